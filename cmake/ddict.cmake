@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+# What every target of the project is built with, and the three functions that make targets.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release or RelWithDebInfo" FORCE)
+endif()
+
+add_library(ddict_build_flags INTERFACE)
+target_include_directories(ddict_build_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(DDICT_STRICT)
+  target_compile_options(ddict_build_flags INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
+endif()
+if(DDICT_SANITIZE)
+  target_compile_options(ddict_build_flags INTERFACE
+    -fsanitize=${DDICT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(ddict_build_flags INTERFACE -fsanitize=${DDICT_SANITIZE})
+endif()
+
+# ddict_library(core SOURCES a.cpp ... USES shm ucx LINKS Boost::...)
+# One folder, one static library ddict_<name>. USES names other folders, LINKS what is not ours.
+function(ddict_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})
+  add_library(ddict_${name} STATIC ${ARG_SOURCES})
+  list(TRANSFORM ARG_USES PREPEND ddict_)
+  target_link_libraries(ddict_${name} PUBLIC ${ARG_USES} ${ARG_LINKS} $<BUILD_INTERFACE:ddict_build_flags>)
+endfunction()
+
+# ddict_program(ddict-manager SOURCES main.cpp USES manager LINKS ...)
+function(ddict_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  list(TRANSFORM ARG_USES PREPEND ddict_)
+  target_link_libraries(${name} PRIVATE ${ARG_USES} ${ARG_LINKS} ddict_build_flags)
+endfunction()
+
+# ddict_test(pool_test KIND unit SOURCES pool_test.cpp USES shm LINKS ... [TIMEOUT 60])
+# A GoogleTest binary that is one CTest test. KIND is its layer, and becomes the CTest label:
+# tidy unit sim ucx pmix slurm process.
+function(ddict_test name)
+  cmake_parse_arguments(ARG "" "KIND;TIMEOUT" "SOURCES;USES;LINKS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  list(TRANSFORM ARG_USES PREPEND ddict_)
+  target_link_libraries(${name} PRIVATE ${ARG_USES} ${ARG_LINKS} GTest::gtest GTest::gtest_main ddict_build_flags)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME ${ARG_KIND}.${name} COMMAND ${name})
+  set_tests_properties(${ARG_KIND}.${name} PROPERTIES LABELS ${ARG_KIND} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
