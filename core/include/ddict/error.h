@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What can go wrong, as a value and as an exception.
+//
+// An Error is a plain record of fixed size: it is copied without allocating, so that a missing key costs no more
+// than a present one. It names what was being done, to which key, on which manager and node, and how much room
+// was needed and had. message() turns it into one line for people.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace ddict {
+
+/// Why an operation failed. The comment says what the caller can do about it.
+enum class Errc : std::uint16_t {
+    not_found = 1,     ///< no such key: an answer, not a fault
+    no_space,          ///< the manager's pool is full: erase keys, or start with more memory
+    too_large,         ///< key above the limit, or value above what a pool can ever hold: fix the call
+    invalid_argument,  ///< the call itself is wrong (an empty key, an unknown option): fix the call
+    wrong_type,        ///< the stored value is of another type than the one asked for: fix the call
+    timeout,           ///< the deadline passed; whether the operation took effect is not known: retry or give up
+    manager_lost,      ///< the manager that owns the key is gone: the keys of other managers still work
+    dictionary_gone,   ///< the handle is of a dictionary that has ended: attach to a new one
+    not_attached,      ///< there is no dictionary in the environment, or it was detached: attach first
+    bad_handle,        ///< the handle is damaged, truncated, or no handle at all: copy it again, whole
+    incompatible,      ///< the other side speaks another version of ddict or UCX: use the same on both sides
+    access_denied,     ///< the secret in the handle is not this dictionary's
+    protocol,          ///< the other side sent something that makes no sense; its connection was dropped
+    system,            ///< the operating system, PMIx, UCX or Slurm refused something: see the text
+};
+
+/// What was being done when it failed.
+enum class Operation : std::uint8_t {
+    none = 0, create, attach, detach, destroy, put, get, contains, erase, size, clear, keys, stats, ping, directory,
+    launch,
+};
+
+/// The name of a code as it is spelled above, for example "no_space".
+std::string_view name(Errc code) noexcept;
+std::string_view name(Operation operation) noexcept;
+
+/// One failure. Trivially copyable; never allocates; texts that do not fit are cut and end in "...".
+struct Error {
+    static constexpr std::uint32_t no_manager = UINT32_MAX;
+
+    Errc code = Errc::system;
+    Operation operation = Operation::none;
+    std::uint8_t key_bytes_shown = 0;        ///< how much of `key` is used
+    bool key_cut = false;                    ///< the key is longer than what is shown
+    std::uint32_t manager = no_manager;      ///< manager id
+    std::uint64_t need_bytes = 0;            ///< no_space, too_large: what was asked for
+    std::uint64_t have_bytes = 0;            ///< no_space: what is free; too_large: the limit
+    std::array<char, 40> key;                ///< the first bytes of the key
+    std::array<char, 48> node;               ///< NUL-terminated host name
+    std::array<char, 192> detail;            ///< NUL-terminated: what is special about this case, and what to do
+
+    Error() noexcept { node[0] = detail[0] = '\0'; }
+    explicit Error(Errc c, std::string_view text = {}) noexcept : Error() {
+        code = c;
+        if (!text.empty()) set_detail(text);
+    }
+
+    Error& set_key(std::string_view bytes) noexcept;
+    Error& set_node(std::string_view host) noexcept;
+    Error& set_detail(std::string_view text) noexcept;
+    Error& set_operation(Operation op) noexcept { operation = op; return *this; }
+    Error& set_manager(std::uint32_t id) noexcept { manager = id; return *this; }
+    Error& set_bytes(std::uint64_t need, std::uint64_t have) noexcept { need_bytes = need; have_bytes = have; return *this; }
+
+    /// One line for people, for example
+    /// "put of key 'Hello' on manager 3 (n2): no_space: needs 8272 bytes, 128 are free; erase keys or ...".
+    /// Bytes of the key that cannot be printed are shown as \xNN. Allocates.
+    std::string message() const;
+};
+
+static_assert(std::is_trivially_copyable_v<Error>);
+
+/// Thrown by Result::value() and by the calls of Dictionary that do not start with try_.
+class Exception : public std::runtime_error {
+  public:
+    explicit Exception(const Error& error) : std::runtime_error(error.message()), error_(error) {}
+    const Error& error() const noexcept { return error_; }
+    Errc code() const noexcept { return error_.code; }
+
+  private:
+    Error error_;
+};
+
+}  // namespace ddict

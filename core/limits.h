@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every bound of the product, in one place. Units and qualifiers come last in the names.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace ddict::limits {
+
+// Keys and values. A key travels in the header of an active message; the smallest header that a transport of UCX
+// offers is about 2 KiB (InfiniBand UD with an MTU of 2048), which leaves room for this and our own header.
+inline constexpr std::size_t key_bytes_max = 1024;
+inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
+// A value of at most this size travels in one piece with its request or reply; a larger one is a body of its own,
+// which UCX moves without a copy of ours.
+inline constexpr std::size_t inline_value_bytes_max = 4096;
+inline constexpr std::size_t head_bytes_max = 64 + key_bytes_max + inline_value_bytes_max;
+// A reply of packed records (keys, directory entries) is filled up to about this size.
+inline constexpr std::size_t page_bytes_max = 64 * 1024;
+
+// The dictionary.
+inline constexpr std::uint32_t managers_max = 65536;
+inline constexpr std::uint32_t managers_per_node_max = 256;
+inline constexpr std::uint32_t handle_seeds_max = 3;
+inline constexpr std::size_t address_bytes_max = 4096;
+inline constexpr std::size_t node_name_bytes_max = 47;
+inline constexpr std::size_t handle_bytes_max = 32 * 1024;
+inline constexpr std::size_t name_bytes_max = 40;
+inline constexpr std::uint64_t pool_bytes_min = 1 << 20;
+
+// A manager.
+inline constexpr std::uint32_t sessions_max = 65536;
+inline constexpr std::uint32_t bodies_in_flight_max = 4096;  // large values on their way in or out
+
+// A client.
+inline constexpr std::uint32_t operations_in_flight_max = 1024;
+
+// Time. The defaults can be set by options; the others are part of the design.
+inline constexpr std::chrono::milliseconds operation_timeout_default{30'000};
+inline constexpr std::chrono::milliseconds attach_timeout_default{10'000};
+inline constexpr std::chrono::milliseconds launch_timeout_default{60'000};
+// A client that waits for a manager on another host and has heard nothing from it for silence_before_ping asks
+// whether it is alive; silence_until_lost after the last word the manager counts as lost.
+inline constexpr std::chrono::milliseconds silence_before_ping{400};
+inline constexpr std::chrono::milliseconds silence_until_lost{1'800};
+inline constexpr std::chrono::milliseconds manager_stop_grace{3'000};
+
+}  // namespace ddict::limits
