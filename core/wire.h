@@ -54,9 +54,12 @@ struct RequestHeader {
 static_assert(sizeof(RequestHeader) == 48 && std::is_trivially_copyable_v<RequestHeader>);
 static_assert(offsetof(RequestHeader, session) == 8 && offsetof(RequestHeader, argument) == 40);
 
+// The second byte of every message is the verb; its highest bit tells a reply from a request.
+inline constexpr std::uint8_t reply_bit = 0x80;
+
 struct ReplyHeader {
     std::uint8_t version = protocol_version;
-    Verb verb = Verb::ping;
+    std::uint8_t verb_and_reply_bit = reply_bit;
     std::uint16_t status = 0;       // 0, or an Errc
     std::uint16_t value_type = 0;
     std::uint16_t flags = 0;
@@ -67,9 +70,6 @@ struct ReplyHeader {
 };
 static_assert(sizeof(ReplyHeader) == 40 && std::is_trivially_copyable_v<ReplyHeader>);
 static_assert(offsetof(ReplyHeader, request) == 8 && offsetof(ReplyHeader, argument2) == 32);
-
-// One active-message id each, so that one worker can be client and manager at once (managers ask each other).
-enum class Kind : std::uint8_t { request = 1, reply = 2 };
 
 using Secret = std::array<std::byte, 16>;
 
