@@ -16,12 +16,15 @@
 
 namespace ddict {
 
-static_assert(std::endian::native == std::endian::little, "ddict's formats are little-endian, as is every host it runs on");
+static_assert(std::endian::native == std::endian::little,
+              "ddict's formats are little-endian, as is every host it runs on");
 
 using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
-inline Bytes bytes_of(std::string_view text) noexcept { return std::as_bytes(std::span(text.data(), text.size())); }
+inline Bytes bytes_of(std::string_view text) noexcept {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
 inline std::string_view text_of(Bytes bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -32,8 +35,7 @@ class Packer {
     explicit Packer(std::vector<std::byte>& out) : out_(out) {}
 
     template <class T>
-        requires std::is_trivially_copyable_v<T>
-    Packer& put(const T& value) {
+    requires std::is_trivially_copyable_v<T> Packer& put(const T& value) {
         const auto* p = reinterpret_cast<const std::byte*>(&value);
         out_.insert(out_.end(), p, p + sizeof value);
         return *this;
@@ -50,17 +52,18 @@ class Packer {
     std::vector<std::byte>& out_;
 };
 
-/// Reads packed values; running over the end makes it bad and yields zeros, never undefined behaviour, so that a
-/// reader checks good() once, at the end.
+/// Reads packed values; running over the end makes it bad and yields zeros, never undefined behaviour, so
+/// that a reader checks good() once, at the end.
 class Unpacker {
   public:
     explicit Unpacker(Bytes in) noexcept : in_(in) {}
 
     template <class T>
-        requires std::is_trivially_copyable_v<T>
-    T take() noexcept {
+    requires std::is_trivially_copyable_v<T> T take()
+    noexcept {
         T value{};
-        if (const Bytes part = take_raw(sizeof value); !part.empty()) std::memcpy(&value, part.data(), sizeof value);
+        if (const Bytes part = take_raw(sizeof value); !part.empty())
+            std::memcpy(&value, part.data(), sizeof value);
         return value;
     }
     Bytes take_bytes() noexcept { return take_raw(take<std::uint32_t>()); }

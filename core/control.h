@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a node launcher and each of its managers tell each other over a socket pair (SOCK_SEQPACKET, one packet a
-// message: one byte Control, then the payload). The manager's end is the file descriptor named by --control-fd.
-// The end of file on it means that the node launcher is gone: the manager then ends and removes its own segments.
+// What a node launcher and each of its managers tell each other over a socket pair (SOCK_SEQPACKET, one
+// packet a message: one byte Control, then the payload). The manager's end is the file descriptor named by
+// --control-fd. The end of file on it means that the node launcher is gone: the manager then ends and removes
+// its own segments.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@ enum class Control : std::uint8_t {
     ready = 3,      // manager -> launcher: this manager has reached its neighbours; serving
     failed = 4,     // manager -> launcher: payload is one line of text for the user; the manager ends
     stop = 5,       // launcher -> manager: end in good order
-    stopped = 6,    // manager -> launcher: ends in good order because a client asked for it (Dictionary::destroy)
+    stopped =
+        6,  // manager -> launcher: ends in good order because a client asked for it (Dictionary::destroy)
 };
 
 inline constexpr std::size_t control_packet_bytes_max = 16 * 1024;

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The directory: manager id -> node, process and UCX address. And the handle: the string that lets a process attach.
+// The directory: manager id -> node, process and UCX address. And the handle: the string that lets a process
+// attach.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,7 @@ class DirectoryView {
 struct Handle {
     std::uint64_t dictionary_id = 0;  // random; also tells one generation of a dictionary from the next
     wire::Secret secret{};
-    std::uint32_t ucx_version = 0;    // that the managers run with: major << 16 | minor
+    std::uint32_t ucx_version = 0;  // that the managers run with: major << 16 | minor
     std::uint32_t managers = 0;
     std::uint32_t nodes = 0;
     std::string name;

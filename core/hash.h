@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The hash of a key, fixed by the protocol version: XXH3, 64 bits, no seed (https://xxhash.com, specification in
-// doc/xxhash_spec.md of its repository). Every client and manager must compute the same.
+// The hash of a key, fixed by the protocol version: XXH3, 64 bits, no seed (https://xxhash.com, specification
+// in doc/xxhash_spec.md of its repository). Every client and manager must compute the same.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,21 @@
 
 namespace ddict {
 
-inline std::uint64_t hash_of(Bytes key) noexcept { return XXH3_64bits(key.data(), key.size()); }
+inline std::uint64_t hash_of(Bytes key) noexcept {
+    return XXH3_64bits(key.data(), key.size());
+}
 
-/// The manager that owns a key: the hash scaled to [0, managers), which uses its upper bits and needs no division.
-/// A shard therefore must not use the upper bits again; see shard_hash().
+/// The manager that owns a key: the hash scaled to [0, managers), which uses its upper bits and needs no
+/// division. A shard therefore must not use the upper bits again; see shard_hash().
 inline std::uint32_t manager_of(std::uint64_t hash, std::uint32_t managers) noexcept {
     __extension__ using wide = unsigned __int128;
     return static_cast<std::uint32_t>((static_cast<wide>(hash) * managers) >> 64);
 }
 
-/// The hash as a shard uses it: the upper bits, which all keys of one manager share, are turned to the lower end.
-inline std::uint64_t shard_hash(std::uint64_t hash) noexcept { return (hash << 16) | (hash >> 48); }
+/// The hash as a shard uses it: the upper bits, which all keys of one manager share, are turned to the lower
+/// end.
+inline std::uint64_t shard_hash(std::uint64_t hash) noexcept {
+    return (hash << 16) | (hash >> 48);
+}
 
 }  // namespace ddict

@@ -10,12 +10,13 @@
 
 namespace ddict::limits {
 
-// Keys and values. A key travels in the header of an active message; the smallest header that a transport of UCX
-// offers is about 2 KiB (InfiniBand UD with an MTU of 2048), which leaves room for this and our own header.
+// Keys and values. A key travels in the header of an active message; the smallest header that a transport of
+// UCX offers is about 2 KiB (InfiniBand UD with an MTU of 2048), which leaves room for this and our own
+// header.
 inline constexpr std::size_t key_bytes_max = 1024;
 inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
-// A value of at most this size travels in one piece with its request or reply; a larger one is a body of its own,
-// which UCX moves without a copy of ours.
+// A value of at most this size travels in one piece with its request or reply; a larger one is a body of its
+// own, which UCX moves without a copy of ours.
 inline constexpr std::size_t inline_value_bytes_max = 4096;
 inline constexpr std::size_t head_bytes_max = 64 + key_bytes_max + inline_value_bytes_max;
 // A reply of packed records (keys, directory entries) is filled up to about this size.
@@ -42,8 +43,8 @@ inline constexpr std::uint32_t operations_in_flight_max = 1024;
 inline constexpr std::chrono::milliseconds operation_timeout_default{30'000};
 inline constexpr std::chrono::milliseconds attach_timeout_default{10'000};
 inline constexpr std::chrono::milliseconds launch_timeout_default{60'000};
-// A client that waits for a manager on another host and has heard nothing from it for silence_before_ping asks
-// whether it is alive; silence_until_lost after the last word the manager counts as lost.
+// A client that waits for a manager on another host and has heard nothing from it for silence_before_ping
+// asks whether it is alive; silence_until_lost after the last word the manager counts as lost.
 inline constexpr std::chrono::milliseconds silence_before_ping{400};
 inline constexpr std::chrono::milliseconds silence_until_lost{1'800};
 inline constexpr std::chrono::milliseconds manager_stop_grace{3'000};

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The port through which the node launchers of one dictionary meet while they come up. PMIx implements it under a
-// resource manager; a rendezvous of one needs nobody.
+// The port through which the node launchers of one dictionary meet while they come up. PMIx implements it
+// under a resource manager; a rendezvous of one needs nobody.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,9 @@ class Rendezvous {
     virtual std::uint32_t index() const = 0;
     virtual std::uint32_t count() const = 0;
 
-    /// Collective: gives `mine` to all and returns everyone's, by index. `key` names this exchange and is used once
-    /// in the life of the rendezvous. Returns an error at once when `cancelled` says so (asked about every 10 ms).
+    /// Collective: gives `mine` to all and returns everyone's, by index. `key` names this exchange and is
+    /// used once in the life of the rendezvous. Returns an error at once when `cancelled` says so (asked
+    /// about every 10 ms).
     virtual Result<std::vector<std::string>> exchange(std::string_view key, std::string_view mine,
                                                       const std::function<bool()>& cancelled) = 0;
     /// Collective, and the last call: the peers are no longer needed, and their deaths no longer matter.

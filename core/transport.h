@@ -1,15 +1,16 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The port through which the logic of managers and clients talks to the world: messages out through Transport,
-// messages and events in through TransportEvents. UCX implements it for real, the simulated network in the tests.
+// The port through which the logic of managers and clients talks to the world: messages out through
+// Transport, messages and events in through TransportEvents. UCX implements it for real, the simulated
+// network in the tests.
 //
-// A message is a *head* (small; our fixed header, the key, and a small value) and, for large values, a *body* that
-// is moved separately and without copies. Messages between two peers may overtake each other. A message does not
-// say who sent it: the session number in its header does.
+// A message is a *head* (small; our fixed header, the key, and a small value) and, for large values, a *body*
+// that is moved separately and without copies. Messages between two peers may overtake each other. A message
+// does not say who sent it: the session number in its header does.
 //
-// Threads: none. One transport belongs to one thread; events are delivered only from inside that transport's poll(),
-// never from inside one of the calls below, so the logic may call the transport from any event.
+// Threads: none. One transport belongs to one thread; events are delivered only from inside that transport's
+// poll(), never from inside one of the calls below, so the logic may call the transport from any event.
 #pragma once
 
 #include <cstdint>
@@ -28,15 +29,15 @@ inline constexpr PeerId no_peer = 0;
 /// Where a peer lives, as it says itself. Two processes share a host when their host keys are equal: then the
 /// connection may use shared memory, and the transport watches the process itself for its death.
 struct ProcessIdentity {
-    std::uint64_t host_key = 0;    ///< boot id and namespaces, hashed
-    std::int32_t pid = 0;          ///< as seen on that host
+    std::uint64_t host_key = 0;  ///< boot id and namespaces, hashed
+    std::int32_t pid = 0;        ///< as seen on that host
     std::uint32_t reserved = 0;
     std::uint64_t start_time = 0;  ///< of the process, in clock ticks after boot: tells a reused pid
 };
 
 /// A body that has been announced with a message. In memory it is there already, but only during the event;
-/// otherwise it waits at the sender until receive_body() fetches it or discard_body() lets it go. One of the two must
-/// be called for every body with a token, now or later.
+/// otherwise it waits at the sender until receive_body() fetches it or discard_body() lets it go. One of the
+/// two must be called for every body with a token, now or later.
 struct IncomingBody {
     Bytes in_memory;
     std::uint64_t token = 0;
@@ -50,7 +51,8 @@ class TransportEvents {
     virtual void on_message(Bytes head, const IncomingBody& body) = 0;
     /// The body asked for with receive_body(…, tag) is there (ok), or will never be.
     virtual void on_body_received(std::uint64_t tag, bool ok) = 0;
-    /// The body given to send(…, tag) may be changed or freed. Comes for every such send, also when the peer is lost.
+    /// The body given to send(…, tag) may be changed or freed. Comes for every such send, also when the peer
+    /// is lost.
     virtual void on_body_sent(std::uint64_t tag, bool ok) = 0;
     /// The peer has died, or cannot be reached. Its PeerId is closed already; nothing more comes for it
     /// but the outstanding on_body_received / on_body_sent, all of which come before this event.
@@ -69,15 +71,16 @@ class Transport {
     /// Ends a connection. Bodies on their way are dropped; their events still come.
     virtual void close(PeerId peer) = 0;
 
-    /// Sends a message of at most limits::head_bytes_max; `head` is copied if need be. Sending to a closed peer is
-    /// ignored: its loss has been or will be told.
+    /// Sends a message of at most limits::head_bytes_max; `head` is copied if need be. Sending to a closed
+    /// peer is ignored: its loss has been or will be told.
     virtual void send(PeerId peer, Bytes head) = 0;
     /// The same with a body, which must stay as it is until on_body_sent(tag). Here the head has at most
     /// 64 + limits::key_bytes_max bytes.
     virtual void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) = 0;
 
-    /// Fetches an announced body; `into` must stay until on_body_received(tag). into.size() == IncomingBody::bytes.
-    /// `from` is whom the logic takes for the sender: if that peer is lost, the transfer ends with ok == false.
+    /// Fetches an announced body; `into` must stay until on_body_received(tag). into.size() ==
+    /// IncomingBody::bytes. `from` is whom the logic takes for the sender: if that peer is lost, the transfer
+    /// ends with ok == false.
     virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
     virtual void discard_body(std::uint64_t token) = 0;
 

@@ -3,9 +3,9 @@
 //
 // What can go wrong, as a value and as an exception.
 //
-// An Error is a plain record of fixed size: it is copied without allocating, so that a missing key costs no more
-// than a present one. It names what was being done, to which key, on which manager and node, and how much room
-// was needed and had. message() turns it into one line for people.
+// An Error is a plain record of fixed size: it is copied without allocating, so that a missing key costs no
+// more than a present one. It names what was being done, to which key, on which manager and node, and how
+// much room was needed and had. message() turns it into one line for people.
 #pragma once
 
 #include <array>
@@ -24,20 +24,34 @@ enum class Errc : std::uint16_t {
     too_large,         ///< key above the limit, or value above what a pool can ever hold: fix the call
     invalid_argument,  ///< the call itself is wrong (an empty key, an unknown option): fix the call
     wrong_type,        ///< the stored value is of another type than the one asked for: fix the call
-    timeout,           ///< the deadline passed; whether the operation took effect is not known: retry or give up
-    manager_lost,      ///< the manager that owns the key is gone: the keys of other managers still work
-    dictionary_gone,   ///< the handle is of a dictionary that has ended: attach to a new one
-    not_attached,      ///< there is no dictionary in the environment, or it was detached: attach first
-    bad_handle,        ///< the handle is damaged, truncated, or no handle at all: copy it again, whole
-    incompatible,      ///< the other side speaks another version of ddict or UCX: use the same on both sides
-    access_denied,     ///< the secret in the handle is not this dictionary's
-    protocol,          ///< the other side sent something that makes no sense; its connection was dropped
-    system,            ///< the operating system, PMIx, UCX or Slurm refused something: see the text
+    timeout,       ///< the deadline passed; whether the operation took effect is not known: retry or give up
+    manager_lost,  ///< the manager that owns the key is gone: the keys of other managers still work
+    dictionary_gone,  ///< the handle is of a dictionary that has ended: attach to a new one
+    not_attached,     ///< there is no dictionary in the environment, or it was detached: attach first
+    bad_handle,       ///< the handle is damaged, truncated, or no handle at all: copy it again, whole
+    incompatible,     ///< the other side speaks another version of ddict or UCX: use the same on both sides
+    access_denied,    ///< the secret in the handle is not this dictionary's
+    protocol,         ///< the other side sent something that makes no sense; its connection was dropped
+    system,           ///< the operating system, PMIx, UCX or Slurm refused something: see the text
 };
 
 /// What was being done when it failed.
 enum class Operation : std::uint8_t {
-    none = 0, create, attach, detach, destroy, put, get, contains, erase, size, clear, keys, stats, ping, directory,
+    none = 0,
+    create,
+    attach,
+    detach,
+    destroy,
+    put,
+    get,
+    contains,
+    erase,
+    size,
+    clear,
+    keys,
+    stats,
+    ping,
+    directory,
     launch,
 };
 
@@ -51,14 +65,14 @@ struct Error {
 
     Errc code = Errc::system;
     Operation operation = Operation::none;
-    std::uint8_t key_bytes_shown = 0;        ///< how much of `key` is used
-    bool key_cut = false;                    ///< the key is longer than what is shown
-    std::uint32_t manager = no_manager;      ///< manager id
-    std::uint64_t need_bytes = 0;            ///< no_space, too_large: what was asked for
-    std::uint64_t have_bytes = 0;            ///< no_space: what is free; too_large: the limit
-    std::array<char, 40> key;                ///< the first bytes of the key
-    std::array<char, 48> node;               ///< NUL-terminated host name
-    std::array<char, 192> detail;            ///< NUL-terminated: what is special about this case, and what to do
+    std::uint8_t key_bytes_shown = 0;    ///< how much of `key` is used
+    bool key_cut = false;                ///< the key is longer than what is shown
+    std::uint32_t manager = no_manager;  ///< manager id
+    std::uint64_t need_bytes = 0;        ///< no_space, too_large: what was asked for
+    std::uint64_t have_bytes = 0;        ///< no_space: what is free; too_large: the limit
+    std::array<char, 40> key;            ///< the first bytes of the key
+    std::array<char, 48> node;           ///< NUL-terminated host name
+    std::array<char, 192> detail;        ///< NUL-terminated: what is special about this case, and what to do
 
     Error() noexcept { node[0] = detail[0] = '\0'; }
     explicit Error(Errc c, std::string_view text = {}) noexcept : Error() {
@@ -69,9 +83,19 @@ struct Error {
     Error& set_key(std::string_view bytes) noexcept;
     Error& set_node(std::string_view host) noexcept;
     Error& set_detail(std::string_view text) noexcept;
-    Error& set_operation(Operation op) noexcept { operation = op; return *this; }
-    Error& set_manager(std::uint32_t id) noexcept { manager = id; return *this; }
-    Error& set_bytes(std::uint64_t need, std::uint64_t have) noexcept { need_bytes = need; have_bytes = have; return *this; }
+    Error& set_operation(Operation op) noexcept {
+        operation = op;
+        return *this;
+    }
+    Error& set_manager(std::uint32_t id) noexcept {
+        manager = id;
+        return *this;
+    }
+    Error& set_bytes(std::uint64_t need, std::uint64_t have) noexcept {
+        need_bytes = need;
+        have_bytes = have;
+        return *this;
+    }
 
     /// One line for people, for example
     /// "put of key 'Hello' on manager 3 (n2): no_space: needs 8272 bytes, 128 are free; erase keys or ...".

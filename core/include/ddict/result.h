@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A value or the Error that explains its absence. The member names are those of C++23's std::expected<T, Error>,
-// which will replace it.
+// A value or the Error that explains its absence. The member names are those of C++23's std::expected<T,
+// Error>, which will replace it.
 #pragma once
 
 #include <utility>
@@ -29,19 +29,32 @@ class [[nodiscard]] Result {
     const T* operator->() const noexcept { return std::get_if<0>(&state_); }
 
     /// The value, or throws Exception.
-    T& value() & { check(); return **this; }
-    const T& value() const& { check(); return **this; }
-    T&& value() && { check(); return std::move(**this); }
+    T& value() & {
+        check();
+        return **this;
+    }
+    const T& value() const& {
+        check();
+        return **this;
+    }
+    T&& value() && {
+        check();
+        return std::move(**this);
+    }
 
     template <class U>
-    T value_or(U&& other) && { return has_value() ? std::move(**this) : static_cast<T>(std::forward<U>(other)); }
+    T value_or(U&& other) && {
+        return has_value() ? std::move(**this) : static_cast<T>(std::forward<U>(other));
+    }
 
     /// Requires !has_value().
     const Error& error() const noexcept { return *std::get_if<1>(&state_); }
     Error& error() noexcept { return *std::get_if<1>(&state_); }
 
   private:
-    void check() const { if (!has_value()) throw Exception(error()); }
+    void check() const {
+        if (!has_value()) throw Exception(error());
+    }
 
     std::variant<T, Error> state_;
 };
@@ -54,7 +67,9 @@ class [[nodiscard]] Result<void> {
 
     bool has_value() const noexcept { return !failed_; }
     explicit operator bool() const noexcept { return !failed_; }
-    void value() const { if (failed_) throw Exception(error_); }
+    void value() const {
+        if (failed_) throw Exception(error_);
+    }
     const Error& error() const noexcept { return error_; }
     Error& error() noexcept { return error_; }
 

@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <ddict/error.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace ddict {
+namespace {
+
+template <std::size_t N>
+void copy_text(std::array<char, N>& to, std::string_view from) noexcept {
+    std::size_t n = std::min(from.size(), N - 1);
+    std::memcpy(to.data(), from.data(), n);
+    to[n] = '\0';
+    if (n < from.size()) std::memcpy(to.data() + N - 4, "...", 3);
+}
+
+void append_printable(std::string& out, std::string_view bytes) {
+    constexpr char digits[] = "0123456789abcdef";
+    for (const char c : bytes) {
+        const auto u = static_cast<unsigned char>(c);
+        if (u >= 0x20 && u < 0x7f && c != '\\' && c != '\'') {
+            out += c;
+        } else {
+            out += "\\x";
+            out += digits[u >> 4];
+            out += digits[u & 15];
+        }
+    }
+}
+
+/// What to do, where the code alone says it. Errors with a text of their own say it there.
+std::string_view advice(Errc code) noexcept {
+    switch (code) {
+        case Errc::no_space:
+            return "erase keys, or start the dictionary with a larger --total-mem";
+        case Errc::too_large:
+            return "store it in smaller pieces, or give each manager more memory";
+        case Errc::timeout:
+            return "it may or may not have taken effect; raise the deadline or try again";
+        case Errc::manager_lost:
+            return "keys of the other managers still work";
+        case Errc::dictionary_gone:
+            return "start a new one and attach to that";
+        case Errc::not_attached:
+            return "run under ddict-launch, or: eval \"$(ddict-launch start --export)\"";
+        case Errc::bad_handle:
+            return "copy it again, whole";
+        case Errc::incompatible:
+            return "use the same versions of ddict and UCX on both sides";
+        case Errc::access_denied:
+            return "use the handle that the dictionary's own launcher printed";
+        default:
+            return {};
+    }
+}
+
+}  // namespace
+
+std::string_view name(Errc code) noexcept {
+    switch (code) {
+        case Errc::not_found:
+            return "not_found";
+        case Errc::no_space:
+            return "no_space";
+        case Errc::too_large:
+            return "too_large";
+        case Errc::invalid_argument:
+            return "invalid_argument";
+        case Errc::wrong_type:
+            return "wrong_type";
+        case Errc::timeout:
+            return "timeout";
+        case Errc::manager_lost:
+            return "manager_lost";
+        case Errc::dictionary_gone:
+            return "dictionary_gone";
+        case Errc::not_attached:
+            return "not_attached";
+        case Errc::bad_handle:
+            return "bad_handle";
+        case Errc::incompatible:
+            return "incompatible";
+        case Errc::access_denied:
+            return "access_denied";
+        case Errc::protocol:
+            return "protocol";
+        case Errc::system:
+            return "system";
+    }
+    return "unknown";
+}
+
+std::string_view name(Operation operation) noexcept {
+    switch (operation) {
+        case Operation::none:
+            return "operation";
+        case Operation::create:
+            return "create";
+        case Operation::attach:
+            return "attach";
+        case Operation::detach:
+            return "detach";
+        case Operation::destroy:
+            return "destroy";
+        case Operation::put:
+            return "put";
+        case Operation::get:
+            return "get";
+        case Operation::contains:
+            return "contains";
+        case Operation::erase:
+            return "erase";
+        case Operation::size:
+            return "size";
+        case Operation::clear:
+            return "clear";
+        case Operation::keys:
+            return "keys";
+        case Operation::stats:
+            return "stats";
+        case Operation::ping:
+            return "ping";
+        case Operation::directory:
+            return "directory";
+        case Operation::launch:
+            return "launch";
+    }
+    return "operation";
+}
+
+Error& Error::set_key(std::string_view bytes) noexcept {
+    key_bytes_shown = static_cast<std::uint8_t>(std::min(bytes.size(), key.size()));
+    key_cut = bytes.size() > key.size();
+    std::memcpy(key.data(), bytes.data(), key_bytes_shown);
+    return *this;
+}
+
+Error& Error::set_node(std::string_view host) noexcept {
+    copy_text(node, host);
+    return *this;
+}
+
+Error& Error::set_detail(std::string_view text) noexcept {
+    copy_text(detail, text);
+    return *this;
+}
+
+std::string Error::message() const {
+    std::string out(name(operation));
+    if (key_bytes_shown > 0) {
+        out += " of key '";
+        append_printable(out, {key.data(), key_bytes_shown});
+        out += key_cut ? "...'" : "'";
+    }
+    if (manager != no_manager) out += " on manager " + std::to_string(manager);
+    if (node[0] != '\0') out += std::string(" (") + node.data() + ")";
+    out += ": ";
+    out += name(code);
+    if (detail[0] != '\0') out += std::string(": ") + detail.data();
+    if (need_bytes > 0 || have_bytes > 0) {
+        out += ": needs " + std::to_string(need_bytes) + " bytes, " +
+               (code == Errc::too_large ? "the limit is " : "has ") + std::to_string(have_bytes);
+    }
+    if (const std::string_view what_to_do = advice(code); !what_to_do.empty()) {
+        out += "; ";
+        out += what_to_do;
+    }
+    return out;
+}
+
+}  // namespace ddict
