@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The srun commands that ddict runs. Pure: nothing is started here.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "slurm/allocation.h"
+
+namespace ddict::slurm {
+
+struct SrunCommand {
+    std::vector<std::string> argv;  // argv[0] is "srun", to be looked for in PATH
+    Environment environment;        // all of it, for execvpe(): replaces the caller's
+};
+
+struct NodeLauncherStep {
+    std::string program;                    // on every node
+    std::vector<std::string> args;          // without the program itself
+    std::uint32_t nodes = 0;                // the first so many of the allocation; 0 means all
+    std::chrono::seconds pmix_timeout{30};  // after which Slurm gives up a fence; whole seconds, at least 1
+};
+
+/// A step with one task of step.program on each of the nodes, that shares the job's resources with the user's
+/// own steps, and whose tasks all read srun's standard input: its end of file reaches every task. Ranks
+/// follow the order of allocation.nodes. invalid_argument if the allocation has fewer nodes than asked for.
+Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const Environment& environment,
+                                            const NodeLauncherStep& step);
+
+/// What the output of "srun --mpi=list" says: can steps be started with --mpi=pmix?
+bool pmix_plugin_available(std::string_view output_of_mpi_list);
+
+}  // namespace ddict::slurm
