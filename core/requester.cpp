@@ -1,0 +1,400 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/requester.h"
+
+#include <algorithm>
+
+#include "core/assert.h"
+
+namespace ddict {
+namespace {
+
+constexpr std::uint64_t slot_mask = (1u << 10) - 1;
+static_assert(slot_mask + 1 == limits::operations_in_flight_max);
+
+// Requests that belong to a link and not to an operation carry slot numbers that no operation has.
+constexpr std::uint64_t link_request_bit = std::uint64_t{1} << 63;
+
+}  // namespace
+
+Operation operation_of(wire::Verb verb) noexcept {
+    switch (verb) {
+        case wire::Verb::hello:
+            return Operation::attach;
+        case wire::Verb::goodbye:
+            return Operation::detach;
+        case wire::Verb::ping:
+            return Operation::ping;
+        case wire::Verb::put:
+            return Operation::put;
+        case wire::Verb::get:
+            return Operation::get;
+        case wire::Verb::contains:
+            return Operation::contains;
+        case wire::Verb::erase:
+            return Operation::erase;
+        case wire::Verb::size:
+            return Operation::size;
+        case wire::Verb::clear:
+            return Operation::clear;
+        case wire::Verb::keys:
+            return Operation::keys;
+        case wire::Verb::stats:
+            return Operation::stats;
+        case wire::Verb::directory:
+            return Operation::directory;
+        case wire::Verb::shutdown:
+            return Operation::destroy;
+    }
+    return Operation::none;
+}
+
+Requester::Requester(Transport& transport, const Credentials& credentials)
+    : transport_(transport), credentials_(credentials) {
+    head_.reserve(limits::head_bytes_max);
+}
+
+Requester::Link* Requester::find_link(std::uint32_t manager) const {
+    if (last_link_ != nullptr && last_link_->entry.manager == manager) return last_link_;
+    const auto found = links_.find(manager);
+    return found == links_.end() ? nullptr : last_link_ = found->second.get();
+}
+
+Requester::Slot* Requester::find_slot(OperationId id) {
+    const auto index = static_cast<std::size_t>(id & slot_mask);
+    return id != 0 && index < slots_.size() && slots_[index].id == id ? &slots_[index] : nullptr;
+}
+
+void Requester::add_manager(const DirectoryEntry& entry) {
+    auto& link = links_[entry.manager];
+    if (link == nullptr) link = std::make_unique<Link>();
+    if (link->state != LinkState::closed && link->entry.address != entry.address) {
+        fail_link(*link, Error(Errc::manager_lost, "it was started again elsewhere"));
+    }
+    link->entry = entry;
+    link->same_host = entry.process.host_key == transport_.identity().host_key;
+}
+
+Requester::OperationId Requester::begin(const Request& request, Time now, Time deadline) {
+    now_ = now;
+    Link* link = find_link(request.manager);
+    DDICT_ASSERT(link != nullptr, "operation on a manager that was never added");
+    DDICT_ASSERT(request.key.size() <= limits::key_bytes_max, "key above the limit");
+    if (free_slots_.empty()) {
+        DDICT_ASSERT(slots_.size() < limits::operations_in_flight_max, "too many operations in flight");
+        free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+        slots_.emplace_back();
+    }
+    const std::uint32_t index = free_slots_.back();
+    free_slots_.pop_back();
+    Slot& slot = slots_[index];
+    slot.id = (++sequence_ << slot_bits) | index;
+    slot.request = request;
+    slot.link = link;
+    slot.deadline = deadline;
+    slot.replied = slot.body_out = slot.body_in = false;
+    slot.error.reset();
+    slot.reply = {};
+    ++in_flight_;
+    if (link->pending++ == 0) {
+        link->heard = now;
+        link->pinged = false;
+    }
+    if (link->state == LinkState::open) {
+        send_request(slot);
+    } else {
+        link->queued.push_back(index);
+        if (link->state == LinkState::closed) open_link(*link, now);
+    }
+    return slot.id;
+}
+
+bool Requester::done(OperationId id) const {
+    const auto index = static_cast<std::size_t>(id & slot_mask);
+    DDICT_ASSERT(index < slots_.size() && slots_[index].id == id, "operation is not in flight");
+    return slots_[index].finished();
+}
+
+Result<Reply> Requester::take(OperationId id) {
+    Slot* slot = find_slot(id);
+    DDICT_ASSERT(slot != nullptr && slot->finished(), "operation is not done");
+    slot->id = 0;
+    --in_flight_;
+    free_slots_.push_back(static_cast<std::uint32_t>(id & slot_mask));
+    if (slot->error) return *slot->error;
+    return slot->reply;
+}
+
+void Requester::open_link(Link& link, Time now) {
+    const Result<PeerId> peer = transport_.connect(link.entry.address, link.entry.process);
+    if (!peer) {
+        fail_link(link, peer.error());
+        return;
+    }
+    link.peer = *peer;
+    link.state = LinkState::greeting;
+    link.heard = now;
+    link.hello = ++sequence_ | link_request_bit;
+
+    std::vector<std::byte> hello;
+    wire::pack({.dictionary_id = credentials_.dictionary_id,
+                .secret = credentials_.secret,
+                .ucx_version = credentials_.ucx_version,
+                .process = transport_.identity(),
+                .address = transport_.address()},
+               hello);
+    wire::RequestHeader header;
+    header.verb = wire::Verb::hello;
+    header.request = link.hello;
+    header.value_bytes = hello.size();
+    head_.clear();
+    Packer(head_).put(header);
+    head_.insert(head_.end(), hello.begin(), hello.end());
+    transport_.send(link.peer, head_);
+}
+
+void Requester::send_request(Slot& slot) {
+    const Request& request = slot.request;
+    wire::RequestHeader header;
+    header.verb = request.verb;
+    header.key_bytes = static_cast<std::uint16_t>(request.key.size());
+    header.value_type = request.value_type;
+    header.session = slot.link->session;
+    header.request = slot.id;
+    header.checkpoint = request.checkpoint;
+    header.value_bytes = request.value.size();
+    header.argument = request.argument;
+
+    const bool with_body = request.value.size() > limits::inline_value_bytes_max;
+    head_.resize(sizeof header + request.key.size() + (with_body ? 0 : request.value.size()));
+    std::byte* at = head_.data();
+    std::memcpy(at, &header, sizeof header);
+    at += sizeof header;
+    if (!request.key.empty()) std::memcpy(at, request.key.data(), request.key.size());
+    if (with_body) {
+        slot.body_out = true;
+        transport_.send(slot.link->peer, head_, request.value, slot.id);
+    } else {
+        if (!request.value.empty())
+            std::memcpy(at + request.key.size(), request.value.data(), request.value.size());
+        transport_.send(slot.link->peer, head_);
+    }
+}
+
+void Requester::on_message(Bytes head, const IncomingBody& body) {
+    wire::ReplyHeader header;
+    if (head.size() < sizeof header) {
+        if (body.token != 0) transport_.discard_body(body.token);
+        return;
+    }
+    std::memcpy(&header, head.data(), sizeof header);
+    const Bytes inline_value = head.subspan(sizeof header);
+
+    if ((header.request & link_request_bit) != 0) {
+        if (body.token != 0) transport_.discard_body(body.token);
+        for (const auto& [id, link] : links_) {
+            if (link->hello != header.request || link->state == LinkState::closed) continue;
+            heard_from(*link);
+            if (link->state == LinkState::greeting) on_hello_reply(*link, header);
+            return;
+        }
+        return;
+    }
+    Slot* slot = find_slot(header.request);
+    if (slot == nullptr || slot->replied) {  // the answer to an operation that was given up
+        if (body.token != 0) transport_.discard_body(body.token);
+        return;
+    }
+    heard_from(*slot->link);
+    if (header.status != 0) {
+        if (body.token != 0) transport_.discard_body(body.token);
+        Error error(static_cast<Errc>(header.status));
+        if (error.code == Errc::no_space || error.code == Errc::too_large) {
+            error.set_bytes(header.argument, header.argument2);
+        }
+        fail(*slot, error);
+        return;
+    }
+    slot->reply = {
+        .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
+    slot->replied = true;
+    --slot->link->pending;
+    accept_value(*slot, header, inline_value, body);
+}
+
+void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
+                             const IncomingBody& body) {
+    const std::uint64_t arrived = body.present() ? body.bytes : inline_value.size();
+    if (arrived != header.value_bytes) {
+        if (body.token != 0) transport_.discard_body(body.token);
+        slot.error = named(Error(Errc::protocol, "the length of the value is not as announced"), slot);
+        return;
+    }
+    if (slot.request.sink == nullptr ||
+        (arrived == 0 &&
+         header.verb_and_reply_bit != (static_cast<std::uint8_t>(wire::Verb::get) | wire::reply_bit))) {
+        if (body.token != 0) transport_.discard_body(body.token);
+        return;
+    }
+    Result<MutableBytes> room = slot.request.sink->prepare(arrived, header.value_type);
+    if (!room || room->size() != arrived) {
+        if (body.token != 0) transport_.discard_body(body.token);
+        slot.error = named(
+            room ? Error(Errc::invalid_argument, "the sink has not the size asked for") : room.error(), slot);
+        return;
+    }
+    if (body.token != 0) {
+        slot.body_in = true;
+        transport_.receive_body(slot.link->peer, body.token, *room, slot.id);
+    } else if (arrived > 0) {
+        std::memcpy(room->data(), body.present() ? body.in_memory.data() : inline_value.data(), arrived);
+    }
+}
+
+void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
+    if (header.status != 0) {
+        Error error(static_cast<Errc>(header.status));
+        if (error.code == Errc::incompatible) {
+            error.set_detail("this client runs UCX " + std::to_string(credentials_.ucx_version >> 16) + "." +
+                             std::to_string(credentials_.ucx_version & 0xffff) +
+                             ", the manager another version");
+        }
+        fail_link(link, error);
+        return;
+    }
+    link.session = header.argument;
+    link.state = LinkState::open;
+    const std::vector<std::uint32_t> queued = std::exchange(link.queued, {});
+    for (const std::uint32_t index : queued) {
+        if (slots_[index].id != 0 && !slots_[index].replied) send_request(slots_[index]);
+    }
+}
+
+void Requester::on_body_received(std::uint64_t tag, bool ok) {
+    Slot* slot = find_slot(tag);
+    if (slot == nullptr) return;
+    slot->body_in = false;
+    if (!ok && !slot->error) {
+        slot->error =
+            named(Error(Errc::manager_lost, "the connection broke while the value was on its way"), *slot);
+    }
+}
+
+void Requester::on_body_sent(std::uint64_t tag, bool) {
+    // Whether the value arrived is what the reply tells; here it only matters that the caller's memory is
+    // free again.
+    if (Slot* slot = find_slot(tag)) slot->body_out = false;
+}
+
+void Requester::on_peer_lost(PeerId peer, const Error& why) {
+    for (const auto& [id, link] : links_) {
+        if (link->peer != peer || link->state == LinkState::closed) continue;
+        link->state = LinkState::closed;
+        link->peer = no_peer;
+        fail_link(*link, why);
+        return;
+    }
+}
+
+void Requester::heard_from(Link& link) {
+    link.heard = now_;
+    link.pinged = false;
+}
+
+void Requester::fail(Slot& slot, const Error& error) {
+    slot.error = named(error, slot);
+    slot.replied = true;
+    --slot.link->pending;
+}
+
+/// Every operation that waits for this manager ends with the error, and the connection with it.
+void Requester::fail_link(Link& link, const Error& why) {
+    drop_connection(link);
+    link.queued.clear();
+    for (Slot& slot : slots_) {
+        if (slot.id != 0 && slot.link == &link && !slot.replied) fail(slot, why);
+    }
+}
+
+void Requester::drop_connection(Link& link) {
+    link.state = LinkState::closed;
+    link.session = 0;
+    link.hello = 0;
+    if (const PeerId peer = std::exchange(link.peer, no_peer); peer != no_peer) transport_.close(peer);
+}
+
+Time Requester::tick(Time now) {
+    now_ = now;
+    Time next = Time::max();
+    for (Slot& slot : slots_) {
+        if (slot.id == 0 || slot.finished()) continue;
+        if (now < slot.deadline) {
+            next = std::min(next, slot.deadline);
+            continue;
+        }
+        Link& link = *slot.link;
+        if (!slot.replied) {
+            const bool greeting = link.state != LinkState::open;
+            fail(slot, Error(Errc::timeout, greeting ? "the manager did not answer the greeting in time"
+                                                     : "the manager did not answer in time"));
+        }
+        if (slot.body_out || slot.body_in || link.state == LinkState::greeting) {
+            fail_link(link,
+                      Error(Errc::timeout, "the connection was given up with another operation's deadline"));
+            next = now;  // the transport reports the end of the bodies from its poll()
+        }
+    }
+    for (const auto& [id, link] : links_) {
+        if (link->pending == 0 || link->same_host || link->state == LinkState::closed) continue;
+        if (now - link->heard >= limits::silence_until_lost) {
+            fail_link(*link,
+                      Error(Errc::manager_lost, "it has not answered for " +
+                                                    std::to_string(limits::silence_until_lost.count()) +
+                                                    " ms: its node or the network to it is down"));
+            continue;
+        }
+        if (now - link->heard >= limits::silence_before_ping && !link->pinged &&
+            link->state == LinkState::open) {
+            link->pinged = true;
+            link->hello = ++sequence_ | link_request_bit;
+            wire::RequestHeader header;
+            header.session = link->session;
+            header.request = link->hello;
+            head_.clear();
+            Packer(head_).put(header);
+            transport_.send(link->peer, head_);
+        }
+        next = std::min(next, link->heard + (link->pinged || link->state != LinkState::open
+                                                 ? limits::silence_until_lost
+                                                 : limits::silence_before_ping));
+    }
+    return next;
+}
+
+void Requester::leave() {
+    DDICT_ASSERT(in_flight_ == 0, "leaving with operations in flight");
+    for (const auto& [id, link] : links_) {
+        if (link->state == LinkState::open) {
+            wire::RequestHeader header;
+            header.verb = wire::Verb::goodbye;
+            header.session = link->session;
+            head_.clear();
+            Packer(head_).put(header);
+            transport_.send(link->peer, head_);
+        }
+    }
+}
+
+std::string Requester::describe(std::uint32_t manager) const {
+    const Link* link = find_link(manager);
+    return link == nullptr || link->peer == no_peer ? std::string() : transport_.describe(link->peer);
+}
+
+Error Requester::named(Error error, const Slot& slot) const {
+    error.set_operation(operation_of(slot.request.verb));
+    error.set_manager(slot.link->entry.manager).set_node(slot.link->entry.node);
+    if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));
+    return error;
+}
+
+}  // namespace ddict

@@ -1,0 +1,156 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The client side of the protocol: requests in, messages out; messages in, replies out. No I/O, no clock, no
+// threads: the caller says what time it is and moves the transport along. Libclient drives one per thread
+// over UCX, a manager drives one while it comes up, and the simulation drives many over a simulated network.
+//
+// Life of an operation: begin() -> (hello, if this is the first one to its manager) -> request -> reply, and
+// the body of a large value in either direction -> done(). Invariant: when done() is true nothing refers to
+// the caller's key, value or sink any more; an operation that passes its deadline while a body is on its way
+// therefore gives up the whole connection to that manager.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "core/directory.h"
+#include "core/transport.h"
+#include "core/wire.h"
+
+namespace ddict {
+
+using Time = std::chrono::steady_clock::time_point;
+
+/// Where the value of a reply goes.
+class ValueSink {
+  public:
+    /// Room for exactly `bytes` bytes, valid until the operation is done. An error refuses the value (a
+    /// buffer too small): the operation then fails with it.
+    virtual Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) = 0;
+
+  protected:
+    ~ValueSink() = default;
+};
+
+struct Request {
+    wire::Verb verb = wire::Verb::ping;
+    std::uint32_t manager = 0;
+    Bytes key;
+    Bytes value;  // stays the caller's; must not change until the operation is done
+    std::uint16_t value_type = 0;
+    std::uint64_t checkpoint = 0;
+    std::uint64_t argument = 0;
+    ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
+};
+
+struct Reply {
+    std::uint64_t value_bytes = 0;
+    std::uint16_t value_type = 0;
+    std::uint64_t argument = 0;
+};
+
+/// Who attaches, and to what.
+struct Credentials {
+    std::uint64_t dictionary_id = 0;
+    wire::Secret secret{};
+    std::uint32_t ucx_version = 0;
+};
+
+Operation operation_of(wire::Verb verb) noexcept;
+
+class Requester final : public TransportEvents {
+  public:
+    using OperationId = std::uint64_t;
+
+    /// `transport` must outlive the requester.
+    Requester(Transport& transport, const Credentials& credentials);
+
+    /// Tells where a manager is. Needed before the first begin() to it; told again, it replaces what was
+    /// known.
+    void add_manager(const DirectoryEntry& entry);
+    bool knows_manager(std::uint32_t manager) const { return find_link(manager) != nullptr; }
+
+    /// Starts an operation. Requires a known manager, a key within the limits, and fewer than
+    /// limits::operations_in_flight_max operations in flight. Key, value and sink stay the caller's until
+    /// done().
+    OperationId begin(const Request& request, Time now, Time deadline);
+    bool done(OperationId id) const;
+    /// The outcome; forgets the operation. Requires done().
+    Result<Reply> take(OperationId id);
+
+    /// Ends operations whose deadline has passed, and asks silent managers on other hosts whether they live.
+    /// Returns when it wants to be called again, at the latest.
+    Time tick(Time now);
+
+    /// Says goodbye to every manager. Requires no operation in flight.
+    void leave();
+
+    /// How this client reaches a manager, for people; empty if there is no connection.
+    std::string describe(std::uint32_t manager) const;
+
+    void on_message(Bytes head, const IncomingBody& body) override;
+    void on_body_received(std::uint64_t tag, bool ok) override;
+    void on_body_sent(std::uint64_t tag, bool ok) override;
+    void on_peer_lost(PeerId peer, const Error& why) override;
+
+  private:
+    enum class LinkState { closed, greeting, open };
+    struct Link {
+        DirectoryEntry entry;
+        bool same_host = false;
+        LinkState state = LinkState::closed;
+        PeerId peer = no_peer;
+        std::uint64_t session = 0;
+        std::uint64_t hello = 0;            // request number of the hello under way
+        std::uint32_t pending = 0;          // operations that wait for this manager
+        std::vector<std::uint32_t> queued;  // slots to send once the session is open
+        Time heard{};                       // when it last said something, or was first asked
+        bool pinged = false;
+    };
+    struct Slot {
+        OperationId id = 0;  // 0: free
+        Request request;
+        Link* link = nullptr;
+        Time deadline{};
+        bool replied = false;   // the outcome is known
+        bool body_out = false;  // the transport still holds the caller's value
+        bool body_in = false;   // the transport still writes into the caller's sink
+        std::optional<Error> error;
+        Reply reply;
+        bool finished() const { return replied && !body_out && !body_in; }
+    };
+
+    static constexpr std::uint32_t slot_bits = 10;  // 2^10 == limits::operations_in_flight_max
+
+    Link* find_link(std::uint32_t manager) const;
+    Slot* find_slot(OperationId id);
+    void open_link(Link& link, Time now);
+    void send_request(Slot& slot);
+    void on_hello_reply(Link& link, const wire::ReplyHeader& header);
+    void accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
+                      const IncomingBody& body);
+    void fail(Slot& slot, const Error& error);
+    void fail_link(Link& link, const Error& why);
+    void drop_connection(Link& link);
+    void heard_from(Link& link);
+    Error named(Error error, const Slot& slot) const;
+
+    Transport& transport_;
+    Credentials credentials_;
+    std::unordered_map<std::uint32_t, std::unique_ptr<Link>> links_;
+    mutable Link* last_link_ = nullptr;  // most programs talk to one manager for a while
+    std::vector<Slot> slots_;
+    std::vector<std::uint32_t> free_slots_;
+    std::uint32_t in_flight_ = 0;
+    std::uint64_t sequence_ = 0;
+    std::vector<std::byte> head_;  // scratch: a message being put together
+    Time now_{};                   // what the caller said last
+};
+
+}  // namespace ddict
