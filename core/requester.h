@@ -19,6 +19,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include <ddict/value_sink.h>
+
 #include "core/directory.h"
 #include "core/transport.h"
 #include "core/wire.h"
@@ -26,17 +28,6 @@
 namespace ddict {
 
 using Time = std::chrono::steady_clock::time_point;
-
-/// Where the value of a reply goes.
-class ValueSink {
-  public:
-    /// Room for exactly `bytes` bytes, valid until the operation is done. An error refuses the value (a
-    /// buffer too small): the operation then fails with it.
-    virtual Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) = 0;
-
-  protected:
-    ~ValueSink() = default;
-};
 
 struct Request {
     wire::Verb verb = wire::Verb::ping;

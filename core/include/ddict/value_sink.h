@@ -1,0 +1,25 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <ddict/result.h>
+
+namespace ddict {
+
+/// Where the value of a reply goes. The library asks for room when it knows how much is needed, and then
+/// writes the value into it, for large values straight from the network.
+class ValueSink {
+  public:
+    /// Room for exactly `bytes` bytes, valid until the call it was given to returns. An error refuses the
+    /// value (it is of another type, or a buffer is too small): the call then fails with that error.
+    virtual Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) = 0;
+
+  protected:
+    ~ValueSink() = default;
+};
+
+}  // namespace ddict
