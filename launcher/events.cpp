@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/events.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+namespace ddict::launcher {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view prefix = "@ddict ";
+constexpr std::size_t text_bytes_max = 400;
+constexpr std::size_t line_bytes_max = 64 * 1024;
+constexpr std::array<std::string_view, 7> kind_names{"node",  "manager", "handle", "ready",
+                                                     "error", "lost",    "stopped"};
+
+/// The value of a field if it has the type asked for, otherwise none.
+std::string text_field(const json& object, const char* field) {
+    const auto found = object.find(field);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::uint32_t number_field(const json& object, const char* field) {
+    const auto found = object.find(field);
+    if (found == object.end() || !found->is_number_unsigned()) return 0;
+    const auto value = found->get<std::uint64_t>();
+    return value <= UINT32_MAX ? static_cast<std::uint32_t>(value) : 0;
+}
+
+std::string dump(const Event& event, std::string_view text) {
+    json object{{"event", kind_names[static_cast<std::size_t>(event.kind)]},
+                {"node", event.node},
+                {"index", event.index}};
+    if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost)
+        object["manager"] = event.manager;
+    if (!text.empty()) object["text"] = text;
+    if (!event.step.empty()) object["step"] = event.step;
+    return std::string(prefix) + object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string format_event(const Event& event) {
+    // Characters that JSON escapes can make a line longer than its text.
+    for (std::size_t bytes = text_bytes_max;; bytes /= 2) {
+        std::string line = dump(event, std::string_view(event.text).substr(0, bytes));
+        if (line.size() <= event_line_bytes_max || bytes == 0) return line;
+    }
+}
+
+std::vector<std::string> format_handle(const Event& from, std::string_view handle) {
+    std::vector<std::string> lines;
+    for (; !handle.empty(); handle.remove_prefix(std::min(handle.size(), text_bytes_max))) {
+        Event part = from;
+        part.kind = Event::Kind::handle;
+        part.text = handle.substr(0, text_bytes_max);
+        lines.push_back(format_event(part));
+    }
+    return lines;
+}
+
+std::optional<Event> parse_event(std::string_view line) {
+    if (!line.starts_with(prefix)) return std::nullopt;
+    line.remove_prefix(prefix.size());
+    const json object = json::parse(line, nullptr, false);
+    if (!object.is_object()) return std::nullopt;
+    const std::string kind = text_field(object, "event");
+    for (std::size_t i = 0; i < kind_names.size(); ++i) {
+        if (kind_names[i] != kind) continue;
+        Event event;
+        event.kind = static_cast<Event::Kind>(i);
+        event.node = text_field(object, "node");
+        event.index = number_field(object, "index");
+        event.manager = number_field(object, "manager");
+        event.text = text_field(object, "text");
+        event.step = text_field(object, "step");
+        return event;
+    }
+    return std::nullopt;
+}
+
+LineReader::State LineReader::read_from(int fd, std::vector<std::string>& lines) {
+    std::array<char, 4096> chunk;
+    for (;;) {
+        const ssize_t got = read(fd, chunk.data(), chunk.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return State::open;
+        if (got <= 0) {
+            if (!rest_.empty()) lines.push_back(std::move(rest_));
+            rest_.clear();
+            return State::ended;
+        }
+        rest_.append(chunk.data(), static_cast<std::size_t>(got));
+        for (std::size_t end; (end = rest_.find('\n')) != std::string::npos; rest_.erase(0, end + 1))
+            lines.push_back(rest_.substr(0, end));
+        if (rest_.size() > line_bytes_max) {
+            lines.push_back(std::move(rest_));
+            rest_.clear();
+        }
+    }
+}
+
+}  // namespace ddict::launcher

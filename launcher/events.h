@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What node launchers tell their supervisor: lines on standard output, which srun merges.
+//
+// A line is "@ddict " and a JSON object, below 1000 bytes: slurmstepd passes on whole lines up to 1024 bytes,
+// and cuts longer ones so that lines of several nodes could mix. Other lines (of a site's task prolog, say)
+// may stand between them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ddict::launcher {
+
+inline constexpr std::size_t event_line_bytes_max = 1000;
+
+struct Event {
+    enum class Kind {
+        node,     // a node launcher runs
+        manager,  // a manager has started
+        handle,   // text: the next part of the handle
+        ready,    // the handle is complete, the dictionary serves; step: Slurm's "JOB.STEP", or empty
+        error,    // text: why the bring-up failed on this node
+        lost,     // a manager has died; text: how
+        stopped,  // the node launcher has ended in good order; text: why
+    };
+    Kind kind = Kind::node;
+    std::string node;           // host name
+    std::uint32_t index = 0;    // of the node launcher
+    std::uint32_t manager = 0;  // manager, lost
+    std::string text;
+    std::string step;
+};
+
+/// The reason in a stopped event that a client ended the dictionary.
+inline constexpr std::string_view stopped_by_client = "destroyed";
+
+/// With the newline. A long text is cut.
+std::string format_event(const Event& event);
+/// The lines that carry a handle of any length.
+std::vector<std::string> format_handle(const Event& from, std::string_view handle);
+/// None if the line is none of ours. `line` is without the newline.
+std::optional<Event> parse_event(std::string_view line);
+
+/// Cuts a stream into lines.
+class LineReader {
+  public:
+    enum class State { open, ended };
+    /// Appends the lines that are complete; reads until the non-blocking descriptor has no more for now. A
+    /// line without end is cut after 64 KiB.
+    State read_from(int fd, std::vector<std::string>& lines);
+
+  private:
+    std::string rest_;
+};
+
+}  // namespace ddict::launcher

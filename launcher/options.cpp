@@ -1,0 +1,276 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/options.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "launcher/sizes.h"
+
+namespace ddict::launcher {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr std::array<OptionText, 7> texts{{
+    {"nodes", "DDICT_NODES", "N", "all of the job",
+     "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
+    {"managers-per-node", "DDICT_MANAGERS_PER_NODE", "M", "1",
+     "Managers on each node. Each is one thread with a pool of its own."},
+    {"total-mem", "DDICT_TOTAL_MEM", "SIZE", "256M",
+     "Memory of the whole dictionary, divided evenly among the managers: 2G, 512M, 1.5G, 65536."},
+    {"timeout", "DDICT_TIMEOUT", "SECONDS", "60",
+     "How long the dictionary may take to come up, and to end on stop."},
+    {"name", "DDICT_NAME", "NAME", "default",
+     "Tells several dictionaries apart. Letters, digits, '.', '_' and '-'; at most 40."},
+    {"state-dir", "DDICT_STATE_DIR", "DIR", "~/.local/state/ddict",
+     "Where start, stop, status and env keep what is running. Every node of the job must see it."},
+    {"manager-program", "DDICT_MANAGER_PROGRAM", "FILE", "beside ddict-launch", "The ddict-manager to run."},
+}};
+
+struct VerbText {
+    std::string_view word;
+    Verb verb;
+};
+constexpr std::array<VerbText, 7> verbs{{{"start", Verb::start},
+                                         {"stop", Verb::stop},
+                                         {"status", Verb::status},
+                                         {"env", Verb::env},
+                                         {"serve", Verb::serve},
+                                         {"--node", Verb::node},
+                                         {"--check-node", Verb::check_node}}};
+
+Error wrong(std::string_view text) {
+    return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
+}
+
+Error wrong_value(std::string_view origin, std::string_view value, std::string_view expected) {
+    return wrong(std::string(origin) + ": '" + std::string(value.substr(0, 60)) + "' is not " +
+                 std::string(expected));
+}
+
+Result<std::uint32_t> parse_count(std::string_view origin, std::string_view text, std::uint32_t max) {
+    std::uint32_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (error != std::errc() || end != text.data() + text.size() || count == 0 || count > max)
+        return wrong_value(origin, text, "a number from 1 to " + std::to_string(max));
+    return count;
+}
+
+Result<std::chrono::milliseconds> parse_seconds(std::string_view origin, std::string_view text) {
+    double seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    constexpr double seconds_max = 86'400;
+    if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0) || seconds > seconds_max)
+        return wrong_value(origin, text, "a number of seconds above 0, at most 86400");
+    return std::chrono::milliseconds(std::max(1L, std::lround(seconds * 1000)));
+}
+
+bool name_is_good(std::string_view name) {
+    return !name.empty() && name.size() <= limits::name_bytes_max && name.front() != '.' &&
+           name.front() != '-' && std::all_of(name.begin(), name.end(), [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '_' || c == '-';
+           });
+}
+
+/// Sets one option from its text. `origin` is what the text was given by, for the error: "--nodes",
+/// "DDICT_NODES".
+Result<void> apply(Options& options, std::string_view option, std::string_view origin,
+                   const std::string& text) {
+    if (option == "nodes") {
+        const auto nodes = parse_count(origin, text, limits::managers_max);
+        if (!nodes) return nodes.error();
+        options.nodes = *nodes;
+    } else if (option == "managers-per-node") {
+        const auto managers = parse_count(origin, text, limits::managers_per_node_max);
+        if (!managers) return managers.error();
+        options.managers_per_node = *managers;
+    } else if (option == "total-mem") {
+        const auto bytes = parse_size(text);
+        if (!bytes) return wrong(std::string(origin) + ": " + bytes.error().detail.data());
+        options.total_bytes = *bytes;
+    } else if (option == "timeout") {
+        const auto timeout = parse_seconds(origin, text);
+        if (!timeout) return timeout.error();
+        options.timeout = *timeout;
+    } else if (option == "name") {
+        if (!name_is_good(text))
+            return wrong_value(origin, text,
+                               "a name: letters, digits, '.', '_' and '-', at most 40, no '.' or '-' first");
+        options.name = text;
+    } else if (option == "state-dir") {
+        options.state_dir = text;
+    } else if (option == "manager-program") {
+        options.manager_program = text;
+    }
+    return {};
+}
+
+/// The first word may be a verb. Removes it from args.
+Verb take_verb(std::vector<std::string>& args) {
+    if (args.empty()) return Verb::run;
+    const auto found =
+        std::find_if(verbs.begin(), verbs.end(), [&](const VerbText& v) { return v.word == args[0]; });
+    if (found == verbs.end()) return Verb::run;
+    args.erase(args.begin());
+    return found->verb;
+}
+
+po::options_description described_options() {
+    po::options_description description;
+    for (const OptionText& text : texts)
+        description.add_options()(std::string(text.option).c_str(), po::value<std::string>());
+    description.add_options()("help", "")("version", "")("check", "")("export", "")("json", "");
+    return description;
+}
+
+Result<po::variables_map> parse_command_line(const std::vector<std::string>& args) {
+    po::variables_map given;
+    try {
+        using namespace po::command_line_style;
+        const po::options_description description = described_options();
+        const po::positional_options_description no_positional;
+        po::store(po::command_line_parser(args)
+                      .options(description)
+                      .style(allow_long | long_allow_adjacent | long_allow_next)
+                      .positional(no_positional)
+                      .run(),
+                  given);
+    } catch (const po::too_many_positional_options_error&) {
+        return wrong("a command is written after --, for example: ddict-launch --nodes 2 -- srun ./program");
+    } catch (const po::error& error) {
+        return wrong(std::string(error.what()) + "; see ddict-launch --help");
+    }
+    return given;
+}
+
+Result<void> apply_all(Options& options, const po::variables_map& given, const Environment& environment) {
+    for (const OptionText& text : texts) {
+        const std::string option(text.option);
+        if (given.count(option) != 0) {
+            const auto done = apply(options, option, "--" + option, given[option].as<std::string>());
+            if (!done) return done;
+        } else if (const auto variable = environment.find(text.variable);
+                   variable != environment.end() && !variable->second.empty()) {
+            const auto done = apply(options, option, text.variable, variable->second);
+            if (!done) return done;
+        }
+    }
+    return {};
+}
+
+/// Flags that belong to one verb only.
+Result<void> apply_flags(Options& options, const po::variables_map& given) {
+    options.export_line = given.count("export") != 0;
+    options.json = given.count("json") != 0;
+    if (options.export_line && options.verb != Verb::start)
+        return wrong("--export belongs to: ddict-launch start");
+    if (options.json && options.verb != Verb::status) return wrong("--json belongs to: ddict-launch status");
+    return {};
+}
+
+std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
+    std::string out;
+    std::size_t column = indent;
+    while (!text.empty()) {
+        const std::size_t space = text.find(' ');
+        const std::string_view word = text.substr(0, space);
+        if (column > indent && column + 1 + word.size() > width) {
+            out += "\n" + std::string(indent, ' ');
+            column = indent;
+        } else if (column > indent) {
+            out += ' ';
+            ++column;
+        }
+        out += word;
+        column += word.size();
+        text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+    }
+    return out;
+}
+
+}  // namespace
+
+std::span<const OptionText> option_texts() {
+    return texts;
+}
+
+Result<Options> parse_options(const std::vector<std::string>& args, const Environment& environment) {
+    Options options;
+    std::vector<std::string> mine = args;
+    options.verb = take_verb(mine);
+    if (options.verb == Verb::node || options.verb == Verb::check_node) {
+        options.hidden = std::move(mine);
+        return options;
+    }
+    const auto dashes = std::find(mine.begin(), mine.end(), "--");
+    const bool has_command = dashes != mine.end();
+    if (has_command) options.command.assign(dashes + 1, mine.end());
+    mine.erase(dashes, mine.end());
+
+    const auto given = parse_command_line(mine);
+    if (!given) return given.error();
+    if (given->count("help") != 0) {
+        options.verb = Verb::help;
+        return options;
+    }
+    if (given->count("version") != 0) {
+        options.verb = Verb::version;
+        return options;
+    }
+    if (given->count("check") != 0) {
+        if (options.verb != Verb::run) return wrong("--check stands alone: ddict-launch --check [options]");
+        options.verb = Verb::check;
+    }
+    if (const auto done = apply_flags(options, *given); !done) return done.error();
+    if (const auto done = apply_all(options, *given, environment); !done) return done.error();
+    if (options.verb == Verb::run && options.command.empty())
+        return wrong(
+            "no command: write it after --, for example: ddict-launch -- srun ./program; see --help");
+    if (options.verb != Verb::run && options.verb != Verb::check && has_command)
+        return wrong("this runs no command; leave out -- and what follows");
+    return options;
+}
+
+std::string help_text() {
+    std::string out =
+        "Brings up a dictionary, runs a command that finds it, and takes it down again.\n"
+        "\n"
+        "  ddict-launch [options] -- COMMAND [ARGUMENT...]\n"
+        "  ddict-launch start [options] [--export]   leave one running; prints its handle,\n"
+        "                                            or with --export a line for eval\n"
+        "  ddict-launch stop [--name NAME]           end it\n"
+        "  ddict-launch status [--json]              what is running\n"
+        "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
+        "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
+        "                                            'error REASON'; ends when stdin ends\n"
+        "  ddict-launch --check [options]            can it work here? one screen, 0 or 1\n"
+        "  ddict-launch --help, --version\n"
+        "\n"
+        "In a Slurm job the managers are placed on the job's nodes, elsewhere on this machine.\n"
+        "The command finds the dictionary by the variables DDICT_HANDLE and DDICT_NAME.\n"
+        "\n"
+        "Options, and the environment variables that stand in for them (the option wins):\n";
+    for (const OptionText& text : texts) {
+        out += "  --" + std::string(text.option) + " " + std::string(text.value) + ", " +
+               std::string(text.variable) + " [" + std::string(text.preset) + "]\n        " +
+               wrapped(text.meaning, 8, 80) + "\n";
+    }
+    out +=
+        "\n"
+        "Signals (INT, TERM, HUP, QUIT, USR1, USR2) go to the command. Before it runs, and\n"
+        "after it has ended, the first cancels in good order and the second by force.\n"
+        "\n"
+        "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"
+        "found, 126 if it cannot be run; 1 if the dictionary could not be brought up; 2 if\n"
+        "the options are wrong; 128+N if cancelled by signal N before the command ran.\n"
+        "status: 0 if a dictionary is running, 1 if not.\n";
+    return out;
+}
+
+}  // namespace ddict::launcher

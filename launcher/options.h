@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What ddict-launch was asked to do: its command line, and the DDICT_* environment variables behind it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "core/limits.h"
+#include "slurm/allocation.h"
+
+namespace ddict::launcher {
+
+using slurm::Environment;
+
+enum class Verb { run, start, stop, status, env, serve, check, help, version, node, check_node };
+
+struct Options {
+    Verb verb = Verb::run;
+    std::optional<std::uint32_t> nodes;  // none: all of the job, or this machine
+    std::uint32_t managers_per_node = 1;
+    std::uint64_t total_bytes = std::uint64_t{256} << 20;
+    std::chrono::milliseconds timeout = limits::launch_timeout_default;
+    std::string name = "default";
+    std::string state_dir;             // empty: the usual place
+    std::string manager_program;       // empty: the one beside ddict-launch
+    bool export_line = false;          // start --export
+    bool json = false;                 // status --json
+    std::vector<std::string> command;  // run: what stands after --
+    std::vector<std::string> hidden;   // node, check_node: their own arguments
+};
+
+/// One option as people see it: --help and docs/environment.md both show this list.
+struct OptionText {
+    std::string_view option;    // "total-mem"
+    std::string_view variable;  // "DDICT_TOTAL_MEM"
+    std::string_view value;     // what is written behind it: "SIZE"
+    std::string_view preset;    // what it is if nobody says: "256M"
+    std::string_view meaning;
+};
+std::span<const OptionText> option_texts();
+
+/// args: without the program's name. The command line wins over the environment; an empty variable counts as
+/// not set. invalid_argument, naming the option or the variable, for what cannot be understood. Variables are
+/// not looked at for help and version.
+Result<Options> parse_options(const std::vector<std::string>& args, const Environment& environment);
+
+std::string help_text();
+
+}  // namespace ddict::launcher

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who runs where, with how much memory: worked out before anything is started. Pure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "core/wire.h"
+#include "launcher/options.h"
+#include "slurm/allocation.h"
+
+namespace ddict::launcher {
+
+/// What makes this dictionary different from every other one.
+struct Identity {
+    std::uint64_t dictionary_id = 0;
+    wire::Secret secret{};
+};
+
+/// Fresh random numbers from the operating system.
+Result<Identity> make_identity();
+
+struct LaunchPlan {
+    Identity identity;
+    std::string name;
+    std::uint32_t nodes = 1;  // node launchers, one on each
+    std::uint32_t managers_per_node = 1;
+    std::uint64_t pool_bytes = 0;                 // of each manager, whole pages
+    std::chrono::milliseconds timeout{0};         // of the bring-up
+    std::optional<slurm::Allocation> allocation;  // none: this machine
+    std::string manager_program;                  // empty: each node launcher looks beside itself
+    std::vector<std::string> remarks;             // for the user, one line each
+
+    std::uint32_t managers() const { return nodes * managers_per_node; }
+    std::uint64_t total_bytes() const { return pool_bytes * managers(); }
+};
+
+/// invalid_argument, saying what to change, if it cannot be: more nodes than the job has, too many managers,
+/// pools below the smallest size.
+Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm::Allocation>& allocation,
+                               const Identity& identity, std::uint64_t page_bytes);
+
+/// What one node launcher has to know. The secret travels in the environment, all else as arguments.
+struct NodePlan {
+    Identity identity;
+    std::string name;
+    bool pmix = false;  // meet the other node launchers through PMIx; otherwise this is the only one
+    std::uint32_t nodes = 1;
+    std::uint32_t managers_per_node = 1;
+    std::uint64_t pool_bytes = 0;
+    std::chrono::milliseconds timeout{0};
+    std::optional<std::uint64_t> job_memory_bytes;  // what the job asked for on each node
+    std::string manager_program;
+};
+
+inline constexpr const char* secret_variable = "DDICT_SECRET";
+
+NodePlan node_plan(const LaunchPlan& plan);
+/// The arguments after "ddict-launch": "--node" and what parse_node_arguments() understands.
+std::vector<std::string> node_arguments(const NodePlan& plan);
+std::string secret_text(const wire::Secret& secret);
+/// args: without "--node".
+Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args, const Environment& environment);
+
+}  // namespace ddict::launcher
