@@ -7,6 +7,9 @@
 network=198.18.77
 head_address=$network.254
 
+# Slurm wants a name. Hosts add this one to their /etc/passwd where the machine knows the user only by number.
+user_name() { id -un 2>/dev/null || echo "user$user_id"; }
+
 # Prints slurm.conf without the lines that --conf replaces.
 slurm_conf() {
   local line
@@ -24,7 +27,7 @@ slurm_conf() {
 
 default_slurm_conf() {
   local user track=proctrack/linuxproc task=task/none select=CR_CPU
-  user=$(id -un 2>/dev/null || id -u)
+  user=$(user_name)
   if [[ $cgroup != none ]]; then
     track=proctrack/cgroup task=task/cgroup select=CR_CPU_Memory
     echo "DefMemPerCPU=$((memory / cpus > 0 ? memory / cpus : 1))"
@@ -91,6 +94,9 @@ END
     local i
     for ((i = 1; i <= nodes; i++)); do echo "$network.$i n$i"; done
   } >"$dir/etc/hosts"
+  if ! id -un >/dev/null 2>&1; then
+    { cat /etc/passwd && echo "$(user_name):x:$user_id:$group_id::${HOME:-/}:/bin/sh"; } >"$dir/etc/passwd"
+  fi
   (umask 077 && head -c 128 /dev/urandom >"$dir/munge/key")
 }
 

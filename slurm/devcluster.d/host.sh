@@ -42,6 +42,7 @@ build_host() {
   must mount -t tmpfs -o "mode=1777,size=$shm" devcluster /dev/shm
   for path in "${shared[@]}"; do share_here "$path"; done
   must mount --bind /run/devcluster/slurm/hosts /etc/hosts
+  [[ ! -e /run/devcluster/slurm/passwd ]] || must mount --bind /run/devcluster/slurm/passwd /etc/passwd
   # For commands that lose SLURM_CONF on their way.
   [[ ! -d /etc/slurm ]] || must mount --bind /run/devcluster/slurm /etc/slurm
   [[ ${XDG_RUNTIME_DIR:-} != /run/* ]] || mkdir -p -m 700 "$XDG_RUNTIME_DIR"
@@ -100,11 +101,15 @@ inside_head() {
   serve
 }
 
+# The processes that wait for the nodes' PID 1.
+node_parents=()
+
 # Starts the node's host, below the head, and plugs it into the head's bridge.
 connect_node() {
   local node=$1
   enter_cgroup "$node" unshare "${host_namespaces[@]}" "$self" --dir "$dir" inside node "$node" &
   local child=$!
+  node_parents+=("$child")
   wait_for 10 has_own_network "$child" || return
   ip link add "port-$node" mtu $link_mtu type veth peer name eth0 mtu $link_mtu netns "$child" &&
     ip link set "port-$node" master br0 up
@@ -134,13 +139,14 @@ inside_boot() {
 # Tells `up` how far the nodes are.
 count_idle_nodes() {
   local idle=0
-  until ((idle == nodes)); do
+  until ((idle == nodes)) || [[ -e $dir/run/failed ]]; do
     sleep 0.03
     idle=$("${as_user[@]}" sinfo -h -t idle -o %D 2>/dev/null)
     idle=${idle:-0}
     echo "$idle" >"$dir/run/.idle" && mv "$dir/run/.idle" "$dir/run/idle"
+    kill -0 "${node_parents[@]}" 2>/dev/null || echo "a node ended, see head.log" >"$dir/run/failed"
   done
-  : >"$dir/run/usable"
+  ((idle != nodes)) || : >"$dir/run/usable"
 }
 
 # Whether hosts can be had here at all: makes one, with a link, and lets it go again.

@@ -78,7 +78,7 @@ write_settings() {
   chmod 755 -- "$dir/munge" "$dir/etc" "$dir/run"
   local name
   for name in "${settings[@]}"; do printf '%s=%q\n' "$name" "${!name}"; done >"$dir/settings"
-  local -a wanted=("$dir" "$project" "$(pwd -P)" "${HOME:-/}" ${shares[@]+"${shares[@]}"})
+  local -a wanted=("$dir" "$project" "${self%/*}" "$(pwd -P)" "${HOME:-/}" ${shares[@]+"${shares[@]}"})
   [[ -z ${DDICT_BUILD_DIR:-} ]] || wanted+=("$DDICT_BUILD_DIR")
   local path
   for path in "${wanted[@]}"; do

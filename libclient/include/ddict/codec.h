@@ -95,7 +95,7 @@ requires(!TextLike<T>) struct Codec<T> {
     static Result<std::span<std::byte>> room(T& value, std::uint64_t bytes) {
         if (bytes != sizeof(T))
             return Error(Errc::wrong_type, "the value has another size than the type asked for");
-        return std::as_writable_bytes(std::span<T, 1>(&value, 1));
+        return std::as_writable_bytes(std::span<T>(&value, 1));
     }
 };
 
