@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who may include whom. This table is the one of docs/architecture.md."""
+
+import re
+
+import repository
+
+# Folder -> the folders whose headers it may include, and whose targets it may link.
+LAYERS = {
+    "core": (),
+    "shm": ("core",),
+    "ucx": ("core",),
+    "pmix": ("core",),
+    "slurm": ("core",),
+    "manager": ("core", "shm", "ucx"),
+    "libclient": ("core", "shm", "ucx"),
+    "launcher": ("core", "shm", "pmix", "slurm"),
+}
+FREE = ("tests", "bench", "examples")
+# Who may include the public headers of libclient. Those of core are for everyone.
+USERS_OF_LIBCLIENT = ("libclient", "launcher") + FREE
+FOLDER_OF_TARGET = {"client": "libclient"}
+
+# What is not ours: pattern of the header, its name, and where alone it may be included.
+FOREIGN = (
+    (r"uc[pstm]/", "UCX", ("ucx/", "bench/", "tests/ucx/")),
+    (r"pmix", "PMIx", ("pmix/", "tests/pmix/")),
+    (r"slurm/", "Slurm's library", ()),
+    (r"boost/program_options", "Boost.Program_options", ("launcher/", "libclient/", "bench/", "examples/")),
+    (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
+    (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
+    (r"xxhash\.h", "xxHash", ("core/",)),
+    (r"(gtest|gmock)/", "GoogleTest", ("tests/",)),
+    (r"benchmark/", "google-benchmark", ("bench/",)),
+)
+FOREIGN_TARGETS = (
+    (r"ucx::", "UCX", ("ucx/", "bench/", "tests/")),
+    (r"PkgConfig::PMIX", "PMIx", ("pmix/", "tests/")),
+)
+STANDARD = re.compile(r"[a-z_0-9]+")
+SYSTEM = re.compile(r"([a-z_0-9]+|(sys|linux|net|netinet|arpa|sanitizer)/[a-z_0-9/]+)\.h")
+INCLUDE = re.compile(r'\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
+COMMENT = re.compile(r"#.*")
+
+
+def check(repo, report):
+    sources = repo.having(*repository.CXX)
+    for path in sources:
+        folder = path.split("/")[0]
+        if folder not in LAYERS and folder not in FREE:
+            report.problem(path, 1, f"the folder {folder}/ is not in the table of layers (tests/tidy/check_layers.py)")
+            continue
+        for number, line in repo.lines(path):
+            if found := INCLUDE.match(line):
+                angle, quoted = found.groups()
+                wrong = angled(repo, path, folder, angle) if angle else ours(repo, path, folder, quoted)
+                if wrong:
+                    report.problem(path, number, wrong)
+    for folder in LAYERS:
+        for path in repo.files:
+            if path.startswith(folder + "/") and path.endswith("CMakeLists.txt"):
+                check_targets(repo, report, path, folder)
+    return f"layers of {len(sources)} files"
+
+
+def is_public(path):
+    return "/include/ddict/" in path
+
+
+def ours(repo, path, folder, header):
+    """What is wrong with including one of our own headers, or None."""
+    if is_public(path):
+        return f'a public header includes only the standard library and <ddict/...>, not "{header}"'
+    if header.startswith("ddict/"):
+        return f'write <{header}>: public headers are included as users include them'
+    if not (repo.root / header).is_file():
+        return f'no "{header}": paths are written from the root of the repository'
+    other = header.split("/")[0]
+    return None if folder in FREE or other == folder else crossing(folder, other)
+
+
+def crossing(folder, other):
+    if other in LAYERS[folder]:
+        return None
+    allowed = " ".join(LAYERS[folder]) or "no other folder"
+    return f"{folder}/ must not use {other}/ (it may use: {allowed})"
+
+
+def angled(repo, path, folder, header):
+    if header.startswith("ddict/"):
+        if (repo.root / "core/include" / header).is_file():
+            return None
+        if not (repo.root / "libclient/include" / header).is_file():
+            return f"no <{header}> in core/include or libclient/include"
+        return None if folder in USERS_OF_LIBCLIENT else f"{folder}/ must not use libclient/ (<{header}> is its)"
+    if STANDARD.fullmatch(header):
+        return None
+    if is_public(path):
+        return f"a public header includes only the standard library and <ddict/...>, not <{header}>"
+    for pattern, name, where in FOREIGN:
+        if re.match(pattern, header):
+            return None if path.startswith(where) else confined(name, header, where)
+    if SYSTEM.fullmatch(header):
+        return f"core/ uses only the standard library, not <{header}>" if folder == "core" else None
+    return f"<{header}> is of none of the libraries known to tests/tidy/check_layers.py"
+
+
+def confined(name, what, where):
+    return f"{name} ({what}) is used only in {' '.join(where) or 'no folder at all'}"
+
+
+def check_targets(repo, report, path, folder):
+    """Targets may link only what the same table allows."""
+    for number, line in repo.lines(path):
+        line = COMMENT.sub("", line)
+        named = re.findall(r"\bddict_([a-z]+)\b(?!\()", line)
+        if uses := re.search(r"\bUSES\b([^)]*)", line):
+            named += re.split(r"\b[A-Z]+\b", uses[1])[0].split()
+        for target in named:
+            other = FOLDER_OF_TARGET.get(target, target)
+            if other == folder or other not in LAYERS:
+                continue
+            if other == "libclient" and folder in USERS_OF_LIBCLIENT:
+                continue
+            if wrong := crossing(folder, other):
+                report.problem(path, number, wrong)
+        for pattern, name, where in FOREIGN_TARGETS:
+            if re.search(pattern, line) and not path.startswith(where):
+                report.problem(path, number, confined(name, "linked here", where))
+
+
+if __name__ == "__main__":
+    repository.run(check)

@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""The checks themselves: each finds what it is there for, at the right line, and leaves sound files alone."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+LICENCE = "SPDX-FileCopyrightText: The ddict authors\n{0} SPDX-License-Identifier: Apache-2.0\n"
+CXX = "// " + LICENCE.format("//")
+SHELL = "#!/bin/bash\n# " + LICENCE.format("#")
+
+
+class Checks(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name).resolve() / "a tree"
+
+    def write(self, path, text):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def run_check(self, name, *arguments):
+        command = [sys.executable, "-B", HERE / f"check_{name}.py", self.root, *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def assert_fine(self, name, *arguments):
+        done = self.run_check(name, *arguments)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("fine", done.stdout)
+
+    def assert_problem(self, name, expected, *arguments):
+        done = self.run_check(name, *arguments)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn(expected, done.stdout)
+        self.assertIn(": 1 problems", done.stdout)
+
+
+class Layers(Checks):
+    def setUp(self):
+        super().setUp()
+        self.write("core/bytes.h", "#include <vector>\n#include <ddict/error.h>\n")
+        self.write("core/hash.h", "#include <xxhash.h>\n")
+        self.write("core/include/ddict/error.h", "#include <string>\n")
+        self.write("libclient/include/ddict/dictionary.h", "#include <ddict/error.h>\n")
+        self.write("shm/pool.cpp", '#include <sys/mman.h>\n#include <boost/interprocess/mapped_region.hpp>\n#include "core/bytes.h"\n')
+        self.write("launcher/main.cpp", '#include <ddict/dictionary.h>\n#include "pmix/session.h"\n')
+        self.write("pmix/session.h", "#include <pmix.h>\n")
+        self.write("bench/raw.cpp", '#include <ucp/api/ucp.h>\n#include "shm/pool.h"\n')
+        self.write("shm/pool.h", "")
+
+    def test_sound_tree(self):
+        self.assert_fine("layers")
+
+    def include(self, path, line, expected):
+        self.write(path, f"#include <vector>\n{line}\n")
+        self.assert_problem("layers", f"{path}:2: {expected}")
+
+    def test_folder_that_must_not_be_used(self):
+        self.include("ucx/worker.cpp", '#include "shm/pool.h"', "ucx/ must not use shm/")
+
+    def test_core_uses_nothing_of_ours(self):
+        self.include("core/x.cpp", '  #  include "shm/pool.h"', "core/ must not use shm/")
+
+    def test_no_folder_uses_tests(self):
+        self.write("tests/sim/network.h", "")
+        self.include("manager/x.cpp", '#include "tests/sim/network.h"', "manager/ must not use tests/")
+
+    def test_core_is_standard_library_only(self):
+        self.include("core/x.cpp", "#include <unistd.h>", "core/ uses only the standard library")
+
+    def test_foreign_headers_stay_in_their_folder(self):
+        self.include("manager/x.cpp", "#include <ucp/api/ucp.h>", "UCX (ucp/api/ucp.h) is used only in ucx/")
+
+    def test_foreign_header_in_a_test_of_another_layer(self):
+        self.include("tests/unit/x.cpp", "#include <pmix_server.h>", "PMIx (pmix_server.h) is used only in pmix/")
+
+    def test_slurm_headers_are_for_nobody(self):
+        self.include("slurm/x.cpp", "#include <slurm/slurm.h>", "Slurm's library (slurm/slurm.h) is used only in no folder")
+
+    def test_unknown_library(self):
+        self.include("launcher/x.cpp", "#include <zmq.hpp>", "<zmq.hpp> is of none of the libraries")
+
+    def test_public_header_with_internal_one(self):
+        self.include("libclient/include/ddict/x.h", '#include "core/bytes.h"', "a public header includes only")
+
+    def test_public_header_with_foreign_one(self):
+        self.include("core/include/ddict/x.h", "#include <xxhash.h>", "a public header includes only")
+
+    def test_public_header_of_libclient_below_it(self):
+        self.include("shm/x.cpp", "#include <ddict/dictionary.h>", "shm/ must not use libclient/")
+
+    def test_missing_public_header(self):
+        self.include("shm/x.cpp", "#include <ddict/nothing.h>", "no <ddict/nothing.h>")
+
+    def test_path_from_the_folder_itself(self):
+        self.include("shm/x.cpp", '#include "pool.h"', 'no "pool.h"')
+
+    def test_new_folder(self):
+        self.write("extras/x.cpp", "")
+        self.assert_problem("layers", "extras/x.cpp:1: the folder extras/ is not in the table")
+
+    def test_targets(self):
+        self.write("manager/CMakeLists.txt", "ddict_library(manager\n  SOURCES a.cpp\n  USES core shm LINKS x)\n")
+        self.write("launcher/CMakeLists.txt", "ddict_program(p SOURCES main.cpp USES core client)\n")
+        self.assert_fine("layers")
+        self.write("pmix/CMakeLists.txt", "ddict_library(pmix\n  SOURCES a.cpp\n  USES core slurm\n  LINKS PkgConfig::PMIX)\n")
+        self.assert_problem("layers", "pmix/CMakeLists.txt:3: pmix/ must not use slurm/")
+
+    def test_target_linked_by_hand(self):
+        self.write("shm/CMakeLists.txt", "\ntarget_link_libraries(ddict_shm PUBLIC ddict_ucx)\n")
+        self.assert_problem("layers", "shm/CMakeLists.txt:2: shm/ must not use ucx/")
+
+    def test_foreign_target(self):
+        self.write("slurm/CMakeLists.txt", "\nddict_library(slurm SOURCES a.cpp LINKS PkgConfig::PMIX)\n")
+        self.assert_problem("layers", "slurm/CMakeLists.txt:2: PMIx (linked here) is used only in pmix/")
+
+
+class Headers(Checks):
+    def setUp(self):
+        super().setUp()
+        source = self.write("core/a.cpp", "")
+        self.write("core/good.h", "\n#pragma once\n#include <string>\ninline std::string text;\n")
+        command = f"c++ -std=c++20 '-I{self.root}' -o a.o -c '{source}'"
+        entry = {"directory": str(self.root), "file": str(source), "command": command}
+        self.write("build/compile_commands.json", json.dumps([entry]))
+
+    def test_sound_header(self):
+        self.assert_fine("headers", self.root / "build")
+
+    def test_header_that_needs_another_first(self):
+        self.write("core/bad.h", "\n#pragma once\ninline std::string text;\n")
+        self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
+
+    def test_header_without_guard(self):
+        self.write("core/bad.h", "inline int number;\n")
+        self.assert_problem("headers", "core/bad.h:1: #pragma once is missing", self.root / "build")
+
+    def test_header_that_nothing_compiles(self):
+        self.write("shm/alone.h", "\n#pragma once\n")
+        self.assert_problem("headers", "shm/alone.h:1: no source file", self.root / "build")
+
+
+class Text(Checks):
+    def setUp(self):
+        super().setUp()
+        self.write("core/a.h", CXX + "// See core/work/a.h and $HOME/work/b.\n")
+        self.write("scripts/run", SHELL)
+        self.write("README.md", "# Title\n")
+
+    def test_sound_tree(self):
+        self.assert_fine("text")
+
+    def test_no_licence(self):
+        self.write("core/b.cpp", "int number;\n")
+        self.assert_problem("text", "core/b.cpp:1: the two lines of the licence")
+
+    def test_long_file(self):
+        self.write("core/b.cpp", CXX + "//\n" * 598)
+        self.assert_problem("text", "core/b.cpp:600: 600 lines")
+
+    def test_rather_long_file_is_only_warned_about(self):
+        self.write("core/b.cpp", CXX + "//\n" * 500)
+        self.assertIn("core/b.cpp:500: warning: 502 lines", self.run_check("text").stdout)
+        self.assert_fine("text")
+
+    def test_loose_end(self):
+        self.write("README.md", "# Title\n\nThe rest: " + "TO" + "DO.\n")
+        self.assert_problem("text", "README.md:3: TO" + "DO")
+
+    def test_path_of_a_home(self):
+        for path in ("/home" + "/anna/x", "/wo" + "rk/main", '"/ro' + 'ot"'):
+            self.write("scripts/run", SHELL + f"cd {path}\n")
+            self.assert_problem("text", "scripts/run:4: ")
+
+    def test_white_space(self):
+        self.write("core/b.h", CXX + "int a; \n")
+        self.assert_problem("text", "core/b.h:3: white space")
+        self.write("core/b.h", CXX + "\tint a;\n")
+        self.assert_problem("text", "core/b.h:3: a tab")
+        self.write("core/b.h", CXX + "int a;")
+        self.assert_problem("text", "core/b.h:3: the last line")
+
+
+class Style(Checks):
+    def setUp(self):
+        super().setUp()
+        self.write(".clang-format", "BasedOnStyle: Google\n")
+        self.write("core/a.cpp", "int a;\n")
+        self.write("scripts/run", '#!/bin/bash\necho "$1"\n')
+
+    def test_sound_tree(self):
+        self.assert_fine("style")
+
+    def test_format(self):
+        self.write("core/a.cpp", "int a;\nint   b;\n")
+        done = self.run_check("style")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("core/a.cpp:2:", done.stdout)
+
+    def test_shell(self):
+        self.write("scripts/run", "#!/bin/bash\ncd $1\necho done\n")
+        done = self.run_check("style")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("scripts/run:2:1: warning: Use 'cd ... || exit'", done.stdout)
+
+    def test_part_of_a_script(self):
+        self.write("scripts/part.sh", "# shellcheck shell=bash\nshow() { echo \"$of_the_other_part\"; }\n")
+        self.assert_fine("style")
+        self.write("scripts/part.sh", "# shellcheck shell=bash\ncd somewhere\necho fine\n")
+        self.assert_problem("style", "scripts/part.sh:2:1: ")
+
+
+class Docs(Checks):
+    def setUp(self):
+        super().setUp()
+        self.write("core/limits.h", "")
+        self.write("core/include/ddict/error.h", "")
+        self.write("launcher/CMakeLists.txt", "ddict_program(ddict-launch SOURCES main.cpp)\n")
+        self.write("scripts/run", "#!/bin/bash\n# knows --quick\n")
+        self.write("docs/page.md", "# A page\n\n## The `second` part\n")
+        self.write("README.md", "See [page](docs/page.md#the-second-part), [web](https://example.org) and `core/limits.h`.\n")
+
+    def read(self, text, expected):
+        self.write("docs/other.md", f"# Other\n\n{text}\n")
+        self.assert_problem("docs", f"docs/other.md:3: {expected}")
+
+    def test_sound_tree(self):
+        self.write("docs/other.md", "\n`core/`, `scripts/*`, `<ddict/error.h>`\n\n"
+                   "    scripts/run --quick -- --other\n    build/release/bin/ddict-launch --help [x](nowhere)\n")
+        self.assert_fine("docs")
+
+    def test_link(self):
+        self.read("[x](nothing.md)", "the link nothing.md leads nowhere")
+
+    def test_link_out_of_the_tree(self):
+        self.read("[x](../../elsewhere.md)", "the link ../../elsewhere.md leads nowhere")
+
+    def test_anchor(self):
+        self.read("[x](page.md#third)", "page.md has no heading for #third")
+
+    def test_file(self):
+        self.read("see `core/nothing.h`", "there is no core/nothing.h")
+
+    def test_file_in_a_block(self):
+        self.read("    bash scripts/nothing", "there is no scripts/nothing")
+
+    def test_header(self):
+        self.read("    #include <ddict/nothing.h>", "there is no <ddict/nothing.h>")
+
+    def test_program(self):
+        self.read("run `build/release/bin/ddict-nothing`", "no CMakeLists.txt builds the program ddict-nothing")
+
+    def test_option(self):
+        self.read("run `scripts/run --slow`", "scripts/run does not know --slow")
+
+    def test_package(self):
+        script = self.write("scripts/install-packages", "#!/bin/bash\necho libnew-dev\n")
+        script.chmod(0o755)
+        self.assert_problem("docs", "docs/dependencies.md:1: the package libnew-dev")
+
+
+if __name__ == "__main__":
+    unittest.main()
