@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// ddict-manager: started by the node launcher, never by hand.
+//
+//   ddict-manager --pool NAME --directory NAME --control-fd N
+//   ddict-manager --probe       prints what UCX offers on this node, as JSON
+#include <fcntl.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "manager/server.h"
+
+namespace {
+
+constexpr int usage_error = 2;
+
+int probe() {
+    const auto summary = ddict::ucx::available_transports();
+    if (!summary) {
+        std::cerr << "ddict-manager: " << summary.error().message() << '\n';
+        return 1;
+    }
+    nlohmann::json report{{"ucx_version", summary->version}, {"transports", nlohmann::json::array()}};
+    for (const auto& device : summary->usable) {
+        report["transports"].push_back({{"transport", device.transport}, {"device", device.device}});
+    }
+    std::cout << report.dump() << '\n';
+    return 0;
+}
+
+int usage() {
+    std::cerr << "ddict-manager is started by ddict-launch; by hand only: ddict-manager --probe\n";
+    return usage_error;
+}
+
+bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string_view option = argv[i];
+        const std::string_view value = argv[i + 1];
+        if (option == "--pool") {
+            options.pool = value;
+        } else if (option == "--directory") {
+            options.directory = value;
+        } else if (option == "--control-fd") {
+            std::from_chars(value.data(), value.data() + value.size(), options.control_fd);
+        } else {
+            return false;
+        }
+    }
+    return argc % 2 == 1 && !options.pool.empty() && !options.directory.empty() && options.control_fd >= 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc == 2 && std::string_view(argv[1]) == "--probe") return probe();
+    ddict::manager::ServerOptions options;
+    if (!parse(argc, argv, options)) return usage();
+
+    // Whoever ends the job signals all its processes. The end of a manager is the node launcher's to order,
+    // after the clients' last words: by the control socket, or by its own death, which closes that socket.
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGCONT}) {
+        std::signal(signal, SIG_IGN);
+    }
+    ::fcntl(options.control_fd, F_SETFD, FD_CLOEXEC);
+    auto server = ddict::manager::Server::open(options);
+    if (!server) {
+        ddict::manager::Server::report_failure(options.control_fd, server.error().message());
+        return 1;
+    }
+    return (*server)->run();
+}

@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/roll_call.h"
+
+#include <algorithm>
+
+namespace ddict::manager {
+
+RollCall::RollCall(Requester& requester, const DirectoryView& directory, std::uint32_t manager, Time now,
+                   Time deadline)
+    : requester_(requester) {
+    const std::uint64_t first = 2 * std::uint64_t{manager} + 1;
+    const std::uint64_t end = std::min<std::uint64_t>(first + 2, directory.manager_count());
+    for (std::uint64_t child = first; child < end; ++child) {
+        const Result<DirectoryEntry> entry = directory.entry(static_cast<std::uint32_t>(child));
+        if (!entry) {
+            result_ = entry.error();
+            continue;
+        }
+        requester.add_manager(*entry);
+        Request ping;
+        ping.verb = wire::Verb::ping;
+        ping.manager = entry->manager;
+        pings_.push_back(requester.begin(ping, now, deadline));
+    }
+}
+
+std::optional<Result<void>> RollCall::outcome() {
+    std::erase_if(pings_, [this](Requester::OperationId ping) {
+        if (!requester_.done(ping)) return false;
+        const Result<Reply> reply = requester_.take(ping);
+        if (!reply && result_) result_ = reply.error();
+        return true;
+    });
+    if (!pings_.empty()) return std::nullopt;
+    return result_;
+}
+
+}  // namespace ddict::manager

@@ -1,0 +1,167 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/server.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <random>
+
+namespace ddict::manager {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds roll_call_timeout{20};
+constexpr std::chrono::milliseconds stop_timeout{500};
+
+std::uint64_t unpredictable_number() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) | device();
+}
+
+bool is_reply(Bytes head) {
+    return head.size() >= 2 && (std::to_integer<std::uint8_t>(head[1]) & wire::reply_bit) != 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
+    Result<shm::Segment> segment = shm::Segment::open(options.pool, shm::Access::read_write);
+    if (!segment) return segment.error();
+    Result<std::unique_ptr<shm::Pool>> pool = shm::Pool::attach(*std::move(segment));
+    if (!pool) return pool.error();
+    Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create();
+    if (!worker) return worker.error();
+    return std::unique_ptr<Server>(new Server(options, *std::move(pool), *std::move(worker)));
+}
+
+Server::Server(const ServerOptions& options, std::unique_ptr<shm::Pool> pool,
+               std::unique_ptr<ucx::Worker> worker)
+    : options_(options),
+      pool_(std::move(pool)),
+      worker_(std::move(worker)),
+      shard_(
+          *pool_, *worker_,
+          {.ucx_version = ucx::runtime_version(), .session_seed = unpredictable_number(), .pid = ::getpid()}),
+      neighbours_(*worker_, {.dictionary_id = pool_->identity().dictionary_id,
+                             .secret = pool_->identity().secret,
+                             .ucx_version = ucx::runtime_version()}) {}
+
+int Server::run() {
+    worker_->watch_fd(options_.control_fd, [this] { on_control(); });
+    announce();
+    Time next = Time::max();
+    while (!stopping_) {
+        worker_->progress(*this, next);
+        if (roll_call_) {
+            next = neighbours_.tick(steady_clock::now());
+            check_roll_call();
+        }
+        if (!roll_call_) next = Time::max();
+        if (shard_.shutdown_requested() && !stopping_) {
+            tell(Control::stopped);
+            stopping_ = true;
+        }
+    }
+    worker_->stop(steady_clock::now() + stop_timeout);
+    if (orphaned_) remove_segments();
+    return 0;
+}
+
+void Server::report_failure(int control_fd, const std::string& reason) {
+    std::string packet(1, static_cast<char>(Control::failed));
+    packet += reason;
+    // With nobody left to tell it to, the exit status has to speak for itself.
+    [[maybe_unused]] const ssize_t sent = ::send(control_fd, packet.data(), packet.size(), MSG_NOSIGNAL);
+}
+
+void Server::tell(Control kind, Bytes payload) {
+    std::vector<std::byte> packet{static_cast<std::byte>(kind)};
+    packet.insert(packet.end(), payload.begin(), payload.end());
+    ssize_t sent = 0;
+    do {
+        sent = ::send(options_.control_fd, packet.data(), packet.size(), MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) stopping_ = orphaned_ = true;
+}
+
+void Server::announce() {
+    const Bytes address = worker_->address();
+    DirectoryEntry entry;
+    entry.manager = pool_->identity().manager;
+    entry.node = pool_->identity().node;
+    entry.process = worker_->identity();
+    entry.pool_bytes = pool_->capacity_bytes();
+    entry.address.assign(address.begin(), address.end());
+    std::vector<std::byte> packed;
+    pack(entry, packed);
+    tell(Control::started, packed);
+}
+
+void Server::on_control() {
+    std::array<std::byte, control_packet_bytes_max> packet;
+    const ssize_t got = ::recv(options_.control_fd, packet.data(), packet.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) {
+        stopping_ = orphaned_ = true;
+        return;
+    }
+    switch (static_cast<Control>(packet[0])) {
+        case Control::directory:
+            return on_directory_ready();
+        case Control::stop:
+            stopping_ = true;
+            return;
+        default:
+            return;  // of a later version: nothing that this one needs
+    }
+}
+
+void Server::on_directory_ready() {
+    Result<shm::DirectorySegment> directory = shm::DirectorySegment::open(pool_->identity().dictionary_id);
+    if (!directory) {
+        report_failure(options_.control_fd, directory.error().message());
+        stopping_ = true;
+        return;
+    }
+    directory_.emplace(*std::move(directory));
+    shard_.set_directory(&*directory_);
+    const Time now = steady_clock::now();
+    roll_call_.emplace(neighbours_, *directory_, pool_->identity().manager, now, now + roll_call_timeout);
+    check_roll_call();
+}
+
+void Server::check_roll_call() {
+    const std::optional<Result<void>> outcome = roll_call_->outcome();
+    if (!outcome) return;
+    roll_call_.reset();
+    neighbours_.leave();
+    if (*outcome) return tell(Control::ready);
+    report_failure(options_.control_fd, outcome->error().message());
+    stopping_ = true;
+}
+
+void Server::on_message(Bytes head, const IncomingBody& body) {
+    if (is_reply(head)) {
+        neighbours_.on_message(head, body);
+    } else {
+        shard_.on_message(head, body);
+    }
+}
+
+void Server::on_peer_lost(PeerId peer, const Error& why) {
+    shard_.on_peer_lost(peer, why);
+    neighbours_.on_peer_lost(peer, why);
+}
+
+/// Nobody else is left to do it: the node launcher was killed. Its other managers do the same; the second
+/// removal of the directory finds nothing.
+void Server::remove_segments() {
+    shm::Segment::remove(options_.pool);
+    shm::Segment::remove(options_.directory);
+}
+
+}  // namespace ddict::manager
