@@ -52,7 +52,9 @@ inline constexpr std::chrono::milliseconds manager_stop_grace{3'000};
 // PMIx and Slurm. Contributions of 6 MB from each of eight processes were seen to hang Slurm's PMIx plugin
 // without a word; 4 MB pass.
 inline constexpr std::size_t pmix_contribution_bytes_max = std::size_t{4} << 20;
+inline constexpr std::size_t exchange_key_bytes_max = 128;
 inline constexpr std::chrono::milliseconds pmix_open_timeout{10'000};
+inline constexpr std::chrono::milliseconds pmix_answer_timeout{10'000};  // of this node's server
 inline constexpr std::chrono::milliseconds pmix_leave_timeout{5'000};
 inline constexpr std::size_t hosts_max = 65536;
 

@@ -16,9 +16,8 @@ namespace ddict::pmix {
 
 class Session final : public Rendezvous {
   public:
-    /// Meets the PMIx server that started this process. Fails within limits::pmix_open_timeout: with
-    /// not_attached if no PMIx launcher started this process, with timeout if the server does not answer,
-    /// with system and the words of PMIx otherwise.
+    /// Meets the PMIx server that started this process. Fails within limits::pmix_open_timeout: with timeout
+    /// if the server does not answer, with system if no PMIx launcher started this process or PMIx refuses.
     static Result<std::unique_ptr<Session>> open();
 
     /// Leaves if leave() was not called. Waits limits::pmix_leave_timeout at the most.
@@ -30,9 +29,9 @@ class Session final : public Rendezvous {
     std::uint32_t count() const override;
 
     /// See Rendezvous. Refused without a trace: a key that is empty, too long or used before, a contribution
-    /// above limits::pmix_contribution_bytes_max (too_large). Fails with timeout when cancelled or when the
-    /// PMIx server gave up on a peer; after any failure once the peers were involved, the only sensible call
-    /// is leave().
+    /// that with the earlier ones of this process exceeds limits::pmix_contribution_bytes_max (too_large).
+    /// Fails with timeout when cancelled or when the PMIx server gave up waiting for a peer, with system when
+    /// a peer died; after such a failure the only sensible call is leave().
     Result<std::vector<std::string>> exchange(std::string_view key, std::string_view mine,
                                               const std::function<bool()>& cancelled) override;
     /// Ends this process's membership. Does not wait for the peers; those that are still in an exchange with
