@@ -98,6 +98,7 @@ void Server::announce() {
     entry.address.assign(address.begin(), address.end());
     std::vector<std::byte> packed;
     pack(entry, packed);
+    Packer(packed).put(ucx::runtime_version());
     tell(Control::started, packed);
 }
 
