@@ -65,7 +65,11 @@ class Requester final : public TransportEvents {
     /// Tells where a manager is. Needed before the first begin() to it; told again, it replaces what was
     /// known.
     void add_manager(const DirectoryEntry& entry);
-    bool knows_manager(std::uint32_t manager) const { return find_link(manager) != nullptr; }
+    /// What add_manager() was told; null if nothing.
+    const DirectoryEntry* known_manager(std::uint32_t manager) const {
+        const Link* link = find_link(manager);
+        return link == nullptr ? nullptr : &link->entry;
+    }
 
     /// Starts an operation. Requires a known manager, a key within the limits, and fewer than
     /// limits::operations_in_flight_max operations in flight. Key, value and sink stay the caller's until

@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "libclient/launch_service.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+extern "C" char** environ;
+
+namespace ddict::client {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds launch_grace{5'000};  // beyond launch_timeout, which the child watches itself
+constexpr std::size_t answer_bytes_max = 64 * 1024;
+
+Error create_error(Errc code, std::string_view detail) {
+    return Error(code, detail).set_operation(Operation::create);
+}
+
+std::string system_text(std::string_view what) {
+    return std::string(what) + ": " + std::strerror(errno);
+}
+
+/// Beside this program, beside the library (or in ../bin of its prefix), or wherever PATH finds it.
+std::string launch_program() {
+    if (const char* named = std::getenv("DDICT_LAUNCH"); named != nullptr && *named != '\0') return named;
+    std::error_code ignored;
+    std::vector<std::filesystem::path> folders;
+    folders.push_back(std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path());
+    Dl_info library{};
+    if (dladdr(reinterpret_cast<const void*>(&launch_program), &library) != 0 &&
+        library.dli_fname != nullptr) {
+        const auto folder = std::filesystem::absolute(library.dli_fname, ignored).parent_path();
+        folders.insert(folders.end(), {folder, folder / "../bin", folder / "../../bin"});
+    }
+    for (const auto& folder : folders) {
+        const auto candidate = folder / "ddict-launch";
+        if (::access(candidate.c_str(), X_OK) == 0) return candidate.lexically_normal().string();
+    }
+    return "ddict-launch";
+}
+
+std::vector<std::string> launch_arguments(const CreateOptions& options) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(options.launch_timeout).count();
+    std::vector<std::string> arguments{launch_program(),      "serve",
+                                       "--managers-per-node", std::to_string(options.managers_per_node),
+                                       "--timeout",           std::to_string(seconds)};
+    if (options.nodes > 0) arguments.insert(arguments.end(), {"--nodes", std::to_string(options.nodes)});
+    if (options.total_mem > 0)
+        arguments.insert(arguments.end(), {"--total-mem", std::to_string(options.total_mem)});
+    if (!options.name.empty()) arguments.insert(arguments.end(), {"--name", options.name});
+    return arguments;
+}
+
+struct Pipe {
+    int read_end = -1;
+    int write_end = -1;
+    bool open() {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+        read_end = ends[0];
+        write_end = ends[1];
+        return true;
+    }
+    void close_read() {
+        if (read_end >= 0) ::close(std::exchange(read_end, -1));
+    }
+    void close_write() {
+        if (write_end >= 0) ::close(std::exchange(write_end, -1));
+    }
+    ~Pipe() {
+        close_read();
+        close_write();
+    }
+};
+
+/// In a process group of its own: Ctrl-C is the program's to handle, and the pipe tells the child when it is
+/// over.
+int spawn(const std::vector<std::string>& arguments, int in, int out, pid_t& pid) {
+    std::vector<char*> argv;
+    for (const std::string& argument : arguments)
+        argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    const int failure = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return failure;
+}
+
+/// The first line from `fd`, without its end; shorter if the other side closes, empty at the deadline.
+std::string read_line(int fd, steady_clock::time_point deadline) {
+    std::string line;
+    while (line.size() < answer_bytes_max) {
+        const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now()).count();
+        pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+        const int ready = ::poll(&waiting, 1, left > 0 ? static_cast<int>(left) : 0);
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) return {};
+        char c = 0;
+        const ssize_t got = ::read(fd, &c, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0 || c == '\n') return line;
+        line += c;
+    }
+    return line;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions& options) {
+    Pipe lifeline;
+    Pipe answer;
+    if (!lifeline.open() || !answer.open())
+        return create_error(Errc::system, system_text("cannot make a pipe"));
+    const std::vector<std::string> arguments = launch_arguments(options);
+    pid_t pid = -1;
+    if (const int failure = spawn(arguments, lifeline.read_end, answer.write_end, pid); failure != 0) {
+        return create_error(Errc::system, "cannot run " + arguments[0] + ": " + std::strerror(failure) +
+                                              "; put ddict-launch into PATH, or its path into DDICT_LAUNCH");
+    }
+    lifeline.close_read();
+    answer.close_write();
+
+    std::unique_ptr<LaunchService> service(new LaunchService);
+    service->pid_ = pid;
+    service->pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    service->lifeline_ = std::exchange(lifeline.write_end, -1);
+    const std::string line =
+        read_line(answer.read_end, steady_clock::now() + options.launch_timeout + launch_grace);
+    if (line.starts_with("ready ")) {
+        service->handle_ = line.substr(6);
+        return service;
+    }
+    service->finish(milliseconds{0});
+    if (line.starts_with("error ")) return create_error(Errc::system, line.substr(6));
+    return create_error(line.empty() ? Errc::timeout : Errc::system,
+                        "ddict-launch gave no answer; its messages are on the standard error output");
+}
+
+bool LaunchService::wait_for_exit(milliseconds patience) {
+    if (pid_ < 0) return true;
+    pollfd waiting{.fd = pidfd_, .events = POLLIN, .revents = 0};
+    if (pidfd_ >= 0 && ::poll(&waiting, 1, static_cast<int>(patience.count())) <= 0) return false;
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR)
+        continue;
+    pid_ = -1;
+    if (pidfd_ >= 0) ::close(std::exchange(pidfd_, -1));
+    return true;
+}
+
+void LaunchService::finish(milliseconds patience) {
+    if (patience.count() > 0 && wait_for_exit(patience)) patience = milliseconds{0};
+    if (lifeline_ >= 0) ::close(std::exchange(lifeline_, -1));
+    if (!wait_for_exit(launch_grace)) {
+        ::kill(pid_, SIGKILL);  // its own children see the end of their pipes, and end too
+        wait_for_exit(launch_grace);
+    }
+}
+
+}  // namespace ddict::client
