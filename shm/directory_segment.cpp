@@ -1,0 +1,3 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "shm/directory_segment.h"

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A dictionary's directory in the shared memory of a node, so that a client there finds any manager without
+// asking.
+//
+//   segment := header  offset of each entry and of the end (64 bits each)  packed DirectoryEntry*
+//
+// The node launcher creates the segment first of all, fills it when every manager's address is known, and
+// keeps it open for as long as the dictionary lives.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "core/directory.h"
+#include "shm/segment.h"
+
+namespace ddict::shm {
+
+struct DirectoryIdentity {
+    std::uint64_t dictionary_id = 0;
+    wire::Secret secret{};
+    std::uint32_t ucx_version = 0;
+};
+
+/// The segment, empty still; its errors are those of Segment::create(). Create it before any pool of the
+/// dictionary.
+Result<Segment> create_directory_segment(std::uint64_t dictionary_id);
+/// What the segment must hold.
+std::uint64_t directory_segment_bytes(const std::vector<DirectoryEntry>& entries);
+/// Fills it, makes it grow if need be, and makes all visible in one step. Once only. Requires
+/// entries[i].manager == i.
+Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity,
+                             const std::vector<DirectoryEntry>& entries);
+
+/// The directory as others read it; nothing in it is trusted. Any thread may read.
+class DirectorySegment final : public DirectoryView {
+  public:
+    /// dictionary_gone if there is none on this node, if its owner is dead, or if it is not filled yet;
+    /// incompatible if another version of ddict wrote it; protocol if it is damaged. A few system calls,
+    /// whatever the number of managers.
+    static Result<DirectorySegment> open(std::uint64_t dictionary_id);
+
+    const DirectoryIdentity& identity() const noexcept { return identity_; }
+    std::uint32_t manager_count() const override { return manager_count_; }
+    /// O(1). invalid_argument beyond the last manager; protocol if the entry is damaged.
+    Result<DirectoryEntry> entry(std::uint32_t manager) const override;
+    /// Whether the node launcher that owns the directory still lives. Two system calls.
+    bool has_owner() const { return segment_.has_owner(); }
+
+  private:
+    DirectorySegment(Segment segment, const DirectoryIdentity& identity, std::uint32_t manager_count,
+                     std::uint64_t bytes);
+
+    Segment segment_;
+    DirectoryIdentity identity_;
+    std::uint32_t manager_count_ = 0;
+    std::uint64_t bytes_ = 0;
+};
+
+}  // namespace ddict::shm

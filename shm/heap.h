@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Allocates from one contiguous range of a pool: TLSF, two-level segregated fit (Masmano, Ripoll, Crespo and
+// Real, ECRTS 2004). Constant time, immediate coalescing, sizes rounded up to 16 bytes and no further.
+//
+//   block := word (see block_word)  anything
+//   free  := word  next  previous  anything  size      next and previous in the list of its size class:
+//   offsets
+//
+// A block's word carries its size and whether the block before it is free; a free block repeats its size in
+// its last word, so both neighbours are found at once. Two free blocks never touch. A word of size 0 ends the
+// heap. Bitmaps and list heads are in private memory: only the links are in the pool.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace ddict::shm {
+
+/// Not thread safe. All offsets are those of the pool.
+class Heap {
+  public:
+    /// Where in the free block that is chosen: pairs from the front, the index from the back, so that the
+    /// long-lived parts of the index gather at one end of the heap and do not divide what is free.
+    enum class Side { front, back };
+
+    static constexpr std::uint64_t block_bytes_min = 32;
+    static constexpr std::uint64_t end_mark_bytes = 16;
+
+    /// `pool` is where offset 0 is mapped. Makes [offset, offset + bytes) one free block; both are multiples
+    /// of 16.
+    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes);
+
+    /// A block of at least `bytes`, its own word included; 0 if none is large enough.
+    std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front);
+    void free(std::uint64_t block);
+
+    std::uint64_t block_bytes(std::uint64_t block) const;
+    /// The block that would be there if this one were freed: with its free neighbours.
+    std::uint64_t bytes_if_freed(std::uint64_t block) const;
+
+    /// used + free == total, always.
+    std::uint64_t total_bytes() const noexcept { return bytes_ - end_mark_bytes; }
+    std::uint64_t used_bytes() const noexcept { return total_bytes() - free_bytes_; }
+    std::uint64_t free_bytes() const noexcept { return free_bytes_; }
+    /// The largest size that allocate() will give. Constant time.
+    std::uint64_t largest_free_bytes() const;
+
+    /// Walks the whole heap. Empty if all is well, otherwise what is wrong; for tests.
+    std::string inconsistency() const;
+
+  private:
+    // Classes are 16 bytes apart up to 512 bytes, and then 32 to each power of two.
+    static constexpr unsigned second_level_bits = 5;
+    static constexpr unsigned second_level_count = 1U << second_level_bits;
+    static constexpr unsigned first_level_count = 40;
+    static constexpr unsigned small_bits = second_level_bits + 4;
+    // How many blocks of one class are looked at when no larger class has any.
+    static constexpr unsigned search_depth = 32;
+
+    struct SizeClass {
+        unsigned first;
+        unsigned second;
+    };
+    static SizeClass class_of(std::uint64_t bytes) noexcept;
+    static SizeClass class_that_fits(std::uint64_t bytes) noexcept;
+
+    std::uint64_t& word(std::uint64_t offset) const;
+    std::uint64_t head(SizeClass c) const noexcept { return heads_[c.first][c.second]; }
+    std::uint64_t first_block_from(SizeClass c) const;
+    std::uint64_t best_in_class(std::uint64_t bytes) const;
+    void link(std::uint64_t block, std::uint64_t bytes);
+    void unlink(std::uint64_t block, std::uint64_t bytes);
+    void make_free(std::uint64_t block, std::uint64_t bytes);
+
+    std::byte* pool_;
+    std::uint64_t offset_;
+    std::uint64_t bytes_;
+    std::uint64_t free_bytes_ = 0;
+    std::uint64_t first_level_ = 0;
+    std::array<std::uint32_t, first_level_count> second_level_{};
+    std::array<std::array<std::uint64_t, second_level_count>, first_level_count> heads_{};
+};
+
+}  // namespace ddict::shm

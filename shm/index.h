@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a key to its block: extendible hashing in the pool's memory, laid out for readers in other processes
+// (layout.h says how they stay right). A directory, indexed by the upper bits of the shard hash, leads to
+// segments of 256 buckets of one cache line each. A segment that has no room where a key belongs is split in
+// two; a directory that is too shallow for it is doubled. That is all the work there ever is at once: the
+// index has no other pause.
+//
+// It keeps its size when keys go, until the last has gone; then, as after clear, it is as small as in the
+// beginning.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "core/bytes.h"
+#include "shm/block.h"
+#include "shm/heap.h"
+#include "shm/layout.h"
+
+namespace ddict::shm {
+
+/// The writer's side. Not thread safe. Hashes are hash_of(key), unless they are called shard hashes.
+class Index {
+  public:
+    /// Where a key is: valid until the next change of the index.
+    struct Place {
+        Bucket* bucket = nullptr;
+        unsigned slot = 0;
+        Bucket* home = nullptr;
+        std::uint64_t block = 0;
+        explicit operator bool() const noexcept { return block != 0; }
+    };
+    /// What growing has cost so far.
+    struct Growth {
+        std::uint64_t splits = 0;
+        std::uint64_t doublings = 0;
+        std::uint64_t entries_moved_max = 0;  // by one insertion
+    };
+    struct Entry {
+        std::uint64_t shard_hash;
+        std::uint64_t block;
+    };
+    /// The entries of one segment, and the last shard hash that belongs to it.
+    struct SegmentEntries {
+        std::array<Entry, slots_per_segment> entries;
+        std::size_t count = 0;
+        std::uint64_t last_shard_hash = 0;
+    };
+
+    /// All must outlive the index. Makes it empty.
+    Index(std::byte* pool, PoolHeader& header, Heap& heap);
+
+    Place find(Bytes key, std::uint64_t hash) const;
+    /// Fetches the bucket into the cache ahead of a find.
+    void prefetch(std::uint64_t hash) const;
+
+    /// Adds a key that find() has not found. False if there is no room for it: the heap is full, or too many
+    /// hashes are alike. Nothing is added then, though segments may have been split.
+    bool insert(std::uint64_t block, std::uint64_t hash);
+    /// The key is at another block from now on.
+    void replace(const Place& place, std::uint64_t block);
+    void erase(const Place& place);
+
+    /// Between the two the key cannot be found, and readers wait; the slot stays the key's.
+    void take_out(const Place& place);
+    void put_back(const Place& place, std::uint64_t block);
+
+    /// Empties the index; gives each block to `drop` when nothing leads to it any more.
+    void clear(const std::function<void(std::uint64_t block)>& drop);
+
+    /// The entries of the segment that this shard hash belongs to, in no order.
+    void gather(std::uint64_t shard_hash, SegmentEntries& out) const;
+
+    std::uint64_t size() const noexcept { return size_; }
+    /// All that the index takes, in the heap and before it.
+    std::uint64_t bytes() const noexcept { return bytes_; }
+    const Growth& growth() const noexcept { return growth_; }
+
+  private:
+    template <class T>
+    T& at(std::uint64_t offset) const {
+        return *reinterpret_cast<T*>(pool_ + offset);
+    }
+    std::uint64_t root() const noexcept { return header_.index_root.load(std::memory_order_relaxed); }
+    std::uint64_t segment_of(std::uint64_t shard_hash) const;
+    bool store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash);
+    unsigned depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const;
+    bool grow(std::uint64_t shard_hash);
+    bool double_directory();
+    bool split(std::uint64_t segment_offset);
+    void publish_split(std::uint64_t old_segment, std::uint64_t new_segment, unsigned new_depth);
+    void take_out_moved(IndexSegment& old_segment, const IndexSegment& new_segment,
+                        const std::uint8_t* overflow);
+    std::uint64_t allocate(std::uint64_t bytes, std::uint64_t& index_block);
+    void free(std::uint64_t index_block);
+    void initialise();
+    void free_grown_parts();
+    std::uint64_t shard_hash_of(std::uint64_t block) const;
+
+    std::byte* pool_;
+    PoolHeader& header_;
+    Heap& heap_;
+    std::uint64_t size_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t moved_by_this_insertion_ = 0;
+    Growth growth_;
+};
+
+}  // namespace ddict::shm

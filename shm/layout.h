@@ -1,0 +1,175 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What lies in a pool's shared memory, byte by byte. One process, the manager, writes; any number of
+// processes may map the pool read-only and read it at the same time.
+//
+//   pool      := PoolHeader (one page)  InitialDirectory  first IndexSegment  heap
+//   heap      := (Block | IndexBlock | free block)*  end mark
+//   index     := directory of 2^depth offsets -> IndexSegment of 256 buckets -> Block
+//
+// Offsets count from the start of the pool; 0 stands for "none". Numbers are little-endian.
+//
+// How readers stay right without a lock
+//   1. A bucket's version is odd while one of its slots changes, and grows by two with each change. What was
+//   read
+//      through a slot is true if the version was even and the same before and after.
+//   2. A miss is true only if the directory still leads to the same segment afterwards: a split publishes the
+//   new
+//      segment in the directory before it takes the moved entries out of the old one.
+//   3. structure_epoch is odd while a directory is exchanged or everything is cleared. Nothing read is true
+//   unless
+//      it was even and the same before and after.
+//   4. Memory may change or be used again under a reader's hands, so each offset and length is checked
+//   against the
+//      pool before it is followed, and believed only after 1 to 3.
+//
+// How a pool is to be recovered after its manager was killed at any instruction: every write becomes visible
+// by one atomic store (of a slot, a directory entry or index_root), and a block is complete before that. The
+// live blocks are those reached through the index; an entry counts only if the directory leads from its hash
+// to the very segment it is in, since an interrupted split leaves copies behind. Allocator words
+// (Block::size_and_flags, free lists), pins and counters are never trusted, but set up anew from the live
+// blocks.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace ddict::shm {
+
+inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
+inline constexpr std::uint32_t pool_layout_version = 1;
+inline constexpr std::uint64_t page_bytes = 4096;
+
+using AtomicWord = std::atomic<std::uint64_t>;
+static_assert(AtomicWord::is_always_lock_free && sizeof(AtomicWord) == 8);
+
+// The index. A key's place follows from shard_hash(), whose lowest 16 bits are the same for all keys of a
+// manager:
+//   bits 63 and down   directory entry (as many bits as the directory is deep)
+//   bits 39 to 24      tag, kept in the slot
+//   bits 23 to 16      home bucket
+inline constexpr unsigned bucket_bits = 8;
+inline constexpr unsigned buckets_per_segment = 1U << bucket_bits;
+inline constexpr unsigned slots_per_bucket = 7;
+inline constexpr unsigned slots_per_segment = buckets_per_segment * slots_per_bucket;
+inline constexpr unsigned probe_window = 4;  // a key is in its home bucket or in one of the next three
+inline constexpr unsigned bucket_shift = 16;
+inline constexpr unsigned tag_shift = 24;
+inline constexpr unsigned directory_depth_max = 24;  // so that its bits stay clear of the tag's
+
+constexpr unsigned home_bucket(std::uint64_t shard_hash) noexcept {
+    return static_cast<unsigned>(shard_hash >> bucket_shift) & (buckets_per_segment - 1);
+}
+constexpr std::uint64_t directory_entry(std::uint64_t shard_hash, unsigned depth) noexcept {
+    return depth == 0 ? 0 : shard_hash >> (64 - depth);
+}
+
+// A slot: 16 bits of tag above 48 bits of the block's offset; 0 is free.
+inline constexpr unsigned offset_bits = 48;
+inline constexpr std::uint64_t offset_mask = (std::uint64_t{1} << offset_bits) - 1;
+constexpr std::uint64_t make_slot(std::uint64_t shard_hash, std::uint64_t block) noexcept {
+    return ((shard_hash >> tag_shift) << offset_bits) | block;
+}
+constexpr std::uint64_t slot_block(std::uint64_t slot) noexcept {
+    return slot & offset_mask;
+}
+constexpr std::uint64_t slot_tag(std::uint64_t slot) noexcept {
+    return slot >> offset_bits;
+}
+
+// A bucket's first word: version in the lower half; above it the number of keys whose home is here but which
+// are in one of the next three buckets. If that is 0, no other bucket need be looked at.
+constexpr std::uint32_t bucket_version(std::uint64_t meta) noexcept {
+    return static_cast<std::uint32_t>(meta);
+}
+constexpr std::uint32_t bucket_overflow(std::uint64_t meta) noexcept {
+    return static_cast<std::uint32_t>(meta >> 32);
+}
+constexpr std::uint64_t make_bucket_meta(std::uint32_t version, std::uint32_t overflow) noexcept {
+    return (std::uint64_t{overflow} << 32) | version;
+}
+
+struct alignas(64) Bucket {
+    AtomicWord meta;
+    AtomicWord slots[slots_per_bucket];
+};
+static_assert(sizeof(Bucket) == 64 && std::is_standard_layout_v<Bucket>);
+
+struct alignas(64) IndexSegment {
+    AtomicWord local_depth;  // how many upper bits of the shard hash all its keys share
+    AtomicWord prefix;       // those bits, at the upper end
+    std::uint64_t
+        index_block;  // offset of the heap block that holds the segment; 0: the first one, outside the heap
+    std::uint64_t reserved[5];
+    Bucket buckets[buckets_per_segment];
+};
+static_assert(sizeof(IndexSegment) == 64 + 64 * buckets_per_segment);
+static_assert(offsetof(IndexSegment, buckets) == 64);
+
+// The directory's entries are the words that follow; index_root says where they start and how many there are.
+struct alignas(64) DirectoryHeader {
+    std::uint64_t index_block;  // offset of the heap block that holds the directory; 0: the first one
+    std::uint64_t depth;
+    std::uint64_t reserved[6];
+};
+static_assert(sizeof(DirectoryHeader) == 64);
+
+// The root: where the directory's entries start, and its depth above that.
+constexpr std::uint64_t make_root(std::uint64_t entries, unsigned depth) noexcept {
+    return (std::uint64_t{depth} << offset_bits) | entries;
+}
+constexpr std::uint64_t root_entries(std::uint64_t root) noexcept {
+    return root & offset_mask;
+}
+constexpr unsigned root_depth(std::uint64_t root) noexcept {
+    return static_cast<unsigned>(root >> offset_bits);
+}
+
+enum class PoolState : std::uint32_t { formatted = 1, attached = 2 };
+
+struct alignas(64) PoolHeader {
+    AtomicWord magic;  // written last by format()
+    std::uint32_t layout_version;
+    std::uint32_t manager;
+    std::uint64_t dictionary_id;
+    std::byte secret[16];
+    std::uint64_t segment_bytes;
+    std::uint64_t heap_offset;
+    std::uint64_t heap_bytes;
+    char node[48];  // NUL-terminated
+    std::atomic<std::uint32_t> state;
+    std::uint32_t reserved0;
+    std::uint64_t reserved1;
+
+    // What changes now and then: read by every get.
+    alignas(64) AtomicWord index_root;
+    AtomicWord structure_epoch;
+
+    // What changes with each write: for show.
+    alignas(64) AtomicWord keys;
+    AtomicWord free_bytes;
+    AtomicWord index_bytes;
+};
+static_assert(sizeof(PoolHeader) == 256 && std::is_standard_layout_v<PoolHeader>);
+static_assert(offsetof(PoolHeader, layout_version) == 8 && offsetof(PoolHeader, dictionary_id) == 16);
+static_assert(offsetof(PoolHeader, node) == 64 && offsetof(PoolHeader, index_root) == 128);
+static_assert(offsetof(PoolHeader, keys) == 192);
+
+// The directory of depth 0, with its one entry, and the first index segment lie before the heap, so that an
+// empty index takes nothing of it.
+struct alignas(64) InitialDirectory {
+    DirectoryHeader header;
+    AtomicWord entry;
+};
+static_assert(sizeof(InitialDirectory) == 128);
+
+inline constexpr std::uint64_t initial_directory_offset = page_bytes;
+inline constexpr std::uint64_t first_segment_offset = initial_directory_offset + sizeof(InitialDirectory);
+inline constexpr std::uint64_t heap_start_offset = first_segment_offset + sizeof(IndexSegment);
+static_assert(sizeof(PoolHeader) <= page_bytes && first_segment_offset % 64 == 0 &&
+              heap_start_offset % 64 == 0);
+
+}  // namespace ddict::shm

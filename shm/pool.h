@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A manager's pairs, in shared memory of fixed size. layout.h describes the memory, block.h a pair in it.
+//
+// A key has one visible block or none. A write makes a new block and publishes it by one atomic store; the
+// block it replaces is freed, or, while it is pinned, when the last pin is let go. Memory that is freed can
+// be used again at once and in full.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <ddict/result.h>
+
+#include "core/bytes.h"
+#include "core/wire.h"
+#include "shm/block.h"
+#include "shm/heap.h"
+#include "shm/index.h"
+#include "shm/segment.h"
+
+namespace ddict::shm {
+
+struct PoolIdentity {
+    std::uint64_t dictionary_id = 0;
+    wire::Secret secret{};
+    std::uint32_t manager = 0;
+    std::string node;  // host name
+};
+
+struct PoolUsage {
+    std::uint64_t pool_bytes = 0;  // the segment, all included: used + free
+    std::uint64_t used_bytes = 0;  // pairs, reserved and pinned blocks, the index, and the pool's own header
+    std::uint64_t free_bytes = 0;
+    std::uint64_t largest_free_bytes = 0;  // key and value together that reserve() would accept now
+    std::uint64_t index_bytes = 0;         // the part of used_bytes that is index
+    std::uint64_t keys = 0;
+};
+
+/// The one writer of a pool. Not thread safe. Calls take constant time unless said otherwise; find, put and
+/// erase neither allocate private memory nor call the system.
+class Pool {
+  public:
+    /// Lays an empty pool out in a new segment of at least limits::pool_bytes_min; for the node launcher.
+    static Result<void> format(Segment& segment, const PoolIdentity& identity);
+    /// Takes a formatted pool over; for the manager. protocol if the segment holds no pool or is cut;
+    /// incompatible if another version of ddict formatted it; system if a manager has had it already: taking
+    /// over what it left is not built yet.
+    static Result<std::unique_ptr<Pool>> attach(Segment segment);
+
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    const PoolIdentity& identity() const noexcept { return identity_; }
+    /// Key and value together that an empty pool can hold at the most. What DirectoryEntry::pool_bytes
+    /// carries.
+    std::uint64_t capacity_bytes() const noexcept { return capacity_bytes_; }
+
+    /// A write in two steps, for values that come in slowly: reserve, fill block->value(), publish. Until
+    /// then the pair cannot be found and does not count. Exactly one of publish() and abandon() must follow;
+    /// any number of writes, also of the same key, may happen meanwhile. no_space with need and have (key and
+    /// value together); too_large if not even an empty pool would do; also too_large for a key above
+    /// limits::key_bytes_max, and invalid_argument for an empty key or a checkpoint above checkpoint_max.
+    Result<Block*> reserve(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                           std::uint64_t value_bytes);
+    /// Makes the pair visible; replaces the key's older block. no_space if the index has to grow and cannot;
+    /// the block is abandoned then.
+    Result<void> publish(Block* block);
+    void abandon(Block* block);
+
+    /// A write in one step, of a value that does not lie in this pool; errors as above, and then the old
+    /// value is as it was. When the pool is full, but the new value fits into the room of the old one, the
+    /// old one is given up first: only here, never by reserve(). A manager that is killed in that moment
+    /// loses the key.
+    Result<void> put(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                     Bytes value);
+
+    /// The key's visible block, valid until the key's next write; nullptr if there is none.
+    const Block* find(Bytes key, std::uint64_t hash) const;
+    /// Fetches what find() will look at first into the cache; for batches.
+    void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
+    /// False if there was no such key. Erasing the last key also frees what the index has grown.
+    bool erase(Bytes key, std::uint64_t hash);
+    /// Erases all keys: afterwards exactly as much is free as in the beginning, but for reserved and pinned
+    /// blocks until they are let go. Constant time per key.
+    void clear();
+
+    /// A pinned block stays as it is, whatever happens to its key. At most 32767 pins at a time on one block.
+    void pin(const Block* block);
+    void unpin(const Block* block);
+
+    /// Visits pairs in the order of their shard hashes, beginning at `cursor` (0: the start), until `visit`
+    /// returns false or there are no more. Returns the cursor to go on with; 0 at the end. The pair for which
+    /// `visit` returns false has been visited; if others share its hash (all 64 bits), they are visited too
+    /// before the scan stops, at most 27. A key that is there from the first call to the last is visited
+    /// exactly once, whatever is put, erased or split between the calls; one that comes or goes meanwhile, at
+    /// most once. `visit` must not change the pool. Cost: for each index segment touched (one per call, or
+    /// more), a look at each of its entries, at most 1792, and sorting them.
+    std::uint64_t scan(std::uint64_t cursor, const std::function<bool(const Block&)>& visit) const;
+
+    PoolUsage usage() const;
+    std::uint64_t size() const noexcept { return index_.size(); }
+    /// What growing the index has cost so far.
+    const Index::Growth& growth() const noexcept { return index_.growth(); }
+    /// Walks the whole heap; empty if all is well. For tests.
+    std::string inconsistency() const { return heap_.inconsistency(); }
+
+  private:
+    Pool(Segment segment, PoolIdentity identity);
+
+    PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(segment_.data()); }
+    Block& block_at(std::uint64_t offset) const noexcept {
+        return *reinterpret_cast<Block*>(segment_.data() + offset);
+    }
+    std::uint64_t offset_of(const Block* block) const;
+    Result<void> check(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const;
+    Error no_room(Bytes key, std::uint64_t value_bytes) const;
+    Block* allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                    std::uint64_t value_bytes);
+    void drop(std::uint64_t offset);
+    void show_counters();
+
+    Segment segment_;
+    PoolIdentity identity_;
+    Heap heap_;
+    Index index_;
+    std::uint64_t capacity_bytes_;
+};
+
+}  // namespace ddict::shm

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Named shared memory of this host, as it lies in /dev/shm. Readable and writable by this user alone.
+//
+// A segment comes into being whole: its memory is reserved, and it is locked by its creator, before its name
+// appears. A process that is killed at any instruction of create() leaves nothing behind. The lock (flock)
+// ends with the creator's Segment, or with its process however that ends, and so tells whether the owner
+// still lives. It is not passed on to programs that the creator starts; a fork without exec shares it.
+//
+// A dictionary's directory segment is created before, and removed after, all its other segments: so a segment
+// without a living directory segment is stale.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+namespace ddict::shm {
+
+/// "ddict-<16 hex digits>-m<manager>"
+std::string pool_segment_name(std::uint64_t dictionary_id, std::uint32_t manager);
+/// "ddict-<16 hex digits>-directory"
+std::string directory_segment_name(std::uint64_t dictionary_id);
+
+enum class Access { read_only, read_write };
+
+class Segment {
+  public:
+    /// A new segment of zeros. no_space with need and have if /dev/shm is too full: nothing stays, and there
+    /// will be no SIGBUS later. invalid_argument if the name is taken or is no name, or bytes is 0.
+    static Result<Segment> create(const std::string& name, std::uint64_t bytes);
+    /// Maps all of an existing segment. dictionary_gone if there is none; access_denied if it is another
+    /// user's.
+    static Result<Segment> open(const std::string& name, Access access);
+    /// Takes the name away; memory that is mapped stays so. False if there is no such name.
+    static bool remove(const std::string& name);
+
+    /// Unmaps, and gives up the lock; the name stays.
+    ~Segment();
+    Segment(Segment&& other) noexcept;
+    Segment& operator=(Segment&& other) noexcept;
+
+    /// Writing to a segment opened read_only is a SIGSEGV.
+    std::byte* data() const noexcept;
+    std::uint64_t size() const noexcept;
+    const std::string& name() const noexcept;
+
+    /// Makes the segment larger; data() may move. Nothing if it is large enough. On no_space it stays as it
+    /// was. Requires that it was created by this object.
+    Result<void> grow(std::uint64_t bytes);
+    /// Whether the Segment that created it still exists, in whatever process. Two system calls.
+    bool has_owner() const;
+
+  private:
+    struct State;
+    explicit Segment(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+/// Removes all segments of this user whose dictionary has no owner any more: a step that was killed could
+/// not. Returns their names. Any number of processes may do it at any time.
+std::vector<std::string> remove_stale_segments();
+
+/// What /dev/shm has left.
+Result<std::uint64_t> shared_memory_free_bytes();
+
+}  // namespace ddict::shm
