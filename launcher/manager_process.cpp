@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/manager_process.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "core/limits.h"
+
+namespace ddict::launcher {
+
+Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return Error(Errc::system, "no socket pair to be had: raise the limit of open files (ulimit -n)")
+            .set_operation(Operation::launch);
+    ManagerProcess process;
+    process.manager_ = start.manager;
+    process.control_ = FileDescriptor(ends[0]);
+    const FileDescriptor theirs(ends[1]);
+    const FileDescriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+
+    SpawnOptions options;
+    options.program = start.program;
+    options.argv = {"ddict-manager", "--pool",       start.pool, "--directory",
+                    start.directory, "--control-fd", "3"};
+    options.environment = start.environment;
+    // Its standard output is not for the supervisor: that reads events there.
+    options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};
+    options.passed_fd = theirs.fd();
+    options.close_other_fds = true;
+    auto child = ChildProcess::spawn(options);
+    if (!child) return child.error();
+    process.child_ = *std::move(child);
+    return process;
+}
+
+void ManagerProcess::advance() {
+    std::array<std::byte, control_packet_bytes_max> packet;
+    // First its last words, then its death. A manager ended before this call has sent all it ever will.
+    const auto status = child_.reap();
+    while (control_.is_open()) {
+        const ssize_t got = recv(control_.fd(), packet.data(), packet.size(), MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+        if (got <= 0) {
+            control_.reset();
+            break;
+        }
+        on_packet(Bytes(packet).first(static_cast<std::size_t>(got)));
+    }
+    if (!status) return;
+    control_.reset();
+    if (state_ == State::lost || state_ == State::ended) return;
+    if (told_to_stop_) {
+        state_ = State::ended;
+    } else {
+        fail(status->describe());
+    }
+}
+
+void ManagerProcess::on_packet(Bytes packet) {
+    const Bytes payload = packet.subspan(1);
+    switch (static_cast<Control>(packet[0])) {
+        case Control::started:
+            return on_started(payload);
+        case Control::ready:
+            if (state_ != State::started) return fail("was ready before it had started");
+            state_ = State::ready;
+            return;
+        case Control::failed:
+            return fail(text_of(payload));
+        case Control::stopped:
+            state_ = State::ended;
+            ended_by_client_ = true;
+            return;
+        default:
+            return fail("sent a control message that makes no sense");
+    }
+}
+
+void ManagerProcess::on_started(Bytes payload) {
+    Unpacker in(payload);
+    entry_ = unpack_directory_entry(in);
+    ucx_version_ = in.take<std::uint32_t>();
+    const bool sensible = in.good() && in.at_end() && entry_.manager == manager_ && !entry_.address.empty() &&
+                          entry_.address.size() <= limits::address_bytes_max;
+    if (state_ != State::starting || !sensible) return fail("announced itself in a way that makes no sense");
+    state_ = State::started;
+}
+
+void ManagerProcess::fail(std::string_view how) {
+    if (state_ == State::lost) return;
+    state_ = State::lost;
+    how_ = how;
+}
+
+void ManagerProcess::tell(Control kind) {
+    const auto packet = static_cast<std::byte>(kind);
+    // A manager that cannot be told is about to be found dead.
+    if (control_.is_open()) [[maybe_unused]]
+        const ssize_t sent = send(control_.fd(), &packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void ManagerProcess::stop() {
+    told_to_stop_ = true;
+    tell(Control::stop);
+}
+
+void ManagerProcess::kill() {
+    told_to_stop_ = true;
+    child_.signal(SIGKILL);
+}
+
+Result<std::string> find_manager_program(const std::string& asked_for) {
+    namespace fs = std::filesystem;
+    if (!asked_for.empty()) {
+        const FoundProgram found = find_program(asked_for, slurm::environment_of_this_process());
+        if (found.error == 0) return found.path;
+        return Error(Errc::invalid_argument, "--manager-program: cannot run " + asked_for)
+            .set_operation(Operation::launch);
+    }
+    const fs::path folder = fs::path(own_program()).parent_path();
+    for (const fs::path& candidate : {folder / "ddict-manager", folder / "../libexec/ddict/ddict-manager"}) {
+        if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
+    }
+    return Error(Errc::system, "no ddict-manager in " + folder.string() +
+                                   ": install it beside ddict-launch, or name it with --manager-program")
+        .set_operation(Operation::launch);
+}
+
+}  // namespace ddict::launcher

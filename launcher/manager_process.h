@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// One manager as its node launcher sees it: a child process and the control socket to it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/control.h"
+#include "core/directory.h"
+#include "launcher/child_process.h"
+
+namespace ddict::launcher {
+
+struct ManagerStart {
+    std::uint32_t manager = 0;
+    std::string program;
+    std::string pool;  // names of segments
+    std::string directory;
+    Environment environment;
+};
+
+class ManagerProcess {
+  public:
+    enum class State {
+        starting,  // executed
+        started,   // can be reached: entry() is there
+        ready,     // serves
+        ended,     // in good order: because a client asked, or because it was told to stop
+        lost,      // failed, or died: how() says why
+    };
+
+    static Result<ManagerProcess> start(const ManagerStart& start);
+
+    std::uint32_t manager() const { return manager_; }
+    State state() const { return state_; }
+    bool running() const { return child_.running(); }
+    /// To be polled for input; -1 when there is nothing more to come.
+    int control_fd() const { return control_.fd(); }
+    int pidfd() const { return child_.running() ? child_.pidfd() : -1; }
+    /// Valid from started on.
+    const DirectoryEntry& entry() const { return entry_; }
+    std::uint32_t ucx_version() const { return ucx_version_; }
+    /// "was killed by signal 9 (Killed)", or the manager's own words.
+    const std::string& how() const { return how_; }
+    bool ended_by_client() const { return ended_by_client_; }
+
+    /// Takes in what the manager has said, and its end. Never waits.
+    void advance();
+    void tell(Control kind);
+    /// From now on the manager's end is in good order.
+    void stop();
+    void kill();
+
+  private:
+    void on_packet(Bytes packet);
+    void on_started(Bytes payload);
+    void fail(std::string_view how);
+
+    std::uint32_t manager_ = 0;
+    State state_ = State::starting;
+    ChildProcess child_;
+    FileDescriptor control_;
+    DirectoryEntry entry_;
+    std::uint32_t ucx_version_ = 0;
+    std::string how_;
+    bool told_to_stop_ = false;
+    bool ended_by_client_ = false;
+};
+
+/// Where ddict-manager is: the one asked for, or beside this program, or in ../libexec/ddict.
+Result<std::string> find_manager_program(const std::string& asked_for);
+
+}  // namespace ddict::launcher

@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/node_directory.h"
+
+#include <algorithm>
+
+#include "core/limits.h"
+
+namespace ddict::launcher {
+namespace {
+
+std::string version_text(std::uint32_t version) {
+    return std::to_string(version >> 16) + "." + std::to_string(version & 0xffff);
+}
+
+}  // namespace
+
+std::string pack_node(std::uint32_t ucx_version, std::span<const DirectoryEntry> entries) {
+    std::vector<std::byte> packed;
+    Packer(packed).put(ucx_version);
+    for (const DirectoryEntry& entry : entries)
+        pack(entry, packed);
+    return std::string(text_of(packed));
+}
+
+Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& contributions,
+                                            std::uint32_t managers_per_node) {
+    NodeDirectory all;
+    for (std::size_t node = 0; node < contributions.size(); ++node) {
+        Unpacker in(bytes_of(contributions[node]));
+        const auto ucx_version = in.take<std::uint32_t>();
+        std::vector<DirectoryEntry> entries;
+        while (in.good() && !in.at_end() && entries.size() < managers_per_node)
+            entries.push_back(unpack_directory_entry(in));
+        if (!in.good() || !in.at_end() || entries.size() != managers_per_node)
+            return Error(Errc::protocol,
+                         "what node launcher " + std::to_string(node) + " sent makes no sense");
+        for (DirectoryEntry& entry : entries) {
+            if (entry.manager != all.entries.size() || entry.address.empty())
+                return Error(Errc::protocol,
+                             "node launcher " + std::to_string(node) + " sent a wrong directory entry");
+            all.entries.push_back(std::move(entry));
+        }
+        if (node == 0) all.ucx_version = ucx_version;
+        if (ucx_version != all.ucx_version)
+            return Error(Errc::incompatible, all.entries.back().node + " runs UCX " +
+                                                 version_text(ucx_version) + ", " + all.entries.front().node +
+                                                 " runs UCX " + version_text(all.ucx_version) +
+                                                 ": use the same on all nodes");
+    }
+    return all;
+}
+
+Handle NodeDirectory::handle(const NodePlan& plan) const {
+    Handle handle;
+    handle.dictionary_id = plan.identity.dictionary_id;
+    handle.secret = plan.identity.secret;
+    handle.ucx_version = ucx_version;
+    handle.managers = static_cast<std::uint32_t>(entries.size());
+    handle.nodes = plan.nodes;
+    handle.name = plan.name;
+    const std::size_t seeds = std::min<std::size_t>(limits::handle_seeds_max, entries.size());
+    for (std::size_t i = 0; i < seeds; ++i)
+        handle.seeds.push_back(entries[i * entries.size() / seeds]);
+    return handle;
+}
+
+}  // namespace ddict::launcher

@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The directory while the node launchers put it together: each gives its managers' entries, all get all.
+// Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "core/directory.h"
+#include "launcher/plan.h"
+
+namespace ddict::launcher {
+
+/// One node's contribution to the exchange.
+std::string pack_node(std::uint32_t ucx_version, std::span<const DirectoryEntry> entries);
+
+struct NodeDirectory {
+    std::uint32_t ucx_version = 0;
+    std::vector<DirectoryEntry> entries;  // by manager id, complete
+
+    /// protocol if the contributions do not make a complete directory of managers_per_node on each node;
+    /// incompatible if nodes run different versions of UCX.
+    static Result<NodeDirectory> gather(const std::vector<std::string>& contributions,
+                                        std::uint32_t managers_per_node);
+
+    /// The handle, its seeds spread over the nodes.
+    Handle handle(const NodePlan& plan) const;
+};
+
+}  // namespace ddict::launcher

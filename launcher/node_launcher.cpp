@@ -1,0 +1,400 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/node_launcher.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+
+#include "core/directory.h"
+#include "core/rendezvous.h"
+#include "launcher/events.h"
+#include "launcher/manager_process.h"
+#include "launcher/memory_budget.h"
+#include "launcher/node_directory.h"
+#include "launcher/signals.h"
+#include "pmix/session.h"
+#include "shm/directory_segment.h"
+#include "shm/pool.h"
+#include "shm/segment.h"
+#include "slurm/memory_limit.h"
+
+namespace ddict::launcher {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// The supervisor's own deadline comes first; this one is for a node launcher that has lost touch with it.
+constexpr milliseconds deadline_slack{5'000};
+// After a failure: how long this node waits for the word to go round before it leaves the step. Slurm kills
+// the whole step when a member ends before it has left PMIx, and the others would not get to clean up.
+constexpr milliseconds failure_linger{5'000};
+
+class NodeLauncher {
+  public:
+    NodeLauncher(const NodePlan& plan, Environment environment, SignalFd signals)
+        : plan_(plan),
+          environment_(std::move(environment)),
+          signals_(std::move(signals)),
+          deadline_(Clock::now() + plan.timeout + deadline_slack) {}
+
+    int run();
+
+  private:
+    Result<void> bring_up();
+    Result<void> find_place();
+    Result<void> check_room();
+    Result<void> make_segments();
+    void remove_segments();
+    Result<void> start_managers();
+    Result<void> meet();
+    Result<void> wait_for_managers(ManagerProcess::State state);
+    Result<std::vector<std::string>> exchange(std::string_view key, std::string_view mine);
+    Result<void> announce(const NodeDirectory& all);
+
+    void pump(milliseconds wait);
+    void take_signals();
+    void take_lifeline();
+    void on_lost(const ManagerProcess& manager);
+    bool any_running() const;
+    /// Why the bring-up must not go on, if it must not.
+    Result<void> trouble() const;
+    void supervise();
+    void stop_managers();
+    void linger();
+
+    Event event(Event::Kind kind) const;
+    void report(const Event& event) const;
+    std::uint32_t first_manager() const { return index_ * plan_.managers_per_node; }
+    std::uint32_t managers_total() const { return plan_.nodes * plan_.managers_per_node; }
+
+    const NodePlan& plan_;
+    const Environment environment_;
+    const SignalFd signals_;
+    const Clock::time_point deadline_;
+    std::string node_;
+    std::uint32_t index_ = 0;
+    std::unique_ptr<Rendezvous> rendezvous_;
+    std::optional<shm::Segment> directory_;  // its lock tells everyone that this dictionary lives
+    std::vector<std::string> pool_names_;
+    std::vector<ManagerProcess> managers_;
+    bool serving_ = false;
+    bool lifeline_open_ = true;
+    int stop_signals_ = 0;
+    int last_stop_signal_ = 0;
+
+    bool told_to_stop() const { return !lifeline_open_ || stop_signals_ > 0; }
+};
+
+/// For the user: what an error says, without the words that only programs need.
+std::string reason(const Error& error) {
+    return error.detail[0] != '\0' ? std::string(error.detail.data()) : error.message();
+}
+
+std::string host_name() {
+    std::string name(limits::node_name_bytes_max + 1, '\0');
+    if (gethostname(name.data(), name.size()) != 0) return "?";
+    name.resize(std::min(name.find('\0'), limits::node_name_bytes_max));
+    return name;
+}
+
+int NodeLauncher::run() {
+    node_ = host_name();
+    const Result<void> up = bring_up();
+    if (!up) {
+        if (!told_to_stop()) {
+            Event failed = event(Event::Kind::error);
+            failed.text = reason(up.error());
+            report(failed);
+        }
+        stop_managers();
+        remove_segments();
+        linger();
+        return 1;
+    }
+    supervise();
+    const bool by_client = !told_to_stop();
+    stop_managers();
+    remove_segments();
+    Event stopped = event(Event::Kind::stopped);
+    stopped.text = by_client                ? std::string(stopped_by_client)
+                   : last_stop_signal_ != 0 ? "signal " + std::to_string(last_stop_signal_)
+                                            : "asked to";
+    report(stopped);
+    return 0;
+}
+
+Result<void> NodeLauncher::bring_up() {
+    if (const auto found = find_place(); !found) return found;
+    report(event(Event::Kind::node));
+    if (const auto room = check_room(); !room) return room;
+    if (const auto made = make_segments(); !made) return made;
+    if (const auto started = start_managers(); !started) return started;
+    return meet();
+}
+
+/// Slurm tells the rank before PMIx does, so that the managers start while PMIx does.
+Result<void> NodeLauncher::find_place() {
+    if (!plan_.pmix) return {};
+    const auto rank = environment_.find("SLURM_PROCID");
+    const std::string_view digits = rank == environment_.end() ? std::string_view() : rank->second;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index_);
+    if (digits.empty() || error != std::errc() || index_ >= plan_.nodes)
+        return Error(Errc::system, "srun has not told this node launcher its rank (SLURM_PROCID)");
+    return {};
+}
+
+Result<void> NodeLauncher::check_room() {
+    shm::remove_stale_segments();
+    const auto shared_free = shm::shared_memory_free_bytes();
+    if (!shared_free) return shared_free.error();
+    const auto limit = slurm::memory_limit(plan_.job_memory_bytes);
+    if (!limit) return limit.error();
+    return check_memory(
+        {.managers = plan_.managers_per_node,
+         .managers_total = managers_total(),
+         .pool_bytes = plan_.pool_bytes},
+        {.shared_free_bytes = *shared_free, .free_bytes = limit->free_bytes(), .limited_by = limit->source});
+}
+
+Result<void> NodeLauncher::make_segments() {
+    const std::uint64_t id = plan_.identity.dictionary_id;
+    auto directory = shm::create_directory_segment(id);
+    if (!directory) return directory.error();
+    directory_.emplace(*std::move(directory));
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        const std::uint32_t manager = first_manager() + i;
+        auto segment = shm::Segment::create(shm::pool_segment_name(id, manager), plan_.pool_bytes);
+        if (!segment) return segment.error();
+        pool_names_.push_back(segment->name());
+        const auto formatted = shm::Pool::format(
+            *segment,
+            {.dictionary_id = id, .secret = plan_.identity.secret, .manager = manager, .node = node_});
+        if (!formatted) return formatted;
+        // Touching the memory of a large pool takes seconds: look up in between.
+        pump(milliseconds(0));
+        if (const auto ok = trouble(); !ok) return ok;
+    }
+    return {};
+}
+
+/// The directory last: without it the others count as stale.
+void NodeLauncher::remove_segments() {
+    for (const std::string& name : pool_names_)
+        shm::Segment::remove(name);
+    pool_names_.clear();
+    if (directory_) shm::Segment::remove(directory_->name());
+    directory_.reset();
+}
+
+Result<void> NodeLauncher::start_managers() {
+    const auto program = find_manager_program(plan_.manager_program);
+    if (!program) return program.error();
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        auto manager = ManagerProcess::start({.manager = first_manager() + i,
+                                              .program = *program,
+                                              .pool = pool_names_[i],
+                                              .directory = directory_->name(),
+                                              .environment = environment_});
+        if (!manager) return manager.error();
+        managers_.push_back(*std::move(manager));
+    }
+    return {};
+}
+
+Result<void> NodeLauncher::meet() {
+    if (plan_.pmix) {
+        auto session = pmix::Session::open();
+        if (!session) return session.error();
+        rendezvous_ = *std::move(session);
+        if (rendezvous_->index() != index_ || rendezvous_->count() != plan_.nodes)
+            return Error(Errc::system, "PMIx and Slurm do not agree about this node launcher's rank");
+    } else {
+        rendezvous_ = std::make_unique<LoneRendezvous>();
+    }
+    if (const auto started = wait_for_managers(ManagerProcess::State::started); !started) return started;
+    std::vector<DirectoryEntry> mine;
+    for (const ManagerProcess& manager : managers_)
+        mine.push_back(manager.entry());
+    const auto packed = exchange("directory", pack_node(managers_[0].ucx_version(), mine));
+    if (!packed) return packed.error();
+    const auto all = NodeDirectory::gather(*packed, plan_.managers_per_node);
+    if (!all) return all.error();
+    const auto written = shm::write_directory(*directory_,
+                                              {.dictionary_id = plan_.identity.dictionary_id,
+                                               .secret = plan_.identity.secret,
+                                               .ucx_version = all->ucx_version},
+                                              all->entries);
+    if (!written) return written;
+
+    for (ManagerProcess& manager : managers_)
+        manager.tell(Control::directory);
+    if (const auto ready = wait_for_managers(ManagerProcess::State::ready); !ready) return ready;
+    if (const auto everyone = exchange("ready", "ready"); !everyone) return everyone.error();
+    // From here on a death on another node is that node's affair; inside PMIx it would end the whole step.
+    if (const auto left = rendezvous_->leave(); !left) return left;
+    serving_ = true;
+    return index_ == 0 ? announce(*all) : Result<void>();
+}
+
+Result<void> NodeLauncher::wait_for_managers(ManagerProcess::State state) {
+    const auto pending = [&](const ManagerProcess& m) { return m.state() < state; };
+    while (std::any_of(managers_.begin(), managers_.end(), pending)) {
+        if (const auto ok = trouble(); !ok) return ok;
+        pump(milliseconds(100));
+    }
+    return trouble();
+}
+
+Result<std::vector<std::string>> NodeLauncher::exchange(std::string_view key, std::string_view mine) {
+    auto all = rendezvous_->exchange(key, mine, [this] {
+        pump(milliseconds(0));
+        return !trouble().has_value();
+    });
+    if (const auto ok = trouble(); !ok) return ok.error();
+    return all;
+}
+
+Result<void> NodeLauncher::announce(const NodeDirectory& all) {
+    const std::string handle = all.handle(plan_).serialize();
+    if (handle.size() > limits::handle_bytes_max)
+        return Error(Errc::too_large,
+                     "the handle is too long: the addresses of UCX are larger than expected");
+    for (const std::string& line : format_handle(event(Event::Kind::handle), handle))
+        write_fully(STDOUT_FILENO, line);
+    Event ready = event(Event::Kind::ready);
+    const auto job = environment_.find("SLURM_JOB_ID");
+    const auto step = environment_.find("SLURM_STEP_ID");
+    if (plan_.pmix && job != environment_.end() && step != environment_.end())
+        ready.step = job->second + "." + step->second;
+    report(ready);
+    return {};
+}
+
+/// One turn of the loop: waits at the most so long for something to happen, and takes in all that has.
+void NodeLauncher::pump(milliseconds wait) {
+    std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0}, {lifeline_open_ ? STDIN_FILENO : -1, POLLIN, 0}};
+    for (const ManagerProcess& manager : managers_) {
+        fds.push_back({manager.control_fd(), POLLIN, 0});
+        fds.push_back({manager.pidfd(), POLLIN, 0});
+    }
+    if (poll(fds.data(), fds.size(), static_cast<int>(wait.count())) <= 0) return;
+    if (fds[0].revents != 0) take_signals();
+    if (fds[1].revents != 0) take_lifeline();
+    for (std::size_t i = 0; i < managers_.size(); ++i) {
+        if (fds[2 + 2 * i].revents == 0 && fds[3 + 2 * i].revents == 0) continue;
+        const ManagerProcess::State before = managers_[i].state();
+        managers_[i].advance();
+        const ManagerProcess::State now = managers_[i].state();
+        if (now == before) continue;
+        if (before == ManagerProcess::State::starting && now == ManagerProcess::State::started) {
+            Event started = event(Event::Kind::manager);
+            started.manager = managers_[i].manager();
+            report(started);
+        }
+        if (now == ManagerProcess::State::lost && serving_) on_lost(managers_[i]);
+    }
+}
+
+/// A manager has died. Its pool is still there, and with it every pair that was acknowledged: this is the
+/// place to start it again on that pool. Until then it stays lost.
+void NodeLauncher::on_lost(const ManagerProcess& manager) {
+    Event lost = event(Event::Kind::lost);
+    lost.manager = manager.manager();
+    lost.text = manager.how();
+    report(lost);
+}
+
+void NodeLauncher::take_signals() {
+    while (const auto signal = signals_.next()) {
+        ++stop_signals_;
+        last_stop_signal_ = signal->number;
+    }
+}
+
+void NodeLauncher::take_lifeline() {
+    char ignored[256];
+    const ssize_t got = read(STDIN_FILENO, ignored, sizeof ignored);
+    if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) lifeline_open_ = false;
+}
+
+bool NodeLauncher::any_running() const {
+    return std::any_of(managers_.begin(), managers_.end(),
+                       [](const ManagerProcess& m) { return m.running(); });
+}
+
+Result<void> NodeLauncher::trouble() const {
+    if (told_to_stop()) return Error(Errc::timeout, "told to stop");
+    for (const ManagerProcess& manager : managers_) {
+        const bool ended =
+            manager.state() == ManagerProcess::State::lost || manager.state() == ManagerProcess::State::ended;
+        if (ended)
+            return Error(Errc::manager_lost,
+                         "manager " + std::to_string(manager.manager()) + " did not start: " + manager.how());
+    }
+    if (Clock::now() > deadline_) return Error(Errc::timeout, "not ready in time");
+    return {};
+}
+
+void NodeLauncher::supervise() {
+    const auto serves = [](const ManagerProcess& m) { return m.state() == ManagerProcess::State::ready; };
+    const auto by_client = [](const ManagerProcess& m) { return m.ended_by_client(); };
+    while (!told_to_stop()) {
+        // All have died: nothing is served here, but only the supervisor can say that it is over.
+        const bool none_left = !any_running() && std::none_of(managers_.begin(), managers_.end(), serves);
+        if (none_left && std::any_of(managers_.begin(), managers_.end(), by_client)) return;
+        pump(std::chrono::hours(1));
+    }
+}
+
+void NodeLauncher::stop_managers() {
+    for (ManagerProcess& manager : managers_)
+        manager.stop();
+    const int signals_before = stop_signals_;
+    const auto grace_end = Clock::now() + limits::manager_stop_grace;
+    while (any_running() && Clock::now() < grace_end && stop_signals_ <= signals_before + 1)
+        pump(milliseconds(50));
+    for (ManagerProcess& manager : managers_)
+        manager.kill();
+    const auto kill_end = Clock::now() + limits::manager_stop_grace;
+    while (any_running() && Clock::now() < kill_end)
+        pump(milliseconds(50));
+}
+
+void NodeLauncher::linger() {
+    const auto end = Clock::now() + failure_linger;
+    while (plan_.pmix && !told_to_stop() && Clock::now() < end)
+        pump(milliseconds(50));
+}
+
+Event NodeLauncher::event(Event::Kind kind) const {
+    Event event;
+    event.kind = kind;
+    event.node = node_;
+    event.index = index_;
+    return event;
+}
+
+void NodeLauncher::report(const Event& event) const {
+    // If nobody listens any more, the lifeline says so too.
+    write_fully(STDOUT_FILENO, format_event(event));
+}
+
+}  // namespace
+
+int run_node_launcher(const NodePlan& plan, Environment environment) {
+    auto signals = SignalFd::open({SIGTERM, SIGINT, SIGHUP});
+    if (!signals) {
+        write_fully(STDOUT_FILENO,
+                    format_event({.kind = Event::Kind::error, .text = reason(signals.error())}));
+        return 1;
+    }
+    environment.erase(secret_variable);
+    return NodeLauncher(plan, std::move(environment), *std::move(signals)).run();
+}
+
+}  // namespace ddict::launcher

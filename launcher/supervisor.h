@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The node launchers as the process that started them sees them: one child (srun, or the only node launcher),
+// its events, its lifeline, and the stages starting -> ready -> stopping -> ended. The wrapper, start and
+// serve all drive one of these.
+//
+// Never waits; belongs to one thread. Poll add_poll_entries() for at most wait_ms(), then call advance().
+#pragma once
+
+#include <poll.h>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "launcher/child_process.h"
+#include "launcher/events.h"
+#include "launcher/plan.h"
+
+namespace ddict::launcher {
+
+class Supervisor {
+  public:
+    using Clock = std::chrono::steady_clock;
+    enum class Stage {
+        starting,
+        ready,     // handle() is there; the dictionary serves
+        stopping,  // asked to end, or failed
+        ended,     // nothing of it runs any more
+    };
+
+    /// `environment`: the user's own.
+    static Result<std::unique_ptr<Supervisor>> start(const LaunchPlan& plan, const Environment& environment);
+    /// Ends the node launchers by force if they have not ended.
+    ~Supervisor();
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+
+    Stage stage() const { return stage_; }
+    void add_poll_entries(std::vector<pollfd>& fds) const;
+    int wait_ms() const;
+    void advance();
+
+    /// Ends the dictionary in good order; by force when that takes too long.
+    void stop();
+    /// Ends it by force, now.
+    void force();
+
+    const LaunchPlan& plan() const { return plan_; }
+    const std::string& handle() const { return handle_; }
+    /// Slurm's "JOB.STEP"; empty without Slurm.
+    const std::string& step() const { return step_; }
+    /// Host names by node launcher.
+    const std::map<std::uint32_t, std::string>& nodes() const { return nodes_; }
+    /// Manager ids that have died, with "node: how".
+    const std::map<std::uint32_t, std::string>& lost() const { return lost_; }
+    /// Why it never became ready; empty if it did, or if it was stopped before.
+    const std::string& failure() const { return failure_; }
+    /// Became ready, and then ended because a client destroyed it.
+    bool destroyed_by_client() const { return destroyed_; }
+    /// "2 of 4 nodes, 3 of 8 managers".
+    std::string progress() const;
+    /// What the user should read now, one line each.
+    std::vector<std::string> take_notices();
+
+  private:
+    Supervisor(const LaunchPlan& plan) : plan_(plan) {}
+
+    Result<void> launch(const Environment& environment);
+    void read_events();
+    void read_errors();
+    void on_event(const Event& event);
+    void on_child_ended(const ExitStatus& status);
+    void apply_deadlines();
+    void fail(const std::string& reason);
+    void finish();
+    std::string missing() const;
+    std::string last_words() const;
+
+    const LaunchPlan plan_;
+    Stage stage_ = Stage::starting;
+    ChildProcess child_;
+    FileDescriptor lifeline_;
+    FileDescriptor events_;
+    FileDescriptor errors_;
+    LineReader event_lines_;
+    LineReader error_lines_;
+    Clock::time_point start_deadline_{};
+    Clock::time_point stop_began_{};
+    Clock::time_point child_ended_{};
+    int stop_pressure_ = 0;  // 0: lifeline closed, 1: SIGTERM sent, 2: SIGKILL sent
+    bool was_ready_ = false;
+    bool destroyed_ = false;
+    bool disorderly_ = false;  // something may have been left behind
+    std::string handle_;
+    std::string step_;
+    std::string failure_;
+    std::string srun_error_;  // srun's last word
+    std::map<std::uint32_t, std::string> nodes_;
+    std::set<std::uint32_t> managers_;
+    std::map<std::uint32_t, std::string> lost_;
+    std::vector<std::string> notices_;
+};
+
+}  // namespace ddict::launcher
