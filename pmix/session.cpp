@@ -165,14 +165,14 @@ struct Session::State {
     Result<void> fence(std::string_view key, const std::function<bool()>& cancelled);
 };
 
-Result<std::unique_ptr<Session>> Session::open() {
+Result<std::unique_ptr<Session>> Session::open(std::chrono::milliseconds timeout) {
     if (!std::getenv("PMIX_NAMESPACE") || !std::getenv("PMIX_RANK"))
         return Error(Errc::system,
                      "PMIx: this process was not started by a PMIx launcher (PMIX_NAMESPACE is not set); "
                      "start it "
                      "with srun --mpi=pmix")
             .set_operation(Operation::launch);
-    const auto started = bounded_call<Started>(start_pmix, Clock::now() + limits::pmix_open_timeout, never);
+    const auto started = bounded_call<Started>(start_pmix, Clock::now() + timeout, never);
     if (!started) return given_up("joining the other node launchers", false);
     if (started->status != PMIX_SUCCESS) return to_error(started->status, "joining the other node launchers");
     auto state = std::make_unique<State>();

@@ -8,17 +8,20 @@
 // One Session in a process, and one in its life: PMIx can not be started again in every version.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
+#include "core/limits.h"
 #include "core/rendezvous.h"
 
 namespace ddict::pmix {
 
 class Session final : public Rendezvous {
   public:
-    /// Meets the PMIx server that started this process. Fails within limits::pmix_open_timeout: with timeout
-    /// if the server does not answer, with system if no PMIx launcher started this process or PMIx refuses.
-    static Result<std::unique_ptr<Session>> open();
+    /// Meets the PMIx server that started this process. Fails within the timeout: with timeout if the
+    /// server does not answer, with system if no PMIx launcher started this process or PMIx refuses.
+    static Result<std::unique_ptr<Session>> open(
+        std::chrono::milliseconds timeout = limits::pmix_open_timeout);
 
     /// Leaves if leave() was not called. Waits limits::pmix_leave_timeout at the most.
     ~Session() override;
