@@ -6,6 +6,9 @@
 #include <ddict/dictionary.h>
 
 #include <algorithm>
+#include <array>
+#include <boost/optional.hpp>
+#include <boost/program_options.hpp>
 #include <cstdio>
 #include <iomanip>
 #include <iostream>
@@ -17,6 +20,7 @@
 
 namespace {
 
+namespace po = boost::program_options;
 using ddict::Dictionary;
 
 constexpr int success = 0;
@@ -119,29 +123,36 @@ std::string read_standard_input() {
     return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
 }
 
-class CommandLine {
-  public:
+constexpr std::array commands{"put", "get", "del", "keys", "size", "clear", "stats", "destroy"};
+
+/// What stands before the command are options; what follows are its arguments, also when they begin with a
+/// dash.
+struct CommandLine {
     CommandLine(int argc, char** argv) {
-        // Options stand before the command: a value that starts with a dash is a value.
-        int at = 1;
-        for (; at < argc && std::string_view(argv[at]).starts_with("-"); ++at) {
-            const std::string_view option = argv[at];
-            if (option == "--help" || option == "-h") {
-                help = true;
-            } else if ((option == "--handle" || option == "--timeout") && at + 1 < argc) {
-                (option == "--handle" ? handle : timeout) = argv[++at];
-            } else {
-                throw UsageError("unknown option, or one without its value: " + std::string(option));
-            }
+        const std::vector<std::string> words(argv + 1, argv + argc);
+        const auto found = std::find_first_of(words.begin(), words.end(), commands.begin(), commands.end());
+        po::options_description options;
+        options.add_options()("help,h", po::bool_switch(&help))("handle", po::value(&handle))(
+            "timeout", po::value(&timeout));
+        po::variables_map given;
+        po::store(po::command_line_parser(std::vector<std::string>(words.begin(), found))
+                      .options(options)
+                      .positional({})
+                      .run(),
+                  given);
+        po::notify(given);
+        if (timeout && !(*timeout > 0 && *timeout < 1e6)) {
+            throw UsageError("--timeout takes a number of seconds above 0");
         }
-        if (at < argc) command = argv[at++];
-        arguments.assign(argv + at, argv + argc);
+        if (found == words.end()) return;
+        command = *found;
+        arguments.assign(found + 1, words.end());
     }
 
     std::string command;
     std::vector<std::string> arguments;
     std::string handle;
-    std::string timeout;
+    boost::optional<double> timeout;
     bool help = false;
 };
 
@@ -151,19 +162,8 @@ void expect_arguments(const CommandLine& line, std::size_t count, const char* wh
 
 Dictionary attach(const CommandLine& line) {
     ddict::AttachOptions options;
-    if (!line.timeout.empty()) {
-        std::size_t used = 0;
-        double seconds = 0;
-        try {
-            seconds = std::stod(line.timeout, &used);
-        } catch (const std::exception&) {
-            used = 0;
-        }
-        if (used != line.timeout.size() || !(seconds > 0) || seconds > 1e6) {
-            throw UsageError("--timeout takes a number of seconds above 0, not '" + line.timeout + "'");
-        }
-        options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-    }
+    if (line.timeout)
+        options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(*line.timeout * 1000));
     return line.handle.empty() ? Dictionary::attach(options) : Dictionary::attach(line.handle, options);
 }
 
@@ -226,7 +226,7 @@ int run(const CommandLine& line) {
         return success;
     }
     if (line.command == "stats") return run_stats(line);
-    throw UsageError(line.command.empty() ? "no command" : "there is no command '" + line.command + "'");
+    throw UsageError("which command?");
 }
 
 }  // namespace
@@ -234,7 +234,7 @@ int run(const CommandLine& line) {
 int main(int argc, char** argv) {
     try {
         const CommandLine line(argc, argv);
-        if (line.help || line.command == "help") {
+        if (line.help) {
             std::cout << usage_text;
             return success;
         }
@@ -246,6 +246,8 @@ int main(int argc, char** argv) {
         }
         return status;
     } catch (const UsageError& error) {
+        std::cerr << "ddict: " << error.what() << "; see ddict --help\n";
+    } catch (const po::error& error) {
         std::cerr << "ddict: " << error.what() << "; see ddict --help\n";
     } catch (const ddict::Exception& error) {
         std::cerr << "ddict: " << error.what() << '\n';
