@@ -6,6 +6,7 @@
 
 #include "core/assert.h"
 #include "core/hash.h"
+#include "core/stats.h"
 
 namespace ddict::manager {
 namespace {

@@ -43,7 +43,7 @@ namespace ddict {
 
 struct AttachOptions {
     /// How long any call may take. Default: 30 s, or DDICT_OPERATION_TIMEOUT (seconds) in the environment.
-    std::optional<std::chrono::milliseconds> timeout;
+    std::optional<std::chrono::milliseconds> timeout{};
     /// How long to attach may take.
     std::chrono::milliseconds attach_timeout{10'000};
 };
@@ -55,10 +55,10 @@ struct CreateOptions {
     /// For the whole dictionary, in bytes; it is divided evenly among the managers. 0: 256 MiB.
     std::uint64_t total_mem = 0;
     /// Tells several dictionaries of one job apart, for people. May be empty.
-    std::string name;
+    std::string name{};
     /// How long the managers may take to come up.
     std::chrono::milliseconds launch_timeout{60'000};
-    AttachOptions attach;
+    AttachOptions attach{};
 };
 
 class Dictionary {
