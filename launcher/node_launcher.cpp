@@ -16,6 +16,7 @@
 #include "launcher/memory_budget.h"
 #include "launcher/node_directory.h"
 #include "launcher/signals.h"
+#include "launcher/supervision.h"
 #include "pmix/session.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
@@ -89,11 +90,6 @@ class NodeLauncher {
 
     bool told_to_stop() const { return !lifeline_open_ || stop_signals_ > 0; }
 };
-
-/// For the user: what an error says, without the words that only programs need.
-std::string reason(const Error& error) {
-    return error.detail[0] != '\0' ? std::string(error.detail.data()) : error.message();
-}
 
 std::string host_name() {
     std::string name(limits::node_name_bytes_max + 1, '\0');
@@ -389,8 +385,10 @@ void NodeLauncher::report(const Event& event) const {
 int run_node_launcher(const NodePlan& plan, Environment environment) {
     auto signals = SignalFd::open({SIGTERM, SIGINT, SIGHUP});
     if (!signals) {
-        write_fully(STDOUT_FILENO,
-                    format_event({.kind = Event::Kind::error, .text = reason(signals.error())}));
+        Event failed;
+        failed.kind = Event::Kind::error;
+        failed.text = reason(signals.error());
+        write_fully(STDOUT_FILENO, format_event(failed));
         return 1;
     }
     environment.erase(secret_variable);

@@ -184,15 +184,14 @@ void Supervisor::on_event(const Event& event) {
         case Event::Kind::lost:
             lost_[event.manager] = event.node + ": " + event.text;
             if (stage_ == Stage::ready)
-                notices_.push_back(
-                    "manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
-                    ": its keys are lost (manager_lost); those of the other managers still work");
+                note("manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
+                     ": its keys are lost (manager_lost); those of the other managers still work");
             return;
         case Event::Kind::stopped:
             if (event.text == stopped_by_client) destroyed_ = was_ready_;
             if (stage_ == Stage::ready && event.text != stopped_by_client)
-                notices_.push_back("the node launcher on " + event.node + " was ended from outside (" +
-                                   event.text + "): its managers are gone");
+                note("the node launcher on " + event.node + " was ended from outside (" + event.text +
+                     "): its managers are gone");
             return;
     }
 }
@@ -204,7 +203,7 @@ void Supervisor::on_child_ended(const ExitStatus& status) {
     if (stage_ == Stage::starting) {
         fail(who + " " + status.describe() + last_words());
     } else if (stage_ == Stage::ready) {
-        if (!destroyed_) notices_.push_back(who + " " + status.describe() + ": the dictionary is gone");
+        if (!destroyed_) note(who + " " + status.describe() + ": the dictionary is gone");
         stop();
     }
 }

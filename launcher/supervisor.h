@@ -59,13 +59,14 @@ class Supervisor {
     const std::map<std::uint32_t, std::string>& nodes() const { return nodes_; }
     /// Manager ids that have died, with "node: how".
     const std::map<std::uint32_t, std::string>& lost() const { return lost_; }
+    bool all_lost() const { return lost_.size() == plan_.managers(); }
     /// Why it never became ready; empty if it did, or if it was stopped before.
     const std::string& failure() const { return failure_; }
     /// Became ready, and then ended because a client destroyed it.
     bool destroyed_by_client() const { return destroyed_; }
     /// "2 of 4 nodes, 3 of 8 managers".
     std::string progress() const;
-    /// What the user should read now, one line each.
+    /// What the user should read now: whole lines.
     std::vector<std::string> take_notices();
 
   private:
@@ -79,6 +80,7 @@ class Supervisor {
     void apply_deadlines();
     void fail(const std::string& reason);
     void finish();
+    void note(const std::string& text) { notices_.push_back("ddict-launch: " + text); }
     std::string missing() const;
     std::string last_words() const;
 

@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/run_command.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "launcher/progress_line.h"
+#include "launcher/supervision.h"
+
+namespace ddict::launcher {
+namespace {
+
+int status_of_exec_error(int error) {
+    return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_cannot_execute;
+}
+
+int say_not_runnable(const std::string& command, int error) {
+    const int status = status_of_exec_error(error);
+    say(command + ": " + (status == exit_not_found ? "command not found" : std::strerror(error)));
+    return status;
+}
+
+class Wrapper {
+  public:
+    Wrapper(const Options& options, const Environment& environment, Supervisor& supervisor,
+            const SignalFd& signals)
+        : options_(options),
+          environment_(environment),
+          supervisor_(supervisor),
+          signals_(signals),
+          supervision_(supervisor, signals) {}
+
+    int run();
+
+  private:
+    int start_command(ChildProcess& command) const;
+    int attend(ChildProcess& command);
+    void pass_on(const ChildProcess& command, const std::vector<SignalEvent>& signals) const;
+
+    const Options& options_;
+    const Environment& environment_;
+    Supervisor& supervisor_;
+    const SignalFd& signals_;
+    Supervision supervision_;
+};
+
+int Wrapper::run() {
+    const Supervision::BringUp up = supervision_.bring_up(-1);
+    int status = 0;
+    if (up.ready) {
+        ChildProcess command;
+        status = start_command(command);
+        if (status == 0) status = attend(command);
+    } else if (up.signal != 0) {
+        status = 128 + up.signal;
+    } else {
+        say("cannot start the dictionary: " + up.reason);
+        status = exit_bring_up_failed;
+    }
+    supervision_.tear_down();
+    return status;
+}
+
+/// 0, or the exit status that says why not.
+int Wrapper::start_command(ChildProcess& command) const {
+    const FoundProgram found = find_program(options_.command[0], environment_);
+    if (found.error != 0) return say_not_runnable(options_.command[0], found.error);
+    SpawnOptions spawn;
+    spawn.program = found.path;
+    spawn.argv = options_.command;
+    spawn.environment = environment_;
+    spawn.environment["DDICT_HANDLE"] = supervisor_.handle();
+    spawn.environment["DDICT_NAME"] = options_.name;
+    spawn.signal_mask = signals_.original_mask();
+    // When this process is killed, the dictionary goes; a command without its dictionary has nothing to do.
+    spawn.parent_death_signal = SIGTERM;
+    int error = 0;
+    auto started = ChildProcess::spawn(spawn, &error);
+    if (!started) return say_not_runnable(options_.command[0], error != 0 ? error : EAGAIN);
+    command = *std::move(started);
+    return 0;
+}
+
+int Wrapper::attend(ChildProcess& command) {
+    for (;;) {
+        const Supervision::Turn happened = supervision_.turn(command.pidfd(), 3'600'000);
+        pass_on(command, happened.signals);
+        if (!happened.extra) continue;
+        if (const auto status = command.reap()) return status->for_shell();
+    }
+}
+
+/// What the terminal sends has reached the command already: it is in the same process group.
+void Wrapper::pass_on(const ChildProcess& command, const std::vector<SignalEvent>& signals) const {
+    for (const SignalEvent& signal : signals) {
+        if (!signal.from_terminal) command.signal(signal.number);
+    }
+}
+
+void print(const std::string& line) {
+    write_fully(STDOUT_FILENO, line + "\n");
+}
+
+}  // namespace
+
+int run_command(const Options& options, const Environment& environment) {
+    // Nothing need be brought up for a command that is not there.
+    const FoundProgram found = find_program(options.command[0], environment);
+    if (found.error != 0) return say_not_runnable(options.command[0], found.error);
+    const auto plan = prepare(options, environment);
+    if (!plan) {
+        say(reason(plan.error()));
+        return exit_bring_up_failed;
+    }
+    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2});
+    const auto supervisor = signals ? Supervisor::start(*plan, environment) : signals.error();
+    if (!supervisor) {
+        say(reason(supervisor.error()));
+        return exit_bring_up_failed;
+    }
+    return Wrapper(options, environment, **supervisor, *signals).run();
+}
+
+int serve(const Options& options, const Environment& environment) {
+    // Ctrl-C at the terminal is for the program that wants this dictionary; its end closes standard input.
+    setpgid(0, 0);
+    const auto plan = prepare(options, environment);
+    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    const auto supervisor = !plan      ? plan.error()
+                            : !signals ? signals.error()
+                                       : Supervisor::start(*plan, environment);
+    if (!supervisor) {
+        print("error " + reason(supervisor.error()));
+        return exit_bring_up_failed;
+    }
+    Supervision supervision(**supervisor, *signals);
+    const Supervision::BringUp up = supervision.bring_up(STDIN_FILENO);
+    if (!up.ready) {
+        if (!up.reason.empty()) print("error " + up.reason);
+        supervision.tear_down();
+        return up.abandoned ? 0 : up.signal != 0 ? 128 + up.signal : exit_bring_up_failed;
+    }
+    print("ready " + (*supervisor)->handle());
+    int status = 0;
+    bool wanted = true;
+    while (wanted && (*supervisor)->stage() == Supervisor::Stage::ready) {
+        const Supervision::Turn happened = supervision.turn(STDIN_FILENO, 3'600'000);
+        if (!happened.signals.empty()) status = 128 + happened.signals.front().number;
+        wanted = happened.signals.empty() && !(happened.extra && at_end(STDIN_FILENO)) &&
+                 !(*supervisor)->all_lost();
+    }
+    const bool over = (*supervisor)->stage() != Supervisor::Stage::ready || (*supervisor)->all_lost();
+    if (over && !(*supervisor)->destroyed_by_client()) status = exit_bring_up_failed;
+    supervision.tear_down();
+    return status;
+}
+
+}  // namespace ddict::launcher

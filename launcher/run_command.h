@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The wrapper: a dictionary for as long as one command runs.
+#pragma once
+
+#include "launcher/options.h"
+
+namespace ddict::launcher {
+
+/// Returns the exit status, which is the command's if it ran: see --help.
+int run_command(const Options& options, const Environment& environment);
+
+/// A dictionary for the program that started this one: "ready HANDLE" or "error REASON" on standard output;
+/// the end of standard input ends it. Returns 0 if it ended in good order.
+int serve(const Options& options, const Environment& environment);
+
+}  // namespace ddict::launcher

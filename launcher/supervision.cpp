@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/supervision.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "launcher/progress_line.h"
+
+namespace ddict::launcher {
+namespace {
+
+constexpr int progress_ms = 100;
+
+}  // namespace
+
+std::string reason(const Error& error) {
+    return error.detail[0] != '\0' ? std::string(error.detail.data()) : error.message();
+}
+
+Result<LaunchPlan> prepare(const Options& options, const Environment& environment) {
+    const auto allocation = slurm::detect_allocation(environment);
+    if (!allocation) return allocation.error();
+    const auto identity = make_identity();
+    if (!identity) return identity.error();
+    auto plan =
+        plan_launch(options, *allocation, *identity, static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+    if (plan) {
+        for (const std::string& remark : plan->remarks)
+            say(remark);
+    }
+    return plan;
+}
+
+Supervision::Turn Supervision::turn(int extra_fd, int wait_ms_max) {
+    std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0}, {extra_fd, POLLIN, 0}};
+    supervisor_.add_poll_entries(fds);
+    poll(fds.data(), fds.size(), std::min(wait_ms_max, supervisor_.wait_ms()));
+    Turn happened;
+    if (fds[0].revents != 0) {
+        while (const auto signal = signals_.next())
+            happened.signals.push_back(*signal);
+    }
+    happened.extra = fds[1].revents != 0;
+    supervisor_.advance();
+    if (const auto notices = supervisor_.take_notices(); !notices.empty()) {
+        progress_.clear();
+        for (const std::string& notice : notices)
+            write_fully(STDERR_FILENO, notice + "\n");
+    }
+    return happened;
+}
+
+Supervision::BringUp Supervision::bring_up(int cancel_fd) {
+    const auto began = Supervisor::Clock::now();
+    BringUp result;
+    while (supervisor_.stage() == Supervisor::Stage::starting) {
+        const Turn happened = turn(cancel_fd, progress_.active() ? progress_ms : 60'000);
+        const auto seconds =
+            std::chrono::duration_cast<std::chrono::seconds>(Supervisor::Clock::now() - began);
+        progress_.show("ddict: " + supervisor_.progress() + ", " + std::to_string(seconds.count()) + " s");
+        result.abandoned = happened.extra && at_end(cancel_fd);
+        if (!happened.signals.empty()) result.signal = happened.signals.front().number;
+        if (result.abandoned || result.signal != 0) {
+            progress_.clear();
+            supervisor_.stop();
+            return result;
+        }
+    }
+    progress_.clear();
+    result.ready = supervisor_.stage() == Supervisor::Stage::ready;
+    result.reason = supervisor_.failure();
+    return result;
+}
+
+void Supervision::tear_down() {
+    supervisor_.stop();
+    while (supervisor_.stage() != Supervisor::Stage::ended) {
+        if (!turn(-1, 1'000).signals.empty()) supervisor_.force();
+    }
+}
+
+bool at_end(int fd) {
+    char ignored[256];
+    const ssize_t got = read(fd, ignored, sizeof ignored);
+    return got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
+}
+
+}  // namespace ddict::launcher

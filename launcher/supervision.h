@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the wrapper, start and serve have in common: a plan from the options, and the loop that drives a
+// supervisor while signals and a few other descriptors are watched.
+#pragma once
+
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/options.h"
+#include "launcher/plan.h"
+#include "launcher/progress_line.h"
+#include "launcher/signals.h"
+#include "launcher/supervisor.h"
+
+namespace ddict::launcher {
+
+inline constexpr int exit_bring_up_failed = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_cannot_execute = 126;
+inline constexpr int exit_not_found = 127;
+
+/// For the user: what an error says, without the words that only programs need.
+std::string reason(const Error& error);
+
+/// Detects the job, draws an identity, and plans. Says the plan's remarks.
+Result<LaunchPlan> prepare(const Options& options, const Environment& environment);
+
+class Supervision {
+  public:
+    Supervision(Supervisor& supervisor, const SignalFd& signals)
+        : supervisor_(supervisor), signals_(signals), progress_(STDERR_FILENO) {}
+
+    struct Turn {
+        std::vector<SignalEvent> signals;
+        bool extra = false;  // the extra descriptor has something
+    };
+    /// Waits until something happens, lets the supervisor take it in, and says its notices.
+    Turn turn(int extra_fd, int wait_ms_max);
+
+    struct BringUp {
+        bool ready = false;
+        int signal = 0;          // cancelled by it
+        bool abandoned = false;  // cancelled by the end of cancel_fd
+        std::string reason;      // failed
+    };
+    /// Until ready, or it cannot be; shows progress on a terminal. Failed or cancelled, the supervisor is
+    /// stopping.
+    BringUp bring_up(int cancel_fd);
+
+    /// Ends the dictionary and waits until nothing of it runs. Another signal makes it go by force.
+    void tear_down();
+
+  private:
+    Supervisor& supervisor_;
+    const SignalFd& signals_;
+    ProgressLine progress_;
+};
+
+/// Reads what there is; true at the end of the file.
+bool at_end(int fd);
+
+}  // namespace ddict::launcher
