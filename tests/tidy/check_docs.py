@@ -13,8 +13,8 @@ HEADING = re.compile(r"(#+)\s+(.*)")
 FENCE = re.compile(r"\s*(```|~~~)")
 INLINE_CODE = re.compile(r"`([^`]+)`")
 PUBLIC_HEADER = re.compile(r"<(ddict/[\w/]+\.h)>")
-PROGRAM = re.compile(r"build/\w+/bin/([\w-]+)")
-TARGET = re.compile(r"\b(?:ddict_program|ddict_example|add_executable)\s*\(\s*([\w-]+)")
+PROGRAM = re.compile(r"build/\w+/(?:bin|examples|tests)/([\w-]+)")
+TARGET = re.compile(r"\b(?:ddict_program|ddict_test|add_executable)\s*\(\s*([\w-]+)")
 # A name with one of these stands for many.
 PATTERN = re.compile(r"[*<>{}$…]|NNNN|\.\.\.")
 

@@ -16,10 +16,11 @@ LAYERS = {
     "manager": ("core", "shm", "ucx"),
     "libclient": ("core", "shm", "ucx"),
     "launcher": ("core", "shm", "pmix", "slurm"),
+    "tools": (),  # the public library only, as any program of a user
 }
 FREE = ("tests", "bench", "examples")
 # Who may include the public headers of libclient. Those of core are for everyone.
-USERS_OF_LIBCLIENT = ("libclient", "launcher") + FREE
+USERS_OF_LIBCLIENT = ("libclient", "launcher", "tools") + FREE
 FOLDER_OF_TARGET = {"client": "libclient"}
 
 # What is not ours: pattern of the header, its name, and where alone it may be included.
@@ -27,7 +28,7 @@ FOREIGN = (
     (r"uc[pstm]/", "UCX", ("ucx/", "bench/", "tests/ucx/")),
     (r"pmix", "PMIx", ("pmix/", "tests/pmix/")),
     (r"slurm/", "Slurm's library", ()),
-    (r"boost/program_options", "Boost.Program_options", ("launcher/", "libclient/", "bench/", "examples/")),
+    (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "tools/", "bench/", "examples/")),
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
     (r"xxhash\.h", "xxHash", ("core/",)),
