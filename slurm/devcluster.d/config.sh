@@ -8,7 +8,7 @@ network=198.18.77
 head_address=$network.254
 
 # Slurm wants a name. Hosts add this one to their /etc/passwd where the machine knows the user only by number.
-user_name() { id -un 2>/dev/null || echo "user$user_id"; }
+user_name() { getent passwd "$user_id" | cut -d: -f1 | grep . || echo "user$user_id"; }
 
 # Prints slurm.conf without the lines that --conf replaces.
 slurm_conf() {
@@ -94,13 +94,14 @@ END
     local i
     for ((i = 1; i <= nodes; i++)); do echo "$network.$i n$i"; done
   } >"$dir/etc/hosts"
-  if ! id -un >/dev/null 2>&1; then
+  if ! getent passwd "$user_id" >/dev/null; then
     { cat /etc/passwd && echo "$(user_name):x:$user_id:$group_id::${HOME:-/}:/bin/sh"; } >"$dir/etc/passwd"
   fi
   (umask 077 && head -c 128 /dev/urandom >"$dir/munge/key")
 }
 
-start_munged() {
-  munged --force --foreground --key-file="$dir/munge/key" --socket="$1" --pid-file="$dir/munge/pid" \
-    --log-file="$dir/log/munged.log" --seed-file="$dir/munge/seed"
+# The command that starts munged, but for the name of its socket.
+munged_command() {
+  munged=(munged --force --foreground --key-file="$dir/munge/key" --pid-file="$dir/munge/pid"
+    --log-file="$dir/log/munged.log" --seed-file="$dir/munge/seed")
 }

@@ -20,7 +20,6 @@ command_exec() {
   done
   (($# > 0)) || usage_error "exec needs a command"
   need_up
-  choose_user
   check_node "$node"
   "exec_$isolation" "$node" "$@"
 }

@@ -9,7 +9,7 @@
 # A user who is not root is root of a user namespace here, which mounts and links need. Daemons and commands
 # run one user namespace deeper under the user's own id: slurmctld cannot run as such a root.
 
-host_namespaces=(--fork --pid --kill-child --mount --uts --ipc --net --cgroup)
+host_namespaces=(--fork --pid --kill-child --mount --uts --ipc --net)
 
 # Of this machine, kept inside each host to share directories from, and to learn PIDs that this machine knows.
 machine=/run/devcluster/machine
@@ -92,7 +92,8 @@ inside_head() {
   build_host head
   ip link add br0 type bridge && ip address add "$head_address/24" dev br0 && ip link set br0 up || return
   record_host head
-  supervise munged start_munged /run/munge/munge.socket.2 "${as_user[@]}" &
+  munged_command
+  supervise munged "${as_user[@]}" "${munged[@]}" --socket=/run/munge/munge.socket.2 &
   wait_for 10 test -S /run/munge/munge.socket.2 || return
   supervise slurmctld "${as_user[@]}" slurmctld -D &
   local i
@@ -107,7 +108,7 @@ node_parents=()
 # Starts the node's host, below the head, and plugs it into the head's bridge.
 connect_node() {
   local node=$1
-  enter_cgroup "$node" unshare "${host_namespaces[@]}" "$self" --dir "$dir" inside node "$node" &
+  unshare_host "$node" "${host_namespaces[@]}" "$self" --dir "$dir" inside node "$node" &
   local child=$!
   node_parents+=("$child")
   wait_for 10 has_own_network "$child" || return
@@ -159,13 +160,21 @@ inside_probe() {
 inside() {
   local what=$1
   shift
-  [[ $what = probe ]] && user_id=${1:-0} group_id=${2:-0} || read_settings
-  choose_user
+  if [[ $what = probe ]]; then
+    user_id=$1 group_id=$2
+    choose_user
+  else
+    read_settings
+  fi
   export SLURM_CONF=/run/devcluster/slurm/slurm.conf
   case $what in
-  cluster | head | node | boot | probe) "inside_$what" "$@" && return ;;
+  cluster | scope | head | node | boot | probe) "inside_$what" "$@" && return ;;
   share)
     share_here "$1"
+    return
+    ;;
+  limit)
+    inside_limit
     return
     ;;
   esac

@@ -17,7 +17,7 @@ choose_isolation() {
   choose_user
   [[ $isolation != none ]] || return 0
   local reason
-  if reason=$(unshare "${become_root[@]}" "${host_namespaces[@]}" "$self" inside probe "$user_id" "$group_id" 2>&1); then
+  if reason=$(unshare --cgroup "${become_root[@]}" "${host_namespaces[@]}" "$self" inside probe "$user_id" "$group_id" 2>&1); then
     isolation=namespaces
   elif [[ $isolation = namespaces || $cgroup != none ]]; then
     die "namespaces cannot be had here: ${reason%%$'\n'*}"
@@ -50,13 +50,14 @@ detached() {
 }
 
 start_namespaces() {
+  make_cgroups || { failure="cannot make cgroups" && return 1; }
   detached "$self" --dir "$dir" inside cluster
   launched=$!
 }
 
 # Becomes the process that waits for the head's PID 1, in the cluster's cgroup.
 inside_cluster() {
-  enter_cgroup "" unshare "${become_root[@]}" "${host_namespaces[@]}" "$self" --dir "$dir" inside head
+  unshare_host "" "${become_root[@]}" "${host_namespaces[@]}" "$self" --dir "$dir" inside head
 }
 
 start_is_over() { [[ -e $dir/run/usable || -e $dir/run/failed ]] || ! kill -0 "$launched" 2>/dev/null; }
@@ -110,13 +111,13 @@ heal_namespaces() { in_host head ip link set "port-$1" up || die "cannot heal $1
 slurm_command() { in_host head "${as_user[@]}" env SLURM_CONF=/run/devcluster/slurm/slurm.conf "$@" 2>/dev/null; }
 
 cable_state() {
-  if in_host head ip -oneline link show "port-$1" 2>/dev/null | grep -q '[<,]UP[,>]'; then echo plugged; else echo cut; fi
+  if [[ $(in_host head ip -oneline link show "port-$1" 2>/dev/null) =~ [\<,]UP[,\>] ]]; then echo plugged; else echo cut; fi
 }
 
 status_namespaces() {
   printf '%-6s %-8s %-8s %-8s %s\n' host pid power cable slurm
   printf '%-6s %-8s %-8s %-8s %s\n' head "$(host_pid head)" on - \
-    "$(slurm_command scontrol ping | grep -q UP && echo "slurmctld answers" || echo "slurmctld does not answer")"
+    "$([[ $(slurm_command scontrol ping) = *UP* ]] && echo "slurmctld answers" || echo "slurmctld does not answer")"
   local i pid node state
   local -A states=()
   while read -r node state; do states[$node]=$state; done < <(slurm_command sinfo -h -N -o '%N %T')

@@ -94,6 +94,7 @@ read_settings() {
   [[ -O $dir && -O $dir/settings ]] || die "$dir belongs to another user"
   # shellcheck source=/dev/null
   . "$dir/settings"
+  choose_user
 }
 
 need_up() {
