@@ -85,7 +85,8 @@ def check_code(repo, report, path, number, code, folders, programs):
             if found[1] not in programs:
                 report.problem(path, number, f"no CMakeLists.txt builds the program {found[1]}")
         elif word.split("/")[0] in folders and "/" in word:
-            if not (repo.root / word).exists():
+            # "core/limits" may stand for a header and its source.
+            if not any((repo.root / (word + ending)).exists() for ending in ("", ".h", ".cpp")):
                 report.problem(path, number, f"there is no {word}")
             elif repo.is_script(word, "sh") if (repo.root / word).is_file() else False:
                 script = word

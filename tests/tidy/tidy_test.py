@@ -12,6 +12,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 LICENCE = "SPDX-FileCopyrightText: The ddict authors\n{0} SPDX-License-Identifier: Apache-2.0\n"
 CXX = "// " + LICENCE.format("//")
+MARKDOWN = "<!-- SPDX-FileCopyrightText: The ddict authors -->\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n"
 SHELL = "#!/bin/bash\n# " + LICENCE.format("#")
 
 
@@ -153,7 +154,7 @@ class Text(Checks):
         super().setUp()
         self.write("core/a.h", CXX + "// See core/work/a.h and $HOME/work/b.\n")
         self.write("scripts/run", SHELL)
-        self.write("README.md", "# Title\n")
+        self.write("README.md", MARKDOWN + "# Title\n")
 
     def test_sound_tree(self):
         self.assert_fine("text")
@@ -172,8 +173,8 @@ class Text(Checks):
         self.assert_fine("text")
 
     def test_loose_end(self):
-        self.write("README.md", "# Title\n\nThe rest: " + "TO" + "DO.\n")
-        self.assert_problem("text", "README.md:3: TO" + "DO")
+        self.write("README.md", MARKDOWN + "\nThe rest: " + "TO" + "DO.\n")
+        self.assert_problem("text", "README.md:4: TO" + "DO")
 
     def test_path_of_a_home(self):
         for path in ("/home" + "/anna/x", "/wo" + "rk/main", '"/ro' + 'ot"'):
