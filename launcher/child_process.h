@@ -64,6 +64,8 @@ class ChildProcess {
     bool running() const noexcept { return pid_ > 0; }
     /// The status, once, if it has ended; does not wait.
     std::optional<ExitStatus> reap();
+    /// From now on it is none of ours.
+    void abandon() { pid_ = -1; }
     void signal(int number) const;
     /// To all of its process group; requires own_process_group.
     void signal_group(int number) const;

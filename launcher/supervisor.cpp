@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 // A node launcher gives its managers manager_stop_grace, and as much again after killing them.
 constexpr milliseconds terminate_after = limits::manager_stop_grace + milliseconds(2'000);
 constexpr milliseconds kill_after = terminate_after + milliseconds(3'000);
+constexpr milliseconds unkillable_after{5'000};
 // After the child has ended: for its managers, which hold its standard error until they have cleaned up.
 constexpr milliseconds orphans_grace{3'000};
 
@@ -225,6 +226,12 @@ void Supervisor::apply_deadlines() {
         child_.signal_group(SIGTERM);
     }
     if (stop_pressure_ < 2 && now - stop_began_ >= kill_after) force();
+    if (stop_pressure_ == 2 && now - forced_at_ >= unkillable_after) {
+        note("process " + std::to_string(child_.pid()) +
+             " does not end, not even when killed: leaving it behind");
+        child_.abandon();
+        finish();
+    }
 }
 
 void Supervisor::fail(const std::string& reason) {
@@ -243,6 +250,7 @@ void Supervisor::stop() {
 void Supervisor::force() {
     stop();
     if (stage_ == Stage::ended) return;
+    if (stop_pressure_ < 2) forced_at_ = Clock::now();
     stop_pressure_ = 2;
     disorderly_ = true;
     child_.signal_group(SIGKILL);

@@ -94,6 +94,7 @@ class Supervisor {
     LineReader error_lines_;
     Clock::time_point start_deadline_{};
     Clock::time_point stop_began_{};
+    Clock::time_point forced_at_{};
     Clock::time_point child_ended_{};
     int stop_pressure_ = 0;  // 0: lifeline closed, 1: SIGTERM sent, 2: SIGKILL sent
     bool was_ready_ = false;

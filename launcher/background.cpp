@@ -1,0 +1,347 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/background.h"
+
+#include <fcntl.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/directory.h"
+#include "launcher/rendezvous_file.h"
+#include "launcher/sizes.h"
+#include "launcher/supervision.h"
+#include "slurm/hostlist.h"
+
+namespace ddict::launcher {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+int say_error(const Error& error) {
+    say(reason(error));
+    return exit_bring_up_failed;
+}
+
+/// The lines that make a shell find the dictionary.
+std::string export_lines(const std::string& handle, const std::string& name) {
+    return "export DDICT_HANDLE=" + handle + " DDICT_NAME=" + name;
+}
+
+std::string value_of(const Environment& environment, std::string_view name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::string() : found->second;
+}
+
+RendezvousRecord record_of(const Supervisor& supervisor, const Environment& environment) {
+    const LaunchPlan& plan = supervisor.plan();
+    RendezvousRecord record;
+    record.name = plan.name;
+    record.handle = supervisor.handle();
+    record.dictionary = hex(plan.identity.dictionary_id);
+    record.job = value_of(environment, "SLURM_JOB_ID");
+    record.job_restart = value_of(environment, "SLURM_RESTART_COUNT");
+    record.step = supervisor.step();
+    record.supervisor = this_process();
+    for (const auto& [index, node] : supervisor.nodes())
+        record.nodes.push_back(node);
+    record.managers = plan.managers();
+    record.total_bytes = plan.total_bytes();
+    record.created = std::time(nullptr);
+    for (const auto& [manager, how] : supervisor.lost())
+        record.lost.push_back("manager " + std::to_string(manager) + " on " + how);
+    return record;
+}
+
+/// The supervisor in the background. `parent` is the socket to the process that the user waits for: its end
+/// before the dictionary is ready means that the user has given up.
+class BackgroundSupervisor {
+  public:
+    BackgroundSupervisor(const Environment& environment, const LaunchPlan& plan, std::string path,
+                         FileDescriptor parent)
+        : environment_(environment), plan_(plan), path_(std::move(path)), parent_(std::move(parent)) {}
+
+    int run();
+
+  private:
+    void detach();
+    void watch(Supervisor& supervisor, Supervision& supervision, const RendezvousFile& file);
+
+    const Environment& environment_;
+    const LaunchPlan& plan_;
+    const std::string path_;
+    FileDescriptor parent_;
+};
+
+int BackgroundSupervisor::run() {
+    setsid();
+    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
+    if (!started) return say_error(started.error());
+    Supervisor& supervisor = **started;
+    Supervision supervision(supervisor, *signals);
+    const Supervision::BringUp up = supervision.bring_up(parent_.fd());
+    if (!up.ready) {
+        if (!up.reason.empty()) say("cannot start the dictionary: " + up.reason);
+        supervision.tear_down();
+        return up.signal != 0 ? 128 + up.signal : exit_bring_up_failed;
+    }
+    const auto file = RendezvousFile::publish(path_, record_of(supervisor, environment_), environment_);
+    if (!file) {
+        say_error(file.error());
+        supervision.tear_down();
+        return exit_bring_up_failed;
+    }
+    write_fully(parent_.fd(), supervisor.handle());
+    detach();
+    watch(supervisor, supervision, *file);
+    supervision.tear_down();
+    return 0;
+}
+
+/// Lets go of the terminal, of pipes that others read to their end, and of the folder.
+void BackgroundSupervisor::detach() {
+    const FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (int fd = 0; fd < 3; ++fd)
+        dup2(nothing.fd(), fd);
+    [[maybe_unused]] const int moved = chdir("/");
+    parent_.reset();
+}
+
+void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervision,
+                                 const RendezvousFile& file) {
+    std::size_t lost = 0;
+    while (supervisor.stage() == Supervisor::Stage::ready && !supervisor.all_lost()) {
+        if (!supervision.turn(-1, 3'600'000).signals.empty()) return;
+        if (supervisor.lost().size() != lost) {
+            lost = supervisor.lost().size();
+            RendezvousRecord record = record_of(supervisor, environment_);
+            if (const auto before = read_record(path_)) record.created = before->created;
+            // If the file cannot be written any more, status shows less; the dictionary is none the worse.
+            [[maybe_unused]] const auto updated = file.update(record);
+        }
+    }
+}
+
+/// In the process that the user waits for: until the supervisor says the handle, or ends.
+int await_handle(const Options& options, pid_t supervisor, FileDescriptor socket) {
+    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
+    if (!signals) return say_error(signals.error());
+    std::string handle;
+    for (;;) {
+        std::array<pollfd, 2> fds{{{socket.fd(), POLLIN, 0}, {signals->fd(), POLLIN, 0}}};
+        poll(fds.data(), fds.size(), -1);  // bounded by the supervisor's own deadlines
+        if (fds[1].revents != 0) {
+            const auto signal = signals->next();
+            if (signal) kill(supervisor, signal->number == SIGQUIT ? SIGTERM : signal->number);
+        }
+        if (fds[0].revents == 0) continue;
+        std::array<char, 4096> chunk;
+        const ssize_t got = read(socket.fd(), chunk.data(), chunk.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        handle.append(chunk.data(), static_cast<std::size_t>(got));
+    }
+    if (!handle.empty()) {
+        std::cout << (options.export_line ? export_lines(handle, options.name) : handle) << std::endl;
+        return 0;
+    }
+    int status = 0;
+    waitpid(supervisor, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+struct Found {
+    std::string path;
+    RendezvousRecord record;
+    Verdict verdict;
+};
+
+/// The dictionary that the options name, alive or not.
+Result<Found> find_record(const Options& options, const Environment& environment) {
+    const auto folder = state_folder(options, environment);
+    if (!folder) return folder.error();
+    const std::string path = record_path(*folder, options.name, environment);
+    auto record = read_record(path);
+    if (!record && record.error().code == Errc::not_found)
+        return Error(Errc::not_found,
+                     "no dictionary named '" + options.name + "' is running here; see ddict-launch status");
+    if (!record) return Error(Errc::protocol, path + ": " + record.error().detail.data() + "; remove it");
+    Verdict verdict = liveness_of(*record, environment);
+    return Found{path, *std::move(record), std::move(verdict)};
+}
+
+/// Asks the supervisor to end, here or through Slurm. Returns a pidfd if it is here.
+Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environment) {
+    FileDescriptor here = open_process(found.record.supervisor);
+    if (here.is_open()) {
+        pidfd_send_signal(here.fd(), SIGTERM, nullptr, 0);
+        return here;
+    }
+    const std::string& host = found.record.supervisor.host;
+    if (found.record.step.empty())
+        return Error(Errc::system, "it was started on " + host + ": run ddict-launch stop there");
+    const auto cancelled = capture_output({"scancel", "--signal=TERM", found.record.step}, environment,
+                                          std::chrono::seconds(10));
+    if (!cancelled || !cancelled->status.success())
+        return Error(Errc::system, "cannot reach step " + found.record.step +
+                                       " (scancel failed): run ddict-launch stop on " + host);
+    return FileDescriptor();
+}
+
+/// Until the rendezvous file, and the process if it is here, are gone.
+bool wait_until_gone(const Found& found, const FileDescriptor& process, milliseconds timeout) {
+    const auto deadline = Clock::now() + timeout;
+    constexpr int look_again_ms = 50;
+    for (;;) {
+        const bool file_gone = access(found.path.c_str(), F_OK) != 0;
+        if (!process.is_open() && file_gone) return true;
+        const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
+        if (left <= 0) return false;
+        pollfd waiting{process.fd(), POLLIN, 0};
+        // Over a network file system there is nothing to wait on but the file itself.
+        const int wait_ms = process.is_open() ? static_cast<int>(left) : look_again_ms;
+        if (poll(&waiting, 1, wait_ms) > 0) return true;
+    }
+}
+
+std::string_view word_of(Liveness liveness) {
+    switch (liveness) {
+        case Liveness::alive:
+            return "alive";
+        case Liveness::stale:
+            return "stale";
+        case Liveness::unknown:
+            return "unknown";
+    }
+    return "unknown";
+}
+
+std::string local_time(std::int64_t seconds) {
+    const std::time_t time = seconds;
+    std::tm fields{};
+    localtime_r(&time, &fields);
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &fields);
+    return text.data();
+}
+
+nlohmann::json status_object(const RendezvousRecord& record, const Verdict& verdict) {
+    return {{"name", record.name},
+            {"state", word_of(verdict.liveness)},
+            {"dictionary", record.dictionary},
+            {"job", record.job},
+            {"step", record.step},
+            {"supervisor_host", record.supervisor.host},
+            {"supervisor_pid", record.supervisor.pid},
+            {"nodes", record.nodes},
+            {"managers", record.managers},
+            {"total_bytes", record.total_bytes},
+            {"created", record.created},
+            {"lost", record.lost}};
+}
+
+void print_status(const RendezvousRecord& record, const Verdict& verdict) {
+    const auto plural = [](std::size_t count, const std::string& noun) {
+        return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+    };
+    std::cout << record.name << ": " << word_of(verdict.liveness);
+    if (!verdict.why.empty()) std::cout << " (" << verdict.why << ")";
+    std::cout << ", " << plural(record.managers, "manager") << " on " << plural(record.nodes.size(), "node")
+              << " (" << slurm::compress_hostlist(record.nodes) << "), " << format_size(record.total_bytes)
+              << ", since " << local_time(record.created);
+    if (!record.job.empty()) std::cout << ", job " << record.job;
+    std::cout << "\n";
+    for (const std::string& lost : record.lost)
+        std::cout << "  lost: " << lost << "\n";
+}
+
+}  // namespace
+
+int start(const Options& options, const Environment& environment) {
+    const auto folder = state_folder(options, environment);
+    if (!folder) return say_error(folder.error());
+    const std::string path = record_path(*folder, options.name, environment);
+    if (const auto free = require_free(path, environment); !free) return say_error(free.error());
+    const auto plan = prepare(options, environment);
+    if (!plan) return say_error(plan.error());
+
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return say_error(
+            Error(Errc::system, "no socket pair to be had: raise the limit of open files (ulimit -n)"));
+    FileDescriptor mine(ends[0]);
+    FileDescriptor theirs(ends[1]);
+    const pid_t supervisor = fork();
+    if (supervisor < 0) return say_error(Error(Errc::system, "cannot fork: too many processes (ulimit -u)"));
+    if (supervisor == 0) {
+        mine.reset();
+        return BackgroundSupervisor(environment, *plan, path, std::move(theirs)).run();
+    }
+    theirs.reset();
+    return await_handle(options, supervisor, std::move(mine));
+}
+
+int stop(const Options& options, const Environment& environment) {
+    const auto found = find_record(options, environment);
+    if (!found) return say_error(found.error());
+    if (found->verdict.liveness == Liveness::stale) {
+        unlink(found->path.c_str());
+        say("'" + options.name + "' had ended already without a word; removed its file");
+        return 0;
+    }
+    const auto asked = ask_to_end(*found, environment);
+    if (!asked) return say_error(asked.error());
+    if (wait_until_gone(*found, *asked, options.timeout)) return 0;
+    say("'" + options.name + "' has not ended within " + std::to_string(options.timeout.count() / 1000) +
+        " s: its supervisor is process " + std::to_string(found->record.supervisor.pid) + " on " +
+        found->record.supervisor.host);
+    return exit_bring_up_failed;
+}
+
+int status(const Options& options, const Environment& environment) {
+    const auto folder = state_folder(options, environment);
+    if (!folder) return say_error(folder.error());
+    bool any_alive = false;
+    nlohmann::json all = nlohmann::json::array();
+    for (const ListedRecord& listed : list_records(*folder)) {
+        if (!listed.record) {
+            if (!options.json)
+                std::cout << listed.path << ": " << listed.record.error().detail.data() << "\n";
+            continue;
+        }
+        const Verdict verdict = liveness_of(*listed.record, environment);
+        any_alive = any_alive || verdict.liveness == Liveness::alive;
+        if (options.json) {
+            all.push_back(status_object(*listed.record, verdict));
+        } else {
+            print_status(*listed.record, verdict);
+        }
+    }
+    if (options.json) {
+        std::cout << all.dump(2) << "\n";
+    } else if (!any_alive) {
+        std::cout << "no dictionary is running here\n";
+    }
+    return any_alive ? 0 : 1;
+}
+
+int print_environment(const Options& options, const Environment& environment) {
+    const auto found = find_record(options, environment);
+    if (!found) return say_error(found.error());
+    if (found->verdict.liveness == Liveness::stale) {
+        say("'" + options.name + "' has ended without a word; start it again");
+        return exit_bring_up_failed;
+    }
+    std::cout << export_lines(found->record.handle, found->record.name) << "\n";
+    return 0;
+}
+
+}  // namespace ddict::launcher

@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A dictionary that outlives the command that started it: start, stop, status and env.
+#pragma once
+
+#include "launcher/options.h"
+
+namespace ddict::launcher {
+
+/// Brings a dictionary up, leaves its supervisor in the background and prints the handle. Each returns the
+/// exit status.
+int start(const Options& options, const Environment& environment);
+/// Ends it and waits until it is gone.
+int stop(const Options& options, const Environment& environment);
+int status(const Options& options, const Environment& environment);
+/// Prints the line that "start --export" printed.
+int print_environment(const Options& options, const Environment& environment);
+
+}  // namespace ddict::launcher

@@ -1,0 +1,298 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/rendezvous_file.h"
+
+#include <fcntl.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "launcher/child_process.h"
+
+namespace ddict::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int format_number = 1;
+constexpr std::chrono::seconds squeue_timeout{10};
+constexpr std::size_t record_bytes_max = std::size_t{4} << 20;
+
+Error file_error(const std::string& what, const std::string& path, int error) {
+    return Error(Errc::system,
+                 what + " " + path + ": " + std::strerror(error) + "; choose another --state-dir")
+        .set_operation(Operation::launch);
+}
+
+std::string first_line(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    return line;
+}
+
+std::string pid_namespace() {
+    std::error_code error;
+    return fs::read_symlink("/proc/self/ns/pid", error).string();
+}
+
+/// When a process of this host started; 0 if there is none, or if it has ended and only waits to be noticed.
+std::uint64_t start_time_of(std::int64_t pid) {
+    const std::string stat = first_line("/proc/" + std::to_string(pid) + "/stat");
+    // The program's name, in brackets, may hold anything; what follows it is fixed.
+    const std::size_t bracket = stat.rfind(')');
+    if (bracket == std::string::npos) return 0;
+    std::istringstream fields(stat.substr(bracket + 1));
+    std::string state;
+    fields >> state;
+    if (state == "Z" || state == "X") return 0;
+    constexpr int fields_before_start_time = 18;  // of proc(5)'s list, after the state
+    std::string skipped;
+    for (int i = 0; i < fields_before_start_time; ++i)
+        fields >> skipped;
+    std::uint64_t start_time = 0;
+    fields >> start_time;
+    return start_time;
+}
+
+bool is_alive(const ProcessRecord& process) {
+    return process.start_time != 0 && start_time_of(process.pid) == process.start_time;
+}
+
+std::string variable(const Environment& environment, std::string_view name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::string() : found->second;
+}
+
+std::string host_of_this_process() {
+    std::string name(256, '\0');
+    if (gethostname(name.data(), name.size() - 1) != 0) return "?";
+    return name.substr(0, name.find('\0'));
+}
+
+/// A new file beside `path` with the text in it, safely on the disk. Its name, or an error.
+Result<std::string> write_beside(const std::string& path, const std::string& text) {
+    std::string name = path + ".XXXXXX";
+    const FileDescriptor file(mkostemp(name.data(), O_CLOEXEC));  // mode 0600
+    if (!file.is_open()) return file_error("cannot write", path, errno);
+    if (!write_fully(file.fd(), text) || fsync(file.fd()) != 0) {
+        const int error = errno;
+        unlink(name.c_str());
+        return file_error("cannot write", path, error);
+    }
+    return name;
+}
+
+Verdict ask_slurm(const RendezvousRecord& record, const Environment& environment) {
+    if (record.step.empty()) return {Liveness::unknown, "it was started on " + record.supervisor.host};
+    const auto answer =
+        capture_output({"squeue", "--noheader", "--steps", "--format=%i", "--jobs=" + record.job},
+                       environment, squeue_timeout);
+    if (!answer || !answer->status.success()) {
+        // Slurm forgets a job some minutes after its end.
+        if (answer && answer->errors.find("Invalid job id") != std::string::npos)
+            return {Liveness::stale, {}};
+        return {Liveness::unknown, "squeue does not answer about job " + record.job};
+    }
+    std::istringstream steps(answer->output);
+    for (std::string step; steps >> step;) {
+        if (step == record.step) return {Liveness::alive, {}};
+    }
+    return {Liveness::stale, {}};
+}
+
+Error is_running(const std::string& path, const RendezvousRecord& record, const Verdict& verdict) {
+    std::string text = "a dictionary named '" + record.name + "' ";
+    if (verdict.liveness == Liveness::alive) {
+        text += "is running already: end it with ddict-launch stop --name " + record.name +
+                ", or choose another --name";
+    } else {
+        text += "may be running (" + verdict.why + "); if it is not, remove " + path;
+    }
+    return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
+}
+
+}  // namespace
+
+ProcessRecord this_process() {
+    ProcessRecord record;
+    record.host = host_of_this_process();
+    record.boot_id = first_line("/proc/sys/kernel/random/boot_id");
+    record.pid_namespace = pid_namespace();
+    record.pid = getpid();
+    record.start_time = start_time_of(record.pid);
+    return record;
+}
+
+FileDescriptor open_process(const ProcessRecord& process) {
+    const ProcessRecord here = this_process();
+    if (process.host != here.host || process.boot_id != here.boot_id ||
+        process.pid_namespace != here.pid_namespace)
+        return {};
+    // First hold on to whatever has the number now, then look whether it is the right one.
+    FileDescriptor pidfd(pidfd_open(static_cast<pid_t>(process.pid), 0));
+    return pidfd.is_open() && is_alive(process) ? std::move(pidfd) : FileDescriptor();
+}
+
+std::string format_record(const RendezvousRecord& record) {
+    const ProcessRecord& process = record.supervisor;
+    const json object{{"format", format_number},
+                      {"name", record.name},
+                      {"handle", record.handle},
+                      {"dictionary", record.dictionary},
+                      {"job", record.job},
+                      {"job_restart", record.job_restart},
+                      {"step", record.step},
+                      {"supervisor",
+                       {{"host", process.host},
+                        {"boot_id", process.boot_id},
+                        {"pid_namespace", process.pid_namespace},
+                        {"pid", process.pid},
+                        {"start_time", process.start_time}}},
+                      {"nodes", record.nodes},
+                      {"managers", record.managers},
+                      {"total_bytes", record.total_bytes},
+                      {"created", record.created},
+                      {"lost", record.lost}};
+    return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<RendezvousRecord> parse_record(std::string_view text) {
+    const Error bad(Errc::protocol, "this is no rendezvous file of this version of ddict");
+    const json object = json::parse(text, nullptr, false);
+    if (!object.is_object() || object.value("format", json()) != json(format_number)) return bad;
+    try {
+        RendezvousRecord record;
+        object.at("name").get_to(record.name);
+        object.at("handle").get_to(record.handle);
+        object.at("dictionary").get_to(record.dictionary);
+        object.at("job").get_to(record.job);
+        object.at("job_restart").get_to(record.job_restart);
+        object.at("step").get_to(record.step);
+        const json& process = object.at("supervisor");
+        process.at("host").get_to(record.supervisor.host);
+        process.at("boot_id").get_to(record.supervisor.boot_id);
+        process.at("pid_namespace").get_to(record.supervisor.pid_namespace);
+        process.at("pid").get_to(record.supervisor.pid);
+        process.at("start_time").get_to(record.supervisor.start_time);
+        object.at("nodes").get_to(record.nodes);
+        object.at("managers").get_to(record.managers);
+        object.at("total_bytes").get_to(record.total_bytes);
+        object.at("created").get_to(record.created);
+        object.at("lost").get_to(record.lost);
+        return record;
+    } catch (const json::exception&) {
+        return bad;
+    }
+}
+
+Result<std::string> state_folder(const Options& options, const Environment& environment) {
+    if (!options.state_dir.empty()) return options.state_dir;
+    if (const std::string xdg = variable(environment, "XDG_STATE_HOME"); !xdg.empty()) return xdg + "/ddict";
+    if (const std::string home = variable(environment, "HOME"); !home.empty())
+        return home + "/.local/state/ddict";
+    return Error(Errc::invalid_argument, "neither HOME nor XDG_STATE_HOME is set: say --state-dir")
+        .set_operation(Operation::launch);
+}
+
+std::string record_path(const std::string& folder, const std::string& name, const Environment& environment) {
+    const std::string job = variable(environment, "SLURM_JOB_ID");
+    return folder + "/" + (job.empty() ? "local@" + host_of_this_process() : job) + "-" + name + ".json";
+}
+
+Verdict liveness_of(const RendezvousRecord& record, const Environment& environment) {
+    const ProcessRecord here = this_process();
+    const ProcessRecord& there = record.supervisor;
+    if (there.host == here.host) {
+        if (there.boot_id != here.boot_id) return {Liveness::stale, {}};
+        if (there.pid_namespace == here.pid_namespace)
+            return {is_alive(there) ? Liveness::alive : Liveness::stale, {}};
+        if (record.job.empty())
+            return {Liveness::unknown, "it was started in another container on this host"};
+    }
+    if (record.job.empty()) return {Liveness::unknown, "it was started on " + there.host};
+    // The same job, put back into the queue and started again: what ran before is gone.
+    if (record.job == variable(environment, "SLURM_JOB_ID") &&
+        record.job_restart != variable(environment, "SLURM_RESTART_COUNT"))
+        return {Liveness::stale, {}};
+    return ask_slurm(record, environment);
+}
+
+Result<RendezvousRecord> read_record(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return Error(Errc::not_found, "there is no " + path);
+    std::string text;
+    for (char c = 0; text.size() < record_bytes_max && file.get(c);)
+        text += c;
+    return parse_record(text);
+}
+
+Result<void> require_free(const std::string& path, const Environment& environment) {
+    const auto record = read_record(path);
+    if (!record && record.error().code == Errc::not_found) return {};
+    if (record) {
+        const Verdict verdict = liveness_of(*record, environment);
+        if (verdict.liveness != Liveness::stale) return is_running(path, *record, verdict);
+    }
+    unlink(path.c_str());
+    return {};
+}
+
+Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const RendezvousRecord& record,
+                                               const Environment& environment) {
+    std::error_code error;
+    const fs::path folder = fs::path(path).parent_path();
+    if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
+    if (error) return file_error("cannot make", folder.string(), error.value());
+    const auto written = write_beside(path, format_record(record));
+    if (!written) return written.error();
+    // A link, unlike a renaming, never replaces what another start has published meanwhile.
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        if (link(written->c_str(), path.c_str()) == 0) {
+            unlink(written->c_str());
+            return RendezvousFile(path);
+        }
+        if (errno != EEXIST) break;
+        if (const auto free = require_free(path, environment); !free) {
+            unlink(written->c_str());
+            return free.error();
+        }
+    }
+    const int link_error = errno;
+    unlink(written->c_str());
+    return file_error("cannot write", path, link_error);
+}
+
+RendezvousFile::~RendezvousFile() {
+    if (!path_.empty()) unlink(path_.c_str());
+}
+
+Result<void> RendezvousFile::update(const RendezvousRecord& record) const {
+    const auto written = write_beside(path_, format_record(record));
+    if (!written) return written.error();
+    if (rename(written->c_str(), path_.c_str()) == 0) return {};
+    const int error = errno;
+    unlink(written->c_str());
+    return file_error("cannot write", path_, error);
+}
+
+std::vector<ListedRecord> list_records(const std::string& folder) {
+    std::vector<ListedRecord> records;
+    std::error_code error;
+    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+        if (at->path().extension() != ".json") continue;
+        records.push_back({at->path().string(), read_record(at->path().string())});
+    }
+    std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    return records;
+}
+
+}  // namespace ddict::launcher

@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rendezvous file: what "start" leaves for people, scripts and the other verbs to find a dictionary by.
+// One JSON object, for this user's eyes only; it appears whole, after the dictionary is ready, and goes when
+// that ends. A file whose supervisor is gone is stale: that is found out, never waited for.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "launcher/file_descriptor.h"
+#include "launcher/options.h"
+
+namespace ddict::launcher {
+
+/// Which process, so exactly that no other can be taken for it.
+struct ProcessRecord {
+    std::string host;
+    std::string boot_id;
+    std::string pid_namespace;
+    std::int64_t pid = 0;
+    std::uint64_t start_time = 0;  // clock ticks after boot
+
+    bool operator==(const ProcessRecord&) const = default;
+};
+ProcessRecord this_process();
+/// A pidfd of a process that lives on this host; closed if it does not.
+FileDescriptor open_process(const ProcessRecord& process);
+
+struct RendezvousRecord {
+    std::string name;
+    std::string handle;
+    std::string dictionary;   // id, as hex digits
+    std::string job;          // empty: no Slurm
+    std::string job_restart;  // SLURM_RESTART_COUNT
+    std::string step;         // "JOB.STEP" of the node launchers
+    ProcessRecord supervisor;
+    std::vector<std::string> nodes;
+    std::uint32_t managers = 0;
+    std::uint64_t total_bytes = 0;
+    std::int64_t created = 0;       // seconds since 1970
+    std::vector<std::string> lost;  // "manager 3: n2: was killed ..."
+};
+
+std::string format_record(const RendezvousRecord& record);
+/// protocol if the text is not what format_record() writes.
+Result<RendezvousRecord> parse_record(std::string_view text);
+
+/// Where the files of this user are: DDICT_STATE_DIR, $XDG_STATE_HOME/ddict, or ~/.local/state/ddict.
+Result<std::string> state_folder(const Options& options, const Environment& environment);
+/// Of the dictionary of that name in this job, or else on this host.
+std::string record_path(const std::string& folder, const std::string& name, const Environment& environment);
+
+enum class Liveness { alive, stale, unknown };
+struct Verdict {
+    Liveness liveness = Liveness::unknown;
+    std::string why;  // of unknown
+};
+/// Asks the kernel about a process of this host, Slurm about a step of another.
+Verdict liveness_of(const RendezvousRecord& record, const Environment& environment);
+
+Result<RendezvousRecord> read_record(const std::string& path);
+
+/// A rendezvous file that this process has written; removed with the object.
+class RendezvousFile {
+  public:
+    /// Makes the folder if need be (mode 0700). invalid_argument, saying where, if one of a living dictionary
+    /// is there already; a stale one is replaced.
+    static Result<RendezvousFile> publish(const std::string& path, const RendezvousRecord& record,
+                                          const Environment& environment);
+    ~RendezvousFile();
+    RendezvousFile(RendezvousFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+    RendezvousFile& operator=(RendezvousFile&&) = delete;
+
+    /// Writes a changed record in its place.
+    Result<void> update(const RendezvousRecord& record) const;
+
+  private:
+    explicit RendezvousFile(std::string path) : path_(std::move(path)) {}
+    std::string path_;
+};
+
+/// invalid_argument if a living dictionary, or one whose life cannot be told, has this file. Removes a stale
+/// file.
+Result<void> require_free(const std::string& path, const Environment& environment);
+
+struct ListedRecord {
+    std::string path;
+    Result<RendezvousRecord> record;
+};
+/// All of the folder, by path.
+std::vector<ListedRecord> list_records(const std::string& folder);
+
+}  // namespace ddict::launcher
