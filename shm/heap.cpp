@@ -1,3 +1,234 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "shm/heap.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/assert.h"
+#include "shm/block.h"
+
+namespace ddict::shm {
+namespace {
+
+// A free block: its links follow its word, and its size stands in its last word.
+constexpr std::uint64_t next_at = 8;
+constexpr std::uint64_t previous_at = 16;
+constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 47;
+
+constexpr std::uint64_t size_in(std::uint64_t word) noexcept {
+    return word & block_word::size_mask;
+}
+constexpr bool is_free(std::uint64_t word) noexcept {
+    return (word & block_word::free) != 0;
+}
+
+}  // namespace
+
+Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
+    : pool_(pool), offset_(offset), bytes_(bytes) {
+    DDICT_ASSERT(offset > 0 && offset % block_alignment == 0 && bytes % block_alignment == 0 &&
+                     bytes >= block_bytes_min + end_mark_bytes && bytes <= heap_bytes_max,
+                 "the heap must be a range of whole 16-byte units");
+    word(offset_ + total_bytes()) = 0;
+    make_free(offset_, total_bytes());
+    free_bytes_ = total_bytes();
+}
+
+std::uint64_t& Heap::word(std::uint64_t offset) const {
+    return *reinterpret_cast<std::uint64_t*>(pool_ + offset);
+}
+
+Heap::SizeClass Heap::class_of(std::uint64_t bytes) noexcept {
+    if (bytes < (1U << small_bits)) return {0, static_cast<unsigned>(bytes / block_alignment)};
+    const unsigned power = static_cast<unsigned>(std::bit_width(bytes)) - 1;
+    const auto part = static_cast<unsigned>(bytes >> (power - second_level_bits));
+    return {power - small_bits + 1, part & (second_level_count - 1)};
+}
+
+/// The first class all of whose blocks have at least this size.
+Heap::SizeClass Heap::class_that_fits(std::uint64_t bytes) noexcept {
+    if (bytes >= (1U << small_bits)) {
+        const unsigned power = static_cast<unsigned>(std::bit_width(bytes)) - 1;
+        bytes += (std::uint64_t{1} << (power - second_level_bits)) - 1;
+    }
+    return class_of(bytes);
+}
+
+std::uint64_t Heap::first_block_from(SizeClass c) const {
+    const std::uint32_t here = second_level_[c.first] & (~std::uint32_t{0} << c.second);
+    if (here != 0) return head({c.first, static_cast<unsigned>(std::countr_zero(here))});
+    const std::uint64_t above = first_level_ & (~std::uint64_t{0} << (c.first + 1));
+    if (above == 0) return 0;
+    const auto first = static_cast<unsigned>(std::countr_zero(above));
+    return head({first, static_cast<unsigned>(std::countr_zero(second_level_[first]))});
+}
+
+/// No class above has a block: perhaps one of the same class is large enough.
+std::uint64_t Heap::best_in_class(std::uint64_t bytes) const {
+    std::uint64_t best = 0;
+    std::uint64_t block = head(class_of(bytes));
+    for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at)) {
+        const std::uint64_t size = size_in(word(block));
+        if (size >= bytes && (best == 0 || size < size_in(word(best)))) best = block;
+    }
+    return best;
+}
+
+std::uint64_t Heap::allocate(std::uint64_t bytes, Side side) {
+    if (bytes > free_bytes_) return 0;
+    bytes = std::max(align_up(bytes), block_bytes_min);
+    if (bytes > free_bytes_) return 0;
+    std::uint64_t block = first_block_from(class_that_fits(bytes));
+    if (block == 0) block = best_in_class(bytes);
+    if (block == 0) return 0;
+
+    const std::uint64_t size = size_in(word(block));
+    const std::uint64_t rest = size - bytes;
+    unlink(block, size);
+    if (rest < block_bytes_min) {
+        bytes = size;
+        word(block) = size;
+        word(block + size) &= ~block_word::previous_free;
+    } else if (side == Side::front) {
+        word(block) = bytes;
+        make_free(block + bytes, rest);
+    } else {
+        word(block + size) &= ~block_word::previous_free;
+        make_free(block, rest);
+        block += rest;
+        word(block) = bytes | block_word::previous_free;
+    }
+    free_bytes_ -= bytes;
+    return block;
+}
+
+void Heap::free(std::uint64_t block) {
+    const std::uint64_t header = word(block);
+    std::uint64_t size = size_in(header);
+    DDICT_ASSERT(!is_free(header) && size >= block_bytes_min && block >= offset_ &&
+                     size <= offset_ + total_bytes() - block,
+                 "only a used block of this heap can be freed, and only once");
+    free_bytes_ += size;
+    const std::uint64_t after = block + size;
+    if (is_free(word(after))) {
+        const std::uint64_t after_bytes = size_in(word(after));
+        unlink(after, after_bytes);
+        size += after_bytes;
+    }
+    if ((header & block_word::previous_free) != 0) {
+        const std::uint64_t before_bytes = word(block - 8);
+        block -= before_bytes;
+        unlink(block, before_bytes);
+        size += before_bytes;
+    }
+    make_free(block, size);
+}
+
+std::uint64_t Heap::block_bytes(std::uint64_t block) const {
+    return size_in(word(block));
+}
+
+std::uint64_t Heap::bytes_if_freed(std::uint64_t block) const {
+    const std::uint64_t header = word(block);
+    std::uint64_t size = size_in(header);
+    const std::uint64_t after = word(block + size);
+    if (is_free(after)) size += size_in(after);
+    if ((header & block_word::previous_free) != 0) size += word(block - 8);
+    return size;
+}
+
+/// Looks where allocate() would look, and no further, so that what it says is what can be had.
+std::uint64_t Heap::largest_free_bytes() const {
+    if (first_level_ == 0) return 0;
+    const unsigned first = 63U - static_cast<unsigned>(std::countl_zero(first_level_));
+    const unsigned second = 31U - static_cast<unsigned>(std::countl_zero(second_level_[first]));
+    std::uint64_t largest = 0;
+    std::uint64_t block = head({first, second});
+    for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at))
+        largest = std::max(largest, size_in(word(block)));
+    return largest;
+}
+
+void Heap::link(std::uint64_t block, std::uint64_t bytes) {
+    const SizeClass c = class_of(bytes);
+    std::uint64_t& list = heads_[c.first][c.second];
+    word(block + next_at) = list;
+    word(block + previous_at) = 0;
+    if (list != 0) word(list + previous_at) = block;
+    list = block;
+    first_level_ |= std::uint64_t{1} << c.first;
+    second_level_[c.first] |= std::uint32_t{1} << c.second;
+}
+
+void Heap::unlink(std::uint64_t block, std::uint64_t bytes) {
+    const SizeClass c = class_of(bytes);
+    const std::uint64_t next = word(block + next_at);
+    const std::uint64_t previous = word(block + previous_at);
+    if (next != 0) word(next + previous_at) = previous;
+    if (previous != 0) {
+        word(previous + next_at) = next;
+        return;
+    }
+    DDICT_ASSERT(head(c) == block, "the free lists are damaged");
+    heads_[c.first][c.second] = next;
+    if (next != 0) return;
+    second_level_[c.first] &= ~(std::uint32_t{1} << c.second);
+    if (second_level_[c.first] == 0) first_level_ &= ~(std::uint64_t{1} << c.first);
+}
+
+/// Requires that neither neighbour is free.
+void Heap::make_free(std::uint64_t block, std::uint64_t bytes) {
+    word(block) = bytes | block_word::free;
+    word(block + bytes - 8) = bytes;
+    word(block + bytes) |= block_word::previous_free;
+    link(block, bytes);
+}
+
+std::string Heap::inconsistency() const {
+    const auto at = [](std::uint64_t block, const char* what) {
+        return "block at offset " + std::to_string(block) + ": " + what;
+    };
+    const std::uint64_t end = offset_ + total_bytes();
+    std::uint64_t free_bytes = 0;
+    std::uint64_t free_blocks = 0;
+    bool previous_free = false;
+    std::uint64_t block = offset_;
+    while (block < end) {
+        const std::uint64_t header = word(block);
+        const std::uint64_t size = size_in(header);
+        if (size < block_bytes_min || size > end - block) return at(block, "its size is impossible");
+        if (((header & block_word::previous_free) != 0) != previous_free)
+            return at(block, "is wrong about the block before it");
+        if (is_free(header)) {
+            if (previous_free) return at(block, "is free, as is the one before it");
+            if (word(block + size - 8) != size) return at(block, "its two sizes differ");
+            free_bytes += size;
+            ++free_blocks;
+        }
+        previous_free = is_free(header);
+        block += size;
+    }
+    if (size_in(word(end)) != 0) return "the end mark is gone";
+    if (free_bytes != free_bytes_) return "the count of free bytes is wrong";
+    for (unsigned first = 0; first < first_level_count; ++first) {
+        for (unsigned second = 0; second < second_level_count; ++second) {
+            std::uint64_t previous = 0;
+            for (block = head({first, second}); block != 0; block = word(block + next_at)) {
+                const SizeClass c = class_of(size_in(word(block)));
+                if (!is_free(word(block)) || c.first != first || c.second != second)
+                    return at(block, "is in the wrong list");
+                if (word(block + previous_at) != previous) return at(block, "its links are wrong");
+                if (free_blocks-- == 0) return "a block is in a list twice";
+                previous = block;
+            }
+            const bool marked = ((second_level_[first] >> second) & 1) != 0;
+            if (marked != (previous != 0)) return "the bitmaps are wrong";
+        }
+        if ((((first_level_ >> first) & 1) != 0) != (second_level_[first] != 0))
+            return "the bitmaps are wrong";
+    }
+    return free_blocks == 0 ? std::string() : "a free block is in no list";
+}
+
+}  // namespace ddict::shm

@@ -1,3 +1,366 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "shm/index.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/assert.h"
+#include "core/hash.h"
+
+namespace ddict::shm {
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+// The order that readers and recovery rely on (processors other than x86 need more than the compiler's care
+// for it). gcc's thread sanitizer does not see fences and says so; nothing is lost, as one process writes
+// with one thread.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+void store_fence() noexcept {
+    std::atomic_thread_fence(std::memory_order_release);
+}
+
+// A bucket's version is odd between begin_change() and end_change(). The fences also keep the order in which
+// the stores reach memory: a block's contents before the slot that leads to it, and the slot that led to a
+// block before anything that happens to the block afterwards. Readers rely on that, and so does recovery
+// after a kill.
+void begin_change(Bucket& bucket) noexcept {
+    const std::uint64_t meta = bucket.meta.load(relaxed);
+    bucket.meta.store(make_bucket_meta(bucket_version(meta) + 1, bucket_overflow(meta)), relaxed);
+    store_fence();
+}
+
+void end_change(Bucket& bucket) noexcept {
+    store_fence();
+    const std::uint64_t meta = bucket.meta.load(relaxed);
+    bucket.meta.store(make_bucket_meta(bucket_version(meta) + 1, bucket_overflow(meta)), relaxed);
+}
+
+void set_slot(Bucket& bucket, unsigned slot, std::uint64_t value) noexcept {
+    begin_change(bucket);
+    bucket.slots[slot].store(value, relaxed);
+    end_change(bucket);
+}
+
+void add_overflow(Bucket& home, std::uint32_t difference) noexcept {
+    const std::uint64_t meta = home.meta.load(relaxed);
+    home.meta.store(make_bucket_meta(bucket_version(meta), bucket_overflow(meta) + difference), relaxed);
+}
+
+/// While one lives, readers know that the directory or all of the index is being exchanged.
+class StructureChange {
+  public:
+    explicit StructureChange(PoolHeader& header) noexcept : header_(header) {
+        header_.structure_epoch.store(header_.structure_epoch.load(relaxed) + 1, relaxed);
+        store_fence();
+    }
+    ~StructureChange() {
+        store_fence();
+        header_.structure_epoch.store(header_.structure_epoch.load(relaxed) + 1, relaxed);
+    }
+    StructureChange(const StructureChange&) = delete;
+    StructureChange& operator=(const StructureChange&) = delete;
+
+  private:
+    PoolHeader& header_;
+};
+
+Bucket& bucket_after(IndexSegment& segment, unsigned home, unsigned distance) noexcept {
+    return segment.buckets[(home + distance) % buckets_per_segment];
+}
+
+// Parts of the index start at a cache line inside their heap blocks, which start at multiples of 16 with a
+// word.
+constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
+    return align_up(index_block + 8, 64);
+}
+
+}  // namespace
+
+Index::Index(std::byte* pool, PoolHeader& header, Heap& heap) : pool_(pool), header_(header), heap_(heap) {
+    initialise();
+}
+
+/// Depth 0, and one empty segment. The versions go on, so that no reader takes an old bucket for the same.
+void Index::initialise() {
+    auto& directory = at<InitialDirectory>(initial_directory_offset);
+    directory.header = {};
+    auto& segment = at<IndexSegment>(first_segment_offset);
+    segment.index_block = 0;
+    segment.prefix.store(0, relaxed);
+    segment.local_depth.store(0, relaxed);
+    for (Bucket& bucket : segment.buckets) {
+        begin_change(bucket);
+        for (AtomicWord& slot : bucket.slots)
+            slot.store(0, relaxed);
+        bucket.meta.store(make_bucket_meta(bucket_version(bucket.meta.load(relaxed)), 0), relaxed);
+        end_change(bucket);
+    }
+    directory.entry.store(first_segment_offset, relaxed);
+    header_.index_root.store(make_root(initial_directory_offset + offsetof(InitialDirectory, entry), 0),
+                             std::memory_order_release);
+    bytes_ = sizeof(InitialDirectory) + sizeof(IndexSegment);
+    size_ = 0;
+}
+
+std::uint64_t Index::segment_of(std::uint64_t shard_hash) const {
+    const std::uint64_t r = root();
+    const std::uint64_t entry = directory_entry(shard_hash, root_depth(r));
+    return at<AtomicWord>(root_entries(r) + 8 * entry).load(relaxed);
+}
+
+std::uint64_t Index::shard_hash_of(std::uint64_t block) const {
+    return shard_hash(at<Block>(block).hash());
+}
+
+Index::Place Index::find(Bytes key, std::uint64_t hash) const {
+    const std::uint64_t h = shard_hash(hash);
+    const std::uint64_t tag = slot_tag(make_slot(h, 0));
+    const unsigned home = home_bucket(h);
+    auto& segment = at<IndexSegment>(segment_of(h));
+    Bucket& first = segment.buckets[home];
+    const unsigned window = bucket_overflow(first.meta.load(relaxed)) != 0 ? probe_window : 1;
+    for (unsigned distance = 0; distance < window; ++distance) {
+        Bucket& bucket = bucket_after(segment, home, distance);
+        for (unsigned i = 0; i < slots_per_bucket; ++i) {
+            const std::uint64_t slot = bucket.slots[i].load(relaxed);
+            if (slot_tag(slot) != tag || slot == 0) continue;
+            const auto& block = at<Block>(slot_block(slot));
+            if (block.hash() != hash || block.key_bytes() != key.size()) continue;
+            if (std::memcmp(block.key().data(), key.data(), key.size()) != 0) continue;
+            return {.bucket = &bucket, .slot = i, .home = &first, .block = slot_block(slot)};
+        }
+    }
+    return {};
+}
+
+void Index::prefetch(std::uint64_t hash) const {
+    const std::uint64_t h = shard_hash(hash);
+    __builtin_prefetch(&at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)]);
+}
+
+bool Index::insert(std::uint64_t block, std::uint64_t hash) {
+    const std::uint64_t h = shard_hash(hash);
+    moved_by_this_insertion_ = 0;
+    while (!store(at<IndexSegment>(segment_of(h)), block, h))
+        if (!grow(h)) return false;
+    ++size_;
+    return true;
+}
+
+bool Index::store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash) {
+    const unsigned home = home_bucket(shard_hash);
+    for (unsigned distance = 0; distance < probe_window; ++distance) {
+        Bucket& bucket = bucket_after(segment, home, distance);
+        for (unsigned i = 0; i < slots_per_bucket; ++i) {
+            if (bucket.slots[i].load(relaxed) != 0) continue;
+            if (distance != 0) add_overflow(segment.buckets[home], 1);  // first, so that readers look further
+            set_slot(bucket, i, make_slot(shard_hash, block));
+            return true;
+        }
+    }
+    return false;
+}
+
+void Index::replace(const Place& place, std::uint64_t block) {
+    set_slot(*place.bucket, place.slot, make_slot(shard_hash_of(block), block));
+}
+
+void Index::take_out(const Place& place) {
+    begin_change(*place.bucket);
+    place.bucket->slots[place.slot].store(0, relaxed);
+    store_fence();
+}
+
+void Index::put_back(const Place& place, std::uint64_t block) {
+    store_fence();
+    place.bucket->slots[place.slot].store(make_slot(shard_hash_of(block), block), relaxed);
+    end_change(*place.bucket);
+}
+
+void Index::erase(const Place& place) {
+    set_slot(*place.bucket, place.slot, 0);
+    if (place.bucket != place.home) add_overflow(*place.home, ~std::uint32_t{0});
+    if (--size_ == 0 && root_depth(root()) != 0) {
+        const StructureChange change(header_);
+        free_grown_parts();
+        initialise();
+    }
+}
+
+void Index::clear(const std::function<void(std::uint64_t block)>& drop) {
+    const StructureChange change(header_);
+    const std::uint64_t r = root();
+    const unsigned depth = root_depth(r);
+    for (std::uint64_t entry = 0; entry >> depth == 0;) {
+        auto& segment = at<IndexSegment>(at<AtomicWord>(root_entries(r) + 8 * entry).load(relaxed));
+        for (Bucket& bucket : segment.buckets) {
+            for (unsigned i = 0; i < slots_per_bucket; ++i) {
+                const std::uint64_t slot = bucket.slots[i].load(relaxed);
+                if (slot == 0) continue;
+                set_slot(bucket, i, 0);
+                drop(slot_block(slot));
+            }
+        }
+        entry += std::uint64_t{1} << (depth - segment.local_depth.load(relaxed));
+    }
+    free_grown_parts();
+    initialise();
+}
+
+/// Requires a StructureChange, since readers may still be inside.
+void Index::free_grown_parts() {
+    const std::uint64_t r = root();
+    const unsigned depth = root_depth(r);
+    for (std::uint64_t entry = 0; entry >> depth == 0;) {
+        auto& segment = at<IndexSegment>(at<AtomicWord>(root_entries(r) + 8 * entry).load(relaxed));
+        entry += std::uint64_t{1} << (depth - segment.local_depth.load(relaxed));
+        free(segment.index_block);
+    }
+    free(at<DirectoryHeader>(root_entries(r) - sizeof(DirectoryHeader)).index_block);
+}
+
+void Index::gather(std::uint64_t shard_hash, SegmentEntries& out) const {
+    const auto& segment = at<IndexSegment>(segment_of(shard_hash));
+    out.count = 0;
+    for (const Bucket& bucket : segment.buckets) {
+        for (const AtomicWord& slot : bucket.slots) {
+            const std::uint64_t block = slot_block(slot.load(relaxed));
+            if (block == 0) continue;
+            const std::uint64_t h = shard_hash_of(block);
+            if (h >= shard_hash) out.entries[out.count++] = {.shard_hash = h, .block = block};
+        }
+    }
+    const auto depth = static_cast<unsigned>(segment.local_depth.load(relaxed));
+    out.last_shard_hash = segment.prefix.load(relaxed) | (~std::uint64_t{0} >> depth);
+}
+
+/// The least depth at which a segment no longer holds both this hash and all that fill its window now.
+/// Splitting is in vain if that is more than the directory can have: then too many hashes are alike.
+unsigned Index::depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const {
+    unsigned least = 65;
+    for (unsigned distance = 0; distance < probe_window; ++distance) {
+        const unsigned bucket = (home_bucket(shard_hash) + distance) % buckets_per_segment;
+        for (const AtomicWord& slot : segment.buckets[bucket].slots) {
+            const std::uint64_t other = shard_hash_of(slot_block(slot.load(relaxed)));
+            least = std::min(least, static_cast<unsigned>(std::countl_zero(other ^ shard_hash)) + 1);
+        }
+    }
+    return least;
+}
+
+/// One split, and before it a doubling of the directory if need be.
+bool Index::grow(std::uint64_t shard_hash) {
+    const std::uint64_t segment_offset = segment_of(shard_hash);
+    const auto& segment = at<IndexSegment>(segment_offset);
+    if (depth_that_helps(segment, shard_hash) > directory_depth_max) return false;
+    if (segment.local_depth.load(relaxed) == root_depth(root()) && !double_directory()) return false;
+    return split(segment_offset);
+}
+
+bool Index::double_directory() {
+    const std::uint64_t old_root = root();
+    const unsigned depth = root_depth(old_root) + 1;
+    const std::uint64_t count = std::uint64_t{1} << depth;
+    std::uint64_t index_block = 0;
+    const std::uint64_t offset = allocate(sizeof(DirectoryHeader) + 8 * count, index_block);
+    if (offset == 0) return false;
+    auto& header = at<DirectoryHeader>(offset);
+    header = {};
+    header.index_block = index_block;
+    header.depth = depth;
+    const std::uint64_t entries = offset + sizeof(DirectoryHeader);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const std::uint64_t segment = at<AtomicWord>(root_entries(old_root) + 8 * (i / 2)).load(relaxed);
+        at<AtomicWord>(entries + 8 * i).store(segment, relaxed);
+    }
+    {
+        const StructureChange change(header_);
+        header_.index_root.store(make_root(entries, depth), std::memory_order_release);
+    }
+    free(at<DirectoryHeader>(root_entries(old_root) - sizeof(DirectoryHeader)).index_block);
+    ++growth_.doublings;
+    return true;
+}
+
+/// Each entry keeps its bucket and slot number, in the old segment or in the new one: so there is always
+/// room, and what moves is told from what stays by looking at one place.
+bool Index::split(std::uint64_t segment_offset) {
+    auto& old_segment = at<IndexSegment>(segment_offset);
+    const auto depth = static_cast<unsigned>(old_segment.local_depth.load(relaxed));
+    std::uint64_t index_block = 0;
+    const std::uint64_t offset = allocate(sizeof(IndexSegment), index_block);
+    if (offset == 0) return false;
+    auto& new_segment = at<IndexSegment>(offset);
+    std::memset(pool_ + offset, 0, sizeof(IndexSegment));
+    new_segment.index_block = index_block;
+    new_segment.local_depth.store(depth + 1, relaxed);
+    const std::uint64_t side = std::uint64_t{1} << (63 - depth);
+    new_segment.prefix.store(old_segment.prefix.load(relaxed) | side, relaxed);
+
+    std::uint8_t old_overflow[buckets_per_segment] = {};
+    std::uint8_t new_overflow[buckets_per_segment] = {};
+    std::uint64_t moved = 0;
+    for (unsigned b = 0; b < buckets_per_segment; ++b) {
+        for (unsigned i = 0; i < slots_per_bucket; ++i) {
+            const std::uint64_t slot = old_segment.buckets[b].slots[i].load(relaxed);
+            if (slot == 0) continue;
+            const std::uint64_t h = shard_hash_of(slot_block(slot));
+            const bool moves = (h & side) != 0;
+            if (home_bucket(h) != b) ++(moves ? new_overflow : old_overflow)[home_bucket(h)];
+            if (!moves) continue;
+            new_segment.buckets[b].slots[i].store(slot, relaxed);
+            ++moved;
+        }
+    }
+    for (unsigned b = 0; b < buckets_per_segment; ++b)
+        new_segment.buckets[b].meta.store(make_bucket_meta(0, new_overflow[b]), relaxed);
+
+    publish_split(offset, new_segment.prefix.load(relaxed), depth + 1);
+    take_out_moved(old_segment, new_segment, old_overflow);
+    old_segment.local_depth.store(depth + 1, relaxed);
+    ++growth_.splits;
+    moved_by_this_insertion_ += moved;
+    growth_.entries_moved_max = std::max(growth_.entries_moved_max, moved_by_this_insertion_);
+    return true;
+}
+
+void Index::publish_split(std::uint64_t new_segment, std::uint64_t prefix, unsigned new_depth) {
+    const std::uint64_t r = root();
+    const std::uint64_t first = directory_entry(prefix, root_depth(r));
+    const std::uint64_t count = std::uint64_t{1} << (root_depth(r) - new_depth);
+    for (std::uint64_t entry = first; entry < first + count; ++entry)
+        at<AtomicWord>(root_entries(r) + 8 * entry).store(new_segment, std::memory_order_release);
+}
+
+void Index::take_out_moved(IndexSegment& old_segment, const IndexSegment& new_segment,
+                           const std::uint8_t* overflow) {
+    for (unsigned b = 0; b < buckets_per_segment; ++b) {
+        Bucket& bucket = old_segment.buckets[b];
+        begin_change(bucket);
+        for (unsigned i = 0; i < slots_per_bucket; ++i)
+            if (new_segment.buckets[b].slots[i].load(relaxed) != 0) bucket.slots[i].store(0, relaxed);
+        bucket.meta.store(make_bucket_meta(bucket_version(bucket.meta.load(relaxed)), overflow[b]), relaxed);
+        end_change(bucket);
+    }
+}
+
+std::uint64_t Index::allocate(std::uint64_t bytes, std::uint64_t& index_block) {
+    index_block = heap_.allocate(bytes + 64, Heap::Side::back);
+    if (index_block == 0) return 0;
+    at<std::uint64_t>(index_block) |= block_word::index;
+    bytes_ += heap_.block_bytes(index_block);
+    return part_offset(index_block);
+}
+
+void Index::free(std::uint64_t index_block) {
+    if (index_block == 0) return;  // the first directory and the first segment are not in the heap
+    bytes_ -= heap_.block_bytes(index_block);
+    heap_.free(index_block);
+}
+
+}  // namespace ddict::shm

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What lies in a pool's shared memory, byte by byte. One process, the manager, writes; any number of
+// What lies in shared memory, byte by byte: a pool, and at the end a dictionary's directory.
+//
+// One process, the manager, writes; any number of
 // processes may map the pool read-only and read it at the same time.
 //
 //   pool      := PoolHeader (one page)  InitialDirectory  first IndexSegment  heap
@@ -127,6 +129,25 @@ constexpr std::uint64_t root_entries(std::uint64_t root) noexcept {
 constexpr unsigned root_depth(std::uint64_t root) noexcept {
     return static_cast<unsigned>(root >> offset_bits);
 }
+
+// A dictionary's directory segment; directory_segment.h has the grammar.
+inline constexpr std::uint64_t directory_magic = 0x31'7269'6464'6464ULL;  // "dddir1"
+inline constexpr std::uint32_t directory_layout_version = 1;
+
+struct alignas(64) DirectorySegmentHeader {
+    AtomicWord ready;  // directory_magic when all is there; written last
+    std::uint32_t layout_version;
+    std::uint32_t manager_count;
+    std::uint64_t dictionary_id;
+    std::byte secret[16];
+    std::uint64_t bytes;  // of the directory; the segment may be larger
+    std::uint32_t ucx_version;
+    std::uint32_t reserved0;
+    std::uint64_t reserved1;
+};
+static_assert(sizeof(DirectorySegmentHeader) == 64 && std::is_standard_layout_v<DirectorySegmentHeader>);
+static_assert(offsetof(DirectorySegmentHeader, layout_version) == 8 &&
+              offsetof(DirectorySegmentHeader, bytes) == 40);
 
 enum class PoolState : std::uint32_t { formatted = 1, attached = 2 };
 

@@ -1,3 +1,297 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "shm/pool.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/assert.h"
+#include "core/limits.h"
+#include "shm/layout.h"
+
+namespace ddict::shm {
+namespace {
+
+// What a pair takes at the most beyond its key and value: its header, and padding after each of the two.
+constexpr std::uint64_t pair_overhead_bytes_max = sizeof(Block) + block_alignment;
+constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
+static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < pool_bytes_max);
+static_assert(limits::pool_bytes_min > 2 * heap_start_offset);
+
+constexpr std::uint64_t heap_bytes_of(std::uint64_t pool_bytes) noexcept {
+    return (pool_bytes - heap_start_offset) & ~(block_alignment - 1);
+}
+
+Error attach_error(Errc code, const Segment& segment, std::string_view text) {
+    return Error(code, "segment " + segment.name() + " " + std::string(text))
+        .set_operation(Operation::attach);
+}
+
+Result<void> check_header(const Segment& segment) {
+    if (segment.size() < limits::pool_bytes_min)
+        return attach_error(Errc::protocol, segment, "is too small for a pool");
+    const auto& header = *reinterpret_cast<const PoolHeader*>(segment.data());
+    if (header.magic.load(std::memory_order_acquire) != pool_magic)
+        return attach_error(Errc::protocol, segment, "holds no pool");
+    if (header.layout_version != pool_layout_version)
+        return attach_error(Errc::incompatible, segment, "was formatted by another version of ddict");
+    if (header.segment_bytes != segment.size() || header.heap_offset != heap_start_offset ||
+        header.heap_bytes != heap_bytes_of(segment.size()) || header.node[sizeof header.node - 1] != '\0')
+        return attach_error(Errc::protocol, segment, "holds a pool that is damaged or was cut");
+    if (header.state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(PoolState::formatted))
+        return attach_error(Errc::system, segment,
+                            "was used by a manager already, and cannot be taken over yet; start anew");
+    return {};
+}
+
+PoolIdentity identity_in(const PoolHeader& header) {
+    PoolIdentity identity;
+    identity.dictionary_id = header.dictionary_id;
+    std::memcpy(identity.secret.data(), header.secret, sizeof header.secret);
+    identity.manager = header.manager;
+    identity.node = header.node;
+    return identity;
+}
+
+}  // namespace
+
+Result<void> Pool::format(Segment& segment, const PoolIdentity& identity) {
+    const auto refuse = [&](std::string_view why) {
+        return Error(Errc::invalid_argument, why)
+            .set_operation(Operation::create)
+            .set_manager(identity.manager)
+            .set_node(identity.node);
+    };
+    if (segment.size() < limits::pool_bytes_min) {
+        Error error = refuse("a manager's pool is too small; raise --total-mem or use fewer managers");
+        return error.set_bytes(limits::pool_bytes_min, segment.size());
+    }
+    if (segment.size() > pool_bytes_max) return refuse("a manager's pool cannot be larger than 128 TiB");
+    if (identity.node.size() > limits::node_name_bytes_max) return refuse("the node's name is too long");
+
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    header.magic.store(0, std::memory_order_relaxed);
+    header.layout_version = pool_layout_version;
+    header.manager = identity.manager;
+    header.dictionary_id = identity.dictionary_id;
+    std::memcpy(header.secret, identity.secret.data(), sizeof header.secret);
+    header.segment_bytes = segment.size();
+    header.heap_offset = heap_start_offset;
+    header.heap_bytes = heap_bytes_of(segment.size());
+    std::memset(header.node, 0, sizeof header.node);
+    std::memcpy(header.node, identity.node.data(), identity.node.size());
+    header.state.store(static_cast<std::uint32_t>(PoolState::formatted), std::memory_order_relaxed);
+    header.magic.store(pool_magic, std::memory_order_release);
+    return {};
+}
+
+Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
+    if (const Result<void> good = check_header(segment); !good) return good.error();
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    header.state.store(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_relaxed);
+    PoolIdentity identity = identity_in(header);
+    return std::unique_ptr<Pool>(new Pool(std::move(segment), std::move(identity)));
+}
+
+Pool::Pool(Segment segment, PoolIdentity identity)
+    : segment_(std::move(segment)),
+      identity_(std::move(identity)),
+      heap_(segment_.data(), header().heap_offset, header().heap_bytes),
+      index_(segment_.data(), header(), heap_),
+      capacity_bytes_(heap_.total_bytes() - pair_overhead_bytes_max) {
+    show_counters();
+}
+
+Result<void> Pool::check(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const {
+    const auto refuse = [&](Errc code, std::uint64_t need, std::uint64_t limit, std::string_view why) {
+        return Error(code, why)
+            .set_operation(Operation::put)
+            .set_key(text_of(key))
+            .set_manager(identity_.manager)
+            .set_node(identity_.node)
+            .set_bytes(need, limit);
+    };
+    if (key.empty()) return refuse(Errc::invalid_argument, 0, 0, "the key is empty");
+    if (checkpoint > checkpoint_max)
+        return refuse(Errc::invalid_argument, 0, 0, "the checkpoint's number is out of range");
+    if (key.size() > limits::key_bytes_max)
+        return refuse(Errc::too_large, key.size(), limits::key_bytes_max, "use a shorter key");
+    const std::uint64_t limit = std::min(limits::value_bytes_max, capacity_bytes_ - key.size());
+    if (value_bytes > limit) return refuse(Errc::too_large, key.size() + value_bytes, key.size() + limit, {});
+    return {};
+}
+
+Error Pool::no_room(Bytes key, std::uint64_t value_bytes) const {
+    return Error(Errc::no_space)
+        .set_operation(Operation::put)
+        .set_key(text_of(key))
+        .set_manager(identity_.manager)
+        .set_node(identity_.node)
+        .set_bytes(key.size() + value_bytes, usage().largest_free_bytes);
+}
+
+Block* Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                      std::uint64_t value_bytes) {
+    const std::uint64_t offset = heap_.allocate(Block::bytes_for(key.size(), value_bytes));
+    if (offset == 0) return nullptr;
+    Block& block = block_at(offset);
+    block.hash_ = hash;
+    block.key_bytes_and_checkpoint_ = key.size() | (checkpoint << 16);
+    block.value_bytes_and_type_ = value_bytes | (std::uint64_t{value_type} << 48);
+    std::memcpy(segment_.data() + offset + sizeof(Block), key.data(), key.size());
+    return &block;
+}
+
+Result<Block*> Pool::reserve(Bytes key, std::uint64_t hash, std::uint16_t value_type,
+                             std::uint64_t checkpoint, std::uint64_t value_bytes) {
+    if (const Result<void> good = check(key, checkpoint, value_bytes); !good) return good.error();
+    Block* block = allocate(key, hash, value_type, checkpoint, value_bytes);
+    if (block == nullptr) return no_room(key, value_bytes);
+    show_counters();
+    return block;
+}
+
+Result<void> Pool::publish(Block* block) {
+    const std::uint64_t offset = offset_of(block);
+    DDICT_ASSERT((block->size_and_flags_ & block_word::visible) == 0, "a block is published once");
+    const Index::Place place = index_.find(block->key(), block->hash());
+    if (place) {
+        block->size_and_flags_ |= block_word::visible;
+        index_.replace(place, offset);
+        drop(place.block);
+    } else if (index_.insert(offset, block->hash())) {
+        block->size_and_flags_ |= block_word::visible;
+    } else {
+        Error error = no_room(block->key(), block->value_bytes());
+        error.set_detail("the index cannot grow: the pool is full, or too many keys have like hashes");
+        abandon(block);
+        return error;
+    }
+    show_counters();
+    return {};
+}
+
+void Pool::abandon(Block* block) {
+    const std::uint64_t offset = offset_of(block);
+    DDICT_ASSERT((block->size_and_flags_ & (block_word::visible | block_word::pin_mask)) == 0,
+                 "only a reserved block can be abandoned");
+    heap_.free(offset);
+    show_counters();
+}
+
+Result<void> Pool::put(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                       Bytes value) {
+    if (const Result<void> good = check(key, checkpoint, value.size()); !good) return good.error();
+    const auto fill = [&](Block& block) {
+        if (!value.empty()) std::memcpy(block.value().data(), value.data(), value.size());
+    };
+    if (Block* block = allocate(key, hash, value_type, checkpoint, value.size()); block != nullptr) {
+        fill(*block);
+        return publish(block);
+    }
+    const Index::Place place = index_.find(key, hash);
+    if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 ||
+        heap_.bytes_if_freed(place.block) < Block::bytes_for(key.size(), value.size()))
+        return no_room(key, value.size());
+    index_.take_out(place);
+    drop(place.block);
+    Block* block = allocate(key, hash, value_type, checkpoint, value.size());
+    DDICT_ASSERT(block != nullptr, "the room of the old value is there for the new one");
+    fill(*block);
+    block->size_and_flags_ |= block_word::visible;
+    index_.put_back(place, offset_of(block));
+    show_counters();
+    return {};
+}
+
+const Block* Pool::find(Bytes key, std::uint64_t hash) const {
+    const Index::Place place = index_.find(key, hash);
+    return place ? &block_at(place.block) : nullptr;
+}
+
+bool Pool::erase(Bytes key, std::uint64_t hash) {
+    const Index::Place place = index_.find(key, hash);
+    if (!place) return false;
+    index_.erase(place);
+    drop(place.block);
+    show_counters();
+    return true;
+}
+
+void Pool::clear() {
+    index_.clear([this](std::uint64_t block) { drop(block); });
+    show_counters();
+}
+
+/// Nothing leads to the block any more.
+void Pool::drop(std::uint64_t offset) {
+    Block& block = block_at(offset);
+    block.size_and_flags_ &= ~block_word::visible;
+    if ((block.size_and_flags_ & block_word::pin_mask) == 0) heap_.free(offset);
+}
+
+void Pool::pin(const Block* block) {
+    std::uint64_t& word = block_at(offset_of(block)).size_and_flags_;
+    DDICT_ASSERT((word & (block_word::visible | block_word::pin_mask)) != 0,
+                 "only a live block can be pinned");
+    DDICT_ASSERT((word & block_word::pin_mask) != block_word::pin_mask, "too many pins on one block");
+    word += block_word::pin;
+}
+
+void Pool::unpin(const Block* block) {
+    const std::uint64_t offset = offset_of(block);
+    std::uint64_t& word = block_at(offset).size_and_flags_;
+    DDICT_ASSERT((word & block_word::pin_mask) != 0, "only a pinned block can be unpinned");
+    word -= block_word::pin;
+    if ((word & (block_word::visible | block_word::pin_mask)) != 0) return;
+    heap_.free(offset);
+    show_counters();
+}
+
+std::uint64_t Pool::scan(std::uint64_t cursor, const std::function<bool(const Block&)>& visit) const {
+    constexpr std::uint64_t last = ~std::uint64_t{0};
+    Index::SegmentEntries found;
+    for (;;) {
+        index_.gather(cursor, found);
+        const auto end = found.entries.begin() + static_cast<std::ptrdiff_t>(found.count);
+        std::sort(found.entries.begin(), end,
+                  [](const Index::Entry& a, const Index::Entry& b) { return a.shard_hash < b.shard_hash; });
+        bool wanted = true;
+        for (auto entry = found.entries.begin(); entry != end; ++entry) {
+            if (!wanted && entry->shard_hash != (entry - 1)->shard_hash) return entry->shard_hash;
+            wanted = visit(block_at(entry->block)) && wanted;
+        }
+        if (found.last_shard_hash == last) return 0;
+        cursor = found.last_shard_hash + 1;
+        if (!wanted) return cursor;
+    }
+}
+
+PoolUsage Pool::usage() const {
+    const std::uint64_t free = heap_.free_bytes();
+    const std::uint64_t largest = heap_.largest_free_bytes();
+    return {.pool_bytes = segment_.size(),
+            .used_bytes = segment_.size() - free,
+            .free_bytes = free,
+            .largest_free_bytes = largest > pair_overhead_bytes_max ? largest - pair_overhead_bytes_max : 0,
+            .index_bytes = index_.bytes(),
+            .keys = index_.size()};
+}
+
+std::uint64_t Pool::offset_of(const Block* block) const {
+    const auto offset =
+        reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(segment_.data());
+    DDICT_ASSERT(offset >= heap_start_offset && offset < segment_.size() && offset % block_alignment == 0,
+                 "the block is of another pool");
+    return offset;
+}
+
+/// For those who watch the pool from outside.
+void Pool::show_counters() {
+    header().keys.store(index_.size(), std::memory_order_relaxed);
+    header().free_bytes.store(heap_.free_bytes(), std::memory_order_relaxed);
+    header().index_bytes.store(index_.bytes(), std::memory_order_relaxed);
+}
+
+}  // namespace ddict::shm

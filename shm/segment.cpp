@@ -1,3 +1,281 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "shm/segment.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/interprocess/mapped_region.hpp>
+#include <boost/interprocess/shared_memory_object.hpp>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "core/assert.h"
+#include "core/directory.h"
+
+namespace ddict::shm {
+namespace {
+
+namespace bip = boost::interprocess;
+
+// Where glibc's shm_open, and so Boost.Interprocess, keeps shared memory on Linux.
+constexpr const char* shared_memory_folder = "/dev/shm";
+constexpr std::string_view name_prefix = "ddict-";
+constexpr std::string_view directory_suffix = "-directory";
+constexpr std::size_t hex_digits = 16;
+// Reserving memory can be interrupted by a signal, and then starts again: in pieces, so that it gets on.
+constexpr std::uint64_t reserve_step_bytes = std::uint64_t{64} << 20;
+
+std::string path_of(const std::string& name) {
+    return std::string(shared_memory_folder) + "/" + name;
+}
+
+class FileDescriptor {
+  public:
+    explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
+    ~FileDescriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    int number() const noexcept { return fd_; }
+    bool valid() const noexcept { return fd_ >= 0; }
+
+  private:
+    int fd_;
+};
+
+Error system_error(int code, const std::string& what) {
+    const Errc kind = code == EACCES || code == EPERM ? Errc::access_denied
+                      : code == ENOENT                ? Errc::dictionary_gone
+                      : code == ENOSPC                ? Errc::no_space
+                                                      : Errc::system;
+    return Error(kind, what + ": " + std::generic_category().message(code));
+}
+
+Error boost_error(const bip::interprocess_exception& e, const std::string& what) {
+    return e.get_native_error() != 0 ? system_error(e.get_native_error(), what)
+                                     : Error(Errc::system, what + ": " + e.what());
+}
+
+Error no_room(const std::string& name, std::uint64_t need, std::uint64_t have) {
+    return Error(Errc::no_space,
+                 "/dev/shm has no room for " + name + "; ask for less memory, or have /dev/shm enlarged")
+        .set_operation(Operation::create)
+        .set_bytes(need, have);
+}
+
+/// Reserves [from, to) of the file. Memory, not just a size: no access to it can fail later.
+Result<void> reserve(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
+    const Result<std::uint64_t> have = shared_memory_free_bytes();
+    if (!have) return have.error();
+    if (to - from > *have) return no_room(name, to - from, *have);
+    for (std::uint64_t at = from; at < to;) {
+        const std::uint64_t bytes = std::min(reserve_step_bytes, to - at);
+        const int code = ::posix_fallocate(fd, static_cast<off_t>(at), static_cast<off_t>(bytes));
+        if (code == EINTR) continue;
+        if (code == ENOSPC) return no_room(name, to - from, shared_memory_free_bytes().value_or(*have));
+        if (code != 0)
+            return system_error(code, "reserving memory in /dev/shm").set_operation(Operation::create);
+        at += bytes;
+    }
+    return {};
+}
+
+/// Whether somebody holds the creator's lock on the file behind this descriptor.
+bool is_locked(int fd) {
+    if (::flock(fd, LOCK_SH | LOCK_NB) != 0) return true;
+    ::flock(fd, LOCK_UN);
+    return false;
+}
+
+struct SegmentName {
+    std::string id;  // hex digits
+    bool directory = false;
+};
+
+/// What the name of a dictionary's segment says; nothing if it is none.
+std::optional<SegmentName> parse(std::string_view name) {
+    if (!name.starts_with(name_prefix) || name.size() <= name_prefix.size() + hex_digits) return std::nullopt;
+    const std::string_view id = name.substr(name_prefix.size(), hex_digits);
+    if (id.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
+    const std::string_view rest = name.substr(name_prefix.size() + hex_digits);
+    const bool directory = rest == directory_suffix;
+    const bool pool = rest.size() > 2 && rest.starts_with("-m") &&
+                      rest.find_first_not_of("0123456789", 2) == std::string_view::npos;
+    if (!directory && !pool) return std::nullopt;
+    return SegmentName{std::string(id), directory};
+}
+
+bool owner_lives(int folder, const std::string& id) {
+    const std::string name = std::string(name_prefix) + id + std::string(directory_suffix);
+    const FileDescriptor fd(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd.valid()) return errno != ENOENT;  // if in doubt, leave it
+    return is_locked(fd.number());
+}
+
+bool is_own_file(int folder, const char* name) {
+    struct stat info {};
+    return ::fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+           info.st_uid == ::geteuid();
+}
+
+}  // namespace
+
+struct Segment::State {
+    std::string name;
+    bip::shared_memory_object object;
+    bip::mapped_region region;
+    FileDescriptor owner_lock{-1};  // of the creator; separate, so that has_owner() sees it like anyone else
+
+    int fd() const { return object.get_mapping_handle().handle; }
+};
+
+Segment::Segment(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Segment::Segment(Segment&& other) noexcept = default;
+Segment& Segment::operator=(Segment&& other) noexcept = default;
+Segment::~Segment() = default;
+
+std::string pool_segment_name(std::uint64_t dictionary_id, std::uint32_t manager) {
+    return std::string(name_prefix) + hex(dictionary_id) + "-m" + std::to_string(manager);
+}
+
+std::string directory_segment_name(std::uint64_t dictionary_id) {
+    return std::string(name_prefix) + hex(dictionary_id) + std::string(directory_suffix);
+}
+
+Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
+    const auto refuse = [&](int code, const std::string& what) {
+        return system_error(code, what).set_operation(Operation::create);
+    };
+    if (bytes == 0 || name.empty() || name.size() > NAME_MAX || name.find('/') != std::string::npos)
+        return Error(Errc::invalid_argument, "a segment needs a plain name and a size")
+            .set_operation(Operation::create);
+    // A file without a name; it gets one when all is ready.
+    FileDescriptor fd(::open(shared_memory_folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!fd.valid()) return refuse(errno, "creating shared memory in /dev/shm");
+    if (::fchmod(fd.number(), S_IRUSR | S_IWUSR) != 0 || ::flock(fd.number(), LOCK_EX | LOCK_NB) != 0)
+        return refuse(errno, "preparing shared memory in /dev/shm");
+    if (const Result<void> done = reserve(fd.number(), name, 0, bytes); !done) return done.error();
+    const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.number());
+    if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_of(name).c_str(), AT_SYMLINK_FOLLOW) != 0) {
+        if (errno == EEXIST)
+            return Error(Errc::invalid_argument, "there is a segment of the name " + name + " already")
+                .set_operation(Operation::create);
+        return refuse(errno, "giving shared memory the name " + name);
+    }
+    Result<Segment> segment = open(name, Access::read_write);
+    if (!segment) {
+        ::unlink(path_of(name).c_str());
+        return segment.error();
+    }
+    segment->state_->owner_lock = std::move(fd);
+    return segment;
+}
+
+Result<Segment> Segment::open(const std::string& name, Access access) {
+    const bip::mode_t mode = access == Access::read_only ? bip::read_only : bip::read_write;
+    const std::string what = "opening the shared memory " + name;
+    try {
+        auto state = std::make_unique<State>();
+        state->name = name;
+        state->object = bip::shared_memory_object(bip::open_only, name.c_str(), mode);
+        struct stat info {};
+        if (::fstat(state->fd(), &info) != 0)
+            return system_error(errno, what).set_operation(Operation::attach);
+        if (info.st_uid != ::geteuid())
+            return Error(Errc::access_denied, what + ": it is another user's")
+                .set_operation(Operation::attach);
+        if (info.st_size == 0)
+            return Error(Errc::protocol, what + ": it is empty").set_operation(Operation::attach);
+        state->region = bip::mapped_region(state->object, mode);
+        return Segment(std::move(state));
+    } catch (const bip::interprocess_exception& e) {
+        return boost_error(e, what).set_operation(Operation::attach);
+    }
+}
+
+bool Segment::remove(const std::string& name) {
+    return bip::shared_memory_object::remove(name.c_str());
+}
+
+std::byte* Segment::data() const noexcept {
+    return static_cast<std::byte*>(state_->region.get_address());
+}
+std::uint64_t Segment::size() const noexcept {
+    return state_->region.get_size();
+}
+const std::string& Segment::name() const noexcept {
+    return state_->name;
+}
+
+Result<void> Segment::grow(std::uint64_t bytes) {
+    DDICT_ASSERT(state_->owner_lock.valid(), "only the creator of a segment makes it larger");
+    const std::uint64_t before = size();
+    if (bytes <= before) return {};
+    const int fd = state_->owner_lock.number();
+    Result<void> done = reserve(fd, name(), before, bytes);
+    if (done) {
+        try {
+            bip::mapped_region larger(state_->object, bip::read_write);
+            state_->region.swap(larger);
+            return {};
+        } catch (const bip::interprocess_exception& e) {
+            done = boost_error(e, "mapping " + name()).set_operation(Operation::create);
+        }
+    }
+    if (::ftruncate(fd, static_cast<off_t>(before)) != 0)
+        return system_error(errno, "shrinking " + name()).set_operation(Operation::create);
+    return done;
+}
+
+bool Segment::has_owner() const {
+    return is_locked(state_->fd());
+}
+
+/// Cannot hit a dictionary that is only being made: its directory segment is locked before it has a name, and
+/// comes before all others; so whatever has a name by the time the folder is listed has a locked directory by
+/// the time that is looked for.
+std::vector<std::string> remove_stale_segments() {
+    std::vector<std::string> removed;
+    DIR* folder = ::opendir(shared_memory_folder);
+    if (folder == nullptr) return removed;
+    std::map<std::string, std::vector<std::string>> names_by_id;  // of one dictionary: the directory last
+    while (const dirent* entry = ::readdir(folder)) {
+        const std::optional<SegmentName> name = parse(entry->d_name);
+        if (!name || !is_own_file(::dirfd(folder), entry->d_name)) continue;
+        std::vector<std::string>& names = names_by_id[name->id];
+        names.insert(name->directory ? names.end() : names.begin(), entry->d_name);
+    }
+    for (const auto& [id, names] : names_by_id) {
+        if (owner_lives(::dirfd(folder), id)) continue;
+        for (const std::string& name : names)
+            if (::unlinkat(::dirfd(folder), name.c_str(), 0) == 0) removed.push_back(name);
+    }
+    ::closedir(folder);
+    return removed;
+}
+
+Result<std::uint64_t> shared_memory_free_bytes() {
+    struct statvfs info {};
+    if (::statvfs(shared_memory_folder, &info) != 0) return system_error(errno, "looking at /dev/shm");
+    if (info.f_blocks != 0) return std::uint64_t{info.f_bavail} * info.f_frsize;
+    // A tmpfs without a limit of its own.
+    return static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) *
+           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace ddict::shm
