@@ -107,7 +107,7 @@ check_memory_limit() {
   found=$(slurm_command srun -N1 -n1 --mem="$limit" "$self" --dir "$dir" inside limit)
   [[ $found = "$((limit * 1048576))" ]] ||
     failure="a job with --mem=$limit MB was limited to ${found:-no} bytes"
-  [[ -z ${failure:-} ]]
+  [[ -z $failure ]]
 }
 
 # Prints the smallest memory limit that holds for this process.

@@ -60,19 +60,16 @@ inside_cluster() {
   unshare_host "" "${become_root[@]}" "${host_namespaces[@]}" "$self" --dir "$dir" inside head
 }
 
-start_is_over() { [[ -e $dir/run/usable || -e $dir/run/failed ]] || ! kill -0 "$launched" 2>/dev/null; }
-
-wait_until_usable() {
-  local limit=$((20 + nodes)) begin=${EPOCHREALTIME/./}
-  until start_is_over; do
-    progress "$(cat "$dir/run/idle" 2>/dev/null || echo 0) of $nodes nodes up, $(seconds_since "$begin") s"
-    if ((${EPOCHREALTIME/./} - begin > limit * 1000000)); then
-      failure="only $(cat "$dir/run/idle" 2>/dev/null || echo 0) of $nodes nodes came up within $limit s"
-      return 1
-    fi
-    sleep 0.03
-  done
-  [[ -e $dir/run/usable ]]
+start_is_over_namespaces() {
+  idle=$(cat "$dir/run/idle" 2>/dev/null || echo 0)
+  [[ ! -e $dir/run/usable ]] || return 0
+  if [[ -e $dir/run/failed ]]; then
+    failure=$(<"$dir/run/failed")
+  elif ! kill -0 "$launched" 2>/dev/null; then
+    failure="the head host ended"
+  else
+    return 1
+  fi
 }
 
 stop_namespaces() {
@@ -90,25 +87,15 @@ kill_namespaces() {
 
 boot_namespaces() {
   ! host_pid "$1" >/dev/null || die "$1 is on already"
-  progress "booting $1"
-  # Slurm counts in seconds: a start in the same second as the last one would look like it.
-  local last_start
-  last_start=$(slurmd_start "$1")
-  wait_for 2 is_past "$last_start"
-  detached nsenter --target "$(host_pid head)" "${enter_root[@]}" --mount --uts --ipc --net --pid --cgroup -- \
-    "$self" --dir "$dir" inside boot "$1"
-  wait_for 30 node_is_usable "$1" "$last_start" || die "$1 does not get usable within 30 s (it is $(node_state "$1")); see $dir/log/$1.log"
-  progress ""
+  start_and_wait "$1" detached nsenter --target "$(host_pid head)" "${enter_root[@]}" --mount --uts --ipc --net --pid \
+    --cgroup -- "$self" --dir "$dir" inside boot "$1"
 }
-
-is_past() { [[ SlurmdStartTime=$(date +%FT%T) != "$1" ]]; }
 
 cut_namespaces() { in_host head ip link set "port-$1" down || die "cannot cut $1"; }
 
 heal_namespaces() { in_host head ip link set "port-$1" up || die "cannot heal $1"; }
 
-# A Slurm command on the head host, for ourselves.
-slurm_command() { in_host head "${as_user[@]}" env SLURM_CONF=/run/devcluster/slurm/slurm.conf "$@" 2>/dev/null; }
+slurm_command_namespaces() { in_host head "${as_user[@]}" env SLURM_CONF=/run/devcluster/slurm/slurm.conf "$@"; }
 
 cable_state() {
   if [[ $(in_host head ip -oneline link show "port-$1" 2>/dev/null) =~ [\<,]UP[,\>] ]]; then echo plugged; else echo cut; fi

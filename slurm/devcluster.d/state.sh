@@ -171,7 +171,7 @@ remove_cluster() {
 start_failed() {
   trap - INT TERM HUP
   progress ""
-  note "the cluster did not start: ${failure:-$(cat "$dir/run/failed" 2>/dev/null || echo "no reason known")}"
+  note "the cluster did not start: $failure"
   local log
   for log in "$dir"/log/*.log; do
     [[ -s $log ]] || continue
@@ -206,9 +206,28 @@ check_pmix() {
     note "warning: this Slurm cannot do 'srun --mpi=pmix'; its plugin or the PMIx library is missing (apt-get install libpmix-dev)"
 }
 
+# A Slurm command on the head host, for ourselves.
+slurm_command() { "slurm_command_$isolation" "$@" 2>/dev/null; }
+
 node_state() { slurm_command sinfo -h -n "$1" -o %T; }
 
 slurmd_start() { slurm_command scontrol -o show node "$1" | grep -o 'SlurmdStartTime=[^ ]*'; }
+
+is_past() { [[ SlurmdStartTime=$(date +%FT%T) != "$1" ]]; }
+
+# Powers a node on by "$2..." and waits until it is usable.
+start_and_wait() {
+  local node=$1 last_start
+  shift
+  last_start=$(slurmd_start "$node")
+  # Slurm counts in seconds: a start in the same second as the last one would look like it.
+  wait_for 2 is_past "$last_start"
+  progress "booting $node"
+  "$@"
+  wait_for 30 node_is_usable "$node" "$last_start" ||
+    die "$node does not get usable within 30 s (Slurm says: $(node_state "$node")); see $dir/log/$node.log"
+  progress ""
+}
 
 # Whether Slurm has heard from a slurmd started after $2 and would use the node; asks it to if it will not by itself.
 node_is_usable() {
