@@ -82,6 +82,10 @@ class BackgroundSupervisor {
 
 int BackgroundSupervisor::run() {
     setsid();
+    // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
+    const auto kept = static_cast<unsigned>(parent_.fd());
+    if (kept > 3) close_range(3, kept - 1, 0);
+    close_range(kept + 1, ~0U, 0);
     const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
     const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// ddict-launch: see options.cpp for what it can do.
+#include <iostream>
+
+#include "launcher/background.h"
+#include "launcher/check.h"
+#include "launcher/node_launcher.h"
+#include "launcher/run_command.h"
+#include "launcher/supervision.h"
+
+namespace {
+
+using namespace ddict::launcher;
+
+int run_node(const Options& options, const Environment& environment) {
+    const auto plan = parse_node_arguments(options.hidden, environment);
+    if (plan) return run_node_launcher(*plan, environment);
+    say(reason(plan.error()));
+    return exit_usage;
+}
+
+int dispatch(const Options& options, const Environment& environment) {
+    switch (options.verb) {
+        case Verb::run:
+            return run_command(options, environment);
+        case Verb::start:
+            return start(options, environment);
+        case Verb::stop:
+            return stop(options, environment);
+        case Verb::status:
+            return status(options, environment);
+        case Verb::env:
+            return print_environment(options, environment);
+        case Verb::serve:
+            return serve(options, environment);
+        case Verb::check:
+            return check(options, environment);
+        case Verb::node:
+            return run_node(options, environment);
+        case Verb::check_node:
+            return check_node(options, environment);
+        case Verb::help:
+            std::cout << help_text();
+            return 0;
+        case Verb::version:
+            std::cout << "ddict-launch " << DDICT_VERSION << "\n";
+            return 0;
+    }
+    return exit_usage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    ensure_standard_descriptors();
+    const Environment environment = ddict::slurm::environment_of_this_process();
+    const auto options = parse_options({argv + 1, argv + argc}, environment);
+    if (options) return dispatch(*options, environment);
+    say(reason(options.error()));
+    return exit_usage;
+}
