@@ -46,8 +46,8 @@ struct WorkerCounters {
     std::uint64_t bodies_refused =
         0;  ///< bodies dropped because limits::bodies_in_flight_max were held already
     std::uint64_t peers_lost = 0;
-    std::uint64_t sleeps = 0;           ///< how often progress() went to sleep
-    std::uint64_t requests_leaked = 0;  ///< UCX requests to dead processes that were given up
+    std::uint64_t sleeps = 0;             ///< how often progress() went to sleep
+    std::uint64_t requests_given_up = 0;  ///< requests that were reported as failed but UCX has not let go of
 };
 
 /// A Transport over UCX.

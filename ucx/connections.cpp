@@ -1,0 +1,272 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The connections of a worker: how they come about, and how they end.
+//
+// To a process on the same host, UCX's error mode is NONE, the only one with shared memory; the kernel tells
+// when the process has ended. Such an endpoint cannot be closed by force, and its requests cannot be
+// cancelled. What makes it safe to give them up once the process has ended: messages move only into the dead
+// process's own receive queue, which nobody empties any more, and out of our receive queue, which drain() has
+// emptied; a body is copied by us (we get an error) or by the dead process (which does not run). So after
+// drain() nothing moves that could read or write a buffer of ours. While the process lives, the opposite
+// holds: it may still be copying a body of ours, so an endpoint with bodies on their way is not closed in UCX
+// before they have been fetched or the process has ended, although its owner has long been told. To other
+// hosts the error mode is PEER: UCX itself reports errors, and closing by force cancels everything.
+#include <algorithm>
+#include <utility>
+
+#include "core/assert.h"
+#include "ucx/status.h"
+#include "ucx/worker_impl.h"
+
+namespace ddict::ucx {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long what is outstanding may take when the owner has closed the connection.
+constexpr milliseconds closing_grace{1000};
+// How long UCX may take to end what is outstanding on a connection that was closed by force.
+constexpr milliseconds failing_grace{200};
+constexpr milliseconds drain_max{20};
+
+}  // namespace
+
+Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& process) {
+    auto raw = open_address(envelope);
+    if (!raw) return raw.error();
+    const bool same_host = process.host_key == identity.host_key;
+    std::optional<ProcessWatch> watch;
+    if (same_host) {
+        auto opened = ProcessWatch::open(process);
+        if (!opened) return opened.error();
+        watch.emplace(*std::move(opened));
+    }
+    Endpoint& endpoint = endpoints_.add(same_host, this);
+    ucp_ep_params_t params{};
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                        UCP_EP_PARAM_FIELD_ERR_HANDLER;
+    params.address = reinterpret_cast<const ucp_address_t*>(raw->data());
+    params.err_mode = same_host ? UCP_ERR_HANDLING_MODE_NONE : UCP_ERR_HANDLING_MODE_PEER;
+    params.err_handler.cb = &Impl::on_endpoint_error;
+    params.err_handler.arg = &endpoint;
+    const ucs_status_t status = ucp_ep_create(worker_.get(), &params, &endpoint.handle);
+    if (status != UCS_OK) {
+        endpoints_.remove(endpoint.id());
+        return to_error(status, "connecting to a peer");
+    }
+    if (watch) {
+        endpoint.watch = std::move(watch);
+        sleeper.watch(endpoint.watch->fd(), [this, &endpoint] {
+            endpoint.process_ended = true;
+            unwatch(endpoint);
+            need_attention(endpoint);
+        });
+    }
+    flush(endpoint);
+    return endpoint.id();
+}
+
+void Worker::Impl::on_endpoint_error(void* user_data, ucp_ep_h, ucs_status_t status) noexcept {
+    auto& endpoint = *static_cast<Endpoint*>(user_data);
+    if (endpoint.error == UCS_OK) endpoint.error = status;
+    static_cast<Impl*>(endpoint.owner)->need_attention(endpoint);
+}
+
+/// Shows when the peer has been reached, or when everything sent to it has left.
+void Worker::Impl::flush(Endpoint& endpoint) {
+    ucp_request_param_t param{};
+    param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
+    param.cb.send = &Impl::on_flushed;
+    param.user_data = &endpoint;
+    ++endpoint.flushes;
+    void* request = ucp_ep_flush_nbx(endpoint.handle, &param);
+    if (!UCS_PTR_IS_PTR(request)) on_flushed(nullptr, UCS_PTR_STATUS(request), &endpoint);
+}
+
+void Worker::Impl::on_flushed(void* request, ucs_status_t status, void* user_data) noexcept {
+    auto& endpoint = *static_cast<Endpoint*>(user_data);
+    auto& impl = *static_cast<Impl*>(endpoint.owner);
+    if (request != nullptr) ucp_request_free(request);
+    --endpoint.flushes;
+    if (status == UCS_OK && endpoint.state() == EndpointState::connecting) {
+        endpoint.set_state(EndpointState::open);
+        return;
+    }
+    if (status != UCS_OK && endpoint.error == UCS_OK) endpoint.error = status;
+    if (!endpoint.usable() || status != UCS_OK) impl.need_attention(endpoint);
+}
+
+void Worker::Impl::close(PeerId peer) {
+    Endpoint* endpoint = endpoints_.find(peer);
+    if (endpoint == nullptr || !endpoint->usable()) return;
+    endpoint->set_state(EndpointState::closing);
+    endpoint->deadline = Clock::now() + closing_grace;
+    flush(*endpoint);
+    need_attention(*endpoint);
+}
+
+void Worker::Impl::close_in_ucx(Endpoint& endpoint) {
+    if (endpoint.handle == nullptr) return;
+    ucp_request_param_t param{};
+    param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
+    param.cb.send = &Impl::on_closed;
+    param.user_data = &endpoint;
+    param.flags = endpoint.same_host() ? 0 : UCP_EP_CLOSE_FLAG_FORCE;
+    endpoint.closing_in_ucx = true;
+    void* request = ucp_ep_close_nbx(std::exchange(endpoint.handle, nullptr), &param);
+    if (!UCS_PTR_IS_PTR(request)) endpoint.closing_in_ucx = false;
+}
+
+void Worker::Impl::on_closed(void* request, ucs_status_t, void* user_data) noexcept {
+    auto& endpoint = *static_cast<Endpoint*>(user_data);
+    ucp_request_free(request);
+    endpoint.closing_in_ucx = false;
+    static_cast<Impl*>(endpoint.owner)->need_attention(endpoint);
+}
+
+void Worker::Impl::unwatch(Endpoint& endpoint) {
+    if (!endpoint.watch) return;
+    sleeper.unwatch(endpoint.watch->fd());
+    endpoint.watch.reset();
+}
+
+/// Takes in everything that has arrived: afterwards nothing that a dead process wrote is left in our queues.
+void Worker::Impl::drain() {
+    const auto until = Clock::now() + drain_max;
+    for (unsigned quiet = 0; quiet < 2 && Clock::now() < until;) {
+        quiet = ucp_worker_progress(worker_.get()) == 0 ? quiet + 1 : 0;
+    }
+}
+
+void Worker::Impl::give_up_transfers(Endpoint& endpoint) {
+    for (Transfer* transfer = endpoint.first_transfer(); transfer != nullptr; transfer = transfer->next) {
+        if (transfer->given_up) continue;
+        transfer->given_up = true;
+        ++counters.requests_given_up;
+        if (transfer->kind == Transfer::Kind::outgoing_body) events_.push_body_sent(transfer->tag, false);
+        if (transfer->kind == Transfer::Kind::incoming_body) events_.push_body_received(transfer->tag, false);
+    }
+}
+
+/// The transfers outlive the endpoint: UCX may call back for them when the worker is destroyed, or never.
+void Worker::Impl::forget_transfers(Endpoint& endpoint) {
+    give_up_transfers(endpoint);
+    while (endpoint.first_transfer() != nullptr)
+        endpoint.unlink(endpoint.first_transfer());
+}
+
+void Worker::Impl::need_attention(Endpoint& endpoint) {
+    if (endpoint.state() == EndpointState::closed) {
+        retired_changed_ = true;
+        return;
+    }
+    if (endpoint.attended) return;
+    endpoint.attended = true;
+    attention_.push_back(&endpoint);
+}
+
+void Worker::Impl::attend(Clock::time_point now) {
+    std::swap(attention_, attended_now_);
+    for (Endpoint* endpoint : attended_now_) {
+        endpoint->attended = false;
+        if (attend_one(*endpoint, now)) {
+            retire(*endpoint);
+        } else if (!endpoint->usable()) {
+            need_attention(*endpoint);  // until its deadline
+        }
+    }
+    attended_now_.clear();
+}
+
+bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
+    const bool broken = endpoint.process_ended || endpoint.error != UCS_OK;
+    if (endpoint.usable() && broken) begin_failure(endpoint, now);
+    if (endpoint.state() == EndpointState::failed) {
+        const bool done = endpoint.transfers() == 0 && !endpoint.held_by_ucx();
+        if (!endpoint.same_host() && !done && now < endpoint.deadline) return false;
+        give_up_transfers(endpoint);
+        ++counters.peers_lost;
+        Error why = endpoint.process_ended ? Error(Errc::manager_lost, "its process has ended")
+                                           : lost_error(endpoint.error);
+        events_.push_peer_lost(endpoint.id(), why);
+        return true;
+    }
+    if (endpoint.state() == EndpointState::closing) {
+        if (broken && endpoint.same_host()) drain();
+        const bool idle = endpoint.flushes == 0 && (endpoint.transfers() == 0 || !endpoint.same_host());
+        if (!broken && !idle && now < endpoint.deadline) return false;
+        if (!endpoint.same_host() && endpoint.handle != nullptr) {
+            close_in_ucx(endpoint);
+            endpoint.deadline = now + failing_grace;
+        }
+        if (!endpoint.same_host() && endpoint.transfers() != 0 && now < endpoint.deadline) return false;
+        give_up_transfers(endpoint);
+        return true;
+    }
+    return false;
+}
+
+void Worker::Impl::begin_failure(Endpoint& endpoint, Clock::time_point now) {
+    endpoint.set_state(EndpointState::failed);
+    endpoint.deadline = now + failing_grace;
+    if (endpoint.same_host()) {
+        drain();
+    } else {
+        close_in_ucx(endpoint);
+    }
+}
+
+void Worker::Impl::retire(Endpoint& endpoint) {
+    endpoint.set_state(EndpointState::closed);
+    retired_.push_back(endpoints_.remove(endpoint.id()));
+    retired_changed_ = true;
+}
+
+void Worker::Impl::sweep_retired() {
+    retired_changed_ = false;
+    std::erase_if(retired_, [this](const std::unique_ptr<Endpoint>& endpoint) {
+        // A live process on this host may still be reading a body of ours: see above.
+        const bool movable = endpoint->same_host() && !endpoint->process_ended && endpoint->transfers() != 0;
+        if (movable && endpoint->error == UCS_OK) return false;
+        close_in_ucx(*endpoint);
+        if (endpoint->held_by_ucx()) return false;
+        unwatch(*endpoint);
+        forget_transfers(*endpoint);
+        return true;
+    });
+}
+
+void Worker::Impl::stop(Clock::time_point deadline) {
+    stopping_ = true;
+    while (const auto body = bodies_.take_any())
+        ucp_am_data_release(worker_.get(), body->descriptor);
+    endpoints_.for_each([&](Endpoint& endpoint) {
+        if (endpoint.usable()) close(endpoint.id());
+        endpoint.deadline = std::min(endpoint.deadline, deadline);
+    });
+    while (!endpoints_.empty() || !retired_.empty()) {
+        const bool moved = ucp_worker_progress(worker_.get()) != 0;
+        events_.drop(worker_.get());
+        const auto now = Clock::now();
+        look_around(now);
+        attend(now);
+        sweep_retired();
+        if (now >= deadline) break;
+        if (!moved) sleeper.wait(endpoints_.empty() ? milliseconds(1) : milliseconds(0));
+    }
+}
+
+Worker::Impl::~Impl() {
+    stopping_ = true;
+    endpoints_.for_each([this](Endpoint& endpoint) {
+        if (!endpoint.same_host()) close_in_ucx(endpoint);
+    });
+    while (const auto body = bodies_.take_any())
+        ucp_am_data_release(worker_.get(), body->descriptor);
+    for (unsigned i = 0; i < 16; ++i)
+        ucp_worker_progress(worker_.get());
+    events_.drop(worker_.get());
+}
+
+}  // namespace ddict::ucx

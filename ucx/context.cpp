@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/context.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <ucs/config/global_opts.h>
+#include <ucs/debug/debug.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "core/hash.h"
+#include "core/limits.h"
+#include "ucx/status.h"
+#include "ucx/worker.h"
+
+namespace ddict::ucx {
+namespace {
+
+struct Envelope {
+    std::uint32_t magic = 0x61636464;  // "ddca"
+    std::uint32_t ucx_version = 0;
+    std::uint64_t checksum = 0;  // XXH3 of the address behind it
+};
+static_assert(sizeof(Envelope) == 16);
+
+/// UCX installs handlers for SIGSEGV and the like when it is loaded, to print a backtrace. They are not ours
+/// to put into the user's process: given back, unless the user asked for them or somebody has replaced them
+/// since.
+void give_back_signal_handlers() {
+    if (std::getenv("UCX_HANDLE_ERRORS") != nullptr) return;
+    Dl_info ucs{};
+    if (::dladdr(reinterpret_cast<void*>(&ucs_debug_disable_signal), &ucs) == 0) return;
+    for (const int number : {SIGILL, SIGSEGV, SIGBUS, SIGFPE}) {
+        struct sigaction action {};
+        Dl_info owner{};
+        if (::sigaction(number, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) == 0) continue;
+        if (::dladdr(reinterpret_cast<void*>(action.sa_sigaction), &owner) == 0) continue;
+        if (owner.dli_fbase == ucs.dli_fbase) ucs_debug_disable_signal(number);
+    }
+}
+
+/// UCX logs to stdout, at level "warn", what our callers get as an Error anyway: a peer that has just died is
+/// routine. The environment is read when the library is loaded, so the option itself is set; only if it is
+/// the default.
+void quiet_log() {
+    if (std::getenv("UCX_LOG_LEVEL") != nullptr) return;
+    std::array<char, 32> level{};
+    if (ucs_global_opts_get_value("LOG_LEVEL", level.data(), level.size()) != UCS_OK) return;
+    if (std::strcmp(level.data(), "WARN") == 0) ucs_global_opts_set_value("LOG_LEVEL", "FATAL");
+}
+
+void settle_library() {
+    static const bool done = [] {
+        give_back_signal_handlers();
+        quiet_log();
+        return true;
+    }();
+    static_cast<void>(done);
+}
+
+struct ConfigDeleter {
+    void operator()(ucp_config_t* config) const noexcept { ucp_config_release(config); }
+};
+
+/// With xpmem, a write to the memory of a process that has just died is a SIGBUS in the writer; sysv and
+/// posix memory lives as long as it is mapped. So a killed client could take a manager with it: not used
+/// unless asked for by name.
+ucs_status_t leave_out_xpmem(ucp_config_t* config) {
+    const std::string text = printed(
+        [config](std::FILE* stream) { ucp_config_print(config, stream, nullptr, UCS_CONFIG_PRINT_CONFIG); });
+    if (text.find("UCX_TLS=all\n") == std::string::npos) return UCS_OK;
+    return ucp_config_modify(config, "TLS", "^xpmem");
+}
+
+}  // namespace
+
+std::uint32_t runtime_version() {
+    unsigned major = 0;
+    unsigned minor = 0;
+    unsigned release = 0;
+    ucp_get_version(&major, &minor, &release);
+    return (major << 16) | minor;
+}
+
+Result<ContextHandle> make_context() {
+    settle_library();
+    ucp_config_t* raw_config = nullptr;
+    if (const ucs_status_t status = ucp_config_read(nullptr, nullptr, &raw_config); status != UCS_OK) {
+        return to_error(status, "reading UCX's configuration");
+    }
+    const std::unique_ptr<ucp_config_t, ConfigDeleter> config(raw_config);
+    if (const ucs_status_t status = leave_out_xpmem(config.get()); status != UCS_OK) {
+        return to_error(status, "choosing UCX's transports");
+    }
+    ucp_params_t params{};
+    params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
+    params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+    params.name = "ddict";
+    ucp_context_h context = nullptr;
+    if (const ucs_status_t status = ucp_init(&params, config.get(), &context); status != UCS_OK) {
+        return to_error(status, "starting UCX");
+    }
+    return ContextHandle(context);
+}
+
+Result<WorkerHandle> make_worker(ucp_context_h context) {
+    ucp_worker_params_t params{};
+    params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE | UCP_WORKER_PARAM_FIELD_EVENTS;
+    params.thread_mode = UCS_THREAD_MODE_SINGLE;
+    params.events = UCP_WAKEUP_RX | UCP_WAKEUP_TX;
+    ucp_worker_h worker = nullptr;
+    if (const ucs_status_t status = ucp_worker_create(context, &params, &worker); status != UCS_OK) {
+        return to_error(status, "creating a worker of UCX");
+    }
+    return WorkerHandle(worker);
+}
+
+Result<std::vector<std::byte>> make_address(ucp_worker_h worker) {
+    ucp_address_t* address = nullptr;
+    std::size_t size = 0;
+    if (const ucs_status_t status = ucp_worker_get_address(worker, &address, &size); status != UCS_OK) {
+        return to_error(status, "asking UCX for the worker's address");
+    }
+    const Bytes bytes(reinterpret_cast<const std::byte*>(address), size);
+    Envelope envelope;
+    envelope.ucx_version = runtime_version();
+    envelope.checksum = hash_of(bytes);
+    std::vector<std::byte> result;
+    Packer(result).put(envelope);
+    result.insert(result.end(), bytes.begin(), bytes.end());
+    ucp_worker_release_address(worker, address);
+    if (result.size() > limits::address_bytes_max) {
+        return Error(Errc::system,
+                     "UCX's address has " + std::to_string(result.size()) +
+                         " bytes, more than ddict's limit; name fewer devices in UCX_NET_DEVICES");
+    }
+    return result;
+}
+
+Result<Bytes> open_address(Bytes bytes) {
+    Unpacker in(bytes);
+    const auto envelope = in.take<Envelope>();
+    if (!in.good() || envelope.magic != Envelope{}.magic || bytes.size() > limits::address_bytes_max ||
+        envelope.checksum != hash_of(in.rest())) {
+        return Error(Errc::bad_handle, "the address of the peer is damaged");
+    }
+    if (envelope.ucx_version != runtime_version()) {
+        const auto text = [](std::uint32_t version) {
+            return std::to_string(version >> 16) + "." + std::to_string(version & 0xffff);
+        };
+        return Error(Errc::incompatible, "the peer runs UCX " + text(envelope.ucx_version) +
+                                             ", this process UCX " + text(runtime_version()) +
+                                             "; load the same on both sides");
+    }
+    return in.rest();
+}
+
+}  // namespace ddict::ucx

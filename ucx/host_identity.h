@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who this process is, and which other processes share its host.
+#pragma once
+
+#include "core/transport.h"
+
+namespace ddict::ucx {
+
+/// Two processes get equal host keys only if UCX can use shared memory between them and each can watch the
+/// other: the same boot of the same kernel, the same IPC namespace (segments), PID namespace (cross-memory
+/// copies, pidfd) and network namespace (UCX wakes a sleeper through an abstract socket), and the same user.
+/// The host name does not count: it may change under a running process. A kernel without pidfd, or one that
+/// does not tell its boot or namespaces, yields a key that no other process has.
+ProcessIdentity own_identity();
+
+}  // namespace ddict::ucx

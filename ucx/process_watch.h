@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A watch on another process of this host: the kernel's own word on whether it lives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <ddict/result.h>
+
+#include "core/transport.h"
+
+namespace ddict::ucx {
+
+/// When a process was started, in clock ticks after boot; empty if there is no such process.
+std::optional<std::uint64_t> start_time_of(std::int32_t pid);
+
+/// Whether this kernel can watch processes at all (Linux 5.3).
+bool process_watch_supported();
+
+/// Owns a pidfd: a file descriptor that becomes readable when the process ends, and is never fooled by a
+/// reused pid.
+class ProcessWatch {
+  public:
+    /// manager_lost if the process has ended, also if its pid is another process's now.
+    static Result<ProcessWatch> open(const ProcessIdentity& process);
+
+    ProcessWatch(ProcessWatch&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+    ProcessWatch& operator=(ProcessWatch&& other) noexcept;
+    ~ProcessWatch();
+
+    int fd() const noexcept { return fd_; }
+    bool alive() const noexcept;
+
+  private:
+    explicit ProcessWatch(int fd) noexcept : fd_(fd) {}
+    int fd_ = -1;
+};
+
+}  // namespace ddict::ucx

@@ -1,0 +1,96 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/sleeper.h"
+
+#include <sched.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "core/assert.h"
+
+namespace ddict::ucx {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+// Below this a window is not worth its look at the clock.
+constexpr microseconds window_min{4};
+// A gap between two looks of a spinning thread that only a switch to another thread explains.
+constexpr microseconds switch_gap{150};
+constexpr milliseconds crowding_lasts{50};
+
+}  // namespace
+
+Result<Sleeper> Sleeper::create() {
+    const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0) return Error(Errc::system, std::string("epoll_create1: ") + std::strerror(errno));
+    return Sleeper(fd);
+}
+
+Sleeper::~Sleeper() {
+    if (epoll_fd_ >= 0) ::close(epoll_fd_);
+}
+
+void Sleeper::watch(int fd, Ready ready) {
+    Watched& watched = watched_[fd];
+    const bool known = watched.generation != 0;
+    watched.generation = ++generation_;
+    watched.ready = ready ? std::make_shared<Ready>(std::move(ready)) : nullptr;
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = (std::uint64_t{watched.generation} << 32) | static_cast<std::uint32_t>(fd);
+    const int result = ::epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+    DDICT_ASSERT(result == 0, "a file descriptor that cannot be watched");
+}
+
+void Sleeper::unwatch(int fd) {
+    if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+unsigned Sleeper::wait(nanoseconds timeout) {
+    std::array<epoll_event, 32> events;
+    const auto timeout_ms = std::chrono::ceil<milliseconds>(
+        std::clamp(timeout, nanoseconds(0), nanoseconds(milliseconds(60'000))));
+    const int count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()),
+                                   static_cast<int>(timeout_ms.count()));
+    unsigned called = 0;
+    for (int i = 0; i < count; ++i) {
+        const std::uint64_t data = events[static_cast<std::size_t>(i)].data.u64;
+        const auto at = watched_.find(static_cast<int>(static_cast<std::uint32_t>(data)));
+        if (at == watched_.end() || at->second.generation != data >> 32) continue;
+        const std::shared_ptr<Ready> ready = at->second.ready;
+        if (ready == nullptr) continue;
+        (*ready)();
+        ++called;
+    }
+    return called;
+}
+
+void SpinWindow::slept(nanoseconds time) noexcept {
+    if (time <= longest_) {
+        window_ = std::min(longest_, std::max(nanoseconds(window_min), window_ * 2));
+    } else {
+        window_ /= 2;
+        if (window_ < window_min) window_ = nanoseconds(0);
+    }
+}
+
+void Crowding::spun(Clock::time_point now) noexcept {
+    if (now - last_ > switch_gap) until_ = now + crowding_lasts;
+    if (now < until_) {
+        ::sched_yield();
+        last_ = Clock::now();
+    } else {
+        last_ = now;
+    }
+}
+
+}  // namespace ddict::ucx

@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/status.h"
+
+#include <cstdio>
+
+namespace ddict::ucx {
+namespace {
+
+Errc code_of(ucs_status_t status) noexcept {
+    switch (status) {
+        case UCS_ERR_UNREACHABLE:
+        case UCS_ERR_CONNECTION_RESET:
+        case UCS_ERR_NOT_CONNECTED:
+        case UCS_ERR_REJECTED:
+        case UCS_ERR_ENDPOINT_TIMEOUT:
+        case UCS_ERR_SHMEM_SEGMENT:  // the segment of a process that has just died
+        case UCS_ERR_CANCELED:
+            return Errc::manager_lost;
+        case UCS_ERR_TIMED_OUT:
+            return Errc::timeout;
+        case UCS_ERR_INVALID_ADDR:
+            return Errc::bad_handle;
+        default:
+            return Errc::system;
+    }
+}
+
+const char* advice(ucs_status_t status) noexcept {
+    switch (status) {
+        case UCS_ERR_NO_DEVICE:
+            return "; check UCX_TLS and UCX_NET_DEVICES, which leave no usable transport";
+        case UCS_ERR_UNREACHABLE:
+            return "; the two processes share no transport: compare UCX_TLS and UCX_NET_DEVICES on both "
+                   "hosts";
+        case UCS_ERR_NO_MEMORY:
+            return "; check /dev/shm and the limits of open files and of locked memory";
+        case UCS_ERR_UNSUPPORTED:
+            return "; the two sides disagree on whether they share a host";
+        default:
+            return "";
+    }
+}
+
+}  // namespace
+
+Error to_error(ucs_status_t status, std::string_view doing) noexcept {
+    char text[sizeof(Error::detail)];
+    std::snprintf(text, sizeof text, "%.*s: UCX says '%s'%s", static_cast<int>(doing.size()), doing.data(),
+                  ucs_status_string(status), advice(status));
+    return Error(code_of(status), text);
+}
+
+Error lost_error(ucs_status_t status) noexcept {
+    Error error = to_error(status, "the connection was lost");
+    error.code = Errc::manager_lost;
+    return error;
+}
+
+}  // namespace ddict::ucx

@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/worker.h"
+
+#include <utility>
+
+#include "ucx/worker_impl.h"
+
+namespace ddict::ucx {
+
+Worker::Worker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Worker::~Worker() = default;
+
+Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options) {
+    auto impl = Impl::create(options);
+    if (!impl) return impl.error();
+    return std::unique_ptr<Worker>(new Worker(*std::move(impl)));
+}
+
+unsigned Worker::poll(TransportEvents& events) {
+    return impl_->poll(events);
+}
+
+unsigned Worker::progress(TransportEvents& events, std::chrono::steady_clock::time_point deadline) {
+    return impl_->progress(events, deadline);
+}
+
+void Worker::watch_fd(int fd, std::function<void()> ready) {
+    impl_->watch_fd(fd, std::move(ready));
+}
+
+void Worker::unwatch_fd(int fd) {
+    impl_->sleeper.unwatch(fd);
+}
+
+void Worker::stop(std::chrono::steady_clock::time_point deadline) {
+    impl_->stop(deadline);
+}
+
+const WorkerCounters& Worker::counters() const noexcept {
+    return impl_->counters;
+}
+
+Result<PeerId> Worker::connect(Bytes address, const ProcessIdentity& process) {
+    return impl_->connect(address, process);
+}
+
+void Worker::close(PeerId peer) {
+    impl_->close(peer);
+}
+
+void Worker::send(PeerId peer, Bytes head) {
+    impl_->send(peer, head);
+}
+
+void Worker::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
+    impl_->send_with_body(peer, head, body, tag);
+}
+
+void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    impl_->receive_body(from, token, into, tag);
+}
+
+void Worker::discard_body(std::uint64_t token) {
+    impl_->discard_body(token);
+}
+
+std::string Worker::describe(PeerId peer) const {
+    return impl_->describe(peer);
+}
+
+Bytes Worker::address() const {
+    return impl_->address;
+}
+
+ProcessIdentity Worker::identity() const {
+    return impl_->identity;
+}
+
+}  // namespace ddict::ucx

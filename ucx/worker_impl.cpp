@@ -1,0 +1,322 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages, bodies and the loop. Connections and their ends are in connections.cpp.
+#include "ucx/worker_impl.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/assert.h"
+#include "core/limits.h"
+#include "ucx/host_identity.h"
+#include "ucx/status.h"
+
+namespace ddict::ucx {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr unsigned message_id = 1;
+constexpr std::size_t body_head_bytes_max = 64 + limits::key_bytes_max;
+// Up to here a copy costs less than keeping UCX's buffer.
+constexpr std::size_t copied_bytes_max = 512;
+// A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
+constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_flight_max;
+// Looks at the clock and at the watched descriptors while messages keep coming.
+constexpr unsigned polls_between_clock = 32;
+constexpr milliseconds look_interval{1};
+// A sleep ends after this in any case, as a safety net against a wake-up that got lost.
+constexpr seconds sleep_max{1};
+// UCX refuses to be armed while something is under way in shared memory; if that lasts (a peer that does not
+// read, or died in the middle of a write) this is how often we try before we doze instead.
+constexpr unsigned busy_tries = 500;
+constexpr milliseconds busy_nap_max{64};
+
+Bytes bytes_at(const void* data, std::size_t size) {
+    return {static_cast<const std::byte*>(data), size};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& options) {
+    auto context = make_context();
+    if (!context) return context.error();
+    auto worker = make_worker(context->get());
+    if (!worker) return worker.error();
+    auto sleeper = Sleeper::create();
+    if (!sleeper) return sleeper.error();
+    auto impl = std::make_unique<Impl>(options, *std::move(context), *std::move(worker), *std::move(sleeper));
+    if (auto started = impl->start(); !started) return started.error();
+    return impl;
+}
+
+Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, Sleeper sleep)
+    : sleeper(std::move(sleep)),
+      identity(own_identity()),
+      options_(options),
+      window_(options.spin),
+      last_look_(Clock::now()),
+      context_(std::move(context)),
+      worker_(std::move(worker)) {
+    // The head of a message without body is its payload, and always eager: the shortest path through UCX.
+    message_param_.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
+                                  UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
+    message_param_.cb.send = &Impl::on_sent;
+    message_param_.flags = UCP_AM_SEND_FLAG_EAGER;
+    message_param_.memory_type = UCS_MEMORY_TYPE_HOST;
+    // With a body, UCX chooses between eager and rendezvous by size and transport.
+    body_param_ = message_param_;
+    body_param_.flags = 0;
+}
+
+Result<void> Worker::Impl::start() {
+    ucp_am_handler_param_t handler{};
+    handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS |
+                         UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
+    handler.id = message_id;
+    handler.flags = UCP_AM_FLAG_WHOLE_MSG;
+    handler.cb = &Impl::on_active_message;
+    handler.arg = this;
+    if (const ucs_status_t status = ucp_worker_set_am_recv_handler(worker_.get(), &handler);
+        status != UCS_OK) {
+        return to_error(status, "setting the handler of messages");
+    }
+    ucp_worker_attr_t attributes{};
+    attributes.field_mask = UCP_WORKER_ATTR_FIELD_MAX_AM_HEADER;
+    if (const ucs_status_t status = ucp_worker_query(worker_.get(), &attributes); status != UCS_OK) {
+        return to_error(status, "asking UCX for its limits");
+    }
+    if (attributes.max_am_header < body_head_bytes_max) {
+        return Error(Errc::system, "UCX's transports take headers of at most " +
+                                       std::to_string(attributes.max_am_header) + " bytes, ddict needs " +
+                                       std::to_string(body_head_bytes_max) + "; choose others with UCX_TLS");
+    }
+    int fd = -1;
+    if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &fd); status != UCS_OK) {
+        return to_error(status, "asking UCX for a descriptor to sleep on");
+    }
+    sleeper.watch(fd, nullptr);
+    auto made = make_address(worker_.get());
+    if (!made) return made.error();
+    address = *std::move(made);
+    return {};
+}
+
+// ---- receiving ----
+
+ucs_status_t Worker::Impl::on_active_message(void* self, const void* header, std::size_t header_bytes,
+                                             void* data, std::size_t bytes,
+                                             const ucp_am_recv_param_t* param) noexcept {
+    auto& impl = *static_cast<Impl*>(self);
+    ++impl.counters.messages_received;
+    const Bytes head = bytes_at(header, header_bytes);
+    if ((param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0)
+        return impl.take_announcement(head, data, bytes);
+    return impl.take_message(head, data, bytes, (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_DATA) != 0);
+}
+
+ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t bytes, bool may_hold) {
+    const bool has_body = !header.empty();
+    if (has_body ? header.size() > body_head_bytes_max || bytes == 0 : bytes > limits::head_bytes_max) {
+        ++counters.malformed;
+        return UCS_OK;
+    }
+    if (may_hold && bytes > copied_bytes_max && !stopping_) {
+        events_.push_held_message(header, data, bytes);
+        return UCS_INPROGRESS;
+    }
+    const Bytes payload = bytes_at(data, bytes);
+    events_.push_message(has_body ? header : payload, has_body ? payload : Bytes{});
+    return UCS_OK;
+}
+
+ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std::size_t bytes) {
+    // The status that is returned for a body that is not wanted becomes the status of the sender's request.
+    if (header.empty() || header.size() > body_head_bytes_max || bytes == 0) {
+        ++counters.malformed;
+        return UCS_ERR_INVALID_PARAM;
+    }
+    const std::uint64_t token = stopping_ ? 0 : bodies_.add({descriptor, bytes});
+    if (token == 0) {
+        ++counters.bodies_refused;
+        return UCS_ERR_NO_RESOURCE;
+    }
+    events_.push_announcement(header, token, bytes);
+    return UCS_INPROGRESS;
+}
+
+void Worker::Impl::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    const auto body = bodies_.take(token);
+    Endpoint* endpoint = endpoints_.find(from);
+    DDICT_ASSERT(!body || body->bytes == into.size(), "a body is received into a buffer of another size");
+    if (!body || endpoint == nullptr || !endpoint->usable()) {
+        if (body) ucp_am_data_release(worker_.get(), body->descriptor);
+        events_.push_body_received(tag, false);
+        return;
+    }
+    Transfer* transfer = pool_.take(0);
+    transfer->owner = this;
+    transfer->kind = Transfer::Kind::incoming_body;
+    transfer->tag = tag;
+    transfer->bytes = body->bytes;
+    endpoint->link(transfer);
+    ucp_request_param_t param{};
+    param.op_attr_mask =
+        UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
+    param.cb.recv_am = &Impl::on_received;
+    param.user_data = transfer;
+    param.memory_type = UCS_MEMORY_TYPE_HOST;
+    void* request = ucp_am_recv_data_nbx(worker_.get(), body->descriptor, into.data(), into.size(), &param);
+    if (!UCS_PTR_IS_PTR(request)) finish(transfer, request == nullptr);
+}
+
+void Worker::Impl::on_received(void* request, ucs_status_t status, std::size_t bytes,
+                               void* user_data) noexcept {
+    auto* transfer = static_cast<Transfer*>(user_data);
+    ucp_request_free(request);
+    static_cast<Impl*>(transfer->owner)->finish(transfer, status == UCS_OK && bytes == transfer->bytes);
+}
+
+void Worker::Impl::discard_body(std::uint64_t token) {
+    if (const auto body = bodies_.take(token)) ucp_am_data_release(worker_.get(), body->descriptor);
+}
+
+// ---- sending ----
+
+void Worker::Impl::send(PeerId peer, Bytes head) {
+    Endpoint* endpoint = endpoints_.find(peer);
+    if (endpoint == nullptr || !endpoint->usable()) return;
+    Transfer* transfer = pool_.take(head.size());
+    if (!head.empty()) std::memcpy(transfer->head(), head.data(), head.size());
+    start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
+}
+
+void Worker::Impl::send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
+    DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty(),
+                 "a message with a wrong body");
+    Endpoint* endpoint = endpoints_.find(peer);
+    if (endpoint == nullptr || !endpoint->usable()) {
+        events_.push_body_sent(tag, false);
+        return;
+    }
+    Transfer* transfer = pool_.take(head.size());
+    std::memcpy(transfer->head(), head.data(), head.size());
+    transfer->kind = Transfer::Kind::outgoing_body;
+    transfer->tag = tag;
+    start_send(*endpoint, transfer, bytes_at(transfer->head(), head.size()), body, body_param_);
+}
+
+void Worker::Impl::start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
+                              const ucp_request_param_t& common) {
+    transfer->owner = this;
+    endpoint.link(transfer);
+    ucp_request_param_t param = common;
+    param.user_data = transfer;
+    void* request = ucp_am_send_nbx(endpoint.handle, message_id, header.empty() ? nullptr : header.data(),
+                                    header.size(), payload.data(), payload.size(), &param);
+    ++counters.messages_sent;
+    if (request == nullptr) {
+        finish(transfer, true);
+        return;
+    }
+    if (UCS_PTR_IS_ERR(request)) {
+        if (endpoint.error == UCS_OK) endpoint.error = UCS_PTR_STATUS(request);
+        need_attention(endpoint);
+        finish(transfer, false);
+    } else if (endpoint.transfers() > transfers_per_peer_max) {
+        if (endpoint.error == UCS_OK) endpoint.error = UCS_ERR_EXCEEDS_LIMIT;
+        need_attention(endpoint);
+    }
+}
+
+void Worker::Impl::on_sent(void* request, ucs_status_t status, void* user_data) noexcept {
+    auto* transfer = static_cast<Transfer*>(user_data);
+    ucp_request_free(request);
+    static_cast<Impl*>(transfer->owner)->finish(transfer, status == UCS_OK);
+}
+
+void Worker::Impl::finish(Transfer* transfer, bool ok) {
+    if (Endpoint* endpoint = transfer->endpoint; endpoint != nullptr) {
+        endpoint->unlink(transfer);
+        if (!endpoint->usable()) need_attention(*endpoint);
+    }
+    if (transfer->given_up) {
+        --counters.requests_given_up;
+    } else if (transfer->kind == Transfer::Kind::outgoing_body) {
+        events_.push_body_sent(transfer->tag, ok);
+    } else if (transfer->kind == Transfer::Kind::incoming_body) {
+        events_.push_body_received(transfer->tag, ok);
+    }
+    pool_.give_back(transfer);
+}
+
+// ---- the loop ----
+
+unsigned Worker::Impl::poll(TransportEvents& events) {
+    ucp_worker_progress(worker_.get());
+    if (++polls_since_clock_ >= polls_between_clock || !attention_.empty()) {
+        polls_since_clock_ = 0;
+        const auto now = Clock::now();
+        if (now - last_look_ >= look_interval) look_around(now);
+        if (!attention_.empty()) attend(now);
+        if (retired_changed_) sweep_retired();
+    }
+    return events_.deliver(events, worker_.get());
+}
+
+unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadline) {
+    user_fds_ready_ = 0;
+    busy_tries_ = 0;
+    bool slept = false;
+    Clock::time_point spin_began = Clock::now();
+    crowding_.begin(spin_began);
+    for (;;) {
+        const unsigned delivered = poll(events);
+        if (delivered != 0 || user_fds_ready_ != 0) {
+            if (slept && delivered != 0) window_.slept(Clock::now() - spin_began);
+            busy_nap_ = milliseconds(1);
+            return delivered;
+        }
+        const auto now = Clock::now();
+        if (now >= deadline) return 0;
+        if (!slept && now - spin_began < window_.value()) {
+            crowding_.spun(now);
+            continue;
+        }
+        if (!slept) spin_began = now;  // from here it is the beginning of the sleep
+        slept = true;
+        sleep(now, deadline);
+    }
+}
+
+void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - now);
+    const ucs_status_t status = ucp_worker_arm(worker_.get());
+    std::chrono::nanoseconds timeout = sleep_max;
+    if (status == UCS_ERR_BUSY && ++busy_tries_ < busy_tries) return;
+    if (status != UCS_OK) {
+        timeout = busy_nap_;
+        busy_nap_ = std::min(busy_nap_ * 2, busy_nap_max);
+    }
+    if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(timeout, milliseconds(1));
+    ++counters.sleeps;
+    sleeper.wait(std::min(timeout, left));
+    polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
+}
+
+void Worker::Impl::look_around(Clock::time_point now) {
+    last_look_ = now;
+    sleeper.wait(std::chrono::nanoseconds(0));
+}
+
+void Worker::Impl::watch_fd(int fd, std::function<void()> ready) {
+    sleeper.watch(fd, [this, ready = std::move(ready)] {
+        ++user_fds_ready_;
+        ready();
+    });
+}
+
+}  // namespace ddict::ucx

@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of Worker. UCX's callbacks only note what happened (in the event queue, in the endpoint); poll()
+// then acts on endpoints that need attention and delivers the events.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "ucx/body_table.h"
+#include "ucx/context.h"
+#include "ucx/endpoint.h"
+#include "ucx/event_queue.h"
+#include "ucx/send_pool.h"
+#include "ucx/sleeper.h"
+#include "ucx/worker.h"
+
+namespace ddict::ucx {
+
+class Worker::Impl {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    static Result<std::unique_ptr<Impl>> create(const WorkerOptions& options);
+    Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, Sleeper sleeper);
+    ~Impl();
+
+    unsigned poll(TransportEvents& events);
+    unsigned progress(TransportEvents& events, Clock::time_point deadline);
+    void stop(Clock::time_point deadline);
+    void watch_fd(int fd, std::function<void()> ready);
+
+    Result<PeerId> connect(Bytes address, const ProcessIdentity& process);
+    void close(PeerId peer);
+    void send(PeerId peer, Bytes head);
+    void send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag);
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void discard_body(std::uint64_t token);
+    std::string describe(PeerId peer) const;
+
+    Sleeper sleeper;
+    WorkerCounters counters;
+    std::vector<std::byte> address;
+    ProcessIdentity identity;
+
+  private:
+    // UCX's callbacks (worker_callbacks in worker_impl.cpp). `self` is the Impl, or what was given with the
+    // request.
+    static ucs_status_t on_active_message(void* self, const void* header, std::size_t header_bytes,
+                                          void* data, std::size_t bytes,
+                                          const ucp_am_recv_param_t* param) noexcept;
+    static void on_endpoint_error(void* endpoint, ucp_ep_h handle, ucs_status_t status) noexcept;
+    static void on_sent(void* request, ucs_status_t status, void* transfer) noexcept;
+    static void on_received(void* request, ucs_status_t status, std::size_t bytes, void* transfer) noexcept;
+    static void on_flushed(void* request, ucs_status_t status, void* endpoint) noexcept;
+    static void on_closed(void* request, ucs_status_t status, void* endpoint) noexcept;
+
+    Result<void> start();
+    ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
+    ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
+    void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
+                    const ucp_request_param_t& common);
+    /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
+    void finish(Transfer* transfer, bool ok);
+    /// Tells the logic that all transfers of an endpoint have ended, although UCX has not finished them.
+    void give_up_transfers(Endpoint& endpoint);
+    void forget_transfers(Endpoint& endpoint);
+    void unwatch(Endpoint& endpoint);
+
+    void need_attention(Endpoint& endpoint);
+    void attend(Clock::time_point now);
+    bool attend_one(Endpoint& endpoint, Clock::time_point now);  // true when it is closed
+    void begin_failure(Endpoint& endpoint, Clock::time_point now);
+    void flush(Endpoint& endpoint);
+    void close_in_ucx(Endpoint& endpoint);
+    void retire(Endpoint& endpoint);
+    void sweep_retired();
+    void drain();
+    void look_around(Clock::time_point now);  // at the watched descriptors
+    void sleep(Clock::time_point now, Clock::time_point deadline);
+
+    WorkerOptions options_;
+    EventQueue events_;
+    BodyTable bodies_;
+    SendPool pool_;
+    EndpointTable endpoints_;
+    std::vector<std::unique_ptr<Endpoint>> retired_;  // closed for the logic, but UCX is not done with them
+    bool retired_changed_ = false;
+    std::vector<Endpoint*> attention_;
+    std::vector<Endpoint*> attended_now_;
+    SpinWindow window_;
+    Crowding crowding_;
+    Clock::time_point last_look_;
+    unsigned polls_since_clock_ = 0;
+    unsigned busy_tries_ = 0;
+    unsigned user_fds_ready_ = 0;
+    std::chrono::milliseconds busy_nap_{1};
+    bool stopping_ = false;
+    ucp_request_param_t message_param_{};
+    ucp_request_param_t body_param_{};
+
+    // Last, so that they go first: UCX calls back while the worker is destroyed.
+    ContextHandle context_;
+    WorkerHandle worker_;
+
+    friend class Worker;
+};
+
+}  // namespace ddict::ucx
