@@ -1,0 +1,255 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/sim_cluster.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/assert.h"
+#include "core/hash.h"
+
+namespace ddict::sim {
+namespace {
+
+/// Differs between processes and runs, as the names of segments must; the simulation does not depend on it.
+std::uint64_t unused_dictionary_id() {
+    static std::uint64_t count = 0;
+    const std::uint64_t parts[] = {
+        static_cast<std::uint64_t>(::getpid()),
+        static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()), ++count};
+    return hash_of(std::as_bytes(std::span(parts)));
+}
+
+}  // namespace
+
+SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
+                       std::uint64_t pool_bytes, std::uint64_t session_seed)
+    : network_(network), process_(network.start(host)) {
+    const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
+    Result<shm::Segment> segment = shm::Segment::create(name, pool_bytes);
+    shm::Segment::remove(name);  // only the memory is needed
+    shm::Pool::format(segment.value(), identity).value();
+    pool_ = shm::Pool::attach(std::move(segment).value()).value();
+    shard_.emplace(
+        *pool_, process_,
+        manager::ShardOptions{
+            .ucx_version = ucx_version, .session_seed = session_seed, .pid = process_.identity().pid});
+    process_.listen(*shard_);
+    entry_.manager = identity.manager;
+    entry_.node = identity.node;
+    entry_.process = process_.identity();
+    entry_.pool_bytes = pool_->capacity_bytes();
+    entry_.address.assign(process_.address().begin(), process_.address().end());
+}
+
+void SimManager::kill() {
+    network_.kill(process_);
+    shard_.reset();
+    pool_.reset();
+}
+
+class SimClient::Sink final : public ValueSink {
+  public:
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t) override {
+        room = std::make_unique<std::byte[]>(bytes + 1);
+        size = bytes;
+        return std::span(room.get(), size);
+    }
+
+    std::unique_ptr<std::byte[]> room;
+    std::size_t size = 0;
+};
+
+struct SimClient::Call {
+    Requester::OperationId id = 0;
+    Ask ask;
+    Sink sink;
+    Then then;
+};
+
+SimClient::SimClient(Network& network, std::uint32_t host, const Credentials& credentials)
+    : network_(network), process_(network.start(host)) {
+    requester_ = std::make_unique<Requester>(process_, credentials);
+    process_.listen(*requester_, [this] { after_event(); });
+}
+
+void SimClient::start(Ask ask, Then then) {
+    auto call = std::make_unique<Call>();
+    call->ask = std::move(ask);
+    call->then = std::move(then);
+    Request request;
+    request.verb = call->ask.verb;
+    request.manager = call->ask.manager;
+    request.key = bytes_of(call->ask.key);
+    request.value = call->ask.value;
+    request.value_type = call->ask.value_type;
+    request.argument = call->ask.argument;
+    request.sink = &call->sink;
+    call->id = requester_->begin(request, network_.now(), network_.now() + call->ask.timeout);
+    calls_.push_back(std::move(call));
+    network_.at(network_.now(), process_, [] {});  // asks for the next tick; it may also be done already
+}
+
+Outcome SimClient::call(Ask ask) {
+    std::optional<Outcome> result;
+    start(std::move(ask), [&](const Outcome& outcome) { result = outcome; });
+    const bool ended = network_.run_until([&] { return result.has_value(); }, 10'000'000);
+    DDICT_ASSERT(ended, "an operation neither ends nor passes its deadline");
+    return *result;
+}
+
+void SimClient::kill() {
+    network_.kill(process_);
+    requester_.reset();
+    calls_.clear();
+}
+
+/// Takes the outcome of one operation that is done.
+bool SimClient::finish_one() {
+    const auto found = std::find_if(calls_.begin(), calls_.end(),
+                                    [&](const auto& call) { return requester_->done(call->id); });
+    if (found == calls_.end()) return false;
+    std::unique_ptr<Call> call = std::move(*found);
+    calls_.erase(found);
+    Outcome outcome{.reply = requester_->take(call->id)};
+    const Sink& sink = call->sink;
+    if (sink.room != nullptr) outcome.value.assign(sink.room.get(), sink.room.get() + sink.size);
+    std::fill(call->ask.value.begin(), call->ask.value.end(), std::byte{0xdd});
+    std::fill(call->ask.key.begin(), call->ask.key.end(), '!');
+    const Then then = std::move(call->then);
+    call.reset();
+    then(outcome);
+    return true;
+}
+
+void SimClient::after_event() {
+    if (collecting_) return;
+    collecting_ = true;
+    Time next{};
+    do {
+        while (process_.alive() && finish_one()) {
+        }
+        if (!process_.alive()) return;
+        next = requester_->tick(network_.now());
+    } while (std::any_of(calls_.begin(), calls_.end(),
+                         [&](const auto& call) { return requester_->done(call->id); }));
+    collecting_ = false;
+    if (next == Time::max()) return;
+    next = std::max(next, network_.now() + std::chrono::microseconds(1));
+    if (timer_ > network_.now() && timer_ <= next) return;
+    timer_ = next;
+    network_.at(next, process_, [] {});
+}
+
+Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
+    : random_(seed ^ 0x9e3779b97f4a7c15), network_(seed, options.network) {
+    credentials_.dictionary_id = unused_dictionary_id();
+    const std::vector<std::byte> secret = random_.bytes(credentials_.secret.size());
+    std::copy(secret.begin(), secret.end(), credentials_.secret.begin());
+    credentials_.ucx_version = ucx_version;
+    for (std::uint32_t m = 0; m < options.managers; ++m) {
+        const std::uint32_t host = m % options.hosts;
+        managers_.push_back(
+            std::make_unique<SimManager>(network_, host,
+                                         shm::PoolIdentity{.dictionary_id = credentials_.dictionary_id,
+                                                           .secret = credentials_.secret,
+                                                           .manager = m,
+                                                           .node = "n" + std::to_string(host)},
+                                         options.pool_bytes, random_.number()));
+    }
+}
+
+Cluster::~Cluster() = default;
+
+std::uint32_t Cluster::manager_of_key(std::string_view key) const {
+    return ddict::manager_of(hash_of(bytes_of(key)), managers());
+}
+
+SimClient& Cluster::add_client(std::uint32_t host) {
+    return add_client(host, credentials_);
+}
+
+SimClient& Cluster::add_client(std::uint32_t host, const Credentials& credentials) {
+    SimClient& client = clients_.emplace_back(network_, host, credentials);
+    for (const auto& manager : managers_)
+        client.requester().add_manager(manager->entry());
+    return client;
+}
+
+std::string Cluster::problems_at_rest() {
+    std::string out;
+    if (!network_.run()) out += "the simulation does not come to rest\n";
+    for (SimClient& client : clients_) {
+        if (!client.process().alive()) continue;
+        if (client.in_flight() > 0) {
+            out += "a client still waits for " + std::to_string(client.in_flight()) + " operations\n";
+        } else {
+            client.requester().leave();
+        }
+    }
+    if (!network_.run()) out += "the simulation does not come to rest after the goodbyes\n";
+    for (const std::string& breach : network_.breaches())
+        out += breach + "\n";
+    out += network_.unsettled();
+    for (const auto& manager : managers_) {
+        if (!manager->process().alive()) continue;
+        const std::string name = "manager " + std::to_string(manager->entry().manager) + ": ";
+        const auto complain = [&](std::size_t count, const char* what) {
+            if (count > 0) out += name + std::to_string(count) + what;
+        };
+        complain(manager->shard().sessions(), " sessions left\n");
+        complain(manager->shard().bodies_in_flight(), " transfers left\n");
+        complain(manager->process().connections(), " connections left\n");
+        const shm::PoolUsage formatted = manager->pool().usage();
+        if (const std::string wrong = manager->pool().inconsistency(); !wrong.empty())
+            out += name + wrong + "\n";
+        if (formatted.used_bytes + formatted.free_bytes != formatted.pool_bytes)
+            out += name + "used and free bytes do not add up\n";
+    }
+    return out;
+}
+
+std::vector<std::byte> value_number(std::uint64_t id) {
+    Random random(id);
+    std::size_t size = 0;
+    switch (random.below(10)) {
+        case 0:
+            break;
+        case 1:
+            size = limits::inline_value_bytes_max;
+            break;
+        case 2:
+            size = limits::inline_value_bytes_max + 1 + random.below(3);
+            break;
+        case 3:
+        case 4:
+        case 5:
+            size = limits::inline_value_bytes_max + random.below(30'000);
+            break;
+        case 6:
+            size = 30'000 + random.below(50'000);
+            break;
+        default:
+            size = 1 + random.below(200);
+    }
+    return random.bytes(size);
+}
+
+std::uint64_t content_of(Bytes value, std::uint16_t type) {
+    const std::uint64_t parts[] = {hash_of(value), value.size(), type};
+    const std::uint64_t name = hash_of(std::as_bytes(std::span(parts)));
+    return name != 0 ? name : 1;
+}
+
+std::vector<std::string> keys_of_page(Bytes page) {
+    std::vector<std::string> keys;
+    Unpacker in(page);
+    while (!in.at_end() && in.good())
+        keys.push_back(in.take_text());
+    DDICT_ASSERT(in.good(), "a page of keys is damaged");
+    return keys;
+}
+
+}  // namespace ddict::sim

@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A dictionary on the simulated network: real shards on real pools, and clients with the real requester.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/requester.h"
+#include "manager/shard.h"
+#include "shm/pool.h"
+#include "tests/sim/sim_network.h"
+
+namespace ddict::sim {
+
+inline constexpr std::uint32_t ucx_version = 1 << 16 | 13;
+
+struct ClusterOptions {
+    std::uint32_t managers = 3;
+    std::uint32_t hosts = 2;  // manager m lives on host m % hosts
+    std::uint64_t pool_bytes = std::uint64_t{4} << 20;
+    NetworkOptions network{};
+};
+
+/// One manager: its process, its pool and its shard.
+class SimManager {
+  public:
+    SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
+               std::uint64_t pool_bytes, std::uint64_t session_seed);
+
+    Process& process() const { return process_; }
+    manager::Shard& shard() { return *shard_; }
+    shm::Pool& pool() { return *pool_; }
+    const DirectoryEntry& entry() const { return entry_; }
+    /// The process dies, and its memory with it.
+    void kill();
+
+  private:
+    Network& network_;
+    Process& process_;
+    std::unique_ptr<shm::Pool> pool_;
+    std::optional<manager::Shard> shard_;
+    DirectoryEntry entry_;
+};
+
+/// What a client asks for.
+struct Ask {
+    wire::Verb verb = wire::Verb::ping;
+    std::uint32_t manager = 0;
+    std::string key{};
+    std::vector<std::byte> value{};
+    std::uint16_t value_type = 0;
+    std::uint64_t argument = 0;
+    std::chrono::milliseconds timeout{30'000};
+};
+
+struct Outcome {
+    Result<Reply> reply;
+    std::vector<std::byte> value{};
+    bool ok() const { return reply.has_value(); }
+    Errc code() const { return reply ? Errc{} : reply.error().code; }
+};
+
+/// One client thread. It treats its memory as a strict user would: values are overwritten and freed the
+/// moment their operation is done, and so are sinks.
+class SimClient {
+  public:
+    using Then = std::function<void(const Outcome&)>;
+
+    SimClient(Network& network, std::uint32_t host, const Credentials& credentials);
+
+    Process& process() const { return process_; }
+    Requester& requester() { return *requester_; }
+    std::size_t in_flight() const { return calls_.size(); }
+
+    /// Starts an operation; `then` is called when it is done, and may start others.
+    void start(Ask ask, Then then);
+    /// The same, and runs the network until it is done.
+    Outcome call(Ask ask);
+    void kill();
+
+  private:
+    struct Call;
+    class Sink;
+
+    void after_event();
+    bool finish_one();
+
+    Network& network_;
+    Process& process_;
+    std::unique_ptr<Requester> requester_;
+    std::vector<std::unique_ptr<Call>> calls_;
+    Time timer_ = Time::max();  // the earliest timer that is set
+    bool collecting_ = false;
+};
+
+class Cluster {
+  public:
+    Cluster(std::uint64_t seed, const ClusterOptions& options = {});
+    ~Cluster();
+
+    Network& network() { return network_; }
+    Random& random() { return random_; }
+    const Credentials& credentials() const { return credentials_; }
+    std::uint32_t managers() const { return static_cast<std::uint32_t>(managers_.size()); }
+    SimManager& manager(std::uint32_t id) { return *managers_[id]; }
+    std::uint32_t manager_of_key(std::string_view key) const;
+
+    /// A client that knows all managers.
+    SimClient& add_client(std::uint32_t host);
+    SimClient& add_client(std::uint32_t host, const Credentials& credentials);
+
+    /// Lets everything come to rest, has the living clients say goodbye, and says what is wrong then:
+    /// breaches of the contract of the transport, what is owed, what leaked in managers. Empty if nothing.
+    std::string problems_at_rest();
+
+  private:
+    Random random_;
+    Network network_;
+    Credentials credentials_;
+    std::vector<std::unique_ptr<SimManager>> managers_;
+    std::deque<SimClient> clients_;
+};
+
+/// The bytes of value number `id`; sizes from nothing to some that travel as bodies.
+std::vector<std::byte> value_number(std::uint64_t id);
+inline std::uint16_t type_of_value(std::uint64_t id) {
+    return static_cast<std::uint16_t>(id * 7);
+}
+/// A name for content and type together, never 0.
+std::uint64_t content_of(Bytes value, std::uint16_t type);
+
+/// The keys in a page of the reply to `keys`.
+std::vector<std::string> keys_of_page(Bytes page);
+
+}  // namespace ddict::sim
