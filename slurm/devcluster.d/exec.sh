@@ -58,15 +58,12 @@ pass_signal() {
   local signal=$1 children
   # A terminal sends its interrupts to the command as well as to us.
   if [[ $signal = INT || $signal = QUIT ]] && in_foreground; then return; fi
-  wait_for 2 has_child "$entered"
-  { read -r children <"/proc/$entered/task/$entered/children"; } 2>/dev/null
+  wait_for 2 has_child_or_ended "$entered"
+  read -r children < <(cat "/proc/$entered/task/$entered/children" 2>/dev/null)
   [[ -z ${children:-} ]] || kill -s "$signal" "${children%% *}" 2>/dev/null
 }
 
-has_child() {
-  local children
-  ! kill -0 "$1" 2>/dev/null || { read -r children <"/proc/$1/task/$1/children" && [[ -n $children ]]; } 2>/dev/null
-}
+has_child_or_ended() { ! kill -0 "$1" 2>/dev/null || [[ -n $(cat "/proc/$1/task/$1/children") ]]; }
 
 in_foreground() {
   local stat fields

@@ -196,14 +196,19 @@ check_packages() {
   local command
   local -A missing=()
   for command in "${!package_of[@]}"; do
-    type -P "$command" >/dev/null || missing[${package_of[$command]}]=1
+    [[ -x $(type -P "$command") ]] || missing[${package_of[$command]}]=1
   done
   ((${#missing[@]} == 0)) || die "packages are missing: apt-get install $(printf '%s\n' "${!missing[@]}" | sort | xargs)"
 }
 
+# "srun --mpi=list" names plugins by their files; only using one shows whether it can load its library.
 check_pmix() {
-  command_exec -- srun --mpi=list 2>&1 | grep -q pmix ||
-    note "warning: this Slurm cannot do 'srun --mpi=pmix'; its plugin or the PMIx library is missing (apt-get install libpmix-dev)"
+  local reason
+  reason=$("slurm_command_$isolation" srun --mpi=pmix --test-only true 2>&1) && return
+  case $reason in
+  *"can not load PMIx library"*) note "warning: srun --mpi=pmix does not work; to mend it: apt-get install libpmix-dev" ;;
+  *) note "warning: srun --mpi=pmix does not work: ${reason##*$'\n'}" ;;
+  esac
 }
 
 # A Slurm command on the head host, for ourselves.
