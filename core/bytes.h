@@ -36,8 +36,10 @@ class Packer {
 
     template <class T>
     requires std::is_trivially_copyable_v<T> Packer& put(const T& value) {
-        const auto* p = reinterpret_cast<const std::byte*>(&value);
-        out_.insert(out_.end(), p, p + sizeof value);
+        // Not insert(): gcc 12 warns of an overflow that is none when it optimises that for speed.
+        const std::size_t end = out_.size();
+        out_.resize(end + sizeof value);
+        std::memcpy(out_.data() + end, &value, sizeof value);
         return *this;
     }
     /// A 32-bit length, then the bytes.
