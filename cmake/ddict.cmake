@@ -18,10 +18,6 @@ target_include_directories(ddict_build_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(DDICT_STRICT)
   target_compile_options(ddict_build_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # Optimised for speed, "text" + string is a false alarm of gcc 12 (gcc's bug 105651).
-    target_compile_options(ddict_build_flags INTERFACE -Wno-restrict)
-  endif()
   # gcc 12 takes the inlined insides of std::string's operator+ for overlapping copies
   # (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105651).
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
