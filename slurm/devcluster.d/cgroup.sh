@@ -51,19 +51,18 @@ make_cgroups() {
     read -r mount_point path < <(own_cgroup cgroup2 "")
     path=$mount_point/$name
     echo "all $path" >>"$dir/cgroups"
+    [[ " $(<"$mount_point/cgroup.subtree_control") " = *" memory "* ]] || echo "$mount_point" >"$dir/handed_down"
     hand_down_memory "$mount_point" && mkdir -- "$path"
     ;;
   esac
 }
 
 # Lets the children of a cgroup of version 2 limit their memory.
-hand_down_memory() {
-  [[ " $(<"$1/cgroup.subtree_control") " = *" memory "* ]] || echo +memory >"$1/cgroup.subtree_control"
-}
+hand_down_memory() { echo +memory >"$1/cgroup.subtree_control"; }
 
 # Replaces this process by "unshare $2...", in the cgroup called $1, or in the cluster's if $1 is empty.
 unshare_host() {
-  local name=$1 controller path
+  local name=$1 controller path scope
   shift
   [[ $cgroup != none ]] || exec unshare --cgroup "$@"
   while read -r controller path; do
@@ -72,8 +71,9 @@ unshare_host() {
       [[ -d $path ]] || mkdir -- "$path" || return
     fi
     echo "$BASHPID" >"$path/cgroup.procs" || return
+    scope=$path
   done <"$dir/cgroups"
-  [[ $cgroup != v2 ]] || exec unshare --cgroup "$self" --dir "$dir" inside scope "$path" "$@"
+  [[ $cgroup != v2 ]] || exec unshare --cgroup "$self" --dir "$dir" inside scope "$scope" "$@"
   exec unshare --cgroup "$@"
 }
 
@@ -81,7 +81,7 @@ unshare_host() {
 inside_scope() {
   local path=$1
   shift
-  mkdir -p -- "$path/init.scope" && echo "$BASHPID" >"$path/init.scope/cgroup.procs" && hand_down_memory "$path" &&
+  [[ -e $path/cgroup.procs ]] && mkdir -p -- "$path/init.scope" && echo "$BASHPID" >"$path/init.scope/cgroup.procs" && hand_down_memory "$path" &&
     exec unshare "$@"
 }
 
@@ -129,6 +129,8 @@ remove_cgroups() {
   while read -r _ path; do
     wait_for 5 remove_cgroup "$path" || note "cannot remove cgroup $path"
   done <"$dir/cgroups"
+  # Refused, rightly, while others use it.
+  [[ ! -e $dir/handed_down ]] || echo -memory 2>/dev/null >"$(<"$dir/handed_down")/cgroup.subtree_control"
 }
 
 remove_cgroup() {

@@ -155,7 +155,7 @@ stop_cluster() {
 }
 
 remove_files() {
-  rm -rf --one-file-system -- "$dir"/{etc,run,log,state,spool,munge,tmp,settings,shares,cgroups}
+  rm -rf --one-file-system -- "$dir"/{etc,run,log,state,spool,munge,tmp,settings,shares,cgroups,handed_down}
 }
 
 remove_cluster() {
@@ -167,9 +167,8 @@ remove_cluster() {
   rmdir -- "$dir" 2>/dev/null || note "$dir is not empty, left in place"
 }
 
-# Shows why a start failed, and clears it away.
+# Shows why a start failed, and ends.
 start_failed() {
-  trap - INT TERM HUP
   progress ""
   note "the cluster did not start: $failure"
   local log
@@ -178,16 +177,15 @@ start_failed() {
     printf -- '--- last lines of %s\n' "${log##*/}"
     tail -n 8 -- "$log"
   done >&2
-  remove_cluster
   exit 1
 }
 
-start_interrupted() {
+# When `up` ends before the cluster is usable, for whatever reason.
+end_unfinished_start() {
   trap '' INT TERM HUP
-  progress ""
-  note "interrupted, clearing away"
+  progress "clearing away"
   remove_cluster
-  exit "$1"
+  progress ""
 }
 
 check_packages() {
