@@ -1,0 +1,76 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bench/machine.h"
+#include "bench/measure.h"
+#include "bench/options.h"
+#include "bench/progress.h"
+#include "bench/report.h"
+
+namespace {
+
+using namespace ddict::bench;
+
+void choose_transport(Transport transport) {
+    // Read by UCX in every process that is started from here on: the managers', the clients', the baseline's.
+    if (transport == Transport::shm) setenv("UCX_TLS", "shm", 1);
+    if (transport == Transport::tcp) setenv("UCX_TLS", "tcp", 1);
+}
+
+/// Before hours are spent on figures that cannot be written.
+void check_writable(const std::string& file) {
+    if (!file.empty() && !std::ofstream(file, std::ios::app)) {
+        throw std::runtime_error("cannot write to " + file);
+    }
+}
+
+void write(const std::string& file, const std::string& text) {
+    if (file.empty()) return;
+    std::ofstream out(file);
+    out << text << std::flush;
+    if (!out) throw std::runtime_error("cannot write to " + file);
+}
+
+void run(const Options& options) {
+    check_writable(options.json);
+    choose_transport(options.transport);
+    const Machine machine = look_at_machine();
+    std::fputs(banner(machine, options).c_str(), stdout);
+    std::fflush(stdout);
+    std::vector<Record> records;
+    {
+        Progress progress;
+        records = options.bring_up    ? measure_bring_up(options, progress)
+                  : options.idle != 0 ? measure_idle(options, progress)
+                                      : measure_headline(options, progress);
+    }
+    std::fputs((options.headline() ? table(records) : list(records)).c_str(), stdout);
+    write(options.json, json(records, machine, options));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const Options options = parse_options(std::vector<std::string>(argv + 1, argv + argc));
+        if (options.help) {
+            std::fputs(help_text().c_str(), stdout);
+            return EXIT_SUCCESS;
+        }
+        run(options);
+        return EXIT_SUCCESS;
+    } catch (const UsageError& error) {
+        std::fprintf(stderr, "ddict-bench: %s (--help lists the options)\n", error.what());
+        return 2;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "ddict-bench: %s\n", error.what());
+        return EXIT_FAILURE;
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/measured_dictionary.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "bench/dictionary_client.h"
+#include "bench/dictionary_owner.h"
+
+namespace ddict::bench {
+namespace {
+
+/// Twice what the pairs need, and some for each manager: the pool's own size is not what is measured here.
+std::uint64_t memory_for(const Options& options, std::uint32_t managers) {
+    constexpr std::uint64_t overhead_per_pair = 256;
+    constexpr std::uint64_t overhead_per_manager = std::uint64_t{16} << 20;
+    const std::uint64_t value = *std::max_element(options.value_bytes.begin(), options.value_bytes.end());
+    return managers * overhead_per_manager +
+           2 * options.workload.pairs * (value + options.workload.key_bytes + overhead_per_pair);
+}
+
+}  // namespace
+
+MeasuredDictionary::MeasuredDictionary(const Options& options, std::uint32_t managers)
+    : owner_("owner", 1, [&](unsigned) {
+          return std::make_unique<DictionaryOwner>(OwnerOptions{
+              .attach = options.attach,
+              .managers = managers,
+              .total_bytes = memory_for(options, managers),
+          });
+      }) {
+    const PhaseResult opened = owner_.run({.task = Task::open});
+    time_to_open_ = opened.elapsed;
+    handle_ = opened.texts.front();
+    managers_ = parse_description(owner_.run({.task = Task::describe}).texts.front());
+    if (managers_.empty()) throw std::runtime_error("the dictionary has no managers");
+}
+
+void MeasuredDictionary::destroy() {
+    time_to_destroy_ = owner_.run({.task = Task::destroy}).elapsed;
+}
+
+Nanoseconds MeasuredDictionary::time_of_request() {
+    // As the owner saw it: without the time it took to wake it.
+    return Nanoseconds(static_cast<std::int64_t>(owner_.run({.task = Task::get}).latencies.quantile(1)));
+}
+
+Team client_team(const MeasuredDictionary& dictionary, const Workload& workload, unsigned clients) {
+    return Team("client", clients, [&](unsigned member) {
+        return std::make_unique<DictionaryClient>(dictionary.handle(), workload,
+                                                  ClientPlace{.member = member, .members = clients});
+    });
+}
+
+}  // namespace ddict::bench

@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ddict/stats.h>
+
+#include "bench/options.h"
+#include "bench/team.h"
+
+namespace ddict::bench {
+
+/// The dictionary under measurement, held by a process of its own.
+class MeasuredDictionary {
+  public:
+    /// Creates one with so many managers, or attaches.
+    MeasuredDictionary(const Options& options, std::uint32_t managers);
+
+    /// Destroys it, if it was created. Without it, the dictionary ends with its process.
+    void destroy();
+
+    const std::string& handle() const { return handle_; }
+    const std::vector<ManagerStats>& managers() const { return managers_; }
+    std::uint32_t manager_count() const { return static_cast<std::uint32_t>(managers_.size()); }
+    /// What the managers say of the connection to the owner: "sysv cma".
+    const std::string& transport() const { return managers_.front().transport; }
+    /// How long it took to come up, attached and ready.
+    Nanoseconds time_to_open() const { return time_to_open_; }
+    Nanoseconds time_to_destroy() const { return time_to_destroy_; }
+    /// One request of the owner.
+    Nanoseconds time_of_request();
+    void empty() { owner_.run({.task = Task::empty}); }
+
+  private:
+    Team owner_;
+    std::string handle_;
+    std::vector<ManagerStats> managers_;
+    Nanoseconds time_to_open_{};
+    Nanoseconds time_to_destroy_{};
+};
+
+/// So many processes that attach to a dictionary.
+class Workload;
+Team client_team(const MeasuredDictionary& dictionary, const Workload& workload, unsigned clients);
+
+}  // namespace ddict::bench

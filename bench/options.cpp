@@ -1,0 +1,164 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/options.h"
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <sstream>
+#include <string_view>
+
+#include "core/limits.h"
+
+namespace ddict::bench {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr std::uint64_t clients_max = 256;
+constexpr std::uint64_t pairs_max = 100'000'000;
+constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 30;
+constexpr std::uint64_t operations_max = 1'000'000'000;
+
+struct Range {
+    std::uint64_t low;
+    std::uint64_t high;
+};
+
+std::uint64_t number(std::string_view option, std::string_view text, Range range) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < range.low || value > range.high) {
+        throw UsageError("--" + std::string(option) + ": '" + std::string(text) + "' is no number from " +
+                         std::to_string(range.low) + " to " + std::to_string(range.high));
+    }
+    return value;
+}
+
+template <class T>
+std::vector<T> numbers(std::string_view option, const std::string& text, Range range) {
+    std::vector<T> values;
+    std::istringstream items(text);
+    for (std::string item; std::getline(items, item, ',');)
+        values.push_back(static_cast<T>(number(option, item, range)));
+    if (values.empty()) throw UsageError("--" + std::string(option) + ": nothing is there");
+    return values;
+}
+
+double positive(std::string_view option, double value) {
+    if (!(value > 0) || value > 3600) {
+        throw UsageError("--" + std::string(option) + ": a number of seconds above 0, up to 3600");
+    }
+    return value;
+}
+
+Transport transport_named(const std::string& name) {
+    if (name == "shm") return Transport::shm;
+    if (name == "tcp") return Transport::tcp;
+    throw UsageError("--transport: '" + name + "' is neither shm nor tcp");
+}
+
+po::options_description description() {
+    po::options_description text("Options");
+    auto add = text.add_options();
+    const auto value = [](const char* name) { return po::value<std::string>()->value_name(name); };
+    add("clients", value("N[,N...]"), "client processes [1]");
+    add("managers", value("M[,M...]"), "managers of the dictionary that is created [1]");
+    add("pairs", value("N"), "pairs in the dictionary [8192]");
+    add("key-bytes", value("N"), "length of the keys, random letters [30]");
+    add("value-bytes", value("N[,N...]"), "lengths of the values [8,8192]");
+    add("seconds", po::value<double>()->value_name("S"),
+        "how long each phase should take; the number of operations is chosen once for it [0.3]");
+    add("ops", value("N"), "operations per client and phase, instead of --seconds");
+    add("repetitions", value("N"), "of each phase; medians are shown [5]");
+    add("transport", value("shm|tcp"), "what UCX may use, in every process of the run (sets UCX_TLS)");
+    add("attach", "measure the dictionary of the environment; its other pairs are left alone");
+    add("seed", value("N"), "of keys and choices [1]");
+    add("json", value("FILE"), "write all figures there");
+    add("idle", po::value<double>()->value_name("SECONDS"),
+        "measure the CPU time that an idle dictionary takes, and the first request after it");
+    add("bring-up", "measure how long the dictionary takes to come up and to go");
+    add("help", "this text");
+    return text;
+}
+
+void check_together(const Options& options, const po::variables_map& given) {
+    if (options.attach && given.count("managers") != 0) {
+        throw UsageError("--managers: the dictionary of --attach has as many as it has");
+    }
+    if (options.attach && options.bring_up) {
+        throw UsageError("--bring-up creates dictionaries; it cannot be used with --attach");
+    }
+    if (options.bring_up && options.idle != 0) throw UsageError("--idle and --bring-up: one at a time");
+    if (given.count("seconds") != 0 && given.count("ops") != 0) {
+        throw UsageError("--seconds and --ops: one of them");
+    }
+    if (Workload::keys_possible(options.workload.key_bytes) / 2 < options.workload.pairs) {
+        throw UsageError("--key-bytes: there are too few keys of that length for so many pairs");
+    }
+}
+
+}  // namespace
+
+Options parse_options(const std::vector<std::string>& args) {
+    po::variables_map given;
+    try {
+        po::store(po::command_line_parser(args)
+                      .options(description())
+                      .positional(po::positional_options_description())
+                      .style(po::command_line_style::default_style & ~po::command_line_style::allow_guessing)
+                      .run(),
+                  given);
+        po::notify(given);
+    } catch (const po::error& error) {
+        throw UsageError(error.what());
+    }
+    const auto text = [&](const char* name) { return given[name].as<std::string>(); };
+    const auto has = [&](const char* name) { return given.count(name) != 0; };
+
+    Options options;
+    options.help = has("help");
+    if (has("clients"))
+        options.clients = numbers<std::uint32_t>("clients", text("clients"), {1, clients_max});
+    if (has("managers")) {
+        options.managers =
+            numbers<std::uint32_t>("managers", text("managers"), {1, limits::managers_per_node_max});
+    }
+    if (has("value-bytes")) {
+        options.value_bytes =
+            numbers<std::uint64_t>("value-bytes", text("value-bytes"), {0, value_bytes_max});
+    }
+    if (has("pairs")) options.workload.pairs = number("pairs", text("pairs"), {1, pairs_max});
+    if (has("key-bytes")) {
+        options.workload.key_bytes =
+            static_cast<std::size_t>(number("key-bytes", text("key-bytes"), {1, limits::key_bytes_max}));
+    }
+    if (has("seed")) options.workload.seed = number("seed", text("seed"), {0, UINT64_MAX});
+    if (has("ops")) options.operations = number("ops", text("ops"), {1, operations_max});
+    if (has("repetitions")) {
+        options.repetitions = static_cast<unsigned>(number("repetitions", text("repetitions"), {1, 1000}));
+    }
+    if (has("seconds")) options.seconds = positive("seconds", given["seconds"].as<double>());
+    if (has("idle")) options.idle = positive("idle", given["idle"].as<double>());
+    if (has("transport")) options.transport = transport_named(text("transport"));
+    if (has("json")) options.json = text("json");
+    options.attach = has("attach");
+    options.bring_up = has("bring-up");
+    check_together(options, given);
+    return options;
+}
+
+std::string help_text() {
+    std::ostringstream out;
+    out << "usage: ddict-bench [OPTIONS]\n\n"
+           "Measures a dictionary, and beside it, in the same run, what UCX can do by itself: client "
+           "processes\n"
+           "get, and then put, values of random keys, one operation after the other. Without options: the\n"
+           "headline workload of 8192 pairs, one client, one manager, a dictionary of its own on this "
+           "machine.\n\n"
+        << description()
+        << "\nExit status: 0, 1 when something failed, 2 for a command line that makes no sense.\n"
+           "docs/performance.md says what is measured and what the columns mean.\n";
+    return out.str();
+}
+
+}  // namespace ddict::bench

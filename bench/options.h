@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of ddict-bench.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bench/workload.h"
+
+namespace ddict::bench {
+
+enum class Transport { as_it_comes, shm, tcp };
+
+struct Options {
+    std::vector<std::uint32_t> clients{1};
+    std::vector<std::uint32_t> managers{1};
+    std::vector<std::uint64_t> value_bytes{8, 8192};
+    WorkloadOptions workload;
+    std::uint64_t operations = 0;  ///< per client and phase; 0: as many as take `seconds`
+    double seconds = 0.3;
+    unsigned repetitions = 5;
+    Transport transport = Transport::as_it_comes;
+    bool attach = false;
+    std::string json;  ///< a file; empty: none
+    double idle = 0;   ///< seconds; 0: not measured
+    bool bring_up = false;
+    bool help = false;
+
+    bool headline() const { return idle == 0 && !bring_up; }
+};
+
+/// A command line that makes no sense; what() says what to write instead.
+class UsageError : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// args: without the program's name.
+Options parse_options(const std::vector<std::string>& args);
+std::string help_text();
+
+}  // namespace ddict::bench

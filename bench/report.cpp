@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/report.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/assert.h"
+
+namespace ddict::bench {
+namespace {
+
+/// snprintf into a string; for lines of tables, all of which are short.
+template <class... Args>
+std::string format(const char* how, Args... args) {
+    std::array<char, 512> line;
+    const int bytes = std::snprintf(line.data(), line.size(), how, args...);
+    return {line.data(), std::min(static_cast<std::size_t>(std::max(bytes, 0)), line.size() - 1)};
+}
+
+const Figure* find(const Record& record, std::string_view figure) {
+    const auto found = std::find_if(record.figures.begin(), record.figures.end(),
+                                    [figure](const Figure& one) { return one.name == figure; });
+    return found == record.figures.end() ? nullptr : &*found;
+}
+
+std::string row(const Record& record) {
+    const Spread rate = record.spread(figure::ops_per_second);
+    return format("%-4s %8llu %7llu %8llu %9.0f %9.0f - %-9.0f %8.2f %8.2f %8.2f %6.2f\n", record.op.c_str(),
+                  static_cast<unsigned long long>(record.bytes),
+                  static_cast<unsigned long long>(record.clients),
+                  static_cast<unsigned long long>(record.managers), rate.median, rate.min, rate.max,
+                  record.spread(figure::p50_us).median, record.spread(figure::p99_us).median,
+                  record.spread(figure::raw_us).median, record.spread(figure::ratio).median);
+}
+
+std::string_view name_of(Transport transport) {
+    switch (transport) {
+        case Transport::shm:
+            return "shm";
+        case Transport::tcp:
+            return "tcp";
+        case Transport::as_it_comes:
+            break;
+    }
+    return "default";
+}
+
+nlohmann::ordered_json json_of(const Record& record) {
+    nlohmann::ordered_json out;
+    out["op"] = record.op;
+    out["bytes"] = record.bytes;
+    out["key_bytes"] = record.key_bytes;
+    out["clients"] = record.clients;
+    out["managers"] = record.managers;
+    out["operations_per_client"] = record.operations_per_client;
+    std::size_t repetitions = 0;
+    for (const Figure& one : record.figures) {
+        const Spread spread = spread_of(one.values);
+        out[one.name] = spread.median;
+        out[one.name + "_min"] = spread.min;
+        out[one.name + "_max"] = spread.max;
+        repetitions = std::max(repetitions, one.values.size());
+    }
+    out["transport"] = record.transport;
+    out["commit"] = commit();
+    auto& each = out["repetitions"] = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < repetitions; ++i) {
+        nlohmann::ordered_json one;
+        for (const Figure& measured : record.figures) {
+            if (i < measured.values.size()) one[measured.name] = measured.values[i];
+        }
+        each.push_back(std::move(one));
+    }
+    return out;
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<double> values) {
+    DDICT_ASSERT(!values.empty(), "a spread of nothing");
+    std::sort(values.begin(), values.end());
+    const std::size_t middle = values.size() / 2;
+    return {.median = values.size() % 2 != 0 ? values[middle] : (values[middle - 1] + values[middle]) / 2,
+            .min = values.front(),
+            .max = values.back()};
+}
+
+void Record::add(std::string_view figure, double value) {
+    if (const Figure* found = find(*this, figure)) {
+        const_cast<Figure*>(found)->values.push_back(value);
+    } else {
+        figures.push_back({std::string(figure), {value}});
+    }
+}
+
+bool Record::has(std::string_view figure) const {
+    return find(*this, figure) != nullptr;
+}
+
+Spread Record::spread(std::string_view figure) const {
+    const Figure* found = find(*this, figure);
+    DDICT_ASSERT(found != nullptr, "a figure that was not measured");
+    return spread_of(found->values);
+}
+
+std::string banner(const Machine& machine, const Options& options) {
+    std::string text =
+        format("ddict %.*s, UCX %s, %s, %u cores, %s\n", static_cast<int>(commit().size()), commit().data(),
+               machine.ucx_version.c_str(), machine.cpu.c_str(), machine.cores, machine.kernel.c_str());
+    text +=
+        format("%u repetitions, nothing pinned, load before the run %.2f, reading the clock costs %.0f ns\n",
+               options.repetitions, machine.load_average, machine.clock_read_ns);
+    if (std::string_view(DDICT_BUILD_TYPE) == "Debug" || std::string_view(DDICT_BUILD_SANITIZE) != "") {
+        text += "this build is not optimised: its figures say nothing\n";
+    }
+    return text;
+}
+
+std::string table(const std::vector<Record>& records) {
+    std::string text;
+    std::string group;
+    for (const Record& record : records) {
+        if (record.op == "raw_round_trip") {
+            text +=
+                format("\nUCX alone over %s: a round trip of 8 bytes takes %.2f us (p50 %.2f, p99 %.2f)\n",
+                       record.transport.c_str(), record.spread(figure::mean_us).median,
+                       record.spread(figure::p50_us).median, record.spread(figure::p99_us).median);
+        }
+        if (record.managers == 0) continue;
+        if (group != record.transport) {
+            group = record.transport;
+            text += format("dictionary over %s\n", group.c_str());
+            text += format("%-4s %8s %7s %8s %9s %9s - %-9s %8s %8s %8s %6s\n", "op", "bytes", "clients",
+                           "managers", "ops/s", "min", "max", "p50 us", "p99 us", "UCX us", "ratio");
+        }
+        text += row(record);
+    }
+    return text;
+}
+
+std::string list(const std::vector<Record>& records) {
+    std::string text;
+    for (const Record& record : records) {
+        text += format("%s, %llu manager%s\n", record.op.c_str(),
+                       static_cast<unsigned long long>(record.managers), record.managers == 1 ? "" : "s");
+        for (const Figure& one : record.figures) {
+            const Spread spread = spread_of(one.values);
+            text += format("  %-32s %10.3f   (%.3f - %.3f)\n", one.name.c_str(), spread.median, spread.min,
+                           spread.max);
+        }
+    }
+    return text;
+}
+
+std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options) {
+    nlohmann::ordered_json out;
+    out["program"] = "ddict-bench";
+    out["schema"] = 1;
+    out["commit"] = commit();
+    out["build_type"] = DDICT_BUILD_TYPE;
+    out["sanitizer"] = DDICT_BUILD_SANITIZE;
+    out["machine"] = {{"cpu", machine.cpu},
+                      {"cores", machine.cores},
+                      {"kernel", machine.kernel},
+                      {"ucx_version", machine.ucx_version},
+                      {"load_average", machine.load_average},
+                      {"clock_read_ns", machine.clock_read_ns}};
+    out["options"] = {{"pairs", options.workload.pairs},
+                      {"seed", options.workload.seed},
+                      {"seconds", options.operations == 0 ? options.seconds : 0},
+                      {"repetitions", options.repetitions},
+                      {"transport", name_of(options.transport)},
+                      {"attach", options.attach}};
+    auto& all = out["records"] = nlohmann::ordered_json::array();
+    for (const Record& record : records)
+        all.push_back(json_of(record));
+    return out.dump(2) + "\n";
+}
+
+}  // namespace ddict::bench

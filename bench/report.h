@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Figures, and how they are shown: a table for people, JSON for programs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/machine.h"
+#include "bench/options.h"
+
+namespace ddict::bench {
+
+struct Spread {
+    double median = 0;
+    double min = 0;
+    double max = 0;
+};
+/// Of at least one value.
+Spread spread_of(std::vector<double> values);
+
+/// One measured quantity: a value for each repetition.
+struct Figure {
+    std::string name;
+    std::vector<double> values;
+};
+
+/// One thing that was measured, under one set of conditions.
+struct Record {
+    std::string op;
+    std::uint64_t bytes = 0;  ///< of the value
+    std::uint64_t key_bytes = 0;
+    std::uint64_t clients = 0;
+    std::uint64_t managers = 0;  ///< 0: UCX alone
+    std::uint64_t operations_per_client = 0;
+    std::string transport;  ///< what UCX really used
+    std::vector<Figure> figures;
+
+    void add(std::string_view figure, double value);
+    bool has(std::string_view figure) const;
+    /// Requires has(figure).
+    Spread spread(std::string_view figure) const;
+};
+
+/// The names of figures that several files need.
+namespace figure {
+inline constexpr std::string_view ops_per_second = "ops_per_second";
+inline constexpr std::string_view mean_us = "mean_us";
+inline constexpr std::string_view p50_us = "p50_us";
+inline constexpr std::string_view p99_us = "p99_us";
+inline constexpr std::string_view raw_us = "raw_ucx_us";
+inline constexpr std::string_view ratio = "ratio_to_raw_ucx";
+inline constexpr std::string_view ratio_p50 = "ratio_to_raw_ucx_p50";
+}  // namespace figure
+
+/// The commit that was built: "4c7656c", "4c7656c-dirty" with changes on top, or "unknown".
+std::string_view commit();
+
+/// What was measured with and on, in two lines, and a warning for a build that is not optimised.
+std::string banner(const Machine& machine, const Options& options);
+/// The headline workload.
+std::string table(const std::vector<Record>& records);
+/// Any records: a line for each figure.
+std::string list(const std::vector<Record>& records);
+
+std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options);
+
+}  // namespace ddict::bench

@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Processes that do the same thing at the same time, and the clock that times them.
+//
+// The process that measures forks its teams before anything of UCX has been set up in it, and never attaches
+// to a dictionary itself. A phase is: every member prepares (connects, warms up) and reports; when all are
+// ready the clock starts and all are let go at once; it stops when the last one has done its share. Members
+// that wait sleep in the kernel, so a team that is not at work takes nothing from those that are.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/histogram.h"
+
+namespace ddict::bench {
+
+using Nanoseconds = std::chrono::nanoseconds;
+
+/// What the teams can be asked to do; each kind of team knows some of them.
+enum class Task : std::uint32_t {
+    none = 0,
+    // Clients of the dictionary: each does Phase::operations operations, except that fill and erase are
+    // shared out among them.
+    touch,  // all managers, once
+    fill,
+    get,
+    put,
+    erase,
+    // The owner of the dictionary.
+    open,
+    describe,
+    empty,
+    destroy,
+    // Two processes and UCX alone.
+    raw_address,
+    raw_connect,
+    raw_round_trip,
+    raw_get,
+    raw_put,
+};
+
+struct Phase {
+    Task task = Task::none;
+    std::uint64_t value_bytes = 0;
+    std::uint64_t operations = 0;  ///< of each member
+    std::uint64_t warm_up = 0;     ///< operations before the clock starts
+    std::uint64_t number = 0;      ///< counts the phases of a team; set by it
+};
+
+/// What one member does, in its own process. Throws to report a failure.
+class Role {
+  public:
+    virtual ~Role() = default;
+    /// Before the clock starts.
+    virtual void prepare(const Phase& phase) = 0;
+    /// What the clock measures. Records the latency of each operation; the text, if any, goes to the process
+    /// that measures.
+    virtual std::string run(const Phase& phase, Histogram& latencies) = 0;
+};
+
+struct PhaseResult {
+    Nanoseconds elapsed{};  ///< from the common start to the end of the last member
+    std::uint64_t operations = 0;
+    Histogram latencies;
+    std::vector<std::string> texts;  ///< of each member
+
+    double per_second() const {
+        return static_cast<double>(operations) * 1e9 / static_cast<double>(elapsed.count());
+    }
+};
+
+class Team {
+  public:
+    /// `name` is for error messages ("client"). `make_role(member)` is called in the child.
+    Team(std::string name, unsigned members, std::function<std::unique_ptr<Role>(unsigned)> make_role);
+    /// Lets the members go and waits for them; those that do not end within some seconds are killed.
+    ~Team();
+    Team(const Team&) = delete;
+    Team& operator=(const Team&) = delete;
+
+    unsigned size() const { return static_cast<unsigned>(pids_.size()); }
+
+    /// Throws std::runtime_error with what a member said when it failed, or when it died, or at the limit.
+    PhaseResult run(Phase phase, std::chrono::seconds limit = std::chrono::seconds(300));
+
+  private:
+    struct Shared;
+
+    [[noreturn]] void serve(unsigned member, const std::function<std::unique_ptr<Role>(unsigned)>& make_role);
+    void serve_phases(unsigned member, Role& role);
+    void await_all(std::chrono::steady_clock::time_point deadline);
+    void check_members();
+    void end_members() noexcept;
+
+    std::string name_;
+    std::unique_ptr<Shared> shared_;
+    pid_t parent_;
+    std::vector<pid_t> pids_;
+};
+
+}  // namespace ddict::bench

@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/workload.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <unordered_set>
+
+namespace ddict::bench {
+namespace {
+
+constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+std::uint64_t mark_of(std::uint64_t pair) {
+    return Random(pair).next();
+}
+
+}  // namespace
+
+std::uint64_t Random::next() noexcept {
+    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+Workload::Workload(const WorkloadOptions& options) : pairs_(options.pairs), key_bytes_(options.key_bytes) {
+    Random random(options.seed);
+    std::unordered_set<std::string> seen;
+    letters_.reserve(static_cast<std::size_t>(pairs_) * key_bytes_);
+    while (seen.size() < pairs_) {
+        std::string key(key_bytes_, '\0');
+        for (char& letter : key)
+            letter = alphabet[static_cast<std::size_t>(random.below(alphabet.size()))];
+        if (const auto [place, is_new] = seen.insert(std::move(key)); is_new) letters_ += *place;
+    }
+}
+
+std::uint64_t Workload::keys_possible(std::size_t key_bytes) {
+    std::uint64_t keys = 1;
+    for (std::size_t i = 0; i < key_bytes; ++i) {
+        if (keys > UINT64_MAX / alphabet.size()) return UINT64_MAX;
+        keys *= alphabet.size();
+    }
+    return keys;
+}
+
+std::vector<std::byte> Workload::value_letters(std::uint64_t bytes) {
+    std::vector<std::byte> value(static_cast<std::size_t>(bytes));
+    for (std::size_t i = 0; i < value.size(); ++i)
+        value[i] = static_cast<std::byte>(alphabet[i % alphabet.size()]);
+    return value;
+}
+
+void Workload::stamp(std::span<std::byte> value, std::uint64_t pair) {
+    const std::uint64_t mark = mark_of(pair);
+    std::memcpy(value.data(), &mark, std::min(value.size(), sizeof mark));
+}
+
+bool Workload::stamped(std::span<const std::byte> value, std::uint64_t pair) {
+    const std::uint64_t mark = mark_of(pair);
+    return std::memcmp(value.data(), &mark, std::min(value.size(), sizeof mark)) == 0;
+}
+
+}  // namespace ddict::bench
