@@ -9,8 +9,6 @@
 # In version 2 a cgroup that hands memory limits to its children cannot hold processes itself: these go one
 # deeper, into init.scope, the name by which Slurm looks for it.
 
-declare dir cgroup memory self as_user user_id
-
 # Prints where a hierarchy is mounted that shows our own cgroup, and our cgroup in it.
 own_cgroup() {
   local kind=$1 controller=$2 top mount_point path

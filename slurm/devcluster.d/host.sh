@@ -45,7 +45,7 @@ build_host() {
   [[ ! -e /run/devcluster/slurm/passwd ]] || must mount --bind /run/devcluster/slurm/passwd /etc/passwd
   # For commands that lose SLURM_CONF on their way.
   [[ ! -d /etc/slurm ]] || must mount --bind /run/devcluster/slurm /etc/slurm
-  [[ ${XDG_RUNTIME_DIR:-} != /run/* ]] || mkdir -p -m 700 "$XDG_RUNTIME_DIR"
+  [[ ${XDG_RUNTIME_DIR:-} != /run/* ]] || mkdir -p "$XDG_RUNTIME_DIR"
   must ip link set lo up
 }
 

@@ -7,8 +7,6 @@
 #
 # Nothing but a mark in their environment tells the cluster's processes from others.
 
-declare dir self nodes cpus memory caller_path failure
-
 mark() { echo "DDICT_DEVCLUSTER_MEMBER=$dir"; }
 
 slurm_conf_none() {
@@ -137,10 +135,11 @@ heal_none() { die "without namespaces there is no cable to heal"; }
 
 status_none() {
   printf '%-10s %-8s %-8s %s\n' host pid power slurm
-  local name pid
+  local name pid state
   for name in slurmctld $(seq -f 'n%g' "$nodes"); do
     pid=$(host_pid "$name")
-    printf '%-10s %-8s %-8s %s\n' "$name" "${pid:--}" "$([[ -n $pid ]] && echo on || echo off)" \
-      "$([[ $name = slurmctld ]] && echo - || node_state "$name")"
+    state=-
+    [[ $name = slurmctld ]] || state=$(node_state "$name")
+    printf '%-10s %-8s %-8s %s\n' "$name" "${pid:--}" "$([[ -n $pid ]] && echo on || echo off)" "$state"
   done
 }

@@ -58,7 +58,9 @@ create_directory() {
     [[ -e $dir/lock || -z $(ls -A -- "$dir") ]] || die "$dir holds other files; choose an empty or new directory"
     return 0
   fi
-  mkdir -p -m 700 -- "$dir" 2>/dev/null || die "cannot create $dir"
+  mkdir -p -- "${dir%/*}/" 2>/dev/null
+  # Another command of ours may have made it just now.
+  mkdir -m 700 -- "$dir" 2>/dev/null || [[ -O $dir ]] || die "cannot create $dir"
 }
 
 # Waits for the lock of a directory; another command may remove the directory meanwhile.
@@ -74,7 +76,7 @@ lock() {
 settings=(isolation nodes cpus memory shm cgroup kill_wait slurmd_timeout user_id group_id)
 
 write_settings() {
-  mkdir -p -- "$dir"/{etc,run,log,state,spool,munge} || die "cannot write to $dir"
+  mkdir -p -- "${dir:?}"/{etc,run,log,state,spool,munge} || die "cannot write to $dir"
   chmod 755 -- "$dir/munge" "$dir/etc" "$dir/run"
   local name
   for name in "${settings[@]}"; do printf '%s=%q\n' "$name" "${!name}"; done >"$dir/settings"
@@ -109,7 +111,7 @@ is_up() {
 
 check_node() {
   [[ $1 = head ]] && return
-  [[ $1 =~ ^n[1-9][0-9]{0,2}$ ]] && ((${1#n} <= nodes)) || usage_error "no node '$1'; there are n1 to n$nodes"
+  if [[ ! $1 =~ ^n[1-9][0-9]{0,2}$ ]] || ((${1#n} > nodes)); then usage_error "no node '$1'; there are n1 to n$nodes"; fi
 }
 
 # Prints the start time of a live process, as a number that identifies it together with its PID.
@@ -155,7 +157,7 @@ stop_cluster() {
 }
 
 remove_files() {
-  rm -rf --one-file-system -- "$dir"/{etc,run,log,state,spool,munge,tmp,settings,shares,cgroups,handed_down}
+  rm -rf --one-file-system -- "${dir:?}"/{etc,run,log,state,spool,munge,tmp,settings,shares,cgroups,handed_down}
 }
 
 remove_cluster() {

@@ -68,8 +68,8 @@ int main(void) {
     check(PMIx_Finalize(NULL, 0), "PMIx_Finalize");
     puts(line);
     fflush(stdout);
-    /* Slurm's daemon on this node ends with its last rank, and with it go messages of the fence that it should
-     * still pass on: another node would wait for ever. Seldom, and only on a busy machine. */
+    /* Slurm's daemon on this node ends with its last rank, and with it go messages of the fence that it
+     * should still pass on: another node would wait for ever. Seldom, and only on a busy machine. */
     usleep(500 * 1000);
     return 0;
 }
