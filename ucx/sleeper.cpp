@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/sleeper.h"
 
-#include <sched.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -23,9 +24,8 @@ using std::chrono::nanoseconds;
 
 // Below this a window is not worth its look at the clock.
 constexpr microseconds window_min{4};
-// A gap between two looks of a spinning thread that only a switch to another thread explains.
-constexpr microseconds switch_gap{150};
-constexpr milliseconds crowding_lasts{50};
+constexpr milliseconds measure_interval{1};
+constexpr milliseconds crowding_lasts{20};
 
 }  // namespace
 
@@ -83,14 +83,23 @@ void SpinWindow::slept(nanoseconds time) noexcept {
     }
 }
 
-void Crowding::spun(Clock::time_point now) noexcept {
-    if (now - last_ > switch_gap) until_ = now + crowding_lasts;
-    if (now < until_) {
-        ::sched_yield();
-        last_ = Clock::now();
-    } else {
-        last_ = now;
-    }
+Crowding::Crowding() : schedstat_fd_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+
+Crowding::~Crowding() {
+    if (schedstat_fd_ >= 0) ::close(schedstat_fd_);
+}
+
+void Crowding::measure(Clock::time_point now) noexcept {
+    if (now - measured_ < measure_interval) return;
+    // "time on the processor, time waited for it, time slices": nanoseconds.
+    std::array<char, 96> text{};
+    if (::pread(schedstat_fd_, text.data(), text.size() - 1, 0) <= 0) return;
+    const char* second = std::strchr(text.data(), ' ');
+    if (second == nullptr) return;
+    const nanoseconds waited(std::strtoll(second, nullptr, 10));
+    if (waited - waited_ > (now - measured_) / 10) crowded_until_ = now + crowding_lasts;
+    waited_ = waited;
+    measured_ = now;
 }
 
 }  // namespace ddict::ucx

@@ -59,20 +59,27 @@ class SpinWindow {
     std::chrono::nanoseconds window_;
 };
 
-/// Notices that other threads want this processor: then spinning without yielding would keep the very process
-/// from running that is waited for.
+/// Notices that more threads want to run than there are processors: spinning would then keep the very process
+/// from running that is waited for. Asks the kernel how long this thread has been waiting for a processor.
 class Crowding {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// To be called with every look at the clock while spinning; yields the processor if it is wanted.
-    void spun(Clock::time_point now) noexcept;
-    /// A spell of spinning begins.
-    void begin(Clock::time_point now) noexcept { last_ = now; }
+    Crowding();
+    Crowding(const Crowding&) = delete;
+    Crowding& operator=(const Crowding&) = delete;
+    ~Crowding();
+
+    /// Whether the last answer of the kernel was that.
+    bool crowded(Clock::time_point now) const noexcept { return now < crowded_until_; }
+    /// To be called after every sleep; asks at most every millisecond. Costs about a microsecond.
+    void measure(Clock::time_point now) noexcept;
 
   private:
-    Clock::time_point last_;
-    Clock::time_point until_;
+    int schedstat_fd_ = -1;
+    Clock::time_point measured_;
+    Clock::time_point crowded_until_;
+    std::chrono::nanoseconds waited_{0};
 };
 
 }  // namespace ddict::ucx

@@ -30,6 +30,8 @@ constexpr unsigned polls_between_clock = 32;
 constexpr milliseconds look_interval{1};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
 constexpr seconds sleep_max{1};
+// How long to spin when there are not enough processors.
+constexpr std::chrono::microseconds crowded_spin{2};
 // UCX refuses to be armed while something is under way in shared memory; if that lasts (a peer that does not
 // read, or died in the middle of a write) this is how often we try before we doze instead.
 constexpr unsigned busy_tries = 500;
@@ -271,22 +273,21 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
     user_fds_ready_ = 0;
     busy_tries_ = 0;
     bool slept = false;
-    Clock::time_point spin_began = Clock::now();
-    crowding_.begin(spin_began);
+    Clock::time_point began = Clock::now();  // of the spinning, later of the sleeping
+    const bool crowded = crowding_.crowded(began);
+    const std::chrono::nanoseconds window =
+        crowded ? std::min<std::chrono::nanoseconds>(window_.value(), crowded_spin) : window_.value();
     for (;;) {
         const unsigned delivered = poll(events);
         if (delivered != 0 || user_fds_ready_ != 0) {
-            if (slept && delivered != 0) window_.slept(Clock::now() - spin_began);
             busy_nap_ = milliseconds(1);
+            if (slept && !crowded) window_.slept(Clock::now() - began);
             return delivered;
         }
         const auto now = Clock::now();
         if (now >= deadline) return 0;
-        if (!slept && now - spin_began < window_.value()) {
-            crowding_.spun(now);
-            continue;
-        }
-        if (!slept) spin_began = now;  // from here it is the beginning of the sleep
+        if (!slept && now - began < window) continue;
+        if (!slept) began = now;
         slept = true;
         sleep(now, deadline);
     }
@@ -304,6 +305,7 @@ void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
     if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(timeout, milliseconds(1));
     ++counters.sleeps;
     sleeper.wait(std::min(timeout, left));
+    crowding_.measure(Clock::now());
     polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
 }
 
