@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
-"""Each header compiles alone, and has its guard. Needs a configured build: CMake says how to compile."""
+"""Each header compiles alone, and has its guard. Needs a configured build: CMake says how to compile.
+
+A header that was fine is compiled again only when it, one of ours that it includes, or its command has changed; what
+it was fine with is kept in the build directory.
+"""
 
 import concurrent.futures
 import json
@@ -8,6 +12,7 @@ import os
 import pathlib
 import shlex
 import subprocess
+import tempfile
 
 import repository
 
@@ -23,16 +28,26 @@ def check(repo, report, build):
         source = pathlib.Path(entry["directory"], entry["file"])
         if source.suffix != ".c" and source.is_relative_to(repo.root):
             entries[source.relative_to(repo.root).as_posix()] = entry
+    memory = pathlib.Path(build) / "headers_that_compile.json"
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    fine = {}
     jobs = []
     for path in headers:
         if entry := nearest(entries, path):
-            jobs.append((path, entry))
+            command = command_of(entry)
+            if (last := known.get(path)) and last == [command, times(last[2]), last[2]]:
+                fine[path] = last
+            else:
+                jobs.append((path, entry["directory"], command))
         else:
             report.problem(path, 1, f"no source file that is built under {path.split('/')[0]}/ tells how to compile this")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, errors in pool.map(lambda job: compile_alone(repo, *job), jobs):
+        for (path, _, command), (errors, used) in zip(jobs, pool.map(lambda job: compile_alone(repo, *job), jobs)):
             if errors:
                 report.problem(path, 1, "does not compile by itself:\n" + errors)
+            else:
+                fine[path] = [command, times(used), used]
+    memory.write_text(json.dumps(fine))
     return f"{len(headers)} headers, each by itself"
 
 
@@ -46,7 +61,8 @@ def nearest(entries, header):
     return entries[max(candidates, key=shared)] if candidates else None
 
 
-def compile_alone(repo, path, entry):
+def command_of(entry):
+    """The command that only checks what it reads from its standard input, as C++."""
     arguments = entry.get("arguments") or shlex.split(entry["command"])
     if pathlib.Path(arguments[0]).name == "ccache":
         arguments = arguments[1:]
@@ -59,10 +75,23 @@ def compile_alone(repo, path, entry):
             skip = 1
         elif not argument.startswith(("-M", "-g")):
             kept.append(argument)
-    done = subprocess.run(
-        [*kept, "-fsyntax-only", "-O0", "-x", "c++", "-"], cwd=entry["directory"], capture_output=True, text=True,
-        input=f'#include "{repo.root / path}"\n')
-    return path, done.stderr.strip() if done.returncode else ""
+    return [*kept, "-fsyntax-only", "-O0", "-x", "c++", "-"]
+
+
+def compile_alone(repo, path, directory, command):
+    """What is wrong, and the files that it includes (those of the system left out)."""
+    with tempfile.NamedTemporaryFile("r") as dependencies:
+        done = subprocess.run(
+            [*command, "-MMD", "-MF", dependencies.name, "-MT", "x"], cwd=directory, capture_output=True, text=True,
+            input=f'#include "{repo.root / path}"\n')
+        rule = dependencies.read().replace("\\\n", " ").replace("\\ ", "\0")
+    used = [str(pathlib.Path(directory, word.replace("\0", " "))) for word in rule.split()[1:]]
+    return (done.stderr.strip() or "the compiler failed") if done.returncode else "", used
+
+
+def times(files):
+    """When each was changed last; None for one that is gone."""
+    return [os.stat(file).st_mtime_ns if os.path.exists(file) else None for file in files]
 
 
 if __name__ == "__main__":

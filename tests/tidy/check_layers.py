@@ -26,7 +26,7 @@ FOLDER_OF_TARGET = {"client": "libclient"}
 # What is not ours: pattern of the header, its name, and where alone it may be included.
 FOREIGN = (
     (r"uc[pstm]/", "UCX", ("ucx/", "bench/", "tests/ucx/")),
-    (r"pmix", "PMIx", ("pmix/", "tests/pmix/")),
+    (r"pmix", "PMIx", ("pmix/", "tests/pmix/", "tests/slurm/")),
     (r"slurm/", "Slurm's library", ()),
     (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "tools/", "bench/", "examples/")),
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),

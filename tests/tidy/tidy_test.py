@@ -140,6 +140,14 @@ class Headers(Checks):
         self.write("core/bad.h", "\n#pragma once\ninline std::string text;\n")
         self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
 
+    def test_header_that_was_fine_before(self):
+        self.assert_fine("headers", self.root / "build")
+        self.write("core/user.h", "\n#pragma once\n#include \"core/good.h\"\ninline auto more = text;\n")
+        self.assert_fine("headers", self.root / "build")
+        self.write("core/good.h", "\n#pragma once\n")
+        self.assert_problem("headers", "core/user.h:1: does not compile by itself", self.root / "build")
+        self.assert_problem("headers", "core/user.h:1: does not compile by itself", self.root / "build")
+
     def test_header_without_guard(self):
         self.write("core/bad.h", "inline int number;\n")
         self.assert_problem("headers", "core/bad.h:1: #pragma once is missing", self.root / "build")
@@ -177,7 +185,7 @@ class Text(Checks):
         self.assert_problem("text", "README.md:4: TO" + "DO")
 
     def test_path_of_a_home(self):
-        for path in ("/home" + "/anna/x", "/wo" + "rk/main", '"/ro' + 'ot"'):
+        for path in ("/home" + "/anna/x", "/wo" + "rk/main", '"/ro' + 'ot/x"'):
             self.write("scripts/run", SHELL + f"cd {path}\n")
             self.assert_problem("text", "scripts/run:4: ")
 
