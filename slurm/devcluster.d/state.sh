@@ -224,6 +224,8 @@ is_past() { [[ SlurmdStartTime=$(date +%FT%T) != "$1" ]]; }
 start_and_wait() {
   local node=$1 last_start
   shift
+  # A real node takes minutes to boot, in which Slurm gives it up and ends what ran there; so tell Slurm.
+  slurm_command scontrol update "nodename=$node" state=down reason="power off"
   last_start=$(slurmd_start "$node")
   # Slurm counts in seconds: a start in the same second as the last one would look like it.
   wait_for 2 is_past "$last_start"
@@ -238,7 +240,7 @@ start_and_wait() {
 node_is_usable() {
   [[ $(slurmd_start "$1") != "$2" ]] || return 1
   case $(node_state "$1") in
-  idle | mixed | allocated | completing) return 0 ;;
+  idle | mixed | allocated) return 0 ;;
   down | drained | draining | fail*) slurm_command scontrol update "nodename=$1" state=resume ;;
   esac
   return 1
