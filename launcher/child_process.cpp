@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -62,6 +63,7 @@ void become(const SpawnOptions& options, const Prepared& prepared) {
         const int fd = options.standard_fds[static_cast<std::size_t>(target)];
         if (fd >= 0 && dup2(fd, target) < 0) return;
     }
+    if (options.controlling_terminal && (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)) return;
     if (options.passed_fd == 3) {
         fcntl(3, F_SETFD, 0);
     } else if (options.passed_fd >= 0 && dup2(options.passed_fd, 3) < 0) {

@@ -41,6 +41,7 @@ struct SpawnOptions {
     int passed_fd = -1;                           // becomes descriptor 3
     bool close_other_fds = false;                 // what this process got from its parent is not passed on
     bool own_process_group = false;
+    bool controlling_terminal = false;    // its standard input becomes that, of a session of its own
     int parent_death_signal = 0;          // 0: none
     std::optional<sigset_t> signal_mask;  // none: nothing blocked
 };

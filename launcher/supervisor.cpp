@@ -156,6 +156,7 @@ void Supervisor::read_errors() {
     std::vector<std::string> lines;
     const auto state = error_lines_.read_from(errors_.fd(), lines);
     for (std::string& line : lines) {
+        if (plan_.allocation && slurm::is_srun_chatter(line)) continue;
         const bool from_srun = line.starts_with(srun_prefix) || line.starts_with("slurmstepd: ");
         if (from_srun) srun_error_ = line;
         if (!from_srun || stage_ == Stage::ready) notices_.push_back(std::move(line));

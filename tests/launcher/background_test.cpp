@@ -1,0 +1,217 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// start, stop, status, env, serve and --check as whole programs.
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/directory.h"
+#include "process_runner.h"
+
+namespace ddict::launcher::testing {
+namespace {
+
+class BackgroundTest : public LauncherTest {
+  protected:
+    struct Ran {
+        int status;
+        std::string out;
+        std::string err;
+    };
+    Ran run(const std::vector<std::string>& args) {
+        Program program(launch(args), environment());
+        const int status = program.wait();
+        return {status, program.out(), program.err()};
+    }
+    std::string only_file() {
+        std::string path;
+        for (const auto& entry : std::filesystem::directory_iterator(folder() + "/state")) {
+            EXPECT_EQ(path, "");
+            path = entry.path();
+        }
+        return path;
+    }
+    pid_t supervisor_pid() {
+        return nlohmann::json::parse(std::ifstream(only_file())).at("supervisor").at("pid").get<pid_t>();
+    }
+};
+
+TEST_F(BackgroundTest, StartStatusEnvStop) {
+    const Ran started = run({"start", "--managers-per-node", "2"});
+    ASSERT_EQ(started.status, 0) << started.err;
+    const std::string handle = started.out.substr(0, started.out.find('\n'));
+    ASSERT_TRUE(Handle::parse(handle)) << started.out;
+
+    struct stat file {};
+    ASSERT_EQ(stat(only_file().c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 0777, 0600U);
+
+    const Ran status = run({"status"});
+    EXPECT_EQ(status.status, 0);
+    EXPECT_NE(status.out.find("default: alive, 2 managers on 1 node ("), std::string::npos) << status.out;
+    const auto json = nlohmann::json::parse(run({"status", "--json"}).out);
+    ASSERT_EQ(json.size(), 1U);
+    EXPECT_EQ(json[0].at("state"), "alive");
+    EXPECT_EQ(json[0].at("managers"), 2);
+    EXPECT_EQ(json[0].at("total_bytes"), 8U << 20);
+    EXPECT_FALSE(json[0].contains("handle")) << "status is for showing to others; the handle is a secret";
+
+    EXPECT_EQ(run({"env"}).out, "export DDICT_HANDLE=" + handle + " DDICT_NAME=default\n");
+
+    set("DDICT_HANDLE", handle);
+    Program put({program("ddict"), "put", "Hello", "Dragon"}, environment());
+    EXPECT_EQ(put.wait(), 0) << put.err();
+
+    EXPECT_EQ(run({"stop"}).status, 0);
+    EXPECT_EQ(processes("").size(), 0U) << "stop returns when all is gone";
+    EXPECT_EQ(run({"status"}).status, 1);
+}
+
+TEST_F(BackgroundTest, ExportsForAShell) {
+    const Ran started = run({"start", "--export", "--name", "shell"});
+    ASSERT_EQ(started.status, 0) << started.err;
+    Program shell({"/bin/sh", "-c", "eval \"$0\"; exec '" + program("ddict") + "' size", started.out},
+                  environment());
+    EXPECT_EQ(shell.wait(), 0) << shell.err();
+    EXPECT_EQ(shell.out(), "0\n");
+    EXPECT_EQ(run({"stop", "--name", "shell"}).status, 0);
+}
+
+TEST_F(BackgroundTest, ASecondOfTheSameNameIsRefused) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    const Ran second = run({"start"});
+    EXPECT_EQ(second.status, 1);
+    EXPECT_NE(second.err.find("a dictionary named 'default' is running already"), std::string::npos)
+        << second.err;
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
+TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
+    ASSERT_EQ(run({"start", "--name", "one"}).status, 0);
+    ASSERT_EQ(run({"start", "--name", "two"}).status, 0);
+    EXPECT_EQ(nlohmann::json::parse(run({"status", "--json"}).out).size(), 2U);
+    EXPECT_EQ(run({"stop", "--name", "one"}).status, 0);
+    const auto left = nlohmann::json::parse(run({"status", "--json"}).out);
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].at("name"), "two");
+    EXPECT_EQ(run({"stop", "--name", "two"}).status, 0);
+}
+
+TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    kill(supervisor_pid(), SIGKILL);
+    ASSERT_TRUE(nothing_runs(seconds(2)));
+    const Ran status = run({"status"});
+    EXPECT_EQ(status.status, 1);
+    EXPECT_NE(status.out.find("default: stale"), std::string::npos) << status.out;
+    const Ran env = run({"env"});
+    EXPECT_EQ(env.status, 1);
+    EXPECT_EQ(env.out, "");
+
+    ASSERT_EQ(run({"start"}).status, 0) << "takes the place of the stale one";
+    kill(supervisor_pid(), SIGKILL);
+    ASSERT_TRUE(nothing_runs(seconds(2)));
+    EXPECT_EQ(run({"stop"}).status, 0) << "removes the stale file";
+}
+
+TEST_F(BackgroundTest, NothingToStop) {
+    const Ran stopped = run({"stop"});
+    EXPECT_EQ(stopped.status, 1);
+    EXPECT_NE(stopped.err.find("no dictionary named 'default' is running here"), std::string::npos)
+        << stopped.err;
+}
+
+TEST_F(BackgroundTest, AClientEndsIt) {
+    const Ran started = run({"start"});
+    ASSERT_EQ(started.status, 0) << started.err;
+    set("DDICT_HANDLE", started.out.substr(0, started.out.find('\n')));
+    Program destroy({program("ddict"), "destroy"}, environment());
+    EXPECT_EQ(destroy.wait(), 0) << destroy.err();
+    EXPECT_TRUE(nothing_runs());
+}
+
+TEST_F(BackgroundTest, StatusTellsOfALostManager) {
+    ASSERT_EQ(run({"start", "--managers-per-node", "2"}).status, 0);
+    const auto managers = processes("--control-fd");
+    ASSERT_EQ(managers.size(), 2U);
+    kill(managers[1], SIGKILL);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    nlohmann::json lost = nlohmann::json::array();
+    while (lost.empty() && std::chrono::steady_clock::now() < deadline)
+        lost = nlohmann::json::parse(run({"status", "--json"}).out).at(0).at("lost");
+    ASSERT_EQ(lost.size(), 1U);
+    EXPECT_NE(lost[0].get<std::string>().find("was killed by signal 9"), std::string::npos) << lost;
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
+TEST_F(BackgroundTest, AFailedStartLeavesNothing) {
+    set("DDICT_MANAGER_PROGRAM", "/bin/false");
+    const Ran started = run({"start"});
+    EXPECT_EQ(started.status, 1);
+    EXPECT_EQ(started.out, "");
+    EXPECT_NE(started.err.find("manager 0 did not start"), std::string::npos) << started.err;
+}
+
+TEST_F(BackgroundTest, CancelledStartLeavesNothing) {
+    set("DDICT_MANAGER_PROGRAM", odd_program());
+    for (const int number : {SIGINT, SIGKILL}) {
+        Program starting(launch({"start"}), environment());
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        while (processes("--control-fd").empty() && std::chrono::steady_clock::now() < deadline)
+            sched_yield();
+        starting.signal(number);
+        EXPECT_EQ(starting.wait(), 128 + number) << starting.err();
+        EXPECT_TRUE(nothing_runs());
+    }
+}
+
+TEST_F(BackgroundTest, ServeLivesAsLongAsItsStandardInput) {
+    Program served(launch({"serve"}), environment());
+    ASSERT_TRUE(served.prints("\n"));
+    ASSERT_EQ(served.out().substr(0, 6), "ready ") << served.out();
+    EXPECT_TRUE(Handle::parse(served.out().substr(6)));
+    served.close_stdin();
+    EXPECT_EQ(served.wait(), 0) << served.err();
+}
+
+TEST_F(BackgroundTest, ServeEndsWhenAClientDestroysTheDictionary) {
+    Program served(launch({"serve"}), environment());
+    ASSERT_TRUE(served.prints("\n"));
+    set("DDICT_HANDLE", served.out().substr(6, served.out().find('\n') - 6));
+    Program destroy({program("ddict"), "destroy"}, environment());
+    EXPECT_EQ(destroy.wait(), 0) << destroy.err();
+    EXPECT_EQ(served.wait(), 0) << served.err();
+}
+
+TEST_F(BackgroundTest, ServeSaysWhyItCannot) {
+    Program served(launch({"serve", "--total-mem", "900T"}), environment());
+    EXPECT_EQ(served.wait(), 1);
+    EXPECT_EQ(served.out().substr(0, 6), "error ") << served.out();
+    EXPECT_NE(served.out().find("900T"), std::string::npos) << served.out();
+}
+
+TEST_F(BackgroundTest, CheckFitsOnAScreen) {
+    const Ran checked = run({"--check"});
+    EXPECT_EQ(checked.status, 0) << checked.out;
+    std::istringstream lines(checked.out);
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count)
+        EXPECT_LE(line.size(), 80U) << line;
+    EXPECT_LE(count, 24);
+    for (const char* const topic :
+         {"placement: 1 per node on this machine", "UCX 1.", "network", "memory: needs 8", "open files: "})
+        EXPECT_NE(checked.out.find(topic), std::string::npos) << topic << " in:\n" << checked.out;
+}
+
+TEST_F(BackgroundTest, CheckFailsWhenThereIsTooLittleMemory) {
+    const Ran checked = run({"--check", "--total-mem", "900T"});
+    EXPECT_EQ(checked.status, 1);
+    EXPECT_NE(checked.out.find("failed   "), std::string::npos) << checked.out;
+}
+
+}  // namespace
+}  // namespace ddict::launcher::testing

@@ -1,0 +1,222 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The lines from node launchers to their supervisor, rendezvous records, and the preflight's judgement.
+#include "launcher/events.h"
+
+#include <gtest/gtest.h>
+
+#include "launcher/file_descriptor.h"
+#include "launcher/preflight.h"
+#include "launcher/rendezvous_file.h"
+
+namespace ddict::launcher {
+namespace {
+
+Event lost_event() {
+    Event event;
+    event.kind = Event::Kind::lost;
+    event.node = "n2";
+    event.index = 1;
+    event.manager = 3;
+    event.text = "was killed";
+    return event;
+}
+
+std::string_view without_newline(const std::string& line) {
+    return std::string_view(line).substr(0, line.size() - 1);
+}
+
+TEST(Events, AreLinesThatReadBack) {
+    for (int kind = 0; kind <= static_cast<int>(Event::Kind::stopped); ++kind) {
+        Event event = lost_event();
+        event.kind = static_cast<Event::Kind>(kind);
+        event.step = "12.0";
+        const std::string line = format_event(event);
+        EXPECT_EQ(line.find('\n'), line.size() - 1);
+        const auto back = parse_event(without_newline(line));
+        ASSERT_TRUE(back) << line;
+        EXPECT_EQ(back->kind, event.kind);
+        EXPECT_EQ(back->node, "n2");
+        EXPECT_EQ(back->index, 1U);
+        EXPECT_EQ(back->text, "was killed");
+        EXPECT_EQ(back->step, "12.0");
+    }
+    EXPECT_EQ(parse_event(without_newline(format_event(lost_event())))->manager, 3U);
+}
+
+TEST(Events, StayBelowWhatSrunCuts) {
+    for (const char fill : {'x', '\n', '\x01', '"', '\xff'}) {
+        Event event = lost_event();
+        event.text.assign(5000, fill);
+        const std::string line = format_event(event);
+        EXPECT_LE(line.size(), event_line_bytes_max);
+        EXPECT_TRUE(parse_event(without_newline(line))) << line;
+    }
+}
+
+TEST(Events, CarryAHandleOfAnyLength) {
+    std::string handle;
+    for (int i = 0; i < 3000; ++i)
+        handle += static_cast<char>('a' + i % 26);
+    std::string back;
+    for (const std::string& line : format_handle(lost_event(), handle)) {
+        EXPECT_LE(line.size(), event_line_bytes_max);
+        const auto event = parse_event(without_newline(line));
+        ASSERT_TRUE(event);
+        EXPECT_EQ(event->kind, Event::Kind::handle);
+        back += event->text;
+    }
+    EXPECT_EQ(back, handle);
+}
+
+TEST(Events, OtherLinesAreNone) {
+    for (const char* const line :
+         {"", "@ddict", "@ddict ", "@ddict {", "@ddict []", "@ddict {}", "@ddict {\"event\":7}",
+          "@ddict {\"event\":\"party\"}", "hello", "{\"event\":\"ready\"}"})
+        EXPECT_FALSE(parse_event(line)) << line;
+    const auto odd =
+        parse_event("@ddict {\"event\":\"lost\",\"manager\":-1,\"node\":[],\"index\":99999999999}");
+    ASSERT_TRUE(odd) << "fields of a wrong type count as missing";
+    EXPECT_EQ(odd->manager, 0U);
+    EXPECT_EQ(odd->index, 0U);
+    EXPECT_EQ(odd->node, "");
+}
+
+TEST(LineReader, PutsLinesTogetherFromPieces) {
+    Pipe pipe = make_pipe().value();
+    set_non_blocking(pipe.read_end.fd());
+    LineReader reader;
+    std::vector<std::string> lines;
+    write_fully(pipe.write_end.fd(), "one\ntw");
+    EXPECT_EQ(reader.read_from(pipe.read_end.fd(), lines), LineReader::State::open);
+    EXPECT_EQ(lines, std::vector<std::string>{"one"});
+    write_fully(pipe.write_end.fd(), "o\n\nthree");
+    pipe.write_end.reset();
+    EXPECT_EQ(reader.read_from(pipe.read_end.fd(), lines), LineReader::State::ended);
+    EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "", "three"}));
+}
+
+RendezvousRecord record() {
+    RendezvousRecord record;
+    record.name = "a";
+    record.handle = "ddict1.x.y";
+    record.supervisor = this_process();
+    record.nodes = {"n1", "n2"};
+    record.managers = 2;
+    record.total_bytes = std::uint64_t{1} << 40;
+    record.created = 1'700'000'000;
+    record.lost = {"manager 1 on n2: was killed"};
+    return record;
+}
+
+TEST(RendezvousRecord, ReadsBack) {
+    const auto back = parse_record(format_record(record()));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(format_record(*back), format_record(record()));
+    EXPECT_EQ(back->supervisor, record().supervisor);
+}
+
+TEST(RendezvousRecord, RefusesGarbage) {
+    const std::string good = format_record(record());
+    for (std::size_t cut = 0; cut + 2 < good.size(); cut += 7)
+        EXPECT_FALSE(parse_record(good.substr(0, cut)));
+    std::string other = good;
+    other.replace(other.find("\"format\": 1"), 11, "\"format\": 2");
+    EXPECT_FALSE(parse_record(other));
+    EXPECT_FALSE(parse_record("{\"format\": 1, \"name\": 3}"));
+}
+
+TEST(RendezvousRecord, KnowsTheLivingFromTheDead) {
+    RendezvousRecord mine = record();
+    EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::alive);
+    mine.supervisor.start_time += 1;
+    EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale) << "another process has the number now";
+    mine.supervisor.start_time = 0;
+    mine.supervisor.pid = 0;
+    EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale);
+    mine = record();
+    mine.supervisor.boot_id = "before";
+    EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale) << "the machine was started anew";
+    mine = record();
+    mine.supervisor.host = "far-away";
+    EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown);
+    mine.job = "5";
+    mine.job_restart = "0";
+    EXPECT_EQ(liveness_of(mine, {{"SLURM_JOB_ID", "5"}, {"SLURM_RESTART_COUNT", "1"}}).liveness,
+              Liveness::stale);
+}
+
+TEST(RendezvousRecord, PathsTellJobsAndNamesApart) {
+    EXPECT_EQ(record_path("/d", "x", {{"SLURM_JOB_ID", "5"}}), "/d/5-x.json");
+    EXPECT_EQ(record_path("/d", "x", {}).substr(0, 9), "/d/local@");
+    EXPECT_EQ(state_folder({}, {{"HOME", "/h"}}).value(), "/h/.local/state/ddict");
+    EXPECT_EQ(state_folder({}, {{"HOME", "/h"}, {"XDG_STATE_HOME", "/x"}}).value(), "/x/ddict");
+    EXPECT_FALSE(state_folder({}, {}));
+}
+
+NodeFacts good_facts() {
+    NodeFacts facts;
+    facts.node = "n1";
+    facts.memory = {std::uint64_t{8} << 30, std::uint64_t{8} << 30, "this node's memory"};
+    facts.shared_total_bytes = std::uint64_t{16} << 30;
+    facts.open_files_soft = facts.open_files_hard = 65536;
+    facts.ucx_version = "1.13.1";
+    facts.transports = {{"self", "memory"}, {"sysv", "memory"}, {"tcp", "lo"}, {"tcp", "eth0"}};
+    return facts;
+}
+
+TEST(Preflight, FactsReadBackLineByLine) {
+    NodeFacts second = good_facts();
+    second.node = "n2";
+    for (int i = 0; i < 50; ++i)
+        second.transports.emplace_back("rc_mlx5", "mlx5_" + std::to_string(i) + ":1");
+    const auto all =
+        parse_facts("noise\n" + format_facts(second) + "@ddict-check {\n" + format_facts(good_facts()));
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].node, "n1");
+    EXPECT_EQ(all[0].memory.limited_by, "this node's memory");
+    EXPECT_EQ(all[1].transports, second.transports);
+}
+
+TEST(Preflight, JudgesANode) {
+    const NodeFacts good = good_facts();
+    const MemoryNeed need{1, 1, std::uint64_t{1} << 30};
+    EXPECT_EQ(judge_ucx(good).level, Level::ok);
+    EXPECT_EQ(judge_network(good, true).level, Level::ok);
+    EXPECT_NE(judge_network(good, true).text.find("tcp/eth0"), std::string::npos);
+    EXPECT_EQ(judge_network(good, true).text.find("tcp/lo"), std::string::npos);
+    EXPECT_EQ(judge_memory(good, need).level, Level::ok);
+    EXPECT_EQ(judge_open_files(good, 1).level, Level::ok);
+
+    NodeFacts bad = good;
+    bad.transports = {{"tcp", "lo"}};
+    EXPECT_EQ(judge_ucx(bad).level, Level::warning);
+    EXPECT_EQ(judge_network(bad, true).level, Level::failed);
+    EXPECT_EQ(judge_network(bad, false).level, Level::ok);
+    bad.ucx_version = "";
+    bad.ucx_error = "not there";
+    EXPECT_EQ(judge_ucx(bad).level, Level::failed);
+    bad.memory.shared_free_bytes = 1;
+    EXPECT_EQ(judge_memory(bad, need).level, Level::failed);
+    bad.open_files_soft = 1024;
+    EXPECT_EQ(judge_open_files(bad, 1).level, Level::warning);
+    bad.open_files_hard = 64;
+    EXPECT_EQ(judge_open_files(bad, 1).level, Level::failed);
+}
+
+TEST(Preflight, FoldsNodesThatAgreeAndWrapsLines) {
+    const auto folded = fold_nodes(
+        {{"n1", {Level::ok, "fine"}}, {"n2", {Level::ok, "fine"}}, {"n3", {Level::failed, "bad"}}});
+    ASSERT_EQ(folded.size(), 2U);
+    EXPECT_EQ(folded[0].text, "n[1-2]: fine");
+    EXPECT_EQ(folded[1].text, "n3: bad");
+    EXPECT_EQ(format_findings({{Level::warning, "short"}}), "warning  short\n");
+    const std::string wrapped = format_findings(
+        {{Level::failed, std::string(60, 'a') + " " + std::string(60, 'b') + std::string(60, 'c')}});
+    EXPECT_EQ(wrapped, "failed   " + std::string(60, 'a') + "\n         " + std::string(60, 'b') +
+                           std::string(11, 'c') + "\n         " + std::string(49, 'c') + "\n");
+}
+
+}  // namespace
+}  // namespace ddict::launcher

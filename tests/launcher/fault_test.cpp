@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What goes wrong while a dictionary comes up or runs, and who is killed then.
+#include "process_runner.h"
+
+namespace ddict::launcher::testing {
+namespace {
+
+class FaultTest : public LauncherTest {
+  protected:
+    /// ddict-launch with managers that go wrong.
+    void use_odd_manager(const std::string& how) {
+        set("DDICT_MANAGER_PROGRAM", odd_program());
+        set("ODD_MANAGER", how);
+    }
+    pid_t only_process(const std::string& argument) {
+        const std::vector<pid_t> found = processes(argument);
+        EXPECT_EQ(found.size(), 1U) << argument;
+        return found.empty() ? -1 : found[0];
+    }
+    /// Until as many processes as that have the argument.
+    ::testing::AssertionResult appear(Program& program, const std::string& argument, std::size_t count) {
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        while (processes(argument).size() < count) {
+            if (std::chrono::steady_clock::now() > deadline)
+                return ::testing::AssertionFailure()
+                       << "no " << count << " of " << argument << ": " << program.err();
+            sched_yield();
+        }
+        return ::testing::AssertionSuccess();
+    }
+};
+
+TEST_F(FaultTest, MoreMemoryThanThereIs) {
+    Program greedy(launch({"--total-mem", "900T", "--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(greedy.wait(), 1);
+    EXPECT_NE(greedy.err().find("its pool needs 900T, /dev/shm has "), std::string::npos) << greedy.err();
+    EXPECT_NE(greedy.err().find("lower --total-mem"), std::string::npos) << greedy.err();
+}
+
+TEST_F(FaultTest, LessMemoryThanAManagerNeeds) {
+    Program modest(launch({"--total-mem", "1M", "--nodes", "2", "--", odd_program(), "exit", "0"}),
+                   environment());
+    EXPECT_EQ(modest.wait(), 1);
+    EXPECT_NE(modest.err().find("ask for 2M or more"), std::string::npos) << modest.err();
+}
+
+TEST_F(FaultTest, AManagerThatEndsAtOnce) {
+    set("DDICT_MANAGER_PROGRAM", "/bin/false");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find("manager 0 did not start: ended with status 1"), std::string::npos)
+        << wrapper.err();
+}
+
+TEST_F(FaultTest, AManagerThatSaysWhyItCannotStart) {
+    use_odd_manager("fails");
+    Program wrapper(launch({"--managers-per-node", "3", "--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find("did not start: out of sealing wax: order more\n"), std::string::npos)
+        << wrapper.err();
+    EXPECT_EQ(std::count(wrapper.err().begin(), wrapper.err().end(), '\n'), 1) << wrapper.err();
+}
+
+TEST_F(FaultTest, AManagerThatTalksNonsense) {
+    use_odd_manager("talks nonsense");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find("makes no sense"), std::string::npos) << wrapper.err();
+}
+
+TEST_F(FaultTest, NoManagerProgram) {
+    set("DDICT_MANAGER_PROGRAM", "/no/such/manager");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find("cannot run /no/such/manager"), std::string::npos) << wrapper.err();
+}
+
+TEST_F(FaultTest, AManagerThatDoesNotComeUpInTime) {
+    use_odd_manager("silent");
+    Program wrapper(launch({"--timeout", "1", "--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find("not ready within 1 s: 1 of 1 node, 0 of 1 manager came up, manager 0 on "),
+              std::string::npos)
+        << wrapper.err();
+}
+
+TEST_F(FaultTest, SignalsDuringBringUpCancelIt) {
+    use_odd_manager("silent");
+    for (const int number : {SIGINT, SIGTERM}) {
+        Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+        ASSERT_TRUE(appear(wrapper, "--control-fd", 1));
+        wrapper.signal(number);
+        EXPECT_EQ(wrapper.wait(), 128 + number) << wrapper.err();
+        EXPECT_TRUE(nothing_runs(seconds(1)));
+    }
+}
+
+TEST_F(FaultTest, ASecondSignalDuringBringUpForces) {
+    use_odd_manager("silent");  // and deaf: the first signal leaves it its grace
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    ASSERT_TRUE(appear(wrapper, "--control-fd", 1));
+    const auto began = std::chrono::steady_clock::now();
+    wrapper.signal(SIGINT);
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), 128 + SIGINT) << wrapper.err();
+    EXPECT_LT(std::chrono::steady_clock::now() - began, limits::manager_stop_grace);
+}
+
+TEST_F(FaultTest, CtrlCAtATerminalDuringBringUp) {
+    use_odd_manager("silent");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment(), true);
+    ASSERT_TRUE(wrapper.prints("0 of 1 manager"));
+    wrapper.type("\x03");
+    EXPECT_EQ(wrapper.wait(), 128 + SIGINT);
+}
+
+TEST_F(FaultTest, TheWrapperIsKilled) {
+    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+                    environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    EXPECT_EQ(processes("--control-fd").size(), 2U);
+    wrapper.signal(SIGKILL);
+    EXPECT_EQ(wrapper.wait(), 128 + SIGKILL);
+    EXPECT_TRUE(nothing_runs(seconds(2)));
+}
+
+TEST_F(FaultTest, TheWrapperIsKilledDuringBringUp) {
+    use_odd_manager("silent");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    ASSERT_TRUE(appear(wrapper, "--control-fd", 1));
+    wrapper.signal(SIGKILL);
+    EXPECT_EQ(wrapper.wait(), 128 + SIGKILL);
+}
+
+TEST_F(FaultTest, TheNodeLauncherIsKilled) {
+    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+                    environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    kill(only_process("--node"), SIGKILL);
+    EXPECT_TRUE(
+        wrapper.complains("the node launcher was killed by signal 9 (Killed): the dictionary is gone"));
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
+}
+
+TEST_F(FaultTest, TheNodeLauncherIsKilledDuringBringUp) {
+    use_odd_manager("silent");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    ASSERT_TRUE(appear(wrapper, "--control-fd", 1));
+    kill(only_process("--node"), SIGKILL);
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find("the node launcher was killed by signal 9"), std::string::npos)
+        << wrapper.err();
+}
+
+TEST_F(FaultTest, AManagerIsKilled) {
+    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+                    environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    const std::vector<pid_t> managers = processes("--control-fd");
+    ASSERT_EQ(managers.size(), 2U);
+    kill(managers[0], SIGKILL);
+    EXPECT_TRUE(
+        wrapper.complains("was killed by signal 9 (Killed): its keys are lost (manager_lost)", seconds(2)));
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
+    EXPECT_EQ(std::count(wrapper.err().begin(), wrapper.err().end(), '\n'), 1) << wrapper.err();
+}
+
+TEST_F(FaultTest, TheNodeLauncherIsEndedFromOutside) {
+    Program wrapper(launch({"--", odd_program(), "report-signals"}), environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    kill(only_process("--node"), SIGTERM);
+    EXPECT_TRUE(wrapper.complains("was ended from outside (signal 15): its managers are gone"));
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), SIGTERM);
+}
+
+TEST_F(FaultTest, WhatAKilledNodeLeftIsSweptByTheNextStart) {
+    use_odd_manager("silent");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    ASSERT_TRUE(appear(wrapper, "--control-fd", 1));
+    const pid_t node = only_process("--node");
+    const pid_t manager = only_process("--control-fd");
+    wrapper.signal(SIGSTOP);  // or it would sweep itself
+    kill(node, SIGKILL);
+    kill(manager, SIGKILL);
+    wrapper.signal(SIGKILL);
+    EXPECT_EQ(wrapper.wait(), 128 + SIGKILL);
+    EXPECT_TRUE(nothing_runs());
+    EXPECT_FALSE(nothing_in_shared_memory());
+
+    set("DDICT_MANAGER_PROGRAM", "");
+    Program next(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(next.wait(), 0) << next.err();
+}
+
+}  // namespace
+}  // namespace ddict::launcher::testing

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program that behaves as the tests need it: as a command of the user by its first argument, or, started
+// with the arguments of a manager, as a manager that goes wrong in the way that ODD_MANAGER says.
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "core/control.h"
+
+namespace {
+
+constexpr int control_fd = 3;
+
+void send_packet(ddict::Control kind, std::string_view payload) {
+    std::string packet(1, static_cast<char>(kind));
+    packet += payload;
+    if (send(control_fd, packet.data(), packet.size(), MSG_NOSIGNAL) < 0) std::exit(9);
+}
+
+/// Until the node launcher is gone.
+int wait_for_end_of_control() {
+    char packet[256];
+    for (;;) {
+        pollfd waiting{control_fd, POLLIN, 0};
+        poll(&waiting, 1, -1);
+        if (recv(control_fd, packet, sizeof packet, 0) <= 0) return 0;
+    }
+}
+
+int be_manager(std::string_view how) {
+    if (how == "fails") {
+        send_packet(ddict::Control::failed, "out of sealing wax: order more");
+        return 1;
+    }
+    if (how == "talks nonsense") send_packet(ddict::Control::started, "nonsense");
+    // Silent, and deaf to what it is told: ends only with its node launcher.
+    return wait_for_end_of_control();
+}
+
+/// Says which signals come; ends with 15 on SIGTERM.
+int report_signals() {
+    sigset_t all;
+    sigemptyset(&all);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2})
+        sigaddset(&all, number);
+    sigprocmask(SIG_BLOCK, &all, nullptr);
+    std::puts("running");
+    std::fflush(stdout);
+    for (;;) {
+        int number = 0;
+        sigwait(&all, &number);
+        std::printf("got %d\n", number);
+        std::fflush(stdout);
+        if (number == SIGTERM) return SIGTERM;
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string_view verb = argc > 1 ? argv[1] : "";
+    if (verb == "--pool") {
+        const char* const how = std::getenv("ODD_MANAGER");
+        return be_manager(how != nullptr ? how : "");
+    }
+    if (verb == "report-signals") return report_signals();
+    if (verb == "exit" && argc == 3) return std::atoi(argv[2]);
+    if (verb == "raise" && argc == 3) return raise(std::atoi(argv[2]));
+    if (verb == "print" && argc == 3) {
+        const char* const value = std::getenv(argv[2]);
+        std::puts(value != nullptr ? value : "(not set)");
+        return 0;
+    }
+    std::fputs("odd_program: no such behaviour\n", stderr);
+    return 99;
+}

@@ -1,0 +1,155 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line and its environment variables, and sizes as people write them.
+#include "launcher/options.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "launcher/sizes.h"
+
+namespace ddict::launcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string why_not(const std::vector<std::string>& args, const Environment& environment = {}) {
+    const auto options = parse_options(args, environment);
+    return options ? "accepted" : options.error().detail.data();
+}
+
+TEST(Sizes, AreWrittenWithUnitsOrWithout) {
+    const std::pair<const char*, std::uint64_t> sizes[] = {{"0", 0},
+                                                           {"65536", 65536},
+                                                           {"64K", 64 << 10},
+                                                           {"512m", 512 << 20},
+                                                           {"2G", std::uint64_t{2} << 30},
+                                                           {"1.5G", std::uint64_t{3} << 29},
+                                                           {"0.25M", 256 << 10},
+                                                           {"8388607T", 0x7fffff0000000000}};
+    for (const auto& [text, bytes] : sizes) {
+        const auto parsed = parse_size(text);
+        ASSERT_TRUE(parsed) << text;
+        EXPECT_EQ(*parsed, bytes) << text;
+    }
+}
+
+TEST(Sizes, RefuseWhatIsNone) {
+    for (const char* const text : {"", "G", "x", "-1", "1.5", "1..5G", "1.5GB", "1 G", "1.T", ".5G",
+                                   "99999999T", "18446744073709551616", "1e9", "0x10", "1.0000000001G"})
+        EXPECT_FALSE(parse_size(text)) << text;
+}
+
+TEST(Sizes, AreShownShort) {
+    EXPECT_EQ(format_size(0), "0");
+    EXPECT_EQ(format_size(1023), "1023");
+    EXPECT_EQ(format_size(1024), "1K");
+    EXPECT_EQ(format_size(std::uint64_t{3} << 29), "1.5G");
+    EXPECT_EQ(format_size((std::uint64_t{1} << 20) - 1), "1023.9K");
+    EXPECT_EQ(format_size(std::uint64_t{5} << 52), "20480T");
+}
+
+TEST(Options, HaveDefaults) {
+    const auto options = parse_options({"--", "program", "--nodes", "9"}, {});
+    ASSERT_TRUE(options);
+    EXPECT_EQ(options->verb, Verb::run);
+    EXPECT_FALSE(options->nodes);
+    EXPECT_EQ(options->managers_per_node, 1U);
+    EXPECT_EQ(options->total_bytes, 256U << 20);
+    EXPECT_EQ(options->timeout, 60s);
+    EXPECT_EQ(options->name, "default");
+    EXPECT_EQ(options->command, (std::vector<std::string>{"program", "--nodes", "9"}));
+}
+
+TEST(Options, CommandLineWinsOverEnvironment) {
+    const Environment environment{{"DDICT_NODES", "4"}, {"DDICT_TOTAL_MEM", "1G"}, {"DDICT_TIMEOUT", ""}};
+    const auto options = parse_options({"--nodes", "2", "--timeout=1.5", "--", "x"}, environment);
+    ASSERT_TRUE(options);
+    EXPECT_EQ(options->nodes, 2U);
+    EXPECT_EQ(options->total_bytes, 1U << 30);
+    EXPECT_EQ(options->timeout, 1500ms);
+}
+
+TEST(Options, EveryOneHasAVariableThatWorks) {
+    for (const OptionText& text : option_texts()) {
+        const std::string value = text.value == "SIZE" ? "3M"
+                                  : text.value == "NAME" || text.value == "DIR" || text.value == "FILE"
+                                      ? "abc"
+                                      : "3";
+        const auto by_option = parse_options({"--" + std::string(text.option), value, "--", "x"}, {});
+        const auto by_variable = parse_options({"--", "x"}, {{std::string(text.variable), value}});
+        const auto by_nothing = parse_options({"--", "x"}, {});
+        ASSERT_TRUE(by_option && by_variable && by_nothing) << text.option;
+        const auto all = [](const Options& o) {
+            return std::tuple(o.nodes, o.managers_per_node, o.total_bytes, o.timeout, o.name, o.state_dir,
+                              o.manager_program);
+        };
+        EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
+        EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;
+    }
+}
+
+TEST(Options, NameWhatTheyCannotUnderstand) {
+    EXPECT_NE(why_not({"--nodes", "0", "--", "x"}).find("--nodes: '0' is not a number from 1"),
+              std::string::npos);
+    EXPECT_NE(why_not({"--", "x"}, {{"DDICT_TOTAL_MEM", "2 pounds"}})
+                  .find("DDICT_TOTAL_MEM: '2 pounds' is no size"),
+              std::string::npos);
+    EXPECT_NE(why_not({"--managers-per-node=257", "--", "x"}).find("--managers-per-node"), std::string::npos);
+    EXPECT_NE(why_not({"--timeout", "-1", "--", "x"}).find("--timeout"), std::string::npos);
+    EXPECT_NE(why_not({"--timeout", "nan", "--", "x"}).find("--timeout"), std::string::npos);
+    EXPECT_NE(why_not({"--name", "../escape", "--", "x"}).find("--name"), std::string::npos);
+    EXPECT_NE(why_not({"--frobnicate", "--", "x"}).find("frobnicate"), std::string::npos);
+    EXPECT_NE(why_not({"--node=2", "--", "x"}).find("--node"), std::string::npos) << "no abbreviations";
+}
+
+TEST(Options, WantTheCommandBehindTwoDashes) {
+    EXPECT_NE(why_not({"./program"}).find("a command is written after --"), std::string::npos);
+    EXPECT_NE(why_not({"--nodes", "2"}).find("no command"), std::string::npos);
+    EXPECT_NE(why_not({"stop", "--", "x"}).find("leave out --"), std::string::npos);
+}
+
+TEST(Options, KnowTheVerbs) {
+    EXPECT_EQ(parse_options({"start", "--export"}, {}).value().verb, Verb::start);
+    EXPECT_TRUE(parse_options({"start", "--export"}, {}).value().export_line);
+    EXPECT_EQ(parse_options({"status", "--json"}, {}).value().verb, Verb::status);
+    EXPECT_EQ(parse_options({"--check", "--nodes", "2"}, {}).value().verb, Verb::check);
+    EXPECT_EQ(parse_options({"--help"}, {{"DDICT_NODES", "bad"}}).value().verb, Verb::help);
+    EXPECT_EQ(parse_options({"--", "start"}, {}).value().verb, Verb::run);
+    EXPECT_NE(why_not({"stop", "--export"}).find("--export belongs to"), std::string::npos);
+    EXPECT_NE(why_not({"--json", "--", "x"}).find("--json belongs to"), std::string::npos);
+}
+
+TEST(Options, HelpAndTheDocumentSayTheSame) {
+    std::ifstream file(DDICT_SOURCE_DIR "/docs/environment.md");
+    ASSERT_TRUE(file);
+    std::ostringstream expected;
+    for (const OptionText& text : option_texts())
+        expected << "| `--" << text.option << "` | `" << text.variable << "` | " << text.value << " | "
+                 << text.preset << " | " << text.meaning << " |\n";
+    std::string table;
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("| `--")) table += line + "\n";
+    EXPECT_EQ(table, expected.str());
+}
+
+TEST(Options, HelpNamesEveryOptionAndFitsTheScreen) {
+    const std::string help = help_text();
+    for (const OptionText& text : option_texts()) {
+        EXPECT_NE(help.find("--" + std::string(text.option) + " " + std::string(text.value)),
+                  std::string::npos);
+        EXPECT_NE(help.find(text.variable), std::string::npos);
+    }
+    for (const char* const verb :
+         {"start", "stop", "status", "env", "serve", "--check", "--export", "--json"})
+        EXPECT_NE(help.find(verb), std::string::npos) << verb;
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);)
+        EXPECT_LE(line.size(), 92U) << line;
+}
+
+}  // namespace
+}  // namespace ddict::launcher
