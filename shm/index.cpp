@@ -73,6 +73,14 @@ Bucket& bucket_after(IndexSegment& segment, unsigned home, unsigned distance) no
     return segment.buckets[(home + distance) % buckets_per_segment];
 }
 
+/// The first free slot; slots_per_bucket if there is none.
+unsigned free_slot(const Bucket& bucket) noexcept {
+    unsigned slot = 0;
+    while (slot < slots_per_bucket && bucket.slots[slot].load(relaxed) != 0)
+        ++slot;
+    return slot;
+}
+
 // Parts of the index start at a cache line inside their heap blocks, which start at multiples of 16 with a
 // word.
 constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
@@ -81,7 +89,8 @@ constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
 
 }  // namespace
 
-Index::Index(std::byte* pool, PoolHeader& header, Heap& heap) : pool_(pool), header_(header), heap_(heap) {
+Index::Index(std::byte* pool, PoolHeader& header, Heap& heap)
+    : pool_(pool), header_(header), heap_(heap), bytes_(sizeof(InitialDirectory) + sizeof(IndexSegment)) {
     initialise();
 }
 
@@ -91,6 +100,7 @@ void Index::initialise() {
     directory.header = {};
     auto& segment = at<IndexSegment>(first_segment_offset);
     segment.index_block = 0;
+    segment.entries = 0;
     segment.prefix.store(0, relaxed);
     segment.local_depth.store(0, relaxed);
     for (Bucket& bucket : segment.buckets) {
@@ -103,8 +113,8 @@ void Index::initialise() {
     directory.entry.store(first_segment_offset, relaxed);
     header_.index_root.store(make_root(initial_directory_offset + offsetof(InitialDirectory, entry), 0),
                              std::memory_order_release);
-    bytes_ = sizeof(InitialDirectory) + sizeof(IndexSegment);
     size_ = 0;
+    size_max_ = 0;
 }
 
 std::uint64_t Index::segment_of(std::uint64_t shard_hash) const {
@@ -132,7 +142,8 @@ Index::Place Index::find(Bytes key, std::uint64_t hash) const {
             const auto& block = at<Block>(slot_block(slot));
             if (block.hash() != hash || block.key_bytes() != key.size()) continue;
             if (std::memcmp(block.key().data(), key.data(), key.size()) != 0) continue;
-            return {.bucket = &bucket, .slot = i, .home = &first, .block = slot_block(slot)};
+            return {
+                .segment = &segment, .bucket = &bucket, .slot = i, .home = &first, .block = slot_block(slot)};
         }
     }
     return {};
@@ -146,22 +157,31 @@ void Index::prefetch(std::uint64_t hash) const {
 bool Index::insert(std::uint64_t block, std::uint64_t hash) {
     const std::uint64_t h = shard_hash(hash);
     moved_by_this_insertion_ = 0;
-    while (!store(at<IndexSegment>(segment_of(h)), block, h))
-        if (!grow(h)) return false;
-    ++size_;
-    return true;
+    // The index need not become larger than it was when it held as many keys: the same keys put once more, in
+    // any order, find room in it.
+    const bool may_grow = size_ >= size_max_;
+    if (may_grow && at<IndexSegment>(segment_of(h)).entries >= entries_before_split) split_segment_of(h);
+    for (;;) {
+        auto& segment = at<IndexSegment>(segment_of(h));
+        if (store(segment, block, h) ||
+            (move_together(segment, home_bucket(h)) && store(segment, block, h))) {
+            ++segment.entries;
+            size_max_ = std::max(size_max_, ++size_);
+            return true;
+        }
+        if (depth_that_helps(segment, h) > directory_depth_max || !split_segment_of(h)) return false;
+    }
 }
 
 bool Index::store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash) {
     const unsigned home = home_bucket(shard_hash);
     for (unsigned distance = 0; distance < probe_window; ++distance) {
         Bucket& bucket = bucket_after(segment, home, distance);
-        for (unsigned i = 0; i < slots_per_bucket; ++i) {
-            if (bucket.slots[i].load(relaxed) != 0) continue;
-            if (distance != 0) add_overflow(segment.buckets[home], 1);  // first, so that readers look further
-            set_slot(bucket, i, make_slot(shard_hash, block));
-            return true;
-        }
+        const unsigned slot = free_slot(bucket);
+        if (slot == slots_per_bucket) continue;
+        if (distance != 0) add_overflow(segment.buckets[home], 1);  // first, so that readers look further
+        set_slot(bucket, slot, make_slot(shard_hash, block));
+        return true;
     }
     return false;
 }
@@ -185,10 +205,10 @@ void Index::put_back(const Place& place, std::uint64_t block) {
 void Index::erase(const Place& place) {
     set_slot(*place.bucket, place.slot, 0);
     if (place.bucket != place.home) add_overflow(*place.home, ~std::uint32_t{0});
+    --place.segment->entries;
     if (--size_ == 0 && root_depth(root()) != 0) {
         const StructureChange change(header_);
-        free_grown_parts();
-        initialise();
+        start_anew();
     }
 }
 
@@ -208,20 +228,22 @@ void Index::clear(const std::function<void(std::uint64_t block)>& drop) {
         }
         entry += std::uint64_t{1} << (depth - segment.local_depth.load(relaxed));
     }
-    free_grown_parts();
-    initialise();
+    start_anew();
 }
 
-/// Requires a StructureChange, since readers may still be inside.
-void Index::free_grown_parts() {
-    const std::uint64_t r = root();
-    const unsigned depth = root_depth(r);
-    for (std::uint64_t entry = 0; entry >> depth == 0;) {
-        auto& segment = at<IndexSegment>(at<AtomicWord>(root_entries(r) + 8 * entry).load(relaxed));
-        entry += std::uint64_t{1} << (depth - segment.local_depth.load(relaxed));
-        free(segment.index_block);
+/// Requires that all slots are free, and a StructureChange, since readers may still be inside. First the root
+/// is exchanged, then what nothing leads to any more is freed: after a kill in between, all that is reached
+/// is sound.
+void Index::start_anew() {
+    const std::uint64_t old_root = root();
+    initialise();
+    std::uint64_t last = 0;
+    for (std::uint64_t entry = 0; entry >> root_depth(old_root) == 0; ++entry) {
+        const std::uint64_t segment = at<AtomicWord>(root_entries(old_root) + 8 * entry).load(relaxed);
+        if (segment != last) free(at<IndexSegment>(segment).index_block);
+        last = segment;
     }
-    free(at<DirectoryHeader>(root_entries(r) - sizeof(DirectoryHeader)).index_block);
+    free(at<DirectoryHeader>(root_entries(old_root) - sizeof(DirectoryHeader)).index_block);
 }
 
 void Index::gather(std::uint64_t shard_hash, SegmentEntries& out) const {
@@ -253,13 +275,71 @@ unsigned Index::depth_that_helps(const IndexSegment& segment, std::uint64_t shar
     return least;
 }
 
-/// One split, and before it a doubling of the directory if need be.
-bool Index::grow(std::uint64_t shard_hash) {
-    const std::uint64_t segment_offset = segment_of(shard_hash);
-    const auto& segment = at<IndexSegment>(segment_offset);
-    if (depth_that_helps(segment, shard_hash) > directory_depth_max) return false;
-    if (segment.local_depth.load(relaxed) == root_depth(root()) && !double_directory()) return false;
-    return split(segment_offset);
+/// One split, and before it a doubling of the directory if need be. False if there is no room for that.
+bool Index::split_segment_of(std::uint64_t shard_hash) {
+    const std::uint64_t offset = segment_of(shard_hash);
+    const std::uint64_t depth = at<IndexSegment>(offset).local_depth.load(relaxed);
+    if (depth >= directory_depth_max) return false;
+    if (depth == root_depth(root()) && !double_directory()) return false;
+    return split(offset);
+}
+
+/// The window of this home bucket is full. Moves entries to other buckets of their own windows, along the
+/// shortest chain of moves that ends in a free slot, so that one in this window becomes free. False if there
+/// is no such chain. Looks at each bucket of the segment once at the most.
+bool Index::move_together(IndexSegment& segment, unsigned home) {
+    struct Origin {
+        bool seen = false;
+        bool in_window = false;
+        unsigned bucket = 0;  // whose entry
+        unsigned slot = 0;    // at this place would move here
+    };
+    Origin origins[buckets_per_segment];
+    unsigned queue[buckets_per_segment];
+    unsigned queued = 0;
+    for (unsigned distance = 0; distance < probe_window; ++distance) {
+        queue[queued] = (home + distance) % buckets_per_segment;
+        origins[queue[queued++]] = {.seen = true, .in_window = true};
+    }
+    for (unsigned next = 0; next < queued; ++next) {
+        const unsigned from = queue[next];
+        for (unsigned slot = 0; slot < slots_per_bucket; ++slot) {
+            const std::uint64_t block = slot_block(segment.buckets[from].slots[slot].load(relaxed));
+            const unsigned home_of_entry = home_bucket(shard_hash_of(block));
+            for (unsigned distance = 0; distance < probe_window; ++distance) {
+                unsigned to = (home_of_entry + distance) % buckets_per_segment;
+                if (origins[to].seen) continue;
+                origins[to] = {.seen = true, .in_window = false, .bucket = from, .slot = slot};
+                queue[queued++] = to;
+                if (free_slot(segment.buckets[to]) == slots_per_bucket) continue;
+                for (; !origins[to].in_window; to = origins[to].bucket)
+                    move_entry(segment, origins[to].bucket, origins[to].slot, to);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/// Both buckets and the entry's home are marked as changing meanwhile, so that a reader who sees the entry in
+/// neither place does not take that for a miss.
+void Index::move_entry(IndexSegment& segment, unsigned from, unsigned slot, unsigned to) {
+    Bucket& source = segment.buckets[from];
+    Bucket& target = segment.buckets[to];
+    const std::uint64_t entry = source.slots[slot].load(relaxed);
+    Bucket& home = segment.buckets[home_bucket(shard_hash_of(slot_block(entry)))];
+    const bool home_apart = &home != &source && &home != &target;
+    begin_change(source);
+    begin_change(target);
+    if (home_apart) begin_change(home);
+    if (&source == &home) add_overflow(home, 1);
+    target.slots[free_slot(target)].store(entry, relaxed);
+    store_fence();
+    source.slots[slot].store(0, relaxed);
+    if (&target == &home) add_overflow(home, ~std::uint32_t{0});
+    if (home_apart) end_change(home);
+    end_change(target);
+    end_change(source);
 }
 
 bool Index::double_directory() {
@@ -320,9 +400,11 @@ bool Index::split(std::uint64_t segment_offset) {
     for (unsigned b = 0; b < buckets_per_segment; ++b)
         new_segment.buckets[b].meta.store(make_bucket_meta(0, new_overflow[b]), relaxed);
 
+    new_segment.entries = moved;
     publish_split(offset, new_segment.prefix.load(relaxed), depth + 1);
     take_out_moved(old_segment, new_segment, old_overflow);
     old_segment.local_depth.store(depth + 1, relaxed);
+    old_segment.entries -= moved;
     ++growth_.splits;
     moved_by_this_insertion_ += moved;
     growth_.entries_moved_max = std::max(growth_.entries_moved_max, moved_by_this_insertion_);

@@ -3,12 +3,14 @@
 //
 // From a key to its block: extendible hashing in the pool's memory, laid out for readers in other processes
 // (layout.h says how they stay right). A directory, indexed by the upper bits of the shard hash, leads to
-// segments of 256 buckets of one cache line each. A segment that has no room where a key belongs is split in
-// two; a directory that is too shallow for it is doubled. That is all the work there ever is at once: the
-// index has no other pause.
+// segments of 256 buckets of one cache line each. A segment that is three quarters full is split in two, and
+// a directory that is too shallow for that is doubled first. That is all the work there ever is at once: the
+// index has no other pause. Where a key belongs and there is no slot, entries move closer together within the
+// segment; so if the pool has no room for a split, a segment is filled almost to its last slot, and only then
+// is a key refused.
 //
-// It keeps its size when keys go, until the last has gone; then, as after clear, it is as small as in the
-// beginning.
+// The index keeps its size when keys go, until the last has gone; then, as after clear, it is as small as in
+// the beginning.
 #pragma once
 
 #include <array>
@@ -28,6 +30,7 @@ class Index {
   public:
     /// Where a key is: valid until the next change of the index.
     struct Place {
+        IndexSegment* segment = nullptr;
         Bucket* bucket = nullptr;
         unsigned slot = 0;
         Bucket* home = nullptr;
@@ -81,6 +84,9 @@ class Index {
     const Growth& growth() const noexcept { return growth_; }
 
   private:
+    // Beyond, a segment would still find room, but with ever longer searches.
+    static constexpr std::uint64_t entries_before_split = slots_per_segment * 3 / 4;
+
     template <class T>
     T& at(std::uint64_t offset) const {
         return *reinterpret_cast<T*>(pool_ + offset);
@@ -89,7 +95,9 @@ class Index {
     std::uint64_t segment_of(std::uint64_t shard_hash) const;
     bool store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash);
     unsigned depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const;
-    bool grow(std::uint64_t shard_hash);
+    bool split_segment_of(std::uint64_t shard_hash);
+    bool move_together(IndexSegment& segment, unsigned home);
+    void move_entry(IndexSegment& segment, unsigned from, unsigned slot, unsigned to);
     bool double_directory();
     bool split(std::uint64_t segment_offset);
     void publish_split(std::uint64_t old_segment, std::uint64_t new_segment, unsigned new_depth);
@@ -98,14 +106,15 @@ class Index {
     std::uint64_t allocate(std::uint64_t bytes, std::uint64_t& index_block);
     void free(std::uint64_t index_block);
     void initialise();
-    void free_grown_parts();
+    void start_anew();
     std::uint64_t shard_hash_of(std::uint64_t block) const;
 
     std::byte* pool_;
     PoolHeader& header_;
     Heap& heap_;
+    std::uint64_t bytes_;
     std::uint64_t size_ = 0;
-    std::uint64_t bytes_ = 0;
+    std::uint64_t size_max_ = 0;  // since the index was last empty
     std::uint64_t moved_by_this_insertion_ = 0;
     Growth growth_;
 };

@@ -3,35 +3,36 @@
 //
 // What lies in shared memory, byte by byte: a pool, and at the end a dictionary's directory.
 //
-// One process, the manager, writes; any number of
-// processes may map the pool read-only and read it at the same time.
+// One process, the manager, writes to a pool; any number of processes may map it read-only and read it at the
+// same time.
 //
 //   pool      := PoolHeader (one page)  InitialDirectory  first IndexSegment  heap
-//   heap      := (Block | IndexBlock | free block)*  end mark
+//   heap      := (Block | index block | free block)*  end mark
 //   index     := directory of 2^depth offsets -> IndexSegment of 256 buckets -> Block
 //
 // Offsets count from the start of the pool; 0 stands for "none". Numbers are little-endian.
 //
-// How readers stay right without a lock
+// How readers stay right without a lock:
 //   1. A bucket's version is odd while one of its slots changes, and grows by two with each change. What was
-//   read
-//      through a slot is true if the version was even and the same before and after.
-//   2. A miss is true only if the directory still leads to the same segment afterwards: a split publishes the
-//   new
-//      segment in the directory before it takes the moved entries out of the old one.
+//      read through a slot is true if the version was even, and the same before and after.
+//   2. A miss is true only if, afterwards, the first word of the home bucket is the same (and its version
+//   even),
+//      and the directory still leads to the same segment: an entry that moves between buckets marks its home
+//      bucket as changing, and a split publishes the new segment in the directory before it takes the moved
+//      entries out of the old one.
 //   3. structure_epoch is odd while a directory is exchanged or everything is cleared. Nothing read is true
-//   unless
-//      it was even and the same before and after.
-//   4. Memory may change or be used again under a reader's hands, so each offset and length is checked
-//   against the
-//      pool before it is followed, and believed only after 1 to 3.
+//      unless it was even, and the same before and after.
+//   4. Memory may change or be used again under a reader's hands. So each offset and length is checked
+//   against
+//      the pool before it is followed, and what is read is believed only after 1 to 3.
 //
 // How a pool is to be recovered after its manager was killed at any instruction: every write becomes visible
 // by one atomic store (of a slot, a directory entry or index_root), and a block is complete before that. The
-// live blocks are those reached through the index; an entry counts only if the directory leads from its hash
-// to the very segment it is in, since an interrupted split leaves copies behind. Allocator words
-// (Block::size_and_flags, free lists), pins and counters are never trusted, but set up anew from the live
-// blocks.
+// live blocks are those reached through the index. An entry counts only if the directory leads from its hash
+// to the very segment it is in, since an interrupted split leaves copies behind, and a block counts once,
+// since an interrupted move between buckets leaves two entries. Versions may be left odd and overflow counts
+// too high. Allocator words (Block::size_and_flags, free lists), pins and counters are never trusted, but set
+// up anew from the live blocks.
 #pragma once
 
 #include <atomic>
@@ -105,7 +106,8 @@ struct alignas(64) IndexSegment {
     AtomicWord prefix;       // those bits, at the upper end
     std::uint64_t
         index_block;  // offset of the heap block that holds the segment; 0: the first one, outside the heap
-    std::uint64_t reserved[5];
+    std::uint64_t entries;  // for the writer
+    std::uint64_t reserved[4];
     Bucket buckets[buckets_per_segment];
 };
 static_assert(sizeof(IndexSegment) == 64 + 64 * buckets_per_segment);

@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "shm/directory_segment.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <random>
+
+#include "shm/layout.h"
+#include "tests/shm/chance.h"
+
+namespace ddict::shm {
+namespace {
+
+std::vector<DirectoryEntry> entries_of(std::uint32_t managers) {
+    std::vector<DirectoryEntry> entries(managers);
+    for (std::uint32_t i = 0; i < managers; ++i) {
+        entries[i].manager = i;
+        entries[i].node = "node" + std::to_string(i / 4);
+        entries[i].process = {
+            .host_key = i * 77, .pid = static_cast<std::int32_t>(1000 + i), .reserved = 0, .start_time = 5};
+        entries[i].pool_bytes = 1'000'000 + i;
+        entries[i].address.assign(79 + i % 200, static_cast<std::byte>(i));
+    }
+    return entries;
+}
+
+class DirectorySegmentTest : public testing::Test {
+  protected:
+    DirectorySegmentTest() {
+        std::random_device device;
+        identity_.dictionary_id = (std::uint64_t{device()} << 32) | device();
+        identity_.secret.fill(std::byte{9});
+        identity_.ucx_version = (1 << 16) | 13;
+    }
+    ~DirectorySegmentTest() override { Segment::remove(directory_segment_name(identity_.dictionary_id)); }
+
+    void create() { segment_.emplace(create_directory_segment(identity_.dictionary_id).value()); }
+    void write(std::uint32_t managers) {
+        create();
+        const Result<void> written = write_directory(*segment_, identity_, entries_of(managers));
+        ASSERT_TRUE(written) << written.error().message();
+    }
+    Result<DirectorySegment> open() const { return DirectorySegment::open(identity_.dictionary_id); }
+    DirectorySegmentHeader& header() { return *reinterpret_cast<DirectorySegmentHeader*>(segment_->data()); }
+
+    DirectoryIdentity identity_;
+    std::optional<Segment> segment_;
+};
+
+TEST_F(DirectorySegmentTest, GivesBackWhatWasWritten) {
+    constexpr std::uint32_t managers = 1000;
+    write(managers);
+    const Result<DirectorySegment> directory = open();
+    ASSERT_TRUE(directory) << directory.error().message();
+    EXPECT_EQ(directory->identity().dictionary_id, identity_.dictionary_id);
+    EXPECT_EQ(directory->identity().secret, identity_.secret);
+    EXPECT_EQ(directory->identity().ucx_version, identity_.ucx_version);
+    EXPECT_EQ(directory->manager_count(), managers);
+    const std::vector<DirectoryEntry> expected = entries_of(managers);
+    for (std::uint32_t i = 0; i < managers; ++i) {
+        const Result<DirectoryEntry> entry = directory->entry(i);
+        ASSERT_TRUE(entry) << entry.error().message();
+        EXPECT_EQ(entry->manager, i);
+        EXPECT_EQ(entry->node, expected[i].node);
+        EXPECT_EQ(entry->process.host_key, expected[i].process.host_key);
+        EXPECT_EQ(entry->process.pid, expected[i].process.pid);
+        EXPECT_EQ(entry->process.start_time, expected[i].process.start_time);
+        EXPECT_EQ(entry->pool_bytes, expected[i].pool_bytes);
+        EXPECT_EQ(entry->address, expected[i].address);
+    }
+    EXPECT_EQ(directory->entry(managers).error().code, Errc::invalid_argument);
+    EXPECT_EQ(header().bytes, directory_segment_bytes(expected));
+}
+
+TEST_F(DirectorySegmentTest, OfADictionaryThatIsNotThere) {
+    const Result<DirectorySegment> directory = open();
+    ASSERT_FALSE(directory);
+    EXPECT_EQ(directory.error().code, Errc::dictionary_gone);
+}
+
+TEST_F(DirectorySegmentTest, OfADictionaryWhoseLauncherIsDead) {
+    write(3);
+    const Result<DirectorySegment> before = open();
+    ASSERT_TRUE(before);
+    EXPECT_TRUE(before->has_owner());
+    segment_.reset();
+    EXPECT_FALSE(before->has_owner());
+    EXPECT_EQ(open().error().code, Errc::dictionary_gone);
+}
+
+TEST_F(DirectorySegmentTest, NotFilledYet) {
+    create();
+    EXPECT_EQ(open().error().code, Errc::dictionary_gone);
+}
+
+TEST_F(DirectorySegmentTest, IsFilledOnceAndInOrder) {
+    create();
+    std::vector<DirectoryEntry> entries = entries_of(3);
+    std::swap(entries[0], entries[1]);
+    EXPECT_EQ(write_directory(*segment_, identity_, entries).error().code, Errc::invalid_argument);
+    EXPECT_EQ(write_directory(*segment_, identity_, {}).error().code, Errc::invalid_argument);
+    EXPECT_TRUE(write_directory(*segment_, identity_, entries_of(3)));
+    EXPECT_EQ(write_directory(*segment_, identity_, entries_of(3)).error().code, Errc::invalid_argument);
+}
+
+TEST_F(DirectorySegmentTest, OfAnotherVersion) {
+    write(3);
+    header().layout_version = directory_layout_version + 1;
+    EXPECT_EQ(open().error().code, Errc::incompatible);
+}
+
+TEST_F(DirectorySegmentTest, WithADamagedHeader) {
+    write(3);
+    const auto refused = [&](auto& field, auto value) {
+        const auto before = field;
+        field = value;
+        EXPECT_EQ(open().error().code, Errc::protocol) << value;
+        field = before;
+        EXPECT_TRUE(open());
+    };
+    refused(header().manager_count, 0U);
+    refused(header().manager_count, 4000U);
+    refused(header().manager_count, ~0U);
+    refused(header().dictionary_id, identity_.dictionary_id + 1);
+    refused(header().bytes, std::uint64_t{0});
+    refused(header().bytes, segment_->size() + 1);
+    header().ready.store(12345);
+    EXPECT_EQ(open().error().code, Errc::protocol);
+}
+
+TEST_F(DirectorySegmentTest, WithADamagedEntry) {
+    write(3);
+    auto* offsets = reinterpret_cast<std::uint64_t*>(segment_->data() + sizeof(DirectorySegmentHeader));
+    for (const std::uint64_t bad :
+         {std::uint64_t{0}, offsets[2] + 1, segment_->size() + 1, ~std::uint64_t{0}}) {
+        const std::uint64_t before = offsets[1];
+        offsets[1] = bad;
+        const Result<DirectorySegment> directory = open();
+        ASSERT_TRUE(directory);
+        EXPECT_EQ(directory->entry(1).error().code, Errc::protocol) << bad;
+        EXPECT_TRUE(directory->entry(2)) << "the others can still be read";
+        offsets[1] = before;
+    }
+    std::swap(offsets[0], offsets[1]);
+    EXPECT_EQ(open()->entry(0).error().code, Errc::protocol);
+}
+
+// Whatever the bytes are, reading stays inside the segment and an entry is of the manager asked for.
+TEST_F(DirectorySegmentTest, OfRandomDamage) {
+    Chance chance;
+    write(20);
+    std::vector<std::byte> good(segment_->size());
+    std::memcpy(good.data(), segment_->data(), good.size());
+    const std::uint64_t written = header().bytes - 8;
+    std::uint64_t opened = 0;
+    for (int round = 0; round < 5000; ++round) {
+        for (std::uint64_t i = 1 + chance.below(4); i > 0; --i)
+            segment_->data()[8 + chance.below(written)] = static_cast<std::byte>(chance.number());
+        const Result<DirectorySegment> directory = open();
+        for (std::uint32_t i = 0; directory && i < directory->manager_count(); ++i) {
+            const Result<DirectoryEntry> entry = directory->entry(i);
+            if (entry) {
+                EXPECT_EQ(entry->manager, i);
+            }
+            ++opened;
+        }
+        std::memcpy(segment_->data(), good.data(), good.size());
+    }
+    EXPECT_GT(opened, 0U);
+}
+
+}  // namespace
+}  // namespace ddict::shm

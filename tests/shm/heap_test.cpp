@@ -1,0 +1,211 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "shm/heap.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "shm/block.h"
+#include "tests/shm/chance.h"
+
+namespace ddict::shm {
+namespace {
+
+constexpr std::uint64_t start = 4096;
+
+class HeapTest : public testing::Test {
+  protected:
+    void make(std::uint64_t bytes) {
+        memory_ = std::make_unique<std::uint64_t[]>((start + bytes) / 8);
+        heap_.emplace(pool(), start, bytes);
+    }
+    std::byte* pool() { return reinterpret_cast<std::byte*>(memory_.get()); }
+    Heap& heap() { return *heap_; }
+
+  private:
+    std::unique_ptr<std::uint64_t[]> memory_;
+    std::optional<Heap> heap_;
+};
+
+TEST_F(HeapTest, BeginsAsOneFreeBlock) {
+    make(1 << 20);
+    EXPECT_EQ(heap().used_bytes(), 0U);
+    EXPECT_EQ(heap().free_bytes(), heap().total_bytes());
+    EXPECT_EQ(heap().largest_free_bytes(), heap().total_bytes());
+    EXPECT_EQ(heap().inconsistency(), "");
+}
+
+TEST_F(HeapTest, GivesItsLastByte) {
+    make(1 << 20);
+    const std::uint64_t block = heap().allocate(heap().total_bytes());
+    ASSERT_NE(block, 0U);
+    EXPECT_EQ(heap().free_bytes(), 0U);
+    EXPECT_EQ(heap().largest_free_bytes(), 0U);
+    EXPECT_EQ(heap().allocate(1), 0U);
+    heap().free(block);
+    EXPECT_EQ(heap().largest_free_bytes(), heap().total_bytes());
+    EXPECT_EQ(heap().allocate(heap().total_bytes() + 1), 0U);
+    EXPECT_EQ(heap().allocate(~std::uint64_t{0}), 0U);
+}
+
+TEST_F(HeapTest, RoundsSizesUpTo16BytesOnly) {
+    make(1 << 20);
+    for (const std::uint64_t bytes : {1U, 31U, 32U, 33U, 48U, 513U, 8240U, 100'001U}) {
+        const std::uint64_t before = heap().used_bytes();
+        const std::uint64_t block = heap().allocate(bytes);
+        EXPECT_EQ(block % 16, 0U);
+        EXPECT_EQ(heap().used_bytes() - before, std::max<std::uint64_t>(32, align_up(bytes))) << bytes;
+        EXPECT_EQ(heap().block_bytes(block), heap().used_bytes() - before);
+    }
+}
+
+TEST_F(HeapTest, TakesFromTheSideAskedFor) {
+    make(1 << 20);
+    const std::uint64_t front = heap().allocate(1000, Heap::Side::front);
+    const std::uint64_t back = heap().allocate(1000, Heap::Side::back);
+    EXPECT_EQ(front, start);
+    EXPECT_EQ(back + heap().block_bytes(back), start + heap().total_bytes());
+    EXPECT_EQ(heap().inconsistency(), "");
+}
+
+TEST_F(HeapTest, CoalescesWithBothNeighbours) {
+    make(1 << 20);
+    const std::uint64_t a = heap().allocate(100);
+    const std::uint64_t b = heap().allocate(200);
+    const std::uint64_t c = heap().allocate(300);
+    heap().allocate(400);
+    heap().free(a);
+    heap().free(c);
+    EXPECT_EQ(heap().bytes_if_freed(b), 112U + 208U + 304U);
+    heap().free(b);
+    EXPECT_EQ(heap().inconsistency(), "");
+    EXPECT_EQ(heap().allocate(624), a);
+}
+
+TEST_F(HeapTest, FindsTheOnlyBlockOfASizeThatIsNoClassBoundary) {
+    make(1 << 20);
+    // 100'000 lies inside its size class: asking for the class above finds nothing.
+    const std::uint64_t hole = heap().allocate(100'000);
+    while (heap().allocate(512) != 0) {
+    }
+    heap().free(hole);
+    EXPECT_EQ(heap().largest_free_bytes(), 100'000U);
+    EXPECT_EQ(heap().allocate(100'000), hole);
+}
+
+// What largest_free_bytes() promises can be had, and no more.
+TEST_F(HeapTest, TheLargestFreeSizeIsExact) {
+    Chance chance;
+    make(1 << 20);
+    std::vector<std::uint64_t> blocks;
+    for (int round = 0; round < 2000; ++round) {
+        if (chance.below(2) == 0 || blocks.empty()) {
+            if (const std::uint64_t block = heap().allocate(1 + chance.size_below(100'000)); block != 0)
+                blocks.push_back(block);
+        } else {
+            std::swap(blocks[chance.below(blocks.size())], blocks.back());
+            heap().free(blocks.back());
+            blocks.pop_back();
+        }
+        const std::uint64_t largest = heap().largest_free_bytes();
+        ASSERT_EQ(heap().allocate(largest + 1), 0U);
+        if (largest == 0) continue;
+        const std::uint64_t block = heap().allocate(largest);
+        ASSERT_NE(block, 0U);
+        heap().free(block);
+    }
+}
+
+// Random allocation against a map of what is in use: no overlap, contents intact, each byte accounted for.
+TEST_F(HeapTest, AgreesWithAModel) {
+    Chance chance;
+    constexpr std::uint64_t bytes = 8 << 20;
+    make(bytes);
+    std::map<std::uint64_t, std::uint64_t> used;  // offset -> size
+    std::uint64_t used_bytes = 0;
+    const auto fill_of = [](std::uint64_t block) { return static_cast<int>(block / 16 % 251); };
+    const auto check_and_free = [&](std::map<std::uint64_t, std::uint64_t>::iterator at) {
+        const auto [block, size] = *at;
+        for (const std::uint64_t i : {std::uint64_t{8}, size / 2, size - 1})
+            ASSERT_EQ(std::to_integer<int>(pool()[block + i]), fill_of(block))
+                << "block " << block << " byte " << i;
+        heap().free(block);
+        used_bytes -= size;
+        used.erase(at);
+    };
+    for (int step = 0; step < 200'000; ++step) {
+        // Waves: the heap gets full, then nearly empty, and again.
+        const bool filling = step / 10'000 % 2 == 0;
+        if (chance.below(10) < (filling ? 7 : 3)) {
+            const std::uint64_t want = 1 + chance.size_below(chance.below(100) == 0 ? bytes / 4 : 10'000);
+            const auto side = chance.below(8) == 0 ? Heap::Side::back : Heap::Side::front;
+            const std::uint64_t block = heap().allocate(want, side);
+            if (block == 0) {
+                ASSERT_GT(align_up(want), heap().largest_free_bytes());
+                continue;
+            }
+            const std::uint64_t size = heap().block_bytes(block);
+            ASSERT_GE(size, want);
+            ASSERT_LE(size, std::max<std::uint64_t>(align_up(want), 32) + 16);
+            ASSERT_GE(block, start);
+            ASSERT_LE(block + size, start + heap().total_bytes());
+            const auto [at, fresh] = used.emplace(block, size);
+            ASSERT_TRUE(fresh);
+            if (at != used.begin()) {
+                ASSERT_LE(std::prev(at)->first + std::prev(at)->second, block);
+            }
+            if (std::next(at) != used.end()) {
+                ASSERT_LE(block + size, std::next(at)->first);
+            }
+            std::memset(pool() + block + 8, fill_of(block), size - 8);
+            used_bytes += size;
+        } else if (!used.empty()) {
+            auto at = used.lower_bound(start + chance.below(bytes));
+            if (at == used.end()) at = used.begin();
+            check_and_free(at);
+        }
+        ASSERT_EQ(heap().used_bytes(), used_bytes);
+        ASSERT_EQ(heap().used_bytes() + heap().free_bytes(), heap().total_bytes());
+        if (step % 1000 == 0) {
+            ASSERT_EQ(heap().inconsistency(), "");
+        }
+    }
+    while (!used.empty())
+        check_and_free(used.begin());
+    EXPECT_EQ(heap().inconsistency(), "");
+    EXPECT_EQ(heap().largest_free_bytes(), heap().total_bytes());
+}
+
+// Many small holes are as good as new once their neighbours go too.
+TEST_F(HeapTest, FragmentsComeTogetherAgain) {
+    make(1 << 20);
+    std::vector<std::uint64_t> blocks;
+    for (std::uint64_t block = heap().allocate(96); block != 0; block = heap().allocate(96))
+        blocks.push_back(block);
+    for (std::size_t i = 0; i < blocks.size(); i += 2)
+        heap().free(blocks[i]);
+    EXPECT_EQ(heap().inconsistency(), "");
+    EXPECT_GE(heap().free_bytes(), heap().total_bytes() / 2 - 96);
+    EXPECT_EQ(heap().allocate(256), 0U) << "no hole is larger than two blocks";
+    for (std::size_t i = 1; i < blocks.size(); i += 2)
+        heap().free(blocks[i]);
+    EXPECT_EQ(heap().largest_free_bytes(), heap().total_bytes());
+}
+
+using HeapDeathTest = HeapTest;
+
+TEST_F(HeapDeathTest, FreeingTwiceIsRefused) {
+    make(1 << 20);
+    const std::uint64_t block = heap().allocate(100);
+    heap().allocate(100);
+    heap().free(block);
+    EXPECT_DEATH(heap().free(block), "only once");
+}
+
+}  // namespace
+}  // namespace ddict::shm
