@@ -15,6 +15,27 @@ static_assert(slot_mask + 1 == limits::operations_in_flight_max);
 // Requests that belong to a link and not to an operation carry slot numbers that no operation has.
 constexpr std::uint64_t link_request_bit = std::uint64_t{1} << 63;
 
+bool is_reply_header(const wire::ReplyHeader& header) {
+    const int verb = header.verb_and_reply_bit & ~wire::reply_bit;
+    return header.version == wire::protocol_version && (header.verb_and_reply_bit & wire::reply_bit) != 0 &&
+           verb != 0 && verb <= wire::verb_last && header.flags == 0 && header.status <= errc_last &&
+           header.value_bytes <= limits::value_bytes_max;
+}
+
+bool answers(const wire::ReplyHeader& header, wire::Verb verb) {
+    return header.verb_and_reply_bit == (static_cast<std::uint8_t>(verb) | wire::reply_bit);
+}
+
+/// What a manager answered, as an error; nothing if all is well.
+Error error_of(const wire::ReplyHeader& header) {
+    Error error(static_cast<Errc>(header.status));
+    if (error.code == Errc::no_space || error.code == Errc::too_large)
+        error.set_bytes(header.argument, header.argument2);
+    if (error.code == Errc::system)
+        error.set_detail("the manager has as many clients or large values on their way as it can take");
+    return error;
+}
+
 }  // namespace
 
 Operation operation_of(wire::Verb verb) noexcept {
@@ -91,19 +112,26 @@ Requester::OperationId Requester::begin(const Request& request, Time now, Time d
     slot.id = (++sequence_ << slot_bits) | index;
     slot.request = request;
     slot.link = link;
+    slot.peer = no_peer;
     slot.deadline = deadline;
     slot.replied = slot.body_out = slot.body_in = false;
+    slot.pending = true;
     slot.error.reset();
     slot.reply = {};
     ++in_flight_;
     if (link->pending++ == 0) {
         link->heard = now;
-        link->pinged = false;
+        link->pinged.reset();
+        // Nobody has waited for the answer to the greeting since; it may be lost.
+        if (link->state == LinkState::greeting && !link->same_host &&
+            now - link->greeted >= limits::silence_until_lost) {
+            drop_connection(*link);
+        }
     }
     if (link->state == LinkState::open) {
         send_request(slot);
     } else {
-        link->queued.push_back(index);
+        link->queued.push_back(slot.id);
         if (link->state == LinkState::closed) open_link(*link, now);
     }
     return slot.id;
@@ -133,7 +161,7 @@ void Requester::open_link(Link& link, Time now) {
     }
     link.peer = *peer;
     link.state = LinkState::greeting;
-    link.heard = now;
+    link.greeted = link.heard = now;
     link.hello = ++sequence_ | link_request_bit;
 
     std::vector<std::byte> hello;
@@ -155,6 +183,7 @@ void Requester::open_link(Link& link, Time now) {
 
 void Requester::send_request(Slot& slot) {
     const Request& request = slot.request;
+    slot.peer = slot.link->peer;
     wire::RequestHeader header;
     header.verb = request.verb;
     header.key_bytes = static_cast<std::uint16_t>(request.key.size());
@@ -181,45 +210,51 @@ void Requester::send_request(Slot& slot) {
     }
 }
 
+void Requester::reject(const IncomingBody& body) {
+    ++rejected_messages_;
+    if (body.token != 0) transport_.discard_body(body.token);
+}
+
 void Requester::on_message(Bytes head, const IncomingBody& body) {
     wire::ReplyHeader header;
-    if (head.size() < sizeof header) {
-        if (body.token != 0) transport_.discard_body(body.token);
-        return;
-    }
+    if (head.size() < sizeof header) return reject(body);
     std::memcpy(&header, head.data(), sizeof header);
+    if (!is_reply_header(header)) return reject(body);
     const Bytes inline_value = head.subspan(sizeof header);
 
     if ((header.request & link_request_bit) != 0) {
-        if (body.token != 0) transport_.discard_body(body.token);
-        for (const auto& [id, link] : links_) {
-            if (link->hello != header.request || link->state == LinkState::closed) continue;
-            heard_from(*link);
-            if (link->state == LinkState::greeting) on_hello_reply(*link, header);
-            return;
-        }
-        return;
+        if (body.token != 0 || header.value_bytes != 0) return reject(body);
+        return on_link_reply(header);
     }
     Slot* slot = find_slot(header.request);
     if (slot == nullptr || slot->replied) {  // the answer to an operation that was given up
         if (body.token != 0) transport_.discard_body(body.token);
         return;
     }
+    if (!answers(header, slot->request.verb) || slot->peer == no_peer) return reject(body);
     heard_from(*slot->link);
     if (header.status != 0) {
         if (body.token != 0) transport_.discard_body(body.token);
-        Error error(static_cast<Errc>(header.status));
-        if (error.code == Errc::no_space || error.code == Errc::too_large) {
-            error.set_bytes(header.argument, header.argument2);
-        }
-        fail(*slot, error);
-        return;
+        return fail(*slot, error_of(header));
     }
     slot->reply = {
         .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
     slot->replied = true;
-    --slot->link->pending;
     accept_value(*slot, header, inline_value, body);
+    update_pending(*slot);
+}
+
+/// The answer to a greeting or a ping of a link. It may be late, and belong to one that was given up.
+void Requester::on_link_reply(const wire::ReplyHeader& header) {
+    for (const auto& [id, link] : links_) {
+        if (link->hello != header.request || link->state == LinkState::closed) continue;
+        const bool greeting = link->state == LinkState::greeting;
+        if (!answers(header, greeting ? wire::Verb::hello : wire::Verb::ping)) break;
+        heard_from(*link);
+        if (greeting) on_hello_reply(*link, header);
+        return;
+    }
+    if (!answers(header, wire::Verb::hello) && !answers(header, wire::Verb::ping)) ++rejected_messages_;
 }
 
 void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
@@ -227,12 +262,11 @@ void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes 
     const std::uint64_t arrived = body.present() ? body.bytes : inline_value.size();
     if (arrived != header.value_bytes) {
         if (body.token != 0) transport_.discard_body(body.token);
-        slot.error = named(Error(Errc::protocol, "the length of the value is not as announced"), slot);
-        return;
+        const Error error(Errc::protocol, "the length of the value is not as announced");
+        slot.error = named(error, slot);
+        return fail_link(*slot.link, error);
     }
-    if (slot.request.sink == nullptr ||
-        (arrived == 0 &&
-         header.verb_and_reply_bit != (static_cast<std::uint8_t>(wire::Verb::get) | wire::reply_bit))) {
+    if (slot.request.sink == nullptr || (arrived == 0 && !answers(header, wire::Verb::get))) {
         if (body.token != 0) transport_.discard_body(body.token);
         return;
     }
@@ -253,7 +287,7 @@ void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes 
 
 void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     if (header.status != 0) {
-        Error error(static_cast<Errc>(header.status));
+        Error error = error_of(header);
         if (error.code == Errc::incompatible) {
             error.set_detail("this client runs UCX " + std::to_string(credentials_.ucx_version >> 16) + "." +
                              std::to_string(credentials_.ucx_version & 0xffff) +
@@ -264,9 +298,9 @@ void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     }
     link.session = header.argument;
     link.state = LinkState::open;
-    const std::vector<std::uint32_t> queued = std::exchange(link.queued, {});
-    for (const std::uint32_t index : queued) {
-        if (slots_[index].id != 0 && !slots_[index].replied) send_request(slots_[index]);
+    const std::vector<OperationId> queued = std::exchange(link.queued, {});
+    for (const OperationId id : queued) {
+        if (Slot* slot = find_slot(id); slot != nullptr && !slot->replied) send_request(*slot);
     }
 }
 
@@ -278,12 +312,16 @@ void Requester::on_body_received(std::uint64_t tag, bool ok) {
         slot->error =
             named(Error(Errc::manager_lost, "the connection broke while the value was on its way"), *slot);
     }
+    update_pending(*slot);
 }
 
 void Requester::on_body_sent(std::uint64_t tag, bool) {
     // Whether the value arrived is what the reply tells; here it only matters that the caller's memory is
     // free again.
-    if (Slot* slot = find_slot(tag)) slot->body_out = false;
+    if (Slot* slot = find_slot(tag)) {
+        slot->body_out = false;
+        update_pending(*slot);
+    }
 }
 
 void Requester::on_peer_lost(PeerId peer, const Error& why) {
@@ -298,12 +336,18 @@ void Requester::on_peer_lost(PeerId peer, const Error& why) {
 
 void Requester::heard_from(Link& link) {
     link.heard = now_;
-    link.pinged = false;
+    link.pinged.reset();
 }
 
 void Requester::fail(Slot& slot, const Error& error) {
     slot.error = named(error, slot);
     slot.replied = true;
+    update_pending(slot);
+}
+
+void Requester::update_pending(Slot& slot) {
+    if (!slot.pending || !slot.finished()) return;
+    slot.pending = false;
     --slot.link->pending;
 }
 
@@ -317,9 +361,11 @@ void Requester::fail_link(Link& link, const Error& why) {
 }
 
 void Requester::drop_connection(Link& link) {
+    if (link.state == LinkState::open) send_to_manager(link, wire::Verb::goodbye, 0);
     link.state = LinkState::closed;
     link.session = 0;
     link.hello = 0;
+    link.pinged.reset();
     if (const PeerId peer = std::exchange(link.peer, no_peer); peer != no_peer) transport_.close(peer);
 }
 
@@ -330,59 +376,70 @@ Time Requester::tick(Time now) {
         if (slot.id == 0 || slot.finished()) continue;
         if (now < slot.deadline) {
             next = std::min(next, slot.deadline);
-            continue;
-        }
-        Link& link = *slot.link;
-        if (!slot.replied) {
-            const bool greeting = link.state != LinkState::open;
-            fail(slot, Error(Errc::timeout, greeting ? "the manager did not answer the greeting in time"
-                                                     : "the manager did not answer in time"));
-        }
-        if (slot.body_out || slot.body_in || link.state == LinkState::greeting) {
-            fail_link(link,
-                      Error(Errc::timeout, "the connection was given up with another operation's deadline"));
-            next = now;  // the transport reports the end of the bodies from its poll()
+        } else {
+            end_overdue(slot);
         }
     }
     for (const auto& [id, link] : links_) {
         if (link->pending == 0 || link->same_host || link->state == LinkState::closed) continue;
-        if (now - link->heard >= limits::silence_until_lost) {
-            fail_link(*link,
-                      Error(Errc::manager_lost, "it has not answered for " +
-                                                    std::to_string(limits::silence_until_lost.count()) +
-                                                    " ms: its node or the network to it is down"));
-            continue;
-        }
-        if (now - link->heard >= limits::silence_before_ping && !link->pinged &&
-            link->state == LinkState::open) {
-            link->pinged = true;
-            link->hello = ++sequence_ | link_request_bit;
-            wire::RequestHeader header;
-            header.session = link->session;
-            header.request = link->hello;
-            head_.clear();
-            Packer(head_).put(header);
-            transport_.send(link->peer, head_);
-        }
-        next = std::min(next, link->heard + (link->pinged || link->state != LinkState::open
-                                                 ? limits::silence_until_lost
-                                                 : limits::silence_before_ping));
+        if (const std::optional<Time> again = check_silence(*link, now)) next = std::min(next, *again);
     }
     return next;
 }
 
+void Requester::end_overdue(Slot& slot) {
+    Link& link = *slot.link;
+    if (!slot.replied) {
+        fail(slot,
+             Error(Errc::timeout, slot.peer == no_peer ? "the manager did not answer the greeting in time"
+                                                       : "the manager did not answer in time"));
+    } else if (slot.body_in && !slot.error) {
+        slot.error = named(Error(Errc::timeout, "the value did not arrive in time"), slot);
+    }
+    // Only the end of its connection gets the caller's memory back; the transport reports it from its poll().
+    // If the operation's connection has been given up already, the link may have a new one: leave that alone.
+    if ((slot.body_out || slot.body_in) && link.peer == slot.peer) {
+        fail_link(link,
+                  Error(Errc::timeout, "the connection was given up with another operation's deadline"));
+    }
+}
+
+/// Returns when to look again; nothing if the manager was given up.
+std::optional<Time> Requester::check_silence(Link& link, Time now) {
+    constexpr auto patience = limits::silence_until_lost - limits::silence_before_ping;
+    Time lost = link.heard + limits::silence_until_lost;
+    if (link.state == LinkState::open) {
+        if (!link.pinged) {
+            if (now - link.heard < limits::silence_before_ping)
+                return link.heard + limits::silence_before_ping;
+            link.pinged = now;
+            link.hello = ++sequence_ | link_request_bit;
+            send_to_manager(link, wire::Verb::ping, link.hello);
+        }
+        lost = *link.pinged + patience;
+    }
+    if (now < lost) return lost;
+    fail_link(link, Error(Errc::manager_lost, "it has not answered for " +
+                                                  std::to_string(limits::silence_until_lost.count()) +
+                                                  " ms: its node or the network to it is down"));
+    return std::nullopt;
+}
+
+/// A message that belongs to the session and to no operation.
+void Requester::send_to_manager(Link& link, wire::Verb verb, std::uint64_t request) {
+    wire::RequestHeader header;
+    header.verb = verb;
+    header.session = link.session;
+    header.request = request;
+    head_.clear();
+    Packer(head_).put(header);
+    transport_.send(link.peer, head_);
+}
+
 void Requester::leave() {
     DDICT_ASSERT(in_flight_ == 0, "leaving with operations in flight");
-    for (const auto& [id, link] : links_) {
-        if (link->state == LinkState::open) {
-            wire::RequestHeader header;
-            header.verb = wire::Verb::goodbye;
-            header.session = link->session;
-            head_.clear();
-            Packer(head_).put(header);
-            transport_.send(link->peer, head_);
-        }
-    }
+    for (const auto& [id, link] : links_)
+        drop_connection(*link);
 }
 
 std::string Requester::describe(std::uint32_t manager) const {

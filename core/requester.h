@@ -8,7 +8,8 @@
 // Life of an operation: begin() -> (hello, if this is the first one to its manager) -> request -> reply, and
 // the body of a large value in either direction -> done(). Invariant: when done() is true nothing refers to
 // the caller's key, value or sink any more; an operation that passes its deadline while a body is on its way
-// therefore gives up the whole connection to that manager.
+// therefore gives up the whole connection to that manager. The next operation greets it again, and the
+// manager ends the older session then.
 #pragma once
 
 #include <chrono>
@@ -59,7 +60,7 @@ class Requester final : public TransportEvents {
   public:
     using OperationId = std::uint64_t;
 
-    /// `transport` must outlive the requester.
+    /// `transport` must outlive the requester, and have no other one: managers know a client by its address.
     Requester(Transport& transport, const Credentials& credentials);
 
     /// Tells where a manager is. Needed before the first begin() to it; told again, it replaces what was
@@ -80,14 +81,17 @@ class Requester final : public TransportEvents {
     Result<Reply> take(OperationId id);
 
     /// Ends operations whose deadline has passed, and asks silent managers on other hosts whether they live.
-    /// Returns when it wants to be called again, at the latest.
+    /// Returns when it wants to be called again, at the latest. To be called after what has arrived was
+    /// delivered: a manager that was asked counts as lost when its answer is not there by then.
     Time tick(Time now);
 
-    /// Says goodbye to every manager. Requires no operation in flight.
+    /// Says goodbye to every manager and closes the connections. Requires no operation in flight.
     void leave();
 
     /// How this client reaches a manager, for people; empty if there is no connection.
     std::string describe(std::uint32_t manager) const;
+    /// Messages that were no reply to anything this requester can have asked.
+    std::uint64_t rejected_messages() const { return rejected_messages_; }
 
     void on_message(Bytes head, const IncomingBody& body) override;
     void on_body_received(std::uint64_t tag, bool ok) override;
@@ -102,17 +106,20 @@ class Requester final : public TransportEvents {
         LinkState state = LinkState::closed;
         PeerId peer = no_peer;
         std::uint64_t session = 0;
-        std::uint64_t hello = 0;            // request number of the hello under way
-        std::uint32_t pending = 0;          // operations that wait for this manager
-        std::vector<std::uint32_t> queued;  // slots to send once the session is open
-        Time heard{};                       // when it last said something, or was first asked
-        bool pinged = false;
+        std::uint64_t hello = 0;          // request number of the hello under way
+        std::uint32_t pending = 0;        // operations that are not finished
+        std::vector<OperationId> queued;  // to send once the session is open; some may be over by then
+        Time greeted{};                   // when the hello was sent
+        Time heard{};                     // when it last said something, or was first asked
+        std::optional<Time> pinged;       // when it was asked whether it lives; it has said nothing since
     };
     struct Slot {
         OperationId id = 0;  // 0: free
         Request request;
         Link* link = nullptr;
+        PeerId peer = no_peer;  // the connection that it was sent through
         Time deadline{};
+        bool pending = false;   // counted in its link
         bool replied = false;   // the outcome is known
         bool body_out = false;  // the transport still holds the caller's value
         bool body_in = false;   // the transport still writes into the caller's sink
@@ -127,7 +134,13 @@ class Requester final : public TransportEvents {
     Slot* find_slot(OperationId id);
     void open_link(Link& link, Time now);
     void send_request(Slot& slot);
+    void reject(const IncomingBody& body);
+    void on_link_reply(const wire::ReplyHeader& header);
     void on_hello_reply(Link& link, const wire::ReplyHeader& header);
+    void send_to_manager(Link& link, wire::Verb verb, std::uint64_t request);
+    void end_overdue(Slot& slot);
+    std::optional<Time> check_silence(Link& link, Time now);
+    void update_pending(Slot& slot);
     void accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
                       const IncomingBody& body);
     void fail(Slot& slot, const Error& error);
@@ -144,6 +157,7 @@ class Requester final : public TransportEvents {
     std::vector<std::uint32_t> free_slots_;
     std::uint32_t in_flight_ = 0;
     std::uint64_t sequence_ = 0;
+    std::uint64_t rejected_messages_ = 0;
     std::vector<std::byte> head_;  // scratch: a message being put together
     Time now_{};                   // what the caller said last
 };

@@ -68,7 +68,8 @@ class Transport {
 
     /// Starts a connection; never waits. Whether the peer is there shows later.
     virtual Result<PeerId> connect(Bytes address, const ProcessIdentity& process) = 0;
-    /// Ends a connection. Bodies on their way are dropped; their events still come.
+    /// Ends a connection. Bodies on their way are dropped; their events still come. Messages without a body
+    /// that were sent before still go out. Closing a closed peer does nothing.
     virtual void close(PeerId peer) = 0;
 
     /// Sends a message of at most limits::head_bytes_max; `head` is copied if need be. Sending to a closed

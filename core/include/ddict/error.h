@@ -35,6 +35,8 @@ enum class Errc : std::uint16_t {
     system,           ///< the operating system, PMIx, UCX or Slurm refused something: see the text
 };
 
+inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::system);
+
 /// What was being done when it failed.
 enum class Operation : std::uint8_t {
     none = 0,
