@@ -27,6 +27,13 @@ bool equal_in_constant_time(const wire::Secret& a, const wire::Secret& b) {
     return difference == std::byte{0};
 }
 
+/// Tells one client's greetings from those of others.
+std::uint64_t greeter_of(const wire::Hello& hello) {
+    const std::uint64_t parts[] = {hello.process.host_key, static_cast<std::uint64_t>(hello.process.pid),
+                                   hello.process.start_time, hash_of(hello.address)};
+    return hash_of(std::as_bytes(std::span(parts)));
+}
+
 bool needs_key(Verb verb) {
     return verb == Verb::put || verb == Verb::get || verb == Verb::contains || verb == Verb::erase;
 }
@@ -129,16 +136,9 @@ void Shard::dispatch(const Call& call) {
 void Shard::on_hello(const Call& call) {
     wire::Hello hello;
     if (!wire::unpack(call.value, hello)) return reject(call.body);
-    Errc refusal{};
-    if (hello.dictionary_id != pool_.identity().dictionary_id) {
-        refusal = Errc::dictionary_gone;
-    } else if (!equal_in_constant_time(hello.secret, pool_.identity().secret)) {
-        refusal = Errc::access_denied;
-    } else if (hello.ucx_version != options_.ucx_version) {
-        refusal = Errc::incompatible;
-    } else if (free_sessions_.empty() && sessions_.size() >= limits::sessions_max) {
-        refusal = Errc::system;
-    }
+    const Errc refusal = refusal_of(hello);
+    const std::uint64_t greeter = greeter_of(hello);
+    if (refusal == Errc{} && !replaces_session(greeter, call.header.request)) return;
     const Result<PeerId> peer = transport_.connect(hello.address, hello.process);
     if (!peer) return reject(call.body);  // it has died, or gave an address that is none
     wire::ReplyHeader header = reply_header(call.header);
@@ -156,10 +156,30 @@ void Shard::on_hello(const Call& call) {
     const std::uint32_t slot = free_sessions_.back();
     free_sessions_.pop_back();
     const std::uint64_t tag = (random_() >> 32) | 1;  // never 0, so that no id is
-    sessions_[slot] = {.id = (tag << 32) | slot, .peer = *peer};
-    sessions_by_peer_[*peer] = sessions_[slot].id;
-    header.argument = sessions_[slot].id;
+    const std::uint64_t id = (tag << 32) | slot;
+    sessions_[slot] = {.id = id, .peer = *peer, .greeter = greeter, .greeting = call.header.request};
+    sessions_by_peer_[*peer] = id;
+    sessions_by_greeter_[greeter] = id;
+    header.argument = id;
     send_reply(*peer, header, {});
+}
+
+Errc Shard::refusal_of(const wire::Hello& hello) const {
+    if (hello.dictionary_id != pool_.identity().dictionary_id) return Errc::dictionary_gone;
+    if (!equal_in_constant_time(hello.secret, pool_.identity().secret)) return Errc::access_denied;
+    if (hello.ucx_version != options_.ucx_version) return Errc::incompatible;
+    if (free_sessions_.empty() && sessions_.size() >= limits::sessions_max) return Errc::system;
+    return {};
+}
+
+/// A client that greets again has given its older session up, and the session ends. But an older greeting may
+/// have been overtaken by a newer one: the client does not wait for the answer any more; false then.
+bool Shard::replaces_session(std::uint64_t greeter, std::uint64_t greeting) {
+    const auto found = sessions_by_greeter_.find(greeter);
+    if (found == sessions_by_greeter_.end()) return true;
+    if (find_session(found->second)->greeting >= greeting) return false;
+    end_session(found->second);
+    return true;
 }
 
 void Shard::on_put(const Call& call) {
@@ -171,6 +191,10 @@ void Shard::on_put(const Call& call) {
         if (!stored) return reply_error(call, stored.error());
         ++counters_.puts;
         return reply(call);
+    }
+    if (!has_room_for_body()) {
+        transport_.discard_body(call.body.token);
+        return reply_error(call, Error(Errc::system));
     }
     const Result<shm::Block*> block =
         pool_.reserve(call.key, hash, header.value_type, header.checkpoint, header.value_bytes);
@@ -212,6 +236,7 @@ void Shard::on_get(const Call& call) {
     header.argument = block->checkpoint();
     if (header.value_bytes <= limits::inline_value_bytes_max)
         return send_reply(call.peer, header, block->value());
+    if (!has_room_for_body()) return reply_error(call, Error(Errc::system));
     pool_.pin(block);
     const std::uint64_t tag = start_transfer({.reserved = nullptr,
                                               .pinned = block,
@@ -298,6 +323,7 @@ void Shard::reply_page(const Call& call, std::vector<std::byte> page, std::uint6
     header.value_bytes = page.size();
     header.argument = argument;
     if (page.size() <= limits::inline_value_bytes_max) return send_reply(call.peer, header, page);
+    if (!has_room_for_body()) return reply_error(call, Error(Errc::system));
     const std::uint64_t tag = start_transfer({.reserved = nullptr,
                                               .pinned = nullptr,
                                               .page = std::move(page),
@@ -317,9 +343,10 @@ void Shard::send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inlin
 void Shard::end_session(std::uint64_t id) {
     Session* session = find_session(id);
     const PeerId peer = session->peer;
+    sessions_by_peer_.erase(peer);
+    sessions_by_greeter_.erase(session->greeter);
     *session = {};
     free_sessions_.push_back(static_cast<std::uint32_t>(id));
-    sessions_by_peer_.erase(peer);
     transport_.close(peer);
 }
 

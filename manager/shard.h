@@ -56,6 +56,8 @@ class Shard final : public TransportEvents {
     struct Session {
         std::uint64_t id = 0;  // slot in the lower half, a random number in the upper; 0: free
         PeerId peer = no_peer;
+        std::uint64_t greeter = 0;   // who it is: a hash of process and address
+        std::uint64_t greeting = 0;  // the number of its hello
     };
     /// A body on its way: of a put into `reserved`, of a get out of `pinned`, or of a page of ours.
     struct Transfer {
@@ -80,6 +82,8 @@ class Shard final : public TransportEvents {
     void dispatch(const Call& call);
 
     void on_hello(const Call& call);
+    Errc refusal_of(const wire::Hello& hello) const;
+    bool replaces_session(std::uint64_t greeter, std::uint64_t greeting);
     void on_put(const Call& call);
     void on_get(const Call& call);
     void on_erase(const Call& call);
@@ -92,6 +96,7 @@ class Shard final : public TransportEvents {
     void reply_page(const Call& call, std::vector<std::byte> page, std::uint64_t argument);
     void send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value);
     void end_session(std::uint64_t id);
+    bool has_room_for_body() const { return bodies_in_flight() < limits::bodies_in_flight_max; }
     std::uint64_t start_transfer(Transfer transfer);
     Transfer end_transfer(std::uint64_t tag);
     ManagerStats statistics(PeerId asking) const;
@@ -104,6 +109,7 @@ class Shard final : public TransportEvents {
     std::vector<Session> sessions_;
     std::vector<std::uint32_t> free_sessions_;
     std::unordered_map<PeerId, std::uint64_t> sessions_by_peer_;
+    std::unordered_map<std::uint64_t, std::uint64_t> sessions_by_greeter_;
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
     std::vector<std::byte> head_;  // scratch: a reply being put together
