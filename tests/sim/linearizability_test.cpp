@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <numeric>
 
 #include "tests/sim/random.h"
@@ -139,10 +138,7 @@ TEST(Linearizability, AgreesWithTryingEverything) {
             tally.operations += count;
         }
     });
-    if (std::getenv("DDICT_TEST_SEED") == nullptr) {
-        EXPECT_GT(accepted, 100u);
-        EXPECT_GT(rejected, 100u);
-    }
+    EXPECT_TRUE((accepted > 100u && rejected > 100u) || repeats_one_seed());
 }
 
 }  // namespace

@@ -49,6 +49,10 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 }  // namespace
 
+bool repeats_one_seed() {
+    return std::getenv("DDICT_TEST_SEED") != nullptr;
+}
+
 void for_each_seed(unsigned seeds, const std::function<void(std::uint64_t seed, Tally&)>& run) {
     ::signal(SIGABRT, on_fatal_signal);
     if (__sanitizer_set_death_callback != nullptr) {
@@ -57,9 +61,8 @@ void for_each_seed(unsigned seeds, const std::function<void(std::uint64_t seed, 
         ::signal(SIGSEGV, on_fatal_signal);
     }
     const auto began = std::chrono::steady_clock::now();
-    const bool only_one = std::getenv("DDICT_TEST_SEED") != nullptr;
     const std::uint64_t first = from_environment("DDICT_TEST_SEED", 1);
-    const std::uint64_t count = only_one ? 1 : from_environment("DDICT_SIM_SEEDS", seeds);
+    const std::uint64_t count = repeats_one_seed() ? 1 : from_environment("DDICT_SIM_SEEDS", seeds);
     Tally tally;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         const std::string command = command_line(seed);

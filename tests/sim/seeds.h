@@ -21,4 +21,7 @@ struct Tally {
 /// Calls `run` with each seed until one fails. `seeds` is the default number.
 void for_each_seed(unsigned seeds, const std::function<void(std::uint64_t seed, Tally&)>& run);
 
+/// One seed need not show everything that all of them together must.
+bool repeats_one_seed();
+
 }  // namespace ddict::sim

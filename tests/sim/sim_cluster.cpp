@@ -178,11 +178,13 @@ SimClient& Cluster::add_client(std::uint32_t host, const Credentials& credential
     return client;
 }
 
-std::string Cluster::problems_at_rest() {
+std::string Cluster::problems_at_rest(bool after_faults) {
     std::string out;
     if (!network_.run()) out += "the simulation does not come to rest\n";
+    std::size_t living = 0;
     for (SimClient& client : clients_) {
         if (!client.process().alive()) continue;
+        ++living;
         if (client.in_flight() > 0) {
             out += "a client still waits for " + std::to_string(client.in_flight()) + " operations\n";
         } else {
@@ -192,20 +194,29 @@ std::string Cluster::problems_at_rest() {
     if (!network_.run()) out += "the simulation does not come to rest after the goodbyes\n";
     for (const std::string& breach : network_.breaches())
         out += breach + "\n";
-    out += network_.unsettled();
+    out += network_.unsettled() + leaks(after_faults ? living : 0);
+    for (SimClient& client : clients_)
+        client.kill();
+    if (!network_.run()) out += "the simulation does not come to rest after the clients' ends\n";
+    return out + network_.unsettled() + leaks(0);
+}
+
+/// What managers keep beyond the sessions they may have.
+std::string Cluster::leaks(std::size_t sessions_max) {
+    std::string out;
     for (const auto& manager : managers_) {
         if (!manager->process().alive()) continue;
         const std::string name = "manager " + std::to_string(manager->entry().manager) + ": ";
-        const auto complain = [&](std::size_t count, const char* what) {
-            if (count > 0) out += name + std::to_string(count) + what;
-        };
-        complain(manager->shard().sessions(), " sessions left\n");
-        complain(manager->shard().bodies_in_flight(), " transfers left\n");
-        complain(manager->process().connections(), " connections left\n");
-        const shm::PoolUsage formatted = manager->pool().usage();
+        if (const std::size_t count = manager->shard().sessions(); count > sessions_max)
+            out += name + std::to_string(count) + " sessions left\n";
+        if (const std::size_t count = manager->shard().bodies_in_flight(); count > 0)
+            out += name + std::to_string(count) + " transfers left\n";
+        if (const std::size_t count = manager->process().connections(); count != manager->shard().sessions())
+            out += name + std::to_string(count) + " connections left\n";
         if (const std::string wrong = manager->pool().inconsistency(); !wrong.empty())
             out += name + wrong + "\n";
-        if (formatted.used_bytes + formatted.free_bytes != formatted.pool_bytes)
+        const shm::PoolUsage usage = manager->pool().usage();
+        if (usage.used_bytes + usage.free_bytes != usage.pool_bytes)
             out += name + "used and free bytes do not add up\n";
     }
     return out;

@@ -118,9 +118,13 @@ class Cluster {
 
     /// Lets everything come to rest, has the living clients say goodbye, and says what is wrong then:
     /// breaches of the contract of the transport, what is owed, what leaked in managers. Empty if nothing.
-    std::string problems_at_rest();
+    /// After faults, a manager may have one session for a client that gave up on it, until that client's
+    /// process ends.
+    std::string problems_at_rest(bool after_faults = false);
 
   private:
+    std::string leaks(std::size_t sessions_max);
+
     Random random_;
     Network network_;
     Credentials credentials_;

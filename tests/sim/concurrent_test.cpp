@@ -1,0 +1,211 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Many clients at once, without faults: none of them may see an error, and every answer must be explainable.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/sim/seeds.h"
+#include "tests/sim/workload.h"
+
+namespace ddict::sim {
+namespace {
+
+using wire::Verb;
+
+/// A client with keys of its own: one operation on a key at a time, several keys at once. What it has written
+/// is what it must read, whatever the others do on the same managers.
+class OwningClient {
+  public:
+    OwningClient(Cluster& cluster, SimClient& client, unsigned number, unsigned operations)
+        : cluster_(cluster), client_(client), left_(operations) {
+        for (unsigned i = 0; i < 8; ++i)
+            keys_.push_back("own" + std::to_string(number) + "-" + std::to_string(i));
+    }
+
+    void start() {
+        for (const std::string& key : keys_)
+            next(key);
+        scan(cluster_.managers() - 1, 0);
+    }
+    unsigned scans() const { return scans_; }
+
+  private:
+    struct Stored {
+        std::vector<std::byte> bytes;
+        std::uint16_t type = 0;
+    };
+
+    void begin(const std::string& key, Ask ask, std::function<void(const Outcome&)> check) {
+        ask.key = key;
+        ask.manager = cluster_.manager_of_key(key);
+        client_.start(std::move(ask), [this, &key, check = std::move(check)](const Outcome& outcome) {
+            check(outcome);
+            next(key);
+        });
+    }
+
+    void next(const std::string& key) {
+        if (left_ == 0) return;
+        --left_;
+        const auto found = model_.find(key);
+        const bool there = found != model_.end();
+        switch (cluster_.random().below(5)) {
+            case 0:
+                return begin(key, {.verb = Verb::contains}, [there](const Outcome& outcome) {
+                    ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                    EXPECT_EQ(outcome.reply->argument, there ? 1u : 0u);
+                });
+            case 1:
+                if (there) comes_or_goes(key);
+                return begin(key, {.verb = Verb::erase}, [this, key, there](const Outcome& outcome) {
+                    EXPECT_EQ(outcome.code(), there ? Errc{} : Errc::not_found);
+                    changing_.erase(key);
+                    model_.erase(key);
+                });
+            case 2:
+            case 3: {
+                const std::uint64_t id = cluster_.random().number();
+                const Stored stored{value_number(id), type_of_value(id)};
+                if (!there) comes_or_goes(key);
+                return begin(key, {.verb = Verb::put, .value = stored.bytes, .value_type = stored.type},
+                             [this, key, stored](const Outcome& outcome) {
+                                 ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                                 changing_.erase(key);
+                                 model_[key] = stored;
+                             });
+            }
+            default:
+                return begin(key, {.verb = Verb::get}, [this, key, there](const Outcome& outcome) {
+                    ASSERT_EQ(outcome.code(), there ? Errc{} : Errc::not_found);
+                    if (!there) return;
+                    EXPECT_TRUE(outcome.value == model_[key].bytes);
+                    EXPECT_EQ(outcome.reply->value_type, model_[key].type);
+                });
+        }
+    }
+
+    /// Reads all pages, and then looks for the keys that did not come or go meanwhile.
+    void scan(std::uint32_t manager, std::uint64_t cursor) {
+        if (cursor == 0) {
+            scanned_.clear();
+            unstable_ = changing_;
+            there_at_start_.clear();
+            for (const auto& [key, stored] : model_)
+                there_at_start_.insert(key);
+        }
+        client_.start({.verb = Verb::keys, .manager = manager, .argument = cursor},
+                      [this, manager](const Outcome& outcome) {
+                          ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                          for (std::string& key : keys_of_page(outcome.value))
+                              ++scanned_[key];
+                          if (outcome.reply->argument != 0) return scan(manager, outcome.reply->argument);
+                          check_scan(manager);
+                          if (left_ > 0) scan((manager + 1) % cluster_.managers(), 0);
+                      });
+    }
+
+    void check_scan(std::uint32_t manager) {
+        ++scans_;
+        for (const std::string& key : keys_) {
+            const bool mine = cluster_.manager_of_key(key) == manager;
+            EXPECT_LE(scanned_[key], mine ? 1u : 0u) << key;
+            if (!mine || unstable_.contains(key)) continue;
+            EXPECT_EQ(scanned_[key], there_at_start_.contains(key) ? 1u : 0u) << key;
+        }
+    }
+
+    void comes_or_goes(const std::string& key) {
+        changing_.insert(key);
+        unstable_.insert(key);
+    }
+
+    Cluster& cluster_;
+    SimClient& client_;
+    unsigned left_;
+    unsigned scans_ = 0;
+    std::vector<std::string> keys_;
+    std::map<std::string, Stored> model_;
+    std::set<std::string> changing_;  // being put for the first time, or being erased
+    std::map<std::string, unsigned> scanned_;
+    std::set<std::string> there_at_start_;  // of the scan
+    std::set<std::string> unstable_;        // came or went since then
+};
+
+TEST(Concurrent, OwnKeysAreAMap) {
+    std::uint64_t overtakings = 0;
+    std::uint64_t scans = 0;
+    for_each_seed(60, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed);
+        std::vector<shm::PoolUsage> empty;
+        for (std::uint32_t m = 0; m < cluster.managers(); ++m)
+            empty.push_back(cluster.manager(m).pool().usage());
+        std::deque<OwningClient> clients;
+        constexpr unsigned operations = 60;
+        for (unsigned i = 0; i < 6; ++i) {
+            clients.emplace_back(cluster, cluster.add_client(i % 3), i, operations).start();
+            tally.operations += operations;
+        }
+        ASSERT_TRUE(cluster.network().run());
+        for (const OwningClient& client : clients)
+            scans += client.scans();
+        SimClient& last = cluster.add_client(0);
+        for (std::uint32_t m = 0; m < cluster.managers(); ++m) {
+            EXPECT_TRUE(last.call({.verb = Verb::clear, .manager = m}).ok());
+            EXPECT_EQ(cluster.manager(m).pool().usage().used_bytes, empty[m].used_bytes);
+        }
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.events += cluster.network().counters().events;
+        overtakings += cluster.network().counters().overtakings;
+    });
+    EXPECT_TRUE(overtakings > 0 && scans > 0);
+}
+
+TEST(Concurrent, SharedKeysAreLinearizable) {
+    for_each_seed(250, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 2, .hosts = 2});
+        Book book;
+        std::deque<SharingClient> clients;
+        for (unsigned i = 0; i < 5; ++i)
+            clients.emplace_back(cluster, cluster.add_client(i % 3), book, WorkloadOptions{}).start();
+        ASSERT_TRUE(cluster.network().run());
+        for (const SharingClient& client : clients)
+            EXPECT_TRUE(client.finished());
+        for (const auto& [code, count] : book.errors())
+            EXPECT_EQ(code, Errc::not_found) << count << " times " << name(code);
+        EXPECT_EQ(book.unknown(), 0u);
+        EXPECT_EQ(book.contradictions(), "");
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.operations += book.operations();
+        tally.histories += book.histories();
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+/// One key, many writers and readers: the most contended history.
+TEST(Concurrent, OneKeyIsLinearizable) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 1, .hosts = 1});
+        Book book;
+        std::deque<SharingClient> clients;
+        for (unsigned i = 0; i < 4; ++i) {
+            clients
+                .emplace_back(cluster, cluster.add_client(i % 2), book,
+                              WorkloadOptions{.operations = 20, .in_flight_max = 2, .keys = 1})
+                .start();
+        }
+        ASSERT_TRUE(cluster.network().run());
+        EXPECT_EQ(book.unknown(), 0u);
+        EXPECT_EQ(book.contradictions(), "");
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.operations += book.operations();
+        tally.histories += book.histories();
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+}  // namespace
+}  // namespace ddict::sim
