@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/host_identity.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ucx/process_watch.h"
+
+namespace ddict::ucx {
+namespace {
+
+TEST(HostIdentity, NamesThisProcess) {
+    const ProcessIdentity identity = own_identity();
+    EXPECT_EQ(identity.pid, ::getpid());
+    EXPECT_NE(identity.start_time, 0U);
+    EXPECT_NE(identity.host_key, 0U);
+    EXPECT_EQ(identity.host_key, own_identity().host_key);
+    EXPECT_EQ(identity.start_time, start_time_of(identity.pid));
+}
+
+TEST(HostIdentity, IsSharedWithAChild) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const ProcessIdentity identity = own_identity();
+        _exit(::write(ends[1], &identity, sizeof identity) == sizeof identity ? 0 : 1);
+    }
+    ProcessIdentity identity;
+    ASSERT_EQ(::read(ends[0], &identity, sizeof identity), static_cast<ssize_t>(sizeof identity));
+    ::waitpid(child, nullptr, 0);
+    EXPECT_EQ(identity.host_key, own_identity().host_key);
+    EXPECT_EQ(identity.pid, child);
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+/// A child that waits to be killed, and who it is.
+struct Victim {
+    Victim() : pid(::fork()) {
+        if (pid == 0) {
+            for (;;)
+                ::pause();
+        }
+        identity.pid = pid;
+        identity.start_time = start_time_of(pid).value_or(0);
+    }
+    ~Victim() { kill(); }
+    void kill() {
+        if (pid <= 0) return;
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+        pid = -1;
+    }
+    pid_t pid;
+    ProcessIdentity identity;
+};
+
+TEST(ProcessWatch, ShowsTheEndOfAProcess) {
+    Victim victim;
+    auto watch = ProcessWatch::open(victim.identity);
+    ASSERT_TRUE(watch) << watch.error().message();
+    EXPECT_TRUE(watch->alive());
+    pollfd entry{watch->fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&entry, 1, 0), 0);
+    victim.kill();
+    EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
+    EXPECT_FALSE(watch->alive());
+}
+
+TEST(ProcessWatch, RefusesAProcessThatHasEnded) {
+    Victim victim;
+    victim.kill();
+    const auto watch = ProcessWatch::open(victim.identity);
+    ASSERT_FALSE(watch);
+    EXPECT_EQ(watch.error().code, Errc::manager_lost);
+}
+
+TEST(ProcessWatch, IsNotFooledByAReusedPid) {
+    Victim victim;
+    ++victim.identity.start_time;
+    const auto watch = ProcessWatch::open(victim.identity);
+    ASSERT_FALSE(watch);
+    EXPECT_EQ(watch.error().code, Errc::manager_lost);
+}
+
+}  // namespace
+}  // namespace ddict::ucx

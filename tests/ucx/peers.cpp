@@ -1,0 +1,338 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/ucx/peers.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <ostream>
+#include <random>
+#include <thread>
+
+#include "core/limits.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DDICT_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DDICT_SANITIZED 1
+#endif
+#endif
+
+namespace ddict::ucx::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+[[noreturn]] void fail(const char* what) {
+    std::fprintf(stderr, "partner %d: %s\n", static_cast<int>(::getpid()), what);
+    std::_Exit(9);
+}
+
+void write_all(int fd, const void* data, std::size_t size) {
+    if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size))
+        fail("cannot write to the channel");
+}
+
+void read_all(int fd, void* data, std::size_t size) {
+    for (auto* at = static_cast<char*>(data); size > 0;) {
+        const ssize_t got = ::read(fd, at, size);
+        if (got <= 0) fail("the channel was closed");
+        at += got;
+        size -= static_cast<std::size_t>(got);
+    }
+}
+
+void write_card(int fd, const Card& card) {
+    const std::uint64_t size = card.address.size();
+    write_all(fd, &size, sizeof size);
+    write_all(fd, card.address.data(), card.address.size());
+    write_all(fd, &card.identity, sizeof card.identity);
+}
+
+Card read_card(int fd) {
+    Card card;
+    std::uint64_t size = 0;
+    read_all(fd, &size, sizeof size);
+    card.address.resize(size);
+    read_all(fd, card.address.data(), card.address.size());
+    read_all(fd, &card.identity, sizeof card.identity);
+    return card;
+}
+
+std::uint64_t processor_time_us() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    const auto us = [](const timeval& time) {
+        return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_usec);
+    };
+    return us(usage.ru_utime) + us(usage.ru_stime);
+}
+
+/// A partner that obeys.
+class Obedient : public TransportEvents {
+  public:
+    Obedient(Worker& worker, PeerId peer) : worker_(worker), peer_(peer) {}
+
+    void on_message(Bytes head, const IncomingBody& body) override {
+        const auto what = head.empty() ? Order::echo : static_cast<Order>(head[0]);
+        if (body.present() && what == Order::drop && body.token != 0) worker_.discard_body(body.token);
+        if (what == Order::echo) echo(head, body);
+        if (what == Order::announce) {
+            std::uint64_t size = 0;
+            std::memcpy(&size, head.data() + 1, sizeof size);
+            send_body(order(Order::announce), pattern(size, size));
+        }
+        if (what == Order::usage) {
+            std::vector<std::byte> answer = order(Order::usage, 9);
+            const std::uint64_t us = processor_time_us();
+            std::memcpy(answer.data() + 1, &us, sizeof us);
+            worker_.send(peer_, answer);
+        }
+        if (what == Order::freeze) {
+            // SIGKILL, or the death of the parent, is the only way out.
+            for (;;)
+                ::pause();
+        }
+        if (what == Order::quit) quit = true;
+    }
+    void on_body_received(std::uint64_t tag, bool ok) override {
+        auto at = bodies_.find(tag);
+        if (ok) send_body(at->second.first, std::move(at->second.second));
+        bodies_.erase(tag);
+    }
+    void on_body_sent(std::uint64_t tag, bool) override { outgoing_.erase(tag); }
+    void on_peer_lost(PeerId, const Error&) override { quit = true; }
+
+    bool quit = false;
+
+  private:
+    void echo(Bytes head, const IncomingBody& body) {
+        std::vector<std::byte> copy(head.begin(), head.end());
+        if (!body.present()) {
+            worker_.send(peer_, head);
+        } else if (body.token == 0) {
+            send_body(std::move(copy), {body.in_memory.begin(), body.in_memory.end()});
+        } else {
+            auto& [kept_head, buffer] = bodies_[++tag_];
+            kept_head = std::move(copy);
+            buffer.resize(body.bytes);
+            worker_.receive_body(peer_, body.token, buffer, tag_);
+        }
+    }
+    void send_body(std::vector<std::byte> head, std::vector<std::byte> body) {
+        auto& kept = outgoing_[++tag_];
+        kept = std::move(body);
+        worker_.send(peer_, head, kept, tag_);
+    }
+
+    Worker& worker_;
+    PeerId peer_;
+    std::uint64_t tag_ = 0;
+    std::map<std::uint64_t, std::pair<std::vector<std::byte>, std::vector<std::byte>>> bodies_;
+    std::map<std::uint64_t, std::vector<std::byte>> outgoing_;
+};
+
+void obey(Worker& worker, PeerId peer) {
+    Obedient events(worker, peer);
+    while (!events.quit)
+        worker.progress(events, Clock::now() + seconds(60));
+    worker.stop(Clock::now() + seconds(5));
+}
+
+/// An order to echo that names this process.
+std::vector<std::byte> signed_order(std::size_t size) {
+    auto head = order(Order::echo, size);
+    const auto pid = static_cast<std::int32_t>(::getpid());
+    std::memcpy(head.data() + 1, &pid, sizeof pid);
+    return head;
+}
+
+/// Asks for echoes as fast as it can, several at once, until it is killed.
+void pester(Worker& worker, PeerId peer) {
+    Observer events;
+    std::mt19937_64 random(static_cast<std::uint64_t>(::getpid()));
+    const std::size_t largest = random() % 2 == 0 ? 60 : 4000;
+    std::vector<std::byte> body(300'000);
+    std::uint64_t bodies_out = 0;
+    for (std::uint64_t asked = 0; events.lost.empty();) {
+        while (asked - events.messages.size() < 8) {
+            worker.send(peer, signed_order(16 + random() % largest));
+            ++asked;
+        }
+        if (bodies_out == events.sent.size() && random() % 16 == 0) {
+            auto head = signed_order(16);
+            head[0] = static_cast<std::byte>(Order::drop);
+            worker.send(peer, head, body, ++bodies_out);
+        }
+        worker.progress(events, Clock::now() + seconds(5));
+    }
+}
+
+void be_steady(Worker& worker, PeerId peer, int channel) {
+    Observer events;
+    bool stop = false;
+    worker.watch_fd(channel, [&] { stop = true; });
+    double worst_ms = 0;
+    std::uint64_t rounds = 0;
+    for (; !stop && events.lost.empty(); ++rounds) {
+        const auto begin = Clock::now();
+        events.messages.clear();
+        const auto ask = signed_order(16 + rounds % 300);
+        worker.send(peer, ask);
+        while (events.messages.empty() && !stop) {
+            worker.progress(events, begin + seconds(3));
+            if (Clock::now() - begin > seconds(3)) fail("stalled: no answer for 3 s");
+        }
+        if (!stop && events.messages[0].head != ask) fail("another answer than what was asked for");
+        worst_ms =
+            std::max(worst_ms, std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+    }
+    std::printf("steady partner: %llu rounds, worst %.1f ms\n", static_cast<unsigned long long>(rounds),
+                worst_ms);
+    std::fflush(stdout);
+    if (!events.lost.empty()) fail("lost the test");
+    worker.stop(Clock::now() + seconds(2));
+}
+
+}  // namespace
+
+void PrintTo(const Way& way, std::ostream* out) {
+    *out << way.name;
+}
+
+milliseconds patience() {
+#ifdef DDICT_SANITIZED
+    return seconds(60);
+#else
+    return seconds(20);
+#endif
+}
+
+std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed) {
+    std::vector<std::byte> bytes(size);
+    std::uint64_t state = seed * 0x9e3779b97f4a7c15U + 1;
+    for (std::size_t i = 0; i < size; i += sizeof state) {
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        std::memcpy(bytes.data() + i, &state, std::min(sizeof state, size - i));
+    }
+    return bytes;
+}
+
+std::vector<std::byte> order(Order what, std::size_t size) {
+    std::vector<std::byte> head(size);
+    if (size != 0) head[0] = static_cast<std::byte>(what);
+    return head;
+}
+
+void Observer::on_message(Bytes head, const IncomingBody& body) {
+    Message message;
+    message.head.assign(head.begin(), head.end());
+    message.body.assign(body.in_memory.begin(), body.in_memory.end());
+    message.token = body.token;
+    message.bytes = body.bytes;
+    messages.push_back(std::move(message));
+}
+
+bool run_until(Worker& worker, TransportEvents& events, const std::function<bool()>& done) {
+    const auto deadline = Clock::now() + patience();
+    while (!done() && Clock::now() < deadline)
+        worker.progress(events, deadline);
+    return done();
+}
+
+std::unique_ptr<Worker> make_worker(const Way& way) {
+    if (way.tls != nullptr) ::setenv("UCX_TLS", way.tls, 1);
+    auto worker = Worker::create();
+    if (way.tls != nullptr) ::unsetenv("UCX_TLS");
+    return std::move(worker.value());
+}
+
+Card card_of(const Worker& worker, std::uint64_t salt) {
+    Card card;
+    card.address.assign(worker.address().begin(), worker.address().end());
+    card.identity = worker.identity();
+    card.identity.host_key ^= salt;
+    return card;
+}
+
+Partner::Partner(const Way& way, const Worker& to, const std::string& role) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
+    channel_ = ends[0];
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    constexpr int channel_in_child = 100;
+    ::posix_spawn_file_actions_adddup2(&actions, ends[1], channel_in_child);
+    std::vector<std::string> words{"partner", "--partner", role, std::to_string(::getpid())};
+    std::vector<char*> argv;
+    for (std::string& word : words)
+        argv.push_back(word.data());
+    argv.push_back(nullptr);
+    if (way.tls != nullptr) ::setenv("UCX_TLS", way.tls, 1);
+    if (::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, argv.data(), environ) != 0)
+        fail("posix_spawn");
+    if (way.tls != nullptr) ::unsetenv("UCX_TLS");
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[1]);
+    write_card(channel_, card_of(to, way.other_host ? 1 : 0));
+    card = read_card(channel_);
+    card.identity.host_key ^= way.other_host ? 2 : 0;
+}
+
+Partner::~Partner() {
+    kill();
+    ::close(channel_);
+}
+
+void Partner::kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+}
+
+int Partner::finish(const std::function<void()>& meanwhile) {
+    ::shutdown(channel_, SHUT_WR);
+    const auto deadline = Clock::now() + patience();
+    int status = 0;
+    while (::waitpid(pid_, &status, WNOHANG) == 0) {
+        if (Clock::now() > deadline) return -1;
+        meanwhile();
+        std::this_thread::yield();
+    }
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void run_as_partner(int argc, char** argv) {
+    if (argc != 4 || std::strcmp(argv[1], "--partner") != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != std::atoi(argv[3])) std::_Exit(0);
+    constexpr int channel = 100;
+    auto worker = Worker::create();
+    if (!worker) fail(worker.error().message().c_str());
+    write_card(channel, card_of(**worker));
+    const Card other = read_card(channel);
+    const auto peer = (*worker)->connect(other.address, other.identity);
+    if (!peer) fail(peer.error().message().c_str());
+    const std::string role = argv[2];
+    if (role == "obey") obey(**worker, *peer);
+    if (role == "pester") pester(**worker, *peer);
+    if (role == "steady") be_steady(**worker, *peer, channel);
+    worker->reset();
+    std::_Exit(0);
+}
+
+}  // namespace ddict::ucx::testing

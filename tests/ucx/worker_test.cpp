@@ -1,0 +1,400 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What travels, unharmed and in the right form, and what an idle worker costs.
+#include "ucx/worker.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "core/limits.h"
+#include "tests/ucx/allocations.h"
+#include "tests/ucx/peers.h"
+
+namespace ddict::ucx::testing {
+namespace {
+
+std::uint64_t seed() {
+    static const std::uint64_t value = [] {
+        const char* given = std::getenv("DDICT_TEST_SEED");
+        const std::uint64_t chosen =
+            given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+        std::printf("DDICT_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
+        return chosen;
+    }();
+    return value;
+}
+
+class WorkerTest : public ::testing::TestWithParam<Way> {
+  protected:
+    void start() {
+        worker = make_worker(GetParam());
+        partner = std::make_unique<Partner>(GetParam(), *worker);
+        const auto connected = partner->connect(*worker);
+        ASSERT_TRUE(connected) << connected.error().message();
+        peer = *connected;
+    }
+    void TearDown() override {
+        if (worker == nullptr) return;
+        EXPECT_EQ(worker->counters().malformed, 0U);
+        EXPECT_TRUE(observer.lost.empty());
+    }
+
+    std::unique_ptr<Worker> worker;
+    std::unique_ptr<Partner> partner;
+    PeerId peer = no_peer;
+    Observer observer;
+};
+
+INSTANTIATE_TEST_SUITE_P(Ways, WorkerTest,
+                         ::testing::Values(shared_memory, tcp_between_hosts, tcp_on_one_host),
+                         [](const auto& instance) { return instance.param.name; });
+
+TEST_P(WorkerTest, HeadsOfAllSizesComeBack) {
+    start();
+    std::mt19937_64 random(seed());
+    std::vector<std::size_t> sizes{
+        0, 1, 7, 8, 64, 92, 93, 100, 255, 256, 511, 512, 513, 4096, limits::head_bytes_max};
+    for (int i = 0; i < 100; ++i)
+        sizes.push_back(random() % (limits::head_bytes_max + 1));
+    for (const std::size_t size : sizes) {
+        auto head = pattern(size, size);
+        if (size != 0) head[0] = static_cast<std::byte>(Order::echo);
+        observer.messages.clear();
+        worker->send(peer, head);
+        ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }))
+            << size << " bytes";
+        EXPECT_EQ(observer.messages[0].head, head) << size << " bytes";
+        EXPECT_EQ(observer.messages[0].bytes, 0U);
+    }
+}
+
+TEST_P(WorkerTest, BodiesOfAllSizesComeBack) {
+    start();
+    const std::vector<std::size_t> sizes{limits::inline_value_bytes_max + 1,
+                                         8192,
+                                         8193,
+                                         20'000,
+                                         65'536,
+                                         262'145,
+                                         1 << 20,
+                                         (8 << 20) + 3,
+                                         std::size_t{64} << 20};
+    bool in_memory = false;
+    bool announced = false;
+    for (const std::size_t size : sizes) {
+        const auto body = pattern(size, size);
+        const auto head = order(Order::echo, 64 + limits::key_bytes_max);
+        observer = Observer();
+        worker->send(peer, head, body, size);
+        ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }))
+            << size << " bytes";
+        const Observer::Message& message = observer.messages[0];
+        EXPECT_EQ(message.head, head);
+        ASSERT_EQ(message.bytes, size);
+        std::vector<std::byte> back = message.body;
+        (message.token != 0 ? announced : in_memory) = true;
+        if (message.token != 0) {
+            back.resize(size);
+            worker->receive_body(peer, message.token, back, 77);
+            ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.received.empty(); }));
+            EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{77}, true));
+        }
+        EXPECT_EQ(back, body) << size << " bytes";
+        ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
+        EXPECT_EQ(observer.sent[0], std::make_pair(std::uint64_t{size}, true));
+    }
+    EXPECT_TRUE(in_memory) << "the eager path was not taken";
+    EXPECT_TRUE(announced) << "the rendezvous path was not taken";
+}
+
+TEST_P(WorkerTest, ManyMessagesAtOnce) {
+    start();
+    constexpr std::size_t count = 1000;
+    std::mt19937_64 random(seed());
+    std::vector<std::vector<std::byte>> bodies(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        auto head = order(Order::echo, 9 + random() % 500);
+        std::memcpy(head.data() + 1, &i, sizeof i);
+        if (i % 50 != 0) {
+            worker->send(peer, head);
+        } else {
+            bodies[i] = pattern(5000 + random() % 200'000, i);
+            worker->send(peer, head, bodies[i], i);
+        }
+    }
+    ASSERT_TRUE(run_until(*worker, observer, [&] {
+        for (const auto& message : observer.messages) {
+            if (message.token != 0) worker->discard_body(message.token);
+        }
+        for (auto& message : observer.messages)
+            message.token = 0;
+        return observer.messages.size() == count && observer.sent.size() == count / 50;
+    })) << observer.messages.size();
+    std::vector<bool> seen(count);
+    for (const auto& message : observer.messages) {
+        std::uint64_t number = 0;
+        std::memcpy(&number, message.head.data() + 1, sizeof number);
+        ASSERT_LT(number, count);
+        EXPECT_FALSE(seen[number]);
+        seen[number] = true;
+        EXPECT_EQ(message.bytes, bodies[number].size());
+    }
+    for (const auto& [tag, ok] : observer.sent)
+        EXPECT_TRUE(ok) << tag;
+}
+
+TEST_P(WorkerTest, ADiscardedBodyCompletesAtItsSender) {
+    start();
+    const auto body = pattern(10 << 20, 1);
+    worker->send(peer, order(Order::drop), body, 5);
+    ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
+    EXPECT_EQ(observer.sent[0].first, 5U);
+}
+
+TEST_P(WorkerTest, ATokenIsGoodForOnce) {
+    start();
+    auto ask = order(Order::announce, 9);
+    const std::uint64_t size = 8 << 20;
+    std::memcpy(ask.data() + 1, &size, sizeof size);
+    worker->send(peer, ask);
+    ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
+    const std::uint64_t token = observer.messages[0].token;
+    ASSERT_NE(token, 0U);
+    std::vector<std::byte> buffer(size);
+    worker->receive_body(peer, token, buffer, 1);
+    worker->discard_body(token);
+    worker->receive_body(peer, token, buffer, 2);
+    ASSERT_TRUE(run_until(*worker, observer, [&] { return observer.received.size() == 2; }));
+    EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{2}, false));
+    EXPECT_EQ(observer.received[1], std::make_pair(std::uint64_t{1}, true));
+    EXPECT_EQ(buffer, pattern(size, size));
+}
+
+TEST_P(WorkerTest, TellsWhichTransportsItUses) {
+    start();
+    worker->send(peer, order(Order::echo));
+    ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
+    const std::string text = worker->describe(peer);
+    std::printf("%s: %s\n", GetParam().name, text.c_str());
+    if (GetParam().tls != nullptr) {
+        EXPECT_EQ(text.find("tcp/"), 0U) << text;
+    } else {
+        EXPECT_TRUE(text.find("sysv") != std::string::npos || text.find("posix") != std::string::npos)
+            << text;
+    }
+    EXPECT_EQ(worker->describe(peer + 1), "closed");
+}
+
+TEST_P(WorkerTest, AnIdleWorkerSleepsAndWakes) {
+    start();
+    const auto ask_usage = [&] {
+        observer.messages.clear();
+        worker->send(peer, order(Order::usage));
+        EXPECT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
+        std::uint64_t us = 0;
+        std::memcpy(&us, observer.messages.at(0).head.data() + 1, sizeof us);
+        return us;
+    };
+    ask_usage();
+    const std::uint64_t before_us = ask_usage();
+    constexpr std::chrono::seconds idle{2};
+    observer.messages.clear();
+    const auto idle_until = Clock::now() + idle;
+    EXPECT_EQ(worker->progress(observer, idle_until), 0U);
+    EXPECT_GE(Clock::now(), idle_until);
+    const auto begin = Clock::now();
+    const std::uint64_t used_us = ask_usage() - before_us;
+    const auto round_trip = std::chrono::duration<double, std::micro>(Clock::now() - begin);
+    std::printf("%s: %llu us of processor time in 2 s idle; first answer after %.0f us\n", GetParam().name,
+                static_cast<unsigned long long>(used_us), round_trip.count());
+    EXPECT_LT(used_us, 20'000U) << "more than 1 % of a core";
+    EXPECT_LT(round_trip, std::chrono::milliseconds(500));
+}
+
+TEST_P(WorkerTest, StopIsBounded) {
+    start();
+    worker->send(peer, order(Order::freeze));
+    const auto body = pattern(16 << 20, 1);
+    for (std::uint64_t i = 0; i < 500; ++i)
+        worker->send(peer, order(Order::echo, 3000));
+    worker->send(peer, order(Order::echo), body, 1);
+    const auto begin = Clock::now();
+    worker->stop(begin + std::chrono::milliseconds(300));
+    worker.reset();
+    EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(300) + patience() / 20);
+}
+
+TEST_P(WorkerTest, StopSendsWhatIsOutstanding) {
+    start();
+    worker->send(peer, order(Order::quit));
+    worker->stop(Clock::now() + patience());
+    EXPECT_EQ(partner->finish(), 0);
+}
+
+TEST_P(WorkerTest, CloseEndsBodiesOnTheirWay) {
+    start();
+    const auto body = pattern(16 << 20, 1);
+    worker->send(peer, order(Order::ignore), body, 9);
+    worker->close(peer);
+    worker->close(peer);
+    worker->send(peer, order(Order::echo), body, 10);
+    ASSERT_TRUE(run_until(*worker, observer, [&] { return observer.sent.size() == 2; }));
+    EXPECT_FALSE(observer.sent[0].second);
+    EXPECT_FALSE(observer.sent[1].second);
+    // The same partner can be connected again.
+    const auto again = partner->connect(*worker);
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_NE(*again, peer);
+}
+
+TEST_P(WorkerTest, WatchesDescriptorsBusyAndAsleep) {
+    start();
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    unsigned calls = 0;
+    worker->watch_fd(ends[0], [&] {
+        char byte = 0;
+        EXPECT_EQ(::read(ends[0], &byte, 1), 1);
+        if (++calls == 2) worker->unwatch_fd(ends[0]);
+    });
+    ASSERT_EQ(::write(ends[1], "x", 1), 1);
+    const auto begin = Clock::now();
+    EXPECT_EQ(worker->progress(observer, begin + patience()), 0U);
+    EXPECT_LT(Clock::now() - begin, patience());
+    EXPECT_EQ(calls, 1U);
+    // Busy: messages keep coming, progress() always has something to deliver.
+    worker->send(peer, order(Order::echo));
+    ASSERT_EQ(::write(ends[1], "xy", 2), 2);
+    EXPECT_TRUE(run_until(*worker, observer, [&] {
+        worker->send(peer, order(Order::echo));
+        return calls == 2;
+    }));
+    worker->poll(observer);
+    EXPECT_EQ(calls, 2U);
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+TEST_P(WorkerTest, RefusesGarbageForAnAddress) {
+    worker = make_worker(GetParam());
+    std::mt19937_64 random(seed());
+    const Card card = card_of(*worker, GetParam().other_host ? 1 : 0);
+    for (int i = 0; i < 200; ++i) {
+        auto address = card.address;
+        if (i % 2 == 0) {
+            address.resize(random() % address.size());
+        } else {
+            address[random() % address.size()] ^= static_cast<std::byte>(1 + random() % 255);
+        }
+        const auto connected = worker->connect(address, card.identity);
+        ASSERT_FALSE(connected);
+        EXPECT_TRUE(connected.error().code == Errc::bad_handle ||
+                    connected.error().code == Errc::incompatible);
+    }
+    EXPECT_FALSE(worker->connect({}, card.identity));
+    EXPECT_FALSE(worker->connect(pattern(5000, 1), card.identity));
+}
+
+/// Passes the events on to what a test says.
+struct Answering : TransportEvents {
+    void on_message(Bytes head, const IncomingBody&) override {
+        ++messages;
+        if (answer) worker->send(peer, head);
+    }
+    void on_body_received(std::uint64_t, bool) override {}
+    void on_body_sent(std::uint64_t, bool) override {}
+    void on_peer_lost(PeerId, const Error&) override { lost = true; }
+
+    Worker* worker = nullptr;
+    PeerId peer = no_peer;
+    bool answer = false;
+    bool lost = false;
+    std::uint64_t messages = 0;
+};
+
+TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
+    const auto one = make_worker(GetParam());
+    const auto two = make_worker(GetParam());
+    const std::uint64_t salt = GetParam().other_host ? 1 : 0;
+    Answering asker;
+    Answering answerer;
+    const Card card_one = card_of(*one, salt);
+    const Card card_two = card_of(*two, salt);
+    asker.worker = one.get();
+    asker.peer = one->connect(card_two.address, card_two.identity).value();
+    answerer.worker = two.get();
+    answerer.peer = two->connect(card_one.address, card_one.identity).value();
+    answerer.answer = true;
+    std::vector<std::byte> head(5000);
+    const auto rounds = [&](std::uint64_t count) {
+        const std::uint64_t until = asker.messages + count;
+        const auto deadline = Clock::now() + patience();
+        std::uint64_t asked = asker.messages;
+        while (asker.messages < until && Clock::now() < deadline) {
+            for (; asked < asker.messages + 16 && asked < until; ++asked) {
+                one->send(asker.peer, Bytes(head).first(asked % 7 == 0 ? 5000 : asked % 300));
+            }
+            two->poll(answerer);
+            one->poll(asker);
+        }
+        return asker.messages == until;
+    };
+    ASSERT_TRUE(rounds(2000));
+    const std::uint64_t before = allocations();
+    ASSERT_TRUE(rounds(5000));
+    EXPECT_EQ(allocations() - before, 0U);
+    one->stop(Clock::now() + patience());
+    two->stop(Clock::now() + patience());
+    EXPECT_FALSE(asker.lost);
+}
+
+TEST(Transports, AreListed) {
+    const auto summary = available_transports();
+    ASSERT_TRUE(summary) << summary.error().message();
+    EXPECT_EQ(summary->version.substr(0, summary->version.find('.')),
+              std::to_string(runtime_version() >> 16));
+    bool tcp = false;
+    for (const TransportDevice& usable : summary->usable) {
+        std::printf("%s over %s\n", usable.transport.c_str(), usable.device.c_str());
+        tcp = tcp || usable.transport == "tcp";
+        EXPECT_NE(usable.transport, "xpmem");
+    }
+    EXPECT_TRUE(tcp);
+}
+
+TEST(Transports, AnImpossibleChoiceIsAnError) {
+    ::setenv("UCX_NET_DEVICES", "no_such_device", 1);
+    ::setenv("UCX_TLS", "tcp", 1);
+    const auto summary = available_transports();
+    const auto worker = Worker::create();
+    ::unsetenv("UCX_NET_DEVICES");
+    ::unsetenv("UCX_TLS");
+    EXPECT_FALSE(summary);
+    ASSERT_FALSE(worker);
+    std::printf("%s\n", worker.error().message().c_str());
+}
+
+TEST(Transports, LeaveFatalSignalsToTheProgram) {
+    const auto worker = make_worker(shared_memory);
+    struct sigaction action {};
+    ASSERT_EQ(::sigaction(SIGFPE, nullptr, &action), 0);
+#ifndef __SANITIZE_ADDRESS__
+    EXPECT_EQ(action.sa_handler, SIG_DFL);
+#endif
+}
+
+}  // namespace
+}  // namespace ddict::ucx::testing
+
+int main(int argc, char** argv) {
+    ddict::ucx::testing::run_as_partner(argc, argv);
+    ::testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
