@@ -26,7 +26,7 @@ struct AllocatedNode {
     std::uint32_t het_group = 0;
     std::uint32_t cpus = 0;  // of this job on this node; 0 if Slurm does not say
     // What the job asked for on this node. None if Slurm does not say, or if it is all that the node has.
-    std::optional<std::uint64_t> memory_bytes;
+    std::optional<std::uint64_t> memory_bytes = std::nullopt;
 };
 
 struct Allocation {
@@ -35,7 +35,8 @@ struct Allocation {
     // In Slurm's order, each node once. Of a heterogeneous job: group after group; a node in several groups
     // belongs to the first of them.
     std::vector<AllocatedNode> nodes;
-    std::string this_node;  // Slurm's name of the node that this process is on; empty if Slurm does not say
+    // Slurm's name of the node that this process is on; empty if Slurm does not say.
+    std::string this_node = {};
 
     /// Null if the job does not have the node.
     const AllocatedNode* find(std::string_view node_name) const;

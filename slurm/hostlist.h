@@ -17,9 +17,10 @@
 
 namespace ddict::slurm {
 
-/// The names, in the order of the list, repetitions kept; the last bracket of a name runs fastest. An empty
-/// text is an empty list. invalid_argument, naming the place, if the text is malformed; too_large if it
-/// stands for more than hosts_limit names.
+/// The names, in Slurm's order, repetitions kept: of several brackets in a name the last runs fastest, after
+/// it the first, the second and so on. An empty text is an empty list. Text after the last bracket, which
+/// Slurm does not take, is taken. invalid_argument, naming the place, if the text is malformed or stands for
+/// more than hosts_limit names.
 Result<std::vector<std::string>> expand_hostlist(std::string_view text,
                                                  std::size_t hosts_limit = limits::hosts_max);
 

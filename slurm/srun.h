@@ -35,4 +35,9 @@ Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const 
 /// What the output of "srun --mpi=list" says: can steps be started with --mpi=pmix?
 bool pmix_plugin_available(std::string_view output_of_mpi_list);
 
+/// Whether a line that srun has written to its standard error says nothing to a user: that the cluster cannot
+/// bind tasks to CPUs (we ask for no binding), or what Slurm's PMIx plugin remembers of a fence that failed
+/// (we say why).
+bool is_srun_chatter(std::string_view line);
+
 }  // namespace ddict::slurm

@@ -1,0 +1,158 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "slurm/srun.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+namespace ddict::slurm {
+namespace {
+
+Allocation plain_job() {
+    return {.job_id = "7", .nodes = {{.name = "n1"}, {.name = "n2"}, {.name = "n4"}}, .this_node = "n1"};
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words)
+        text += (text.empty() ? "" : " ") + word;
+    return text;
+}
+
+SrunCommand command_for(const Allocation& job, const Environment& environment, const NodeLauncherStep& step) {
+    auto command = srun_for_node_launchers(job, environment, step);
+    EXPECT_TRUE(command) << command.error().message();
+    return command ? *command : SrunCommand{};
+}
+
+TEST(Srun, one_task_on_each_node_beside_the_steps_of_the_user) {
+    const SrunCommand command =
+        command_for(plain_job(), {}, {.program = "/opt/ddict-launch", .args = {"--node", "--pool=1 G"}});
+    EXPECT_EQ(command.argv, (std::vector<std::string>{
+                                "srun", "--mpi=pmix", "--job-name=ddict", "--overlap", "--mem=0",
+                                "--cpu-bind=none", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1",
+                                "--nodelist=n[1-2,4]", "--kill-on-bad-exit=0", "--wait=0", "--no-kill",
+                                "--export=ALL", "--input=all", "/opt/ddict-launch", "--node", "--pool=1 G"}));
+}
+
+TEST(Srun, the_first_nodes_of_the_job) {
+    const std::string line =
+        joined(command_for(plain_job(), {}, {.program = "p", .args = {}, .nodes = 2}).argv);
+    EXPECT_NE(line.find("--nodes=2 --ntasks=2 --ntasks-per-node=1 --nodelist=n[1-2] "), std::string::npos)
+        << line;
+}
+
+TEST(Srun, more_nodes_than_the_job_has) {
+    const auto command = srun_for_node_launchers(plain_job(), {}, {.program = "p", .args = {}, .nodes = 4});
+    ASSERT_FALSE(command);
+    EXPECT_EQ(command.error().code, Errc::invalid_argument);
+    EXPECT_NE(command.error().message().find("4 nodes were asked for, but job 7 has 3"), std::string::npos)
+        << command.error().message();
+}
+
+TEST(Srun, a_component_for_each_group_of_a_heterogeneous_job) {
+    const Allocation job{.job_id = "7",
+                         .het_groups = 2,
+                         .nodes = {{.name = "n1"}, {.name = "n2"}, {.name = "g1", .het_group = 1}}};
+    const std::string line = joined(command_for(job, {}, {.program = "p", .args = {"a"}}).argv);
+    EXPECT_NE(line.find("--nodelist=n[1-2] --kill-on-bad-exit=0 --wait=0 --no-kill --export=ALL --input=all "
+                        "--het-group=0 p a : --mpi=pmix "),
+              std::string::npos)
+        << line;
+    EXPECT_TRUE(line.ends_with(" --het-group=1 p a")) << line;
+    EXPECT_NE(line.find("--nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist=g1 "), std::string::npos)
+        << line;
+
+    const std::string first_only =
+        joined(command_for(job, {}, {.program = "p", .args = {}, .nodes = 2}).argv);
+    EXPECT_TRUE(first_only.ends_with(" --het-group=0 p")) << first_only;
+}
+
+TEST(Srun, options_of_the_batch_script_do_not_leak_into_our_step) {
+    const Environment environment = {
+        {"PATH", "/bin"},
+        {"DDICT_X", "1"},
+        {"SLURM_CONF", "/etc/s"},
+        {"SLURM_NETWORK", "job_vni"},
+        {"SLURM_CPU_BIND", "v"},
+        {"SLURM_NTASKS", "9"},
+        {"SLURM_CPUS_PER_TASK", "4"},
+        {"SRUN_CPUS_PER_TASK", "4"},
+        {"SLURM_EXPORT_ENV", "NONE"},
+        {"SLURM_STDINMODE", "none"},
+        {"SLURM_JOB_NODELIST", "n[1-9]"},
+        {"SLURM_STEP_ID", "3"},
+        {"PMIX_NAMESPACE", "old"},
+        {"PMIX_RANK", "1"},
+        {"PMI_RANK", "1"},
+        {"PMIX_MCA_gds", "hash"},
+        {"SLURM_PMIX_TIMEOUT", "300"},
+        {"SLURM_PMIX_DIRECT_CONN", "true"},
+        {"SLURM_JOB_ID", "8"},
+        {"SLURM_MEM_PER_CPU", "5"},
+        {"SLURM_HET_SIZE", "2"},
+        {"SLURM_JOB_ID_HET_GROUP_0", "7"},
+        {"SLURM_JWT", "t"},
+        {"SLURM_SPANK_A", "b"},
+        {"SLURMD_NODENAME", "n1"},
+        {"_SLURM_SPANK_OPTION_c", "d"},
+    };
+    const SrunCommand command = command_for(
+        plain_job(), environment, {.program = "p", .args = {}, .pmix_timeout = std::chrono::seconds(12)});
+    const Environment expected = {
+        {"PATH", "/bin"},
+        {"DDICT_X", "1"},
+        {"SLURM_CONF", "/etc/s"},
+        {"SLURM_NETWORK", "job_vni"},
+        {"PMIX_MCA_gds", "hash"},
+        {"SLURM_PMIX_TIMEOUT", "12"},
+        {"SLURM_PMIX_DIRECT_CONN", "true"},
+        {"SLURM_JOB_ID", "7"},
+        {"SLURM_HET_SIZE", "2"},
+        {"SLURM_JOB_ID_HET_GROUP_0", "7"},
+        {"SLURM_JWT", "t"},
+        {"SLURM_SPANK_A", "b"},
+        {"_SLURM_SPANK_OPTION_c", "d"},
+    };
+    EXPECT_EQ(command.environment, expected);
+}
+
+TEST(Srun, a_time_to_give_up_is_at_least_a_second) {
+    const NodeLauncherStep step{.program = "p", .args = {}, .pmix_timeout = std::chrono::seconds(0)};
+    EXPECT_EQ(command_for(plain_job(), {}, step).environment.at("SLURM_PMIX_TIMEOUT"), "1");
+}
+
+TEST(Srun, words_that_srun_would_take_for_itself_are_refused) {
+    for (const NodeLauncherStep& step :
+         {NodeLauncherStep{.program = "", .args = {}}, NodeLauncherStep{.program = "-p", .args = {}},
+          NodeLauncherStep{.program = "p", .args = {"a", ":", "b"}}}) {
+        const auto command = srun_for_node_launchers(plain_job(), {}, step);
+        ASSERT_FALSE(command);
+        EXPECT_EQ(command.error().code, Errc::invalid_argument);
+    }
+}
+
+TEST(Srun, the_pmix_plugin_is_found_in_all_spellings_of_the_list) {
+    EXPECT_TRUE(
+        pmix_plugin_available("MPI plugin types are...\n\tpmix\n\tnone\n\tpmi2\n"
+                              "specific pmix plugin versions available: pmix_v4\n"));
+    EXPECT_TRUE(pmix_plugin_available("srun: MPI types are...\nsrun: none\nsrun: pmix\nsrun: pmi2\n"));
+    EXPECT_TRUE(pmix_plugin_available("MPI plugin types are...\n\tnone\n\tpmix"));
+    EXPECT_FALSE(pmix_plugin_available(""));
+    EXPECT_FALSE(pmix_plugin_available("MPI plugin types are...\n\tnone\n\tcray_shasta\n\tpmi2\n"));
+}
+
+TEST(Srun, only_chatter_is_chatter) {
+    EXPECT_TRUE(is_srun_chatter("srun: cluster configuration lacks support for cpu binding"));
+    EXPECT_TRUE(
+        is_srun_chatter("slurmstepd-n4: error:  mpi/pmix_v4: pmixp_coll_log: n4 [3]: pmixp_coll.c:281: "
+                        "Dumping collective state"));
+    EXPECT_FALSE(is_srun_chatter("srun: error: n2: task 1: Killed"));
+    EXPECT_FALSE(is_srun_chatter("slurmstepd-n4: error: *** STEP 3.1 ON n4 CANCELLED ***"));
+    EXPECT_FALSE(is_srun_chatter("mpi/pmix"));
+    EXPECT_FALSE(is_srun_chatter(""));
+}
+
+}  // namespace
+}  // namespace ddict::slurm
