@@ -1,0 +1,264 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bad handles, and processes that die, against real managers on this machine.
+#include <ddict/dictionary.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/client/segments.h"
+
+namespace ddict {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+// What child processes do. UCX does not survive fork(), so a child starts this program again with the name of
+// its role.
+const std::map<std::string, std::function<int(const std::string& handle)>> roles{
+    {"attach",
+     [](const std::string& handle) {
+         Dictionary dict = Dictionary::attach(handle);
+         return 0;
+     }},
+    {"create and wait",
+     [](const std::string&) {
+         Dictionary dict = Dictionary::create({.total_mem = 8 << 20});
+         std::cout << dict.serialize() << std::endl;
+         for (;;)
+             pause();
+         return 0;
+     }},
+    {"put large values for ever",
+     [](const std::string& handle) {
+         Dictionary dict = Dictionary::attach(handle);
+         const std::vector<std::byte> value(16 << 20);
+         for (int i = 0;; ++i)
+             dict.put("victim " + std::to_string(i % 4), value);
+         return 0;
+     }},
+    {"read what manager 1 does not own",
+     [](const std::string& handle) {
+         Dictionary dict = Dictionary::attach(handle);
+         int found = 0;
+         for (int i = 0; i < 300; ++i) {
+             if (dict.which_manager(i) != 1 && dict.get<int>(i) == i) ++found;
+         }
+         return found > 100 ? 0 : 1;
+     }},
+};
+
+pid_t start_role(const std::string& role, const std::string& handle, int standard_output = STDOUT_FILENO) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(standard_output, STDOUT_FILENO);
+        execl("/proc/self/exe", "client_faults_test", "--role", role.c_str(), handle.c_str(), nullptr);
+        _exit(98);
+    }
+    return pid;
+}
+
+int exit_status(pid_t pid) {
+    int status = 0;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// Asks until the answer is yes, for at most `patience`.
+bool eventually(std::chrono::milliseconds patience, const std::function<bool()>& question) {
+    for (const auto deadline = steady_clock::now() + patience; steady_clock::now() < deadline;) {
+        if (question()) return true;
+    }
+    return question();
+}
+
+Errc code_of_attach(const std::string& handle) {
+    const auto attached = Dictionary::try_attach(handle);
+    return attached ? Errc{} : attached.error().code;
+}
+
+TEST(Attach, WithoutADictionaryInTheEnvironment) {
+    unsetenv("DDICT_HANDLE");
+    const auto attached = Dictionary::try_attach();
+    ASSERT_FALSE(attached);
+    EXPECT_EQ(attached.error().code, Errc::not_attached);
+    EXPECT_NE(attached.error().message().find("ddict-launch"), std::string::npos);
+}
+
+TEST(Attach, BadHandlesAreRefused) {
+    Dictionary dict = Dictionary::create({.total_mem = 8 << 20});
+    const std::string good = dict.serialize();
+    EXPECT_EQ(code_of_attach(good), Errc{});
+    EXPECT_EQ(code_of_attach(good + "\n"), Errc{});
+    EXPECT_EQ(code_of_attach("garbage"), Errc::bad_handle);
+    EXPECT_EQ(code_of_attach(" "), Errc::bad_handle);
+    EXPECT_EQ(code_of_attach("ddict2" + good.substr(6)), Errc::incompatible);
+    for (std::size_t length = 7; length < good.size(); length += 13) {
+        EXPECT_EQ(code_of_attach(good.substr(0, length)), Errc::bad_handle) << length;
+    }
+    dict.destroy();
+    const auto start = steady_clock::now();
+    EXPECT_EQ(code_of_attach(good), Errc::dictionary_gone);
+    EXPECT_LT(steady_clock::now() - start, 1s)
+        << "a dictionary that has gone is to be detected, not waited for";
+}
+
+TEST(Attach, AForkedChildMustAttachAgain) {
+    Dictionary dict = Dictionary::create({.total_mem = 8 << 20});
+    dict.put("key", "value");
+    const std::string handle = dict.serialize();
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto got = dict.try_get("key");
+        _exit(!got && got.error().code == Errc::not_attached ? 0 : 1);
+    }
+    EXPECT_EQ(exit_status(child), 0);
+    EXPECT_EQ(dict.get("key"), "value");
+    dict.destroy();
+}
+
+TEST(Create, SaysWhyItCannot) {
+    const auto before = segments();
+    const auto too_much = Dictionary::try_create({.total_mem = std::uint64_t{1} << 60});
+    ASSERT_FALSE(too_much);
+    EXPECT_NE(too_much.error().message().find("/dev/shm"), std::string::npos) << too_much.error().message();
+    EXPECT_EQ(segments(), before);
+
+    const char* launch = std::getenv("DDICT_LAUNCH");
+    const std::string saved = launch == nullptr ? "" : launch;
+    setenv("DDICT_LAUNCH", "/nowhere/ddict-launch", 1);
+    const auto no_program = Dictionary::try_create();
+    ASSERT_FALSE(no_program);
+    EXPECT_NE(no_program.error().message().find("/nowhere/ddict-launch"), std::string::npos);
+    setenv("DDICT_LAUNCH", saved.c_str(), 1);
+}
+
+TEST(Death, OfTheCreatorEndsTheDictionary) {
+    const auto before = segments();
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t creator = start_role("create and wait", "", ends[1]);
+    std::string handle(32768, '\0');
+    const ssize_t got = read(ends[0], handle.data(), handle.size());
+    ASSERT_GT(got, 0);
+    handle.resize(static_cast<std::size_t>(got));
+    EXPECT_EQ(exit_status(start_role("attach", handle)), 0);
+    kill(creator, SIGKILL);
+    EXPECT_EQ(exit_status(creator), 128 + SIGKILL);
+    EXPECT_TRUE(eventually(5s, [&] { return segments() == before; }));
+    EXPECT_EQ(code_of_attach(handle), Errc::dictionary_gone);
+}
+
+TEST(Death, OfAClientInTheMiddleOfAPutIsNoticedByNobody) {
+    const auto before = segments();
+    Dictionary dict = Dictionary::create({.managers_per_node = 2, .total_mem = 256 << 20});
+    const std::string handle = dict.serialize();
+    dict.put("steady", 1);
+    const auto usage = [&] {
+        std::uint64_t sessions = 0, used = 0;
+        for (const ManagerStats& stats : dict.stats()) {
+            sessions += stats.sessions;
+            used += stats.used_bytes;
+        }
+        return std::pair(sessions, used);
+    };
+    const auto baseline = usage();
+    for (int round = 0; round < 12; ++round) {
+        const pid_t victim = start_role("put large values for ever", handle);
+        // Its first large value shows that it is in the middle of its work.
+        EXPECT_TRUE(eventually(10s, [&] { return dict.contains("victim 0"); }));
+        for (int i = 0; i < 20 * round; ++i)
+            dict.put("steady", i);
+        kill(victim, SIGKILL);
+        EXPECT_EQ(exit_status(victim), 128 + SIGKILL);
+        const auto start = steady_clock::now();
+        for (int i = 0; i < 100; ++i)
+            dict.put("steady", i);
+        EXPECT_LT(steady_clock::now() - start, 2s);
+        EXPECT_TRUE(eventually(5s, [&] { return usage().first == baseline.first; }));
+        for (int i = 0; i < 4; ++i)
+            dict.erase("victim " + std::to_string(i));
+        EXPECT_TRUE(eventually(5s, [&] { return usage() == baseline; }))
+            << "used " << usage().second << " bytes, at first " << baseline.second;
+    }
+    dict.destroy();
+    EXPECT_EQ(segments(), before);
+}
+
+TEST(Death, OfAManagerIsToldWithItsNameAndTheOthersGoOn) {
+    const auto before = segments();
+    Dictionary dict = Dictionary::create({.managers_per_node = 3, .total_mem = 24 << 20});
+    for (int i = 0; i < 300; ++i)
+        dict.put(i, i);
+    const ManagerStats victim = dict.stats()[1];
+    kill(victim.pid, SIGKILL);
+    const auto start = steady_clock::now();
+    int lost = 0;
+    for (int i = 0; i < 300; ++i) {
+        const auto got = dict.try_get<int>(i);
+        if (dict.which_manager(i) != 1) {
+            ASSERT_TRUE(got) << got.error().message();
+            EXPECT_EQ(*got, i);
+            continue;
+        }
+        ASSERT_FALSE(got);
+        ++lost;
+        EXPECT_EQ(got.error().code, Errc::manager_lost);
+        EXPECT_EQ(got.error().manager, 1u);
+        EXPECT_EQ(got.error().node.data(), victim.node);
+    }
+    EXPECT_GT(lost, 50);
+    EXPECT_LT(steady_clock::now() - start, 2s);
+    EXPECT_EQ(dict.try_size().error().code, Errc::manager_lost);
+    // A new client can still attach, and use what is left.
+    EXPECT_EQ(exit_status(start_role("read what manager 1 does not own", dict.serialize())), 0);
+    dict.destroy();
+    EXPECT_EQ(segments(), before);
+}
+
+TEST(Deadline, IsKeptWhenAManagerHangs) {
+    Dictionary dict = Dictionary::create({.total_mem = 8 << 20, .attach = {.timeout = 500ms}});
+    dict.put("key", "value");
+    const ManagerStats stats = dict.stats()[0];
+    kill(stats.pid, SIGSTOP);
+    const auto start = steady_clock::now();
+    const auto got = dict.try_get("key");
+    const auto took = steady_clock::now() - start;
+    kill(stats.pid, SIGCONT);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().code, Errc::timeout) << got.error().message();
+    EXPECT_GE(took, 450ms);
+    EXPECT_LT(took, 1500ms);
+    EXPECT_EQ(dict.get("key"), "value");
+    dict.destroy();
+}
+
+}  // namespace
+}  // namespace ddict
+
+int main(int argc, char** argv) {
+    if (argc == 4 && std::string(argv[1]) == "--role") {
+        try {
+            return ddict::roles.at(argv[2])(argv[3]);
+        } catch (const std::exception& error) {
+            std::cerr << argv[2] << ": " << error.what() << std::endl;
+            return 99;
+        }
+    }
+    ::testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
