@@ -3,7 +3,6 @@
 #include "launcher/background.h"
 
 #include <fcntl.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -186,7 +185,7 @@ Result<Found> find_record(const Options& options, const Environment& environment
 Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environment) {
     FileDescriptor here = open_process(found.record.supervisor);
     if (here.is_open()) {
-        pidfd_send_signal(here.fd(), SIGTERM, nullptr, 0);
+        signal_pidfd(here.fd(), SIGTERM);
         return here;
     }
     const std::string& host = found.record.supervisor.host;

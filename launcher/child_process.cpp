@@ -6,9 +6,9 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,7 +127,7 @@ Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_
     }
     if (child.pid_ < 0) return cannot_run(options.program, errno);
     tell.reset();
-    child.pidfd_ = FileDescriptor(pidfd_open(child.pid_, 0));
+    child.pidfd_ = open_pidfd(child.pid_);
 
     int error = 0;
     ssize_t got = 0;
@@ -158,6 +158,15 @@ void ChildProcess::signal(int number) const {
 
 void ChildProcess::signal_group(int number) const {
     if (running()) kill(-pid_, number);
+}
+
+// glibc 2.36 declares its functions for these without C linkage.
+FileDescriptor open_pidfd(pid_t pid) {
+    return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
+
+void signal_pidfd(int pidfd, int number) {
+    syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0);
 }
 
 FoundProgram find_program(const std::string& command, const Environment& environment) {

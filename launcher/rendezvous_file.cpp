@@ -3,7 +3,6 @@
 #include "launcher/rendezvous_file.h"
 
 #include <fcntl.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -138,8 +137,9 @@ FileDescriptor open_process(const ProcessRecord& process) {
         process.pid_namespace != here.pid_namespace)
         return {};
     // First hold on to whatever has the number now, then look whether it is the right one.
-    FileDescriptor pidfd(pidfd_open(static_cast<pid_t>(process.pid), 0));
-    return pidfd.is_open() && is_alive(process) ? std::move(pidfd) : FileDescriptor();
+    FileDescriptor pidfd = open_pidfd(static_cast<pid_t>(process.pid));
+    if (!is_alive(process)) pidfd.reset();
+    return pidfd;
 }
 
 std::string format_record(const RendezvousRecord& record) {

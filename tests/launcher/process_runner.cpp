@@ -7,7 +7,6 @@
 #include <pty.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -218,7 +217,7 @@ std::vector<pid_t> LauncherTest::processes(const std::string& argument) const {
         if (left.empty()) return ::testing::AssertionSuccess();
         // Nobody tells a stranger when another's children end: look again when the first of them has, or
         // soon.
-        const FileDescriptor first(pidfd_open(left[0], 0));
+        const FileDescriptor first = open_pidfd(left[0]);
         pollfd waiting{first.fd(), POLLIN, 0};
         const auto remaining = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
         if (remaining <= 0 || (first.is_open() && poll(&waiting, 1, static_cast<int>(remaining)) == 0)) {
