@@ -25,7 +25,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // How long what is outstanding may take when the owner has closed the connection.
-constexpr milliseconds closing_grace{1000};
+constexpr milliseconds closing_grace{300};
 // How long UCX may take to end what is outstanding on a connection that was closed by force.
 constexpr milliseconds failing_grace{200};
 constexpr milliseconds drain_max{20};
@@ -113,15 +113,14 @@ void Worker::Impl::close_in_ucx(Endpoint& endpoint) {
     param.cb.send = &Impl::on_closed;
     param.user_data = &endpoint;
     param.flags = endpoint.same_host() ? 0 : UCP_EP_CLOSE_FLAG_FORCE;
-    endpoint.closing_in_ucx = true;
     void* request = ucp_ep_close_nbx(std::exchange(endpoint.handle, nullptr), &param);
-    if (!UCS_PTR_IS_PTR(request)) endpoint.closing_in_ucx = false;
+    if (UCS_PTR_IS_PTR(request)) endpoint.close_request = request;
 }
 
 void Worker::Impl::on_closed(void* request, ucs_status_t, void* user_data) noexcept {
     auto& endpoint = *static_cast<Endpoint*>(user_data);
     ucp_request_free(request);
-    endpoint.closing_in_ucx = false;
+    endpoint.close_request = nullptr;
     static_cast<Impl*>(endpoint.owner)->need_attention(endpoint);
 }
 
@@ -264,9 +263,18 @@ Worker::Impl::~Impl() {
     });
     while (const auto body = bodies_.take_any())
         ucp_am_data_release(worker_.get(), body->descriptor);
-    for (unsigned i = 0; i < 16; ++i)
+    for (unsigned i = 0; i < 16; ++i) {
         ucp_worker_progress(worker_.get());
+    }
     events_.drop(worker_.get());
+    // UCX wants the requests of closing endpoints given back before the worker is destroyed.
+    const auto give_back = [](Endpoint& endpoint) {
+        if (endpoint.close_request != nullptr)
+            ucp_request_free(std::exchange(endpoint.close_request, nullptr));
+    };
+    endpoints_.for_each(give_back);
+    for (const auto& endpoint : retired_)
+        give_back(*endpoint);
 }
 
 }  // namespace ddict::ucx

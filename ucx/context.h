@@ -14,6 +14,7 @@
 #include <ucp/api/ucp.h>
 
 #include "core/bytes.h"
+#include "ucx/worker.h"
 
 namespace ddict::ucx {
 
@@ -30,6 +31,10 @@ using WorkerHandle = std::unique_ptr<ucp_worker, WorkerDeleter>;
 /// is chosen here: no xpmem, quiet log, no handlers for fatal signals (see context.cpp for the reasons).
 Result<ContextHandle> make_context();
 Result<WorkerHandle> make_worker(ucp_context_h context);
+
+/// What the context can use, by transport and device; and whether that includes shared memory for messages.
+std::vector<TransportDevice> usable_transports(ucp_context_h context);
+bool has_shared_memory(ucp_context_h context);
 
 /// The worker's address in an envelope (magic, version of UCX, checksum), since UCX itself reads any bytes as
 /// an address and crashes on those that are none.

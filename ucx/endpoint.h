@@ -51,7 +51,7 @@ class Endpoint {
     Transfer* first_transfer() const noexcept { return transfers_; }
     std::uint32_t transfers() const noexcept { return transfer_count_; }
     /// Whether UCX still holds a pointer to this object.
-    bool held_by_ucx() const noexcept { return flushes != 0 || closing_in_ucx; }
+    bool held_by_ucx() const noexcept { return flushes != 0 || close_request != nullptr; }
 
     void* const owner;                  // the Worker::Impl
     ucp_ep_h handle = nullptr;          // null once it has been closed in UCX
@@ -59,7 +59,7 @@ class Endpoint {
     ucs_status_t error = UCS_OK;        // reported by UCX
     bool process_ended = false;         // reported by the kernel
     unsigned flushes = 0;               // outstanding flush requests
-    bool closing_in_ucx = false;        // outstanding close request
+    void* close_request = nullptr;      // outstanding
     bool attended = false;              // is in the worker's list of endpoints that need attention
     Clock::time_point deadline;         // of failed and closing
     mutable std::string description;    // cached

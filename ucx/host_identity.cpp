@@ -36,17 +36,18 @@ bool add_namespace(std::string& facts, const char* path) {
 
 }  // namespace
 
-ProcessIdentity own_identity() {
+ProcessIdentity own_identity(bool has_shared_memory) {
     ProcessIdentity identity;
     identity.pid = static_cast<std::int32_t>(::getpid());
     identity.start_time = start_time_of(identity.pid).value_or(0);
     std::string facts;
-    bool known = process_watch_supported() && identity.start_time != 0 && add_boot(facts);
+    bool shares =
+        has_shared_memory && process_watch_supported() && identity.start_time != 0 && add_boot(facts);
     for (const char* path : {"/proc/self/ns/ipc", "/proc/self/ns/pid", "/proc/self/ns/net"}) {
-        known = known && add_namespace(facts, path);
+        shares = shares && add_namespace(facts, path);
     }
     facts += std::to_string(::geteuid());
-    if (!known) {
+    if (!shares) {
         std::array<char, 256> host{};
         ::gethostname(host.data(), host.size() - 1);
         facts += std::string("alone\n") + host.data() + '\n' + std::to_string(identity.pid) + '\n' +

@@ -10,6 +10,29 @@
 
 namespace ddict::ucx {
 
+std::vector<TransportDevice> usable_transports(ucp_context_h context) {
+    std::vector<TransportDevice> usable;
+    std::istringstream text(
+        printed([context](std::FILE* stream) { ucp_context_print_info(context, stream); }));
+    // "#      resource 3  :  md 1  dev 2  flags -- tcp/eth0"
+    for (std::string line; std::getline(text, line);) {
+        if (line.find(" resource ") == std::string::npos) continue;
+        const std::string name = line.substr(line.find_last_of(' ') + 1);
+        const std::size_t slash = name.find('/');
+        if (slash == std::string::npos) continue;
+        usable.push_back({name.substr(0, slash), name.substr(slash + 1)});
+    }
+    return usable;
+}
+
+bool has_shared_memory(ucp_context_h context) {
+    for (const TransportDevice& usable : usable_transports(context)) {
+        if (usable.transport == "sysv" || usable.transport == "posix" || usable.transport == "xpmem")
+            return true;
+    }
+    return false;
+}
+
 Result<TransportSummary> available_transports() {
     auto context = make_context();
     if (!context) return context.error();
@@ -19,16 +42,7 @@ Result<TransportSummary> available_transports() {
     unsigned release = 0;
     ucp_get_version(&major, &minor, &release);
     summary.version = std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
-    std::istringstream text(
-        printed([&](std::FILE* stream) { ucp_context_print_info(context->get(), stream); }));
-    // "#      resource 3  :  md 1  dev 2  flags -- tcp/eth0"
-    for (std::string line; std::getline(text, line);) {
-        if (line.find(" resource ") == std::string::npos) continue;
-        const std::string name = line.substr(line.find_last_of(' ') + 1);
-        const std::size_t slash = name.find('/');
-        if (slash == std::string::npos) continue;
-        summary.usable.push_back({name.substr(0, slash), name.substr(slash + 1)});
-    }
+    summary.usable = usable_transports(context->get());
     return summary;
 }
 

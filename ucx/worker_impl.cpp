@@ -57,7 +57,7 @@ Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& 
 
 Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, Sleeper sleep)
     : sleeper(std::move(sleep)),
-      identity(own_identity()),
+      identity(own_identity(has_shared_memory(context.get()))),
       options_(options),
       window_(options.spin),
       last_look_(Clock::now()),

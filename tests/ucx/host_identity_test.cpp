@@ -14,12 +14,17 @@ namespace ddict::ucx {
 namespace {
 
 TEST(HostIdentity, NamesThisProcess) {
-    const ProcessIdentity identity = own_identity();
+    const ProcessIdentity identity = own_identity(true);
     EXPECT_EQ(identity.pid, ::getpid());
     EXPECT_NE(identity.start_time, 0U);
     EXPECT_NE(identity.host_key, 0U);
-    EXPECT_EQ(identity.host_key, own_identity().host_key);
+    EXPECT_EQ(identity.host_key, own_identity(true).host_key);
     EXPECT_EQ(identity.start_time, start_time_of(identity.pid));
+}
+
+TEST(HostIdentity, WithoutSharedMemoryEveryProcessIsAlone) {
+    EXPECT_NE(own_identity(false).host_key, own_identity(true).host_key);
+    EXPECT_EQ(own_identity(false).host_key, own_identity(false).host_key);
 }
 
 TEST(HostIdentity, IsSharedWithAChild) {
@@ -27,13 +32,13 @@ TEST(HostIdentity, IsSharedWithAChild) {
     ASSERT_EQ(::pipe(ends), 0);
     const pid_t child = ::fork();
     if (child == 0) {
-        const ProcessIdentity identity = own_identity();
+        const ProcessIdentity identity = own_identity(true);
         _exit(::write(ends[1], &identity, sizeof identity) == sizeof identity ? 0 : 1);
     }
     ProcessIdentity identity;
     ASSERT_EQ(::read(ends[0], &identity, sizeof identity), static_cast<ssize_t>(sizeof identity));
     ::waitpid(child, nullptr, 0);
-    EXPECT_EQ(identity.host_key, own_identity().host_key);
+    EXPECT_EQ(identity.host_key, own_identity(true).host_key);
     EXPECT_EQ(identity.pid, child);
     ::close(ends[0]);
     ::close(ends[1]);
