@@ -4,24 +4,20 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <random>
-#include <stdexcept>
 
 #include "core/directory.h"
 #include "shm/directory_segment.h"
 #include "tests/shm/chance.h"
+#include "tests/shm/child.h"
 #include "tests/shm/test_pool.h"
 
 namespace ddict::shm {
@@ -38,53 +34,6 @@ std::uint64_t fresh_id() {
     std::random_device device;
     return (std::uint64_t{device()} << 32) | device();
 }
-
-/// A child process that runs `body` and then ends with its result as exit status; it writes to what it is
-/// given to report progress.
-class Child {
-  public:
-    explicit Child(const std::function<int(int progress)>& body) {
-        if (::pipe2(pipe_, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            ::close(pipe_[0]);
-            ::_exit(body(pipe_[1]));
-        }
-        ::close(pipe_[1]);
-    }
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
-    ~Child() {
-        if (pid_ > 0) kill();
-        ::close(pipe_[0]);
-    }
-    /// Waits for that many reports; false if the child ended, or was silent for ten seconds.
-    bool hear(std::uint64_t reports) {
-        for (; reports > 0; --reports) {
-            pollfd ready{.fd = pipe_[0], .events = POLLIN, .revents = 0};
-            char byte = 0;
-            if (::poll(&ready, 1, 10'000) != 1 || ::read(pipe_[0], &byte, 1) != 1) return false;
-        }
-        return true;
-    }
-    void kill() {
-        ::kill(pid_, SIGKILL);
-        wait();
-    }
-    int wait() {
-        int status = 0;
-        ::waitpid(pid_, &status, 0);
-        pid_ = -1;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    }
-    static void report(int progress) {
-        if (::write(progress, "x", 1) != 1) ::_exit(99);
-    }
-
-  private:
-    int pipe_[2] = {-1, -1};
-    pid_t pid_ = -1;
-};
 
 TEST(SegmentTest, IsOfZerosAndCanBeOpenedByName) {
     const std::string name = test_segment_name();
