@@ -36,11 +36,14 @@ std::string last_line(const std::string& text) {
 void check_slurm(bool in_job, const Environment& environment, std::vector<Finding>& findings) {
     const Level missing = in_job ? Level::failed : Level::warning;
     const auto version = capture_output({"srun", "--version"}, environment, tool_timeout);
-    if (!version || !version->status.success()) {
-        if (in_job)
-            findings.push_back({missing, "Slurm: srun is not in PATH: add Slurm's bin folder to it"});
-        else
-            findings.push_back({Level::ok, "no Slurm here: managers run on this machine"});
+    if (!version) {
+        findings.push_back(
+            in_job ? Finding{Level::failed, "Slurm: srun is not in PATH: add Slurm's bin folder to it"}
+                   : Finding{Level::ok, "no Slurm here: managers run on this machine"});
+        return;
+    }
+    if (!version->status.success()) {
+        findings.push_back({missing, "Slurm: srun does not work here: " + last_line(version->errors)});
         return;
     }
     findings.push_back({Level::ok, "Slurm: " + last_line(version->output)});

@@ -31,6 +31,7 @@ using std::chrono::milliseconds;
 
 // The supervisor's own deadline comes first; this one is for a node launcher that has lost touch with it.
 constexpr milliseconds deadline_slack{5'000};
+constexpr milliseconds unready_stop_grace{1'000};
 // After a failure: how long this node waits for the word to go round before it leaves the step. Slurm kills
 // the whole step when a member ends before it has left PMIx, and the others would not get to clean up.
 constexpr milliseconds failure_linger{5'000};
@@ -351,7 +352,8 @@ void NodeLauncher::stop_managers() {
     for (ManagerProcess& manager : managers_)
         manager.stop();
     const int signals_before = stop_signals_;
-    const auto grace_end = Clock::now() + limits::manager_stop_grace;
+    // One that never served has nothing to bring to an end but itself.
+    const auto grace_end = Clock::now() + (serving_ ? limits::manager_stop_grace : unready_stop_grace);
     while (any_running() && Clock::now() < grace_end && stop_signals_ <= signals_before + 1)
         pump(milliseconds(50));
     for (ManagerProcess& manager : managers_)

@@ -66,6 +66,7 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd) {
         if (result.abandoned || result.signal != 0) {
             progress_.clear();
             supervisor_.stop();
+            if (happened.signals.size() > 1) supervisor_.force();
             return result;
         }
     }
