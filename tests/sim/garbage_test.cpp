@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Random bytes, and valid messages that were changed, thrown at shards and requesters. A message is either
+// answered or counted as rejected, and a rejected one has changed nothing.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+
+#include "core/hash.h"
+#include "core/stats.h"
+#include "tests/sim/seeds.h"
+#include "tests/sim/sim_cluster.h"
+
+namespace ddict::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using wire::Verb;
+
+std::vector<std::byte> request_bytes(const wire::RequestHeader& header, Bytes key, Bytes inline_value) {
+    std::vector<std::byte> head;
+    Packer(head).put(header);
+    head.insert(head.end(), key.begin(), key.end());
+    head.insert(head.end(), inline_value.begin(), inline_value.end());
+    return head;
+}
+
+/// Changes a few bytes, cuts, or lengthens.
+void mutate(std::vector<std::byte>& bytes, Random& random) {
+    switch (random.below(6)) {
+        case 0:
+            bytes.resize(random.below(bytes.size() + 1));
+            return;
+        case 1: {
+            const std::vector<std::byte> more = random.bytes(1 + random.below(300));
+            bytes.insert(bytes.end(), more.begin(), more.end());
+            return;
+        }
+        case 2:
+            bytes = random.bytes(random.below(limits::head_bytes_max + 1));
+            return;
+        default:
+            for (std::uint64_t n = 1 + random.below(4); n > 0 && !bytes.empty(); --n) {
+                const std::size_t at =
+                    random.below(random.chance(70) ? std::min<std::size_t>(bytes.size(), 48) : bytes.size());
+                bytes[at] = random.chance(50) ? static_cast<std::byte>(random.below(256))
+                                              : bytes[at] ^ static_cast<std::byte>(1u << random.below(8));
+            }
+    }
+}
+
+/// Someone with a process of his own, who speaks the protocol by hand and counts what comes back.
+class Stranger final : public TransportEvents {
+  public:
+    Stranger(Network& network, std::uint32_t host) : process_(network.start(host)) { process_.listen(*this); }
+
+    void on_message(Bytes head, const IncomingBody& body) override {
+        ++replies;
+        if (body.token != 0) process_.discard_body(body.token);
+        if (head.size() < sizeof last) return;
+        std::memcpy(&last, head.data(), sizeof last);
+        if (session_ == 0) session_ = last.argument;
+    }
+    void on_body_received(std::uint64_t, bool) override {}
+    void on_body_sent(std::uint64_t, bool) override {}
+    void on_peer_lost(PeerId, const Error&) override {}
+
+    std::vector<std::byte> hello(const Credentials& credentials, std::uint64_t number) const {
+        std::vector<std::byte> packed;
+        wire::pack({.dictionary_id = credentials.dictionary_id,
+                    .secret = credentials.secret,
+                    .ucx_version = credentials.ucx_version,
+                    .process = process_.identity(),
+                    .address = process_.address()},
+                   packed);
+        wire::RequestHeader header;
+        header.verb = Verb::hello;
+        header.request = number;
+        header.value_bytes = packed.size();
+        return request_bytes(header, {}, packed);
+    }
+
+    wire::ReplyHeader last;
+    std::uint64_t replies = 0;
+
+    /// Of its first greeting.
+    std::uint64_t session() const { return session_; }
+
+  private:
+    Process& process_;
+    std::uint64_t session_ = 0;
+};
+
+std::uint64_t digest(const shm::Pool& pool) {
+    std::map<std::string, std::uint64_t> pairs;
+    std::uint64_t cursor = 0;
+    do {
+        cursor = pool.scan(cursor, [&](const shm::Block& block) {
+            pairs[std::string(text_of(block.key()))] = content_of(block.value(), block.value_type());
+            return true;
+        });
+    } while (cursor != 0);
+    std::vector<std::byte> packed;
+    for (const auto& [key, content] : pairs)
+        Packer(packed).put_text(key).put(content);
+    return hash_of(packed);
+}
+
+std::uint64_t rejected(SimClient& client) {
+    const Outcome outcome = client.call({.verb = Verb::stats});
+    ManagerStats stats;
+    EXPECT_TRUE(outcome.ok() && unpack(outcome.value, stats));
+    return stats.rejected_messages;
+}
+
+TEST(Garbage, ForAShard) {
+    std::uint64_t rejected_in_all = 0;
+    std::uint64_t answered = 0;
+    for_each_seed(40, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
+        Network& network = cluster.network();
+        Random& random = cluster.random();
+        SimManager& manager = cluster.manager(0);
+        SimClient& client = cluster.add_client(0);
+        std::deque<Stranger> strangers;
+        std::size_t sessions = 0;
+        for (unsigned i = 0; i < 5; ++i) {
+            const std::string key = "k" + std::to_string(i);
+            ASSERT_TRUE(client.call({.verb = Verb::put, .key = key, .value = random.bytes(i * 2000)}).ok());
+        }
+        std::uint64_t seen = rejected(client);
+        for (int i = 0; i < 100; ++i, ++tally.operations) {
+            const std::string key = "k" + std::to_string(random.below(6));
+            wire::RequestHeader header;
+            header.verb = static_cast<Verb>(1 + random.below(wire::verb_last));
+            header.request = random.number() >> 1;
+            std::vector<std::byte> head;
+            std::vector<std::byte> body;
+            if (i % 10 == 0 || manager.shard().sessions() != sessions) {  // a session that surely lives
+                strangers.emplace_back(network, 0);
+                network.inject(manager.process(), strangers.back().hello(cluster.credentials(), 1), {});
+                ASSERT_TRUE(network.run());
+                ASSERT_EQ(strangers.back().last.status, 0);
+                sessions = manager.shard().sessions();
+            }
+            Stranger& stranger = strangers.back();
+            header.session = stranger.session();
+            if (header.verb == Verb::hello) {
+                head = stranger.hello(cluster.credentials(), 2);
+            } else {
+                const bool keyed = header.verb == Verb::put || header.verb == Verb::get ||
+                                   header.verb == Verb::contains || header.verb == Verb::erase;
+                const std::vector<std::byte> value =
+                    header.verb == Verb::put ? random.bytes(random.below(8000)) : std::vector<std::byte>();
+                header.key_bytes = static_cast<std::uint16_t>(keyed ? key.size() : 0);
+                header.value_bytes = value.size();
+                const bool with_body = value.size() > limits::inline_value_bytes_max;
+                head = request_bytes(header, keyed ? bytes_of(key) : Bytes(),
+                                     with_body ? Bytes() : Bytes(value));
+                if (with_body) body = value;
+                if (random.chance(10)) body = random.bytes(random.below(10'000));
+            }
+            mutate(head, random);
+            const std::uint64_t before = digest(manager.pool());
+            const std::uint64_t replies = stranger.replies;
+            sessions = manager.shard().sessions();
+            network.inject(manager.process(), head, body);
+            ASSERT_TRUE(network.run());
+            const std::uint64_t now_rejected = rejected(client) - seen;
+            seen += now_rejected;
+            ASSERT_LE(now_rejected, 1u);
+            if (now_rejected == 1) {
+                EXPECT_EQ(digest(manager.pool()), before);
+                EXPECT_EQ(manager.shard().sessions(), sessions);
+                ++rejected_in_all;
+            } else if (stranger.replies > replies) {
+                ++answered;
+            }
+            EXPECT_EQ(manager.shard().bodies_in_flight(), 0u);
+            ASSERT_EQ(manager.pool().inconsistency(), "");
+        }
+        EXPECT_EQ(network.unsettled(), "");
+        EXPECT_TRUE(network.breaches().empty()) << network.breaches().front();
+        tally.events += network.counters().events;
+    });
+    EXPECT_TRUE((rejected_in_all > 1000 && answered > 100) || repeats_one_seed())
+        << rejected_in_all << " rejected, " << answered << " answered";
+}
+
+TEST(Garbage, ForARequester) {
+    std::uint64_t rejected_in_all = 0;
+    std::uint64_t ended = 0;
+    for_each_seed(40, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
+        Network& network = cluster.network();
+        Random& random = cluster.random();
+        SimClient& client = cluster.add_client(1);
+        ASSERT_TRUE(client.call({.verb = Verb::put, .key = "k", .value = random.bytes(5000)}).ok());
+        network.cut(0, 1);  // the true answers do not come any more
+        for (int i = 0; i < 100; ++i, ++tally.operations) {
+            constexpr Verb verbs[] = {Verb::get, Verb::put, Verb::contains, Verb::keys};
+            const Verb verb = verbs[random.below(4)];
+            bool done = false;
+            Ask ask{.verb = verb, .timeout = 1ms};
+            if (verb != Verb::keys) ask.key = "k";
+            if (verb == Verb::put) ask.value = random.bytes(100);
+            client.start(std::move(ask), [&](const Outcome&) { done = true; });
+            // Operations are numbered from the first one on, so any of these may be the right one.
+            wire::ReplyHeader header;
+            header.verb_and_reply_bit = static_cast<std::uint8_t>(verb) | wire::reply_bit;
+            header.status = static_cast<std::uint16_t>(random.chance(20) ? random.below(20) : 0);
+            header.request = random.below(300) << 10;
+            if (random.chance(10)) header.request |= std::uint64_t{1} << 63;
+            const std::size_t bytes = random.below(8000);
+            header.value_bytes = bytes;
+            const bool with_body = bytes > limits::inline_value_bytes_max;
+            std::vector<std::byte> head;
+            Packer(head).put(header);
+            if (!with_body) head.resize(head.size() + bytes);
+            if (random.chance(60)) mutate(head, random);
+            std::vector<std::byte> body;
+            if (with_body || random.chance(10)) body = random.bytes(1 + random.below(9000));
+            const std::uint64_t before = client.requester().rejected_messages();
+            network.inject(client.process(), head, body);
+            ASSERT_TRUE(network.run_until([&] { return done; }, 100'000));
+            rejected_in_all += client.requester().rejected_messages() - before;
+            ++ended;
+        }
+        network.join(0, 1);
+        ASSERT_TRUE(network.run());
+        EXPECT_EQ(network.unsettled(), "");
+        EXPECT_TRUE(network.breaches().empty()) << network.breaches().front();
+        EXPECT_TRUE(client.call({.verb = Verb::ping}).ok()) << "it does not recover";
+        tally.events += network.counters().events;
+    });
+    EXPECT_TRUE((rejected_in_all > 500 && ended > 500) || repeats_one_seed()) << rejected_in_all;
+}
+
+}  // namespace
+}  // namespace ddict::sim

@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is refused, and what happens when there is no more room.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/sim/seeds.h"
+#include "tests/sim/sim_cluster.h"
+
+namespace ddict::sim {
+namespace {
+
+using wire::Verb;
+
+void expect_refusal(const std::function<void(Credentials&)>& spoil, Errc expected) {
+    for_each_seed(10, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 1, .hosts = 1});
+        Credentials wrong = cluster.credentials();
+        spoil(wrong);
+        SimClient& stranger = cluster.add_client(static_cast<std::uint32_t>(seed % 2), wrong);
+        SimClient& client = cluster.add_client(0);
+        for (int i = 0; i < 3; ++i) {
+            const Time began = cluster.network().now();
+            const Outcome outcome = stranger.call({.verb = Verb::put, .key = "k"});
+            EXPECT_EQ(outcome.code(), expected) << outcome.reply.error().message();
+            EXPECT_LT(cluster.network().now() - began, std::chrono::milliseconds(10))
+                << "not detected at once";
+            EXPECT_EQ(client.call({.verb = Verb::get, .key = "k"}).code(), Errc::not_found);
+            tally.operations += 2;
+        }
+        EXPECT_EQ(cluster.manager(0).shard().sessions(), 1u);
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+TEST(Refusal, WrongSecret) {
+    expect_refusal([](Credentials& c) { c.secret[15] ^= std::byte{1}; }, Errc::access_denied);
+}
+TEST(Refusal, OtherDictionary) {
+    expect_refusal([](Credentials& c) { ++c.dictionary_id; }, Errc::dictionary_gone);
+}
+TEST(Refusal, OtherVersionOfUcx) {
+    expect_refusal([](Credentials& c) { ++c.ucx_version; }, Errc::incompatible);
+}
+
+TEST(FullPool, IsAnAnswerAndErasingMakesRoomAgain) {
+    for_each_seed(20, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
+        Random& random = cluster.random();
+        shm::Pool& pool = cluster.manager(0).pool();
+        const std::uint64_t empty = pool.usage().used_bytes;
+        SimClient& client = cluster.add_client(0);
+        std::map<std::string, std::vector<std::byte>> model;
+        unsigned refused = 0;
+        for (int i = 0; i < 300; ++i, ++tally.operations) {
+            const std::string key = "key" + std::to_string(random.below(40));
+            const std::vector<std::byte> value = random.bytes(random.below(80'000));
+            const std::uint64_t used = pool.usage().used_bytes;
+            const Outcome outcome = client.call({.verb = Verb::put, .key = key, .value = value});
+            if (outcome.ok()) {
+                model[key] = value;
+                continue;
+            }
+            ++refused;
+            ASSERT_EQ(outcome.code(), Errc::no_space) << outcome.reply.error().message();
+            const Error& error = outcome.reply.error();
+            EXPECT_EQ(error.need_bytes, key.size() + value.size());
+            EXPECT_LT(error.have_bytes, error.need_bytes);
+            EXPECT_EQ(pool.usage().used_bytes, used) << "something was half-written";
+            EXPECT_EQ(pool.size(), model.size());
+            // What was there before is there still; then it makes room.
+            const auto old = model.find(key);
+            const Outcome read = client.call({.verb = Verb::get, .key = key});
+            ASSERT_EQ(read.code(), old == model.end() ? Errc::not_found : Errc{});
+            EXPECT_TRUE(old == model.end() || read.value == old->second);
+            const std::string victim =
+                std::next(model.begin(), static_cast<std::ptrdiff_t>(random.below(model.size())))->first;
+            EXPECT_TRUE(client.call({.verb = Verb::erase, .key = victim}).ok());
+            model.erase(victim);
+            ASSERT_TRUE(cluster.network().run());  // until nothing is pinned
+            EXPECT_LT(pool.usage().used_bytes, used);
+        }
+        EXPECT_GT(refused, 10u);
+        for (const auto& [key, value] : model) {
+            const Outcome read = client.call({.verb = Verb::get, .key = key});
+            EXPECT_TRUE(read.ok() && read.value == value);
+            EXPECT_TRUE(client.call({.verb = Verb::erase, .key = key}).ok());
+        }
+        ASSERT_TRUE(cluster.network().run());
+        EXPECT_EQ(pool.usage().used_bytes, empty);
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+TEST(FullPool, AValueThatCanNeverFitIsTooLarge) {
+    Cluster cluster(1, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
+    SimClient& client = cluster.add_client(0);
+    const Outcome outcome = client.call(
+        {.verb = Verb::put, .key = "k", .value = std::vector<std::byte>(2 * limits::pool_bytes_min)});
+    ASSERT_EQ(outcome.code(), Errc::too_large);
+    EXPECT_EQ(outcome.reply.error().need_bytes, 2 * limits::pool_bytes_min + 1);
+    EXPECT_EQ(outcome.reply.error().have_bytes, cluster.manager(0).pool().capacity_bytes());
+    EXPECT_EQ(client.call({.verb = Verb::size}).reply->argument, 0u);
+    EXPECT_EQ(cluster.problems_at_rest(), "");
+}
+
+/// More large values asked for at once than a manager will have on their way: some are refused, none is lost,
+/// and afterwards all is as before.
+TEST(BodiesInFlight, AreBounded) {
+    Cluster cluster(1, {.managers = 1, .hosts = 1});
+    SimClient& writer = cluster.add_client(0);
+    const std::vector<std::byte> value = cluster.random().bytes(20'000);
+    ASSERT_TRUE(writer.call({.verb = Verb::put, .key = "k", .value = value}).ok());
+    const std::uint64_t used = cluster.manager(0).pool().usage().used_bytes;
+    constexpr unsigned clients = limits::bodies_in_flight_max / limits::operations_in_flight_max + 2;
+    unsigned good = 0;
+    unsigned refused = 0;
+    std::size_t most = 0;
+    std::vector<SimClient*> readers;
+    for (unsigned i = 0; i < clients; ++i) {
+        readers.push_back(&cluster.add_client(0));
+        ASSERT_TRUE(readers.back()->call({.verb = Verb::ping}).ok());
+    }
+    for (SimClient* reader : readers) {
+        for (unsigned n = 0; n < limits::operations_in_flight_max; ++n) {
+            reader->start({.verb = Verb::get, .key = "k"}, [&](const Outcome& outcome) {
+                most = std::max(most, cluster.manager(0).shard().bodies_in_flight());
+                if (outcome.ok()) {
+                    ++good;
+                    EXPECT_TRUE(outcome.value == value);
+                } else {
+                    ++refused;
+                    EXPECT_EQ(outcome.code(), Errc::system);
+                }
+            });
+        }
+    }
+    ASSERT_TRUE(cluster.network().run());
+    EXPECT_EQ(good + refused, clients * limits::operations_in_flight_max);
+    EXPECT_GE(good, limits::bodies_in_flight_max);
+    EXPECT_GT(refused, 0u);
+    EXPECT_LE(most, limits::bodies_in_flight_max);
+    EXPECT_EQ(cluster.manager(0).pool().usage().used_bytes, used);
+    EXPECT_EQ(cluster.problems_at_rest(), "");
+}
+
+}  // namespace
+}  // namespace ddict::sim
