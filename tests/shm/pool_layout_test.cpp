@@ -87,6 +87,31 @@ class Writer {
         for (std::uint64_t number = 0; number < keys; ++number)
             journal_.done[number].store(journal_.started[number].load());
     }
+    /// Leaves free memory in pieces only that are too small for a part of the index.
+    void keep_index_small() {
+        std::vector<Block*> pieces;
+        const auto reserve = [&](std::uint64_t bytes) {
+            return pool_->reserve(bytes_of("x"), 0, 0, 0, bytes).value();
+        };
+        for (int i = 0; i < 80; ++i) {
+            pieces.push_back(reserve(15'000));
+            reserve(8);
+        }
+        reserve(pool_->usage().largest_free_bytes - 1);
+        for (Block* piece : pieces)
+            pool_->abandon(piece);
+    }
+    /// A put that may be refused, since the index cannot grow.
+    void try_put(std::uint64_t number) {
+        const std::uint64_t before = journal_.done[number].load();
+        const std::uint64_t write = begin(number, false);
+        const std::string key = key_of(number);
+        const bool stored = static_cast<bool>(
+            pool_->put(bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_of_write(number, write)));
+        stored ? journal_.done[number].store(write) : journal_.started[number].store(before);
+    }
+    std::uint64_t size() const { return pool_->size(); }
+    std::uint64_t splits() const { return pool_->growth().splits; }
     std::uint64_t random_key(std::uint64_t first = 0) { return first + engine_() % (keys - first); }
 
   private:
@@ -336,6 +361,27 @@ TEST_F(ReaderTest, SeesWholeValuesAndNoFalseMiss) {
             if (w.random_key() < 20) w.put(w.random_key() % staying_keys);
         }
         return 0;
+    });
+    read_while(writer, operations, staying_keys);
+}
+
+// In a segment that is nearly full, each put moves others to make room.
+TEST_F(ReaderTest, FindsEntriesThatMove) {
+    constexpr std::uint64_t operations = 300'000;
+    const std::uint64_t seed = chance_.number();
+    Child writer([&](int progress) {
+        Writer w(std::move(*segment_), journal(), seed);
+        w.keep_index_small();
+        for (std::uint64_t i = 0; i < staying_keys; ++i)
+            w.put(i);
+        Child::report(progress);
+        while (journal().operations.load() < operations) {
+            if (w.size() < slots_per_segment * 95 / 100)
+                w.try_put(w.random_key(staying_keys));
+            else
+                w.erase(w.random_key(staying_keys));
+        }
+        return w.splits() == 0 ? 0 : 1;
     });
     read_while(writer, operations, staying_keys);
 }
