@@ -21,8 +21,6 @@ constexpr milliseconds unkillable_after{5'000};
 // After the child has ended: for its managers, which hold its standard error until they have cleaned up.
 constexpr milliseconds orphans_grace{3'000};
 
-constexpr std::string_view srun_prefix = "srun: ";
-
 /// What is started, and with which environment.
 struct Command {
     std::string program;
@@ -157,9 +155,11 @@ void Supervisor::read_errors() {
     const auto state = error_lines_.read_from(errors_.fd(), lines);
     for (std::string& line : lines) {
         if (plan_.allocation && slurm::is_srun_chatter(line)) continue;
-        const bool from_srun = line.starts_with(srun_prefix) || line.starts_with("slurmstepd: ");
-        if (from_srun) srun_error_ = line;
-        if (!from_srun || stage_ == Stage::ready) notices_.push_back(std::move(line));
+        const bool of_slurm =
+            plan_.allocation && (line.starts_with("srun: ") || line.starts_with("slurmstepd"));
+        if (of_slurm) slurm_error_ = line;
+        const bool wanted = stage_ == Stage::ready && line.find("error: ") != std::string::npos;
+        if (!of_slurm || wanted) notices_.push_back(std::move(line));
     }
     if (state == LineReader::State::ended) errors_.reset();
 }
@@ -283,7 +283,7 @@ std::string Supervisor::missing() const {
 }
 
 std::string Supervisor::last_words() const {
-    return srun_error_.empty() ? std::string() : " (" + srun_error_ + ")";
+    return slurm_error_.empty() ? std::string() : " (" + slurm_error_ + ")";
 }
 
 std::vector<std::string> Supervisor::take_notices() {

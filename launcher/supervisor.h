@@ -103,7 +103,7 @@ class Supervisor {
     std::string handle_;
     std::string step_;
     std::string failure_;
-    std::string srun_error_;  // srun's last word
+    std::string slurm_error_;  // its last word
     std::map<std::uint32_t, std::string> nodes_;
     std::set<std::uint32_t> managers_;
     std::map<std::uint32_t, std::string> lost_;

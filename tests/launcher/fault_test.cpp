@@ -107,7 +107,8 @@ TEST_F(FaultTest, ASecondSignalDuringBringUpForces) {
     wrapper.signal(SIGINT);
     wrapper.signal(SIGTERM);
     EXPECT_EQ(wrapper.wait(), 128 + SIGINT) << wrapper.err();
-    EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(900)) << "without force it takes a second";
+    EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(900))
+        << "without force it takes a second";
 }
 
 TEST_F(FaultTest, CtrlCAtATerminalDuringBringUp) {
