@@ -258,7 +258,7 @@ void Worker::Impl::finish(Transfer* transfer, bool ok) {
 // ---- the loop ----
 
 unsigned Worker::Impl::poll(TransportEvents& events) {
-    ucp_worker_progress(worker_.get());
+    quiet_ = ucp_worker_progress(worker_.get()) == 0;
     if (++polls_since_clock_ >= polls_between_clock || !attention_.empty()) {
         polls_since_clock_ = 0;
         const auto now = Clock::now();
@@ -286,7 +286,7 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
         }
         const auto now = Clock::now();
         if (now >= deadline) return 0;
-        if (!slept && now - began < window) continue;
+        if (!quiet_ || (!slept && now - began < window)) continue;
         if (!slept) began = now;
         slept = true;
         sleep(now, deadline);

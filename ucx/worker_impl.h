@@ -95,6 +95,9 @@ class Worker::Impl {
     Clock::time_point last_look_;
     unsigned polls_since_clock_ = 0;
     unsigned busy_tries_ = 0;
+    // UCX had nothing to do when it was last asked. Only then may the worker sleep: to take notice of a
+    // device that was not in use, UCX needs to be asked until it says so, and arming does not check that.
+    bool quiet_ = false;
     unsigned user_fds_ready_ = 0;
     std::chrono::milliseconds busy_nap_{1};
     bool stopping_ = false;
