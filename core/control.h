@@ -13,8 +13,8 @@
 namespace ddict {
 
 enum class Control : std::uint8_t {
-    started = 1,    // manager -> launcher: packed DirectoryEntry, then a uint32 with the version of UCX (major << 16 |
-                    // minor), which the handle needs; the manager can be reached
+    started = 1,  // manager -> launcher: packed DirectoryEntry, then a uint32 with the version of UCX (major
+                  // << 16 | minor), which the handle needs; the manager can be reached
     directory = 2,  // launcher -> manager: the node's directory segment is complete
     ready = 3,      // manager -> launcher: this manager has reached its neighbours; serving
     failed = 4,     // manager -> launcher: payload is one line of text for the user; the manager ends

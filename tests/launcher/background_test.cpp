@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "core/directory.h"
-#include "process_runner.h"
+#include "tests/launcher/process_runner.h"
 
 namespace ddict::launcher::testing {
 namespace {

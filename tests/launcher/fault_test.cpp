@@ -4,7 +4,7 @@
 // What goes wrong while a dictionary comes up or runs, and who is killed then.
 #include <algorithm>
 
-#include "process_runner.h"
+#include "tests/launcher/process_runner.h"
 
 namespace ddict::launcher::testing {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "process_runner.h"
+#include "tests/launcher/process_runner.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "core/directory.h"
-#include "process_runner.h"
+#include "tests/launcher/process_runner.h"
 
 namespace ddict::launcher::testing {
 namespace {
