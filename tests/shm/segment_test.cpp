@@ -161,23 +161,29 @@ int in_a_small_shared_memory() {
     return 0;
 }
 
+bool write_file(const char* path, const std::string& text) {
+    const int file = ::open(path, O_WRONLY | O_CLOEXEC);
+    const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    ::close(file);
+    return written;
+}
+
+/// A mount namespace of this process alone; for one who is not root, in a user namespace where he is.
+bool enter_mount_namespace() {
+    const uid_t user = ::geteuid();
+    const gid_t group = ::getegid();
+    if (user == 0) return ::unshare(CLONE_NEWNS) == 0;
+    return ::unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
+           write_file("/proc/self/uid_map", "0 " + std::to_string(user) + " 1") &&
+           write_file("/proc/self/gid_map", "0 " + std::to_string(group) + " 1");
+}
+
 TEST(SegmentTest, AFullSharedMemoryIsAnError) {
     constexpr int no_namespace = 3;
-    Child child([](int) {
-        const uid_t user = ::geteuid();
-        if (::unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) return no_namespace;
-        if (user != 0) {
-            const std::string map = "0 " + std::to_string(user) + " 1";
-            const int file = ::open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-            if (::write(file, map.data(), map.size()) != static_cast<ssize_t>(map.size()))
-                return no_namespace;
-            ::close(file);
-        }
-        return in_a_small_shared_memory();
-    });
+    Child child([](int) { return enter_mount_namespace() ? in_a_small_shared_memory() : no_namespace; });
     const int status = child.wait();
     if (status == no_namespace)
-        GTEST_SKIP() << "this host gives no mount namespace to be had a small /dev/shm in";
+        GTEST_SKIP() << "this host gives no mount namespace to have a small /dev/shm in";
     EXPECT_EQ(status, 0);
 }
 
