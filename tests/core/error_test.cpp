@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <ddict/error.h>
+#include <ddict/result.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+
+namespace ddict {
+namespace {
+
+TEST(Error, EveryCodeHasANameOfItsOwn) {
+    std::set<std::string_view> names;
+    for (std::uint16_t code = 1; code <= errc_last; ++code)
+        names.insert(name(static_cast<Errc>(code)));
+    EXPECT_EQ(names.size(), errc_last);
+    EXPECT_FALSE(names.contains("unknown"));
+    EXPECT_EQ(name(Errc::no_space), "no_space");
+    EXPECT_EQ(name(static_cast<Errc>(errc_last + 1)), "unknown");
+}
+
+TEST(Error, MessageSaysWhatWhereAndWhatToDo) {
+    Error error(Errc::no_space);
+    error.set_operation(Operation::put).set_key("Hello").set_manager(3).set_node("n2").set_bytes(8272, 128);
+    EXPECT_EQ(
+        error.message(),
+        "put of key 'Hello' on manager 3 (n2): no_space: needs 8272 bytes, has 128; erase keys, or start "
+        "the dictionary with a larger --total-mem");
+}
+
+TEST(Error, MessageOfLittle) {
+    EXPECT_EQ(Error(Errc::not_found).message(), "operation: not_found");
+    EXPECT_EQ(Error(Errc::system, "no UCX device").message(), "operation: system: no UCX device");
+    Error lost(Errc::manager_lost);
+    lost.set_operation(Operation::get).set_manager(0);
+    EXPECT_EQ(lost.message(), "get on manager 0: manager_lost; keys of the other managers still work");
+}
+
+TEST(Error, TooLargeNamesTheLimit) {
+    Error error(Errc::too_large);
+    error.set_operation(Operation::put).set_bytes(2000, 1024);
+    EXPECT_NE(error.message().find("needs 2000 bytes, the limit is 1024"), std::string::npos)
+        << error.message();
+}
+
+TEST(Error, MessageIsOneLineWhateverTheKey) {
+    Error error(Errc::not_found);
+    error.set_operation(Operation::get).set_key(std::string_view("a\n\0\x7f'\\\xff", 7));
+    EXPECT_EQ(error.message(), "get of key 'a\\x0a\\x00\\x7f\\x27\\x5c\\xff': not_found");
+}
+
+TEST(Error, LongTextsAreCutAndSaySo) {
+    const std::string long_text(1000, 'x');
+    Error error(Errc::system, long_text);
+    error.set_key(long_text).set_node(long_text);
+    EXPECT_TRUE(error.key_cut);
+    EXPECT_EQ(error.key_bytes_shown, error.key.size());
+    EXPECT_EQ(std::string_view(error.node.data()), std::string(44, 'x') + "...");
+    EXPECT_EQ(std::string_view(error.detail.data()), std::string(188, 'x') + "...");
+    EXPECT_NE(error.message().find("x...'"), std::string::npos);
+    error.set_key("short");
+    EXPECT_FALSE(error.key_cut);
+    error.set_node(std::string(47, 'y'));
+    EXPECT_EQ(std::string_view(error.node.data()), std::string(47, 'y')) << "just fits";
+}
+
+TEST(Exception, CarriesTheError) {
+    try {
+        Result<int>(Error(Errc::timeout, "slow")).value();
+        FAIL() << "value() of an error does not throw";
+    } catch (const Exception& exception) {
+        EXPECT_EQ(exception.code(), Errc::timeout);
+        EXPECT_EQ(exception.what(), exception.error().message());
+    }
+    EXPECT_THROW(Result<void>(Error(Errc::system)).value(), Exception);
+}
+
+TEST(Result, HoldsAValueOrAnError) {
+    const Result<int> good = 7;
+    ASSERT_TRUE(good.has_value());
+    EXPECT_EQ(*good, 7);
+    EXPECT_EQ(good.value(), 7);
+    const Result<int> bad = Error(Errc::not_found);
+    ASSERT_FALSE(bad);
+    EXPECT_EQ(bad.error().code, Errc::not_found);
+    EXPECT_EQ(Result<int>(bad).value_or(9), 9);
+    EXPECT_EQ(Result<int>(good).value_or(9), 7);
+    EXPECT_TRUE(Result<void>());
+    EXPECT_FALSE(Result<void>(Error(Errc::system)));
+}
+
+TEST(Result, MovesWhatCannotBeCopied) {
+    Result<std::unique_ptr<int>> result = std::make_unique<int>(5);
+    EXPECT_EQ(**result, 5);
+    const std::unique_ptr<int> taken = std::move(result).value();
+    EXPECT_EQ(*taken, 5);
+}
+
+TEST(Result, OfAnErrorTypeTellsValueFromError) {
+    const Result<std::string> text = std::string("value");
+    EXPECT_EQ(text->size(), 5u);
+}
+
+}  // namespace
+}  // namespace ddict

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The example bytes of docs/protocol.md, read out of the document and decoded.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "core/wire.h"
+
+namespace ddict::wire {
+namespace {
+
+/// "  01 ab ..." up to the first word that is not two hex digits, or that stands behind three blanks.
+std::vector<std::byte> bytes_of_line(std::string_view line) {
+    std::vector<std::byte> out;
+    std::size_t at = 4;
+    const auto digit = [&](std::size_t i) {
+        const std::string_view digits = "0123456789abcdef";
+        return i < line.size() ? digits.find(line[i]) : std::string_view::npos;
+    };
+    while (digit(at) != std::string_view::npos && digit(at + 1) != std::string_view::npos &&
+           (at + 2 == line.size() || line[at + 2] == ' ')) {
+        out.push_back(static_cast<std::byte>(digit(at) * 16 + digit(at + 1)));
+        at += 2;
+        std::size_t blanks = 0;
+        for (; at < line.size() && line[at] == ' '; ++at)
+            ++blanks;
+        if (blanks > 2) break;
+    }
+    return out;
+}
+
+/// The examples by name: a name is an indented line that holds no bytes, and its bytes follow.
+std::map<std::string, std::vector<std::byte>> examples() {
+    std::ifstream document(DDICT_PROTOCOL_DOCUMENT);
+    EXPECT_TRUE(document.is_open()) << DDICT_PROTOCOL_DOCUMENT;
+    std::map<std::string, std::vector<std::byte>> out;
+    std::string line;
+    std::string name;
+    bool in_examples = false;
+    while (std::getline(document, line)) {
+        if (line.starts_with("## ")) in_examples = line == "## Examples";
+        if (!in_examples || !line.starts_with("    ")) continue;
+        const std::vector<std::byte> bytes = bytes_of_line(line);
+        if (bytes.empty()) {
+            name = line.substr(4);
+        } else {
+            out[name].insert(out[name].end(), bytes.begin(), bytes.end());
+        }
+    }
+    return out;
+}
+
+template <class Header>
+Header header_of(Bytes message) {
+    Header header;
+    EXPECT_GE(message.size(), sizeof header);
+    if (message.size() >= sizeof header) std::memcpy(&header, message.data(), sizeof header);
+    EXPECT_EQ(header.version, protocol_version);
+    EXPECT_EQ(header.flags, 0);
+    return header;
+}
+
+constexpr std::uint64_t session = 0x0000abcd00000000;
+
+class ProtocolDocument : public testing::Test {
+  protected:
+    Bytes example(const std::string& name) {
+        const auto found = examples_.find(name);
+        EXPECT_NE(found, examples_.end()) << name;
+        return found == examples_.end() ? Bytes() : Bytes(found->second);
+    }
+    std::map<std::string, std::vector<std::byte>> examples_ = examples();
+};
+
+TEST_F(ProtocolDocument, HasTheExamples) {
+    EXPECT_EQ(examples_.size(), 8u);
+}
+
+TEST_F(ProtocolDocument, Hello) {
+    const Bytes message = example("hello request");
+    const auto header = header_of<RequestHeader>(message);
+    EXPECT_EQ(header.verb, Verb::hello);
+    EXPECT_EQ(header.session, 0u);
+    EXPECT_EQ(header.request, (std::uint64_t{1} << 63) + 1);
+    const Bytes value = message.subspan(sizeof header);
+    EXPECT_EQ(header.value_bytes, value.size());
+    wire::Hello hello;
+    ASSERT_TRUE(unpack(value, hello));
+    EXPECT_EQ(hello.dictionary_id, 0xfeedfacecafebeefu);
+    EXPECT_EQ(hello.secret[15], std::byte{15});
+    EXPECT_EQ(hello.ucx_version, 1u << 16 | 13);
+    EXPECT_EQ(hello.process.host_key, 5u);
+    EXPECT_EQ(hello.process.pid, 42);
+    EXPECT_EQ(hello.process.start_time, 9u);
+    EXPECT_EQ(text_of(hello.address), "address!");
+    std::vector<std::byte> again;
+    pack(hello, again);
+    EXPECT_TRUE(std::equal(again.begin(), again.end(), value.begin(), value.end()));
+
+    const auto reply = header_of<ReplyHeader>(example("hello reply"));
+    EXPECT_EQ(reply.verb_and_reply_bit, static_cast<int>(Verb::hello) | reply_bit);
+    EXPECT_EQ(reply.request, header.request);
+    EXPECT_EQ(reply.argument, session);
+    EXPECT_EQ(example("hello reply").size(), sizeof reply);
+}
+
+TEST_F(ProtocolDocument, PutAndGet) {
+    const Bytes put = example("put request");
+    const auto header = header_of<RequestHeader>(put);
+    EXPECT_EQ(header.verb, Verb::put);
+    EXPECT_EQ(header.session, session);
+    EXPECT_EQ(header.value_type, 1);
+    EXPECT_EQ(put.size(), sizeof header + header.key_bytes + header.value_bytes);
+    EXPECT_EQ(text_of(put.subspan(sizeof header, header.key_bytes)), "Hello");
+    EXPECT_EQ(text_of(put.subspan(sizeof header + header.key_bytes)), "Dragon");
+    const auto put_reply = header_of<ReplyHeader>(example("put reply"));
+    EXPECT_EQ(put_reply.verb_and_reply_bit, static_cast<int>(Verb::put) | reply_bit);
+    EXPECT_EQ(put_reply.status, 0);
+    EXPECT_EQ(put_reply.request, header.request);
+    EXPECT_EQ(header.request, 2048u);
+
+    const Bytes get = example("get request");
+    const auto get_header = header_of<RequestHeader>(get);
+    EXPECT_EQ(get_header.verb, Verb::get);
+    EXPECT_EQ(get_header.session, session);
+    EXPECT_EQ(text_of(get.subspan(sizeof get_header)), "Hello");
+    const Bytes reply = example("get reply");
+    const auto get_reply = header_of<ReplyHeader>(reply);
+    EXPECT_EQ(get_reply.verb_and_reply_bit, static_cast<int>(Verb::get) | reply_bit);
+    EXPECT_EQ(get_reply.request, get_header.request);
+    EXPECT_EQ(get_reply.value_type, 1);
+    EXPECT_EQ(get_reply.value_bytes, 6u);
+    EXPECT_EQ(text_of(reply.subspan(sizeof get_reply)), "Dragon");
+}
+
+TEST_F(ProtocolDocument, LargePut) {
+    const Bytes put = example("large put request");
+    const auto header = header_of<RequestHeader>(put);
+    EXPECT_EQ(header.verb, Verb::put);
+    EXPECT_EQ(header.value_bytes, 8200u);
+    EXPECT_GT(header.value_bytes, limits::inline_value_bytes_max);
+    EXPECT_EQ(put.size(), sizeof header + header.key_bytes) << "the value is a body";
+    const auto reply = header_of<ReplyHeader>(example("large put reply"));
+    EXPECT_EQ(static_cast<Errc>(reply.status), Errc::no_space);
+    EXPECT_EQ(reply.request, header.request);
+    EXPECT_EQ(reply.argument, header.key_bytes + header.value_bytes);
+    EXPECT_EQ(reply.argument2, 128u);
+}
+
+/// The tables of the document, against the code.
+TEST_F(ProtocolDocument, NumbersOfVerbsAndLimits) {
+    std::ifstream document(DDICT_PROTOCOL_DOCUMENT);
+    const std::string text((std::istreambuf_iterator<char>(document)), std::istreambuf_iterator<char>());
+    constexpr const char* verbs[] = {"hello", "goodbye", "ping", "put",   "get",       "contains", "erase",
+                                     "size",  "clear",   "keys", "stats", "directory", "shutdown"};
+    EXPECT_EQ(std::size(verbs), verb_last);
+    for (std::size_t i = 0; i < std::size(verbs); ++i) {
+        const std::string row = "\n| " + std::string(verbs[i]) + " | " + std::to_string(i + 1) + " |";
+        EXPECT_NE(text.find(row), std::string::npos) << row;
+    }
+    EXPECT_NE(text.find("at most " + std::to_string(limits::inline_value_bytes_max) + " bytes"),
+              std::string::npos);
+    EXPECT_NE(text.find("# The protocol, version " + std::to_string(protocol_version)), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ddict::wire
