@@ -1,0 +1,259 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/requester.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/core/recording_transport.h"
+
+namespace ddict {
+namespace {
+
+using namespace std::chrono_literals;
+using wire::ReplyHeader;
+using wire::RequestHeader;
+using wire::Verb;
+
+class FixedSink final : public ValueSink {
+  public:
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t) override {
+        room.resize(bytes);
+        return std::span(room);
+    }
+    std::vector<std::byte> room;
+};
+
+class RequesterTest : public testing::Test {
+  protected:
+    static DirectoryEntry entry(std::uint64_t host_key) {
+        DirectoryEntry e;
+        e.manager = 0;
+        e.node = "n0";
+        e.process.host_key = host_key;
+        e.address.assign(8, std::byte{1});
+        return e;
+    }
+    void know(std::uint64_t host_key) { requester.add_manager(entry(host_key)); }
+
+    Requester::OperationId begin(Verb verb, std::chrono::milliseconds timeout = 30s) {
+        Request request;
+        request.verb = verb;
+        request.key = verb == Verb::ping ? Bytes() : bytes_of("k");
+        if (verb == Verb::put) request.value = large;
+        request.sink = &sink;
+        return requester.begin(request, now, now + timeout);
+    }
+    /// Answers the message that was sent as number `index`.
+    void answer(int index = -1, std::uint64_t argument = 0, std::uint16_t status = 0) {
+        const auto request = transport.header<RequestHeader>(index);
+        ReplyHeader reply;
+        reply.verb_and_reply_bit = static_cast<std::uint8_t>(request.verb) | wire::reply_bit;
+        reply.request = request.request;
+        reply.argument = argument;
+        reply.status = status;
+        requester.on_message(message_of(reply), {});
+    }
+    Verb last_verb() const { return transport.header<RequestHeader>().verb; }
+    Errc outcome(Requester::OperationId id) {
+        EXPECT_TRUE(requester.done(id));
+        const Result<Reply> reply = requester.take(id);
+        return reply ? Errc{} : reply.error().code;
+    }
+
+    static constexpr std::uint64_t here = 1;
+    static constexpr std::uint64_t elsewhere = 2;
+    RecordingTransport transport;
+    Requester requester{transport, {.dictionary_id = 1, .secret = {}, .ucx_version = 1}};
+    FixedSink sink;
+    std::vector<std::byte> large = std::vector<std::byte>(limits::inline_value_bytes_max + 1);
+    Time now = Time(1h);
+};
+
+TEST_F(RequesterTest, GreetsOnFirstUseAndThenNoMore) {
+    know(here);
+    const auto first = begin(Verb::contains);
+    const auto second = begin(Verb::contains);
+    ASSERT_EQ(transport.sent.size(), 1u);
+    EXPECT_EQ(last_verb(), Verb::hello);
+    answer(0, 77);
+    ASSERT_EQ(transport.sent.size(), 3u);
+    EXPECT_EQ(transport.header<RequestHeader>(1).session, 77u);
+    answer(1, 1);
+    answer(2);
+    EXPECT_EQ(outcome(first), Errc{});
+    EXPECT_EQ(outcome(second), Errc{});
+    begin(Verb::contains);
+    EXPECT_EQ(last_verb(), Verb::contains);
+}
+
+TEST_F(RequesterTest, AGreetingOutlivesTheDeadlineOfItsOperation) {
+    know(here);
+    const auto hasty = begin(Verb::contains, 10ms);
+    const auto patient = begin(Verb::contains);
+    now += 10ms;
+    requester.tick(now);
+    EXPECT_EQ(outcome(hasty), Errc::timeout);
+    EXPECT_FALSE(requester.done(patient));
+    answer(0, 77);
+    ASSERT_EQ(transport.sent.size(), 2u) << "only the one that still waits is sent";
+    answer(1);
+    EXPECT_EQ(outcome(patient), Errc{});
+}
+
+TEST_F(RequesterTest, AsksASilentManagerBeforeItIsLost) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    EXPECT_EQ(requester.tick(now), now + limits::silence_before_ping);
+    now += limits::silence_before_ping;
+    EXPECT_EQ(requester.tick(now), now - limits::silence_before_ping + limits::silence_until_lost);
+    EXPECT_EQ(last_verb(), Verb::ping);
+    answer();
+    now += limits::silence_before_ping;
+    requester.tick(now);
+    EXPECT_EQ(last_verb(), Verb::ping) << "it asks again";
+    now += limits::silence_until_lost - limits::silence_before_ping;
+    requester.tick(now);
+    EXPECT_EQ(outcome(operation), Errc::manager_lost);
+    EXPECT_TRUE(transport.open.empty());
+}
+
+TEST_F(RequesterTest, AProgramThatWasAwayAsksFirst) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    now += 10s;  // between begin and wait the program did something else
+    requester.tick(now);
+    EXPECT_FALSE(requester.done(operation));
+    EXPECT_EQ(last_verb(), Verb::ping);
+}
+
+TEST_F(RequesterTest, AManagerOfTheSameHostIsNeverCalledSilent) {
+    know(here);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    now += 20s;
+    requester.tick(now);
+    EXPECT_FALSE(requester.done(operation));
+    EXPECT_EQ(transport.sent.size(), 2u);
+}
+
+TEST_F(RequesterTest, ABodyOnItsWayStillCountsAsWaiting) {
+    know(elsewhere);
+    const auto operation = begin(Verb::get);
+    answer(0, 77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+    reply.request = operation;
+    reply.value_bytes = 5000;
+    requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    ASSERT_EQ(transport.received.size(), 1u);
+    now += limits::silence_before_ping;
+    requester.tick(now);
+    EXPECT_EQ(last_verb(), Verb::ping);
+    now += limits::silence_until_lost;
+    requester.tick(now);
+    EXPECT_TRUE(transport.open.empty());
+    EXPECT_FALSE(requester.done(operation)) << "the transport may still write into the sink";
+    requester.on_body_received(transport.received[0].tag, false);
+    EXPECT_EQ(outcome(operation), Errc::manager_lost);
+}
+
+TEST_F(RequesterTest, TheBodiesOfAnOldConnectionDoNotEndANewOne) {
+    know(here);
+    const auto put = begin(Verb::put, 10ms);
+    answer(0, 77);
+    now += 10ms;
+    requester.tick(now);
+    EXPECT_FALSE(requester.done(put)) << "the transport may still read the value";
+    EXPECT_EQ(last_verb(), Verb::goodbye);
+    EXPECT_TRUE(transport.open.empty());
+    const auto next = begin(Verb::contains);
+    EXPECT_EQ(last_verb(), Verb::hello);
+    requester.tick(now + 1ms);
+    EXPECT_EQ(transport.open.size(), 1u);
+    answer(-1, 78);
+    answer();
+    EXPECT_EQ(outcome(next), Errc{});
+    requester.on_body_sent(transport.sent[1].tag, false);
+    EXPECT_EQ(outcome(put), Errc::timeout);
+}
+
+TEST_F(RequesterTest, AValueThatComesTooLateIsATimeout) {
+    know(here);
+    const auto operation = begin(Verb::get, 10ms);
+    answer(0, 77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+    reply.request = operation;
+    reply.value_bytes = 5000;
+    requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    now += 10ms;
+    requester.tick(now);
+    requester.on_body_received(operation, false);
+    EXPECT_EQ(outcome(operation), Errc::timeout);
+}
+
+TEST_F(RequesterTest, AGreetingThatWasLostIsSentAgain) {
+    know(elsewhere);
+    const auto hasty = begin(Verb::contains, 10ms);
+    now += 10ms;
+    requester.tick(now);
+    EXPECT_EQ(outcome(hasty), Errc::timeout);
+    now += limits::silence_until_lost;
+    begin(Verb::contains);
+    EXPECT_EQ(transport.sent.size(), 2u);
+    EXPECT_EQ(last_verb(), Verb::hello);
+    EXPECT_EQ(transport.open.size(), 1u);
+    EXPECT_GT(transport.header<RequestHeader>(1).request, transport.header<RequestHeader>(0).request);
+}
+
+TEST_F(RequesterTest, AManagerThatMovedFailsWhatWaitsAndIsGreetedAnew) {
+    know(here);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    DirectoryEntry moved = entry(here);
+    moved.address.assign(8, std::byte{2});
+    requester.add_manager(moved);
+    EXPECT_EQ(outcome(operation), Errc::manager_lost);
+    begin(Verb::contains);
+    EXPECT_EQ(last_verb(), Verb::hello);
+}
+
+TEST_F(RequesterTest, LeavingSaysGoodbyeAndCloses) {
+    know(here);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    answer();
+    EXPECT_EQ(outcome(operation), Errc{});
+    requester.leave();
+    EXPECT_EQ(last_verb(), Verb::goodbye);
+    EXPECT_EQ(transport.header<RequestHeader>().session, 77u);
+    EXPECT_TRUE(transport.open.empty());
+}
+
+TEST_F(RequesterTest, RejectsWhatIsNoReply) {
+    know(here);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    ReplyHeader good;
+    good.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::contains) | wire::reply_bit;
+    good.request = operation;
+    std::vector<ReplyHeader> bad(6, good);
+    ++bad[0].version;
+    bad[1].verb_and_reply_bit = static_cast<std::uint8_t>(Verb::contains);
+    bad[2].verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+    bad[3].flags = 1;
+    bad[4].status = errc_last + 1;
+    bad[5].value_bytes = limits::value_bytes_max + 1;
+    for (const ReplyHeader& header : bad)
+        requester.on_message(message_of(header), {.in_memory = {}, .token = 9, .bytes = 5000});
+    EXPECT_EQ(requester.rejected_messages(), bad.size());
+    EXPECT_EQ(transport.discarded.size(), bad.size());
+    EXPECT_FALSE(requester.done(operation));
+    requester.on_message(message_of(good), {});
+    EXPECT_EQ(outcome(operation), Errc{});
+}
+
+}  // namespace
+}  // namespace ddict

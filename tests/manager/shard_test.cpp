@@ -1,0 +1,270 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/shard.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/hash.h"
+#include "core/stats.h"
+#include "tests/core/recording_transport.h"
+
+namespace ddict::manager {
+namespace {
+
+using wire::ReplyHeader;
+using wire::RequestHeader;
+using wire::Verb;
+
+std::unique_ptr<shm::Pool> small_pool() {
+    static std::uint64_t count = 0;
+    const shm::PoolIdentity identity{
+        .dictionary_id = (static_cast<std::uint64_t>(::getpid()) << 32) + ++count,
+        .secret = {},
+        .manager = 3,
+        .node = "n1"};
+    const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
+    Result<shm::Segment> segment = shm::Segment::create(name, limits::pool_bytes_min);
+    shm::Segment::remove(name);
+    shm::Pool::format(segment.value(), identity).value();
+    return shm::Pool::attach(std::move(segment).value()).value();
+}
+
+class ShardTest : public testing::Test {
+  protected:
+    void greet(std::uint64_t number, const char* address = "client") {
+        std::vector<std::byte> hello;
+        wire::pack({.dictionary_id = pool->identity().dictionary_id,
+                    .secret = pool->identity().secret,
+                    .ucx_version = 1,
+                    .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
+                    .address = bytes_of(address)},
+                   hello);
+        RequestHeader header;
+        header.verb = Verb::hello;
+        header.request = number;
+        header.value_bytes = hello.size();
+        shard.on_message(message_of(header, hello), {});
+    }
+    std::uint64_t session() {
+        greet(++greetings_);
+        return last().argument;
+    }
+    ReplyHeader last() const { return transport.header<ReplyHeader>(); }
+    void ask(Verb verb, std::uint64_t session, std::string_view key = {}, Bytes value = {},
+             const IncomingBody& body = {}, std::uint64_t argument = 0) {
+        RequestHeader header;
+        header.verb = verb;
+        header.session = session;
+        header.request = ++requests_;
+        header.key_bytes = static_cast<std::uint16_t>(key.size());
+        header.value_bytes = body.present() ? body.bytes : value.size();
+        header.argument = argument;
+        shard.on_message(message_of(header, bytes_of(key), value), body);
+    }
+    std::uint64_t rejected() {
+        shm::PoolUsage before = pool->usage();
+        ask(Verb::stats, stats_session_ != 0 ? stats_session_ : stats_session_ = other_session());
+        EXPECT_EQ(pool->usage().used_bytes, before.used_bytes);
+        ManagerStats stats;
+        EXPECT_TRUE(unpack(Bytes(transport.sent.back().head).subspan(sizeof(ReplyHeader)), stats));
+        return stats.rejected_messages;
+    }
+    std::uint64_t other_session() {
+        greet(1, "another");
+        return last().argument;
+    }
+    bool has(std::string_view key) { return pool->find(bytes_of(key), hash_of(bytes_of(key))) != nullptr; }
+
+    std::unique_ptr<shm::Pool> pool = small_pool();
+    RecordingTransport transport;
+    Shard shard{*pool, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
+    std::vector<std::byte> large = std::vector<std::byte>(6000, std::byte{4});
+
+  private:
+    std::uint64_t greetings_ = 0;
+    std::uint64_t requests_ = 100;
+    std::uint64_t stats_session_ = 0;
+};
+
+TEST_F(ShardTest, AClientThatGreetsAgainHasOneSession) {
+    const std::uint64_t first = session();
+    const std::uint64_t second = session();
+    EXPECT_NE(first, second);
+    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(transport.open.size(), 1u);
+    const std::size_t sent = transport.sent.size();
+    ask(Verb::ping, first);
+    EXPECT_EQ(transport.sent.size(), sent) << "the older session is over";
+    ask(Verb::ping, second);
+    EXPECT_EQ(transport.sent.size(), sent + 1);
+}
+
+TEST_F(ShardTest, AGreetingThatWasOvertakenIsIgnored) {
+    greet(5);
+    const std::uint64_t newer = last().argument;
+    const std::size_t sent = transport.sent.size();
+    greet(4);
+    greet(5);
+    EXPECT_EQ(transport.sent.size(), sent);
+    EXPECT_EQ(shard.sessions(), 1u);
+    ask(Verb::ping, newer);
+    EXPECT_EQ(transport.sent.size(), sent + 1);
+}
+
+TEST_F(ShardTest, TwoClientsHaveTwoSessions) {
+    const std::uint64_t one = session();
+    const std::uint64_t other = other_session();
+    EXPECT_NE(one, other);
+    EXPECT_EQ(shard.sessions(), 2u);
+    ask(Verb::goodbye, one);
+    EXPECT_EQ(shard.sessions(), 1u);
+    ask(Verb::ping, other);
+    EXPECT_EQ(last().status, 0);
+}
+
+TEST_F(ShardTest, ALostPeerEndsItsSession) {
+    const std::uint64_t id = session();
+    shard.on_peer_lost(transport.sent.back().peer, Error(Errc::manager_lost));
+    EXPECT_EQ(shard.sessions(), 0u);
+    const std::uint64_t before = rejected();
+    ask(Verb::ping, id);
+    EXPECT_EQ(rejected(), before + 1);
+}
+
+TEST_F(ShardTest, ALargePutIsVisibleWhenItIsWhole) {
+    const std::uint64_t id = session();
+    ask(Verb::put, id, "k", {}, {.in_memory = {}, .token = 8, .bytes = large.size()});
+    ASSERT_EQ(transport.received.size(), 1u);
+    EXPECT_FALSE(has("k"));
+    std::copy(large.begin(), large.end(), transport.received[0].into.begin());
+    const std::size_t sent = transport.sent.size();
+    shard.on_body_received(transport.received[0].tag, true);
+    EXPECT_TRUE(has("k"));
+    ASSERT_EQ(transport.sent.size(), sent + 1);
+    EXPECT_EQ(last().status, 0);
+}
+
+TEST_F(ShardTest, ALargePutThatBreaksOffLeavesNothing) {
+    const std::uint64_t used = pool->usage().used_bytes;
+    const std::uint64_t id = session();
+    ask(Verb::put, id, "k", {}, {.in_memory = {}, .token = 8, .bytes = large.size()});
+    shard.on_body_received(transport.received.at(0).tag, false);
+    EXPECT_FALSE(has("k"));
+    EXPECT_EQ(pool->usage().used_bytes, used);
+    EXPECT_EQ(shard.bodies_in_flight(), 0u);
+}
+
+TEST_F(ShardTest, ALargePutThatArrivedInMemoryIsStoredAtOnce) {
+    const std::uint64_t id = session();
+    ask(Verb::put, id, "k", {}, {.in_memory = large, .token = 0, .bytes = large.size()});
+    EXPECT_TRUE(has("k"));
+    EXPECT_EQ(last().status, 0);
+}
+
+TEST_F(ShardTest, AValueOnItsWayStaysWhateverHappensToItsKey) {
+    const std::uint64_t used = pool->usage().used_bytes;
+    const std::uint64_t id = session();
+    ask(Verb::put, id, "k", {}, {.in_memory = large, .token = 0, .bytes = large.size()});
+    ask(Verb::get, id, "k");
+    const RecordingTransport::Sent get = transport.sent.back();
+    ASSERT_EQ(get.body.size(), large.size());
+    ask(Verb::erase, id, "k");
+    const std::vector<std::byte> other(large.size(), std::byte{9});
+    for (int i = 0; i < 300; ++i)  // more than the pool holds, if room that is in use were given away
+        ask(Verb::put, id, "k" + std::to_string(i % 100), {},
+            {.in_memory = other, .token = 0, .bytes = other.size()});
+    EXPECT_TRUE(std::equal(get.body.begin(), get.body.end(), large.begin(), large.end()));
+    ask(Verb::goodbye, id);
+    EXPECT_EQ(shard.bodies_in_flight(), 1u);
+    shard.on_body_sent(get.tag, false);
+    EXPECT_EQ(shard.bodies_in_flight(), 0u);
+    pool->clear();
+    EXPECT_EQ(pool->usage().used_bytes, used);
+}
+
+TEST_F(ShardTest, ACursorThatIsNoneIsHarmless) {
+    const std::uint64_t id = session();
+    ask(Verb::put, id, "k", large);  // not a valid message: too long to be inline
+    for (const std::uint64_t cursor : {std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{1} << 63})
+        ask(Verb::keys, id, {}, {}, {}, cursor);
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_EQ(rejected(), 1u);
+}
+
+class ManyEntries final : public DirectoryView {
+  public:
+    std::uint32_t manager_count() const override { return 1000; }
+    Result<DirectoryEntry> entry(std::uint32_t manager) const override {
+        DirectoryEntry entry;
+        entry.manager = manager;
+        entry.node = "node" + std::to_string(manager);
+        entry.address.assign(200, static_cast<std::byte>(manager));
+        return entry;
+    }
+};
+
+TEST_F(ShardTest, TheDirectoryComesInPages) {
+    const ManyEntries directory;
+    shard.set_directory(&directory);
+    const std::uint64_t id = session();
+    std::uint64_t next = 0;
+    unsigned pages = 0;
+    while (next < directory.manager_count()) {
+        ask(Verb::directory, id, {}, {}, {}, next);
+        ASSERT_EQ(last().status, 0);
+        const RecordingTransport::Sent sent = transport.sent.back();
+        Unpacker in(sent.body.empty() ? Bytes(sent.head).subspan(sizeof(ReplyHeader)) : sent.body);
+        for (; !in.at_end() && in.good(); ++next)
+            EXPECT_EQ(unpack_directory_entry(in).node, "node" + std::to_string(next));
+        ASSERT_TRUE(in.good());
+        EXPECT_EQ(last().argument, next);
+        if (!sent.body.empty()) shard.on_body_sent(sent.tag, true);
+        ASSERT_LT(++pages, 100u);
+    }
+    EXPECT_GT(pages, 2u);
+    ask(Verb::directory, id, {}, {}, {}, ~std::uint64_t{0});
+    EXPECT_EQ(last().status, 0) << "beyond the end there is nothing";
+    EXPECT_EQ(last().value_bytes, 0u);
+    EXPECT_EQ(shard.bodies_in_flight(), 0u);
+}
+
+TEST_F(ShardTest, WithoutADirectorySaysSo) {
+    ask(Verb::directory, session());
+    EXPECT_EQ(static_cast<Errc>(last().status), Errc::system);
+}
+
+TEST_F(ShardTest, ShutdownIsAnsweredAndRemembered) {
+    EXPECT_FALSE(shard.shutdown_requested());
+    ask(Verb::shutdown, 12345);
+    EXPECT_FALSE(shard.shutdown_requested()) << "not without a session";
+    ask(Verb::shutdown, session());
+    EXPECT_TRUE(shard.shutdown_requested());
+    EXPECT_EQ(last().status, 0);
+}
+
+TEST_F(ShardTest, StatisticsCount) {
+    const std::uint64_t id = session();
+    ask(Verb::put, id, "k", bytes_of("value"));
+    ask(Verb::get, id, "k");
+    ask(Verb::get, id, "none");
+    ask(Verb::contains, id, "k");
+    ask(Verb::erase, id, "k");
+    ask(Verb::stats, id);
+    ManagerStats stats;
+    ASSERT_TRUE(unpack(Bytes(transport.sent.back().head).subspan(sizeof(ReplyHeader)), stats));
+    EXPECT_EQ(stats.manager, 3u);
+    EXPECT_EQ(stats.node, "n1");
+    EXPECT_EQ(stats.pid, 5);
+    EXPECT_EQ(stats.puts, 1u);
+    EXPECT_EQ(stats.gets, 2u);
+    EXPECT_EQ(stats.hits, 1u);
+    EXPECT_EQ(stats.contains, 1u);
+    EXPECT_EQ(stats.erases, 1u);
+    EXPECT_EQ(stats.keys, 0u);
+    EXPECT_EQ(stats.sessions, 1u);
+    EXPECT_EQ(stats.transport, "record");
+}
+
+}  // namespace
+}  // namespace ddict::manager
