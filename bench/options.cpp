@@ -102,12 +102,16 @@ void check_together(const Options& options, const po::variables_map& given) {
 Options parse_options(const std::vector<std::string>& args) {
     po::variables_map given;
     try {
-        po::store(po::command_line_parser(args)
-                      .options(description())
-                      .positional(po::positional_options_description())
-                      .style(po::command_line_style::default_style & ~po::command_line_style::allow_guessing)
-                      .run(),
-                  given);
+        const po::options_description known = description();
+        const po::parsed_options parsed =
+            po::command_line_parser(args)
+                .options(known)
+                .style(po::command_line_style::default_style & ~po::command_line_style::allow_guessing)
+                .run();
+        for (const po::option& one : parsed.options) {
+            if (one.position_key >= 0) throw UsageError("'" + one.value.front() + "' is not an option");
+        }
+        po::store(parsed, given);
         po::notify(given);
     } catch (const po::error& error) {
         throw UsageError(error.what());

@@ -28,12 +28,13 @@ const Figure* find(const Record& record, std::string_view figure) {
 
 std::string row(const Record& record) {
     const Spread rate = record.spread(figure::ops_per_second);
-    return format("%-4s %8llu %7llu %8llu %9.0f %9.0f - %-9.0f %8.2f %8.2f %8.2f %6.2f\n", record.op.c_str(),
-                  static_cast<unsigned long long>(record.bytes),
+    return format("%-3s %8llu %7llu %8llu %8.0f %8.0f - %-8.0f %7.2f %7.2f %7.2f %6.2f %6.2f\n",
+                  record.op.c_str(), static_cast<unsigned long long>(record.bytes),
                   static_cast<unsigned long long>(record.clients),
                   static_cast<unsigned long long>(record.managers), rate.median, rate.min, rate.max,
                   record.spread(figure::p50_us).median, record.spread(figure::p99_us).median,
-                  record.spread(figure::raw_us).median, record.spread(figure::ratio).median);
+                  record.spread(figure::raw_us).median, record.spread(figure::ratio).median,
+                  record.spread(figure::ratio_p50).median);
 }
 
 std::string_view name_of(Transport transport) {
@@ -133,8 +134,9 @@ std::string table(const std::vector<Record>& records) {
         if (group != record.transport) {
             group = record.transport;
             text += format("dictionary over %s\n", group.c_str());
-            text += format("%-4s %8s %7s %8s %9s %9s - %-9s %8s %8s %8s %6s\n", "op", "bytes", "clients",
-                           "managers", "ops/s", "min", "max", "p50 us", "p99 us", "UCX us", "ratio");
+            text +=
+                format("%-3s %8s %7s %8s %8s %8s - %-8s %7s %7s %7s %6s %6s\n", "op", "bytes", "clients",
+                       "managers", "ops/s", "min", "max", "p50 us", "p99 us", "UCX us", "ratio", "at p50");
         }
         text += row(record);
     }

@@ -31,7 +31,9 @@ static_assert(sizeof(Word) == 4 && Word::is_always_lock_free);
 
 constexpr std::size_t text_bytes_max = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds nap_max{100};
+// How long members may take to detach; after a failed phase they may be stuck.
 constexpr std::chrono::seconds farewell{10};
+constexpr std::chrono::seconds farewell_after_failure{1};
 
 /// Sleeps while `word` has the value `seen`, for nap_max at the most.
 void sleep_while(Word& word, std::uint32_t seen) {
@@ -161,6 +163,7 @@ PhaseResult Team::run(Phase phase, std::chrono::seconds limit) {
         await_all(deadline);
         return start;
     };
+    phase_failed_ = true;  // until it has not
     next_stage();
     const auto start = next_stage().time_since_epoch() / Nanoseconds(1);
 
@@ -174,6 +177,7 @@ PhaseResult Team::run(Phase phase, std::chrono::seconds limit) {
     }
     result.elapsed = Nanoseconds(end - start);
     result.operations = result.latencies.count();
+    phase_failed_ = false;
     return result;
 }
 
@@ -215,7 +219,7 @@ void Team::end_members() noexcept {
     shared_->control().quit.store(1);
     shared_->control().stage.fetch_add(1);
     wake_all(shared_->control().stage);
-    const auto deadline = Clock::now() + farewell;
+    const auto deadline = Clock::now() + (phase_failed_ ? farewell_after_failure : farewell);
     for (const pid_t pid : pids_) {
         bool killed = false;
         // A process that ends wakes nobody's futex; naps of a millisecond are short beside its own end.

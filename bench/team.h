@@ -104,6 +104,7 @@ class Team {
     std::unique_ptr<Shared> shared_;
     pid_t parent_;
     std::vector<pid_t> pids_;
+    bool phase_failed_ = false;
 };
 
 }  // namespace ddict::bench

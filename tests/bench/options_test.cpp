@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/options.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace ddict::bench {
+namespace {
+
+using Values = std::vector<std::uint64_t>;
+
+TEST(BenchOptions, WithoutAnyItIsTheHeadlineWorkload) {
+    const Options options = parse_options({});
+    EXPECT_EQ(options.workload.pairs, 8192u);
+    EXPECT_EQ(options.workload.key_bytes, 30u);
+    EXPECT_EQ(options.value_bytes, (Values{8, 8192}));
+    EXPECT_EQ(options.clients, (std::vector<std::uint32_t>{1}));
+    EXPECT_EQ(options.managers, (std::vector<std::uint32_t>{1}));
+    EXPECT_TRUE(options.headline());
+}
+
+TEST(BenchOptions, TakesLists) {
+    const Options options = parse_options({"--clients=1,2,4", "--value-bytes", "0,65536", "--ops", "7"});
+    EXPECT_EQ(options.clients, (std::vector<std::uint32_t>{1, 2, 4}));
+    EXPECT_EQ(options.value_bytes, (Values{0, 65536}));
+    EXPECT_EQ(options.operations, 7u);
+}
+
+class RefusedOptions : public ::testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(RefusedOptions, SaysWhichOption) {
+    try {
+        (void)parse_options(GetParam());
+        FAIL() << "nothing was thrown";
+    } catch (const UsageError& error) {
+        const std::string named = GetParam().front().substr(0, GetParam().front().find('='));
+        EXPECT_NE(std::string(error.what()).find(named), std::string::npos) << error.what();
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    BenchOptions, RefusedOptions,
+    ::testing::Values(std::vector<std::string>{"--clients=0"}, std::vector<std::string>{"--clients=1,x"},
+                      std::vector<std::string>{"--clients="}, std::vector<std::string>{"--managers=-1"},
+                      std::vector<std::string>{"--managers=2", "--attach"},
+                      std::vector<std::string>{"--bring-up", "--attach"},
+                      std::vector<std::string>{"--ops=1000000000000"}, std::vector<std::string>{"--ops"},
+                      std::vector<std::string>{"--seconds=0"}, std::vector<std::string>{"--seconds=nan"},
+                      std::vector<std::string>{"--seconds=1", "--ops=1"},
+                      std::vector<std::string>{"--idle=-1"},
+                      std::vector<std::string>{"--idle=1", "--bring-up"},
+                      std::vector<std::string>{"--transport=ib"}, std::vector<std::string>{"--key-bytes=2"},
+                      std::vector<std::string>{"--key-bytes=2000"}, std::vector<std::string>{"--nonsense"},
+                      std::vector<std::string>{"surplus"}));
+
+}  // namespace
+}  // namespace ddict::bench
