@@ -192,7 +192,8 @@ Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::~Session() {
     // Whatever leave() has to say, there is nobody left to hear it.
     static_cast<void>(leave().has_value());
-    if (state_->wedged) static_cast<void>(state_.release());
+    [[maybe_unused]] static State* volatile abandoned = nullptr;  // PMIx may still know of it; and leak checkers find it here
+    if (state_->wedged) abandoned = state_.release();
 }
 
 std::uint32_t Session::index() const {
@@ -221,7 +222,7 @@ Result<std::vector<std::string>> Session::exchange(std::string_view key, std::st
 }
 
 Result<void> Session::State::check(std::string_view key, std::string_view mine) const {
-    const auto refuse = [&](Errc code, std::string text) {
+    const auto refuse = [&](Errc code, const std::string& text) {
         return Error(code, "PMIx: " + quoted(key) + ": " + text).set_operation(Operation::launch);
     };
     if (!joined || wedged) return refuse(Errc::system, "this process has left the node launchers");
