@@ -59,6 +59,7 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
         endpoint.watch = std::move(watch);
         sleeper.watch(endpoint.watch->fd(), [this, &endpoint] {
             endpoint.process_ended = true;
+            queues_.note_death(Clock::now());
             unwatch(endpoint);
             need_attention(endpoint);
         });
@@ -138,6 +139,18 @@ void Worker::Impl::drain() {
     }
 }
 
+void Worker::Impl::check_queues(Clock::time_point now) {
+    last_queue_check_ = now;
+    counters.queue_repairs += queues_.check(now, [this] {
+        // A writer that somebody has stopped will go on writing when it may run again.
+        bool stopped = false;
+        endpoints_.for_each([&stopped](const Endpoint& endpoint) {
+            stopped = stopped || (endpoint.watch && endpoint.watch->stopped());
+        });
+        return stopped;
+    });
+}
+
 void Worker::Impl::give_up_transfers(Endpoint& endpoint) {
     for (Transfer* transfer = endpoint.first_transfer(); transfer != nullptr; transfer = transfer->next) {
         if (transfer->given_up) continue;
@@ -184,6 +197,11 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
     if (endpoint.state() == EndpointState::failed) {
         const bool done = endpoint.transfers() == 0 && !endpoint.held_by_ucx();
         if (!endpoint.same_host() && !done && now < endpoint.deadline) return false;
+        if (endpoint.same_host()) {
+            // Behind a hole may be more from the dead process.
+            if (queues_.any_hole() && now < endpoint.deadline) return false;
+            drain();
+        }
         give_up_transfers(endpoint);
         ++counters.peers_lost;
         Error why = endpoint.process_ended ? Error(Errc::manager_lost, "its process has ended")
@@ -209,11 +227,7 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
 void Worker::Impl::begin_failure(Endpoint& endpoint, Clock::time_point now) {
     endpoint.set_state(EndpointState::failed);
     endpoint.deadline = now + failing_grace;
-    if (endpoint.same_host()) {
-        drain();
-    } else {
-        close_in_ucx(endpoint);
-    }
+    if (!endpoint.same_host()) close_in_ucx(endpoint);
 }
 
 void Worker::Impl::retire(Endpoint& endpoint) {

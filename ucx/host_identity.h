@@ -12,8 +12,8 @@ namespace ddict::ucx {
 /// other: the same boot of the same kernel, the same IPC namespace (segments), PID namespace (cross-memory
 /// copies, pidfd) and network namespace (UCX wakes a sleeper through an abstract socket), and the same user.
 /// The host name does not count: it may change under a running process. A process that may not use shared
-/// memory (UCX_TLS=tcp), a kernel without pidfd, or one that does not tell its boot or namespaces yields a key
-/// that no other process has: it then takes every other process for one of another host.
+/// memory (UCX_TLS=tcp), a kernel without pidfd, or one that does not tell its boot or namespaces yields a
+/// key that no other process has: it then takes every other process for one of another host.
 ProcessIdentity own_identity(bool has_shared_memory);
 
 }  // namespace ddict::ucx

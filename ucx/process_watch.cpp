@@ -25,23 +25,29 @@ Error ended(std::int32_t pid) {
     return Error(Errc::manager_lost, "process " + std::to_string(pid) + " of this host has ended");
 }
 
-}  // namespace
-
-std::optional<std::uint64_t> start_time_of(std::int32_t pid) {
+/// A field of /proc/PID/stat, counted as in proc(5), from 3 on; empty if there is no such process.
+std::string stat_field(std::int32_t pid, int number) {
     const std::string path = "/proc/" + std::to_string(pid) + "/stat";
     std::FILE* file = std::fopen(path.c_str(), "re");
-    if (file == nullptr) return std::nullopt;
+    if (file == nullptr) return {};
     std::array<char, 1024> text;
     const std::size_t size = std::fread(text.data(), 1, text.size() - 1, file);
     std::fclose(file);
     text[size] = '\0';
-    // The second field is the program's name in parentheses and may hold anything; the start time is
-    // field 22.
+    // The second field is the program's name in parentheses and may hold anything.
     const char* at = std::strrchr(text.data(), ')');
-    for (int field = 2; at != nullptr && field < 22; ++field)
+    for (int field = 2; at != nullptr && field < number; ++field)
         at = std::strchr(at + 1, ' ');
-    if (at == nullptr) return std::nullopt;
-    return std::strtoull(at, nullptr, 10);
+    if (at == nullptr) return {};
+    return std::string(at + 1, std::strcspn(at + 1, " "));
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> start_time_of(std::int32_t pid) {
+    const std::string start = stat_field(pid, 22);
+    if (start.empty()) return std::nullopt;
+    return std::strtoull(start.c_str(), nullptr, 10);
 }
 
 bool process_watch_supported() {
@@ -59,7 +65,7 @@ Result<ProcessWatch> ProcessWatch::open(const ProcessIdentity& process) {
         if (errno == ESRCH || errno == EINVAL) return ended(process.pid);
         return Error(Errc::system, std::string("pidfd_open: ") + std::strerror(errno));
     }
-    ProcessWatch watch(fd);
+    ProcessWatch watch(fd, process.pid);
     // Read after the descriptor was opened: an equal start time means that the descriptor is of the process
     // meant.
     if (start_time_of(process.pid) != process.start_time || !watch.alive()) return ended(process.pid);
@@ -68,11 +74,17 @@ Result<ProcessWatch> ProcessWatch::open(const ProcessIdentity& process) {
 
 ProcessWatch& ProcessWatch::operator=(ProcessWatch&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(pid_, other.pid_);
     return *this;
 }
 
 ProcessWatch::~ProcessWatch() {
     if (fd_ >= 0) ::close(fd_);
+}
+
+bool ProcessWatch::stopped() const {
+    const std::string state = stat_field(pid_, 3);
+    return state == "T" || state == "t";
 }
 
 bool ProcessWatch::alive() const noexcept {

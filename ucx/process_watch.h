@@ -26,16 +26,19 @@ class ProcessWatch {
     /// manager_lost if the process has ended, also if its pid is another process's now.
     static Result<ProcessWatch> open(const ProcessIdentity& process);
 
-    ProcessWatch(ProcessWatch&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+    ProcessWatch(ProcessWatch&& other) noexcept : fd_(other.fd_), pid_(other.pid_) { other.fd_ = -1; }
     ProcessWatch& operator=(ProcessWatch&& other) noexcept;
     ~ProcessWatch();
 
     int fd() const noexcept { return fd_; }
     bool alive() const noexcept;
+    /// Whether it has been stopped, by a signal or a debugger.
+    bool stopped() const;
 
   private:
-    explicit ProcessWatch(int fd) noexcept : fd_(fd) {}
+    ProcessWatch(int fd, std::int32_t pid) noexcept : fd_(fd), pid_(pid) {}
     int fd_ = -1;
+    std::int32_t pid_ = 0;
 };
 
 }  // namespace ddict::ucx

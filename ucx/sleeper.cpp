@@ -55,6 +55,15 @@ void Sleeper::unwatch(int fd) {
     if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
 }
 
+void Sleeper::mute(int fd, bool muted) {
+    const auto at = watched_.find(fd);
+    DDICT_ASSERT(at != watched_.end(), "a file descriptor that is not watched");
+    epoll_event event{};
+    event.events = muted ? 0U : static_cast<std::uint32_t>(EPOLLIN);
+    event.data.u64 = (std::uint64_t{at->second.generation} << 32) | static_cast<std::uint32_t>(fd);
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event);
+}
+
 unsigned Sleeper::wait(nanoseconds timeout) {
     std::array<epoll_event, 32> events;
     const auto timeout_ms = std::chrono::ceil<milliseconds>(

@@ -28,6 +28,8 @@ class Sleeper {
     /// `ready` may be null: the descriptor then only ends the sleep.
     void watch(int fd, Ready ready);
     void unwatch(int fd);
+    /// For a while the descriptor does not count, although it stays watched.
+    void mute(int fd, bool muted);
     /// Sleeps for at most `timeout` and calls what is ready; returns how many were called. Zero does not
     /// sleep. Time is rounded up to milliseconds.
     unsigned wait(std::chrono::nanoseconds timeout);

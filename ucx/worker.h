@@ -46,7 +46,9 @@ struct WorkerCounters {
     std::uint64_t bodies_refused =
         0;  ///< bodies dropped because limits::bodies_in_flight_max were held already
     std::uint64_t peers_lost = 0;
-    std::uint64_t sleeps = 0;             ///< how often progress() went to sleep
+    std::uint64_t queue_repairs =
+        0;                     ///< messages that their killed senders left half-written in shared memory
+    std::uint64_t sleeps = 0;  ///< how often progress() went to sleep
     std::uint64_t requests_given_up = 0;  ///< requests that were reported as failed but UCX has not let go of
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "core/assert.h"
@@ -28,14 +29,15 @@ constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_fligh
 // Looks at the clock and at the watched descriptors while messages keep coming.
 constexpr unsigned polls_between_clock = 32;
 constexpr milliseconds look_interval{1};
+constexpr milliseconds queue_check_interval{5};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
 constexpr seconds sleep_max{1};
 // How long to spin when there are not enough processors.
 constexpr std::chrono::microseconds crowded_spin{2};
 // UCX refuses to be armed while something is under way in shared memory; if that lasts (a peer that does not
-// read, or died in the middle of a write) this is how often we try before we doze instead.
+// read, or died in the middle of a write) this is how often we try before we nap instead.
 constexpr unsigned busy_tries = 500;
-constexpr milliseconds busy_nap_max{64};
+constexpr milliseconds busy_nap_max{8};
 
 Bytes bytes_at(const void* data, std::size_t size) {
     return {static_cast<const std::byte*>(data), size};
@@ -46,19 +48,30 @@ Bytes bytes_at(const void* data, std::size_t size) {
 Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& options) {
     auto context = make_context();
     if (!context) return context.error();
+    // One at a time: what is mapped meanwhile is taken for the new worker's.
+    static std::mutex one_at_a_time;
+    std::unique_lock lock(one_at_a_time);
+    const auto mapped_before = ReceiveQueues::mapped();
     auto worker = make_worker(context->get());
     if (!worker) return worker.error();
+    ReceiveQueues queues(mapped_before);
+    lock.unlock();
     auto sleeper = Sleeper::create();
     if (!sleeper) return sleeper.error();
-    auto impl = std::make_unique<Impl>(options, *std::move(context), *std::move(worker), *std::move(sleeper));
+    auto impl = std::make_unique<Impl>(options, *std::move(context), *std::move(worker), std::move(queues),
+                                       *std::move(sleeper));
     if (auto started = impl->start(); !started) return started.error();
     return impl;
 }
 
-Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, Sleeper sleep)
+Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker,
+                   ReceiveQueues queues, Sleeper sleep)
     : sleeper(std::move(sleep)),
-      identity(own_identity(has_shared_memory(context.get()))),
+      // Without a way to repair the queues, one killed process could silence this one: rather no shared
+      // memory.
+      identity(own_identity(has_shared_memory(context.get()) && !queues.empty())),
       options_(options),
+      queues_(std::move(queues)),
       window_(options.spin),
       last_look_(Clock::now()),
       context_(std::move(context)),
@@ -96,11 +109,10 @@ Result<void> Worker::Impl::start() {
                                        std::to_string(attributes.max_am_header) + " bytes, ddict needs " +
                                        std::to_string(body_head_bytes_max) + "; choose others with UCX_TLS");
     }
-    int fd = -1;
-    if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &fd); status != UCS_OK) {
+    if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &ucx_fd_); status != UCS_OK) {
         return to_error(status, "asking UCX for a descriptor to sleep on");
     }
-    sleeper.watch(fd, nullptr);
+    sleeper.watch(ucx_fd_, nullptr);
     auto made = make_address(worker_.get());
     if (!made) return made.error();
     address = *std::move(made);
@@ -263,6 +275,7 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
         polls_since_clock_ = 0;
         const auto now = Clock::now();
         if (now - last_look_ >= look_interval) look_around(now);
+        if (now - last_queue_check_ >= queue_check_interval) check_queues(now);
         if (!attention_.empty()) attend(now);
         if (retired_changed_) sweep_retired();
     }
@@ -298,13 +311,17 @@ void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
     const ucs_status_t status = ucp_worker_arm(worker_.get());
     std::chrono::nanoseconds timeout = sleep_max;
     if (status == UCS_ERR_BUSY && ++busy_tries_ < busy_tries) return;
-    if (status != UCS_OK) {
+    const bool nap = status != UCS_OK;
+    if (nap) {
         timeout = busy_nap_;
         busy_nap_ = std::min(busy_nap_ * 2, busy_nap_max);
     }
     if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(timeout, milliseconds(1));
     ++counters.sleeps;
+    // A descriptor that was not armed may be ready for no reason.
+    if (nap) sleeper.mute(ucx_fd_, true);
     sleeper.wait(std::min(timeout, left));
+    if (nap) sleeper.mute(ucx_fd_, false);
     crowding_.measure(Clock::now());
     polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
 }

@@ -13,6 +13,7 @@
 #include "ucx/context.h"
 #include "ucx/endpoint.h"
 #include "ucx/event_queue.h"
+#include "ucx/receive_queue.h"
 #include "ucx/send_pool.h"
 #include "ucx/sleeper.h"
 #include "ucx/worker.h"
@@ -24,7 +25,8 @@ class Worker::Impl {
     using Clock = std::chrono::steady_clock;
 
     static Result<std::unique_ptr<Impl>> create(const WorkerOptions& options);
-    Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, Sleeper sleeper);
+    Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, ReceiveQueues queues,
+         Sleeper sleeper);
     ~Impl();
 
     unsigned poll(TransportEvents& events);
@@ -78,11 +80,13 @@ class Worker::Impl {
     void retire(Endpoint& endpoint);
     void sweep_retired();
     void drain();
+    void check_queues(Clock::time_point now);
     void look_around(Clock::time_point now);  // at the watched descriptors
     void sleep(Clock::time_point now, Clock::time_point deadline);
 
     WorkerOptions options_;
     EventQueue events_;
+    ReceiveQueues queues_;
     BodyTable bodies_;
     SendPool pool_;
     EndpointTable endpoints_;
@@ -93,6 +97,7 @@ class Worker::Impl {
     SpinWindow window_;
     Crowding crowding_;
     Clock::time_point last_look_;
+    Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;
     unsigned busy_tries_ = 0;
     // UCX had nothing to do when it was last asked. Only then may the worker sleep: to take notice of a
@@ -101,6 +106,7 @@ class Worker::Impl {
     unsigned user_fds_ready_ = 0;
     std::chrono::milliseconds busy_nap_{1};
     bool stopping_ = false;
+    int ucx_fd_ = -1;
     ucp_request_param_t message_param_{};
     ucp_request_param_t body_param_{};
 

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -180,6 +181,34 @@ void pester(Worker& worker, PeerId peer) {
     }
 }
 
+/// Has the kernel kill this process after a random time on the processor: that is, while it does something.
+void die_in_the_middle() {
+    sigevent event{};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGKILL;
+    timer_t timer{};
+    itimerspec when{};
+    when.it_value.tv_nsec = 100'000 + static_cast<long>(std::random_device{}() % 20'000'000);
+    if (::timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) != 0) fail("timer_create");
+    if (::timer_settime(timer, 0, &when, nullptr) != 0) fail("timer_settime");
+}
+
+/// Sends as fast as it can; nearly all its time is spent in writing to the other's receive queue.
+void flood(Worker& worker, PeerId peer) {
+    die_in_the_middle();
+    Observer events;
+    auto noise = order(Order::drop, 4000);
+    for (std::uint64_t asked = 0; events.lost.empty();) {
+        while (asked - events.messages.size() < 4) {
+            for (int i = 0; i < 16; ++i)
+                worker.send(peer, noise);
+            worker.send(peer, signed_order(16));
+            ++asked;
+        }
+        worker.progress(events, Clock::now() + seconds(5));
+    }
+}
+
 void be_steady(Worker& worker, PeerId peer, int channel) {
     Observer events;
     bool stop = false;
@@ -330,6 +359,7 @@ void run_as_partner(int argc, char** argv) {
     const std::string role = argv[2];
     if (role == "obey") obey(**worker, *peer);
     if (role == "pester") pester(**worker, *peer);
+    if (role == "flood") flood(**worker, *peer);
     if (role == "steady") be_steady(**worker, *peer, channel);
     worker->reset();
     std::_Exit(0);

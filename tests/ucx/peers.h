@@ -87,8 +87,9 @@ Card card_of(const Worker& worker, std::uint64_t salt = 0);
 /// Another process, started by executing this test binary again: UCX does not survive a fork.
 class Partner {
   public:
-    /// role: "obey" (orders), "pester" (asks for echoes of random sizes for ever), "steady" (asks for echoes
-    /// until told to stop, checks each, and fails if one takes too long).
+    /// role: "obey" (orders), "pester" (asks for echoes of random sizes for ever), "flood" (sends without a
+    /// pause, and is killed in the middle of it), "steady" (asks for echoes until told to stop, checks each,
+    /// and fails if one takes too long).
     Partner(const Way& way, const Worker& to, const std::string& role = "obey");
     ~Partner();  // kills it
     Partner(const Partner&) = delete;
