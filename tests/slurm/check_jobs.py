@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs as users write them: the examples, many clients, several dictionaries, preflight, wrong requests."""
+
+import json
+import re
+import statistics
+
+from cluster import DEVCLUSTER
+
+EXAMPLES = DEVCLUSTER.parents[1] / "examples"
+
+THREE_LINES = """\
+Storing key:Hello and value:Dragon from client id:1 into the dictionary
+Retrieving value:Dragon for key:Hello for client id:2 from the dictionary
+Done here. Closing the Distributed Dictionary
+"""
+
+
+def example_job(cluster, report):
+    ended = cluster.submit(EXAMPLES / "job.sbatch").wait()
+    report.check("job.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
+
+
+def example_wrapper(cluster, report):
+    ended = cluster.submit(EXAMPLES / "wrapper.sbatch").wait()
+    report.check("wrapper.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
+
+
+def placement(cluster, report):
+    stats = cluster.path("stats.json")
+    job = cluster.submit("ddict-launch --nodes 2 --managers-per-node 2 --total-mem 64M -- ddict stats --json >$W/stats.json",
+                         "--nodes=3", "--nodelist=n2,n3,n4")
+    state, status, output = job.wait()
+    report.check("a job with --nodes 2 of its three", (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
+    seen = [(one["manager"], one["node"], one["transport"]) for one in json.loads(stats.read_text())]
+    report.check("managers are where they were asked for", [s[:2] for s in seen] == [(0, "n2"), (1, "n2"), (2, "n3"), (3, "n3")], seen)
+    report.check("shared memory on the same node", all("sysv" in s[2] or "posix" in s[2] for s in seen[:2]), seen[:2])
+    report.check("the network between nodes", all(s[2] == "tcp/eth0" for s in seen[2:]), seen[2:])
+
+
+def many_clients(cluster, report):
+    stats = cluster.path("stats.json")
+    job = cluster.submit("""
+        ddict-launch --managers-per-node 2 --total-mem 1G -- bash -c '
+            srun -N4 -n8 bash -c "job_client roundtrip client\\$SLURM_PROCID. 50" && ddict size &&
+            ddict stats --json >$W/stats.json
+            exit 7'""", "--nodes=4", "--ntasks-per-node=2", "--mem=1500")
+    state, status, output = job.wait()
+    report.check("8 clients on 4 nodes find again what they have put", output == "400\n", output)
+    report.check("the command's status is the job's", (state, status) == ("FAILED", 7), (state, status))
+    seen = [(one["node"], one["keys"], one["sessions"]) for one in json.loads(stats.read_text())]
+    report.check("all 8 managers have keys, none a session of a client that has gone",
+                 len(seen) == 8 and all(keys > 0 and sessions <= 1 for _, keys, sessions in seen), seen)
+
+
+def wrong_requests(cluster, report):
+    """Each is one line that says what to do, before anything of the user's runs."""
+    cases = [
+        ("more nodes than the job has", "--nodes 3", "asked for 3 nodes, job * has 2"),
+        ("more memory than /dev/shm", "--total-mem 6G", "needs 3G, /dev/shm has 2G free"),
+        ("an option that is none", "--fly", "*--fly*"),
+    ]
+    if cluster.memory_limits:
+        cases.append(("more memory than the job", "--total-mem 1G", "needs 5*M, the cgroup * has 2*M free"))
+    script = "".join(f"ddict-launch {options} -- echo RAN; echo status $?\n" for _, options, _ in cases)
+    job = cluster.submit(script, "--nodes=2", "--mem=300")
+    state, _, output = job.wait()
+    report.check("the job ends", state == "COMPLETED", state)
+    answers = re.findall(r"(.*?)status (\d+)\n", output, re.S)
+    report.check("as many answers as questions", len(answers) == len(cases), output)
+    for (what, options, pattern), (text, status) in zip(cases, answers):
+        regex = ".*".join(re.escape(part) for part in pattern.split("*"))
+        wanted = "2" if "none" in what else "1"
+        report.check(f"{what} ({options})", status == wanted and text.count("\n") == 1 and re.search(regex, text), text)
+
+
+def two_dictionaries(cluster, report):
+    job = cluster.submit("""
+        eval "$(ddict-launch start --name a --managers-per-node 2 --total-mem 32M --export)"; a=$DDICT_HANDLE
+        eval "$(ddict-launch start --name b --total-mem 32M --export)"; b=$DDICT_HANDLE
+        [[ $a != "$b" ]] && echo differ
+        ddict --handle "$a" put key of-a; ddict --handle "$b" put key of-b
+        srun -N1 -n1 --relative=1 ddict --handle "$a" get key; echo
+        srun -N1 -n1 --relative=1 ddict --handle "$b" get key; echo
+        ddict-launch status
+        ddict-launch stop --name a; echo "stop of a $?"
+        ddict-launch status; echo "status $?"
+        ddict --handle "$a" get key; echo "get of a $?"
+        ddict --handle "$b" get key; echo
+        ddict-launch stop --name b; echo "stop of b $?"
+        ddict-launch status; echo "status $?"
+        """, "--nodes=2")
+    state, status, output = job.wait()
+    report.check("two dictionaries in one job", (state, status) == ("COMPLETED", 0), output)
+    wanted = [r"^differ\nof-a\nof-b\n", r"\na: alive, 4 managers on 2 nodes .*\nb: alive, 2 managers on 2 nodes ",
+              r"\nstop of a 0\nb: alive.*\nstatus 0\n", r"dictionary_gone.*\nget of a 2\nof-b\n", r"\nstop of b 0\n(.*\n)?status 1\n$"]
+    for pattern in wanted:
+        report.check(f"its output has /{pattern}/", re.search(pattern, output), output if not re.search(pattern, output) else "")
+
+
+def made_by_a_program(cluster, report):
+    cluster.path("handle")
+    cluster.path("stop")
+    job = cluster.submit("""
+        srun -N1 -n1 -w n1 job_client create 2 $W/handle $W/stop &
+        deadline=$((SECONDS + 20))
+        until [[ -e $W/handle ]]; do ((SECONDS < deadline)) || exit 9; sleep 0.05; done
+        export DDICT_HANDLE=$(<$W/handle)
+        srun -N1 -n1 -w n3 ddict put from n3 && srun -N1 -n1 -w n2 ddict get from; echo
+        touch $W/stop
+        wait $!; echo "its status $?"
+        srun -N1 -n1 -w n3 ddict get from; echo "get $?"
+        """, "--nodes=3", "--nodelist=n[1-3]")
+    ended = job.wait()
+    wanted = ended[0] == "COMPLETED" and re.search(r"^n3\nits status 0\n(.*\n)*ddict: .*dictionary_gone.*\n(.*\n)*get 2\n$", ended[2])
+    report.check("a dictionary that a program on n1 made, used on n3 and n2", wanted, ended)
+
+
+def preflight(cluster, report):
+    job = cluster.submit("""
+        ddict-launch --check --total-mem 64M; echo "status $?"
+        mkdir -p $W/no_pmix
+        printf '%s\\n' '#!/bin/sh' 'echo "MPI plugin types are..." >&2; echo none >&2; echo pmi2 >&2' >$W/no_pmix/srun
+        chmod +x $W/no_pmix/srun
+        PATH=$W/no_pmix:$PATH ddict-launch --check; echo "status $?"
+        PATH=$(dirname "$(type -P ddict-launch)") ddict-launch --check; echo "status $?"
+        PATH=$(dirname "$(type -P ddict-launch)") ddict-launch -- /bin/true; echo "status $?"
+        """, "--nodes=4")
+    state, _, output = job.wait()
+    answers = [text for text, _ in re.findall(r"(.*?)status (\d+)\n", output, re.S)]
+    statuses = re.findall(r"status (\d+)\n", output)
+    report.check("--check, thrice, and a launch end", state == "COMPLETED" and len(answers) == 4, output)
+    good, without_pmix, without_srun, launch = answers
+    lines = good.splitlines()
+    report.check("--check: all is ok", statuses[0] == "0" and all(re.match("ok|  ", line) for line in lines), good)
+    report.check("--check: on one screen", len(lines) <= 24 and max(map(len, lines)) <= 80, f"{len(lines)} lines")
+    report.check("--check: names every node", all(f"{node}: memory" in good for node in cluster.nodes))
+    report.check("--check without the PMIx plugin", statuses[1] == "1" and re.search("PMIx.*plugin", without_pmix), without_pmix)
+    report.check("--check without srun", statuses[2] == "1" and "srun" in without_srun, without_srun)
+    report.check("a launch without srun", statuses[3] == "1" and "srun" in launch and launch.count("\n") == 1, launch)
+
+
+def bring_up(cluster, report):
+    """A figure, not a check: the goal is 3 s."""
+    job = cluster.submit("""
+        now() { echo ${EPOCHREALTIME/./}; }
+        for i in 1 2 3 4 5; do
+            a=$(now); srun -N4 -n4 true; b=$(now); ddict-launch --total-mem 64M -- srun -N4 -n4 true; c=$(now)
+            echo $(((c - b) - (b - a)))
+        done""", "--nodes=4")
+    state, status, output = job.wait()
+    report.check("five dictionaries, one after the other", (state, status) == ("COMPLETED", 0), output)
+    times = [int(line) / 1e6 for line in output.split()]
+    report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
+
+
+GROUPS = [example_job, example_wrapper, placement, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+          bring_up]
