@@ -192,7 +192,8 @@ Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::~Session() {
     // Whatever leave() has to say, there is nobody left to hear it.
     static_cast<void>(leave().has_value());
-    [[maybe_unused]] static State* volatile abandoned = nullptr;  // PMIx may still know of it; and leak checkers find it here
+    // PMIx may still know of it. Kept where leak checkers find it.
+    [[maybe_unused]] static State* volatile abandoned = nullptr;
     if (state_->wedged) abandoned = state_.release();
 }
 

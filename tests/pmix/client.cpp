@@ -144,6 +144,25 @@ int killed(bool in_the_exchange) {
     return 0;
 }
 
+// The test stops the server between open() and the exchange.
+int stuck() {
+    {
+        const auto session = joined();
+        std::puts("opened");
+        std::fflush(stdout);
+        wait_for_the_test();
+        int asked = 0;
+        const auto all = session->exchange("stuck", "x", [&] { return ++asked == 5; });
+        expect(!all && all.error().code == Errc::timeout, "an exchange without a server succeeded");
+        const auto since = Clock::now();
+        expect(!session->leave(), "left without a server");
+        expect(Clock::now() - since < std::chrono::milliseconds(100), "leave() waited for the server again");
+    }
+    std::puts("given up");
+    std::fflush(stdout);
+    return 0;
+}
+
 // Says what open() says.
 int report_open(std::chrono::milliseconds timeout) {
     const auto session = Session::open(timeout);
@@ -161,6 +180,7 @@ int main(int argc, char** argv) {
     if (what == "cancel") return cancel(number);
     if (what == "killed-before") return killed(false);
     if (what == "killed-inside") return killed(true);
+    if (what == "stuck") return stuck();
     if (what == "open") return report_open(std::chrono::milliseconds(number));
     std::fprintf(stderr, "unknown: '%s'\n", what.c_str());
     return 2;

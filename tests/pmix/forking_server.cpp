@@ -116,6 +116,7 @@ pmix_status_t register_namespace(const std::string& name, std::uint32_t clients)
 // Between fork and exec only what is safe in the child of a process with threads.
 pid_t start(const std::vector<std::string>& command, char** environment) {
     std::vector<char*> argv;
+    argv.reserve(command.size() + 1);
     for (const std::string& word : command)
         argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);

@@ -54,7 +54,7 @@ class Program {
         for (char** entry = environ; *entry; ++entry)
             if (!std::string_view(*entry).starts_with("PMIX_")) environment.emplace_back(*entry);
         for (const auto& [name, value] : variables)
-            environment.push_back(name + "=" + value);
+            environment.emplace_back(name).append("=").append(value);
         int in[2], out[2], err[2];
         for (int* pair : {in, out, err})
             if (pipe2(pair, O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
@@ -91,7 +91,7 @@ class Program {
         std::string& text = streams_[0].text;
         while (text.find('\n') == std::string::npos && pump())
             continue;
-        const std::string first = text.substr(0, text.find('\n'));
+        std::string first = text.substr(0, text.find('\n'));
         text.erase(0, first.size() + 1);
         return first;
     }
@@ -104,6 +104,14 @@ class Program {
         ended_ = true;
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
+    /// Returns when it has stopped.
+    void stop() {
+        kill(pid_, SIGSTOP);
+        int status = 0;
+        EXPECT_EQ(waitpid(pid_, &status, WUNTRACED), pid_);
+        EXPECT_TRUE(WIFSTOPPED(status));
+    }
+    void resume() { kill(pid_, SIGCONT); }
     const std::string& errors() const { return streams_[1].text; }
 
   private:
@@ -115,6 +123,7 @@ class Program {
 
     static std::vector<char*> pointers(const std::vector<std::string>& words) {
         std::vector<char*> all;
+        all.reserve(words.size() + 1);
         for (const std::string& word : words)
             all.push_back(const_cast<char*>(word.c_str()));
         all.push_back(nullptr);
@@ -229,10 +238,24 @@ TEST(Session, a_peer_that_dies_inside_the_exchange_ends_it_for_all) {
     EXPECT_EQ(job.errors(), "");
 }
 
+TEST(Session, a_server_that_stops_answering_holds_nobody) {
+    Scratch scratch;
+    Program job(served(1, scratch, {"stuck"}));
+    EXPECT_EQ(job.line(), "opened");
+    job.stop();
+    job.close_stdin();
+    EXPECT_EQ(job.line(), "given up");
+    job.resume();
+    EXPECT_EQ(job.line(), "0 exit 0 lost");
+    EXPECT_EQ(job.status(), 0);
+    // The server may say what it thinks of a client that is gone; the client has nothing to say.
+    EXPECT_EQ(job.errors().find("client 0"), std::string::npos) << job.errors();
+}
+
 std::string what_open_says(milliseconds timeout, const std::map<std::string, std::string>& variables) {
     const auto since = Clock::now();
     Program client({DDICT_PMIX_CLIENT, "open", std::to_string(timeout.count())}, variables);
-    const std::string says = client.line();
+    std::string says = client.line();
     EXPECT_EQ(client.status(), 1);
     EXPECT_LT(Clock::now() - since, milliseconds(1000));
     EXPECT_EQ(client.errors(), "");
