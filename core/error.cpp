@@ -163,7 +163,9 @@ std::string Error::message() const {
         out += ": needs " + std::to_string(need_bytes) + " bytes, " +
                (code == Errc::too_large ? "the limit is " : "has ") + std::to_string(have_bytes);
     }
-    if (const std::string_view what_to_do = advice(code); !what_to_do.empty()) {
+    // The texts of a launch say themselves what to do about it: it is not about keys.
+    if (const std::string_view what_to_do = advice(code);
+        !what_to_do.empty() && operation != Operation::launch) {
         out += "; ";
         out += what_to_do;
     }
