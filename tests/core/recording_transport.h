@@ -70,10 +70,11 @@ class RecordingTransport final : public Transport {
 
 template <class Header>
 std::vector<std::byte> message_of(const Header& header, Bytes rest = {}, Bytes more = {}) {
-    std::vector<std::byte> out;
-    Packer(out).put(header);
-    out.insert(out.end(), rest.begin(), rest.end());
-    out.insert(out.end(), more.begin(), more.end());
+    std::vector<std::byte> out(sizeof header + rest.size() + more.size());
+    std::memcpy(out.data(), &header, sizeof header);
+    std::copy(rest.begin(), rest.end(), out.begin() + sizeof header);
+    std::copy(more.begin(), more.end(),
+              out.begin() + static_cast<std::ptrdiff_t>(sizeof header + rest.size()));
     return out;
 }
 
