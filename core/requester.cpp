@@ -3,6 +3,8 @@
 #include "core/requester.h"
 
 #include <algorithm>
+#include <exception>
+#include <string>
 
 #include "core/assert.h"
 
@@ -34,6 +36,17 @@ Error error_of(const wire::ReplyHeader& header) {
     if (error.code == Errc::system)
         error.set_detail("the manager has as many clients or large values on their way as it can take");
     return error;
+}
+
+/// Asks the sink for room. What it throws ends here: it comes from a user's type, or the value is larger than
+/// the memory there is, and above are a transport's events that must be delivered to their end.
+Result<MutableBytes> room_in(ValueSink& sink, std::uint64_t bytes, std::uint16_t value_type) {
+    try {
+        return sink.prepare(bytes, value_type);
+    } catch (const std::exception& e) {
+        return Error(Errc::system, "no room could be made for the value of " + std::to_string(bytes) +
+                                       " bytes: " + e.what());
+    }
 }
 
 }  // namespace
@@ -270,7 +283,7 @@ void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes 
         if (body.token != 0) transport_.discard_body(body.token);
         return;
     }
-    Result<MutableBytes> room = slot.request.sink->prepare(arrived, header.value_type);
+    const Result<MutableBytes> room = room_in(*slot.request.sink, arrived, header.value_type);
     if (!room || room->size() != arrived) {
         if (body.token != 0) transport_.discard_body(body.token);
         slot.error = named(

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
+
 #include "tests/core/recording_transport.h"
 
 namespace ddict {
@@ -21,6 +23,11 @@ class FixedSink final : public ValueSink {
         return std::span(room);
     }
     std::vector<std::byte> room;
+};
+
+class ThrowingSink final : public ValueSink {
+  public:
+    Result<std::span<std::byte>> prepare(std::uint64_t, std::uint16_t) override { throw std::bad_alloc(); }
 };
 
 class RequesterTest : public testing::Test {
@@ -253,6 +260,26 @@ TEST_F(RequesterTest, RejectsWhatIsNoReply) {
     EXPECT_FALSE(requester.done(operation));
     requester.on_message(message_of(good), {});
     EXPECT_EQ(outcome(operation), Errc{});
+}
+
+TEST_F(RequesterTest, ASinkThatThrowsFailsItsOwnCallAndNothingElse) {
+    know(here);
+    ThrowingSink throwing;
+    Request request;
+    request.verb = Verb::get;
+    request.key = bytes_of("k");
+    request.sink = &throwing;
+    const auto operation = requester.begin(request, now, now + 30s);
+    answer(0, 77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+    reply.request = transport.header<RequestHeader>(1).request;
+    reply.value_bytes = 1 << 20;
+    requester.on_message(message_of(reply), {.in_memory = {}, .token = 5, .bytes = 1 << 20});
+    EXPECT_EQ(outcome(operation), Errc::system);
+    EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{5});
+    requester.leave();
+    EXPECT_TRUE(transport.open.empty());
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace ddict {
 class ValueSink {
   public:
     /// Room for exactly `bytes` bytes, valid until the call it was given to returns. An error refuses the
-    /// value (it is of another type, or a buffer is too small): the call then fails with that error.
+    /// value (it is of another type, or a buffer is too small): the call then fails with that error. So
+    /// does a std::exception, as Errc::system.
     virtual Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) = 0;
 
   protected:
