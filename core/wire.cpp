@@ -4,6 +4,11 @@
 
 namespace ddict::wire {
 
+static_assert(sizeof(Hello::dictionary_id) + sizeof(Secret) + sizeof(Hello::ucx_version) +
+                      sizeof(ProcessIdentity) + sizeof(std::uint32_t) + limits::address_bytes_max <=
+                  limits::inline_value_bytes_max,
+              "managers take the value of a hello only in one piece with the message");
+
 void pack(const Hello& hello, std::vector<std::byte>& out) {
     Packer(out)
         .put(hello.dictionary_id)
