@@ -29,18 +29,22 @@ Session::~Session() {
     worker_->stop(steady_clock::now() + goodbye_timeout);
 }
 
-void Session::make_progress(Time until) {
-    if (worker_->progress(requester_, until) == 0) next_tick_ = requester_.tick(steady_clock::now());
+/// Lets things move; waits until the deadline, or until the requester wants to look at the clock, at the
+/// most.
+void Session::make_progress(Time deadline) {
+    const bool arrived = worker_->progress(requester_, std::min(deadline, next_tick_)) != 0;
+    // What has arrived may have begun another wait (a greeting is answered, a body follows), for which the
+    // old time is no good; and before a tick all that has arrived must be delivered. So the next turn does
+    // not wait.
+    next_tick_ = arrived ? Time::min() : requester_.tick(steady_clock::now());
 }
 
 Result<Reply> Session::call(const Request& request, Time deadline) {
     const Time now = steady_clock::now();
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
-    Time until = std::min(deadline, now + limits::silence_before_ping);
-    while (!requester_.done(operation)) {
-        make_progress(until);
-        until = std::min(deadline, next_tick_);
-    }
+    next_tick_ = now + limits::silence_before_ping;
+    while (!requester_.done(operation))
+        make_progress(deadline);
     return requester_.take(operation);
 }
 
@@ -61,15 +65,14 @@ void Session::call_all(std::uint32_t count, Time deadline,
                 continue;
             }
             running.push_back({next, requester_.begin(*request, steady_clock::now(), deadline)});
+            next_tick_ = Time::min();
         }
         std::erase_if(running, [&](const Running& call) {
             if (!requester_.done(call.operation)) return false;
             on_reply(call.manager, requester_.take(call.operation));
             return true;
         });
-        if (running.empty()) continue;
-        next_tick_ = requester_.tick(steady_clock::now());
-        make_progress(std::min(deadline, next_tick_));
+        if (!running.empty()) make_progress(deadline);
     }
 }
 

@@ -44,11 +44,11 @@ class Session {
 
   private:
     Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials);
-    void make_progress(Time until);
+    void make_progress(Time deadline);
 
     std::unique_ptr<ucx::Worker> worker_;
     Requester requester_;
-    Time next_tick_ = Time::max();
+    Time next_tick_ = Time::min();  // when the requester wants to look at the clock again
 };
 
 }  // namespace ddict::client
