@@ -47,11 +47,7 @@ class ThreadSessions {
         std::erase_if(entries_, [](const Entry& entry) { return entry.owner.expired(); });
         entries_.push_back({serial, session, std::move(owner)});
     }
-    ~ThreadSessions() {
-        for (const Entry& entry : entries_) {
-            if (const auto owner = entry.owner.lock()) owner->end_session(std::this_thread::get_id());
-        }
-    }
+    ~ThreadSessions();
 
   private:
     struct Entry {
@@ -65,6 +61,15 @@ class ThreadSessions {
 };
 
 thread_local ThreadSessions thread_sessions;
+// Still there when thread_sessions is not: the destructor of a static object may use a dictionary.
+thread_local bool thread_sessions_ended = false;
+
+ThreadSessions::~ThreadSessions() {
+    thread_sessions_ended = true;
+    for (const Entry& entry : entries_) {
+        if (const auto owner = entry.owner.lock()) owner->end_session(std::this_thread::get_id());
+    }
+}
 
 Error attach_error(Errc code, std::string_view detail) {
     return Error(code, detail).set_operation(Operation::attach);
@@ -88,7 +93,7 @@ Attachment::Attachment(const Handle& handle, milliseconds timeout)
 Attachment::~Attachment() {
     // In a child of fork() the sessions are the parent's connections: they must not be touched, not even
     // closed.
-    if (fork_generation_ != fork_generation.load(std::memory_order_relaxed)) {
+    if (is_of_parent()) {
         for (auto& [thread, session] : sessions_)
             static_cast<void>(session.release());
     }
@@ -149,21 +154,33 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
     if (failure.code == Errc::manager_lost || failure.code == Errc::dictionary_gone) {
         failure.code = Errc::dictionary_gone;
         failure.manager = Error::no_manager;
-        failure.set_detail("none of the managers named in the handle lives any more");
+        failure.set_node({}).set_detail("none of the managers named in the handle lives any more");
     }
     return failure;
+}
+
+bool Attachment::is_of_parent() const {
+    return fork_generation_ != fork_generation.load(std::memory_order_relaxed);
 }
 
 std::uint32_t Attachment::manager_of(Bytes key) const {
     return ddict::manager_of(hash_of(key), handle_.managers);
 }
 
+/// Null if the calling thread has none yet.
+Session* Attachment::known_session() {
+    if (!thread_sessions_ended) return thread_sessions.find(serial_);
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(std::this_thread::get_id());
+    return found == sessions_.end() ? nullptr : found->second.get();
+}
+
 Result<Session*> Attachment::session() {
-    if (fork_generation_ != fork_generation.load(std::memory_order_relaxed)) {
+    if (is_of_parent()) {
         return Error(Errc::not_attached,
                      "this process is a child of the one that attached (fork): attach again here");
     }
-    if (Session* known = thread_sessions.find(serial_)) return known;
+    if (Session* known = known_session()) return known;
     Result<std::unique_ptr<Session>> made = Session::open({.dictionary_id = handle_.dictionary_id,
                                                            .secret = handle_.secret,
                                                            .ucx_version = ucx::runtime_version()});
@@ -172,14 +189,14 @@ Result<Session*> Attachment::session() {
     const std::lock_guard lock(mutex_);
     if (closed_) return Error(Errc::not_attached, "this dictionary was detached");
     sessions_[std::this_thread::get_id()] = *std::move(made);
-    thread_sessions.add(serial_, session, weak_from_this());
+    if (!thread_sessions_ended) thread_sessions.add(serial_, session, weak_from_this());
     return session;
 }
 
 void Attachment::end_session(std::thread::id thread) {
+    if (is_of_parent()) return;
     std::unique_ptr<Session> ended;
     const std::lock_guard lock(mutex_);
-    if (fork_generation_ != fork_generation.load(std::memory_order_relaxed)) return;
     if (const auto found = sessions_.find(thread); found != sessions_.end()) {
         ended = std::move(found->second);
         sessions_.erase(found);
@@ -187,10 +204,11 @@ void Attachment::end_session(std::thread::id thread) {
 }
 
 void Attachment::close() {
+    if (is_of_parent()) return;
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> ended;
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    if (fork_generation_ == fork_generation.load(std::memory_order_relaxed)) ended.swap(sessions_);
+    ended.swap(sessions_);
 }
 
 Result<DirectoryEntry> Attachment::entry(Session& session, std::uint32_t manager, Time deadline) {

@@ -50,6 +50,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
   private:
     Attachment(const Handle& handle, std::chrono::milliseconds timeout);
+    /// In a child of fork(): nothing of this may be touched, not even the lock, which another thread of the
+    /// parent may have held.
+    bool is_of_parent() const;
+    Session* known_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
     Result<void> greet_first(Session& session, Time deadline);
     Result<void> fetch_directory_page(Session& session, std::uint32_t manager, Time deadline);
