@@ -12,6 +12,12 @@
 // holds: it may still be copying a body of ours, so an endpoint with bodies on their way is not closed in UCX
 // before they have been fetched or the process has ended, although its owner has long been told. To other
 // hosts the error mode is PEER: UCX itself reports errors, and closing by force cancels everything.
+//
+// To other hosts, nothing is sent before the connection stands on both sides. UCX takes messages earlier, but
+// then asks the peer for the id of its endpoint, and the peer's answer waits inside TCP for the connection
+// back to us; if we die before that is up, UCX 1.13 aborts the peer by an assertion ("got REP message"). A
+// message on a standing connection needs no id, and the answer to a later question (the first body) need not
+// wait.
 #include <algorithm>
 #include <utility>
 
@@ -90,12 +96,29 @@ void Worker::Impl::on_flushed(void* request, ucs_status_t status, void* user_dat
     auto& impl = *static_cast<Impl*>(endpoint.owner);
     if (request != nullptr) ucp_request_free(request);
     --endpoint.flushes;
+    if (status == UCS_OK) {
+        endpoint.reached = true;
+        if (!endpoint.held.empty()) impl.need_attention(endpoint);
+    }
     if (status == UCS_OK && endpoint.state() == EndpointState::connecting) {
         endpoint.set_state(EndpointState::open);
         return;
     }
     if (status != UCS_OK && endpoint.error == UCS_OK) endpoint.error = status;
     if (!endpoint.usable() || status != UCS_OK) impl.need_attention(endpoint);
+}
+
+void Worker::Impl::release_held(Endpoint& endpoint) {
+    const std::vector<HeldSend> held = std::exchange(endpoint.held, {});
+    for (const HeldSend& send : held)
+        hand_over(endpoint, send.transfer, send.header, send.payload, *send.param);
+}
+
+/// UCX has never seen these: they end at once.
+void Worker::Impl::drop_held(Endpoint& endpoint) {
+    const std::vector<HeldSend> held = std::exchange(endpoint.held, {});
+    for (const HeldSend& send : held)
+        finish(send.transfer, false);
 }
 
 void Worker::Impl::close(PeerId peer) {
@@ -108,6 +131,7 @@ void Worker::Impl::close(PeerId peer) {
 }
 
 void Worker::Impl::close_in_ucx(Endpoint& endpoint) {
+    drop_held(endpoint);
     if (endpoint.handle == nullptr) return;
     ucp_request_param_t param{};
     param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
@@ -194,6 +218,10 @@ void Worker::Impl::attend(Clock::time_point now) {
 bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
     const bool broken = endpoint.process_ended || endpoint.error != UCS_OK;
     if (endpoint.usable() && broken) begin_failure(endpoint, now);
+    if (endpoint.reached && !broken && !endpoint.held.empty()) {
+        release_held(endpoint);
+        if (endpoint.state() == EndpointState::closing) flush(endpoint);
+    }
     if (endpoint.state() == EndpointState::failed) {
         const bool done = endpoint.transfers() == 0 && !endpoint.held_by_ucx();
         if (!endpoint.same_host() && !done && now < endpoint.deadline) return false;

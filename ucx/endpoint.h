@@ -27,6 +27,14 @@ enum class EndpointState : std::uint8_t { connecting, open, failed, closing, clo
 
 const char* name(EndpointState state) noexcept;
 
+/// A message that waits until UCX has reached the peer. The payload is the caller's or the transfer's.
+struct HeldSend {
+    Transfer* transfer;
+    Bytes header;
+    Bytes payload;
+    const ucp_request_param_t* param;
+};
+
 /// Invariant: every Transfer that refers to this endpoint is in its list. Immovable: UCX keeps `this`.
 class Endpoint {
   public:
@@ -58,6 +66,8 @@ class Endpoint {
     std::optional<ProcessWatch> watch;  // of a peer on the same host, until it is closed
     ucs_status_t error = UCS_OK;        // reported by UCX
     bool process_ended = false;         // reported by the kernel
+    bool reached = false;               // a flush has come through: both sides have the connection
+    std::vector<HeldSend> held;         // until then; to other hosts only
     unsigned flushes = 0;               // outstanding flush requests
     void* close_request = nullptr;      // outstanding
     bool attended = false;              // is in the worker's list of endpoints that need attention

@@ -227,6 +227,19 @@ void Worker::Impl::start_send(Endpoint& endpoint, Transfer* transfer, Bytes head
                               const ucp_request_param_t& common) {
     transfer->owner = this;
     endpoint.link(transfer);
+    if (endpoint.same_host() || (endpoint.reached && endpoint.held.empty())) {
+        hand_over(endpoint, transfer, header, payload, common);
+        return;
+    }
+    endpoint.held.push_back({transfer, header, payload, &common});
+    if (endpoint.transfers() > transfers_per_peer_max) {
+        if (endpoint.error == UCS_OK) endpoint.error = UCS_ERR_EXCEEDS_LIMIT;
+        need_attention(endpoint);
+    }
+}
+
+void Worker::Impl::hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
+                             const ucp_request_param_t& common) {
     ucp_request_param_t param = common;
     param.user_data = transfer;
     void* request = ucp_am_send_nbx(endpoint.handle, message_id, header.empty() ? nullptr : header.data(),

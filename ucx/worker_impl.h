@@ -64,6 +64,10 @@ class Worker::Impl {
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
+    void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
+                   const ucp_request_param_t& common);
+    void release_held(Endpoint& endpoint);
+    void drop_held(Endpoint& endpoint);
     /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
     void finish(Transfer* transfer, bool ok);
     /// Tells the logic that all transfers of an endpoint have ended, although UCX has not finished them.
