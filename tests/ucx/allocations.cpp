@@ -12,6 +12,13 @@ namespace {
 std::atomic<std::uint64_t> count{0};
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DDICT_OPERATOR_NEW_TAKEN 1
+#endif
+#endif
+
+#ifndef DDICT_OPERATOR_NEW_TAKEN
 void* operator new(std::size_t size) {
     count.fetch_add(1, std::memory_order_relaxed);
     if (void* memory = std::malloc(size != 0 ? size : 1)) return memory;
@@ -23,6 +30,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
     std::free(memory);
 }
+#endif
 
 namespace ddict::ucx::testing {
 
