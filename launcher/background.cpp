@@ -102,7 +102,10 @@ int BackgroundSupervisor::run() {
         supervision.tear_down();
         return exit_bring_up_failed;
     }
-    write_fully(parent_.fd(), supervisor.handle());
+    if (!write_fully(parent_.fd(), supervisor.handle())) {  // killed meanwhile: nobody knows of it
+        supervision.tear_down();
+        return exit_bring_up_failed;
+    }
     detach();
     watch(supervisor, supervision, *file);
     supervision.tear_down();

@@ -105,6 +105,13 @@ TEST_F(WrapperTest, EndsWhenTheCommandHasDestroyedTheDictionary) {
     EXPECT_EQ(destroyer.err(), "");
 }
 
+TEST_F(WrapperTest, NoticesTheCommandsEndAlsoWhenStartedBySomebodyWhoIgnoresChildren) {
+    std::vector<std::string> argv = launch({"--", odd_program(), "exit", "7"});
+    argv.insert(argv.begin(), {odd_program(), "ignoring-children"});
+    Program wrapper(argv, environment());
+    EXPECT_EQ(wrapper.wait(), 7) << wrapper.err();
+}
+
 TEST_F(WrapperTest, PassesSignalsOn) {
     Program wrapper(launch({"--", odd_program(), "report-signals"}), environment());
     ASSERT_TRUE(wrapper.prints("running"));
