@@ -130,6 +130,13 @@ std::string_view name(Operation operation) noexcept {
     return "operation";
 }
 
+Errc errc_named(std::string_view text) noexcept {
+    for (std::uint16_t code = 1; code <= errc_last; ++code) {
+        if (name(static_cast<Errc>(code)) == text) return static_cast<Errc>(code);
+    }
+    return Errc::system;
+}
+
 Error& Error::set_key(std::string_view bytes) noexcept {
     key_bytes_shown = static_cast<std::uint8_t>(std::min(bytes.size(), key.size()));
     key_cut = bytes.size() > key.size();
@@ -163,9 +170,9 @@ std::string Error::message() const {
         out += ": needs " + std::to_string(need_bytes) + " bytes, " +
                (code == Errc::too_large ? "the limit is " : "has ") + std::to_string(have_bytes);
     }
-    // The texts of a launch say themselves what to do about it: it is not about keys.
+    // The texts of launch and create say themselves what to do about it: it is not about keys.
     if (const std::string_view what_to_do = advice(code);
-        !what_to_do.empty() && operation != Operation::launch) {
+        !what_to_do.empty() && operation != Operation::launch && operation != Operation::create) {
         out += "; ";
         out += what_to_do;
     }

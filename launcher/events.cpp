@@ -38,6 +38,7 @@ std::string dump(const Event& event, std::string_view text) {
                 {"index", event.index}};
     if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost)
         object["manager"] = event.manager;
+    if (event.kind == Event::Kind::error) object["code"] = name(event.code);
     if (!text.empty()) object["text"] = text;
     if (!event.step.empty()) object["step"] = event.step;
     return std::string(prefix) + object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
@@ -79,6 +80,7 @@ std::optional<Event> parse_event(std::string_view line) {
         event.manager = number_field(object, "manager");
         event.text = text_field(object, "text");
         event.step = text_field(object, "step");
+        event.code = errc_named(text_field(object, "code"));
         return event;
     }
     return std::nullopt;

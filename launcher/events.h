@@ -15,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include <ddict/error.h>
+
 namespace ddict::launcher {
 
 inline constexpr std::size_t event_line_bytes_max = 1000;
@@ -25,7 +27,7 @@ struct Event {
         manager,  // a manager has started
         handle,   // text: the next part of the handle
         ready,    // the handle is complete, the dictionary serves; step: Slurm's "JOB.STEP", or empty
-        error,    // text: why the bring-up failed on this node
+        error,    // text: why the bring-up failed on this node; code: in a word
         lost,     // a manager has died; text: how
         stopped,  // the node launcher has ended in good order; text: why
     };
@@ -35,6 +37,7 @@ struct Event {
     std::uint32_t manager = 0;  // manager, lost
     std::string text;
     std::string step;
+    Errc code = Errc::system;
 };
 
 /// The reason in a stopped event that a client ended the dictionary.

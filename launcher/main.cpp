@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ddict-launch: see options.cpp for what it can do.
+#include <csignal>
 #include <iostream>
+#include <string_view>
 
 #include "launcher/background.h"
 #include "launcher/check.h"
@@ -55,9 +57,15 @@ int dispatch(const Options& options, const Environment& environment) {
 
 int main(int argc, char** argv) {
     ensure_standard_descriptors();
+    // Somebody who does not care for his children may have started this: the end of ours must be told.
+    std::signal(SIGCHLD, SIG_DFL);
     const Environment environment = ddict::slurm::environment_of_this_process();
     const auto options = parse_options({argv + 1, argv + argc}, environment);
     if (options) return dispatch(*options, environment);
-    say(reason(options.error()));
+    if (argc > 1 && std::string_view(argv[1]) == "serve") {
+        say_cannot_serve(options.error().code, reason(options.error()));
+    } else {
+        say(reason(options.error()));
+    }
     return exit_usage;
 }

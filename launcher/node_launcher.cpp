@@ -106,6 +106,7 @@ int NodeLauncher::run() {
         if (!told_to_stop()) {
             Event failed = event(Event::Kind::error);
             failed.text = reason(up.error());
+            failed.code = up.error().code;
             report(failed);
         }
         stop_managers();

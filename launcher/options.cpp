@@ -248,7 +248,7 @@ std::string help_text() {
         "  ddict-launch status [--json]              what is running\n"
         "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
         "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
-        "                                            'error REASON'; ends when stdin ends\n"
+        "                                            'error CODE: REASON'; ends with its stdin\n"
         "  ddict-launch --check [options]            can it work here? one screen, 0 or 1\n"
         "  ddict-launch --help, --version\n"
         "\n"

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -124,6 +125,12 @@ int run_command(const Options& options, const Environment& environment) {
     return Wrapper(options, environment, **supervisor, *signals).run();
 }
 
+void say_cannot_serve(Errc code, const std::string& why) {
+    std::string line = "error " + std::string(name(code)) + ": " + why;
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    print(line);
+}
+
 int serve(const Options& options, const Environment& environment) {
     // Ctrl-C at the terminal is for the program that wants this dictionary; its end closes standard input.
     setpgid(0, 0);
@@ -133,13 +140,13 @@ int serve(const Options& options, const Environment& environment) {
                             : !signals ? signals.error()
                                        : Supervisor::start(*plan, environment);
     if (!supervisor) {
-        print("error " + reason(supervisor.error()));
+        say_cannot_serve(supervisor.error().code, reason(supervisor.error()));
         return exit_bring_up_failed;
     }
     Supervision supervision(**supervisor, *signals);
     const Supervision::BringUp up = supervision.bring_up(STDIN_FILENO);
     if (!up.ready) {
-        if (!up.reason.empty()) print("error " + up.reason);
+        if (!up.reason.empty()) say_cannot_serve(up.code, up.reason);
         supervision.tear_down();
         return up.abandoned ? 0 : up.signal != 0 ? 128 + up.signal : exit_bring_up_failed;
     }

@@ -11,8 +11,10 @@ namespace ddict::launcher {
 /// Returns the exit status, which is the command's if it ran: see --help.
 int run_command(const Options& options, const Environment& environment);
 
-/// A dictionary for the program that started this one: "ready HANDLE" or "error REASON" on standard output;
-/// the end of standard input ends it. Returns 0 if it ended in good order.
+/// A dictionary for the program that started this one: "ready HANDLE" or "error CODE: REASON" on standard
+/// output, CODE as in ddict/error.h; the end of standard input ends it. Returns 0 if it ended in good order.
 int serve(const Options& options, const Environment& environment);
+/// The latter of the two lines.
+void say_cannot_serve(Errc code, const std::string& why);
 
 }  // namespace ddict::launcher

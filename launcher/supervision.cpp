@@ -73,6 +73,7 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd) {
     progress_.clear();
     result.ready = supervisor_.stage() == Supervisor::Stage::ready;
     result.reason = supervisor_.failure();
+    result.code = supervisor_.failure_code();
     return result;
 }
 

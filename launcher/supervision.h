@@ -47,6 +47,7 @@ class Supervision {
         int signal = 0;          // cancelled by it
         bool abandoned = false;  // cancelled by the end of cancel_fd
         std::string reason;      // failed
+        Errc code = Errc::system;
     };
     /// Until ready, or it cannot be; shows progress on a terminal. Failed or cancelled, the supervisor is
     /// stopping.

@@ -182,7 +182,11 @@ void Supervisor::on_event(const Event& event) {
             was_ready_ = true;
             return;
         case Event::Kind::error:
-            return fail(event.node.empty() ? event.text : event.node + ": " + event.text);
+            // Of a node that failed at the last moment, when others were ready already, somebody must hear.
+            if (stage_ == Stage::ready)
+                note("the node launcher on " + event.node + " has failed: " + event.text +
+                     ": its managers are gone");
+            return fail(event.node.empty() ? event.text : event.node + ": " + event.text, event.code);
         case Event::Kind::lost:
             lost_[event.manager] = event.node + ": " + event.text;
             if (stage_ == Stage::ready)
@@ -214,7 +218,8 @@ void Supervisor::apply_deadlines() {
     const auto now = Clock::now();
     if (stage_ == Stage::starting && now >= start_deadline_) {
         fail("not ready within " + std::to_string(plan_.timeout.count() / 1000) + " s: " + missing() +
-             last_words() + "; see ddict-launch --check, or raise --timeout");
+                 last_words() + "; see ddict-launch --check, or raise --timeout",
+             Errc::timeout);
     }
     if (stage_ != Stage::stopping) return;
     if (!child_.running()) {
@@ -235,9 +240,10 @@ void Supervisor::apply_deadlines() {
     }
 }
 
-void Supervisor::fail(const std::string& reason) {
+void Supervisor::fail(const std::string& reason, Errc code) {
     if (stage_ != Stage::starting) return;  // the first reason is the one that matters
     failure_ = reason;
+    failure_code_ = code;
     stop();
 }
 

@@ -62,6 +62,7 @@ class Supervisor {
     bool all_lost() const { return lost_.size() == plan_.managers(); }
     /// Why it never became ready; empty if it did, or if it was stopped before.
     const std::string& failure() const { return failure_; }
+    Errc failure_code() const { return failure_code_; }
     /// Became ready, and then ended because a client destroyed it.
     bool destroyed_by_client() const { return destroyed_; }
     /// "2 of 4 nodes, 3 of 8 managers".
@@ -78,7 +79,7 @@ class Supervisor {
     void on_event(const Event& event);
     void on_child_ended(const ExitStatus& status);
     void apply_deadlines();
-    void fail(const std::string& reason);
+    void fail(const std::string& reason, Errc code = Errc::system);
     void finish();
     void note(const std::string& text) { notices_.push_back("ddict-launch: " + text); }
     std::string missing() const;
@@ -103,6 +104,7 @@ class Supervisor {
     std::string handle_;
     std::string step_;
     std::string failure_;
+    Errc failure_code_ = Errc::system;
     std::string slurm_error_;  // its last word
     std::map<std::uint32_t, std::string> nodes_;
     std::set<std::uint32_t> managers_;

@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 extern "C" char** environ;
@@ -28,6 +30,13 @@ constexpr std::size_t answer_bytes_max = 64 * 1024;
 
 Error create_error(Errc code, std::string_view detail) {
     return Error(code, detail).set_operation(Operation::create);
+}
+
+/// "CODE: REASON", as ddict-launch serve says it.
+Error told_error(std::string_view text) {
+    const std::size_t colon = text.find(": ");
+    if (colon == std::string_view::npos) return create_error(Errc::system, text);
+    return create_error(errc_named(text.substr(0, colon)), text.substr(colon + 2));
 }
 
 std::string system_text(std::string_view what) {
@@ -107,15 +116,22 @@ int spawn(const std::vector<std::string>& arguments, int in, int out, pid_t& pid
     return failure;
 }
 
-/// The first line from `fd`, without its end; shorter if the other side closes, empty at the deadline.
-std::string read_line(int fd, steady_clock::time_point deadline) {
-    std::string line;
-    while (line.size() < answer_bytes_max) {
+/// False at the deadline. A signal of the program does not end the wait.
+bool is_readable(int fd, steady_clock::time_point deadline) {
+    for (;;) {
         const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now()).count();
         pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
-        const int ready = ::poll(&waiting, 1, left > 0 ? static_cast<int>(left) : 0);
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) return {};
+        const int ready = ::poll(&waiting, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000)));
+        if (ready > 0) return true;
+        if (ready < 0 ? errno != EINTR : left <= 60'000) return false;
+    }
+}
+
+/// The first line from `fd`, without its end; shorter if the other side closes, none at the deadline.
+std::optional<std::string> read_line(int fd, steady_clock::time_point deadline) {
+    std::string line;
+    while (line.size() < answer_bytes_max) {
+        if (!is_readable(fd, deadline)) return std::nullopt;
         char c = 0;
         const ssize_t got = ::read(fd, &c, 1);
         if (got < 0 && errno == EINTR) continue;
@@ -145,22 +161,21 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
     service->pid_ = pid;
     service->pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
     service->lifeline_ = std::exchange(lifeline.write_end, -1);
-    const std::string line =
+    const std::optional<std::string> line =
         read_line(answer.read_end, steady_clock::now() + options.launch_timeout + launch_grace);
-    if (line.starts_with("ready ")) {
-        service->handle_ = line.substr(6);
+    if (line && line->starts_with("ready ")) {
+        service->handle_ = line->substr(6);
         return service;
     }
     service->finish(milliseconds{0});
-    if (line.starts_with("error ")) return create_error(Errc::system, line.substr(6));
-    return create_error(line.empty() ? Errc::timeout : Errc::system,
+    if (line && line->starts_with("error ")) return told_error(line->substr(6));
+    return create_error(line ? Errc::system : Errc::timeout,
                         "ddict-launch gave no answer; its messages are on the standard error output");
 }
 
 bool LaunchService::wait_for_exit(milliseconds patience) {
     if (pid_ < 0) return true;
-    pollfd waiting{.fd = pidfd_, .events = POLLIN, .revents = 0};
-    if (pidfd_ >= 0 && ::poll(&waiting, 1, static_cast<int>(patience.count())) <= 0) return false;
+    if (pidfd_ >= 0 && !is_readable(pidfd_, steady_clock::now() + patience)) return false;
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR)
         continue;
@@ -170,7 +185,7 @@ bool LaunchService::wait_for_exit(milliseconds patience) {
 }
 
 void LaunchService::finish(milliseconds patience) {
-    if (patience.count() > 0 && wait_for_exit(patience)) patience = milliseconds{0};
+    if (patience.count() > 0) wait_for_exit(patience);
     if (lifeline_ >= 0) ::close(std::exchange(lifeline_, -1));
     if (!wait_for_exit(launch_grace)) {
         ::kill(pid_, SIGKILL);  // its own children see the end of their pipes, and end too

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,8 +136,14 @@ TEST(Create, SaysWhyItCannot) {
     const auto before = segments();
     const auto too_much = Dictionary::try_create({.total_mem = std::uint64_t{1} << 60});
     ASSERT_FALSE(too_much);
+    EXPECT_EQ(too_much.error().code, Errc::no_space);
     EXPECT_NE(too_much.error().message().find("/dev/shm"), std::string::npos) << too_much.error().message();
     EXPECT_EQ(segments(), before);
+    const auto bad_name = Dictionary::try_create({.name = "no good name"});
+    ASSERT_FALSE(bad_name);
+    EXPECT_EQ(bad_name.error().code, Errc::invalid_argument);
+    EXPECT_NE(bad_name.error().message().find("no good name"), std::string::npos)
+        << bad_name.error().message();
 
     const char* launch = std::getenv("DDICT_LAUNCH");
     const std::string saved = launch == nullptr ? "" : launch;
@@ -145,6 +152,27 @@ TEST(Create, SaysWhyItCannot) {
     ASSERT_FALSE(no_program);
     EXPECT_NE(no_program.error().message().find("/nowhere/ddict-launch"), std::string::npos);
     setenv("DDICT_LAUNCH", saved.c_str(), 1);
+}
+
+/// As in a program with a profiler: a signal every millisecond must not cut a wait short.
+TEST(Create, AndDestroyAmongManySignals) {
+    const auto before = segments();
+    struct sigaction counting {};
+    counting.sa_handler = [](int) {};
+    struct sigaction old {};
+    ASSERT_EQ(sigaction(SIGALRM, &counting, &old), 0);
+    const itimerval often{{0, 1000}, {0, 1000}};
+    const itimerval never{};
+    ASSERT_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+    {
+        auto dict = Dictionary::create({.managers_per_node = 2, .total_mem = 64 << 20});
+        dict.put("key", "value");
+        EXPECT_EQ(dict.get("key"), "value");
+        dict.destroy();
+    }
+    setitimer(ITIMER_REAL, &never, nullptr);
+    sigaction(SIGALRM, &old, nullptr);
+    EXPECT_EQ(segments(), before);
 }
 
 TEST(Death, OfTheCreatorEndsTheDictionary) {

@@ -102,5 +102,11 @@ TEST(Result, OfAnErrorTypeTellsValueFromError) {
     EXPECT_EQ(text->size(), 5u);
 }
 
+TEST(Names, LeadBackToTheirCodes) {
+    for (std::uint16_t code = 1; code <= errc_last; ++code)
+        EXPECT_EQ(errc_named(name(static_cast<Errc>(code))), static_cast<Errc>(code));
+    EXPECT_EQ(errc_named("no such code"), Errc::system);
+}
+
 }  // namespace
 }  // namespace ddict

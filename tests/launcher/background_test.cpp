@@ -190,8 +190,11 @@ TEST_F(BackgroundTest, ServeEndsWhenAClientDestroysTheDictionary) {
 TEST_F(BackgroundTest, ServeSaysWhyItCannot) {
     Program served(launch({"serve", "--total-mem", "900T"}), environment());
     EXPECT_EQ(served.wait(), 1);
-    EXPECT_EQ(served.out().substr(0, 6), "error ") << served.out();
+    EXPECT_EQ(served.out().substr(0, 16), "error no_space: ") << served.out();
     EXPECT_NE(served.out().find("900T"), std::string::npos) << served.out();
+    Program wrong(launch({"serve", "--name", "no good name"}), environment());
+    EXPECT_EQ(wrong.wait(), 2);
+    EXPECT_EQ(wrong.out().substr(0, 32), "error invalid_argument: --name: ") << wrong.out();
 }
 
 TEST_F(BackgroundTest, CheckFitsOnAScreen) {

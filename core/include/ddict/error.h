@@ -60,6 +60,8 @@ enum class Operation : std::uint8_t {
 /// The name of a code as it is spelled above, for example "no_space".
 std::string_view name(Errc code) noexcept;
 std::string_view name(Operation operation) noexcept;
+/// The code that is spelled so; Errc::system if there is none.
+Errc errc_named(std::string_view name) noexcept;
 
 /// One failure. Trivially copyable; never allocates; texts that do not fit are cut and end in "...".
 struct Error {
