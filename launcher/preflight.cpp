@@ -153,11 +153,12 @@ Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers) {
                                limit_text(facts.open_files_hard) + ")";
     if (facts.open_files_hard < open_files_per_manager + std::uint64_t{4} * managers)
         return {Level::failed, limits + ": too few; raise it (ulimit -n, LimitNOFILE of slurmd)"};
-    if (facts.open_files_soft < open_files_wanted)
+    // Managers raise their own limit to that.
+    if (facts.open_files_hard < open_files_wanted)
         return {Level::warning,
                 limits +
                     ": each client on another node takes one or two; for more than some hundred "
-                    "clients raise it (ulimit -n)"};
+                    "clients raise it (ulimit -Hn, LimitNOFILE of slurmd)"};
     return {Level::ok, limits};
 }
 

@@ -6,6 +6,7 @@
 //   ddict-manager --pool NAME --directory NAME --control-fd N
 //   ddict-manager --probe       prints what UCX offers on this node, as JSON
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include <charconv>
 #include <csignal>
@@ -67,6 +68,11 @@ int main(int argc, char** argv) {
     // after the clients' last words: by the control socket, or by its own death, which closes that socket.
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGCONT}) {
         std::signal(signal, SIG_IGN);
+    }
+    // A client is a descriptor or two, and a manager does not select(): what the system allows, it takes.
+    if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
     }
     ::fcntl(options.control_fd, F_SETFD, FD_CLOEXEC);
     auto server = ddict::manager::Server::open(options);

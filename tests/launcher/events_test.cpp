@@ -200,6 +200,8 @@ TEST(Preflight, JudgesANode) {
     bad.memory.shared_free_bytes = 1;
     EXPECT_EQ(judge_memory(bad, need).level, Level::failed);
     bad.open_files_soft = 1024;
+    EXPECT_EQ(judge_open_files(bad, 1).level, Level::ok) << "managers raise it";
+    bad.open_files_hard = 1024;
     EXPECT_EQ(judge_open_files(bad, 1).level, Level::warning);
     bad.open_files_hard = 64;
     EXPECT_EQ(judge_open_files(bad, 1).level, Level::failed);
