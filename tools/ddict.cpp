@@ -30,7 +30,8 @@ constexpr int failure = 2;
 constexpr const char* usage_text =
     "usage: ddict [--handle HANDLE] [--timeout SECONDS] COMMAND\n"
     "\n"
-    "Talks to the dictionary whose handle is in the environment (DDICT_HANDLE).\n"
+    "Talks to the dictionary whose handle is in the environment (DDICT_HANDLE). A handle\n"
+    "holds a secret, and as an argument others on this machine can see it.\n"
     "\n"
     "  put KEY VALUE     store VALUE; '-' reads it from the standard input\n"
     "  get KEY           print the value, as it is, without a line end\n"

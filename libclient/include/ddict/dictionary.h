@@ -11,7 +11,8 @@
 //
 // Errors. Every call exists twice: `put` throws ddict::Exception, `try_put` returns a ddict::Result. Both
 // carry the same ddict::Error, which names the key, the manager, its node, and what to do. Every call ends by
-// the dictionary's timeout (Options::timeout), or earlier when the manager it waits for is known to be gone.
+// the dictionary's timeout (AttachOptions::timeout), or earlier when the manager it waits for is known to be
+// gone; keys() may take that long for each message, of which there are as many as the keys need.
 //
 // Threads. One Dictionary may be used by many threads at once; each thread gets connections of its own when
 // it first uses it (some milliseconds). Construction, move, detach, destroy and destruction are for one
