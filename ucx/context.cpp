@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
@@ -66,14 +67,25 @@ struct ConfigDeleter {
     void operator()(ucp_config_t* config) const noexcept { ucp_config_release(config); }
 };
 
-/// With xpmem, a write to the memory of a process that has just died is a SIGBUS in the writer; sysv and
-/// posix memory lives as long as it is mapped. So a killed client could take a manager with it: not used
-/// unless asked for by name.
-ucs_status_t leave_out_xpmem(ucp_config_t* config) {
+/// Not used unless asked for by name:
+/// - xpmem: a write to the memory of a process that has just died is a SIGBUS in the writer; sysv and posix
+///   memory lives as long as it is mapped. So a killed client could take a manager with it.
+/// - posix: UCX fills its segment, some megabytes, before it removes its name; of ten clients that are killed
+///   at random moments one leaves its segment in /dev/shm. sysv does the same work without a name.
+ucs_status_t leave_out_transports(ucp_config_t* config) {
     const std::string text = printed(
         [config](std::FILE* stream) { ucp_config_print(config, stream, nullptr, UCS_CONFIG_PRINT_CONFIG); });
     if (text.find("UCX_TLS=all\n") == std::string::npos) return UCS_OK;
-    return ucp_config_modify(config, "TLS", "^xpmem");
+    return ucp_config_modify(config, "TLS", "^xpmem,posix");
+}
+
+/// TCP connects in the caller's time, and to a host that is down that takes seconds to minutes, in which a
+/// manager would serve nobody.
+ucs_status_t connect_without_waiting(ucp_config_t* config) {
+    if (std::getenv("UCX_TCP_CONN_NB") != nullptr) return UCS_OK;
+    // UCX 1.13 knows the option of a transport without the transport's name, later releases with it.
+    const ucs_status_t status = ucp_config_modify(config, "CONN_NB", "y");
+    return status != UCS_OK ? status : ucp_config_modify(config, "TCP_CONN_NB", "y");
 }
 
 }  // namespace
@@ -93,8 +105,11 @@ Result<ContextHandle> make_context() {
         return to_error(status, "reading UCX's configuration");
     }
     const std::unique_ptr<ucp_config_t, ConfigDeleter> config(raw_config);
-    if (const ucs_status_t status = leave_out_xpmem(config.get()); status != UCS_OK) {
+    if (const ucs_status_t status = leave_out_transports(config.get()); status != UCS_OK) {
         return to_error(status, "choosing UCX's transports");
+    }
+    if (const ucs_status_t status = connect_without_waiting(config.get()); status != UCS_OK) {
+        return to_error(status, "setting UCX's way to connect");
     }
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
