@@ -139,13 +139,20 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
     std::shuffle(candidates.begin() + static_cast<std::ptrdiff_t>(first_seed), candidates.end(), random);
 
     Error failure(Errc::dictionary_gone);
-    for (const std::uint32_t manager : candidates) {
-        const Result<DirectoryEntry> where = entry(session, manager, deadline);
-        if (!where) continue;
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        // One that hangs must not use up the time of the others.
+        const Time now = steady_clock::now();
+        const auto share = (deadline - now) / static_cast<std::ptrdiff_t>(candidates.size() - i);
+        const std::uint32_t manager = candidates[i];
+        const Result<DirectoryEntry> where = entry(session, manager, now + share);
+        if (!where) {
+            failure = where.error();
+            continue;
+        }
         session.add_manager(*where);
         Request ping;
         ping.manager = manager;
-        const Result<Reply> reply = session.call(ping, deadline);
+        const Result<Reply> reply = session.call(ping, now + share);
         if (reply) return {};
         failure = reply.error();
         if (failure.code == Errc::access_denied || failure.code == Errc::incompatible) break;

@@ -5,12 +5,15 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -72,6 +75,33 @@ std::vector<std::string> launch_arguments(const CreateOptions& options) {
         arguments.insert(arguments.end(), {"--total-mem", std::to_string(options.total_mem)});
     if (!options.name.empty()) arguments.insert(arguments.end(), {"--name", options.name});
     return arguments;
+}
+
+// The pipes that say that this process, which created dictionaries, still lives. A child of fork() is not the
+// creator: its copies are closed in it, or the dictionaries would outlive the creator. (exec closes them
+// anyway.)
+constexpr std::size_t lifelines_max = 256;
+std::array<std::atomic<int>, lifelines_max> lifelines;  // descriptor + 1; 0: free
+
+bool keep_lifeline(int fd) {
+    static const int registered = pthread_atfork(nullptr, nullptr, [] {
+        for (std::atomic<int>& slot : lifelines) {
+            if (const int kept = slot.exchange(0); kept != 0) ::close(kept - 1);
+        }
+    });
+    static_cast<void>(registered);
+    for (std::atomic<int>& slot : lifelines) {
+        int free = 0;
+        if (slot.compare_exchange_strong(free, fd + 1)) return true;
+    }
+    return false;
+}
+
+void close_lifeline(int fd) {
+    for (std::atomic<int>& slot : lifelines) {
+        int kept = fd + 1;
+        if (slot.compare_exchange_strong(kept, 0)) ::close(fd);
+    }
 }
 
 struct Pipe {
@@ -160,7 +190,10 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
     std::unique_ptr<LaunchService> service(new LaunchService);
     service->pid_ = pid;
     service->pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    service->lifeline_ = std::exchange(lifeline.write_end, -1);
+    // Without a place in the list the pipe closes here, the child ends, and says nothing: too many
+    // dictionaries.
+    if (keep_lifeline(lifeline.write_end)) service->lifeline_ = std::exchange(lifeline.write_end, -1);
+    lifeline.close_write();
     const std::optional<std::string> line =
         read_line(answer.read_end, steady_clock::now() + options.launch_timeout + launch_grace);
     if (line && line->starts_with("ready ")) {
@@ -186,7 +219,7 @@ bool LaunchService::wait_for_exit(milliseconds patience) {
 
 void LaunchService::finish(milliseconds patience) {
     if (patience.count() > 0) wait_for_exit(patience);
-    if (lifeline_ >= 0) ::close(std::exchange(lifeline_, -1));
+    if (lifeline_ >= 0) close_lifeline(std::exchange(lifeline_, -1));
     if (!wait_for_exit(launch_grace)) {
         ::kill(pid_, SIGKILL);  // its own children see the end of their pipes, and end too
         wait_for_exit(launch_grace);

@@ -68,7 +68,7 @@ int Server::run() {
     }
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
-    return 0;
+    return failed_ ? 1 : 0;
 }
 
 void Server::report_failure(int control_fd, const std::string& reason) {
@@ -124,9 +124,7 @@ void Server::on_control() {
 void Server::on_directory_ready() {
     Result<shm::DirectorySegment> directory = shm::DirectorySegment::open(pool_->identity().dictionary_id);
     if (!directory) {
-        report_failure(options_.control_fd, directory.error().message());
-        stopping_ = true;
-        return;
+        return fail(directory.error());
     }
     directory_.emplace(*std::move(directory));
     shard_.set_directory(&*directory_);
@@ -141,8 +139,12 @@ void Server::check_roll_call() {
     roll_call_.reset();
     neighbours_.leave();
     if (*outcome) return tell(Control::ready);
-    report_failure(options_.control_fd, outcome->error().message());
-    stopping_ = true;
+    fail(outcome->error());
+}
+
+void Server::fail(const Error& why) {
+    report_failure(options_.control_fd, why.message());
+    failed_ = stopping_ = true;
 }
 
 void Server::on_message(Bytes head, const IncomingBody& body) {

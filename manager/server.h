@@ -45,6 +45,7 @@ class Server final : private TransportEvents {
     void on_control();
     void on_directory_ready();
     void check_roll_call();
+    void fail(const Error& why);
     void remove_segments();
 
     void on_message(Bytes head, const IncomingBody& body) override;
@@ -60,6 +61,7 @@ class Server final : private TransportEvents {
     std::optional<shm::DirectorySegment> directory_;
     std::optional<RollCall> roll_call_;
     bool stopping_ = false;
+    bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone
 };
 

@@ -43,6 +43,21 @@ const std::map<std::string, std::function<int(const std::string& handle)>> roles
              pause();
          return 0;
      }},
+    {"create, fork and wait",
+     [](const std::string&) {
+         const pid_t creator = getpid();
+         Dictionary dict = Dictionary::create({.total_mem = 8 << 20});
+         if (fork() == 0) {
+             while (getppid() == creator)
+                 std::this_thread::sleep_for(10ms);
+             std::this_thread::sleep_for(10s);  // longer than the test waits
+             _exit(0);
+         }
+         std::cout << "!" << std::flush;
+         for (;;)
+             pause();
+         return 0;
+     }},
     {"put large values for ever",
      [](const std::string& handle) {
          Dictionary dict = Dictionary::attach(handle);
@@ -189,6 +204,20 @@ TEST(Death, OfTheCreatorEndsTheDictionary) {
     EXPECT_EQ(exit_status(creator), 128 + SIGKILL);
     EXPECT_TRUE(eventually(5s, [&] { return segments() == before; }));
     EXPECT_EQ(code_of_attach(handle), Errc::dictionary_gone);
+}
+
+TEST(Death, OfTheCreatorEndsTheDictionaryAlsoWhenItsForkedChildLives) {
+    const auto before = segments();
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t creator = start_role("create, fork and wait", "", ends[1]);
+    char ready = 0;
+    ASSERT_EQ(read(ends[0], &ready, 1), 1);
+    kill(creator, SIGKILL);
+    EXPECT_EQ(exit_status(creator), 128 + SIGKILL);
+    EXPECT_TRUE(eventually(5s, [&] { return segments() == before; }));
+    close(ends[0]);
+    close(ends[1]);
 }
 
 TEST(Death, OfAClientInTheMiddleOfAPutIsNoticedByNobody) {

@@ -49,6 +49,8 @@ struct AttachOptions {
     std::chrono::milliseconds attach_timeout{10'000};
 };
 
+/// What is left at 0 or empty is taken from the environment (DDICT_NODES, DDICT_TOTAL_MEM, DDICT_NAME), if it
+/// is set.
 struct CreateOptions {
     /// In a Slurm job: how many of its nodes to use; 0 means all. Elsewhere all managers are on this machine.
     std::uint32_t nodes = 0;
