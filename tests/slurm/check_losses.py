@@ -1,1 +1,125 @@
-GROUPS = []
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is lost while a job runs: a manager, a cable, a node, and clients, again and again."""
+
+import json
+import os
+import pathlib
+import random
+import re
+import sys
+import time
+
+from cluster import wait_until
+
+CHURN = pathlib.Path(__file__).resolve().parent / "churn.py"
+
+# An operation on the keys of a manager that has gone fails within this, and nobody else waits for longer.
+SECONDS_MAX = 2.0
+
+
+class Watch:
+    """A job in which one client keeps using all managers; ends with status 5 once told to."""
+
+    def __init__(self, cluster, report, nodes, *options, besides="true", managers_on=None):
+        self.cluster, self.report = cluster, report
+        ready, self.stop_file = cluster.path("ready"), cluster.path("stop")
+        self.job = cluster.submit(f"""
+            ddict-launch --nodes {managers_on or nodes} --total-mem 128M -- bash -c '
+                job_client watch $W/ready $W/stop >$W/seen.json & {besides}
+                wait $! && exit 5'
+            echo "ended with $?"
+            """, f"--nodes={nodes}", f"--nodelist=n[1-{nodes}]", *options)
+        self.ready = wait_until(ready.exists, 20)
+        report.check("the dictionary is in use", self.ready, self.job.output())
+
+    def stop(self):
+        """Only the script's end counts: Slurm itself waits for a node that has gone."""
+        self.stop_file.touch()
+        begin = time.monotonic()
+        self.output = wait_until(lambda: self.job.output() if "ended with" in self.job.output() else "", 30)
+        self.report.check("the command's status is returned", self.output.endswith("ended with 5\n"),
+                          self.output or "it has not ended: " + self.job.output())
+        self.report.note(f"it was {time.monotonic() - begin:.1f} s from the command's end to that of ddict-launch")
+        self.seen = json.loads((self.cluster.work / "seen.json").read_text())
+
+    def check_lost(self, manager, node, since):
+        seen = self.seen[manager]
+        error = seen["first_error"] or {}
+        self.report.check(f"operations on manager {manager} fail with manager_lost, which names {node}",
+                          error.get("code") == "manager_lost" and f"manager {manager} ({node})" in error["message"], seen)
+        self.report.check(f"the first one within {SECONDS_MAX} s", error and error["took"] < SECONDS_MAX,
+                          error and f"took {error['took']:.2f} s, {error['at'] - since:.2f} s after the loss")
+        self.report.check(f"all within {SECONDS_MAX} s", seen["longest_failed"] < SECONDS_MAX,
+                          f"{seen['failed']}, the longest {seen['longest_failed']:.2f} s")
+
+    def check_others(self, lost=()):
+        for manager, seen in enumerate(self.seen):
+            if manager in lost:
+                continue
+            self.report.check(f"manager {manager} goes on", seen["failed"] == 0 and seen["longest_done"] < SECONDS_MAX,
+                              f"{seen['done']} done, {seen['failed']} failed {seen['first_error'] or ''}, "
+                              f"longest {seen['longest_done'] * 1000:.0f} ms")
+
+
+def pids_of(cluster, node, name="ddict-manager"):
+    return cluster.run("ps", "-C", name, "-o", "pid=", node=node).stdout.split()
+
+
+def killed_manager(cluster, report):
+    watch = Watch(cluster, report, 3)
+    (pid,) = pids_of(cluster, "n2")
+    since = time.monotonic()
+    cluster.run("kill", "-KILL", pid, node="n2")
+    time.sleep(1.5)  # for the others to go on in
+    watch.stop()
+    watch.check_lost(1, "n2", since)
+    watch.check_others([1])
+    said = [line for line in watch.output.splitlines() if line.startswith("ddict-launch:")]
+    report.check("the wrapper says so", len(said) == 1 and re.search(r"manager 1 .*n2", said[0]), watch.output)
+
+
+def cut_node(cluster, report):
+    watch = Watch(cluster, report, 3)
+    since = time.monotonic()
+    cluster.power("cut", "n3")
+    time.sleep(4)
+    healed = time.monotonic()
+    cluster.power("heal", "n3")
+    time.sleep(1)
+    watch.stop()
+    watch.check_lost(2, "n3", since)
+    watch.check_others([2])
+    report.note("after the cable is back, the manager " +
+                ("works again" if watch.seen[2]["last_done_at"] > healed else "stays lost to this client"))
+
+
+def killed_node(cluster, report):
+    watch = Watch(cluster, report, 4, "--no-kill", "--no-requeue")
+    since = time.monotonic()
+    cluster.power("kill", "n4")
+    time.sleep(4)
+    watch.stop()
+    watch.check_lost(3, "n4", since)
+    watch.check_others([3])
+    cluster.power("boot", "n4")
+
+
+def dying_clients(cluster, report):
+    """Clients on two nodes are killed at any moment, also while they connect."""
+    seed = int(os.environ.get("DDICT_TEST_SEED", random.randrange(1 << 32)))
+    seconds = float(os.environ.get("DDICT_TEST_CHURN_SECONDS", "10"))
+    churn = f'srun -N2 -n2 --relative=2 "{sys.executable}" "{CHURN}" {seconds} {seed}; touch $W/churned;'
+    cluster.path("churned")
+    watch = Watch(cluster, report, 4, managers_on=2, besides=churn)
+    before = [pids_of(cluster, node) for node in ("n1", "n2")]
+    churned = wait_until((cluster.work / "churned").exists, seconds + 20)
+    report.check(f"clients die for {seconds:.0f} s (DDICT_TEST_SEED={seed})", churned, watch.job.output())
+    after = [pids_of(cluster, node) for node in ("n1", "n2")]
+    report.check("no manager died of it", before == after and all(len(pids) == 1 for pids in after), (before, after))
+    watch.stop()
+    report.check("it was many", sum(map(int, re.findall(r"(\d+) killed", watch.output))) > 2 * seconds, watch.output)
+    watch.check_others()
+
+
+GROUPS = [killed_manager, cut_node, dying_clients, killed_node]

@@ -50,7 +50,7 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="jobs-test."))
     cluster = Cluster(work, sys.argv[1], nodes=4)
     try:
-        cluster.up()
+        cluster.up("--kill-wait", "15")
         for group in groups:
             run_group(group, cluster, report)
     finally:
