@@ -26,6 +26,7 @@ using std::chrono::nanoseconds;
 constexpr microseconds window_min{4};
 constexpr milliseconds measure_interval{1};
 constexpr milliseconds crowding_lasts{20};
+constexpr microseconds short_wait{20};
 
 }  // namespace
 
@@ -100,13 +101,20 @@ Crowding::~Crowding() {
 
 void Crowding::measure(Clock::time_point now) noexcept {
     if (now - measured_ < measure_interval) return;
-    // "time on the processor, time waited for it, time slices": nanoseconds.
+    // "time on the processor, time waited for it (nanoseconds), number of turns"
     std::array<char, 96> text{};
     if (::pread(schedstat_fd_, text.data(), text.size() - 1, 0) <= 0) return;
-    const char* second = std::strchr(text.data(), ' ');
-    if (second == nullptr) return;
-    const nanoseconds waited(std::strtoll(second, nullptr, 10));
-    if (waited - waited_ > (now - measured_) / 10) crowded_until_ = now + crowding_lasts;
+    char* at = std::strchr(text.data(), ' ');
+    if (at == nullptr) return;
+    const nanoseconds waited(std::strtoll(at, &at, 10));
+    const long long turns = std::strtoll(at, nullptr, 10);
+    // Two that wake each other in turn wait a little, for each other; that does not count, or they would
+    // never take up spinning again.
+    const nanoseconds waited_now = waited - waited_;
+    if (waited_now > (now - measured_) / 10 && waited_now > (turns - turns_) * short_wait) {
+        crowded_until_ = now + crowding_lasts;
+    }
+    turns_ = turns;
     waited_ = waited;
     measured_ = now;
 }

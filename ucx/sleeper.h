@@ -82,6 +82,7 @@ class Crowding {
     Clock::time_point measured_;
     Clock::time_point crowded_until_;
     std::chrono::nanoseconds waited_{0};
+    long long turns_ = 0;
 };
 
 }  // namespace ddict::ucx
