@@ -32,6 +32,9 @@ using std::chrono::milliseconds;
 // The supervisor's own deadline comes first; this one is for a node launcher that has lost touch with it.
 constexpr milliseconds deadline_slack{5'000};
 constexpr milliseconds unready_stop_grace{1'000};
+// When a client has ended one manager, it is ending them all. If it is killed on the way, this node finishes
+// the job.
+constexpr milliseconds destroy_grace{2'000};
 // After a failure: how long this node waits for the word to go round before it leaves the step. Slurm kills
 // the whole step when a member ends before it has left PMIx, and the others would not get to clean up.
 constexpr milliseconds failure_linger{5'000};
@@ -341,11 +344,17 @@ Result<void> NodeLauncher::trouble() const {
 void NodeLauncher::supervise() {
     const auto serves = [](const ManagerProcess& m) { return m.state() == ManagerProcess::State::ready; };
     const auto by_client = [](const ManagerProcess& m) { return m.ended_by_client(); };
+    std::optional<Clock::time_point> give_up;
     while (!told_to_stop()) {
-        // All have died: nothing is served here, but only the supervisor can say that it is over.
-        const bool none_left = !any_running() && std::none_of(managers_.begin(), managers_.end(), serves);
-        if (none_left && std::any_of(managers_.begin(), managers_.end(), by_client)) return;
-        pump(std::chrono::hours(1));
+        milliseconds wait = std::chrono::hours(1);
+        if (std::any_of(managers_.begin(), managers_.end(), by_client)) {
+            if (!give_up) give_up = Clock::now() + destroy_grace;
+            wait = std::chrono::ceil<milliseconds>(*give_up - Clock::now());
+            // All have died: nothing is served here, but only the supervisor can say that it is over.
+            const bool none_left = !any_running() && std::none_of(managers_.begin(), managers_.end(), serves);
+            if (none_left || wait.count() <= 0) return;
+        }
+        pump(wait);
     }
 }
 

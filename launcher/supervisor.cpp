@@ -16,6 +16,9 @@ using std::chrono::milliseconds;
 
 // A node launcher gives its managers manager_stop_grace, and as much again after killing them.
 constexpr milliseconds terminate_after = limits::manager_stop_grace + milliseconds(2'000);
+// When a client has ended the managers of one node, it is ending them all; this is for one that was killed on
+// the way.
+constexpr milliseconds destroy_grace{3'000};
 constexpr milliseconds kill_after = terminate_after + milliseconds(3'000);
 constexpr milliseconds unkillable_after{5'000};
 // After the child has ended: for its managers, which hold its standard error until they have cleaned up.
@@ -114,7 +117,7 @@ int Supervisor::wait_ms() const {
             return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
         }
         case Stage::ready:
-            return 3'600'000;
+            return destroyed_ ? 50 : 3'600'000;
         case Stage::stopping:
             return 50;
         case Stage::ended:
@@ -194,7 +197,10 @@ void Supervisor::on_event(const Event& event) {
                      ": its keys are lost (manager_lost); those of the other managers still work");
             return;
         case Event::Kind::stopped:
-            if (event.text == stopped_by_client) destroyed_ = was_ready_;
+            if (event.text == stopped_by_client && !destroyed_) {
+                destroyed_ = was_ready_;
+                destroyed_at_ = Clock::now();
+            }
             if (stage_ == Stage::ready && event.text != stopped_by_client)
                 note("the node launcher on " + event.node + " was ended from outside (" + event.text +
                      "): its managers are gone");
@@ -221,6 +227,7 @@ void Supervisor::apply_deadlines() {
                  last_words() + "; see ddict-launch --check, or raise --timeout",
              Errc::timeout);
     }
+    if (stage_ == Stage::ready && destroyed_ && now - destroyed_at_ >= destroy_grace) stop();
     if (stage_ != Stage::stopping) return;
     if (!child_.running()) {
         const bool silent = !events_.is_open() && !errors_.is_open();

@@ -97,6 +97,7 @@ class Supervisor {
     Clock::time_point stop_began_{};
     Clock::time_point forced_at_{};
     Clock::time_point child_ended_{};
+    Clock::time_point destroyed_at_{};
     int stop_pressure_ = 0;  // 0: lifeline closed, 1: SIGTERM sent, 2: SIGKILL sent
     bool was_ready_ = false;
     bool destroyed_ = false;
