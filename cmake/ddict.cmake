@@ -21,7 +21,8 @@ if(DDICT_STRICT)
   # gcc 12 takes the inlined insides of std::string's operator+ and of vector's insert for copies that overlap or
   # overflow (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105651 and 107852).
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    target_compile_options(ddict_build_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
+    target_compile_options(ddict_build_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow
+      -Wno-stringop-overread)
   endif()
 endif()
 if(DDICT_SANITIZE)
