@@ -152,7 +152,7 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
         session.add_manager(*where);
         Request ping;
         ping.manager = manager;
-        const Result<Reply> reply = session.call(ping, now + share);
+        const Result<Reply> reply = session.call(ping, now, now + share);
         if (reply) return {};
         failure = reply.error();
         if (failure.code == Errc::access_denied || failure.code == Errc::incompatible) break;
@@ -243,7 +243,7 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
         request.manager = seed.manager;
         request.argument = manager;
         request.sink = &sink;
-        reply = session.call(request, deadline);
+        reply = session.call(request, steady_clock::now(), deadline);
         if (reply) break;
     }
     if (!reply) return reply.error();
@@ -265,7 +265,8 @@ Result<Reply> Attachment::call(Request request) {
     const Result<Session*> own = session();
     if (!own) return named(own.error());
     Session& session = **own;
-    const Time deadline = steady_clock::now() + timeout_;
+    const Time now = steady_clock::now();
+    const Time deadline = now + timeout_;
     const DirectoryEntry* known = session.known_manager(request.manager);
     if (known == nullptr) {
         const Result<DirectoryEntry> found = entry(session, request.manager, deadline);
@@ -278,7 +279,7 @@ Result<Reply> Attachment::call(Request request) {
         error.set_manager(known->manager).set_node(known->node);
         return named(error.set_bytes(request.value.size() + request.key.size(), known->pool_bytes));
     }
-    return session.call(request, deadline);
+    return session.call(request, now, deadline);
 }
 
 }  // namespace ddict::client

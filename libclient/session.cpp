@@ -39,8 +39,7 @@ void Session::make_progress(Time deadline) {
     next_tick_ = arrived ? Time::min() : requester_.tick(steady_clock::now());
 }
 
-Result<Reply> Session::call(const Request& request, Time deadline) {
-    const Time now = steady_clock::now();
+Result<Reply> Session::call(const Request& request, Time now, Time deadline) {
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
     next_tick_ = now + limits::silence_before_ping;
     while (!requester_.done(operation))

@@ -29,9 +29,9 @@ class Session {
     }
     void add_manager(const DirectoryEntry& entry) { requester_.add_manager(entry); }
 
-    /// One request and its reply. Returns at the deadline at the latest, and then nothing of the caller's is
-    /// in use.
-    Result<Reply> call(const Request& request, Time deadline);
+    /// One request and its reply; `now` is the current time. Returns at the deadline at the latest, and then
+    /// nothing of the caller's is in use.
+    Result<Reply> call(const Request& request, Time now, Time deadline);
 
     /// The same request to each of the managers [0, count), many at once; `on_reply` gets each outcome, in
     /// any order. `prepare` is asked for each request just before it starts and may refuse with an error.

@@ -28,6 +28,8 @@ constexpr std::size_t copied_bytes_max = 512;
 constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_flight_max;
 // Looks at the clock and at the watched descriptors while messages keep coming.
 constexpr unsigned polls_between_clock = 32;
+// While it spins, progress() looks at the clock this often: a look costs more than a poll.
+constexpr unsigned spins_between_clock = 16;
 constexpr milliseconds look_interval{1};
 constexpr milliseconds queue_check_interval{5};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
@@ -299,19 +301,25 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
     user_fds_ready_ = 0;
     busy_tries_ = 0;
     bool slept = false;
-    Clock::time_point began = Clock::now();  // of the spinning, later of the sleeping
-    const bool crowded = crowding_.crowded(began);
-    const std::chrono::nanoseconds window =
-        crowded ? std::min<std::chrono::nanoseconds>(window_.value(), crowded_spin) : window_.value();
-    for (;;) {
+    bool crowded = false;
+    std::chrono::nanoseconds window{0};
+    Clock::time_point began{};  // of the spinning, later of the sleeping
+    for (unsigned polls = 1;; ++polls) {
         const unsigned delivered = poll(events);
         if (delivered != 0 || user_fds_ready_ != 0) {
             busy_nap_ = milliseconds(1);
             if (slept && !crowded) window_.slept(Clock::now() - began);
             return delivered;
         }
+        if (!slept && polls % spins_between_clock != 0) continue;
         const auto now = Clock::now();
         if (now >= deadline) return 0;
+        if (polls == spins_between_clock) {
+            began = now;
+            crowded = crowding_.crowded(now);
+            window = crowded ? std::min<std::chrono::nanoseconds>(window_.value(), crowded_spin)
+                             : window_.value();
+        }
         if (!quiet_ || (!slept && now - began < window)) continue;
         if (!slept) began = now;
         slept = true;
