@@ -317,8 +317,8 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
         if (polls == spins_between_clock) {
             began = now;
             crowded = crowding_.crowded(now);
-            window = crowded ? std::min<std::chrono::nanoseconds>(window_.value(), crowded_spin)
-                             : window_.value();
+            window =
+                crowded ? std::min<std::chrono::nanoseconds>(window_.value(), crowded_spin) : window_.value();
         }
         if (!quiet_ || (!slept && now - began < window)) continue;
         if (!slept) began = now;
