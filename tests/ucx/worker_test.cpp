@@ -347,9 +347,9 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
         }
         return asker.messages == until;
     };
-    ASSERT_TRUE(rounds(2000));
+    ASSERT_TRUE(rounds(500));
     const std::uint64_t before = allocations();
-    ASSERT_TRUE(rounds(5000));
+    ASSERT_TRUE(rounds(1000));
     EXPECT_EQ(allocations() - before, 0U);
     one->stop(Clock::now() + patience());
     two->stop(Clock::now() + patience());
