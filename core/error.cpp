@@ -51,6 +51,10 @@ std::string_view advice(Errc code) noexcept {
             return "use the same versions of ddict and UCX on both sides";
         case Errc::access_denied:
             return "use the handle that the dictionary's own launcher printed";
+        case Errc::frozen:
+            return "unfreeze the dictionary first";
+        case Errc::busy:
+            return "try again, or with fewer operations at once";
         default:
             return {};
     }
@@ -84,6 +88,10 @@ std::string_view name(Errc code) noexcept {
             return "incompatible";
         case Errc::access_denied:
             return "access_denied";
+        case Errc::frozen:
+            return "frozen";
+        case Errc::busy:
+            return "busy";
         case Errc::protocol:
             return "protocol";
         case Errc::system:
@@ -116,8 +124,8 @@ std::string_view name(Operation operation) noexcept {
             return "size";
         case Operation::clear:
             return "clear";
-        case Operation::keys:
-            return "keys";
+        case Operation::scan:
+            return "scan";
         case Operation::stats:
             return "stats";
         case Operation::ping:
@@ -126,6 +134,32 @@ std::string_view name(Operation operation) noexcept {
             return "directory";
         case Operation::launch:
             return "launch";
+        case Operation::pop:
+            return "pop";
+        case Operation::compare_and_swap:
+            return "compare_and_swap";
+        case Operation::fetch_add:
+            return "fetch_add";
+        case Operation::append:
+            return "append";
+        case Operation::wait_for:
+            return "wait_for";
+        case Operation::batch_get:
+            return "batch_get";
+        case Operation::batch_put:
+            return "batch_put";
+        case Operation::batch_erase:
+            return "batch_erase";
+        case Operation::broadcast_put:
+            return "broadcast_put";
+        case Operation::broadcast_get:
+            return "broadcast_get";
+        case Operation::broadcast_erase:
+            return "broadcast_erase";
+        case Operation::freeze:
+            return "freeze";
+        case Operation::view:
+            return "view";
     }
     return "operation";
 }

@@ -22,6 +22,13 @@ inline constexpr std::size_t head_bytes_max = 64 + key_bytes_max + inline_value_
 // A reply of packed records (keys, directory entries) is filled up to about this size.
 inline constexpr std::size_t page_bytes_max = 64 * 1024;
 
+// What a compare_and_swap, an append and a wait for a value send is received apart from the pool first: at
+// most this much.
+inline constexpr std::uint64_t operand_bytes_max = std::uint64_t{1} << 20;
+// The packed items of a batch, and of its results, are at most this much; a client cuts larger batches up.
+inline constexpr std::size_t batch_bytes_max = page_bytes_max;
+inline constexpr std::uint32_t batch_items_max = 8192;
+
 // The dictionary.
 inline constexpr std::uint32_t managers_max = 65536;
 inline constexpr std::uint32_t managers_per_node_max = 256;
@@ -33,8 +40,9 @@ inline constexpr std::size_t name_bytes_max = 40;
 inline constexpr std::uint64_t pool_bytes_min = 1 << 20;
 
 // A manager.
-inline constexpr std::uint32_t sessions_max = 65536;
-inline constexpr std::uint32_t bodies_in_flight_max = 4096;  // large values on their way in or out
+inline constexpr std::uint32_t sessions_max = 1 << 20;
+inline constexpr std::uint32_t waiting_operations_max = 1 << 20;  // in wait_for
+inline constexpr std::uint32_t bodies_in_flight_max = 4096;       // large values on their way in or out
 
 // A client.
 inline constexpr std::uint32_t operations_in_flight_max = 1024;

@@ -71,14 +71,36 @@ Operation operation_of(wire::Verb verb) noexcept {
             return Operation::size;
         case wire::Verb::clear:
             return Operation::clear;
-        case wire::Verb::keys:
-            return Operation::keys;
+        case wire::Verb::scan:
+            return Operation::scan;
         case wire::Verb::stats:
             return Operation::stats;
         case wire::Verb::directory:
             return Operation::directory;
         case wire::Verb::shutdown:
             return Operation::destroy;
+        case wire::Verb::pop:
+            return Operation::pop;
+        case wire::Verb::compare_and_swap:
+            return Operation::compare_and_swap;
+        case wire::Verb::fetch_add:
+            return Operation::fetch_add;
+        case wire::Verb::append:
+            return Operation::append;
+        case wire::Verb::wait_for:
+            return Operation::wait_for;
+        case wire::Verb::batch_get:
+            return Operation::batch_get;
+        case wire::Verb::batch_put:
+            return Operation::batch_put;
+        case wire::Verb::batch_erase:
+            return Operation::batch_erase;
+        case wire::Verb::broadcast_put:
+            return Operation::broadcast_put;
+        case wire::Verb::broadcast_erase:
+            return Operation::broadcast_erase;
+        case wire::Verb::freeze:
+            return Operation::freeze;
     }
     return Operation::none;
 }
@@ -201,6 +223,7 @@ void Requester::send_request(Slot& slot) {
     header.verb = request.verb;
     header.key_bytes = static_cast<std::uint16_t>(request.key.size());
     header.value_type = request.value_type;
+    header.flags = request.flags;
     header.session = slot.link->session;
     header.request = slot.id;
     header.checkpoint = request.checkpoint;

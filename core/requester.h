@@ -38,6 +38,7 @@ struct Request {
     std::uint16_t value_type = 0;
     std::uint64_t checkpoint = 0;
     std::uint64_t argument = 0;
+    std::uint16_t flags = 0;
     ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
 };
 

@@ -26,25 +26,55 @@ enum class Verb : std::uint8_t {
     hello = 1,  // value: Hello. reply: argument = session
     goodbye,    // ends the session
     ping,       //
-    put,        // key, value
-    get,        // key. reply: value
+    put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
+    get,        // key. reply: value; argument = its checkpoint
     contains,   // key. reply: argument = 0 or 1
     erase,      // key. reply: not_found or ok
     size,       // reply: argument = number of keys
     clear,      //
-    keys,  // argument = cursor (0 at first). reply: value = packed keys, argument = next cursor, 0 at the end
+    scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_values.
+                // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
     stats,      // reply: value = ManagerStats, packed
     directory,  // argument = first manager id. reply: value = packed directory entries
     shutdown,   // the manager ends in good order
+    pop,        // key. reply: the value that was removed, or not_found
+    compare_and_swap,  // key; value = expected, then desired; argument = bytes of expected;
+                       // flags: swap_if_absent, swap_erases. reply: argument = 1 if swapped, 0 if not
+    fetch_add,         // key; argument = the addend's bits; value_type = type of the number; value = 8 bytes
+                       // that count where there is no such key, or none. reply: argument = the bits before
+    append,            // key, value. reply: argument = bytes of the value afterwards
+    wait_for,          // key; argument = microseconds to wait at most; flags: wait_for_value: until it is
+                       // this value. reply, when it is there: as get, without value if it was given
+    batch_get,         // value = packed keys; argument = how many. reply: value = packed results
+    batch_put,         // value = packed pairs; argument = how many. reply: value = packed statuses
+    batch_erase,       // value = packed keys; argument = how many. reply: value = packed statuses
+    broadcast_put,    // key, value; to the key's manager, which passes it down a tree of all managers; flags:
+                      // relayed (then argument = version). reply when all have it
+    broadcast_erase,  // key; the same
+    freeze,           // argument = 1 freeze, 0 unfreeze, 2 ask. reply: argument = 1 if frozen
 };
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::shutdown);
+inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::freeze);
+
+// RequestHeader::flags, by verb. Unknown flags are an error of form.
+inline constexpr std::uint16_t put_if_absent = 1;
+inline constexpr std::uint16_t put_if_present = 2;
+inline constexpr std::uint16_t scan_values = 1;
+inline constexpr std::uint16_t swap_if_absent = 1;  // expects that there is no such key; no expected bytes
+inline constexpr std::uint16_t swap_erases = 2;     // removes the key instead; no desired bytes
+inline constexpr std::uint16_t wait_for_value = 1;
+inline constexpr std::uint16_t relayed = 1;
+
+// A value that does not fit into the page is to be asked for alone: in the results of a batch_get the status
+// says so, in the pairs of a scan the number of its bytes.
+inline constexpr std::uint16_t status_ask_alone = 0xffff;
+inline constexpr std::uint32_t value_bytes_ask_alone = 0xffffffff;
 
 struct RequestHeader {
     std::uint8_t version = protocol_version;
     Verb verb = Verb::ping;
     std::uint16_t key_bytes = 0;
     std::uint16_t value_type = 0;  // see ddict/codec.h; 0 is plain bytes
-    std::uint16_t flags = 0;       // none yet: must be 0
+    std::uint16_t flags = 0;       // by verb
     std::uint64_t session = 0;     // 0 only in hello
     std::uint64_t request = 0;     // chosen by the client, echoed in the reply
     std::uint64_t checkpoint = 0;  // version of the dictionary that is meant

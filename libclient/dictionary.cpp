@@ -110,7 +110,7 @@ class Dictionary::Impl {
     Result<void> append_keys(std::uint32_t manager, std::vector<std::string>& keys) {
         PageSink sink;
         Request request;
-        request.verb = Verb::keys;
+        request.verb = Verb::scan;
         request.manager = manager;
         request.sink = &sink;
         do {
@@ -243,7 +243,7 @@ Result<void> Dictionary::try_clear() {
 }
 
 Result<std::vector<std::string>> Dictionary::try_keys() {
-    if (impl_ == nullptr) return not_attached(Operation::keys);
+    if (impl_ == nullptr) return not_attached(Operation::scan);
     std::vector<std::string> keys;
     for (std::uint32_t manager = 0; manager < manager_count(); ++manager) {
         if (const Result<void> got = impl_->append_keys(manager, keys); !got) return got.error();

@@ -121,7 +121,7 @@ void Shard::dispatch(const Call& call) {
             ++counters_.clears;
             pool_.clear();
             return reply(call);
-        case Verb::keys:
+        case Verb::scan:
             return on_keys(call);
         case Verb::stats:
             return on_stats(call);
@@ -130,6 +130,8 @@ void Shard::dispatch(const Call& call) {
         case Verb::shutdown:
             shutdown_requested_ = true;
             return reply(call);
+        default:
+            return reject(call.body);
     }
 }
 

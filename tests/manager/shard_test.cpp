@@ -187,7 +187,7 @@ TEST_F(ShardTest, ACursorThatIsNoneIsHarmless) {
     const std::uint64_t id = session();
     ask(Verb::put, id, "k", large);  // not a valid message: too long to be inline
     for (const std::uint64_t cursor : {std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{1} << 63})
-        ask(Verb::keys, id, {}, {}, {}, cursor);
+        ask(Verb::scan, id, {}, {}, {}, cursor);
     EXPECT_EQ(last().argument, 0u);
     EXPECT_EQ(rejected(), 1u);
 }

@@ -97,7 +97,7 @@ class OwningClient {
             for (const auto& [key, stored] : model_)
                 there_at_start_.insert(key);
         }
-        client_.start({.verb = Verb::keys, .manager = manager, .argument = cursor},
+        client_.start({.verb = Verb::scan, .manager = manager, .argument = cursor},
                       [this, manager](const Outcome& outcome) {
                           ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
                           for (std::string& key : keys_of_page(outcome.value))

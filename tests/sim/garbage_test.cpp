@@ -200,11 +200,11 @@ TEST(Garbage, ForARequester) {
         ASSERT_TRUE(client.call({.verb = Verb::put, .key = "k", .value = random.bytes(5000)}).ok());
         network.cut(0, 1);  // the true answers do not come any more
         for (int i = 0; i < 100; ++i, ++tally.operations) {
-            constexpr Verb verbs[] = {Verb::get, Verb::put, Verb::contains, Verb::keys};
+            constexpr Verb verbs[] = {Verb::get, Verb::put, Verb::contains, Verb::scan};
             const Verb verb = verbs[random.below(4)];
             bool done = false;
             Ask ask{.verb = verb, .timeout = 1ms};
-            if (verb != Verb::keys) ask.key = "k";
+            if (verb != Verb::scan) ask.key = "k";
             if (verb == Verb::put) ask.value = random.bytes(100);
             client.start(std::move(ask), [&](const Outcome&) { done = true; });
             // Operations are numbered from the first one on, so any of these may be the right one.

@@ -129,7 +129,7 @@ class Sequence {
         std::vector<std::string> found;
         std::uint64_t cursor = 0;
         do {
-            const Outcome outcome = ask({.verb = Verb::keys, .argument = cursor});
+            const Outcome outcome = ask({.verb = Verb::scan, .argument = cursor});
             ASSERT_TRUE(outcome.ok());
             for (std::string& key : keys_of_page(outcome.value))
                 found.push_back(std::move(key));
@@ -196,7 +196,7 @@ TEST(Sequential, KeysComeInPages) {
         std::uint64_t pages = 0;
         std::uint64_t cursor = 0;
         do {
-            const Outcome outcome = client.call({.verb = Verb::keys, .argument = cursor});
+            const Outcome outcome = client.call({.verb = Verb::scan, .argument = cursor});
             ASSERT_TRUE(outcome.ok());
             for (std::string& key : keys_of_page(outcome.value))
                 found.push_back(std::move(key));

@@ -33,9 +33,12 @@ enum class Errc : std::uint16_t {
     access_denied,    ///< the secret in the handle is not this dictionary's
     protocol,         ///< the other side sent something that makes no sense; its connection was dropped
     system,           ///< the operating system, PMIx, UCX or Slurm refused something: see the text
+    frozen,           ///< the dictionary is frozen, and this would change it: unfreeze it first
+    busy,             ///< a bound of the manager is reached (sessions, waiting operations, large values on
+                      ///< their way): try again, or with fewer at once
 };
 
-inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::system);
+inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::busy);
 
 /// What was being done when it failed.
 enum class Operation : std::uint8_t {
@@ -50,11 +53,24 @@ enum class Operation : std::uint8_t {
     erase,
     size,
     clear,
-    keys,
+    scan,  ///< keys, values, items
     stats,
     ping,
     directory,
     launch,
+    pop,
+    compare_and_swap,
+    fetch_add,
+    append,
+    wait_for,
+    batch_get,
+    batch_put,
+    batch_erase,
+    broadcast_put,
+    broadcast_get,
+    broadcast_erase,
+    freeze,
+    view,  ///< of a frozen value
 };
 
 /// The name of a code as it is spelled above, for example "no_space".
