@@ -15,16 +15,17 @@
 // How readers stay right without a lock:
 //   1. A bucket's version is odd while one of its slots changes, and grows by two with each change. What was
 //      read through a slot is true if the version was even, and the same before and after.
-//   2. A miss is true only if, afterwards, the first word of the home bucket is the same (and its version
-//   even),
-//      and the directory still leads to the same segment: an entry that moves between buckets marks its home
-//      bucket as changing, and a split publishes the new segment in the directory before it takes the moved
-//      entries out of the old one.
+//   2. A miss is true only if, afterwards, the first words of the home bucket and of all others that were
+//      looked at are the same (and their versions even), and the directory still leads to the same segment:
+//      an entry that moves between buckets marks its home bucket as changing, and a split publishes the new
+//      segment in the directory before it takes the moved entries out of the old one.
 //   3. structure_epoch is odd while a directory is exchanged or everything is cleared. Nothing read is true
 //      unless it was even, and the same before and after.
-//   4. Memory may change or be used again under a reader's hands. So each offset and length is checked
-//   against
-//      the pool before it is followed, and what is read is believed only after 1 to 3.
+//   4. A pool that is gone serves nothing. While freeze_epoch is odd and stays the same, no block changes,
+//   and
+//      a value may be read in place.
+//   5. Memory may change or be used again under a reader's hands. So each offset and length is checked
+//      against the pool before it is followed, and what is read is believed only after 1 to 3.
 //
 // How a pool is to be recovered after its manager was killed at any instruction: every write becomes visible
 // by one atomic store (of a slot, a directory entry or index_root), and a block is complete before that. The
@@ -170,6 +171,8 @@ struct alignas(64) PoolHeader {
     // What changes now and then: read by every get.
     alignas(64) AtomicWord index_root;
     AtomicWord structure_epoch;
+    AtomicWord gone;          // 1: the manager has ended, and what is here is no longer the dictionary
+    AtomicWord freeze_epoch;  // odd while the dictionary is frozen; grows by one when that changes
 
     // What changes with each write: for show.
     alignas(64) AtomicWord keys;
@@ -179,6 +182,7 @@ struct alignas(64) PoolHeader {
 static_assert(sizeof(PoolHeader) == 256 && std::is_standard_layout_v<PoolHeader>);
 static_assert(offsetof(PoolHeader, layout_version) == 8 && offsetof(PoolHeader, dictionary_id) == 16);
 static_assert(offsetof(PoolHeader, node) == 64 && offsetof(PoolHeader, index_root) == 128);
+static_assert(offsetof(PoolHeader, gone) == 144 && offsetof(PoolHeader, freeze_epoch) == 152);
 static_assert(offsetof(PoolHeader, keys) == 192);
 
 // The directory of depth 0, with its one entry, and the first index segment lie before the heap, so that an

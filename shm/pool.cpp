@@ -81,6 +81,8 @@ Result<void> Pool::format(Segment& segment, const PoolIdentity& identity) {
     header.heap_bytes = heap_bytes_of(segment.size());
     std::memset(header.node, 0, sizeof header.node);
     std::memcpy(header.node, identity.node.data(), identity.node.size());
+    header.gone.store(0, std::memory_order_relaxed);
+    header.freeze_epoch.store(0, std::memory_order_relaxed);
     header.state.store(static_cast<std::uint32_t>(PoolState::formatted), std::memory_order_relaxed);
     header.magic.store(pool_magic, std::memory_order_release);
     return {};
@@ -101,6 +103,30 @@ Pool::Pool(Segment segment, PoolIdentity identity)
       index_(segment_.data(), header(), heap_),
       capacity_bytes_(heap_.total_bytes() - pair_overhead_bytes_max) {
     show_counters();
+}
+
+void Pool::mark_gone(const std::string& segment_name) {
+    const Result<Segment> segment = Segment::open(segment_name, Access::read_write);
+    if (!segment || segment->size() < limits::pool_bytes_min) return;
+    auto& header = *reinterpret_cast<PoolHeader*>(segment->data());
+    if (header.magic.load(std::memory_order_acquire) == pool_magic)
+        header.gone.store(1, std::memory_order_release);
+}
+
+void Pool::mark_gone() {
+    header().gone.store(1, std::memory_order_release);
+}
+
+/// A block is used again only after a change of the index, which has a fence: a reader who sees anything of a
+/// later write also sees that the freeze has ended.
+void Pool::set_frozen(bool now_frozen) {
+    if (now_frozen == frozen()) return;
+    header().freeze_epoch.store(header().freeze_epoch.load(std::memory_order_relaxed) + 1,
+                                std::memory_order_release);
+}
+
+bool Pool::frozen() const noexcept {
+    return (header().freeze_epoch.load(std::memory_order_relaxed) & 1) != 0;
 }
 
 Result<void> Pool::check(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const {

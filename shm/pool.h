@@ -54,6 +54,17 @@ class Pool {
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
+    /// Tells the readers of a manager's pool that it has ended: from now on they serve nothing of it. For the
+    /// node launcher; nothing happens if there is no such pool.
+    static void mark_gone(const std::string& segment_name);
+    /// The same, for the manager itself, when it ends in good order.
+    void mark_gone();
+
+    /// While the dictionary is frozen, no write must follow: readers may then read values in place. Ending it
+    /// comes before the first write.
+    void set_frozen(bool frozen);
+    bool frozen() const noexcept;
+
     const PoolIdentity& identity() const noexcept { return identity_; }
     /// Key and value together that an empty pool can hold at the most. What DirectoryEntry::pool_bytes
     /// carries.
