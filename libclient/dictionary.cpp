@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "core/batch.h"
 #include "core/stats.h"
 #include "libclient/attachment.h"
 #include "libclient/page_sink.h"
@@ -117,10 +118,10 @@ class Dictionary::Impl {
             sink.clear();
             const Result<Reply> reply = attachment_->call(request);
             if (!reply) return reply.error();
-            Unpacker in(sink.page());
-            while (in.good() && !in.at_end())
-                keys.push_back(in.take_text());
-            if (!in.good())
+            wire::ItemReader in(sink.page());
+            for (Bytes key; in.key(key);)
+                keys.emplace_back(text_of(key));
+            if (!in.at_end())
                 return Error(Errc::protocol, "a page of keys that cannot be read").set_manager(manager);
             request.argument = reply->argument;
         } while (request.argument != 0);

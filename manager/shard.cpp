@@ -264,7 +264,8 @@ void Shard::on_keys(const Call& call) {
     std::vector<std::byte> page;
     page.reserve(limits::page_bytes_max);
     const std::uint64_t next = pool_.scan(call.header.argument, [&](const shm::Block& block) {
-        Packer(page).put_bytes(block.key());
+        Packer(page).put(static_cast<std::uint16_t>(block.key().size()));
+        page.insert(page.end(), block.key().begin(), block.key().end());
         return page.size() < limits::page_bytes_max;
     });
     reply_page(call, std::move(page), next);

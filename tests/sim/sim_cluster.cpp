@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "core/assert.h"
+#include "core/batch.h"
 #include "core/hash.h"
 
 namespace ddict::sim {
@@ -256,10 +257,10 @@ std::uint64_t content_of(Bytes value, std::uint16_t type) {
 
 std::vector<std::string> keys_of_page(Bytes page) {
     std::vector<std::string> keys;
-    Unpacker in(page);
-    while (!in.at_end() && in.good())
-        keys.push_back(in.take_text());
-    DDICT_ASSERT(in.good(), "a page of keys is damaged");
+    wire::ItemReader in(page);
+    for (Bytes key; in.key(key);)
+        keys.emplace_back(text_of(key));
+    DDICT_ASSERT(in.at_end(), "a page of keys is damaged");
     return keys;
 }
 
