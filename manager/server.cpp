@@ -66,6 +66,7 @@ int Server::run() {
             stopping_ = true;
         }
     }
+    pool_->mark_gone();
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
     return failed_ ? 1 : 0;
