@@ -186,8 +186,9 @@ std::string format_findings(const std::vector<Finding>& findings) {
 std::vector<Finding> fold_nodes(const std::vector<std::pair<std::string, Finding>>& by_node) {
     std::vector<std::pair<Finding, std::vector<std::string>>> groups;
     for (const auto& [node, finding] : by_node) {
-        const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
-            return group.first.level == finding.level && group.first.text == finding.text;
+        const Finding& said = finding;  // clang 14 does not capture a structured binding
+        const auto same = std::find_if(groups.begin(), groups.end(), [&said](const auto& group) {
+            return group.first.level == said.level && group.first.text == said.text;
         });
         if (same == groups.end()) {
             groups.push_back({finding, {node}});
