@@ -6,6 +6,8 @@
 #include <limits>
 #include <set>
 
+#include "tests/core/codec_tools.h"
+
 namespace {
 
 struct Particle {
@@ -46,32 +48,9 @@ struct ddict::Codec<Particle> {
 namespace ddict {
 namespace {
 
-std::vector<std::byte> stored(std::span<const std::byte> bytes) {
-    return {bytes.begin(), bytes.end()};
-}
-
-template <class T>
-std::vector<std::byte> encoded(const T& value) {
-    return detail::with_bytes(value, [](std::span<const std::byte> bytes) { return stored(bytes); });
-}
-
-/// What a reader that asks for a T gets of stored bytes and their type.
-template <class T>
-Result<T> decoded(const std::vector<std::byte>& bytes, std::uint16_t type) {
-    detail::SinkFor<T> sink;
-    const Result<std::span<std::byte>> room = sink.prepare(bytes.size(), type);
-    if (!room) return room.error();
-    EXPECT_EQ(room->size(), bytes.size());
-    std::copy(bytes.begin(), bytes.end(), room->begin());
-    return std::move(sink).take();
-}
-
-template <class T>
-void expect_round_trip(const T& value) {
-    const Result<T> back = decoded<T>(encoded(value), Codec<T>::type);
-    ASSERT_TRUE(back) << back.error().message();
-    EXPECT_TRUE(*back == value);
-}
+using codec_test::decoded;
+using codec_test::encoded;
+using codec_test::expect_round_trip;
 
 TEST(Codec, Numbers) {
     expect_round_trip<std::int8_t>(-1);
@@ -118,6 +97,100 @@ TEST(Codec, VectorsAndSpans) {
     EXPECT_EQ((Codec<std::span<const int>>::type), Codec<std::vector<int>>::type);
     const std::array<std::byte, 4> fixed{};
     EXPECT_EQ(encoded(std::span<const std::byte, 4>(fixed)).size(), 4u);
+}
+
+TEST(Codec, VectorsOfBoolAndArraysOfFixedSize) {
+    expect_round_trip(std::vector<bool>{true, false, true});
+    EXPECT_EQ(Codec<std::vector<bool>>::type, 0x0240);
+    EXPECT_EQ(encoded(std::vector<bool>{true, false}), (std::vector<std::byte>{std::byte{1}, std::byte{0}}));
+    expect_round_trip(std::array<double, 3>{1, 2, 3});
+    EXPECT_EQ((Codec<std::array<double, 3>>::type), Codec<std::vector<double>>::type);
+    EXPECT_EQ((*decoded<std::vector<int>>(encoded(std::array<int, 2>{5, 6}), 0x0212)),
+              (std::vector<int>{5, 6}));
+    EXPECT_EQ((decoded<std::array<int, 3>>(encoded(std::vector<int>{1, 2}), 0x0212)).error().code,
+              Errc::wrong_type);
+    expect_round_trip(std::vector<std::array<int, 2>>{{1, 2}, {3, 4}});
+    expect_round_trip(std::complex<double>(1, -1));
+    EXPECT_EQ(Codec<std::vector<std::complex<float>>>::type, 0x0253);
+}
+
+TEST(Codec, Lists) {
+    expect_round_trip(std::vector<std::string>{});
+    expect_round_trip(std::vector<std::string>{"", "a", std::string("b\0c", 3), std::string(1000, 'x')});
+    expect_round_trip(std::vector<std::vector<double>>{{}, {1}, {2, 3, 4}});
+    expect_round_trip(std::vector<std::vector<std::vector<std::string>>>{{}, {{"a"}, {}}, {{"b", "c"}}});
+    expect_round_trip(std::vector<std::vector<std::byte>>{{std::byte{1}}, {}});
+    expect_round_trip(std::vector<std::vector<bool>>{{true}, {}});
+    expect_round_trip(std::vector<Particle>{{"electron", 0.511}, {"", 0}});
+    const std::vector<std::string_view> views{"ab", "c"};
+    EXPECT_EQ(encoded(views), encoded(std::vector<std::string>{"ab", "c"}));
+    const std::vector<int> numbers{1, 2, 3};
+    const std::vector<std::span<const int>> parts{std::span(numbers).first(1), std::span(numbers).last(2)};
+    EXPECT_EQ(encoded(parts), encoded(std::vector<std::vector<int>>{{1}, {2, 3}}));
+}
+
+/// The items' elements are where a reader of mapped memory can use them.
+TEST(Codec, ItemsOfListsAreAligned) {
+    const auto bytes = encoded(std::vector<std::vector<double>>{{1}, {2, 3}, {4}});
+    ASSERT_EQ(bytes.size(), 48u + 16 + 16 + 8);
+    for (const auto& [offset, value] : {std::pair(48u, 1.0), {64u, 2.0}, {72u, 3.0}, {80u, 4.0}}) {
+        double stored = 0;
+        std::memcpy(&stored, bytes.data() + offset, sizeof stored);
+        EXPECT_EQ(stored, value) << offset;
+    }
+}
+
+TEST(Codec, AListOfOtherItemsIsRefused) {
+    const auto texts = encoded(std::vector<std::string>{"a"});
+    const auto wrong = decoded<std::vector<std::vector<double>>>(texts, type_list);
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().code, Errc::wrong_type);
+    EXPECT_STREQ(wrong.error().detail.data(), "stored: list of text, asked: list of vector of float64");
+}
+
+TEST(Codec, DamagedListsAreRefused) {
+    const auto good = encoded(std::vector<std::vector<int>>{{1, 2}, {3}});
+    const auto read = [](const std::vector<std::byte>& bytes) {
+        return decoded<std::vector<std::vector<int>>>(bytes, type_list);
+    };
+    ASSERT_TRUE(read(good));
+    for (std::size_t size = 0; size < good.size(); ++size) {
+        const auto cut = read({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)});
+        EXPECT_FALSE(cut) << size;
+    }
+    auto longer = good;
+    longer.push_back({});
+    EXPECT_FALSE(read(longer));
+    // Counts and lengths that are absurd, also such that sums of them overflow.
+    for (const std::uint64_t absurd : {std::uint64_t{3}, std::uint64_t{1} << 32, std::uint64_t{1} << 61,
+                                       ~std::uint64_t{0}, ~std::uint64_t{15}}) {
+        for (const std::size_t offset : {8u, 16u, 24u}) {
+            auto bad = good;
+            std::memcpy(bad.data() + offset, &absurd, sizeof absurd);
+            const auto result = read(bad);
+            ASSERT_FALSE(result) << absurd << " at " << offset;
+            EXPECT_EQ(result.error().code, Errc::wrong_type);
+        }
+    }
+}
+
+TEST(Codec, ATypeNumberInWords) {
+    EXPECT_EQ(type_in_words(type_bytes), "bytes");
+    EXPECT_EQ(type_in_words(type_text), "text");
+    EXPECT_EQ(type_in_words(Codec<std::int16_t>::type), "int16");
+    EXPECT_EQ(type_in_words(Codec<bool>::type), "bool");
+    EXPECT_EQ(type_in_words(Codec<Point>::type), "structure");
+    EXPECT_EQ(type_in_words(Codec<std::vector<std::uint8_t>>::type), "vector of uint8");
+    EXPECT_EQ(type_in_words(Codec<std::vector<std::complex<double>>>::type), "vector of complex128");
+    EXPECT_EQ(type_in_words(type_array | element_type<double>()), "array of float64");
+    EXPECT_EQ(type_in_words(type_list), "list");
+    EXPECT_EQ(type_in_words(type_record), "record");
+    EXPECT_EQ(type_in_words(type_map), "map");
+    EXPECT_EQ(type_in_words(user_type(7)), "user type 7");
+    for (int type = 0; type < 0x10000; ++type)
+        EXPECT_FALSE(type_in_words(static_cast<std::uint16_t>(type)).empty());
+    const auto wrong = decoded<std::vector<int>>(encoded(std::vector<double>{1}), 0x0233);
+    EXPECT_STREQ(wrong.error().detail.data(), "stored: vector of float64, asked: vector of int32");
 }
 
 TEST(Codec, AUsersOwn) {
@@ -191,6 +264,8 @@ TEST(Codec, PlainBytesFitEveryType) {
     EXPECT_EQ(*decoded<int>(encoded(7), type_bytes), 7);
 }
 
+static_assert(Encodable<std::vector<std::string_view>> && !Decodable<std::vector<std::string_view>>);
+static_assert(!Encodable<std::vector<int*>>);
 static_assert(Encodable<Particle> && Decodable<Particle>);
 static_assert(Encodable<std::string_view> && Encodable<std::span<const double>>);
 static_assert(!Decodable<std::span<double>>);

@@ -10,50 +10,10 @@
 #include <string_view>
 
 #include "core/wire.h"
+#include "tests/core/document_examples.h"
 
 namespace ddict::wire {
 namespace {
-
-/// "  01 ab ..." up to the first word that is not two hex digits, or that stands behind three blanks.
-std::vector<std::byte> bytes_of_line(std::string_view line) {
-    std::vector<std::byte> out;
-    std::size_t at = 4;
-    const auto digit = [&](std::size_t i) {
-        const std::string_view digits = "0123456789abcdef";
-        return i < line.size() ? digits.find(line[i]) : std::string_view::npos;
-    };
-    while (digit(at) != std::string_view::npos && digit(at + 1) != std::string_view::npos &&
-           (at + 2 == line.size() || line[at + 2] == ' ')) {
-        out.push_back(static_cast<std::byte>(digit(at) * 16 + digit(at + 1)));
-        at += 2;
-        std::size_t blanks = 0;
-        for (; at < line.size() && line[at] == ' '; ++at)
-            ++blanks;
-        if (blanks > 2) break;
-    }
-    return out;
-}
-
-/// The examples by name: a name is an indented line that holds no bytes, and its bytes follow.
-std::map<std::string, std::vector<std::byte>> examples() {
-    std::ifstream document(DDICT_PROTOCOL_DOCUMENT);
-    EXPECT_TRUE(document.is_open()) << DDICT_PROTOCOL_DOCUMENT;
-    std::map<std::string, std::vector<std::byte>> out;
-    std::string line;
-    std::string name;
-    bool in_examples = false;
-    while (std::getline(document, line)) {
-        if (line.starts_with("## ")) in_examples = line == "## Examples";
-        if (!in_examples || !line.starts_with("    ")) continue;
-        const std::vector<std::byte> bytes = bytes_of_line(line);
-        if (bytes.empty()) {
-            name = line.substr(4);
-        } else {
-            out[name].insert(out[name].end(), bytes.begin(), bytes.end());
-        }
-    }
-    return out;
-}
 
 template <class Header>
 Header header_of(Bytes message) {
@@ -74,7 +34,7 @@ class ProtocolDocument : public testing::Test {
         EXPECT_NE(found, examples_.end()) << name;
         return found == examples_.end() ? Bytes() : Bytes(found->second);
     }
-    std::map<std::string, std::vector<std::byte>> examples_ = examples();
+    std::map<std::string, std::vector<std::byte>> examples_ = examples_of(DDICT_PROTOCOL_DOCUMENT);
 };
 
 TEST_F(ProtocolDocument, HasTheExamples) {

@@ -3,21 +3,28 @@
 //
 // How C++ values become bytes and back.
 //
-// Out of the box: strings, trivially copyable types, and vectors, arrays and spans of trivially copyable
-// types. A value carries a 16-bit type next to its bytes, so that a reader that asks for another type gets
-// Errc::wrong_type and no nonsense. Numbers are stored as they are in memory (little-endian, as on every host
-// ddict runs on).
+// Out of the box: text, trivially copyable types, vectors, std::array and spans of trivially copyable types,
+// and vectors of anything else that can be stored (std::vector<std::string>, std::vector<std::vector<T>>).
+// <ddict/array.h> adds arrays of several dimensions, <ddict/record.h> pairs, tuples and maps. A value carries
+// a 16-bit type next to its bytes, so that a reader that asks for another type gets Errc::wrong_type and no
+// nonsense, and so that a program in another language knows what it has got. docs/values.md has the bytes.
 //
-// A type of your own:
+// Numbers are stored as they are in memory (little-endian, as on every host ddict runs on).
+//
+// A type of your own (Writer and Reader of <ddict/record.h> write the two functions' bodies for you):
 //
 //     template <> struct ddict::Codec<Particle> {
 //         static constexpr std::uint16_t type = ddict::user_type(7);       // your number, 0 to 0x7fff
 //         static std::vector<std::byte> encode(const Particle& particle);
 //         static ddict::Result<Particle> decode(std::span<const std::byte> bytes);
 //     };
+//
+// All functions here may be called by any thread; nothing is shared.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <complex>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -39,20 +46,34 @@ inline constexpr std::uint16_t type_bytes =
 inline constexpr std::uint16_t type_text = 0x0001;
 inline constexpr std::uint16_t type_scalar = 0x0100;  ///< | element
 inline constexpr std::uint16_t type_vector = 0x0200;  ///< | element
+inline constexpr std::uint16_t type_array = 0x0300;   ///< | element; a shape, then the elements
+inline constexpr std::uint16_t type_list = 0x0400;    ///< items of one type, each with a length of its own
+inline constexpr std::uint16_t type_record = 0x0500;  ///< fields of different types
+inline constexpr std::uint16_t type_map = 0x0600;     ///< a record of two fields: all keys, all values
+/// A type of the user's. Requires number <= 0x7fff.
 constexpr std::uint16_t user_type(std::uint16_t number) {
     return static_cast<std::uint16_t>(0x8000 | number);
 }
 
-/// The element number of a trivially copyable type: signed, unsigned and floating of 2^n bytes are told
-/// apart; all others (structures, enumerations) share 0x7f, and only their size is checked.
+namespace detail {
+template <class T>
+struct IsComplex : std::false_type {};
+template <std::floating_point T>
+struct IsComplex<std::complex<T>> : std::true_type {};
+}  // namespace detail
+
+/// The element number of a trivially copyable type: signed, unsigned, floating and complex numbers of 2^n
+/// bytes are told apart; all others (structures, enumerations) share 0x7f, and only their size is checked.
 template <class T>
 constexpr std::uint16_t element_type() {
     if constexpr (std::is_same_v<T, std::byte> || std::is_same_v<T, bool>) {
         return std::is_same_v<T, bool> ? 0x40 : 0x20;
-    } else if constexpr (std::is_integral_v<T> || std::is_floating_point_v<T>) {
+    } else if constexpr (std::is_integral_v<T> || std::is_floating_point_v<T> ||
+                         detail::IsComplex<T>::value) {
         std::uint16_t power = 0;
         while ((std::size_t{1} << power) < sizeof(T))
             ++power;
+        if (detail::IsComplex<T>::value) return static_cast<std::uint16_t>(0x50 + power);
         const int kind = std::is_floating_point_v<T> ? 3 : (std::is_unsigned_v<T> ? 2 : 1);
         return static_cast<std::uint16_t>(kind * 16 + power);
     } else {
@@ -60,68 +81,52 @@ constexpr std::uint16_t element_type() {
     }
 }
 
+/// A type number in words: "array of float64", "text", "user type 7". Allocates.
+inline std::string type_in_words(std::uint16_t type) {
+    const auto element = [](int number) -> std::string {
+        constexpr std::array<const char*, 6> kinds{"", "int", "uint", "float", "", "complex"};
+        const auto kind = static_cast<std::size_t>(number >> 4);
+        if (number == 0x40) return "bool";
+        if (number == 0x7f) return "structure";
+        if (kind < kinds.size() && *kinds[kind] != '\0')
+            return kinds[kind] + std::to_string(8 << (number & 15));
+        return "unknown element " + std::to_string(number);
+    };
+    if (type >= 0x8000) return "user type " + std::to_string(type & 0x7fff);
+    switch (type & 0xff00) {
+        case type_bytes:
+            if (type == type_bytes) return "bytes";
+            if (type == type_text) return "text";
+            break;
+        case type_scalar:
+            return element(type & 0xff);
+        case type_vector:
+            return "vector of " + element(type & 0xff);
+        case type_array:
+            return "array of " + element(type & 0xff);
+        case type_list:
+            return "list";
+        case type_record:
+            return "record";
+        case type_map:
+            return "map";
+        default:
+            break;
+    }
+    return "unknown type " + std::to_string(type);
+}
+
 template <class T>
 concept TriviallyCopyable = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_array_v<T>;
-
-/// Specialise for types of your own; see above. The built-in codecs have `view` (the value's own bytes)
-/// instead of `encode`, and `room` (resize, and receive in place) instead of `decode`, so that nothing is
-/// copied twice.
-template <class T>
-struct Codec;
 
 template <class T>
 concept TextLike = std::convertible_to<const T&, std::string_view>;
 
-template <TextLike T>
-struct Codec<T> {
-    static constexpr std::uint16_t type = type_text;
-    static std::span<const std::byte> view(const T& text) {
-        const std::string_view chars = text;
-        return std::as_bytes(std::span(chars.data(), chars.size()));
-    }
-    static Result<std::span<std::byte>> room(T& text,
-                                             std::uint64_t bytes) requires std::same_as<T, std::string> {
-        text.resize(bytes);
-        return std::as_writable_bytes(std::span(text.data(), text.size()));
-    }
-};
-
-template <TriviallyCopyable T>
-requires(!TextLike<T>) struct Codec<T> {
-    static constexpr std::uint16_t type = type_scalar | element_type<T>();
-    static std::span<const std::byte> view(const T& value) {
-        return std::as_bytes(std::span<const T, 1>(&value, 1));
-    }
-    static Result<std::span<std::byte>> room(T& value, std::uint64_t bytes) {
-        if (bytes != sizeof(T))
-            return Error(Errc::wrong_type, "the value has another size than the type asked for");
-        return std::as_writable_bytes(std::span<T>(&value, 1));
-    }
-};
-
-template <TriviallyCopyable T>
-struct Codec<std::vector<T>> {
-    static constexpr std::uint16_t type =
-        std::is_same_v<T, std::byte> ? type_bytes : type_vector | element_type<T>();
-    static std::span<const std::byte> view(const std::vector<T>& values) {
-        return std::as_bytes(std::span(values));
-    }
-    static Result<std::span<std::byte>> room(std::vector<T>& values, std::uint64_t bytes) {
-        if (bytes % sizeof(T) != 0) {
-            return Error(Errc::wrong_type, "the size of the value is no multiple of the element asked for");
-        }
-        values.resize(bytes / sizeof(T));
-        return std::as_writable_bytes(std::span(values));
-    }
-};
-
-template <class T, std::size_t N>
-requires TriviallyCopyable<std::remove_const_t<T>>
-struct Codec<std::span<T, N>> {  // to put from; get into a span with Dictionary::get_into
-    using Element = std::remove_const_t<T>;
-    static constexpr std::uint16_t type = Codec<std::vector<Element>>::type;
-    static std::span<const std::byte> view(std::span<T, N> values) { return std::as_bytes(values); }
-};
+/// Specialise for types of your own; see above. The built-in codecs have `view` (the value's own bytes)
+/// instead of `encode`, and `room` (resize, and receive in place) instead of `decode`, so that nothing is
+/// copied twice. A codec with `room` may have `check`, which judges what has been received.
+template <class T>
+struct Codec;
 
 template <class T>
 concept HasView = requires(const T& value) {
@@ -148,10 +153,25 @@ concept Decodable = HasRoom<T> || HasDecode<T>;
 
 namespace detail {
 
+inline Error wrong_type(std::uint16_t stored, std::uint16_t asked) {
+    return Error(Errc::wrong_type, "stored: " + type_in_words(stored) + ", asked: " + type_in_words(asked));
+}
+
 /// Plain bytes fit every type, and every type can be read as plain bytes.
 inline Result<void> check_type(std::uint16_t stored, std::uint16_t asked) {
     if (stored == asked || stored == type_bytes || asked == type_bytes) return {};
-    return Error(Errc::wrong_type, "the stored value is of another type than the one asked for");
+    return wrong_type(stored, asked);
+}
+
+template <class T>
+Result<void> check_received(T& value) {
+    if constexpr (requires {
+                      { Codec<T>::check(value) } -> std::same_as<Result<void>>;
+                  }) {
+        return Codec<T>::check(value);
+    } else {
+        return {};
+    }
 }
 
 /// Receives a T, in place where its codec can.
@@ -169,6 +189,7 @@ class SinkFor final : public ValueSink {
     }
     Result<T> take() && {
         if constexpr (HasRoom<T>) {
+            if (const Result<void> good = check_received(value_); !good) return good.error();
             return std::move(value_);
         } else {
             return Codec<T>::decode(value_);
@@ -177,6 +198,25 @@ class SinkFor final : public ValueSink {
 
   private:
     std::conditional_t<HasRoom<T>, T, std::vector<std::byte>> value_{};
+};
+
+/// Receives into a value that is there already: its memory is used again. After an error its content is not
+/// specified.
+template <class T>
+class SinkInto;
+template <HasRoom T>
+class SinkInto<T> final : public ValueSink {
+  public:
+    explicit SinkInto(T& value) : value_(value) {}
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
+        return Codec<T>::room(value_, bytes);
+    }
+    /// To be called when all has arrived.
+    Result<void> finish() { return check_received(value_); }
+
+  private:
+    T& value_;
 };
 
 /// Calls f with the bytes of a value.
@@ -190,5 +230,239 @@ auto with_bytes(const T& value, F&& f) {
     }
 }
 
+/// A T from bytes of its codec that lie in memory.
+template <Decodable T>
+Result<T> from_bytes(std::span<const std::byte> bytes) {
+    if constexpr (HasDecode<T>) {
+        return Codec<T>::decode(bytes);
+    } else {
+        T value{};
+        const Result<std::span<std::byte>> room = Codec<T>::room(value, bytes.size());
+        if (!room) return room.error();
+        std::copy(bytes.begin(), bytes.end(), room->begin());
+        if (const Result<void> good = check_received(value); !good) return good.error();
+        return value;
+    }
+}
+
+/// Other programs may have stored other bytes than 0 and 1 as a bool, which C++ must not look at.
+template <class T>
+void make_bools_good(std::span<T> values) {
+    if constexpr (std::is_same_v<T, bool>) {
+        for (std::byte& byte : std::as_writable_bytes(values))
+            byte = byte == std::byte{0} ? std::byte{0} : std::byte{1};
+    }
+}
+
+template <class T>
+inline constexpr bool is_view_of_others = false;
+template <class T, std::size_t N>
+inline constexpr bool is_view_of_others<std::span<T, N>> = true;
+
+template <class T>
+inline constexpr bool has_user_type = false;
+template <class T>
+requires requires {
+    Codec<T>::type;
+}
+inline constexpr bool has_user_type<T> = (Codec<T>::type & 0x8000) != 0;
+
 }  // namespace detail
+
+/// What can stand side by side in a vector as it is: no text, no view of something else, no codec of the
+/// user's.
+template <class T>
+concept Element =
+    TriviallyCopyable<T> && !TextLike<T> && !detail::is_view_of_others<T> && !detail::has_user_type<T>;
+
+template <TextLike T>
+struct Codec<T> {
+    static constexpr std::uint16_t type = type_text;
+    static std::span<const std::byte> view(const T& text) {
+        const std::string_view chars = text;
+        return std::as_bytes(std::span(chars.data(), chars.size()));
+    }
+    static Result<std::span<std::byte>> room(T& text,
+                                             std::uint64_t bytes) requires std::same_as<T, std::string> {
+        text.resize(bytes);
+        return std::as_writable_bytes(std::span(text.data(), text.size()));
+    }
+};
+
+template <TriviallyCopyable T>
+requires(!TextLike<T>) struct Codec<T> {
+    static constexpr std::uint16_t type = type_scalar | element_type<T>();
+    static std::span<const std::byte> view(const T& value) {
+        return std::as_bytes(std::span<const T, 1>(&value, 1));
+    }
+    static Result<std::span<std::byte>> room(T& value, std::uint64_t bytes) {
+        if (bytes != sizeof(T)) {
+            return Error(Errc::wrong_type, "the value has " + std::to_string(bytes) +
+                                               " bytes, the type asked for " + std::to_string(sizeof(T)));
+        }
+        return std::as_writable_bytes(std::span<T>(&value, 1));
+    }
+    static Result<void> check(T& value) {
+        detail::make_bools_good(std::span<T>(&value, 1));
+        return {};
+    }
+};
+
+template <Element T>
+struct Codec<std::vector<T>> {
+    static constexpr std::uint16_t type =
+        std::is_same_v<T, std::byte> ? type_bytes : type_vector | element_type<T>();
+    static std::span<const std::byte> view(const std::vector<T>& values) {
+        return std::as_bytes(std::span(values));
+    }
+    static Result<std::span<std::byte>> room(std::vector<T>& values, std::uint64_t bytes) {
+        if (bytes % sizeof(T) != 0) {
+            return Error(Errc::wrong_type, "the size of the value is no multiple of the element asked for");
+        }
+        values.resize(bytes / sizeof(T));
+        return std::as_writable_bytes(std::span(values));
+    }
+};
+
+/// Its bits do not lie side by side in memory: stored as a byte each, like any other vector.
+template <>
+struct Codec<std::vector<bool>> {
+    static constexpr std::uint16_t type = type_vector | element_type<bool>();
+    static std::vector<std::byte> encode(const std::vector<bool>& values) {
+        std::vector<std::byte> out(values.size());
+        std::transform(values.begin(), values.end(), out.begin(),
+                       [](bool value) { return value ? std::byte{1} : std::byte{0}; });
+        return out;
+    }
+    static Result<std::vector<bool>> decode(std::span<const std::byte> bytes) {
+        std::vector<bool> values(bytes.size());
+        std::transform(bytes.begin(), bytes.end(), values.begin(),
+                       [](std::byte byte) { return byte != std::byte{0}; });
+        return values;
+    }
+};
+
+/// As a vector of N elements.
+template <Element T, std::size_t N>
+struct Codec<std::array<T, N>> {
+    static constexpr std::uint16_t type = Codec<std::vector<T>>::type;
+    static std::span<const std::byte> view(const std::array<T, N>& values) {
+        return std::as_bytes(std::span<const T>(values));
+    }
+    static Result<std::span<std::byte>> room(std::array<T, N>& values, std::uint64_t bytes) {
+        if (bytes != N * sizeof(T)) {
+            return Error(Errc::wrong_type, "the value has " + std::to_string(bytes) +
+                                               " bytes, the array asked for " +
+                                               std::to_string(N * sizeof(T)));
+        }
+        return std::as_writable_bytes(std::span<T>(values));
+    }
+    static Result<void> check(std::array<T, N>& values) {
+        detail::make_bools_good(std::span<T>(values));
+        return {};
+    }
+};
+
+template <class T, std::size_t N>
+requires Element<std::remove_const_t<T>>
+struct Codec<std::span<T, N>> {  // to put from; get into a span with Dictionary::get_into
+    using Value = std::remove_const_t<T>;
+    static constexpr std::uint16_t type = Codec<std::vector<Value>>::type;
+    static std::span<const std::byte> view(std::span<T, N> values) { return std::as_bytes(values); }
+};
+
+namespace detail {
+
+inline constexpr std::size_t value_alignment = 16;  ///< of all that is no text and no bytes
+
+constexpr std::size_t aligned(std::size_t bytes) {
+    return (bytes + value_alignment - 1) / value_alignment * value_alignment;
+}
+
+template <class N>
+void append_number(std::vector<std::byte>& out, N number) {
+    const std::size_t end = out.size();
+    out.resize(end + sizeof number);
+    std::memcpy(out.data() + end, &number, sizeof number);
+}
+inline void append_bytes(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
+    const std::size_t end = out.size();
+    out.resize(end + bytes.size());
+    std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(end));
+}
+/// Requires offset + sizeof(N) <= bytes.size().
+template <class N>
+N number_at(std::span<const std::byte> bytes, std::size_t offset) {
+    N number{};
+    std::memcpy(&number, bytes.data() + offset, sizeof number);
+    return number;
+}
+
+/// The type of a list's items, and how many they are; what follows is known to hold their lengths.
+struct ListHeader {
+    static constexpr std::size_t bytes = 16;
+    std::uint16_t item_type = 0;
+    std::uint64_t count = 0;
+
+    static Result<ListHeader> read(std::span<const std::byte> in) {
+        if (in.size() < bytes) return Error(Errc::wrong_type, "the value is too short for a list");
+        const ListHeader header{number_at<std::uint16_t>(in, 0), number_at<std::uint64_t>(in, 8)};
+        if (header.count > (in.size() - bytes) / 8)
+            return Error(Errc::wrong_type, "the value is too short for the list that it says it is");
+        return header;
+    }
+};
+
+constexpr bool is_packed(std::uint16_t type) {
+    return type == type_text || type == type_bytes;
+}
+
+}  // namespace detail
+
+/// A list: items of any one type that can be stored. To get it back, its items must be Decodable.
+template <Encodable T>
+requires(!Element<T>) struct Codec<std::vector<T>> {
+    static constexpr std::uint16_t type = type_list;
+
+    static std::vector<std::byte> encode(const std::vector<T>& items) {
+        std::vector<std::byte> out;
+        detail::append_number(out, std::uint64_t{Codec<T>::type});
+        detail::append_number(out, std::uint64_t{items.size()});
+        out.resize(detail::aligned(out.size() + items.size() * 8));
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            if (!detail::is_packed(Codec<T>::type)) out.resize(detail::aligned(out.size()));
+            detail::with_bytes(items[i], [&](std::span<const std::byte> bytes) {
+                const std::uint64_t length = bytes.size();
+                std::memcpy(out.data() + detail::ListHeader::bytes + i * 8, &length, sizeof length);
+                detail::append_bytes(out, bytes);
+            });
+        }
+        return out;
+    }
+
+    static Result<std::vector<T>> decode(std::span<const std::byte> in) requires Decodable<T> {
+        const Result<detail::ListHeader> header = detail::ListHeader::read(in);
+        if (!header) return header.error();
+        if (header->item_type != Codec<T>::type) {
+            return Error(Errc::wrong_type, "stored: list of " + type_in_words(header->item_type) +
+                                               ", asked: list of " + type_in_words(Codec<T>::type));
+        }
+        std::vector<T> items;
+        items.reserve(std::min<std::size_t>(header->count, in.size() / sizeof(T) + 1));
+        std::size_t at = detail::aligned(detail::ListHeader::bytes + header->count * 8);
+        for (std::size_t i = 0; i < header->count; ++i) {
+            if (!detail::is_packed(Codec<T>::type)) at = detail::aligned(at);
+            const auto length = detail::number_at<std::uint64_t>(in, detail::ListHeader::bytes + i * 8);
+            if (at > in.size() || length > in.size() - at)
+                return Error(Errc::wrong_type, "an item of the list reaches beyond its end");
+            Result<T> item = detail::from_bytes<T>(in.subspan(at, length));
+            if (!item) return item.error();
+            items.push_back(*std::move(item));
+            at += length;
+        }
+        if (at != in.size()) return Error(Errc::wrong_type, "bytes follow the last item of the list");
+        return items;
+    }
+};
+
 }  // namespace ddict

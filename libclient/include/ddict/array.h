@@ -1,0 +1,394 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Arrays of several dimensions: values that carry their shape and their element type.
+//
+//     ddict::Array<double> grid({rows, columns});       // zeros, row by row
+//     grid(2, 3) = 1.5;
+//     dict.put("grid", grid);
+//     auto back = dict.get<ddict::Array<double>>("grid");           // back.extent(0) == rows
+//
+//     std::vector<float> mine(6);
+//     dict.put("mine", ddict::ArrayView<const float>(mine.data(), {2, 3}));   // memory of your own
+//
+// Row-major (C order): the last index is the one that moves fastest. At most 8 dimensions; none is a single
+// element. Array keeps its header and its elements in one piece of memory, so it is put and got without a
+// copy, and getting into an array that has held as much before does not allocate. ArrayView is put and got
+// with one copy.
+//
+// Shapes that make no sense (more than 8 extents, a product that overflows) are invalid_argument when they
+// are the caller's and wrong_type when they come out of a value; nothing is ever allocated for them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ddict/codec.h>
+
+namespace ddict {
+
+inline constexpr std::size_t array_rank_max = 8;
+
+/// The extents of an array, checked: their product, and that of their bytes, is a size that memory can have.
+class Shape {
+  public:
+    /// No dimension: one element.
+    Shape() = default;
+    /// Errors: invalid_argument.
+    static Result<Shape> of(std::span<const std::uint64_t> extents, std::size_t element_bytes) {
+        if (extents.size() > array_rank_max) {
+            return Error(Errc::invalid_argument, "an array has at most " + std::to_string(array_rank_max) +
+                                                     " dimensions, not " + std::to_string(extents.size()));
+        }
+        Shape shape;
+        shape.rank_ = extents.size();
+        std::copy(extents.begin(), extents.end(), shape.extents_.begin());
+        // Also of those beside a zero: a stride that overflows is no stride.
+        std::uint64_t bytes = element_bytes;
+        for (const std::uint64_t extent : extents) {
+            shape.size_ *= extent;
+            if (extent == 0) continue;
+            if (bytes > bytes_max / extent)
+                return Error(Errc::invalid_argument, "an array larger than any memory: " + shape.text());
+            bytes *= extent;
+        }
+        return shape;
+    }
+
+    std::size_t rank() const { return rank_; }
+    /// Requires dimension < rank().
+    std::uint64_t extent(std::size_t dimension) const { return extents_[dimension]; }
+    std::span<const std::uint64_t> extents() const { return {extents_.data(), rank_}; }
+    /// The number of elements.
+    std::uint64_t size() const { return size_; }
+    /// "2 x 3"; "one element" for no dimension.
+    std::string text() const {
+        if (rank_ == 0) return "one element";
+        std::string out = std::to_string(extents_[0]);
+        for (std::size_t i = 1; i < rank_; ++i)
+            out += " x " + std::to_string(extents_[i]);
+        return out;
+    }
+    bool operator==(const Shape&) const = default;
+
+    /// Where an element is, in elements from the first. Requires an index for each dimension, each below its
+    /// extent.
+    template <std::convertible_to<std::uint64_t>... Index>
+    std::size_t offset(Index... index) const {
+        std::size_t at = 0;
+        std::size_t dimension = 0;
+        ((at = at * extents_[dimension++] + static_cast<std::size_t>(index)), ...);
+        return at;
+    }
+    /// The same, checked. Throws std::out_of_range.
+    template <std::convertible_to<std::uint64_t>... Index>
+    std::size_t checked_offset(Index... index) const {
+        const std::array<std::uint64_t, sizeof...(Index)> all{static_cast<std::uint64_t>(index)...};
+        bool inside = all.size() == rank_;
+        for (std::size_t i = 0; inside && i < all.size(); ++i)
+            inside = all[i] < extents_[i];
+        if (!inside) throw std::out_of_range("an index outside of an array of " + text());
+        return offset(index...);
+    }
+
+  private:
+    static constexpr std::uint64_t bytes_max = std::uint64_t{1} << 62;
+    std::size_t rank_ = 0;
+    std::array<std::uint64_t, array_rank_max> extents_{};
+    std::uint64_t size_ = 1;
+};
+
+namespace detail {
+
+/// What precedes the elements of an array in its value: rank, bytes of an element, extents; to a multiple
+/// of 16.
+struct ArrayHeader {
+    static constexpr std::size_t bytes_max = aligned(8 + 8 * array_rank_max);
+    static constexpr std::size_t bytes(std::size_t rank) { return aligned(8 + 8 * rank); }
+
+    /// Requires room for bytes(shape.rank()).
+    static void write(std::span<std::byte> out, const Shape& shape, std::size_t element_bytes) {
+        std::fill_n(out.begin(), bytes(shape.rank()), std::byte{0});
+        const std::array<std::uint32_t, 2> head{static_cast<std::uint32_t>(shape.rank()),
+                                                static_cast<std::uint32_t>(element_bytes)};
+        std::memcpy(out.data(), head.data(), sizeof head);
+        if (shape.rank() > 0)
+            std::memcpy(out.data() + sizeof head, shape.extents().data(), shape.extents().size_bytes());
+    }
+
+    /// The shape of a stored array whose value is all of `in`. Errors: wrong_type.
+    static Result<Shape> read(std::span<const std::byte> in, std::size_t element_bytes) {
+        const auto no_array = [](const std::string& why) { return Error(Errc::wrong_type, why); };
+        if (in.size() < bytes(0)) return no_array("the value is too short for an array");
+        const auto rank = number_at<std::uint32_t>(in, 0);
+        if (rank > array_rank_max)
+            return no_array("the value is an array of " + std::to_string(rank) + " dimensions");
+        if (in.size() < bytes(rank)) return no_array("the value is too short for the shape of its array");
+        if (const auto stored = number_at<std::uint32_t>(in, 4); stored != element_bytes) {
+            return no_array("the array has elements of " + std::to_string(stored) +
+                            " bytes, those asked for have " + std::to_string(element_bytes));
+        }
+        std::array<std::uint64_t, array_rank_max> extents{};
+        for (std::size_t i = 0; i < rank; ++i)
+            extents[i] = number_at<std::uint64_t>(in, 8 + 8 * i);
+        const Result<Shape> shape = Shape::of({extents.data(), rank}, element_bytes);
+        if (!shape)
+            return no_array("the stored shape is no shape: " + std::string(shape.error().detail.data()));
+        if (shape->size() * element_bytes != in.size() - bytes(rank)) {
+            return no_array("an array of " + shape->text() + " in " + std::to_string(in.size()) + " bytes");
+        }
+        return shape;
+    }
+};
+
+template <class T>
+concept ArrayElement = Element<std::remove_const_t<T>> && alignof(T) <= value_alignment;
+
+}  // namespace detail
+
+/// An array in memory of somebody else, which must outlive the view. Copying it copies no element. T may be
+/// const. Threads: as the memory.
+template <class T>
+requires detail::ArrayElement<T>
+class ArrayView {
+  public:
+    using Value = std::remove_const_t<T>;
+
+    /// Requires room for the elements at `data`. Throws Exception(invalid_argument) for a shape that is none.
+    ArrayView(T* data, std::initializer_list<std::uint64_t> extents)
+        : ArrayView(data, std::span(extents.begin(), extents.size())) {}
+    ArrayView(T* data, std::span<const std::uint64_t> extents)
+        : ArrayView(data, Shape::of(extents, sizeof(T)).value()) {}
+    ArrayView(T* data, const Shape& shape) : data_(data), shape_(shape) {}
+    /// To const.
+    operator ArrayView<const Value>() const requires(!std::is_const_v<T>) { return {data_, shape_}; }
+
+    std::size_t rank() const { return shape_.rank(); }
+    std::uint64_t extent(std::size_t dimension) const { return shape_.extent(dimension); }
+    const Shape& shape() const { return shape_; }
+    std::uint64_t size() const { return shape_.size(); }
+    T* data() const { return data_; }
+    /// All elements, in their order in memory.
+    std::span<T> elements() const { return {data_, static_cast<std::size_t>(size())}; }
+    /// Requires an index for each dimension, each below its extent: view(i, j).
+    template <std::convertible_to<std::uint64_t>... Index>
+    T& operator()(Index... index) const {
+        return data_[shape_.offset(index...)];
+    }
+    /// Throws std::out_of_range.
+    template <std::convertible_to<std::uint64_t>... Index>
+    T& at(Index... index) const {
+        return data_[shape_.checked_offset(index...)];
+    }
+
+  private:
+    T* data_;
+    Shape shape_;
+};
+
+/// An array that owns its elements. Moving it moves no element, and leaves an array that may only be assigned
+/// to or destroyed. Threads: as a std::vector.
+template <class T>
+requires detail::ArrayElement<T> && std::same_as<T, std::remove_const_t<T>>
+class Array {
+  public:
+    /// One element, zero.
+    Array() : Array(Shape()) {}
+    /// Elements whose bytes are zero. Throws Exception(invalid_argument) for a shape that is none, and
+    /// std::bad_alloc.
+    explicit Array(std::initializer_list<std::uint64_t> extents)
+        : Array(std::span(extents.begin(), extents.size())) {}
+    explicit Array(std::span<const std::uint64_t> extents) : Array(Shape::of(extents, sizeof(T)).value()) {}
+    explicit Array(const Shape& shape) {
+        start(shape);
+        std::fill(bytes_.get() + header_bytes(), bytes_.get() + used_, std::byte{0});
+    }
+    /// A copy.
+    explicit Array(ArrayView<const T> view) {
+        start(view.shape());
+        std::copy(view.elements().begin(), view.elements().end(), data());
+    }
+    Array(const Array& other) : Array(ArrayView<const T>(other)) {}
+    Array& operator=(const Array& other) {
+        if (this != &other) {
+            start(other.shape_);
+            std::copy(other.elements().begin(), other.elements().end(), data());
+        }
+        return *this;
+    }
+    Array(Array&& other) noexcept { *this = std::move(other); }
+    Array& operator=(Array&& other) noexcept {
+        bytes_ = std::move(other.bytes_);
+        capacity_ = std::exchange(other.capacity_, 0);
+        used_ = std::exchange(other.used_, 0);
+        shape_ = other.shape_;
+        return *this;
+    }
+    ~Array() = default;
+
+    std::size_t rank() const { return shape_.rank(); }
+    std::uint64_t extent(std::size_t dimension) const { return shape_.extent(dimension); }
+    const Shape& shape() const { return shape_; }
+    std::uint64_t size() const { return shape_.size(); }
+    T* data() { return reinterpret_cast<T*>(bytes_.get() + header_bytes()); }
+    const T* data() const { return reinterpret_cast<const T*>(bytes_.get() + header_bytes()); }
+    std::span<T> elements() { return {data(), static_cast<std::size_t>(size())}; }
+    std::span<const T> elements() const { return {data(), static_cast<std::size_t>(size())}; }
+    template <std::convertible_to<std::uint64_t>... Index>
+    T& operator()(Index... index) {
+        return data()[shape_.offset(index...)];
+    }
+    template <std::convertible_to<std::uint64_t>... Index>
+    const T& operator()(Index... index) const {
+        return data()[shape_.offset(index...)];
+    }
+    /// Throws std::out_of_range.
+    template <std::convertible_to<std::uint64_t>... Index>
+    T& at(Index... index) {
+        return data()[shape_.checked_offset(index...)];
+    }
+    template <std::convertible_to<std::uint64_t>... Index>
+    const T& at(Index... index) const {
+        return data()[shape_.checked_offset(index...)];
+    }
+    operator ArrayView<T>() { return {data(), shape_}; }
+    operator ArrayView<const T>() const { return {data(), shape_}; }
+    friend bool operator==(const Array& a, const Array& b) {
+        return a.shape_ == b.shape_ &&
+               std::equal(a.elements().begin(), a.elements().end(), b.elements().begin());
+    }
+
+  private:
+    friend struct Codec<Array<T>>;
+    std::size_t header_bytes() const { return detail::ArrayHeader::bytes(shape_.rank()); }
+    /// The bytes of a whole value; what was in them is lost.
+    std::span<std::byte> room(std::size_t bytes) {
+        if (capacity_ < bytes) {
+            bytes_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+            capacity_ = bytes;
+        }
+        used_ = bytes;
+        return {bytes_.get(), used_};
+    }
+    void start(const Shape& shape) {
+        const std::size_t header = detail::ArrayHeader::bytes(shape.rank());
+        const std::span<std::byte> all = room(header + static_cast<std::size_t>(shape.size()) * sizeof(T));
+        detail::ArrayHeader::write(all, shape, sizeof(T));
+        shape_ = shape;
+    }
+
+    // Header and elements, as they are stored. new gives 16 bytes of alignment, and the header is a multiple.
+    static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= detail::value_alignment);
+    std::unique_ptr<std::byte[]> bytes_;
+    std::size_t capacity_ = 0;
+    std::size_t used_ = 0;
+    Shape shape_;
+};
+
+template <class T>
+struct Codec<Array<T>> {
+    static constexpr std::uint16_t type = type_array | element_type<T>();
+    static std::span<const std::byte> view(const Array<T>& array) {
+        return {array.bytes_.get(), array.used_};
+    }
+    static Result<std::span<std::byte>> room(Array<T>& array, std::uint64_t bytes) {
+        if (bytes < detail::ArrayHeader::bytes(0))
+            return Error(Errc::wrong_type, "the value is too short for an array");
+        return array.room(bytes);
+    }
+    /// Whether what was received is an array. One that is not leaves an array of one element, zero.
+    static Result<void> check(Array<T>& array) {
+        const Result<Shape> shape = detail::ArrayHeader::read({array.bytes_.get(), array.used_}, sizeof(T));
+        if (!shape) {
+            array = Array<T>();
+            return shape.error();
+        }
+        array.shape_ = *shape;
+        detail::make_bools_good(array.elements());
+        return {};
+    }
+};
+
+/// The array in the bytes of a stored value, in place: for values that are read without a copy. The bytes
+/// must outlive the view. Errors: wrong_type (no array, or of elements of another size), invalid_argument
+/// (the bytes are not aligned as the elements need it).
+template <class T>
+requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(std::span<const std::byte> bytes) {
+    const Result<Shape> shape = detail::ArrayHeader::read(bytes, sizeof(T));
+    if (!shape) return shape.error();
+    const std::byte* elements = bytes.data() + detail::ArrayHeader::bytes(shape->rank());
+    if (reinterpret_cast<std::uintptr_t>(elements) % alignof(T) != 0)
+        return Error(Errc::invalid_argument, "the bytes of the array are not aligned");
+    return ArrayView<const T>(reinterpret_cast<const T*>(elements), *shape);
+}
+
+/// To put from memory of the caller's; get_into() reads into it.
+template <class T>
+struct Codec<ArrayView<T>> {
+    using Value = std::remove_const_t<T>;
+    static constexpr std::uint16_t type = type_array | element_type<Value>();
+    static std::vector<std::byte> encode(const ArrayView<T>& view) {
+        const std::size_t header = detail::ArrayHeader::bytes(view.rank());
+        const std::span<const std::byte> elements = std::as_bytes(view.elements());
+        std::vector<std::byte> out;
+        out.reserve(header + elements.size());
+        out.resize(header);
+        detail::ArrayHeader::write(out, view.shape(), sizeof(T));
+        detail::append_bytes(out, elements);
+        return out;
+    }
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_view_of_others<ArrayView<T>> = true;
+
+/// Receives an array of the view's shape, and copies it there when it has been judged.
+template <class T>
+requires(!std::is_const_v<T>) class SinkInto<ArrayView<T>> final : public ValueSink {
+  public:
+    explicit SinkInto(ArrayView<T>& view) : view_(view) {}
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        if (const Result<void> fits = check_type(value_type, Codec<ArrayView<T>>::type); !fits)
+            return fits.error();
+        const std::uint64_t expected = ArrayHeader::bytes(view_.rank()) + view_.size() * sizeof(T);
+        if (bytes != expected) {
+            return Error(Errc::wrong_type, "the stored array has another shape than " + view_.shape().text());
+        }
+        received_.resize(bytes);
+        return std::span(received_);
+    }
+    Result<void> finish() {
+        const Result<Shape> shape = ArrayHeader::read(received_, sizeof(T));
+        if (!shape) return shape.error();
+        if (*shape != view_.shape()) {
+            return Error(Errc::wrong_type,
+                         "stored: array of " + shape->text() + ", asked: array of " + view_.shape().text());
+        }
+        std::copy(received_.begin() + static_cast<std::ptrdiff_t>(ArrayHeader::bytes(shape->rank())),
+                  received_.end(), std::as_writable_bytes(view_.elements()).begin());
+        make_bools_good(view_.elements());
+        return {};
+    }
+
+  private:
+    ArrayView<T>& view_;
+    std::vector<std::byte> received_;
+};
+
+}  // namespace detail
+
+}  // namespace ddict

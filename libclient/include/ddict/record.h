@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Values that have parts: Writer and Reader for codecs of your own, and codecs for std::pair, std::tuple,
+// std::map and std::unordered_map.
+//
+//     template <> struct ddict::Codec<Particle> {
+//         static constexpr std::uint16_t type = ddict::user_type(7);
+//         static std::vector<std::byte> encode(const Particle& particle) {
+//             return ddict::Writer().field(particle.name).field(particle.mass).take();
+//         }
+//         static ddict::Result<Particle> decode(std::span<const std::byte> bytes) {
+//             Particle particle;
+//             ddict::Reader in(bytes);
+//             in.field(particle.name).field(particle.mass);
+//             return in.finish(std::move(particle));
+//         }
+//     };
+//
+// Each field says its type and its length, so another program can walk through a record that it does not
+// know, and a field that is not what the reader expects is an error (wrong_type), never nonsense.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <ddict/codec.h>
+
+namespace ddict {
+
+namespace detail {
+inline constexpr std::size_t field_header_bytes = 16;  ///< type, 6 bytes of zero, length
+}
+
+/// Packs fields one after the other. One thread.
+class Writer {
+  public:
+    /// Appends a field. Cost: a copy of its bytes; nothing else for the types whose codec has `view`.
+    template <Encodable T>
+    Writer& field(const T& value) {
+        detail::with_bytes(
+            value, [&](std::span<const std::byte> bytes) { return field_bytes(Codec<T>::type, bytes); });
+        return *this;
+    }
+    /// Appends a field of any type number.
+    Writer& field_bytes(std::uint16_t type, std::span<const std::byte> bytes) {
+        out_.resize(detail::aligned(out_.size()));
+        detail::append_number(out_, std::uint64_t{type});
+        detail::append_number(out_, std::uint64_t{bytes.size()});
+        detail::append_bytes(out_, bytes);
+        return *this;
+    }
+    /// The record; the writer is empty afterwards.
+    std::vector<std::byte> take() { return std::exchange(out_, {}); }
+
+  private:
+    std::vector<std::byte> out_;
+};
+
+/// Reads the fields of a record in their order. Bytes that are no record, or another one, make it bad: it
+/// then leaves values as they are, and finish() tells what was wrong. Never reads outside of its bytes,
+/// which must live as long as it. One thread.
+class Reader {
+  public:
+    explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
+
+    /// The next field, into `value`.
+    template <Decodable T>
+    Reader& field(T& value) {
+        const Field next = next_field();
+        if (!good_) return *this;
+        if (const Result<void> fits = detail::check_type(next.type, Codec<T>::type); !fits) {
+            fail(fits.error());
+            return *this;
+        }
+        Result<T> read = detail::from_bytes<T>(next.bytes);
+        if (read) {
+            value = *std::move(read);
+        } else {
+            fail(read.error());
+        }
+        return *this;
+    }
+
+    struct Field {
+        std::uint16_t type = type_bytes;
+        std::span<const std::byte> bytes;
+    };
+    /// The next field as it is: its bytes are those of the record. Empty when the reader is bad or at its
+    /// end.
+    Field next_field() {
+        if (good_ && rest_.size() < detail::field_header_bytes) {
+            fail(Error(Errc::wrong_type, rest_.empty() ? "a field is missing" : "a field that is cut off"));
+        }
+        if (!good_) return {};
+        Field field;
+        field.type = detail::number_at<std::uint16_t>(rest_, 0);
+        const auto length = detail::number_at<std::uint64_t>(rest_, 8);
+        if (length > rest_.size() - detail::field_header_bytes) {
+            fail(Error(Errc::wrong_type, "a field that reaches beyond the end of the record"));
+            return {};
+        }
+        field.bytes = rest_.subspan(detail::field_header_bytes, length);
+        const std::size_t whole = detail::aligned(detail::field_header_bytes + length);
+        rest_ = rest_.subspan(std::min(whole, rest_.size()));
+        return field;
+    }
+    /// Whether there are more fields: what a later version of the writer may have added.
+    bool more() const { return good_ && !rest_.empty(); }
+    bool good() const { return good_; }
+
+    /// `value`, if all fields were there and good and there are no more; what was wrong otherwise.
+    template <class T>
+    Result<T> finish(T value) const {
+        if (!good_) return error_;
+        if (!rest_.empty()) return Error(Errc::wrong_type, "the record has more fields than were asked for");
+        return value;
+    }
+
+  private:
+    void fail(const Error& error) {
+        good_ = false;
+        error_ = error;
+    }
+
+    std::span<const std::byte> rest_;
+    bool good_ = true;
+    Error error_;
+};
+
+namespace detail {
+
+template <class T>
+struct TupleCodec {
+    static constexpr std::uint16_t type = type_record;
+    static std::vector<std::byte> encode(const T& value) {
+        Writer out;
+        std::apply([&](const auto&... members) { (out.field(members), ...); }, value);
+        return out.take();
+    }
+    static Result<T> decode(std::span<const std::byte> bytes) {
+        T value{};
+        Reader in(bytes);
+        std::apply([&](auto&... members) { (in.field(members), ...); }, value);
+        return in.finish(std::move(value));
+    }
+};
+
+/// All keys, then all values, so that numbers are stored as densely as in a vector.
+template <class T>
+struct MapCodec {
+    using Key = typename T::key_type;
+    using Value = typename T::mapped_type;
+    static constexpr std::uint16_t type = type_map;
+    static std::vector<std::byte> encode(const T& map) {
+        std::vector<Key> keys;
+        std::vector<Value> values;
+        for (const auto& [key, value] : map) {
+            keys.push_back(key);
+            values.push_back(value);
+        }
+        return Writer().field(keys).field(values).take();
+    }
+    static Result<T> decode(std::span<const std::byte> bytes) {
+        std::vector<Key> keys;
+        std::vector<Value> values;
+        Reader in(bytes);
+        in.field(keys).field(values);
+        const Result<bool> read = in.finish(true);
+        if (!read) return read.error();
+        if (keys.size() != values.size())
+            return Error(Errc::wrong_type, "the map has another number of keys than of values");
+        T map;
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            if (!map.emplace(std::move(keys[i]), std::move(values[i])).second)
+                return Error(Errc::wrong_type, "the map has a key twice");
+        }
+        return map;
+    }
+};
+
+}  // namespace detail
+
+template <Encodable A, Encodable B>
+struct Codec<std::pair<A, B>> : detail::TupleCodec<std::pair<A, B>> {};
+template <Encodable... T>
+struct Codec<std::tuple<T...>> : detail::TupleCodec<std::tuple<T...>> {};
+template <Encodable K, Encodable V, class Order, class Memory>
+struct Codec<std::map<K, V, Order, Memory>> : detail::MapCodec<std::map<K, V, Order, Memory>> {};
+template <Encodable K, Encodable V, class Hash, class Equal, class Memory>
+struct Codec<std::unordered_map<K, V, Hash, Equal, Memory>>
+    : detail::MapCodec<std::unordered_map<K, V, Hash, Equal, Memory>> {};
+
+}  // namespace ddict
