@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "core/assert.h"
 #include "shm/block.h"
@@ -79,6 +80,18 @@ std::uint64_t Heap::allocate(std::uint64_t bytes, Side side) {
     if (bytes > free_bytes_) return 0;
     bytes = std::max(align_up(bytes), block_bytes_min);
     if (bytes > free_bytes_) return 0;
+    if (spare_ != 0 && side == Side::front && size_in(word(spare_)) == bytes) {
+        word(spare_) &= block_word::size_mask | block_word::previous_free;
+        free_bytes_ -= bytes;
+        return std::exchange(spare_, 0);
+    }
+    if (const std::uint64_t block = allocate_listed(bytes, side); block != 0) return block;
+    if (spare_ == 0) return 0;
+    merge_spare();
+    return allocate_listed(bytes, side);
+}
+
+std::uint64_t Heap::allocate_listed(std::uint64_t bytes, Side side) {
     std::uint64_t block = first_block_from(class_that_fits(bytes));
     if (block == 0) block = best_in_class(bytes);
     if (block == 0) return 0;
@@ -104,12 +117,19 @@ std::uint64_t Heap::allocate(std::uint64_t bytes, Side side) {
 }
 
 void Heap::free(std::uint64_t block) {
-    const std::uint64_t header = word(block);
-    std::uint64_t size = size_in(header);
-    DDICT_ASSERT(!is_free(header) && size >= block_bytes_min && block >= offset_ &&
+    const std::uint64_t size = size_in(word(block));
+    DDICT_ASSERT(!is_free(word(block)) && block != spare_ && size >= block_bytes_min && block >= offset_ &&
                      size <= offset_ + total_bytes() - block,
                  "only a used block of this heap can be freed, and only once");
     free_bytes_ += size;
+    if (spare_ != 0) merge_spare();
+    spare_ = block;
+}
+
+void Heap::merge_spare() {
+    std::uint64_t block = std::exchange(spare_, 0);
+    const std::uint64_t header = word(block);
+    std::uint64_t size = size_in(header);
     const std::uint64_t after = block + size;
     if (is_free(word(after))) {
         const std::uint64_t after_bytes = size_in(word(after));
@@ -129,7 +149,12 @@ std::uint64_t Heap::block_bytes(std::uint64_t block) const {
     return size_in(word(block));
 }
 
-std::uint64_t Heap::bytes_if_freed(std::uint64_t block) const {
+std::uint64_t Heap::bytes_if_freed(std::uint64_t block) {
+    if (spare_ != 0) merge_spare();
+    return bytes_if_merged(block);
+}
+
+std::uint64_t Heap::bytes_if_merged(std::uint64_t block) const {
     const std::uint64_t header = word(block);
     std::uint64_t size = size_in(header);
     const std::uint64_t after = word(block + size);
@@ -140,10 +165,11 @@ std::uint64_t Heap::bytes_if_freed(std::uint64_t block) const {
 
 /// Looks where allocate() would look, and no further, so that what it says is what can be had.
 std::uint64_t Heap::largest_free_bytes() const {
-    if (first_level_ == 0) return 0;
+    const std::uint64_t of_spare = spare_ == 0 ? 0 : bytes_if_merged(spare_);
+    if (first_level_ == 0) return of_spare;
     const unsigned first = 63U - static_cast<unsigned>(std::countl_zero(first_level_));
     const unsigned second = 31U - static_cast<unsigned>(std::countl_zero(second_level_[first]));
-    std::uint64_t largest = 0;
+    std::uint64_t largest = of_spare;
     std::uint64_t block = head({first, second});
     for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at))
         largest = std::max(largest, size_in(word(block)));
@@ -190,7 +216,7 @@ std::string Heap::inconsistency() const {
         return "block at offset " + std::to_string(block) + ": " + what;
     };
     const std::uint64_t end = offset_ + total_bytes();
-    std::uint64_t free_bytes = 0;
+    std::uint64_t free_bytes = spare_ == 0 ? 0 : size_in(word(spare_));
     std::uint64_t free_blocks = 0;
     bool previous_free = false;
     std::uint64_t block = offset_;

@@ -11,6 +11,10 @@
 // A block's word carries its size and whether the block before it is free; a free block repeats its size in
 // its last word, so both neighbours are found at once. Two free blocks never touch. A word of size 0 ends the
 // heap. Bitmaps and list heads are in private memory: only the links are in the pool.
+//
+// The block that was freed last is kept apart, as the spare: it counts as free, but is merged and listed only
+// when another one is freed, or when nothing else will do. A write to a key that is there frees a block of
+// the size that the next such write asks for, so the common case touches no neighbour and no list.
 #pragma once
 
 #include <array>
@@ -40,7 +44,7 @@ class Heap {
 
     std::uint64_t block_bytes(std::uint64_t block) const;
     /// The block that would be there if this one were freed: with its free neighbours.
-    std::uint64_t bytes_if_freed(std::uint64_t block) const;
+    std::uint64_t bytes_if_freed(std::uint64_t block);
 
     /// used + free == total, always.
     std::uint64_t total_bytes() const noexcept { return bytes_ - end_mark_bytes; }
@@ -75,11 +79,15 @@ class Heap {
     void link(std::uint64_t block, std::uint64_t bytes);
     void unlink(std::uint64_t block, std::uint64_t bytes);
     void make_free(std::uint64_t block, std::uint64_t bytes);
+    std::uint64_t allocate_listed(std::uint64_t bytes, Side side);
+    void merge_spare();
+    std::uint64_t bytes_if_merged(std::uint64_t block) const;
 
     std::byte* pool_;
     std::uint64_t offset_;
     std::uint64_t bytes_;
     std::uint64_t free_bytes_ = 0;
+    std::uint64_t spare_ = 0;  // 0: there is none
     std::uint64_t first_level_ = 0;
     std::array<std::uint32_t, first_level_count> second_level_{};
     std::array<std::array<std::uint64_t, second_level_count>, first_level_count> heads_{};

@@ -78,13 +78,41 @@ TEST_F(HeapTest, CoalescesWithBothNeighbours) {
     const std::uint64_t a = heap().allocate(100);
     const std::uint64_t b = heap().allocate(200);
     const std::uint64_t c = heap().allocate(300);
-    heap().allocate(400);
+    const std::uint64_t d = heap().allocate(400);
     heap().free(a);
     heap().free(c);
     EXPECT_EQ(heap().bytes_if_freed(b), 112U + 208U + 304U);
     heap().free(b);
     EXPECT_EQ(heap().inconsistency(), "");
+    heap().free(d);  // now b is not the spare any more
+    EXPECT_EQ(heap().inconsistency(), "");
     EXPECT_EQ(heap().allocate(624), a);
+}
+
+TEST_F(HeapTest, TheBlockFreedLastIsTheFirstToBeUsedAgain) {
+    make(1 << 20);
+    const std::uint64_t a = heap().allocate(100);
+    const std::uint64_t b = heap().allocate(100);
+    heap().allocate(100);
+    const std::uint64_t free_bytes = heap().free_bytes();
+    heap().free(b);
+    EXPECT_EQ(heap().free_bytes(), free_bytes + 112);
+    EXPECT_EQ(heap().inconsistency(), "");
+    EXPECT_EQ(heap().allocate(100), b);
+    heap().free(a);
+    heap().free(b);
+    EXPECT_NE(heap().allocate(64), b) << "another size is taken from elsewhere";
+    EXPECT_EQ(heap().inconsistency(), "");
+}
+
+TEST_F(HeapTest, TheBlockFreedLastIsUsedWhenNothingElseWillDo) {
+    make(4096);
+    const std::uint64_t all = heap().allocate(heap().largest_free_bytes());
+    const std::uint64_t bytes = heap().block_bytes(all);
+    heap().free(all);
+    EXPECT_EQ(heap().largest_free_bytes(), bytes);
+    EXPECT_EQ(heap().allocate(bytes / 2), all);
+    EXPECT_EQ(heap().inconsistency(), "");
 }
 
 TEST_F(HeapTest, FindsTheOnlyBlockOfASizeThatIsNoClassBoundary) {
