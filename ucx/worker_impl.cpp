@@ -29,7 +29,7 @@ constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_fligh
 // Looks at the clock and at the watched descriptors while messages keep coming.
 constexpr unsigned polls_between_clock = 32;
 // While it spins, progress() looks at the clock this often: a look costs more than a poll.
-constexpr unsigned spins_between_clock = 16;
+constexpr unsigned spins_between_clock = 32;
 constexpr milliseconds look_interval{1};
 constexpr milliseconds queue_check_interval{5};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
@@ -140,11 +140,18 @@ ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t by
         ++counters.malformed;
         return UCS_OK;
     }
+    const Bytes payload = bytes_at(data, bytes);
+    if (listener_ != nullptr) {
+        ++heard_;
+        IncomingBody body;
+        if (has_body) body = {.in_memory = payload, .token = 0, .bytes = bytes};
+        listener_->on_message(has_body ? header : payload, body);
+        return UCS_OK;
+    }
     if (may_hold && bytes > copied_bytes_max && !stopping_) {
         events_.push_held_message(header, data, bytes);
         return UCS_INPROGRESS;
     }
-    const Bytes payload = bytes_at(data, bytes);
     events_.push_message(has_body ? header : payload, has_body ? payload : Bytes{});
     return UCS_OK;
 }
@@ -285,7 +292,11 @@ void Worker::Impl::finish(Transfer* transfer, bool ok) {
 // ---- the loop ----
 
 unsigned Worker::Impl::poll(TransportEvents& events) {
+    heard_ = 0;
+    listener_ = &events;
     quiet_ = ucp_worker_progress(worker_.get()) == 0;
+    listener_ = nullptr;
+    const unsigned heard = heard_;
     if (++polls_since_clock_ >= polls_between_clock || !attention_.empty()) {
         polls_since_clock_ = 0;
         const auto now = Clock::now();
@@ -294,7 +305,7 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
         if (!attention_.empty()) attend(now);
         if (retired_changed_) sweep_retired();
     }
-    return events_.deliver(events, worker_.get());
+    return heard + events_.deliver(events, worker_.get());
 }
 
 unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadline) {

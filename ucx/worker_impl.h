@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inside of Worker. UCX's callbacks only note what happened (in the event queue, in the endpoint); poll()
-// then acts on endpoints that need attention and delivers the events.
+// The inside of Worker. While poll() makes UCX work, messages are delivered where they lie, from inside UCX's
+// callback: UCX allows new sends and endpoints there, and nothing that the logic calls makes it work again.
+// Everything else that callbacks see they only note (in the event queue, in the endpoint); poll() then acts
+// on endpoints that need attention, and delivers the events.
 #pragma once
 
 #include <chrono>
@@ -89,6 +91,8 @@ class Worker::Impl {
     void sleep(Clock::time_point now, Clock::time_point deadline);
 
     WorkerOptions options_;
+    TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
+    unsigned heard_ = 0;                   // messages delivered to it
     EventQueue events_;
     ReceiveQueues queues_;
     BodyTable bodies_;
