@@ -52,13 +52,23 @@ class Block {
         return {reinterpret_cast<std::byte*>(this) + value_offset(key_bytes()), value_bytes()};
     }
     std::uint64_t hash() const noexcept { return hash_; }
-    std::uint64_t key_bytes() const noexcept { return key_bytes_and_checkpoint_ & 0xffff; }
-    std::uint64_t checkpoint() const noexcept { return key_bytes_and_checkpoint_ >> 16; }
-    std::uint64_t value_bytes() const noexcept {
-        return value_bytes_and_type_ & ((std::uint64_t{1} << 48) - 1);
+    std::uint64_t key_bytes() const noexcept { return key_bytes_in(key_bytes_and_checkpoint_); }
+    std::uint64_t checkpoint() const noexcept { return checkpoint_in(key_bytes_and_checkpoint_); }
+    std::uint64_t value_bytes() const noexcept { return value_bytes_in(value_bytes_and_type_); }
+    std::uint16_t value_type() const noexcept { return value_type_in(value_bytes_and_type_); }
+
+    // For those who read a pool that another process writes (reader.h): where the words stand, and what is in
+    // them.
+    static constexpr std::uint64_t hash_offset = 8;
+    static constexpr std::uint64_t key_bytes_and_checkpoint_offset = 16;
+    static constexpr std::uint64_t value_bytes_and_type_offset = 24;
+    static constexpr std::uint64_t key_bytes_in(std::uint64_t word) noexcept { return word & 0xffff; }
+    static constexpr std::uint64_t checkpoint_in(std::uint64_t word) noexcept { return word >> 16; }
+    static constexpr std::uint64_t value_bytes_in(std::uint64_t word) noexcept {
+        return word & ((std::uint64_t{1} << 48) - 1);
     }
-    std::uint16_t value_type() const noexcept {
-        return static_cast<std::uint16_t>(value_bytes_and_type_ >> 48);
+    static constexpr std::uint16_t value_type_in(std::uint64_t word) noexcept {
+        return static_cast<std::uint16_t>(word >> 48);
     }
 
     /// Where the value starts, counted from the block.

@@ -20,6 +20,10 @@ DirectorySegmentHeader& header_of(const Segment& segment) {
     return *reinterpret_cast<DirectorySegmentHeader*>(segment.data());
 }
 
+constexpr bool are_among(std::uint32_t first, std::uint32_t count, std::uint64_t managers) noexcept {
+    return first <= managers && count <= managers - first;
+}
+
 Error attach_error(Errc code, const Segment& segment, std::string_view text) {
     return Error(code, "segment " + segment.name() + " " + std::string(text))
         .set_operation(Operation::attach);
@@ -37,7 +41,8 @@ Result<void> check_header(const Segment& segment, std::uint64_t dictionary_id) {
         return attach_error(Errc::incompatible, segment, "was written by another version of ddict");
     if (header.dictionary_id != dictionary_id || header.manager_count == 0 ||
         header.manager_count > limits::managers_max || header.bytes > segment.size() ||
-        header.bytes < entries_offset(header.manager_count))
+        header.bytes < entries_offset(header.manager_count) ||
+        !are_among(header.first_local_manager, header.local_managers, header.manager_count))
         return damaged;
     return {};
 }
@@ -63,6 +68,8 @@ Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity
     };
     if (entries.empty() || entries.size() > limits::managers_max)
         return refuse("a directory is of 1 to 65536 managers");
+    if (!are_among(identity.first_local_manager, identity.local_managers, entries.size()))
+        return refuse("the managers of this node are not among them");
     std::vector<std::uint64_t> offsets;
     std::vector<std::byte> packed;
     for (const DirectoryEntry& entry : entries) {
@@ -81,6 +88,8 @@ Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity
     std::memcpy(header.secret, identity.secret.data(), sizeof header.secret);
     header.bytes = offsets.back();
     header.ucx_version = identity.ucx_version;
+    header.local_managers = identity.local_managers;
+    header.first_local_manager = identity.first_local_manager;
     std::memcpy(segment.data() + sizeof header, offsets.data(), 8 * offsets.size());
     std::memcpy(segment.data() + entries_offset(entries.size()), packed.data(), packed.size());
     header.ready.store(directory_magic, std::memory_order_release);
@@ -98,6 +107,8 @@ Result<DirectorySegment> DirectorySegment::open(std::uint64_t dictionary_id) {
     identity.dictionary_id = header.dictionary_id;
     std::memcpy(identity.secret.data(), header.secret, sizeof header.secret);
     identity.ucx_version = header.ucx_version;
+    identity.first_local_manager = header.first_local_manager;
+    identity.local_managers = header.local_managers;
     const std::uint32_t managers = header.manager_count;
     const std::uint64_t bytes = header.bytes;
     return DirectorySegment(*std::move(segment), identity, managers, bytes);

@@ -24,6 +24,9 @@ struct DirectoryIdentity {
     std::uint64_t dictionary_id = 0;
     wire::Secret secret{};
     std::uint32_t ucx_version = 0;
+    // The managers of this node, whose pools are in its shared memory.
+    std::uint32_t first_local_manager = 0;
+    std::uint32_t local_managers = 0;
 };
 
 /// The segment, empty still; its errors are those of Segment::create(). Create it before any pool of the
@@ -32,7 +35,7 @@ Result<Segment> create_directory_segment(std::uint64_t dictionary_id);
 /// What the segment must hold.
 std::uint64_t directory_segment_bytes(const std::vector<DirectoryEntry>& entries);
 /// Fills it, makes it grow if need be, and makes all visible in one step. Once only. Requires
-/// entries[i].manager == i.
+/// entries[i].manager == i, and that the managers of this node are among them.
 Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity,
                              const std::vector<DirectoryEntry>& entries);
 

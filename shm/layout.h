@@ -22,8 +22,7 @@
 //   3. structure_epoch is odd while a directory is exchanged or everything is cleared. Nothing read is true
 //      unless it was even, and the same before and after.
 //   4. A pool that is gone serves nothing. While freeze_epoch is odd and stays the same, no block changes,
-//   and
-//      a value may be read in place.
+//      and a value may be read in place.
 //   5. Memory may change or be used again under a reader's hands. So each offset and length is checked
 //      against the pool before it is followed, and what is read is believed only after 1 to 3.
 //
@@ -145,8 +144,9 @@ struct alignas(64) DirectorySegmentHeader {
     std::byte secret[16];
     std::uint64_t bytes;  // of the directory; the segment may be larger
     std::uint32_t ucx_version;
-    std::uint32_t reserved0;
-    std::uint64_t reserved1;
+    std::uint32_t local_managers;       // how many of the managers are on this node,
+    std::uint32_t first_local_manager;  // and the first of them; the others follow
+    std::uint32_t reserved;
 };
 static_assert(sizeof(DirectorySegmentHeader) == 64 && std::is_standard_layout_v<DirectorySegmentHeader>);
 static_assert(offsetof(DirectorySegmentHeader, layout_version) == 8 &&

@@ -161,6 +161,9 @@ Block* Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, s
                       std::uint64_t value_bytes) {
     const std::uint64_t offset = heap_.allocate(Block::bytes_for(key.size(), value_bytes));
     if (offset == 0) return nullptr;
+    static_assert(offsetof(Block, hash_) == Block::hash_offset &&
+                  offsetof(Block, key_bytes_and_checkpoint_) == Block::key_bytes_and_checkpoint_offset &&
+                  offsetof(Block, value_bytes_and_type_) == Block::value_bytes_and_type_offset);
     Block& block = block_at(offset);
     block.hash_ = hash;
     block.key_bytes_and_checkpoint_ = key.size() | (checkpoint << 16);

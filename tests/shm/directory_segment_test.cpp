@@ -50,6 +50,24 @@ class DirectorySegmentTest : public testing::Test {
     std::optional<Segment> segment_;
 };
 
+TEST_F(DirectorySegmentTest, TellsWhichManagersAreOfThisNode) {
+    identity_.first_local_manager = 6;
+    identity_.local_managers = 3;
+    create();
+    EXPECT_EQ(write_directory(*segment_, identity_, entries_of(8)).error().code, Errc::invalid_argument);
+    ASSERT_TRUE(write_directory(*segment_, identity_, entries_of(9)));
+    {
+        const DirectorySegment directory = open().value();
+        EXPECT_EQ(directory.identity().first_local_manager, 6U);
+        EXPECT_EQ(directory.identity().local_managers, 3U);
+    }
+    header().local_managers = 4;
+    EXPECT_EQ(open().error().code, Errc::protocol);
+    header().local_managers = 1;
+    header().first_local_manager = ~std::uint32_t{0};
+    EXPECT_EQ(open().error().code, Errc::protocol);
+}
+
 TEST_F(DirectorySegmentTest, GivesBackWhatWasWritten) {
     constexpr std::uint32_t managers = 1000;
     write(managers);
