@@ -183,10 +183,13 @@ Result<void> NodeLauncher::make_segments() {
     return {};
 }
 
-/// The directory last: without it the others count as stale.
+/// The directory last: without it the others count as stale. Clients may have the pools mapped still, and
+/// read what is there without asking anyone: so they are told.
 void NodeLauncher::remove_segments() {
-    for (const std::string& name : pool_names_)
+    for (const std::string& name : pool_names_) {
+        shm::Pool::mark_gone(name);
         shm::Segment::remove(name);
+    }
     pool_names_.clear();
     if (directory_) shm::Segment::remove(directory_->name());
     directory_.reset();
@@ -228,7 +231,9 @@ Result<void> NodeLauncher::meet() {
     const auto written = shm::write_directory(*directory_,
                                               {.dictionary_id = plan_.identity.dictionary_id,
                                                .secret = plan_.identity.secret,
-                                               .ucx_version = all->ucx_version},
+                                               .ucx_version = all->ucx_version,
+                                               .first_local_manager = first_manager(),
+                                               .local_managers = plan_.managers_per_node},
                                               all->entries);
     if (!written) return written;
 
@@ -302,8 +307,10 @@ void NodeLauncher::pump(milliseconds wait) {
 }
 
 /// A manager has died. Its pool is still there, and with it every pair that was acknowledged: this is the
-/// place to start it again on that pool. Until then it stays lost.
+/// place to start it again on that pool. Until then it stays lost, and nobody must read its pool as if it
+/// lived.
 void NodeLauncher::on_lost(const ManagerProcess& manager) {
+    shm::Pool::mark_gone(pool_names_[manager.manager() - first_manager()]);
     Event lost = event(Event::Kind::lost);
     lost.manager = manager.manager();
     lost.text = manager.how();
