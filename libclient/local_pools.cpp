@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "libclient/local_pools.h"
+
+#include <time.h>
+
+namespace ddict::client {
+namespace {
+
+// How long at the most a manager that was killed, with nobody left to say so, is taken for alive.
+constexpr std::int64_t nanoseconds_between_checks = 100'000'000;
+// A thread whose last look was longer ago reads so seldom that it can look each time.
+constexpr std::int64_t nanoseconds_of_often = 1'000'000;
+
+/// A clock that costs a few nanoseconds and no system call, and moves on every few milliseconds.
+std::int64_t coarse_now() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+constinit thread_local std::int64_t last_look = 0;
+
+}  // namespace
+
+LocalPools::LocalPools(const shm::DirectorySegment* directory, const Handle& handle)
+    : directory_(directory),
+      dictionary_id_(handle.dictionary_id),
+      secret_(handle.secret),
+      first_(directory == nullptr ? 0 : directory->identity().first_local_manager),
+      count_(directory == nullptr ? 0 : directory->identity().local_managers),
+      locals_(std::make_unique<Local[]>(count_)) {}
+
+LocalPools::~LocalPools() = default;
+
+/// The first read from this manager. If its pool cannot be read, that stays so: messages do as well.
+const shm::PoolReader* LocalPools::map(std::uint32_t place) {
+    const std::lock_guard lock(mutex_);
+    Local& local = locals_[place];
+    if (local.tried.load(std::memory_order_relaxed)) return local.pool.load(std::memory_order_relaxed);
+    const std::uint32_t manager = first_ + place;
+    const Result<DirectoryEntry> entry = directory_->entry(manager);
+    if (entry) {
+        Result<ucx::ProcessWatch> watch = ucx::ProcessWatch::open(entry->process);
+        auto pool =
+            shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+        if (watch && pool) {
+            local.watch.emplace(*std::move(watch));
+            local.mapped = *std::move(pool);
+            local.pool.store(local.mapped.get(), std::memory_order_release);
+        }
+    }
+    local.tried.store(true, std::memory_order_relaxed);
+    return local.pool.load(std::memory_order_relaxed);
+}
+
+void LocalPools::look_at_clock() {
+    const std::int64_t now = coarse_now();
+    reads_until_look_ = now - last_look < nanoseconds_of_often ? reads_between_looks : 0;
+    last_look = now;
+    std::int64_t next = next_check_.load(std::memory_order_relaxed);
+    if (now < next) return;
+    if (next_check_.compare_exchange_strong(next, now + nanoseconds_between_checks,
+                                            std::memory_order_relaxed))
+        drop_the_dead();
+}
+
+void LocalPools::drop_the_dead() {
+    const std::lock_guard lock(mutex_);
+    for (std::uint32_t place = 0; place < count_; ++place) {
+        Local& local = locals_[place];
+        if (!local.watch || local.watch->alive()) continue;
+        local.pool.store(nullptr, std::memory_order_relaxed);
+        local.watch.reset();
+    }
+}
+
+Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, Bytes key, std::uint64_t hash) {
+    const auto refuse = [&](Errc code, std::string_view why) {
+        return Error(code, why).set_operation(Operation::view).set_key(text_of(key)).set_manager(manager);
+    };
+    if (!is_local(manager))
+        return refuse(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
+    const shm::PoolReader* pool = pool_of(manager);
+    if (pool == nullptr) return refuse(Errc::manager_lost, "its pool cannot be read");
+    return pool->view(key, hash);
+}
+
+}  // namespace ddict::client

@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pools of this node's managers, as this process reads them: without a message.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include <ddict/value_sink.h>
+
+#include "core/directory.h"
+#include "shm/directory_segment.h"
+#include "shm/reader.h"
+#include "ucx/process_watch.h"
+
+namespace ddict::client {
+
+/// Any thread may use it, without a lock but for the first read from each manager, when its pool is mapped. A
+/// read makes no system call, except that at most every tenth of a second the kernel is asked whether the
+/// managers still live: what a dead manager has left is served no longer than that, and then the answer is
+/// `ask`, so that a message brings the truth to light. `ask` is also the answer for managers of other nodes,
+/// at once.
+class LocalPools {
+  public:
+    using Read = shm::Read;
+
+    /// `directory` is null if this node has no managers; otherwise it must outlive this object. Costs nothing
+    /// until the first read.
+    LocalPools(const shm::DirectorySegment* directory, const Handle& handle);
+    ~LocalPools();
+    LocalPools(const LocalPools&) = delete;
+    LocalPools& operator=(const LocalPools&) = delete;
+
+    /// `hash` is hash_of(key), and `manager` the key's. Read::value: the value is in the sink, or the sink
+    /// has refused it, and then `outcome` says so; it is not touched otherwise. `checkpoint`, if wanted, is
+    /// that of the value.
+    Read get(std::uint32_t manager, Bytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
+             std::uint64_t* checkpoint = nullptr) {
+        const shm::PoolReader* pool = pool_of(manager);
+        return pool == nullptr ? Read::ask : pool->get(key, hash, sink, outcome, checkpoint);
+    }
+    Read contains(std::uint32_t manager, Bytes key, std::uint64_t hash) {
+        const shm::PoolReader* pool = pool_of(manager);
+        return pool == nullptr ? Read::ask : pool->contains(key, hash);
+    }
+    /// For batches: fetches what a get of this key will look at first into the cache.
+    void prefetch(std::uint32_t manager, std::uint64_t hash) {
+        if (const shm::PoolReader* pool = pool_of(manager); pool != nullptr) pool->prefetch(hash);
+    }
+    /// A value of a frozen dictionary without a copy. not_found; invalid_argument if the dictionary is not
+    /// frozen, or the manager is on another node; manager_lost; busy.
+    Result<shm::FrozenView> view(std::uint32_t manager, Bytes key, std::uint64_t hash);
+
+    /// Whether this manager's pool is in this node's memory. It may still not be readable.
+    bool is_local(std::uint32_t manager) const noexcept { return manager - first_ < count_; }
+
+  private:
+    struct Local {
+        std::atomic<const shm::PoolReader*> pool{nullptr};  // to be read now
+        std::atomic<bool> tried{false};
+        std::shared_ptr<const shm::PoolReader> mapped;  // stays until the end: somebody may be reading it
+        std::optional<ucx::ProcessWatch> watch;
+    };
+    // How many reads a thread may do before it looks at the clock, when it reads often.
+    static constexpr unsigned reads_between_looks = 16;
+
+    const shm::PoolReader* pool_of(std::uint32_t manager) {
+        const std::uint32_t place = manager - first_;
+        if (place >= count_) return nullptr;
+        if (reads_until_look_ == 0) {
+            look_at_clock();
+        } else {
+            --reads_until_look_;
+        }
+        Local& local = locals_[place];
+        const shm::PoolReader* pool = local.pool.load(std::memory_order_acquire);
+        return pool != nullptr || local.tried.load(std::memory_order_relaxed) ? pool : map(place);
+    }
+    const shm::PoolReader* map(std::uint32_t place);
+    void look_at_clock();
+    void drop_the_dead();
+
+    static inline constinit thread_local unsigned reads_until_look_ = 0;
+
+    const shm::DirectorySegment* directory_;
+    const std::uint64_t dictionary_id_;
+    const wire::Secret secret_;
+    const std::uint32_t first_;
+    const std::uint32_t count_;
+    const std::unique_ptr<Local[]> locals_;
+    std::atomic<std::int64_t> next_check_{0};  // of the coarse clock, in nanoseconds
+    std::mutex mutex_;                         // guards Local::mapped and Local::watch
+};
+
+}  // namespace ddict::client
