@@ -14,8 +14,11 @@ namespace {
 constexpr std::uint64_t slot_mask = (1u << 10) - 1;
 static_assert(slot_mask + 1 == limits::operations_in_flight_max);
 
-// Requests that belong to a link and not to an operation carry slot numbers that no operation has.
+// Requests that belong to a link and not to an operation: this bit, a number that rises, and the manager's
+// id.
 constexpr std::uint64_t link_request_bit = std::uint64_t{1} << 63;
+constexpr unsigned manager_bits = 16;
+static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
 
 bool is_reply_header(const wire::ReplyHeader& header) {
     const int verb = header.verb_and_reply_bit & ~wire::reply_bit;
@@ -195,9 +198,10 @@ void Requester::open_link(Link& link, Time now) {
         return;
     }
     link.peer = *peer;
+    links_by_peer_[*peer] = &link;
     link.state = LinkState::greeting;
     link.greeted = link.heard = now;
-    link.hello = ++sequence_ | link_request_bit;
+    link.hello = next_link_request(link);
 
     std::vector<std::byte> hello;
     wire::pack({.dictionary_id = credentials_.dictionary_id,
@@ -282,15 +286,15 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
 
 /// The answer to a greeting or a ping of a link. It may be late, and belong to one that was given up.
 void Requester::on_link_reply(const wire::ReplyHeader& header) {
-    for (const auto& [id, link] : links_) {
-        if (link->hello != header.request || link->state == LinkState::closed) continue;
-        const bool greeting = link->state == LinkState::greeting;
-        if (!answers(header, greeting ? wire::Verb::hello : wire::Verb::ping)) break;
-        heard_from(*link);
-        if (greeting) on_hello_reply(*link, header);
+    Link* link = find_link(static_cast<std::uint32_t>(header.request) & ((1U << manager_bits) - 1));
+    const bool current = link != nullptr && link->hello == header.request && link->state != LinkState::closed;
+    const bool greeting = current && link->state == LinkState::greeting;
+    if (!current || !answers(header, greeting ? wire::Verb::hello : wire::Verb::ping)) {
+        if (!answers(header, wire::Verb::hello) && !answers(header, wire::Verb::ping)) ++rejected_messages_;
         return;
     }
-    if (!answers(header, wire::Verb::hello) && !answers(header, wire::Verb::ping)) ++rejected_messages_;
+    heard_from(*link);
+    if (greeting) on_hello_reply(*link, header);
 }
 
 void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
@@ -361,13 +365,12 @@ void Requester::on_body_sent(std::uint64_t tag, bool) {
 }
 
 void Requester::on_peer_lost(PeerId peer, const Error& why) {
-    for (const auto& [id, link] : links_) {
-        if (link->peer != peer || link->state == LinkState::closed) continue;
-        link->state = LinkState::closed;
-        link->peer = no_peer;
-        fail_link(*link, why);
-        return;
-    }
+    const auto found = links_by_peer_.find(peer);
+    if (found == links_by_peer_.end()) return;
+    Link& link = *found->second;
+    link.state = LinkState::closed;
+    disconnect(link);
+    fail_link(link, why);
 }
 
 void Requester::heard_from(Link& link) {
@@ -402,7 +405,13 @@ void Requester::drop_connection(Link& link) {
     link.session = 0;
     link.hello = 0;
     link.pinged.reset();
-    if (const PeerId peer = std::exchange(link.peer, no_peer); peer != no_peer) transport_.close(peer);
+    if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
+}
+
+/// Forgets the connection; it may still be open.
+PeerId Requester::disconnect(Link& link) {
+    links_by_peer_.erase(link.peer);
+    return std::exchange(link.peer, no_peer);
 }
 
 Time Requester::tick(Time now) {
@@ -449,7 +458,7 @@ std::optional<Time> Requester::check_silence(Link& link, Time now) {
             if (now - link.heard < limits::silence_before_ping)
                 return link.heard + limits::silence_before_ping;
             link.pinged = now;
-            link.hello = ++sequence_ | link_request_bit;
+            link.hello = next_link_request(link);
             send_to_manager(link, wire::Verb::ping, link.hello);
         }
         lost = *link.pinged + patience;
@@ -459,6 +468,10 @@ std::optional<Time> Requester::check_silence(Link& link, Time now) {
                                                   std::to_string(limits::silence_until_lost.count()) +
                                                   " ms: its node or the network to it is down"));
     return std::nullopt;
+}
+
+std::uint64_t Requester::next_link_request(const Link& link) {
+    return link_request_bit | ++sequence_ << manager_bits | link.entry.manager;
 }
 
 /// A message that belongs to the session and to no operation.

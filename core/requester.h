@@ -138,7 +138,9 @@ class Requester final : public TransportEvents {
     void reject(const IncomingBody& body);
     void on_link_reply(const wire::ReplyHeader& header);
     void on_hello_reply(Link& link, const wire::ReplyHeader& header);
+    std::uint64_t next_link_request(const Link& link);
     void send_to_manager(Link& link, wire::Verb verb, std::uint64_t request);
+    PeerId disconnect(Link& link);
     void end_overdue(Slot& slot);
     std::optional<Time> check_silence(Link& link, Time now);
     void update_pending(Slot& slot);
@@ -153,7 +155,8 @@ class Requester final : public TransportEvents {
     Transport& transport_;
     Credentials credentials_;
     std::unordered_map<std::uint32_t, std::unique_ptr<Link>> links_;
-    mutable Link* last_link_ = nullptr;  // most programs talk to one manager for a while
+    std::unordered_map<PeerId, Link*> links_by_peer_;  // those that have a connection
+    mutable Link* last_link_ = nullptr;                // most programs talk to one manager for a while
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::uint32_t in_flight_ = 0;
