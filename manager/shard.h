@@ -8,14 +8,20 @@
 // A request that fits into one message is answered before its event returns. A large put reserves its block
 // first and has the body received straight into it; the pair becomes visible when the body is complete. A
 // large get is sent straight from its block, which stays pinned until the transport lets it go, whatever
-// happens to the key meanwhile. Nothing a peer sends is trusted: what makes no sense is counted and ignored.
+// happens to the key meanwhile. Large operands of other verbs are received into private memory, and the
+// request takes effect when they are complete. Nothing a peer sends is trusted: what makes no sense is
+// counted and ignored.
+//
+//   shard.cpp      events, sessions, and what is not about pairs
+//   transfers.cpp  replies and bodies
+//   pairs.cpp      put get contains erase pop clear
+//   atomics.cpp    compare_and_swap fetch_add append
+//   scans.cpp      scan
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <random>
+#include <cstring>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include <ddict/stats.h>
@@ -23,6 +29,9 @@
 #include "core/directory.h"
 #include "core/transport.h"
 #include "core/wire.h"
+#include "manager/call.h"
+#include "manager/private_memory.h"
+#include "manager/sessions.h"
 #include "shm/pool.h"
 
 namespace ddict::manager {
@@ -43,9 +52,11 @@ class Shard final : public TransportEvents {
 
     /// A client has asked for the end of the dictionary; the request has been answered.
     bool shutdown_requested() const { return shutdown_requested_; }
-    std::size_t sessions() const { return sessions_by_peer_.size(); }
+    std::size_t sessions() const { return sessions_.size(); }
     /// Large values on their way in or out.
     std::size_t bodies_in_flight() const { return transfers_.size() - free_transfers_.size(); }
+    /// Of requests, outside the pool.
+    std::size_t private_bytes() const { return memory_.used_bytes(); }
 
     void on_message(Bytes head, const IncomingBody& body) override;
     void on_body_received(std::uint64_t tag, bool ok) override;
@@ -53,68 +64,89 @@ class Shard final : public TransportEvents {
     void on_peer_lost(PeerId peer, const Error& why) override;
 
   private:
-    struct Session {
-        std::uint64_t id = 0;  // slot in the lower half, a random number in the upper; 0: free
-        PeerId peer = no_peer;
-        std::uint64_t greeter = 0;   // who it is: a hash of process and address
-        std::uint64_t greeting = 0;  // the number of its hello
-    };
-    /// A body on its way: of a put into `reserved`, of a get out of `pinned`, or of a page of ours.
+    using Buffer = PrivateMemory::Buffer;
+
+    /// A body on its way: of a put into `reserved`, of an operand into `buffer` behind its key, or out of
+    /// `pinned` or `buffer`.
     struct Transfer {
+        wire::RequestHeader request;
         shm::Block* reserved = nullptr;
         const shm::Block* pinned = nullptr;
-        std::vector<std::byte> page;
-        std::uint64_t session = 0;
-        std::uint64_t request = 0;
-    };
-    /// A request that has passed the checks.
-    struct Call {
-        wire::RequestHeader header;
-        Bytes key;
-        Bytes value;  // whole, unless the body has a token
-        const IncomingBody& body;
-        PeerId peer;
+        Buffer buffer;
     };
 
-    std::optional<Call> parse(Bytes head, const IncomingBody& body);
-    void reject(const IncomingBody& body);
-    Session* find_session(std::uint64_t id);
+    // shard.cpp
+    void reject(std::uint64_t body_token);
+    void execute(Call& call);
     void dispatch(const Call& call);
-
     void on_hello(const Call& call);
     Errc refusal_of(const wire::Hello& hello) const;
     bool replaces_session(std::uint64_t greeter, std::uint64_t greeting);
-    void on_put(const Call& call);
-    void on_get(const Call& call);
-    void on_erase(const Call& call);
-    void on_keys(const Call& call);
+    void end_session(const Session& session);
     void on_stats(const Call& call);
     void on_directory(const Call& call);
+    void on_freeze(const Call& call);
+    ManagerStats statistics(PeerId asking) const;
 
+    // pairs.cpp
+    void on_put(const Call& call);
+    void receive_pair(const Call& call);
+    void finish_put(const Transfer& transfer, bool ok);
+    bool condition_holds(std::uint16_t flags, Bytes key, std::uint64_t hash) const;
+    void on_get(const Call& call);
+    void on_contains(const Call& call);
+    void on_erase(const Call& call);
+    void on_pop(const Call& call);
+    void on_clear(const Call& call);
+
+    // atomics.cpp
+    void on_compare_and_swap(const Call& call);
+    void on_fetch_add(const Call& call);
+    void on_append(const Call& call);
+
+    // scans.cpp
+    void on_scan(const Call& call);
+
+    // transfers.cpp
     void reply(const Call& call, std::uint64_t argument = 0);
-    void reply_error(const Call& call, const Error& error);
-    void reply_page(const Call& call, std::vector<std::byte> page, std::uint64_t argument);
-    void send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value);
-    void end_session(std::uint64_t id);
+    void refuse(const Call& call, Errc code);
+    void refuse(const Call& call, const Error& error);
+    bool reply_pair(const Call& call, const shm::Block& block);
+    void reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
+    void reply_copy(const Call& call, Bytes value, std::uint64_t argument);
+    void send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value = {});
+    void receive_operand(const Call& call);
     bool has_room_for_body() const { return bodies_in_flight() < limits::bodies_in_flight_max; }
     std::uint64_t start_transfer(Transfer transfer);
     Transfer end_transfer(std::uint64_t tag);
-    ManagerStats statistics(PeerId asking) const;
 
     shm::Pool& pool_;
     Transport& transport_;
     ShardOptions options_;
     const DirectoryView* directory_ = nullptr;
-    std::mt19937_64 random_;
-    std::vector<Session> sessions_;
-    std::vector<std::uint32_t> free_sessions_;
-    std::unordered_map<PeerId, std::uint64_t> sessions_by_peer_;
-    std::unordered_map<std::uint64_t, std::uint64_t> sessions_by_greeter_;
+    PrivateMemory memory_;
+    Sessions sessions_;
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
     std::vector<std::byte> head_;  // scratch: a reply being put together
     ManagerStats counters_;        // of which only the counts of events are used
+    bool frozen_ = false;
     bool shutdown_requested_ = false;
 };
+
+/// Whether a pair has this value. Plain bytes can be read as any type, and anything as plain bytes.
+inline bool has_value(const shm::Block& block, std::uint16_t value_type, Bytes value) {
+    const bool types_agree = block.value_type() == value_type || block.value_type() == 0 || value_type == 0;
+    return types_agree && block.value_bytes() == value.size() &&
+           (value.empty() || std::memcmp(block.value().data(), value.data(), value.size()) == 0);
+}
+
+/// The header of the reply to a request, for success and without a value.
+inline wire::ReplyHeader reply_header(const wire::RequestHeader& request) {
+    wire::ReplyHeader header;
+    header.verb_and_reply_bit = static_cast<std::uint8_t>(request.verb) | wire::reply_bit;
+    header.request = request.request;
+    return header;
+}
 
 }  // namespace ddict::manager

@@ -1,91 +1,9 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "manager/shard.h"
-
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include "core/hash.h"
-#include "core/stats.h"
-#include "tests/core/recording_transport.h"
+#include "tests/manager/shard_fixture.h"
 
 namespace ddict::manager {
 namespace {
-
-using wire::ReplyHeader;
-using wire::RequestHeader;
-using wire::Verb;
-
-std::unique_ptr<shm::Pool> small_pool() {
-    static std::uint64_t count = 0;
-    const shm::PoolIdentity identity{
-        .dictionary_id = (static_cast<std::uint64_t>(::getpid()) << 32) + ++count,
-        .secret = {},
-        .manager = 3,
-        .node = "n1"};
-    const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
-    Result<shm::Segment> segment = shm::Segment::create(name, limits::pool_bytes_min);
-    shm::Segment::remove(name);
-    shm::Pool::format(segment.value(), identity).value();
-    return shm::Pool::attach(std::move(segment).value()).value();
-}
-
-class ShardTest : public testing::Test {
-  protected:
-    void greet(std::uint64_t number, const char* address = "client") {
-        std::vector<std::byte> hello;
-        wire::pack({.dictionary_id = pool->identity().dictionary_id,
-                    .secret = pool->identity().secret,
-                    .ucx_version = 1,
-                    .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
-                    .address = bytes_of(address)},
-                   hello);
-        RequestHeader header;
-        header.verb = Verb::hello;
-        header.request = number;
-        header.value_bytes = hello.size();
-        shard.on_message(message_of(header, hello), {});
-    }
-    std::uint64_t session() {
-        greet(++greetings_);
-        return last().argument;
-    }
-    ReplyHeader last() const { return transport.header<ReplyHeader>(); }
-    void ask(Verb verb, std::uint64_t session, std::string_view key = {}, Bytes value = {},
-             const IncomingBody& body = {}, std::uint64_t argument = 0) {
-        RequestHeader header;
-        header.verb = verb;
-        header.session = session;
-        header.request = ++requests_;
-        header.key_bytes = static_cast<std::uint16_t>(key.size());
-        header.value_bytes = body.present() ? body.bytes : value.size();
-        header.argument = argument;
-        shard.on_message(message_of(header, bytes_of(key), value), body);
-    }
-    std::uint64_t rejected() {
-        shm::PoolUsage before = pool->usage();
-        ask(Verb::stats, stats_session_ != 0 ? stats_session_ : stats_session_ = other_session());
-        EXPECT_EQ(pool->usage().used_bytes, before.used_bytes);
-        ManagerStats stats;
-        EXPECT_TRUE(unpack(Bytes(transport.sent.back().head).subspan(sizeof(ReplyHeader)), stats));
-        return stats.rejected_messages;
-    }
-    std::uint64_t other_session() {
-        greet(1, "another");
-        return last().argument;
-    }
-    bool has(std::string_view key) { return pool->find(bytes_of(key), hash_of(bytes_of(key))) != nullptr; }
-
-    std::unique_ptr<shm::Pool> pool = small_pool();
-    RecordingTransport transport;
-    Shard shard{*pool, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
-    std::vector<std::byte> large = std::vector<std::byte>(6000, std::byte{4});
-
-  private:
-    std::uint64_t greetings_ = 0;
-    std::uint64_t requests_ = 100;
-    std::uint64_t stats_session_ = 0;
-};
 
 TEST_F(ShardTest, AClientThatGreetsAgainHasOneSession) {
     const std::uint64_t first = session();
@@ -231,7 +149,7 @@ TEST_F(ShardTest, TheDirectoryComesInPages) {
 
 TEST_F(ShardTest, WithoutADirectorySaysSo) {
     ask(Verb::directory, session());
-    EXPECT_EQ(static_cast<Errc>(last().status), Errc::system);
+    EXPECT_EQ(last_code(), Errc::system);
 }
 
 TEST_F(ShardTest, ShutdownIsAnsweredAndRemembered) {

@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// put get contains erase pop clear
+#include "core/hash.h"
+#include "manager/shard.h"
+
+namespace ddict::manager {
+
+/// Of put_if_absent and put_if_present.
+bool Shard::condition_holds(std::uint16_t flags, Bytes key, std::uint64_t hash) const {
+    if (flags == 0) return true;
+    return (pool_.find(key, hash) != nullptr) == (flags == wire::put_if_present);
+}
+
+void Shard::on_put(const Call& call) {
+    const wire::RequestHeader& header = call.header;
+    if (!condition_holds(header.flags, call.key, call.hash)) {
+        if (call.body_token != 0) transport_.discard_body(call.body_token);
+        return reply(call, 0);
+    }
+    if (call.body_token != 0) return receive_pair(call);
+    const Result<void> stored =
+        pool_.put(call.key, call.hash, header.value_type, header.checkpoint, call.value);
+    if (!stored) return refuse(call, stored.error());
+    ++counters_.puts;
+    reply(call, 1);
+}
+
+void Shard::receive_pair(const Call& call) {
+    const wire::RequestHeader& header = call.header;
+    if (!has_room_for_body()) return refuse(call, Errc::busy);
+    const Result<shm::Block*> block =
+        pool_.reserve(call.key, call.hash, header.value_type, header.checkpoint, header.value_bytes);
+    if (!block) return refuse(call, block.error());
+    const std::uint64_t tag =
+        start_transfer({.request = header, .reserved = *block, .pinned = nullptr, .buffer = {}});
+    transport_.receive_body(call.peer, call.body_token, (*block)->value(), tag);
+}
+
+/// If the client has gone meanwhile, its value is whole nevertheless, and stays.
+void Shard::finish_put(const Transfer& transfer, bool ok) {
+    shm::Block* block = transfer.reserved;
+    if (!ok) return pool_.abandon(block);
+    Call call;
+    call.header = transfer.request;
+    if (const Session* session = sessions_.find(transfer.request.session); session != nullptr)
+        call.peer = session->peer;
+    if (frozen_) {
+        pool_.abandon(block);
+        return refuse(call, Errc::frozen);
+    }
+    if (!condition_holds(call.header.flags, block->key(), block->hash())) {
+        pool_.abandon(block);
+        return reply(call, 0);
+    }
+    if (const Result<void> stored = pool_.publish(block); !stored) return refuse(call, stored.error());
+    ++counters_.puts;
+    reply(call, 1);
+}
+
+void Shard::on_get(const Call& call) {
+    ++counters_.gets;
+    const shm::Block* block = pool_.find(call.key, call.hash);
+    if (block == nullptr) return refuse(call, Errc::not_found);
+    ++counters_.hits;
+    reply_pair(call, *block);
+}
+
+void Shard::on_contains(const Call& call) {
+    ++counters_.contains;
+    reply(call, pool_.find(call.key, call.hash) != nullptr ? 1 : 0);
+}
+
+void Shard::on_erase(const Call& call) {
+    ++counters_.erases;
+    if (!pool_.erase(call.key, call.hash)) return refuse(call, Errc::not_found);
+    reply(call);
+}
+
+/// The reply has a copy of a small value, and a pin on the block of a large one.
+void Shard::on_pop(const Call& call) {
+    const shm::Block* block = pool_.find(call.key, call.hash);
+    if (block == nullptr) return refuse(call, Errc::not_found);
+    if (reply_pair(call, *block)) pool_.erase(call.key, call.hash);
+}
+
+void Shard::on_clear(const Call& call) {
+    ++counters_.clears;
+    pool_.clear();
+    reply(call);
+}
+
+}  // namespace ddict::manager

@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "core/batch.h"
+#include "manager/shard.h"
+
+namespace ddict::manager {
+namespace {
+
+// A larger value has to be asked for alone.
+constexpr std::size_t value_bytes_in_page_max = 16 * 1024;
+// How many pairs one request looks at, whether they match or not: about a millisecond's work.
+constexpr std::size_t pairs_looked_at_max = 16 * 1024;
+// Beyond the page's nominal size there are at most one more pair and those that share its whole hash: 27
+// (see Pool::scan), whose values are left out if they do not fit.
+static_assert(PrivateMemory::page_room >=
+              limits::page_bytes_max +
+                  wire::packed_pair_bytes(limits::key_bytes_max, value_bytes_in_page_max) +
+                  27 * wire::packed_pair_bytes(limits::key_bytes_max, 0));
+
+}  // namespace
+
+void Shard::on_scan(const Call& call) {
+    ++counters_.scans;
+    Buffer buffer = memory_.take_page();
+    if (!buffer) return refuse(call, Errc::busy);
+    wire::ItemWriter page(buffer.bytes().subspan(sizeof(wire::ReplyHeader), PrivateMemory::page_room));
+    const bool with_values = call.header.flags == wire::scan_values;
+    std::size_t looked_at = 0;
+    const auto visit = [&](const shm::Block& block) {
+        ++looked_at;
+        const Bytes key = block.key();
+        if (text_of(key).starts_with(text_of(call.key))) {
+            if (!with_values) {
+                page.key(key);
+            } else if (block.value_bytes() > value_bytes_in_page_max ||
+                       page.written().size() >= limits::page_bytes_max ||
+                       !page.pair(key, block.value_type(), block.value())) {
+                page.pair_to_ask_alone(key, block.value_type());
+            }
+        }
+        return page.written().size() < limits::page_bytes_max && looked_at < pairs_looked_at_max;
+    };
+    const std::uint64_t next = pool_.scan(call.header.argument, visit);
+    const std::size_t bytes = page.written().size();
+    reply_page(call, std::move(buffer), bytes, next);
+}
+
+}  // namespace ddict::manager

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/sessions.h"
+
+#include "core/assert.h"
+
+namespace ddict::manager {
+
+std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting) {
+    if (free_.empty()) {
+        free_.push_back(static_cast<std::uint32_t>(sessions_.size()));
+        sessions_.emplace_back();
+    }
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    const std::uint64_t tag = (random_() >> 32) | 1;  // never 0, so that no id is
+    const std::uint64_t id = (tag << 32) | slot;
+    sessions_[slot] = {.id = id, .peer = peer, .greeter = greeter, .greeting = greeting};
+    by_peer_[peer] = id;
+    by_greeter_[greeter] = id;
+    return id;
+}
+
+void Sessions::close(std::uint64_t id) {
+    const Session* session = find(id);
+    DDICT_ASSERT(session != nullptr, "only a session that is open can be closed");
+    by_peer_.erase(session->peer);
+    by_greeter_.erase(session->greeter);
+    sessions_[static_cast<std::uint32_t>(id)] = {};
+    free_.push_back(static_cast<std::uint32_t>(id));
+}
+
+}  // namespace ddict::manager

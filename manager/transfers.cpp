@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replies, and the bodies that go with them or come with requests.
+#include <cstring>
+#include <utility>
+
+#include "core/assert.h"
+#include "manager/shard.h"
+
+namespace ddict::manager {
+
+void Shard::reply(const Call& call, std::uint64_t argument) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.argument = argument;
+    send_reply(call.peer, header);
+}
+
+void Shard::refuse(const Call& call, Errc code) {
+    if (call.body_token != 0) transport_.discard_body(call.body_token);
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(code);
+    send_reply(call.peer, header);
+}
+
+void Shard::refuse(const Call& call, const Error& error) {
+    if (call.body_token != 0) transport_.discard_body(call.body_token);
+    if (error.code == Errc::no_space || error.code == Errc::too_large) ++counters_.refused_puts;
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(error.code);
+    header.argument = error.need_bytes;
+    header.argument2 = error.have_bytes;
+    send_reply(call.peer, header);
+}
+
+/// The value of a pair, from where it lies. False if it was refused instead: too many bodies are on their
+/// way.
+bool Shard::reply_pair(const Call& call, const shm::Block& block) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.value_type = block.value_type();
+    header.value_bytes = block.value_bytes();
+    header.argument = block.checkpoint();
+    if (header.value_bytes <= limits::inline_value_bytes_max) {
+        send_reply(call.peer, header, block.value());
+        return true;
+    }
+    if (!has_room_for_body()) {
+        refuse(call, Errc::busy);
+        return false;
+    }
+    pool_.pin(&block);
+    const std::uint64_t tag =
+        start_transfer({.request = call.header, .reserved = nullptr, .pinned = &block, .buffer = {}});
+    transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), block.value(), tag);
+    return true;
+}
+
+/// `buffer` has the page behind room for a header.
+void Shard::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.value_bytes = bytes;
+    header.argument = argument;
+    if (bytes <= limits::inline_value_bytes_max) {
+        std::memcpy(buffer.bytes().data(), &header, sizeof header);
+        return transport_.send(call.peer, buffer.bytes().first(sizeof header + bytes));
+    }
+    if (!has_room_for_body()) return refuse(call, Errc::busy);
+    const Bytes page = buffer.bytes().subspan(sizeof header, bytes);
+    const std::uint64_t tag = start_transfer(
+        {.request = call.header, .reserved = nullptr, .pinned = nullptr, .buffer = std::move(buffer)});
+    transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), page, tag);
+}
+
+void Shard::reply_copy(const Call& call, Bytes value, std::uint64_t argument) {
+    Buffer buffer = memory_.take(sizeof(wire::ReplyHeader) + value.size());
+    if (!buffer) return refuse(call, Errc::busy);
+    if (!value.empty())
+        std::memcpy(buffer.bytes().data() + sizeof(wire::ReplyHeader), value.data(), value.size());
+    reply_page(call, std::move(buffer), value.size(), argument);
+}
+
+void Shard::send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value) {
+    if (peer == no_peer) return;  // the client has gone meanwhile
+    head_.resize(sizeof header + inline_value.size());
+    std::memcpy(head_.data(), &header, sizeof header);
+    if (!inline_value.empty())
+        std::memcpy(head_.data() + sizeof header, inline_value.data(), inline_value.size());
+    transport_.send(peer, head_);
+}
+
+/// Has the operand of a request received behind a copy of its key. The request is executed when it is there.
+void Shard::receive_operand(const Call& call) {
+    if (!has_room_for_body()) return refuse(call, Errc::busy);
+    Buffer buffer = memory_.take(call.key.size() + call.header.value_bytes);
+    if (!buffer) return refuse(call, Errc::busy);
+    if (!call.key.empty()) std::memcpy(buffer.bytes().data(), call.key.data(), call.key.size());
+    const MutableBytes into = buffer.bytes().subspan(call.key.size());
+    const std::uint64_t tag = start_transfer(
+        {.request = call.header, .reserved = nullptr, .pinned = nullptr, .buffer = std::move(buffer)});
+    transport_.receive_body(call.peer, call.body_token, into, tag);
+}
+
+void Shard::on_body_received(std::uint64_t tag, bool ok) {
+    const Transfer transfer = end_transfer(tag);
+    if (transfer.reserved != nullptr) return finish_put(transfer, ok);
+    const Session* session = sessions_.find(transfer.request.session);
+    if (!ok || session == nullptr) return;
+    Call call;
+    call.header = transfer.request;
+    call.key = transfer.buffer.bytes().first(transfer.request.key_bytes);
+    call.value = transfer.buffer.bytes().subspan(transfer.request.key_bytes);
+    call.peer = session->peer;
+    execute(call);
+}
+
+void Shard::on_body_sent(std::uint64_t tag, bool) {
+    const Transfer transfer = end_transfer(tag);
+    if (transfer.pinned != nullptr) pool_.unpin(transfer.pinned);
+}
+
+std::uint64_t Shard::start_transfer(Transfer transfer) {
+    if (free_transfers_.empty()) {
+        free_transfers_.push_back(static_cast<std::uint32_t>(transfers_.size()));
+        transfers_.emplace_back();
+    }
+    const std::uint32_t slot = free_transfers_.back();
+    free_transfers_.pop_back();
+    transfers_[slot] = std::move(transfer);
+    return slot;
+}
+
+Shard::Transfer Shard::end_transfer(std::uint64_t tag) {
+    DDICT_ASSERT(tag < transfers_.size(), "the transport reports a transfer that was never started");
+    free_transfers_.push_back(static_cast<std::uint32_t>(tag));
+    return std::exchange(transfers_[tag], {});
+}
+
+}  // namespace ddict::manager

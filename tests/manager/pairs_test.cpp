@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/manager/shard_fixture.h"
+
+namespace ddict::manager {
+namespace {
+
+using PairsTest = ShardTest;
+
+TEST_F(PairsTest, PutSaysWhetherItStored) {
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "k", .value = bytes_of("1")}), Errc{});
+    EXPECT_EQ(last().argument, 1u);
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "k", .value = bytes_of("2"), .flags = wire::put_if_absent}),
+              Errc{});
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_EQ(stored("k"), "1");
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "k", .value = bytes_of("3"), .flags = wire::put_if_present}),
+              Errc{});
+    EXPECT_EQ(last().argument, 1u);
+    EXPECT_EQ(stored("k"), "3");
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "n", .value = bytes_of("4"), .flags = wire::put_if_present}),
+              Errc{});
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_FALSE(has("n"));
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "n", .value = bytes_of("5"), .flags = wire::put_if_absent}),
+              Errc{});
+    EXPECT_EQ(last().argument, 1u);
+    EXPECT_EQ(stored("n"), "5");
+    EXPECT_EQ(statistics().puts, 3u) << "only what was stored counts";
+}
+
+TEST_F(PairsTest, AConditionThatCannotHoldIsNoRequest) {
+    const std::uint64_t id = session();
+    const std::size_t sent = transport.sent.size();
+    send(id, {.verb = Verb::put, .key = "k", .flags = wire::put_if_absent | wire::put_if_present});
+    send(id, {.verb = Verb::put, .key = "k", .flags = 4});
+    EXPECT_EQ(transport.sent.size(), sent);
+    EXPECT_EQ(rejected(), 2u);
+}
+
+TEST_F(PairsTest, ABodyThatWillNotBeStoredIsNotFetched) {
+    store("k", "old");
+    EXPECT_EQ(
+        ask({.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_absent, .body_token = 8}),
+        Errc{});
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{8});
+    EXPECT_TRUE(transport.received.empty());
+    expect_at_rest();
+}
+
+TEST_F(PairsTest, TheConditionOfALargePutIsLookedAtAgainWhenItIsThere) {
+    const std::uint64_t used = pool->usage().used_bytes;
+    const std::uint64_t id = session();
+    send(id, {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_absent, .body_token = 8});
+    store("k", "came first");
+    deliver(large);
+    EXPECT_EQ(last_code(), Errc{});
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_EQ(stored("k"), "came first");
+    send(id, {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_present, .body_token = 9});
+    pool->clear();
+    deliver(large);
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_EQ(pool->usage().used_bytes, used);
+    expect_at_rest();
+}
+
+TEST_F(PairsTest, PopTakesTheValueAway) {
+    store("k", "value", 7);
+    EXPECT_EQ(ask({.verb = Verb::pop, .key = "k"}), Errc{});
+    EXPECT_EQ(text_of(last_value()), "value");
+    EXPECT_EQ(last().value_type, 7);
+    EXPECT_FALSE(has("k"));
+    EXPECT_EQ(ask({.verb = Verb::pop, .key = "k"}), Errc::not_found);
+}
+
+TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItHasBeenSent) {
+    const std::uint64_t used = pool->usage().used_bytes;
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "k", .value = large}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::pop, .key = "k"}), Errc{});
+    EXPECT_FALSE(has("k"));
+    const RecordingTransport::Sent pop = transport.sent.back();
+    ASSERT_EQ(pop.body.size(), large.size());
+    EXPECT_TRUE(std::equal(pop.body.begin(), pop.body.end(), large.begin()));
+    EXPECT_GT(pool->usage().used_bytes, used);
+    shard.on_body_sent(pop.tag, true);
+    EXPECT_EQ(pool->usage().used_bytes, used);
+    expect_at_rest();
+}
+
+TEST_F(PairsTest, WhatCannotBeSentIsNotPopped) {
+    const std::uint64_t id = session();
+    ask({.verb = Verb::put, .key = "k", .value = large});
+    for (std::size_t i = 0; i < limits::bodies_in_flight_max; ++i)
+        ask(Verb::get, id, "k");
+    EXPECT_EQ(shard.bodies_in_flight(), limits::bodies_in_flight_max);
+    ask(Verb::pop, id, "k");
+    EXPECT_EQ(last_code(), Errc::busy);
+    EXPECT_TRUE(has("k"));
+}
+
+TEST_F(PairsTest, WhileFrozenNothingChanges) {
+    const std::uint64_t id = session();
+    store("k", "value");
+    send(id, {.verb = Verb::put, .key = "on its way", .value = large, .body_token = 8});
+    EXPECT_EQ(ask({.verb = Verb::freeze, .argument = 1}), Errc{});
+    EXPECT_EQ(last().argument, 1u);
+    EXPECT_TRUE(pool->frozen());
+    const std::uint64_t hash = hash_of(bytes_of("k"));
+    const std::uint64_t one = 1;
+    const Bytes number = std::as_bytes(std::span(&one, 1));
+    for (const Ask& change : {Ask{.verb = Verb::put, .key = "k"},
+                              {.verb = Verb::put, .key = "k", .value = large, .body_token = 9},
+                              {.verb = Verb::erase, .key = "k"},
+                              {.verb = Verb::clear},
+                              {.verb = Verb::pop, .key = "k"},
+                              {.verb = Verb::compare_and_swap, .key = "k", .flags = wire::swap_if_absent},
+                              {.verb = Verb::fetch_add, .key = "k", .value = number, .value_type = 0x0113},
+                              {.verb = Verb::append, .key = "k", .value = number}}) {
+        EXPECT_EQ(ask(change), Errc::frozen) << static_cast<int>(change.verb);
+    }
+    EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{9});
+    deliver(large);
+    EXPECT_EQ(last_code(), Errc::frozen);
+    EXPECT_FALSE(has("on its way"));
+    EXPECT_EQ(text_of(pool->find(bytes_of("k"), hash)->value()), "value");
+    EXPECT_EQ(ask({.verb = Verb::get, .key = "k"}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::scan}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::freeze, .argument = 2}), Errc{});
+    EXPECT_EQ(last().argument, 1u);
+    EXPECT_EQ(ask({.verb = Verb::freeze, .argument = 0}), Errc{});
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_FALSE(pool->frozen());
+    EXPECT_EQ(ask({.verb = Verb::erase, .key = "k"}), Errc{});
+    expect_at_rest();
+}
+
+}  // namespace
+}  // namespace ddict::manager

@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A shard on a small pool, with a transport that records; the test speaks the protocol by hand.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/hash.h"
+#include "core/stats.h"
+#include "manager/shard.h"
+#include "tests/core/recording_transport.h"
+
+namespace ddict::manager {
+
+using wire::ReplyHeader;
+using wire::RequestHeader;
+using wire::Verb;
+
+inline std::unique_ptr<shm::Pool> small_pool() {
+    static std::uint64_t count = 0;
+    const shm::PoolIdentity identity{
+        .dictionary_id = (static_cast<std::uint64_t>(::getpid()) << 32) + ++count,
+        .secret = {},
+        .manager = 3,
+        .node = "n1"};
+    const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
+    Result<shm::Segment> segment = shm::Segment::create(name, limits::pool_bytes_min);
+    shm::Segment::remove(name);
+    shm::Pool::format(segment.value(), identity).value();
+    return shm::Pool::attach(std::move(segment).value()).value();
+}
+
+/// What a test asks for.
+struct Ask {
+    Verb verb = Verb::ping;
+    std::string_view key{};
+    Bytes value{};
+    std::uint16_t value_type = 0;
+    std::uint16_t flags = 0;
+    std::uint64_t argument = 0;
+    std::uint64_t body_token = 0;  // with a value above the inline limit: it waits at the client
+};
+
+class ShardTest : public testing::Test {
+  protected:
+    void greet(std::uint64_t number, const char* address = "client") {
+        std::vector<std::byte> hello;
+        wire::pack({.dictionary_id = pool->identity().dictionary_id,
+                    .secret = pool->identity().secret,
+                    .ucx_version = 1,
+                    .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
+                    .address = bytes_of(address)},
+                   hello);
+        RequestHeader header;
+        header.verb = Verb::hello;
+        header.request = number;
+        header.value_bytes = hello.size();
+        shard.on_message(message_of(header, hello), {});
+    }
+    std::uint64_t session() {
+        greet(++greetings_);
+        return last().argument;
+    }
+    std::uint64_t other_session() {
+        greet(1, "another");
+        return last().argument;
+    }
+    ReplyHeader last() const { return transport.header<ReplyHeader>(); }
+    Errc last_code() const { return static_cast<Errc>(last().status); }
+    /// The value of the last reply, inline or as a body.
+    Bytes last_value() const {
+        const RecordingTransport::Sent& sent = transport.sent.back();
+        return sent.body.empty() ? Bytes(sent.head).subspan(sizeof(ReplyHeader)) : sent.body;
+    }
+
+    /// Sends a request as a client would. Returns its number.
+    std::uint64_t send(std::uint64_t session, const Ask& ask) {
+        RequestHeader header;
+        header.verb = ask.verb;
+        header.session = session;
+        header.request = ++requests_;
+        header.key_bytes = static_cast<std::uint16_t>(ask.key.size());
+        header.value_bytes = ask.value.size();
+        header.value_type = ask.value_type;
+        header.flags = ask.flags;
+        header.argument = ask.argument;
+        if (ask.value.size() <= limits::inline_value_bytes_max) {
+            shard.on_message(message_of(header, bytes_of(ask.key), ask.value), {});
+        } else if (ask.body_token == 0) {
+            shard.on_message(message_of(header, bytes_of(ask.key)),
+                             {.in_memory = ask.value, .token = 0, .bytes = ask.value.size()});
+        } else {
+            shard.on_message(message_of(header, bytes_of(ask.key)),
+                             {.in_memory = {}, .token = ask.body_token, .bytes = ask.value.size()});
+        }
+        return header.request;
+    }
+    /// The same, with a session of its own, and expects exactly one reply: returns its code.
+    Errc ask(const Ask& ask) {
+        if (session_ == 0) {
+            greet(1, "a third");
+            session_ = last().argument;
+        }
+        const std::size_t sent = transport.sent.size();
+        const std::uint64_t request = send(session_, ask);
+        EXPECT_EQ(transport.sent.size(), sent + 1);
+        if (transport.sent.size() != sent + 1) return Errc::system;
+        EXPECT_EQ(last().request, request);
+        return last_code();
+    }
+    void ask(Verb verb, std::uint64_t session, std::string_view key = {}, Bytes value = {},
+             const IncomingBody& body = {}, std::uint64_t argument = 0) {
+        RequestHeader header;
+        header.verb = verb;
+        header.session = session;
+        header.request = ++requests_;
+        header.key_bytes = static_cast<std::uint16_t>(key.size());
+        header.value_bytes = body.present() ? body.bytes : value.size();
+        header.argument = argument;
+        shard.on_message(message_of(header, bytes_of(key), value), body);
+    }
+    /// The body that the shard has asked for last arrives.
+    void deliver(Bytes body) {
+        const RecordingTransport::Received received = transport.received.back();
+        ASSERT_EQ(received.into.size(), body.size());
+        std::copy(body.begin(), body.end(), received.into.begin());
+        shard.on_body_received(received.tag, true);
+    }
+
+    ManagerStats statistics() {
+        if (stats_session_ == 0) stats_session_ = other_session();
+        ask(Verb::stats, stats_session_);
+        ManagerStats stats;
+        EXPECT_TRUE(unpack(last_value(), stats));
+        return stats;
+    }
+    std::uint64_t rejected() { return statistics().rejected_messages; }
+
+    void store(std::string_view key, std::string_view value, std::uint16_t type = 0) {
+        EXPECT_TRUE(pool->put(bytes_of(key), hash_of(bytes_of(key)), type, 0, bytes_of(value)));
+    }
+    const shm::Block* find(std::string_view key) const {
+        return pool->find(bytes_of(key), hash_of(bytes_of(key)));
+    }
+    bool has(std::string_view key) const { return find(key) != nullptr; }
+    std::string stored(std::string_view key) const {
+        const shm::Block* block = find(key);
+        return block == nullptr ? "(none)" : std::string(text_of(block->value()));
+    }
+    /// Nothing is on its way, and nothing is kept that the pool does not show.
+    void expect_at_rest() const {
+        EXPECT_EQ(shard.bodies_in_flight(), 0u);
+        EXPECT_EQ(shard.private_bytes(), 0u);
+        EXPECT_EQ(pool->inconsistency(), "");
+    }
+
+    std::unique_ptr<shm::Pool> pool = small_pool();
+    RecordingTransport transport;
+    Shard shard{*pool, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
+    std::vector<std::byte> large = std::vector<std::byte>(6000, std::byte{4});
+
+  private:
+    std::uint64_t greetings_ = 0;
+    std::uint64_t requests_ = 100;
+    std::uint64_t session_ = 0;
+    std::uint64_t stats_session_ = 0;
+};
+
+}  // namespace ddict::manager
