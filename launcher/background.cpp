@@ -319,10 +319,11 @@ int status(const Options& options, const Environment& environment) {
     nlohmann::json all = nlohmann::json::array();
     for (const ListedRecord& listed : list_records(*folder)) {
         if (!listed.record) {
-            if (!options.json)
+            if (!options.json && !options.name_given)
                 std::cout << listed.path << ": " << listed.record.error().detail.data() << "\n";
             continue;
         }
+        if (options.name_given && listed.record->name != options.name) continue;
         const Verdict verdict = liveness_of(*listed.record, environment);
         any_alive = any_alive || verdict.liveness == Liveness::alive;
         if (options.json) {
@@ -334,7 +335,8 @@ int status(const Options& options, const Environment& environment) {
     if (options.json) {
         std::cout << all.dump(2) << "\n";
     } else if (!any_alive) {
-        std::cout << "no dictionary is running here\n";
+        std::cout << "no dictionary " << (options.name_given ? "named '" + options.name + "' " : "")
+                  << "is running here\n";
     }
     return any_alive ? 0 : 1;
 }

@@ -229,6 +229,7 @@ Result<Options> parse_options(const std::vector<std::string>& args, const Enviro
     }
     if (const auto done = apply_flags(options, *given); !done) return done.error();
     if (const auto done = apply_all(options, *given, environment); !done) return done.error();
+    options.name_given = given->count("name") != 0;
     if (options.verb == Verb::run && options.command.empty())
         return wrong(
             "no command: write it after --, for example: ddict-launch -- srun ./program; see --help");
@@ -245,7 +246,7 @@ std::string help_text() {
         "  ddict-launch start [options] [--export]   leave one running; prints its handle,\n"
         "                                            or with --export a line for eval\n"
         "  ddict-launch stop [--name NAME]           end it\n"
-        "  ddict-launch status [--json]              what is running\n"
+        "  ddict-launch status [--name NAME] [--json]  what is running\n"
         "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
         "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
         "                                            'error CODE: REASON'; ends with its stdin\n"

@@ -30,6 +30,7 @@ struct Options {
     std::uint64_t total_bytes = std::uint64_t{256} << 20;
     std::chrono::milliseconds timeout = limits::launch_timeout_default;
     std::string name = "default";
+    bool name_given = false;           // by the option, not by the variable
     std::string state_dir;             // empty: the usual place
     std::string manager_program;       // empty: the one beside ddict-launch
     bool export_line = false;          // start --export

@@ -238,10 +238,13 @@ Result<RendezvousRecord> read_record(const std::string& path) {
 Result<void> require_free(const std::string& path, const Environment& environment) {
     const auto record = read_record(path);
     if (!record && record.error().code == Errc::not_found) return {};
-    if (record) {
-        const Verdict verdict = liveness_of(*record, environment);
-        if (verdict.liveness != Liveness::stale) return is_running(path, *record, verdict);
-    }
+    // Files of ours come into being whole: what cannot be read is another version's, and may be in use.
+    if (!record)
+        return Error(Errc::invalid_argument,
+                     path + ": " + record.error().detail.data() + "; remove it, or choose another --name")
+            .set_operation(Operation::launch);
+    const Verdict verdict = liveness_of(*record, environment);
+    if (verdict.liveness != Liveness::stale) return is_running(path, *record, verdict);
     unlink(path.c_str());
     return {};
 }
@@ -258,7 +261,7 @@ Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const Re
     for (int attempt = 0; attempt < 3; ++attempt) {
         if (link(written->c_str(), path.c_str()) == 0) {
             unlink(written->c_str());
-            return RendezvousFile(path);
+            return RendezvousFile(path, record.dictionary);
         }
         if (errno != EEXIST) break;
         if (const auto free = require_free(path, environment); !free) {
@@ -272,7 +275,10 @@ Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const Re
 }
 
 RendezvousFile::~RendezvousFile() {
-    if (!path_.empty()) unlink(path_.c_str());
+    if (path_.empty()) return;
+    // Somebody may have taken this for stale, and put another dictionary's file in its place.
+    if (const auto record = read_record(path_); record && record->dictionary == dictionary_)
+        unlink(path_.c_str());
 }
 
 Result<void> RendezvousFile::update(const RendezvousRecord& record) const {

@@ -74,19 +74,22 @@ class RendezvousFile {
     static Result<RendezvousFile> publish(const std::string& path, const RendezvousRecord& record,
                                           const Environment& environment);
     ~RendezvousFile();
-    RendezvousFile(RendezvousFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+    RendezvousFile(RendezvousFile&& other) noexcept
+        : path_(std::exchange(other.path_, {})), dictionary_(std::move(other.dictionary_)) {}
     RendezvousFile& operator=(RendezvousFile&&) = delete;
 
     /// Writes a changed record in its place.
     Result<void> update(const RendezvousRecord& record) const;
 
   private:
-    explicit RendezvousFile(std::string path) : path_(std::move(path)) {}
+    RendezvousFile(std::string path, std::string dictionary)
+        : path_(std::move(path)), dictionary_(std::move(dictionary)) {}
     std::string path_;
+    std::string dictionary_;
 };
 
-/// invalid_argument if a living dictionary, or one whose life cannot be told, has this file. Removes a stale
-/// file.
+/// invalid_argument if a living dictionary, or one whose life cannot be told, has this file, or if it cannot
+/// be read. Removes a stale file.
 Result<void> require_free(const std::string& path, const Environment& environment);
 
 struct ListedRecord {

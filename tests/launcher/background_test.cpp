@@ -94,6 +94,12 @@ TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
     ASSERT_EQ(run({"start", "--name", "one"}).status, 0);
     ASSERT_EQ(run({"start", "--name", "two"}).status, 0);
     EXPECT_EQ(nlohmann::json::parse(run({"status", "--json"}).out).size(), 2U);
+    const auto one = nlohmann::json::parse(run({"status", "--json", "--name", "one"}).out);
+    ASSERT_EQ(one.size(), 1U);
+    EXPECT_EQ(one[0].at("name"), "one");
+    const Ran none = run({"status", "--name", "three"});
+    EXPECT_EQ(none.status, 1);
+    EXPECT_EQ(none.out, "no dictionary named 'three' is running here\n");
     EXPECT_EQ(run({"stop", "--name", "one"}).status, 0);
     const auto left = nlohmann::json::parse(run({"status", "--json"}).out);
     ASSERT_EQ(left.size(), 1U);
@@ -116,6 +122,33 @@ TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
     kill(supervisor_pid(), SIGKILL);
     ASSERT_TRUE(nothing_runs(seconds(2)));
     EXPECT_EQ(run({"stop"}).status, 0) << "removes the stale file";
+}
+
+TEST_F(BackgroundTest, AFileThatCannotBeReadIsLeftAlone) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    const std::string path = only_file();
+    EXPECT_EQ(run({"stop"}).status, 0);
+    std::ofstream(path) << "{\"format\": 2}\n";
+    const Ran started = run({"start"});
+    EXPECT_EQ(started.status, 1);
+    EXPECT_NE(started.err.find("this is no rendezvous file of this version of ddict; remove it"),
+              std::string::npos)
+        << started.err;
+    EXPECT_EQ(only_file(), path);
+    std::filesystem::remove(path);
+}
+
+TEST_F(BackgroundTest, AnotherDictionarysFileIsLeftAlone) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    const pid_t supervisor = supervisor_pid();
+    const std::string path = only_file();
+    auto record = nlohmann::json::parse(std::ifstream(path));
+    record["dictionary"] = "0123456789abcdef";
+    std::ofstream(path) << record;
+    kill(supervisor, SIGTERM);
+    ASSERT_TRUE(nothing_runs(seconds(5)));
+    EXPECT_EQ(only_file(), path);
+    std::filesystem::remove(path);
 }
 
 TEST_F(BackgroundTest, NothingToStop) {
