@@ -46,6 +46,7 @@ class Child {
         }
         return true;
     }
+    pid_t pid() const { return pid_; }
     void kill() {
         ::kill(pid_, SIGKILL);
         wait();
