@@ -7,6 +7,10 @@
 
 namespace ddict::manager {
 
+Errc Shard::refusal_of_change(Bytes, std::uint64_t) const {
+    return frozen_ ? Errc::frozen : Errc{};
+}
+
 /// Of put_if_absent and put_if_present.
 bool Shard::condition_holds(std::uint16_t flags, Bytes key, std::uint64_t hash) const {
     if (flags == 0) return true;

@@ -8,8 +8,8 @@ namespace {
 
 // A larger value has to be asked for alone.
 constexpr std::size_t value_bytes_in_page_max = 16 * 1024;
-// How many pairs one request looks at, whether they match or not: about a millisecond's work.
-constexpr std::size_t pairs_looked_at_max = 16 * 1024;
+// How many pairs one request looks at, whether they match or not: less than a millisecond's work.
+constexpr std::size_t pairs_looked_at_max = 8 * 1024;
 // Beyond the page's nominal size there are at most one more pair and those that share its whole hash: 27
 // (see Pool::scan), whose values are left out if they do not fit.
 static_assert(PrivateMemory::page_room >=

@@ -104,10 +104,11 @@ void Shard::dispatch(const Call& call) {
             return on_append(call);
         case Verb::freeze:
             return on_freeze(call);
-        case Verb::wait_for:
         case Verb::batch_get:
         case Verb::batch_put:
         case Verb::batch_erase:
+            return on_batch(call);
+        case Verb::wait_for:
         case Verb::broadcast_put:
         case Verb::broadcast_erase:
             return reject(call.body_token);

@@ -17,6 +17,7 @@
 //   pairs.cpp      put get contains erase pop clear
 //   atomics.cpp    compare_and_swap fetch_add append
 //   scans.cpp      scan
+//   batches.cpp    batch_get batch_put batch_erase
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@
 
 #include <ddict/stats.h>
 
+#include "core/batch.h"
 #include "core/directory.h"
 #include "core/transport.h"
 #include "core/wire.h"
@@ -75,6 +77,14 @@ class Shard final : public TransportEvents {
         Buffer buffer;
     };
 
+    /// Of a batch; the bytes are those of the request.
+    struct Item {
+        std::uint64_t hash;
+        Bytes key;
+        Bytes value;
+        std::uint16_t value_type;
+    };
+
     // shard.cpp
     void reject(std::uint64_t body_token);
     void execute(Call& call);
@@ -89,6 +99,8 @@ class Shard final : public TransportEvents {
     ManagerStats statistics(PeerId asking) const;
 
     // pairs.cpp
+    /// Why the pair must not be changed now; Errc{} if it may.
+    Errc refusal_of_change(Bytes key, std::uint64_t hash) const;
     void on_put(const Call& call);
     void receive_pair(const Call& call);
     void finish_put(const Transfer& transfer, bool ok);
@@ -106,6 +118,13 @@ class Shard final : public TransportEvents {
 
     // scans.cpp
     void on_scan(const Call& call);
+
+    // batches.cpp
+    bool read_batch(const Call& call);
+    void on_batch(const Call& call);
+    void get_items(std::size_t begin, std::size_t end, wire::ItemWriter& results);
+    void put_items(std::size_t begin, std::size_t end, std::uint64_t checkpoint, wire::ItemWriter& results);
+    void erase_items(std::size_t begin, std::size_t end, wire::ItemWriter& results);
 
     // transfers.cpp
     void reply(const Call& call, std::uint64_t argument = 0);
@@ -129,6 +148,7 @@ class Shard final : public TransportEvents {
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
     std::vector<std::byte> head_;  // scratch: a reply being put together
+    std::vector<Item> items_;      // scratch: a batch
     ManagerStats counters_;        // of which only the counts of events are used
     bool frozen_ = false;
     bool shutdown_requested_ = false;

@@ -91,10 +91,12 @@ void Shard::send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inlin
 /// Has the operand of a request received behind a copy of its key. The request is executed when it is there.
 void Shard::receive_operand(const Call& call) {
     if (!has_room_for_body()) return refuse(call, Errc::busy);
-    Buffer buffer = memory_.take(call.key.size() + call.header.value_bytes);
+    const std::size_t bytes = call.key.size() + call.header.value_bytes;
+    const bool is_page = bytes <= PrivateMemory::page_buffer_bytes;
+    Buffer buffer = is_page ? memory_.take_page() : memory_.take(bytes);
     if (!buffer) return refuse(call, Errc::busy);
     if (!call.key.empty()) std::memcpy(buffer.bytes().data(), call.key.data(), call.key.size());
-    const MutableBytes into = buffer.bytes().subspan(call.key.size());
+    const MutableBytes into = buffer.bytes().subspan(call.key.size(), call.header.value_bytes);
     const std::uint64_t tag = start_transfer(
         {.request = call.header, .reserved = nullptr, .pinned = nullptr, .buffer = std::move(buffer)});
     transport_.receive_body(call.peer, call.body_token, into, tag);
@@ -108,7 +110,7 @@ void Shard::on_body_received(std::uint64_t tag, bool ok) {
     Call call;
     call.header = transfer.request;
     call.key = transfer.buffer.bytes().first(transfer.request.key_bytes);
-    call.value = transfer.buffer.bytes().subspan(transfer.request.key_bytes);
+    call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
     call.peer = session->peer;
     execute(call);
 }

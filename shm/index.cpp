@@ -154,6 +154,15 @@ void Index::prefetch(std::uint64_t hash) const {
     __builtin_prefetch(&at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)]);
 }
 
+void Index::prefetch_block(std::uint64_t hash) const {
+    const std::uint64_t h = shard_hash(hash);
+    const std::uint64_t tag = slot_tag(make_slot(h, 0));
+    for (const AtomicWord& word : at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)].slots) {
+        const std::uint64_t slot = word.load(relaxed);
+        if (slot != 0 && slot_tag(slot) == tag) __builtin_prefetch(&at<Block>(slot_block(slot)));
+    }
+}
+
 bool Index::insert(std::uint64_t block, std::uint64_t hash) {
     const std::uint64_t h = shard_hash(hash);
     moved_by_this_insertion_ = 0;

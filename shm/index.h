@@ -60,6 +60,8 @@ class Index {
     Place find(Bytes key, std::uint64_t hash) const;
     /// Fetches the bucket into the cache ahead of a find.
     void prefetch(std::uint64_t hash) const;
+    /// Fetches the block as well, if it is where the bucket says at first sight; the bucket should be there.
+    void prefetch_block(std::uint64_t hash) const;
 
     /// Adds a key that find() has not found. False if there is no room for it: the heap is full, or too many
     /// hashes are alike. Nothing is added then, though segments may have been split.

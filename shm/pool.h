@@ -93,6 +93,8 @@ class Pool {
     const Block* find(Bytes key, std::uint64_t hash) const;
     /// Fetches what find() will look at first into the cache; for batches.
     void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
+    /// Fetches the pair itself too. To be called some time after prefetch().
+    void prefetch_pair(std::uint64_t hash) const { index_.prefetch_block(hash); }
     /// False if there was no such key. Erasing the last key also frees what the index has grown.
     bool erase(Bytes key, std::uint64_t hash);
     /// Erases all keys: afterwards exactly as much is free as in the beginning, but for reserved and pinned
