@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/histogram.h"
+#include "core/histogram.h"
 
 namespace ddict::bench {
 

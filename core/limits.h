@@ -57,6 +57,7 @@ inline constexpr std::chrono::milliseconds launch_timeout_default{60'000};
 // asks whether it is alive; silence_until_lost after the last word the manager counts as lost.
 inline constexpr std::chrono::milliseconds silence_before_ping{400};
 inline constexpr std::chrono::milliseconds silence_until_lost{1'800};
+inline constexpr std::chrono::hours wait_max{24};  // in wait_for; who waits for longer asks again
 inline constexpr std::chrono::milliseconds manager_stop_grace{3'000};
 
 // PMIx and Slurm. Contributions of 6 MB from each of eight processes were seen to hang Slurm's PMIx plugin

@@ -52,6 +52,7 @@ void Shard::on_compare_and_swap(const Call& call) {
     const Result<void> stored = pool_.put(call.key, call.hash, header.value_type, header.checkpoint, desired);
     if (!stored) return refuse(call, stored.error());
     reply(call, 1);
+    written(call.key, call.hash);
 }
 
 void Shard::on_fetch_add(const Call& call) {
@@ -67,6 +68,7 @@ void Shard::on_fetch_add(const Call& call) {
                                           std::as_bytes(std::span(&after, 1)));
     if (!stored) return refuse(call, stored.error());
     reply(call, before);
+    written(call.key, call.hash);
 }
 
 /// Costs a copy of the whole value: a pair that is visible does not change.
@@ -78,7 +80,8 @@ void Shard::on_append(const Call& call) {
         const Result<void> stored =
             pool_.put(call.key, call.hash, header.value_type, header.checkpoint, call.value);
         if (!stored) return refuse(call, stored.error());
-        return reply(call, call.value.size());
+        reply(call, call.value.size());
+        return written(call.key, call.hash);
     }
     if (old->value_type() != header.value_type) return refuse(call, Errc::wrong_type);
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
@@ -90,6 +93,7 @@ void Shard::on_append(const Call& call) {
     std::copy(call.value.begin(), call.value.end(), end);
     if (const Result<void> stored = pool_.publish(*block); !stored) return refuse(call, stored.error());
     reply(call, bytes);
+    written(call.key, call.hash);
 }
 
 }  // namespace ddict::manager

@@ -92,6 +92,7 @@ void Shard::put_items(std::size_t begin, std::size_t end, std::uint64_t checkpoi
                 pool_.put(item.key, item.hash, item.value_type, checkpoint, item.value);
             if (stored) {
                 ++counters_.puts;
+                written(item.key, item.hash);
             } else {
                 code = stored.error().code;
                 ++counters_.refused_puts;

@@ -29,6 +29,7 @@ void Shard::on_put(const Call& call) {
     if (!stored) return refuse(call, stored.error());
     ++counters_.puts;
     reply(call, 1);
+    written(call.key, call.hash);
 }
 
 void Shard::receive_pair(const Call& call) {
@@ -61,6 +62,7 @@ void Shard::finish_put(const Transfer& transfer, bool ok) {
     if (const Result<void> stored = pool_.publish(block); !stored) return refuse(call, stored.error());
     ++counters_.puts;
     reply(call, 1);
+    written(block->key(), block->hash());
 }
 
 void Shard::on_get(const Call& call) {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <random>
@@ -20,6 +21,10 @@ constexpr std::chrono::milliseconds stop_timeout{500};
 std::uint64_t unpredictable_number() {
     std::random_device device;
     return (std::uint64_t{device()} << 32) | device();
+}
+
+std::uint64_t nanoseconds_now() {
+    return static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count());
 }
 
 bool is_reply(Bytes head) {
@@ -43,9 +48,11 @@ Server::Server(const ServerOptions& options, std::unique_ptr<shm::Pool> pool,
     : options_(options),
       pool_(std::move(pool)),
       worker_(std::move(worker)),
-      shard_(
-          *pool_, *worker_,
-          {.ucx_version = ucx::runtime_version(), .session_seed = unpredictable_number(), .pid = ::getpid()}),
+      shard_(*pool_, *worker_,
+             {.ucx_version = ucx::runtime_version(),
+              .session_seed = unpredictable_number(),
+              .pid = ::getpid(),
+              .clock = nanoseconds_now}),
       neighbours_(*worker_, {.dictionary_id = pool_->identity().dictionary_id,
                              .secret = pool_->identity().secret,
                              .ucx_version = ucx::runtime_version()}) {}
@@ -61,6 +68,7 @@ int Server::run() {
             check_roll_call();
         }
         if (!roll_call_) next = Time::max();
+        if (shard_.needs_tick()) next = std::min(next, shard_.tick(steady_clock::now()));
         if (shard_.shutdown_requested() && !stopping_) {
             tell(Control::stopped);
             stopping_ = true;

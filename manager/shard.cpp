@@ -33,6 +33,7 @@ Shard::Shard(shm::Pool& pool, Transport& transport, const ShardOptions& options)
       transport_(transport),
       options_(options),
       sessions_(options.session_seed),
+      times_(options.clock),
       frozen_(pool.frozen()) {
     head_.reserve(limits::head_bytes_max);
 }
@@ -55,7 +56,10 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
             call,
             Error(Errc::too_large).set_bytes(call.header.value_bytes, value_bytes_max(call.header.verb)));
     }
+    if (!times_.count(call.header.verb)) return execute(call);
+    const std::uint64_t started = times_.start();
     execute(call);
+    times_.stop(call.header.verb, started);
 }
 
 /// What is common to a request that has come whole, and to one whose operand has now arrived.
@@ -109,6 +113,7 @@ void Shard::dispatch(const Call& call) {
         case Verb::batch_erase:
             return on_batch(call);
         case Verb::wait_for:
+            return on_wait_for(call);
         case Verb::broadcast_put:
         case Verb::broadcast_erase:
             return reject(call.body_token);
@@ -155,6 +160,7 @@ bool Shard::replaces_session(std::uint64_t greeter, std::uint64_t greeting) {
 
 void Shard::end_session(const Session& session) {
     const PeerId peer = session.peer;
+    waiting_.drop_session(session.id);
     sessions_.close(session.id);
     transport_.close(peer);
 }
@@ -202,6 +208,11 @@ ManagerStats Shard::statistics(PeerId asking) const {
     stats.largest_free_bytes = usage.largest_free_bytes;
     stats.index_bytes = usage.index_bytes;
     stats.sessions = sessions_.size();
+    stats.waiting = waiting_.size();
+    stats.bodies_in_flight = bodies_in_flight();
+    stats.private_bytes = memory_.used_bytes();
+    stats.frozen = frozen_;
+    stats.operations = times_.statistics();
     stats.transport = transport_.describe(asking);
     return stats;
 }

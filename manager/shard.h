@@ -18,6 +18,7 @@
 //   atomics.cpp    compare_and_swap fetch_add append
 //   scans.cpp      scan
 //   batches.cpp    batch_get batch_put batch_erase
+//   waits.cpp      wait_for
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,10 @@
 #include "core/transport.h"
 #include "core/wire.h"
 #include "manager/call.h"
+#include "manager/operation_times.h"
 #include "manager/private_memory.h"
 #include "manager/sessions.h"
+#include "manager/waiting.h"
 #include "shm/pool.h"
 
 namespace ddict::manager {
@@ -42,6 +45,7 @@ struct ShardOptions {
     std::uint32_t ucx_version = 0;   // clients with another one are refused
     std::uint64_t session_seed = 0;  // of the numbers that sessions get; unpredictable in production
     std::int32_t pid = 0;            // for statistics
+    Nanoclock clock = nullptr;       // for statistics; null: nothing is timed
 };
 
 class Shard final : public TransportEvents {
@@ -57,8 +61,15 @@ class Shard final : public TransportEvents {
     std::size_t sessions() const { return sessions_.size(); }
     /// Large values on their way in or out.
     std::size_t bodies_in_flight() const { return transfers_.size() - free_transfers_.size(); }
+    const WaitingRequests& waiting() const { return waiting_; }
     /// Of requests, outside the pool.
     std::size_t private_bytes() const { return memory_.used_bytes(); }
+
+    /// Whether time matters to it at present.
+    bool needs_tick() const { return !waiting_.empty(); }
+    /// Ends what has waited for too long. Returns when it wants to be called again, at the latest. To be
+    /// called after events, if needs_tick().
+    Time tick(Time now);
 
     void on_message(Bytes head, const IncomingBody& body) override;
     void on_body_received(std::uint64_t tag, bool ok) override;
@@ -126,6 +137,15 @@ class Shard final : public TransportEvents {
     void put_items(std::size_t begin, std::size_t end, std::uint64_t checkpoint, wire::ItemWriter& results);
     void erase_items(std::size_t begin, std::size_t end, wire::ItemWriter& results);
 
+    // waits.cpp
+    void on_wait_for(const Call& call);
+    bool end_wait(const wire::RequestHeader& header, PeerId peer, const shm::Block& block, Bytes expected);
+    void wake(Bytes key, std::uint64_t hash);
+    /// To be called after every write of a pair.
+    void written(Bytes key, std::uint64_t hash) {
+        if (!waiting_.empty()) wake(key, hash);
+    }
+
     // transfers.cpp
     void reply(const Call& call, std::uint64_t argument = 0);
     void refuse(const Call& call, Errc code);
@@ -145,11 +165,13 @@ class Shard final : public TransportEvents {
     const DirectoryView* directory_ = nullptr;
     PrivateMemory memory_;
     Sessions sessions_;
+    WaitingRequests waiting_;
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
     std::vector<std::byte> head_;  // scratch: a reply being put together
     std::vector<Item> items_;      // scratch: a batch
-    ManagerStats counters_;        // of which only the counts of events are used
+    OperationTimes times_;
+    ManagerStats counters_;  // of which only the counts of events are used
     bool frozen_ = false;
     bool shutdown_requested_ = false;
 };

@@ -13,11 +13,33 @@ ManagerStats sample() {
     s.node = "n2";
     s.pid = -3;
     std::uint64_t number = std::uint64_t{1} << 40;
-    for (std::uint64_t* field : {&s.keys, &s.pool_bytes, &s.used_bytes, &s.free_bytes, &s.largest_free_bytes,
-                                 &s.index_bytes, &s.sessions, &s.rejected_messages, &s.puts, &s.gets, &s.hits,
-                                 &s.contains, &s.erases, &s.clears, &s.scans, &s.refused_puts}) {
+    for (std::uint64_t* field : {&s.keys,
+                                 &s.pool_bytes,
+                                 &s.used_bytes,
+                                 &s.free_bytes,
+                                 &s.largest_free_bytes,
+                                 &s.index_bytes,
+                                 &s.sessions,
+                                 &s.rejected_messages,
+                                 &s.puts,
+                                 &s.gets,
+                                 &s.hits,
+                                 &s.contains,
+                                 &s.erases,
+                                 &s.clears,
+                                 &s.scans,
+                                 &s.refused_puts,
+                                 &s.waiting,
+                                 &s.broadcasts,
+                                 &s.broadcast_keys,
+                                 &s.bodies_in_flight,
+                                 &s.private_bytes}) {
         *field = ++number;
     }
+    s.frozen = true;
+    s.operations.push_back(
+        {.operation = Operation::put, .count = ++number, .p50_ns = 2, .p99_ns = 3, .max_ns = 4});
+    s.operations.push_back({.operation = Operation::freeze, .count = ++number});
     s.transport = "sysv cma";
     return s;
 }
@@ -37,6 +59,16 @@ TEST(Stats, RoundTrip) {
     EXPECT_EQ(s.keys, (std::uint64_t{1} << 40) + 1);
     EXPECT_EQ(s.rejected_messages, (std::uint64_t{1} << 40) + 8);
     EXPECT_EQ(s.refused_puts, (std::uint64_t{1} << 40) + 16);
+    EXPECT_EQ(s.waiting, (std::uint64_t{1} << 40) + 17);
+    EXPECT_EQ(s.private_bytes, (std::uint64_t{1} << 40) + 21);
+    EXPECT_TRUE(s.frozen);
+    ASSERT_EQ(s.operations.size(), 2u);
+    EXPECT_EQ(s.operations[0].operation, Operation::put);
+    EXPECT_EQ(s.operations[0].p50_ns, 2u);
+    EXPECT_EQ(s.operations[0].p99_ns, 3u);
+    EXPECT_EQ(s.operations[0].max_ns, 4u);
+    EXPECT_EQ(s.operations[1].operation, Operation::freeze);
+    EXPECT_EQ(s.operations[1].count, (std::uint64_t{1} << 40) + 23);
 }
 
 TEST(Stats, TruncatedIsNone) {

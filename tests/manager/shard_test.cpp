@@ -182,6 +182,9 @@ TEST_F(ShardTest, StatisticsCount) {
     EXPECT_EQ(stats.keys, 0u);
     EXPECT_EQ(stats.sessions, 1u);
     EXPECT_EQ(stats.transport, "record");
+    ASSERT_EQ(stats.operations.size(), 5u);
+    EXPECT_EQ(stats.operations[1].operation, Operation::get);
+    EXPECT_EQ(stats.operations[1].count, 2u);
 }
 
 }  // namespace

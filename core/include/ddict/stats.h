@@ -4,8 +4,22 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include <ddict/error.h>
 
 namespace ddict {
+
+/// What one manager says of one kind of operation. Times are what the manager itself took, in nanoseconds,
+/// without the network, without the body of a large value, and without waiting. The first operation of a kind
+/// is timed, and every 64th after it.
+struct OperationStats {
+    Operation operation = Operation::none;
+    std::uint64_t count = 0;  ///< requests, whatever came of them; a batch is one
+    std::uint64_t p50_ns = 0;
+    std::uint64_t p99_ns = 0;
+    std::uint64_t max_ns = 0;
+};
 
 /// What one manager says of itself.
 struct ManagerStats {
@@ -20,9 +34,17 @@ struct ManagerStats {
     std::uint64_t index_bytes = 0;         ///< the part of used_bytes that is index
     std::uint64_t sessions = 0;            ///< client threads registered now
     std::uint64_t rejected_messages = 0;   ///< garbage, wrong session, wrong secret
+    /// Pairs, whether alone or in a batch. puts: those that were stored; hits: gets that found their key.
     std::uint64_t puts = 0, gets = 0, hits = 0, contains = 0, erases = 0, clears = 0, scans = 0;
-    std::uint64_t refused_puts = 0;  ///< no_space and too_large
-    std::string transport;           ///< of the session that asked, as the manager sees it
+    std::uint64_t refused_puts = 0;      ///< no_space and too_large
+    std::uint64_t waiting = 0;           ///< wait_for operations that wait now
+    std::uint64_t broadcasts = 0;        ///< broadcast operations under way now
+    std::uint64_t broadcast_keys = 0;    ///< keys stored by a broadcast, here or elsewhere, with a copy here
+    std::uint64_t bodies_in_flight = 0;  ///< large values on their way in or out now
+    std::uint64_t private_bytes = 0;     ///< held for requests outside the pool now
+    bool frozen = false;                 ///< no pair may be changed
+    std::vector<OperationStats> operations;  ///< those that there were
+    std::string transport;                   ///< of the session that asked, as the manager sees it
 };
 
 }  // namespace ddict

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "bench/histogram.h"
+#include "core/histogram.h"
 
 #include <cmath>
 #include <numeric>
 
-namespace ddict::bench {
+namespace ddict {
 
 void Histogram::add(const Histogram& other) noexcept {
     for (std::size_t i = 0; i < buckets; ++i)
@@ -32,4 +32,4 @@ double Histogram::quantile(double q) const noexcept {
     return 0;
 }
 
-}  // namespace ddict::bench
+}  // namespace ddict

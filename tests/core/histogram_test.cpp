@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "bench/histogram.h"
+#include "core/histogram.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace ddict::bench {
+namespace ddict {
 namespace {
 
 std::uint64_t seed() {
@@ -78,4 +78,4 @@ TEST(Histogram, AddsAnother) {
 }
 
 }  // namespace
-}  // namespace ddict::bench
+}  // namespace ddict

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Latencies of every operation of a run, in fixed memory: buckets of 1/64 of a power of two, so that a
+// Latencies of many operations, in fixed memory (18 KiB): buckets of 1/64 of a power of two, so that a
 // quantile is off by at most 1.6 %. Plain data: it lives in memory shared between processes.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ddict::bench {
+namespace ddict {
 
 class Histogram {
   public:
@@ -39,4 +39,4 @@ class Histogram {
     std::array<std::uint64_t, buckets> buckets_{};
 };
 
-}  // namespace ddict::bench
+}  // namespace ddict

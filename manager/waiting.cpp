@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/waiting.h"
+
+#include <algorithm>
+
+#include "core/assert.h"
+
+namespace ddict::manager {
+
+void WaitingRequests::add(Bytes key, Request request) {
+    DDICT_ASSERT(!full(), "more requests wait than may");
+    if (free_.empty()) {
+        free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+        slots_.emplace_back();
+    }
+    const std::uint32_t index = free_.back();
+    free_.pop_back();
+    Slot& slot = slots_[index];
+    slot.request = std::move(request);
+    slot.used = true;
+    slot.dated = false;
+    slot.of_key = slot.of_session = {};
+    ++slot.use;
+    auto found = by_key_.find(text_of(key));
+    if (found == by_key_.end()) found = by_key_.emplace(text_of(key), List{}).first;
+    slot.key = &*found;  // stays where it is when the table grows
+    append(found->second, &Slot::of_key, index);
+    append(by_session_[slot.request.header.session], &Slot::of_session, index);
+    undated_.emplace_back(index, slot.use);
+    ++requests_;
+}
+
+void WaitingRequests::drop_session(std::uint64_t session) {
+    for (auto found = by_session_.find(session); found != by_session_.end();
+         found = by_session_.find(session))
+        remove(found->second.first);
+}
+
+void WaitingRequests::append(List& list, Links Slot::*links, std::uint32_t slot) {
+    (slots_[slot].*links).previous = list.last;
+    if (list.last == none) {
+        list.first = slot;
+    } else {
+        (slots_[list.last].*links).next = slot;
+    }
+    list.last = slot;
+}
+
+bool WaitingRequests::unlink(List& list, Links Slot::*links, std::uint32_t slot) {
+    const Links& gone = slots_[slot].*links;
+    (gone.previous == none ? list.first : (slots_[gone.previous].*links).next) = gone.next;
+    (gone.next == none ? list.last : (slots_[gone.next].*links).previous) = gone.previous;
+    return list.first == none;
+}
+
+void WaitingRequests::remove(std::uint32_t index) {
+    Slot& slot = slots_[index];
+    DDICT_ASSERT(slot.used, "a request is removed once");
+    if (unlink(slot.key->second, &Slot::of_key, index)) by_key_.erase(by_key_.find(slot.key->first));
+    const auto session = by_session_.find(slot.request.header.session);
+    if (unlink(session->second, &Slot::of_session, index)) by_session_.erase(session);
+    if (slot.dated) {
+        deadlines_.erase({slot.deadline, index});
+    } else if (!undated_.empty() && undated_.back() == std::pair(index, slot.use)) {
+        undated_.pop_back();
+    }
+    slot.used = false;
+    slot.key = nullptr;
+    slot.request = {};
+    free_.push_back(index);
+    if (--requests_ == 0) undated_.clear();
+}
+
+/// Gives a deadline to those who came since the last tick.
+void WaitingRequests::date(Time now) {
+    for (const auto& [index, use] : undated_) {
+        Slot& slot = slots_[index];
+        if (!slot.used || slot.dated || slot.use != use) continue;
+        constexpr std::uint64_t longest =
+            std::chrono::duration_cast<std::chrono::microseconds>(limits::wait_max).count();
+        const std::uint64_t wait = std::min(slot.request.header.argument, longest);
+        slot.deadline = now + std::chrono::microseconds(wait);
+        slot.dated = true;
+        deadlines_.emplace(slot.deadline, index);
+    }
+    undated_.clear();
+}
+
+}  // namespace ddict::manager

@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/hash.h"
+#include "core/requester.h"
+#include "core/wire.h"
+#include "manager/private_memory.h"
+
+namespace ddict::manager {
+
+/// Requests that wait for a key, or for a key's value: found by key when it is written, by session when that
+/// ends, and by deadline. At most limits::waiting_operations_max. No clock: a deadline counts from the first
+/// tick after the request has come.
+class WaitingRequests {
+  public:
+    struct Request {
+        wire::RequestHeader header;
+        PrivateMemory::Buffer value;  // waited for, if the header says so; may be larger
+    };
+
+    bool empty() const noexcept { return requests_ == 0; }
+    std::size_t size() const noexcept { return requests_; }
+    bool full() const noexcept { return requests_ >= limits::waiting_operations_max; }
+    /// Has nothing in any of its tables. For tests.
+    bool has_no_trace() const noexcept {
+        return requests_ == 0 && by_key_.empty() && by_session_.empty() && deadlines_.empty() &&
+               undated_.empty();
+    }
+
+    /// Requires that it is not full.
+    void add(Bytes key, Request request);
+    void drop_session(std::uint64_t session);
+
+    /// Calls `is_over(request)` for all that wait for the key, in the order in which they came, and forgets
+    /// those for which it is true.
+    template <class F>
+    void for_each_of_key(Bytes key, F is_over) {
+        const auto found = by_key_.find(text_of(key));
+        if (found == by_key_.end()) return;
+        for (std::uint32_t slot = found->second.first; slot != none;) {
+            const std::uint32_t next = slots_[slot].of_key.next;  // the list itself may go with its last one
+            if (is_over(std::as_const(slots_[slot].request))) remove(slot);
+            slot = next;
+        }
+    }
+
+    /// Calls `on_timeout(header)` for those whose deadline has passed, and forgets them. Returns the next
+    /// deadline; Time::max() if there is none.
+    template <class F>
+    Time tick(Time now, F on_timeout) {
+        date(now);
+        while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+            const std::uint32_t slot = deadlines_.begin()->second;
+            const wire::RequestHeader header = slots_[slot].request.header;
+            remove(slot);
+            on_timeout(header);
+        }
+        return deadlines_.empty() ? Time::max() : deadlines_.begin()->first;
+    }
+
+  private:
+    static constexpr std::uint32_t none = ~std::uint32_t{0};
+
+    struct Links {
+        std::uint32_t previous = none;
+        std::uint32_t next = none;
+    };
+    struct List {
+        std::uint32_t first = none;
+        std::uint32_t last = none;
+    };
+    struct KeyHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view key) const noexcept { return hash_of(bytes_of(key)); }
+    };
+    using ByKey = std::unordered_map<std::string, List, KeyHash, std::equal_to<>>;
+    using BySession = std::unordered_map<std::uint64_t, List>;
+    struct Slot {
+        Request request;
+        bool used = false;
+        bool dated = false;
+        Time deadline{};
+        ByKey::value_type* key = nullptr;
+        Links of_key;
+        Links of_session;
+        std::uint32_t use = 0;  // grows whenever the slot is given away again
+    };
+
+    void append(List& list, Links Slot::*links, std::uint32_t slot);
+    bool unlink(List& list, Links Slot::*links, std::uint32_t slot);  // true if the list is empty now
+    void remove(std::uint32_t slot);
+    void date(Time now);
+
+    std::vector<Slot> slots_;
+    std::vector<std::uint32_t> free_;
+    std::size_t requests_ = 0;
+    ByKey by_key_;
+    BySession by_session_;
+    std::set<std::pair<Time, std::uint32_t>> deadlines_;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> undated_;  // slot and use
+};
+
+}  // namespace ddict::manager
