@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
 #include <random>
 #include <vector>
 
@@ -18,9 +21,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// UCX does not survive fork(): the child's copies of connections are the parent's. A generation that the
-// child counts up makes its handles refuse to work, for the price of a comparison.
-std::atomic<std::uint64_t> fork_generation{0};
 std::atomic<std::uint64_t> attachments_made{0};
 
 void count_forks() {
@@ -107,6 +107,9 @@ Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const
     }
     const milliseconds timeout = options.timeout.value_or(limits::operation_timeout_default);
     std::shared_ptr<Attachment> attachment(new Attachment(handle, timeout));
+    const char* local_reads = std::getenv("DDICT_LOCAL_READS");
+    attachment->local_reads_allowed_ =
+        options.local_reads && (local_reads == nullptr || std::string_view(local_reads) != "0");
     if (const Result<void> found = attachment->find_managers(options.attach_timeout); !found)
         return found.error();
     return attachment;
@@ -119,6 +122,9 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     } else if (directory.error().code != Errc::dictionary_gone) {
         return directory.error();
     }  // else there are no managers on this node, and the seeds know
+    pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) == 0) node_ = host.data();
     const Result<Session*> own = session();
     if (!own) return own.error();
     return greet_first(**own, steady_clock::now() + timeout);
@@ -166,12 +172,12 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
     return failure;
 }
 
-bool Attachment::is_of_parent() const {
-    return fork_generation_ != fork_generation.load(std::memory_order_relaxed);
-}
-
-std::uint32_t Attachment::manager_of(Bytes key) const {
-    return ddict::manager_of(hash_of(key), handle_.managers);
+Error Attachment::unusable() const {
+    if (is_of_parent()) {
+        return Error(Errc::not_attached,
+                     "this process is a child of the one that attached (fork): attach again here");
+    }
+    return Error(Errc::not_attached, "this dictionary was detached or destroyed");
 }
 
 /// Null if the calling thread has none yet.
@@ -183,10 +189,7 @@ Session* Attachment::known_session() {
 }
 
 Result<Session*> Attachment::session() {
-    if (is_of_parent()) {
-        return Error(Errc::not_attached,
-                     "this process is a child of the one that attached (fork): attach again here");
-    }
+    if (!is_usable()) return unusable();
     if (Session* known = known_session()) return known;
     Result<std::unique_ptr<Session>> made = Session::open({.dictionary_id = handle_.dictionary_id,
                                                            .secret = handle_.secret,
@@ -194,7 +197,7 @@ Result<Session*> Attachment::session() {
     if (!made) return made.error();
     Session* session = made->get();
     const std::lock_guard lock(mutex_);
-    if (closed_) return Error(Errc::not_attached, "this dictionary was detached");
+    if (closed_) return unusable();
     sessions_[std::this_thread::get_id()] = *std::move(made);
     if (!thread_sessions_ended) thread_sessions.add(serial_, session, weak_from_this());
     return session;
@@ -206,6 +209,7 @@ void Attachment::end_session(std::thread::id thread) {
     const std::lock_guard lock(mutex_);
     if (const auto found = sessions_.find(thread); found != sessions_.end()) {
         ended = std::move(found->second);
+        ended->counters().add_to(ended_);
         sessions_.erase(found);
     }
 }
@@ -215,6 +219,8 @@ void Attachment::close() {
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> ended;
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    for (const auto& [thread, session] : sessions_)
+        session->counters().add_to(ended_);
     ended.swap(sessions_);
 }
 
@@ -256,18 +262,19 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
     return {};
 }
 
-Result<Reply> Attachment::call(Request request) {
+Result<Time> Attachment::prepare(Session& session, Request& request, const detail::Patience& patience,
+                                 Time now) {
+    const Time deadline = patience.deadline(now);
+    const DirectoryEntry* known = session.known_manager(request.manager);
     const auto named = [&](Error error) {
         if (error.operation == Operation::none) error.set_operation(operation_of(request.verb));
         if (!request.key.empty()) error.set_key(text_of(request.key));
+        error.set_manager(request.manager);
+        if (known != nullptr) error.set_node(known->node);
         return error;
     };
-    const Result<Session*> own = session();
-    if (!own) return named(own.error());
-    Session& session = **own;
-    const Time now = steady_clock::now();
-    const Time deadline = now + timeout_;
-    const DirectoryEntry* known = session.known_manager(request.manager);
+    if (deadline <= now)
+        return named(Error(Errc::timeout, "the deadline had passed before anything was sent"));
     if (known == nullptr) {
         const Result<DirectoryEntry> found = entry(session, request.manager, deadline);
         if (!found) return named(found.error());
@@ -276,10 +283,107 @@ Result<Reply> Attachment::call(Request request) {
     }
     if (request.value.size() + request.key.size() > known->pool_bytes) {
         Error error(Errc::too_large, "the pair is larger than a whole pool");
-        error.set_manager(known->manager).set_node(known->node);
         return named(error.set_bytes(request.value.size() + request.key.size(), known->pool_bytes));
     }
-    return session.call(request, now, deadline);
+    if (request.verb == wire::Verb::wait_for) {
+        using std::chrono::microseconds;
+        request.argument = static_cast<std::uint64_t>(
+            std::max<microseconds::rep>(1, std::chrono::ceil<microseconds>(deadline - now).count()));
+    }
+    return deadline;
+}
+
+Result<Reply> Attachment::call(Request request, const detail::Patience& patience) {
+    const Result<Session*> own = session();
+    if (!own) {
+        Error error = own.error();
+        if (!request.key.empty()) error.set_key(text_of(request.key));
+        return error.set_operation(operation_of(request.verb));
+    }
+    const Time now = steady_clock::now();
+    const Result<Time> deadline = prepare(**own, request, patience, now);
+    if (!deadline) return deadline.error();
+    return (*own)->call(request, now, *deadline);
+}
+
+Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, Request request,
+                                   const detail::Patience& patience,
+                                   const std::function<void(std::uint32_t, const Reply&, Bytes)>& on_reply,
+                                   bool lost_is_fine) {
+    const Result<Session*> own = session();
+    if (!own) return Error(own.error()).set_operation(operation_of(request.verb));
+    Session& session = **own;
+    const Time now = steady_clock::now();
+    const Time deadline = patience.deadline(now);
+    std::map<std::uint32_t, PageSink> pages;
+    Result<void> outcome;
+    session.call_all(
+        static_cast<std::uint32_t>(managers.size()), deadline,
+        [&](std::uint32_t index) -> Result<Request> {
+            request.manager = managers[index];
+            const Result<Time> ready = prepare(session, request, {.until = deadline}, steady_clock::now());
+            if (!ready) return ready.error();
+            request.sink = &pages[index];
+            return request;
+        },
+        [&](std::uint32_t index, Result<Reply> reply) {
+            if (reply) {
+                on_reply(managers[index], *reply, pages[index].page());
+            } else if (outcome && !(lost_is_fine && reply.error().code == Errc::manager_lost)) {
+                outcome = reply.error();
+            }
+            pages.erase(index);
+        });
+    return outcome;
+}
+
+const std::vector<std::uint32_t>& Attachment::local_managers() {
+    std::call_once(local_found_, [&] {
+        for (std::uint32_t manager = 0; manager < handle_.managers; ++manager) {
+            if (pools_->is_local(manager)) local_managers_.push_back(manager);
+        }
+    });
+    return local_managers_;
+}
+
+std::uint32_t Attachment::main_manager() {
+    const std::vector<std::uint32_t>& local = local_managers();
+    // By lot, but always the same in this process: clients of a large job spread over the managers.
+    const std::uint64_t lot = hash_of(std::as_bytes(std::span(&handle_.dictionary_id, 1))) ^
+                              (static_cast<std::uint64_t>(::getpid()) * 0x9e3779b97f4a7c15u);
+    if (!local.empty()) return local[(lot >> 32) % local.size()];
+    return manager_of(lot, handle_.managers);
+}
+
+void Attachment::sum_up(Counters::Sums& sums) {
+    sums = ended_;
+    for (const auto& [thread, session] : sessions_)
+        session->counters().add_to(sums);
+}
+
+ClientProfile Attachment::profile() {
+    if (is_of_parent()) return {};
+    const std::lock_guard lock(mutex_);
+    const auto sums = std::make_unique<Counters::Sums>();
+    sum_up(*sums);
+    ClientProfile profile = profile_of(*sums, before_);
+    profile.threads = sessions_.size();
+    profile.local_reads = local_reads() - local_reads_before_;
+    return profile;
+}
+
+void Attachment::reset_profile() {
+    if (is_of_parent()) return;
+    const std::lock_guard lock(mutex_);
+    sum_up(before_);
+    local_reads_before_ = local_reads();
+}
+
+std::uint64_t Attachment::local_reads() const {
+    std::uint64_t sum = 0;
+    for (const LocalReads& reads : local_reads_)
+        sum += reads.count.load(std::memory_order_relaxed);
+    return sum;
 }
 
 }  // namespace ddict::client

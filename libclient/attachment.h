@@ -5,22 +5,32 @@
 // thread.
 #pragma once
 
+#include <pthread.h>
+
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include <ddict/dictionary.h>
 
 #include "core/directory.h"
 #include "libclient/launch_service.h"
+#include "libclient/local_pools.h"
 #include "libclient/session.h"
 #include "shm/directory_segment.h"
 
 namespace ddict::client {
+
+// UCX does not survive fork(): the child's copies of connections are the parent's. A generation that the
+// child counts up makes its handles refuse to work, for the price of a comparison.
+inline std::atomic<std::uint64_t> fork_generation{0};
 
 class Attachment : public std::enable_shared_from_this<Attachment> {
   public:
@@ -32,14 +42,41 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     const Handle& handle() const { return handle_; }
     std::chrono::milliseconds timeout() const { return timeout_; }
     std::uint32_t manager_count() const { return handle_.managers; }
-    std::uint32_t manager_of(Bytes key) const;
 
+    /// Whether the dictionary may be used: not after close(), nor in a child of fork().
+    bool is_usable() const { return !is_of_parent() && !closed_.load(std::memory_order_acquire); }
+    /// Whether reads may go to pools() just now.
+    bool reads_here() const { return local_reads_allowed_ && is_usable(); }
+    /// The pools of this node's managers.
+    LocalPools& pools() { return *pools_; }
+    void count_local_read();
+    /// The host name of this node.
+    const std::string& node() const { return node_; }
     /// The calling thread's session, made at its first call. Errors: not_attached, system.
     Result<Session*> session();
+    /// The same, but null if the thread has none, or may not have one.
+    Session* existing_session() { return is_usable() ? known_session() : nullptr; }
     /// Where a manager is; from the node's segment, or from another manager, once.
     Result<DirectoryEntry> entry(Session& session, std::uint32_t manager, Time deadline);
+    /// Sees to it that the session knows the manager, and gives the deadline of the request, whose argument
+    /// it sets where that says how long to wait. Errors name key, manager and node.
+    Result<Time> prepare(Session& session, Request& request, const detail::Patience& patience, Time now);
     /// One request; makes the manager known first.
-    Result<Reply> call(Request request);
+    Result<Reply> call(Request request, const detail::Patience& patience);
+    /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
+    /// answers. The first error, if any; with `lost_is_fine` lost managers are none.
+    Result<void> call_each(std::span<const std::uint32_t> managers, Request request,
+                           const detail::Patience& patience,
+                           const std::function<void(std::uint32_t, const Reply&, Bytes)>& on_reply,
+                           bool lost_is_fine = false);
+
+    /// The ids of the managers on this node, in order.
+    const std::vector<std::uint32_t>& local_managers();
+    /// The manager for what any manager can do: one of this node, if there is one; always the same.
+    std::uint32_t main_manager();
+
+    ClientProfile profile();
+    void reset_profile();
     /// Ends the calling thread's session, when the thread ends.
     void end_session(std::thread::id thread);
     /// Ends all sessions.
@@ -52,7 +89,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Attachment(const Handle& handle, std::chrono::milliseconds timeout);
     /// In a child of fork(): nothing of this may be touched, not even the lock, which another thread of the
     /// parent may have held.
-    bool is_of_parent() const;
+    bool is_of_parent() const { return fork_generation_ != fork_generation.load(std::memory_order_relaxed); }
+    Error unusable() const;
+    void sum_up(Counters::Sums& sums);
+    std::uint64_t local_reads() const;
     Session* known_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
     Result<void> greet_first(Session& session, Time deadline);
@@ -63,12 +103,30 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     std::uint64_t serial_;           // tells this attachment from earlier ones at the same address
     std::uint64_t fork_generation_;  // of the process that attached
     std::optional<shm::DirectorySegment> directory_;  // if this node has managers
-    std::unique_ptr<LaunchService> service_;          // if this process started the dictionary
+    std::optional<LocalPools> pools_;                 // always, once it is open
+    std::string node_;
+    bool local_reads_allowed_ = true;
+    std::unique_ptr<LaunchService> service_;  // if this process started the dictionary
+    std::atomic<bool> closed_ = false;
+    std::once_flag local_found_;
+    std::vector<std::uint32_t> local_managers_;
+    struct alignas(64) LocalReads {
+        std::atomic<std::uint64_t> count{0};
+    };
+    std::array<LocalReads, 16> local_reads_;  // a thread counts in one of them
+    std::uint64_t local_reads_before_ = 0;    // at the last reset of the profile; guarded by mutex_
 
-    std::mutex mutex_;  // guards what follows
-    bool closed_ = false;
+    std::mutex mutex_;         // guards what follows
+    Counters::Sums ended_{};   // of sessions that have ended
+    Counters::Sums before_{};  // at the last reset
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> sessions_;
     std::unordered_map<std::uint32_t, DirectoryEntry> fetched_;  // entries that came from managers
 };
+
+inline void Attachment::count_local_read() {
+    // Threads of one process have their descriptors some pages apart.
+    const auto self = static_cast<std::uint64_t>(::pthread_self()) >> 12;
+    local_reads_[(self * 0x9e3779b97f4a7c15u) >> 60].count.fetch_add(1, std::memory_order_relaxed);
+}
 
 }  // namespace ddict::client

@@ -3,7 +3,8 @@
 #include "libclient/session.h"
 
 #include <algorithm>
-#include <vector>
+
+#include "libclient/batch_lane.h"
 
 namespace ddict::client {
 namespace {
@@ -12,6 +13,7 @@ using std::chrono::steady_clock;
 
 constexpr std::uint32_t calls_at_once_max = 64;
 constexpr std::chrono::milliseconds goodbye_timeout{200};
+constexpr std::chrono::milliseconds give_up_patience{2'000};
 
 }  // namespace
 
@@ -25,13 +27,27 @@ Session::Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credent
     : worker_(std::move(worker)), requester_(*worker_, credentials) {}
 
 Session::~Session() {
+    // For the requester it is late enough for every deadline: it gives up what is left, and the transport
+    // gives back the memory that it still holds.
+    const Time patience = steady_clock::now() + give_up_patience;
+    while (!flights_.empty() && steady_clock::now() < patience) {
+        requester_.tick(Time::max());
+        worker_->progress(requester_, steady_clock::now() + std::chrono::milliseconds(1));
+        for (std::size_t i = flights_.size(); i-- > 0;) {
+            Flight& flight = *flights_[i];
+            if (!finished(flight)) continue;
+            if (!flight.outcome && flight.outcome.error().code == Errc::timeout) {
+                flight.outcome.error().code = Errc::not_attached;
+                flight.outcome.error().set_detail(
+                    "the dictionary was detached, or the thread ended, meanwhile");
+            }
+        }
+    }
     requester_.leave();
     worker_->stop(steady_clock::now() + goodbye_timeout);
 }
 
-/// Lets things move; waits until the deadline, or until the requester wants to look at the clock, at the
-/// most.
-void Session::make_progress(Time deadline) {
+void Session::progress(Time deadline) {
     const bool arrived = worker_->progress(requester_, std::min(deadline, next_tick_)) != 0;
     // What has arrived may have begun another wait (a greeting is answered, a body follows), for which the
     // old time is no good; and before a tick all that has arrived must be delivered. So the next turn does
@@ -39,39 +55,92 @@ void Session::make_progress(Time deadline) {
     next_tick_ = arrived ? Time::min() : requester_.tick(steady_clock::now());
 }
 
+void Session::poll() {
+    if (worker_->poll(requester_) != 0) {
+        next_tick_ = Time::min();
+    } else if (const Time now = steady_clock::now(); now >= next_tick_) {
+        next_tick_ = requester_.tick(now);
+    }
+}
+
 Result<Reply> Session::call(const Request& request, Time now, Time deadline) {
+    if (flights_.size() >= limits::operations_in_flight_max) make_room();
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
-    next_tick_ = now + limits::silence_before_ping;
+    look_at_clock_by(now + limits::silence_before_ping);
     while (!requester_.done(operation))
-        make_progress(deadline);
-    return requester_.take(operation);
+        progress(deadline);
+    Result<Reply> reply = requester_.take(operation);
+    counters_.add(request.verb, request.value.size(), reply, now);
+    return reply;
+}
+
+void Session::start(Flight& flight, const Request& request, Time now, Time deadline) {
+    if (flights_.size() >= limits::operations_in_flight_max) make_room();
+    flight.id = requester_.begin(request, now, deadline);
+    look_at_clock_by(std::min(deadline, now + limits::silence_before_ping));
+    flight.session = this;
+    flight.place = flights_.size();
+    flight.verb = request.verb;
+    flight.value_bytes = request.value.size();
+    flight.started = now;
+    flights_.push_back(&flight);
+}
+
+/// The others under way may have to be looked after earlier.
+void Session::look_at_clock_by(Time time) {
+    next_tick_ = flights_.empty() ? time : std::min(next_tick_, time);
+}
+
+/// An outcome that nobody has asked for yet keeps its place at the requester: take it to its owner.
+void Session::make_room() {
+    for (;;) {
+        for (std::size_t i = flights_.size(); i-- > 0;)
+            finished(*flights_[i]);
+        if (flights_.size() < limits::operations_in_flight_max) return;
+        progress(Time::max());
+    }
+}
+
+void Session::settle(Flight& flight) {
+    flight.outcome = requester_.take(flight.id);
+    flight.session = nullptr;
+    flights_[flight.place] = flights_.back();
+    flights_[flight.place]->place = flight.place;
+    flights_.pop_back();
+    counters_.add(flight.verb, flight.value_bytes, flight.outcome, flight.started);
 }
 
 void Session::call_all(std::uint32_t count, Time deadline,
                        const std::function<Result<Request>(std::uint32_t)>& prepare,
                        const std::function<void(std::uint32_t, Result<Reply>)>& on_reply) {
-    struct Running {
-        std::uint32_t manager;
-        Requester::OperationId operation;
+    struct Call {
+        std::uint32_t index = 0;
+        bool used = false;
+        Flight flight;
     };
-    std::vector<Running> running;
+    std::vector<Call> calls(std::min(count, calls_at_once_max));
     std::uint32_t next = 0;
-    while (next < count || !running.empty()) {
-        for (; next < count && running.size() < calls_at_once_max; ++next) {
-            const Result<Request> request = prepare(next);
-            if (!request) {
-                on_reply(next, request.error());
-                continue;
+    std::uint32_t running = 0;
+    while (next < count || running > 0) {
+        for (Call& call : calls) {
+            if (call.used && finished(call.flight)) {
+                call.used = false;
+                --running;
+                on_reply(call.index, call.flight.outcome);
             }
-            running.push_back({next, requester_.begin(*request, steady_clock::now(), deadline)});
-            next_tick_ = Time::min();
+            while (!call.used && next < count) {
+                call.index = next++;
+                const Result<Request> request = prepare(call.index);
+                if (!request) {
+                    on_reply(call.index, request.error());
+                    continue;
+                }
+                start(call.flight, *request, steady_clock::now(), deadline);
+                call.used = true;
+                ++running;
+            }
         }
-        std::erase_if(running, [&](const Running& call) {
-            if (!requester_.done(call.operation)) return false;
-            on_reply(call.manager, requester_.take(call.operation));
-            return true;
-        });
-        if (!running.empty()) make_progress(deadline);
+        if (running > 0) progress(deadline);
     }
 }
 

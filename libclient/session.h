@@ -2,23 +2,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One thread's connections to a dictionary: a UCX worker and the client side of the protocol, driven
-// together.
+// together. It runs one operation at a time (call), or any number side by side (start).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "core/requester.h"
+#include "libclient/counters.h"
 #include "ucx/worker.h"
 
 namespace ddict::client {
 
+class Session;
+struct BatchLane;
+
+/// An operation that runs beside others. Its memory belongs to whoever started it, and must stay until it is
+/// settled.
+struct Flight {
+    Session* session = nullptr;  // while it is under way
+    Requester::OperationId id = 0;
+    std::size_t place = 0;  // in the session's list
+    wire::Verb verb = wire::Verb::ping;
+    std::uint64_t value_bytes = 0;  // of the request
+    Time started{};
+    Result<Reply> outcome{Reply{}};  // once it is settled
+
+    bool settled() const { return session == nullptr; }
+};
+
 class Session {
   public:
     static Result<std::unique_ptr<Session>> open(const Credentials& credentials);
-    /// Says goodbye to the managers; takes some milliseconds at the most.
+    /// Ends what is under way with not_attached and says goodbye to the managers; takes some milliseconds at
+    /// the most.
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -33,22 +53,47 @@ class Session {
     /// nothing of the caller's is in use.
     Result<Reply> call(const Request& request, Time now, Time deadline);
 
-    /// The same request to each of the managers [0, count), many at once; `on_reply` gets each outcome, in
-    /// any order. `prepare` is asked for each request just before it starts and may refuse with an error.
+    /// Begins an operation, and returns. If as many as there may be are under way, it first makes progress
+    /// until one is done. What the request refers to must stay until the flight is settled, which it is at
+    /// the deadline at the latest, if anybody asks.
+    void start(Flight& flight, const Request& request, Time now, Time deadline);
+    /// Whether it is over; settles it then. Does not move anything along.
+    bool finished(Flight& flight) {
+        if (flight.settled()) return true;
+        if (!requester_.done(flight.id)) return false;
+        settle(flight);
+        return true;
+    }
+    /// Moves everything along; waits for something to happen until the deadline at the most.
+    void progress(Time deadline);
+    /// The same without waiting.
+    void poll();
+
+    /// The same request to each of `count` managers, many at once; `on_reply` gets each outcome, in any
+    /// order. `prepare` is asked for each request just before it starts and may refuse with an error.
     void call_all(std::uint32_t count, Time deadline,
                   const std::function<Result<Request>(std::uint32_t)>& prepare,
                   const std::function<void(std::uint32_t, Result<Reply>)>& on_reply);
 
     ProcessIdentity identity() const { return worker_->identity(); }
     std::string describe(std::uint32_t manager) const { return requester_.describe(manager); }
+    Counters& counters() { return counters_; }
+
+    /// Memory for batches, kept from one to the next.
+    std::vector<std::unique_ptr<BatchLane>>& spare_lanes() { return spare_lanes_; }
 
   private:
     Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials);
-    void make_progress(Time deadline);
+    void make_room();
+    void settle(Flight& flight);
+    void look_at_clock_by(Time time);
 
     std::unique_ptr<ucx::Worker> worker_;
     Requester requester_;
     Time next_tick_ = Time::min();  // when the requester wants to look at the clock again
+    std::vector<Flight*> flights_;  // under way
+    Counters counters_;
+    std::vector<std::unique_ptr<BatchLane>> spare_lanes_;
 };
 
 }  // namespace ddict::client

@@ -207,7 +207,8 @@ int run(const CommandLine& line) {
     }
     if (line.command == "keys") {
         expect_arguments(line, 0, "no argument");
-        for (const std::string& key : attach(line).keys())
+        const Dictionary dict = attach(line);
+        for (const std::string& key : dict.keys())
             std::cout << printable(key) << '\n';
         return success;
     }

@@ -1,0 +1,178 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "libclient/async_operation.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ddict {
+namespace client {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::size_t spare_max = limits::operations_in_flight_max;
+
+/// Operations that have ended, to be used again by this thread.
+struct Spare {
+    std::vector<std::unique_ptr<AsyncOperation>> operations;
+    ~Spare();
+};
+thread_local bool spare_ended = false;
+thread_local Spare spare;
+
+Spare::~Spare() {
+    spare_ended = true;
+}
+
+Error no_operation() {
+    return Error(Errc::invalid_argument,
+                 "this handle has no operation: none was begun, or its outcome was taken");
+}
+
+Error other_thread() {
+    return Error(Errc::invalid_argument, "a handle is for the thread that began its operation");
+}
+
+}  // namespace
+
+void AsyncOperation::make_sink(const detail::SinkType& type) {
+    void* memory = sink_memory;
+    if (type.bytes > sizeof sink_memory || type.alignment > alignof(std::max_align_t)) {
+        std::size_t space = type.bytes + type.alignment;
+        large_sink_memory = std::make_unique<std::byte[]>(space);
+        memory = large_sink_memory.get();
+        std::align(type.alignment, type.bytes, memory, space);
+    }
+    sink = type.construct(memory);
+    destroy_sink = type.destroy;
+}
+
+void AsyncOperation::drop_sink() {
+    if (sink != nullptr) destroy_sink(std::exchange(sink, nullptr));
+    large_sink_memory.reset();
+}
+
+const void* this_thread() {
+    return &spare_ended;
+}
+
+AsyncOperation* new_operation() {
+    std::unique_ptr<AsyncOperation> operation;
+    if (spare_ended || spare.operations.empty()) {
+        operation = std::make_unique<AsyncOperation>();
+    } else {
+        operation = std::move(spare.operations.back());
+        spare.operations.pop_back();
+    }
+    operation->thread = this_thread();
+    return operation.release();
+}
+
+void give_back(AsyncOperation* ended) noexcept {
+    std::unique_ptr<AsyncOperation> operation(ended);
+    operation->drop_sink();
+    if (spare_ended || spare.operations.size() >= spare_max) return;
+    try {
+        spare.operations.push_back(std::move(operation));
+    } catch (const std::bad_alloc&) {
+        // Then it is not kept.
+    }
+}
+
+detail::OperationHandle failed_operation(const Error& error) {
+    AsyncOperation* operation = new_operation();
+    operation->flight.outcome = error;
+    return detail::OperationHandle(operation);
+}
+
+detail::OperationHandle start_operation(Attachment& attachment, Request request,
+                                        const detail::Patience& patience, const detail::SinkType* sink,
+                                        bool temporary_value) {
+    const auto failed = [&](Error error) {
+        error.set_operation(operation_of(request.verb));
+        return failed_operation(error.set_key(text_of(request.key)));
+    };
+    const bool small = request.value.size() <= limits::inline_value_bytes_max;
+    if (!small && temporary_value) {
+        Error error(Errc::too_large,
+                    "this type is encoded into memory that would not last: put it, or encode it first");
+        return failed(error.set_bytes(request.value.size(), limits::inline_value_bytes_max));
+    }
+    const Result<Session*> session = attachment.session();
+    if (!session) return failed(session.error());
+
+    AsyncOperation* operation = new_operation();
+    detail::OperationHandle handle(operation);
+    operation->bytes.assign(request.key.begin(), request.key.end());
+    if (small) operation->bytes.insert(operation->bytes.end(), request.value.begin(), request.value.end());
+    const Bytes copies = operation->bytes;
+    if (small) request.value = copies.subspan(request.key.size());
+    request.key = copies.first(request.key.size());
+    if (sink != nullptr) {
+        operation->make_sink(*sink);
+        request.sink = operation->sink;
+    }
+    const Time now = steady_clock::now();
+    const Result<Time> deadline = attachment.prepare(**session, request, patience, now);
+    if (deadline) {
+        (*session)->start(operation->flight, request, now, *deadline);
+    } else {
+        operation->flight.outcome = deadline.error();
+    }
+    return handle;
+}
+
+}  // namespace client
+
+namespace detail {
+
+bool OperationHandle::under_way() const {
+    return operation_ != nullptr && !operation_->flight.settled();
+}
+
+ValueSink* OperationHandle::sink() const {
+    return operation_ == nullptr ? nullptr : operation_->sink;
+}
+
+Result<bool> OperationHandle::ready() {
+    if (operation_ == nullptr) return client::no_operation();
+    if (operation_->thread != client::this_thread()) return client::other_thread();
+    client::Flight& flight = operation_->flight;
+    if (flight.settled()) return true;
+    client::Session& session = *flight.session;
+    if (session.finished(flight)) return true;
+    session.poll();
+    return session.finished(flight);
+}
+
+Result<std::uint64_t> OperationHandle::wait(std::optional<std::chrono::steady_clock::time_point> deadline) {
+    const Result<bool> begun = ready();
+    if (!begun) return begun.error();
+    client::Flight& flight = operation_->flight;
+    while (!flight.settled()) {
+        client::Session& session = *flight.session;
+        if (session.finished(flight)) break;
+        if (deadline && client::steady_clock::now() >= *deadline) {
+            Error error(Errc::timeout, "it is still under way; the handle can be waited for again");
+            return error.set_operation(operation_of(flight.verb));
+        }
+        session.progress(deadline.value_or(Time::max()));
+    }
+    if (!flight.outcome) return flight.outcome.error();
+    return flight.outcome->argument;
+}
+
+void OperationHandle::release() noexcept {
+    client::AsyncOperation* operation = std::exchange(operation_, nullptr);
+    if (operation == nullptr) return;
+    client::Flight& flight = operation->flight;
+    // On another thread nothing can be done about what is under way but to leave it to its session for good.
+    if (operation->thread != client::this_thread() && !flight.settled()) return;
+    while (!flight.settled() && !flight.session->finished(flight))
+        flight.session->progress(Time::max());
+    client::give_back(operation);
+}
+
+}  // namespace detail
+}  // namespace ddict

@@ -1,0 +1,219 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operations of a View on many keys.
+#include <algorithm>
+
+#include "libclient/batch_run.h"
+#include "libclient/open_batch.h"
+#include "libclient/view_calls.h"
+
+namespace ddict {
+namespace {
+
+using client::BatchItems;
+using client::BatchRun;
+using wire::Verb;
+
+/// Statuses go to where the caller wants them; the first error is kept in full.
+class Outcomes final : public BatchItems {
+  public:
+    Outcomes(std::span<ItemStatus> statuses, ItemSink* sink) : statuses_(statuses), sink_(sink) {}
+
+    void done(std::size_t index, Bytes, const ItemStatus& status, const Error* error) override {
+        if (status.ok()) ++successes;
+        if (error != nullptr && first) first = *error;
+        if (sink_ != nullptr) {
+            sink_->done(index, status);
+        } else if (!statuses_.empty()) {
+            statuses_[index] = status;
+        }
+    }
+
+    Result<void> first;
+    std::uint64_t successes = 0;
+
+  private:
+    std::span<ItemStatus> statuses_;
+    ItemSink* sink_;
+};
+
+Error wrong_size(Operation operation) {
+    return Error(Errc::invalid_argument, "there must be a status for each item, or none at all")
+        .set_operation(operation);
+}
+
+Error busy_elsewhere() {
+    return Error(Errc::invalid_argument,
+                 "while it collects a batch, a view is for the thread that started it")
+        .set_operation(Operation::batch_put);
+}
+
+/// Brings the value of an item that is read from this node's memory to its place.
+class HereSink final : public ValueSink {
+  public:
+    explicit HereSink(ItemSink& sink) : sink_(sink) {}
+    Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        return sink_.prepare(index, bytes, value_type);
+    }
+    std::size_t index = 0;
+
+  private:
+    ItemSink& sink_;
+};
+
+}  // namespace
+
+/// What can be read from this node's memory; the others are given to `ask`. In rounds: first the places where
+/// to look are fetched into the cache, then they are looked at.
+template <class Ask>
+void View::Calls::get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink, BatchItems& items,
+                           Ask ask) {
+    constexpr std::size_t round = 16;
+    struct Place {
+        std::uint64_t hash;
+        std::uint32_t manager;
+    };
+    std::array<Place, round> places;
+    client::LocalPools& pools = view.attachment_->pools();
+    HereSink value(sink);
+    for (std::size_t begin = 0; begin < keys.size(); begin += round) {
+        const std::size_t end = std::min(begin + round, keys.size());
+        for (std::size_t i = begin; i < end; ++i) {
+            if (!is_good_key(keys[i])) continue;
+            const std::uint64_t hash = hash_of(keys[i]);
+            places[i - begin] = {hash, owner(view, keys[i], hash)};
+            pools.prefetch(places[i - begin].manager, hash);
+        }
+        for (std::size_t i = begin; i < end; ++i) {
+            if (!is_good_key(keys[i])) {
+                const Error error = key_error(Operation::batch_get, keys[i]);
+                items.done(i, keys[i], {error.code, Error::no_manager}, &error);
+                continue;
+            }
+            const auto [hash, manager] = places[i - begin];
+            Result<void> outcome;
+            value.index = i;
+            if (!read_here(view, Operation::batch_get, manager, keys[i], hash, value, outcome)) {
+                ask(i, manager);
+            } else {
+                const ItemStatus status{outcome ? Errc{} : outcome.error().code, manager};
+                const bool error = !outcome && status.code != Errc::not_found;
+                items.done(i, keys[i], status, error ? &outcome.error() : nullptr);
+            }
+        }
+    }
+}
+
+Result<void> View::multi_get_bytes(std::span<const Bytes> keys, ItemSink& sink) const {
+    Outcomes outcomes({}, &sink);
+    if (attachment_ == nullptr) {
+        const Error error = Calls::no_dictionary(Operation::batch_get);
+        for (std::size_t i = 0; i < keys.size(); ++i)
+            sink.done(i, {error.code, Error::no_manager});
+        return error;
+    }
+    BatchRun run(attachment_, Verb::batch_get, patience_, outcomes, &sink);
+    Calls::get_here(*this, keys, sink, outcomes,
+                    [&](std::size_t i, std::uint32_t manager) { run.add(i, manager, keys[i]); });
+    run.finish();
+    return outcomes.first;
+}
+
+Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<ItemStatus> statuses) const {
+    if (!statuses.empty() && statuses.size() != pairs.size()) return wrong_size(Operation::batch_put);
+    Outcomes outcomes(statuses, nullptr);
+    if (attachment_ == nullptr) {
+        const Error error = Calls::no_dictionary(Operation::batch_put);
+        std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
+        return error;
+    }
+    BatchRun run(attachment_, Verb::batch_put, patience_, outcomes);
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+        const PutItem& pair = pairs[i];
+        if (Calls::is_good_key(pair.key)) {
+            run.add(i, Calls::owner(*this, pair.key), pair.key, pair.value, pair.value_type);
+        } else {
+            const Error error = Calls::key_error(Operation::batch_put, pair.key);
+            outcomes.done(i, pair.key, {error.code, Error::no_manager}, &error);
+        }
+    }
+    run.finish();
+    return outcomes.first;
+}
+
+Result<std::uint64_t> View::multi_erase_bytes(std::span<const Bytes> keys,
+                                              std::span<ItemStatus> statuses) const {
+    if (!statuses.empty() && statuses.size() != keys.size()) return wrong_size(Operation::batch_erase);
+    Outcomes outcomes(statuses, nullptr);
+    if (attachment_ == nullptr) {
+        const Error error = Calls::no_dictionary(Operation::batch_erase);
+        std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
+        return error;
+    }
+    BatchRun run(attachment_, Verb::batch_erase, patience_, outcomes);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (Calls::is_good_key(keys[i])) {
+            run.add(i, Calls::owner(*this, keys[i]), keys[i]);
+        } else {
+            const Error error = Calls::key_error(Operation::batch_erase, keys[i]);
+            outcomes.done(i, keys[i], {error.code, Error::no_manager}, &error);
+        }
+    }
+    run.finish();
+    if (!outcomes.first) return outcomes.first.error();
+    return outcomes.successes;
+}
+
+// ---- puts that are collected ----
+
+void client::OpenBatch::done(std::size_t, Bytes key, const ItemStatus& status, const Error* error) {
+    if (status.ok()) {
+        ++report_.stored;
+        return;
+    }
+    ++report_.failed;
+    if (report_.failures.size() < failures_max)
+        report_.failures.push_back(
+            {std::string(text_of(key)), error == nullptr ? Error(status.code) : *error});
+}
+
+Result<void> View::Calls::collect(const View& view, Bytes key, Bytes value, std::uint16_t value_type) {
+    if (const Result<void> good = check(view, Operation::put, key); !good) return good;
+    if (!view.batch_->belongs_to_caller()) return busy_elsewhere();
+    view.batch_->put(owner(view, key), key, value, value_type);
+    return {};
+}
+
+Result<void> View::try_start_batch_put() {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::batch_put);
+    if (!attachment_->is_usable()) return Calls::no_dictionary(Operation::batch_put);
+    if (batch_ != nullptr) {
+        return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
+            .set_operation(Operation::batch_put);
+    }
+    batch_ = std::make_shared<client::OpenBatch>(attachment_, patience_);
+    return {};
+}
+
+Result<BatchReport> View::try_end_batch_put() {
+    if (batch_ == nullptr) {
+        return Error(Errc::invalid_argument, "no batch was started on this view")
+            .set_operation(Operation::batch_put);
+    }
+    if (!batch_->belongs_to_caller()) return busy_elsewhere();
+    const std::shared_ptr<client::OpenBatch> batch = std::move(batch_);
+    return batch->end();
+}
+
+void View::end_batch_put() {
+    const BatchReport report = try_end_batch_put().value();
+    if (report.failures.empty()) return;
+    Error error = report.failures.front().error;
+    const std::string why = error.detail.data();
+    error.set_detail(std::to_string(report.failed) + " of " + std::to_string(report.failed + report.stored) +
+                     " puts have failed, this one among them" + (why.empty() ? "" : ": " + why));
+    throw Exception(error);
+}
+
+}  // namespace ddict

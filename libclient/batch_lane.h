@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <ddict/batch.h>
+
+#include "core/batch.h"
+#include "libclient/page_sink.h"
+#include "libclient/session.h"
+
+namespace ddict::client {
+
+/// One message of a batch, and what it needs while it is under way.
+struct BatchLane {
+    /// Gives the value of one item to its place.
+    class ItemValue final : public ValueSink {
+      public:
+        Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+            return items->prepare(index, bytes, value_type);
+        }
+        ItemSink* items = nullptr;
+        std::size_t index = 0;
+    };
+
+    void open(std::uint32_t for_manager) {
+        manager = for_manager;
+        alone = false;
+        indices.clear();
+        writer = wire::ItemWriter(room);
+        page.clear();
+    }
+
+    Flight flight;
+    std::uint32_t manager = 0;
+    bool alone = false;  // an operation on a single item, which is too large for the company of others
+    std::vector<std::size_t> indices;
+    std::array<std::byte, limits::inline_value_bytes_max> room;  // the packed items; alone: the key of a get
+    wire::ItemWriter writer{room};
+    PageSink page;
+    ItemValue value;
+    Bytes key;  // alone
+};
+
+}  // namespace ddict::client

@@ -1,0 +1,290 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "libclient/batch_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/assert.h"
+
+namespace ddict::client {
+namespace {
+
+using std::chrono::steady_clock;
+using wire::Verb;
+
+constexpr std::size_t running_max = 64;      // messages under way at once
+constexpr std::size_t open_max = 256;        // messages being filled at once
+constexpr std::size_t spare_lanes_max = 64;  // kept for the next batch of the thread
+
+Verb single(Verb batch) {
+    return batch == Verb::batch_get ? Verb::get : batch == Verb::batch_put ? Verb::put : Verb::erase;
+}
+
+}  // namespace
+
+BatchRun::BatchRun(std::shared_ptr<Attachment> attachment, Verb verb, const detail::Patience& patience,
+                   BatchItems& items, ItemSink* values)
+    : attachment_(std::move(attachment)), verb_(verb), patience_(patience), items_(items), values_(values) {}
+
+BatchRun::~BatchRun() {
+    if (!belongs_to_caller() || attachment_->existing_session() == nullptr) {
+        // What is still under way is in the hands of a session that this thread must not touch.
+        for (Lane& lane : running_) {
+            if (!lane->flight.settled()) static_cast<void>(lane.release());
+        }
+        return;
+    }
+    for (const Lane& lane : running_) {
+        while (!lane->flight.settled() && !session_->finished(lane->flight))
+            session_->progress(Time::max());
+    }
+}
+
+bool BatchRun::fits(const BatchLane& lane, Bytes key, Bytes value) const {
+    const std::size_t bytes = verb_ == Verb::batch_put ? wire::packed_pair_bytes(key.size(), value.size())
+                                                       : wire::packed_key_bytes(key.size());
+    return bytes <= lane.writer.left();
+}
+
+BatchRun::Lane BatchRun::take_lane(std::uint32_t manager) {
+    auto& spare = session_->spare_lanes();
+    Lane lane;
+    if (spare.empty()) {
+        lane = std::make_unique<BatchLane>();
+    } else {
+        lane = std::move(spare.back());
+        spare.pop_back();
+    }
+    lane->open(manager);
+    return lane;
+}
+
+/// The message for a manager that has room for this item.
+BatchLane& BatchRun::open_lane(std::uint32_t manager, Bytes key, Bytes value) {
+    if (last_open_.second != nullptr && last_open_.first == manager && fits(*last_open_.second, key, value))
+        return *last_open_.second;
+    if (const auto found = open_.find(manager); found != open_.end()) {
+        if (!fits(*found->second, key, value)) send_open(manager);
+    } else if (open_.size() >= open_max) {
+        send_open(open_.begin()->first);
+    }
+    Lane& lane = open_[manager];
+    if (lane == nullptr) lane = take_lane(manager);
+    last_open_ = {manager, lane.get()};
+    return *lane;
+}
+
+void BatchRun::add(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+                   std::uint16_t value_type) {
+    const Result<Session*> session = attachment_->session();
+    if (!session) return tell_error(index, key, name_item(session.error(), manager, key));
+    session_ = *session;
+    if (wire::packed_pair_bytes(key.size(), value.size()) > limits::inline_value_bytes_max)
+        return send_alone(index, manager, key, value, value_type);
+    BatchLane& lane = open_lane(manager, key, value);
+    const bool written =
+        verb_ == Verb::batch_put ? lane.writer.pair(key, value_type, value) : lane.writer.key(key);
+    DDICT_ASSERT(written, "an item does not fit into an empty message");
+    lane.indices.push_back(index);
+}
+
+void BatchRun::send_open(std::uint32_t manager) {
+    const auto found = open_.find(manager);
+    Lane lane = std::move(found->second);
+    open_.erase(found);
+    last_open_.second = nullptr;
+    send(std::move(lane));
+}
+
+void BatchRun::send(Lane lane) {
+    Request request;
+    request.verb = verb_;
+    request.manager = lane->manager;
+    request.value = lane->writer.written();
+    request.argument = lane->indices.size();
+    request.sink = &lane->page;
+    begin(std::move(lane), request);
+}
+
+void BatchRun::send_alone(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+                          std::uint16_t value_type) {
+    Lane lane = take_lane(manager);
+    lane->alone = true;
+    lane->indices.push_back(index);
+    lane->key = key;
+    lane->value.items = values_;
+    lane->value.index = index;
+    Request request;
+    request.verb = single(verb_);
+    request.manager = manager;
+    request.key = key;
+    request.value = value;
+    request.value_type = value_type;
+    request.sink = values_ == nullptr ? nullptr : &lane->value;
+    begin(std::move(lane), request);
+}
+
+/// The value of an item is too large for the results: asks for it alone. Its key is in a message that ends.
+void BatchRun::ask_alone(std::size_t index, std::uint32_t manager, Bytes key) {
+    Lane lane = take_lane(manager);
+    lane->alone = true;
+    lane->indices.push_back(index);
+    std::copy(key.begin(), key.end(), lane->room.begin());
+    lane->key = Bytes(lane->room).first(key.size());
+    lane->value.items = values_;
+    lane->value.index = index;
+    Request request;
+    request.verb = Verb::get;
+    request.manager = manager;
+    request.key = lane->key;
+    request.sink = &lane->value;
+    begin(std::move(lane), request);
+}
+
+void BatchRun::begin(Lane lane, Request request) {
+    wait_until_running(running_max - 1);
+    const Time now = steady_clock::now();
+    const Result<Time> deadline = attachment_->prepare(*session_, request, patience_, now);
+    if (!deadline) {
+        lane->flight.outcome = deadline.error();
+        return complete(std::move(lane));
+    }
+    session_->start(lane->flight, request, now, *deadline);
+    if (lane->alone) ++large_running_;
+    running_.push_back(std::move(lane));
+}
+
+/// Takes what is done out; says whether anything was.
+bool BatchRun::reap() {
+    bool any = false;
+    for (std::size_t i = 0; i < running_.size();) {
+        if (!session_->finished(running_[i]->flight)) {
+            ++i;
+            continue;
+        }
+        any = true;
+        Lane lane = std::exchange(running_[i], std::move(running_.back()));
+        running_.pop_back();
+        if (lane->alone) --large_running_;
+        complete(std::move(lane));  // may begin others
+    }
+    return any;
+}
+
+void BatchRun::wait_until_running(std::size_t count) {
+    while (running_.size() > count) {
+        if (!reap()) session_->progress(Time::max());
+    }
+}
+
+void BatchRun::wait_for_large() {
+    while (large_running_ > 0) {
+        if (!reap()) session_->progress(Time::max());
+    }
+}
+
+void BatchRun::finish() {
+    if (session_ == nullptr) return;
+    const Result<Session*> session = attachment_->session();
+    if (session) session_ = *session;
+    while (!open_.empty()) {
+        if (session) {
+            send_open(open_.begin()->first);
+            continue;
+        }
+        Lane lane = std::move(open_.begin()->second);
+        open_.erase(open_.begin());
+        lane->flight.outcome = session.error();
+        complete(std::move(lane));
+    }
+    while (!running_.empty()) {
+        // Without a session all flights are settled.
+        if (!reap()) session_->progress(Time::max());
+    }
+}
+
+/// Calls f(index, key) for each item of a message.
+template <class F>
+void BatchRun::for_each_key(const BatchLane& lane, F f) const {
+    wire::ItemReader in(lane.writer.written());
+    for (const std::size_t index : lane.indices) {
+        Bytes key;
+        if (verb_ == Verb::batch_put) {
+            wire::PackedPair pair;
+            in.pair(pair);
+            key = pair.key;
+        } else {
+            in.key(key);
+        }
+        f(index, key);
+    }
+}
+
+void BatchRun::complete(Lane lane) {
+    const Result<Reply>& outcome = lane->flight.outcome;
+    if (lane->alone) {
+        complete_alone(*lane);
+    } else if (outcome) {
+        complete_items(*lane);
+    } else {
+        for_each_key(*lane, [&](std::size_t index, Bytes key) {
+            tell_error(index, key, name_item(outcome.error(), lane->manager, key));
+        });
+    }
+    if (!attachment_->is_usable()) return;
+    auto& spare = session_->spare_lanes();
+    if (spare.size() < spare_lanes_max) spare.push_back(std::move(lane));
+}
+
+void BatchRun::complete_alone(BatchLane& lane) {
+    const Result<Reply>& outcome = lane.flight.outcome;
+    const std::size_t index = lane.indices.front();
+    if (!outcome && outcome.error().code != Errc::not_found)
+        return tell_error(index, lane.key, name_item(outcome.error(), lane.manager, lane.key));
+    tell(index, lane.manager, lane.key, outcome ? 0 : static_cast<std::uint16_t>(Errc::not_found));
+}
+
+void BatchRun::complete_items(BatchLane& lane) {
+    wire::ItemReader results(lane.page.page());
+    bool damaged = false;
+    for_each_key(lane, [&](std::size_t index, Bytes key) {
+        wire::PackedResult result;
+        damaged =
+            damaged || !(verb_ == Verb::batch_get ? results.result(result) : results.status(result.status));
+        if (damaged || (result.status > errc_last && result.status != wire::status_ask_alone)) {
+            return tell_error(index, key,
+                              name_item(Error(Errc::protocol, "results of a batch that cannot be read"),
+                                        lane.manager, key));
+        }
+        if (result.status == wire::status_ask_alone) return ask_alone(index, lane.manager, key);
+        if (verb_ == Verb::batch_get && result.status == 0) {
+            Result<MutableBytes> room = values_->prepare(index, result.value.size(), result.value_type);
+            if (!room) return tell_error(index, key, name_item(room.error(), lane.manager, key));
+            std::copy(result.value.begin(), result.value.end(), room->begin());
+        }
+        tell(index, lane.manager, key, result.status);
+    });
+}
+
+void BatchRun::tell(std::size_t index, std::uint32_t manager, Bytes key, std::uint16_t status) {
+    const ItemStatus item{static_cast<Errc>(status), manager};
+    if (item.ok() || (item.code == Errc::not_found && verb_ != Verb::batch_put))
+        return items_.done(index, key, item, nullptr);
+    tell_error(index, key, name_item(Error(item.code), manager, key));
+}
+
+void BatchRun::tell_error(std::size_t index, Bytes key, const Error& error) {
+    items_.done(index, key, {error.code, error.manager}, &error);
+}
+
+Error BatchRun::name_item(Error error, std::uint32_t manager, Bytes key) const {
+    if (error.operation == Operation::none) error.set_operation(operation_of(verb_));
+    if (error.manager == Error::no_manager) error.set_manager(manager);
+    if (error.node[0] == '\0' && session_ != nullptr) {
+        if (const DirectoryEntry* known = session_->known_manager(manager)) error.set_node(known->node);
+    }
+    return error.set_key(text_of(key));
+}
+
+}  // namespace ddict::client

@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A batch on its way: items go in one by one, are packed into a message for each manager, messages leave when
+// they are full, many are under way at once, and each item's outcome comes out. A message is filled up to
+// what travels in one piece with its head, which is the fastest way through the transport; items that do not
+// fit into one go as operations of their own.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <ddict/batch.h>
+
+#include "libclient/attachment.h"
+#include "libclient/batch_lane.h"
+
+namespace ddict::client {
+
+/// Who is told how items fared.
+class BatchItems {
+  public:
+    /// Once for each item, in any order. `error` is null on success, and for a missing key.
+    virtual void done(std::size_t index, Bytes key, const ItemStatus& status, const Error* error) = 0;
+
+  protected:
+    ~BatchItems() = default;
+};
+
+/// Belongs to the thread that made it.
+class BatchRun {
+  public:
+    /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings.
+    BatchRun(std::shared_ptr<Attachment> attachment, wire::Verb verb, const detail::Patience& patience,
+             BatchItems& items, ItemSink* values = nullptr);
+    /// Waits for what is under way.
+    ~BatchRun();
+    BatchRun(const BatchRun&) = delete;
+    BatchRun& operator=(const BatchRun&) = delete;
+
+    bool belongs_to_caller() const { return std::this_thread::get_id() == thread_; }
+
+    /// Adds an item; may send messages and wait for room. `key` and `value` are the caller's: of an item that
+    /// is small enough for a message they are copied, otherwise they must stay until finish(), or until
+    /// wait_for_large(). The key is checked already.
+    void add(std::size_t index, std::uint32_t manager, Bytes key, Bytes value = {},
+             std::uint16_t value_type = 0);
+    void wait_for_large();
+    /// Sends what is left, and waits until every item is done.
+    void finish();
+
+  private:
+    using Lane = std::unique_ptr<BatchLane>;
+
+    bool fits(const BatchLane& lane, Bytes key, Bytes value) const;
+    Lane take_lane(std::uint32_t manager);
+    BatchLane& open_lane(std::uint32_t manager, Bytes key, Bytes value);
+    void send(Lane lane);
+    void send_open(std::uint32_t manager);
+    void send_alone(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+                    std::uint16_t value_type);
+    void begin(Lane lane, Request request);
+    bool reap();
+    void wait_until_running(std::size_t count);
+    void complete(Lane lane);
+    void complete_alone(BatchLane& lane);
+    void complete_items(BatchLane& lane);
+    void ask_alone(std::size_t index, std::uint32_t manager, Bytes key);
+    template <class F>
+    void for_each_key(const BatchLane& lane, F f) const;
+    void tell(std::size_t index, std::uint32_t manager, Bytes key, std::uint16_t status);
+    void tell_error(std::size_t index, Bytes key, const Error& error);
+    Error name_item(Error error, std::uint32_t manager, Bytes key) const;
+
+    std::shared_ptr<Attachment> attachment_;
+    wire::Verb verb_;
+    detail::Patience patience_;
+    BatchItems& items_;
+    ItemSink* values_;
+    std::thread::id thread_ = std::this_thread::get_id();
+    Session* session_ = nullptr;
+    std::unordered_map<std::uint32_t, Lane> open_;
+    std::pair<std::uint32_t, BatchLane*> last_open_{0, nullptr};  // most batches stay with one for a while
+    std::vector<Lane> running_;
+    std::size_t large_running_ = 0;
+};
+
+}  // namespace ddict::client

@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What goes into the batches of a View, and what comes out: View::multi_get, multi_put, multi_erase,
+// start_batch_put.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ddict/codec.h>
+#include <ddict/error.h>
+#include <ddict/result.h>
+
+namespace ddict {
+
+/// How one item of a batch fared. For errors of a whole manager all its items say the same.
+struct ItemStatus {
+    Errc code = {};                             ///< 0: success
+    std::uint32_t manager = Error::no_manager;  ///< that was asked
+    bool ok() const noexcept { return code == Errc{}; }
+    explicit operator bool() const noexcept { return ok(); }
+};
+
+/// The same for a value that was asked for.
+template <class T>
+struct ItemResult {
+    ItemStatus status;
+    std::optional<T> value;  ///< if status.ok()
+    explicit operator bool() const noexcept { return value.has_value(); }
+    T& operator*() noexcept { return *value; }
+    const T& operator*() const noexcept { return *value; }
+    Errc code() const noexcept { return status.code; }
+};
+
+/// One pair as bytes; they stay the caller's.
+struct PutItem {
+    std::span<const std::byte> key;
+    std::span<const std::byte> value;
+    std::uint16_t value_type = type_bytes;
+};
+
+/// Takes the items of a multi_get. Called by the thread that called it, before that returns, in any order.
+class ItemSink {
+  public:
+    /// Room for the value of an item, as ValueSink::prepare. Its bytes are there when done() is called.
+    virtual Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
+                                                 std::uint16_t value_type) = 0;
+    /// Once for every item.
+    virtual void done(std::size_t index, const ItemStatus& status) = 0;
+
+  protected:
+    ~ItemSink() = default;
+};
+
+/// How a batch of collected puts ended.
+struct BatchReport {
+    struct Failure {
+        std::string key;
+        Error error;
+    };
+    std::uint64_t stored = 0;
+    std::uint64_t failed = 0;
+    std::vector<Failure> failures;  ///< the first thousand of them
+};
+
+namespace detail {
+
+/// Memory for copies of small things, which stay where they are.
+class Arena {
+  public:
+    std::span<const std::byte> copy(std::span<const std::byte> bytes) {
+        if (bytes.empty()) return {};
+        if (left_.size() < bytes.size()) {
+            const std::size_t size = std::max(bytes.size(), std::size_t{64 * 1024});
+            chunks_.push_back(std::make_unique<std::byte[]>(size));
+            left_ = std::span(chunks_.back().get(), size);
+        }
+        std::copy(bytes.begin(), bytes.end(), left_.begin());
+        const std::span<const std::byte> copied = left_.first(bytes.size());
+        left_ = left_.subspan(bytes.size());
+        return copied;
+    }
+
+  private:
+    std::vector<std::unique_ptr<std::byte[]>> chunks_;
+    std::span<std::byte> left_;
+};
+
+/// Whether the bytes of a range's elements stay where they are after the iterator has moved on.
+template <class Range>
+inline constexpr bool elements_stay =
+    std::ranges::forward_range<Range>&& std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+
+template <bool stays, Encodable T>
+std::span<const std::byte> kept_bytes(const T& value, Arena& arena) {
+    if constexpr (stays && HasView<T>) {
+        return Codec<T>::view(value);
+    } else {
+        return with_bytes(value, [&](std::span<const std::byte> bytes) { return arena.copy(bytes); });
+    }
+}
+
+/// The keys of a range as bytes: in place where they stay, else copied.
+class KeyList {
+  public:
+    template <std::ranges::input_range Keys>
+    explicit KeyList(Keys& keys) {
+        if constexpr (std::ranges::sized_range<Keys>) keys_.reserve(std::ranges::size(keys));
+        for (auto&& key : keys)
+            keys_.push_back(kept_bytes<elements_stay<Keys>>(key, arena_));
+    }
+    std::span<const std::span<const std::byte>> keys() const { return keys_; }
+
+  private:
+    Arena arena_;
+    std::vector<std::span<const std::byte>> keys_;
+};
+
+class PairList {
+  public:
+    template <std::ranges::input_range Pairs>
+    explicit PairList(Pairs& pairs) {
+        if constexpr (std::ranges::sized_range<Pairs>) pairs_.reserve(std::ranges::size(pairs));
+        for (auto&& pair : pairs) {
+            const auto& [key, value] = pair;
+            pairs_.push_back({kept_bytes<elements_stay<Pairs>>(key, arena_),
+                              kept_bytes<elements_stay<Pairs>>(value, arena_),
+                              Codec<std::remove_cvref_t<decltype(value)>>::type});
+        }
+    }
+    std::span<const PutItem> pairs() const { return pairs_; }
+
+  private:
+    Arena arena_;
+    std::vector<PutItem> pairs_;
+};
+
+/// Receives the values of a multi_get, in place where their codec can.
+template <Decodable T>
+class GetItems final : public ItemSink {
+  public:
+    void expect(std::size_t count) { results_.resize(count); }
+
+    Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
+                                         std::uint16_t value_type) override {
+        if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
+        if constexpr (HasRoom<T>) {
+            return Codec<T>::room(results_[index].value.emplace(), bytes);
+        } else {
+            if (raw_.empty()) raw_.resize(results_.size());
+            raw_[index].resize(bytes);
+            return std::span(raw_[index]);
+        }
+    }
+    void done(std::size_t index, const ItemStatus& status) override {
+        ItemResult<T>& result = results_[index];
+        result.status = status;
+        if (!status.ok()) {
+            result.value.reset();
+            return;
+        }
+        Result<void> good;
+        if constexpr (HasRoom<T>) {
+            good = check_received(*result.value);
+        } else {
+            Result<T> value = Codec<T>::decode(raw_[index]);
+            raw_[index] = {};
+            if (value) {
+                result.value = *std::move(value);
+            } else {
+                good = value.error();
+            }
+        }
+        if (!good) {
+            result.status.code = good.error().code;
+            result.value.reset();
+        }
+    }
+
+    std::vector<ItemResult<T>> results() && { return std::move(results_); }
+    /// Throws if a value could not be read as a T.
+    std::vector<std::optional<T>> found() && {
+        std::vector<std::optional<T>> values;
+        values.reserve(results_.size());
+        for (ItemResult<T>& result : results_) {
+            if (!result && result.code() != Errc::not_found)
+                throw Exception(Error(result.code()).set_operation(Operation::batch_get));
+            values.push_back(std::move(result.value));
+        }
+        return values;
+    }
+
+  private:
+    std::vector<ItemResult<T>> results_;
+    std::vector<std::vector<std::byte>> raw_;  // of types that are decoded
+};
+
+}  // namespace detail
+}  // namespace ddict

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the operations of a View take beside keys and values.
+#pragma once
+
+#include <bit>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <ddict/codec.h>
+#include <ddict/result.h>
+#include <ddict/value_sink.h>
+
+namespace ddict {
+
+/// When a conditional put stores.
+enum class PutCondition { absent, present };
+
+/// The numbers of fetch_add.
+template <class N>
+concept Counter = std::same_as<N, std::int64_t> || std::same_as<N, std::uint64_t> || std::same_as<N, double>;
+
+/// Which pairs an iteration visits.
+struct ScanOptions {
+    std::string_view prefix{};  ///< only keys that begin with it; copied
+    bool values = false;        ///< with their values
+    bool local = false;         ///< only on the managers of this node
+};
+
+/// How the connection to one manager is.
+struct ManagerHealth {
+    std::uint32_t manager = 0;
+    std::string node{};                      ///< host name; empty if it could not be found out
+    std::chrono::nanoseconds round_trip{0};  ///< of an empty message, if it is alive
+    std::optional<Error> error{};            ///< why it gave no sign of life
+    bool alive() const { return !error; }
+};
+
+namespace detail {
+
+/// How long a call may take.
+struct Patience {
+    static constexpr std::chrono::nanoseconds unlimited = std::chrono::hours(24 * 365);
+
+    std::chrono::nanoseconds timeout = unlimited;
+    std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
+
+    std::chrono::steady_clock::time_point deadline(std::chrono::steady_clock::time_point now) const {
+        const auto latest = now + (timeout < unlimited ? timeout : unlimited);
+        return latest < until ? latest : until;
+    }
+    /// Looks at the clock only if it has to.
+    bool is_over() const {
+        if (timeout.count() <= 0) return true;
+        return until != std::chrono::steady_clock::time_point::max() &&
+               until <= std::chrono::steady_clock::now();
+    }
+};
+
+/// Receives a value into memory of the caller.
+class SpanSink final : public ValueSink {
+  public:
+    SpanSink(std::span<std::byte> room, std::uint16_t value_type, std::size_t element_bytes)
+        : room_(room), value_type_(value_type), element_bytes_(element_bytes) {}
+
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        if (const Result<void> fits = check_type(value_type, value_type_); !fits) return fits.error();
+        if (bytes % element_bytes_ != 0)
+            return Error(Errc::wrong_type, "the size of the value is no multiple of the element asked for");
+        if (bytes > room_.size()) {
+            Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
+            return error.set_bytes(bytes, room_.size());
+        }
+        bytes_ = bytes;
+        return room_.first(static_cast<std::size_t>(bytes));
+    }
+    /// Of the value that has come.
+    std::uint64_t bytes() const { return bytes_; }
+
+  private:
+    std::span<std::byte> room_;
+    std::uint16_t value_type_;
+    std::size_t element_bytes_;
+    std::uint64_t bytes_ = 0;
+};
+
+template <Encodable K, Encodable V, class F>
+auto with_both(const K& key, const V& value, F&& f) {
+    return with_bytes(key, [&](std::span<const std::byte> key_bytes) {
+        return with_bytes(value,
+                          [&](std::span<const std::byte> value_bytes) { return f(key_bytes, value_bytes); });
+    });
+}
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+/// Calls f with the bytes of a value, or with nothing for std::nullopt and empty optionals.
+template <class T, class F>
+auto with_optional_bytes(const T& value, F&& f) {
+    using Given = std::optional<std::span<const std::byte>>;
+    if constexpr (std::same_as<T, std::nullopt_t>) {
+        return f(Given());
+    } else if constexpr (is_optional<T>) {
+        return value ? with_bytes(*value, [&](std::span<const std::byte> bytes) { return f(Given(bytes)); })
+                     : f(Given());
+    } else {
+        return with_bytes(value, [&](std::span<const std::byte> bytes) { return f(Given(bytes)); });
+    }
+}
+
+/// The type number of a value, or of what may be in an optional.
+template <class T>
+constexpr std::uint16_t type_or_bytes() {
+    if constexpr (std::same_as<T, std::nullopt_t>) {
+        return type_bytes;
+    } else if constexpr (is_optional<T>) {
+        return Codec<typename T::value_type>::type;
+    } else {
+        return Codec<T>::type;
+    }
+}
+
+/// A missing key as an empty optional.
+template <class T>
+Result<std::optional<T>> or_nothing(Result<T> value) {
+    if (value) return std::optional<T>(*std::move(value));
+    if (value.error().code == Errc::not_found) return std::optional<T>();
+    return value.error();
+}
+
+}  // namespace detail
+}  // namespace ddict

@@ -1,0 +1,564 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A View: every operation on the keys of a dictionary. A Dictionary is the view of the whole dictionary with
+// the default deadline; others are made from it, and from each other, for free (no connection, no message):
+//
+//     auto quick = dict.within(50ms);             // each call ends within 50 ms
+//     auto third = dict.manager(3);               // all keys live on manager 3, whatever their hash
+//     auto mine = dict.placed_by(my_hash);        // the hash decides where a key lives
+//     auto both = dict.manager(3).within(50ms);
+//
+// A view is small and can be copied. It may outlive its Dictionary's detach(): calls then fail with
+// not_attached. Keys that were put through manager() or placed_by() are found through a view with the same
+// placement, and by the iterations of any view.
+//
+// Names. Every call exists twice: `put` throws ddict::Exception, `try_put` returns a ddict::Result. Both
+// carry the same ddict::Error. Each can fail with the errors of all calls: not_attached, manager_lost,
+// timeout (whether the operation took effect is then not known, unless the text says that nothing was sent),
+// busy, system, protocol; keys that are empty (invalid_argument) or longer than 1024 bytes (too_large);
+// writes with frozen. The comments name what else there is.
+//
+// Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>.
+//
+// Threads: any number may use one view at once, save while it collects a batch (start_batch_put).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ddict/async.h>
+#include <ddict/batch.h>
+#include <ddict/codec.h>
+#include <ddict/error.h>
+#include <ddict/iteration.h>
+#include <ddict/operands.h>
+#include <ddict/profile.h>
+#include <ddict/result.h>
+#include <ddict/stats.h>
+
+namespace ddict {
+
+namespace client {
+class Attachment;
+class OpenBatch;
+}  // namespace client
+
+/// A user's placement: the hash of a key, all of whose 64 bits count (the upper ones decide). A pure
+/// function, the same in all processes; called by any thread.
+using Placement = std::function<std::uint64_t(std::span<const std::byte> key)>;
+
+class View {
+  public:
+    using Bytes = std::span<const std::byte>;
+    using Clock = std::chrono::steady_clock;
+
+    /// Of no dictionary: every call fails with not_attached.
+    View() = default;
+
+    // ---- other views ----
+
+    /// Each call takes this long at the most. Zero or less: each fails at once with timeout, nothing is sent.
+    View within(std::chrono::nanoseconds timeout) const;
+    /// Each call ends at this time; together with within(), at the earlier of the two.
+    View until(Clock::time_point deadline) const;
+    /// All keys live on manager `id`; size, clear, stats, iterations and freeze are of that manager only.
+    /// invalid_argument if there is no such manager.
+    View manager(std::uint32_t id) const { return try_manager(id).value(); }
+    Result<View> try_manager(std::uint32_t id) const;
+    /// `placement` decides where a key lives, instead of the key's own hash.
+    View placed_by(Placement placement) const;
+
+    // ---- one key ----
+
+    /// Stores a pair; a value that was there is replaced. Cost: one message and its answer. Errors:
+    /// no_space (a value that was there stays), too_large.
+    template <Encodable K, Encodable V>
+    void put(const K& key, const V& value) const {
+        try_put(key, value).value();
+    }
+    template <Encodable K, Encodable V>
+    Result<void> try_put(const K& key, const V& value) const {
+        return detail::with_both(key, value,
+                                 [&](Bytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
+    }
+
+    /// Stores a pair only if there is no such key, or only if there is; says whether it did.
+    template <Encodable K, Encodable V>
+    bool put_if_absent(const K& key, const V& value) const {
+        return try_put_if_absent(key, value).value();
+    }
+    template <Encodable K, Encodable V>
+    Result<bool> try_put_if_absent(const K& key, const V& value) const {
+        return detail::with_both(key, value, [&](Bytes k, Bytes v) {
+            return put_bytes_if(PutCondition::absent, k, v, Codec<V>::type);
+        });
+    }
+    template <Encodable K, Encodable V>
+    bool put_if_present(const K& key, const V& value) const {
+        return try_put_if_present(key, value).value();
+    }
+    template <Encodable K, Encodable V>
+    Result<bool> try_put_if_present(const K& key, const V& value) const {
+        return detail::with_both(key, value, [&](Bytes k, Bytes v) {
+            return put_bytes_if(PutCondition::present, k, v, Codec<V>::type);
+        });
+    }
+
+    /// The value of a key, as a T. Cost: a read of this node's shared memory if the manager is here, else one
+    /// message and its answer. Errors: not_found, wrong_type.
+    template <Decodable T = std::string, Encodable K>
+    T get(const K& key) const {
+        return try_get<T>(key).value();
+    }
+    template <Decodable T = std::string, Encodable K>
+    Result<T> try_get(const K& key) const {
+        return received<T>(Operation::get, key, [&](Bytes k, ValueSink& sink) { return get_bytes(k, sink); });
+    }
+    /// The same for programs in which a missing key is nothing special.
+    template <Decodable T = std::string, Encodable K>
+    std::optional<T> find(const K& key) const {
+        return try_find<T>(key).value();
+    }
+    template <Decodable T = std::string, Encodable K>
+    Result<std::optional<T>> try_find(const K& key) const {
+        return detail::or_nothing(try_get<T>(key));
+    }
+    template <Decodable T = std::string, Encodable K>
+    T get_or(const K& key, T fallback) const {
+        std::optional<T> value = find<T>(key);
+        return value ? *std::move(value) : std::move(fallback);
+    }
+    /// Writes the value into the caller's memory; returns the number of its bytes. Does not allocate. Errors:
+    /// not_found, wrong_type; invalid_argument if the value is larger than the room: Error::need_bytes says
+    /// what is needed, and nothing was written.
+    template <Element T, std::size_t N, Encodable K>
+    std::uint64_t get_into(const K& key, std::span<T, N> room) const {
+        return try_get_into(key, room).value();
+    }
+    template <Element T, std::size_t N, Encodable K>
+    Result<std::uint64_t> try_get_into(const K& key, std::span<T, N> room) const {
+        detail::SpanSink sink(std::as_writable_bytes(room), Codec<std::span<T>>::type, sizeof(T));
+        const Result<void> got =
+            detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
+        if (!got) return got.error();
+        return sink.bytes();
+    }
+
+    template <Encodable K>
+    bool contains(const K& key) const {
+        return try_contains(key).value();
+    }
+    template <Encodable K>
+    Result<bool> try_contains(const K& key) const {
+        return detail::with_bytes(key, [&](Bytes bytes) { return contains_bytes(bytes); });
+    }
+
+    /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
+    /// put back, unless there is a newer one by then.
+    template <Decodable T = std::string, Encodable K>
+    std::optional<T> pop(const K& key) const {
+        return try_pop<T>(key).value();
+    }
+    template <Decodable T = std::string, Encodable K>
+    Result<std::optional<T>> try_pop(const K& key) const {
+        return detail::or_nothing(
+            received<T>(Operation::pop, key, [&](Bytes k, ValueSink& sink) { return pop_bytes(k, sink); }));
+    }
+
+    /// Removes a pair; says whether there was one. The value is not sent.
+    template <Encodable K>
+    bool erase(const K& key) const {
+        return try_erase(key).value();
+    }
+    template <Encodable K>
+    Result<bool> try_erase(const K& key) const {
+        return detail::with_bytes(key, [&](Bytes bytes) { return erase_bytes(bytes); });
+    }
+
+    // ---- one key, atomically ----
+
+    /// If the key's value is `expected`, byte for byte, makes it `desired`; says whether it did. std::nullopt
+    /// (or an empty optional) as `expected`: the key must be absent; as `desired`: the key is erased. Both
+    /// together at most 1 MiB, else too_large. Errors: no_space.
+    template <Encodable K, class E, class D>
+    bool compare_and_swap(const K& key, const E& expected, const D& desired) const {
+        return try_compare_and_swap(key, expected, desired).value();
+    }
+    template <Encodable K, class E, class D>
+    Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const {
+        return detail::with_bytes(key, [&](Bytes k) {
+            return detail::with_optional_bytes(expected, [&](std::optional<Bytes> e) {
+                return detail::with_optional_bytes(desired, [&](std::optional<Bytes> d) {
+                    return swap_bytes(k, e, d, detail::type_or_bytes<D>());
+                });
+            });
+        });
+    }
+
+    /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
+    /// what is returned. N is std::int64_t, std::uint64_t or double; integers wrap around. Errors: wrong_type
+    /// (the value is no N), no_space.
+    template <Counter N = std::int64_t, Encodable K, class D = N>
+    N fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
+        return try_fetch_add<N>(key, delta, initial).value();
+    }
+    template <Counter N = std::int64_t, Encodable K, class D = N>
+    Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
+        static_assert(std::is_floating_point_v<N> || !std::is_floating_point_v<D>,
+                      "to add a fraction to a counter, write fetch_add<double>");
+        const Result<std::uint64_t> before = detail::with_bytes(key, [&](Bytes bytes) {
+            return add_bits(bytes, Codec<N>::type, std::bit_cast<std::uint64_t>(static_cast<N>(delta)),
+                            std::bit_cast<std::uint64_t>(initial));
+        });
+        if (!before) return before.error();
+        return std::bit_cast<N>(*before);
+    }
+
+    /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
+    /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, else wrong_type.
+    /// Errors: no_space. Cost: the manager copies the whole value.
+    template <Encodable K, Encodable V>
+    std::uint64_t append(const K& key, const V& value) const {
+        return try_append(key, value).value();
+    }
+    template <Encodable K, Encodable V>
+    Result<std::uint64_t> try_append(const K& key, const V& value) const {
+        return detail::with_both(key, value,
+                                 [&](Bytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
+    }
+
+    // ---- waiting ----
+
+    /// The value of a key, as soon as there is one. Errors: timeout (it did not appear), wrong_type, busy
+    /// (the manager has as many waiters as it takes). Cost: one message and its answer, however long it
+    /// waits.
+    template <Decodable T = std::string, Encodable K>
+    T wait_for(const K& key) const {
+        return try_wait_for<T>(key).value();
+    }
+    template <Decodable T = std::string, Encodable K>
+    Result<T> try_wait_for(const K& key) const {
+        return received<T>(Operation::wait_for, key,
+                           [&](Bytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
+    }
+    /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
+    /// before. Errors: timeout, busy, too_large.
+    template <Encodable K, Encodable V>
+    void wait_for_value(const K& key, const V& value) const {
+        try_wait_for_value(key, value).value();
+    }
+    template <Encodable K, Encodable V>
+    Result<void> try_wait_for_value(const K& key, const V& value) const {
+        return detail::with_both(key, value, [&](Bytes k, Bytes v) { return wait_for_value_bytes(k, v); });
+    }
+
+    // ---- a copy on every manager ----
+
+    /// Stores a pair on all managers, for values that many read: a copy reaches each along a tree. When it
+    /// returns, all have it. Errors: no_space (some may have it then), manager_lost, naming the manager.
+    /// Cost: about twice the depth of the tree (base 2 of the number of managers) in message times.
+    template <Encodable K, Encodable V>
+    void bput(const K& key, const V& value) const {
+        try_bput(key, value).value();
+    }
+    template <Encodable K, Encodable V>
+    Result<void> try_bput(const K& key, const V& value) const {
+        return detail::with_both(key, value,
+                                 [&](Bytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
+    }
+    /// The value from the nearest copy: of a manager on this node if there is one, else of one drawn by lot
+    /// once per process; from the key's own manager where that has none. Errors: not_found, wrong_type.
+    template <Decodable T = std::string, Encodable K>
+    T bget(const K& key) const {
+        return try_bget<T>(key).value();
+    }
+    template <Decodable T = std::string, Encodable K>
+    Result<T> try_bget(const K& key) const {
+        return received<T>(Operation::broadcast_get, key,
+                           [&](Bytes k, ValueSink& sink) { return broadcast_get_bytes(k, sink); });
+    }
+    /// Removes a pair from all managers; says whether there was one.
+    template <Encodable K>
+    bool berase(const K& key) const {
+        return try_berase(key).value();
+    }
+    template <Encodable K>
+    Result<bool> try_berase(const K& key) const {
+        return detail::with_bytes(key, [&](Bytes bytes) { return broadcast_erase_bytes(bytes); });
+    }
+
+    // ---- many keys ----
+    //
+    // Items are grouped by manager, packed into few messages, and several messages to several managers are
+    // under way at once. Ranges may be any input ranges. The outcome of item i stands at place i. A key that
+    // is in one batch twice has one of the two values afterwards.
+
+    /// The values of keys; nothing where there is no such key. Throws the first error that is no missing key.
+    template <Decodable T = std::string, std::ranges::input_range Keys>
+    std::vector<std::optional<T>> multi_get(Keys&& keys) const {
+        detail::GetItems<T> items;
+        const detail::KeyList list(keys);
+        items.expect(list.keys().size());
+        multi_get_bytes(list.keys(), items).value();
+        return std::move(items).found();
+    }
+    /// The same, with a status for each.
+    template <Decodable T = std::string, std::ranges::input_range Keys>
+    std::vector<ItemResult<T>> try_multi_get(Keys&& keys) const {
+        detail::GetItems<T> items;
+        const detail::KeyList list(keys);
+        items.expect(list.keys().size());
+        static_cast<void>(multi_get_bytes(list.keys(), items));
+        return std::move(items).results();
+    }
+    /// Stores pairs (std::pair, std::tuple, elements of a map). Throws the first error; the other pairs are
+    /// stored all the same.
+    template <std::ranges::input_range Pairs>
+    void multi_put(Pairs&& pairs) const {
+        const detail::PairList list(pairs);
+        multi_put_bytes(list.pairs(), {}).value();
+    }
+    template <std::ranges::input_range Pairs>
+    std::vector<ItemStatus> try_multi_put(Pairs&& pairs) const {
+        const detail::PairList list(pairs);
+        std::vector<ItemStatus> statuses(list.pairs().size());
+        static_cast<void>(multi_put_bytes(list.pairs(), statuses));
+        return statuses;
+    }
+    /// Removes pairs; returns how many there were. Throws the first error.
+    template <std::ranges::input_range Keys>
+    std::uint64_t multi_erase(Keys&& keys) const {
+        const detail::KeyList list(keys);
+        return multi_erase_bytes(list.keys(), {}).value();
+    }
+    /// The same with a status for each: not_found where there was none.
+    template <std::ranges::input_range Keys>
+    std::vector<ItemStatus> try_multi_erase(Keys&& keys) const {
+        const detail::KeyList list(keys);
+        std::vector<ItemStatus> statuses(list.keys().size());
+        static_cast<void>(multi_erase_bytes(list.keys(), statuses));
+        return statuses;
+    }
+
+    /// Stores all pairs of a range that need not fit into memory at once. Throws, or returns, the first error
+    /// when all others are stored.
+    template <std::ranges::input_range Pairs>
+    void update(Pairs&& pairs) const {
+        try_update(std::forward<Pairs>(pairs)).value();
+    }
+    template <std::ranges::input_range Pairs>
+    Result<void> try_update(Pairs&& pairs) const {
+        View collecting = *this;
+        Result<void> first;
+        if (const Result<void> begun = collecting.try_start_batch_put(); !begun) return begun.error();
+        for (auto&& pair : pairs) {
+            const auto& [key, value] = pair;
+            const Result<void> put = collecting.try_put(key, value);  // other errors are told at the end
+            if (!put && first) first = put;
+        }
+        const Result<BatchReport> ended = collecting.try_end_batch_put();
+        if (!ended) return ended.error();
+        if (first && !ended->failures.empty()) first = ended->failures.front().error;
+        return first;
+    }
+
+    /// From here to end_batch_put() the puts of this view are collected and sent as batches: as they fill,
+    /// and at the end. Values above 4 KiB are sent alone, and at once. Errors of items come at the end;
+    /// other calls are not affected, and may overtake what was collected. Until the end this view is for one
+    /// thread; copies made meanwhile collect into the same batch. invalid_argument: one has been started.
+    void start_batch_put() { try_start_batch_put().value(); }
+    Result<void> try_start_batch_put();
+    /// Sends what is left and waits for all. Throws if any put has failed, saying how many and the first
+    /// one's key; what succeeded stays. invalid_argument: none was started.
+    void end_batch_put();
+    /// The same, but tells of all failures, by key.
+    Result<BatchReport> try_end_batch_put();
+
+    // ---- operations that run while the caller does something else: <ddict/async.h> ----
+
+    /// Begins to store a pair. The key, and values of up to 4 KiB, are copied; larger ones must stay as they
+    /// are until the handle is done, and so must a temporary that a codec's encode() would make (too_large).
+    template <Encodable K, Encodable V>
+    Pending<void> put_async(const K& key, const V& value) const {
+        return Pending<void>(detail::with_both(
+            key, value, [&](Bytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
+    }
+    template <Decodable T = std::string, Encodable K>
+    Pending<T> get_async(const K& key) const {
+        return Pending<T>(detail::with_bytes(
+            key, [&](Bytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
+    }
+    template <Encodable K>
+    Pending<bool> erase_async(const K& key) const {
+        return Pending<bool>(detail::with_bytes(key, [&](Bytes bytes) { return start_erase(bytes); }));
+    }
+
+    // ---- all keys ----
+
+    /// The number of pairs. Not a snapshot while others write. Cost: a message to every manager.
+    std::uint64_t size() const { return try_size().value(); }
+    Result<std::uint64_t> try_size() const;
+    /// Removes all pairs. Not atomic: a put of another client at the same time may stay.
+    void clear() const { try_clear().value(); }
+    Result<void> try_clear() const;
+
+    /// Lazy ranges over keys, values or pairs, in no particular order; page by page, with about 64 KiB at a
+    /// time here and nothing kept at the managers, so that a loop may stop at any time. Every key that is
+    /// there during the whole iteration is seen exactly once; one that comes or goes meanwhile is seen once
+    /// or not at all. Only keys that begin with `prefix`, which the managers look for. An error is thrown by
+    /// begin() or by the increment; Cursor (<ddict/iteration.h>) is the form without exceptions. Every page
+    /// may take as long as any call.
+    template <Decodable K = std::string>
+    KeyRange<K> keys(std::string_view prefix = {}) const {
+        return KeyRange<K>(cursor({.prefix = prefix}));
+    }
+    template <Decodable V = std::string>
+    ValueRange<V> values(std::string_view prefix = {}) const {
+        return ValueRange<V>(cursor({.prefix = prefix, .values = true}));
+    }
+    template <Decodable K = std::string, Decodable V = std::string>
+    ItemRange<K, V> items(std::string_view prefix = {}) const {
+        return ItemRange<K, V>(cursor({.prefix = prefix, .values = true}));
+    }
+    /// The same of the managers on this node only; empty if it has none.
+    template <Decodable K = std::string>
+    KeyRange<K> local_keys(std::string_view prefix = {}) const {
+        return KeyRange<K>(cursor({.prefix = prefix, .local = true}));
+    }
+    template <Decodable V = std::string>
+    ValueRange<V> local_values(std::string_view prefix = {}) const {
+        return ValueRange<V>(cursor({.prefix = prefix, .values = true, .local = true}));
+    }
+    template <Decodable K = std::string, Decodable V = std::string>
+    ItemRange<K, V> local_items(std::string_view prefix = {}) const {
+        return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
+    }
+    std::uint64_t local_size() const { return try_local_size().value(); }
+    Result<std::uint64_t> try_local_size() const;
+    /// What the ranges are built on. Never fails itself: its next() tells.
+    Cursor cursor(const ScanOptions& options = {}) const;
+    /// All keys at once.
+    Result<std::vector<std::string>> try_keys(std::string_view prefix = {}) const;
+
+    // ---- where keys live ----
+
+    std::uint32_t manager_count() const;
+    /// The manager that owns a key in this view. A pure function: no message.
+    template <Encodable K>
+    std::uint32_t which_manager(const K& key) const {
+        return detail::with_bytes(key, [&](Bytes bytes) { return manager_of_bytes(bytes); });
+    }
+    /// The managers on this node, in order; empty if it has none, or when not attached.
+    std::vector<std::uint32_t> local_managers() const;
+    /// One of them, always the same in one process.
+    std::optional<std::uint32_t> local_manager() const;
+    /// That one, or if there is none, one of all, drawn by lot once per process.
+    std::uint32_t main_manager() const;
+    /// The host name of each manager's node, by manager id. Cost: none on a node with managers; elsewhere a
+    /// message per some hundred managers, the first time.
+    std::vector<std::string> manager_nodes() const { return try_manager_nodes().value(); }
+    Result<std::vector<std::string>> try_manager_nodes() const;
+
+    // ---- the state of things ----
+
+    /// While a dictionary is frozen, all that would change it fails with frozen, on every client. Not atomic
+    /// over managers: when it returns, all are frozen. An error leaves some so; call again.
+    void freeze() const { try_freeze().value(); }
+    Result<void> try_freeze() const;
+    void unfreeze() const { try_unfreeze().value(); }
+    Result<void> try_unfreeze() const;
+    /// Whether all managers of this view are frozen.
+    bool is_frozen() const { return try_is_frozen().value(); }
+    Result<bool> try_is_frozen() const;
+
+    /// What every manager says of itself, by manager id; a lost manager is an error.
+    std::vector<ManagerStats> stats() const { return try_stats().value(); }
+    Result<std::vector<ManagerStats>> try_stats() const;
+    Result<ManagerStats> try_stats(std::uint32_t manager) const;
+    /// Asks every manager for a sign of life. Fails only as a whole (not_attached); what is wrong with a
+    /// manager stands in its entry.
+    std::vector<ManagerHealth> health() const { return try_health().value(); }
+    Result<std::vector<ManagerHealth>> try_health() const;
+    /// What this process has done with the dictionary since it attached, or since profile_reset(): all views
+    /// and threads together. No message.
+    ClientProfile profile() const;
+    void profile_reset() const;
+
+    // ---- the same calls on bytes as they are; those above are made of these ----
+
+    Result<void> put_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<bool> put_bytes_if(PutCondition condition, Bytes key, Bytes value,
+                              std::uint16_t value_type = type_bytes) const;
+    Result<void> get_bytes(Bytes key, ValueSink& sink) const;
+    Result<bool> contains_bytes(Bytes key) const;
+    /// not_found if there is no such key.
+    Result<void> pop_bytes(Bytes key, ValueSink& sink) const;
+    Result<bool> erase_bytes(Bytes key) const;
+    Result<bool> swap_bytes(Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
+                            std::uint16_t value_type = type_bytes) const;
+    /// `value_type` tells the kind of number; its 64 bits as they are in memory.
+    Result<std::uint64_t> add_bits(Bytes key, std::uint16_t value_type, std::uint64_t delta,
+                                   std::uint64_t initial) const;
+    Result<std::uint64_t> append_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<void> wait_for_bytes(Bytes key, ValueSink& sink) const;
+    Result<void> wait_for_value_bytes(Bytes key, Bytes value) const;
+    Result<void> broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<void> broadcast_get_bytes(Bytes key, ValueSink& sink) const;
+    Result<bool> broadcast_erase_bytes(Bytes key) const;
+    /// `sink` gets every item's outcome. The result is the first error that is not not_found, in full.
+    Result<void> multi_get_bytes(std::span<const Bytes> keys, ItemSink& sink) const;
+    /// `statuses` gets every item's outcome, or is empty. The result is the first error in full.
+    Result<void> multi_put_bytes(std::span<const PutItem> pairs, std::span<ItemStatus> statuses) const;
+    /// How many keys there were.
+    Result<std::uint64_t> multi_erase_bytes(std::span<const Bytes> keys,
+                                            std::span<ItemStatus> statuses) const;
+    /// `value` is only the caller's for the call (`temporary`), or stays until the operation is done.
+    detail::OperationHandle start_put(Bytes key, Bytes value, std::uint16_t value_type,
+                                      bool temporary = false) const;
+    detail::OperationHandle start_get(Bytes key, const detail::SinkType& sink) const;
+    detail::OperationHandle start_erase(Bytes key) const;
+    std::uint32_t manager_of_bytes(Bytes key) const;
+
+  protected:
+    View(std::shared_ptr<client::Attachment> attachment, std::chrono::nanoseconds timeout);
+    const std::shared_ptr<client::Attachment>& attachment() const { return attachment_; }
+
+  private:
+    struct Calls;
+    static constexpr std::uint32_t any_manager = UINT32_MAX;
+
+    template <Decodable T, Encodable K, class F>
+    Result<T> received(Operation operation, const K& key, F&& receive) const {
+        detail::SinkFor<T> sink;
+        const Result<void> got = detail::with_bytes(key, [&](Bytes bytes) { return receive(bytes, sink); });
+        if (!got) return got.error();
+        Result<T> value = std::move(sink).take();
+        if (!value) value.error() = name_error(value.error(), operation, key);
+        return value;
+    }
+    template <Encodable K>
+    Error name_error(const Error& error, Operation operation, const K& key) const {
+        return detail::with_bytes(key, [&](Bytes bytes) { return name_error(error, operation, bytes); });
+    }
+    Error name_error(Error error, Operation operation, Bytes key) const;
+    std::vector<std::uint32_t> managers() const;
+    std::vector<std::uint32_t> local_of_view() const;
+
+    std::shared_ptr<client::Attachment> attachment_;
+    detail::Patience patience_;
+    std::uint32_t manager_ = any_manager;
+    std::shared_ptr<const Placement> placement_;
+    std::shared_ptr<client::OpenBatch> batch_;  // while one is collected
+};
+
+}  // namespace ddict

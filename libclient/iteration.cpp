@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <ddict/view.h>
+
+#include "core/batch.h"
+#include "libclient/attachment.h"
+#include "libclient/page_sink.h"
+
+namespace ddict {
+namespace {
+
+using client::Attachment;
+using client::PageSink;
+using wire::Verb;
+
+/// Receives a value that was asked for alone.
+class ValueCopy final : public ValueSink {
+  public:
+    Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        value.resize(bytes);
+        type = value_type;
+        return MutableBytes(value);
+    }
+    std::vector<std::byte> value;
+    std::uint16_t type = 0;
+};
+
+}  // namespace
+
+struct Cursor::Impl {
+    Result<bool> next();
+    Result<void> fetch_page();
+    Result<bool> fetch_value();
+
+    std::shared_ptr<Attachment> attachment;
+    detail::Patience patience;
+    std::vector<std::uint32_t> managers;  // to be visited
+    std::string prefix;
+    bool values = false;
+
+    std::size_t place = 0;       // in managers
+    std::uint64_t position = 0;  // that the manager gave, of the page after this one
+    bool page_is_last = true;    // of its manager
+    bool started = false;        // the manager at `place` has sent a page
+    PageSink page;
+    wire::ItemReader reader{Bytes()};
+
+    wire::PackedPair pair;       // the one it stands on; points into page or alone
+    bool value_to_come = false;  // it stands on a key whose value could not be fetched yet
+    ValueCopy alone;
+};
+
+Result<bool> Cursor::Impl::next() {
+    if (attachment == nullptr)
+        return Error(Errc::not_attached, "this view is of no dictionary").set_operation(Operation::scan);
+    for (;;) {
+        if (value_to_come) {
+            const Result<bool> got = fetch_value();
+            if (!got) return got.error();
+            value_to_come = false;
+            if (*got) return true;
+            continue;  // erased meanwhile
+        }
+        if (values ? reader.pair(pair) : reader.key(pair.key)) {
+            if (!pair.ask_alone) return true;
+            value_to_come = true;
+            continue;
+        }
+        if (!reader.at_end()) {
+            return Error(Errc::protocol, "a page of a scan that cannot be read")
+                .set_operation(Operation::scan)
+                .set_manager(managers[place]);
+        }
+        if (started && page_is_last) {
+            ++place;
+            started = false;
+        }
+        if (place >= managers.size()) return false;
+        if (const Result<void> fetched = fetch_page(); !fetched) return fetched.error();
+    }
+}
+
+Result<void> Cursor::Impl::fetch_page() {
+    Request request;
+    request.verb = Verb::scan;
+    request.manager = managers[place];
+    request.key = bytes_of(prefix);
+    request.argument = started ? position : 0;
+    request.flags = values ? wire::scan_values : 0;
+    request.sink = &page;
+    reader = wire::ItemReader(Bytes());
+    page.clear();
+    const Result<Reply> reply = attachment->call(request, patience);
+    if (!reply) return reply.error();
+    reader = wire::ItemReader(page.page());
+    position = reply->argument;
+    page_is_last = position == 0;
+    started = true;
+    return {};
+}
+
+Result<bool> Cursor::Impl::fetch_value() {
+    Request request;
+    request.verb = Verb::get;
+    request.manager = managers[place];
+    request.key = pair.key;
+    request.sink = &alone;
+    const Result<Reply> reply = attachment->call(request, patience);
+    if (!reply) {
+        if (reply.error().code == Errc::not_found) return false;
+        return reply.error();
+    }
+    pair.value = alone.value;
+    pair.value_type = alone.type;
+    return true;
+}
+
+Cursor::Cursor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Cursor::Cursor(Cursor&&) noexcept = default;
+Cursor& Cursor::operator=(Cursor&&) noexcept = default;
+Cursor::~Cursor() = default;
+
+Result<bool> Cursor::next() {
+    return impl_->next();
+}
+
+std::span<const std::byte> Cursor::key() const {
+    return impl_->pair.key;
+}
+
+std::span<const std::byte> Cursor::value() const {
+    return impl_->pair.value;
+}
+
+std::uint16_t Cursor::value_type() const {
+    return impl_->pair.value_type;
+}
+
+std::uint32_t Cursor::manager() const {
+    return impl_->place < impl_->managers.size() ? impl_->managers[impl_->place] : Error::no_manager;
+}
+
+Error Cursor::name_error(Error error) const {
+    return error.set_operation(Operation::scan).set_manager(manager()).set_key(text_of(key()));
+}
+
+Cursor View::cursor(const ScanOptions& options) const {
+    auto impl = std::make_unique<Cursor::Impl>();
+    impl->attachment = attachment_;
+    impl->patience = patience_;
+    impl->prefix = options.prefix;
+    impl->values = options.values;
+    // No key begins with what is longer than any key.
+    if (options.prefix.size() <= limits::key_bytes_max)
+        impl->managers = options.local ? local_of_view() : managers();
+    return Cursor(std::move(impl));
+}
+
+Result<std::vector<std::string>> View::try_keys(std::string_view prefix) const {
+    std::vector<std::string> keys;
+    Cursor walk = cursor({.prefix = prefix});
+    for (;;) {
+        const Result<bool> more = walk.next();
+        if (!more) return more.error();
+        if (!*more) return keys;
+        keys.emplace_back(text_of(walk.key()));
+    }
+}
+
+}  // namespace ddict

@@ -1,0 +1,348 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operations of a View on one key.
+#include <ddict/view.h>
+
+#include "libclient/async_operation.h"
+#include "libclient/open_batch.h"
+#include "libclient/view_calls.h"
+
+namespace ddict {
+namespace {
+
+using client::Attachment;
+using wire::Verb;
+
+/// Passes a value on, or keeps it if the one it is for does not want it.
+class RescueSink final : public ValueSink {
+  public:
+    explicit RescueSink(ValueSink& sink) : sink_(sink) {}
+    Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        asked = true;
+        Result<MutableBytes> room = sink_.prepare(bytes, value_type);
+        if (room) return room;
+        refusal = room.error();
+        rescued.resize(bytes);
+        type = value_type;
+        return MutableBytes(rescued);
+    }
+    bool asked = false;
+    std::optional<Error> refusal;
+    std::vector<std::byte> rescued;
+    std::uint16_t type = 0;
+
+  private:
+    ValueSink& sink_;
+};
+
+Request request_of(Verb verb, Bytes key, Bytes value = {}, std::uint16_t value_type = 0) {
+    Request request;
+    request.verb = verb;
+    request.key = key;
+    request.value = value;
+    request.value_type = value_type;
+    return request;
+}
+
+Result<void> without_value(const Result<Reply>& reply) {
+    if (!reply) return reply.error();
+    return {};
+}
+
+Result<bool> truth_of(const Result<Reply>& reply) {
+    if (!reply) return reply.error();
+    return reply->argument != 0;
+}
+
+Result<bool> whether_found(const Result<Reply>& reply) {
+    if (reply) return true;
+    if (reply.error().code == Errc::not_found) return false;
+    return reply.error();
+}
+
+/// What the manager keeps of a request while it works on it is bounded.
+Result<void> check_operand(Operation operation, Bytes key, std::uint64_t bytes) {
+    if (bytes <= limits::operand_bytes_max) return {};
+    Error error(Errc::too_large, "the operands of this operation are too large");
+    return error.set_operation(operation).set_key(text_of(key)).set_bytes(bytes, limits::operand_bytes_max);
+}
+
+/// Whether the deadline had passed before anything was sent: then the error says so already.
+bool was_unsent(const Error& error) {
+    return std::string_view(error.detail.data()).starts_with("the deadline had passed");
+}
+
+/// Replies without a value do not come to the sink by themselves, save those of a get.
+Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operation operation, Bytes key) {
+    if (!reply) return reply.error();
+    if (reply->value_bytes != 0) return {};
+    const Result<MutableBytes> room = sink.prepare(0, reply->value_type);
+    if (room) return {};
+    return Error(room.error()).set_operation(operation).set_key(text_of(key));
+}
+
+}  // namespace
+
+// ---- making views ----
+
+View::View(std::shared_ptr<Attachment> attachment, std::chrono::nanoseconds timeout)
+    : attachment_(std::move(attachment)) {
+    patience_.timeout = timeout;
+}
+
+View View::within(std::chrono::nanoseconds timeout) const {
+    View view = *this;
+    view.patience_.timeout = timeout;
+    return view;
+}
+
+View View::until(Clock::time_point deadline) const {
+    View view = *this;
+    view.patience_.until = deadline;
+    return view;
+}
+
+Result<View> View::try_manager(std::uint32_t id) const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::none);
+    if (id >= manager_count()) {
+        return Error(Errc::invalid_argument,
+                     "there is no such manager; there are " + std::to_string(manager_count()))
+            .set_manager(id);
+    }
+    View view = *this;
+    view.manager_ = id;
+    return view;
+}
+
+View View::placed_by(Placement placement) const {
+    View view = *this;
+    view.placement_ = placement ? std::make_shared<const Placement>(std::move(placement)) : nullptr;
+    return view;
+}
+
+std::uint32_t View::manager_of_bytes(Bytes key) const {
+    return attachment_ == nullptr ? 0 : Calls::owner(*this, key);
+}
+
+Error View::name_error(Error error, Operation operation, Bytes key) const {
+    return error.set_operation(operation).set_key(text_of(key)).set_manager(manager_of_bytes(key));
+}
+
+// ---- what all calls have in common ----
+
+Error View::Calls::key_error(Operation operation, Bytes key) {
+    if (key.empty()) return Error(Errc::invalid_argument, "the key is empty").set_operation(operation);
+    Error error(Errc::too_large, "the key is too long");
+    return error.set_operation(operation).set_key(text_of(key)).set_bytes(key.size(), limits::key_bytes_max);
+}
+
+Result<void> View::Calls::check(const View& view, Operation operation, Bytes key) {
+    if (view.attachment_ == nullptr) return no_dictionary(operation).set_key(text_of(key));
+    if (!is_good_key(key)) return key_error(operation, key);
+    return {};
+}
+
+Result<Reply> View::Calls::call(const View& view, Request request) {
+    if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
+        return good.error();
+    request.manager = owner(view, request.key);
+    return view.attachment_->call(request, view.patience_);
+}
+
+Result<Reply> View::Calls::call_manager(const View& view, const Request& request) {
+    return view.attachment_->call(request, view.patience_);
+}
+
+bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t manager, Bytes key,
+                            std::uint64_t hash, ValueSink& sink, Result<void>& outcome) {
+    Attachment& attachment = *view.attachment_;
+    // What is wrong otherwise, the way by message tells.
+    if (!attachment.reads_here() || view.patience_.is_over()) return false;
+    const client::LocalPools::Read read = attachment.pools().get(manager, key, hash, sink, outcome);
+    if (read == client::LocalPools::Read::ask) return false;
+    attachment.count_local_read();
+    if (read == client::LocalPools::Read::absent) outcome = Error(Errc::not_found);
+    if (!outcome) {
+        outcome.error().set_operation(operation).set_key(text_of(key)).set_manager(manager);
+        outcome.error().set_node(attachment.node());
+    }
+    return true;
+}
+
+// ---- one key ----
+
+Result<void> View::put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+    if (batch_ != nullptr) return Calls::collect(*this, key, value, value_type);
+    return without_value(Calls::call(*this, request_of(Verb::put, key, value, value_type)));
+}
+
+Result<bool> View::put_bytes_if(PutCondition condition, Bytes key, Bytes value,
+                                std::uint16_t value_type) const {
+    Request request = request_of(Verb::put, key, value, value_type);
+    request.flags = condition == PutCondition::absent ? wire::put_if_absent : wire::put_if_present;
+    return truth_of(Calls::call(*this, request));
+}
+
+Result<void> View::get_bytes(Bytes key, ValueSink& sink) const {
+    if (const Result<void> good = Calls::check(*this, Operation::get, key); !good) return good;
+    const std::uint64_t hash = hash_of(key);
+    Request request = request_of(Verb::get, key);
+    request.manager = Calls::owner(*this, key, hash);
+    request.sink = &sink;
+    Result<void> outcome;
+    if (Calls::read_here(*this, Operation::get, request.manager, key, hash, sink, outcome)) return outcome;
+    return without_value(Calls::call_manager(*this, request));
+}
+
+Result<bool> View::contains_bytes(Bytes key) const {
+    if (const Result<void> good = Calls::check(*this, Operation::contains, key); !good) return good.error();
+    const std::uint64_t hash = hash_of(key);
+    const std::uint32_t manager = Calls::owner(*this, key, hash);
+    if (attachment_->reads_here() && !patience_.is_over()) {
+        const client::LocalPools::Read read = attachment_->pools().contains(manager, key, hash);
+        if (read != client::LocalPools::Read::ask) {
+            attachment_->count_local_read();
+            return read == client::LocalPools::Read::value;
+        }
+    }
+    Request request = request_of(Verb::contains, key);
+    request.manager = manager;
+    return truth_of(Calls::call_manager(*this, request));
+}
+
+Result<void> View::pop_bytes(Bytes key, ValueSink& sink) const {
+    RescueSink rescue(sink);
+    Request request = request_of(Verb::pop, key);
+    request.sink = &rescue;
+    const Result<Reply> reply = Calls::call(*this, request);
+    if (!reply) return reply.error();
+    if (!rescue.asked) {  // an empty value
+        if (const Result<MutableBytes> room = rescue.prepare(0, reply->value_type); !room)
+            return room.error();
+    }
+    if (!rescue.refusal) return {};
+    const Result<bool> back = put_bytes_if(PutCondition::absent, key, rescue.rescued, rescue.type);
+    Error error = name_error(*rescue.refusal, Operation::pop, key);
+    if (!back) error.set_detail("the value is not what was asked for, and it could not be put back");
+    return error;
+}
+
+Result<bool> View::erase_bytes(Bytes key) const {
+    return whether_found(Calls::call(*this, request_of(Verb::erase, key)));
+}
+
+// ---- one key, atomically ----
+
+Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
+                              std::uint16_t value_type) const {
+    const std::size_t expected_bytes = expected ? expected->size() : 0;
+    const std::size_t bytes = expected_bytes + (desired ? desired->size() : 0);
+    if (const Result<void> good = check_operand(Operation::compare_and_swap, key, bytes); !good)
+        return good.error();
+    std::vector<std::byte> both;
+    both.reserve(bytes);
+    if (expected) both.insert(both.end(), expected->begin(), expected->end());
+    if (desired) both.insert(both.end(), desired->begin(), desired->end());
+    Request request = request_of(Verb::compare_and_swap, key, both, value_type);
+    request.argument = expected_bytes;
+    request.flags =
+        static_cast<std::uint16_t>((expected ? 0 : wire::swap_if_absent) | (desired ? 0 : wire::swap_erases));
+    return truth_of(Calls::call(*this, request));
+}
+
+Result<std::uint64_t> View::add_bits(Bytes key, std::uint16_t value_type, std::uint64_t delta,
+                                     std::uint64_t initial) const {
+    const Bytes initial_bytes = std::as_bytes(std::span(&initial, 1));
+    Request request = request_of(Verb::fetch_add, key, initial == 0 ? Bytes() : initial_bytes, value_type);
+    request.argument = delta;
+    const Result<Reply> reply = Calls::call(*this, request);
+    if (!reply) return reply.error();
+    return reply->argument;
+}
+
+Result<std::uint64_t> View::append_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+    if (const Result<void> good = check_operand(Operation::append, key, value.size()); !good)
+        return good.error();
+    const Result<Reply> reply = Calls::call(*this, request_of(Verb::append, key, value, value_type));
+    if (!reply) return reply.error();
+    return reply->argument;
+}
+
+// ---- waiting ----
+
+Result<void> View::wait_for_bytes(Bytes key, ValueSink& sink) const {
+    Request request = request_of(Verb::wait_for, key);
+    request.sink = &sink;
+    const Result<Reply> reply = Calls::call(*this, request);
+    if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))
+        return Error(reply.error()).set_detail("the key did not appear in time");
+    return deliver_empty(reply, sink, Operation::wait_for, key);
+}
+
+Result<void> View::wait_for_value_bytes(Bytes key, Bytes value) const {
+    if (const Result<void> good = check_operand(Operation::wait_for, key, value.size()); !good) return good;
+    Request request = request_of(Verb::wait_for, key, value);
+    request.flags = wire::wait_for_value;
+    const Result<Reply> reply = Calls::call(*this, request);
+    if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))
+        return Error(reply.error()).set_detail("the key did not take the value in time");
+    return without_value(reply);
+}
+
+// ---- a copy on every manager ----
+
+Result<void> View::broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+    return without_value(Calls::call(*this, request_of(Verb::broadcast_put, key, value, value_type)));
+}
+
+Result<bool> View::broadcast_erase_bytes(Bytes key) const {
+    return whether_found(Calls::call(*this, request_of(Verb::broadcast_erase, key)));
+}
+
+Result<void> View::broadcast_get_bytes(Bytes key, ValueSink& sink) const {
+    if (const Result<void> good = Calls::check(*this, Operation::broadcast_get, key); !good) return good;
+    const std::uint64_t hash = hash_of(key);
+    const std::uint32_t owner = Calls::owner(*this, key, hash);
+    Result<void> outcome;
+    for (const std::uint32_t manager :
+         {manager_ == any_manager ? attachment_->main_manager() : owner, owner}) {
+        outcome = {};
+        if (!Calls::read_here(*this, Operation::broadcast_get, manager, key, hash, sink, outcome)) {
+            Request request = request_of(Verb::get, key);
+            request.manager = manager;
+            request.sink = &sink;
+            outcome = without_value(Calls::call_manager(*this, request));
+        }
+        const bool elsewhere = !outcome && (outcome.error().code == Errc::not_found ||
+                                            outcome.error().code == Errc::manager_lost);
+        if (!elsewhere || manager == owner) break;
+    }
+    if (!outcome) outcome.error().set_operation(Operation::broadcast_get);
+    return outcome;
+}
+
+// ---- operations under way ----
+
+detail::OperationHandle View::Calls::start(const View& view, Request request, const detail::SinkType* sink,
+                                           bool temporary_value) {
+    if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
+        return client::failed_operation(good.error());
+    request.manager = owner(view, request.key);
+    return client::start_operation(*view.attachment_, request, view.patience_, sink, temporary_value);
+}
+
+detail::OperationHandle View::start_put(Bytes key, Bytes value, std::uint16_t value_type,
+                                        bool temporary) const {
+    return Calls::start(*this, request_of(Verb::put, key, value, value_type), nullptr, temporary);
+}
+
+detail::OperationHandle View::start_get(Bytes key, const detail::SinkType& sink) const {
+    return Calls::start(*this, request_of(Verb::get, key), &sink, false);
+}
+
+detail::OperationHandle View::start_erase(Bytes key) const {
+    return Calls::start(*this, request_of(Verb::erase, key), nullptr, false);
+}
+
+}  // namespace ddict

@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the parts of View's implementation share.
+#pragma once
+
+#include <ddict/view.h>
+
+#include "core/hash.h"
+#include "libclient/attachment.h"
+
+namespace ddict {
+
+namespace client {
+class BatchItems;
+}
+
+struct View::Calls {
+    static Error no_dictionary(Operation operation) {
+        return Error(Errc::not_attached, "this dictionary was detached or destroyed")
+            .set_operation(operation);
+    }
+
+    /// Whether this view can be used at all, and for this key; errors name what can be named.
+    static Result<void> check(const View& view, Operation operation, Bytes key);
+    static Error key_error(Operation operation, Bytes key);
+    static bool is_good_key(Bytes key) { return !key.empty() && key.size() <= limits::key_bytes_max; }
+
+    /// The manager of a key whose hash is known.
+    static std::uint32_t owner(const View& view, Bytes key, std::uint64_t hash) {
+        if (view.manager_ != any_manager) return view.manager_;
+        return ddict::manager_of(view.placement_ == nullptr ? hash : (*view.placement_)(key),
+                                 view.attachment_->manager_count());
+    }
+    static std::uint32_t owner(const View& view, Bytes key) {
+        if (view.manager_ != any_manager) return view.manager_;
+        if (view.placement_ == nullptr && view.attachment_->manager_count() == 1) return 0;
+        return owner(view, key, hash_of(key));
+    }
+
+    /// Sends a request on request.key to the manager that owns it.
+    static Result<Reply> call(const View& view, Request request);
+    /// The same to request.manager.
+    static Result<Reply> call_manager(const View& view, const Request& request);
+    /// A read from this node's memory if it can be had there: true, then `outcome` is its.
+    static bool read_here(const View& view, Operation operation, std::uint32_t manager, Bytes key,
+                          std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
+    using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
+    static Result<void> ask_all(const View& view, const std::vector<std::uint32_t>& managers,
+                                const Request& request, const OnReply& on_reply);
+    template <class Ask>
+    static void get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink,
+                         client::BatchItems& items, Ask ask);
+    static Result<void> collect(const View& view, Bytes key, Bytes value, std::uint16_t value_type);
+    /// Begins a request on request.key.
+    static detail::OperationHandle start(const View& view, Request request, const detail::SinkType* sink,
+                                         bool temporary_value);
+};
+
+}  // namespace ddict

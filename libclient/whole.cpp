@@ -1,0 +1,196 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operations of a View on all its managers, and what it tells of them.
+#include <algorithm>
+#include <numeric>
+
+#include "core/stats.h"
+#include "libclient/page_sink.h"
+#include "libclient/view_calls.h"
+
+namespace ddict {
+namespace {
+
+using client::PageSink;
+using std::chrono::steady_clock;
+using wire::Verb;
+
+constexpr std::uint64_t freeze_off = 0;
+constexpr std::uint64_t freeze_on = 1;
+constexpr std::uint64_t freeze_ask = 2;
+
+Request request_of(Verb verb, std::uint64_t argument = 0) {
+    Request request;
+    request.verb = verb;
+    request.argument = argument;
+    return request;
+}
+
+}  // namespace
+
+/// The managers that this view is of.
+std::vector<std::uint32_t> View::managers() const {
+    if (attachment_ == nullptr) return {};
+    if (manager_ != any_manager) return {manager_};
+    std::vector<std::uint32_t> all(attachment_->manager_count());
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+}
+
+Result<void> View::Calls::ask_all(const View& view, const std::vector<std::uint32_t>& managers,
+                                  const Request& request, const OnReply& on_reply) {
+    if (view.attachment_ == nullptr) return no_dictionary(operation_of(request.verb));
+    return view.attachment_->call_each(managers, request, view.patience_, on_reply);
+}
+
+Result<std::uint64_t> View::try_size() const {
+    std::uint64_t keys = 0;
+    const Result<void> asked =
+        Calls::ask_all(*this, managers(), request_of(Verb::size),
+                       [&](std::uint32_t, const Reply& reply, Bytes) { keys += reply.argument; });
+    if (!asked) return asked.error();
+    return keys;
+}
+
+Result<std::uint64_t> View::try_local_size() const {
+    std::uint64_t keys = 0;
+    const Result<void> asked =
+        Calls::ask_all(*this, local_of_view(), request_of(Verb::size),
+                       [&](std::uint32_t, const Reply& reply, Bytes) { keys += reply.argument; });
+    if (!asked) return asked.error();
+    return keys;
+}
+
+Result<void> View::try_clear() const {
+    return Calls::ask_all(*this, managers(), request_of(Verb::clear),
+                          [](std::uint32_t, const Reply&, Bytes) {});
+}
+
+// ---- freezing ----
+
+Result<void> View::try_freeze() const {
+    return Calls::ask_all(*this, managers(), request_of(Verb::freeze, freeze_on),
+                          [](std::uint32_t, const Reply&, Bytes) {});
+}
+
+Result<void> View::try_unfreeze() const {
+    return Calls::ask_all(*this, managers(), request_of(Verb::freeze, freeze_off),
+                          [](std::uint32_t, const Reply&, Bytes) {});
+}
+
+Result<bool> View::try_is_frozen() const {
+    bool frozen = true;
+    const Result<void> asked = Calls::ask_all(
+        *this, managers(), request_of(Verb::freeze, freeze_ask),
+        [&](std::uint32_t, const Reply& reply, Bytes) { frozen = frozen && reply.argument != 0; });
+    if (!asked) return asked.error();
+    return frozen;
+}
+
+// ---- where keys live ----
+
+std::uint32_t View::manager_count() const {
+    return attachment_ == nullptr ? 0 : attachment_->manager_count();
+}
+
+std::vector<std::uint32_t> View::local_managers() const {
+    if (attachment_ == nullptr || !attachment_->is_usable()) return {};
+    return attachment_->local_managers();
+}
+
+/// Those of the managers of this view that are on this node.
+std::vector<std::uint32_t> View::local_of_view() const {
+    std::vector<std::uint32_t> local = local_managers();
+    if (manager_ != any_manager) std::erase_if(local, [&](std::uint32_t id) { return id != manager_; });
+    return local;
+}
+
+std::optional<std::uint32_t> View::local_manager() const {
+    if (local_managers().empty()) return std::nullopt;
+    return attachment_->main_manager();
+}
+
+std::uint32_t View::main_manager() const {
+    return attachment_ == nullptr ? 0 : attachment_->main_manager();
+}
+
+Result<std::vector<std::string>> View::try_manager_nodes() const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::directory);
+    const Result<client::Session*> session = attachment_->session();
+    if (!session) return Error(session.error()).set_operation(Operation::directory);
+    const Time deadline = patience_.deadline(steady_clock::now());
+    std::vector<std::string> nodes;
+    for (std::uint32_t manager = 0; manager < manager_count(); ++manager) {
+        Result<DirectoryEntry> entry = attachment_->entry(**session, manager, deadline);
+        if (!entry) return Error(entry.error()).set_operation(Operation::directory).set_manager(manager);
+        nodes.push_back(std::move(entry->node));
+    }
+    return nodes;
+}
+
+// ---- the state of things ----
+
+Result<std::vector<ManagerStats>> View::try_stats() const {
+    const std::vector<std::uint32_t> asked_ones = managers();
+    std::vector<ManagerStats> all(asked_ones.size());
+    bool readable = true;
+    const Result<void> asked = Calls::ask_all(
+        *this, asked_ones, request_of(Verb::stats), [&](std::uint32_t manager, const Reply&, Bytes page) {
+            const std::size_t place = manager_ != any_manager ? 0 : manager;
+            readable = unpack(page, all[place]) && readable;
+        });
+    if (!asked) return asked.error();
+    if (!readable)
+        return Error(Errc::protocol, "statistics that cannot be read").set_operation(Operation::stats);
+    return all;
+}
+
+Result<ManagerStats> View::try_stats(std::uint32_t manager) const {
+    const Result<View> of_one = try_manager(manager);
+    if (!of_one) return Error(of_one.error()).set_operation(Operation::stats);
+    Result<std::vector<ManagerStats>> stats = of_one->try_stats();
+    if (!stats) return stats.error();
+    return std::move(stats->front());
+}
+
+Result<std::vector<ManagerHealth>> View::try_health() const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::ping);
+    const std::vector<std::uint32_t> asked_ones = managers();
+    std::vector<ManagerHealth> all(asked_ones.size());
+    const Result<client::Session*> session = attachment_->session();
+    if (!session) return Error(session.error()).set_operation(Operation::ping);
+    const Time deadline = patience_.deadline(steady_clock::now());
+    std::vector<Time> sent(all.size());
+    (*session)->call_all(
+        static_cast<std::uint32_t>(all.size()), deadline,
+        [&](std::uint32_t i) -> Result<Request> {
+            all[i].manager = asked_ones[i];
+            Request ping = request_of(Verb::ping);
+            ping.manager = asked_ones[i];
+            const Result<Time> ready =
+                attachment_->prepare(**session, ping, {.until = deadline}, steady_clock::now());
+            if (const DirectoryEntry* known = (*session)->known_manager(ping.manager))
+                all[i].node = known->node;
+            if (!ready) return ready.error();
+            sent[i] = steady_clock::now();
+            return ping;
+        },
+        [&](std::uint32_t i, const Result<Reply>& reply) {
+            all[i].round_trip = steady_clock::now() - sent[i];
+            if (reply) return;
+            all[i].round_trip = {};
+            all[i].error = reply.error();
+        });
+    return all;
+}
+
+ClientProfile View::profile() const {
+    return attachment_ == nullptr ? ClientProfile() : attachment_->profile();
+}
+
+void View::profile_reset() const {
+    if (attachment_ != nullptr) attachment_->reset_profile();
+}
+
+}  // namespace ddict
