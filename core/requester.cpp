@@ -36,8 +36,10 @@ Error error_of(const wire::ReplyHeader& header) {
     Error error(static_cast<Errc>(header.status));
     if (error.code == Errc::no_space || error.code == Errc::too_large)
         error.set_bytes(header.argument, header.argument2);
-    if (error.code == Errc::system)
-        error.set_detail("the manager has as many clients or large values on their way as it can take");
+    // A broadcast fails at one of many managers.
+    const bool is_broadcast =
+        answers(header, wire::Verb::broadcast_put) || answers(header, wire::Verb::broadcast_erase);
+    if (is_broadcast) return Error(error.code).set_manager(static_cast<std::uint32_t>(header.argument2));
     return error;
 }
 
@@ -498,7 +500,8 @@ std::string Requester::describe(std::uint32_t manager) const {
 
 Error Requester::named(Error error, const Slot& slot) const {
     error.set_operation(operation_of(slot.request.verb));
-    error.set_manager(slot.link->entry.manager).set_node(slot.link->entry.node);
+    if (error.manager == Error::no_manager) error.set_manager(slot.link->entry.manager);
+    if (const Link* link = find_link(error.manager); link != nullptr) error.set_node(link->entry.node);
     if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));
     return error;
 }

@@ -86,7 +86,7 @@ void Shard::put_items(std::size_t begin, std::size_t end, std::uint64_t checkpoi
                       wire::ItemWriter& results) {
     for (std::size_t i = begin; i < end; ++i) {
         const Item& item = items_[i];
-        Errc code = refusal_of_change(item.key, item.hash);
+        Errc code = refusal_of_change(Verb::batch_put, item.key);
         if (code == Errc{}) {
             const Result<void> stored =
                 pool_.put(item.key, item.hash, item.value_type, checkpoint, item.value);
@@ -104,7 +104,7 @@ void Shard::put_items(std::size_t begin, std::size_t end, std::uint64_t checkpoi
 
 void Shard::erase_items(std::size_t begin, std::size_t end, wire::ItemWriter& results) {
     for (std::size_t i = begin; i < end; ++i) {
-        Errc code = refusal_of_change(items_[i].key, items_[i].hash);
+        Errc code = refusal_of_change(Verb::batch_erase, items_[i].key);
         if (code == Errc{} && !pool_.erase(items_[i].key, items_[i].hash)) code = Errc::not_found;
         results.status(static_cast<std::uint16_t>(code));
     }

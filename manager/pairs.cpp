@@ -7,8 +7,12 @@
 
 namespace ddict::manager {
 
-Errc Shard::refusal_of_change(Bytes, std::uint64_t) const {
-    return frozen_ ? Errc::frozen : Errc{};
+/// A pair that a broadcast has stored is the business of broadcasts only, so that no copy is ever older than
+/// what the key's own manager has.
+Errc Shard::refusal_of_change(wire::Verb verb, Bytes key) const {
+    if (frozen_) return Errc::frozen;
+    const bool is_broadcast = verb == wire::Verb::broadcast_put || verb == wire::Verb::broadcast_erase;
+    return !is_broadcast && broadcast_keys_.holds(key) ? Errc::invalid_argument : Errc{};
 }
 
 /// Of put_if_absent and put_if_present.
@@ -38,22 +42,18 @@ void Shard::receive_pair(const Call& call) {
     const Result<shm::Block*> block =
         pool_.reserve(call.key, call.hash, header.value_type, header.checkpoint, header.value_bytes);
     if (!block) return refuse(call, block.error());
-    const std::uint64_t tag =
-        start_transfer({.request = header, .reserved = *block, .pinned = nullptr, .buffer = {}});
-    transport_.receive_body(call.peer, call.body_token, (*block)->value(), tag);
+    receive_into(**block, call);
 }
 
 /// If the client has gone meanwhile, its value is whole nevertheless, and stays.
 void Shard::finish_put(const Transfer& transfer, bool ok) {
     shm::Block* block = transfer.reserved;
     if (!ok) return pool_.abandon(block);
-    Call call;
-    call.header = transfer.request;
-    if (const Session* session = sessions_.find(transfer.request.session); session != nullptr)
-        call.peer = session->peer;
-    if (frozen_) {
+    const Call call = call_of(transfer.request);
+    const Errc refusal = refusal_of_change(call.header.verb, block->key());
+    if (refusal != Errc{}) {
         pool_.abandon(block);
-        return refuse(call, Errc::frozen);
+        return refuse(call, refusal);
     }
     if (!condition_holds(call.header.flags, block->key(), block->hash())) {
         pool_.abandon(block);
@@ -94,6 +94,7 @@ void Shard::on_pop(const Call& call) {
 void Shard::on_clear(const Call& call) {
     ++counters_.clears;
     pool_.clear();
+    broadcast_keys_.clear();
     reply(call);
 }
 

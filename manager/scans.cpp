@@ -29,7 +29,7 @@ void Shard::on_scan(const Call& call) {
     const auto visit = [&](const shm::Block& block) {
         ++looked_at;
         const Bytes key = block.key();
-        if (text_of(key).starts_with(text_of(call.key))) {
+        if (text_of(key).starts_with(text_of(call.key)) && !broadcast_keys_.is_copy(key)) {
             if (!with_values) {
                 page.key(key);
             } else if (block.value_bytes() > value_bytes_in_page_max ||

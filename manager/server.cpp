@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <random>
@@ -27,10 +26,6 @@ std::uint64_t nanoseconds_now() {
     return static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count());
 }
 
-bool is_reply(Bytes head) {
-    return head.size() >= 2 && (std::to_integer<std::uint8_t>(head[1]) & wire::reply_bit) != 0;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
@@ -48,28 +43,22 @@ Server::Server(const ServerOptions& options, std::unique_ptr<shm::Pool> pool,
     : options_(options),
       pool_(std::move(pool)),
       worker_(std::move(worker)),
-      shard_(*pool_, *worker_,
-             {.ucx_version = ucx::runtime_version(),
-              .session_seed = unpredictable_number(),
-              .pid = ::getpid(),
-              .clock = nanoseconds_now}),
-      neighbours_(*worker_, {.dictionary_id = pool_->identity().dictionary_id,
-                             .secret = pool_->identity().secret,
-                             .ucx_version = ucx::runtime_version()}) {}
+      member_(*pool_, *worker_,
+              {.ucx_version = ucx::runtime_version(),
+               .session_seed = unpredictable_number(),
+               .pid = ::getpid(),
+               .clock = nanoseconds_now}) {}
 
 int Server::run() {
     worker_->watch_fd(options_.control_fd, [this] { on_control(); });
     announce();
     Time next = Time::max();
     while (!stopping_) {
-        worker_->progress(*this, next);
-        if (roll_call_) {
-            next = neighbours_.tick(steady_clock::now());
-            check_roll_call();
-        }
-        if (!roll_call_) next = Time::max();
-        if (shard_.needs_tick()) next = std::min(next, shard_.tick(steady_clock::now()));
-        if (shard_.shutdown_requested() && !stopping_) {
+        worker_->progress(member_, next);
+        next = member_.needs_tick() ? member_.tick(steady_clock::now()) : Time::max();
+        if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
+            *roll_call ? tell(Control::ready) : fail(roll_call->error());
+        if (member_.shard().shutdown_requested() && !stopping_) {
             tell(Control::stopped);
             stopping_ = true;
         }
@@ -136,37 +125,14 @@ void Server::on_directory_ready() {
         return fail(directory.error());
     }
     directory_.emplace(*std::move(directory));
-    shard_.set_directory(&*directory_);
+    member_.set_directory(*directory_);
     const Time now = steady_clock::now();
-    roll_call_.emplace(neighbours_, *directory_, pool_->identity().manager, now, now + roll_call_timeout);
-    check_roll_call();
-}
-
-void Server::check_roll_call() {
-    const std::optional<Result<void>> outcome = roll_call_->outcome();
-    if (!outcome) return;
-    roll_call_.reset();
-    neighbours_.leave();
-    if (*outcome) return tell(Control::ready);
-    fail(outcome->error());
+    member_.begin_roll_call(now, now + roll_call_timeout);
 }
 
 void Server::fail(const Error& why) {
     report_failure(options_.control_fd, why.message());
     failed_ = stopping_ = true;
-}
-
-void Server::on_message(Bytes head, const IncomingBody& body) {
-    if (is_reply(head)) {
-        neighbours_.on_message(head, body);
-    } else {
-        shard_.on_message(head, body);
-    }
-}
-
-void Server::on_peer_lost(PeerId peer, const Error& why) {
-    shard_.on_peer_lost(peer, why);
-    neighbours_.on_peer_lost(peer, why);
 }
 
 /// Nobody else is left to do it: the node launcher was killed. Its other managers do the same; the second

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A manager process: its pool, its UCX worker, its shard, and the control socket to the node launcher, in one
+// A manager process: its pool, its UCX worker, its logic, and the control socket to the node launcher, in one
 // event loop of one thread. docs/architecture.md tells how it comes up and ends.
 #pragma once
 
@@ -10,9 +10,7 @@
 #include <string>
 
 #include "core/control.h"
-#include "core/requester.h"
-#include "manager/roll_call.h"
-#include "manager/shard.h"
+#include "manager/member.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
 #include "ucx/worker.h"
@@ -25,7 +23,7 @@ struct ServerOptions {
     int control_fd = -1;    // see core/control.h
 };
 
-class Server final : private TransportEvents {
+class Server {
   public:
     /// Opens everything; errors go to the node launcher by run().
     static Result<std::unique_ptr<Server>> open(const ServerOptions& options);
@@ -44,22 +42,14 @@ class Server final : private TransportEvents {
     void announce();
     void on_control();
     void on_directory_ready();
-    void check_roll_call();
     void fail(const Error& why);
     void remove_segments();
-
-    void on_message(Bytes head, const IncomingBody& body) override;
-    void on_body_received(std::uint64_t tag, bool ok) override { shard_.on_body_received(tag, ok); }
-    void on_body_sent(std::uint64_t tag, bool ok) override { shard_.on_body_sent(tag, ok); }
-    void on_peer_lost(PeerId peer, const Error& why) override;
 
     ServerOptions options_;
     std::unique_ptr<shm::Pool> pool_;
     std::unique_ptr<ucx::Worker> worker_;
-    Shard shard_;
-    Requester neighbours_;  // this manager as a client of others
     std::optional<shm::DirectorySegment> directory_;
-    std::optional<RollCall> roll_call_;
+    Member member_;
     bool stopping_ = false;
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone

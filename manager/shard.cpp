@@ -64,8 +64,11 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
 
 /// What is common to a request that has come whole, and to one whose operand has now arrived.
 void Shard::execute(Call& call) {
-    if (frozen_ && changes_pairs(call.header.verb)) return refuse(call, Errc::frozen);
     if (!call.key.empty()) call.hash = hash_of(call.key);
+    if ((frozen_ || broadcast_keys_.any()) && changes_pairs(call.header.verb)) {
+        const Errc refusal = refusal_of_change(call.header.verb, call.key);
+        if (refusal != Errc{}) return refuse(call, refusal);
+    }
     dispatch(call);
 }
 
@@ -86,7 +89,7 @@ void Shard::dispatch(const Call& call) {
         case Verb::erase:
             return on_erase(call);
         case Verb::size:
-            return reply(call, pool_.size());
+            return reply(call, pool_.size() - broadcast_keys_.copies());
         case Verb::clear:
             return on_clear(call);
         case Verb::scan:
@@ -115,8 +118,9 @@ void Shard::dispatch(const Call& call) {
         case Verb::wait_for:
             return on_wait_for(call);
         case Verb::broadcast_put:
+            return on_broadcast_put(call);
         case Verb::broadcast_erase:
-            return reject(call.body_token);
+            return on_broadcast_erase(call);
     }
 }
 
@@ -201,7 +205,7 @@ ManagerStats Shard::statistics(PeerId asking) const {
     stats.manager = pool_.identity().manager;
     stats.node = pool_.identity().node;
     stats.pid = options_.pid;
-    stats.keys = usage.keys;
+    stats.keys = usage.keys - broadcast_keys_.copies();
     stats.pool_bytes = usage.pool_bytes;
     stats.used_bytes = usage.used_bytes;
     stats.free_bytes = usage.free_bytes;
@@ -209,6 +213,8 @@ ManagerStats Shard::statistics(PeerId asking) const {
     stats.index_bytes = usage.index_bytes;
     stats.sessions = sessions_.size();
     stats.waiting = waiting_.size();
+    stats.broadcasts = broadcasts_under_way();
+    stats.broadcast_keys = broadcast_keys_.stored();
     stats.bodies_in_flight = bodies_in_flight();
     stats.private_bytes = memory_.used_bytes();
     stats.frozen = frozen_;

@@ -19,10 +19,12 @@
 //   scans.cpp      scan
 //   batches.cpp    batch_get batch_put batch_erase
 //   waits.cpp      wait_for
+//   broadcasts.cpp broadcast_put broadcast_erase
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,9 +34,11 @@
 #include "core/directory.h"
 #include "core/transport.h"
 #include "core/wire.h"
+#include "manager/broadcast_keys.h"
 #include "manager/call.h"
 #include "manager/operation_times.h"
 #include "manager/private_memory.h"
+#include "manager/relay.h"
 #include "manager/sessions.h"
 #include "manager/waiting.h"
 #include "shm/pool.h"
@@ -53,14 +57,23 @@ class Shard final : public TransportEvents {
     /// `pool` and `transport` must outlive the shard.
     Shard(shm::Pool& pool, Transport& transport, const ShardOptions& options);
 
-    /// Where the shard finds the other managers' addresses for clients that ask. Must outlive the shard.
-    void set_directory(const DirectoryView* directory) { directory_ = directory; }
+    /// Where the other managers are, for clients that ask, and how to ask them. Both must outlive the shard.
+    /// Without a relay there are no broadcasts.
+    void set_directory(const DirectoryView* directory, Relay* relay = nullptr) {
+        directory_ = directory;
+        relay_ = relay;
+    }
+    void on_relayed(std::uint64_t tag, const Result<Reply>& outcome);
 
     /// A client has asked for the end of the dictionary; the request has been answered.
     bool shutdown_requested() const { return shutdown_requested_; }
     std::size_t sessions() const { return sessions_.size(); }
     /// Large values on their way in or out.
     std::size_t bodies_in_flight() const { return transfers_.size() - free_transfers_.size(); }
+    std::size_t broadcasts_under_way() const { return broadcasts_.size() - free_broadcasts_.size(); }
+    const BroadcastKeys& broadcast_keys() const { return broadcast_keys_; }
+    /// Whether a body's event is this shard's, and not that of another user of the same transport.
+    static bool owns(std::uint64_t tag) { return (tag & transfer_tag) != 0; }
     const WaitingRequests& waiting() const { return waiting_; }
     /// Of requests, outside the pool.
     std::size_t private_bytes() const { return memory_.used_bytes(); }
@@ -78,6 +91,7 @@ class Shard final : public TransportEvents {
 
   private:
     using Buffer = PrivateMemory::Buffer;
+    static constexpr std::uint64_t transfer_tag = std::uint64_t{1} << 63;
 
     /// A body on its way: of a put into `reserved`, of an operand into `buffer` behind its key, or out of
     /// `pinned` or `buffer`.
@@ -88,6 +102,17 @@ class Shard final : public TransportEvents {
         Buffer buffer;
     };
 
+    /// One that children have been asked to pass on.
+    struct Broadcast {
+        wire::RequestHeader request;
+        std::string key;
+        std::uint64_t version = 0;
+        const shm::Block* pinned = nullptr;       // what is passed on; null: the key is erased
+        std::uint32_t children = 0;               // that have not answered yet
+        Errc code{};                              // the first error
+        std::uint32_t failed_manager = 0;         // whose it is
+        std::vector<wire::RequestHeader> joined;  // older broadcasts of the key, which end with this one
+    };
     /// Of a batch; the bytes are those of the request.
     struct Item {
         std::uint64_t hash;
@@ -111,7 +136,7 @@ class Shard final : public TransportEvents {
 
     // pairs.cpp
     /// Why the pair must not be changed now; Errc{} if it may.
-    Errc refusal_of_change(Bytes key, std::uint64_t hash) const;
+    Errc refusal_of_change(wire::Verb verb, Bytes key) const;
     void on_put(const Call& call);
     void receive_pair(const Call& call);
     void finish_put(const Transfer& transfer, bool ok);
@@ -146,7 +171,20 @@ class Shard final : public TransportEvents {
         if (!waiting_.empty()) wake(key, hash);
     }
 
+    // broadcasts.cpp
+    bool admits_broadcast(const Call& call);
+    bool is_overtaken(const wire::RequestHeader& header, Bytes key);
+    void join_newer(const Call& call);
+    void on_broadcast_put(const Call& call);
+    void finish_broadcast_put(const Transfer& transfer, bool ok);
+    void fail_to_store(const wire::RequestHeader& header, Bytes key, std::uint64_t hash, const Error& error);
+    void on_broadcast_erase(const Call& call);
+    void start_broadcast(const wire::RequestHeader& header, Bytes key, std::uint64_t hash, Errc code);
+    void end_broadcast(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager);
+    std::uint32_t new_broadcast();
+
     // transfers.cpp
+    Call call_of(const wire::RequestHeader& request) const;
     void reply(const Call& call, std::uint64_t argument = 0);
     void refuse(const Call& call, Errc code);
     void refuse(const Call& call, const Error& error);
@@ -154,6 +192,7 @@ class Shard final : public TransportEvents {
     void reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
     void reply_copy(const Call& call, Bytes value, std::uint64_t argument);
     void send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value = {});
+    void receive_into(shm::Block& block, const Call& call);
     void receive_operand(const Call& call);
     bool has_room_for_body() const { return bodies_in_flight() < limits::bodies_in_flight_max; }
     std::uint64_t start_transfer(Transfer transfer);
@@ -163,9 +202,14 @@ class Shard final : public TransportEvents {
     Transport& transport_;
     ShardOptions options_;
     const DirectoryView* directory_ = nullptr;
+    Relay* relay_ = nullptr;
     PrivateMemory memory_;
     Sessions sessions_;
     WaitingRequests waiting_;
+    BroadcastKeys broadcast_keys_;
+    std::vector<std::unique_ptr<Broadcast>> broadcasts_;
+    std::vector<std::uint32_t> free_broadcasts_;
+    std::uint64_t broadcast_version_ = 0;  // of the last broadcast that began here
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
     std::vector<std::byte> head_;  // scratch: a reply being put together

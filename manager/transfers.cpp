@@ -9,6 +9,23 @@
 #include "manager/shard.h"
 
 namespace ddict::manager {
+namespace {
+
+/// Errors of a broadcast say whose they are.
+bool names_manager(wire::Verb verb) {
+    return verb == wire::Verb::broadcast_put || verb == wire::Verb::broadcast_erase;
+}
+
+}  // namespace
+
+/// A request whose message is long gone, and whose client may be too.
+Call Shard::call_of(const wire::RequestHeader& request) const {
+    Call call;
+    call.header = request;
+    if (const Session* session = sessions_.find(request.session); session != nullptr)
+        call.peer = session->peer;
+    return call;
+}
 
 void Shard::reply(const Call& call, std::uint64_t argument) {
     wire::ReplyHeader header = reply_header(call.header);
@@ -20,6 +37,7 @@ void Shard::refuse(const Call& call, Errc code) {
     if (call.body_token != 0) transport_.discard_body(call.body_token);
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(code);
+    if (names_manager(call.header.verb)) header.argument2 = pool_.identity().manager;
     send_reply(call.peer, header);
 }
 
@@ -88,6 +106,12 @@ void Shard::send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inlin
     transport_.send(peer, head_);
 }
 
+void Shard::receive_into(shm::Block& block, const Call& call) {
+    const std::uint64_t tag =
+        start_transfer({.request = call.header, .reserved = &block, .pinned = nullptr, .buffer = {}});
+    transport_.receive_body(call.peer, call.body_token, block.value(), tag);
+}
+
 /// Has the operand of a request received behind a copy of its key. The request is executed when it is there.
 void Shard::receive_operand(const Call& call) {
     if (!has_room_for_body()) return refuse(call, Errc::busy);
@@ -104,14 +128,14 @@ void Shard::receive_operand(const Call& call) {
 
 void Shard::on_body_received(std::uint64_t tag, bool ok) {
     const Transfer transfer = end_transfer(tag);
-    if (transfer.reserved != nullptr) return finish_put(transfer, ok);
-    const Session* session = sessions_.find(transfer.request.session);
-    if (!ok || session == nullptr) return;
-    Call call;
-    call.header = transfer.request;
+    if (transfer.reserved != nullptr) {
+        return transfer.request.verb == wire::Verb::put ? finish_put(transfer, ok)
+                                                        : finish_broadcast_put(transfer, ok);
+    }
+    Call call = call_of(transfer.request);
+    if (!ok || call.peer == no_peer) return;
     call.key = transfer.buffer.bytes().first(transfer.request.key_bytes);
     call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
-    call.peer = session->peer;
     execute(call);
 }
 
@@ -128,13 +152,15 @@ std::uint64_t Shard::start_transfer(Transfer transfer) {
     const std::uint32_t slot = free_transfers_.back();
     free_transfers_.pop_back();
     transfers_[slot] = std::move(transfer);
-    return slot;
+    return slot | transfer_tag;
 }
 
 Shard::Transfer Shard::end_transfer(std::uint64_t tag) {
-    DDICT_ASSERT(tag < transfers_.size(), "the transport reports a transfer that was never started");
-    free_transfers_.push_back(static_cast<std::uint32_t>(tag));
-    return std::exchange(transfers_[tag], {});
+    const auto slot = static_cast<std::uint32_t>(tag);
+    DDICT_ASSERT(owns(tag) && slot < transfers_.size(),
+                 "the transport reports a transfer that was never started");
+    free_transfers_.push_back(slot);
+    return std::exchange(transfers_[slot], {});
 }
 
 }  // namespace ddict::manager

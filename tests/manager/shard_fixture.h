@@ -139,7 +139,10 @@ class ShardTest : public testing::Test {
     }
 
     ManagerStats statistics() {
-        if (stats_session_ == 0) stats_session_ = other_session();
+        if (stats_session_ == 0) {
+            greet(1, "who asks for statistics");
+            stats_session_ = last().argument;
+        }
         ask(Verb::stats, stats_session_);
         ManagerStats stats;
         EXPECT_TRUE(unpack(last_value(), stats));

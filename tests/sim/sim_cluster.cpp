@@ -33,11 +33,11 @@ SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIden
     shm::Segment::remove(name);  // only the memory is needed
     shm::Pool::format(segment.value(), identity).value();
     pool_ = shm::Pool::attach(std::move(segment).value()).value();
-    shard_.emplace(
+    member_.emplace(
         *pool_, process_,
         manager::ShardOptions{
             .ucx_version = ucx_version, .session_seed = session_seed, .pid = process_.identity().pid});
-    process_.listen(*shard_);
+    process_.listen(*member_, [this] { after_event(); });
     entry_.manager = identity.manager;
     entry_.node = identity.node;
     entry_.process = process_.identity();
@@ -47,8 +47,22 @@ SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIden
 
 void SimManager::kill() {
     network_.kill(process_);
-    shard_.reset();
+    member_.reset();
     pool_.reset();
+}
+
+void SimManager::begin_roll_call(Time deadline) {
+    member_->begin_roll_call(network_.now(), deadline);
+}
+
+void SimManager::after_event() {
+    if (!member_->needs_tick()) return;
+    const Time next = std::max(member_->tick(network_.now()), network_.now() + std::chrono::microseconds(1));
+    if (std::optional<Result<void>> outcome = member_->take_roll_call()) roll_call_ = outcome;
+    if (!member_->needs_tick() || next == Time::max()) return;
+    if (timer_ > network_.now() && timer_ <= next) return;
+    timer_ = next;
+    network_.at(next, process_, [] {});
 }
 
 class SimClient::Sink final : public ValueSink {
@@ -87,6 +101,7 @@ void SimClient::start(Ask ask, Then then) {
     request.value = call->ask.value;
     request.value_type = call->ask.value_type;
     request.argument = call->ask.argument;
+    request.flags = call->ask.flags;
     request.sink = &call->sink;
     call->id = requester_->begin(request, network_.now(), network_.now() + call->ask.timeout);
     calls_.push_back(std::move(call));
@@ -160,6 +175,8 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
                                                            .node = "n" + std::to_string(host)},
                                          options.pool_bytes, random_.number()));
     }
+    for (const auto& manager : managers_)
+        manager->member().set_directory(*this);
 }
 
 Cluster::~Cluster() = default;
@@ -192,6 +209,10 @@ std::string Cluster::problems_at_rest(bool after_faults) {
             client.requester().leave();
         }
     }
+    for (const auto& manager : managers_) {
+        if (manager->process().alive() && manager->shard().broadcasts_under_way() == 0)
+            manager->member().leave();
+    }
     if (!network_.run()) out += "the simulation does not come to rest after the goodbyes\n";
     for (const std::string& breach : network_.breaches())
         out += breach + "\n";
@@ -212,6 +233,13 @@ std::string Cluster::leaks(std::size_t sessions_max) {
             out += name + std::to_string(count) + " sessions left\n";
         if (const std::size_t count = manager->shard().bodies_in_flight(); count > 0)
             out += name + std::to_string(count) + " transfers left\n";
+        if (const std::size_t count = manager->shard().broadcasts_under_way(); count > 0)
+            out += name + std::to_string(count) + " broadcasts left\n";
+        if (const std::size_t count = manager->shard().private_bytes(); count > 0)
+            out += name + std::to_string(count) + " private bytes left\n";
+        if (!manager->shard().waiting().has_no_trace())
+            out +=
+                name + std::to_string(manager->shard().waiting().size()) + " waits left, or traces of them\n";
         if (const std::size_t count = manager->process().connections(); count != manager->shard().sessions())
             out += name + std::to_string(count) + " connections left\n";
         if (const std::string wrong = manager->pool().inconsistency(); !wrong.empty())

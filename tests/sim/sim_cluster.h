@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/requester.h"
-#include "manager/shard.h"
+#include "manager/member.h"
 #include "shm/pool.h"
 #include "tests/sim/sim_network.h"
 
@@ -28,25 +28,33 @@ struct ClusterOptions {
     NetworkOptions network{};
 };
 
-/// One manager: its process, its pool and its shard.
+/// One manager: its process, its pool and its logic.
 class SimManager {
   public:
     SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
                std::uint64_t pool_bytes, std::uint64_t session_seed);
 
     Process& process() const { return process_; }
-    manager::Shard& shard() { return *shard_; }
+    manager::Member& member() { return *member_; }
+    manager::Shard& shard() { return member_->shard(); }
+    /// How its roll call has ended, if it has.
+    const std::optional<Result<void>>& roll_call() const { return roll_call_; }
+    void begin_roll_call(Time deadline);
     shm::Pool& pool() { return *pool_; }
     const DirectoryEntry& entry() const { return entry_; }
     /// The process dies, and its memory with it.
     void kill();
 
   private:
+    void after_event();
+
     Network& network_;
     Process& process_;
     std::unique_ptr<shm::Pool> pool_;
-    std::optional<manager::Shard> shard_;
+    std::optional<manager::Member> member_;
+    std::optional<Result<void>> roll_call_;
     DirectoryEntry entry_;
+    Time timer_ = Time::max();  // the earliest timer that is set
 };
 
 /// What a client asks for.
@@ -57,6 +65,7 @@ struct Ask {
     std::vector<std::byte> value{};
     std::uint16_t value_type = 0;
     std::uint64_t argument = 0;
+    std::uint16_t flags = 0;
     std::chrono::milliseconds timeout{30'000};
 };
 
@@ -100,10 +109,10 @@ class SimClient {
     bool collecting_ = false;
 };
 
-class Cluster {
+class Cluster final : private DirectoryView {
   public:
     Cluster(std::uint64_t seed, const ClusterOptions& options = {});
-    ~Cluster();
+    ~Cluster() override;
 
     Network& network() { return network_; }
     Random& random() { return random_; }
@@ -123,6 +132,8 @@ class Cluster {
     std::string problems_at_rest(bool after_faults = false);
 
   private:
+    std::uint32_t manager_count() const override { return managers(); }
+    Result<DirectoryEntry> entry(std::uint32_t manager) const override { return managers_[manager]->entry(); }
     std::string leaks(std::size_t sessions_max);
 
     Random random_;
@@ -140,7 +151,7 @@ inline std::uint16_t type_of_value(std::uint64_t id) {
 /// A name for content and type together, never 0.
 std::uint64_t content_of(Bytes value, std::uint16_t type);
 
-/// The keys in a page of the reply to `keys`.
+/// The keys in a page of the reply to a scan.
 std::vector<std::string> keys_of_page(Bytes page);
 
 }  // namespace ddict::sim

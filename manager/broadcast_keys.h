@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include <ddict/error.h>
+
+#include "core/bytes.h"
+#include "core/hash.h"
+
+namespace ddict::manager {
+
+/// Which keys are stored here by broadcasts, or were, and in which version. A key that was erased is
+/// remembered for a while, so that an older message that comes late does not bring it back.
+class BroadcastKeys {
+  public:
+    static constexpr std::uint32_t none = ~std::uint32_t{0};
+    /// Erased keys that are remembered. So many broadcasts must have overtaken a message before it does harm.
+    static constexpr std::size_t erased_max = 65536;
+
+    struct Entry {
+        std::uint64_t version = 0;
+        bool stored = false;
+        bool own = false;                  // this manager is the key's own; the others have copies
+        std::uint32_t under_way = none;    // the broadcast of this version, while it goes on
+        Errc code{};                       // how it ended: somebody below may not have this version
+        std::uint32_t failed_manager = 0;  // if so, who
+    };
+
+    /// Whether there is any such key; the question on the way of every write.
+    bool any() const noexcept { return stored_ != 0; }
+    bool holds(Bytes key) const;
+    /// The pair is a copy of another manager's.
+    bool is_copy(Bytes key) const;
+    /// Null if the key is not known.
+    Entry* find(Bytes key);
+
+    /// The key is stored, or erased, in this version.
+    Entry& set(Bytes key, std::uint64_t version, bool stored, bool own);
+    /// All are erased; their versions stay known.
+    void clear();
+
+    std::size_t stored() const noexcept { return stored_; }
+    std::size_t copies() const noexcept { return copies_; }
+    /// How many keys are known, erased ones included.
+    std::size_t known() const noexcept { return entries_.size(); }
+
+  private:
+    struct KeyHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view key) const noexcept { return hash_of(bytes_of(key)); }
+    };
+    struct Erased {
+        std::string key;
+        std::uint64_t version;
+    };
+
+    void mark(Entry& entry, bool stored, bool own) noexcept;
+    void forget_some();
+
+    std::unordered_map<std::string, Entry, KeyHash, std::equal_to<>> entries_;
+    std::deque<Erased> erased_;
+    std::size_t stored_ = 0;
+    std::size_t copies_ = 0;
+};
+
+}  // namespace ddict::manager

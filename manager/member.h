@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A manager among managers: its shard, and itself as a client of the others, on one transport. Tells requests
+// from replies, does the roll call, and carries the shard's broadcasts. No I/O, no clock, no threads: driven
+// by the server over UCX, and by the simulation.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "core/requester.h"
+#include "manager/relay.h"
+#include "manager/roll_call.h"
+#include "manager/shard.h"
+
+namespace ddict::manager {
+
+class Member final : public TransportEvents, private Relay {
+  public:
+    /// `pool` and `transport` must outlive the member.
+    Member(shm::Pool& pool, Transport& transport, const ShardOptions& options);
+
+    Shard& shard() { return shard_; }
+    const Shard& shard() const { return shard_; }
+
+    /// Where all managers are. Must outlive the member.
+    void set_directory(const DirectoryView& directory);
+
+    /// Greets the neighbours. Requires a directory.
+    void begin_roll_call(Time now, Time deadline);
+    /// Once, when the roll call has ended: success, or the first error.
+    std::optional<Result<void>> take_roll_call();
+
+    /// Whether tick() need be called at all.
+    bool needs_tick() const {
+        return shard_.needs_tick() || !queued_.empty() || !under_way_.empty() || roll_call_.has_value();
+    }
+    /// What takes time, or has waited for the time to be known. Returns when it wants to be called again, at
+    /// the latest. To be called after events.
+    Time tick(Time now);
+
+    /// Says goodbye to the other managers. Requires that nothing is asked of them.
+    void leave();
+
+    void on_message(Bytes head, const IncomingBody& body) override;
+    void on_body_received(std::uint64_t tag, bool ok) override;
+    void on_body_sent(std::uint64_t tag, bool ok) override;
+    void on_peer_lost(PeerId peer, const Error& why) override;
+
+  private:
+    struct Queued {
+        Request request;
+        std::chrono::nanoseconds patience;
+        std::uint64_t tag;
+    };
+    struct UnderWay {
+        Requester::OperationId operation;
+        std::uint64_t tag;
+    };
+
+    void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) override;
+    void start_queued(Time now);
+    bool finish_some();
+
+    std::uint32_t manager_;
+    Shard shard_;
+    Requester others_;  // this manager as a client of others
+    const DirectoryView* directory_ = nullptr;
+    std::optional<RollCall> roll_call_;
+    std::optional<Result<void>> roll_call_outcome_;
+    std::deque<Queued> queued_;  // until the next tick, and until there is room
+    std::vector<UnderWay> under_way_;
+};
+
+}  // namespace ddict::manager
