@@ -31,18 +31,10 @@ struct RegisterOperation {
     bool complete() const { return returned != never; }
 };
 
-class LinearizabilityCheck {
-  public:
-    explicit LinearizabilityCheck(std::vector<RegisterOperation> history) : history_(std::move(history)) {
-        std::sort(history_.begin(), history_.end(),
-                  [](const auto& a, const auto& b) { return a.called < b.called; });
-        done_.assign(history_.size(), false);
-    }
-
-    bool holds() { return explain(0, 0); }
-    std::uint64_t situations() const { return tried_.size(); }
-
-  private:
+/// A model says what an operation makes of a state.
+struct RegisterModel {
+    using Operation = RegisterOperation;
+    using State = std::uint64_t;
     using Kind = RegisterOperation::Kind;
 
     static bool only_reads(const RegisterOperation& operation) {
@@ -69,18 +61,36 @@ class LinearizabilityCheck {
         }
         return std::nullopt;
     }
+};
 
+/// `Model` has Operation (with called, returned and complete(), as above), State (whose first one is
+/// State{}), apply() and only_reads() (an answered operation that changes nothing), as RegisterModel.
+template <class Model>
+class LinearizabilityCheck {
+  public:
+    using Operation = typename Model::Operation;
+    using State = typename Model::State;
+
+    explicit LinearizabilityCheck(std::vector<Operation> history) : history_(std::move(history)) {
+        std::sort(history_.begin(), history_.end(),
+                  [](const auto& a, const auto& b) { return a.called < b.called; });
+        done_.assign(history_.size(), false);
+    }
+
+    bool holds() { return explain(0, State{}); }
+    std::uint64_t situations() const { return tried_.size(); }
+
+  private:
     /// `first`: all operations before it are done.
-    bool explain(std::size_t first, std::uint64_t state) {
+    bool explain(std::size_t first, State state) {
         while (first < history_.size() && done_[first])
             ++first;
-        std::uint64_t earliest_return = RegisterOperation::never;
+        std::uint64_t earliest_return = Operation::never;
         for (std::size_t i = first; i < history_.size(); ++i) {
             if (history_[i].called > earliest_return) break;
             if (!done_[i]) earliest_return = std::min(earliest_return, history_[i].returned);
         }
-        if (earliest_return == RegisterOperation::never)
-            return true;  // nothing that must be explained is left
+        if (earliest_return == Operation::never) return true;  // nothing that must be explained is left
         if (!tried_
                  .insert({std::vector<bool>(done_.begin() + static_cast<std::ptrdiff_t>(first), done_.end()),
                           state})
@@ -90,10 +100,10 @@ class LinearizabilityCheck {
         // A read whose answer fits now can as well be now: waiting gains nothing.
         for (const bool reads : {true, false}) {
             for (std::size_t i = first; i < history_.size() && history_[i].called < earliest_return; ++i) {
-                const RegisterOperation& operation = history_[i];
-                if (done_[i] || only_reads(operation) != reads) continue;
+                const Operation& operation = history_[i];
+                if (done_[i] || model_.only_reads(operation) != reads) continue;
                 if (reads && !operation.complete()) continue;  // explains itself
-                const std::optional<std::uint64_t> next = apply(operation, state);
+                const std::optional<State> next = model_.apply(operation, state);
                 if (!next) continue;
                 done_[i] = true;
                 if (explain(first, *next)) return true;
@@ -104,13 +114,14 @@ class LinearizabilityCheck {
         return false;
     }
 
-    std::vector<RegisterOperation> history_;
+    Model model_;
+    std::vector<Operation> history_;
     std::vector<bool> done_;
-    std::set<std::pair<std::vector<bool>, std::uint64_t>> tried_;
+    std::set<std::pair<std::vector<bool>, State>> tried_;
 };
 
 inline bool linearizable(std::vector<RegisterOperation> history) {
-    return LinearizabilityCheck(std::move(history)).holds();
+    return LinearizabilityCheck<RegisterModel>(std::move(history)).holds();
 }
 
 }  // namespace ddict::sim

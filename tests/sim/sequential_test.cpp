@@ -5,27 +5,28 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
+#include "core/batch.h"
 #include "core/hash.h"
 #include "core/stats.h"
 #include "tests/sim/seeds.h"
-#include "tests/sim/sim_cluster.h"
+#include "tests/sim/value_model.h"
 
 namespace ddict::sim {
 namespace {
 
 using wire::Verb;
 
-struct Stored {
-    std::vector<std::byte> bytes;
-    std::uint16_t type = 0;
-};
 using Model = std::vector<std::map<std::string, Stored>>;  // by manager
 
 class Sequence {
   public:
-    explicit Sequence(std::uint64_t seed) : cluster_(seed), model_(cluster_.managers()) {
+    explicit Sequence(std::uint64_t seed)
+        : cluster_(seed, {.managers = static_cast<std::uint32_t>(3 + seed % 5)}),
+          model_(cluster_.managers()),
+          copies_(cluster_.managers()) {
         for (std::uint32_t host = 0; host < 4; ++host)
             clients_.push_back(&cluster_.add_client(host % 3));  // one host without a manager
         for (std::uint32_t m = 0; m < cluster_.managers(); ++m)
@@ -37,36 +38,48 @@ class Sequence {
         client_ = clients_[random.below(clients_.size())];
         key_ = "key" + std::to_string(random.below(20));
         manager_ = cluster_.manager_of_key(key_);
-        switch (random.below(16)) {
+        switch (random.below(24)) {
             case 0:
                 return size();
             case 1:
                 return keys();
             case 2:
-                return stats();
+                return items();
             case 3:
-                return random.chance(10) ? clear() : contains();
+                return stats();
             case 4:
+                if (random.chance(10)) clear();
+                return;
             case 5:
-                return erase();
+                return put();
             case 6:
             case 7:
-                return contains();
+                return batch();
             case 8:
+                return wait();
             case 9:
+                if (random.chance(30)) freeze();
+                return;
             case 10:
+                return broadcast();
             case 11:
-                return put();
+            case 12:
+                return read_copy();
             default:
-                return get();
+                return one_key();
         }
     }
 
     void finish() {
+        if (frozen_) freeze();
         for (std::uint32_t m = 0; m < cluster_.managers(); ++m) {
             manager_ = m;
             keys();
+            items();
             clear();
+        }
+        ASSERT_TRUE(cluster_.network().run());
+        for (std::uint32_t m = 0; m < cluster_.managers(); ++m) {
             EXPECT_EQ(cluster_.manager(m).pool().usage().used_bytes, empty_[m].used_bytes) << "manager " << m;
             EXPECT_EQ(cluster_.manager(m).pool().usage().free_bytes, empty_[m].free_bytes) << "manager " << m;
         }
@@ -81,55 +94,189 @@ class Sequence {
         return client_->call(std::move(ask));
     }
 
-    void put() {
-        const std::uint64_t id = cluster_.random().number();
-        Stored stored{value_number(id), type_of_value(id)};
-        const Outcome outcome =
-            ask({.verb = Verb::put, .key = key_, .value = stored.bytes, .value_type = stored.type});
-        ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
-        model_[manager_][key_] = std::move(stored);
+    Value seen(const std::string& key) const {
+        const auto found = model_[manager_].find(key);
+        return found == model_[manager_].end() ? Value() : Value(found->second);
+    }
+    void keep(const std::string& key, Value value) {
+        model_[manager_].erase(key);
+        if (value) model_[manager_].emplace(key, *std::move(value));
     }
 
-    void get() {
-        const Outcome outcome = ask({.verb = Verb::get, .key = key_});
-        const auto found = model_[manager_].find(key_);
-        if (found == model_[manager_].end()) {
-            EXPECT_EQ(outcome.code(), Errc::not_found);
+    void check(Ask request) {
+        Value value = seen(key_);
+        const bool changes = request.verb != Verb::get && request.verb != Verb::contains;
+        Answer expected{.code = Errc::frozen};
+        if (!frozen_ || !changes) expected = perform(request, value);
+        const Verb verb = request.verb;
+        const Answer answer = answer_of(verb, ask(std::move(request)));
+        EXPECT_TRUE(answer == expected) << name(operation_of(verb)) << " of " << key_ << ": "
+                                        << text_of(answer) << ", and not " << text_of(expected);
+        keep(key_, std::move(value));
+    }
+
+    void one_key() { check(random_ask(cluster_.random(), key_, seen(key_))); }
+
+    void put() {
+        const std::uint64_t id = cluster_.random().number();
+        check({.verb = Verb::put, .key = key_, .value = value_number(id), .value_type = type_of_value(id)});
+    }
+
+    /// Of keys of one manager.
+    void batch() {
+        Random& random = cluster_.random();
+        std::vector<std::string> names;
+        for (int i = 0; i < 40; ++i) {
+            std::string name = "key" + std::to_string(random.below(20));
+            if (cluster_.manager_of_key(name) == manager_) names.push_back(std::move(name));
+        }
+        const Verb verb = std::array{Verb::batch_get, Verb::batch_put, Verb::batch_erase}[random.below(3)];
+        std::vector<std::byte> packed(2 * limits::batch_bytes_max);
+        wire::ItemWriter items(packed);
+        std::vector<Stored> values;
+        const std::size_t value_bytes_max = random.chance(30) ? 2000 : 100;
+        for (const std::string& name : names) {
+            values.push_back({random.bytes(random.below(value_bytes_max)), 5});
+            ASSERT_TRUE(verb == Verb::batch_put ? items.pair(bytes_of(name), 5, values.back().bytes)
+                                                : items.key(bytes_of(name)));
+        }
+        packed.resize(items.written().size());
+        const Outcome outcome = ask({.verb = verb, .value = packed, .argument = names.size()});
+        ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+        wire::ItemReader results(outcome.value);
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            Value value = seen(names[i]);
+            if (verb == Verb::batch_get) {
+                wire::PackedResult result;
+                ASSERT_TRUE(results.result(result));
+                if (result.status == wire::status_ask_alone) {
+                    EXPECT_TRUE(value && value->bytes.size() > 100);
+                    continue;
+                }
+                const Answer expected = perform({.verb = Verb::get}, value);
+                EXPECT_EQ(static_cast<Errc>(result.status), expected.code);
+                if (value) {
+                    EXPECT_EQ(content_of(result.value, result.value_type), expected.content);
+                }
+                continue;
+            }
+            std::uint16_t status = 0;
+            ASSERT_TRUE(results.status(status));
+            Answer expected{.code = Errc::frozen};
+            if (!frozen_) {
+                expected =
+                    verb == Verb::batch_put
+                        ? perform({.verb = Verb::put, .value = values[i].bytes, .value_type = values[i].type},
+                                  value)
+                        : perform({.verb = Verb::erase}, value);
+            }
+            EXPECT_EQ(static_cast<Errc>(status), expected.code);
+            keep(names[i], std::move(value));
+        }
+        EXPECT_TRUE(results.at_end());
+    }
+
+    /// What is there already, or for nothing.
+    void wait() {
+        const Value value = seen(key_);
+        Ask request{.verb = Verb::wait_for, .key = key_, .argument = cluster_.random().below(2000)};
+        const bool for_value = cluster_.random().chance(50);
+        const bool for_this = value && cluster_.random().chance(70);
+        if (for_value) {
+            request.flags = wire::wait_for_value;
+            request.value = for_this ? value->bytes : cluster_.random().bytes(70);
+            if (value) request.value_type = value->type;
+        }
+        const Outcome outcome = ask(request);
+        if (!value || (for_value && !for_this)) {
+            EXPECT_EQ(outcome.code(), Errc::timeout);
             return;
         }
         ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
-        EXPECT_TRUE(outcome.value == found->second.bytes) << outcome.value.size() << " bytes";
-        EXPECT_EQ(outcome.reply->value_type, found->second.type);
-        EXPECT_EQ(outcome.reply->value_bytes, found->second.bytes.size());
+        EXPECT_TRUE(for_value ? outcome.value.empty() : outcome.value == value->bytes);
     }
 
-    void contains() {
-        const Outcome outcome = ask({.verb = Verb::contains, .key = key_});
-        ASSERT_TRUE(outcome.ok());
-        EXPECT_EQ(outcome.reply->argument, model_[manager_].count(key_));
+    void freeze() {
+        const std::uint32_t here = manager_;
+        frozen_ = !frozen_;
+        for (manager_ = 0; manager_ < cluster_.managers(); ++manager_) {
+            const Outcome outcome = ask({.verb = Verb::freeze, .argument = frozen_ ? 1u : 0u});
+            ASSERT_TRUE(outcome.ok());
+            EXPECT_EQ(outcome.reply->argument, frozen_ ? 1u : 0u);
+            EXPECT_EQ(cluster_.manager(manager_).pool().frozen(), frozen_);
+        }
+        manager_ = here;
     }
 
-    void erase() {
-        const Outcome outcome = ask({.verb = Verb::erase, .key = key_});
-        EXPECT_EQ(outcome.code(), model_[manager_].erase(key_) > 0 ? Errc{} : Errc::not_found);
+    void broadcast() {
+        key_ = "all" + std::to_string(cluster_.random().below(5));
+        manager_ = cluster_.manager_of_key(key_);
+        const bool held = copies_[manager_].contains(key_);
+        if (held && cluster_.random().chance(30)) {
+            const Outcome outcome = ask(random_change());
+            EXPECT_EQ(outcome.code(), frozen_ ? Errc::frozen : Errc::invalid_argument);
+            return;
+        }
+        if (cluster_.random().chance(30)) {
+            const Outcome outcome = ask({.verb = Verb::broadcast_erase, .key = key_});
+            EXPECT_EQ(outcome.code(), frozen_ ? Errc::frozen : held ? Errc{} : Errc::not_found);
+            if (frozen_) return;
+            for (auto& copies : copies_)
+                copies.erase(key_);
+            return;
+        }
+        const std::uint64_t id = cluster_.random().number();
+        const Stored value{value_number(id), type_of_value(id)};
+        const Outcome outcome =
+            ask({.verb = Verb::broadcast_put, .key = key_, .value = value.bytes, .value_type = value.type});
+        EXPECT_EQ(outcome.code(), frozen_ ? Errc::frozen : Errc{});
+        if (frozen_) return;
+        for (auto& copies : copies_)
+            copies[key_] = value;
+    }
+    Ask random_change() {
+        Ask change;
+        do
+            change = random_ask(cluster_.random(), key_, copies_[manager_].at(key_));
+        while (change.verb == Verb::get || change.verb == Verb::contains);
+        return change;
+    }
+    void read_copy() {
+        key_ = "all" + std::to_string(cluster_.random().below(5));
+        manager_ = static_cast<std::uint32_t>(cluster_.random().below(cluster_.managers()));
+        const auto found = copies_[manager_].find(key_);
+        Value value = found == copies_[manager_].end() ? Value() : Value(found->second);
+        const Answer expected = perform({.verb = Verb::get}, value);
+        EXPECT_TRUE(answer_of(Verb::get, ask({.verb = Verb::get, .key = key_})) == expected);
+    }
+    /// Of the keys stored by broadcasts, those that count at this manager: the others are copies.
+    std::map<std::string, Stored> with_own_broadcasts() const {
+        std::map<std::string, Stored> all = model_[manager_];
+        for (const auto& [key, value] : copies_[manager_]) {
+            if (cluster_.manager_of_key(key) == manager_) all.emplace(key, value);
+        }
+        return all;
     }
 
     void size() {
         const Outcome outcome = ask({.verb = Verb::size});
         ASSERT_TRUE(outcome.ok());
-        EXPECT_EQ(outcome.reply->argument, model_[manager_].size());
+        EXPECT_EQ(outcome.reply->argument, with_own_broadcasts().size());
     }
 
     void clear() {
-        ASSERT_TRUE(ask({.verb = Verb::clear}).ok());
+        EXPECT_EQ(ask({.verb = Verb::clear}).code(), frozen_ ? Errc::frozen : Errc{});
+        if (frozen_) return;
         model_[manager_].clear();
+        copies_[manager_].clear();
     }
 
     void keys() {
+        const std::string prefix = std::array{"", "key1", "all", "x"}[cluster_.random().below(4)];
         std::vector<std::string> found;
         std::uint64_t cursor = 0;
         do {
-            const Outcome outcome = ask({.verb = Verb::scan, .argument = cursor});
+            const Outcome outcome = ask({.verb = Verb::scan, .key = prefix, .argument = cursor});
             ASSERT_TRUE(outcome.ok());
             for (std::string& key : keys_of_page(outcome.value))
                 found.push_back(std::move(key));
@@ -137,9 +284,35 @@ class Sequence {
         } while (cursor != 0);
         std::sort(found.begin(), found.end());
         std::vector<std::string> expected;
-        for (const auto& [key, stored] : model_[manager_])
-            expected.push_back(key);
+        for (const auto& [key, stored] : with_own_broadcasts()) {
+            if (key.starts_with(prefix)) expected.push_back(key);
+        }
         EXPECT_EQ(found, expected);
+    }
+
+    void items() {
+        std::map<std::string, Stored> expected = with_own_broadcasts();
+        std::uint64_t cursor = 0;
+        do {
+            const Outcome outcome = ask({.verb = Verb::scan, .argument = cursor, .flags = wire::scan_values});
+            ASSERT_TRUE(outcome.ok());
+            wire::ItemReader page(outcome.value);
+            for (wire::PackedPair pair; page.pair(pair);) {
+                const auto found = expected.find(std::string(ddict::text_of(pair.key)));
+                ASSERT_NE(found, expected.end());
+                EXPECT_EQ(pair.value_type, found->second.type);
+                if (pair.ask_alone) {
+                    EXPECT_GT(found->second.bytes.size(), 16u * 1024);
+                } else {
+                    EXPECT_TRUE(std::equal(pair.value.begin(), pair.value.end(), found->second.bytes.begin(),
+                                           found->second.bytes.end()));
+                }
+                expected.erase(found);
+            }
+            EXPECT_TRUE(page.at_end());
+            cursor = outcome.reply->argument;
+        } while (cursor != 0);
+        EXPECT_TRUE(expected.empty());
     }
 
     void stats() {
@@ -148,18 +321,24 @@ class Sequence {
         ASSERT_TRUE(outcome.ok());
         ASSERT_TRUE(unpack(outcome.value, stats));
         EXPECT_EQ(stats.manager, manager_);
-        EXPECT_EQ(stats.keys, model_[manager_].size());
+        EXPECT_EQ(stats.keys, with_own_broadcasts().size());
+        EXPECT_EQ(stats.broadcast_keys, copies_[manager_].size());
         EXPECT_EQ(stats.rejected_messages, 0u);
         EXPECT_EQ(stats.pool_bytes, stats.used_bytes + stats.free_bytes);
+        EXPECT_EQ(stats.waiting, 0u);
+        EXPECT_EQ(stats.broadcasts, 0u);
+        EXPECT_EQ(stats.frozen, frozen_);
     }
 
     Cluster cluster_;
     Model model_;
+    Model copies_;  // of keys stored by broadcasts, by manager
     std::vector<shm::PoolUsage> empty_;
     std::vector<SimClient*> clients_;
     SimClient* client_ = nullptr;
     std::string key_;
     std::uint32_t manager_ = 0;
+    bool frozen_ = false;
 };
 
 TEST(Sequential, IsAMap) {

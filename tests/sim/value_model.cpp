@@ -1,0 +1,217 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/value_model.h"
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+
+#include "core/assert.h"
+
+namespace ddict::sim {
+namespace {
+
+using wire::Verb;
+
+constexpr std::uint16_t number_types[] = {0x0113, 0x0123, 0x0133};  // i64 u64 f64
+
+template <class T>
+T from_bits(std::uint64_t bits) {
+    T out;
+    std::memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+std::uint64_t bits_of(const std::vector<std::byte>& bytes) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, bytes.data(), std::min(bytes.size(), sizeof bits));
+    return bits;
+}
+
+std::vector<std::byte> bytes_of_bits(std::uint64_t bits) {
+    std::vector<std::byte> out(sizeof bits);
+    std::memcpy(out.data(), &bits, sizeof bits);
+    return out;
+}
+
+bool is_number(std::uint16_t type) {
+    return std::find(std::begin(number_types), std::end(number_types), type) != std::end(number_types);
+}
+
+Answer add(const Ask& ask, Value& value) {
+    if (!is_number(ask.value_type)) return {.code = Errc::wrong_type};
+    if (!value && ask.value.empty()) return {.code = Errc::not_found};
+    if (value && (value->type != ask.value_type || value->bytes.size() != 8))
+        return {.code = Errc::wrong_type};
+    const std::uint64_t before = bits_of(value ? value->bytes : ask.value);
+    std::uint64_t after = before + ask.argument;
+    if (ask.value_type == 0x0133) {
+        const double sum = from_bits<double>(before) + from_bits<double>(ask.argument);
+        std::memcpy(&after, &sum, sizeof after);
+    }
+    value = Stored{bytes_of_bits(after), ask.value_type};
+    return {.argument = before};
+}
+
+Answer swap(const Ask& ask, Value& value) {
+    const auto middle = ask.value.begin() + static_cast<std::ptrdiff_t>(ask.argument);
+    const std::vector<std::byte> expected(ask.value.begin(), middle);
+    const bool fits = ask.flags == wire::swap_if_absent
+                          ? !value
+                          : value && value->bytes == expected &&
+                                (value->type == ask.value_type || value->type == 0 || ask.value_type == 0);
+    if (!fits) return {.argument = 0};
+    value =
+        ask.flags == wire::swap_erases ? Value() : Value(Stored{{middle, ask.value.end()}, ask.value_type});
+    return {.argument = 1};
+}
+
+Answer append(const Ask& ask, Value& value) {
+    if (!value) value = Stored{{}, ask.value_type};
+    if (value->type != ask.value_type) return {.code = Errc::wrong_type};
+    value->bytes.insert(value->bytes.end(), ask.value.begin(), ask.value.end());
+    return {.argument = value->bytes.size()};
+}
+
+Answer read(const Value& value) {
+    if (!value) return {.code = Errc::not_found};
+    return {.content = content_of(value->bytes, value->type)};
+}
+
+}  // namespace
+
+std::string text_of(const Answer& answer) {
+    std::ostringstream out;
+    out << (answer.code == Errc{} ? "ok" : name(answer.code)) << " argument " << answer.argument
+        << " content " << std::hex << answer.content;
+    return out.str();
+}
+
+Answer perform(const Ask& ask, Value& value) {
+    switch (ask.verb) {
+        case Verb::put: {
+            const bool refused =
+                (ask.flags == wire::put_if_absent && value) || (ask.flags == wire::put_if_present && !value);
+            if (!refused) value = Stored{ask.value, ask.value_type};
+            return {.argument = refused ? 0u : 1u};
+        }
+        case Verb::get:
+            return read(value);
+        case Verb::contains:
+            return {.argument = value ? 1u : 0u};
+        case Verb::erase:
+        case Verb::pop: {
+            Answer answer = read(value);
+            if (ask.verb == Verb::erase) answer.content = 0;
+            value.reset();
+            return answer;
+        }
+        case Verb::clear:
+            value.reset();
+            return {};
+        case Verb::compare_and_swap:
+            return swap(ask, value);
+        case Verb::fetch_add:
+            return add(ask, value);
+        case Verb::append:
+            return append(ask, value);
+        default:
+            DDICT_ASSERT(false, "the model does not know this verb");
+            return {};
+    }
+}
+
+Answer answer_of(Verb verb, const Outcome& outcome) {
+    if (!outcome.ok()) return {.code = outcome.code()};
+    if (verb == Verb::get || verb == Verb::pop)
+        return {.content = content_of(outcome.value, outcome.reply->value_type)};
+    return {.argument = outcome.reply->argument};
+}
+
+Ask random_ask(Random& random, std::string key, const Value& seen) {
+    Ask ask{.verb = Verb::get, .key = std::move(key)};
+    const auto some_value = [&] {
+        return random.bytes(random.chance(10) ? limits::inline_value_bytes_max - 50 + random.below(9000)
+                                              : random.below(60));
+    };
+    const std::uint16_t types[] = {0, 1, 1, 1, 0x0113, 0x0113, 7};
+    ask.value_type = types[random.below(std::size(types))];
+    switch (random.below(13)) {
+        case 0:
+            ask.verb = Verb::erase;
+            break;
+        case 1:
+            ask.verb = Verb::pop;
+            break;
+        case 2:
+            ask.verb = Verb::contains;
+            break;
+        case 3:
+        case 4:
+            ask.verb = Verb::put;
+            ask.flags = static_cast<std::uint16_t>(random.below(3));
+            ask.value = ask.value_type == 0x0113 ? bytes_of_bits(random.number()) : some_value();
+            break;
+        case 5:
+        case 6:
+        case 7: {
+            ask.verb = Verb::compare_and_swap;
+            if (!seen || random.chance(15)) {
+                ask.flags = wire::swap_if_absent;
+            } else {
+                ask.value = random.chance(80) ? seen->bytes : some_value();
+                if (random.chance(80)) ask.value_type = seen->type;
+                if (random.chance(20)) ask.flags = wire::swap_erases;
+            }
+            ask.argument = ask.value.size();
+            const std::vector<std::byte> desired = some_value();
+            if (ask.flags != wire::swap_erases)
+                ask.value.insert(ask.value.end(), desired.begin(), desired.end());
+            break;
+        }
+        case 8:
+        case 9:
+            ask.verb = Verb::fetch_add;
+            ask.argument = random.chance(50) ? random.below(10) : random.number();
+            if (random.chance(85)) ask.value_type = 0x0113;
+            if (random.chance(70)) ask.value = bytes_of_bits(random.below(100));
+            break;
+        case 10:
+        case 11:
+            ask.verb = Verb::append;
+            if (seen && random.chance(80)) ask.value_type = seen->type;
+            ask.value = some_value();
+            break;
+        default:
+            break;
+    }
+    if (ask.verb == Verb::get || ask.verb == Verb::contains || ask.verb == Verb::erase ||
+        ask.verb == Verb::pop) {
+        ask.value_type = 0;
+    }
+    return ask;
+}
+
+ValueModel::State ValueModel::name_of(const Value& value) {
+    if (!value) return 0;
+    const State state = content_of(value->bytes, value->type);
+    values_.emplace(state, *value);
+    return state;
+}
+
+std::optional<ValueModel::State> ValueModel::apply(const Operation& operation, State state) {
+    Value value = state == 0 ? Value() : Value(values_.at(state));
+    const Answer answer = perform(operation.ask, value);
+    if (operation.complete() && answer != operation.answer) return std::nullopt;
+    return name_of(value);
+}
+
+bool ValueModel::only_reads(const Operation& operation) {
+    const Verb verb = operation.ask.verb;
+    if (verb == Verb::get || verb == Verb::contains) return true;
+    if (!operation.complete()) return false;
+    if (operation.answer.code != Errc{}) return true;
+    return (verb == Verb::put || verb == Verb::compare_and_swap) && operation.answer.argument == 0;
+}
+
+}  // namespace ddict::sim
