@@ -91,7 +91,7 @@ View::View(std::shared_ptr<Attachment> attachment, std::chrono::nanoseconds time
     patience_.timeout = timeout;
 }
 
-View View::within(std::chrono::nanoseconds timeout) const {
+View View::with_timeout(std::chrono::nanoseconds timeout) const {
     View view = *this;
     view.patience_.timeout = timeout;
     return view;
@@ -236,6 +236,11 @@ Result<bool> View::erase_bytes(Bytes key) const {
 
 Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
                               std::uint16_t value_type) const {
+    if (!expected && !desired) {  // whether there is nothing to be removed
+        const Result<bool> there = contains_bytes(key);
+        if (!there) return Error(there.error()).set_operation(Operation::compare_and_swap);
+        return !*there;
+    }
     const std::size_t expected_bytes = expected ? expected->size() : 0;
     const std::size_t bytes = expected_bytes + (desired ? desired->size() : 0);
     if (const Result<void> good = check_operand(Operation::compare_and_swap, key, bytes); !good)
@@ -254,7 +259,7 @@ Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::opt
 Result<std::uint64_t> View::add_bits(Bytes key, std::uint16_t value_type, std::uint64_t delta,
                                      std::uint64_t initial) const {
     const Bytes initial_bytes = std::as_bytes(std::span(&initial, 1));
-    Request request = request_of(Verb::fetch_add, key, initial == 0 ? Bytes() : initial_bytes, value_type);
+    Request request = request_of(Verb::fetch_add, key, initial_bytes, value_type);
     request.argument = delta;
     const Result<Reply> reply = Calls::call(*this, request);
     if (!reply) return reply.error();
@@ -280,9 +285,9 @@ Result<void> View::wait_for_bytes(Bytes key, ValueSink& sink) const {
     return deliver_empty(reply, sink, Operation::wait_for, key);
 }
 
-Result<void> View::wait_for_value_bytes(Bytes key, Bytes value) const {
+Result<void> View::wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
     if (const Result<void> good = check_operand(Operation::wait_for, key, value.size()); !good) return good;
-    Request request = request_of(Verb::wait_for, key, value);
+    Request request = request_of(Verb::wait_for, key, value, value_type);
     request.flags = wire::wait_for_value;
     const Result<Reply> reply = Calls::call(*this, request);
     if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))

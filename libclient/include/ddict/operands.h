@@ -50,6 +50,15 @@ namespace detail {
 struct Patience {
     static constexpr std::chrono::nanoseconds unlimited = std::chrono::hours(24 * 365);
 
+    /// Any duration, without overflow.
+    template <class Number, class Unit>
+    static std::chrono::nanoseconds clamped(std::chrono::duration<Number, Unit> timeout) {
+        const std::chrono::duration<double> seconds = timeout;
+        if (seconds >= unlimited) return unlimited;
+        if (seconds <= std::chrono::nanoseconds(0)) return std::chrono::nanoseconds(0);
+        return std::chrono::duration_cast<std::chrono::nanoseconds>(timeout);
+    }
+
     std::chrono::nanoseconds timeout = unlimited;
     std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
 
@@ -119,15 +128,29 @@ auto with_optional_bytes(const T& value, F&& f) {
     }
 }
 
-/// The type number of a value, or of what may be in an optional.
 template <class T>
-constexpr std::uint16_t type_or_bytes() {
-    if constexpr (std::same_as<T, std::nullopt_t>) {
+struct Given {
+    using type = T;
+};
+template <class T>
+struct Given<std::optional<T>> {
+    using type = T;
+};
+
+/// The type number of a compare_and_swap: what is expected and what is desired are of one type, unless one of
+/// them is nothing.
+template <class E, class D>
+constexpr std::uint16_t type_of_swap() {
+    if constexpr (std::same_as<D, std::nullopt_t> && std::same_as<E, std::nullopt_t>) {
         return type_bytes;
-    } else if constexpr (is_optional<T>) {
-        return Codec<typename T::value_type>::type;
+    } else if constexpr (std::same_as<D, std::nullopt_t>) {
+        return Codec<typename Given<E>::type>::type;
+    } else if constexpr (std::same_as<E, std::nullopt_t>) {
+        return Codec<typename Given<D>::type>::type;
     } else {
-        return Codec<T>::type;
+        constexpr std::uint16_t type = Codec<typename Given<D>::type>::type;
+        static_assert(Codec<typename Given<E>::type>::type == type, "expected and desired are of one type");
+        return type;
     }
 }
 

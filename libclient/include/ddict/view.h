@@ -68,7 +68,10 @@ class View {
     // ---- other views ----
 
     /// Each call takes this long at the most. Zero or less: each fails at once with timeout, nothing is sent.
-    View within(std::chrono::nanoseconds timeout) const;
+    template <class Number, class Unit>
+    View within(std::chrono::duration<Number, Unit> timeout) const {
+        return with_timeout(detail::Patience::clamped(timeout));
+    }
     /// Each call ends at this time; together with within(), at the earlier of the two.
     View until(Clock::time_point deadline) const;
     /// All keys live on manager `id`; size, clear, stats, iterations and freeze are of that manager only.
@@ -187,9 +190,9 @@ class View {
 
     // ---- one key, atomically ----
 
-    /// If the key's value is `expected`, byte for byte, makes it `desired`; says whether it did. std::nullopt
-    /// (or an empty optional) as `expected`: the key must be absent; as `desired`: the key is erased. Both
-    /// together at most 1 MiB, else too_large. Errors: no_space.
+    /// If the key's value is `expected`, of the same type and byte for byte, makes it `desired`; says whether
+    /// it did. std::nullopt (or an empty optional) as `expected`: the key must be absent; as `desired`: the
+    /// key is erased. Both together at most 1 MiB, else too_large. Errors: no_space.
     template <Encodable K, class E, class D>
     bool compare_and_swap(const K& key, const E& expected, const D& desired) const {
         return try_compare_and_swap(key, expected, desired).value();
@@ -199,7 +202,7 @@ class View {
         return detail::with_bytes(key, [&](Bytes k) {
             return detail::with_optional_bytes(expected, [&](std::optional<Bytes> e) {
                 return detail::with_optional_bytes(desired, [&](std::optional<Bytes> d) {
-                    return swap_bytes(k, e, d, detail::type_or_bytes<D>());
+                    return swap_bytes(k, e, d, detail::type_of_swap<E, D>());
                 });
             });
         });
@@ -259,7 +262,8 @@ class View {
     }
     template <Encodable K, Encodable V>
     Result<void> try_wait_for_value(const K& key, const V& value) const {
-        return detail::with_both(key, value, [&](Bytes k, Bytes v) { return wait_for_value_bytes(k, v); });
+        return detail::with_both(
+            key, value, [&](Bytes k, Bytes v) { return wait_for_value_bytes(k, v, Codec<V>::type); });
     }
 
     // ---- a copy on every manager ----
@@ -511,7 +515,7 @@ class View {
                                    std::uint64_t initial) const;
     Result<std::uint64_t> append_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<void> wait_for_bytes(Bytes key, ValueSink& sink) const;
-    Result<void> wait_for_value_bytes(Bytes key, Bytes value) const;
+    Result<void> wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<void> broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<void> broadcast_get_bytes(Bytes key, ValueSink& sink) const;
     Result<bool> broadcast_erase_bytes(Bytes key) const;
@@ -551,6 +555,7 @@ class View {
         return detail::with_bytes(key, [&](Bytes bytes) { return name_error(error, operation, bytes); });
     }
     Error name_error(Error error, Operation operation, Bytes key) const;
+    View with_timeout(std::chrono::nanoseconds timeout) const;
     std::vector<std::uint32_t> managers() const;
     std::vector<std::uint32_t> local_of_view() const;
 
