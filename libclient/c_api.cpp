@@ -1,0 +1,278 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "libclient/c_api.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace ddict::c_api {
+namespace {
+
+static_assert(DDICT_BUSY == static_cast<int>(errc_last), "a code of C for each of C++");
+static_assert(DDICT_NOT_FOUND == static_cast<int>(Errc::not_found) &&
+              DDICT_WRONG_TYPE == static_cast<int>(Errc::wrong_type) &&
+              DDICT_NOT_ATTACHED == static_cast<int>(Errc::not_attached) &&
+              DDICT_SYSTEM == static_cast<int>(Errc::system) &&
+              DDICT_FROZEN == static_cast<int>(Errc::frozen));
+static_assert(DDICT_NO_MANAGER == Error::no_manager);
+static_assert(DDICT_ARRAY(DDICT_FLOAT64) == (type_array | element_type<double>()) &&
+              DDICT_VECTOR(DDICT_UINT16) == Codec<std::vector<std::uint16_t>>::type &&
+              DDICT_SCALAR(DDICT_COMPLEX64) == Codec<std::complex<float>>::type &&
+              DDICT_SCALAR(DDICT_BOOL) == Codec<bool>::type && DDICT_TEXT == type_text &&
+              DDICT_LIST == type_list && DDICT_RECORD == type_record && DDICT_MAP == type_map &&
+              DDICT_USER_TYPE(7) == user_type(7));
+static_assert(sizeof(ddict_error::key) == sizeof(Error::key) &&
+              sizeof(ddict_error::node) == sizeof(Error::node) &&
+              sizeof(ddict_error::detail) == sizeof(Error::detail));
+
+Error told(const ddict_error& from) {
+    Error error(static_cast<Errc>(from.code));
+    error.operation = static_cast<Operation>(from.operation);
+    error.key_bytes_shown = std::min<std::uint8_t>(from.key_bytes, sizeof from.key);
+    error.key_cut = from.key_cut;
+    error.manager = from.manager;
+    error.need_bytes = from.need_bytes;
+    error.have_bytes = from.have_bytes;
+    std::memcpy(error.key.data(), from.key, sizeof from.key);
+    error.set_node({from.node, strnlen(from.node, sizeof from.node)});
+    error.set_detail({from.detail, strnlen(from.detail, sizeof from.detail)});
+    return error;
+}
+
+std::size_t write_text(std::string_view text, char* buffer, std::size_t room) {
+    if (buffer != nullptr && room > 0) {
+        const std::size_t shown = std::min(text.size(), room - 1);
+        std::memcpy(buffer, text.data(), shown);
+        buffer[shown] = '\0';
+    }
+    return text.size();
+}
+
+}  // namespace
+
+void tell(ddict_error* to, const Error& from) noexcept {
+    if (to == nullptr) return;
+    std::memset(to, 0, sizeof *to);
+    to->code = static_cast<int>(from.code);
+    to->manager = from.manager;
+    to->need_bytes = from.need_bytes;
+    to->have_bytes = from.have_bytes;
+    to->operation = static_cast<std::uint32_t>(from.operation);
+    to->key_bytes = from.key_bytes_shown;
+    to->key_cut = from.key_cut;
+    std::memcpy(to->key, from.key.data(), from.key_bytes_shown);
+    std::memcpy(to->node, from.node.data(), strnlen(from.node.data(), from.node.size() - 1));
+    std::memcpy(to->detail, from.detail.data(), strnlen(from.detail.data(), from.detail.size() - 1));
+}
+
+Result<void> given(std::initializer_list<Named> pointers) {
+    for (const Named& named : pointers) {
+        if (named.pointer == nullptr)
+            return Error(Errc::invalid_argument, std::string(named.name) + " is NULL");
+    }
+    return {};
+}
+
+Result<void> check(const ddict_slice& slice, const char* name) {
+    if (slice.data == nullptr && slice.bytes > 0)
+        return Error(Errc::invalid_argument, std::string(name) + " has a size but no data");
+    return {};
+}
+
+Result<std::chrono::milliseconds> timeout_of(std::int64_t timeout_ms) {
+    if (timeout_ms < 0)
+        return Error(Errc::invalid_argument, "a time-out of " + std::to_string(timeout_ms) + " ms");
+    constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
+    return std::min(longest, std::chrono::milliseconds(timeout_ms));
+}
+
+Result<View> within(const View& view, std::int64_t timeout_ms) {
+    if (timeout_ms == DDICT_DEFAULT_TIMEOUT) return view;
+    const Result<std::chrono::milliseconds> timeout = timeout_of(timeout_ms);
+    if (!timeout) return timeout.error();
+    return view.within(*timeout);
+}
+
+Result<std::span<std::byte>> MallocSink::prepare(std::uint64_t size, std::uint16_t value_type) {
+    if (const Result<void> fits = detail::check_type(value_type, asked_); !fits) return fits.error();
+    std::free(std::exchange(data_, nullptr));
+    data_ = std::malloc(static_cast<std::size_t>(size) + 1);
+    if (data_ == nullptr) return Error(Errc::system, "out of memory for the value").set_bytes(size, 0);
+    bytes_ = static_cast<std::size_t>(size);
+    type_ = value_type;
+    return bytes();
+}
+
+void MallocSink::take(ddict_value& value) {
+    static_cast<char*>(data_)[bytes_] = '\0';
+    value = {.data = std::exchange(data_, nullptr), .bytes = bytes_, .type = type_};
+}
+
+Result<void> MallocSink::copy(Bytes from, std::uint16_t value_type) {
+    const Result<std::span<std::byte>> room = prepare(from.size(), value_type);
+    if (!room) return room.error();
+    std::copy(from.begin(), from.end(), room->begin());
+    return {};
+}
+
+}  // namespace ddict::c_api
+
+using namespace ddict;
+using c_api::given;
+using c_api::guarded;
+
+size_t ddict_error_message(const ddict_error* error, char* buffer, size_t room) {
+    if (buffer != nullptr && room > 0) *buffer = '\0';
+    if (error == nullptr) return 0;
+    try {
+        return c_api::write_text(c_api::told(*error).message(), buffer, room);
+    } catch (...) {  // no memory for the whole line
+        return c_api::write_text(ddict_code_name(error->code), buffer, room);
+    }
+}
+
+const char* ddict_code_name(int code) {
+    if (code == DDICT_OK) return "ok";
+    if (code < 0 || code > static_cast<int>(errc_last)) return "unknown";
+    return name(static_cast<Errc>(code)).data();  // a literal, so a zero follows
+}
+
+size_t ddict_type_in_words(uint16_t type, char* buffer, size_t room) {
+    if (buffer != nullptr && room > 0) *buffer = '\0';
+    try {
+        return c_api::write_text(type_in_words(type), buffer, room);
+    } catch (...) {
+        return 0;
+    }
+}
+
+void ddict_free(void* memory) {
+    std::free(memory);
+}
+
+// ---- attaching ----
+
+namespace {
+
+/// 0 is the default; other negative ones are refused.
+Result<std::optional<std::chrono::milliseconds>> timeout_option(std::int64_t timeout_ms, const char* name) {
+    if (timeout_ms < 0) {
+        return Error(Errc::invalid_argument, std::string(name) + " is " + std::to_string(timeout_ms) +
+                                                 ": milliseconds above 0 are needed");
+    }
+    if (timeout_ms == 0) return std::optional<std::chrono::milliseconds>();
+    return std::optional(std::chrono::milliseconds(timeout_ms));
+}
+
+Result<AttachOptions> attach_options(const ddict_attach_options* from) {
+    AttachOptions options;
+    if (from == nullptr) return options;
+    const auto timeout = timeout_option(from->timeout_ms, "timeout_ms");
+    if (!timeout) return timeout.error();
+    options.timeout = *timeout;
+    const auto attach_timeout = timeout_option(from->attach_timeout_ms, "attach_timeout_ms");
+    if (!attach_timeout) return attach_timeout.error();
+    options.attach_timeout = attach_timeout->value_or(options.attach_timeout);
+    return options;
+}
+
+Result<void> hand_out(Result<Dictionary> made, ddict_dictionary** dictionary) {
+    if (!made) return made.error();
+    *dictionary = new ddict_dictionary(*std::move(made));
+    return {};
+}
+
+Result<void> only_whole(const ddict_dictionary* dictionary) {
+    if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+    if (!dictionary->dictionary)
+        return Error(Errc::invalid_argument, "this is a view: use the handle that it was made from");
+    return {};
+}
+
+}  // namespace
+
+int ddict_attach(const char* handle, const ddict_attach_options* options, ddict_dictionary** dictionary,
+                 ddict_error* error) {
+    return guarded(Operation::attach, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+        const Result<AttachOptions> completed = attach_options(options);
+        if (!completed) return completed.error();
+        return hand_out(handle == nullptr ? Dictionary::try_attach(*completed)
+                                          : Dictionary::try_attach(handle, *completed),
+                        dictionary);
+    });
+}
+
+int ddict_create(const ddict_create_options* options, ddict_dictionary** dictionary, ddict_error* error) {
+    return guarded(Operation::create, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+        CreateOptions completed;
+        if (options != nullptr) {
+            completed.nodes = options->nodes;
+            if (options->managers_per_node > 0) completed.managers_per_node = options->managers_per_node;
+            completed.total_mem = options->total_mem;
+            if (options->name != nullptr) completed.name = options->name;
+            const auto launch_timeout = timeout_option(options->launch_timeout_ms, "launch_timeout_ms");
+            if (!launch_timeout) return launch_timeout.error();
+            completed.launch_timeout = launch_timeout->value_or(completed.launch_timeout);
+            const Result<AttachOptions> attach = attach_options(&options->attach);
+            if (!attach) return attach.error();
+            completed.attach = *attach;
+        }
+        return hand_out(Dictionary::try_create(completed), dictionary);
+    });
+}
+
+void ddict_detach(ddict_dictionary* dictionary) {
+    static_cast<void>(guarded(Operation::detach, nullptr, [&]() -> Result<void> {
+        if (dictionary != nullptr && dictionary->dictionary) dictionary->dictionary->detach();
+        delete dictionary;
+        return {};
+    }));
+}
+
+int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error) {
+    return guarded(Operation::destroy, error, [&]() -> Result<void> {
+        if (const Result<void> good = only_whole(dictionary); !good) return good;
+        return dictionary->dictionary->try_destroy();
+    });
+}
+
+int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{handle, "handle"}}); !good) return good;
+        if (const Result<void> good = only_whole(dictionary); !good) return good;
+        const std::string text = dictionary->dictionary->serialize();
+        if (text.empty()) return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        c_api::MallocSink copy;
+        const auto bytes = std::as_bytes(std::span(text));
+        if (const Result<void> copied = copy.copy(bytes, type_text); !copied) return copied;
+        ddict_value value;
+        copy.take(value);
+        *handle = static_cast<char*>(value.data);
+        return {};
+    });
+}
+
+int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_dictionary** view,
+                 ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        Result<View> made = c_api::within(dictionary->operations(), timeout_ms);
+        if (!made) return made.error();
+        *view = new ddict_dictionary(*std::move(made));
+        return {};
+    });
+}
+
+int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictionary** view,
+                  ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        Result<View> made = dictionary->operations().try_manager(manager);
+        if (!made) return made.error();
+        *view = new ddict_dictionary(*std::move(made));
+        return {};
+    });
+}

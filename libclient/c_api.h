@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The border between the C API and the library: no exception crosses it, and what comes over it is judged
+// here.
+#pragma once
+
+#include <ddict/ddict.h>
+#include <ddict/dictionary.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <initializer_list>
+#include <new>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+struct ddict_dictionary {
+    explicit ddict_dictionary(ddict::Dictionary whole) : dictionary(std::move(whole)) {}
+    explicit ddict_dictionary(ddict::View part) : view(std::move(part)) {}
+
+    /// What the operations are called on.
+    ddict::View& operations() { return dictionary ? *dictionary : view; }
+
+    std::optional<ddict::Dictionary> dictionary;  // none in a view
+    ddict::View view;
+};
+
+namespace ddict::c_api {
+
+using Bytes = std::span<const std::byte>;
+
+/// Fills `to`, which may be null.
+void tell(ddict_error* to, const Error& from) noexcept;
+
+struct Named {
+    const void* pointer;
+    const char* name;
+};
+/// invalid_argument, with its name, for the first that is null.
+Result<void> given(std::initializer_list<Named> pointers);
+Result<void> check(const ddict_slice& slice, const char* name);
+inline Bytes bytes_of(const ddict_slice& slice) {
+    return {static_cast<const std::byte*>(slice.data), slice.bytes};
+}
+
+inline std::string_view text_of(Bytes bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// A time-out of the C API that is not the default. invalid_argument if it is negative.
+Result<std::chrono::milliseconds> timeout_of(std::int64_t timeout_ms);
+/// The view with this time-out of the C API.
+Result<View> within(const View& view, std::int64_t timeout_ms);
+
+/// Calls f, which returns a Result<void>, and turns what becomes of it into a code and an error.
+template <class F>
+int guarded(Operation operation, ddict_error* error, F&& f) noexcept {
+    Error failure(Errc::system);
+    try {
+        const Result<void> outcome = f();
+        if (outcome) return DDICT_OK;
+        failure = outcome.error();
+    } catch (const Exception& thrown) {
+        failure = thrown.error();
+    } catch (const std::bad_alloc&) {
+        failure.set_detail("out of memory");
+    } catch (const std::exception& thrown) {
+        failure.set_detail(thrown.what());
+    } catch (...) {
+        failure.set_detail("an exception of an unknown kind");
+    }
+    if (failure.operation == Operation::none) failure.set_operation(operation);
+    tell(error, failure);
+    return static_cast<int>(failure.code);
+}
+
+/// An operation on one key: f is called with the operations and the key.
+template <class F>
+int on_key(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key, ddict_error* error,
+           F&& f) noexcept {
+    return guarded(operation, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+        if (const Result<void> good = check(key, "key"); !good) return good;
+        return f(dictionary->operations(), bytes_of(key));
+    });
+}
+
+/// Writes the outcome to where the caller wants it, if it wants it.
+template <class T>
+Result<void> put_out(const Result<T>& from, std::type_identity_t<T>* to) {
+    if (!from) return from.error();
+    if (to != nullptr) *to = *from;
+    return {};
+}
+
+/// Receives a value into memory of malloc, which the caller of the C API is to free.
+class MallocSink final : public ValueSink {
+  public:
+    explicit MallocSink(std::uint16_t asked = type_bytes) : asked_(asked) {}
+    MallocSink(const MallocSink&) = delete;
+    MallocSink& operator=(const MallocSink&) = delete;
+    ~MallocSink() { std::free(data_); }
+
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override;
+    std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), bytes_}; }
+    std::uint16_t type() const { return type_; }
+    /// The value, which is the caller's from now on. Requires that it has come.
+    void take(ddict_value& value);
+    /// Makes it a copy. Errors: system (no memory).
+    Result<void> copy(Bytes bytes, std::uint16_t value_type);
+
+  private:
+    std::uint16_t asked_;
+    std::uint16_t type_ = type_bytes;
+    void* data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace ddict::c_api

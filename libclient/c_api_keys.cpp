@@ -1,0 +1,225 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C API's operations on one key.
+#include <bit>
+
+#include "libclient/c_api.h"
+
+using namespace ddict;
+using c_api::Bytes;
+using c_api::given;
+using c_api::MallocSink;
+using c_api::on_key;
+using c_api::put_out;
+
+namespace {
+
+/// An operation on one key that takes a value: f is called with the operations, the key and the value.
+template <class F>
+int on_pair(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key,
+            const ddict_slice& value, ddict_error* error, F&& f) noexcept {
+    return on_key(operation, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = c_api::check(value, "value"); !good) return good;
+        return f(view, k, c_api::bytes_of(value));
+    });
+}
+
+/// One that yields a value in memory of its own: f receives it into a sink.
+template <class F>
+int receive(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key, std::uint16_t type,
+            ddict_value* value, ddict_error* error, F&& f) noexcept {
+    return on_key(operation, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = given({{value, "value"}}); !good) return good;
+        MallocSink sink(type);
+        if (const Result<void> got = f(view, k, sink); !got) return got;
+        sink.take(*value);
+        return {};
+    });
+}
+
+/// Receives into memory of the caller's, and remembers what came.
+class RoomSink final : public ValueSink {
+  public:
+    RoomSink(std::span<std::byte> room, std::uint16_t asked) : room_(room), asked_(asked) {}
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        if (const Result<void> fits = detail::check_type(value_type, asked_); !fits) return fits.error();
+        bytes_ = bytes;
+        type_ = value_type;
+        fits_ = bytes <= room_.size();
+        if (!fits_) {
+            Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
+            return error.set_bytes(bytes, room_.size());
+        }
+        return room_.first(static_cast<std::size_t>(bytes));
+    }
+    bool fits() const { return fits_; }
+    ddict_value value() const {
+        return {
+            .data = fits_ ? room_.data() : nullptr, .bytes = static_cast<std::size_t>(bytes_), .type = type_};
+    }
+
+  private:
+    std::span<std::byte> room_;
+    std::uint16_t asked_;
+    std::uint16_t type_ = type_bytes;
+    std::uint64_t bytes_ = 0;
+    bool fits_ = true;
+};
+
+template <class N>
+int add(ddict_dictionary* dictionary, const ddict_slice& key, N delta, N initial, N* before,
+        ddict_error* error) noexcept {
+    return on_key(Operation::fetch_add, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        const Result<std::uint64_t> bits = view.add_bits(
+            k, Codec<N>::type, std::bit_cast<std::uint64_t>(delta), std::bit_cast<std::uint64_t>(initial));
+        if (!bits) return bits.error();
+        if (before != nullptr) *before = std::bit_cast<N>(*bits);
+        return {};
+    });
+}
+
+}  // namespace
+
+int ddict_put(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+              ddict_error* error) {
+    return on_pair(Operation::put, dictionary, key, value, error,
+                   [&](View& view, Bytes k, Bytes v) { return view.put_bytes(k, v, type); });
+}
+
+int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+                        bool* stored, ddict_error* error) {
+    return on_pair(Operation::put, dictionary, key, value, error, [&](View& view, Bytes k, Bytes v) {
+        return put_out(view.put_bytes_if(PutCondition::absent, k, v, type), stored);
+    });
+}
+
+int ddict_put_if_present(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+                         bool* stored, ddict_error* error) {
+    return on_pair(Operation::put, dictionary, key, value, error, [&](View& view, Bytes k, Bytes v) {
+        return put_out(view.put_bytes_if(PutCondition::present, k, v, type), stored);
+    });
+}
+
+int ddict_get(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+              ddict_error* error) {
+    return receive(Operation::get, dictionary, key, type, value, error,
+                   [](View& view, Bytes k, ValueSink& sink) { return view.get_bytes(k, sink); });
+}
+
+int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, void* memory, size_t room,
+                   ddict_value* value, ddict_error* error) {
+    return on_key(Operation::get, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = given({{value, "value"}}); !good) return good;
+        if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
+        RoomSink sink({static_cast<std::byte*>(memory), room}, type);
+        const Result<void> got = view.get_bytes(k, sink);
+        if (got || !sink.fits()) *value = sink.value();
+        return got;
+    });
+}
+
+int ddict_get_or(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_slice fallback,
+                 ddict_value* value, ddict_error* error) {
+    return receive(Operation::get, dictionary, key, type, value, error,
+                   [&](View& view, Bytes k, MallocSink& sink) -> Result<void> {
+                       if (const Result<void> good = c_api::check(fallback, "fallback"); !good) return good;
+                       const Result<void> got = view.get_bytes(k, sink);
+                       if (got || got.error().code != Errc::not_found) return got;
+                       return sink.copy(c_api::bytes_of(fallback), type);
+                   });
+}
+
+int ddict_contains(ddict_dictionary* dictionary, ddict_slice key, bool* present, ddict_error* error) {
+    return on_key(Operation::contains, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = given({{present, "present"}}); !good) return good;
+        return put_out(view.contains_bytes(k), present);
+    });
+}
+
+int ddict_pop(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+              ddict_error* error) {
+    return receive(Operation::pop, dictionary, key, type, value, error,
+                   [](View& view, Bytes k, ValueSink& sink) { return view.pop_bytes(k, sink); });
+}
+
+int ddict_erase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error) {
+    return on_key(Operation::erase, dictionary, key, error,
+                  [&](View& view, Bytes k) { return put_out(view.erase_bytes(k), erased); });
+}
+
+int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_slice key, const ddict_slice* expected,
+                           const ddict_slice* desired, uint16_t type, bool* swapped, ddict_error* error) {
+    return on_key(
+        Operation::compare_and_swap, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+            if (const Result<void> good = given({{swapped, "swapped"}}); !good) return good;
+            const auto bytes_or_none = [](const ddict_slice* slice) {
+                return slice == nullptr ? std::nullopt : std::optional<Bytes>(c_api::bytes_of(*slice));
+            };
+            for (const auto& [slice, name] : {std::pair(expected, "expected"), {desired, "desired"}}) {
+                if (slice == nullptr) continue;
+                if (const Result<void> good = c_api::check(*slice, name); !good) return good;
+            }
+            return put_out(view.swap_bytes(k, bytes_or_none(expected), bytes_or_none(desired), type),
+                           swapped);
+        });
+}
+
+int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_slice key, int64_t delta, int64_t initial,
+                        int64_t* before, ddict_error* error) {
+    return add(dictionary, key, delta, initial, before, error);
+}
+
+int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_slice key, uint64_t delta, uint64_t initial,
+                        uint64_t* before, ddict_error* error) {
+    return add(dictionary, key, delta, initial, before, error);
+}
+
+int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_slice key, double delta, double initial,
+                        double* before, ddict_error* error) {
+    return add(dictionary, key, delta, initial, before, error);
+}
+
+int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+                 uint64_t* bytes, ddict_error* error) {
+    return on_pair(Operation::append, dictionary, key, value, error, [&](View& view, Bytes k, Bytes v) {
+        return put_out(view.append_bytes(k, v, type), bytes);
+    });
+}
+
+int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, int64_t timeout_ms,
+                   ddict_value* value, ddict_error* error) {
+    return receive(Operation::wait_for, dictionary, key, type, value, error,
+                   [&](View& view, Bytes k, ValueSink& sink) -> Result<void> {
+                       const Result<View> limited = c_api::within(view, timeout_ms);
+                       if (!limited) return limited.error();
+                       return limited->wait_for_bytes(k, sink);
+                   });
+}
+
+int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, int64_t timeout_ms,
+                         ddict_error* error) {
+    return on_pair(Operation::wait_for, dictionary, key, value, error,
+                   [&](View& view, Bytes k, Bytes v) -> Result<void> {
+                       const Result<View> limited = c_api::within(view, timeout_ms);
+                       if (!limited) return limited.error();
+                       return limited->wait_for_value_bytes(k, v);
+                   });
+}
+
+int ddict_bput(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+               ddict_error* error) {
+    return on_pair(Operation::broadcast_put, dictionary, key, value, error,
+                   [&](View& view, Bytes k, Bytes v) { return view.broadcast_put_bytes(k, v, type); });
+}
+
+int ddict_bget(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+               ddict_error* error) {
+    return receive(Operation::broadcast_get, dictionary, key, type, value, error,
+                   [](View& view, Bytes k, ValueSink& sink) { return view.broadcast_get_bytes(k, sink); });
+}
+
+int ddict_berase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error) {
+    return on_key(Operation::broadcast_erase, dictionary, key, error,
+                  [&](View& view, Bytes k) { return put_out(view.broadcast_erase_bytes(k), erased); });
+}

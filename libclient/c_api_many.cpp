@@ -1,0 +1,246 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C API's batches and asynchronous operations.
+#include <chrono>
+#include <vector>
+
+#include "libclient/c_api.h"
+
+using namespace ddict;
+using c_api::Bytes;
+using c_api::given;
+using c_api::guarded;
+using c_api::MallocSink;
+using c_api::on_key;
+
+struct ddict_pending {
+    detail::OperationHandle operation;
+    Operation kind = Operation::none;
+    std::uint16_t asked = type_bytes;  // of a get
+    std::string key;                   // for errors that are found here
+};
+
+namespace {
+
+/// Receives each item into memory of malloc.
+class MallocItems final : public ItemSink {
+  public:
+    MallocItems(std::span<ddict_value> values, std::span<int> codes, std::uint16_t asked)
+        : values_(values), codes_(codes), asked_(asked) {}
+
+    Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
+                                         std::uint16_t value_type) override {
+        forget(index);
+        MallocSink sink(asked_);
+        if (const auto room = sink.prepare(bytes, value_type); !room) return room.error();
+        sink.take(values_[index]);
+        return std::span(static_cast<std::byte*>(values_[index].data), values_[index].bytes);
+    }
+    void done(std::size_t index, const ItemStatus& status) override {
+        codes_[index] = static_cast<int>(status.code);
+        if (!status.ok()) forget(index);
+    }
+    void forget(std::size_t index) {
+        std::free(values_[index].data);
+        values_[index] = {};
+    }
+
+  private:
+    std::span<ddict_value> values_;
+    std::span<int> codes_;
+    std::uint16_t asked_;
+};
+
+Result<std::vector<Bytes>> checked_keys(const ddict_slice* keys, std::size_t count) {
+    std::vector<Bytes> checked(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (const Result<void> good = c_api::check(keys[i], "a key"); !good) return good.error();
+        checked[i] = c_api::bytes_of(keys[i]);
+    }
+    return checked;
+}
+
+void copy_codes(const std::vector<ItemStatus>& statuses, int* codes) {
+    for (std::size_t i = 0; codes != nullptr && i < statuses.size(); ++i)
+        codes[i] = static_cast<int>(statuses[i].code);
+}
+
+/// What every item says if the call as a whole fails before any was tried.
+void fill(int* codes, std::size_t count, int code) {
+    if (codes != nullptr) std::fill_n(codes, count, code);
+}
+
+/// Whether the caller has given memory for `count` items.
+Result<void> given_items(const ddict_dictionary* dictionary, const void* items, const char* name,
+                         std::size_t count) {
+    if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+    return count == 0 ? Result<void>() : given({{items, name}});
+}
+
+/// Begins an operation; f makes its handle out of the operations and the key.
+template <class F>
+int begin(Operation kind, ddict_dictionary* dictionary, const ddict_slice& key, ddict_pending** pending,
+          ddict_error* error, F&& f) noexcept {
+    return on_key(kind, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = given({{pending, "pending"}}); !good) return good;
+        auto made = std::make_unique<ddict_pending>();
+        made->kind = kind;
+        made->key = c_api::text_of(k);
+        if (const Result<void> begun = f(view, k, *made); !begun) return begun;
+        *pending = made.release();
+        return {};
+    });
+}
+
+}  // namespace
+
+int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, uint16_t type,
+                    ddict_value* values, int* codes, ddict_error* error) {
+    if (values != nullptr) std::fill_n(values, count, ddict_value{});
+    fill(codes, count, DDICT_INVALID_ARGUMENT);
+    bool asked = false;
+    const int code = guarded(Operation::batch_get, error, [&]() -> Result<void> {
+        if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
+        if (count == 0) return {};
+        if (const Result<void> good = given({{values, "values"}, {codes, "codes"}}); !good) return good;
+        const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
+        if (!checked) return checked.error();
+        MallocItems items({values, count}, {codes, count}, type);
+        fill(codes, count, DDICT_SYSTEM);  // should an exception cut it short
+        asked = true;
+        return dictionary->operations().multi_get_bytes(*checked, items);
+    });
+    // An item that was cut short has no value.
+    for (std::size_t i = 0; asked && i < count; ++i) {
+        if (codes[i] == DDICT_OK || values[i].data == nullptr) continue;
+        ddict_free(values[i].data);
+        values[i] = {};
+    }
+    return code;
+}
+
+int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_t count, int* codes,
+                    ddict_error* error) {
+    fill(codes, count, DDICT_INVALID_ARGUMENT);
+    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
+        if (const Result<void> good = given_items(dictionary, pairs, "pairs", count); !good) return good;
+        std::vector<PutItem> items(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            if (const Result<void> good = c_api::check(pairs[i].key, "a key"); !good) return good;
+            if (const Result<void> good = c_api::check(pairs[i].value, "a value"); !good) return good;
+            items[i] = {c_api::bytes_of(pairs[i].key), c_api::bytes_of(pairs[i].value), pairs[i].type};
+        }
+        std::vector<ItemStatus> statuses(count);
+        const Result<void> put = dictionary->operations().multi_put_bytes(items, statuses);
+        copy_codes(statuses, codes);
+        return put;
+    });
+}
+
+int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, int* codes,
+                      uint64_t* erased, ddict_error* error) {
+    fill(codes, count, DDICT_INVALID_ARGUMENT);
+    if (erased != nullptr) *erased = 0;
+    return guarded(Operation::batch_erase, error, [&]() -> Result<void> {
+        if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
+        const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
+        if (!checked) return checked.error();
+        std::vector<ItemStatus> statuses(count);
+        const Result<std::uint64_t> done = dictionary->operations().multi_erase_bytes(*checked, statuses);
+        copy_codes(statuses, codes);
+        if (erased != nullptr)
+            *erased = static_cast<std::uint64_t>(
+                std::count_if(statuses.begin(), statuses.end(), [](const ItemStatus& s) { return s.ok(); }));
+        if (!done) return done.error();
+        return {};
+    });
+}
+
+int ddict_start_batch_put(ddict_dictionary* dictionary, ddict_error* error) {
+    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+        return dictionary->operations().try_start_batch_put();
+    });
+}
+
+int ddict_end_batch_put(ddict_dictionary* dictionary, uint64_t* stored, uint64_t* failed,
+                        ddict_error* error) {
+    if (stored != nullptr) *stored = 0;
+    if (failed != nullptr) *failed = 0;
+    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+        const Result<BatchReport> report = dictionary->operations().try_end_batch_put();
+        if (!report) return report.error();
+        if (stored != nullptr) *stored = report->stored;
+        if (failed != nullptr) *failed = report->failed;
+        if (!report->failures.empty()) return report->failures.front().error;
+        return {};
+    });
+}
+
+int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+                    ddict_pending** pending, ddict_error* error) {
+    return begin(Operation::put, dictionary, key, pending, error,
+                 [&](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                     if (const Result<void> good = c_api::check(value, "value"); !good) return good;
+                     made.operation = view.start_put(k, c_api::bytes_of(value), type);
+                     return {};
+                 });
+}
+
+int ddict_get_async(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_pending** pending,
+                    ddict_error* error) {
+    return begin(Operation::get, dictionary, key, pending, error,
+                 [&](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                     made.asked = type;
+                     made.operation = view.start_get(k, detail::sink_type<MallocSink>());
+                     return {};
+                 });
+}
+
+int ddict_erase_async(ddict_dictionary* dictionary, ddict_slice key, ddict_pending** pending,
+                      ddict_error* error) {
+    return begin(Operation::erase, dictionary, key, pending, error,
+                 [](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                     made.operation = view.start_erase(k);
+                     return {};
+                 });
+}
+
+int ddict_pending_ready(ddict_pending* pending, bool* ready, ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{pending, "pending"}, {ready, "ready"}}); !good) return good;
+        return c_api::put_out(pending->operation.ready(), ready);
+    });
+}
+
+int ddict_pending_wait(ddict_pending* pending, int64_t timeout_ms, ddict_value* value, ddict_error* error) {
+    const Operation kind = pending == nullptr ? Operation::none : pending->kind;
+    return guarded(kind, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{pending, "pending"}}); !good) return good;
+        if (kind == Operation::get) {
+            if (const Result<void> good = given({{value, "value"}}); !good) return good;
+        }
+        std::optional<View::Clock::time_point> deadline;
+        if (timeout_ms != DDICT_DEFAULT_TIMEOUT) {
+            const Result<std::chrono::milliseconds> timeout = c_api::timeout_of(timeout_ms);
+            if (!timeout) return timeout.error();
+            deadline = View::Clock::now() + *timeout;
+        }
+        const Result<std::uint64_t> outcome = pending->operation.wait(deadline);
+        if (pending->operation.under_way()) return outcome.error();
+        const detail::OperationHandle ended = std::move(pending->operation);
+        if (!outcome) return outcome.error();
+        if (kind != Operation::get) return {};
+        auto& sink = *static_cast<MallocSink*>(ended.sink());
+        if (const Result<void> fits = detail::check_type(sink.type(), pending->asked); !fits)
+            return Error(fits.error()).set_key(pending->key);
+        sink.take(*value);
+        return {};
+    });
+}
+
+void ddict_pending_free(ddict_pending* pending) {
+    delete pending;
+}

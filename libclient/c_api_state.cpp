@@ -1,0 +1,292 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C API's operations on all keys and on managers.
+#include <ddict/ddict_state.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "libclient/c_api.h"
+
+using namespace ddict;
+using c_api::Bytes;
+using c_api::given;
+using c_api::guarded;
+using c_api::put_out;
+
+struct ddict_cursor {
+    explicit ddict_cursor(Cursor made) : cursor(std::move(made)) {}
+    Cursor cursor;
+};
+
+namespace {
+
+/// An operation on the whole: f is called with the operations.
+template <class F>
+int on_all(Operation operation, ddict_dictionary* dictionary, ddict_error* error,
+           std::initializer_list<c_api::Named> outputs, F&& f) noexcept {
+    return guarded(operation, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+        if (const Result<void> good = given(outputs); !good) return good;
+        return f(dictionary->operations());
+    });
+}
+
+template <std::size_t N>
+void copy_text(char (&to)[N], std::string_view from) {
+    const std::size_t shown = std::min(from.size(), N - 1);
+    std::memcpy(to, from.data(), shown);
+    to[shown] = '\0';
+}
+
+/// Writes how many there are, and as many of them as there is room for.
+template <class From, class To, class F>
+Result<void> write_all(const std::vector<From>& from, To* to, std::size_t room, std::size_t* count, F&& f) {
+    if (to == nullptr && room > 0)
+        return Error(Errc::invalid_argument, "there is room for some, but no memory");
+    *count = from.size();
+    for (std::size_t i = 0; i < std::min(room, from.size()); ++i)
+        f(from[i], to[i]);
+    return {};
+}
+
+void convert(const ManagerStats& from, ddict_manager_stats& to) {
+    to = {};
+    to.manager = from.manager;
+    to.pid = from.pid;
+    to.frozen = from.frozen;
+    copy_text(to.node, from.node);
+    copy_text(to.transport, from.transport);
+    to.keys = from.keys;
+    to.pool_bytes = from.pool_bytes;
+    to.used_bytes = from.used_bytes;
+    to.free_bytes = from.free_bytes;
+    to.largest_free_bytes = from.largest_free_bytes;
+    to.index_bytes = from.index_bytes;
+    to.sessions = from.sessions;
+    to.rejected_messages = from.rejected_messages;
+    to.puts = from.puts;
+    to.gets = from.gets;
+    to.hits = from.hits;
+    to.contains = from.contains;
+    to.erases = from.erases;
+    to.clears = from.clears;
+    to.scans = from.scans;
+    to.refused_puts = from.refused_puts;
+    to.waiting = from.waiting;
+    to.broadcasts = from.broadcasts;
+    to.broadcast_keys = from.broadcast_keys;
+    to.bodies_in_flight = from.bodies_in_flight;
+    to.private_bytes = from.private_bytes;
+    for (const OperationStats& operation : from.operations) {
+        if (to.operation_count == std::size(to.operations)) break;
+        to.operations[to.operation_count++] = {.operation = name(operation.operation).data(),
+                                               .count = operation.count,
+                                               .p50_ns = operation.p50_ns,
+                                               .p99_ns = operation.p99_ns,
+                                               .max_ns = operation.max_ns};
+    }
+}
+
+}  // namespace
+
+int ddict_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error) {
+    return on_all(Operation::size, dictionary, error, {{size, "size"}},
+                  [&](View& view) { return put_out(view.try_size(), size); });
+}
+
+int ddict_local_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error) {
+    return on_all(Operation::size, dictionary, error, {{size, "size"}},
+                  [&](View& view) { return put_out(view.try_local_size(), size); });
+}
+
+int ddict_clear(ddict_dictionary* dictionary, ddict_error* error) {
+    return on_all(Operation::clear, dictionary, error, {}, [](View& view) { return view.try_clear(); });
+}
+
+int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, ddict_cursor** cursor,
+               ddict_error* error) {
+    return on_all(Operation::scan, dictionary, error, {{cursor, "cursor"}}, [&](View& view) -> Result<void> {
+        ScanOptions completed;
+        if (options != nullptr) {
+            if (const Result<void> good = c_api::check(options->prefix, "prefix"); !good) return good;
+            completed = {.prefix = c_api::text_of(c_api::bytes_of(options->prefix)),
+                         .values = options->values,
+                         .local = options->local};
+        }
+        *cursor = new ddict_cursor(view.cursor(completed));
+        return {};
+    });
+}
+
+int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error) {
+    bool there = true;
+    const int code = guarded(Operation::scan, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{cursor, "cursor"}, {item, "item"}}); !good) return good;
+        const Result<bool> moved = cursor->cursor.next();
+        if (!moved) return moved.error();
+        there = *moved;
+        if (!there) return {};
+        const Bytes key = cursor->cursor.key();
+        const Bytes value = cursor->cursor.value();
+        *item = {.key = {key.data(), key.size()},
+                 .value = {value.data(), value.size()},
+                 .type = cursor->cursor.value_type(),
+                 .manager = cursor->cursor.manager()};
+        return {};
+    });
+    return code == DDICT_OK && !there ? DDICT_NOT_FOUND : code;
+}
+
+void ddict_cursor_free(ddict_cursor* cursor) {
+    delete cursor;
+}
+
+int ddict_manager_count(ddict_dictionary* dictionary, uint32_t* count, ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
+        const std::uint32_t managers = view.manager_count();
+        if (managers == 0) return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        *count = managers;
+        return {};
+    });
+}
+
+int ddict_which_manager(ddict_dictionary* dictionary, ddict_slice key, uint32_t* manager,
+                        ddict_error* error) {
+    return c_api::on_key(Operation::none, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = given({{manager, "manager"}}); !good) return good;
+        if (k.empty()) return Error(Errc::invalid_argument, "the key is empty");
+        if (view.manager_count() == 0)
+            return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        *manager = view.manager_of_bytes(k);
+        return {};
+    });
+}
+
+int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t room, size_t* count,
+                         ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {{count, "count"}}, [&](View& view) {
+        return write_all(view.local_managers(), managers, room, count,
+                         [](std::uint32_t from, std::uint32_t& to) { to = from; });
+    });
+}
+
+int ddict_local_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {{manager, "manager"}},
+                  [&](View& view) -> Result<void> {
+                      const std::optional<std::uint32_t> local = view.local_manager();
+                      if (!local) return Error(Errc::not_found, "there is no manager on this node");
+                      *manager = *local;
+                      return {};
+                  });
+}
+
+int ddict_main_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {{manager, "manager"}},
+                  [&](View& view) -> Result<void> {
+                      *manager = view.main_manager();
+                      return {};
+                  });
+}
+
+int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* node, size_t room,
+                       ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {{node, "node"}}, [&](View& view) -> Result<void> {
+        if (room == 0) return Error(Errc::invalid_argument, "room is 0");
+        const Result<std::vector<std::string>> nodes = view.try_manager_nodes();
+        if (!nodes) return nodes.error();
+        if (manager >= nodes->size()) {
+            return Error(Errc::invalid_argument,
+                         "there is no such manager; there are " + std::to_string(nodes->size()))
+                .set_manager(manager);
+        }
+        const std::size_t shown = std::min((*nodes)[manager].size(), room - 1);
+        std::memcpy(node, (*nodes)[manager].data(), shown);
+        node[shown] = '\0';
+        return {};
+    });
+}
+
+int ddict_freeze(ddict_dictionary* dictionary, ddict_error* error) {
+    return on_all(Operation::freeze, dictionary, error, {}, [](View& view) { return view.try_freeze(); });
+}
+
+int ddict_unfreeze(ddict_dictionary* dictionary, ddict_error* error) {
+    return on_all(Operation::freeze, dictionary, error, {}, [](View& view) { return view.try_unfreeze(); });
+}
+
+int ddict_is_frozen(ddict_dictionary* dictionary, bool* frozen, ddict_error* error) {
+    return on_all(Operation::freeze, dictionary, error, {{frozen, "frozen"}},
+                  [&](View& view) { return put_out(view.try_is_frozen(), frozen); });
+}
+
+int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
+                ddict_error* error) {
+    return on_all(Operation::stats, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
+        const Result<std::vector<ManagerStats>> stats = view.try_stats();
+        if (!stats) return stats.error();
+        return write_all(*stats, all, room, count, convert);
+    });
+}
+
+int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager_stats* stats,
+                   ddict_error* error) {
+    return on_all(Operation::stats, dictionary, error, {{stats, "stats"}}, [&](View& view) -> Result<void> {
+        const Result<ManagerStats> one = view.try_stats(manager);
+        if (!one) return one.error();
+        convert(*one, *stats);
+        return {};
+    });
+}
+
+int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t room, size_t* count,
+                 ddict_error* error) {
+    return on_all(Operation::ping, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
+        const Result<std::vector<ManagerHealth>> health = view.try_health();
+        if (!health) return health.error();
+        return write_all(*health, all, room, count, [](const ManagerHealth& from, ddict_manager_health& to) {
+            to = {};
+            to.manager = from.manager;
+            to.alive = from.alive();
+            copy_text(to.node, from.node);
+            to.round_trip_ns = from.round_trip.count();
+            if (from.error) c_api::tell(&to.error, *from.error);
+        });
+    });
+}
+
+int ddict_profile(ddict_dictionary* dictionary, ddict_client_profile* profile,
+                  ddict_operation_profile* operations, size_t room, size_t* count, ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {{profile, "profile"}, {count, "count"}},
+                  [&](View& view) -> Result<void> {
+                      if (view.manager_count() == 0)
+                          return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+                      const ClientProfile own = view.profile();
+                      *profile = {.threads = own.threads,
+                                  .local_reads = own.local_reads,
+                                  .local_bytes = own.local_bytes};
+                      return write_all(own.operations, operations, room, count,
+                                       [](const OperationProfile& from, ddict_operation_profile& to) {
+                                           to = {.operation = name(from.operation).data(),
+                                                 .count = from.count,
+                                                 .errors = from.errors,
+                                                 .bytes_sent = from.bytes_sent,
+                                                 .bytes_received = from.bytes_received,
+                                                 .samples = from.samples,
+                                                 .p50_ns = from.p50.count(),
+                                                 .p90_ns = from.p90.count(),
+                                                 .p99_ns = from.p99.count(),
+                                                 .longest_ns = from.longest.count()};
+                                       });
+                  });
+}
+
+int ddict_profile_reset(ddict_dictionary* dictionary, ddict_error* error) {
+    return on_all(Operation::none, dictionary, error, {}, [](View& view) -> Result<void> {
+        view.profile_reset();
+        return {};
+    });
+}

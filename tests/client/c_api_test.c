@@ -1,0 +1,94 @@
+/* SPDX-FileCopyrightText: The ddict authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs the tests of the C API against real managers on this machine; with an argument, only those whose name
+ * has it in it.
+ */
+#include "tests/client/c_api_test.h"
+
+#include <stdlib.h>
+
+ddict_dictionary* dict = NULL;
+ddict_error error;
+
+static int failures = 0;
+
+void fail(const char* file, int line, const char* what) {
+    printf("%s:%d: not so: %s\n", file, line, what);
+    ++failures;
+}
+
+void expect_code(const char* file, int line, const char* call, int code, int expected) {
+    if (code == expected) return;
+    printf("%s:%d: %s is %s, not %s\n", file, line, call, ddict_code_name(code), ddict_code_name(expected));
+    if (code != DDICT_OK) {
+        char message[512];
+        ddict_error_message(&error, message, sizeof message);
+        printf("    %s\n", message);
+    }
+    ++failures;
+}
+
+bool error_says(const char* words) {
+    char message[512];
+    ddict_error_message(&error, message, sizeof message);
+    if (strstr(message, words) != NULL) return true;
+    printf("    the error says: %s\n", message);
+    return false;
+}
+
+static const struct {
+    const char* name;
+    void (*run)(void);
+} tests[] = {
+    {"put_and_get", test_put_and_get},
+    {"get_into_tells_the_size", test_get_into_tells_the_size},
+    {"get_or", test_get_or},
+    {"pop_and_erase", test_pop_and_erase},
+    {"conditional_puts", test_conditional_puts},
+    {"compare_and_swap", test_compare_and_swap},
+    {"fetch_add", test_fetch_add},
+    {"append", test_append},
+    {"wait_for", test_wait_for},
+    {"broadcasts", test_broadcasts},
+    {"arrays", test_arrays},
+    {"absurd_arrays", test_absurd_arrays},
+    {"types_in_words", test_types_in_words},
+    {"bad_arguments", test_bad_arguments},
+    {"batches", test_batches},
+    {"collected_batch", test_collected_batch},
+    {"asynchronous", test_asynchronous},
+    {"cursors", test_cursors},
+    {"managers", test_managers},
+    {"deadlines", test_deadlines},
+    {"freeze", test_freeze},
+    {"statistics", test_statistics},
+    {"health_and_profile", test_health_and_profile},
+    {"exceptions_stay_inside", test_exceptions_stay_inside},
+    {"child_of_fork", test_child_of_fork},
+    {"detached_and_destroyed", test_detached_and_destroyed},
+};
+
+int main(int argc, char** argv) {
+    ddict_create_options options;
+    memset(&options, 0, sizeof options);
+    options.managers_per_node = 3;
+    options.total_mem = 96u << 20;
+    options.name = "c_api_test";
+    EXPECT_OK(ddict_create(&options, &dict, &error));
+    if (dict == NULL) return 1;
+    int run = 0;
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; ++i) {
+        if (argc > 1 && strstr(tests[i].name, argv[1]) == NULL) continue;
+        printf("%s\n", tests[i].name);
+        fflush(stdout);
+        EXPECT_OK(ddict_clear(dict, &error));
+        tests[i].run();
+        ++run;
+    }
+    EXPECT_OK(ddict_destroy(dict, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_clear(dict, &error));
+    ddict_detach(dict);
+    printf("%d tests, %d failures\n", run, failures);
+    return failures == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
