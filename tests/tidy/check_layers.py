@@ -40,6 +40,7 @@ FOREIGN_TARGETS = (
     (r"PkgConfig::PMIX", "PMIx", ("pmix/", "tests/")),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")
+STANDARD_OF_C = re.compile(r"(stdbool|stddef|stdint|string)\.h")  # public headers may be for C
 SYSTEM = re.compile(r"([a-z_0-9]+|(sys|linux|net|netinet|arpa|sanitizer)/[a-z_0-9/]+)\.h")
 INCLUDE = re.compile(r'\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
 COMMENT = re.compile(r"#.*")
@@ -95,7 +96,7 @@ def angled(repo, path, folder, header):
         if not (repo.root / "libclient/include" / header).is_file():
             return f"no <{header}> in core/include or libclient/include"
         return None if folder in USERS_OF_LIBCLIENT else f"{folder}/ must not use libclient/ (<{header}> is its)"
-    if STANDARD.fullmatch(header):
+    if STANDARD.fullmatch(header) or (is_public(path) and STANDARD_OF_C.fullmatch(header)):
         return None
     if is_public(path):
         return f"a public header includes only the standard library and <ddict/...>, not <{header}>"
