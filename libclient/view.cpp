@@ -4,6 +4,8 @@
 // The operations of a View on one key.
 #include <ddict/view.h>
 
+#include <algorithm>
+
 #include "libclient/async_operation.h"
 #include "libclient/open_batch.h"
 #include "libclient/view_calls.h"
@@ -297,34 +299,50 @@ Result<void> View::wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t va
 
 // ---- a copy on every manager ----
 
+/// To the root of the key's tree of managers, which does not depend on the view.
+Result<Reply> View::Calls::broadcast(const View& view, Request request) {
+    if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
+        return good.error();
+    request.manager = ddict::manager_of(hash_of(request.key), view.manager_count());
+    return call_manager(view, request);
+}
+
 Result<void> View::broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
-    return without_value(Calls::call(*this, request_of(Verb::broadcast_put, key, value, value_type)));
+    return without_value(Calls::broadcast(*this, request_of(Verb::broadcast_put, key, value, value_type)));
 }
 
 Result<bool> View::broadcast_erase_bytes(Bytes key) const {
-    return whether_found(Calls::call(*this, request_of(Verb::broadcast_erase, key)));
+    return whether_found(Calls::broadcast(*this, request_of(Verb::broadcast_erase, key)));
+}
+
+Result<void> View::Calls::get_from(const View& view, std::uint32_t manager, Bytes key, std::uint64_t hash,
+                                   ValueSink& sink) {
+    Result<void> outcome;
+    if (read_here(view, Operation::broadcast_get, manager, key, hash, sink, outcome)) return outcome;
+    Request request = request_of(Verb::get, key);
+    request.manager = manager;
+    request.sink = &sink;
+    outcome = without_value(call_manager(view, request));
+    if (!outcome) outcome.error().set_operation(Operation::broadcast_get);
+    return outcome;
 }
 
 Result<void> View::broadcast_get_bytes(Bytes key, ValueSink& sink) const {
+    constexpr std::uint32_t lost_passed_over_max = 3;
     if (const Result<void> good = Calls::check(*this, Operation::broadcast_get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
-    const std::uint32_t owner = Calls::owner(*this, key, hash);
+    const std::uint32_t root = ddict::manager_of(hash, manager_count());
+    const std::uint32_t nearest = manager_ == any_manager ? attachment_->main_manager() : manager_;
     Result<void> outcome;
-    for (const std::uint32_t manager :
-         {manager_ == any_manager ? attachment_->main_manager() : owner, owner}) {
-        outcome = {};
-        if (!Calls::read_here(*this, Operation::broadcast_get, manager, key, hash, sink, outcome)) {
-            Request request = request_of(Verb::get, key);
-            request.manager = manager;
-            request.sink = &sink;
-            outcome = without_value(Calls::call_manager(*this, request));
-        }
-        const bool elsewhere = !outcome && (outcome.error().code == Errc::not_found ||
-                                            outcome.error().code == Errc::manager_lost);
-        if (!elsewhere || manager == owner) break;
+    for (std::uint32_t i = 0; i <= std::min(lost_passed_over_max, manager_count() - 1); ++i) {
+        const std::uint32_t manager = (nearest + i) % manager_count();
+        outcome = Calls::get_from(*this, manager, key, hash, sink);
+        if (outcome || outcome.error().code != Errc::manager_lost) break;
     }
-    if (!outcome) outcome.error().set_operation(Operation::broadcast_get);
-    return outcome;
+    const bool ask_root =
+        !outcome && (outcome.error().code == Errc::not_found || outcome.error().code == Errc::manager_lost);
+    if (!ask_root || outcome.error().manager == root) return outcome;
+    return Calls::get_from(*this, root, key, hash, sink);
 }
 
 // ---- operations under way ----

@@ -42,6 +42,9 @@ struct View::Calls {
     static Result<Reply> call(const View& view, Request request);
     /// The same to request.manager.
     static Result<Reply> call_manager(const View& view, const Request& request);
+    static Result<void> get_from(const View& view, std::uint32_t manager, Bytes key, std::uint64_t hash,
+                                 ValueSink& sink);
+    static Result<Reply> broadcast(const View& view, Request request);
     /// A read from this node's memory if it can be had there: true, then `outcome` is its.
     static bool read_here(const View& view, Operation operation, std::uint32_t manager, Bytes key,
                           std::uint64_t hash, ValueSink& sink, Result<void>& outcome);

@@ -268,9 +268,11 @@ class View {
 
     // ---- a copy on every manager ----
 
-    /// Stores a pair on all managers, for values that many read: a copy reaches each along a tree. When it
-    /// returns, all have it. Errors: no_space (some may have it then), manager_lost, naming the manager.
-    /// Cost: about twice the depth of the tree (base 2 of the number of managers) in message times.
+    /// Stores a pair on all managers, for values that many read: a copy reaches each along a tree, whatever
+    /// the placement of this view. When it returns, all have it, and nobody reads an older one. The pair
+    /// counts once in size() and iterations. What a broadcast has stored only broadcasts may change: other
+    /// writes of the key are refused (invalid_argument). Errors: no_space, manager_lost, naming the manager;
+    /// some may have the new value then. Cost: a few message times for each level of the tree (base 4).
     template <Encodable K, Encodable V>
     void bput(const K& key, const V& value) const {
         try_bput(key, value).value();
@@ -281,7 +283,8 @@ class View {
                                  [&](Bytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
     }
     /// The value from the nearest copy: of a manager on this node if there is one, else of one drawn by lot
-    /// once per process; from the key's own manager where that has none. Errors: not_found, wrong_type.
+    /// once per process; from others if that is lost, from the key's own where it has none. Errors:
+    /// not_found, wrong_type.
     template <Decodable T = std::string, Encodable K>
     T bget(const K& key) const {
         return try_bget<T>(key).value();
