@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "core/batch.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/workload.h"
 
@@ -32,6 +33,7 @@ class OwningClient {
         scan(cluster_.managers() - 1, 0);
     }
     unsigned scans() const { return scans_; }
+    std::uint64_t values_checked() const { return values_checked_; }
 
   private:
     struct Stored {
@@ -61,9 +63,11 @@ class OwningClient {
                 });
             case 1:
                 if (there) comes_or_goes(key);
+                begins_to_write(key);
                 return begin(key, {.verb = Verb::erase}, [this, key, there](const Outcome& outcome) {
                     EXPECT_EQ(outcome.code(), there ? Errc{} : Errc::not_found);
                     changing_.erase(key);
+                    writing_.erase(key);
                     model_.erase(key);
                 });
             case 2:
@@ -71,10 +75,12 @@ class OwningClient {
                 const std::uint64_t id = cluster_.random().number();
                 const Stored stored{value_number(id), type_of_value(id)};
                 if (!there) comes_or_goes(key);
+                begins_to_write(key);
                 return begin(key, {.verb = Verb::put, .value = stored.bytes, .value_type = stored.type},
                              [this, key, stored](const Outcome& outcome) {
                                  ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
                                  changing_.erase(key);
+                                 writing_.erase(key);
                                  model_[key] = stored;
                              });
             }
@@ -88,34 +94,70 @@ class OwningClient {
         }
     }
 
-    /// Reads all pages, and then looks for the keys that did not come or go meanwhile.
+    /// Reads all pages, and then looks for the keys that did not come or go meanwhile, and at the values that
+    /// were not overwritten.
     void scan(std::uint32_t manager, std::uint64_t cursor) {
         if (cursor == 0) {
             scanned_.clear();
+            contents_.clear();
             unstable_ = changing_;
+            written_ = writing_;
+            with_values_ = cluster_.random().chance(50);
+            prefix_ = cluster_.random().chance(50) ? keys_[0].substr(0, keys_[0].find('-') + 1) : "";
             there_at_start_.clear();
             for (const auto& [key, stored] : model_)
                 there_at_start_.insert(key);
         }
-        client_.start({.verb = Verb::scan, .manager = manager, .argument = cursor},
+        client_.start({.verb = Verb::scan,
+                       .manager = manager,
+                       .key = prefix_,
+                       .argument = cursor,
+                       .flags = with_values_ ? wire::scan_values : std::uint16_t{0}},
                       [this, manager](const Outcome& outcome) {
                           ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
-                          for (std::string& key : keys_of_page(outcome.value))
-                              ++scanned_[key];
+                          take_page(outcome.value);
                           if (outcome.reply->argument != 0) return scan(manager, outcome.reply->argument);
                           check_scan(manager);
                           if (left_ > 0) scan((manager + 1) % cluster_.managers(), 0);
                       });
     }
 
+    void take_page(Bytes page) {
+        if (!with_values_) {
+            for (std::string& key : keys_of_page(page))
+                ++scanned_[key];
+            return;
+        }
+        wire::ItemReader in(page);
+        for (wire::PackedPair pair; in.pair(pair);) {
+            const std::string key(text_of(pair.key));
+            ++scanned_[key];
+            if (!pair.ask_alone) contents_[key] = content_of(pair.value, pair.value_type);
+        }
+        EXPECT_TRUE(in.at_end());
+    }
+
     void check_scan(std::uint32_t manager) {
         ++scans_;
+        for (const auto& [key, times] : scanned_)
+            EXPECT_TRUE(key.starts_with(prefix_)) << key;
+        for (const auto& [key, content] : contents_) {
+            const auto mine = model_.find(key);
+            if (mine == model_.end() || written_.contains(key)) continue;
+            ++values_checked_;
+            EXPECT_EQ(content, content_of(mine->second.bytes, mine->second.type)) << key;
+        }
         for (const std::string& key : keys_) {
             const bool mine = cluster_.manager_of_key(key) == manager;
             EXPECT_LE(scanned_[key], mine ? 1u : 0u) << key;
             if (!mine || unstable_.contains(key)) continue;
             EXPECT_EQ(scanned_[key], there_at_start_.contains(key) ? 1u : 0u) << key;
         }
+    }
+
+    void begins_to_write(const std::string& key) {
+        writing_.insert(key);
+        written_.insert(key);
     }
 
     void comes_or_goes(const std::string& key) {
@@ -133,11 +175,18 @@ class OwningClient {
     std::map<std::string, unsigned> scanned_;
     std::set<std::string> there_at_start_;  // of the scan
     std::set<std::string> unstable_;        // came or went since then
+    std::string prefix_;
+    bool with_values_ = false;
+    std::map<std::string, std::uint64_t> contents_;  // of the values that the scan brought
+    std::set<std::string> writing_;                  // being put or erased
+    std::set<std::string> written_;                  // since the scan began
+    std::uint64_t values_checked_ = 0;
 };
 
 TEST(Concurrent, OwnKeysAreAMap) {
     std::uint64_t overtakings = 0;
     std::uint64_t scans = 0;
+    std::uint64_t values_checked = 0;
     for_each_seed(60, [&](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed);
         std::vector<shm::PoolUsage> empty;
@@ -150,8 +199,10 @@ TEST(Concurrent, OwnKeysAreAMap) {
             tally.operations += operations;
         }
         ASSERT_TRUE(cluster.network().run());
-        for (const OwningClient& client : clients)
+        for (const OwningClient& client : clients) {
             scans += client.scans();
+            values_checked += client.values_checked();
+        }
         SimClient& last = cluster.add_client(0);
         for (std::uint32_t m = 0; m < cluster.managers(); ++m) {
             EXPECT_TRUE(last.call({.verb = Verb::clear, .manager = m}).ok());
@@ -161,7 +212,8 @@ TEST(Concurrent, OwnKeysAreAMap) {
         tally.events += cluster.network().counters().events;
         overtakings += cluster.network().counters().overtakings;
     });
-    EXPECT_TRUE(overtakings > 0 && scans > 0);
+    EXPECT_TRUE((overtakings > 0 && scans > 0 && values_checked > 100) || repeats_one_seed())
+        << values_checked;
 }
 
 TEST(Concurrent, SharedKeysAreLinearizable) {
