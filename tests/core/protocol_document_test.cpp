@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/batch.h"
 #include "core/wire.h"
 #include "tests/core/document_examples.h"
 
@@ -38,7 +39,7 @@ class ProtocolDocument : public testing::Test {
 };
 
 TEST_F(ProtocolDocument, HasTheExamples) {
-    EXPECT_EQ(examples_.size(), 8u);
+    EXPECT_EQ(examples_.size(), 14u);
 }
 
 TEST_F(ProtocolDocument, Hello) {
@@ -112,6 +113,67 @@ TEST_F(ProtocolDocument, LargePut) {
     EXPECT_EQ(reply.argument2, 128u);
 }
 
+TEST_F(ProtocolDocument, BatchPut) {
+    const Bytes put = example("batch put request");
+    const auto header = header_of<RequestHeader>(put);
+    EXPECT_EQ(header.verb, Verb::batch_put);
+    EXPECT_EQ(header.argument, 2u);
+    EXPECT_EQ(put.size(), sizeof header + header.value_bytes);
+    ItemReader items(put.subspan(sizeof header));
+    PackedPair pair;
+    ASSERT_TRUE(items.pair(pair));
+    EXPECT_EQ(text_of(pair.key), "a");
+    EXPECT_EQ(text_of(pair.value), "x");
+    EXPECT_EQ(pair.value_type, 1);
+    ASSERT_TRUE(items.pair(pair));
+    EXPECT_EQ(text_of(pair.key), "bc");
+    ASSERT_EQ(pair.value.size(), 2u);
+    EXPECT_EQ(pair.value[1], std::byte{0xff});
+    EXPECT_EQ(pair.value_type, 0);
+    EXPECT_TRUE(items.at_end());
+
+    const Bytes reply = example("batch put reply");
+    const auto reply_header = header_of<ReplyHeader>(reply);
+    EXPECT_EQ(reply_header.verb_and_reply_bit, static_cast<int>(Verb::batch_put) | reply_bit);
+    EXPECT_EQ(reply_header.request, header.request);
+    EXPECT_EQ(reply.size(), sizeof reply_header + reply_header.value_bytes);
+    ItemReader statuses(reply.subspan(sizeof reply_header));
+    std::uint16_t first = 1;
+    std::uint16_t second = 0;
+    ASSERT_TRUE(statuses.status(first) && statuses.status(second) && statuses.at_end());
+    EXPECT_EQ(first, 0);
+    EXPECT_EQ(static_cast<Errc>(second), Errc::no_space);
+}
+
+TEST_F(ProtocolDocument, FetchAdd) {
+    const Bytes add = example("fetch add request");
+    const auto header = header_of<RequestHeader>(add);
+    EXPECT_EQ(header.verb, Verb::fetch_add);
+    EXPECT_EQ(header.value_type, 0x0113);
+    EXPECT_EQ(static_cast<std::int64_t>(header.argument), -2);
+    EXPECT_EQ(add.size(), sizeof header + header.key_bytes + header.value_bytes);
+    EXPECT_EQ(text_of(add.subspan(sizeof header, header.key_bytes)), "n");
+    EXPECT_EQ(Unpacker(add.subspan(sizeof header + header.key_bytes)).take<std::int64_t>(), 10);
+    const auto reply = header_of<ReplyHeader>(example("fetch add reply"));
+    EXPECT_EQ(reply.verb_and_reply_bit, static_cast<int>(Verb::fetch_add) | reply_bit);
+    EXPECT_EQ(reply.request, header.request);
+    EXPECT_EQ(reply.argument, 7u);
+}
+
+TEST_F(ProtocolDocument, CompareAndSwap) {
+    const Bytes swap = example("compare and swap request");
+    const auto header = header_of<RequestHeader>(swap);
+    EXPECT_EQ(header.verb, Verb::compare_and_swap);
+    EXPECT_EQ(swap.size(), sizeof header + header.key_bytes + header.value_bytes);
+    const Bytes operands = swap.subspan(sizeof header + header.key_bytes);
+    EXPECT_EQ(text_of(operands.first(header.argument)), "Dragon");
+    EXPECT_EQ(text_of(operands.subspan(header.argument)), "Fly");
+    const auto reply = header_of<ReplyHeader>(example("compare and swap reply"));
+    EXPECT_EQ(reply.verb_and_reply_bit, static_cast<int>(Verb::compare_and_swap) | reply_bit);
+    EXPECT_EQ(reply.request, header.request);
+    EXPECT_EQ(reply.argument, 0u);
+}
+
 /// The tables of the document, against the code.
 TEST_F(ProtocolDocument, NumbersOfVerbsAndLimits) {
     std::ifstream document(DDICT_PROTOCOL_DOCUMENT);
@@ -147,6 +209,10 @@ TEST_F(ProtocolDocument, NumbersOfVerbsAndLimits) {
     }
     EXPECT_NE(text.find("at most " + std::to_string(limits::inline_value_bytes_max) + " bytes"),
               std::string::npos);
+    for (const std::uint64_t limit : {limits::operand_bytes_max, std::uint64_t{limits::batch_bytes_max},
+                                      std::uint64_t{limits::batch_items_max}}) {
+        EXPECT_NE(text.find(std::to_string(limit)), std::string::npos) << limit;
+    }
     EXPECT_NE(text.find("# The protocol, version " + std::to_string(protocol_version)), std::string::npos);
 }
 
