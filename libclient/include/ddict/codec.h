@@ -219,6 +219,13 @@ class SinkInto<T> final : public ValueSink {
     T& value_;
 };
 
+/// What a value can be received into.
+template <class T>
+concept Receivable =
+    !std::is_const_v<std::remove_reference_t<T>> && requires(std::remove_cvref_t<T> & value) {
+    SinkInto<std::remove_cvref_t<T>>(value).finish();
+};
+
 /// Calls f with the bytes of a value.
 template <Encodable T, class F>
 auto with_bytes(const T& value, F&& f) {

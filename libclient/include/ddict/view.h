@@ -156,6 +156,23 @@ class View {
         if (!got) return got.error();
         return sink.bytes();
     }
+    /// Into a value that is there already, and whose memory is used again: text, a vector, an array. Into a
+    /// ddict::ArrayView only an array of the same shape. Errors: not_found, wrong_type; the value may then
+    /// hold anything, a view only what it held.
+    template <detail::Receivable T, Encodable K>
+    void get_into(const K& key, T&& value) const {
+        try_get_into(key, value).value();
+    }
+    template <detail::Receivable T, Encodable K>
+    Result<void> try_get_into(const K& key, T&& value) const {
+        detail::SinkInto<std::remove_cvref_t<T>> sink(value);
+        const Result<void> got =
+            detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
+        if (!got) return got;
+        if (const Result<void> good = sink.finish(); !good)
+            return name_error(good.error(), Operation::get, key);
+        return {};
+    }
 
     template <Encodable K>
     bool contains(const K& key) const {
