@@ -45,6 +45,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
     /// Whether the dictionary may be used: not after close(), nor in a child of fork().
     bool is_usable() const { return !is_of_parent() && !closed_.load(std::memory_order_acquire); }
+    Result<void> check_usable() const {
+        if (is_usable()) return {};
+        return unusable();
+    }
     /// Whether reads may go to pools() just now.
     bool reads_here() const { return local_reads_allowed_ && is_usable(); }
     /// The pools of this node's managers.

@@ -305,6 +305,34 @@ TEST_F(ViewsTest, AFrozenDictionaryRefusesEveryWrite) {
     EXPECT_EQ(dict_->get<int>("key"), 2);
 }
 
+TEST_F(ViewsTest, FrozenValuesAreReadWhereTheyLie) {
+    const std::vector<double> values(100'000, 2.5);
+    dict_->put("values", values);
+    dict_->put("text", "some text");
+    const auto thawed = dict_->try_view_frozen("values");
+    ASSERT_FALSE(thawed);
+    EXPECT_EQ(thawed.error().code, Errc::invalid_argument);
+    EXPECT_EQ(thawed.error().operation, Operation::view);
+    dict_->freeze();
+    const FrozenValue view = dict_->view_frozen("values");
+    EXPECT_EQ(view.size(), values.size() * sizeof(double));
+    EXPECT_TRUE(std::ranges::equal(view.elements<double>(), values));
+    EXPECT_EQ(code_of(view.try_elements<float>()), Errc::wrong_type);
+    EXPECT_EQ(view.elements<double>().data(), dict_->view_frozen("values").elements<double>().data())
+        << "nothing is copied";
+    EXPECT_EQ(dict_->view_frozen("text").text(), "some text");
+    EXPECT_EQ(code_of(dict_->try_view_frozen("nobody")), Errc::not_found);
+    EXPECT_EQ(code_of(dict_->try_view_frozen("")), Errc::invalid_argument);
+    EXPECT_EQ(code_of(View().try_view_frozen("values")), Errc::not_attached);
+    EXPECT_TRUE(view.valid());
+    dict_->unfreeze();
+    EXPECT_FALSE(view.valid());
+    EXPECT_EQ(code_of(view.try_bytes()), Errc::invalid_argument);
+    dict_->freeze();
+    EXPECT_FALSE(view.valid()) << "another freeze is another freeze";
+    dict_->unfreeze();
+}
+
 TEST_F(ViewsTest, HealthTellsWhoLives) {
     const auto health = dict_->health();
     ASSERT_EQ(health.size(), managers);

@@ -30,8 +30,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -40,6 +42,7 @@
 #include <ddict/batch.h>
 #include <ddict/codec.h>
 #include <ddict/error.h>
+#include <ddict/frozen_value.h>
 #include <ddict/iteration.h>
 #include <ddict/operands.h>
 #include <ddict/profile.h>
@@ -329,72 +332,29 @@ class View {
 
     /// The values of keys; nothing where there is no such key. Throws the first error that is no missing key.
     template <Decodable T = std::string, std::ranges::input_range Keys>
-    std::vector<std::optional<T>> multi_get(Keys&& keys) const {
-        detail::GetItems<T> items;
-        const detail::KeyList list(keys);
-        items.expect(list.keys().size());
-        multi_get_bytes(list.keys(), items).value();
-        return std::move(items).found();
-    }
+    std::vector<std::optional<T>> multi_get(Keys&& keys) const;
     /// The same, with a status for each.
     template <Decodable T = std::string, std::ranges::input_range Keys>
-    std::vector<ItemResult<T>> try_multi_get(Keys&& keys) const {
-        detail::GetItems<T> items;
-        const detail::KeyList list(keys);
-        items.expect(list.keys().size());
-        static_cast<void>(multi_get_bytes(list.keys(), items));
-        return std::move(items).results();
-    }
+    std::vector<ItemResult<T>> try_multi_get(Keys&& keys) const;
     /// Stores pairs (std::pair, std::tuple, elements of a map). Throws the first error; the other pairs are
     /// stored all the same.
     template <std::ranges::input_range Pairs>
-    void multi_put(Pairs&& pairs) const {
-        const detail::PairList list(pairs);
-        multi_put_bytes(list.pairs(), {}).value();
-    }
+    void multi_put(Pairs&& pairs) const;
     template <std::ranges::input_range Pairs>
-    std::vector<ItemStatus> try_multi_put(Pairs&& pairs) const {
-        const detail::PairList list(pairs);
-        std::vector<ItemStatus> statuses(list.pairs().size());
-        static_cast<void>(multi_put_bytes(list.pairs(), statuses));
-        return statuses;
-    }
+    std::vector<ItemStatus> try_multi_put(Pairs&& pairs) const;
     /// Removes pairs; returns how many there were. Throws the first error.
     template <std::ranges::input_range Keys>
-    std::uint64_t multi_erase(Keys&& keys) const {
-        const detail::KeyList list(keys);
-        return multi_erase_bytes(list.keys(), {}).value();
-    }
+    std::uint64_t multi_erase(Keys&& keys) const;
     /// The same with a status for each: not_found where there was none.
     template <std::ranges::input_range Keys>
-    std::vector<ItemStatus> try_multi_erase(Keys&& keys) const {
-        const detail::KeyList list(keys);
-        std::vector<ItemStatus> statuses(list.keys().size());
-        static_cast<void>(multi_erase_bytes(list.keys(), statuses));
-        return statuses;
-    }
+    std::vector<ItemStatus> try_multi_erase(Keys&& keys) const;
 
     /// Stores all pairs of a range that need not fit into memory at once. Throws, or returns, the first error
     /// when all others are stored.
     template <std::ranges::input_range Pairs>
-    void update(Pairs&& pairs) const {
-        try_update(std::forward<Pairs>(pairs)).value();
-    }
+    void update(Pairs&& pairs) const;
     template <std::ranges::input_range Pairs>
-    Result<void> try_update(Pairs&& pairs) const {
-        View collecting = *this;
-        Result<void> first;
-        if (const Result<void> begun = collecting.try_start_batch_put(); !begun) return begun.error();
-        for (auto&& pair : pairs) {
-            const auto& [key, value] = pair;
-            const Result<void> put = collecting.try_put(key, value);  // other errors are told at the end
-            if (!put && first) first = put;
-        }
-        const Result<BatchReport> ended = collecting.try_end_batch_put();
-        if (!ended) return ended.error();
-        if (first && !ended->failures.empty()) first = ended->failures.front().error;
-        return first;
-    }
+    Result<void> try_update(Pairs&& pairs) const;
 
     /// From here to end_batch_put() the puts of this view are collected and sent as batches: as they fill,
     /// and at the end. Values above 4 KiB are sent alone, and at once. Errors of items come at the end;
@@ -505,6 +465,17 @@ class View {
     bool is_frozen() const { return try_is_frozen().value(); }
     Result<bool> try_is_frozen() const;
 
+    /// A value of a frozen dictionary, where it lies: no message, no copy. Errors: not_found;
+    /// invalid_argument if the dictionary is not frozen, or the key's manager is on another node; busy.
+    template <Encodable K>
+    FrozenValue view_frozen(const K& key) const {
+        return try_view_frozen(key).value();
+    }
+    template <Encodable K>
+    Result<FrozenValue> try_view_frozen(const K& key) const {
+        return detail::with_bytes(key, [&](Bytes bytes) { return view_frozen_bytes(bytes); });
+    }
+
     /// What every manager says of itself, by manager id; a lost manager is an error.
     std::vector<ManagerStats> stats() const { return try_stats().value(); }
     Result<std::vector<ManagerStats>> try_stats() const;
@@ -539,6 +510,7 @@ class View {
     Result<void> broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<void> broadcast_get_bytes(Bytes key, ValueSink& sink) const;
     Result<bool> broadcast_erase_bytes(Bytes key) const;
+    Result<FrozenValue> view_frozen_bytes(Bytes key) const;
     /// `sink` gets every item's outcome. The result is the first error that is not not_found, in full.
     Result<void> multi_get_bytes(std::span<const Bytes> keys, ItemSink& sink) const;
     /// `statuses` gets every item's outcome, or is empty. The result is the first error in full.
@@ -587,3 +559,5 @@ class View {
 };
 
 }  // namespace ddict
+
+#include <ddict/view_many_keys.h>  // bodies

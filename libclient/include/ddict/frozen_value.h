@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A value of a frozen dictionary, read where it lies: View::view_frozen.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include <ddict/codec.h>
+#include <ddict/result.h>
+
+namespace ddict {
+
+/// Refers to the memory of a manager of this node; nothing is copied, and the memory stays mapped for as long
+/// as this object, or a copy of it, lives, also after detach(). It is right only while the freeze lasts that
+/// it was made in: bytes() refuses afterwards, and who has used the bytes meanwhile asks valid() in the end.
+/// Any thread. Copying it costs a counter.
+class FrozenValue {
+  public:
+    /// The value. invalid_argument if the dictionary has been unfrozen since.
+    std::span<const std::byte> bytes() const { return try_bytes().value(); }
+    Result<std::span<const std::byte>> try_bytes() const;
+    /// Whether the freeze still lasts. If it does after the bytes have been used, they were right.
+    bool valid() const noexcept;
+
+    /// The elements of a vector, where they lie. wrong_type if it is of another element; otherwise as
+    /// bytes().
+    template <Element T>
+    std::span<const T> elements() const {
+        return try_elements<T>().value();
+    }
+    template <Element T>
+    Result<std::span<const T>> try_elements() const {
+        if (const Result<void> fits = detail::check_type(value_type(), Codec<std::vector<T>>::type); !fits)
+            return fits.error();
+        const Result<std::span<const std::byte>> raw = try_bytes();
+        if (!raw) return raw.error();
+        if (raw->size() % sizeof(T) != 0 || reinterpret_cast<std::uintptr_t>(raw->data()) % alignof(T) != 0)
+            return Error(Errc::wrong_type, "the value has not the size or place of such elements");
+        return std::span<const T>(reinterpret_cast<const T*>(raw->data()), raw->size() / sizeof(T));
+    }
+    /// A text, where it lies.
+    std::string_view text() const {
+        const std::span<const std::byte> raw = bytes();
+        return {reinterpret_cast<const char*>(raw.data()), raw.size()};
+    }
+
+    std::uint64_t size() const noexcept;  ///< in bytes
+    std::uint16_t value_type() const noexcept;
+
+  private:
+    friend class View;
+    struct Impl;
+    explicit FrozenValue(std::shared_ptr<const Impl> impl);
+    std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace ddict

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bodies of View's templates for many keys; include <ddict/view.h>, which says what they do.
+#pragma once
+
+#include <ddict/view.h>
+
+namespace ddict {
+
+template <Decodable T, std::ranges::input_range Keys>
+std::vector<std::optional<T>> View::multi_get(Keys&& keys) const {
+    detail::GetItems<T> items;
+    const detail::KeyList list(keys);
+    items.expect(list.keys().size());
+    multi_get_bytes(list.keys(), items).value();
+    return std::move(items).found();
+}
+
+template <Decodable T, std::ranges::input_range Keys>
+std::vector<ItemResult<T>> View::try_multi_get(Keys&& keys) const {
+    detail::GetItems<T> items;
+    const detail::KeyList list(keys);
+    items.expect(list.keys().size());
+    static_cast<void>(multi_get_bytes(list.keys(), items));
+    return std::move(items).results();
+}
+
+template <std::ranges::input_range Pairs>
+void View::multi_put(Pairs&& pairs) const {
+    const detail::PairList list(pairs);
+    multi_put_bytes(list.pairs(), {}).value();
+}
+
+template <std::ranges::input_range Pairs>
+std::vector<ItemStatus> View::try_multi_put(Pairs&& pairs) const {
+    const detail::PairList list(pairs);
+    std::vector<ItemStatus> statuses(list.pairs().size());
+    static_cast<void>(multi_put_bytes(list.pairs(), statuses));
+    return statuses;
+}
+
+template <std::ranges::input_range Keys>
+std::uint64_t View::multi_erase(Keys&& keys) const {
+    const detail::KeyList list(keys);
+    return multi_erase_bytes(list.keys(), {}).value();
+}
+
+template <std::ranges::input_range Keys>
+std::vector<ItemStatus> View::try_multi_erase(Keys&& keys) const {
+    const detail::KeyList list(keys);
+    std::vector<ItemStatus> statuses(list.keys().size());
+    static_cast<void>(multi_erase_bytes(list.keys(), statuses));
+    return statuses;
+}
+
+template <std::ranges::input_range Pairs>
+void View::update(Pairs&& pairs) const {
+    try_update(std::forward<Pairs>(pairs)).value();
+}
+
+template <std::ranges::input_range Pairs>
+Result<void> View::try_update(Pairs&& pairs) const {
+    View collecting = *this;
+    Result<void> first;
+    if (const Result<void> begun = collecting.try_start_batch_put(); !begun) return begun.error();
+    for (auto&& pair : pairs) {
+        const auto& [key, value] = pair;
+        const Result<void> put = collecting.try_put(key, value);  // other errors are told at the end
+        if (!put && first) first = put;
+    }
+    const Result<BatchReport> ended = collecting.try_end_batch_put();
+    if (!ended) return ended.error();
+    if (first && !ended->failures.empty()) first = ended->failures.front().error;
+    return first;
+}
+
+}  // namespace ddict
