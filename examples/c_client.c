@@ -1,0 +1,77 @@
+/* SPDX-FileCopyrightText: The ddict authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A client in C: text, an array, a counter, a walk over the keys.
+ *
+ *   ddict-launch -- ./c_client
+ */
+#include <ddict/ddict.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static ddict_error error;
+
+/** Ends the program if a call has failed. */
+static void check(int code) {
+    if (code == DDICT_OK) return;
+    char message[512];
+    ddict_error_message(&error, message, sizeof message);
+    fprintf(stderr, "c_client: %s\n", message);
+    exit(EXIT_FAILURE);
+}
+
+static void share_text(ddict_dictionary* dict) {
+    ddict_value value;
+    check(ddict_put(dict, ddict_text("Hello"), ddict_text("Dragon"), DDICT_TEXT, &error));
+    check(ddict_get(dict, ddict_text("Hello"), DDICT_TEXT, &value, &error));
+    printf("%s\n", (const char*)value.data);
+    ddict_free(value.data);
+
+    int code = ddict_get(dict, ddict_text("nobody"), DDICT_TEXT, &value, &error);
+    if (code == DDICT_NOT_FOUND) printf("nobody is not there\n");
+}
+
+static void share_an_array(ddict_dictionary* dict) {
+    double field[2][3] = {{0, 1, 2}, {3, 4, 5}};
+    uint64_t shape[2] = {2, 3};
+    check(ddict_put_array(dict, ddict_text("field"), DDICT_FLOAT64, 2, shape, field, &error));
+
+    ddict_array array;
+    check(ddict_get_array(dict, ddict_text("field"), DDICT_FLOAT64, &array, &error));
+    const double* elements = array.data;
+    printf("%d x %d, the last is %g\n", (int)array.shape[0], (int)array.shape[1], elements[array.count - 1]);
+    ddict_array_free(&array);
+
+    double copy[2][3];
+    check(ddict_get_array_into(dict, ddict_text("field"), DDICT_FLOAT64, 2, shape, copy, &error));
+}
+
+static void count(ddict_dictionary* dict) {
+    int64_t before;
+    check(ddict_fetch_add_i64(dict, ddict_text("visits"), 1, 0, &before, &error));
+    printf("%d visits before this one\n", (int)before);
+}
+
+static void list_keys(ddict_dictionary* dict) {
+    ddict_cursor* cursor;
+    ddict_item item;
+    int keys = 0;
+    check(ddict_scan(dict, NULL, &cursor, &error));
+    int code;
+    while ((code = ddict_cursor_next(cursor, &item, &error)) == DDICT_OK)
+        ++keys;
+    ddict_cursor_free(cursor);
+    if (code != DDICT_NOT_FOUND) check(code);
+    printf("%d keys\n", keys);
+}
+
+int main(void) {
+    ddict_dictionary* dict;
+    check(ddict_attach(NULL, NULL, &dict, &error));
+    share_text(dict);
+    share_an_array(dict);
+    count(dict);
+    list_keys(dict);
+    ddict_detach(dict);
+    return EXIT_SUCCESS;
+}

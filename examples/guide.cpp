@@ -1,0 +1,296 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The tasks of docs/user_guide.md, one function each; the guide quotes them, and the tests run them.
+//
+//   ddict-launch --managers-per-node 2 -- ./guide
+#include <ddict/array.h>
+#include <ddict/dictionary.h>
+#include <ddict/record.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+void check(bool good, const char* what) {
+    if (!good) throw std::logic_error(what);
+}
+
+void first_steps() {
+    auto dict = ddict::Dictionary::attach();  // finds the job's dictionary in the environment
+
+    dict.put("Hello", "Dragon");
+    std::string value = dict.get("Hello");
+
+    dict.put("temperature", 21.5);
+    double temperature = dict.get<double>("temperature");
+
+    dict.put(42, std::vector<float>{1, 2, 3});  // keys are text, numbers, bytes
+    auto numbers = dict.get<std::vector<float>>(42);
+
+    check(value == "Dragon" && temperature == 21.5 && numbers.size() == 3, "first steps");
+}
+
+void missing_keys(ddict::Dictionary& dict) {
+    if (auto found = dict.find("nobody")) std::cout << *found << '\n';
+
+    int retries = dict.get_or("retries", 3);
+    bool there = dict.contains("retries");
+    bool erased = dict.erase("retries");
+
+    check(retries == 3 && !there && !erased, "missing keys");
+}
+
+void share_an_array(ddict::Dictionary& dict) {
+    const std::uint64_t rows = 100;
+    const std::uint64_t columns = 200;
+    ddict::Array<double> field({rows, columns});
+    field(2, 3) = 1.5;
+    dict.put("field", field);
+
+    // Elsewhere: the shape comes with it.
+    auto copy = dict.get<ddict::Array<double>>("field");
+    double element = copy(2, 3);
+
+    // Again and again into the same memory.
+    for (int step = 0; step < 3; ++step)
+        dict.get_into("field", copy);
+
+    // Memory of your own.
+    std::vector<double> mine(rows * columns);
+    dict.get_into("field", ddict::ArrayView<double>(mine.data(), {rows, columns}));
+    dict.put("mine", ddict::ArrayView<const double>(mine.data(), {rows, columns}));
+
+    check(copy.extent(1) == columns && element == 1.5 && mine[2 * columns + 3] == 1.5, "share an array");
+}
+
+void count_words(ddict::Dictionary& dict, const std::vector<std::string>& words) {
+    for (const std::string& word : words)
+        dict.fetch_add("count/" + word);  // atomic, from any number of clients; begins at 0
+
+    for (const auto& [word, count] : dict.items<std::string, std::int64_t>("count/"))
+        std::cout << word << ": " << count << '\n';
+}
+
+/// Raises the largest value seen so far: read, change, and try again if somebody else was quicker.
+void raise_to(ddict::View dict, const std::string& key, std::int64_t value) {
+    if (dict.put_if_absent(key, value)) return;
+    std::int64_t seen = dict.get<std::int64_t>(key);
+    while (seen < value && !dict.compare_and_swap(key, seen, value))
+        seen = dict.get<std::int64_t>(key);
+}
+
+void wait_for_a_result(ddict::Dictionary& dict) {
+    std::thread producer([&dict] { dict.put("result", 42); });
+
+    int result = dict.wait_for<int>("result");             // as soon as there is one
+    dict.within(5s).wait_for_value("result", 42);          // as soon as it is this
+    auto late = dict.within(10ms).try_wait_for("nobody");  // an error, not an exception
+
+    producer.join();
+    check(result == 42 && late.error().code == ddict::Errc::timeout, "wait for a result");
+}
+
+void many_at_once(ddict::Dictionary& dict) {
+    std::map<std::string, double> pairs{{"a", 1}, {"b", 2}, {"c", 3}};
+    dict.multi_put(pairs);
+
+    std::vector<std::string> keys{"a", "b", "nobody"};
+    auto values = dict.multi_get<double>(keys);  // std::optional<double> each
+
+    for (const auto& item : dict.try_multi_get<double>(keys)) {
+        if (!item) std::cout << ddict::name(item.code()) << '\n';
+    }
+
+    std::uint64_t erased = dict.multi_erase(keys);
+
+    dict.start_batch_put();  // from here on, puts are collected
+    for (int i = 0; i < 1000; ++i)
+        dict.put(i, i * i);
+    dict.end_batch_put();  // all are stored, or this throws
+
+    check(values[1] == 2.0 && !values[2] && erased == 2 && dict.get<int>(31) == 961, "many at once");
+}
+
+void meanwhile(ddict::Dictionary& dict) {
+    std::vector<ddict::Pending<void>> puts;
+    for (int i = 0; i < 100; ++i)
+        puts.push_back(dict.put_async(i, "value " + std::to_string(i)));
+    // ... do something else ...
+    for (auto& put : puts)
+        put.wait();
+
+    ddict::Pending<std::string> pending = dict.get_async(7);
+    std::string value = pending.wait();
+
+    check(value == "value 7", "meanwhile");
+}
+
+void look_at_all(ddict::Dictionary& dict) {
+    dict.put("user/ann", 1);
+    dict.put("user/bob", 2);
+
+    for (const std::string& key : dict.keys("user/"))  // the managers look for the prefix
+        std::cout << key << '\n';
+
+    int sum = 0;
+    for (const auto& [key, value] : dict.items<std::string, int>("user/")) {
+        sum += value;
+        if (sum > 100) break;  // at any time
+    }
+
+    std::uint64_t here = dict.local_size();  // on this node's managers
+
+    check(sum == 3 && here <= dict.size(), "look at all");
+}
+
+void broadcast(ddict::Dictionary& dict) {
+    std::vector<float> weights(1000, 0.5f);
+    dict.bput("weights", weights);  // a copy at every manager
+
+    auto nearest = dict.bget<std::vector<float>>("weights");  // from this node, if it has a manager
+    dict.berase("weights");
+
+    check(nearest == weights, "broadcast");
+}
+
+void freeze_and_read(ddict::Dictionary& dict) {
+    dict.put("table", std::vector<double>(1000, 1.0));
+    dict.freeze();  // from here on, writes fail with Errc::frozen
+
+    std::vector<double> table(1000);
+    dict.get_into("table", std::span(table));  // this node's values: straight from shared memory
+    auto refused = dict.try_put("table", 1);
+
+    dict.unfreeze();
+    check(table[999] == 1.0 && refused.error().code == ddict::Errc::frozen, "freeze and read");
+}
+
+void deadlines_and_errors(ddict::Dictionary& dict) {
+    auto quick = dict.within(200ms);  // a view: the same dictionary, another deadline; costs nothing
+    quick.put("key", "value");
+
+    try {
+        quick.get<int>("key");
+    } catch (const ddict::Exception& failure) {
+        std::cout << failure.what() << '\n';  // what, which key, which manager, what to do
+    }
+
+    ddict::Result<std::string> value = quick.try_get("nobody");  // the same without exceptions
+    if (!value && value.error().code == ddict::Errc::not_found) std::cout << "nobody is not there\n";
+
+    check(!value, "deadlines and errors");
+}
+
+void several_dictionaries(ddict::Dictionary& dict) {
+    auto scratch = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "scratch"});
+    scratch.put("key", "of the other one");
+    std::string handle = scratch.serialize();  // a secret: whoever of this user has it can attach
+
+    auto again = ddict::Dictionary::attach(handle);
+    std::string value = again.get("key");
+
+    scratch.destroy();
+    check(value == "of the other one" && !dict.contains("key of the other one"), "several dictionaries");
+}
+
+void where_keys_live(ddict::Dictionary& dict) {
+    std::uint32_t owner = dict.which_manager("key");  // a pure function, no message
+    ddict::View nearby = dict.manager(dict.main_manager());
+    nearby.put("scratch", 1);                // on that manager, whatever the hash
+    int value = nearby.get<int>("scratch");  // found through the same view
+    std::uint32_t managers = dict.manager_count();
+
+    check(owner < managers && value == 1, "where keys live");
+}
+
+void statistics(ddict::Dictionary& dict) {
+    for (const ddict::ManagerStats& manager : dict.stats())
+        std::cout << manager.manager << " on " << manager.node << ": " << manager.keys << " keys, "
+                  << manager.free_bytes << " bytes free\n";
+
+    for (const ddict::ManagerHealth& manager : dict.health()) {
+        if (!manager.alive()) std::cout << manager.error->message() << '\n';
+    }
+
+    for (const ddict::OperationProfile& operation : dict.profile().operations)
+        std::cout << ddict::name(operation.operation) << ": " << operation.count << ", half of them within "
+                  << operation.p50.count() << " ns\n";
+
+    check(dict.stats().size() == dict.manager_count(), "statistics");
+}
+
+struct Particle {
+    std::string name;
+    double mass = 0;
+    std::vector<double> position;
+};
+
+}  // namespace
+
+template <>
+struct ddict::Codec<Particle> {
+    static constexpr std::uint16_t type = ddict::user_type(7);
+    static std::vector<std::byte> encode(const Particle& particle) {
+        return ddict::Writer().field(particle.name).field(particle.mass).field(particle.position).take();
+    }
+    static ddict::Result<Particle> decode(std::span<const std::byte> bytes) {
+        Particle particle;
+        ddict::Reader in(bytes);
+        in.field(particle.name).field(particle.mass).field(particle.position);
+        return in.finish(std::move(particle));
+    }
+};
+
+namespace {
+
+void types_of_your_own(ddict::Dictionary& dict) {
+    dict.put("electron", Particle{"electron", 0.511, {0, 0, 1}});
+    Particle particle = dict.get<Particle>("electron");
+
+    dict.put("names", std::vector<std::string>{"ann", "bob"});
+    dict.put("table", std::map<std::string, std::vector<int>>{{"odd", {1, 3}}, {"even", {2}}});
+
+    check(particle.position.at(2) == 1, "types of your own");
+}
+
+}  // namespace
+
+int main() {
+    try {
+        first_steps();
+        auto dict = ddict::Dictionary::attach();
+        missing_keys(dict);
+        share_an_array(dict);
+        count_words(dict, {"to", "be", "or", "not", "to", "be"});
+        check(dict.get<std::int64_t>("count/be") == 2, "count words");
+        raise_to(dict, "largest", 5);
+        raise_to(dict, "largest", 3);
+        raise_to(dict, "largest", 8);
+        check(dict.get<std::int64_t>("largest") == 8, "raise to");
+        wait_for_a_result(dict);
+        many_at_once(dict);
+        meanwhile(dict);
+        look_at_all(dict);
+        broadcast(dict);
+        freeze_and_read(dict);
+        deadlines_and_errors(dict);
+        several_dictionaries(dict);
+        where_keys_live(dict);
+        statistics(dict);
+        types_of_your_own(dict);
+    } catch (const std::exception& failure) {
+        std::cerr << "guide: " << failure.what() << '\n';
+        return 1;
+    }
+    std::cout << "all tasks done\n";
+}
