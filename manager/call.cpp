@@ -17,17 +17,14 @@ enum class Key : std::uint8_t { none, needed, allowed };
 struct Rule {
     Key key = Key::none;
     bool changes = false;
-    std::uint16_t flags = 0;  // those that it knows
+    std::uint16_t flags = 0;          // those that it knows
+    std::uint16_t contradiction = 0;  // those that must not come together
     std::uint64_t value_bytes_max = 0;
     // What the lengths, the flags and the argument must be to each other; null: nothing more.
     bool (*fits)(const RequestHeader&) = nullptr;
 };
 
 constexpr std::uint64_t any_value = ~std::uint64_t{0};
-
-bool put_fits(const RequestHeader& header) {
-    return header.flags != (wire::put_if_absent | wire::put_if_present);
-}
 
 bool swap_fits(const RequestHeader& header) {
     if (header.argument > header.value_bytes) return false;
@@ -37,7 +34,7 @@ bool swap_fits(const RequestHeader& header) {
         case wire::swap_erases:
             return header.argument == header.value_bytes;
         default:
-            return header.flags == 0;
+            return true;
     }
 }
 
@@ -64,8 +61,8 @@ constexpr std::array<Rule, wire::verb_last + 1> make_rules() {
     rule(Verb::put) = {.key = Key::needed,
                        .changes = true,
                        .flags = wire::put_if_absent | wire::put_if_present,
-                       .value_bytes_max = any_value,
-                       .fits = put_fits};
+                       .contradiction = wire::put_if_absent | wire::put_if_present,
+                       .value_bytes_max = any_value};
     rule(Verb::get) = rule(Verb::contains) = {.key = Key::needed};
     rule(Verb::erase) = rule(Verb::pop) = {.key = Key::needed, .changes = true};
     rule(Verb::clear) = {.changes = true};
@@ -73,6 +70,7 @@ constexpr std::array<Rule, wire::verb_last + 1> make_rules() {
     rule(Verb::compare_and_swap) = {.key = Key::needed,
                                     .changes = true,
                                     .flags = wire::swap_if_absent | wire::swap_erases,
+                                    .contradiction = wire::swap_if_absent | wire::swap_erases,
                                     .value_bytes_max = limits::operand_bytes_max,
                                     .fits = swap_fits};
     rule(Verb::fetch_add) = {
@@ -109,7 +107,7 @@ Form read_call(Bytes head, const IncomingBody& body, Call& call) noexcept {
     const Rule& rule = rules[verb];
     const Bytes rest = head.subspan(sizeof header);
     if (header.key_bytes > limits::key_bytes_max || header.key_bytes > rest.size() ||
-        (header.flags & ~rule.flags) != 0) {
+        (header.flags & ~rule.flags) != 0 || (header.flags != 0 && header.flags == rule.contradiction)) {
         return Form::malformed;
     }
     if (rule.key != Key::allowed && (header.key_bytes != 0) != (rule.key == Key::needed))

@@ -35,7 +35,7 @@ Shard::Shard(shm::Pool& pool, Transport& transport, const ShardOptions& options)
       sessions_(options.session_seed),
       times_(options.clock),
       frozen_(pool.frozen()) {
-    head_.reserve(limits::head_bytes_max);
+    head_.resize(limits::head_bytes_max);
 }
 
 void Shard::reject(std::uint64_t body_token) {

@@ -212,7 +212,7 @@ class Shard final : public TransportEvents {
     std::uint64_t broadcast_version_ = 0;  // of the last broadcast that began here
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
-    std::vector<std::byte> head_;  // scratch: a reply being put together
+    std::vector<std::byte> head_;  // scratch of head_bytes_max: a reply being put together
     std::vector<Item> items_;      // scratch: a batch
     OperationTimes times_;
     ManagerStats counters_;  // of which only the counts of events are used

@@ -99,11 +99,10 @@ void Shard::reply_copy(const Call& call, Bytes value, std::uint64_t argument) {
 
 void Shard::send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value) {
     if (peer == no_peer) return;  // the client has gone meanwhile
-    head_.resize(sizeof header + inline_value.size());
     std::memcpy(head_.data(), &header, sizeof header);
     if (!inline_value.empty())
         std::memcpy(head_.data() + sizeof header, inline_value.data(), inline_value.size());
-    transport_.send(peer, head_);
+    transport_.send(peer, Bytes(head_).first(sizeof header + inline_value.size()));
 }
 
 void Shard::receive_into(shm::Block& block, const Call& call) {
