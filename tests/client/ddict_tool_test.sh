@@ -50,6 +50,31 @@ check "an empty key" 2 "*invalid_argument*" ddict put "" x
 check "a long key" 2 "*too_large*1025*1024*" ddict put "$(printf '%1025s' x)" x
 check "a key with a tab" 0 "" ddict put $'a\tb' x
 check "keys" 0 $'*a\\\\x09b*' ddict keys
+check "keys with a prefix" 0 "Hello" ddict keys He
+check "keys with a prefix that none has" 0 "" ddict keys nobody
+check "items" 0 $'Hello\tDragon' ddict items He
+check "incr" 0 "1" ddict incr counter
+check "incr by" 0 "-9" ddict incr counter -10
+check "incr by what is no number" 2 "*whole number*" ddict incr counter x
+check "incr of a text" 2 "*fetch_add of key 'Hello'*wrong_type*" ddict incr Hello
+check "get of a number" 0 "-9" ddict get counter
+check "items of numbers" 0 $'counter\t-9' ddict items counter
+check "pop" 0 "-9" ddict pop counter
+check "pop of a missing key" 1 "*pop of key 'counter'*not_found*" ddict pop counter
+check "wait for what is there" 0 "Dragon" ddict wait Hello
+check "wait for a value that is there" 0 "" ddict wait Hello Dragon
+check "wait in vain" 2 "*wait_for of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
+check "wait for a value in vain" 2 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
+check "wait with a bad timeout" 2 "*--timeout*" ddict wait Hello --timeout 0
+check "wait until another one puts" 0 "later" \
+  bash -c "ddict wait later --timeout 20 & ddict put later later; wait"
+check "del what was waited for" 0 "" ddict del later
+check "freeze" 0 "" ddict freeze
+check "a frozen dictionary" 2 "*put of key 'x'*frozen*unfreeze*" ddict put x y
+check "unfreeze" 0 "" ddict unfreeze
+check "and it is thawed" 0 "" ddict put x y
+check "health" 0 "manager 0 on *: alive, * us"$'\n'"manager 1 on *: alive, * us" ddict health
+check "health takes no argument" 2 "*no argument*" ddict health now
 check "stats" 0 "*manager*node*keys*pool*transport*" ddict stats
 check "a timeout that is none" 2 "*--timeout*" ddict --timeout -1 size
 
