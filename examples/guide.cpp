@@ -164,15 +164,20 @@ void broadcast(ddict::Dictionary& dict) {
 }
 
 void freeze_and_read(ddict::Dictionary& dict) {
-    dict.put("table", std::vector<double>(1000, 1.0));
+    ddict::Array<double> table({100, 10});
+    table(99, 9) = 1.5;
+    dict.put("table", table);
     dict.freeze();  // from here on, writes fail with Errc::frozen
 
-    std::vector<double> table(1000);
-    dict.get_into("table", std::span(table));  // this node's values: straight from shared memory
-    auto refused = dict.try_put("table", 1);
+    auto value = dict.view_frozen("table");  // of a manager on this node: no message, no copy
+    ddict::ArrayView<const double> in_place = ddict::array_in<double>(value).value();
+    double last = in_place(99, 9);
+    bool right = value.valid();  // nobody has unfrozen the dictionary meanwhile
 
+    auto refused = dict.try_put("table", 1);
     dict.unfreeze();
-    check(table[999] == 1.0 && refused.error().code == ddict::Errc::frozen, "freeze and read");
+
+    check(last == 1.5 && right && refused.error().code == ddict::Errc::frozen, "freeze and read");
 }
 
 void deadlines_and_errors(ddict::Dictionary& dict) {

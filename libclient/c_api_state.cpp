@@ -22,6 +22,11 @@ struct ddict_cursor {
     Cursor cursor;
 };
 
+struct ddict_frozen {
+    explicit ddict_frozen(FrozenValue made) : value(std::move(made)) {}
+    FrozenValue value;
+};
+
 namespace {
 
 /// An operation on the whole: f is called with the operations.
@@ -221,6 +226,30 @@ int ddict_unfreeze(ddict_dictionary* dictionary, ddict_error* error) {
 int ddict_is_frozen(ddict_dictionary* dictionary, bool* frozen, ddict_error* error) {
     return on_all(Operation::freeze, dictionary, error, {{frozen, "frozen"}},
                   [&](View& view) { return put_out(view.try_is_frozen(), frozen); });
+}
+
+int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_frozen** frozen,
+                      ddict_slice* slice, ddict_error* error) {
+    return c_api::on_key(Operation::view, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        if (const Result<void> good = given({{frozen, "frozen"}, {slice, "slice"}}); !good) return good;
+        const Result<FrozenValue> value = view.view_frozen_bytes(k);
+        if (!value) return value.error();
+        if (const Result<void> fits = detail::check_type(value->value_type(), type); !fits)
+            return Error(fits.error()).set_key(c_api::text_of(k));
+        const Result<Bytes> bytes = value->try_bytes();
+        if (!bytes) return bytes.error();
+        *frozen = new ddict_frozen(*value);
+        *slice = {bytes->data(), bytes->size()};
+        return {};
+    });
+}
+
+bool ddict_frozen_valid(const ddict_frozen* frozen) {
+    return frozen != nullptr && frozen->value.valid();
+}
+
+void ddict_frozen_free(ddict_frozen* frozen) {
+    delete frozen;
 }
 
 int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,

@@ -254,8 +254,23 @@ void test_freeze(void) {
     EXPECT_CODE(DDICT_FROZEN, ddict_clear(dict, &error));
     EXPECT_OK(ddict_get(dict, ddict_text("k"), DDICT_TEXT, &value, &error));
     ddict_free(value.data);
+    ddict_frozen* in_place = NULL;
+    ddict_slice slice;
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_view_frozen(dict, ddict_text("k"), DDICT_LIST, &in_place, &slice, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND,
+                ddict_view_frozen(dict, ddict_text("nobody"), DDICT_TEXT, &in_place, &slice, &error));
+    EXPECT(in_place == NULL);
+    EXPECT_OK(ddict_view_frozen(dict, ddict_text("k"), DDICT_TEXT, &in_place, &slice, &error));
+    EXPECT(slice.bytes == 1 && memcmp(slice.data, "v", 1) == 0);
+    EXPECT(ddict_frozen_valid(in_place));
     EXPECT_OK(ddict_unfreeze(dict, &error));
     EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT(!ddict_frozen_valid(in_place));
+    ddict_frozen_free(in_place);
+    ddict_frozen_free(NULL);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_view_frozen(dict, ddict_text("k"), DDICT_TEXT, &in_place, &slice, &error));
 }
 
 void test_statistics(void) {

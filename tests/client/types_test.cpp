@@ -98,6 +98,21 @@ TEST_F(TypesTest, ArraysGoIntoMemoryThatIsThere) {
     EXPECT_EQ(text, "short");
 }
 
+TEST_F(TypesTest, ArraysOfAFrozenDictionaryAreUsedInPlace) {
+    dict_->put("grid", counting({3, 4}));
+    dict_->put("flat", std::vector<double>(12));
+    dict_->freeze();
+    const FrozenValue value = dict_->view_frozen("grid");
+    const auto grid = array_in<double>(value);
+    ASSERT_TRUE(grid) << grid.error().message();
+    EXPECT_EQ((*grid)(2, 3), 11);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(grid->data()) % 16, 0u);
+    EXPECT_EQ(code_of(array_in<float>(value)), Errc::wrong_type);
+    EXPECT_EQ(code_of(array_in<double>(dict_->view_frozen("flat"))), Errc::wrong_type);
+    dict_->unfreeze();
+    EXPECT_EQ(code_of(array_in<double>(value)), Errc::invalid_argument);
+}
+
 TEST_F(TypesTest, TheErrorSaysBothTypesInWords) {
     dict_->put("grid", counting({2, 2}));
     for (const auto& dict : {dict_.get(), by_message_.get()}) {

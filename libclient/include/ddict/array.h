@@ -36,6 +36,7 @@
 #include <vector>
 
 #include <ddict/codec.h>
+#include <ddict/frozen_value.h>
 
 namespace ddict {
 
@@ -332,6 +333,17 @@ requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(std::span<c
     if (reinterpret_cast<std::uintptr_t>(elements) % alignof(T) != 0)
         return Error(Errc::invalid_argument, "the bytes of the array are not aligned");
     return ArrayView<const T>(reinterpret_cast<const T*>(elements), *shape);
+}
+
+/// The array that is a value of a frozen dictionary, where it lies. The value must outlive the view. Errors:
+/// wrong_type, and those of FrozenValue::try_bytes().
+template <class T>
+requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(const FrozenValue& value) {
+    if (const Result<void> fits = detail::check_type(value.value_type(), Codec<Array<T>>::type); !fits)
+        return fits.error();
+    const Result<std::span<const std::byte>> bytes = value.try_bytes();
+    if (!bytes) return bytes.error();
+    return array_in<T>(*bytes);
 }
 
 /// To put from memory of the caller's; get_into() reads into it.

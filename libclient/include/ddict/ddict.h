@@ -417,6 +417,18 @@ int ddict_unfreeze(ddict_dictionary* dictionary, ddict_error* error);
 /** Whether all managers are frozen. */
 int ddict_is_frozen(ddict_dictionary* dictionary, bool* frozen, ddict_error* error);
 
+/** A value of a frozen dictionary, where it lies in the memory of a manager of this node. Given back with
+ * ddict_frozen_free(); its memory stays readable until then. */
+typedef struct ddict_frozen ddict_frozen;
+
+/** The value as `slice`: no message, no copy. It is right only while this freeze lasts. Errors: NOT_FOUND,
+ * WRONG_TYPE; INVALID_ARGUMENT (the dictionary is not frozen, or the key's manager is on another node). */
+int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_frozen** frozen,
+                      ddict_slice* slice, ddict_error* error);
+/** Whether the freeze still lasts. If it does after the bytes have been used, they were right. */
+bool ddict_frozen_valid(const ddict_frozen* frozen);
+void ddict_frozen_free(ddict_frozen* frozen);
+
 #ifdef __cplusplus
 }
 #endif
