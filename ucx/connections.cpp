@@ -61,6 +61,7 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
         endpoints_.remove(endpoint.id());
         return to_error(status, "connecting to a peer");
     }
+    if (!same_host) ++remote_endpoints_;
     if (watch) {
         endpoint.watch = std::move(watch);
         sleeper.watch(endpoint.watch->fd(), [this, &endpoint] {
@@ -274,6 +275,7 @@ void Worker::Impl::sweep_retired() {
         if (endpoint->held_by_ucx()) return false;
         unwatch(*endpoint);
         forget_transfers(*endpoint);
+        if (!endpoint->same_host()) --remote_endpoints_;
         return true;
     });
 }
