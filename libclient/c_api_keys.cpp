@@ -197,13 +197,13 @@ int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type,
                    });
 }
 
-int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, int64_t timeout_ms,
-                         ddict_error* error) {
+int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+                         int64_t timeout_ms, ddict_error* error) {
     return on_pair(Operation::wait_for, dictionary, key, value, error,
                    [&](View& view, Bytes k, Bytes v) -> Result<void> {
                        const Result<View> limited = c_api::within(view, timeout_ms);
                        if (!limited) return limited.error();
-                       return limited->wait_for_value_bytes(k, v);
+                       return limited->wait_for_value_bytes(k, v, type);
                    });
 }
 

@@ -124,6 +124,8 @@ void test_compare_and_swap(void) {
     EXPECT(swapped);
     EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), NULL, &two, DDICT_TEXT, &swapped, &error));
     EXPECT(!swapped);
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &one, &two, DDICT_LIST, &swapped, &error));
+    EXPECT(!swapped);
     EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &one, &two, DDICT_TEXT, &swapped, &error));
     EXPECT(swapped);
     EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &two, NULL, DDICT_TEXT, &swapped, &error));
@@ -193,9 +195,10 @@ void test_wait_for(void) {
     ddict_free(value.data);
     EXPECT(pthread_join(thread, NULL) == 0);
     EXPECT(code == DDICT_OK);
-    EXPECT_OK(ddict_wait_for_value(dict, ddict_text("result"), ddict_text("done"), 5000, &error));
-    EXPECT_CODE(DDICT_TIMEOUT,
-                ddict_wait_for_value(dict, ddict_text("result"), ddict_text("other"), 20, &error));
+    const ddict_slice key = ddict_text("result");
+    EXPECT_OK(ddict_wait_for_value(dict, key, ddict_text("done"), DDICT_TEXT, 5000, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_value(dict, key, ddict_text("other"), DDICT_TEXT, 20, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_value(dict, key, ddict_text("done"), DDICT_LIST, 20, &error));
 }
 
 void test_broadcasts(void) {

@@ -19,25 +19,35 @@
  * Conventions, for all functions:
  *
  * Results. What returns an int returns DDICT_OK (0) or one of the codes below. `error` may be NULL; if it is
- *   not, it is filled on failure and left alone otherwise. Outputs are written on success only, unless the
- *   comment says otherwise. No C++ exception leaves the library; when memory runs out, that is DDICT_SYSTEM.
+ * not, it is filled on failure and left alone otherwise. Outputs are written on success only, unless the
+ * comment says otherwise. No C++ exception leaves the library; when memory runs out, that is DDICT_SYSTEM.
+ *
  * Errors of all calls: DDICT_NOT_ATTACHED, DDICT_MANAGER_LOST, DDICT_TIMEOUT (whether the operation took
- *   effect is then not known), DDICT_BUSY, DDICT_SYSTEM, DDICT_PROTOCOL; DDICT_INVALID_ARGUMENT for a NULL
- * that may not be one and for an empty key; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for
- * writes to a frozen dictionary. The comments name what else there is. Handles (ddict_dictionary,
- * ddict_cursor, ddict_pending) are the caller's, and given back with the function that their comment names;
- * NULL is allowed there. A handle that was given back must not be used. Memory that comes from the library
- * (value.data and the like) is the caller's and freed with ddict_free(), an array with ddict_array_free().
- * Slices and other memory of the caller's are used during the call only, save by ddict_put_async(). Units.
- * Sizes are in bytes. Time-outs are in milliseconds: 0 ends at once, DDICT_DEFAULT_TIMEOUT means that of the
- * handle, other negative ones are DDICT_INVALID_ARGUMENT. Times that were measured are in nanoseconds, in
- * fields that end in _ns. Threads. Any number may use one handle of a dictionary at once, save while it
- * collects a batch (ddict_start_batch_put) and in ddict_detach and ddict_destroy. A cursor is for one thread
- * at a time; a pending operation is for the thread that began it. After fork() the child must attach again.
+ * effect is then not known), DDICT_BUSY, DDICT_SYSTEM, DDICT_PROTOCOL; DDICT_INVALID_ARGUMENT for a NULL that
+ * may not be one and for an empty key; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to
+ * a frozen dictionary. The comments name what else there is, without its DDICT_.
+ *
+ * Handles (ddict_dictionary, ddict_cursor, ddict_pending, ddict_frozen) are the caller's, and given back with
+ * the function that their comment names; NULL is allowed there. A handle that was given back must not be
+ * used.
+ *
+ * Memory that comes from the library (value.data and the like) is the caller's and freed with ddict_free(),
+ * an array with ddict_array_free(). Slices and other memory of the caller's are used during the call only,
+ * save by ddict_put_async().
+ *
+ * Units. Sizes are in bytes. Time-outs are in milliseconds: 0 ends at once, DDICT_DEFAULT_TIMEOUT means that
+ * of the handle, other negative ones are DDICT_INVALID_ARGUMENT. Times that were measured are in nanoseconds,
+ * in fields that end in _ns.
+ *
+ * Threads. Any number may use one handle of a dictionary at once, save while it collects a batch
+ * (ddict_start_batch_put) and in ddict_detach and ddict_destroy. A cursor is for one thread at a time; a
+ * pending operation is for the thread that began it. After fork() the child must attach again.
+ *
  * Types. A value carries a type (docs/values.md). Who reads says which type is expected: another one is
- *   DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything.
+ * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything.
+ *
  * Cost: that of the C++ calls of the same names (<ddict/view.h>); a call on one key is one message and its
- *   answer, a get on the manager's node a read of shared memory.
+ * answer, a get on the manager's node a read of shared memory.
  */
 #ifndef DDICT_DDICT_H
 #define DDICT_DDICT_H
@@ -242,8 +252,9 @@ int ddict_pop(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddic
 /** Removes a pair. `erased` (may be NULL) tells whether there was one. */
 int ddict_erase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error);
 
-/** If the value is `expected`, byte for byte, makes it `desired`. expected NULL: the key must be absent;
- * desired NULL: the key is erased. Errors: NO_SPACE; TOO_LARGE if both together are above 1 MiB. */
+/** If the value is `expected`, of this type and byte for byte, makes it `desired`, of this type too. expected
+ * NULL: the key must be absent; desired NULL: the key is erased. Errors: NO_SPACE; TOO_LARGE if both together
+ * are above 1 MiB. */
 int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_slice key, const ddict_slice* expected,
                            const ddict_slice* desired, uint16_t type, bool* swapped, ddict_error* error);
 /** Adds to a DDICT_SCALAR(DDICT_INT64), _UINT64 or _FLOAT64; an absent key counts as `initial`. `before` (may
@@ -264,9 +275,10 @@ int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice valu
 /** The value of a key as soon as there is one, in memory to be freed. Errors: TIMEOUT, WRONG_TYPE. */
 int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, int64_t timeout_ms,
                    ddict_value* value, ddict_error* error);
-/** Returns when the key has, or takes, this value, whatever it had before. Errors: TIMEOUT, TOO_LARGE. */
-int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, int64_t timeout_ms,
-                         ddict_error* error);
+/** Returns when the key has, or takes, this value, of this type and byte for byte, whatever it had before.
+ * Errors: TIMEOUT, TOO_LARGE (above 1 MiB). */
+int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+                         int64_t timeout_ms, ddict_error* error);
 
 /* ---- arrays ---- */
 
@@ -297,7 +309,8 @@ void ddict_array_free(ddict_array* array);
 
 /* ---- a copy on every manager ---- */
 
-/** Stores a pair on all managers. Errors: NO_SPACE, MANAGER_LOST (some may have it then). */
+/** Stores a pair on all managers. What a broadcast has stored only broadcasts may change: other writes of the
+ * key are INVALID_ARGUMENT. Errors: NO_SPACE, MANAGER_LOST (some may have it then). */
 int ddict_bput(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                ddict_error* error);
 /** The value from the nearest copy, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE. */
