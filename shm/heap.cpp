@@ -122,7 +122,7 @@ void Heap::free(std::uint64_t block) {
                      size <= offset_ + total_bytes() - block,
                  "only a used block of this heap can be freed, and only once");
     free_bytes_ += size;
-    if (spare_ != 0) merge_spare();
+    settle();
     spare_ = block;
 }
 
@@ -150,7 +150,7 @@ std::uint64_t Heap::block_bytes(std::uint64_t block) const {
 }
 
 std::uint64_t Heap::bytes_if_freed(std::uint64_t block) {
-    if (spare_ != 0) merge_spare();
+    settle();
     return bytes_if_merged(block);
 }
 

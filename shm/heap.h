@@ -42,6 +42,11 @@ class Heap {
     std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front);
     void free(std::uint64_t block);
 
+    /// Merges the spare: what is allocated from here on does not depend on what was freed last.
+    void settle() {
+        if (spare_ != 0) merge_spare();
+    }
+
     std::uint64_t block_bytes(std::uint64_t block) const;
     /// The block that would be there if this one were freed: with its free neighbours.
     std::uint64_t bytes_if_freed(std::uint64_t block);

@@ -250,6 +250,7 @@ bool Pool::erase(Bytes key, std::uint64_t hash) {
 
 void Pool::clear() {
     index_.clear([this](std::uint64_t block) { drop(block); });
+    settle_if_empty();
     show_counters();
 }
 
@@ -258,6 +259,12 @@ void Pool::drop(std::uint64_t offset) {
     Block& block = block_at(offset);
     block.size_and_flags_ &= ~block_word::visible;
     if ((block.size_and_flags_ & block_word::pin_mask) == 0) heap_.free(offset);
+    settle_if_empty();
+}
+
+/// So that an emptied pool has room for the very pairs that filled it.
+void Pool::settle_if_empty() {
+    if (index_.size() == 0) heap_.settle();
 }
 
 void Pool::pin(const Block* block) {

@@ -134,6 +134,7 @@ class Pool {
     Block* allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
                     std::uint64_t value_bytes);
     void drop(std::uint64_t offset);
+    void settle_if_empty();
     void show_counters();
 
     Segment segment_;
