@@ -81,6 +81,7 @@ def check_code(repo, report, path, number, code, folders, programs):
         word = word.removeprefix("./").split("=")[-1]
         if PATTERN.search(word):
             continue
+        word = word.rstrip(").,;:")  # the end of a sentence
         if found := PROGRAM.match(word):
             if found[1] not in programs:
                 report.problem(path, number, f"no CMakeLists.txt builds the program {found[1]}")

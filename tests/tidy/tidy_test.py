@@ -246,6 +246,11 @@ class Docs(Checks):
                    "    scripts/run --quick -- --other\n    build/release/bin/ddict-launch --help [x](nowhere)\n")
         self.assert_fine("docs")
 
+    def test_file_at_the_end_of_a_sentence(self):
+        self.write("docs/other.md", "\n    a comment (see docs/page.md). And docs/page.md.\n")
+        self.assert_fine("docs")
+        self.read("    a comment (see docs/nothing.md).", "there is no docs/nothing.md")
+
     def test_link(self):
         self.read("[x](nothing.md)", "the link nothing.md leads nowhere")
 
