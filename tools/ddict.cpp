@@ -25,10 +25,15 @@
 #include <tuple>
 #include <vector>
 
+#include "tools/shown.h"
+#include "tools/top.h"
+
 namespace {
 
 namespace po = boost::program_options;
 using ddict::Dictionary;
+using ddict::tools::printable;
+using ddict::tools::size_text;
 
 constexpr int success = 0;
 constexpr int no_such_key = 1;
@@ -56,6 +61,9 @@ constexpr const char* usage_text =
     "  clear             remove all pairs\n"
     "  freeze, unfreeze  refuse all changes from now on, by everybody; allow them again\n"
     "  stats [--json]    what each manager says of itself\n"
+    "  top               a live screen of what the managers do; q ends it. Where the output is\n"
+    "                    no terminal, or with --once, one picture of it as text. --interval\n"
+    "                    SECONDS: how often it changes (default 1)\n"
     "  health            whether each manager answers, and how fast\n"
     "  destroy           end the dictionary, for everybody\n"
     "\n"
@@ -67,33 +75,6 @@ constexpr const char* usage_text =
 struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
-
-std::string printable(const std::string& bytes) {
-    std::string out;
-    for (const char c : bytes) {
-        const auto u = static_cast<unsigned char>(c);
-        if (u >= 0x20 && u != 0x7f && c != '\\') {
-            out += c;
-        } else {
-            char escaped[5];
-            std::snprintf(escaped, sizeof escaped, "\\x%02x", u);
-            out += escaped;
-        }
-    }
-    return out;
-}
-
-/// 1536 -> "1.5K". At most six characters.
-std::string size_text(std::uint64_t bytes) {
-    constexpr const char* units[] = {"B", "K", "M", "G", "T", "P"};
-    double amount = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (amount >= 1023.5 && unit + 1 < std::size(units))
-        amount /= 1024, ++unit;
-    std::ostringstream out;
-    out << std::fixed << std::setprecision(unit > 0 && amount < 99.5 ? 1 : 0) << amount << units[unit];
-    return out.str();
-}
 
 nlohmann::json times_to_json(const std::vector<ddict::OperationStats>& all) {
     nlohmann::json times = nlohmann::json::object();
@@ -376,6 +357,23 @@ int run_stats(const CommandLine& line) {
     return success;
 }
 
+int run_top(const CommandLine& line) {
+    ddict::tools::TopOptions options;
+    for (std::size_t i = 0; i < line.arguments.size(); ++i) {
+        if (line.arguments[i] == "--once") {
+            options.once = true;
+        } else if (line.arguments[i] == "--interval" && i + 1 < line.arguments.size()) {
+            const double seconds = std::strtod(line.arguments[++i].c_str(), nullptr);
+            if (!(seconds >= 0.1 && seconds <= 3600))
+                throw UsageError("ddict top --interval takes seconds, from 0.1 to 3600");
+            options.interval = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+        } else {
+            throw UsageError("ddict top takes --once and --interval SECONDS");
+        }
+    }
+    return ddict::tools::run_top(attach(line), options);
+}
+
 int run_health(const CommandLine& line) {
     int status = success;
     for (const ddict::ManagerHealth& health : attach(line).health()) {
@@ -412,6 +410,7 @@ const std::map<std::string, Command> commands{
     {"freeze", {run_freeze, 0, 0, "no argument"}},
     {"unfreeze", {run_unfreeze, 0, 0, "no argument"}},
     {"stats", {run_stats, 0, 1, "no argument but --json"}},
+    {"top", {run_top, 0, 3, "--once and --interval SECONDS"}},
     {"health", {run_health, 0, 0, "no argument"}},
     {"destroy", {run_destroy, 0, 0, "no argument"}},
 };

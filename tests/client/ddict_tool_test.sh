@@ -32,6 +32,7 @@ if [[ ${2:-} != inside ]]; then
   check "unknown option" 2 "ddict: *see ddict --help" ddict --fly size
   check "wrong number of arguments" 2 "ddict: *takes a key and a value*" ddict put only-a-key
   check "no dictionary" 2 "ddict: attach: not_attached*ddict-launch*" env -u DDICT_HANDLE ddict size
+  check "no dictionary for top" 2 "ddict: attach: not_attached*ddict-launch*" env -u DDICT_HANDLE ddict top
   check "garbage for a handle" 2 "ddict: attach: bad_handle*" ddict --handle garbage size
   ddict-launch --managers-per-node 2 --total-mem 16M -- bash "$0" "$bin" inside || failures=$((failures + 1))
   ((failures == 0))
@@ -76,6 +77,9 @@ check "and it is thawed" 0 "" ddict put x y
 check "health" 0 "manager 0 on *: alive, * us"$'\n'"manager 1 on *: alive, * us" ddict health
 check "health takes no argument" 2 "*no argument*" ddict health now
 check "stats" 0 "*manager*node*keys*pool*transport*" ddict stats
+check "top, where there is no terminal" 0 "ddict top*2 managers on 1 node  all alive*MGR NODE*OPERATION*" ddict top --interval 0.1
+check "top with an interval that is none" 2 "*--interval*" ddict top --interval often
+check "top takes nothing else" 2 "*--once and --interval*" ddict top now
 check "a timeout that is none" 2 "*--timeout*" ddict --timeout -1 size
 
 head -c 300000 /dev/urandom >"${TMPDIR:-/tmp}/ddict_tool_test.$$"

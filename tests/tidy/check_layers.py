@@ -31,6 +31,7 @@ FOREIGN = (
     (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "tools/", "bench/", "examples/")),
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
+    (r"n?curses", "ncurses", ("tools/",)),
     (r"xxhash\.h", "xxHash", ("core/",)),
     (r"(gtest|gmock)/", "GoogleTest", ("tests/",)),
     (r"benchmark/", "google-benchmark", ("bench/",)),
@@ -38,6 +39,7 @@ FOREIGN = (
 FOREIGN_TARGETS = (
     (r"ucx::", "UCX", ("ucx/", "bench/", "tests/")),
     (r"PkgConfig::PMIX", "PMIx", ("pmix/", "tests/")),
+    (r"PkgConfig::NCURSES", "ncurses", ("tools/",)),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")
 STANDARD_OF_C = re.compile(r"(stdbool|stddef|stdint|string)\.h")  # public headers may be for C
