@@ -7,7 +7,7 @@
 
 namespace ddict::bench {
 
-std::string DictionaryOwner::run(const Phase& phase, Histogram& latencies) {
+std::string DictionaryOwner::run(const Phase& phase, Tally& tally) {
     const auto before = std::chrono::steady_clock::now();
     std::string text;
     switch (phase.task) {
@@ -27,7 +27,7 @@ std::string DictionaryOwner::run(const Phase& phase, Histogram& latencies) {
         case Task::describe:
             text = describe(dictionary_->stats());
             break;
-        case Task::get:
+        case Task::request:
             (void)dictionary_->contains("a key that is not there");
             break;
         case Task::empty:
@@ -40,7 +40,9 @@ std::string DictionaryOwner::run(const Phase& phase, Histogram& latencies) {
         default:
             throw std::logic_error("not a task of the owner");
     }
-    latencies.add(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - before) / Nanoseconds(1)));
+    ++tally.operations;
+    tally.latencies.add(
+        static_cast<std::uint64_t>((std::chrono::steady_clock::now() - before) / Nanoseconds(1)));
     return text;
 }
 

@@ -26,7 +26,7 @@ class DictionaryOwner final : public Role {
     explicit DictionaryOwner(const OwnerOptions& options) : options_(options) {}
 
     void prepare(const Phase&) override {}
-    std::string run(const Phase& phase, Histogram& latencies) override;
+    std::string run(const Phase& phase, Tally& tally) override;
 
   private:
     OwnerOptions options_;

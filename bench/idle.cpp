@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "bench/contestants.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/measured_dictionary.h"
@@ -26,8 +27,7 @@ Record measure_one(const Options& options, std::uint32_t managers, Progress& pro
     require_local(dictionary);
     const Workload workload(options.workload);
     {  // The client that fills it goes again; the owner stays, attached and silent.
-        Team client = client_team(dictionary, workload, 1);
-        client.run({.task = Task::fill, .value_bytes = options.value_bytes.front()});
+        DictionaryClients(dictionary, workload, 1).fill(options.value_bytes.front());
     }
     dictionary.time_of_request();
 
@@ -64,7 +64,7 @@ Record measure_one(const Options& options, std::uint32_t managers, Progress& pro
     record.add("first_request_us", static_cast<double>(dictionary.time_of_request().count()) / 1e3);
     record.add("second_request_us", static_cast<double>(dictionary.time_of_request().count()) / 1e3);
     if (options.attach) {
-        client_team(dictionary, workload, 1).run({.task = Task::erase});
+        DictionaryClients(dictionary, workload, 1).erase();
     }
     dictionary.destroy();
     return record;

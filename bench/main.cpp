@@ -13,16 +13,11 @@
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/report.h"
+#include "bench/transport.h"
 
 namespace {
 
 using namespace ddict::bench;
-
-void choose_transport(Transport transport) {
-    // Read by UCX in every process that is started from here on: the managers', the clients', the baseline's.
-    if (transport == Transport::shm) setenv("UCX_TLS", "shm", 1);
-    if (transport == Transport::tcp) setenv("UCX_TLS", "tcp", 1);
-}
 
 /// Before hours are spent on figures that cannot be written.
 void check_writable(const std::string& file) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "bench/dictionary_client.h"
 #include "bench/dictionary_owner.h"
 
 namespace ddict::bench {
@@ -16,8 +15,12 @@ std::uint64_t memory_for(const Options& options, std::uint32_t managers) {
     constexpr std::uint64_t overhead_per_pair = 256;
     constexpr std::uint64_t overhead_per_manager = std::uint64_t{16} << 20;
     const std::uint64_t value = *std::max_element(options.value_bytes.begin(), options.value_bytes.end());
-    return managers * overhead_per_manager +
-           2 * options.workload.pairs * (value + options.workload.key_bytes + overhead_per_pair);
+    const std::uint64_t pair = value + options.workload.key_bytes + overhead_per_pair;
+    const bool broadcasts = std::any_of(
+        options.operations_measured.begin(), options.operations_measured.end(),
+        [](const OperationKind* one) { return one->task == Task::bget || one->task == Task::bput; });
+    const std::uint64_t copies = broadcasts ? managers * Workload::broadcast_pairs_max : 0;
+    return managers * overhead_per_manager + 2 * (options.workload.pairs + copies) * pair;
 }
 
 }  // namespace
@@ -43,14 +46,7 @@ void MeasuredDictionary::destroy() {
 
 Nanoseconds MeasuredDictionary::time_of_request() {
     // As the owner saw it: without the time it took to wake it.
-    return Nanoseconds(static_cast<std::int64_t>(owner_.run({.task = Task::get}).latencies.quantile(1)));
-}
-
-Team client_team(const MeasuredDictionary& dictionary, const Workload& workload, unsigned clients) {
-    return Team("client", clients, [&](unsigned member) {
-        return std::make_unique<DictionaryClient>(dictionary.handle(), workload,
-                                                  ClientPlace{.member = member, .members = clients});
-    });
+    return Nanoseconds(static_cast<std::int64_t>(owner_.run({.task = Task::request}).latencies.quantile(1)));
 }
 
 }  // namespace ddict::bench

@@ -42,8 +42,4 @@ class MeasuredDictionary {
     Nanoseconds time_to_destroy_{};
 };
 
-/// So many processes that attach to a dictionary.
-class Workload;
-Team client_team(const MeasuredDictionary& dictionary, const Workload& workload, unsigned clients);
-
 }  // namespace ddict::bench

@@ -57,6 +57,43 @@ Transport transport_named(const std::string& name) {
     throw UsageError("--transport: '" + name + "' is neither shm nor tcp");
 }
 
+std::vector<const OperationKind*> operations_named(const std::string& text) {
+    std::vector<const OperationKind*> chosen;
+    std::istringstream items(text);
+    for (std::string item; std::getline(items, item, ',');) {
+        chosen.push_back(operation_named(item));
+        if (chosen.back() != nullptr) continue;
+        std::string known;
+        for (const OperationKind& one : all_operations())
+            known += (known.empty() ? "" : ", ") + std::string(one.name);
+        throw UsageError("--operations: '" + item + "' is none of " + known);
+    }
+    if (chosen.empty()) throw UsageError("--operations: nothing is there");
+    return chosen;
+}
+
+double exponent(double value) {
+    if (!(value > 0) || value > 10) throw UsageError("--zipf-exponent: a number above 0, up to 10");
+    return value;
+}
+
+double zipf_exponent(const po::variables_map& given) {
+    const std::string name =
+        given.count("distribution") == 0 ? "uniform" : given["distribution"].as<std::string>();
+    const bool zipf = name == "zipf";
+    if (!zipf && name != "uniform") {
+        throw UsageError("--distribution: '" + name + "' is neither uniform nor zipf");
+    }
+    if (given.count("zipf-exponent") == 0) return zipf ? 0.99 : 0;
+    if (!zipf) throw UsageError("--zipf-exponent goes with --distribution zipf");
+    return exponent(given["zipf-exponent"].as<double>());
+}
+
+Peer peer_named(const std::string& name) {
+    if (name == "redis") return Peer::redis;
+    throw UsageError("--peer: '" + name + "' is not redis");
+}
+
 po::options_description description() {
     po::options_description text("Options");
     auto add = text.add_options();
@@ -66,6 +103,15 @@ po::options_description description() {
     add("pairs", value("N"), "pairs in the dictionary [8192]");
     add("key-bytes", value("N"), "length of the keys, random letters [30]");
     add("value-bytes", value("N[,N...]"), "lengths of the values [8,8192]");
+    add("operations", value("NAME[,NAME...]"),
+        "what the clients do: get, put, mixed, batch_get, batch_put, async_get, async_put, bget, bput; "
+        "get_message and the like do not read this node's memory [get,get_message,put]");
+    add("batch", value("N"), "pairs in a batch, and in a pipeline of the peer [64]");
+    add("in-flight", value("N"), "asynchronous operations under way at once [64]");
+    add("put-percent", value("N"), "how many of mixed operations are puts [10]");
+    add("distribution", value("uniform|zipf"), "how often each pair is chosen [uniform]");
+    add("zipf-exponent", po::value<double>()->value_name("X"), "of --distribution zipf [0.99]");
+    add("peer", value("redis"), "measure another store beside it: a Redis of our own on a Unix socket");
     add("seconds", po::value<double>()->value_name("S"),
         "how long each phase should take; the number of operations is chosen once for it [0.3]");
     add("ops", value("N"), "operations per client and phase, instead of --seconds");
@@ -136,12 +182,26 @@ Options parse_options(const std::vector<std::string>& args) {
         options.workload.key_bytes =
             static_cast<std::size_t>(number("key-bytes", text("key-bytes"), {1, limits::key_bytes_max}));
     }
-    if (has("seed")) options.workload.seed = number("seed", text("seed"), {0, UINT64_MAX});
-    if (has("ops")) options.operations = number("ops", text("ops"), {1, operations_max});
-    if (has("repetitions")) {
-        options.repetitions = static_cast<unsigned>(number("repetitions", text("repetitions"), {1, 1000}));
+    options.operations_measured =
+        operations_named(has("operations") ? text("operations") : "get,get_message,put");
+    if (has("batch"))
+        options.grouping.batch = static_cast<unsigned>(number("batch", text("batch"), {1, 65536}));
+    if (has("in-flight")) {
+        options.grouping.in_flight = static_cast<unsigned>(number("in-flight", text("in-flight"), {1, 1024}));
     }
-    if (has("seconds")) options.seconds = positive("seconds", given["seconds"].as<double>());
+    if (has("put-percent")) {
+        options.grouping.put_percent =
+            static_cast<unsigned>(number("put-percent", text("put-percent"), {0, 100}));
+    }
+    options.workload.zipf_exponent = zipf_exponent(given);
+    if (has("peer")) options.peer = peer_named(text("peer"));
+    if (has("seed")) options.workload.seed = number("seed", text("seed"), {0, UINT64_MAX});
+    if (has("ops")) options.effort.operations = number("ops", text("ops"), {1, operations_max});
+    if (has("repetitions")) {
+        options.effort.repetitions =
+            static_cast<unsigned>(number("repetitions", text("repetitions"), {1, 1000}));
+    }
+    if (has("seconds")) options.effort.seconds = positive("seconds", given["seconds"].as<double>());
     if (has("idle")) options.idle = positive("idle", given["idle"].as<double>());
     if (has("transport")) options.transport = transport_named(text("transport"));
     if (has("json")) options.json = text("json");

@@ -9,20 +9,37 @@
 #include <string>
 #include <vector>
 
+#include "bench/operation_kind.h"
+#include "bench/transport.h"
 #include "bench/workload.h"
 
 namespace ddict::bench {
 
-enum class Transport { as_it_comes, shm, tcp };
+enum class Peer { none, redis };
+
+/// How much is done.
+struct Effort {
+    std::uint64_t operations = 0;  ///< per client and phase; 0: as many as take `seconds`
+    double seconds = 0.3;
+    unsigned repetitions = 5;
+};
+
+/// The numbers that go with operations on several pairs.
+struct Grouping {
+    unsigned batch = 64;        ///< pairs in a batch
+    unsigned in_flight = 64;    ///< asynchronous operations
+    unsigned put_percent = 10;  ///< of mixed operations
+};
 
 struct Options {
     std::vector<std::uint32_t> clients{1};
     std::vector<std::uint32_t> managers{1};
     std::vector<std::uint64_t> value_bytes{8, 8192};
     WorkloadOptions workload;
-    std::uint64_t operations = 0;  ///< per client and phase; 0: as many as take `seconds`
-    double seconds = 0.3;
-    unsigned repetitions = 5;
+    std::vector<const OperationKind*> operations_measured;  ///< at least one
+    Grouping grouping;
+    Peer peer = Peer::none;
+    Effort effort;
     Transport transport = Transport::as_it_comes;
     bool attach = false;
     std::string json;  ///< a file; empty: none

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/raw_ucx.h"
 
+#include <sched.h>
 #include <ucp/api/ucp.h>
 
 #include <algorithm>
@@ -12,8 +13,10 @@
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
+#include "bench/repeat.h"
 #include "core/wire.h"
 
 namespace ddict::bench {
@@ -56,6 +59,7 @@ Shapes shapes_of(const Phase& phase, std::size_t key_bytes) {
         case Task::raw_get:
             return {request, {.header = reply.header, .body = value}};
         case Task::raw_put:
+        case Task::raw_stream:
             return {{.header = request.header, .body = value}, reply};
         default:
             throw std::logic_error("not a task of the raw baseline");
@@ -66,7 +70,8 @@ Shapes shapes_of(const Phase& phase, std::size_t key_bytes) {
 
 class RawPeer::Connection {
   public:
-    explicit Connection(std::size_t buffer_bytes) : out_(buffer_bytes), in_(buffer_bytes) {
+    Connection(std::size_t buffer_bytes, std::size_t memory_bytes)
+        : out_(buffer_bytes), in_(std::max(buffer_bytes, memory_bytes)) {
         ucp_params_t params{};
         params.field_mask = UCP_PARAM_FIELD_FEATURES;
         params.features = UCP_FEATURE_AM;
@@ -109,12 +114,19 @@ class RawPeer::Connection {
         check(ucp_ep_create(worker_.get(), &params, &endpoint_), "UCX endpoint of the raw baseline");
     }
 
-    void send(const Shape& shape) {
+    void send(const Shape& shape) { finish(begin(shape)); }
+
+    /// Begins to send; what it returns is to be given to finish().
+    ucs_status_ptr_t begin(const Shape& shape) {
         ucp_request_param_t params{};
         ucs_status_ptr_t request = ucp_am_send_nbx(endpoint_, message_id, out_.data(), shape.header,
                                                    out_.data() + shape.header, shape.body, &params);
-        if (request == nullptr) return;
         if (UCS_PTR_IS_ERR(request)) check(UCS_PTR_STATUS(request), "UCX send");
+        return request;
+    }
+
+    void finish(ucs_status_ptr_t request) {
+        if (request == nullptr) return;
         progress_until([request] { return ucp_request_check_status(request) != UCS_INPROGRESS; });
         const ucs_status_t status = ucp_request_check_status(request);
         ucp_request_free(request);
@@ -173,8 +185,11 @@ class RawPeer::Connection {
         receive.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
         receive.cb.recv_am = &Connection::on_body;
         receive.user_data = &self;
-        ucs_status_ptr_t request = ucp_am_recv_data_nbx(self.worker_.get(), data, self.in_.data(),
-                                                        std::min(bytes, self.in_.size()), &receive);
+        const std::size_t room = std::min(bytes, self.in_.size());
+        if (self.place_ + room > self.in_.size()) self.place_ = 0;
+        ucs_status_ptr_t request =
+            ucp_am_recv_data_nbx(self.worker_.get(), data, self.in_.data() + self.place_, room, &receive);
+        self.place_ += room;
         if (request == nullptr || UCS_PTR_IS_ERR(request)) {
             self.status_ = UCS_PTR_STATUS(request);
             ++self.arrived_;
@@ -191,10 +206,13 @@ class RawPeer::Connection {
 
     template <class Condition>
     void progress_until(Condition condition) {
+        constexpr std::uint32_t rounds_per_yield = 1 << 14;
         constexpr std::uint32_t rounds_per_clock = 1 << 16;
         Clock::time_point give_up{};
         for (std::uint32_t round = 1; !condition(); ++round) {
             ucp_worker_progress(worker_.get());
+            if (round % rounds_per_yield != 0) continue;
+            sched_yield();  // for lack of another, both processes may be on one processor
             if (round % rounds_per_clock != 0) continue;
             const Clock::time_point now = Clock::now();
             if (give_up == Clock::time_point{}) give_up = now + silence_max;
@@ -208,6 +226,7 @@ class RawPeer::Connection {
     ucp_ep_h endpoint_ = nullptr;  // goes with the worker
     std::vector<std::byte> out_;
     std::vector<std::byte> in_;
+    std::size_t place_ = 0;  // in in_, for the next body
     std::uint64_t arrived_ = 0;
     std::uint64_t awaited_ = 0;
     ucs_status_t status_ = UCS_OK;
@@ -222,7 +241,8 @@ void RawPeer::prepare(const Phase& phase) {
     if (!connection_) {
         const std::size_t header = sizeof(wire::RequestHeader) + options_.key_bytes;
         connection_ =
-            std::make_unique<Connection>(header + static_cast<std::size_t>(options_.value_bytes_max) + 8);
+            std::make_unique<Connection>(header + static_cast<std::size_t>(options_.value_bytes_max) + 8,
+                                         static_cast<std::size_t>(options_.memory_bytes));
     }
     if (phase.task == Task::raw_address) {
         connection_->tell_address(addresses_[member_]);
@@ -232,18 +252,19 @@ void RawPeer::prepare(const Phase& phase) {
         connection_->connect(addresses_[1 - member_]);
         return;
     }
-    Histogram not_counted;
+    Tally not_counted;
     play(phase, phase.warm_up, not_counted);
 }
 
-std::string RawPeer::run(const Phase& phase, Histogram& latencies) {
+std::string RawPeer::run(const Phase& phase, Tally& tally) {
     if (phase.task == Task::raw_address) return {};
     if (phase.task == Task::raw_connect) return connection_->transports();
-    play(phase, phase.operations, latencies);
+    play(phase, phase.operations, tally);
     return {};
 }
 
-void RawPeer::play(const Phase& phase, std::uint64_t rounds, Histogram& latencies) {
+void RawPeer::play(const Phase& phase, std::uint64_t rounds, Tally& tally) {
+    if (phase.task == Task::raw_stream) return stream(phase, rounds, tally);
     const Shapes shapes = shapes_of(phase, options_.key_bytes);
     if (member_ == 1) {
         for (std::uint64_t i = 0; i < rounds; ++i) {
@@ -253,14 +274,31 @@ void RawPeer::play(const Phase& phase, std::uint64_t rounds, Histogram& latencie
         connection_->flush();
         return;
     }
-    Clock::time_point start = Clock::now();
-    for (std::uint64_t i = 0; i < rounds; ++i) {
+    repeat(rounds, phase.each, 1, tally, [&] {
         connection_->send(shapes.request);
         connection_->await_message();
-        const Clock::time_point end = Clock::now();
-        latencies.add(static_cast<std::uint64_t>((end - start) / Nanoseconds(1)));
-        start = end;
+    });
+}
+
+void RawPeer::stream(const Phase& phase, std::uint64_t messages, Tally& tally) {
+    const Shapes shapes = shapes_of(phase, options_.key_bytes);
+    if (member_ == 1) {
+        for (std::uint64_t i = 0; i < messages; ++i)
+            connection_->await_message();
+        connection_->send(shapes.reply);
+        connection_->flush();
+        return;
     }
+    std::array<ucs_status_ptr_t, 4> under_way{};
+    std::size_t next = 0;
+    repeat(messages, phase.each, 1, tally, [&] {
+        connection_->finish(std::exchange(under_way[next], nullptr));
+        under_way[next] = connection_->begin(shapes.request);
+        next = (next + 1) % under_way.size();
+    });
+    for (ucs_status_ptr_t& request : under_way)
+        connection_->finish(std::exchange(request, nullptr));
+    connection_->await_message();
 }
 
 std::string RawPeer::ucx_version() {

@@ -26,27 +26,24 @@ const Figure* find(const Record& record, std::string_view figure) {
     return found == record.figures.end() ? nullptr : &*found;
 }
 
-std::string row(const Record& record) {
-    const Spread rate = record.spread(figure::ops_per_second);
-    return format("%-3s %8llu %7llu %8llu %8.0f %8.0f - %-8.0f %7.2f %7.2f %7.2f %6.2f %6.2f\n",
-                  record.op.c_str(), static_cast<unsigned long long>(record.bytes),
-                  static_cast<unsigned long long>(record.clients),
-                  static_cast<unsigned long long>(record.managers), rate.median, rate.min, rate.max,
-                  record.spread(figure::p50_us).median, record.spread(figure::p99_us).median,
-                  record.spread(figure::raw_us).median, record.spread(figure::ratio).median,
-                  record.spread(figure::ratio_p50).median);
+/// A figure that not every record has.
+std::string ratio(const Record& record, std::string_view figure) {
+    return record.has(figure) ? format("%7.2f", record.spread(figure).median) : std::string(7, ' ');
 }
 
-std::string_view name_of(Transport transport) {
-    switch (transport) {
-        case Transport::shm:
-            return "shm";
-        case Transport::tcp:
-            return "tcp";
-        case Transport::as_it_comes:
-            break;
-    }
-    return "default";
+std::string row(const Record& record) {
+    const Spread rate = record.spread(figure::ops_per_second);
+    const double p50 = record.spread(figure::p50_us).median;
+    const double p99 = record.spread(figure::p99_us).median;
+    const auto digits = [](double us) { return us < 9999 ? 2 : 0; };
+    std::string line =
+        format("%-17s %8llu %3llu %3llu %8.1f %8.1f - %-8.1f %7.*f %7.*f", record.op.c_str(),
+               static_cast<unsigned long long>(record.bytes), static_cast<unsigned long long>(record.clients),
+               static_cast<unsigned long long>(record.managers), rate.median / 1e3, rate.min / 1e3,
+               rate.max / 1e3, digits(p50), p50, digits(p99), p99);
+    line += ratio(record, figure::ratio) + ratio(record, figure::ratio_to_map) +
+            ratio(record, figure::ratio_to_peer);
+    return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
 
 nlohmann::ordered_json json_of(const Record& record) {
@@ -56,6 +53,7 @@ nlohmann::ordered_json json_of(const Record& record) {
     out["key_bytes"] = record.key_bytes;
     out["clients"] = record.clients;
     out["managers"] = record.managers;
+    if (record.group > 1) out["group"] = record.group;
     out["operations_per_client"] = record.operations_per_client;
     std::size_t repetitions = 0;
     for (const Figure& one : record.figures) {
@@ -113,7 +111,7 @@ std::string banner(const Machine& machine, const Options& options) {
                machine.ucx_version.c_str(), machine.cpu.c_str(), machine.cores, machine.kernel.c_str());
     text +=
         format("%u repetitions, nothing pinned, load before the run %.2f, reading the clock costs %.0f ns\n",
-               options.repetitions, machine.load_average, machine.clock_read_ns);
+               options.effort.repetitions, machine.load_average, machine.clock_read_ns);
     if (std::string_view(DDICT_BUILD_TYPE) == "Debug" || std::string_view(DDICT_BUILD_SANITIZE) != "") {
         text += "this build is not optimised: its figures say nothing\n";
     }
@@ -121,23 +119,12 @@ std::string banner(const Machine& machine, const Options& options) {
 }
 
 std::string table(const std::vector<Record>& records) {
-    std::string text;
-    std::string group;
+    std::string text = format("\n%-17s %8s %3s %3s %8s %8s - %-8s %7s %7s%7s%7s%7s\n", "op", "bytes", "cl",
+                              "mgr", "kops/s", "min", "max", "p50 us", "p99 us", "t/UCX", "map", "peer");
+    std::string over;
     for (const Record& record : records) {
-        if (record.op == "raw_round_trip") {
-            text +=
-                format("\nUCX alone over %s: a round trip of 8 bytes takes %.2f us (p50 %.2f, p99 %.2f)\n",
-                       record.transport.c_str(), record.spread(figure::mean_us).median,
-                       record.spread(figure::p50_us).median, record.spread(figure::p99_us).median);
-        }
-        if (record.managers == 0) continue;
-        if (group != record.transport) {
-            group = record.transport;
-            text += format("dictionary over %s\n", group.c_str());
-            text +=
-                format("%-3s %8s %7s %8s %8s %8s - %-8s %7s %7s %7s %6s %6s\n", "op", "bytes", "clients",
-                       "managers", "ops/s", "min", "max", "p50 us", "p99 us", "UCX us", "ratio", "at p50");
-        }
+        if (over != record.transport) text += format("over %s\n", record.transport.c_str());
+        over = record.transport;
         text += row(record);
     }
     return text;
@@ -160,7 +147,7 @@ std::string list(const std::vector<Record>& records) {
 std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options) {
     nlohmann::ordered_json out;
     out["program"] = "ddict-bench";
-    out["schema"] = 1;
+    out["schema"] = 2;
     out["commit"] = commit();
     out["build_type"] = DDICT_BUILD_TYPE;
     out["sanitizer"] = DDICT_BUILD_SANITIZE;
@@ -172,8 +159,9 @@ std::string json(const std::vector<Record>& records, const Machine& machine, con
                       {"clock_read_ns", machine.clock_read_ns}};
     out["options"] = {{"pairs", options.workload.pairs},
                       {"seed", options.workload.seed},
-                      {"seconds", options.operations == 0 ? options.seconds : 0},
-                      {"repetitions", options.repetitions},
+                      {"zipf_exponent", options.workload.zipf_exponent},
+                      {"seconds", options.effort.operations == 0 ? options.effort.seconds : 0},
+                      {"repetitions", options.effort.repetitions},
                       {"transport", name_of(options.transport)},
                       {"attach", options.attach}};
     auto& all = out["records"] = nlohmann::ordered_json::array();

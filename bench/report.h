@@ -34,7 +34,8 @@ struct Record {
     std::uint64_t bytes = 0;  ///< of the value
     std::uint64_t key_bytes = 0;
     std::uint64_t clients = 0;
-    std::uint64_t managers = 0;  ///< 0: UCX alone
+    std::uint64_t managers = 0;  ///< 0: not of the dictionary
+    std::uint64_t group = 1;     ///< pairs in a batch, or operations under way at once
     std::uint64_t operations_per_client = 0;
     std::string transport;  ///< what UCX really used
     std::vector<Figure> figures;
@@ -53,6 +54,9 @@ inline constexpr std::string_view p50_us = "p50_us";
 inline constexpr std::string_view p99_us = "p99_us";
 inline constexpr std::string_view raw_us = "raw_ucx_us";
 inline constexpr std::string_view ratio = "ratio_to_raw_ucx";
+inline constexpr std::string_view gb_per_second = "gb_per_second";
+inline constexpr std::string_view ratio_to_map = "ratio_to_map";
+inline constexpr std::string_view ratio_to_peer = "ratio_to_peer";
 inline constexpr std::string_view ratio_p50 = "ratio_to_raw_ucx_p50";
 }  // namespace figure
 

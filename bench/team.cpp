@@ -60,7 +60,7 @@ struct Member {
     std::atomic<std::uint32_t> failed{0};
     std::int64_t end = 0;
     Text text;  // what run() returned, or why it failed
-    Histogram latencies;
+    Tally tally;
 };
 
 // A phase has two stages, numbered through: an odd one in which members prepare, an even one in which they
@@ -137,12 +137,12 @@ void Team::serve_phases(unsigned member, Role& role) {
     };
     while (next_stage()) {
         const Phase phase = control.phase;
-        self.latencies.clear();
+        self.tally.clear();
         self.text.set("");
         role.prepare(phase);
         arrive();
         if (!next_stage()) return;
-        const std::string text = role.run(phase, self.latencies);
+        const std::string text = role.run(phase, self.tally);
         self.end = Clock::now().time_since_epoch() / Nanoseconds(1);
         self.text.set(text);
         arrive();
@@ -172,11 +172,11 @@ PhaseResult Team::run(Phase phase, std::chrono::seconds limit) {
     for (unsigned i = 0; i < size(); ++i) {
         const Member& member = shared_->members[i];
         end = std::max(end, member.end);
-        result.latencies.add(member.latencies);
+        result.operations += member.tally.operations;
+        result.latencies.add(member.tally.latencies);
         result.texts.push_back(member.text.str());
     }
     result.elapsed = Nanoseconds(end - start);
-    result.operations = result.latencies.count();
     phase_failed_ = false;
     return result;
 }

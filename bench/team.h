@@ -27,16 +27,26 @@ using Nanoseconds = std::chrono::nanoseconds;
 /// What the teams can be asked to do; each kind of team knows some of them.
 enum class Task : std::uint32_t {
     none = 0,
-    // Clients of the dictionary: each does Phase::operations operations, except that fill and erase are
-    // shared out among them.
+    // Clients of the dictionary, or of what it is compared with: each does Phase::operations operations,
+    // except that those up to erase are shared out among them.
     touch,  // all managers, once
     fill,
+    fill_broadcast,
+    erase,
     get,
     put,
-    erase,
+    mixed,
+    batch_get,
+    batch_put,
+    async_get,
+    async_put,
+    bget,
+    bput,
+    copy,  // of memory to memory: no dictionary
     // The owner of the dictionary.
     open,
     describe,
+    request,
     empty,
     destroy,
     // Two processes and UCX alone.
@@ -45,6 +55,7 @@ enum class Task : std::uint32_t {
     raw_round_trip,
     raw_get,
     raw_put,
+    raw_stream,
 };
 
 struct Phase {
@@ -52,7 +63,22 @@ struct Phase {
     std::uint64_t value_bytes = 0;
     std::uint64_t operations = 0;  ///< of each member
     std::uint64_t warm_up = 0;     ///< operations before the clock starts
+    bool by_message = false;       ///< also what could be read from this node's memory
+    bool each = false;             ///< the clock is read at every operation, for its latency
+    unsigned group = 1;            ///< pairs in a batch; operations under way at once
+    unsigned put_percent = 0;      ///< of mixed operations
     std::uint64_t number = 0;      ///< counts the phases of a team; set by it
+};
+
+/// What a member has done.
+struct Tally {
+    std::uint64_t operations = 0;
+    Histogram latencies;  ///< of phases that ask for them
+
+    void clear() {
+        operations = 0;
+        latencies.clear();
+    }
 };
 
 /// What one member does, in its own process. Throws to report a failure.
@@ -61,9 +87,8 @@ class Role {
     virtual ~Role() = default;
     /// Before the clock starts.
     virtual void prepare(const Phase& phase) = 0;
-    /// What the clock measures. Records the latency of each operation; the text, if any, goes to the process
-    /// that measures.
-    virtual std::string run(const Phase& phase, Histogram& latencies) = 0;
+    /// What the clock measures. Counts what it does; the text, if any, goes to the process that measures.
+    virtual std::string run(const Phase& phase, Tally& tally) = 0;
 };
 
 struct PhaseResult {

@@ -18,14 +18,10 @@ std::uint64_t mark_of(std::uint64_t pair) {
 
 }  // namespace
 
-std::uint64_t Random::next() noexcept {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
-
-Workload::Workload(const WorkloadOptions& options) : pairs_(options.pairs), key_bytes_(options.key_bytes) {
+Workload::Workload(const WorkloadOptions& options)
+    : pairs_(options.pairs),
+      key_bytes_(options.key_bytes),
+      popularity_(options.pairs, options.zipf_exponent) {
     Random random(options.seed);
     std::unordered_set<std::string> seen;
     letters_.reserve(static_cast<std::size_t>(pairs_) * key_bytes_);
@@ -35,6 +31,9 @@ Workload::Workload(const WorkloadOptions& options) : pairs_(options.pairs), key_
             letter = alphabet[static_cast<std::size_t>(random.below(alphabet.size()))];
         if (const auto [place, is_new] = seen.insert(std::move(key)); is_new) letters_ += *place;
     }
+    broadcast_letters_ = letters_.substr(0, static_cast<std::size_t>(broadcast_pairs()) * key_bytes_);
+    for (std::size_t at = 0; at < broadcast_letters_.size(); at += key_bytes_)
+        broadcast_letters_[at] = static_cast<char>(broadcast_letters_[at] ^ '\x80');
 }
 
 std::uint64_t Workload::keys_possible(std::size_t key_bytes) {

@@ -28,10 +28,10 @@ class TestRole final : public Role {
     using Step = std::function<void(const Phase&)>;
     TestRole(Step prepare, Step run) : prepare_(std::move(prepare)), run_(std::move(run)) {}
     void prepare(const Phase& phase) override { prepare_(phase); }
-    std::string run(const Phase& phase, Histogram& latencies) override {
+    std::string run(const Phase& phase, Tally& tally) override {
         for (std::uint64_t i = 0; i < phase.operations; ++i) {
             run_(phase);
-            latencies.add(1);
+            ++tally.operations;
         }
         return "phase " + std::to_string(phase.number);
     }

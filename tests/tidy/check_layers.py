@@ -32,6 +32,7 @@ FOREIGN = (
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
     (r"n?curses", "ncurses", ("tools/",)),
+    (r"hiredis/", "hiredis", ("bench/",)),
     (r"xxhash\.h", "xxHash", ("core/",)),
     (r"(gtest|gmock)/", "GoogleTest", ("tests/",)),
     (r"benchmark/", "google-benchmark", ("bench/",)),
@@ -39,6 +40,7 @@ FOREIGN = (
 FOREIGN_TARGETS = (
     (r"ucx::", "UCX", ("ucx/", "bench/", "tests/")),
     (r"PkgConfig::PMIX", "PMIx", ("pmix/", "tests/")),
+    (r"PkgConfig::HIREDIS", "hiredis", ("bench/",)),
     (r"PkgConfig::NCURSES", "ncurses", ("tools/",)),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/transport.h"
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+namespace ddict::bench {
+
+void choose_transport(Transport transport) {
+    static const std::optional<std::string> users = [] {
+        const char* value = std::getenv("UCX_TLS");
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+    }();
+    if (transport != Transport::as_it_comes) {
+        setenv("UCX_TLS", std::string(name_of(transport)).c_str(), 1);
+    } else if (users) {
+        setenv("UCX_TLS", users->c_str(), 1);
+    } else {
+        unsetenv("UCX_TLS");
+    }
+}
+
+std::string_view name_of(Transport transport) {
+    switch (transport) {
+        case Transport::shm:
+            return "shm";
+        case Transport::tcp:
+            return "tcp";
+        case Transport::as_it_comes:
+            break;
+    }
+    return "default";
+}
+
+}  // namespace ddict::bench

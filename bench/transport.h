@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+namespace ddict::bench {
+
+enum class Transport { as_it_comes, shm, tcp };
+
+/// What UCX may use in every process that is started from here on: the managers', the clients', the
+/// baseline's. Sets UCX_TLS; as_it_comes: as it was when this was first called.
+void choose_transport(Transport transport);
+/// "shm", "tcp", "default"
+std::string_view name_of(Transport transport);
+
+}  // namespace ddict::bench
