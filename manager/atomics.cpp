@@ -85,8 +85,10 @@ void Shard::on_append(const Call& call) {
     }
     if (old->value_type() != header.value_type) return refuse(call, Errc::wrong_type);
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
+    pool_.pin(old);  // it must not be moved to make room
     const Result<shm::Block*> block =
         pool_.reserve(call.key, call.hash, header.value_type, header.checkpoint, bytes);
+    pool_.unpin(old);
     if (!block) return refuse(call, block.error());
     const Bytes before = old->value();
     const auto end = std::copy(before.begin(), before.end(), (*block)->value().begin());

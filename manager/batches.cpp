@@ -40,6 +40,7 @@ void Shard::on_batch(const Call& call) {
     if (!read_batch(call)) return reject(0);
     Buffer buffer = memory_.take_page();
     if (!buffer) return refuse(call, Errc::busy);
+    const shm::Pool::OneStep one_step(pool_);
     wire::ItemWriter results(
         buffer.bytes().subspan(sizeof(wire::ReplyHeader), std::size_t{limits::batch_bytes_max}));
     for (std::size_t begin = 0; begin < items_.size(); begin += group_items) {

@@ -20,14 +20,14 @@ constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 47;
 constexpr std::uint64_t size_in(std::uint64_t word) noexcept {
     return word & block_word::size_mask;
 }
-constexpr bool is_free(std::uint64_t word) noexcept {
+constexpr bool says_free(std::uint64_t word) noexcept {
     return (word & block_word::free) != 0;
 }
 
 }  // namespace
 
 Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
-    : pool_(pool), offset_(offset), bytes_(bytes) {
+    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset) {
     DDICT_ASSERT(offset > 0 && offset % block_alignment == 0 && bytes % block_alignment == 0 &&
                      bytes >= block_bytes_min + end_mark_bytes && bytes <= heap_bytes_max,
                  "the heap must be a range of whole 16-byte units");
@@ -118,7 +118,7 @@ std::uint64_t Heap::allocate_listed(std::uint64_t bytes, Side side) {
 
 void Heap::free(std::uint64_t block) {
     const std::uint64_t size = size_in(word(block));
-    DDICT_ASSERT(!is_free(word(block)) && block != spare_ && size >= block_bytes_min && block >= offset_ &&
+    DDICT_ASSERT(!says_free(word(block)) && block != spare_ && size >= block_bytes_min && block >= offset_ &&
                      size <= offset_ + total_bytes() - block,
                  "only a used block of this heap can be freed, and only once");
     free_bytes_ += size;
@@ -131,7 +131,7 @@ void Heap::merge_spare() {
     const std::uint64_t header = word(block);
     std::uint64_t size = size_in(header);
     const std::uint64_t after = block + size;
-    if (is_free(word(after))) {
+    if (says_free(word(after))) {
         const std::uint64_t after_bytes = size_in(word(after));
         unlink(after, after_bytes);
         size += after_bytes;
@@ -143,6 +143,52 @@ void Heap::merge_spare() {
         size += before_bytes;
     }
     make_free(block, size);
+    if (mark_ > block && mark_ < block + size) mark_ = block;
+}
+
+bool Heap::is_free(std::uint64_t block) const {
+    return says_free(word(block));
+}
+
+void Heap::claim(std::uint64_t block) {
+    const std::uint64_t size = size_in(word(block));
+    unlink(block, size);
+    word(block) = size;
+    word(block + size) &= ~block_word::previous_free;
+    free_bytes_ -= size;
+}
+
+std::uint64_t Heap::join(std::uint64_t block, std::uint64_t next) {
+    word(block) = (size_in(word(block)) + size_in(word(next))) | (word(block) & block_word::previous_free);
+    return block;
+}
+
+std::uint64_t Heap::split(std::uint64_t block, std::uint64_t bytes) {
+    const std::uint64_t rest = size_in(word(block)) - bytes;
+    word(block) = bytes | (word(block) & block_word::previous_free);
+    word(block + bytes) = rest;
+    return block + bytes;
+}
+
+void Heap::free_all_but(std::span<const std::uint64_t> blocks) {
+    spare_ = 0;
+    mark_ = offset_;
+    first_level_ = 0;
+    second_level_ = {};
+    heads_ = {};
+    free_bytes_ = 0;
+    std::uint64_t from = offset_;
+    const auto free_until = [&](std::uint64_t to) {
+        word(to) &= ~block_word::previous_free;
+        if (to == from) return;
+        make_free(from, to - from);
+        free_bytes_ += to - from;
+    };
+    for (const std::uint64_t block : blocks) {
+        free_until(block);
+        from = block + size_in(word(block));
+    }
+    free_until(end());
 }
 
 std::uint64_t Heap::block_bytes(std::uint64_t block) const {
@@ -158,7 +204,7 @@ std::uint64_t Heap::bytes_if_merged(std::uint64_t block) const {
     const std::uint64_t header = word(block);
     std::uint64_t size = size_in(header);
     const std::uint64_t after = word(block + size);
-    if (is_free(after)) size += size_in(after);
+    if (says_free(after)) size += size_in(after);
     if ((header & block_word::previous_free) != 0) size += word(block - 8);
     return size;
 }
@@ -226,13 +272,13 @@ std::string Heap::inconsistency() const {
         if (size < block_bytes_min || size > end - block) return at(block, "its size is impossible");
         if (((header & block_word::previous_free) != 0) != previous_free)
             return at(block, "is wrong about the block before it");
-        if (is_free(header)) {
+        if (says_free(header)) {
             if (previous_free) return at(block, "is free, as is the one before it");
             if (word(block + size - 8) != size) return at(block, "its two sizes differ");
             free_bytes += size;
             ++free_blocks;
         }
-        previous_free = is_free(header);
+        previous_free = says_free(header);
         block += size;
     }
     if (size_in(word(end)) != 0) return "the end mark is gone";
@@ -242,7 +288,7 @@ std::string Heap::inconsistency() const {
             std::uint64_t previous = 0;
             for (block = head({first, second}); block != 0; block = word(block + next_at)) {
                 const SizeClass c = class_of(size_in(word(block)));
-                if (!is_free(word(block)) || c.first != first || c.second != second)
+                if (!says_free(word(block)) || c.first != first || c.second != second)
                     return at(block, "is in the wrong list");
                 if (word(block + previous_at) != previous) return at(block, "its links are wrong");
                 if (free_blocks-- == 0) return "a block is in a list twice";

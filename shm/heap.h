@@ -20,6 +20,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace ddict::shm {
@@ -58,6 +59,26 @@ class Heap {
     /// The largest size that allocate() will give. Constant time.
     std::uint64_t largest_free_bytes() const;
 
+    // For compaction. All blocks lie side by side from first_block() to end(); after settle() two free ones
+    // never touch.
+    std::uint64_t first_block() const noexcept { return offset_; }
+    std::uint64_t end() const noexcept { return offset_ + total_bytes(); }
+    bool is_free(std::uint64_t block) const;
+    /// A free block, which is not the spare, becomes a used one, as large as it is.
+    void claim(std::uint64_t block);
+    /// Two used blocks, one right behind the other, become one. Returns `block`.
+    std::uint64_t join(std::uint64_t block, std::uint64_t next);
+    /// A used block becomes two: the first has `bytes`. Returns the second. Both must have block_bytes_min.
+    std::uint64_t split(std::uint64_t block, std::uint64_t bytes);
+    /// A place that is always the beginning of a block: when that one is merged, the mark goes to what it has
+    /// become part of.
+    std::uint64_t mark() const noexcept { return mark_; }
+    void set_mark(std::uint64_t block) noexcept { mark_ = block; }
+
+    /// Frees all at once, but for these used blocks, in the order of their offsets. The time depends on their
+    /// number only.
+    void free_all_but(std::span<const std::uint64_t> blocks);
+
     /// Walks the whole heap. Empty if all is well, otherwise what is wrong; for tests.
     std::string inconsistency() const;
 
@@ -93,6 +114,7 @@ class Heap {
     std::uint64_t bytes_;
     std::uint64_t free_bytes_ = 0;
     std::uint64_t spare_ = 0;  // 0: there is none
+    std::uint64_t mark_;
     std::uint64_t first_level_ = 0;
     std::array<std::uint32_t, first_level_count> second_level_{};
     std::array<std::array<std::uint64_t, second_level_count>, first_level_count> heads_{};

@@ -83,6 +83,8 @@ unsigned free_slot(const Bucket& bucket) noexcept {
 
 // Parts of the index start at a cache line inside their heap blocks, which start at multiples of 16 with a
 // word.
+constexpr std::uint64_t part_slack = 64;
+constexpr std::uint64_t bytes_when_empty = sizeof(InitialDirectory) + sizeof(IndexSegment);
 constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
     return align_up(index_block + 8, 64);
 }
@@ -90,7 +92,7 @@ constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
 }  // namespace
 
 Index::Index(std::byte* pool, PoolHeader& header, Heap& heap)
-    : pool_(pool), header_(header), heap_(heap), bytes_(sizeof(InitialDirectory) + sizeof(IndexSegment)) {
+    : pool_(pool), header_(header), heap_(heap), bytes_(bytes_when_empty) {
     initialise();
 }
 
@@ -144,6 +146,25 @@ Index::Place Index::find(Bytes key, std::uint64_t hash) const {
             if (std::memcmp(block.key().data(), key.data(), key.size()) != 0) continue;
             return {
                 .segment = &segment, .bucket = &bucket, .slot = i, .home = &first, .block = slot_block(slot)};
+        }
+    }
+    return {};
+}
+
+Index::Place Index::place_of(std::uint64_t block, std::uint64_t hash) const {
+    const std::uint64_t h = shard_hash(hash);
+    const std::uint64_t slot = make_slot(h, block);
+    const unsigned home = home_bucket(h);
+    auto& segment = at<IndexSegment>(segment_of(h));
+    for (unsigned distance = 0; distance < probe_window; ++distance) {
+        Bucket& bucket = bucket_after(segment, home, distance);
+        for (unsigned i = 0; i < slots_per_bucket; ++i) {
+            if (bucket.slots[i].load(relaxed) != slot) continue;
+            return {.segment = &segment,
+                    .bucket = &bucket,
+                    .slot = i,
+                    .home = &segment.buckets[home],
+                    .block = block};
         }
     }
     return {};
@@ -221,23 +242,17 @@ void Index::erase(const Place& place) {
     }
 }
 
-void Index::clear(const std::function<void(std::uint64_t block)>& drop) {
+/// The old parts stay as they are until their memory is used again: a reader who is inside one finds out
+/// that the structure has changed. After a kill nothing leads to them.
+void Index::clear() {
     const StructureChange change(header_);
-    const std::uint64_t r = root();
-    const unsigned depth = root_depth(r);
-    for (std::uint64_t entry = 0; entry >> depth == 0;) {
-        auto& segment = at<IndexSegment>(at<AtomicWord>(root_entries(r) + 8 * entry).load(relaxed));
-        for (Bucket& bucket : segment.buckets) {
-            for (unsigned i = 0; i < slots_per_bucket; ++i) {
-                const std::uint64_t slot = bucket.slots[i].load(relaxed);
-                if (slot == 0) continue;
-                set_slot(bucket, i, 0);
-                drop(slot_block(slot));
-            }
-        }
-        entry += std::uint64_t{1} << (depth - segment.local_depth.load(relaxed));
-    }
-    start_anew();
+    initialise();
+    bytes_ = bytes_when_empty;
+}
+
+std::uint64_t Index::growth_bytes_max() const noexcept {
+    const std::uint64_t entries = std::uint64_t{2} << root_depth(root());
+    return std::max(sizeof(IndexSegment), sizeof(DirectoryHeader) + 8 * entries) + part_slack;
 }
 
 /// Requires that all slots are free, and a StructureChange, since readers may still be inside. First the root
@@ -441,7 +456,7 @@ void Index::take_out_moved(IndexSegment& old_segment, const IndexSegment& new_se
 }
 
 std::uint64_t Index::allocate(std::uint64_t bytes, std::uint64_t& index_block) {
-    index_block = heap_.allocate(bytes + 64, Heap::Side::back);
+    index_block = heap_.allocate(bytes + part_slack, Heap::Side::back);
     if (index_block == 0) return 0;
     at<std::uint64_t>(index_block) |= block_word::index;
     bytes_ += heap_.block_bytes(index_block);

@@ -16,7 +16,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 
 #include "core/bytes.h"
 #include "shm/block.h"
@@ -58,6 +57,8 @@ class Index {
     Index(std::byte* pool, PoolHeader& header, Heap& heap);
 
     Place find(Bytes key, std::uint64_t hash) const;
+    /// The same, by the block that the slot leads to.
+    Place place_of(std::uint64_t block, std::uint64_t hash) const;
     /// Fetches the bucket into the cache ahead of a find.
     void prefetch(std::uint64_t hash) const;
     /// Fetches the block as well, if it is where the bucket says at first sight; the bucket should be there.
@@ -74,8 +75,11 @@ class Index {
     void take_out(const Place& place);
     void put_back(const Place& place, std::uint64_t block);
 
-    /// Empties the index; gives each block to `drop` when nothing leads to it any more.
-    void clear(const std::function<void(std::uint64_t block)>& drop);
+    /// Empties the index, in constant time: afterwards nothing leads to any block, and its parts in the heap,
+    /// which are to be freed with everything else, are in use no more.
+    void clear();
+    /// What an insertion that grows the index may allocate at once, at the most.
+    std::uint64_t growth_bytes_max() const noexcept;
 
     /// The entries of the segment that this shard hash belongs to, in no order.
     void gather(std::uint64_t shard_hash, SegmentEntries& out) const;

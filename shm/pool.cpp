@@ -15,6 +15,7 @@ namespace {
 
 // What a pair takes at the most beyond its key and value: its header, and padding after each of the two.
 constexpr std::uint64_t pair_overhead_bytes_max = sizeof(Block) + block_alignment;
+constexpr std::size_t held_blocks_usual = 256;
 constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
 static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < pool_bytes_max);
 static_assert(limits::pool_bytes_min > 2 * heap_start_offset);
@@ -101,7 +102,9 @@ Pool::Pool(Segment segment, PoolIdentity identity)
       identity_(std::move(identity)),
       heap_(segment_.data(), header().heap_offset, header().heap_bytes),
       index_(segment_.data(), header(), heap_),
-      capacity_bytes_(heap_.total_bytes() - pair_overhead_bytes_max) {
+      compactor_(segment_.data(), heap_, index_),
+      capacity_bytes_(heap_.free_bytes() - pair_overhead_bytes_max) {
+    held_.reserve(held_blocks_usual);
     show_counters();
 }
 
@@ -157,9 +160,33 @@ Error Pool::no_room(Bytes key, std::uint64_t value_bytes) const {
         .set_bytes(key.size() + value_bytes, usage().largest_free_bytes);
 }
 
+/// While the dictionary is frozen nothing may move. Index parts and pairs in the making cannot.
+bool Pool::move_for(std::uint64_t heap_bytes, Compactor::Patience patience) {
+    if (frozen() || !compactor_.promising(heap_bytes, patience)) return false;
+    if (!credit_is_shared_) compaction_credit_ = Compactor::step_cost_max;
+    return compactor_.make_room(heap_bytes, patience, compaction_credit_) == Compactor::Outcome::made_room;
+}
+
+bool Pool::may_make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) const {
+    return !frozen() &&
+           compactor_.promising(Block::bytes_for(key_bytes, value_bytes), Compactor::Patience::to_the_end);
+}
+
+void Pool::make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) {
+    move_for(Block::bytes_for(key_bytes, value_bytes), Compactor::Patience::to_the_end);
+    show_counters();
+}
+
+void Pool::stop_making_room() {
+    compactor_.give_up_move();
+    show_counters();
+}
+
 Block* Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
                       std::uint64_t value_bytes) {
-    const std::uint64_t offset = heap_.allocate(Block::bytes_for(key.size(), value_bytes));
+    const std::uint64_t need = Block::bytes_for(key.size(), value_bytes);
+    std::uint64_t offset = heap_.allocate(need);
+    if (offset == 0 && move_for(need, Compactor::Patience::one_step)) offset = heap_.allocate(need);
     if (offset == 0) return nullptr;
     static_assert(offsetof(Block, hash_) == Block::hash_offset &&
                   offsetof(Block, key_bytes_and_checkpoint_) == Block::key_bytes_and_checkpoint_offset &&
@@ -177,24 +204,32 @@ Result<Block*> Pool::reserve(Bytes key, std::uint64_t hash, std::uint16_t value_
     if (const Result<void> good = check(key, checkpoint, value_bytes); !good) return good.error();
     Block* block = allocate(key, hash, value_type, checkpoint, value_bytes);
     if (block == nullptr) return no_room(key, value_bytes);
+    hold(offset_of(block));
     show_counters();
     return block;
 }
 
 Result<void> Pool::publish(Block* block) {
-    const std::uint64_t offset = offset_of(block);
     DDICT_ASSERT((block->size_and_flags_ & block_word::visible) == 0, "a block is published once");
+    let_go(offset_of(block));
+    return show(block);
+}
+
+Result<void> Pool::show(Block* block) {
+    const std::uint64_t offset = offset_of(block);
     const Index::Place place = index_.find(block->key(), block->hash());
+    const auto insert = [&] { return index_.insert(offset, block->hash()); };
     if (place) {
         block->size_and_flags_ |= block_word::visible;
         index_.replace(place, offset);
         drop(place.block);
-    } else if (index_.insert(offset, block->hash())) {
+    } else if (insert() || (move_for(index_.growth_bytes_max(), Compactor::Patience::one_step) && insert())) {
         block->size_and_flags_ |= block_word::visible;
     } else {
         Error error = no_room(block->key(), block->value_bytes());
         error.set_detail("the index cannot grow: the pool is full, or too many keys have like hashes");
-        abandon(block);
+        free(offset);
+        show_counters();
         return error;
     }
     show_counters();
@@ -205,7 +240,8 @@ void Pool::abandon(Block* block) {
     const std::uint64_t offset = offset_of(block);
     DDICT_ASSERT((block->size_and_flags_ & (block_word::visible | block_word::pin_mask)) == 0,
                  "only a reserved block can be abandoned");
-    heap_.free(offset);
+    let_go(offset);
+    free(offset);
     show_counters();
 }
 
@@ -217,7 +253,7 @@ Result<void> Pool::put(Bytes key, std::uint64_t hash, std::uint16_t value_type, 
     };
     if (Block* block = allocate(key, hash, value_type, checkpoint, value.size()); block != nullptr) {
         fill(*block);
-        return publish(block);
+        return show(block);
     }
     const Index::Place place = index_.find(key, hash);
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 ||
@@ -248,18 +284,39 @@ bool Pool::erase(Bytes key, std::uint64_t hash) {
     return true;
 }
 
+/// First nothing leads to any block any more, then all memory is free at once.
 void Pool::clear() {
-    index_.clear([this](std::uint64_t block) { drop(block); });
-    settle_if_empty();
+    compactor_.reset();
+    index_.clear();
+    hold(compactor_.scratch());
+    std::sort(held_.begin(), held_.end());
+    for (const std::uint64_t offset : held_)
+        block_at(offset).size_and_flags_ &= ~block_word::visible;
+    heap_.free_all_but(held_);
+    let_go(compactor_.scratch());
     show_counters();
+}
+
+void Pool::free(std::uint64_t offset) {
+    compactor_.on_freed(heap_.block_bytes(offset));
+    heap_.free(offset);
 }
 
 /// Nothing leads to the block any more.
 void Pool::drop(std::uint64_t offset) {
+    compactor_.on_drop(offset);
     Block& block = block_at(offset);
     block.size_and_flags_ &= ~block_word::visible;
-    if ((block.size_and_flags_ & block_word::pin_mask) == 0) heap_.free(offset);
+    if ((block.size_and_flags_ & block_word::pin_mask) == 0) free(offset);
     settle_if_empty();
+}
+
+/// Those that are held longest are few, so most are found near the end.
+void Pool::let_go(std::uint64_t offset) {
+    const auto found = std::find(held_.rbegin(), held_.rend(), offset);
+    DDICT_ASSERT(found != held_.rend(), "what is reserved or pinned is held");
+    *found = held_.back();
+    held_.pop_back();
 }
 
 /// So that an emptied pool has room for the very pairs that filled it.
@@ -272,6 +329,7 @@ void Pool::pin(const Block* block) {
     DDICT_ASSERT((word & (block_word::visible | block_word::pin_mask)) != 0,
                  "only a live block can be pinned");
     DDICT_ASSERT((word & block_word::pin_mask) != block_word::pin_mask, "too many pins on one block");
+    if ((word & block_word::pin_mask) == 0) hold(offset_of(block));
     word += block_word::pin;
 }
 
@@ -280,8 +338,10 @@ void Pool::unpin(const Block* block) {
     std::uint64_t& word = block_at(offset).size_and_flags_;
     DDICT_ASSERT((word & block_word::pin_mask) != 0, "only a pinned block can be unpinned");
     word -= block_word::pin;
-    if ((word & (block_word::visible | block_word::pin_mask)) != 0) return;
-    heap_.free(offset);
+    if ((word & block_word::pin_mask) != 0) return;
+    let_go(offset);
+    if ((word & block_word::visible) != 0) return compactor_.on_freed(heap_.block_bytes(offset));
+    free(offset);
     show_counters();
 }
 

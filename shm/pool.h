@@ -5,19 +5,22 @@
 //
 // A key has one visible block or none. A write makes a new block and publishes it by one atomic store; the
 // block it replaces is freed, or, while it is pinned, when the last pin is let go. Memory that is freed can
-// be used again at once and in full.
+// be used again at once; where no free part is large enough for a new pair, others are moved to make room
+// (compaction.h).
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <ddict/result.h>
 
 #include "core/bytes.h"
 #include "core/wire.h"
 #include "shm/block.h"
+#include "shm/compaction.h"
 #include "shm/heap.h"
 #include "shm/index.h"
 #include "shm/segment.h"
@@ -35,13 +38,17 @@ struct PoolUsage {
     std::uint64_t pool_bytes = 0;  // the segment, all included: used + free
     std::uint64_t used_bytes = 0;  // pairs, reserved and pinned blocks, the index, and the pool's own header
     std::uint64_t free_bytes = 0;
-    std::uint64_t largest_free_bytes = 0;  // key and value together that reserve() would accept now
+    std::uint64_t largest_free_bytes = 0;  // key and value together that fit without moving a pair
     std::uint64_t index_bytes = 0;         // the part of used_bytes that is index
     std::uint64_t keys = 0;
 };
 
 /// The one writer of a pool. Not thread safe. Calls take constant time unless said otherwise; find, put and
 /// erase neither allocate private memory nor call the system.
+///
+/// When no free part is large enough though enough is free, put, reserve and publish move other pairs, for a
+/// bounded time (Compactor::step_cost_max). So a block that find() has given is valid only until the next of
+/// them, unless it is pinned; one that reserve() has given stays.
 class Pool {
   public:
     /// Lays an empty pool out in a new segment of at least limits::pool_bytes_min; for the node launcher.
@@ -82,6 +89,30 @@ class Pool {
     Result<void> publish(Block* block);
     void abandon(Block* block);
 
+    /// After no_space: whether so large a pair might be reserved after all, once more pairs have been moved
+    /// than one call does. Then make_room() and reserve() are to be called in turn, until reserve() succeeds
+    /// or this is false.
+    bool may_make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) const;
+    /// One more step towards that.
+    void make_room(std::uint64_t key_bytes, std::uint64_t value_bytes);
+    /// Nobody goes on with make_room().
+    void stop_making_room();
+
+    /// While one lives, all that happens shares the bounded time of one call.
+    class OneStep {
+      public:
+        explicit OneStep(Pool& pool) noexcept : pool_(pool) {
+            pool_.compaction_credit_ = Compactor::step_cost_max;
+            pool_.credit_is_shared_ = true;
+        }
+        ~OneStep() { pool_.credit_is_shared_ = false; }
+        OneStep(const OneStep&) = delete;
+        OneStep& operator=(const OneStep&) = delete;
+
+      private:
+        Pool& pool_;
+    };
+
     /// A write in one step, of a value that does not lie in this pool; errors as above, and then the old
     /// value is as it was. When the pool is full, but the new value fits into the room of the old one, the
     /// old one is given up first: only here, never by reserve(). A manager that is killed in that moment
@@ -89,7 +120,7 @@ class Pool {
     Result<void> put(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
                      Bytes value);
 
-    /// The key's visible block, valid until the key's next write; nullptr if there is none.
+    /// The key's visible block, valid until the next write of any key; nullptr if there is none.
     const Block* find(Bytes key, std::uint64_t hash) const;
     /// Fetches what find() will look at first into the cache; for batches.
     void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
@@ -98,7 +129,7 @@ class Pool {
     /// False if there was no such key. Erasing the last key also frees what the index has grown.
     bool erase(Bytes key, std::uint64_t hash);
     /// Erases all keys: afterwards exactly as much is free as in the beginning, but for reserved and pinned
-    /// blocks until they are let go. Constant time per key.
+    /// blocks until they are let go. Takes constant time, and some for each of those.
     void clear();
 
     /// A pinned block stays as it is, whatever happens to its key. At most 32767 pins at a time on one block.
@@ -118,6 +149,8 @@ class Pool {
     std::uint64_t size() const noexcept { return index_.size(); }
     /// What growing the index has cost so far.
     const Index::Growth& growth() const noexcept { return index_.growth(); }
+    /// What moving pairs has cost so far.
+    const Compactor::Counters& compaction() const noexcept { return compactor_.counters(); }
     /// Walks the whole heap; empty if all is well. For tests.
     std::string inconsistency() const { return heap_.inconsistency(); }
 
@@ -133,14 +166,23 @@ class Pool {
     Error no_room(Bytes key, std::uint64_t value_bytes) const;
     Block* allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
                     std::uint64_t value_bytes);
+    bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
+    Result<void> show(Block* block);
+    void free(std::uint64_t offset);
     void drop(std::uint64_t offset);
     void settle_if_empty();
     void show_counters();
+    void hold(std::uint64_t offset) { held_.push_back(offset); }
+    void let_go(std::uint64_t offset);
 
     Segment segment_;
     PoolIdentity identity_;
     Heap heap_;
     Index index_;
+    Compactor compactor_;
+    std::uint64_t compaction_credit_ = 0;
+    bool credit_is_shared_ = false;
+    std::vector<std::uint64_t> held_;  // the blocks that are reserved or pinned
     std::uint64_t capacity_bytes_;
 };
 

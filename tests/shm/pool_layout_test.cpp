@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,6 +35,7 @@ struct Journal {
     std::array<AtomicWord, keys> started;
     std::array<AtomicWord, keys> done;
     AtomicWord operations;
+    AtomicWord moved;  // pairs, to make room
 };
 
 constexpr bool is_erase(std::uint64_t write) {
@@ -102,16 +104,31 @@ class Writer {
             pool_->abandon(piece);
     }
     /// A put that may be refused, since the index cannot grow.
-    void try_put(std::uint64_t number) {
+    bool try_put(std::uint64_t number) {
         const std::uint64_t before = journal_.done[number].load();
         const std::uint64_t write = begin(number, false);
         const std::string key = key_of(number);
         const bool stored = static_cast<bool>(
             pool_->put(bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_of_write(number, write)));
         stored ? journal_.done[number].store(write) : journal_.started[number].store(before);
+        return stored;
+    }
+    /// Room for fewer pairs than there are keys.
+    void leave_room_for_few() {
+        constexpr std::uint64_t room = 900'000;
+        pool_->reserve(bytes_of("x"), 0, 0, 0, pool_->usage().largest_free_bytes - room).value();
+    }
+    void make_room_for_a_large_one() {
+        constexpr std::uint64_t bytes = 100'000;
+        const auto reserve = [&] { return pool_->reserve(bytes_of("x"), 0, 0, 0, bytes); };
+        Result<Block*> block = reserve();
+        for (; !block && pool_->may_make_room(1, bytes); block = reserve())
+            pool_->make_room(1, bytes);
+        if (block) pool_->abandon(*block);
     }
     std::uint64_t size() const { return pool_->size(); }
     std::uint64_t splits() const { return pool_->growth().splits; }
+    std::uint64_t moved() const { return pool_->compaction().moved_pairs; }
     std::uint64_t random_key(std::uint64_t first = 0) { return first + engine_() % (keys - first); }
 
   private:
@@ -169,6 +186,35 @@ class KilledWriterTest : public LayoutTest {
             writer.put(5);
             writer.clear();
         }
+    }
+    /// In a pool that is full: most writes move other pairs first.
+    [[noreturn]] void move_pairs(std::uint64_t seed) {
+        Writer writer(std::move(*segment_), journal(), seed);
+        writer.leave_room_for_few();
+        for (;;) {
+            while (writer.try_put(writer.random_key())) {
+            }
+            for (int i = 0; i < 800; ++i)
+                writer.erase(writer.random_key());
+            writer.make_room_for_a_large_one();
+            journal().moved.store(writer.moved());
+        }
+    }
+    void kill_while(const std::function<void(std::uint64_t seed)>& write, std::uint64_t operations) {
+        std::memset(journal_memory_.data(), 0, sizeof(Journal));
+        const std::uint64_t seed = chance_.number();
+        const std::uint64_t last = chance_.below(operations);
+        Child writer([&](int progress) -> int {
+            Child::report(progress);
+            write(seed);
+            return 1;
+        });
+        ASSERT_TRUE(writer.hear(1));
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (journal().operations.load() < last)
+            ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+        writer.kill();
+        check_blocks();
     }
     /// The live blocks, as layout.h says.
     std::set<std::uint64_t> live_blocks() const {
@@ -232,21 +278,21 @@ class KilledWriterTest : public LayoutTest {
 TEST_F(KilledWriterTest, LeavesAllThatWasAcknowledged) {
     for (int round = 0; round < 60; ++round) {
         if (round > 0) SetUp();
-        std::memset(journal_memory_.data(), 0, sizeof(Journal));
-        const std::uint64_t seed = chance_.number();
-        const std::uint64_t last = chance_.below(40'000);
-        Child writer([&](int progress) -> int {
-            Child::report(progress);
-            fill_and_drain(seed);
-        });
-        ASSERT_TRUE(writer.hear(1));
-        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-        while (journal().operations.load() < last)
-            ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-        writer.kill();
-        check_blocks();
+        kill_while([&](std::uint64_t seed) { fill_and_drain(seed); }, 40'000);
         if (HasFatalFailure() || HasNonfatalFailure()) FAIL() << "in round " << round;
     }
+}
+
+TEST_F(KilledWriterTest, LeavesPairsThatAreBeingMoved) {
+    std::uint64_t moved = 0;
+    for (int round = 0; round < 40; ++round) {
+        if (round > 0) SetUp();
+        kill_while([&](std::uint64_t seed) { move_pairs(seed); }, 20'000);
+        if (HasFatalFailure() || HasNonfatalFailure()) FAIL() << "in round " << round;
+        moved += journal().moved.load();
+    }
+    std::cout << moved << " pairs moved\n";
+    EXPECT_GT(moved, 1000U);
 }
 
 /// Reads as layout.h tells readers to.

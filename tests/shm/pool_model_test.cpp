@@ -72,6 +72,7 @@ class PoolModel {
     }
     /// Everything goes, in random order; then the pool is as it was.
     void empty() {
+        pool_->stop_making_room();
         while (!reserved_.empty())
             settle();
         while (!pinned_.empty())
@@ -88,7 +89,8 @@ class PoolModel {
     }
     void report() const {
         std::cout << stored_ << " values stored, " << refused_ << " refused for room, " << model_.size()
-                  << " keys now, " << pool_->growth().splits << " splits\n";
+                  << " keys now, " << pool_->growth().splits << " splits, " << pool_->compaction().moved_pairs
+                  << " pairs moved to make room\n";
         EXPECT_GT(refused_, 0U) << "the pool should have been full at times";
     }
 
@@ -138,7 +140,14 @@ class PoolModel {
         const Value value = random_value();
         const Result<Block*> block =
             pool_->reserve(bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, value.bytes);
-        if (!block) return refused(block.error(), key);
+        if (!block) {
+            // Sometimes goes on making room, and sometimes stops halfway.
+            if (chance_.below(4) == 0) pool_->stop_making_room();
+            for (std::uint64_t steps = chance_.below(20);
+                 steps > 0 && pool_->may_make_room(key.size(), value.bytes); --steps)
+                pool_->make_room(key.size(), value.bytes);
+            return refused(block.error(), key);
+        }
         fill((*block)->value(), value.seed);
         reserved_.push_back({*block, key, value});
     }

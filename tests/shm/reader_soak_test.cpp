@@ -73,6 +73,7 @@ class Writer {
     std::uint64_t writes() const { return writes_; }
     std::uint64_t refused() const { return refused_; }
     std::uint64_t splits() const { return pool_->growth().splits; }
+    std::uint64_t moved() const { return pool_->compaction().moved_pairs; }
     std::string inconsistency() const { return pool_->inconsistency(); }
 
   private:
@@ -272,8 +273,10 @@ TEST(ReaderSoakTest, NothingTornNothingLostNothingElse) {
         std::cout << "thread " << i << ": " << readers[i].summary() << "\n";
     }
     std::cout << writer.writes() << " writes, " << writer.refused() << " refused, " << writer.splits()
-              << " splits, " << journal.clears.load() / 2 << " clears\n";
+              << " splits, " << journal.clears.load() / 2 << " clears, " << writer.moved()
+              << " pairs moved\n";
     EXPECT_GT(writer.splits(), 0U);
+    EXPECT_GT(writer.moved(), 0U);
     EXPECT_GT(journal.clears.load(), 2U);
     EXPECT_EQ(writer.inconsistency(), "");
 }
