@@ -84,11 +84,18 @@ void Shard::on_erase(const Call& call) {
     reply(call);
 }
 
-/// The reply has a copy of a small value, and a pin on the block of a large one.
+/// Whoever has the reply must not find the pair any more, in shared memory neither: it is removed first, and
+/// its block kept for so long. The reply has a copy of a small value, and a pin of its own on the block of a
+/// large one.
 void Shard::on_pop(const Call& call) {
     const shm::Block* block = pool_.find(call.key, call.hash);
     if (block == nullptr) return refuse(call, Errc::not_found);
-    if (reply_pair(call, *block)) pool_.erase(call.key, call.hash);
+    if (block->value_bytes() > limits::inline_value_bytes_max && !has_room_for_body())
+        return refuse(call, Errc::busy);
+    pool_.pin(block);
+    pool_.erase(call.key, call.hash);
+    static_cast<void>(reply_pair(call, *block));
+    pool_.unpin(block);
 }
 
 void Shard::on_clear(const Call& call) {
