@@ -281,9 +281,13 @@ Result<Time> Attachment::prepare(Session& session, Request& request, const detai
         session.add_manager(*found);
         known = session.known_manager(request.manager);
     }
-    if (request.value.size() + request.key.size() > known->pool_bytes) {
+    // A size that makes no sense must not become a small one by adding to it.
+    const std::uint64_t bytes = request.value.size() > limits::value_bytes_max
+                                    ? request.value.size()
+                                    : request.value.size() + request.key.size();
+    if (bytes > known->pool_bytes) {
         Error error(Errc::too_large, "the pair is larger than a whole pool");
-        return named(error.set_bytes(request.value.size() + request.key.size(), known->pool_bytes));
+        return named(error.set_bytes(bytes, known->pool_bytes));
     }
     if (request.verb == wire::Verb::wait_for) {
         using std::chrono::microseconds;

@@ -80,7 +80,9 @@ void BatchRun::add(std::size_t index, std::uint32_t manager, Bytes key, Bytes va
     const Result<Session*> session = attachment_->session();
     if (!session) return tell_error(index, key, name_item(session.error(), manager, key));
     session_ = *session;
-    if (wire::packed_pair_bytes(key.size(), value.size()) > limits::inline_value_bytes_max)
+    // First the value alone: a size that makes no sense must not become a small one by adding to it.
+    if (value.size() > limits::inline_value_bytes_max ||
+        wire::packed_pair_bytes(key.size(), value.size()) > limits::inline_value_bytes_max)
         return send_alone(index, manager, key, value, value_type);
     BatchLane& lane = open_lane(manager, key, value);
     const bool written =

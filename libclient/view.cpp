@@ -244,9 +244,13 @@ Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::opt
         return !*there;
     }
     const std::size_t expected_bytes = expected ? expected->size() : 0;
-    const std::size_t bytes = expected_bytes + (desired ? desired->size() : 0);
-    if (const Result<void> good = check_operand(Operation::compare_and_swap, key, bytes); !good)
-        return good.error();
+    const std::size_t desired_bytes = desired ? desired->size() : 0;
+    const std::size_t bytes = expected_bytes + desired_bytes;
+    // Each alone too: the sum of sizes that make no sense may be a small one.
+    for (const std::size_t size : {expected_bytes, desired_bytes, bytes}) {
+        if (const Result<void> good = check_operand(Operation::compare_and_swap, key, size); !good)
+            return good.error();
+    }
     std::vector<std::byte> both;
     both.reserve(bytes);
     if (expected) both.insert(both.end(), expected->begin(), expected->end());
