@@ -255,6 +255,18 @@ int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* er
     });
 }
 
+int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{name, "name"}}); !good) return good;
+        if (const Result<void> good = only_whole(dictionary); !good) return good;
+        if (room == 0) return Error(Errc::invalid_argument, "room is 0");
+        if (dictionary->dictionary->manager_count() == 0)
+            return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        c_api::write_text(dictionary->dictionary->name(), name, room);
+        return {};
+    });
+}
+
 int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_dictionary** view,
                  ddict_error* error) {
     return guarded(Operation::none, error, [&]() -> Result<void> {
@@ -262,6 +274,17 @@ int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_diction
         Result<View> made = c_api::within(dictionary->operations(), timeout_ms);
         if (!made) return made.error();
         *view = new ddict_dictionary(*std::move(made));
+        return {};
+    });
+}
+
+int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, void* context,
+                    ddict_dictionary** view, ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        if (placement == nullptr) return Error(Errc::invalid_argument, "placement is NULL");
+        *view = new ddict_dictionary(dictionary->operations().placed_by(
+            [placement, context](c_api::Bytes key) { return placement(key.data(), key.size(), context); }));
         return {};
     });
 }

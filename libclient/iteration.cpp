@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/view.h>
 
+#include <algorithm>
+
 #include "core/batch.h"
 #include "libclient/attachment.h"
 #include "libclient/page_sink.h"
@@ -153,6 +155,11 @@ Cursor View::cursor(const ScanOptions& options) const {
     // No key begins with what is longer than any key.
     if (options.prefix.size() <= limits::key_bytes_max)
         impl->managers = options.local ? local_of_view() : managers();
+    // Clients that begin together do not all begin at the same manager.
+    if (attachment_ != nullptr && attachment_->is_usable()) {
+        const auto own = std::find(impl->managers.begin(), impl->managers.end(), main_manager());
+        if (own != impl->managers.end()) std::rotate(impl->managers.begin(), own, impl->managers.end());
+    }
     return Cursor(std::move(impl));
 }
 

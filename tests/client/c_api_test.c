@@ -67,6 +67,12 @@ static const struct {
     {"exceptions_stay_inside", test_exceptions_stay_inside},
     {"child_of_fork", test_child_of_fork},
     {"detached_and_destroyed", test_detached_and_destroyed},
+    {"detach_deregisters", test_detach_deregisters},
+    {"destroyed_by_another", test_destroyed_by_another},
+    {"placement", test_placement},
+    {"absurd_sizes", test_absurd_sizes},
+    {"default_timeout", test_default_timeout},
+    {"errors_name_everything", test_errors_name_everything},
 };
 
 int main(int argc, char** argv) {

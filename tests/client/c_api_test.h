@@ -54,3 +54,11 @@ void test_health_and_profile(void);
 void test_exceptions_stay_inside(void);
 void test_child_of_fork(void);
 void test_detached_and_destroyed(void);
+
+/* c_api_life_test.c */
+void test_detach_deregisters(void);
+void test_destroyed_by_another(void);
+void test_placement(void);
+void test_absurd_sizes(void);
+void test_default_timeout(void);
+void test_errors_name_everything(void);

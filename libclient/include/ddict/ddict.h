@@ -212,6 +212,9 @@ int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
 /** The handle as a string, with which other processes of this user can attach. Contains a secret. To be
  * freed. Not for views (INVALID_ARGUMENT). */
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error);
+/** The name that the dictionary was given, cut to `room` bytes with a final zero; may be "". Not for views
+ * (INVALID_ARGUMENT). */
+int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_error* error);
 
 /** A view whose calls take `timeout_ms` at the most: a deadline for one call, or for many. Costs an
  * allocation and no message; given back with ddict_detach(), in any order. */
@@ -221,6 +224,13 @@ int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_diction
  * Errors: INVALID_ARGUMENT (no such manager). Otherwise as ddict_within(). */
 int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictionary** view,
                   ddict_error* error);
+/** The hash of a key, all of whose 64 bits count (the upper ones decide). A pure function, the same in all
+ * processes; called by any thread. */
+typedef uint64_t (*ddict_placement)(const void* key, size_t bytes, void* context);
+/** A view in which `placement` decides where a key lives, instead of the key's own hash. `context` is handed
+ * to it, and must live as long as the view. Otherwise as ddict_within(). */
+int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, void* context,
+                    ddict_dictionary** view, ddict_error* error);
 
 /* ---- one key ---- */
 

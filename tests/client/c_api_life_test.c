@@ -1,0 +1,197 @@
+/* SPDX-FileCopyrightText: The ddict authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+
+#include "tests/client/c_api_test.h"
+
+/** Threads that are registered with the managers, all together. */
+static uint64_t sessions(void) {
+    ddict_manager_stats all[3];
+    size_t count = 0;
+    uint64_t sum = 0;
+    EXPECT_OK(ddict_stats(dict, all, 3, &count, &error));
+    for (size_t i = 0; i < count && i < 3; ++i)
+        sum += all[i].sessions;
+    return sum;
+}
+
+void test_detach_deregisters(void) {
+    char* handle = NULL;
+    ddict_dictionary* other = NULL;
+    const uint64_t before = sessions();
+    EXPECT_OK(ddict_serialize(dict, &handle, &error));
+    EXPECT_OK(ddict_attach(handle, NULL, &other, &error));
+    EXPECT_OK(ddict_clear(other, &error));
+    EXPECT(sessions() == before + 3);
+    for (uint32_t i = 0; i < 30; ++i) {
+        ddict_dictionary* view = NULL;
+        EXPECT_OK(ddict_manager(other, i % 3, &view, &error));
+        EXPECT_OK(ddict_put(view, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+        ddict_detach(view);
+    }
+    EXPECT(sessions() == before + 3);
+    ddict_detach(other);
+    /* A manager learns it a moment later. */
+    bool gone = false;
+    for (int i = 0; i < 100000 && !gone; ++i)
+        gone = sessions() == before;
+    EXPECT(gone);
+    ddict_free(handle);
+}
+
+void test_destroyed_by_another(void) {
+    ddict_create_options options;
+    ddict_dictionary* owner = NULL;
+    ddict_dictionary* other = NULL;
+    ddict_dictionary* third = NULL;
+    char* handle = NULL;
+    char name[16];
+    memset(&options, 0, sizeof options);
+    options.total_mem = 8u << 20;
+    options.name = "mortal";
+    EXPECT_OK(ddict_create(&options, &owner, &error));
+    EXPECT_OK(ddict_serialize(owner, &handle, &error));
+    EXPECT_OK(ddict_attach(handle, NULL, &other, &error));
+    EXPECT_OK(ddict_attach(handle, NULL, &third, &error));
+    EXPECT_OK(ddict_name(other, name, sizeof name, &error));
+    EXPECT(strcmp(name, "mortal") == 0);
+    EXPECT_OK(ddict_name(other, name, 4, &error));
+    EXPECT(strcmp(name, "mor") == 0);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_name(other, name, 0, &error));
+    EXPECT_OK(ddict_destroy(other, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_destroy(other, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_name(other, name, sizeof name, &error));
+    EXPECT_CODE(DDICT_MANAGER_LOST, ddict_put(third, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT(error_says("put of key 'k' on manager 0"));
+    EXPECT_CODE(DDICT_DICTIONARY_GONE, ddict_attach(handle, NULL, &other, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    ddict_detach(other);
+    ddict_detach(third);
+    ddict_detach(owner);
+    ddict_free(handle);
+}
+
+/** The first letter decides: 'a' to 'z' over all managers. */
+static uint64_t by_first_letter(const void* key, size_t bytes, void* calls) {
+    ++*(int*)calls;
+    return bytes == 0 ? 0 : (uint64_t)(*(const char*)key - 'a') * (UINT64_MAX / 26);
+}
+
+void test_placement(void) {
+    ddict_dictionary* view = NULL;
+    uint32_t manager = 9;
+    int calls = 0;
+    EXPECT_OK(ddict_placed_by(dict, by_first_letter, &calls, &view, &error));
+    EXPECT_OK(ddict_put(view, ddict_text("anna"), ddict_text("first"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(view, ddict_text("zoe"), ddict_text("last"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_which_manager(view, ddict_text("anna"), &manager, &error));
+    EXPECT(manager == 0);
+    EXPECT_OK(ddict_which_manager(view, ddict_text("zoe"), &manager, &error));
+    EXPECT(manager == 2);
+    EXPECT(calls >= 4);
+    ddict_value value;
+    EXPECT_OK(ddict_get(view, ddict_text("zoe"), DDICT_TEXT, &value, &error));
+    EXPECT(strcmp(value.data, "last") == 0);
+    ddict_free(value.data);
+    uint64_t size = 0;
+    EXPECT_OK(ddict_size(dict, &size, &error));
+    EXPECT(size == 2);
+    ddict_detach(view);
+    view = NULL;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_placed_by(dict, NULL, NULL, &view, &error));
+    EXPECT(view == NULL);
+}
+
+void test_absurd_sizes(void) {
+    const size_t absurd[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 50, (size_t)1 << 41};
+    const ddict_slice key = ddict_text("k");
+    char byte = 'x';
+    for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; ++i) {
+        const ddict_slice huge = ddict_bytes(&byte, absurd[i]);
+        const ddict_pair pair = {key, huge, DDICT_TEXT};
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_put(dict, key, huge, DDICT_TEXT, &error));
+        EXPECT(error.need_bytes >= absurd[i]);
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_put(dict, huge, key, DDICT_TEXT, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_put_if_absent(dict, key, huge, DDICT_TEXT, NULL, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_append(dict, key, huge, DDICT_TEXT, NULL, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE,
+                    ddict_compare_and_swap(dict, key, NULL, &huge, DDICT_TEXT, &(bool){false}, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE,
+                    ddict_compare_and_swap(dict, key, &huge, &key, DDICT_TEXT, &(bool){false}, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_wait_for_value(dict, key, huge, DDICT_TEXT, 100, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_bput(dict, key, huge, DDICT_TEXT, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE, ddict_multi_put(dict, &pair, 1, NULL, &error));
+    }
+    uint64_t size = 9;
+    EXPECT_OK(ddict_size(dict, &size, &error));
+    EXPECT(size == 0);
+    ddict_create_options options;
+    ddict_dictionary* other = NULL;
+    memset(&options, 0, sizeof options);
+    options.total_mem = UINT64_MAX;
+    EXPECT(ddict_create(&options, &other, &error) != DDICT_OK && other == NULL);
+    EXPECT(error.code == DDICT_NO_SPACE || error.code == DDICT_INVALID_ARGUMENT);
+    options.total_mem = 0;
+    options.managers_per_node = UINT32_MAX;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_create(&options, &other, &error));
+    options.managers_per_node = 1;
+    options.launch_timeout_ms = -5;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_create(&options, &other, &error));
+    EXPECT(error_says("launch_timeout_ms is -5"));
+}
+
+void test_default_timeout(void) {
+    char* handle = NULL;
+    ddict_dictionary* quick = NULL;
+    ddict_attach_options options;
+    ddict_value value;
+    memset(&options, 0, sizeof options);
+    options.timeout_ms = 50;
+    EXPECT_OK(ddict_serialize(dict, &handle, &error));
+    EXPECT_OK(ddict_attach(handle, &options, &quick, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text("nobody"), DDICT_TEXT, DDICT_DEFAULT_TIMEOUT,
+                                              &value, &error));
+    EXPECT(error_says("wait_for of key 'nobody' on manager"));
+    EXPECT(error_says("the key did not appear in time"));
+    EXPECT(error.node[0] != '\0' && error.manager < 3);
+    ddict_detach(quick);
+    ddict_free(handle);
+}
+
+void test_errors_name_everything(void) {
+    char node[64];
+    uint32_t manager = 9;
+    ddict_value value;
+    const ddict_slice key = ddict_text("some key");
+    EXPECT_OK(ddict_put(dict, key, ddict_text("text"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_which_manager(dict, key, &manager, &error));
+    EXPECT_OK(ddict_manager_node(dict, manager, node, sizeof node, &error));
+    EXPECT_OK(ddict_freeze(dict, &error));
+    for (int i = 0; i < 6; ++i) {
+        memset(&error, 0, sizeof error);
+        switch (i) {
+            case 0:
+                EXPECT_CODE(DDICT_FROZEN, ddict_put(dict, key, key, DDICT_TEXT, &error));
+                break;
+            case 1:
+                EXPECT_CODE(DDICT_FROZEN, ddict_erase(dict, key, NULL, &error));
+                break;
+            case 2:
+                EXPECT_CODE(DDICT_FROZEN, ddict_append(dict, key, key, DDICT_TEXT, NULL, &error));
+                break;
+            case 3:
+                EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get(dict, key, DDICT_LIST, &value, &error));
+                break;
+            case 4:
+                EXPECT_CODE(DDICT_WRONG_TYPE, ddict_wait_for(dict, key, DDICT_LIST, 1000, &value, &error));
+                break;
+            default:
+                EXPECT_CODE(DDICT_FROZEN, ddict_fetch_add_i64(dict, key, 1, 0, NULL, &error));
+        }
+        EXPECT(error.manager == manager && strcmp(error.node, node) == 0);
+        EXPECT(error.key_bytes == 8 && memcmp(error.key, "some key", 8) == 0);
+        EXPECT(error_says("of key 'some key' on manager"));
+    }
+    EXPECT_OK(ddict_unfreeze(dict, &error));
+}
