@@ -13,6 +13,7 @@
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/report.h"
+#include "bench/targets.h"
 #include "bench/transport.h"
 
 namespace {
@@ -33,12 +34,23 @@ void write(const std::string& file, const std::string& text) {
     if (!out) throw std::runtime_error("cannot write to " + file);
 }
 
+void run_targets(const Options& options, const Machine& machine) {
+    TargetFigures figures;
+    {
+        Progress progress;
+        figures = measure_targets(options, progress);
+    }
+    std::fputs(("\n" + table_of_targets(figures.targets)).c_str(), stdout);
+    write(options.json, json(figures.records, machine, options, figures.targets));
+}
+
 void run(const Options& options) {
     check_writable(options.json);
     choose_transport(options.transport);
     const Machine machine = look_at_machine();
     std::fputs(banner(machine, options).c_str(), stdout);
     std::fflush(stdout);
+    if (options.targets) return run_targets(options, machine);
     std::vector<Record> records;
     {
         Progress progress;

@@ -122,12 +122,35 @@ po::options_description description() {
     add("json", value("FILE"), "write all figures there");
     add("idle", po::value<double>()->value_name("SECONDS"),
         "measure the CPU time that an idle dictionary takes, and the first request after it");
+    add("suite", value("targets"),
+        "measure everything that ddict has set itself as a target, and say what is met; goes with --pairs, "
+        "--seconds, --repetitions, --idle, --large-value-bytes, --seed, --json");
+    add("large-value-bytes", value("N[,N...]"), "lengths of large values, of that suite [1048576,67108864]");
     add("bring-up", "measure how long the dictionary takes to come up and to go");
     add("help", "this text");
     return text;
 }
 
+bool suite_named(const std::string& name) {
+    if (name != "targets") throw UsageError("--suite: '" + name + "' is not targets");
+    return true;
+}
+
+void check_suite(const Options& options, const po::variables_map& given) {
+    if (!options.targets) {
+        if (given.count("large-value-bytes") != 0) throw UsageError("--large-value-bytes goes with --suite");
+        return;
+    }
+    for (const char* other : {"clients", "managers", "value-bytes", "operations", "batch", "in-flight",
+                              "put-percent", "transport", "attach", "bring-up", "peer", "ops"}) {
+        if (given.count(other) != 0) {
+            throw UsageError("--suite chooses that itself: leave out --" + std::string(other));
+        }
+    }
+}
+
 void check_together(const Options& options, const po::variables_map& given) {
+    check_suite(options, given);
     if (options.attach && given.count("managers") != 0) {
         throw UsageError("--managers: the dictionary of --attach has as many as it has");
     }
@@ -204,6 +227,11 @@ Options parse_options(const std::vector<std::string>& args) {
     if (has("seconds")) options.effort.seconds = positive("seconds", given["seconds"].as<double>());
     if (has("idle")) options.idle = positive("idle", given["idle"].as<double>());
     if (has("transport")) options.transport = transport_named(text("transport"));
+    if (has("suite")) options.targets = suite_named(text("suite"));
+    if (has("large-value-bytes")) {
+        options.large_value_bytes =
+            numbers<std::uint64_t>("large-value-bytes", text("large-value-bytes"), {1024, value_bytes_max});
+    }
     if (has("json")) options.json = text("json");
     options.attach = has("attach");
     options.bring_up = has("bring-up");

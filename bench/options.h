@@ -42,12 +42,14 @@ struct Options {
     Effort effort;
     Transport transport = Transport::as_it_comes;
     bool attach = false;
-    std::string json;  ///< a file; empty: none
-    double idle = 0;   ///< seconds; 0: not measured
+    std::string json;                                                 ///< a file; empty: none
+    bool targets = false;                                             ///< --suite targets
+    std::vector<std::uint64_t> large_value_bytes{1 << 20, 64 << 20};  ///< of that suite
+    double idle = 0;                                                  ///< seconds; 0: not measured
     bool bring_up = false;
     bool help = false;
 
-    bool headline() const { return idle == 0 && !bring_up; }
+    bool headline() const { return idle == 0 && !bring_up && !targets; }
 };
 
 /// A command line that makes no sense; what() says what to write instead.

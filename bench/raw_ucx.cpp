@@ -206,7 +206,7 @@ class RawPeer::Connection {
 
     template <class Condition>
     void progress_until(Condition condition) {
-        constexpr std::uint32_t rounds_per_yield = 1 << 14;
+        constexpr std::uint32_t rounds_per_yield = 1 << 9;
         constexpr std::uint32_t rounds_per_clock = 1 << 16;
         Clock::time_point give_up{};
         for (std::uint32_t round = 1; !condition(); ++round) {
@@ -248,19 +248,29 @@ void RawPeer::prepare(const Phase& phase) {
         connection_->tell_address(addresses_[member_]);
         return;
     }
-    if (phase.task == Task::raw_connect) {
-        connection_->connect(addresses_[1 - member_]);
-        return;
-    }
+    if (phase.task == Task::raw_connect) return;
     Tally not_counted;
     play(phase, phase.warm_up, not_counted);
 }
 
 std::string RawPeer::run(const Phase& phase, Tally& tally) {
     if (phase.task == Task::raw_address) return {};
-    if (phase.task == Task::raw_connect) return connection_->transports();
+    if (phase.task == Task::raw_connect) {
+        make_connection();
+        return connection_->transports();
+    }
     play(phase, phase.operations, tally);
     return {};
+}
+
+/// One after the other: over tcp, two that connect to each other at the same time may both wait for ever.
+void RawPeer::make_connection() {
+    const RawAddress& other = addresses_[1 - member_];
+    if (member_ == 1) connection_->await_message();
+    connection_->connect(other);
+    connection_->send({.body = 8});
+    if (member_ == 0) connection_->await_message();
+    connection_->flush();
 }
 
 void RawPeer::play(const Phase& phase, std::uint64_t rounds, Tally& tally) {

@@ -3,7 +3,7 @@
 //
 // What UCX itself can do, to hold the dictionary against: two processes that play ping-pong with active
 // messages of the sizes that an operation of the dictionary needs, and do nothing else. Both poll without
-// ever sleeping (after a few hundred microseconds without a message they let others run), and the worker has
+// ever sleeping (while there is no message they let others run now and then), and the worker has
 // no means of being woken.
 //
 //     task             request                            reply
@@ -55,6 +55,7 @@ class RawPeer final : public Role {
 
   private:
     class Connection;
+    void make_connection();
     void play(const Phase& phase, std::uint64_t rounds, Tally& tally);
     void stream(const Phase& phase, std::uint64_t messages, Tally& tally);
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "bench/targets.h"
 #include "core/assert.h"
 
 namespace ddict::bench {
@@ -76,7 +77,32 @@ nlohmann::ordered_json json_of(const Record& record) {
     return out;
 }
 
+nlohmann::ordered_json json_of(const Target& target) {
+    nlohmann::ordered_json out;
+    out["id"] = target.id;
+    out["figure"] = target.figure;
+    out["bound"] = target.bound == Target::Bound::at_least ? "at_least" : "at_most";
+    out["limit"] = target.limit;
+    out["unit"] = target.unit;
+    out["own"] = target.own;
+    out["baseline"] = target.baseline;
+    if (target.values.empty()) return out;
+    const Spread spread = spread_of(target.values);
+    out["median"] = spread.median;
+    out["min"] = spread.min;
+    out["max"] = spread.max;
+    out["met"] = target.met();
+    out["values"] = target.values;
+    return out;
+}
+
 }  // namespace
+
+std::string brief(double value) {
+    const double size = value < 0 ? -value : value;
+    const int digits = size == 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : 4;
+    return format("%.*f", digits, value);
+}
 
 Spread spread_of(std::vector<double> values) {
     DDICT_ASSERT(!values.empty(), "a spread of nothing");
@@ -144,7 +170,8 @@ std::string list(const std::vector<Record>& records) {
     return text;
 }
 
-std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options) {
+std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options,
+                 const std::vector<Target>& targets) {
     nlohmann::ordered_json out;
     out["program"] = "ddict-bench";
     out["schema"] = 2;
@@ -164,6 +191,11 @@ std::string json(const std::vector<Record>& records, const Machine& machine, con
                       {"repetitions", options.effort.repetitions},
                       {"transport", name_of(options.transport)},
                       {"attach", options.attach}};
+    if (!targets.empty()) {
+        auto& each = out["targets"] = nlohmann::ordered_json::array();
+        for (const Target& one : targets)
+            each.push_back(json_of(one));
+    }
     auto& all = out["records"] = nlohmann::ordered_json::array();
     for (const Record& record : records)
         all.push_back(json_of(record));

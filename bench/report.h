@@ -14,11 +14,15 @@
 
 namespace ddict::bench {
 
+struct Target;  // bench/targets.h
+
 struct Spread {
     double median = 0;
     double min = 0;
     double max = 0;
 };
+/// A number with three digits or so: "0.0123", "1.52", "187".
+std::string brief(double value);
 /// Of at least one value.
 Spread spread_of(std::vector<double> values);
 
@@ -70,6 +74,7 @@ std::string table(const std::vector<Record>& records);
 /// Any records: a line for each figure.
 std::string list(const std::vector<Record>& records);
 
-std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options);
+std::string json(const std::vector<Record>& records, const Machine& machine, const Options& options,
+                 const std::vector<Target>& targets = {});
 
 }  // namespace ddict::bench

@@ -52,6 +52,17 @@ TEST(BenchOptions, NamesOperationsAndHowPairsAreChosen) {
     EXPECT_EQ(parse_options({"--distribution=uniform"}).workload.zipf_exponent, 0);
 }
 
+TEST(BenchOptions, TheSuiteChoosesWhatIsMeasured) {
+    EXPECT_FALSE(parse_options({}).targets);
+    const Options options = parse_options({"--suite=targets", "--idle=0.5", "--large-value-bytes=65536"});
+    EXPECT_TRUE(options.targets);
+    EXPECT_FALSE(options.headline());
+    EXPECT_EQ(options.large_value_bytes, (Values{65536}));
+    for (const char* other : {"--clients=2", "--transport=tcp", "--attach", "--peer=redis", "--ops=3"}) {
+        EXPECT_THROW((void)parse_options({"--suite=targets", other}), UsageError) << other;
+    }
+}
+
 class RefusedOptions : public ::testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(RefusedOptions, SaysWhichOption) {
@@ -81,7 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
         std::vector<std::string>{"--distribution=normal"}, std::vector<std::string>{"--zipf-exponent=1"},
         std::vector<std::string>{"--zipf-exponent=0", "--distribution=zipf"},
         std::vector<std::string>{"--zipf-exponent=1", "--distribution=uniform"},
-        std::vector<std::string>{"--peer=memcached"}, std::vector<std::string>{"--nonsense"},
+        std::vector<std::string>{"--peer=memcached"}, std::vector<std::string>{"--suite=all"},
+        std::vector<std::string>{"--large-value-bytes=65536"}, std::vector<std::string>{"--nonsense"},
         std::vector<std::string>{"surplus"}));
 
 }  // namespace

@@ -85,7 +85,7 @@ void expect_headline_record(const json& record, int repetitions) {
         expect_spread(record, figure);
     EXPECT_LE(record.at("p50_us").get<double>(), record.at("p99_us").get<double>());
     EXPECT_FALSE(record.at("transport").get<std::string>().empty());
-    EXPECT_EQ(record.at("operations_per_client"), 60);
+    EXPECT_EQ(record.at("operations_per_client"), 24);
     ASSERT_EQ(record.at("repetitions").size(), static_cast<std::size_t>(repetitions));
     const auto clients = record.at("clients").get<double>();
     for (const json& one : record.at("repetitions")) {
@@ -107,7 +107,7 @@ TEST_F(BenchProgram, TheHeadlineWorkloadOverBothTransports) {
         SCOPED_TRACE(transport);
         const json all =
             figures("--transport " + transport +
-                    " --clients 1,2 --managers 2 --pairs 100 --value-bytes 8,8192 --ops 60 --repetitions 2");
+                    " --clients 1,2 --managers 2 --pairs 100 --value-bytes 8,8192 --ops 24 --repetitions 2");
         ASSERT_FALSE(all.is_discarded());
         expect_header(all);
         EXPECT_EQ(all.at("options").at("transport"), transport);
