@@ -39,6 +39,26 @@ def placement(cluster, report):
     report.check("the network between nodes", all(s[2] == "tcp/eth0" for s in seen[2:]), seen[2:])
 
 
+def local_managers(cluster, report):
+    """What is local on a node is what is on that node, and nothing where there is no manager."""
+    job = cluster.submit("""
+        ddict-launch --nodes 2 --managers-per-node 2 --total-mem 64M -- bash -c '
+            job_client roundtrip key 100 && for node in n2 n3 n4; do srun -N1 -n1 -w $node job_client where; done'""",
+                         "--nodes=3", "--nodelist=n2,n3,n4")
+    state, status, output = job.wait()
+    report.check("clients on three nodes, managers on two", (state, status) == ("COMPLETED", 0), (state, status, output))
+    seen = [json.loads(line) for line in output.splitlines()]
+    report.check("all know who is where", all(one["nodes"] == ["n2", "n2", "n3", "n3"] for one in seen), seen)
+    report.check("the local managers are those of the node", [one["local_managers"] for one in seen] == [[0, 1], [2, 3], []], seen)
+    report.check("one of them is the local and the main manager", seen[0]["local_manager"] == seen[0]["main_manager"] in (0, 1) and
+                 seen[1]["local_manager"] == seen[1]["main_manager"] in (2, 3), seen)
+    report.check("elsewhere there is no local one, but a main one", seen[2]["local_manager"] is None and 0 <= seen[2]["main_manager"] < 4, seen[2])
+    report.check("what is local is what is on them", all(
+        one["local_size"] == one["local_keys"] == one["local_items"] == one["on_them"] for one in seen), seen)
+    report.check("together that is all", [one["size"] for one in seen] == [100] * 3 and
+                 seen[0]["local_size"] + seen[1]["local_size"] == 100 and seen[0]["local_size"] > 0 and seen[2]["local_size"] == 0, seen)
+
+
 def many_clients(cluster, report):
     stats = cluster.path("stats.json")
     job = cluster.submit("""
@@ -155,5 +175,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_wrapper, placement, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+GROUPS = [example_job, example_wrapper, placement, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
           bring_up]

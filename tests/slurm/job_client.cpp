@@ -11,6 +11,8 @@
 //                                           saw, as JSON
 //   job_client create NODES HANDLE STOP     makes a dictionary, writes its handle to a file, destroys it when
 //   STOP exists
+//   job_client where                        prints which managers are on this node, and what is on them, as
+//   JSON
 #include <ddict/dictionary.h>
 
 #include <algorithm>
@@ -160,6 +162,30 @@ int create(std::uint32_t nodes, const std::string& handle, const std::filesystem
     return 0;
 }
 
+int where() {
+    auto dict = Dictionary::attach();
+    std::uint64_t keys = 0, items = 0, on_them = 0;
+    for ([[maybe_unused]] const std::string& key : dict.local_keys())
+        ++keys;
+    for ([[maybe_unused]] const auto& item : dict.local_items())
+        ++items;
+    for (const std::uint32_t manager : dict.local_managers())
+        on_them += dict.manager(manager).size();
+    nlohmann::json local_manager;
+    if (const auto one = dict.local_manager()) local_manager = *one;
+    const nlohmann::json report{{"nodes", dict.manager_nodes()},
+                                {"local_managers", dict.local_managers()},
+                                {"local_manager", local_manager},
+                                {"main_manager", dict.main_manager()},
+                                {"size", dict.size()},
+                                {"local_size", dict.local_size()},
+                                {"local_keys", keys},
+                                {"local_items", items},
+                                {"on_them", on_them}};
+    std::cout << report.dump() + "\n" << std::flush;
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -172,6 +198,7 @@ int main(int argc, char** argv) {
         if (command == "watch" && words.size() == 3) return watch(words[1], words[2]);
         if (command == "create" && words.size() == 4)
             return create(static_cast<std::uint32_t>(std::stoul(words[1])), words[2], words[3]);
+        if (command == "where" && words.size() == 1) return where();
     } catch (const std::exception& error) {
         std::cerr << "job_client: " << error.what() << '\n';
         return 1;
