@@ -46,6 +46,9 @@ Compactor::Outcome Compactor::make_room(std::uint64_t bytes, Patience patience, 
 /// its own, which nothing can merge with, until it is let go.
 Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Patience patience, std::uint64_t& credit) {
     Search& search = searches_[static_cast<std::size_t>(patience)];
+    // A step has few large pairs to copy, so it must not waste one: the largest gap has the least to take in.
+    // Small pairs are better gathered where the last sweep has begun to.
+    if (search.swept_bytes == 0 && bytes >= step_cost_max / 8) heap_.set_mark(heap_.large_free_block());
     std::uint64_t gap = 0;
     std::uint64_t block = heap_.mark();
     const std::uint64_t first = block;  // has been counted by the step before
@@ -53,7 +56,7 @@ Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Patience patience, std:
     while (credit > 0) {
         const std::uint64_t size = heap_.block_bytes(block);
         spend(credit, block_cost);
-        if (block != first || gap != 0) search.swept_bytes += size;
+        if (block != first || search.swept_bytes == 0) search.swept_bytes += size;
         Moved moved = Moved::cannot;
         if (heap_.is_free(block)) {
             heap_.claim(block);
@@ -101,12 +104,13 @@ Compactor::Moved Compactor::move_away(std::uint64_t block, std::uint64_t& gap, P
     const std::uint64_t size = heap_.block_bytes(block);
     const bool at_once = size <= pair_bytes_per_step;
     if (!at_once && patience == Patience::one_step) return Moved::cannot;
-    if (at_once && credit < 2 * size) return Moved::later;
+    if (at_once && credit < size) return Moved::later;
     std::uint64_t target = heap_.allocate(size);
     if (target == 0) {
         const std::uint64_t gap_bytes = heap_.block_bytes(gap);
         if (gap_bytes != size && gap_bytes < size + Heap::block_bytes_min) {
             if (!at_once || size > heap_.block_bytes(scratch_)) return Moved::cannot;
+            if (credit < 2 * size) return Moved::later;
             move_at_once(block, scratch_, size, credit);
             gap = heap_.join(gap, block);
             block = scratch_;

@@ -150,6 +150,13 @@ bool Heap::is_free(std::uint64_t block) const {
     return says_free(word(block));
 }
 
+std::uint64_t Heap::large_free_block() const {
+    if (first_level_ == 0) return offset_;
+    const unsigned first = 63U - static_cast<unsigned>(std::countl_zero(first_level_));
+    const unsigned second = 31U - static_cast<unsigned>(std::countl_zero(second_level_[first]));
+    return head({first, second});
+}
+
 void Heap::claim(std::uint64_t block) {
     const std::uint64_t size = size_in(word(block));
     unlink(block, size);
@@ -213,10 +220,8 @@ std::uint64_t Heap::bytes_if_merged(std::uint64_t block) const {
 std::uint64_t Heap::largest_free_bytes() const {
     const std::uint64_t of_spare = spare_ == 0 ? 0 : bytes_if_merged(spare_);
     if (first_level_ == 0) return of_spare;
-    const unsigned first = 63U - static_cast<unsigned>(std::countl_zero(first_level_));
-    const unsigned second = 31U - static_cast<unsigned>(std::countl_zero(second_level_[first]));
     std::uint64_t largest = of_spare;
-    std::uint64_t block = head({first, second});
+    std::uint64_t block = large_free_block();
     for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at))
         largest = std::max(largest, size_in(word(block)));
     return largest;

@@ -64,6 +64,8 @@ class Heap {
     std::uint64_t first_block() const noexcept { return offset_; }
     std::uint64_t end() const noexcept { return offset_ + total_bytes(); }
     bool is_free(std::uint64_t block) const;
+    /// One of the largest, as far as is known without looking; first_block() if there is none but the spare.
+    std::uint64_t large_free_block() const;
     /// A free block, which is not the spare, becomes a used one, as large as it is.
     void claim(std::uint64_t block);
     /// Two used blocks, one right behind the other, become one. Returns `block`.

@@ -86,8 +86,8 @@ class CompactionTest : public testing::Test {
 
 TEST_F(CompactionTest, HalfOfThePairsGoAndTwiceTheSizeComes) {
     constexpr std::uint64_t others = 1'000'000;
-    for (const std::size_t bytes : {8U, 100U, 8192U, 262'144U}) {
-        open(bytes > 10'000 ? 64 * mebibyte : 8 * mebibyte);
+    for (const std::size_t bytes : {8U, 100U, 8192U, 262'144U, 1'048'576U}) {
+        open(bytes > 10'000 ? 256 * bytes : 8 * mebibyte);
         sizes_.clear();
         fill(0, bytes);
         const std::uint64_t free_when_full = pool_->usage().free_bytes;
