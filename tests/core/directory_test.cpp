@@ -78,6 +78,15 @@ TEST(Handle, RoundTrip) {
         EXPECT_TRUE(same(parsed->seeds[i], handle().seeds[i]));
 }
 
+TEST(Handle, OfTenThousandManagersIsAsShortAsOfEight) {
+    Handle large = handle();
+    large.managers = 10'000;
+    large.nodes = 1'250;
+    EXPECT_LE(large.serialize().size(), handle().serialize().size() + 16);
+    EXPECT_EQ(Handle::parse(large.serialize())->managers, 10'000u);
+    static_assert(limits::managers_max >= 10'000 && limits::sessions_max >= 100'000);
+}
+
 TEST(Handle, IsOneWordForTheShell) {
     EXPECT_EQ(handle().serialize().find_first_not_of(
                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."),
