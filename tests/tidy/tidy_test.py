@@ -281,5 +281,55 @@ class Docs(Checks):
         self.assert_problem("docs", "docs/dependencies.md:1: the package libnew-dev")
 
 
+class Reference(Checks):
+    TESTS = "`tests/client/a_test.cpp Suite.Works`, `tests/client/c_test.c test_it`, `tests/x.sh it works`, `tests/y.py test_y`"
+
+    def setUp(self):
+        super().setUp()
+        self.write("core/include/ddict/view.h", "void put();\n")
+        self.write("libclient/include/ddict/ddict.h", "int ddict_put(void);\n")
+        self.write("tests/client/a_test.cpp", "TEST_F(Suite, Works) {\n}\n")
+        self.write("tests/client/c_test.c", "void test_it(void) {\n}\n")
+        self.write("tests/x.sh", '  check "it works" 0 true\n')
+        self.write("tests/y.py", "    def test_y(self):\n")
+        self.rows = [f"A{i}" for i in range(1, 16)] + [f"K{i}" for i in range(1, 30)] + [f"D{i}" for i in range(1, 13)]
+
+    def page(self, first="", rows=None):
+        lines = [first] if first else []
+        for row in rows or self.rows[len(lines):]:
+            calls = "| `View::put` | `ddict_put` " if row[0] != "D" else "| x "
+            lines.append(f"| {row} | theirs {calls}| {self.TESTS} |")
+        self.write("docs/reference_table.md", "| row | what | C++ | C | tests |\n|--|--|--|--|--|\n" + "\n".join(lines) + "\n")
+
+    def read(self, first, expected):
+        self.page(first)
+        self.assert_problem("reference", f"docs/reference_table.md:3: {expected}")
+
+    def test_sound_page(self):
+        self.page()
+        self.assert_fine("reference")
+
+    def test_missing_row(self):
+        self.page(rows=self.rows[:-1])
+        self.assert_problem("reference", "the row D12 is missing")
+
+    def test_row_without_a_test(self):
+        self.read("| A1 | x | `put` | `ddict_put` | sure |", "this row has no test")
+
+    def test_excuses(self):
+        self.page("| A1 | x | `put` | `ddict_put` | needs Python |")
+        self.assert_fine("reference")
+
+    def test_tests_that_do_not_exist(self):
+        for name in ("a_test.cpp Suite.Other", "a_test.cpp Other.Works", "c_test.c test_other", "c_test.c test_i"):
+            self.read(f"| A1 | x | `put` | `ddict_put` | `tests/client/{name}` |", "tests/client/" + name.replace(" ", " has no test "))
+        self.read("| A1 | x | `put` | `ddict_put` | `tests/nothing.cpp A.B` |", "there is no tests/nothing.cpp")
+
+    def test_calls_that_do_not_exist(self):
+        self.read(f"| A1 | x | `View::pop` | `ddict_put` | {self.TESTS} |", "no public header declares View::pop")
+        self.read(f"| A1 | x | `put` | `ddict_pop` | {self.TESTS} |", "no public header declares ddict_pop")
+        self.read(f"| A1 | x | `put` | nothing | {self.TESTS} |", "this row has no call of C")
+
+
 if __name__ == "__main__":
     unittest.main()
