@@ -3,9 +3,11 @@
 #include "bench/contestants.h"
 
 #include <memory>
+#include <optional>
 
 #include "bench/dictionary_client.h"
 #include "bench/in_process.h"
+#include "bench/machine.h"
 #include "bench/redis_client.h"
 
 namespace ddict::bench {
@@ -20,16 +22,23 @@ Series series_of(Team& team, Phase phase, std::string_view name, std::uint64_t k
     return made;
 }
 
+std::optional<unsigned> first_slot(bool pinned, unsigned slot) {
+    return pinned ? std::optional(slot) : std::nullopt;
+}
+
 }  // namespace
 
 DictionaryClients::DictionaryClients(MeasuredDictionary& dictionary, const Workload& workload,
                                      unsigned clients)
     : dictionary_(dictionary),
       key_bytes_(workload.key_bytes()),
-      team_("client", clients, [&](unsigned member) {
-          return std::make_unique<DictionaryClient>(dictionary.handle(), workload,
-                                                    ClientPlace{.member = member, .members = clients});
-      }) {
+      team_(
+          "client", clients,
+          [&](unsigned member) {
+              return std::make_unique<DictionaryClient>(dictionary.handle(), workload,
+                                                        ClientPlace{.member = member, .members = clients});
+          },
+          first_slot(dictionary.pinned(), dictionary.manager_count())) {
     team_.run({.task = Task::touch});
 }
 
@@ -63,10 +72,13 @@ Series DictionaryClients::series(const OperationKind& operation, std::uint64_t v
     return made;
 }
 
-UcxAlone::UcxAlone(const RawOptions& options)
-    : options_(options), addresses_(2), team_("raw UCX", 2, [this](unsigned member) {
-          return std::make_unique<RawPeer>(options_, addresses_, member);
-      }) {
+UcxAlone::UcxAlone(const RawOptions& options, bool pinned)
+    : options_(options),
+      addresses_(2),
+      team_(
+          "raw UCX", 2,
+          [this](unsigned member) { return std::make_unique<RawPeer>(options_, addresses_, member); },
+          first_slot(pinned, 0)) {
     team_.run({.task = Task::raw_address});
     transport_ = team_.run({.task = Task::raw_connect}).texts.front();
 }
@@ -79,9 +91,11 @@ Series UcxAlone::series(Task task, std::string_view name, std::uint64_t value_by
     return made;
 }
 
-ProcessAlone::ProcessAlone(const Workload& workload)
+ProcessAlone::ProcessAlone(const Workload& workload, bool pinned)
     : key_bytes_(workload.key_bytes()),
-      team_("baseline", 1, [&workload](unsigned) { return std::make_unique<InProcess>(workload); }) {}
+      team_(
+          "baseline", 1, [&workload](unsigned) { return std::make_unique<InProcess>(workload); },
+          first_slot(pinned, 1)) {}
 
 void ProcessAlone::fill(std::uint64_t value_bytes) {
     team_.run({.task = Task::fill, .value_bytes = value_bytes});
@@ -99,10 +113,16 @@ bool ProcessAlone::can_hold(const WorkloadOptions& workload, std::uint64_t value
     return workload.pairs <= memory_max / (value_bytes + workload.key_bytes + overhead_per_pair);
 }
 
-RedisPeer::RedisPeer(const Workload& workload, unsigned clients)
-    : key_bytes_(workload.key_bytes()), team_("Redis client", clients, [&, clients](unsigned member) {
-          return make_redis_client(server_.socket(), workload, member, clients);
-      }) {}
+RedisPeer::RedisPeer(const Workload& workload, unsigned clients, bool pinned)
+    : key_bytes_(workload.key_bytes()),
+      team_(
+          "Redis client", clients,
+          [&, clients](unsigned member) {
+              return make_redis_client(server_.socket(), workload, member, clients);
+          },
+          first_slot(pinned, 1)) {
+    if (pinned) pin(server_.pid(), 0);
+}
 
 void RedisPeer::fill(std::uint64_t value_bytes) {
     team_.run({.task = Task::fill, .value_bytes = value_bytes});

@@ -23,7 +23,7 @@ namespace ddict::bench {
 /// Client processes, attached and connected.
 class DictionaryClients {
   public:
-    /// Both must outlive it.
+    /// Both must outlive it. Pinned if the managers are, to the processors after theirs.
     DictionaryClients(MeasuredDictionary& dictionary, const Workload& workload, unsigned clients);
 
     /// Puts all pairs. Those that are there already have to be of the same clients.
@@ -41,7 +41,7 @@ class DictionaryClients {
 /// Two processes and UCX, over what choose_transport() has said.
 class UcxAlone {
   public:
-    explicit UcxAlone(const RawOptions& options);
+    UcxAlone(const RawOptions& options, bool pinned);
     /// Task::raw_...
     Series series(Task task, std::string_view name, std::uint64_t value_bytes);
     const std::string& transport() const { return transport_; }
@@ -57,7 +57,7 @@ class UcxAlone {
 class ProcessAlone {
   public:
     /// `workload` must outlive it.
-    explicit ProcessAlone(const Workload& workload);
+    ProcessAlone(const Workload& workload, bool pinned);
     /// The map that series of Task::get and put use.
     void fill(std::uint64_t value_bytes);
     /// Task::get, put, copy
@@ -75,7 +75,7 @@ class ProcessAlone {
 class RedisPeer {
   public:
     /// `workload` must outlive it.
-    RedisPeer(const Workload& workload, unsigned clients);
+    RedisPeer(const Workload& workload, unsigned clients, bool pinned);
     void fill(std::uint64_t value_bytes);
     /// Task::get, put, batch_get, batch_put; batch: the depth of the pipeline.
     Series series(Task task, std::string_view name, std::uint64_t value_bytes, unsigned batch);

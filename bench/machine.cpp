@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include "bench/raw_ucx.h"
 
@@ -92,6 +94,26 @@ std::chrono::nanoseconds cpu_time(pid_t pid) {
     if (fields.size() < 13) return std::chrono::nanoseconds(0);
     const long ticks = std::stol(fields[11]) + std::stol(fields[12]);
     return std::chrono::nanoseconds(std::int64_t{ticks} * 1'000'000'000 / sysconf(_SC_CLK_TCK));
+}
+
+void pin(pid_t pid, unsigned slot) {
+    cpu_set_t usable;
+    CPU_ZERO(&usable);
+    bool good = sched_getaffinity(0, sizeof usable, &usable) == 0;
+    const int count = CPU_COUNT(&usable);
+    int left = count > 0 ? static_cast<int>(slot) % count : 0;
+    for (int cpu = 0; good && cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(static_cast<unsigned>(cpu), &usable) || left-- > 0) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(static_cast<unsigned>(cpu), &one);
+        good = sched_setaffinity(pid, sizeof one, &one) == 0;
+        break;
+    }
+    if (!good) {
+        throw std::system_error(errno, std::generic_category(),
+                                "to pin process " + std::to_string(pid) + " to a processor");
+    }
 }
 
 pid_t parent_of(pid_t pid) {

@@ -27,6 +27,9 @@ std::string host_name();
 
 /// The CPU time that a process and all its threads have used; 0 when there is no such process.
 std::chrono::nanoseconds cpu_time(pid_t pid);
+/// Keeps a process, and the threads it starts from then on, on one processor: the one with number `slot` of
+/// those that this process may use, beginning again where they end. Throws std::system_error.
+void pin(pid_t pid, unsigned slot);
 /// 0 when there is no such process.
 pid_t parent_of(pid_t pid);
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "bench/dictionary_owner.h"
+#include "bench/machine.h"
 
 namespace ddict::bench {
 namespace {
@@ -38,6 +39,10 @@ MeasuredDictionary::MeasuredDictionary(const Options& options, std::uint32_t man
     handle_ = opened.texts.front();
     managers_ = parse_description(owner_.run({.task = Task::describe}).texts.front());
     if (managers_.empty()) throw std::runtime_error("the dictionary has no managers");
+    if (!options.pin) return;
+    pinned_ = true;
+    for (const ManagerStats& one : managers_)
+        pin(one.pid, one.manager);
 }
 
 void MeasuredDictionary::destroy() {

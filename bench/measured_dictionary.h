@@ -27,6 +27,8 @@ class MeasuredDictionary {
     std::uint32_t manager_count() const { return static_cast<std::uint32_t>(managers_.size()); }
     /// What the managers say of the connection to the owner: "sysv cma".
     const std::string& transport() const { return managers_.front().transport; }
+    /// Whether the managers are pinned: to the processors 0, 1, ...
+    bool pinned() const { return pinned_; }
     /// How long it took to come up, attached and ready.
     Nanoseconds time_to_open() const { return time_to_open_; }
     Nanoseconds time_to_destroy() const { return time_to_destroy_; }
@@ -38,6 +40,7 @@ class MeasuredDictionary {
     Team owner_;
     std::string handle_;
     std::vector<ManagerStats> managers_;
+    bool pinned_ = false;
     Nanoseconds time_to_open_{};
     Nanoseconds time_to_destroy_{};
 };

@@ -117,6 +117,9 @@ po::options_description description() {
     add("ops", value("N"), "operations per client and phase, instead of --seconds");
     add("repetitions", value("N"), "of each phase; medians are shown [5]");
     add("transport", value("shm|tcp"), "what UCX may use, in every process of the run (sets UCX_TLS)");
+    add("pin",
+        "keep every process that measures, and every manager, on one processor, in turns: for a machine on "
+        "which others are at work");
     add("attach", "measure the dictionary of the environment; its other pairs are left alone");
     add("seed", value("N"), "of keys and choices [1]");
     add("json", value("FILE"), "write all figures there");
@@ -124,7 +127,7 @@ po::options_description description() {
         "measure the CPU time that an idle dictionary takes, and the first request after it");
     add("suite", value("targets"),
         "measure everything that ddict has set itself as a target, and say what is met; goes with --pairs, "
-        "--seconds, --repetitions, --idle, --large-value-bytes, --seed, --json");
+        "--seconds, --repetitions, --idle, --large-value-bytes, --pin, --seed, --json");
     add("large-value-bytes", value("N[,N...]"), "lengths of large values, of that suite [1048576,67108864]");
     add("bring-up", "measure how long the dictionary takes to come up and to go");
     add("help", "this text");
@@ -154,6 +157,8 @@ void check_together(const Options& options, const po::variables_map& given) {
     if (options.attach && given.count("managers") != 0) {
         throw UsageError("--managers: the dictionary of --attach has as many as it has");
     }
+    if (options.attach && options.pin)
+        throw UsageError("--pin: the managers of --attach are not ours to pin");
     if (options.attach && options.bring_up) {
         throw UsageError("--bring-up creates dictionaries; it cannot be used with --attach");
     }
@@ -234,6 +239,7 @@ Options parse_options(const std::vector<std::string>& args) {
     }
     if (has("json")) options.json = text("json");
     options.attach = has("attach");
+    options.pin = has("pin");
     options.bring_up = has("bring-up");
     check_together(options, given);
     return options;

@@ -41,6 +41,7 @@ struct Options {
     Peer peer = Peer::none;
     Effort effort;
     Transport transport = Transport::as_it_comes;
+    bool pin = false;  ///< each process on one processor
     bool attach = false;
     std::string json;                                                 ///< a file; empty: none
     bool targets = false;                                             ///< --suite targets

@@ -135,9 +135,9 @@ std::string banner(const Machine& machine, const Options& options) {
     std::string text =
         format("ddict %.*s, UCX %s, %s, %u cores, %s\n", static_cast<int>(commit().size()), commit().data(),
                machine.ucx_version.c_str(), machine.cpu.c_str(), machine.cores, machine.kernel.c_str());
-    text +=
-        format("%u repetitions, nothing pinned, load before the run %.2f, reading the clock costs %.0f ns\n",
-               options.effort.repetitions, machine.load_average, machine.clock_read_ns);
+    text += format("%u repetitions, %s pinned, load before the run %.2f, reading the clock costs %.0f ns\n",
+                   options.effort.repetitions, options.pin ? "all" : "nothing", machine.load_average,
+                   machine.clock_read_ns);
     if (std::string_view(DDICT_BUILD_TYPE) == "Debug" || std::string_view(DDICT_BUILD_SANITIZE) != "") {
         text += "this build is not optimised: its figures say nothing\n";
     }
@@ -190,6 +190,7 @@ std::string json(const std::vector<Record>& records, const Machine& machine, con
                       {"seconds", options.effort.operations == 0 ? options.effort.seconds : 0},
                       {"repetitions", options.effort.repetitions},
                       {"transport", name_of(options.transport)},
+                      {"pin", options.pin},
                       {"attach", options.attach}};
     if (!targets.empty()) {
         auto& each = out["targets"] = nlohmann::ordered_json::array();

@@ -161,7 +161,7 @@ class Suite {
         for (const std::uint64_t bytes : {std::uint64_t{8}, std::uint64_t{8192}}) {
             const Options options = sized(options_.workload.pairs, bytes);
             const Workload workload(options.workload);
-            ProcessAlone process(workload);
+            ProcessAlone process(workload, options.pin);
             MeasuredDictionary dictionary(options, 1);
             DictionaryClients clients(dictionary, workload, 1);
             clients.fill(bytes);
@@ -185,7 +185,7 @@ class Suite {
         constexpr std::uint64_t bytes = 8;
         const Options options = sized(options_.workload.pairs, bytes);
         const Workload workload(options.workload);
-        UcxAlone ucx(raw_options(options));
+        UcxAlone ucx(raw_options(options), options.pin);
         MeasuredDictionary dictionary(options, 1);
         DictionaryClients clients(dictionary, workload, 1);
         clients.fill(bytes);
@@ -212,8 +212,8 @@ class Suite {
             std::clamp(large_memory / bytes, std::uint64_t{2}, options_.workload.pairs);
         const Options options = sized(pairs, bytes);
         const Workload workload(options.workload);
-        UcxAlone ucx(raw_options(options));
-        ProcessAlone process(workload);
+        UcxAlone ucx(raw_options(options), options.pin);
+        ProcessAlone process(workload, options.pin);
         MeasuredDictionary dictionary(options, 1);
         DictionaryClients clients(dictionary, workload, 1);
         clients.fill(bytes);
@@ -304,7 +304,7 @@ class Suite {
         constexpr std::uint64_t bytes = 8;
         const Options options = sized(options_.workload.pairs, bytes);
         const Workload workload(options.workload);
-        RedisPeer redis(workload, 1);
+        RedisPeer redis(workload, 1, options.pin);
         redis.fill(bytes);
         MeasuredDictionary dictionary(options, 1);
         DictionaryClients clients(dictionary, workload, 1);

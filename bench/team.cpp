@@ -20,6 +20,7 @@
 #include <system_error>
 #include <utility>
 
+#include "bench/machine.h"
 #include "bench/shared_memory.h"
 
 namespace ddict::bench {
@@ -82,8 +83,12 @@ struct Team::Shared {
     SharedArray<Member> members;
 };
 
-Team::Team(std::string name, unsigned members, std::function<std::unique_ptr<Role>(unsigned)> make_role)
-    : name_(std::move(name)), shared_(std::make_unique<Shared>(members)), parent_(getpid()) {
+Team::Team(std::string name, unsigned members, std::function<std::unique_ptr<Role>(unsigned)> make_role,
+           std::optional<unsigned> first_slot)
+    : name_(std::move(name)),
+      shared_(std::make_unique<Shared>(members)),
+      parent_(getpid()),
+      first_slot_(first_slot) {
     std::fflush(nullptr);
     for (unsigned member = 0; member < members; ++member) {
         const pid_t pid = fork();
@@ -107,6 +112,7 @@ void Team::serve(unsigned member, const std::function<std::unique_ptr<Role>(unsi
     if (getppid() != parent_) std::_Exit(1);
     int status = 0;
     try {
+        if (first_slot_) pin(getpid(), *first_slot_ + member);
         const std::unique_ptr<Role> role = make_role(member);
         serve_phases(member, *role);
     } catch (const std::exception& error) {

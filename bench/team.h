@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -104,8 +105,10 @@ struct PhaseResult {
 
 class Team {
   public:
-    /// `name` is for error messages ("client"). `make_role(member)` is called in the child.
-    Team(std::string name, unsigned members, std::function<std::unique_ptr<Role>(unsigned)> make_role);
+    /// `name` is for error messages ("client"). `make_role(member)` is called in the child. With a
+    /// `first_slot` the members are pinned to processors, from that one on: see pin().
+    Team(std::string name, unsigned members, std::function<std::unique_ptr<Role>(unsigned)> make_role,
+         std::optional<unsigned> first_slot = std::nullopt);
     /// Lets the members go and waits for them; those that do not end within some seconds are killed.
     ~Team();
     Team(const Team&) = delete;
@@ -128,6 +131,7 @@ class Team {
     std::string name_;
     std::unique_ptr<Shared> shared_;
     pid_t parent_;
+    std::optional<unsigned> first_slot_;
     std::vector<pid_t> pids_;
     bool phase_failed_ = false;
 };
