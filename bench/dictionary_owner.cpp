@@ -53,6 +53,8 @@ std::string describe(const std::vector<ManagerStats>& managers) {
                        {"node", one.node},
                        {"pid", one.pid},
                        {"pool_bytes", one.pool_bytes},
+                       {"used_bytes", one.used_bytes},
+                       {"sessions", one.sessions},
                        {"transport", one.transport}});
     }
     return all.dump();
@@ -66,6 +68,8 @@ std::vector<ManagerStats> parse_description(const std::string& text) {
         stats.node = one.at("node").get<std::string>();
         stats.pid = one.at("pid").get<std::int32_t>();
         stats.pool_bytes = one.at("pool_bytes").get<std::uint64_t>();
+        stats.used_bytes = one.at("used_bytes").get<std::uint64_t>();
+        stats.sessions = one.at("sessions").get<std::uint64_t>();
         stats.transport = one.at("transport").get<std::string>();
     }
     return managers;

@@ -19,5 +19,9 @@ std::vector<Record> measure_headline(const Options& options, Progress& progress)
 std::vector<Record> measure_idle(const Options& options, Progress& progress);
 /// From nothing to a dictionary, and back.
 std::vector<Record> measure_bring_up(const Options& options, Progress& progress);
+/// What pairs take, and what of a pool they fill.
+std::vector<Record> measure_memory(const Options& options, Progress& progress);
+/// What it costs to attach, and to speak to every manager.
+std::vector<Record> measure_connections(const Options& options, Progress& progress);
 
 }  // namespace ddict::bench

@@ -26,23 +26,28 @@ std::uint64_t memory_for(const Options& options, std::uint32_t managers) {
 
 }  // namespace
 
-MeasuredDictionary::MeasuredDictionary(const Options& options, std::uint32_t managers)
+MeasuredDictionary::MeasuredDictionary(const Options& options, std::uint32_t managers,
+                                       std::uint64_t total_bytes)
     : owner_("owner", 1, [&](unsigned) {
           return std::make_unique<DictionaryOwner>(OwnerOptions{
               .attach = options.attach,
               .managers = managers,
-              .total_bytes = memory_for(options, managers),
+              .total_bytes = total_bytes != 0 ? total_bytes : memory_for(options, managers),
           });
       }) {
     const PhaseResult opened = owner_.run({.task = Task::open});
     time_to_open_ = opened.elapsed;
     handle_ = opened.texts.front();
-    managers_ = parse_description(owner_.run({.task = Task::describe}).texts.front());
+    managers_ = managers_now();
     if (managers_.empty()) throw std::runtime_error("the dictionary has no managers");
     if (!options.pin) return;
     pinned_ = true;
     for (const ManagerStats& one : managers_)
         pin(one.pid, one.manager);
+}
+
+std::vector<ManagerStats> MeasuredDictionary::managers_now() {
+    return parse_description(owner_.run({.task = Task::describe}).texts.front());
 }
 
 void MeasuredDictionary::destroy() {

@@ -16,14 +16,16 @@ namespace ddict::bench {
 /// The dictionary under measurement, held by a process of its own.
 class MeasuredDictionary {
   public:
-    /// Creates one with so many managers, or attaches.
-    MeasuredDictionary(const Options& options, std::uint32_t managers);
+    /// Creates one with so many managers, or attaches. So much memory it gets; 0: as much as the pairs need.
+    MeasuredDictionary(const Options& options, std::uint32_t managers, std::uint64_t total_bytes = 0);
 
     /// Destroys it, if it was created. Without it, the dictionary ends with its process.
     void destroy();
 
     const std::string& handle() const { return handle_; }
     const std::vector<ManagerStats>& managers() const { return managers_; }
+    /// What they say now.
+    std::vector<ManagerStats> managers_now();
     std::uint32_t manager_count() const { return static_cast<std::uint32_t>(managers_.size()); }
     /// What the managers say of the connection to the owner: "sysv cma".
     const std::string& transport() const { return managers_.front().transport; }

@@ -130,6 +130,8 @@ po::options_description description() {
         "--seconds, --repetitions, --idle, --large-value-bytes, --pin, --seed, --json");
     add("large-value-bytes", value("N[,N...]"), "lengths of large values, of that suite [1048576,67108864]");
     add("bring-up", "measure how long the dictionary takes to come up and to go");
+    add("memory", "measure what pairs take, what of a full pool is payload, and how long moving pairs takes");
+    add("connections", "measure what attaching and the first requests cost, for each number of --managers");
     add("help", "this text");
     return text;
 }
@@ -161,6 +163,12 @@ void check_together(const Options& options, const po::variables_map& given) {
         throw UsageError("--pin: the managers of --attach are not ours to pin");
     if (options.attach && options.bring_up) {
         throw UsageError("--bring-up creates dictionaries; it cannot be used with --attach");
+    }
+    if (options.attach && (options.memory || options.connections)) {
+        throw UsageError("--memory and --connections create dictionaries; they cannot be used with --attach");
+    }
+    if (options.bring_up + options.memory + options.connections > 1) {
+        throw UsageError("--bring-up, --memory, --connections: one at a time");
     }
     if (options.bring_up && options.idle != 0) throw UsageError("--idle and --bring-up: one at a time");
     if (given.count("seconds") != 0 && given.count("ops") != 0) {
@@ -241,6 +249,8 @@ Options parse_options(const std::vector<std::string>& args) {
     options.attach = has("attach");
     options.pin = has("pin");
     options.bring_up = has("bring-up");
+    options.memory = has("memory");
+    options.connections = has("connections");
     check_together(options, given);
     return options;
 }

@@ -48,9 +48,11 @@ struct Options {
     std::vector<std::uint64_t> large_value_bytes{1 << 20, 64 << 20};  ///< of that suite
     double idle = 0;                                                  ///< seconds; 0: not measured
     bool bring_up = false;
+    bool memory = false;
+    bool connections = false;
     bool help = false;
 
-    bool headline() const { return idle == 0 && !bring_up && !targets; }
+    bool headline() const { return idle == 0 && !bring_up && !memory && !connections && !targets; }
 };
 
 /// A command line that makes no sense; what() says what to write instead.
