@@ -115,7 +115,8 @@ class LargeManager {
   public:
     LargeManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity, std::uint64_t seed)
         : network_(network), seat_(network, host, Account::managers) {
-        const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
+        // Named unlike a dictionary's: whoever removes stale segments must not take it away.
+        const std::string name = "sim-" + std::to_string(::getpid()) + "-" + std::to_string(identity.manager);
         shm::Segment segment = shm::Segment::create(name, limits::pool_bytes_min).value();
         shm::Segment::remove(name);
         shm::Pool::format(segment, identity).value();
