@@ -7,7 +7,6 @@
 
 #include "bench/dictionary_client.h"
 #include "bench/in_process.h"
-#include "bench/machine.h"
 #include "bench/redis_client.h"
 
 namespace ddict::bench {
@@ -113,16 +112,10 @@ bool ProcessAlone::can_hold(const WorkloadOptions& workload, std::uint64_t value
     return workload.pairs <= memory_max / (value_bytes + workload.key_bytes + overhead_per_pair);
 }
 
-RedisPeer::RedisPeer(const Workload& workload, unsigned clients, bool pinned)
-    : key_bytes_(workload.key_bytes()),
-      team_(
-          "Redis client", clients,
-          [&, clients](unsigned member) {
-              return make_redis_client(server_.socket(), workload, member, clients);
-          },
-          first_slot(pinned, 1)) {
-    if (pinned) pin(server_.pid(), 0);
-}
+RedisPeer::RedisPeer(const Workload& workload, unsigned clients)
+    : key_bytes_(workload.key_bytes()), team_("Redis client", clients, [&, clients](unsigned member) {
+          return make_redis_client(server_.socket(), workload, member, clients);
+      }) {}
 
 void RedisPeer::fill(std::uint64_t value_bytes) {
     team_.run({.task = Task::fill, .value_bytes = value_bytes});

@@ -34,7 +34,7 @@ class Headline {
           workload_(options.workload),
           ucx_(raw_options(options), options.pin),
           process_(workload_, options.pin) {
-        if (options.peer == Peer::redis) redis_.emplace(workload_, options.clients.front(), options.pin);
+        if (options.peer == Peer::redis) redis_.emplace(workload_, options.clients.front());
     }
 
     std::vector<Record> measure() {
@@ -59,7 +59,7 @@ class Headline {
         DictionaryClients team(dictionary, workload_, clients);
         if (redis_ && clients != options_.clients.front()) {
             redis_.reset();
-            redis_.emplace(workload_, clients, options_.pin);
+            redis_.emplace(workload_, clients);
         }
         for (const std::uint64_t bytes : options_.value_bytes) {
             progress_.show("filling");

@@ -22,7 +22,6 @@ class RedisServer {
     RedisServer& operator=(const RedisServer&) = delete;
 
     std::string socket() const { return (folder_ / "socket").string(); }
-    pid_t pid() const { return pid_; }
     /// "7.0.15"; empty if it does not tell.
     const std::string& version() const { return version_; }
 

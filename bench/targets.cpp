@@ -304,7 +304,7 @@ class Suite {
         constexpr std::uint64_t bytes = 8;
         const Options options = sized(options_.workload.pairs, bytes);
         const Workload workload(options.workload);
-        RedisPeer redis(workload, 1, options.pin);
+        RedisPeer redis(workload, 1);
         redis.fill(bytes);
         MeasuredDictionary dictionary(options, 1);
         DictionaryClients clients(dictionary, workload, 1);
