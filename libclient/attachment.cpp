@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/hash.h"
+#include "libclient/coarse_clock.h"
 #include "libclient/page_sink.h"
 
 namespace ddict::client {
@@ -22,6 +23,10 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 std::atomic<std::uint64_t> attachments_made{0};
+
+// To read the clock takes a twentieth of the time of a call. From here on a deadline may come some
+// milliseconds early.
+constexpr std::chrono::seconds patience_for_coarse_clock{1};
 
 void count_forks() {
     static const int registered =
@@ -33,13 +38,9 @@ void count_forks() {
 /// it.
 class ThreadSessions {
   public:
-    Session* find(std::uint64_t serial) {
-        if (last_serial_ == serial) return last_;
+    Session* find(std::uint64_t serial) const {
         for (const Entry& entry : entries_) {
-            if (entry.serial == serial) {
-                last_serial_ = serial;
-                return last_ = entry.session;
-            }
+            if (entry.serial == serial) return entry.session;
         }
         return nullptr;
     }
@@ -55,17 +56,22 @@ class ThreadSessions {
         Session* session;
         std::weak_ptr<Attachment> owner;
     };
-    std::uint64_t last_serial_ = 0;
-    Session* last_ = nullptr;
     std::vector<Entry> entries_;
 };
 
 thread_local ThreadSessions thread_sessions;
+// The one that the thread has used last: to find it takes no call.
+struct LastSession {
+    std::uint64_t serial = 0;
+    Session* session = nullptr;
+};
+constinit thread_local LastSession last_session;
 // Still there when thread_sessions is not: the destructor of a static object may use a dictionary.
 thread_local bool thread_sessions_ended = false;
 
 ThreadSessions::~ThreadSessions() {
     thread_sessions_ended = true;
+    last_session = {};
     for (const Entry& entry : entries_) {
         if (const auto owner = entry.owner.lock()) owner->end_session(std::this_thread::get_id());
     }
@@ -182,7 +188,12 @@ Error Attachment::unusable() const {
 
 /// Null if the calling thread has none yet.
 Session* Attachment::known_session() {
-    if (!thread_sessions_ended) return thread_sessions.find(serial_);
+    if (last_session.serial == serial_) return last_session.session;
+    if (!thread_sessions_ended) {
+        Session* session = thread_sessions.find(serial_);
+        if (session != nullptr) last_session = {serial_, session};
+        return session;
+    }
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(std::this_thread::get_id());
     return found == sessions_.end() ? nullptr : found->second.get();
@@ -297,14 +308,16 @@ Result<Time> Attachment::prepare(Session& session, Request& request, const detai
     return deadline;
 }
 
-Result<Reply> Attachment::call(Request request, const detail::Patience& patience) {
+Result<Reply> Attachment::call(Request& request, const detail::Patience& patience) {
     const Result<Session*> own = session();
     if (!own) {
         Error error = own.error();
         if (!request.key.empty()) error.set_key(text_of(request.key));
         return error.set_operation(operation_of(request.verb));
     }
-    const Time now = steady_clock::now();
+    const bool exactly = patience.timeout < patience_for_coarse_clock || patience.until != Time::max() ||
+                         (*own)->counters().samples_next();
+    const Time now = exactly ? steady_clock::now() : coarse_now();
     const Result<Time> deadline = prepare(**own, request, patience, now);
     if (!deadline) return deadline.error();
     return (*own)->call(request, now, *deadline);

@@ -65,8 +65,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     /// Sees to it that the session knows the manager, and gives the deadline of the request, whose argument
     /// it sets where that says how long to wait. Errors name key, manager and node.
     Result<Time> prepare(Session& session, Request& request, const detail::Patience& patience, Time now);
-    /// One request; makes the manager known first.
-    Result<Reply> call(Request request, const detail::Patience& patience);
+    /// One request; makes the manager known first, and prepares the request.
+    Result<Reply> call(Request& request, const detail::Patience& patience);
     /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
     /// answers. The first error, if any; with `lost_is_fine` lost managers are none.
     Result<void> call_each(std::span<const std::uint32_t> managers, Request request,

@@ -31,6 +31,8 @@ inline constexpr std::size_t latency_buckets = 160;
 
 class Counters {
   public:
+    /// Whether the next operation's time counts: then it has to be begun with the exact time.
+    bool samples_next() const { return (turn_ + 1) % sample_every == 0; }
     /// An operation has ended that was begun at `started`.
     void add(wire::Verb verb, std::uint64_t bytes_sent, const Result<Reply>& outcome, Time started) {
         Kind& kind = kinds_[static_cast<std::size_t>(verb)];

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/local_pools.h"
 
-#include <time.h>
+#include "libclient/coarse_clock.h"
 
 namespace ddict::client {
 namespace {
@@ -11,13 +11,6 @@ namespace {
 constexpr std::int64_t nanoseconds_between_checks = 100'000'000;
 // A thread whose last look was longer ago reads so seldom that it can look each time.
 constexpr std::int64_t nanoseconds_of_often = 1'000'000;
-
-/// A clock that costs a few nanoseconds and no system call, and moves on every few milliseconds.
-std::int64_t coarse_now() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 constinit thread_local std::int64_t last_look = 0;
 
@@ -55,7 +48,7 @@ const shm::PoolReader* LocalPools::map(std::uint32_t place) {
 }
 
 void LocalPools::look_at_clock() {
-    const std::int64_t now = coarse_now();
+    const std::int64_t now = coarse_now().time_since_epoch().count();
     reads_until_look_ = now - last_look < nanoseconds_of_often ? reads_between_looks : 0;
     last_look = now;
     std::int64_t next = next_check_.load(std::memory_order_relaxed);

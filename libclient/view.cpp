@@ -5,6 +5,7 @@
 #include <ddict/view.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "libclient/async_operation.h"
 #include "libclient/open_batch.h"
@@ -145,14 +146,14 @@ Result<void> View::Calls::check(const View& view, Operation operation, Bytes key
     return {};
 }
 
-Result<Reply> View::Calls::call(const View& view, Request request) {
-    if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
-        return good.error();
+Result<Reply> View::Calls::call(const View& view, Request&& request) {
+    if (view.attachment_ == nullptr || !is_good_key(request.key))
+        return check(view, operation_of(request.verb), request.key).error();
     request.manager = owner(view, request.key);
     return view.attachment_->call(request, view.patience_);
 }
 
-Result<Reply> View::Calls::call_manager(const View& view, const Request& request) {
+Result<Reply> View::Calls::call_manager(const View& view, Request& request) {
     return view.attachment_->call(request, view.patience_);
 }
 
@@ -183,7 +184,7 @@ Result<bool> View::put_bytes_if(PutCondition condition, Bytes key, Bytes value,
                                 std::uint16_t value_type) const {
     Request request = request_of(Verb::put, key, value, value_type);
     request.flags = condition == PutCondition::absent ? wire::put_if_absent : wire::put_if_present;
-    return truth_of(Calls::call(*this, request));
+    return truth_of(Calls::call(*this, std::move(request)));
 }
 
 Result<void> View::get_bytes(Bytes key, ValueSink& sink) const {
@@ -217,7 +218,7 @@ Result<void> View::pop_bytes(Bytes key, ValueSink& sink) const {
     RescueSink rescue(sink);
     Request request = request_of(Verb::pop, key);
     request.sink = &rescue;
-    const Result<Reply> reply = Calls::call(*this, request);
+    const Result<Reply> reply = Calls::call(*this, std::move(request));
     if (!reply) return reply.error();
     if (!rescue.asked) {  // an empty value
         if (const Result<MutableBytes> room = rescue.prepare(0, reply->value_type); !room)
@@ -259,7 +260,7 @@ Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::opt
     request.argument = expected_bytes;
     request.flags =
         static_cast<std::uint16_t>((expected ? 0 : wire::swap_if_absent) | (desired ? 0 : wire::swap_erases));
-    return truth_of(Calls::call(*this, request));
+    return truth_of(Calls::call(*this, std::move(request)));
 }
 
 Result<std::uint64_t> View::add_bits(Bytes key, std::uint16_t value_type, std::uint64_t delta,
@@ -267,7 +268,7 @@ Result<std::uint64_t> View::add_bits(Bytes key, std::uint16_t value_type, std::u
     const Bytes initial_bytes = std::as_bytes(std::span(&initial, 1));
     Request request = request_of(Verb::fetch_add, key, initial_bytes, value_type);
     request.argument = delta;
-    const Result<Reply> reply = Calls::call(*this, request);
+    const Result<Reply> reply = Calls::call(*this, std::move(request));
     if (!reply) return reply.error();
     return reply->argument;
 }
@@ -285,7 +286,7 @@ Result<std::uint64_t> View::append_bytes(Bytes key, Bytes value, std::uint16_t v
 Result<void> View::wait_for_bytes(Bytes key, ValueSink& sink) const {
     Request request = request_of(Verb::wait_for, key);
     request.sink = &sink;
-    const Result<Reply> reply = Calls::call(*this, request);
+    const Result<Reply> reply = Calls::call(*this, std::move(request));
     if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))
         return Error(reply.error()).set_detail("the key did not appear in time");
     return deliver_empty(reply, sink, Operation::wait_for, key);
@@ -295,7 +296,7 @@ Result<void> View::wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t va
     if (const Result<void> good = check_operand(Operation::wait_for, key, value.size()); !good) return good;
     Request request = request_of(Verb::wait_for, key, value, value_type);
     request.flags = wire::wait_for_value;
-    const Result<Reply> reply = Calls::call(*this, request);
+    const Result<Reply> reply = Calls::call(*this, std::move(request));
     if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))
         return Error(reply.error()).set_detail("the key did not take the value in time");
     return without_value(reply);

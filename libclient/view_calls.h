@@ -39,9 +39,9 @@ struct View::Calls {
     }
 
     /// Sends a request on request.key to the manager that owns it.
-    static Result<Reply> call(const View& view, Request request);
+    static Result<Reply> call(const View& view, Request&& request);
     /// The same to request.manager.
-    static Result<Reply> call_manager(const View& view, const Request& request);
+    static Result<Reply> call_manager(const View& view, Request& request);
     static Result<void> get_from(const View& view, std::uint32_t manager, Bytes key, std::uint64_t hash,
                                  ValueSink& sink);
     static Result<Reply> broadcast(const View& view, Request request);

@@ -24,6 +24,8 @@ constexpr unsigned message_id = 1;
 constexpr std::size_t body_head_bytes_max = 64 + limits::key_bytes_max;
 // Up to here a copy costs less than keeping UCX's buffer.
 constexpr std::size_t copied_bytes_max = 512;
+// What UCX's shared memory takes into the queue itself (its option FIFO_ELEM_SIZE less the headers).
+constexpr std::size_t short_message_bytes_max = 96;
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
 constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_flight_max;
 // Looks at the clock and at the watched descriptors while messages keep coming.
@@ -84,6 +86,10 @@ Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHa
     message_param_.cb.send = &Impl::on_sent;
     message_param_.flags = UCP_AM_SEND_FLAG_EAGER;
     message_param_.memory_type = UCS_MEMORY_TYPE_HOST;
+    short_message_param_.op_attr_mask =
+        UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE | UCP_OP_ATTR_FLAG_FORCE_IMM_CMPL;
+    short_message_param_.flags = UCP_AM_SEND_FLAG_EAGER;
+    short_message_param_.memory_type = UCS_MEMORY_TYPE_HOST;
     // With a body, UCX chooses between eager and rendezvous by size and transport.
     body_param_ = message_param_;
     body_param_.flags = 0;
@@ -211,10 +217,22 @@ void Worker::Impl::discard_body(std::uint64_t token) {
 
 void Worker::Impl::send(PeerId peer, Bytes head) {
     Endpoint* endpoint = endpoints_.find(peer);
-    if (endpoint == nullptr || !endpoint->usable()) return;
+    if (endpoint == nullptr || !endpoint->usable() || send_at_once(*endpoint, head)) return;
     Transfer* transfer = pool_.take(head.size());
     if (!head.empty()) std::memcpy(transfer->head(), head.data(), head.size());
     start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
+}
+
+/// The way of most messages: UCX copies it into the queue of a peer on this host, and that was it. False if
+/// that is not possible.
+bool Worker::Impl::send_at_once(Endpoint& endpoint, Bytes head) {
+    if (!endpoint.same_host() || head.size() > short_message_bytes_max || endpoint.transfers() != 0)
+        return false;
+    const void* sent = ucp_am_send_nbx(endpoint.handle, message_id, nullptr, 0, head.data(), head.size(),
+                                       &short_message_param_);
+    if (sent != nullptr) return false;
+    ++counters.messages_sent;
+    return true;
 }
 
 void Worker::Impl::send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
@@ -305,7 +323,7 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
         if (!attention_.empty()) attend(now);
         if (retired_changed_) sweep_retired();
     }
-    return heard + events_.deliver(events, worker_.get());
+    return events_.empty() ? heard : heard + events_.deliver(events, worker_.get());
 }
 
 unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadline) {

@@ -67,6 +67,7 @@ class Worker::Impl {
     Result<void> start();
     ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
+    bool send_at_once(Endpoint& endpoint, Bytes head);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
@@ -120,6 +121,7 @@ class Worker::Impl {
     bool stopping_ = false;
     int ucx_fd_ = -1;
     ucp_request_param_t message_param_{};
+    ucp_request_param_t short_message_param_{};
     ucp_request_param_t body_param_{};
 
     // Last, so that they go first: UCX calls back while the worker is destroyed.
