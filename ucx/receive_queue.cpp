@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/receive_queue.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -67,9 +68,13 @@ std::uint8_t written_flag(std::uint64_t index) noexcept {
 
 }  // namespace
 
-bool ReceiveQueue::recognize(const void* memory, std::size_t bytes) {
+std::size_t ReceiveQueue::mapped_bytes() {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    if (bytes != (queue_bytes + page - 1) / page * page) return false;
+    return (queue_bytes + page - 1) / page * page;
+}
+
+bool ReceiveQueue::recognize(const void* memory, std::size_t bytes) {
+    if (bytes != mapped_bytes()) return false;
     const auto* at = static_cast<const std::byte*>(memory);
     if ((plain<std::uint64_t>(at + head_offset) & ~armed_bit) != 0 ||
         plain<std::uint64_t>(at + tail_offset) != 0)
@@ -113,15 +118,7 @@ void ReceiveQueue::fill(std::uint64_t index) noexcept {
     __atomic_store_n(reinterpret_cast<std::uint8_t*>(at), flags, __ATOMIC_RELEASE);
 }
 
-namespace {
-
-struct Mapping {
-    std::uintptr_t begin = 0;
-    std::size_t bytes = 0;
-};
-
-/// The shared, writable mappings of this process.
-std::vector<Mapping> shared_mappings() {
+std::vector<ReceiveQueues::Mapping> ReceiveQueues::mapped() {
     std::vector<Mapping> mappings;
     std::FILE* file = std::fopen("/proc/self/maps", "re");
     if (file == nullptr) return mappings;
@@ -130,10 +127,11 @@ std::vector<Mapping> shared_mappings() {
     while (std::fgets(line, sizeof line, file) != nullptr) {
         unsigned long begin = 0;
         unsigned long end = 0;
+        unsigned long inode = 0;
         char rights[5] = "";
-        if (begins && std::sscanf(line, "%lx-%lx %4s", &begin, &end, rights) == 3 &&
+        if (begins && std::sscanf(line, "%lx-%lx %4s %*x %*s %lu", &begin, &end, rights, &inode) == 4 &&
             std::strcmp(rights, "rw-s") == 0) {
-            mappings.push_back({begin, end - begin});
+            mappings.push_back({begin, end - begin, inode});
         }
         begins = std::strchr(line, '\n') != nullptr;
     }
@@ -141,22 +139,20 @@ std::vector<Mapping> shared_mappings() {
     return mappings;
 }
 
-}  // namespace
-
-std::vector<std::uintptr_t> ReceiveQueues::mapped() {
-    std::vector<std::uintptr_t> begins;
-    for (const Mapping& mapping : shared_mappings())
-        begins.push_back(mapping.begin);
-    return begins;
-}
-
-ReceiveQueues::ReceiveQueues(const std::vector<std::uintptr_t>& mapped_before) {
-    for (const Mapping& mapping : shared_mappings()) {
-        if (std::find(mapped_before.begin(), mapped_before.end(), mapping.begin) != mapped_before.end())
+ReceiveQueues::ReceiveQueues(const std::vector<Mapping>& mapped_before) {
+    // Another thread may unmap what is not ours at any moment: the kernel reads it, and says so.
+    const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    if (memory < 0) return;
+    std::vector<std::byte> copy(ReceiveQueue::mapped_bytes());
+    for (const Mapping& mapping : mapped()) {
+        if (std::find(mapped_before.begin(), mapped_before.end(), mapping) != mapped_before.end() ||
+            mapping.bytes != copy.size())
             continue;
-        auto* memory = reinterpret_cast<void*>(mapping.begin);
-        if (ReceiveQueue::recognize(memory, mapping.bytes)) queues_.emplace_back(ReceiveQueue(memory));
+        const ssize_t got = ::pread(memory, copy.data(), copy.size(), static_cast<off_t>(mapping.begin));
+        if (got == static_cast<ssize_t>(copy.size()) && ReceiveQueue::recognize(copy.data(), copy.size()))
+            queues_.emplace_back(ReceiveQueue(reinterpret_cast<void*>(mapping.begin)));
     }
+    ::close(memory);
 }
 
 bool ReceiveQueues::any_hole() const noexcept {

@@ -22,7 +22,10 @@ namespace ddict::ucx {
 /// One queue, in memory of this process that other processes write to.
 class ReceiveQueue {
   public:
-    /// Whether there is a receive queue of this process at `memory`, a fresh one that nobody has written to.
+    /// The size of its mapping.
+    static std::size_t mapped_bytes();
+    /// Whether there is a receive queue of this process at `memory` (or a copy of one), a fresh one that
+    /// nobody has written to.
     static bool recognize(const void* memory, std::size_t bytes);
     explicit ReceiveQueue(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
 
@@ -42,10 +45,18 @@ class ReceiveQueues {
   public:
     using Clock = std::chrono::steady_clock;
 
+    /// A shared mapping of this process. The inode tells it from what was at the same address before.
+    struct Mapping {
+        std::uintptr_t begin = 0;
+        std::size_t bytes = 0;
+        std::uint64_t inode = 0;
+        bool operator==(const Mapping&) const = default;
+    };
     /// What is mapped before a worker is made...
-    static std::vector<std::uintptr_t> mapped();
-    /// ...and, after it was made, the queues that have come since.
-    explicit ReceiveQueues(const std::vector<std::uintptr_t>& mapped_before);
+    static std::vector<Mapping> mapped();
+    /// ...and, after it was made, the queues that have come since. Other threads may map and unmap meanwhile,
+    /// as the connections of their workers come and go, but may not make workers.
+    explicit ReceiveQueues(const std::vector<Mapping>& mapped_before);
 
     bool empty() const noexcept { return queues_.empty(); }
     bool any_hole() const noexcept;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "tests/ucx/peers.h"
@@ -77,6 +78,38 @@ class ReceiveQueueTest : public ::testing::Test {
     Observer observer;
     Observer ignored;
 };
+
+/// While one thread makes a worker, the connections of others map queues of other workers, and unmap them.
+TEST(ReceiveQueues, AreFoundWhileOtherThreadsConnectAndEnd) {
+    const auto target = make_worker(shared_memory);
+    const Card card = card_of(*target);
+    constexpr int threads = 4;
+    constexpr int rounds = 25;
+    std::atomic<int> running = threads;
+    std::atomic<int> alone = 0;
+    std::vector<std::thread> others;
+    for (int thread = 0; thread < threads; ++thread) {
+        others.emplace_back([&] {
+            for (int round = 0; round < rounds; ++round) {
+                const auto worker = make_worker(shared_memory);
+                // Without its queues it would do without shared memory, as if it were on another host.
+                if (worker->identity().host_key != card.identity.host_key) ++alone;
+                const PeerId peer = worker->connect(card.address, card.identity).value();
+                worker->send(peer, pattern(40, 1));
+                Observer ignored;
+                for (int i = 0; i < 100; ++i)
+                    worker->poll(ignored);
+            }
+            --running;
+        });
+    }
+    Observer observer;
+    while (running != 0)
+        target->poll(observer);
+    for (std::thread& other : others)
+        other.join();
+    EXPECT_EQ(alone, 0);
+}
 
 TEST_F(ReceiveQueueTest, AHalfWrittenMessageIsSkipped) {
     ASSERT_TRUE(exchange(100));
