@@ -17,7 +17,6 @@
 #include <iterator>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -26,6 +25,7 @@
 #include <vector>
 
 #include "tools/shown.h"
+#include "tools/stats_text.h"
 #include "tools/top.h"
 
 namespace {
@@ -33,7 +33,6 @@ namespace {
 namespace po = boost::program_options;
 using ddict::Dictionary;
 using ddict::tools::printable;
-using ddict::tools::size_text;
 
 constexpr int success = 0;
 constexpr int no_such_key = 1;
@@ -75,65 +74,6 @@ constexpr const char* usage_text =
 struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
-
-nlohmann::json times_to_json(const std::vector<ddict::OperationStats>& all) {
-    nlohmann::json times = nlohmann::json::object();
-    for (const auto& s : all) {
-        times[std::string(ddict::name(s.operation))] = {
-            {"count", s.count}, {"p50", s.p50_ns}, {"p99", s.p99_ns}, {"max", s.max_ns}};
-    }
-    return times;
-}
-
-nlohmann::json to_json(const ddict::ManagerStats& s) {
-    return {{"manager", s.manager},
-            {"node", s.node},
-            {"pid", s.pid},
-            {"keys", s.keys},
-            {"pool_bytes", s.pool_bytes},
-            {"used_bytes", s.used_bytes},
-            {"free_bytes", s.free_bytes},
-            {"largest_free_bytes", s.largest_free_bytes},
-            {"index_bytes", s.index_bytes},
-            {"sessions", s.sessions},
-            {"rejected_messages", s.rejected_messages},
-            {"operations",
-             {{"put", s.puts},
-              {"get", s.gets},
-              {"get_hits", s.hits},
-              {"contains", s.contains},
-              {"erase", s.erases},
-              {"clear", s.clears},
-              {"scan", s.scans},
-              {"refused_put", s.refused_puts}}},
-            {"waiting", s.waiting},
-            {"broadcasts", s.broadcasts},
-            {"broadcast_keys", s.broadcast_keys},
-            {"bodies_in_flight", s.bodies_in_flight},
-            {"private_bytes", s.private_bytes},
-            {"frozen", s.frozen},
-            {"times_ns", times_to_json(s.operations)},
-            {"transport", s.transport}};
-}
-
-void print_table(const std::vector<ddict::ManagerStats>& all) {
-    std::size_t node_width = 4;
-    for (const auto& s : all)
-        node_width = std::max(node_width, s.node.size());
-    const int width = static_cast<int>(node_width);
-    std::cout << "manager  " << std::left << std::setw(width) << "node" << std::right
-              << "       keys    pool    used  use%        puts        gets  transport\n";
-    for (const auto& s : all) {
-        const auto percent =
-            s.pool_bytes == 0 ? 0.0
-                              : 100.0 * static_cast<double>(s.used_bytes) / static_cast<double>(s.pool_bytes);
-        std::cout << std::setw(7) << s.manager << "  " << std::left << std::setw(width) << s.node
-                  << std::right << std::setw(11) << s.keys << std::setw(8) << size_text(s.pool_bytes)
-                  << std::setw(8) << size_text(s.used_bytes) << std::setw(5) << std::fixed
-                  << std::setprecision(0) << percent << '%' << std::setw(12) << s.puts << std::setw(12)
-                  << s.gets << "  " << s.transport << '\n';
-    }
-}
 
 std::string read_standard_input() {
     return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
@@ -346,14 +286,7 @@ int run_stats(const CommandLine& line) {
     const bool json = line.arguments == std::vector<std::string>{"--json"};
     if (!json && !line.arguments.empty()) throw UsageError("ddict stats takes no argument but --json");
     const auto all = attach(line).stats();
-    if (!json) {
-        print_table(all);
-        return success;
-    }
-    nlohmann::json report = nlohmann::json::array();
-    for (const auto& stats : all)
-        report.push_back(to_json(stats));
-    std::cout << report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    std::cout << (json ? ddict::tools::stats_json(all) : ddict::tools::stats_table(all));
     return success;
 }
 

@@ -76,7 +76,7 @@ check "unfreeze" 0 "" ddict unfreeze
 check "and it is thawed" 0 "" ddict put x y
 check "health" 0 "manager 0 on *: alive, * us"$'\n'"manager 1 on *: alive, * us" ddict health
 check "health takes no argument" 2 "*no argument*" ddict health now
-check "stats" 0 "*manager*node*keys*pool*transport*" ddict stats
+check "stats" 0 "manager *node *keys *pool *used *free *largest *sess *wait *rej *transport*manager *operation *count *p50 *p99 *max*put *" ddict stats
 check "top, where there is no terminal" 0 "ddict top*2 managers on 1 node  all alive*MGR NODE*OPERATION*" ddict top --interval 0.1
 check "top with an interval that is none" 2 "*--interval*" ddict top --interval often
 check "top takes nothing else" 2 "*--once and --interval*" ddict top now

@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/stats_text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tools/shown.h"
+
+namespace ddict::tools {
+namespace {
+
+nlohmann::json times_to_json(const std::vector<OperationStats>& all) {
+    nlohmann::json times = nlohmann::json::object();
+    for (const auto& s : all) {
+        times[std::string(name(s.operation))] = {
+            {"count", s.count}, {"p50", s.p50_ns}, {"p99", s.p99_ns}, {"max", s.max_ns}};
+    }
+    return times;
+}
+
+nlohmann::json to_json(const ManagerStats& s) {
+    return {{"manager", s.manager},
+            {"node", s.node},
+            {"pid", s.pid},
+            {"keys", s.keys},
+            {"pool_bytes", s.pool_bytes},
+            {"used_bytes", s.used_bytes},
+            {"free_bytes", s.free_bytes},
+            {"largest_free_bytes", s.largest_free_bytes},
+            {"index_bytes", s.index_bytes},
+            {"sessions", s.sessions},
+            {"rejected_messages", s.rejected_messages},
+            {"operations",
+             {{"put", s.puts},
+              {"get", s.gets},
+              {"get_hits", s.hits},
+              {"contains", s.contains},
+              {"erase", s.erases},
+              {"clear", s.clears},
+              {"scan", s.scans},
+              {"refused_put", s.refused_puts}}},
+            {"waiting", s.waiting},
+            {"broadcasts", s.broadcasts},
+            {"broadcast_keys", s.broadcast_keys},
+            {"bodies_in_flight", s.bodies_in_flight},
+            {"private_bytes", s.private_bytes},
+            {"frozen", s.frozen},
+            {"times_ns", times_to_json(s.operations)},
+            {"transport", s.transport}};
+}
+
+int percent(std::uint64_t part, std::uint64_t whole) {
+    return whole == 0 ? 0
+                      : static_cast<int>(
+                            std::lround(100.0 * static_cast<double>(part) / static_cast<double>(whole)));
+}
+
+/// Before the first one has ended there is no time.
+std::string duration_text(std::uint64_t nanoseconds) {
+    return nanoseconds == 0 ? "-" : time_text(nanoseconds);
+}
+
+}  // namespace
+
+std::string stats_table(const std::vector<ManagerStats>& all) {
+    std::size_t node_width = 4;
+    for (const ManagerStats& s : all)
+        node_width = std::max(node_width, s.node.size());
+    const int width = static_cast<int>(node_width);
+    std::ostringstream out;
+    out << "manager  " << std::left << std::setw(width) << "node" << std::right
+        << "    keys   pool   used use%   free largest sess wait  rej  transport\n";
+    for (const ManagerStats& s : all) {
+        out << std::setw(7) << s.manager << "  " << std::left << std::setw(width) << printable(s.node)
+            << std::right << std::setw(8) << count_text(static_cast<double>(s.keys)) << std::setw(7)
+            << size_text(s.pool_bytes) << std::setw(7) << size_text(s.used_bytes) << std::setw(4)
+            << percent(s.used_bytes, s.pool_bytes) << '%' << std::setw(7) << size_text(s.free_bytes)
+            << std::setw(8) << size_text(s.largest_free_bytes) << std::setw(5)
+            << count_text(static_cast<double>(s.sessions)) << std::setw(5)
+            << count_text(static_cast<double>(s.waiting)) << std::setw(5)
+            << count_text(static_cast<double>(s.rejected_messages)) << "  " << printable(s.transport)
+            << (s.frozen ? "  frozen" : "") << '\n';
+    }
+    out << "\nmanager  operation            count    p50    p99    max\n";
+    for (const ManagerStats& s : all) {
+        for (const OperationStats& kind : s.operations) {
+            out << std::setw(7) << s.manager << "  " << std::left << std::setw(16) << name(kind.operation)
+                << std::right << std::setw(10) << kind.count << std::setw(7) << duration_text(kind.p50_ns)
+                << std::setw(7) << duration_text(kind.p99_ns) << std::setw(7) << duration_text(kind.max_ns)
+                << '\n';
+        }
+    }
+    return out.str();
+}
+
+std::string stats_json(const std::vector<ManagerStats>& all) {
+    nlohmann::json report = nlohmann::json::array();
+    for (const ManagerStats& stats : all)
+        report.push_back(to_json(stats));
+    return report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace ddict::tools
