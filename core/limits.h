@@ -44,6 +44,7 @@ inline constexpr std::uint32_t sessions_max = 1 << 20;
 inline constexpr std::uint32_t waiting_operations_max = 1 << 20;  // in wait_for
 inline constexpr std::uint32_t broadcasts_in_flight_max = 1024;
 inline constexpr std::uint32_t bodies_in_flight_max = 4096;  // large values on their way in or out
+inline constexpr std::uint32_t outcomes_max = 1 << 22;       // remembered, of all sessions together
 // Operands, batches, pages and values waited for, all in all: what a manager holds of them outside its pool.
 inline constexpr std::size_t private_bytes_max = std::size_t{256} << 20;
 
@@ -58,6 +59,16 @@ inline constexpr std::chrono::milliseconds launch_timeout_default{60'000};
 // asks whether it is alive; silence_until_lost after the last word the manager counts as lost.
 inline constexpr std::chrono::milliseconds silence_before_ping{400};
 inline constexpr std::chrono::milliseconds silence_until_lost{1'800};
+// A connection that broke while somebody waits for an answer is made anew at once, and then so often; one
+// whose manager has not answered a ping for so long as well.
+inline constexpr std::chrono::milliseconds silence_before_reconnect{600};
+inline constexpr std::chrono::milliseconds silence_before_reconnect_with_bodies{1'200};
+static_assert(silence_before_ping + silence_before_reconnect_with_bodies < silence_until_lost);
+inline constexpr std::chrono::milliseconds reconnect_interval{100};
+inline constexpr std::chrono::milliseconds greeting_repeated{300};
+inline constexpr std::chrono::milliseconds greeting_repeated_same_host{2'000};
+// How long a manager remembers a session whose connection broke: longer than the client tries.
+inline constexpr std::chrono::milliseconds session_kept{10'000};
 inline constexpr std::chrono::hours wait_max{24};  // in wait_for; who waits for longer asks again
 inline constexpr std::chrono::milliseconds manager_stop_grace{3'000};
 

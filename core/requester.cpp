@@ -11,8 +11,10 @@
 namespace ddict {
 namespace {
 
-constexpr std::uint64_t slot_mask = (1u << 10) - 1;
-static_assert(slot_mask + 1 == limits::operations_in_flight_max);
+// Connections that break before the manager has ever answered, until it counts as lost.
+constexpr unsigned refusals_max = 4;
+
+constexpr std::uint64_t slot_mask = (1u << wire::place_bits) - 1;
 
 // Requests that belong to a link and not to an operation: this bit, a number that rises, and the manager's
 // id.
@@ -41,6 +43,12 @@ Error error_of(const wire::ReplyHeader& header) {
         answers(header, wire::Verb::broadcast_put) || answers(header, wire::Verb::broadcast_erase);
     if (is_broadcast) return Error(error.code).set_manager(static_cast<std::uint32_t>(header.argument2));
     return error;
+}
+
+Error silent() {
+    return Error(Errc::manager_lost, "it has not answered for " +
+                                         std::to_string(limits::silence_until_lost.count()) +
+                                         " ms: its node or the network to it is down");
 }
 
 /// Asks the sink for room. What it throws ends here: it comes from a user's type, or the value is larger than
@@ -149,12 +157,13 @@ Requester::OperationId Requester::begin(const Request& request, Time now, Time d
     const std::uint32_t index = free_slots_.back();
     free_slots_.pop_back();
     Slot& slot = slots_[index];
-    slot.id = (++sequence_ << slot_bits) | index;
+    slot.id = (++sequence_ << wire::place_bits) | index;
     slot.request = request;
     slot.link = link;
     slot.peer = no_peer;
+    slot.session = 0;
     slot.deadline = deadline;
-    slot.replied = slot.body_out = slot.body_in = false;
+    slot.queued = slot.resend = slot.replied = slot.body_out = slot.body_in = false;
     slot.pending = true;
     slot.error.reset();
     slot.reply = {};
@@ -162,16 +171,16 @@ Requester::OperationId Requester::begin(const Request& request, Time now, Time d
     if (link->pending++ == 0) {
         link->heard = now;
         link->pinged.reset();
+        link->give_up.reset();
         // Nobody has waited for the answer to the greeting since; it may be lost.
-        if (link->state == LinkState::greeting && !link->same_host &&
-            now - link->greeted >= limits::silence_until_lost) {
-            drop_connection(*link);
-        }
+        const bool stale = link->state == LinkState::greeting && !link->same_host &&
+                           now - link->greeted >= limits::silence_until_lost;
+        if (stale || link->state == LinkState::broken) drop_connection(*link);
     }
     if (link->state == LinkState::open) {
         send_request(slot);
     } else {
-        link->queued.push_back(slot.id);
+        enqueue(slot);
         if (link->state == LinkState::closed) open_link(*link, now);
     }
     return slot.id;
@@ -195,6 +204,11 @@ Result<Reply> Requester::take(OperationId id) {
 
 void Requester::open_link(Link& link, Time now) {
     const Result<PeerId> peer = transport_.connect(link.entry.address, link.entry.process);
+    if (!peer && link.session != 0 && !link.same_host) {  // a network that is away may say so at once
+        link.state = LinkState::broken;
+        link.again = now + limits::reconnect_interval;
+        return;
+    }
     if (!peer) {
         fail_link(link, peer.error());
         return;
@@ -202,9 +216,13 @@ void Requester::open_link(Link& link, Time now) {
     link.peer = *peer;
     links_by_peer_[*peer] = &link;
     link.state = LinkState::greeting;
-    link.greeted = link.heard = now;
-    link.hello = next_link_request(link);
+    link.heard = now;
+    send_hello(link, now);
+}
 
+void Requester::send_hello(Link& link, Time now) {
+    link.greeted = now;
+    link.hello = next_link_request(link);
     std::vector<std::byte> hello;
     wire::pack({.dictionary_id = credentials_.dictionary_id,
                 .secret = credentials_.secret,
@@ -214,6 +232,7 @@ void Requester::open_link(Link& link, Time now) {
                hello);
     wire::RequestHeader header;
     header.verb = wire::Verb::hello;
+    header.session = link.session;
     header.request = link.hello;
     header.value_bytes = hello.size();
     head_.clear();
@@ -222,9 +241,63 @@ void Requester::open_link(Link& link, Time now) {
     transport_.send(link.peer, head_);
 }
 
+/// The connection is gone, or is given up here; the session is not, and what waits for an answer goes on
+/// waiting.
+void Requester::break_link(Link& link, const Error& why) {
+    const PeerId peer = disconnect(link);
+    link.state = LinkState::broken;
+    link.hello = 0;
+    link.pinged.reset();
+    link.why = why;
+    link.again = now_ - link.opened < limits::reconnect_interval ? now_ + limits::reconnect_interval : now_;
+    for (Slot& slot : slots_) {
+        if (slot.id == 0 || slot.link != &link || slot.replied) continue;
+        slot.resend = false;
+        enqueue(slot);
+    }
+    if (peer != no_peer) transport_.close(peer);
+}
+
+void Requester::enqueue(Slot& slot) {
+    if (slot.queued) return;
+    slot.queued = true;
+    slot.link->queued.push_back(slot.id);
+}
+
+void Requester::send_queued(Link& link) {
+    const std::vector<OperationId> queued = std::exchange(link.queued, {});
+    for (const OperationId id : queued) {
+        Slot* slot = find_slot(id);
+        if (slot == nullptr) continue;
+        slot->queued = false;
+        if (!slot->replied) send_or_fail(*slot);
+    }
+}
+
+void Requester::send_or_fail(Slot& slot) {
+    const bool forgotten = slot.session != 0 && slot.session != slot.link->session;
+    if (forgotten && wire::is_remembered(slot.request.verb)) {
+        fail(slot, Error(Errc::manager_lost,
+                         "the connection broke, and the manager has forgotten what it "
+                         "did before: this may or may not have taken effect"));
+    } else if (slot.body_out || slot.body_in) {
+        slot.resend = true;
+    } else {
+        send_request(slot);
+    }
+}
+
+void Requester::resend_if_free(Slot& slot) {
+    if (!slot.resend || slot.body_out || slot.body_in) return;
+    slot.resend = false;
+    if (!slot.replied) send_or_fail(slot);
+}
+
 void Requester::send_request(Slot& slot) {
     const Request& request = slot.request;
+    const bool again = slot.session != 0;
     slot.peer = slot.link->peer;
+    slot.session = slot.link->session;
     wire::RequestHeader header;
     header.verb = request.verb;
     header.key_bytes = static_cast<std::uint16_t>(request.key.size());
@@ -235,6 +308,11 @@ void Requester::send_request(Slot& slot) {
     header.checkpoint = request.checkpoint;
     header.value_bytes = request.value.size();
     header.argument = request.argument;
+    if (again && request.verb == wire::Verb::wait_for) {
+        using std::chrono::microseconds;
+        const auto left = std::chrono::ceil<microseconds>(std::max(slot.deadline - now_, Time::duration(0)));
+        header.argument = std::min(header.argument, static_cast<std::uint64_t>(left.count()));
+    }
 
     const bool with_body = request.value.size() > limits::inline_value_bytes_max;
     head_.resize(sizeof header + request.key.size() + (with_body ? 0 : request.value.size()));
@@ -274,6 +352,8 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
         return;
     }
     if (!answers(header, slot->request.verb) || slot->peer == no_peer) return reject(body);
+    // A last word from a connection that broke; its body cannot be had any more.
+    if (body.token != 0 && slot->link->peer == no_peer) return transport_.discard_body(body.token);
     heard_from(*slot->link);
     if (header.status != 0) {
         if (body.token != 0) transport_.discard_body(body.token);
@@ -340,20 +420,34 @@ void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     }
     link.session = header.argument;
     link.state = LinkState::open;
-    const std::vector<OperationId> queued = std::exchange(link.queued, {});
-    for (const OperationId id : queued) {
-        if (Slot* slot = find_slot(id); slot != nullptr && !slot->replied) send_request(*slot);
-    }
+    link.opened = now_;
+    link.give_up.reset();
+    link.refusals = 0;
+    send_queued(link);
 }
 
 void Requester::on_body_received(std::uint64_t tag, bool ok) {
     Slot* slot = find_slot(tag);
     if (slot == nullptr) return;
+    Link& link = *slot->link;
     slot->body_in = false;
     if (!ok && !slot->error) {
-        slot->error =
-            named(Error(Errc::manager_lost, "the connection broke while the value was on its way"), *slot);
+        const Error error(Errc::manager_lost, "the connection broke while the value was on its way");
+        if (link.state == LinkState::closed) {
+            slot->error = named(error, *slot);
+        } else {  // the manager still has it, or can read it again
+            slot->replied = false;
+            slot->reply = {};
+            if (link.state == LinkState::open && link.peer == slot->peer) {
+                break_link(link, error);
+            } else if (link.state == LinkState::open) {
+                send_or_fail(*slot);
+            } else {
+                enqueue(*slot);
+            }
+        }
     }
+    resend_if_free(*slot);
     update_pending(*slot);
 }
 
@@ -362,6 +456,7 @@ void Requester::on_body_sent(std::uint64_t tag, bool) {
     // free again.
     if (Slot* slot = find_slot(tag)) {
         slot->body_out = false;
+        resend_if_free(*slot);
         update_pending(*slot);
     }
 }
@@ -370,8 +465,11 @@ void Requester::on_peer_lost(PeerId peer, const Error& why) {
     const auto found = links_by_peer_.find(peer);
     if (found == links_by_peer_.end()) return;
     Link& link = *found->second;
-    link.state = LinkState::closed;
     disconnect(link);
+    // Who was never reached has probably gone for good: a few tries, for one that a bad moment has hit.
+    const bool hopeful = link.session != 0 || ++link.refusals < refusals_max;
+    if (hopeful && link.pending != 0) return break_link(link, why);
+    link.state = LinkState::closed;
     fail_link(link, why);
 }
 
@@ -407,6 +505,8 @@ void Requester::drop_connection(Link& link) {
     link.session = 0;
     link.hello = 0;
     link.pinged.reset();
+    link.give_up.reset();
+    link.refusals = 0;
     if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
 }
 
@@ -428,8 +528,8 @@ Time Requester::tick(Time now) {
         }
     }
     for (const auto& [id, link] : links_) {
-        if (link->pending == 0 || link->same_host || link->state == LinkState::closed) continue;
-        if (const std::optional<Time> again = check_silence(*link, now)) next = std::min(next, *again);
+        if (link->pending == 0 || link->state == LinkState::closed) continue;
+        if (const std::optional<Time> again = look_after(*link, now)) next = std::min(next, *again);
     }
     return next;
 }
@@ -445,31 +545,74 @@ void Requester::end_overdue(Slot& slot) {
     }
     // Only the end of its connection gets the caller's memory back; the transport reports it from its poll().
     // If the operation's connection has been given up already, the link may have a new one: leave that alone.
-    if ((slot.body_out || slot.body_in) && link.peer == slot.peer) {
-        fail_link(link,
-                  Error(Errc::timeout, "the connection was given up with another operation's deadline"));
+    if ((!slot.body_out && !slot.body_in) || link.peer != slot.peer) return;
+    const Error why(Errc::timeout, "the connection was given up with another operation's deadline");
+    link.pending > 1 && link.state == LinkState::open ? break_link(link, why) : fail_link(link, why);
+}
+
+/// Returns when to look again; nothing if that is not needed, or the manager was given up.
+std::optional<Time> Requester::look_after(Link& link, Time now) {
+    if (link.state != LinkState::open) return try_again(link, now);
+    return link.same_host ? std::nullopt : check_silence(link, now);
+}
+
+/// Of a link that has no session, or none at present. On the same host the kernel knows whether the manager
+/// lives: connecting fails when it does not. But it may be unable to answer at the moment.
+std::optional<Time> Requester::try_again(Link& link, Time now) {
+    if (!link.give_up) {
+        link.give_up = std::max(link.heard, now - limits::silence_before_ping) + limits::silence_until_lost;
+    } else if (now - link.looked > limits::silence_before_ping) {
+        *link.give_up += now - link.looked;  // the program was away, and nothing moved
     }
+    link.looked = now;
+    if (now >= *link.give_up && !link.same_host) {
+        Error why = link.state == LinkState::greeting ? silent() : link.why;
+        why.code = Errc::manager_lost;
+        fail_link(link, why);
+        return std::nullopt;
+    }
+    const auto patience = link.same_host ? limits::greeting_repeated_same_host : limits::greeting_repeated;
+    if (link.state == LinkState::greeting && now - link.greeted >= patience) {
+        if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
+        open_link(link, now);
+    } else if (link.state == LinkState::broken && now >= link.again) {
+        open_link(link, now);
+    }
+    if (link.state == LinkState::closed) return std::nullopt;
+    const Time next = link.state == LinkState::broken ? link.again : link.greeted + patience;
+    return link.same_host ? next : std::min(next, *link.give_up);
+}
+
+bool Requester::moves_bodies(const Link& link) const {
+    return std::any_of(slots_.begin(), slots_.end(), [&link](const Slot& slot) {
+        return slot.id != 0 && slot.link == &link && (slot.body_out || slot.body_in);
+    });
 }
 
 /// Returns when to look again; nothing if the manager was given up.
+/// Returns when to look again; nothing if the manager was given up.
 std::optional<Time> Requester::check_silence(Link& link, Time now) {
     constexpr auto patience = limits::silence_until_lost - limits::silence_before_ping;
-    Time lost = link.heard + limits::silence_until_lost;
-    if (link.state == LinkState::open) {
-        if (!link.pinged) {
-            if (now - link.heard < limits::silence_before_ping)
-                return link.heard + limits::silence_before_ping;
-            link.pinged = now;
-            link.hello = next_link_request(link);
-            send_to_manager(link, wire::Verb::ping, link.hello);
-        }
-        lost = *link.pinged + patience;
+    if (!link.pinged) {
+        if (now - link.heard < limits::silence_before_ping) return link.heard + limits::silence_before_ping;
+        link.pinged = now;
+        link.hello = next_link_request(link);
+        send_to_manager(link, wire::Verb::ping, link.hello);
     }
-    if (now < lost) return lost;
-    fail_link(link, Error(Errc::manager_lost, "it has not answered for " +
-                                                  std::to_string(limits::silence_until_lost.count()) +
-                                                  " ms: its node or the network to it is down"));
-    return std::nullopt;
+    const Time lost = *link.pinged + patience;
+    if (now >= lost) {
+        fail_link(link, silent());
+        return std::nullopt;
+    }
+    // The connection may be dead and the manager not: it may have dropped us. What may be slow because it is
+    // large gets more time.
+    const Time reconnect = *link.pinged + (moves_bodies(link) ? limits::silence_before_reconnect_with_bodies
+                                                              : limits::silence_before_reconnect);
+    if (now < reconnect) return reconnect;
+    break_link(link, silent());
+    link.give_up = lost;
+    link.looked = now;
+    return try_again(link, now);
 }
 
 std::uint64_t Requester::next_link_request(const Link& link) {

@@ -8,8 +8,12 @@
 // Life of an operation: begin() -> (hello, if this is the first one to its manager) -> request -> reply, and
 // the body of a large value in either direction -> done(). Invariant: when done() is true nothing refers to
 // the caller's key, value or sink any more; an operation that passes its deadline while a body is on its way
-// therefore gives up the whole connection to that manager. The next operation greets it again, and the
-// manager ends the older session then.
+// therefore gives up the connection to that manager.
+//
+// When a connection breaks, or is given up, while others wait for answers, the manager is greeted again and
+// asked to go on with the session; what has not been answered is sent once more, with the same number. The
+// manager remembers what it has executed, so each takes effect once. If it does not answer for
+// silence_until_lost, or has forgotten the session, what cannot be repeated is manager_lost.
 #pragma once
 
 #include <chrono>
@@ -100,27 +104,37 @@ class Requester final : public TransportEvents {
     void on_peer_lost(PeerId peer, const Error& why) override;
 
   private:
-    enum class LinkState { closed, greeting, open };
+    /// broken: the connection is gone and will be made anew, to go on with the session if there was one.
+    enum class LinkState { closed, greeting, open, broken };
     struct Link {
         DirectoryEntry entry;
         bool same_host = false;
         LinkState state = LinkState::closed;
         PeerId peer = no_peer;
-        std::uint64_t session = 0;
+        std::uint64_t session = 0;        // ours; unless open, the one to go on with, or 0
         std::uint64_t hello = 0;          // request number of the hello under way
         std::uint32_t pending = 0;        // operations that are not finished
         std::vector<OperationId> queued;  // to send once the session is open; some may be over by then
         Time greeted{};                   // when the hello was sent
         Time heard{};                     // when it last said something, or was first asked
         std::optional<Time> pinged;       // when it was asked whether it lives; it has said nothing since
+        Time opened{};                    // when it last answered a hello
+        Time again{};                     // broken: when to greet it
+        std::optional<Time> give_up;      // unless open: when it counts as lost; set at the first look
+        Time looked{};                    // when give_up was last looked at
+        unsigned refusals = 0;            // connections that broke before it ever answered
+        Error why;                        // the connection broke
     };
     struct Slot {
         OperationId id = 0;  // 0: free
         Request request;
         Link* link = nullptr;
-        PeerId peer = no_peer;  // the connection that it was sent through
+        PeerId peer = no_peer;      // the connection that it was sent through
+        std::uint64_t session = 0;  // in which it was sent; 0: it has not been sent yet
         Time deadline{};
         bool pending = false;   // counted in its link
+        bool queued = false;    // there
+        bool resend = false;    // as soon as the transport has let go of its bodies
         bool replied = false;   // the outcome is known
         bool body_out = false;  // the transport still holds the caller's value
         bool body_in = false;   // the transport still writes into the caller's sink
@@ -129,12 +143,17 @@ class Requester final : public TransportEvents {
         bool finished() const { return replied && !body_out && !body_in; }
     };
 
-    static constexpr std::uint32_t slot_bits = 10;  // 2^10 == limits::operations_in_flight_max
-
     Link* find_link(std::uint32_t manager) const;
     Slot* find_slot(OperationId id);
     void open_link(Link& link, Time now);
+    void send_hello(Link& link, Time now);
+    void break_link(Link& link, const Error& why);
+    void enqueue(Slot& slot);
+    void send_queued(Link& link);
+    void send_or_fail(Slot& slot);
+    void resend_if_free(Slot& slot);
     void send_request(Slot& slot);
+    bool moves_bodies(const Link& link) const;
     void reject(const IncomingBody& body);
     void on_link_reply(const wire::ReplyHeader& header);
     void on_hello_reply(Link& link, const wire::ReplyHeader& header);
@@ -142,7 +161,9 @@ class Requester final : public TransportEvents {
     void send_to_manager(Link& link, wire::Verb verb, std::uint64_t request);
     PeerId disconnect(Link& link);
     void end_overdue(Slot& slot);
+    std::optional<Time> look_after(Link& link, Time now);
     std::optional<Time> check_silence(Link& link, Time now);
+    std::optional<Time> try_again(Link& link, Time now);
     void update_pending(Slot& slot);
     void accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
                       const IncomingBody& body);

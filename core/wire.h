@@ -23,7 +23,7 @@ namespace ddict::wire {
 inline constexpr std::uint8_t protocol_version = 1;
 
 enum class Verb : std::uint8_t {
-    hello = 1,  // value: Hello. reply: argument = session
+    hello = 1,  // value: Hello; session = the one to go on with, or 0. reply: argument = session
     goodbye,    // ends the session
     ping,       //
     put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
@@ -55,6 +55,31 @@ enum class Verb : std::uint8_t {
 };
 inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::freeze);
 
+/// The verb may change something: it is executed once, however often its request comes, and the manager
+/// remembers what came of it.
+constexpr bool is_remembered(Verb verb) noexcept {
+    constexpr std::uint32_t remembered = [] {
+        std::uint32_t bits = 0;
+        for (const Verb v : {Verb::put, Verb::erase, Verb::clear, Verb::pop, Verb::compare_and_swap,
+                             Verb::fetch_add, Verb::append, Verb::batch_put, Verb::batch_erase,
+                             Verb::broadcast_put, Verb::broadcast_erase, Verb::freeze}) {
+            bits |= std::uint32_t{1} << static_cast<unsigned>(v);
+        }
+        return bits;
+    }();
+    static_assert(verb_last < 32);
+    return (remembered >> static_cast<unsigned>(verb) & 1) != 0;
+}
+
+/// A client numbers its requests so that the lowest bits are a place that no other request has which waits
+/// for its answer, and of two requests with the same place the later has the higher number. So a request
+/// tells the manager that the outcome of the one before it in its place has arrived.
+inline constexpr unsigned place_bits = 10;
+static_assert(std::uint32_t{1} << place_bits == limits::operations_in_flight_max);
+constexpr std::uint32_t place_of(std::uint64_t request) noexcept {
+    return static_cast<std::uint32_t>(request) & ((1u << place_bits) - 1);
+}
+
 // RequestHeader::flags, by verb. Unknown flags are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
 inline constexpr std::uint16_t put_if_present = 2;
@@ -76,7 +101,7 @@ struct RequestHeader {
     std::uint16_t value_type = 0;  // see ddict/codec.h; 0 is plain bytes
     std::uint16_t flags = 0;       // by verb
     std::uint64_t session = 0;     // 0 only in hello
-    std::uint64_t request = 0;     // chosen by the client, echoed in the reply
+    std::uint64_t request = 0;     // chosen by the client, echoed in the reply; place_of() it
     std::uint64_t checkpoint = 0;  // version of the dictionary that is meant
     std::uint64_t value_bytes = 0;
     std::uint64_t argument = 0;

@@ -49,7 +49,7 @@ void Shard::on_compare_and_swap(const Call& call) {
         return reply(call, 1);
     }
     const Bytes desired = call.value.subspan(expected.size());
-    const Result<void> stored = pool_.put(call.key, call.hash, header.value_type, header.checkpoint, desired);
+    const Result<void> stored = store(call, desired);
     if (!stored) return refuse(call, stored.error());
     reply(call, 1);
     written(call.key, call.hash);
@@ -64,8 +64,7 @@ void Shard::on_fetch_add(const Call& call) {
         return refuse(call, Errc::wrong_type);
     const std::uint64_t before = bits_in(block != nullptr ? block->value() : call.value);
     const std::uint64_t after = sum_of(header.value_type, before, header.argument);
-    const Result<void> stored = pool_.put(call.key, call.hash, header.value_type, header.checkpoint,
-                                          std::as_bytes(std::span(&after, 1)));
+    const Result<void> stored = store(call, std::as_bytes(std::span(&after, 1)));
     if (!stored) return refuse(call, stored.error());
     reply(call, before);
     written(call.key, call.hash);
@@ -77,8 +76,7 @@ void Shard::on_append(const Call& call) {
     const wire::RequestHeader& header = call.header;
     const shm::Block* old = pool_.find(call.key, call.hash);
     if (old == nullptr) {
-        const Result<void> stored =
-            pool_.put(call.key, call.hash, header.value_type, header.checkpoint, call.value);
+        const Result<void> stored = store(call, call.value);
         if (!stored) return refuse(call, stored.error());
         reply(call, call.value.size());
         return written(call.key, call.hash);
@@ -86,8 +84,7 @@ void Shard::on_append(const Call& call) {
     if (old->value_type() != header.value_type) return refuse(call, Errc::wrong_type);
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
     pool_.pin(old);  // it must not be moved to make room
-    const Result<shm::Block*> block =
-        pool_.reserve(call.key, call.hash, header.value_type, header.checkpoint, bytes);
+    const Result<shm::Block*> block = reserve(call, bytes);
     pool_.unpin(old);
     if (!block) return refuse(call, block.error());
     const Bytes before = old->value();

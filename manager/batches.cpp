@@ -38,6 +38,9 @@ bool Shard::read_batch(const Call& call) {
 void Shard::on_batch(const Call& call) {
     if (call.body_token != 0) return receive_operand(call);
     if (!read_batch(call)) return reject(0);
+    // Whether the statuses can be answered has to be known before anything is changed.
+    const bool answers_body = items_.size() * sizeof(std::uint16_t) > limits::inline_value_bytes_max;
+    if (answers_body && !has_room_for_body()) return refuse(call, Errc::busy);
     Buffer buffer = memory_.take_page();
     if (!buffer) return refuse(call, Errc::busy);
     const shm::Pool::OneStep one_step(pool_);
@@ -61,6 +64,7 @@ void Shard::on_batch(const Call& call) {
         }
     }
     const std::size_t bytes = results.written().size();
+    if (call.header.verb != Verb::batch_get) remember_statuses(call, results.written());
     reply_page(call, std::move(buffer), bytes, 0);
 }
 
@@ -89,8 +93,7 @@ void Shard::put_items(std::size_t begin, std::size_t end, std::uint64_t checkpoi
         const Item& item = items_[i];
         Errc code = refusal_of_change(Verb::batch_put, item.key);
         if (code == Errc{}) {
-            const Result<void> stored =
-                pool_.put(item.key, item.hash, item.value_type, checkpoint, item.value);
+            const Result<void> stored = store(item.key, item.hash, item.value_type, checkpoint, item.value);
             if (stored) {
                 ++counters_.puts;
                 written(item.key, item.hash);

@@ -70,29 +70,25 @@ void Shard::join_newer(const Call& call) {
     Broadcast& newer = *broadcasts_[entry.under_way];
     if (newer.joined.size() >= limits::broadcasts_in_flight_max) return refuse(call, Errc::busy);
     newer.joined.push_back(call.header);
+    remember_under_way(call.header);
 }
 
 void Shard::on_broadcast_put(const Call& call) {
     if (!admits_broadcast(call)) return;
     if (call.body_token != 0) {
         if (!has_room_for_body()) return refuse(call, Errc::busy);
-        const Result<shm::Block*> block = pool_.reserve(call.key, call.hash, call.header.value_type,
-                                                        call.header.checkpoint, call.header.value_bytes);
+        const Result<shm::Block*> block = reserve(call, call.header.value_bytes);
         if (block) return receive_into(**block, call);
         transport_.discard_body(call.body_token);
         return fail_to_store(call.header, call.key, call.hash, block.error());
     }
-    const Result<void> stored =
-        pool_.put(call.key, call.hash, call.header.value_type, call.header.checkpoint, call.value);
+    const Result<void> stored = store(call, call.value);
     if (!stored) return fail_to_store(call.header, call.key, call.hash, stored.error());
     start_broadcast(call.header, call.key, call.hash, Errc{});
 }
 
-/// The value of a broadcast has come as a body, or not.
-void Shard::finish_broadcast_put(const Transfer& transfer, bool ok) {
-    shm::Block* block = transfer.reserved;
-    if (!ok) return pool_.abandon(block);
-    Call call = call_of(transfer.request);
+/// The value of a broadcast has come as a body.
+void Shard::finish_broadcast_put(Call call, shm::Block* block) {
     const std::string key(text_of(block->key()));
     call.key = bytes_of(key);
     call.hash = block->hash();
@@ -145,6 +141,7 @@ void Shard::start_broadcast(const wire::RequestHeader& header, Bytes key, std::u
         entry.failed_manager = pool_.identity().manager;
         return end_broadcast(header, code, pool_.identity().manager);
     }
+    remember_under_way(header);
     const std::uint32_t slot = new_broadcast();
     entry.under_way = slot;
     Broadcast& broadcast = *broadcasts_[slot];
@@ -199,12 +196,12 @@ void Shard::on_relayed(std::uint64_t tag, const Result<Reply>& outcome) {
 }
 
 void Shard::end_broadcast(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager) {
-    const Session* session = sessions_.find(request.session);
-    if (session == nullptr) return;
+    const Call call = call_of(request);
     wire::ReplyHeader header = reply_header(request);
     header.status = static_cast<std::uint16_t>(code);
     header.argument2 = code == Errc{} ? 0 : failed_manager;
-    send_reply(session->peer, header);
+    if (call.outcome != nullptr && request.request >= call.outcome->request) remember(call, header);
+    send_reply(call.peer, header);
 }
 
 std::uint32_t Shard::new_broadcast() {

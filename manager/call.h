@@ -12,6 +12,8 @@
 
 namespace ddict::manager {
 
+struct Outcome;
+
 struct Call {
     wire::RequestHeader header;
     Bytes key;
@@ -19,6 +21,7 @@ struct Call {
     std::uint64_t body_token = 0;  // of a value that still waits at its sender
     std::uint64_t hash = 0;        // of the key, if there is one
     PeerId peer = no_peer;         // who gets the reply
+    Outcome* outcome = nullptr;    // where the reply is remembered, if it is
 };
 
 enum class Form {

@@ -28,8 +28,7 @@ void Shard::on_put(const Call& call) {
         return reply(call, 0);
     }
     if (call.body_token != 0) return receive_pair(call);
-    const Result<void> stored =
-        pool_.put(call.key, call.hash, header.value_type, header.checkpoint, call.value);
+    const Result<void> stored = store(call, call.value);
     if (!stored) return refuse(call, stored.error());
     ++counters_.puts;
     reply(call, 1);
@@ -37,19 +36,13 @@ void Shard::on_put(const Call& call) {
 }
 
 void Shard::receive_pair(const Call& call) {
-    const wire::RequestHeader& header = call.header;
     if (!has_room_for_body()) return refuse(call, Errc::busy);
-    const Result<shm::Block*> block =
-        pool_.reserve(call.key, call.hash, header.value_type, header.checkpoint, header.value_bytes);
+    const Result<shm::Block*> block = reserve(call, call.header.value_bytes);
     if (!block) return refuse(call, block.error());
     receive_into(**block, call);
 }
 
-/// If the client has gone meanwhile, its value is whole nevertheless, and stays.
-void Shard::finish_put(const Transfer& transfer, bool ok) {
-    shm::Block* block = transfer.reserved;
-    if (!ok) return pool_.abandon(block);
-    const Call call = call_of(transfer.request);
+void Shard::finish_put(const Call& call, shm::Block* block) {
     const Errc refusal = refusal_of_change(call.header.verb, block->key());
     if (refusal != Errc{}) {
         pool_.abandon(block);
@@ -86,7 +79,7 @@ void Shard::on_erase(const Call& call) {
 
 /// Whoever has the reply must not find the pair any more, in shared memory neither: it is removed first, and
 /// its block kept for so long. The reply has a copy of a small value, and a pin of its own on the block of a
-/// large one.
+/// large one. Another pin is kept until the client shows that it has the value.
 void Shard::on_pop(const Call& call) {
     const shm::Block* block = pool_.find(call.key, call.hash);
     if (block == nullptr) return refuse(call, Errc::not_found);
@@ -95,6 +88,7 @@ void Shard::on_pop(const Call& call) {
     pool_.pin(block);
     pool_.erase(call.key, call.hash);
     static_cast<void>(reply_pair(call, *block));
+    remember_value(call, *block);
     pool_.unpin(block);
 }
 

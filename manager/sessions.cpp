@@ -15,7 +15,11 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
     free_.pop_back();
     const std::uint64_t tag = (random_() >> 32) | 1;  // never 0, so that no id is
     const std::uint64_t id = (tag << 32) | slot;
-    sessions_[slot] = {.id = id, .peer = peer, .greeter = greeter, .greeting = greeting};
+    Session& session = sessions_[slot];
+    session.id = id;
+    session.peer = peer;
+    session.greeter = greeter;
+    session.greeting = greeting;
     by_peer_[peer] = id;
     by_greeter_[greeter] = id;
     return id;
@@ -24,10 +28,26 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
 void Sessions::close(std::uint64_t id) {
     const Session* session = find(id);
     DDICT_ASSERT(session != nullptr, "only a session that is open can be closed");
+    DDICT_ASSERT(session->holding == 0, "the outcomes of a session are given up before it");
     by_peer_.erase(session->peer);
     by_greeter_.erase(session->greeter);
+    outcomes_ -= session->outcomes.size();
     sessions_[static_cast<std::uint32_t>(id)] = {};
     free_.push_back(static_cast<std::uint32_t>(id));
+}
+
+void Sessions::set_peer(Session& session, PeerId peer) {
+    by_peer_.erase(session.peer);
+    session.peer = peer;
+    if (peer != no_peer) by_peer_[peer] = session.id;
+}
+
+Outcome* Sessions::new_outcome(Session& session, std::uint64_t request) {
+    const std::size_t more = session.outcomes.size_with(request) - session.outcomes.size();
+    if (more > limits::outcomes_max - outcomes_) return nullptr;
+    outcomes_ += more;
+    session.outcomes.make_room(request);
+    return session.outcomes.at(request);
 }
 
 }  // namespace ddict::manager

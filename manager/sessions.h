@@ -9,14 +9,18 @@
 
 #include "core/limits.h"
 #include "core/transport.h"
+#include "manager/outcomes.h"
 
 namespace ddict::manager {
 
 struct Session {
-    std::uint64_t id = 0;  // slot in the lower half, a random number in the upper; 0: free
-    PeerId peer = no_peer;
+    std::uint64_t id = 0;        // slot in the lower half, a random number in the upper; 0: free
+    PeerId peer = no_peer;       // none: the connection broke, and the client may come back
     std::uint64_t greeter = 0;   // who it is: a hash of process and address
     std::uint64_t greeting = 0;  // the number of its hello
+    std::uint32_t breaks = 0;    // of its connection
+    std::uint32_t holding = 0;   // outcomes that hold memory
+    Outcomes outcomes;
 };
 
 /// Who has greeted, and not gone yet. At most limits::sessions_max.
@@ -26,32 +30,54 @@ class Sessions {
     explicit Sessions(std::uint64_t seed) : random_(seed) {}
 
     /// Null if there is none. On the way of every request.
-    const Session* find(std::uint64_t id) const noexcept {
+    Session* find(std::uint64_t id) noexcept {
         const auto slot = static_cast<std::uint32_t>(id);
         return id != 0 && slot < sessions_.size() && sessions_[slot].id == id ? &sessions_[slot] : nullptr;
     }
-    const Session* of_peer(PeerId peer) const { return of(by_peer_, peer); }
-    const Session* of_greeter(std::uint64_t greeter) const { return of(by_greeter_, greeter); }
+    Session* of_peer(PeerId peer) { return of(by_peer_, peer); }
+    Session* of_greeter(std::uint64_t greeter) { return of(by_greeter_, greeter); }
 
-    std::size_t size() const noexcept { return by_peer_.size(); }
+    /// Those with a connection.
+    std::size_t connected() const noexcept { return by_peer_.size(); }
+    std::size_t size() const noexcept { return by_greeter_.size(); }
     bool full() const noexcept { return size() >= limits::sessions_max; }
 
     /// Requires that it is not full, and that neither peer nor greeter has one. Returns the id.
     std::uint64_t open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting);
+    /// Requires that its outcomes hold no memory.
     void close(std::uint64_t id);
+    /// Its client has another connection now, or no_peer.
+    void set_peer(Session& session, PeerId peer);
+
+    /// Where the outcome of a request is or will be; null if too many are remembered already. On the way of
+    /// every write.
+    Outcome* outcome_at(Session& session, std::uint64_t request) {
+        Outcome* outcome = session.outcomes.at(request);
+        return outcome != nullptr ? outcome : new_outcome(session, request);
+    }
+    std::size_t outcomes() const noexcept { return outcomes_; }
+
+    template <class F>
+    void for_each(F f) {
+        for (Session& session : sessions_) {
+            if (session.id != 0) f(session);
+        }
+    }
 
   private:
     using Map = std::unordered_map<std::uint64_t, std::uint64_t>;
-    const Session* of(const Map& map, std::uint64_t key) const {
+    Session* of(const Map& map, std::uint64_t key) {
         const auto found = map.find(key);
         return found == map.end() ? nullptr : find(found->second);
     }
+    Outcome* new_outcome(Session& session, std::uint64_t request);
 
     std::mt19937_64 random_;
     std::vector<Session> sessions_;
     std::vector<std::uint32_t> free_;
     Map by_peer_;
     Map by_greeter_;
+    std::size_t outcomes_ = 0;  // that there is room for, of all sessions
 };
 
 }  // namespace ddict::manager

@@ -48,14 +48,19 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
     const Form form = read_call(head, body, call);
     if (form == Form::malformed) return reject(body.token);
     if (call.header.verb == Verb::hello) return on_hello(call);
-    const Session* session = sessions_.find(call.header.session);
+    Session* session = sessions_.find(call.header.session);
     if (session == nullptr) return reject(body.token);
+    if (session->peer == no_peer) {  // a late one: its client will greet again, and then repeat it
+        if (body.token != 0) transport_.discard_body(body.token);
+        return;
+    }
     call.peer = session->peer;
     if (form == Form::too_large) {
         return refuse(
             call,
             Error(Errc::too_large).set_bytes(call.header.value_bytes, value_bytes_max(call.header.verb)));
     }
+    if (!is_new(*session, call)) return;
     if (!times_.count(call.header.verb)) return execute(call);
     const std::uint64_t started = times_.start();
     execute(call);
@@ -131,49 +136,108 @@ void Shard::on_hello(const Call& call) {
     wire::Hello hello;
     if (!wire::unpack(call.value, hello)) return reject(call.body_token);
     const Errc refusal = refusal_of(hello);
+    refusal == Errc{} ? answer_greeting(call, hello) : refuse_greeting(call, hello, refusal);
+}
+
+/// Goes on with the session that the client names, if it is still known, and ends any other that the client
+/// has. But a greeting may have been overtaken by a newer one: the client does not wait for the answer any
+/// more.
+void Shard::answer_greeting(const Call& call, const wire::Hello& hello) {
     const std::uint64_t greeter = greeter_of(hello);
-    if (refusal == Errc{} && !replaces_session(greeter, call.header.request)) return;
-    const Result<PeerId> peer = transport_.connect(hello.address, hello.process);
-    if (!peer) return reject(call.body_token);  // it has died, or gave an address that is none
+    const std::uint64_t greeting = call.header.request;
+    Session* known = sessions_.of_greeter(greeter);
+    if (known != nullptr && known->greeting >= greeting) return;
+    const bool goes_on = known != nullptr && known->id == call.header.session;
+    if (known != nullptr && !goes_on) end_session(*known);
+    const Result<PeerId> peer = reach(hello);
+    if (!peer) return;
     wire::ReplyHeader header = reply_header(call.header);
-    if (refusal != Errc{}) {
-        ++counters_.rejected_messages;
-        header.status = static_cast<std::uint16_t>(refusal);
-        send_reply(*peer, header);
-        transport_.close(*peer);
-        return;
+    if (goes_on) {
+        waiting_.drop_session(known->id);  // they will be asked for again
+        if (known->peer != no_peer) transport_.close(known->peer);
+        sessions_.set_peer(*known, *peer);
+        known->greeting = greeting;
+        header.argument = known->id;
+    } else {
+        header.argument = sessions_.open(*peer, greeter, greeting);
     }
-    header.argument = sessions_.open(*peer, greeter, call.header.request);
     send_reply(*peer, header);
 }
 
-Errc Shard::refusal_of(const wire::Hello& hello) const {
+/// A process of this host is told why. To others only those who have proved to know the dictionary get an
+/// answer: anybody might have this manager send something to anyone otherwise.
+void Shard::refuse_greeting(const Call& call, const wire::Hello& hello, Errc refusal) {
+    ++counters_.rejected_messages;
+    const bool is_of_this_host = hello.process.host_key == transport_.identity().host_key;
+    const bool knows_dictionary = refusal != Errc::dictionary_gone && refusal != Errc::access_denied;
+    if (!is_of_this_host && !knows_dictionary) return;
+    const Result<PeerId> peer = reach(hello);
+    if (!peer) return;
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(refusal);
+    send_reply(*peer, header);
+    transport_.close(*peer);
+}
+
+Result<PeerId> Shard::reach(const wire::Hello& hello) {
+    const Result<PeerId> peer = transport_.connect(hello.address, hello.process);
+    if (peer) return peer;
+    // It has died, or gave an address that is none; or this process lacks something, and then the client
+    // waits in vain.
+    if (peer.error().code == Errc::manager_lost || peer.error().code == Errc::bad_handle) {
+        ++counters_.rejected_messages;
+    } else {
+        ++counters_.unreachable_clients;
+        why_unreachable_ = peer.error();
+    }
+    return peer;
+}
+
+Errc Shard::refusal_of(const wire::Hello& hello) {
     if (hello.dictionary_id != pool_.identity().dictionary_id) return Errc::dictionary_gone;
     if (!equal_in_constant_time(hello.secret, pool_.identity().secret)) return Errc::access_denied;
     if (hello.ucx_version != options_.ucx_version) return Errc::incompatible;
-    if (sessions_.full()) return Errc::busy;
+    if (!make_room_for_session()) return Errc::busy;
     return {};
 }
 
-/// A client that greets again has given its older session up, and the session ends. But an older greeting may
-/// have been overtaken by a newer one: the client does not wait for the answer any more; false then.
-bool Shard::replaces_session(std::uint64_t greeter, std::uint64_t greeting) {
-    const Session* session = sessions_.of_greeter(greeter);
-    if (session == nullptr) return true;
-    if (session->greeting >= greeting) return false;
-    end_session(*session);
-    return true;
+/// Clients that are there go before clients that may come back.
+bool Shard::make_room_for_session() {
+    for (; sessions_.full() && !broken_.empty(); broken_.pop_front()) {
+        Session* session = sessions_.find(broken_.front().session);
+        if (session != nullptr && session->peer == no_peer) end_session(*session);
+    }
+    return !sessions_.full();
 }
 
-void Shard::end_session(const Session& session) {
+void Shard::end_session(Session& session) {
     const PeerId peer = session.peer;
     waiting_.drop_session(session.id);
+    session.outcomes.for_each([&](Outcome& outcome) { let_go(session, outcome); });
     sessions_.close(session.id);
-    transport_.close(peer);
+    if (peer != no_peer) transport_.close(peer);
+}
+
+/// The client may live, and come back to ask for what it has missed.
+void Shard::break_session(Session& session) {
+    waiting_.drop_session(session.id);
+    sessions_.set_peer(session, no_peer);
+    broken_.push_back({session.id, ++session.breaks, std::nullopt});
 }
 
 void Shard::on_peer_lost(PeerId peer, const Error&) {
-    if (const Session* session = sessions_.of_peer(peer); session != nullptr) end_session(*session);
+    if (Session* session = sessions_.of_peer(peer); session != nullptr) break_session(*session);
+}
+
+Time Shard::forget_broken_sessions(Time now) {
+    for (auto last = broken_.rbegin(); last != broken_.rend() && !last->deadline; ++last)
+        last->deadline = now + limits::session_kept;
+    for (; !broken_.empty() && *broken_.front().deadline <= now; broken_.pop_front()) {
+        Session* session = sessions_.find(broken_.front().session);
+        if (session != nullptr && session->peer == no_peer && session->breaks == broken_.front().breaks)
+            end_session(*session);
+    }
+    return broken_.empty() ? Time::max() : *broken_.front().deadline;
 }
 
 void Shard::on_stats(const Call& call) {
@@ -214,7 +278,7 @@ ManagerStats Shard::statistics(PeerId asking) const {
     stats.free_bytes = usage.free_bytes;
     stats.largest_free_bytes = usage.largest_free_bytes;
     stats.index_bytes = usage.index_bytes;
-    stats.sessions = sessions_.size();
+    stats.sessions = sessions_.connected();
     stats.waiting = waiting_.size();
     stats.broadcasts = broadcasts_under_way();
     stats.broadcast_keys = broadcast_keys_.stored();

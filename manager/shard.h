@@ -14,6 +14,7 @@
 //
 //   shard.cpp      events, sessions, and what is not about pairs
 //   transfers.cpp  replies and bodies
+//   outcomes.cpp   requests that come again
 //   pairs.cpp      put get contains erase pop clear
 //   atomics.cpp    compare_and_swap fetch_add append
 //   scans.cpp      scan
@@ -24,7 +25,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,7 +70,19 @@ class Shard final : public TransportEvents {
 
     /// A client has asked for the end of the dictionary; the request has been answered.
     bool shutdown_requested() const { return shutdown_requested_; }
-    std::size_t sessions() const { return sessions_.size(); }
+    /// Those with a connection.
+    std::size_t sessions() const { return sessions_.connected(); }
+    /// Those, and the ones whose connection broke not long ago.
+    std::size_t sessions_remembered() const { return sessions_.size(); }
+    /// What is remembered of requests whose reply may not have arrived yet: values that were popped, and
+    /// bytes outside the pool.
+    std::size_t values_held() const { return values_held_; }
+    std::size_t status_bytes_held() const { return status_bytes_held_; }
+    /// Requests that came again and were answered from memory.
+    std::uint64_t repeated_requests() const { return counters_.repeated_requests; }
+    /// Clients that could not be answered, for a reason of this process: the number, and the last reason.
+    std::uint64_t unreachable_clients() const { return counters_.unreachable_clients; }
+    const Error& why_unreachable() const { return why_unreachable_; }
     /// Large values on their way in or out.
     std::size_t bodies_in_flight() const { return transfers_.size() - free_transfers_.size(); }
     std::size_t broadcasts_under_way() const { return broadcasts_.size() - free_broadcasts_.size(); }
@@ -75,13 +90,13 @@ class Shard final : public TransportEvents {
     /// Whether a body's event is this shard's, and not that of another user of the same transport.
     static bool owns(std::uint64_t tag) { return (tag & transfer_tag) != 0; }
     const WaitingRequests& waiting() const { return waiting_; }
-    /// Of requests, outside the pool.
-    std::size_t private_bytes() const { return memory_.used_bytes(); }
+    /// Of requests under way, outside the pool.
+    std::size_t private_bytes() const { return memory_.used_bytes() - status_bytes_held_; }
 
     /// Whether time matters to it at present.
-    bool needs_tick() const { return !waiting_.empty(); }
-    /// Ends what has waited for too long. Returns when it wants to be called again, at the latest. To be
-    /// called after events, if needs_tick().
+    bool needs_tick() const { return !waiting_.empty() || !broken_.empty(); }
+    /// Ends what has waited for too long, and forgets clients that have not come back. Returns when it wants
+    /// to be called again, at the latest. To be called after events, if needs_tick().
     Time tick(Time now);
 
     void on_message(Bytes head, const IncomingBody& body) override;
@@ -126,20 +141,41 @@ class Shard final : public TransportEvents {
     void execute(Call& call);
     void dispatch(const Call& call);
     void on_hello(const Call& call);
-    Errc refusal_of(const wire::Hello& hello) const;
-    bool replaces_session(std::uint64_t greeter, std::uint64_t greeting);
-    void end_session(const Session& session);
+    Errc refusal_of(const wire::Hello& hello);
+    void answer_greeting(const Call& call, const wire::Hello& hello);
+    void refuse_greeting(const Call& call, const wire::Hello& hello, Errc refusal);
+    Result<PeerId> reach(const wire::Hello& hello);
+    bool make_room_for_session();
+    void end_session(Session& session);
+    void break_session(Session& session);
+    Time forget_broken_sessions(Time now);
     void on_stats(const Call& call);
     void on_directory(const Call& call);
     void on_freeze(const Call& call);
     ManagerStats statistics(PeerId asking) const;
+
+    // outcomes.cpp
+    bool is_new(Session& session, Call& call);
+    bool is_still_new(const Call& call);
+    void repeat(const Call& call, const Outcome& outcome);
+    void repeat_statuses(const Call& call, const Outcome& outcome);
+    void remember(const Call& call, const wire::ReplyHeader& header);
+    void remember_value(const Call& call, const shm::Block& block);
+    void remember_statuses(const Call& call, Bytes statuses);
+    void remember_under_way(const wire::RequestHeader& request);
+    void let_go(Session& session, Outcome& outcome);
+    bool let_go_of_values();
+    Result<void> store(const Call& call, Bytes value);
+    Result<void> store(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                       Bytes value);
+    Result<shm::Block*> reserve(const Call& call, std::uint64_t value_bytes);
 
     // pairs.cpp
     /// Why the pair must not be changed now; Errc{} if it may.
     Errc refusal_of_change(wire::Verb verb, Bytes key) const;
     void on_put(const Call& call);
     void receive_pair(const Call& call);
-    void finish_put(const Transfer& transfer, bool ok);
+    void finish_put(const Call& call, shm::Block* block);
     bool condition_holds(std::uint16_t flags, Bytes key, std::uint64_t hash) const;
     void on_get(const Call& call);
     void on_contains(const Call& call);
@@ -176,7 +212,7 @@ class Shard final : public TransportEvents {
     bool is_overtaken(const wire::RequestHeader& header, Bytes key);
     void join_newer(const Call& call);
     void on_broadcast_put(const Call& call);
-    void finish_broadcast_put(const Transfer& transfer, bool ok);
+    void finish_broadcast_put(Call call, shm::Block* block);
     void fail_to_store(const wire::RequestHeader& header, Bytes key, std::uint64_t hash, const Error& error);
     void on_broadcast_erase(const Call& call);
     void start_broadcast(const wire::RequestHeader& header, Bytes key, std::uint64_t hash, Errc code);
@@ -184,11 +220,13 @@ class Shard final : public TransportEvents {
     std::uint32_t new_broadcast();
 
     // transfers.cpp
-    Call call_of(const wire::RequestHeader& request) const;
+    Call call_of(const wire::RequestHeader& request);
     void reply(const Call& call, std::uint64_t argument = 0);
     void refuse(const Call& call, Errc code);
     void refuse(const Call& call, const Error& error);
     bool reply_pair(const Call& call, const shm::Block& block);
+    void send_pair(const Call& call, const shm::Block& block);
+    void send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
     void reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
     void reply_copy(const Call& call, Bytes value, std::uint64_t argument);
     void send_reply(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value = {});
@@ -198,6 +236,13 @@ class Shard final : public TransportEvents {
     std::uint64_t start_transfer(Transfer transfer);
     Transfer end_transfer(std::uint64_t tag);
 
+    /// A session whose connection broke.
+    struct Broken {
+        std::uint64_t session;
+        std::uint32_t breaks;          // of it, this one included: it may have been mended since
+        std::optional<Time> deadline;  // counts from the first tick
+    };
+
     shm::Pool& pool_;
     Transport& transport_;
     ShardOptions options_;
@@ -205,6 +250,10 @@ class Shard final : public TransportEvents {
     Relay* relay_ = nullptr;
     PrivateMemory memory_;
     Sessions sessions_;
+    std::deque<Broken> broken_;          // the oldest first
+    std::size_t values_held_ = 0;        // by outcomes
+    std::size_t status_bytes_held_ = 0;  // by outcomes
+    Error why_unreachable_;
     WaitingRequests waiting_;
     BroadcastKeys broadcast_keys_;
     std::vector<std::unique_ptr<Broadcast>> broadcasts_;

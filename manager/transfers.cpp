@@ -19,17 +19,20 @@ bool names_manager(wire::Verb verb) {
 }  // namespace
 
 /// A request whose message is long gone, and whose client may be too.
-Call Shard::call_of(const wire::RequestHeader& request) const {
+Call Shard::call_of(const wire::RequestHeader& request) {
     Call call;
     call.header = request;
-    if (const Session* session = sessions_.find(request.session); session != nullptr)
-        call.peer = session->peer;
+    Session* session = sessions_.find(request.session);
+    if (session == nullptr) return call;
+    call.peer = session->peer;
+    if (wire::is_remembered(request.verb)) call.outcome = session->outcomes.at(request.request);
     return call;
 }
 
 void Shard::reply(const Call& call, std::uint64_t argument) {
     wire::ReplyHeader header = reply_header(call.header);
     header.argument = argument;
+    remember(call, header);
     send_reply(call.peer, header);
 }
 
@@ -38,6 +41,7 @@ void Shard::refuse(const Call& call, Errc code) {
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(code);
     if (names_manager(call.header.verb)) header.argument2 = pool_.identity().manager;
+    remember(call, header);
     send_reply(call.peer, header);
 }
 
@@ -48,33 +52,41 @@ void Shard::refuse(const Call& call, const Error& error) {
     header.status = static_cast<std::uint16_t>(error.code);
     header.argument = error.need_bytes;
     header.argument2 = error.have_bytes;
+    remember(call, header);
     send_reply(call.peer, header);
 }
 
 /// The value of a pair, from where it lies. False if it was refused instead: too many bodies are on their
 /// way.
 bool Shard::reply_pair(const Call& call, const shm::Block& block) {
+    if (block.value_bytes() > limits::inline_value_bytes_max && !has_room_for_body()) {
+        refuse(call, Errc::busy);
+        return false;
+    }
+    send_pair(call, block);
+    return true;
+}
+
+void Shard::send_pair(const Call& call, const shm::Block& block) {
     wire::ReplyHeader header = reply_header(call.header);
     header.value_type = block.value_type();
     header.value_bytes = block.value_bytes();
     header.argument = block.checkpoint();
-    if (header.value_bytes <= limits::inline_value_bytes_max) {
-        send_reply(call.peer, header, block.value());
-        return true;
-    }
-    if (!has_room_for_body()) {
-        refuse(call, Errc::busy);
-        return false;
-    }
+    if (header.value_bytes <= limits::inline_value_bytes_max)
+        return send_reply(call.peer, header, block.value());
     pool_.pin(&block);
     const std::uint64_t tag =
         start_transfer({.request = call.header, .reserved = nullptr, .pinned = &block, .buffer = {}});
     transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), block.value(), tag);
-    return true;
+}
+
+void Shard::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
+    if (bytes > limits::inline_value_bytes_max && !has_room_for_body()) return refuse(call, Errc::busy);
+    send_page(call, std::move(buffer), bytes, argument);
 }
 
 /// `buffer` has the page behind room for a header.
-void Shard::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
+void Shard::send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
     wire::ReplyHeader header = reply_header(call.header);
     header.value_bytes = bytes;
     header.argument = argument;
@@ -82,7 +94,6 @@ void Shard::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::
         std::memcpy(buffer.bytes().data(), &header, sizeof header);
         return transport_.send(call.peer, buffer.bytes().first(sizeof header + bytes));
     }
-    if (!has_room_for_body()) return refuse(call, Errc::busy);
     const Bytes page = buffer.bytes().subspan(sizeof header, bytes);
     const std::uint64_t tag = start_transfer(
         {.request = call.header, .reserved = nullptr, .pinned = nullptr, .buffer = std::move(buffer)});
@@ -125,14 +136,18 @@ void Shard::receive_operand(const Call& call) {
     transport_.receive_body(call.peer, call.body_token, into, tag);
 }
 
+/// A client that has gone meanwhile, or whose connection broke, has not put anything: it may be about to send
+/// the same again.
 void Shard::on_body_received(std::uint64_t tag, bool ok) {
     const Transfer transfer = end_transfer(tag);
-    if (transfer.reserved != nullptr) {
-        return transfer.request.verb == wire::Verb::put ? finish_put(transfer, ok)
-                                                        : finish_broadcast_put(transfer, ok);
-    }
+    shm::Block* block = transfer.reserved;
     Call call = call_of(transfer.request);
-    if (!ok || call.peer == no_peer) return;
+    if (!ok || call.peer == no_peer || !is_still_new(call)) {
+        if (block != nullptr) pool_.abandon(block);
+        return;
+    }
+    if (block != nullptr && call.header.verb == wire::Verb::put) return finish_put(call, block);
+    if (block != nullptr) return finish_broadcast_put(call, block);
     call.key = transfer.buffer.bytes().first(transfer.request.key_bytes);
     call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
     execute(call);

@@ -49,12 +49,13 @@ void Shard::wake(Bytes key, std::uint64_t hash) {
 }
 
 Time Shard::tick(Time now) {
-    return waiting_.tick(now, [this](const wire::RequestHeader& header) {
+    const Time next = waiting_.tick(now, [this](const wire::RequestHeader& header) {
         Call call;
         call.header = header;
         call.peer = sessions_.find(header.session)->peer;
         refuse(call, Errc::timeout);
     });
+    return std::min(next, forget_broken_sessions(now));
 }
 
 }  // namespace ddict::manager

@@ -113,7 +113,7 @@ TEST_F(RequesterTest, AsksASilentManagerBeforeItIsLost) {
     answer(0, 77);
     EXPECT_EQ(requester.tick(now), now + limits::silence_before_ping);
     now += limits::silence_before_ping;
-    EXPECT_EQ(requester.tick(now), now - limits::silence_before_ping + limits::silence_until_lost);
+    EXPECT_EQ(requester.tick(now), now + limits::silence_before_reconnect);
     EXPECT_EQ(last_verb(), Verb::ping);
     answer();
     now += limits::silence_before_ping;

@@ -75,7 +75,7 @@ TEST_F(PairsTest, PopTakesTheValueAway) {
     EXPECT_EQ(ask({.verb = Verb::pop, .key = "k"}), Errc::not_found);
 }
 
-TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItHasBeenSent) {
+TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItsClientHasIt) {
     const std::uint64_t used = pool->usage().used_bytes;
     EXPECT_EQ(ask({.verb = Verb::put, .key = "k", .value = large}), Errc{});
     EXPECT_EQ(ask({.verb = Verb::pop, .key = "k"}), Errc{});
@@ -85,6 +85,11 @@ TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItHasBeenSent) {
     EXPECT_TRUE(std::equal(pop.body.begin(), pop.body.end(), large.begin()));
     EXPECT_GT(pool->usage().used_bytes, used);
     shard.on_body_sent(pop.tag, true);
+    EXPECT_EQ(shard.values_held(), 1u) << "it may not have arrived";
+    EXPECT_GT(pool->usage().used_bytes, used);
+    next_in_place();
+    EXPECT_EQ(ask({.verb = Verb::ping}), Errc{});
+    EXPECT_EQ(shard.values_held(), 0u);
     EXPECT_EQ(pool->usage().used_bytes, used);
     expect_at_rest();
 }

@@ -41,10 +41,22 @@ TEST_F(ShardTest, TwoClientsHaveTwoSessions) {
     EXPECT_EQ(last().status, 0);
 }
 
-TEST_F(ShardTest, ALostPeerEndsItsSession) {
+TEST_F(ShardTest, TheSessionOfALostPeerIsForgottenAfterAWhile) {
     const std::uint64_t id = session();
     shard.on_peer_lost(transport.sent.back().peer, Error(Errc::manager_lost));
     EXPECT_EQ(shard.sessions(), 0u);
+    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    const std::size_t sent = transport.sent.size();
+    ask(Verb::ping, id);
+    EXPECT_EQ(transport.sent.size(), sent) << "there is no connection to answer through";
+    ASSERT_TRUE(shard.needs_tick());
+    const Time now{};
+    EXPECT_EQ(shard.tick(now), now + limits::session_kept);
+    shard.tick(now + limits::session_kept - std::chrono::milliseconds(1));
+    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    shard.tick(now + limits::session_kept);
+    EXPECT_EQ(shard.sessions_remembered(), 0u);
+    EXPECT_FALSE(shard.needs_tick());
     const std::uint64_t before = rejected();
     ask(Verb::ping, id);
     EXPECT_EQ(rejected(), before + 1);

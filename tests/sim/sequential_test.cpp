@@ -77,6 +77,9 @@ class Sequence {
             keys();
             items();
             clear();
+            // What they have popped goes when they show that they have it.
+            for (SimClient* client : clients_)
+                EXPECT_TRUE(client->call({.verb = Verb::ping, .manager = m}).ok());
         }
         ASSERT_TRUE(cluster_.network().run());
         for (std::uint32_t m = 0; m < cluster_.managers(); ++m) {

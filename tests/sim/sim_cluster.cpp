@@ -231,6 +231,11 @@ std::string Cluster::leaks(std::size_t sessions_max) {
         const std::string name = "manager " + std::to_string(manager->entry().manager) + ": ";
         if (const std::size_t count = manager->shard().sessions(); count > sessions_max)
             out += name + std::to_string(count) + " sessions left\n";
+        if (const std::size_t count = manager->shard().sessions_remembered(); count > sessions_max)
+            out += name + std::to_string(count) + " sessions remembered\n";
+        if (sessions_max == 0 &&
+            (manager->shard().values_held() > 0 || manager->shard().status_bytes_held() > 0))
+            out += name + "outcomes left\n";
         if (const std::size_t count = manager->shard().bodies_in_flight(); count > 0)
             out += name + std::to_string(count) + " transfers left\n";
         if (const std::size_t count = manager->shard().broadcasts_under_way(); count > 0)

@@ -158,6 +158,28 @@ void Network::join(std::uint32_t host, std::uint32_t other) {
         across(*held.a, *held.b, delay(), std::move(held.action));
 }
 
+void Network::sever(Process& a, Process& b, bool a_is_told, bool b_is_told) {
+    sever_one_way(a, b, a_is_told);
+    sever_one_way(b, a, b_is_told);
+}
+
+void Network::sever_one_way(Process& from, const Process& to, bool is_told) {
+    const auto most = static_cast<std::uint64_t>(options_.detection_max_other_host.count());
+    for (auto& [peer, connection] : from.connections_) {
+        if (connection.remote != &to || !connection.open || connection.severed) continue;
+        connection.severed = true;
+        ++counters_.severed;
+        if (!is_told) continue;
+        after(Duration(random_.below(random_.chance(50) ? most / 100 : most)),
+              [this, &from, lost = peer] { lose(from, lost); });
+    }
+}
+
+bool Network::is_severed(const Process& from, PeerId peer) const {
+    const auto found = from.connections_.find(peer);
+    return found != from.connections_.end() && found->second.severed;
+}
+
 void Network::at(Time when, Process& process, std::function<void()> action) {
     at(when, [&process, action = std::move(action)] {
         if (!process.alive_) return;
@@ -271,29 +293,32 @@ void Network::send(Process& from, PeerId peer, Bytes head, Body* body) {
         if (body != nullptr) after(delay(), [this, body] { tell_sender(*body, false); });
         return;
     }
+    if (found->second.severed) return;  // whoever waits for it hears when the connection is lost or closed
     Process& to = *found->second.remote;
     std::vector<std::byte> copied(head.begin(), head.end());
     if (body != nullptr) {
         body->receiver = &to;
         if (body->data.size() <= options_.eager_body_bytes_max && random_.chance(50))
-            return send_eagerly(from, to, std::move(copied), *body);
+            return send_eagerly(from, to, peer, std::move(copied), *body);
     }
     const auto path = std::pair(from.index_, peer);
     const std::uint64_t number = ++last_sent_[path];
-    across(from, to, delay(), [this, &from, &to, copied = std::move(copied), body, path, number] {
+    across(from, to, delay(), [this, &from, &to, peer, copied = std::move(copied), body, path, number] {
         if (number < last_arrived_[path]) ++counters_.overtakings;
         last_arrived_[path] = std::max(last_arrived_[path], number);
+        if (is_severed(from, peer) && random_.chance(50)) return;
         arrive(from, to, copied, body, nullptr);
     });
 }
 
 /// The body is read some time after the call of send(), and arrives together with its message.
-void Network::send_eagerly(Process& from, Process& to, std::vector<std::byte> head, Body& body) {
-    after(delay(), [this, &from, &to, head = std::move(head), &body] {
-        if (!readable(body)) return;
+void Network::send_eagerly(Process& from, Process& to, PeerId peer, std::vector<std::byte> head, Body& body) {
+    after(delay(), [this, &from, &to, peer, head = std::move(head), &body] {
+        if (!readable(body) || is_severed(from, peer)) return;
         std::vector<std::byte> eager(body.data.begin(), body.data.end());
         after(delay(), [this, &body] { tell_sender(body, true); });
-        across(from, to, delay(), [this, &from, &to, head, &body, eager = std::move(eager)] {
+        across(from, to, delay(), [this, &from, &to, peer, head, &body, eager = std::move(eager)] {
+            if (is_severed(from, peer) && random_.chance(50)) return;
             arrive(from, to, head, &body, &eager);
         });
     });
@@ -332,6 +357,7 @@ void Network::announce(Process& to, const std::vector<std::byte>& head, Body* bo
 void Network::copy(Body& body, bool second_half) {
     if (body.aborted || !body.receiver->alive_) return;
     if (!readable(body)) return abort(body);
+    if (body.sender != nullptr && is_severed(*body.sender, body.sender_peer)) return abort(body);
     const std::size_t middle = body.data.size() / 2;
     const std::size_t begin = second_half ? middle : 0;
     const std::size_t end = second_half ? body.data.size() : middle;

@@ -66,6 +66,7 @@ class Process final : public Transport {
     struct Connection {
         Process* remote = nullptr;
         bool open = true;
+        bool severed = false;  // nothing passes any more
     };
 
     Network* network_ = nullptr;
@@ -86,6 +87,7 @@ struct NetworkCounters {
     std::uint64_t bodies = 0;        // announced with a token
     std::uint64_t eager_bodies = 0;  // delivered in memory
     std::uint64_t failed_bodies = 0;
+    std::uint64_t severed = 0;      // connections
     std::uint64_t overtakings = 0;  // messages that arrived before an older one of the same connection
 };
 
@@ -102,6 +104,10 @@ class Network {
     /// its way then goes on.
     void cut(std::uint32_t host, std::uint32_t other);
     void join(std::uint32_t host, std::uint32_t other);
+
+    /// All connections between two living processes break for good; new ones can be made. What was on its way
+    /// may get lost or not. Each process that is to be told hears of it after a while.
+    void sever(Process& a, Process& b, bool a_is_told, bool b_is_told);
 
     /// Calls `action` at a time, unless the process has died by then; without one, in any case.
     void at(Time when, Process& process, std::function<void()> action);
@@ -150,6 +156,8 @@ class Network {
     Duration delay();
     void after(Duration wait, Action action);
     bool is_cut(const Process& a, const Process& b) const;
+    void sever_one_way(Process& from, const Process& to, bool is_told);
+    bool is_severed(const Process& from, PeerId peer) const;
     /// Runs an action that needs the network between two processes: later, if it is cut.
     void across(Process& a, Process& b, Duration wait, Action action);
     void deliver(Process& to, const std::function<void(TransportEvents&)>& event);
@@ -161,7 +169,7 @@ class Network {
     void announce(Process& to, const std::vector<std::byte>& head, Body* body);
     Body& new_body(Process* sender, PeerId peer, Bytes data, std::uint64_t tag);
     bool readable(const Body& body) const;
-    void send_eagerly(Process& from, Process& to, std::vector<std::byte> head, Body& body);
+    void send_eagerly(Process& from, Process& to, PeerId peer, std::vector<std::byte> head, Body& body);
     void copy(Body& body, bool second_half);
     void abort(Body& body);
     void tell_sender(Body& body, bool ok);

@@ -42,7 +42,11 @@ struct ManagerStats {
     std::uint64_t broadcast_keys = 0;    ///< keys stored by a broadcast, here or elsewhere, with a copy here
     std::uint64_t bodies_in_flight = 0;  ///< large values on their way in or out now
     std::uint64_t private_bytes = 0;     ///< held for requests outside the pool now
-    bool frozen = false;                 ///< no pair may be changed
+    /// Requests that came again because a connection broke, and were answered as the first time.
+    std::uint64_t repeated_requests = 0;
+    /// Greetings that could not be answered for a reason of this manager's: its log says which.
+    std::uint64_t unreachable_clients = 0;
+    bool frozen = false;                     ///< no pair may be changed
     std::vector<OperationStats> operations;  ///< those that there were
     std::string transport;                   ///< of the session that asked, as the manager sees it
 };
