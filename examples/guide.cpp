@@ -12,6 +12,7 @@
 #include <chrono>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -48,6 +49,24 @@ void missing_keys(ddict::Dictionary& dict) {
     bool erased = dict.erase("retries");
 
     check(retries == 3 && !there && !erased, "missing keys");
+}
+
+void keys(ddict::Dictionary& dict) {
+    dict.put(42, "the four bytes of an int");
+    dict.put(std::int64_t{42}, "eight bytes: another key");
+    dict.put("42", "two characters: another one");
+
+    check(dict.get(42) == "the four bytes of an int" && dict.get("42").starts_with("two"), "keys");
+}
+
+void change(ddict::Dictionary& dict) {
+    bool first = dict.put_if_absent("leader", "me");  // false: somebody else was quicker
+    bool changed = dict.put_if_present("leader", "another");
+    std::optional<std::string> leader = dict.pop("leader");  // removed, and given to one client only
+
+    dict.append("log", "one line\n");  // a new value, or more of the one that is there
+
+    check(first && changed && leader == "another", "change");
 }
 
 void share_an_array(ddict::Dictionary& dict) {
@@ -274,7 +293,9 @@ int main() {
     try {
         first_steps();
         auto dict = ddict::Dictionary::attach();
+        keys(dict);
         missing_keys(dict);
+        change(dict);
         share_an_array(dict);
         count_words(dict, {"to", "be", "or", "not", "to", "be"});
         check(dict.get<std::int64_t>("count/be") == 2, "count words");
