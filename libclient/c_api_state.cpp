@@ -86,6 +86,8 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.broadcast_keys = from.broadcast_keys;
     to.bodies_in_flight = from.bodies_in_flight;
     to.private_bytes = from.private_bytes;
+    to.repeated_requests = from.repeated_requests;
+    to.unreachable_clients = from.unreachable_clients;
     for (const OperationStats& operation : from.operations) {
         if (to.operation_count == std::size(to.operations)) break;
         to.operations[to.operation_count++] = {.operation = name(operation.operation).data(),

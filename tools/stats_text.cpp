@@ -48,6 +48,8 @@ nlohmann::json to_json(const ManagerStats& s) {
             {"broadcast_keys", s.broadcast_keys},
             {"bodies_in_flight", s.bodies_in_flight},
             {"private_bytes", s.private_bytes},
+            {"repeated_requests", s.repeated_requests},
+            {"unreachable_clients", s.unreachable_clients},
             {"frozen", s.frozen},
             {"times_ns", times_to_json(s.operations)},
             {"transport", s.transport}};

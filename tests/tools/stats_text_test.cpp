@@ -17,6 +17,7 @@ std::vector<ManagerStats> two_managers() {
     all[1].transport = "tcp/eth0";
     all[1].frozen = true;
     all[1].rejected_messages = 7;
+    all[1].repeated_requests = 5;
     return all;
 }
 
@@ -50,6 +51,8 @@ TEST(StatsText, ProgramsGetEverything) {
     EXPECT_EQ(second["sessions"], 12);
     EXPECT_EQ(second["waiting"], 3);
     EXPECT_EQ(second["rejected_messages"], 7);
+    EXPECT_EQ(second["repeated_requests"], 5);
+    EXPECT_EQ(second["unreachable_clients"], 0);
     EXPECT_EQ(second["transport"], "tcp/eth0");
     EXPECT_EQ(second["frozen"], true);
     EXPECT_EQ(second["operations"]["put"], 20'000);

@@ -37,13 +37,15 @@ typedef struct ddict_manager_stats {
     uint64_t sessions;           /**< client threads registered now */
     uint64_t rejected_messages;  /**< garbage, wrong session, wrong secret */
     uint64_t puts, gets, hits, contains, erases, clears, scans;
-    uint64_t refused_puts;     /**< no_space and too_large */
-    uint64_t waiting;          /**< wait_for operations that wait now */
-    uint64_t broadcasts;       /**< broadcast operations under way now */
-    uint64_t broadcast_keys;   /**< keys stored by a broadcast, with a copy here */
-    uint64_t bodies_in_flight; /**< large values on their way in or out now */
-    uint64_t private_bytes;    /**< held for requests outside the pool now */
-    uint32_t operation_count;  /**< how many of `operations` are used */
+    uint64_t refused_puts;        /**< no_space and too_large */
+    uint64_t waiting;             /**< wait_for operations that wait now */
+    uint64_t broadcasts;          /**< broadcast operations under way now */
+    uint64_t broadcast_keys;      /**< keys stored by a broadcast, with a copy here */
+    uint64_t bodies_in_flight;    /**< large values on their way in or out now */
+    uint64_t private_bytes;       /**< held for requests outside the pool now */
+    uint64_t repeated_requests;   /**< that came again because a connection broke */
+    uint64_t unreachable_clients; /**< greetings that could not be answered */
+    uint32_t operation_count;     /**< how many of `operations` are used */
     ddict_operation_stats operations[32];
 } ddict_manager_stats;
 
