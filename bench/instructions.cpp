@@ -1,0 +1,227 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Something for callgrind to count: the same-node get of a client, and the small put of a manager. Only what
+// is to be counted is instrumented, so that ten million pairs can be there first. scripts/instructions runs
+// it, divides, and compares.
+//
+//   ddict-instructions get PAIRS OPERATIONS MANAGERS   of all pairs, in the pools of so many managers
+//   ddict-instructions put PAIRS OPERATIONS MANAGERS   to the shard of one of so many, which has all the
+//   pairs
+//
+// Everything is in this process: callgrind knows too few system calls for UCX.
+#include <unistd.h>
+#include <valgrind/callgrind.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <ddict/codec.h>
+
+#include "bench/value_buffer.h"
+#include "core/hash.h"
+#include "core/limits.h"
+#include "core/wire.h"
+#include "manager/shard.h"
+#include "shm/pool.h"
+#include "shm/reader.h"
+
+namespace ddict::bench {
+namespace {
+
+constexpr std::size_t key_bytes = 30;
+constexpr std::size_t value_bytes = 8;
+
+std::string key_number(std::uint64_t number) {
+    std::string key = "key " + std::to_string(number) + " ";
+    key.resize(key_bytes, '.');
+    return key;
+}
+
+std::vector<std::byte> value_number(std::uint64_t number) {
+    std::vector<std::byte> value(value_bytes);
+    std::memcpy(value.data(), &number, value_bytes);
+    return value;
+}
+
+/// Runs once without being counted, so that everything is where it will be.
+template <class Operation>
+void count_instructions(const Operation& all) {
+    all();
+    CALLGRIND_START_INSTRUMENTATION;
+    all();
+    CALLGRIND_STOP_INSTRUMENTATION;
+}
+
+struct OnePool {
+    std::unique_ptr<shm::Pool> pool;
+    std::shared_ptr<const shm::PoolReader> reader;
+};
+
+OnePool make_pool(std::uint32_t manager, std::uint64_t pairs) {
+    constexpr std::uint64_t bytes_per_pair = 112;
+    constexpr std::uint64_t bytes_for_chance = std::uint64_t{8} << 20;
+    const shm::PoolIdentity identity{.dictionary_id = 1, .secret = {}, .manager = manager, .node = "here"};
+    const std::string name = "bench-instructions-" + std::to_string(::getpid());
+    shm::Segment segment = shm::Segment::create(name, bytes_for_chance + pairs * bytes_per_pair).value();
+    shm::Segment mapped = shm::Segment::open(name, shm::Access::read_only).value();
+    shm::Segment::remove(name);
+    shm::Pool::format(segment, identity).value();
+    OnePool one{.pool = shm::Pool::attach(std::move(segment)).value(), .reader = nullptr};
+    const shm::PoolOwner owner{.dictionary_id = 1, .secret = {}, .manager = manager};
+    one.reader = shm::PoolReader::open(std::move(mapped), owner).value();
+    return one;
+}
+
+/// What the client library does once it knows that it may read, with all pools of the node.
+void get(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) {
+    std::vector<OnePool> pools;
+    for (std::uint32_t manager = 0; manager < managers; ++manager)
+        pools.push_back(make_pool(manager, pairs / managers));
+    for (std::uint64_t number = 0; number < pairs; ++number) {
+        const std::string key = key_number(number);
+        const std::uint64_t hash = hash_of(bytes_of(key));
+        pools[manager_of(hash, managers)]
+            .pool->put(bytes_of(key), hash, type_text, 0, value_number(number))
+            .value();
+    }
+    std::mt19937_64 random(1);
+    std::vector<std::string> keys;
+    for (std::uint64_t i = 0; i < operations; ++i)
+        keys.push_back(key_number(random() % pairs));
+    ValueBuffer buffer;
+    Result<void> outcome;
+    std::uint64_t found = 0;
+    count_instructions([&] {
+        for (const std::string& key : keys) {
+            const std::uint64_t hash = hash_of(bytes_of(key));
+            const shm::Read read =
+                pools[manager_of(hash, managers)].reader->get(bytes_of(key), hash, buffer, outcome);
+            found += read == shm::Read::value ? 1 : 0;
+        }
+    });
+    if (found != 2 * operations) throw std::runtime_error("not all values were found");
+}
+
+/// Takes replies and forgets them, but for the last header.
+class Void final : public Transport {
+  public:
+    Result<PeerId> connect(Bytes, const ProcessIdentity&) override { return ++peers_; }
+    void close(PeerId) override {}
+    void send(PeerId, Bytes head) override {
+        std::memcpy(&last, head.data(), sizeof last);
+        ++sent;
+    }
+    void send(PeerId, Bytes, Bytes, std::uint64_t) override { ++sent; }
+    void receive_body(PeerId, std::uint64_t, MutableBytes, std::uint64_t) override {}
+    void discard_body(std::uint64_t) override {}
+    std::string describe(PeerId) const override { return {}; }
+    Bytes address() const override { return {}; }
+    ProcessIdentity identity() const override { return {}; }
+
+    wire::ReplyHeader last;
+    std::uint64_t sent = 0;
+
+  private:
+    PeerId peers_ = no_peer;
+};
+
+std::vector<std::byte> message_of(const wire::RequestHeader& header, Bytes key, Bytes value) {
+    std::vector<std::byte> message(sizeof header);
+    std::memcpy(message.data(), &header, sizeof header);
+    message.insert(message.end(), key.begin(), key.end());
+    message.insert(message.end(), value.begin(), value.end());
+    return message;
+}
+
+std::uint64_t greet(manager::Shard& shard, const shm::PoolIdentity& identity, const Void& transport) {
+    wire::Hello hello;
+    hello.dictionary_id = identity.dictionary_id;
+    hello.secret = identity.secret;
+    const std::string address = "a client";
+    hello.address = bytes_of(address);
+    std::vector<std::byte> packed;
+    wire::pack(hello, packed);
+    wire::RequestHeader header;
+    header.verb = wire::Verb::hello;
+    header.request = 1;
+    header.value_bytes = packed.size();
+    shard.on_message(message_of(header, {}, packed), {});
+    if (transport.sent != 1 || transport.last.status != 0)
+        throw std::runtime_error("the shard does not want its client");
+    return transport.last.argument;
+}
+
+/// Pairs are put again, so that their number stays.
+void put(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) {
+    constexpr std::uint32_t manager = 0;
+    const std::unique_ptr<shm::Pool> pool = make_pool(manager, pairs / managers).pool;
+    std::vector<std::string> keys;
+    for (std::uint64_t number = 0; number < pairs; ++number) {
+        std::string key = key_number(number);
+        const std::uint64_t hash = hash_of(bytes_of(key));
+        if (manager_of(hash, managers) != manager) continue;
+        pool->put(bytes_of(key), hash, type_text, 0, value_number(number)).value();
+        keys.push_back(std::move(key));
+    }
+    std::mt19937_64 random(1);
+    std::shuffle(keys.begin(), keys.end(), random);
+    Void transport;
+    manager::Shard shard(*pool, transport, {});
+    const std::uint64_t session = greet(shard, pool->identity(), transport);
+    std::vector<std::vector<std::byte>> messages;
+    const auto make_messages = [&] {
+        messages.clear();
+        for (std::uint64_t i = 0; i < operations; ++i) {
+            wire::RequestHeader header;
+            header.verb = wire::Verb::put;
+            header.session = session;
+            header.request = 2 + i;
+            header.key_bytes = key_bytes;
+            header.value_bytes = value_bytes;
+            header.value_type = type_text;
+            messages.push_back(message_of(header, bytes_of(keys[i % keys.size()]), value_number(i)));
+        }
+    };
+    make_messages();
+    count_instructions([&] {
+        for (const std::vector<std::byte>& message : messages)
+            shard.on_message(message, {});
+    });
+    if (transport.sent != 1 + 2 * operations || transport.last.status != 0 || pool->size() != keys.size())
+        throw std::runtime_error("not all values were put");
+}
+
+int run(int argc, char** argv) {
+    const std::string what = argc > 1 ? argv[1] : "";
+    const auto number = [&](int at) { return std::strtoull(argv[at], nullptr, 10); };
+    if (what == "get" && argc == 5) {
+        get(number(2), number(3), static_cast<std::uint32_t>(number(4)));
+    } else if (what == "put" && argc == 5) {
+        put(number(2), number(3), static_cast<std::uint32_t>(number(4)));
+    } else {
+        std::fputs("usage: ddict-instructions get|put PAIRS OPERATIONS MANAGERS\n", stderr);
+        return 2;
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace ddict::bench
+
+int main(int argc, char** argv) {
+    try {
+        return ddict::bench::run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "ddict-instructions: %s\n", error.what());
+        return 1;
+    }
+}
