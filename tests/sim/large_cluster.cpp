@@ -117,7 +117,9 @@ class LargeManager {
         : network_(network), seat_(network, host, Account::managers) {
         // Named unlike a dictionary's: whoever removes stale segments must not take it away.
         const std::string name = "sim-" + std::to_string(::getpid()) + "-" + std::to_string(identity.manager);
-        shm::Segment segment = shm::Segment::create(name, limits::pool_bytes_min).value();
+        shm::Segment::create(name, limits::pool_bytes_min).value();
+        // Opened once more, as a manager does: its creator keeps more descriptors.
+        shm::Segment segment = shm::Segment::open(name, shm::Access::read_write).value();
         shm::Segment::remove(name);
         shm::Pool::format(segment, identity).value();
         std::byte* memory = segment.data();
