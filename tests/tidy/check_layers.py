@@ -33,6 +33,7 @@ FOREIGN = (
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
     (r"n?curses", "ncurses", ("tools/",)),
     (r"hiredis/", "hiredis", ("bench/",)),
+    (r"valgrind/callgrind\.h", "Valgrind", ("bench/",)),
     (r"xxhash\.h", "xxHash", ("core/",)),
     (r"(gtest|gmock)/", "GoogleTest", ("tests/",)),
     (r"benchmark/", "google-benchmark", ("bench/",)),
