@@ -177,24 +177,22 @@ void put(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) 
     Void transport;
     manager::Shard shard(*pool, transport, {});
     const std::uint64_t session = greet(shard, pool->identity(), transport);
+    std::uint64_t request = 1;
     std::vector<std::vector<std::byte>> messages;
-    const auto make_messages = [&] {
-        messages.clear();
-        for (std::uint64_t i = 0; i < operations; ++i) {
-            wire::RequestHeader header;
-            header.verb = wire::Verb::put;
-            header.session = session;
-            header.request = 2 + i;
-            header.key_bytes = key_bytes;
-            header.value_bytes = value_bytes;
-            header.value_type = type_text;
-            messages.push_back(message_of(header, bytes_of(keys[i % keys.size()]), value_number(i)));
-        }
-    };
-    make_messages();
+    for (std::uint64_t i = 0; i < 2 * operations; ++i) {
+        wire::RequestHeader header;
+        header.verb = wire::Verb::put;
+        header.session = session;
+        header.request = ++request;
+        header.key_bytes = key_bytes;
+        header.value_bytes = value_bytes;
+        header.value_type = type_text;
+        messages.push_back(message_of(header, bytes_of(keys[i % keys.size()]), value_number(i)));
+    }
+    auto next = messages.begin();
     count_instructions([&] {
-        for (const std::vector<std::byte>& message : messages)
-            shard.on_message(message, {});
+        for (std::uint64_t i = 0; i < operations; ++i)
+            shard.on_message(*next++, {});
     });
     if (transport.sent != 1 + 2 * operations || transport.last.status != 0 || pool->size() != keys.size())
         throw std::runtime_error("not all values were put");
