@@ -27,6 +27,10 @@ bool never() {
     return false;
 }
 
+Error no_thread(Error error) {
+    return error.set_operation(Operation::launch);
+}
+
 std::string full(std::string_view key) {
     return "ddict." + std::string(key);
 }
@@ -172,7 +176,9 @@ Result<std::unique_ptr<Session>> Session::open(std::chrono::milliseconds timeout
                      "start it "
                      "with srun --mpi=pmix")
             .set_operation(Operation::launch);
-    const auto started = bounded_call<Started>(start_pmix, Clock::now() + timeout, never);
+    const auto called = bounded_call<Started>(start_pmix, Clock::now() + timeout, never);
+    if (!called) return no_thread(called.error());
+    const std::optional<Started>& started = *called;
     if (!started) return given_up("joining the other node launchers", false);
     if (started->status != PMIX_SUCCESS) return to_error(started->status, "joining the other node launchers");
     auto state = std::make_unique<State>();
@@ -210,9 +216,11 @@ Result<std::vector<std::string>> Session::exchange(std::string_view key, std::st
     if (auto done = state_->put(key, mine, cancelled); !done) return done.error();
     if (auto done = state_->fence(key, cancelled); !done) return done.error();
 
-    auto all = bounded_call<Collected>([full_key = full(key), self = state_->self,
-                                        count = state_->count] { return collect(full_key, self, count); },
-                                       Clock::now() + limits::pmix_answer_timeout, cancelled);
+    auto called = bounded_call<Collected>([full_key = full(key), self = state_->self,
+                                           count = state_->count] { return collect(full_key, self, count); },
+                                          Clock::now() + limits::pmix_answer_timeout, cancelled);
+    if (!called) return no_thread(called.error());
+    std::optional<Collected>& all = *called;
     if (!all) {
         state_->wedged = true;
         return given_up(quoted(key), cancelled());
@@ -243,11 +251,13 @@ Result<void> Session::State::put(std::string_view key, std::string_view mine,
     bytes_contributed += mine.size();
     std::string contribution(1, contribution_mark);
     contribution.append(mine);
-    const auto status = bounded_call<pmix_status_t>(
+    const auto called = bounded_call<pmix_status_t>(
         [full_key = full(key), contribution = std::move(contribution)] {
             return publish(full_key, contribution);
         },
         Clock::now() + limits::pmix_answer_timeout, cancelled);
+    if (!called) return no_thread(called.error());
+    const std::optional<pmix_status_t>& status = *called;
     if (!status) {
         wedged = true;
         return given_up("handing data to the PMIx server", cancelled());
@@ -282,8 +292,13 @@ Result<void> Session::leave() {
     if (!state_->joined) return {};
     state_->joined = false;
     if (state_->wedged) return given_up("leaving the other node launchers", false);
-    const auto status = bounded_call<pmix_status_t>([] { return PMIx_Finalize(nullptr, 0); },
+    const auto called = bounded_call<pmix_status_t>([] { return PMIx_Finalize(nullptr, 0); },
                                                     Clock::now() + limits::pmix_leave_timeout, never);
+    if (!called) {  // PMIx does not know that this process leaves
+        state_->wedged = true;
+        return no_thread(called.error());
+    }
+    const std::optional<pmix_status_t>& status = *called;
     if (!status) {
         state_->wedged = true;
         return given_up("leaving the other node launchers", false);
