@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <random>
 
 namespace ddict::manager {
@@ -16,6 +17,7 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds roll_call_timeout{20};
 constexpr std::chrono::milliseconds stop_timeout{500};
+constexpr std::chrono::seconds log_interval{10};
 
 std::uint64_t unpredictable_number() {
     std::random_device device;
@@ -50,14 +52,19 @@ Server::Server(const ServerOptions& options, std::unique_ptr<shm::Pool> pool,
                .clock = nanoseconds_now}) {}
 
 int Server::run() {
-    worker_->watch_fd(options_.control_fd, [this] { on_control(); });
-    announce();
+    if (const Result<void> watched = worker_->watch_fd(options_.control_fd, [this] { on_control(); });
+        !watched) {
+        fail(watched.error());
+    } else {
+        announce();
+    }
     Time next = Time::max();
     while (!stopping_) {
         worker_->progress(member_, next);
         next = member_.needs_tick() ? member_.tick(steady_clock::now()) : Time::max();
         if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
             *roll_call ? tell(Control::ready) : fail(roll_call->error());
+        if (member_.shard().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().shutdown_requested() && !stopping_) {
             tell(Control::stopped);
             stopping_ = true;
@@ -67,6 +74,18 @@ int Server::run() {
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
     return failed_ ? 1 : 0;
+}
+
+/// Into the log, and not for every one of a crowd.
+void Server::tell_of_unreachable_clients() {
+    const auto now = steady_clock::now();
+    if (unreachable_told_ != 0 && now - unreachable_told_at_ < log_interval) return;
+    unreachable_told_at_ = now;
+    unreachable_told_ = member_.shard().unreachable_clients();
+    std::fprintf(stderr, "ddict-manager %u on %s: %llu greetings of clients could not be answered: %s\n",
+                 pool_->identity().manager, pool_->identity().node.c_str(),
+                 static_cast<unsigned long long>(unreachable_told_),
+                 member_.shard().why_unreachable().message().c_str());
 }
 
 void Server::report_failure(int control_fd, const std::string& reason) {

@@ -44,12 +44,15 @@ class Server {
     void on_directory_ready();
     void fail(const Error& why);
     void remove_segments();
+    void tell_of_unreachable_clients();
 
     ServerOptions options_;
     std::unique_ptr<shm::Pool> pool_;
     std::unique_ptr<ucx::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;
     Member member_;
+    std::uint64_t unreachable_told_ = 0;
+    std::chrono::steady_clock::time_point unreachable_told_at_;
     bool stopping_ = false;
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone

@@ -63,13 +63,18 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
     }
     if (!same_host) ++remote_endpoints_;
     if (watch) {
-        endpoint.watch = std::move(watch);
-        sleeper.watch(endpoint.watch->fd(), [this, &endpoint] {
+        const Result<void> watched = sleeper.watch(watch->fd(), [this, &endpoint] {
             endpoint.process_ended = true;
             queues_.note_death(Clock::now());
             unwatch(endpoint);
             need_attention(endpoint);
         });
+        if (!watched) {  // nothing has been sent through it
+            endpoint.set_state(EndpointState::closing);
+            retire(endpoint);
+            return watched.error();
+        }
+        endpoint.watch = std::move(watch);
     }
     flush(endpoint);
     return endpoint.id();

@@ -40,7 +40,7 @@ Sleeper::~Sleeper() {
     if (epoll_fd_ >= 0) ::close(epoll_fd_);
 }
 
-void Sleeper::watch(int fd, Ready ready) {
+Result<void> Sleeper::watch(int fd, Ready ready) {
     Watched& watched = watched_[fd];
     const bool known = watched.generation != 0;
     watched.generation = ++generation_;
@@ -48,8 +48,11 @@ void Sleeper::watch(int fd, Ready ready) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = (std::uint64_t{watched.generation} << 32) | static_cast<std::uint32_t>(fd);
-    const int result = ::epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-    DDICT_ASSERT(result == 0, "a file descriptor that cannot be watched");
+    if (::epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) return {};
+    const Error error(Errc::system,
+                      std::string("watching a file descriptor: epoll_ctl: ") + std::strerror(errno));
+    watched_.erase(fd);
+    return error;
 }
 
 void Sleeper::unwatch(int fd) {

@@ -26,7 +26,8 @@ class Sleeper {
     ~Sleeper();
 
     /// `ready` may be null: the descriptor then only ends the sleep.
-    void watch(int fd, Ready ready);
+    /// Fails if the kernel cannot watch this descriptor, or no more of them.
+    Result<void> watch(int fd, Ready ready);
     void unwatch(int fd);
     /// For a while the descriptor does not count, although it stays watched.
     void mute(int fd, bool muted);

@@ -26,8 +26,8 @@ unsigned Worker::progress(TransportEvents& events, std::chrono::steady_clock::ti
     return impl_->progress(events, deadline);
 }
 
-void Worker::watch_fd(int fd, std::function<void()> ready) {
-    impl_->watch_fd(fd, std::move(ready));
+Result<void> Worker::watch_fd(int fd, std::function<void()> ready) {
+    return impl_->watch_fd(fd, std::move(ready));
 }
 
 void Worker::unwatch_fd(int fd) {

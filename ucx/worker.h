@@ -76,8 +76,8 @@ class Worker final : public Transport {
 
     /// Calls `ready` from poll() or progress() while `fd` is readable: at once when asleep, within about a
     /// millisecond when busy. The descriptor stays the caller's; unwatch it before closing it. `ready` may
-    /// call watch_fd and unwatch_fd, also for itself.
-    void watch_fd(int fd, std::function<void()> ready);
+    /// call watch_fd and unwatch_fd, also for itself. Fails if the kernel cannot watch it.
+    Result<void> watch_fd(int fd, std::function<void()> ready);
     void unwatch_fd(int fd);
 
     /// Orderly end: sends what is outstanding, closes all connections, returns at the deadline at the latest.

@@ -120,7 +120,7 @@ Result<void> Worker::Impl::start() {
     if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &ucx_fd_); status != UCS_OK) {
         return to_error(status, "asking UCX for a descriptor to sleep on");
     }
-    sleeper.watch(ucx_fd_, nullptr);
+    if (Result<void> watched = sleeper.watch(ucx_fd_, nullptr); !watched) return watched;
     auto made = make_address(worker_.get());
     if (!made) return made.error();
     address = *std::move(made);
@@ -381,8 +381,8 @@ void Worker::Impl::look_around(Clock::time_point now) {
     sleeper.wait(std::chrono::nanoseconds(0));
 }
 
-void Worker::Impl::watch_fd(int fd, std::function<void()> ready) {
-    sleeper.watch(fd, [this, ready = std::move(ready)] {
+Result<void> Worker::Impl::watch_fd(int fd, std::function<void()> ready) {
+    return sleeper.watch(fd, [this, ready = std::move(ready)] {
         ++user_fds_ready_;
         ready();
     });

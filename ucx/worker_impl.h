@@ -37,7 +37,7 @@ class Worker::Impl {
     unsigned poll(TransportEvents& events);
     unsigned progress(TransportEvents& events, Clock::time_point deadline);
     void stop(Clock::time_point deadline);
-    void watch_fd(int fd, std::function<void()> ready);
+    Result<void> watch_fd(int fd, std::function<void()> ready);
 
     Result<PeerId> connect(Bytes address, const ProcessIdentity& process);
     void close(PeerId peer);

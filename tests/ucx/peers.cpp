@@ -212,7 +212,7 @@ void flood(Worker& worker, PeerId peer) {
 void be_steady(Worker& worker, PeerId peer, int channel) {
     Observer events;
     bool stop = false;
-    worker.watch_fd(channel, [&] { stop = true; });
+    if (!worker.watch_fd(channel, [&] { stop = true; })) std::_Exit(1);
     double worst_ms = 0;
     std::uint64_t rounds = 0;
     for (; !stop && events.lost.empty(); ++rounds) {

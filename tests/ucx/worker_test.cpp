@@ -260,11 +260,16 @@ TEST_P(WorkerTest, WatchesDescriptorsBusyAndAsleep) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     unsigned calls = 0;
-    worker->watch_fd(ends[0], [&] {
+    ASSERT_TRUE(worker->watch_fd(ends[0], [&] {
         char byte = 0;
         EXPECT_EQ(::read(ends[0], &byte, 1), 1);
         if (++calls == 2) worker->unwatch_fd(ends[0]);
-    });
+    }));
+    const int no_such_fd = ::dup(ends[1]);
+    ::close(no_such_fd);
+    const Result<void> unwatchable = worker->watch_fd(no_such_fd, [] { FAIL(); });
+    ASSERT_FALSE(unwatchable);
+    EXPECT_EQ(unwatchable.error().code, Errc::system);
     ASSERT_EQ(::write(ends[1], "x", 1), 1);
     const auto begin = Clock::now();
     EXPECT_EQ(worker->progress(observer, begin + patience()), 0U);
