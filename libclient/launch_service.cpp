@@ -18,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <thread>
 #include <vector>
 
 extern "C" char** environ;
@@ -29,6 +30,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds launch_grace{5'000};  // beyond launch_timeout, which the child watches itself
+constexpr milliseconds wait_interval{10};
 constexpr std::size_t answer_bytes_max = 64 * 1024;
 
 Error create_error(Errc code, std::string_view detail) {
@@ -208,10 +210,18 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
 
 bool LaunchService::wait_for_exit(milliseconds patience) {
     if (pid_ < 0) return true;
-    if (pidfd_ >= 0 && !is_readable(pidfd_, steady_clock::now() + patience)) return false;
-    int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR)
-        continue;
+    const auto deadline = steady_clock::now() + patience;
+    if (pidfd_ >= 0 && !is_readable(pidfd_, deadline)) return false;
+    // Without a descriptor (Linux before 5.3) there is nothing to wait on with a deadline.
+    const auto running = [this] {
+        int status = 0;
+        const pid_t waited = ::waitpid(pid_, &status, WNOHANG);
+        return waited == 0 || (waited < 0 && errno == EINTR);
+    };
+    while (running()) {
+        if (steady_clock::now() >= deadline) return false;
+        std::this_thread::sleep_for(wait_interval);
+    }
     pid_ = -1;
     if (pidfd_ >= 0) ::close(std::exchange(pidfd_, -1));
     return true;
