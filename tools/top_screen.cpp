@@ -14,9 +14,7 @@
 #include <stdexcept>
 #include <string>
 
-// Without its macros: some have the names of members of the standard library.
-#define NCURSES_NOMACROS
-#include <ncurses.h>
+#include <ncurses.h>  // without its macros: CMakeLists.txt
 
 namespace ddict::tools {
 namespace {
