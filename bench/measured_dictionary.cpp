@@ -3,6 +3,7 @@
 #include "bench/measured_dictionary.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include "bench/dictionary_owner.h"
@@ -48,6 +49,15 @@ MeasuredDictionary::MeasuredDictionary(const Options& options, std::uint32_t man
 
 std::vector<ManagerStats> MeasuredDictionary::managers_now() {
     return parse_description(owner_.run({.task = Task::describe}).texts.front());
+}
+
+std::string MeasuredDictionary::transport() const {
+    std::string all;
+    std::set<std::string> seen;
+    for (const ManagerStats& one : managers_) {
+        if (seen.insert(one.transport).second) all += (all.empty() ? "" : " + ") + one.transport;
+    }
+    return all;
 }
 
 void MeasuredDictionary::destroy() {

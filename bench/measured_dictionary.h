@@ -27,8 +27,8 @@ class MeasuredDictionary {
     /// What they say now.
     std::vector<ManagerStats> managers_now();
     std::uint32_t manager_count() const { return static_cast<std::uint32_t>(managers_.size()); }
-    /// What the managers say of the connection to the owner: "sysv cma".
-    const std::string& transport() const { return managers_.front().transport; }
+    /// What the managers say of the connection to the owner: "sysv cma"; across nodes "sysv cma + tcp".
+    std::string transport() const;
     /// Whether the managers are pinned: to the processors 0, 1, ...
     bool pinned() const { return pinned_; }
     /// How long it took to come up, attached and ready.

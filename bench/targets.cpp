@@ -276,8 +276,9 @@ class Suite {
         for (const Best& one : best) {
             reach_rate("S7",
                        "reference workload, " + std::string(one.operation) + ", " +
-                           bytes_in_words(one.bytes) + " (best: " + std::to_string(one.record.clients) +
-                           " clients, " + std::to_string(one.record.managers) + " managers)",
+                           bytes_in_words(one.bytes) + " (best: clients " +
+                           std::to_string(one.record.clients) + ", managers " +
+                           std::to_string(one.record.managers) + ")",
                        one.limit, one.record);
         }
     }
