@@ -38,8 +38,8 @@ void Shard::on_put(const Call& call) {
 void Shard::receive_pair(const Call& call) {
     if (!has_room_for_body()) return refuse(call, Errc::busy);
     const Result<shm::Block*> block = reserve(call, call.header.value_bytes);
-    if (!block) return refuse(call, block.error());
-    receive_into(**block, call);
+    if (block) return receive_into(**block, call);
+    if (block.error().code != Errc::no_space || !seek_room(call)) refuse(call, block.error());
 }
 
 void Shard::finish_put(const Call& call, shm::Block* block) {

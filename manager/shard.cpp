@@ -154,6 +154,7 @@ void Shard::answer_greeting(const Call& call, const wire::Hello& hello) {
     wire::ReplyHeader header = reply_header(call.header);
     if (goes_on) {
         waiting_.drop_session(known->id);  // they will be asked for again
+        stop_seeking_room(known->id);
         if (known->peer != no_peer) transport_.close(known->peer);
         sessions_.set_peer(*known, *peer);
         known->greeting = greeting;
@@ -213,6 +214,7 @@ bool Shard::make_room_for_session() {
 void Shard::end_session(Session& session) {
     const PeerId peer = session.peer;
     waiting_.drop_session(session.id);
+    stop_seeking_room(session.id);
     session.outcomes.for_each([&](Outcome& outcome) { let_go(session, outcome); });
     sessions_.close(session.id);
     if (peer != no_peer) transport_.close(peer);
@@ -221,6 +223,7 @@ void Shard::end_session(Session& session) {
 /// The client may live, and come back to ask for what it has missed.
 void Shard::break_session(Session& session) {
     waiting_.drop_session(session.id);
+    stop_seeking_room(session.id);
     sessions_.set_peer(session, no_peer);
     broken_.push_back({session.id, ++session.breaks, std::nullopt});
 }

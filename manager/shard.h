@@ -16,6 +16,7 @@
 //   transfers.cpp  replies and bodies
 //   outcomes.cpp   requests that come again
 //   pairs.cpp      put get contains erase pop clear
+//   room.cpp       large puts that wait until pairs have been moved
 //   atomics.cpp    compare_and_swap fetch_add append
 //   scans.cpp      scan
 //   batches.cpp    batch_get batch_put batch_erase
@@ -94,7 +95,7 @@ class Shard final : public TransportEvents {
     std::size_t private_bytes() const { return memory_.used_bytes() - status_bytes_held_; }
 
     /// Whether time matters to it at present.
-    bool needs_tick() const { return !waiting_.empty() || !broken_.empty(); }
+    bool needs_tick() const { return !waiting_.empty() || !broken_.empty() || !seeking_room_.empty(); }
     /// Ends what has waited for too long, and forgets clients that have not come back. Returns when it wants
     /// to be called again, at the latest. To be called after events, if needs_tick().
     Time tick(Time now);
@@ -115,6 +116,13 @@ class Shard final : public TransportEvents {
         shm::Block* reserved = nullptr;
         const shm::Block* pinned = nullptr;
         Buffer buffer;
+    };
+
+    /// A put whose block has to be made room for.
+    struct SeekingRoom {
+        wire::RequestHeader request;
+        std::string key;
+        std::uint64_t body_token = 0;
     };
 
     /// One that children have been asked to pass on.
@@ -182,6 +190,11 @@ class Shard final : public TransportEvents {
     void on_erase(const Call& call);
     void on_pop(const Call& call);
     void on_clear(const Call& call);
+
+    // room.cpp
+    bool seek_room(const Call& call);
+    void go_on_seeking_room();
+    void stop_seeking_room(std::uint64_t session);
 
     // atomics.cpp
     void on_compare_and_swap(const Call& call);
@@ -259,6 +272,7 @@ class Shard final : public TransportEvents {
     std::vector<std::unique_ptr<Broadcast>> broadcasts_;
     std::vector<std::uint32_t> free_broadcasts_;
     std::uint64_t broadcast_version_ = 0;  // of the last broadcast that began here
+    std::deque<SeekingRoom> seeking_room_;
     std::vector<Transfer> transfers_;
     std::vector<std::uint32_t> free_transfers_;
     std::vector<std::byte> head_;  // scratch of head_bytes_max: a reply being put together

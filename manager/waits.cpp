@@ -55,7 +55,8 @@ Time Shard::tick(Time now) {
         call.peer = sessions_.find(header.session)->peer;
         refuse(call, Errc::timeout);
     });
-    return std::min(next, forget_broken_sessions(now));
+    if (!seeking_room_.empty()) go_on_seeking_room();
+    return seeking_room_.empty() ? std::min(next, forget_broken_sessions(now)) : now;
 }
 
 }  // namespace ddict::manager

@@ -106,6 +106,83 @@ TEST(FullPool, IsAnAnswerAndErasingMakesRoomAgain) {
     });
 }
 
+/// Pairs of 20 kB, half of which have gone, and then values that each take the place of hundreds.
+class MovedPairs {
+  public:
+    MovedPairs(std::uint64_t seed, Tally& tally)
+        : tally_(tally),
+          cluster_(seed, {.managers = 1, .hosts = 1, .pool_bytes = std::uint64_t{48} << 20}),
+          client_(cluster_.add_client(0)) {
+        for (; put(key(count_), 20'000).ok(); ++count_) {
+        }
+        for (unsigned i = 0; i < count_; ++i) {
+            if (!cluster_.random().chance(50)) continue;
+            EXPECT_TRUE(client_.call({.verb = Verb::erase, .key = key(i)}).ok());
+            EXPECT_EQ(model_.erase(key(i)), 1u);
+        }
+    }
+    Outcome put(const std::string& key, std::size_t bytes) {
+        ++tally_.operations;
+        const std::vector<std::byte> value = cluster_.random().bytes(bytes);
+        Outcome outcome = client_.call({.verb = Verb::put, .key = key, .value = value});
+        if (outcome.ok()) model_[key] = value;
+        return outcome;
+    }
+    void finish() {
+        for (const auto& [key, value] : model_)
+            EXPECT_TRUE(client_.call({.verb = Verb::get, .key = key}).value == value);
+        EXPECT_EQ(pool().size(), model_.size());
+        EXPECT_EQ(pool().inconsistency(), "");
+        EXPECT_EQ(cluster_.problems_at_rest(), "");
+        tally_.events += cluster_.network().counters().events;
+    }
+    shm::Pool& pool() { return cluster_.manager(0).pool(); }
+    Cluster& cluster() { return cluster_; }
+
+  private:
+    static std::string key(unsigned i) { return "key" + std::to_string(i); }
+
+    Tally& tally_;
+    Cluster cluster_;
+    SimClient& client_;
+    unsigned count_ = 0;
+    std::map<std::string, std::vector<std::byte>> model_;
+};
+
+TEST(FullPool, ALargeValueIsMadeRoomForInManySteps) {
+    for_each_seed(2, [](std::uint64_t seed, Tally& tally) {
+        MovedPairs pairs(seed, tally);
+        constexpr std::size_t large = std::size_t{16} << 20;
+        ASSERT_LT(pairs.pool().usage().largest_free_bytes, large / 4);
+        const std::uint64_t steps = pairs.pool().compaction().steps;
+        const Outcome outcome = pairs.put("large", large);
+        EXPECT_TRUE(outcome.ok()) << outcome.reply.error().message();
+        EXPECT_GT(pairs.pool().compaction().steps, steps + 1) << "others are served in between";
+        EXPECT_GT(pairs.pool().compaction().moved_pairs, 200u);
+        EXPECT_EQ(pairs.put("too much", 2 * large).code(), Errc::no_space);
+        pairs.finish();
+    });
+}
+
+TEST(FullPool, NobodyMakesRoomForAClientThatHasGone) {
+    for_each_seed(2, [](std::uint64_t seed, Tally& tally) {
+        MovedPairs pairs(seed, tally);
+        SimClient& other = pairs.cluster().add_client(0);
+        ASSERT_TRUE(other.call({.verb = Verb::ping}).ok());
+        const std::uint64_t used = pairs.pool().usage().used_bytes;
+        const std::vector<std::byte> value(std::size_t{16} << 20);
+        other.start({.verb = Verb::put, .key = "large", .value = value}, [](const Outcome&) {});
+        const std::uint64_t steps = pairs.pool().compaction().steps;
+        ASSERT_TRUE(pairs.cluster().network().run_until(
+            [&] { return pairs.pool().compaction().steps > steps; }, 100'000));
+        other.kill();
+        ASSERT_TRUE(pairs.cluster().network().run());
+        // Padding apart, nothing is left of it.
+        EXPECT_LE(pairs.pool().usage().used_bytes, used + 16 * pairs.pool().size());
+        pairs.finish();
+    });
+}
+
 TEST(FullPool, AValueThatCanNeverFitIsTooLarge) {
     Cluster cluster(1, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
     SimClient& client = cluster.add_client(0);
