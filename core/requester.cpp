@@ -466,10 +466,11 @@ void Requester::on_peer_lost(PeerId peer, const Error& why) {
     if (found == links_by_peer_.end()) return;
     Link& link = *found->second;
     disconnect(link);
+    if (link.pending == 0) return drop_connection(link);  // the next operation will show
     // Who was never reached has probably gone for good: a few tries, for one that a bad moment has hit.
-    const bool hopeful = link.session != 0 || ++link.refusals < refusals_max;
-    if (hopeful && link.pending != 0) return break_link(link, why);
-    link.state = LinkState::closed;
+    const bool was_reached = link.opened != Time{};
+    const bool hopeful = was_reached || ++link.refusals < refusals_max;
+    if (hopeful) return break_link(link, why);
     fail_link(link, why);
 }
 
@@ -494,13 +495,17 @@ void Requester::update_pending(Slot& slot) {
 void Requester::fail_link(Link& link, const Error& why) {
     drop_connection(link);
     link.queued.clear();
+    if (why.code == Errc::manager_lost) {  // from now on one try is enough
+        link.opened = {};
+        link.refusals = refusals_max - 1;
+    }
     for (Slot& slot : slots_) {
         if (slot.id != 0 && slot.link == &link && !slot.replied) fail(slot, why);
     }
 }
 
 void Requester::drop_connection(Link& link) {
-    if (link.state == LinkState::open) send_to_manager(link, wire::Verb::goodbye, 0);
+    if (link.state == LinkState::open && link.peer != no_peer) send_to_manager(link, wire::Verb::goodbye, 0);
     link.state = LinkState::closed;
     link.session = 0;
     link.hello = 0;

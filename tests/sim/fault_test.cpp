@@ -100,7 +100,11 @@ TEST(Fault, AManagerDies) {
         ASSERT_EQ(outcome.code(), Errc::manager_lost);
         EXPECT_EQ(outcome.reply.error().manager, victim);
         EXPECT_EQ(outcome.reply.error().node.data(), "n" + std::to_string(victim % 2));
-        EXPECT_LT(cluster.network().now() - began, limits::silence_until_lost);
+        EXPECT_LE(cluster.network().now() - began, limits::silence_until_lost);
+        const Time again = cluster.network().now();
+        EXPECT_EQ(client.call({.verb = Verb::ping, .manager = victim}).code(), Errc::manager_lost);
+        EXPECT_LE(cluster.network().now() - again, NetworkOptions{}.detection_max_other_host)
+            << "it was known already";
         EXPECT_TRUE(client.call({.verb = Verb::ping, .manager = (victim + 1) % 3}).ok());
         expect_no_leak(cluster, used_at_first);
         add_up(tally, cluster, book);
