@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "bench/targets.h"
 #include "core/assert.h"
 
 namespace ddict::bench {
@@ -129,6 +128,11 @@ Spread Record::spread(std::string_view figure) const {
     const Figure* found = find(*this, figure);
     DDICT_ASSERT(found != nullptr, "a figure that was not measured");
     return spread_of(found->values);
+}
+
+bool Target::met() const {
+    const double median = spread_of(values).median;
+    return bound == Bound::at_least ? median >= limit : median <= limit;
 }
 
 std::string banner(const Machine& machine, const Options& options) {

@@ -14,8 +14,6 @@
 
 namespace ddict::bench {
 
-struct Target;  // bench/targets.h
-
 struct Spread {
     double median = 0;
     double min = 0;
@@ -48,6 +46,23 @@ struct Record {
     bool has(std::string_view figure) const;
     /// Requires has(figure).
     Spread spread(std::string_view figure) const;
+};
+
+/// One line of the table of what ddict means to reach: bench/targets.h.
+struct Target {
+    enum class Bound { at_least, at_most };
+
+    std::string id{};      ///< "S1"
+    std::string figure{};  ///< what is measured, and against what
+    Bound bound = Bound::at_least;
+    double limit = 0;
+    std::string unit{};            ///< "", "M/s", "us", "%"
+    std::vector<double> values{};  ///< of each repetition; empty: it could not be measured
+    std::string own{};             ///< the dictionary's own figure, in words; or why there is none
+    std::string baseline{};        ///< the other's figure, in words; may be empty
+
+    /// By the median. Requires values.
+    bool met() const;
 };
 
 /// The names of figures that several files need.

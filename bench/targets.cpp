@@ -406,11 +406,6 @@ class Suite {
 
 }  // namespace
 
-bool Target::met() const {
-    const double median = spread_of(values).median;
-    return bound == Bound::at_least ? median >= limit : median <= limit;
-}
-
 TargetFigures measure_targets(const Options& options, Progress& progress) {
     return Suite(options, progress).measure();
 }

@@ -14,23 +14,6 @@
 
 namespace ddict::bench {
 
-/// One line of the table.
-struct Target {
-    enum class Bound { at_least, at_most };
-
-    std::string id{};      ///< "S1"
-    std::string figure{};  ///< what is measured, and against what
-    Bound bound = Bound::at_least;
-    double limit = 0;
-    std::string unit{};            ///< "", "M/s", "us", "%"
-    std::vector<double> values{};  ///< of each repetition; empty: it could not be measured
-    std::string own{};             ///< the dictionary's own figure, in words; or why there is none
-    std::string baseline{};        ///< the other's figure, in words; may be empty
-
-    /// By the median. Requires values.
-    bool met() const;
-};
-
 struct TargetFigures {
     std::vector<Target> targets;
     std::vector<Record> records;
