@@ -236,6 +236,20 @@ TEST_F(BenchProgram, BringUp) {
     }
 }
 
+TEST_F(BenchProgram, Connections) {
+    const json all = figures("--connections --managers 1,3 --repetitions 2");
+    ASSERT_FALSE(all.is_discarded());
+    ASSERT_EQ(all.at("records").size(), 2u);
+    for (const json& record : all.at("records")) {
+        EXPECT_EQ(record.at("op"), "connections");
+        EXPECT_EQ(record.at("attach_connections"), 1.0) << "whatever the number of managers";
+        EXPECT_EQ(record.at("attach_requests"), 1.0);
+        for (const char* figure : {"attach_us", "attach_kib", "first_request_us", "second_request_us"})
+            expect_spread(record, figure);
+    }
+    EXPECT_EQ(all.at("records").back().at("managers"), 3);
+}
+
 TEST_F(BenchProgram, AttachedItLeavesTheOtherPairsAlone) {
     const std::filesystem::path bin = std::filesystem::path(DDICT_BENCH).parent_path();
     const std::filesystem::path file = folder_ / "figures.json";
