@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ class RecordingTransport final : public Transport {
     };
 
     Result<PeerId> connect(Bytes, const ProcessIdentity&) override {
+        if (refusal) return *refusal;
         open.insert(next_peer_);
         return next_peer_++;
     }
@@ -59,6 +61,7 @@ class RecordingTransport final : public Transport {
         return header;
     }
 
+    std::optional<Error> refusal;  // of connections
     std::vector<Sent> sent;
     std::vector<Received> received;
     std::vector<std::uint64_t> discarded;

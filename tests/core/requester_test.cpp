@@ -186,6 +186,63 @@ TEST_F(RequesterTest, TheBodiesOfAnOldConnectionDoNotEndANewOne) {
     EXPECT_EQ(outcome(put), Errc::timeout);
 }
 
+/// The manager lives, and has the session: all that was not answered goes out again, as it was.
+TEST_F(RequesterTest, AConnectionThatBreaksIsMadeAnewAndRequestsAreRepeated) {
+    know(elsewhere);
+    const auto pop = begin(Verb::pop);
+    const auto get = begin(Verb::get);
+    answer(0, 77);
+    ASSERT_EQ(transport.sent.size(), 3u);
+    requester.on_peer_lost(*transport.open.begin(), Error(Errc::manager_lost));
+    requester.tick(now += limits::reconnect_interval);
+    ASSERT_EQ(transport.sent.size(), 4u);
+    EXPECT_EQ(last_verb(), Verb::hello);
+    EXPECT_EQ(transport.header<RequestHeader>().session, 77u);
+    answer(3, 77);
+    ASSERT_EQ(transport.sent.size(), 6u);
+    EXPECT_EQ(transport.sent[4].head, transport.sent[1].head);
+    EXPECT_EQ(transport.sent[5].head, transport.sent[2].head);
+    answer(4);
+    answer(5);
+    EXPECT_EQ(outcome(pop), Errc{});
+    EXPECT_EQ(outcome(get), Errc{});
+}
+
+TEST_F(RequesterTest, AManagerThatHasForgottenTheSessionIsAskedOnlyWhatDoesNoHarm) {
+    know(elsewhere);
+    const auto pop = begin(Verb::pop);
+    const auto get = begin(Verb::get);
+    answer(0, 77);
+    requester.on_peer_lost(*transport.open.begin(), Error(Errc::manager_lost));
+    const auto late = begin(Verb::pop);
+    requester.tick(now += limits::reconnect_interval);
+    answer(-1, 78);
+    EXPECT_EQ(outcome(pop), Errc::manager_lost) << "it may have been executed";
+    ASSERT_EQ(transport.sent.size(), 6u);
+    EXPECT_EQ(transport.header<RequestHeader>(4).request, get);
+    EXPECT_EQ(transport.header<RequestHeader>(5).request, late) << "it was never sent before";
+    answer(4);
+    answer(5);
+    EXPECT_EQ(outcome(get), Errc{});
+    EXPECT_EQ(outcome(late), Errc{});
+}
+
+TEST_F(RequesterTest, AManagerThatDoesNotComeBackIsLostInTime) {
+    know(elsewhere);
+    const auto operation = begin(Verb::pop);
+    answer(0, 77);
+    const Time broke = now;
+    requester.on_peer_lost(*transport.open.begin(), Error(Errc::manager_lost));
+    Time next = requester.tick(now);
+    for (; !requester.done(operation) && now < broke + 5s; next = requester.tick(now)) {
+        ASSERT_GT(next, now);
+        now = next;
+    }
+    EXPECT_EQ(outcome(operation), Errc::manager_lost);
+    EXPECT_EQ(now, broke + limits::silence_until_lost);
+    EXPECT_GT(transport.sent.size(), 5u) << "it has tried again and again";
+}
+
 TEST_F(RequesterTest, AValueThatComesTooLateIsATimeout) {
     know(here);
     const auto operation = begin(Verb::get, 10ms);

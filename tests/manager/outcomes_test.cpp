@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Requests that come again.
+#include "core/batch.h"
+#include "tests/manager/shard_fixture.h"
+
+namespace ddict::manager {
+namespace {
+
+class OutcomesTest : public ShardTest {
+  protected:
+    /// Sends the last request once more; expects the same reply to it.
+    void expect_same_answer_again(std::uint64_t id, const Ask& ask) {
+        const ReplyHeader first = last();
+        const std::vector<std::byte> value(last_value().begin(), last_value().end());
+        same_again();
+        send(id, ask);
+        EXPECT_EQ(last().request, first.request);
+        EXPECT_EQ(last().status, first.status);
+        EXPECT_EQ(last().argument, first.argument);
+        EXPECT_EQ(last().argument2, first.argument2);
+        EXPECT_TRUE(std::equal(value.begin(), value.end(), last_value().begin(), last_value().end()));
+    }
+    void execute_twice(std::uint64_t id, const Ask& ask) {
+        send(id, ask);
+        expect_same_answer_again(id, ask);
+    }
+    std::uint64_t hello(std::uint64_t number, std::uint64_t session) {
+        std::vector<std::byte> value;
+        wire::pack({.dictionary_id = pool->identity().dictionary_id,
+                    .secret = pool->identity().secret,
+                    .ucx_version = 1,
+                    .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
+                    .address = bytes_of("client")},
+                   value);
+        RequestHeader header;
+        header.verb = Verb::hello;
+        header.session = session;
+        header.request = number;
+        header.value_bytes = value.size();
+        shard.on_message(message_of(header, value), {});
+        return transport.sent.empty() ? 0 : last().argument;
+    }
+};
+
+TEST_F(OutcomesTest, EachWriteIsExecutedOnce) {
+    const std::uint64_t id = hello(1, 0);
+    const std::uint64_t zero = 0;
+    const Bytes number = std::as_bytes(std::span(&zero, 1));
+    execute_twice(
+        id, {.verb = Verb::fetch_add, .key = "n", .value = number, .value_type = 0x0123, .argument = 5});
+    send(id, {.verb = Verb::fetch_add, .key = "n", .value_type = 0x0123, .argument = 1});
+    EXPECT_EQ(last().argument, 5u);
+    execute_twice(id, {.verb = Verb::append, .key = "list", .value = bytes_of("ab")});
+    EXPECT_EQ(stored("list"), "ab");
+    execute_twice(id, {.verb = Verb::put, .key = "k", .value = bytes_of("v"), .flags = wire::put_if_absent});
+    EXPECT_EQ(last().argument, 1u);
+    execute_twice(id, {.verb = Verb::compare_and_swap, .key = "k", .value = bytes_of("vw"), .argument = 1});
+    EXPECT_EQ(last().argument, 1u);
+    execute_twice(id, {.verb = Verb::pop, .key = "k"});
+    EXPECT_EQ(text_of(last_value()), "w");
+    store("k", "new");
+    execute_twice(id, {.verb = Verb::erase, .key = "k"});
+    EXPECT_EQ(last_code(), Errc{});
+    execute_twice(id, {.verb = Verb::erase, .key = "k"});
+    EXPECT_EQ(last_code(), Errc::not_found);
+    EXPECT_EQ(shard.repeated_requests(), 7u);
+}
+
+TEST_F(OutcomesTest, ABatchKeepsItsStatuses) {
+    const std::uint64_t id = hello(1, 0);
+    store("a", "x");
+    std::vector<std::byte> packed(100);
+    wire::ItemWriter keys(packed);
+    keys.key(bytes_of("a"));
+    keys.key(bytes_of("b"));
+    packed.resize(keys.written().size());
+    execute_twice(id, {.verb = Verb::batch_erase, .value = packed, .argument = 2});
+    ASSERT_EQ(last_value().size(), 4u);
+    EXPECT_EQ(last_value()[2], static_cast<std::byte>(Errc::not_found));
+    EXPECT_GT(shard.status_bytes_held(), 0u);
+    next_in_place();
+    send(id, {.verb = Verb::contains, .key = "a"});
+    EXPECT_EQ(shard.status_bytes_held(), 0u);
+}
+
+TEST_F(OutcomesTest, ALateCopyOfAnOlderRequestIsIgnored) {
+    const std::uint64_t id = hello(1, 0);
+    send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("old")});
+    next_in_place();
+    send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("new")});
+    const std::size_t sent = transport.sent.size();
+    for (std::uint32_t i = 0; i <= 1u << wire::place_bits; ++i)
+        same_again();
+    send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("old")});
+    EXPECT_EQ(stored("k"), "new");
+    EXPECT_EQ(transport.sent.size(), sent);
+}
+
+/// Both copies were on their way when the first was executed.
+TEST_F(OutcomesTest, TwoCopiesWithBodiesAreExecutedOnce) {
+    const std::uint64_t id = hello(1, 0);
+    const Ask put{.verb = Verb::put, .key = "k", .value = large, .body_token = 8};
+    send(id, put);
+    same_again();
+    send(id, put);
+    ASSERT_EQ(transport.received.size(), 2u);
+    shard.on_body_received(transport.received[0].tag, true);
+    EXPECT_TRUE(has("k"));
+    ask(Verb::erase, id, "k");
+    shard.on_body_received(transport.received[1].tag, true);
+    EXPECT_FALSE(has("k")) << "the second copy has brought it back";
+    expect_at_rest();
+}
+
+TEST_F(OutcomesTest, PoppedValuesGiveWayWhenThePoolIsFull) {
+    const std::uint64_t id = hello(1, 0);
+    const std::vector<std::byte> half(pool->usage().largest_free_bytes * 2 / 3);
+    const std::uint64_t hash = hash_of(bytes_of("k"));
+    ASSERT_TRUE(pool->put(bytes_of("k"), hash, 0, 0, half));
+    send(id, {.verb = Verb::pop, .key = "k"});
+    shard.on_body_sent(transport.sent.back().tag, true);
+    EXPECT_EQ(shard.values_held(), 1u);
+    send(other_session(), {.verb = Verb::put, .key = "other", .value = half});
+    EXPECT_EQ(last_code(), Errc{}) << "what nobody can see takes room";
+    EXPECT_EQ(shard.values_held(), 0u);
+    same_again();
+    same_again();
+    send(id, {.verb = Verb::pop, .key = "k"});
+    EXPECT_EQ(last_code(), Errc::manager_lost);
+}
+
+TEST_F(OutcomesTest, AClientThatComesBackGoesOnWithItsSession) {
+    const std::uint64_t id = hello(1, 0);
+    const PeerId old = transport.sent.back().peer;
+    store("k", "v");
+    send(id, {.verb = Verb::pop, .key = "k"});
+    shard.on_peer_lost(old, Error(Errc::manager_lost));
+    EXPECT_EQ(hello(2, id), id);
+    EXPECT_NE(transport.sent.back().peer, old);
+    same_again();
+    send(id, {.verb = Verb::pop, .key = "k"});
+    EXPECT_EQ(text_of(last_value()), "v");
+    EXPECT_NE(transport.sent.back().peer, old);
+    // Without its name it has gone, and so it has when the client begins anew.
+    EXPECT_NE(hello(3, id + 1), id);
+    EXPECT_EQ(shard.sessions_remembered(), 1u);
+}
+
+TEST_F(OutcomesTest, AClientThatCannotBeAnsweredIsCounted) {
+    transport.refusal = Error(Errc::system, "pidfd_open: Too many open files");
+    hello(1, 0);
+    EXPECT_EQ(shard.unreachable_clients(), 1u);
+    EXPECT_EQ(shard.why_unreachable().code, Errc::system);
+    transport.refusal.reset();
+    EXPECT_NE(hello(2, 0), 0u);
+    EXPECT_EQ(shard.sessions(), 1u);
+}
+
+}  // namespace
+}  // namespace ddict::manager
