@@ -216,7 +216,7 @@ class LargeClient {
 
     template <class F>
     void start(F action) {
-        network_.at(network_.now(), seat_.process(), [this, action] {
+        network_.at(network_.now(), seat_.process(), [action] {
             const OnAccount own(Account::clients);
             action();
         });
