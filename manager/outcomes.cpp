@@ -158,10 +158,10 @@ Result<void> Shard::store(const Call& call, Bytes value) {
 
 Result<void> Shard::store(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
                           Bytes value) {
-    const auto put = [&] { return pool_.put(key, hash, value_type, checkpoint, value); };
-    const Result<void> stored = put();
-    if (stored || stored.error().code != Errc::no_space || !let_go_of_values()) return stored;
-    return put();
+    Result<void> stored = pool_.put(key, hash, value_type, checkpoint, value);
+    if (!stored && stored.error().code == Errc::no_space && let_go_of_values())
+        stored = pool_.put(key, hash, value_type, checkpoint, value);
+    return stored;
 }
 
 Result<shm::Block*> Shard::reserve(const Call& call, std::uint64_t value_bytes) {

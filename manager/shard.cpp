@@ -60,7 +60,8 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
             call,
             Error(Errc::too_large).set_bytes(call.header.value_bytes, value_bytes_max(call.header.verb)));
     }
-    if (!is_new(*session, call)) return;
+    const bool may_be_known = wire::is_remembered(call.header.verb) || session->holding != 0;
+    if (may_be_known && !is_new(*session, call)) return;
     if (!times_.count(call.header.verb)) return execute(call);
     const std::uint64_t started = times_.start();
     execute(call);
