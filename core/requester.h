@@ -143,6 +143,14 @@ class Requester final : public TransportEvents {
         bool finished() const { return replied && !body_out && !body_in; }
     };
 
+    // Connections that break before the manager has ever answered, until it counts as lost.
+    static constexpr unsigned refusals_max = 4;
+    // Requests that belong to a link and not to an operation: this bit, a number that rises, and the
+    // manager's id.
+    static constexpr std::uint64_t link_request_bit = std::uint64_t{1} << 63;
+    static constexpr unsigned manager_bits = 16;
+    static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
+
     Link* find_link(std::uint32_t manager) const;
     Slot* find_slot(OperationId id);
     void open_link(Link& link, Time now);

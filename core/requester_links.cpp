@@ -1,0 +1,194 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The connections of a requester: how they come about, are watched, break, and are made again.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "core/assert.h"
+#include "core/requester.h"
+
+namespace ddict {
+namespace {
+
+Error silent() {
+    return Error(Errc::manager_lost, "it has not answered for " +
+                                         std::to_string(limits::silence_until_lost.count()) +
+                                         " ms: its node or the network to it is down");
+}
+
+}  // namespace
+
+void Requester::open_link(Link& link, Time now) {
+    const Result<PeerId> peer = transport_.connect(link.entry.address, link.entry.process);
+    if (!peer && link.session != 0 && !link.same_host) {  // a network that is away may say so at once
+        link.state = LinkState::broken;
+        link.again = now + limits::reconnect_interval;
+        return;
+    }
+    if (!peer) {
+        fail_link(link, peer.error());
+        return;
+    }
+    link.peer = *peer;
+    links_by_peer_[*peer] = &link;
+    link.state = LinkState::greeting;
+    link.heard = now;
+    send_hello(link, now);
+}
+
+void Requester::send_hello(Link& link, Time now) {
+    link.greeted = now;
+    link.hello = next_link_request(link);
+    std::vector<std::byte> hello;
+    wire::pack({.dictionary_id = credentials_.dictionary_id,
+                .secret = credentials_.secret,
+                .ucx_version = credentials_.ucx_version,
+                .process = transport_.identity(),
+                .address = transport_.address()},
+               hello);
+    wire::RequestHeader header;
+    header.verb = wire::Verb::hello;
+    header.session = link.session;
+    header.request = link.hello;
+    header.value_bytes = hello.size();
+    head_.clear();
+    Packer(head_).put(header);
+    head_.insert(head_.end(), hello.begin(), hello.end());
+    transport_.send(link.peer, head_);
+}
+
+/// The connection is gone, or is given up here; the session is not, and what waits for an answer goes on
+/// waiting.
+void Requester::break_link(Link& link, const Error& why) {
+    const PeerId peer = disconnect(link);
+    link.state = LinkState::broken;
+    link.hello = 0;
+    link.pinged.reset();
+    link.why = why;
+    link.again = now_ - link.opened < limits::reconnect_interval ? now_ + limits::reconnect_interval : now_;
+    for (Slot& slot : slots_) {
+        if (slot.id == 0 || slot.link != &link || slot.replied) continue;
+        slot.resend = false;
+        enqueue(slot);
+    }
+    if (peer != no_peer) transport_.close(peer);
+}
+
+/// Every operation that waits for this manager ends with the error, and the connection with it.
+void Requester::fail_link(Link& link, const Error& why) {
+    drop_connection(link);
+    link.queued.clear();
+    if (why.code == Errc::manager_lost) {  // from now on one try is enough
+        link.opened = {};
+        link.refusals = refusals_max - 1;
+    }
+    for (Slot& slot : slots_) {
+        if (slot.id != 0 && slot.link == &link && !slot.replied) fail(slot, why);
+    }
+}
+
+void Requester::drop_connection(Link& link) {
+    if (link.state == LinkState::open && link.peer != no_peer) send_to_manager(link, wire::Verb::goodbye, 0);
+    link.state = LinkState::closed;
+    link.session = 0;
+    link.hello = 0;
+    link.pinged.reset();
+    link.give_up.reset();
+    link.refusals = 0;
+    if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
+}
+
+/// Forgets the connection; it may still be open.
+PeerId Requester::disconnect(Link& link) {
+    links_by_peer_.erase(link.peer);
+    return std::exchange(link.peer, no_peer);
+}
+
+/// Returns when to look again; nothing if that is not needed, or the manager was given up.
+std::optional<Time> Requester::look_after(Link& link, Time now) {
+    if (link.state != LinkState::open) return try_again(link, now);
+    return link.same_host ? std::nullopt : check_silence(link, now);
+}
+
+/// Of a link that has no session, or none at present. On the same host the kernel knows whether the manager
+/// lives: connecting fails when it does not. But it may be unable to answer at the moment.
+std::optional<Time> Requester::try_again(Link& link, Time now) {
+    if (!link.give_up) {
+        link.give_up = std::max(link.heard, now - limits::silence_before_ping) + limits::silence_until_lost;
+    } else if (now - link.looked > limits::silence_before_ping) {
+        *link.give_up += now - link.looked;  // the program was away, and nothing moved
+    }
+    link.looked = now;
+    if (now >= *link.give_up && !link.same_host) {
+        Error why = link.state == LinkState::greeting ? silent() : link.why;
+        why.code = Errc::manager_lost;
+        fail_link(link, why);
+        return std::nullopt;
+    }
+    const auto patience = link.same_host ? limits::greeting_repeated_same_host : limits::greeting_repeated;
+    if (link.state == LinkState::greeting && now - link.greeted >= patience) {
+        if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
+        open_link(link, now);
+    } else if (link.state == LinkState::broken && now >= link.again) {
+        open_link(link, now);
+    }
+    if (link.state == LinkState::closed) return std::nullopt;
+    const Time next = link.state == LinkState::broken ? link.again : link.greeted + patience;
+    return link.same_host ? next : std::min(next, *link.give_up);
+}
+
+bool Requester::moves_bodies(const Link& link) const {
+    return std::any_of(slots_.begin(), slots_.end(), [&link](const Slot& slot) {
+        return slot.id != 0 && slot.link == &link && (slot.body_out || slot.body_in);
+    });
+}
+
+/// Returns when to look again; nothing if the manager was given up.
+std::optional<Time> Requester::check_silence(Link& link, Time now) {
+    constexpr auto patience = limits::silence_until_lost - limits::silence_before_ping;
+    if (!link.pinged) {
+        if (now - link.heard < limits::silence_before_ping) return link.heard + limits::silence_before_ping;
+        link.pinged = now;
+        link.hello = next_link_request(link);
+        send_to_manager(link, wire::Verb::ping, link.hello);
+    }
+    const Time lost = *link.pinged + patience;
+    if (now >= lost) {
+        fail_link(link, silent());
+        return std::nullopt;
+    }
+    // The connection may be dead and the manager not: it may have dropped us. What may be slow because it is
+    // large gets more time.
+    const Time reconnect = *link.pinged + (moves_bodies(link) ? limits::silence_before_reconnect_with_bodies
+                                                              : limits::silence_before_reconnect);
+    if (now < reconnect) return reconnect;
+    break_link(link, silent());
+    link.give_up = lost;
+    link.looked = now;
+    return try_again(link, now);
+}
+
+std::uint64_t Requester::next_link_request(const Link& link) {
+    return link_request_bit | ++sequence_ << manager_bits | link.entry.manager;
+}
+
+/// A message that belongs to the session and to no operation.
+void Requester::send_to_manager(Link& link, wire::Verb verb, std::uint64_t request) {
+    wire::RequestHeader header;
+    header.verb = verb;
+    header.session = link.session;
+    header.request = request;
+    head_.clear();
+    Packer(head_).put(header);
+    transport_.send(link.peer, head_);
+}
+
+void Requester::leave() {
+    DDICT_ASSERT(in_flight_ == 0, "leaving with operations in flight");
+    for (const auto& [id, link] : links_)
+        drop_connection(*link);
+}
+
+}  // namespace ddict
