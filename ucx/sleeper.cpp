@@ -112,11 +112,14 @@ void Crowding::measure(Clock::time_point now) noexcept {
     const nanoseconds waited(std::strtoll(at, &at, 10));
     const long long turns = std::strtoll(at, nullptr, 10);
     // Two that wake each other in turn wait a little, for each other; that does not count, or they would
-    // never take up spinning again.
+    // never take up spinning again. But who knows already that it is crowded offers the processor all the
+    // time, and every such turn waits a little only.
     const nanoseconds waited_now = waited - waited_;
-    if (waited_now > (now - measured_) / 10 && waited_now > (turns - turns_) * short_wait) {
+    const bool long_waits = crowded_ || waited_now > (turns - turns_) * short_wait;
+    if (waited_now > (now - measured_) / 10 && long_waits) {
         crowded_until_ = now + crowding_lasts;
     }
+    crowded_ = now < crowded_until_;
     turns_ = turns;
     waited_ = waited;
     measured_ = now;

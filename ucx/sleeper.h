@@ -74,14 +74,16 @@ class Crowding {
     ~Crowding();
 
     /// Whether the last answer of the kernel was that.
-    bool crowded(Clock::time_point now) const noexcept { return now < crowded_until_; }
-    /// To be called after every sleep; asks at most every millisecond. Costs about a microsecond.
+    bool crowded() const noexcept { return crowded_; }
+    /// To be called after every sleep, and while it is crowded; asks at most every millisecond. Costs about a
+    /// microsecond.
     void measure(Clock::time_point now) noexcept;
 
   private:
     int schedstat_fd_ = -1;
     Clock::time_point measured_;
     Clock::time_point crowded_until_;
+    bool crowded_ = false;
     std::chrono::nanoseconds waited_{0};
     long long turns_ = 0;
 };

@@ -93,6 +93,8 @@ class Worker::Impl {
     void check_queues(Clock::time_point now);
     void look_around(Clock::time_point now);  // at the watched descriptors
     void sleep(Clock::time_point now, Clock::time_point deadline);
+    void look_for_crowd(Clock::time_point now, Clock::time_point looked);
+    std::chrono::nanoseconds spin_window() const;
 
     WorkerOptions options_;
     TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
@@ -109,6 +111,8 @@ class Worker::Impl {
     std::vector<Endpoint*> attended_now_;
     SpinWindow window_;
     Crowding crowding_;
+    bool offering_ = true;  // the processor to others, when it is crowded
+    Clock::time_point offering_again_;
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;
