@@ -39,12 +39,20 @@ class CompactionTest : public testing::Test {
         ASSERT_TRUE(shm::erase(*pool_, numbered_key(number)));
         sizes_.erase(number);
     }
-    /// Returns how many were put.
+    /// Returns how many were put. For a large value there is more than one step, as a shard does it.
     std::uint64_t fill(std::uint64_t first, std::size_t value_bytes) {
+        const bool patient = value_bytes > limits::inline_value_bytes_max;
         std::uint64_t count = 0;
-        while (put(first + count, value_bytes))
-            ++count;
-        return count;
+        for (;;) {
+            const std::uint64_t number = first + count;
+            if (put(number, value_bytes)) {
+                ++count;
+            } else if (patient && pool_->may_make_room(numbered_key(number).size(), value_bytes)) {
+                pool_->make_room(numbered_key(number).size(), value_bytes);
+            } else {
+                return count;
+            }
+        }
     }
     void erase_at_random(std::uint64_t of_100) {
         for (auto at = sizes_.begin(); at != sizes_.end();) {
