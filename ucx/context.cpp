@@ -107,9 +107,7 @@ ucs_status_t take_eight_kibibytes_whole(ucp_config_t* config) {
     }
     constexpr std::size_t bytes = 8192 + 64 + sizeof(wire::RequestHeader) + limits::key_bytes_max;
     const std::string text = std::to_string((bytes + 63) / 64 * 64);
-    const ucs_status_t status = ucp_config_modify(config, "SEG_SIZE", text.c_str());
-    if (status != UCS_OK) return status;
-    return ucp_config_modify(config, "SYSV_SEG_SIZE", text.c_str());  // as above, of later releases
+    return ucp_config_modify(config, "MM_SEG_SIZE", text.c_str());
 }
 
 }  // namespace
