@@ -61,7 +61,6 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
         endpoints_.remove(endpoint.id());
         return to_error(status, "connecting to a peer");
     }
-    if (!same_host) ++remote_endpoints_;
     if (watch) {
         const Result<void> watched = sleeper.watch(watch->fd(), [this, &endpoint] {
             endpoint.process_ended = true;
@@ -280,7 +279,6 @@ void Worker::Impl::sweep_retired() {
         if (endpoint->held_by_ucx()) return false;
         unwatch(*endpoint);
         forget_transfers(*endpoint);
-        if (!endpoint->same_host()) --remote_endpoints_;
         return true;
     });
 }

@@ -320,7 +320,7 @@ void Worker::Impl::finish(Transfer* transfer, bool ok) {
 
 unsigned Worker::Impl::poll(TransportEvents& events) {
     heard_ = 0;
-    listener_ = remote_endpoints_ == 0 ? &events : nullptr;
+    listener_ = &events;
     quiet_ = ucp_worker_progress(worker_.get()) == 0;
     listener_ = nullptr;
     const unsigned heard = heard_;

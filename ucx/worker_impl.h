@@ -3,11 +3,9 @@
 //
 // The inside of Worker. While poll() makes UCX work, messages are delivered where they lie, from inside UCX's
 // callback: UCX allows new sends and endpoints there, and nothing that the logic calls makes it work again.
-// Not so when there are connections to other hosts: UCX 1.13 takes several events of its TCP sockets at once,
-// and a send to a dead peer closes the socket that the next event is about, whereupon UCX aborts by an
-// assertion (`ep->conn_state != UCT_TCP_EP_CONN_STATE_CLOSED`). Then messages are noted, as everything else
-// that callbacks see is (in the event queue, in the endpoint); poll() acts afterwards on endpoints that need
-// attention, and delivers the events.
+// Everything else that callbacks see they only note (in the event queue, in the endpoint); poll() then acts
+// on endpoints that need attention, and delivers the events. (A send to a dead peer closes its TCP socket,
+// which is sound because UCX takes one event of its sockets at a time, see context.cpp.)
 #pragma once
 
 #include <chrono>
@@ -104,7 +102,6 @@ class Worker::Impl {
     BodyTable bodies_;
     SendPool pool_;
     EndpointTable endpoints_;
-    unsigned remote_endpoints_ = 0;  // on other hosts, those included that UCX is not done with
     std::vector<std::unique_ptr<Endpoint>> retired_;  // closed for the logic, but UCX is not done with them
     bool retired_changed_ = false;
     std::vector<Endpoint*> attention_;
