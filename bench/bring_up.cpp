@@ -64,11 +64,8 @@ std::vector<Record> measure_bring_up(const Options& options, Progress& progress)
         Record& record = records.emplace_back();
         record.op = "bring_up";
         record.clients = 1;
-        for (unsigned i = 1; i <= options.effort.repetitions; ++i) {
-            progress.show("bring-up " + std::to_string(i) + " of " +
-                          std::to_string(options.effort.repetitions));
-            once(options, managers, record);
-        }
+        progress.repeat("bring-up ", options.effort.repetitions,
+                        [&](unsigned) { once(options, managers, record); });
     }
     return records;
 }

@@ -148,11 +148,8 @@ std::vector<Record> measure_connections(const Options& options, Progress& progre
         Record& record = records.emplace_back();
         record.op = "connections";
         record.clients = 1;
-        for (unsigned i = 1; i <= options.effort.repetitions; ++i) {
-            progress.show(std::to_string(managers) + " managers: " + std::to_string(i) + " of " +
-                          std::to_string(options.effort.repetitions));
-            once(options, managers, record);
-        }
+        progress.repeat(std::to_string(managers) + " managers: ", options.effort.repetitions,
+                        [&](unsigned) { once(options, managers, record); });
     }
     return records;
 }

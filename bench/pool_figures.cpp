@@ -167,11 +167,8 @@ std::vector<Record> measure_memory(const Options& options, Progress& progress) {
         record.key_bytes = options.workload.key_bytes;
         record.clients = 1;
         record.managers = managers;
-        for (unsigned i = 1; i <= options.effort.repetitions; ++i) {
-            progress.show(record.op + ", " + std::to_string(bytes) + " bytes: " + std::to_string(i) + " of " +
-                          std::to_string(options.effort.repetitions));
-            measure(i, record);
-        }
+        progress.repeat(record.op + ", " + std::to_string(bytes) + " bytes: ", options.effort.repetitions,
+                        [&](unsigned i) { measure(i, record); });
     };
     repeat("manager_memory", 8, 1, [&](unsigned, Record& record) { measure_manager(options, record); });
     repeat("million_pairs", 8, 0, [&](unsigned, Record& record) { measure_pauses(options, record); });

@@ -16,6 +16,15 @@ class Progress {
     void show(const std::string& text);
     void clear();
 
+    /// Calls once(i) for i from 1 to `repetitions`, and shows each: "`what`1 of 5".
+    template <class Once>
+    void repeat(const std::string& what, unsigned repetitions, Once&& once) {
+        for (unsigned i = 1; i <= repetitions; ++i) {
+            show(what + std::to_string(i) + " of " + std::to_string(repetitions));
+            once(i);
+        }
+    }
+
   private:
     bool on_terminal_;
     bool shown_ = false;
