@@ -10,15 +10,18 @@
 #include <map>
 
 #include "launcher/sizes.h"
+#include "slurm/hostlist.h"
 
 namespace ddict::launcher {
 namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<OptionText, 7> texts{{
+constexpr std::array<OptionText, 8> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
+    {"nodelist", "DDICT_NODELIST", "NODES", "all of the job",
+     "The nodes of the job that managers may be placed on, as Slurm writes them: n1,n[4-7]. Only in a job."},
     {"managers-per-node", "DDICT_MANAGERS_PER_NODE", "M", "1",
      "Managers on each node. Each is one thread with a pool of its own."},
     {"total-mem", "DDICT_TOTAL_MEM", "SIZE", "256M",
@@ -86,6 +89,10 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
         const auto nodes = parse_count(origin, text, limits::managers_max);
         if (!nodes) return nodes.error();
         options.nodes = *nodes;
+    } else if (option == "nodelist") {
+        auto names = slurm::expand_hostlist(text);
+        if (!names) return wrong(std::string(origin) + ": " + names.error().detail.data());
+        options.nodelist = std::move(*names);
     } else if (option == "managers-per-node") {
         const auto managers = parse_count(origin, text, limits::managers_per_node_max);
         if (!managers) return managers.error();

@@ -26,6 +26,7 @@ enum class Verb { run, start, stop, status, env, serve, check, help, version, no
 struct Options {
     Verb verb = Verb::run;
     std::optional<std::uint32_t> nodes;  // none: all of the job, or this machine
+    std::vector<std::string> nodelist;   // the job's nodes to choose from; empty: all
     std::uint32_t managers_per_node = 1;
     std::uint64_t total_bytes = std::uint64_t{256} << 20;
     std::chrono::milliseconds timeout = limits::launch_timeout_default;

@@ -22,9 +22,25 @@ std::string counted(std::uint64_t count, std::string_view noun) {
     return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }
 
+/// Leaves of the allocation only the nodes of a list, in the allocation's order.
+Result<void> keep_listed(slurm::Allocation& allocation, const std::vector<std::string>& nodelist) {
+    for (const std::string& name : nodelist) {
+        if (allocation.find(name) == nullptr)
+            return cannot("--nodelist names " + name + ", which job " + allocation.job_id +
+                          " does not have: name some of its nodes (SLURM_JOB_NODELIST)");
+    }
+    std::erase_if(allocation.nodes, [&](const slurm::AllocatedNode& node) {
+        return std::find(nodelist.begin(), nodelist.end(), node.name) == nodelist.end();
+    });
+    return {};
+}
+
 /// Nodes and managers on each. Without Slurm there is one node, and asking for more multiplies its managers.
 Result<void> place(LaunchPlan& plan, const Options& options) {
     if (!plan.allocation) {
+        if (!options.nodelist.empty())
+            return cannot(
+                "--nodelist chooses among the nodes of a Slurm job, and this is none: leave it out");
         const std::uint32_t asked = options.nodes.value_or(1);
         const std::uint64_t managers = std::uint64_t{asked} * options.managers_per_node;
         if (managers > limits::managers_per_node_max)
@@ -38,8 +54,14 @@ Result<void> place(LaunchPlan& plan, const Options& options) {
                                    " run on this machine");
         return {};
     }
+    if (!options.nodelist.empty()) {
+        if (const auto kept = keep_listed(*plan.allocation, options.nodelist); !kept) return kept;
+    }
     const auto have = static_cast<std::uint32_t>(plan.allocation->nodes.size());
     plan.nodes = options.nodes.value_or(have);
+    if (plan.nodes > have && !options.nodelist.empty())
+        return cannot("asked for " + counted(plan.nodes, "node") + ", and --nodelist names " +
+                      std::to_string(have) + ": lower --nodes or name more");
     if (plan.nodes > have)
         return cannot("asked for " + counted(plan.nodes, "node") + ", job " + plan.allocation->job_id +
                       " has " + std::to_string(have) + ": lower --nodes or submit with -N " +

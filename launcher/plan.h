@@ -34,7 +34,7 @@ struct LaunchPlan {
     std::uint32_t managers_per_node = 1;
     std::uint64_t pool_bytes = 0;                 // of each manager, whole pages
     std::chrono::milliseconds timeout{0};         // of the bring-up
-    std::optional<slurm::Allocation> allocation;  // none: this machine
+    std::optional<slurm::Allocation> allocation;  // the nodes to choose from; none: this machine
     std::string manager_program;                  // empty: each node launcher looks beside itself
     std::vector<std::string> remarks;             // for the user, one line each
 
@@ -42,8 +42,8 @@ struct LaunchPlan {
     std::uint64_t total_bytes() const { return pool_bytes * managers(); }
 };
 
-/// invalid_argument, saying what to change, if it cannot be: more nodes than the job has, too many managers,
-/// pools below the smallest size.
+/// invalid_argument, saying what to change, if it cannot be: more nodes than the job has, or other ones, too
+/// many managers, pools below the smallest size.
 Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm::Allocation>& allocation,
                                const Identity& identity, std::uint64_t page_bytes);
 

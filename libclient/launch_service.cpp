@@ -73,6 +73,7 @@ std::vector<std::string> launch_arguments(const CreateOptions& options) {
                                        "--managers-per-node", std::to_string(options.managers_per_node),
                                        "--timeout",           std::to_string(seconds)};
     if (options.nodes > 0) arguments.insert(arguments.end(), {"--nodes", std::to_string(options.nodes)});
+    if (!options.nodelist.empty()) arguments.insert(arguments.end(), {"--nodelist", options.nodelist});
     if (options.total_mem > 0)
         arguments.insert(arguments.end(), {"--total-mem", std::to_string(options.total_mem)});
     if (!options.name.empty()) arguments.insert(arguments.end(), {"--name", options.name});

@@ -84,8 +84,8 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
         const auto by_nothing = parse_options({"--", "x"}, {});
         ASSERT_TRUE(by_option && by_variable && by_nothing) << text.option;
         const auto all = [](const Options& o) {
-            return std::tuple(o.nodes, o.managers_per_node, o.total_bytes, o.timeout, o.name, o.state_dir,
-                              o.manager_program);
+            return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
+                              o.state_dir, o.manager_program);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
         EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;
@@ -97,6 +97,8 @@ TEST(Options, NameWhatTheyCannotUnderstand) {
               std::string::npos);
     EXPECT_NE(why_not({"--", "x"}, {{"DDICT_TOTAL_MEM", "2 pounds"}})
                   .find("DDICT_TOTAL_MEM: '2 pounds' is no size"),
+              std::string::npos);
+    EXPECT_NE(why_not({"--nodelist", "n[3-1]", "--", "x"}).find("--nodelist: list of nodes: a range runs"),
               std::string::npos);
     EXPECT_NE(why_not({"--managers-per-node=257", "--", "x"}).find("--managers-per-node"), std::string::npos);
     EXPECT_NE(why_not({"--timeout", "-1", "--", "x"}).find("--timeout"), std::string::npos);

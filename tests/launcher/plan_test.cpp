@@ -60,6 +60,37 @@ TEST(Plan, InAJobTakesAllNodesOrSoManyAsAsked) {
                  "asked for 5 nodes, job 77 has 4: lower --nodes or submit with -N 5");
 }
 
+TEST(Plan, ANodelistChoosesAmongTheNodesOfTheJob) {
+    Options options = asking({}, 1, 64 * mebibyte);
+    options.nodelist = {"n4", "n2", "n4"};
+    const auto names = [](const LaunchPlan& plan) {
+        std::vector<std::string> all;
+        for (std::uint32_t i = 0; i < plan.nodes; ++i)
+            all.push_back(plan.allocation->nodes[i].name);
+        return all;
+    };
+    EXPECT_EQ(names(plan_launch(options, job_of(4), {}, page).value()),
+              (std::vector<std::string>{"n2", "n4"}))
+        << "in the job's order";
+    options.nodes = 1;
+    EXPECT_EQ(names(plan_launch(options, job_of(4), {}, page).value()), std::vector<std::string>{"n2"});
+
+    options.nodes = 3;
+    const auto too_many = plan_launch(options, job_of(4), {}, page);
+    ASSERT_FALSE(too_many);
+    EXPECT_STREQ(too_many.error().detail.data(),
+                 "asked for 3 nodes, and --nodelist names 2: lower --nodes or name more");
+    const auto foreign = plan_launch(options, job_of(3), {}, page);
+    ASSERT_FALSE(foreign);
+    EXPECT_STREQ(foreign.error().detail.data(),
+                 "--nodelist names n4, which job 77 does not have: name some "
+                 "of its nodes (SLURM_JOB_NODELIST)");
+    const auto no_job = plan_launch(options, {}, {}, page);
+    ASSERT_FALSE(no_job);
+    EXPECT_NE(std::string(no_job.error().detail.data()).find("this is none: leave it out"),
+              std::string::npos);
+}
+
 TEST(Plan, PoolsAreWholePagesAndNeverMoreThanAsked) {
     for (const std::uint32_t managers : {1U, 3U, 7U, 100U}) {
         const std::uint64_t total = 1000 * mebibyte + 12345;

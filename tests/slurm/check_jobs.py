@@ -39,6 +39,16 @@ def placement(cluster, report):
     report.check("the network between nodes", all(s[2] == "tcp/eth0" for s in seen[2:]), seen[2:])
 
 
+def nodelist(cluster, report):
+    stats = cluster.path("stats.json")
+    job = cluster.submit("ddict-launch --nodelist n[3-4] --total-mem 64M -- ddict stats --json >$W/stats.json",
+                         "--nodes=3", "--nodelist=n2,n3,n4")
+    state, status, output = job.wait()
+    report.check("a job with managers on the named nodes", (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
+    seen = [(one["manager"], one["node"]) for one in json.loads(stats.read_text())]
+    report.check("they are there, though the batch script is elsewhere", seen == [(0, "n3"), (1, "n4")], seen)
+
+
 def local_managers(cluster, report):
     """What is local on a node is what is on that node, and nothing where there is no manager."""
     job = cluster.submit("""
@@ -175,5 +185,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_wrapper, placement, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+GROUPS = [example_job, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
           bring_up]
