@@ -174,6 +174,7 @@ Result<AttachOptions> attach_options(const ddict_attach_options* from) {
     const auto attach_timeout = timeout_option(from->attach_timeout_ms, "attach_timeout_ms");
     if (!attach_timeout) return attach_timeout.error();
     options.attach_timeout = attach_timeout->value_or(options.attach_timeout);
+    options.local_reads = !from->by_messages_only;
     return options;
 }
 
@@ -210,6 +211,7 @@ int ddict_create(const ddict_create_options* options, ddict_dictionary** diction
         CreateOptions completed;
         if (options != nullptr) {
             completed.nodes = options->nodes;
+            if (options->nodelist != nullptr) completed.nodelist = options->nodelist;
             if (options->managers_per_node > 0) completed.managers_per_node = options->managers_per_node;
             completed.total_mem = options->total_mem;
             if (options->name != nullptr) completed.name = options->name;

@@ -183,11 +183,13 @@ typedef struct ddict_dictionary ddict_dictionary;
 typedef struct ddict_attach_options {
     int64_t timeout_ms; /**< for each call; default 30 s, or DDICT_OPERATION_TIMEOUT in the environment */
     int64_t attach_timeout_ms; /**< for attaching; default 10 s */
+    bool by_messages_only;     /**< do not read the memory of this node's managers */
 } ddict_attach_options;
 
 /** A field that is 0 or NULL has its default, which the environment (DDICT_NODES, ...) may set. */
 typedef struct ddict_create_options {
-    uint32_t nodes; /**< of the Slurm job; default all. Elsewhere all managers are on this machine */
+    uint32_t nodes;       /**< of the Slurm job; default all. Elsewhere all managers are on this machine */
+    const char* nodelist; /**< which of the job's nodes to choose from: "n1,n[4-7]"; default all */
     uint32_t managers_per_node; /**< default 1 */
     uint64_t total_mem; /**< bytes for the whole dictionary, divided among the managers; default 256 MiB */
     const char* name;   /**< for people */
@@ -350,8 +352,8 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
  * (may be NULL) counts the others. Returns the first error that is not NOT_FOUND. */
 int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, int* codes,
                       uint64_t* erased, ddict_error* error);
-/** From here to ddict_end_batch_put() the puts through this handle are collected and sent as batches; their
- * errors come at the end. INVALID_ARGUMENT: one has been started. */
+/** From here to ddict_end_batch_put() the puts through this handle (ddict_put, ddict_bput) are collected and
+ * sent as batches; their errors come at the end. INVALID_ARGUMENT: one has been started. */
 int ddict_start_batch_put(ddict_dictionary* dictionary, ddict_error* error);
 /** Sends what is left and waits for all. `stored` and `failed` (may be NULL) are always filled. Returns the
  * first error of a put. INVALID_ARGUMENT: none was started. */
