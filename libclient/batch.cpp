@@ -178,10 +178,15 @@ void client::OpenBatch::done(std::size_t, Bytes key, const ItemStatus& status, c
             {std::string(text_of(key)), error == nullptr ? Error(status.code) : *error});
 }
 
-Result<void> View::Calls::collect(const View& view, Bytes key, Bytes value, std::uint16_t value_type) {
-    if (const Result<void> good = check(view, Operation::put, key); !good) return good;
+Result<void> View::Calls::collect(const View& view, Verb verb, Bytes key, Bytes value,
+                                  std::uint16_t value_type) {
+    if (const Result<void> good = check(view, operation_of(verb), key); !good) return good;
     if (!view.batch_->belongs_to_caller()) return busy_elsewhere();
-    view.batch_->put(owner(view, key), key, value, value_type);
+    if (verb == Verb::broadcast_put) {
+        view.batch_->broadcast_put(broadcast_root(view, key), key, value, value_type);
+    } else {
+        view.batch_->put(owner(view, key), key, value, value_type);
+    }
     return {};
 }
 

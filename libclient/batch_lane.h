@@ -29,7 +29,7 @@ struct BatchLane {
 
     void open(std::uint32_t for_manager) {
         manager = for_manager;
-        alone = false;
+        alone = borrows = false;
         indices.clear();
         writer = wire::ItemWriter(room);
         page.clear();
@@ -37,9 +37,10 @@ struct BatchLane {
 
     Flight flight;
     std::uint32_t manager = 0;
-    bool alone = false;  // an operation on a single item, which is too large for the company of others
+    bool alone = false;    // an operation on a single item, and no message of many
+    bool borrows = false;  // alone: key and value are the caller's; otherwise they are in the room
     std::vector<std::size_t> indices;
-    std::array<std::byte, limits::inline_value_bytes_max> room;  // the packed items; alone: the key of a get
+    std::array<std::byte, limits::inline_value_bytes_max> room;  // the packed items
     wire::ItemWriter writer{room};
     PageSink page;
     ItemValue value;

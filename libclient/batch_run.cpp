@@ -13,7 +13,9 @@ namespace {
 using std::chrono::steady_clock;
 using wire::Verb;
 
-constexpr std::size_t running_max = 64;      // messages under way at once
+constexpr std::size_t running_max = 64;  // messages under way at once
+// Broadcasts under way at once: each manager takes so many of 64 clients (limits::broadcasts_in_flight_max).
+constexpr std::size_t broadcasts_running_max = 16;
 constexpr std::size_t open_max = 256;        // messages being filled at once
 constexpr std::size_t spare_lanes_max = 64;  // kept for the next batch of the thread
 
@@ -83,12 +85,22 @@ void BatchRun::add(std::size_t index, std::uint32_t manager, Bytes key, Bytes va
     // First the value alone: a size that makes no sense must not become a small one by adding to it.
     if (value.size() > limits::inline_value_bytes_max ||
         wire::packed_pair_bytes(key.size(), value.size()) > limits::inline_value_bytes_max)
-        return send_alone(index, manager, key, value, value_type);
+        return send_alone(single(verb_), index, manager, key, value, value_type);
     BatchLane& lane = open_lane(manager, key, value);
     const bool written =
         verb_ == Verb::batch_put ? lane.writer.pair(key, value_type, value) : lane.writer.key(key);
     DDICT_ASSERT(written, "an item does not fit into an empty message");
     lane.indices.push_back(index);
+}
+
+void BatchRun::add_broadcast(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+                             std::uint16_t value_type) {
+    const Result<Session*> session = attachment_->session();
+    if (!session) return tell_error(index, key, name_item(session.error(), manager, key));
+    session_ = *session;
+    while (alone_running_ >= broadcasts_running_max)
+        await_one();
+    send_alone(Verb::broadcast_put, index, manager, key, value, value_type);
 }
 
 void BatchRun::send_open(std::uint32_t manager) {
@@ -109,38 +121,30 @@ void BatchRun::send(Lane lane) {
     begin(std::move(lane), request);
 }
 
-void BatchRun::send_alone(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+/// Key and value are copied if they fit.
+void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
                           std::uint16_t value_type) {
     Lane lane = take_lane(manager);
     lane->alone = true;
+    lane->borrows = value.size() > lane->room.size() || key.size() + value.size() > lane->room.size();
+    if (!lane->borrows) {
+        const auto value_room = std::copy(key.begin(), key.end(), lane->room.begin());
+        std::copy(value.begin(), value.end(), value_room);
+        const Bytes room(lane->room);
+        value = room.subspan(key.size(), value.size());
+        key = room.first(key.size());
+    }
     lane->indices.push_back(index);
     lane->key = key;
     lane->value.items = values_;
     lane->value.index = index;
     Request request;
-    request.verb = single(verb_);
+    request.verb = verb;
     request.manager = manager;
     request.key = key;
     request.value = value;
     request.value_type = value_type;
     request.sink = values_ == nullptr ? nullptr : &lane->value;
-    begin(std::move(lane), request);
-}
-
-/// The value of an item is too large for the results: asks for it alone. Its key is in a message that ends.
-void BatchRun::ask_alone(std::size_t index, std::uint32_t manager, Bytes key) {
-    Lane lane = take_lane(manager);
-    lane->alone = true;
-    lane->indices.push_back(index);
-    std::copy(key.begin(), key.end(), lane->room.begin());
-    lane->key = Bytes(lane->room).first(key.size());
-    lane->value.items = values_;
-    lane->value.index = index;
-    Request request;
-    request.verb = Verb::get;
-    request.manager = manager;
-    request.key = lane->key;
-    request.sink = &lane->value;
     begin(std::move(lane), request);
 }
 
@@ -153,7 +157,8 @@ void BatchRun::begin(Lane lane, Request request) {
         return complete(std::move(lane));
     }
     session_->start(lane->flight, request, now, *deadline);
-    if (lane->alone) ++large_running_;
+    if (lane->alone) ++alone_running_;
+    if (lane->borrows) ++borrowing_running_;
     running_.push_back(std::move(lane));
 }
 
@@ -168,22 +173,25 @@ bool BatchRun::reap() {
         any = true;
         Lane lane = std::exchange(running_[i], std::move(running_.back()));
         running_.pop_back();
-        if (lane->alone) --large_running_;
+        if (lane->alone) --alone_running_;
+        if (lane->borrows) --borrowing_running_;
         complete(std::move(lane));  // may begin others
     }
     return any;
 }
 
+void BatchRun::await_one() {
+    if (!reap()) session_->progress(Time::max());
+}
+
 void BatchRun::wait_until_running(std::size_t count) {
-    while (running_.size() > count) {
-        if (!reap()) session_->progress(Time::max());
-    }
+    while (running_.size() > count)
+        await_one();
 }
 
 void BatchRun::wait_for_large() {
-    while (large_running_ > 0) {
-        if (!reap()) session_->progress(Time::max());
-    }
+    while (borrowing_running_ > 0)
+        await_one();
 }
 
 void BatchRun::finish() {
@@ -200,10 +208,8 @@ void BatchRun::finish() {
         lane->flight.outcome = session.error();
         complete(std::move(lane));
     }
-    while (!running_.empty()) {
-        // Without a session all flights are settled.
-        if (!reap()) session_->progress(Time::max());
-    }
+    while (!running_.empty())
+        await_one();  // without a session all flights are settled
 }
 
 /// Calls f(index, key) for each item of a message.
@@ -259,7 +265,8 @@ void BatchRun::complete_items(BatchLane& lane) {
                               name_item(Error(Errc::protocol, "results of a batch that cannot be read"),
                                         lane.manager, key));
         }
-        if (result.status == wire::status_ask_alone) return ask_alone(index, lane.manager, key);
+        // Too large for the results. Its key is in a message that ends.
+        if (result.status == wire::status_ask_alone) return send_alone(Verb::get, index, lane.manager, key);
         if (verb_ == Verb::batch_get && result.status == 0) {
             Result<MutableBytes> room = values_->prepare(index, result.value.size(), result.value_type);
             if (!room) return tell_error(index, key, name_item(room.error(), lane.manager, key));

@@ -48,6 +48,9 @@ class BatchRun {
     /// wait_for_large(). The key is checked already.
     void add(std::size_t index, std::uint32_t manager, Bytes key, Bytes value = {},
              std::uint16_t value_type = 0);
+    /// Stores a pair on all managers; `manager` is the root of its tree. Key and value as above.
+    void add_broadcast(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+                       std::uint16_t value_type);
     void wait_for_large();
     /// Sends what is left, and waits until every item is done.
     void finish();
@@ -60,15 +63,15 @@ class BatchRun {
     BatchLane& open_lane(std::uint32_t manager, Bytes key, Bytes value);
     void send(Lane lane);
     void send_open(std::uint32_t manager);
-    void send_alone(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
-                    std::uint16_t value_type);
+    void send_alone(wire::Verb verb, std::size_t index, std::uint32_t manager, Bytes key, Bytes value = {},
+                    std::uint16_t value_type = 0);
     void begin(Lane lane, Request request);
     bool reap();
+    void await_one();
     void wait_until_running(std::size_t count);
     void complete(Lane lane);
     void complete_alone(BatchLane& lane);
     void complete_items(BatchLane& lane);
-    void ask_alone(std::size_t index, std::uint32_t manager, Bytes key);
     template <class F>
     void for_each_key(const BatchLane& lane, F f) const;
     void tell(std::size_t index, std::uint32_t manager, Bytes key, std::uint16_t status);
@@ -85,7 +88,8 @@ class BatchRun {
     std::unordered_map<std::uint32_t, Lane> open_;
     std::pair<std::uint32_t, BatchLane*> last_open_{0, nullptr};  // most batches stay with one for a while
     std::vector<Lane> running_;
-    std::size_t large_running_ = 0;
+    std::size_t alone_running_ = 0;
+    std::size_t borrowing_running_ = 0;
 };
 
 }  // namespace ddict::client

@@ -20,6 +20,10 @@ class OpenBatch final : public BatchItems {
         run_.add(0, manager, key, value, value_type);
         run_.wait_for_large();
     }
+    void broadcast_put(std::uint32_t root, Bytes key, Bytes value, std::uint16_t value_type) {
+        run_.add_broadcast(0, root, key, value, value_type);
+        run_.wait_for_large();
+    }
     BatchReport end() {
         run_.finish();
         return std::move(report_);

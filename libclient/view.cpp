@@ -176,7 +176,7 @@ bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t
 // ---- one key ----
 
 Result<void> View::put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
-    if (batch_ != nullptr) return Calls::collect(*this, key, value, value_type);
+    if (batch_ != nullptr) return Calls::collect(*this, Verb::put, key, value, value_type);
     return without_value(Calls::call(*this, request_of(Verb::put, key, value, value_type)));
 }
 
@@ -304,15 +304,15 @@ Result<void> View::wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t va
 
 // ---- a copy on every manager ----
 
-/// To the root of the key's tree of managers, which does not depend on the view.
 Result<Reply> View::Calls::broadcast(const View& view, Request request) {
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return good.error();
-    request.manager = ddict::manager_of(hash_of(request.key), view.manager_count());
+    request.manager = broadcast_root(view, request.key);
     return call_manager(view, request);
 }
 
 Result<void> View::broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+    if (batch_ != nullptr) return Calls::collect(*this, Verb::broadcast_put, key, value, value_type);
     return without_value(Calls::broadcast(*this, request_of(Verb::broadcast_put, key, value, value_type)));
 }
 

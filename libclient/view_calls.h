@@ -54,7 +54,13 @@ struct View::Calls {
     template <class Ask>
     static void get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink,
                          client::BatchItems& items, Ask ask);
-    static Result<void> collect(const View& view, Bytes key, Bytes value, std::uint16_t value_type);
+    /// Puts a put, or a put on all managers, into the batch that the view collects.
+    static Result<void> collect(const View& view, wire::Verb verb, Bytes key, Bytes value,
+                                std::uint16_t value_type);
+    /// The root of the key's tree of managers, which does not depend on the view.
+    static std::uint32_t broadcast_root(const View& view, Bytes key) {
+        return ddict::manager_of(hash_of(key), view.manager_count());
+    }
     /// Begins a request on request.key.
     static detail::OperationHandle start(const View& view, Request request, const detail::SinkType* sink,
                                          bool temporary_value);

@@ -95,6 +95,52 @@ TEST_F(BroadcastTest, ReadersSeeWholeValuesThatNeverGoBack) {
         reader.join();
 }
 
+TEST_F(BroadcastTest, ABatchCollectsThemToo) {
+    for (const Dictionary* dict : {dict_.get(), by_message_.get()}) {
+        View view = *dict;
+        view.start_batch_put();
+        for (int i = 0; i < 500; ++i) {
+            // Temporaries: a batch must have copied what it has not sent.
+            view.bput("copy " + std::to_string(i), std::vector<int>(static_cast<std::size_t>(i % 7), i));
+            view.put("plain " + std::to_string(i), i);
+        }
+        view.bput("large", std::vector<int>(100'000, 5));
+        EXPECT_EQ(code_of(view.try_bput("", 1)), Errc::invalid_argument);
+        const BatchReport report = view.try_end_batch_put().value();
+        EXPECT_EQ(report.stored, 1001u);
+        EXPECT_EQ(report.failed, 0u);
+        EXPECT_EQ(dict->size(), 1001u);
+        for (std::uint32_t manager = 0; manager < managers; ++manager) {
+            const View one = dict->manager(manager);
+            for (int i = 0; i < 500; ++i)
+                ASSERT_EQ(one.get<std::vector<int>>("copy " + std::to_string(i)),
+                          std::vector<int>(static_cast<std::size_t>(i % 7), i));
+            EXPECT_EQ(one.get<std::vector<int>>("large").size(), 100'000u);
+        }
+        dict->clear();
+    }
+}
+
+TEST_F(BroadcastTest, TheEndOfABatchNamesThoseThatFailed) {
+    dict_->put("plain", 1);
+    View view = *dict_;
+    view.start_batch_put();
+    view.bput("plain", 2);
+    view.bput("copy", 2);
+    const BatchReport report = view.try_end_batch_put().value();
+    EXPECT_EQ(report.stored + report.failed, 2u);
+    dict_->freeze();
+    view.start_batch_put();
+    view.bput("copy", 3);
+    const BatchReport refused = view.try_end_batch_put().value();
+    dict_->unfreeze();
+    ASSERT_EQ(refused.failures.size(), 1u);
+    EXPECT_EQ(refused.failures[0].key, "copy");
+    EXPECT_EQ(refused.failures[0].error.code, Errc::frozen);
+    EXPECT_EQ(refused.failures[0].error.operation, Operation::broadcast_put);
+    EXPECT_EQ(dict_->bget<int>("copy"), 2);
+}
+
 TEST(Broadcast, ALostManagerIsNamed) {
     Dictionary dict = Dictionary::create({.managers_per_node = 4, .total_mem = 32 << 20});
     dict.bput("key", 1);

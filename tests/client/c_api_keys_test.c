@@ -204,6 +204,9 @@ void test_wait_for(void) {
 void test_broadcasts(void) {
     ddict_value value;
     bool erased = false;
+    EXPECT_OK(ddict_start_batch_put(dict, &error));
+    EXPECT_OK(ddict_bput(dict, ddict_text("weights"), ddict_text("v0"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_end_batch_put(dict, NULL, NULL, &error));
     EXPECT_OK(ddict_bput(dict, ddict_text("weights"), ddict_text("v1"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_bget(dict, ddict_text("weights"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, "v1"));

@@ -357,9 +357,10 @@ class View {
     Result<void> try_update(Pairs&& pairs) const;
 
     /// From here to end_batch_put() the puts of this view are collected and sent as batches: as they fill,
-    /// and at the end. Values above 4 KiB are sent alone, and at once. Errors of items come at the end;
-    /// other calls are not affected, and may overtake what was collected. Until the end this view is for one
-    /// thread; copies made meanwhile collect into the same batch. invalid_argument: one has been started.
+    /// and at the end. Values above 4 KiB are sent alone, and at once, and so is each bput; of these up to 16
+    /// are under way at once, while small ones are waited for only at the end. Errors of items come at the
+    /// end; other calls are not affected, and may overtake what was collected. Until the end this view is for
+    /// one thread; copies made meanwhile collect into the same batch. invalid_argument: one has been started.
     void start_batch_put() { try_start_batch_put().value(); }
     Result<void> try_start_batch_put();
     /// Sends what is left and waits for all. Throws if any put has failed, saying how many and the first
