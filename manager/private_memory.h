@@ -54,10 +54,10 @@ class PrivateMemory {
     static constexpr std::size_t page_room = 2 * limits::page_bytes_max;
     static constexpr std::size_t page_buffer_bytes = 64 + page_room;
 
-    /// `bytes` bytes of anything; an empty Buffer if that would be too much in total. The memory must outlive
-    /// its buffers.
-    Buffer take(std::size_t bytes) {
-        if (bytes > limits::private_bytes_max - used_) return {};
+    /// `bytes` bytes of anything; an empty Buffer if more than `most` were in use then. The memory must
+    /// outlive its buffers.
+    Buffer take(std::size_t bytes, std::size_t most = limits::private_bytes_max) {
+        if (used_ > most || bytes > most - used_) return {};
         used_ += bytes;
         return Buffer(*this, std::make_unique_for_overwrite<std::byte[]>(bytes), bytes);
     }

@@ -16,7 +16,8 @@ void Shard::on_wait_for(const Call& call) {
     if (waiting_.full()) return refuse(call, Errc::busy);
     Buffer value;
     if (!call.value.empty()) {
-        value = memory_.take(call.value.size());
+        // It may stay for long, and must leave room for what comes and goes.
+        value = memory_.take(call.value.size(), limits::private_bytes_max / 2);
         if (!value) return refuse(call, Errc::busy);
         std::copy(call.value.begin(), call.value.end(), value.bytes().begin());
     }
