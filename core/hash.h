@@ -25,6 +25,12 @@ inline std::uint32_t manager_of(std::uint64_t hash, std::uint32_t managers) noex
     return static_cast<std::uint32_t>((static_cast<wide>(hash) * managers) >> 64);
 }
 
+/// A hash whose manager is this one. Requires manager < managers.
+inline std::uint64_t hash_of_manager(std::uint32_t manager, std::uint32_t managers) noexcept {
+    __extension__ using wide = unsigned __int128;
+    return static_cast<std::uint64_t>(((static_cast<wide>(manager) << 64) + managers - 1) / managers);
+}
+
 /// The hash as a shard uses it: the upper bits, which all keys of one manager share, are turned to the lower
 /// end.
 inline std::uint64_t shard_hash(std::uint64_t hash) noexcept {

@@ -291,6 +291,17 @@ int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, voi
     });
 }
 
+int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_of, void* context,
+                    ddict_dictionary** view, ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        if (manager_of == nullptr) return Error(Errc::invalid_argument, "manager_of is NULL");
+        *view = new ddict_dictionary(dictionary->operations().placed_at(
+            [manager_of, context](c_api::Bytes key) { return manager_of(key.data(), key.size(), context); }));
+        return {};
+    });
+}
+
 int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictionary** view,
                   ddict_error* error) {
     return guarded(Operation::none, error, [&]() -> Result<void> {

@@ -124,6 +124,13 @@ View View::placed_by(Placement placement) const {
     return view;
 }
 
+View View::placed_at(ManagerOfKey manager_of) const {
+    if (!manager_of || attachment_ == nullptr) return placed_by(nullptr);
+    return placed_by([manager_of = std::move(manager_of), managers = manager_count()](Bytes key) {
+        return hash_of_manager(manager_of(key) % managers, managers);
+    });
+}
+
 std::uint32_t View::manager_of_bytes(Bytes key) const {
     return attachment_ == nullptr ? 0 : Calls::owner(*this, key);
 }

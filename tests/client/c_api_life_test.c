@@ -78,6 +78,30 @@ static uint64_t by_first_letter(const void* key, size_t bytes, void* calls) {
     return bytes == 0 ? 0 : (uint64_t)(*(const char*)key - 'a') * (UINT64_MAX / 26);
 }
 
+/** The last letter is the manager's number. */
+static uint32_t last_letter(const void* key, size_t bytes, void* calls) {
+    ++*(int*)calls;
+    return bytes == 0 ? 0 : (uint32_t)(((const char*)key)[bytes - 1] - '0');
+}
+
+void test_keys_that_name_their_managers(void) {
+    ddict_dictionary* view = NULL;
+    int calls = 0;
+    EXPECT_OK(ddict_placed_at(dict, last_letter, &calls, &view, &error));
+    for (uint32_t manager = 0; manager < 3; ++manager) {
+        const char key[] = {'k', (char)('0' + manager), 0};
+        uint32_t found = 9;
+        EXPECT_OK(ddict_put(view, ddict_text(key), ddict_text("x"), DDICT_TEXT, &error));
+        EXPECT_OK(ddict_which_manager(view, ddict_text(key), &found, &error));
+        EXPECT(found == manager);
+    }
+    EXPECT(calls >= 6);
+    ddict_detach(view);
+    view = NULL;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_placed_at(dict, NULL, NULL, &view, &error));
+    EXPECT(view == NULL);
+}
+
 void test_placement(void) {
     ddict_dictionary* view = NULL;
     uint32_t manager = 9;

@@ -70,6 +70,7 @@ static const struct {
     {"detach_deregisters", test_detach_deregisters},
     {"destroyed_by_another", test_destroyed_by_another},
     {"placement", test_placement},
+    {"keys_that_name_their_managers", test_keys_that_name_their_managers},
     {"absurd_sizes", test_absurd_sizes},
     {"default_timeout", test_default_timeout},
     {"errors_name_everything", test_errors_name_everything},

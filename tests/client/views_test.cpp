@@ -75,6 +75,24 @@ TEST_F(ViewsTest, AUsersPlacement) {
     EXPECT_EQ(dict_->try_keys().value().size(), 100u);
 }
 
+TEST_F(ViewsTest, AKeyThatNamesItsManager) {
+    // "2/key" lives on manager 2.
+    const View view = dict_->placed_at([](std::span<const std::byte> key) {
+        return static_cast<std::uint32_t>(std::to_integer<int>(key[0]) - '0');
+    });
+    for (int i = 0; i < 90; ++i)
+        view.put(std::to_string(i % 9) + "/" + std::to_string(i), i);
+    for (std::uint32_t manager = 0; manager < managers; ++manager) {
+        EXPECT_EQ(view.which_manager(std::to_string(manager) + "/x"), manager);
+        EXPECT_EQ(view.which_manager(std::to_string(manager + managers) + "/x"), manager) << "modulo";
+        EXPECT_EQ(dict_->manager(manager).size(), 30u);
+    }
+    EXPECT_EQ(view.get<int>("1/10"), 10);
+    EXPECT_EQ(view.multi_get<int>(std::vector<std::string>{"1/10", "2/11"})[1], 11);
+    EXPECT_EQ(code_of(View().placed_at([](std::span<const std::byte>) { return 1u; }).try_put("key", 1)),
+              Errc::not_attached);
+}
+
 TEST_F(ViewsTest, AViewOutlivesItsDictionarySafely) {
     View view, third;
     EXPECT_EQ(code_of(view.try_put("key", 1)), Errc::not_attached);
@@ -370,7 +388,7 @@ TEST_F(ViewsTest, TheProfileCountsWhatThisProcessDid) {
         dict_->get("key");
     }
     std::thread([&] { dict_->put("of a thread that has ended", std::string(100, 'x')); }).join();
-    static_cast<void>(dict_->try_append("key", 1));
+    static_cast<void>(dict_->try_append("key", std::vector<int>{1}));
     static_cast<void>(dict_->try_pop("nobody"));
     const ClientProfile profile = dict_->profile();
     EXPECT_EQ(profile.threads, 1u);

@@ -30,6 +30,13 @@ TEST(Placement, StaysInRange) {
     }
 }
 
+TEST(Placement, AHashForEachManager) {
+    for (const std::uint32_t managers : {1u, 2u, 3u, 7u, 64u, 1000u, 65'535u, 65'536u}) {
+        for (std::uint32_t manager = 0; manager < managers; ++manager)
+            ASSERT_EQ(manager_of(hash_of_manager(manager, managers), managers), manager) << managers;
+    }
+}
+
 /// Chi-squared over the managers, for keys as people write them.
 TEST(Placement, IsEven) {
     for (const std::uint32_t managers : {2u, 7u, 64u, 1000u}) {

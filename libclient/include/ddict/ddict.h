@@ -233,6 +233,11 @@ typedef uint64_t (*ddict_placement)(const void* key, size_t bytes, void* context
  * to it, and must live as long as the view. Otherwise as ddict_within(). */
 int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, void* context,
                     ddict_dictionary** view, ddict_error* error);
+/** The manager that a key names; taken modulo their number. As pure as a ddict_placement. */
+typedef uint32_t (*ddict_manager_of_key)(const void* key, size_t bytes, void* context);
+/** A view in which `manager_of` decides on which manager a key lives. Otherwise as ddict_placed_by(). */
+int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_of, void* context,
+                    ddict_dictionary** view, ddict_error* error);
 
 /* ---- one key ---- */
 

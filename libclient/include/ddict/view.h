@@ -59,6 +59,8 @@ class OpenBatch;
 /// A user's placement: the hash of a key, all of whose 64 bits count (the upper ones decide). A pure
 /// function, the same in all processes; called by any thread.
 using Placement = std::function<std::uint64_t(std::span<const std::byte> key)>;
+/// The manager that a key names; taken modulo their number. As pure as a Placement.
+using ManagerOfKey = std::function<std::uint32_t(std::span<const std::byte> key)>;
 
 class View {
   public:
@@ -83,6 +85,8 @@ class View {
     Result<View> try_manager(std::uint32_t id) const;
     /// `placement` decides where a key lives, instead of the key's own hash.
     View placed_by(Placement placement) const;
+    /// `manager_of` decides on which manager a key lives.
+    View placed_at(ManagerOfKey manager_of) const;
 
     // ---- one key ----
 
