@@ -232,8 +232,12 @@ Result<void> View::pop_bytes(Bytes key, ValueSink& sink) const {
             return room.error();
     }
     if (!rescue.refusal) return {};
-    const Result<bool> back = put_bytes_if(PutCondition::absent, key, rescue.rescued, rescue.type);
-    Error error = name_error(*rescue.refusal, Operation::pop, key);
+    return put_back(key, rescue.rescued, rescue.type, *rescue.refusal);
+}
+
+Error View::put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const {
+    const Result<bool> back = put_bytes_if(PutCondition::absent, key, value, value_type);
+    Error error = name_error(why, Operation::pop, key);
     if (!back) error.set_detail("the value is not what was asked for, and it could not be put back");
     return error;
 }

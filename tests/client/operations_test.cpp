@@ -57,6 +57,54 @@ TEST_F(OperationsTest, PopAsAnotherTypeLosesNothing) {
     EXPECT_TRUE(dict_->contains("empty"));
 }
 
+/// Types whose codecs judge a value only when all of it is there.
+TEST_F(OperationsTest, PopOfWhatCannotBeDecodedLosesNothing) {
+    using Names = std::vector<std::string>;
+    const Names names{"ann", "bob"};
+    dict_->put("key", names);
+    EXPECT_EQ(code_of(dict_->try_pop<std::vector<Names>>("key")), Errc::wrong_type);
+    EXPECT_EQ(code_of(dict_->try_pop<std::vector<int>>("key")), Errc::wrong_type);
+    EXPECT_EQ(dict_->get<Names>("key"), names);
+    dict_->put("map", std::map<std::string, int>{{"ann", 1}});
+    const auto other_map = dict_->try_pop<std::map<int, int>>("map");
+    ASSERT_FALSE(other_map);
+    EXPECT_EQ(other_map.error().code, Errc::wrong_type);
+    EXPECT_EQ(other_map.error().operation, Operation::pop);
+    EXPECT_NE(other_map.error().message().find("map"), std::string::npos);
+    EXPECT_EQ((dict_->get<std::map<std::string, int>>("map").at("ann")), 1);
+    const std::string_view no_array = "neither shape nor elements, but long enough";
+    ASSERT_TRUE(dict_->put_bytes(Codec<std::string>::view("array"), std::as_bytes(std::span(no_array)),
+                                 Codec<Array<double>>::type));
+    EXPECT_EQ(code_of(dict_->try_pop<Array<double>>("array")), Errc::wrong_type);
+    EXPECT_TRUE(dict_->contains("array"));
+    // And those that can be decoded come whole.
+    EXPECT_EQ(dict_->pop<Names>("key"), names);
+    EXPECT_FALSE(dict_->pop<Names>("key"));
+    dict_->put("table", Array<double>({2, 3}));
+    EXPECT_EQ(dict_->pop<Array<double>>("table")->shape().size(), 6u);
+}
+
+struct Unreadable {
+    int number = 0;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Unreadable> {
+    static constexpr std::uint16_t type = user_type(99);
+    static std::vector<std::byte> encode(const Unreadable&) { return std::vector<std::byte>(3); }
+    static Result<Unreadable> decode(std::span<const std::byte>) { throw std::runtime_error("unreadable"); }
+};
+
+namespace {
+
+TEST_F(OperationsTest, PopWhoseCodecThrowsLosesNothing) {
+    dict_->put("key", Unreadable());
+    EXPECT_THROW(static_cast<void>(dict_->try_pop<Unreadable>("key")), std::runtime_error);
+    EXPECT_TRUE(dict_->contains("key"));
+}
+
 TEST_F(OperationsTest, CompareAndSwap) {
     EXPECT_FALSE(dict_->compare_and_swap("key", "old", "new"));
     EXPECT_FALSE(dict_->contains("key"));

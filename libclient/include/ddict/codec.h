@@ -164,10 +164,13 @@ inline Result<void> check_type(std::uint16_t stored, std::uint16_t asked) {
 }
 
 template <class T>
+concept HasCheck = requires(T& value) {
+    { Codec<T>::check(value) } -> std::same_as<Result<void>>;
+};
+
+template <class T>
 Result<void> check_received(T& value) {
-    if constexpr (requires {
-                      { Codec<T>::check(value) } -> std::same_as<Result<void>>;
-                  }) {
+    if constexpr (HasCheck<T>) {
         return Codec<T>::check(value);
     } else {
         return {};
@@ -198,6 +201,22 @@ class SinkFor final : public ValueSink {
 
   private:
     std::conditional_t<HasRoom<T>, T, std::vector<std::byte>> value_{};
+};
+
+/// Receives bytes as they are, whatever they are.
+class BytesSink final : public ValueSink {
+  public:
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        bytes_.resize(bytes);
+        type_ = value_type;
+        return std::span(bytes_);
+    }
+    std::span<const std::byte> bytes() const { return bytes_; }
+    std::uint16_t type() const { return type_; }
+
+  private:
+    std::vector<std::byte> bytes_;
+    std::uint16_t type_ = type_bytes;
 };
 
 /// Receives into a value that is there already: its memory is used again. After an error its content is not

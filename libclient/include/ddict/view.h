@@ -191,15 +191,15 @@ class View {
     }
 
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
-    /// put back, unless there is a newer one by then.
+    /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
+    /// copied once more than by get.
     template <Decodable T = std::string, Encodable K>
     std::optional<T> pop(const K& key) const {
         return try_pop<T>(key).value();
     }
     template <Decodable T = std::string, Encodable K>
     Result<std::optional<T>> try_pop(const K& key) const {
-        return detail::or_nothing(
-            received<T>(Operation::pop, key, [&](Bytes k, ValueSink& sink) { return pop_bytes(k, sink); }));
+        return detail::or_nothing(detail::with_bytes(key, [&](Bytes bytes) { return popped<T>(bytes); }));
     }
 
     /// Removes a pair; says whether there was one. The value is not sent.
@@ -547,6 +547,29 @@ class View {
         if (!value) value.error() = name_error(value.error(), operation, key);
         return value;
     }
+    /// What may turn out to be no T only when all of it has come is received as bytes, to be put back then.
+    template <Decodable T>
+    Result<T> popped(Bytes key) const {
+        if constexpr (HasDecode<T> || detail::HasCheck<T>) {
+            detail::BytesSink sink;
+            if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
+            try {
+                const Result<void> fits = detail::check_type(sink.type(), Codec<T>::type);
+                Result<T> value = fits ? detail::from_bytes<T>(sink.bytes()) : fits.error();
+                if (!value) value.error() = put_back(key, sink.bytes(), sink.type(), value.error());
+                return value;
+            } catch (...) {  // of a user's codec, or for want of memory
+                static_cast<void>(put_back(key, sink.bytes(), sink.type(), Error()));
+                throw;
+            }
+        } else {
+            detail::SinkFor<T> sink;
+            if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
+            return std::move(sink).take();
+        }
+    }
+    /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
+    Error put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
     template <Encodable K>
     Error name_error(const Error& error, Operation operation, const K& key) const {
         return detail::with_bytes(key, [&](Bytes bytes) { return name_error(error, operation, bytes); });
