@@ -21,6 +21,13 @@ bool is_number(std::uint16_t type) {
     return type == type_of_i64 || type == type_of_u64 || type == type_of_f64;
 }
 
+/// Whose bytes, followed by more of them, are such a value again. Arrays, lists, records and maps begin with
+/// their extents, and a number has the bytes that it has.
+bool can_be_appended_to(std::uint16_t type) {
+    constexpr std::uint16_t text = 0x0001, vectors = 0x0200, users = 0x8000;
+    return type == 0 || type == text || (type & 0xff00) == vectors || (type & users) != 0;
+}
+
 std::uint64_t bits_in(Bytes value) {
     std::uint64_t bits = 0;
     std::memcpy(&bits, value.data(), sizeof bits);
@@ -74,6 +81,7 @@ void Shard::on_fetch_add(const Call& call) {
 void Shard::on_append(const Call& call) {
     if (call.body_token != 0) return receive_operand(call);
     const wire::RequestHeader& header = call.header;
+    if (!can_be_appended_to(header.value_type)) return refuse(call, Errc::wrong_type);
     const shm::Block* old = pool_.find(call.key, call.hash);
     if (old == nullptr) {
         const Result<void> stored = store(call, call.value);

@@ -201,7 +201,7 @@ TEST_F(LifeCycleTest, AnErrorSaysWhatWasWaitedForOfWhomAndWhere) {
         {"pop", view.try_pop<int>(key).error()},
         {"compare_and_swap", view.try_compare_and_swap(key, 1, 2).error()},
         {"fetch_add", view.try_fetch_add(key).error()},
-        {"append", view.try_append(key, 1).error()},
+        {"append", view.try_append(key, "x").error()},
         {"wait_for", view.try_wait_for<int>(key).error()},
         {"broadcast_put", view.try_bput(key, 1).error()},
         {"broadcast_erase", view.try_berase(key).error()},

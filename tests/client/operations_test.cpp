@@ -4,8 +4,13 @@
 // The operations on one key, and what they refuse.
 #include <atomic>
 #include <limits>
+#include <map>
+#include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include <ddict/array.h>
+#include <ddict/record.h>
 
 #include "tests/client/shared_dictionary.h"
 
@@ -190,6 +195,13 @@ TEST_F(OperationsTest, AppendGrowsValues) {
     EXPECT_EQ(dict_->append("numbers", std::vector<int>(100'000, 3)), 400'008u);
     EXPECT_EQ(dict_->get<std::vector<int>>("numbers").size(), 100'002u);
     EXPECT_EQ(code_of(dict_->try_append("numbers", std::vector<float>{1})), Errc::wrong_type);
+    // What begins with its extents, or has one size only, cannot grow at its end.
+    for (const std::uint16_t type : {type_scalar, type_array, type_list, type_record, type_map}) {
+        EXPECT_EQ(code_of(dict_->append_bytes(Codec<std::string_view>::view("new"), {}, type)),
+                  Errc::wrong_type)
+            << type_in_words(type);
+    }
+    EXPECT_FALSE(dict_->contains("new"));
     EXPECT_EQ(code_of(dict_->try_append("log", std::string((1 << 20) + 1, 'x'))), Errc::too_large);
 }
 

@@ -229,15 +229,17 @@ TEST_F(AtomicsTest, ANumberHasEightBytes) {
 }
 
 TEST_F(AtomicsTest, Appends) {
-    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of("one"), .value_type = 7}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of("one"), .value_type = 0x0213}),
+              Errc{});
     EXPECT_EQ(last().argument, 3u);
-    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of(", two"), .value_type = 7}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of(", two"), .value_type = 0x0213}),
+              Errc{});
     EXPECT_EQ(last().argument, 8u);
-    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value_type = 7}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value_type = 0x0213}), Errc{});
     EXPECT_EQ(last().argument, 8u);
     EXPECT_EQ(stored("k"), "one, two");
-    EXPECT_EQ(find("k")->value_type(), 7);
-    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of("!"), .value_type = 8}),
+    EXPECT_EQ(find("k")->value_type(), 0x0213);
+    EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of("!"), .value_type = 0x0223}),
               Errc::wrong_type);
     EXPECT_EQ(ask({.verb = Verb::append, .key = "k", .value = bytes_of("!")}), Errc::wrong_type);
     EXPECT_EQ(stored("k"), "one, two");

@@ -67,6 +67,8 @@ Answer swap(const Ask& ask, Value& value) {
 }
 
 Answer append(const Ask& ask, Value& value) {
+    const std::uint16_t kind = ask.value_type & 0xff00;
+    if (ask.value_type > 1 && kind != 0x0200 && kind < 0x8000) return {.code = Errc::wrong_type};
     if (!value) value = Stored{{}, ask.value_type};
     if (value->type != ask.value_type) return {.code = Errc::wrong_type};
     value->bytes.insert(value->bytes.end(), ask.value.begin(), ask.value.end());

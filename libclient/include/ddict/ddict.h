@@ -284,8 +284,9 @@ int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_slice key, uint64_t 
 /** As ddict_fetch_add_i64(). */
 int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_slice key, double delta, double initial,
                         double* before, ddict_error* error);
-/** Appends to a value of the same type; absent counts as empty. `bytes` (may be NULL) is its size afterwards.
- * Errors: WRONG_TYPE, NO_SPACE, TOO_LARGE (above 1 MiB at once). */
+/** Appends to a value of the same type, which must be bytes, text, a vector or a user's; absent counts as
+ * empty. `bytes` (may be NULL) is its size afterwards. Errors: WRONG_TYPE, NO_SPACE, TOO_LARGE (above 1 MiB
+ * at once). */
 int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                  uint64_t* bytes, ddict_error* error);
 

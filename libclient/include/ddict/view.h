@@ -252,13 +252,13 @@ class View {
     }
 
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
-    /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, else wrong_type.
-    /// Errors: no_space. Cost: the manager copies the whole value.
-    template <Encodable K, Encodable V>
+    /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
+    /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value.
+    template <Encodable K, detail::Appendable V>
     std::uint64_t append(const K& key, const V& value) const {
         return try_append(key, value).value();
     }
-    template <Encodable K, Encodable V>
+    template <Encodable K, detail::Appendable V>
     Result<std::uint64_t> try_append(const K& key, const V& value) const {
         return detail::with_both(key, value,
                                  [&](Bytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
@@ -295,7 +295,9 @@ class View {
     /// Stores a pair on all managers, for values that many read: a copy reaches each along a tree, whatever
     /// the placement of this view. When it returns, all have it, and nobody reads an older one. The pair
     /// counts once in size() and iterations. What a broadcast has stored only broadcasts may change: other
-    /// writes of the key are refused (invalid_argument). Errors: no_space, manager_lost, naming the manager;
+    /// writes of the key are refused (invalid_argument). clear() removes the copies too; cleared while it is
+    /// stored, or on its own manager only, it may leave copies that bget still finds: berase removes them.
+    /// Errors: no_space, manager_lost, naming the manager;
     /// some may have the new value then. Cost: a few message times for each level of the tree (base 4).
     template <Encodable K, Encodable V>
     void bput(const K& key, const V& value) const {
