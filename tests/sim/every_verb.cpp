@@ -16,7 +16,8 @@ bool outcome_unknown(Errc code) {
     return code == Errc::timeout || code == Errc::manager_lost;
 }
 
-/// Follows the bytes that a client knows of.
+}  // namespace
+
 void follow(Value& seen, const Ask& ask, const Outcome& outcome) {
     if (ask.verb == Verb::get) {
         seen.reset();
@@ -27,8 +28,6 @@ void follow(Value& seen, const Ask& ask, const Outcome& outcome) {
         perform(ask, seen);  // if nobody else was there meanwhile
     }
 }
-
-}  // namespace
 
 Histories::Line& Histories::open(const Ask& ask) {
     ++operations_;

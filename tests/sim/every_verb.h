@@ -46,6 +46,9 @@ class Histories {
     std::uint64_t operations_ = 0;
 };
 
+/// Updates what an asker believes to be under a key by what it was answered.
+void follow(Value& seen, const Ask& ask, const Outcome& outcome);
+
 struct BusyOptions {
     unsigned operations = 20;
     unsigned in_flight_max = 2;

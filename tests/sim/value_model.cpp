@@ -136,7 +136,7 @@ Ask random_ask(Random& random, std::string key, const Value& seen) {
         return random.bytes(random.chance(10) ? limits::inline_value_bytes_max - 50 + random.below(9000)
                                               : random.below(60));
     };
-    const std::uint16_t types[] = {0, 1, 1, 1, 0x0113, 0x0113, 7};
+    const std::uint16_t types[] = {0, 1, 1, 1, 0x0113, 0x0113, 0x0213};
     ask.value_type = types[random.below(std::size(types))];
     switch (random.below(13)) {
         case 0:
