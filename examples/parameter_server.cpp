@@ -9,9 +9,9 @@
 #include <ddict/dictionary.h>
 
 #include <cmath>
+#include <future>
 #include <iostream>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -68,14 +68,14 @@ Vector serve(const ddict::View& dict) {
 int main() {
     try {
         const auto dict = ddict::Dictionary::attach();
-        std::vector<std::thread> running;
+        std::vector<std::future<void>> running;  // what a worker throws comes out of get()
         for (int worker = 0; worker < workers; ++worker)
-            running.emplace_back([&dict, worker] { work(dict, worker); });
+            running.push_back(std::async(std::launch::async, [&dict, worker] { work(dict, worker); }));
         const Vector weights = serve(dict);
-        for (std::thread& thread : running)
-            thread.join();
-        std::cout << "y = " << std::round(weights[0] * 100) / 100 << " x + "
-                  << std::round(weights[1] * 100) / 100 << '\n';
+        for (std::future<void>& worker : running)
+            worker.get();
+        std::cout << "y = " << std::round(weights[0] * 100) / 100 << " x " << (weights[1] < 0 ? "- " : "+ ")
+                  << std::round(std::abs(weights[1]) * 100) / 100 << '\n';
         return 0;
     } catch (const std::exception& error) {
         std::cerr << "parameter_server: " << error.what() << '\n';

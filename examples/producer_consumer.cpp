@@ -8,12 +8,11 @@
 //   ddict-launch -- producer_consumer          all in one process: a producer and three consumers
 #include <ddict/dictionary.h>
 
-#include <atomic>
 #include <chrono>
+#include <future>
 #include <iostream>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -43,13 +42,13 @@ double consume(const ddict::View& dict, std::int64_t results) {
 
 void run_all(const ddict::View& dict) {
     constexpr std::int64_t results = 200;
-    std::atomic<double> sum = 0;
-    std::vector<std::thread> consumers;
+    std::vector<std::future<double>> consumers;  // what a consumer throws comes out of get()
     for (int i = 0; i < 3; ++i)
-        consumers.emplace_back([&] { sum += consume(dict, results); });
+        consumers.push_back(std::async(std::launch::async, [&] { return consume(dict, results); }));
     produce(dict, results);
-    for (std::thread& consumer : consumers)
-        consumer.join();
+    double sum = 0;
+    for (std::future<double>& consumer : consumers)
+        sum += consumer.get();
     std::cout << "results " << results << ", their sum " << sum << ", left "
               << dict.try_keys("result/").value().size() << '\n';
 }
