@@ -13,7 +13,8 @@ failures=0
 
 state=$(mktemp -d)
 export DDICT_STATE_DIR=$state
-trap 'rm -rf -- "$state"' EXIT
+text=$(mktemp)
+trap 'rm -rf -- "$state" "$text"' EXIT
 
 # expect WHAT PATTERN COMMAND...: ends with status 0 and prints what the bash pattern says
 expect() {
@@ -30,15 +31,37 @@ expect() {
   fi
 }
 
-with_dictionary() { ddict-launch --managers-per-node 2 --total-mem 128M -- "$build/examples/$1"; }
-export -f with_dictionary
-export build
+with_dictionary=(ddict-launch --managers-per-node 2 --total-mem 128M --)
+example() {
+  local what=$1 pattern=$2 program=$3
+  shift 3
+  expect "$what" "$pattern" "${with_dictionary[@]}" "$build/examples/$program" "$@"
+}
 
-expect guide $'*count/be: 2*nobody is not there*all tasks done' bash -c 'with_dictionary guide'
-expect array_store "a field of 50 x 40 x 70 in 60 blocks" bash -c 'with_dictionary array_store'
-expect c_client $'Dragon\nnobody is not there\n2 x 3, the last is 5\n0 visits before this one\n3 keys' \
-  bash -c 'with_dictionary c_client'
+example guide $'*count/be: 2*nobody is not there*all tasks done' guide
+example array_store "a field of 50 x 40 x 70 in 60 blocks" array_store
+example c_client $'Dragon\nnobody is not there\n2 x 3, the last is 5\n0 visits before this one\n3 keys' c_client
 expect shell.sh $'Dragon\n1 2 3\nnobody is not there\n2\nHello\nnumbers\n1' bash "$source/shell.sh"
+for ((i = 0; i < 100; ++i)); do
+  echo "the dragon and the dictionary"
+  ((i % 2 == 0)) && echo "The dragon."
+done >"$text"
+counts=$'250 the\n150 dragon\n100 and\n100 dictionary'
+
+example "word count, one process" "$counts" word_count "$text"
+# Four processes as srun would start them.
+# shellcheck disable=SC2016  # to be expanded inside
+expect "word count, four processes" "$counts" "${with_dictionary[@]}" bash -c '
+  for i in 1 2 3 0; do SLURM_PROCID=$i SLURM_NTASKS=4 "$0" "$1" & done
+  wait' "$build/examples/word_count" "$text"
+example "producer and consumers" "results 200, their sum 19900, left 0" producer_consumer
+# shellcheck disable=SC2016
+expect "producer and consumer as processes" "consumed 4950" "${with_dictionary[@]}" bash -c '
+  "$0" consume 100 & "$0" produce 100; wait' "$build/examples/producer_consumer"
+example "parameter server" "y = 3 x - 1" parameter_server
+best=$(awk 'BEGIN { for (n = 0; n < 1000; n += 2) { v = 300 + 200 * sin(n); printf "%d %.0f\n", n, (1 + n % 7) * v * v / 2 } }' |
+  sort -k2,2nr | head -n 10)
+example "filter" "$best" filter
 [[ -z $(ls -A "$state") ]] || {
   echo "FAILED: something is left in the state directory"
   failures=$((failures + 1))

@@ -56,7 +56,7 @@ def check_test(repo, report, number, path, name):
     elif path.endswith(".py"):
         pattern = rf"^ *def {name}\("
     else:
-        pattern = rf'^ *check "{re.escape(name)}"'
+        pattern = rf'^ *(?:check|example) "{re.escape(name)}"'
     if not re.search(pattern, text, re.M):
         report.problem(PAGE, number, f"{path} has no test {name}")
 
