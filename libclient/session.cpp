@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <ddict/operands.h>
+
 #include "libclient/batch_lane.h"
 
 namespace ddict::client {
@@ -14,6 +16,7 @@ using std::chrono::steady_clock;
 constexpr std::uint32_t calls_at_once_max = 64;
 constexpr std::chrono::milliseconds goodbye_timeout{200};
 constexpr std::chrono::milliseconds give_up_patience{2'000};
+constexpr auto past_every_deadline = 2 * detail::Patience::unlimited;
 
 }  // namespace
 
@@ -31,7 +34,7 @@ Session::~Session() {
     // gives back the memory that it still holds.
     const Time patience = steady_clock::now() + give_up_patience;
     while (!flights_.empty() && steady_clock::now() < patience) {
-        requester_.tick(Time::max());
+        requester_.tick(steady_clock::now() + past_every_deadline);
         worker_->progress(requester_, steady_clock::now() + std::chrono::milliseconds(1));
         for (std::size_t i = flights_.size(); i-- > 0;) {
             Flight& flight = *flights_[i];
