@@ -43,6 +43,14 @@ BatchRun::~BatchRun() {
     }
 }
 
+/// Between two calls it may end: the dictionary was detached, or this is a child of fork().
+Result<void> BatchRun::find_session() {
+    const Result<Session*> session = attachment_->session();
+    session_ = session ? *session : nullptr;
+    if (!session) return session.error();
+    return {};
+}
+
 bool BatchRun::fits(const BatchLane& lane, Bytes key, Bytes value) const {
     const std::size_t bytes = verb_ == Verb::batch_put ? wire::packed_pair_bytes(key.size(), value.size())
                                                        : wire::packed_key_bytes(key.size());
@@ -79,9 +87,8 @@ BatchLane& BatchRun::open_lane(std::uint32_t manager, Bytes key, Bytes value) {
 
 void BatchRun::add(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
                    std::uint16_t value_type) {
-    const Result<Session*> session = attachment_->session();
-    if (!session) return tell_error(index, key, name_item(session.error(), manager, key));
-    session_ = *session;
+    if (const Result<void> found = find_session(); !found)
+        return tell_error(index, key, name_item(found.error(), manager, key));
     // First the value alone: a size that makes no sense must not become a small one by adding to it.
     if (value.size() > limits::inline_value_bytes_max ||
         wire::packed_pair_bytes(key.size(), value.size()) > limits::inline_value_bytes_max)
@@ -95,9 +102,8 @@ void BatchRun::add(std::size_t index, std::uint32_t manager, Bytes key, Bytes va
 
 void BatchRun::add_broadcast(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
                              std::uint16_t value_type) {
-    const Result<Session*> session = attachment_->session();
-    if (!session) return tell_error(index, key, name_item(session.error(), manager, key));
-    session_ = *session;
+    if (const Result<void> found = find_session(); !found)
+        return tell_error(index, key, name_item(found.error(), manager, key));
     while (alone_running_ >= broadcasts_running_max)
         await_one();
     send_alone(Verb::broadcast_put, index, manager, key, value, value_type);
@@ -195,21 +201,30 @@ void BatchRun::wait_for_large() {
 }
 
 void BatchRun::finish() {
-    if (session_ == nullptr) return;
-    const Result<Session*> session = attachment_->session();
-    if (session) session_ = *session;
-    while (!open_.empty()) {
-        if (session) {
-            send_open(open_.begin()->first);
-            continue;
-        }
-        Lane lane = std::move(open_.begin()->second);
-        open_.erase(open_.begin());
-        lane->flight.outcome = session.error();
-        complete(std::move(lane));
-    }
+    if (open_.empty() && running_.empty()) return;
+    if (const Result<void> found = find_session(); !found) return give_up(found.error());
+    while (!open_.empty())
+        send_open(open_.begin()->first);
     while (!running_.empty())
-        await_one();  // without a session all flights are settled
+        await_one();
+}
+
+/// Without a session. When it ended it has settled what was under way; only in a child of fork() there is
+/// more: the parent's, whose memory must stay as it is.
+void BatchRun::give_up(const Error& why) {
+    last_open_.second = nullptr;
+    for (auto& [manager, lane] : open_) {
+        lane->flight.outcome = why;
+        tell_outcome(*lane);
+    }
+    open_.clear();
+    for (Lane& lane : running_) {
+        const bool of_parent = !lane->flight.settled();
+        if (of_parent) lane->flight.outcome = why;
+        tell_outcome(*lane);
+        if (of_parent) static_cast<void>(lane.release());
+    }
+    running_.clear();
 }
 
 /// Calls f(index, key) for each item of a message.
@@ -230,19 +245,22 @@ void BatchRun::for_each_key(const BatchLane& lane, F f) const {
 }
 
 void BatchRun::complete(Lane lane) {
-    const Result<Reply>& outcome = lane->flight.outcome;
-    if (lane->alone) {
-        complete_alone(*lane);
-    } else if (outcome) {
-        complete_items(*lane);
-    } else {
-        for_each_key(*lane, [&](std::size_t index, Bytes key) {
-            tell_error(index, key, name_item(outcome.error(), lane->manager, key));
-        });
-    }
-    if (!attachment_->is_usable()) return;
+    tell_outcome(*lane);
     auto& spare = session_->spare_lanes();
     if (spare.size() < spare_lanes_max) spare.push_back(std::move(lane));
+}
+
+void BatchRun::tell_outcome(BatchLane& lane) {
+    const Result<Reply>& outcome = lane.flight.outcome;
+    if (lane.alone) {
+        complete_alone(lane);
+    } else if (outcome) {
+        complete_items(lane);
+    } else {
+        for_each_key(lane, [&](std::size_t index, Bytes key) {
+            tell_error(index, key, name_item(outcome.error(), lane.manager, key));
+        });
+    }
 }
 
 void BatchRun::complete_alone(BatchLane& lane) {
@@ -260,13 +278,14 @@ void BatchRun::complete_items(BatchLane& lane) {
         wire::PackedResult result;
         damaged =
             damaged || !(verb_ == Verb::batch_get ? results.result(result) : results.status(result.status));
-        if (damaged || (result.status > errc_last && result.status != wire::status_ask_alone)) {
+        const bool ask_alone = verb_ == Verb::batch_get && result.status == wire::status_ask_alone;
+        if (damaged || (result.status > errc_last && !ask_alone)) {
             return tell_error(index, key,
                               name_item(Error(Errc::protocol, "results of a batch that cannot be read"),
                                         lane.manager, key));
         }
         // Too large for the results. Its key is in a message that ends.
-        if (result.status == wire::status_ask_alone) return send_alone(Verb::get, index, lane.manager, key);
+        if (ask_alone) return send_alone(Verb::get, index, lane.manager, key);
         if (verb_ == Verb::batch_get && result.status == 0) {
             Result<MutableBytes> room = values_->prepare(index, result.value.size(), result.value_type);
             if (!room) return tell_error(index, key, name_item(room.error(), lane.manager, key));

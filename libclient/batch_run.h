@@ -58,6 +58,7 @@ class BatchRun {
   private:
     using Lane = std::unique_ptr<BatchLane>;
 
+    Result<void> find_session();
     bool fits(const BatchLane& lane, Bytes key, Bytes value) const;
     Lane take_lane(std::uint32_t manager);
     BatchLane& open_lane(std::uint32_t manager, Bytes key, Bytes value);
@@ -70,6 +71,8 @@ class BatchRun {
     void await_one();
     void wait_until_running(std::size_t count);
     void complete(Lane lane);
+    void give_up(const Error& why);
+    void tell_outcome(BatchLane& lane);
     void complete_alone(BatchLane& lane);
     void complete_items(BatchLane& lane);
     template <class F>
@@ -84,7 +87,7 @@ class BatchRun {
     BatchItems& items_;
     ItemSink* values_;
     std::thread::id thread_ = std::this_thread::get_id();
-    Session* session_ = nullptr;
+    Session* session_ = nullptr;  // of the thread; null from the first call that finds it gone
     std::unordered_map<std::uint32_t, Lane> open_;
     std::pair<std::uint32_t, BatchLane*> last_open_{0, nullptr};  // most batches stay with one for a while
     std::vector<Lane> running_;
