@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/error.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace ddict {
@@ -10,8 +9,7 @@ namespace {
 
 template <std::size_t N>
 void copy_text(std::array<char, N>& to, std::string_view from) noexcept {
-    std::size_t n = std::min(from.size(), N - 1);
-    std::memcpy(to.data(), from.data(), n);
+    const std::size_t n = from.copy(to.data(), N - 1);
     to[n] = '\0';
     if (n < from.size()) std::memcpy(to.data() + N - 4, "...", 3);
 }
@@ -172,9 +170,8 @@ Errc errc_named(std::string_view text) noexcept {
 }
 
 Error& Error::set_key(std::string_view bytes) noexcept {
-    key_bytes_shown = static_cast<std::uint8_t>(std::min(bytes.size(), key.size()));
+    key_bytes_shown = static_cast<std::uint8_t>(bytes.copy(key.data(), key.size()));
     key_cut = bytes.size() > key.size();
-    std::memcpy(key.data(), bytes.data(), key_bytes_shown);
     return *this;
 }
 
