@@ -130,9 +130,9 @@ void test_placement(void) {
 void test_absurd_sizes(void) {
     const size_t absurd[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 50, (size_t)1 << 41};
     const ddict_slice key = ddict_text("k");
-    char byte = 'x';
+    const char begin[256] = "errors show how a key begins";
     for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; ++i) {
-        const ddict_slice huge = ddict_bytes(&byte, absurd[i]);
+        const ddict_slice huge = ddict_bytes(begin, absurd[i]);
         const ddict_pair pair = {key, huge, DDICT_TEXT};
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_put(dict, key, huge, DDICT_TEXT, &error));
         EXPECT(error.need_bytes >= absurd[i]);

@@ -325,10 +325,12 @@ void test_exceptions_stay_inside(void) {
     const ddict_pair pair = {ddict_text("k"), ddict_text("v"), DDICT_TEXT};
     EXPECT_CODE(DDICT_SYSTEM, ddict_multi_put(dict, &pair, SIZE_MAX, NULL, &error));
     EXPECT_CODE(DDICT_SYSTEM, ddict_multi_erase(dict, &pair.key, SIZE_MAX, NULL, NULL, &error));
+#ifndef __SANITIZE_ADDRESS__ /* its operator new ends the program and throws nothing */
     /* An array that a shape can have and this machine has not: std::bad_alloc inside. */
     const uint64_t huge[1] = {UINT64_C(1) << 58};
     EXPECT_CODE(DDICT_SYSTEM, ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT64, 1, huge, huge, &error));
     EXPECT(error_says("out of memory"));
+#endif
 }
 
 void test_child_of_fork(void) {

@@ -4,6 +4,7 @@
 // How dictionaries begin and end, who is registered with their managers meanwhile, and what errors say.
 #include <signal.h>
 
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <thread>
@@ -131,10 +132,10 @@ TEST_F(LifeCycleTest, AbsurdSizesAreRefusedBeforeAnythingIsStarted) {
 
 /// Nothing that a caller says of sizes may reach a manager as another size.
 TEST_F(LifeCycleTest, AbsurdSizesAreTooLarge) {
-    const std::byte byte{};
+    const std::array<std::byte, 256> begin{};  // errors show how a key begins
     const auto key = std::as_bytes(std::span("key", 3));
     for (const std::size_t size : {SIZE_MAX, SIZE_MAX - 2, SIZE_MAX / 2, std::size_t{1} << 50}) {
-        const std::span<const std::byte> huge(&byte, size);
+        const std::span<const std::byte> huge(begin.data(), size);
         for (const View& view : {View(*dict_), View(*by_message_), dict_->manager(1)}) {
             EXPECT_EQ(code_of(view.try_contains(huge)), Errc::too_large);
             EXPECT_EQ(code_of(view.put_bytes(key, huge)), Errc::too_large);
