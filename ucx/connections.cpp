@@ -264,6 +264,8 @@ void Worker::Impl::begin_failure(Endpoint& endpoint, Clock::time_point now) {
 }
 
 void Worker::Impl::retire(Endpoint& endpoint) {
+    // Its last attention may have closed it in UCX, whose callbacks have asked for attention once more.
+    if (endpoint.attended) std::erase(attention_, &endpoint);
     endpoint.set_state(EndpointState::closed);
     retired_.push_back(endpoints_.remove(endpoint.id()));
     retired_changed_ = true;
