@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "libclient/batch_run.h"
-#include "libclient/open_batch.h"
 #include "libclient/view_calls.h"
 
 namespace ddict {
@@ -193,7 +192,7 @@ Result<void> View::Calls::collect(const View& view, Verb verb, Bytes key, Bytes 
 Result<void> View::try_start_batch_put() {
     if (attachment_ == nullptr) return Calls::no_dictionary(Operation::batch_put);
     if (!attachment_->is_usable()) return Calls::no_dictionary(Operation::batch_put);
-    if (batch_ != nullptr) {
+    if (Calls::collects(*this)) {
         return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
             .set_operation(Operation::batch_put);
     }
@@ -202,7 +201,7 @@ Result<void> View::try_start_batch_put() {
 }
 
 Result<BatchReport> View::try_end_batch_put() {
-    if (batch_ == nullptr) {
+    if (!Calls::collects(*this)) {
         return Error(Errc::invalid_argument, "no batch was started on this view")
             .set_operation(Operation::batch_put);
     }

@@ -4,6 +4,8 @@
 // The batch that a View collects between start_batch_put() and end_batch_put().
 #pragma once
 
+#include <atomic>
+
 #include <ddict/batch.h>
 
 #include "libclient/batch_run.h"
@@ -15,6 +17,8 @@ class OpenBatch final : public BatchItems {
     OpenBatch(std::shared_ptr<Attachment> attachment, const detail::Patience& patience)
         : run_(std::move(attachment), wire::Verb::batch_put, patience, *this) {}
 
+    /// Any thread may ask: copies of the view may be anywhere.
+    bool ended() const { return ended_.load(std::memory_order_relaxed); }
     bool belongs_to_caller() const { return run_.belongs_to_caller(); }
     void put(std::uint32_t manager, Bytes key, Bytes value, std::uint16_t value_type) {
         run_.add(0, manager, key, value, value_type);
@@ -25,6 +29,7 @@ class OpenBatch final : public BatchItems {
         run_.wait_for_large();
     }
     BatchReport end() {
+        ended_.store(true, std::memory_order_relaxed);
         run_.finish();
         return std::move(report_);
     }
@@ -34,6 +39,7 @@ class OpenBatch final : public BatchItems {
   private:
     static constexpr std::size_t failures_max = 1000;
 
+    std::atomic<bool> ended_{false};
     BatchReport report_;
     BatchRun run_;
 };

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "libclient/async_operation.h"
-#include "libclient/open_batch.h"
 #include "libclient/view_calls.h"
 
 namespace ddict {
@@ -183,7 +182,7 @@ bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t
 // ---- one key ----
 
 Result<void> View::put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
-    if (batch_ != nullptr) return Calls::collect(*this, Verb::put, key, value, value_type);
+    if (Calls::collects(*this)) return Calls::collect(*this, Verb::put, key, value, value_type);
     return without_value(Calls::call(*this, request_of(Verb::put, key, value, value_type)));
 }
 
@@ -323,7 +322,7 @@ Result<Reply> View::Calls::broadcast(const View& view, Request request) {
 }
 
 Result<void> View::broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
-    if (batch_ != nullptr) return Calls::collect(*this, Verb::broadcast_put, key, value, value_type);
+    if (Calls::collects(*this)) return Calls::collect(*this, Verb::broadcast_put, key, value, value_type);
     return without_value(Calls::broadcast(*this, request_of(Verb::broadcast_put, key, value, value_type)));
 }
 

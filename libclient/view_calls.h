@@ -8,12 +8,9 @@
 
 #include "core/hash.h"
 #include "libclient/attachment.h"
+#include "libclient/open_batch.h"
 
 namespace ddict {
-
-namespace client {
-class BatchItems;
-}
 
 struct View::Calls {
     static Error no_dictionary(Operation operation) {
@@ -54,6 +51,8 @@ struct View::Calls {
     template <class Ask>
     static void get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink,
                          client::BatchItems& items, Ask ask);
+    /// Whether it collects a batch. The batch may have been ended through a copy.
+    static bool collects(const View& view) { return view.batch_ != nullptr && !view.batch_->ended(); }
     /// Puts a put, or a put on all managers, into the batch that the view collects.
     static Result<void> collect(const View& view, wire::Verb verb, Bytes key, Bytes value,
                                 std::uint16_t value_type);

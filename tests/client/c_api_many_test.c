@@ -89,6 +89,19 @@ void test_collected_batch(void) {
     EXPECT_OK(ddict_get(dict, keys[499], DDICT_SCALAR(DDICT_INT32), &value, &error));
     EXPECT(*(int32_t*)value.data == 499);
     ddict_free(value.data);
+
+    /* A view that was made meanwhile collects until the end, and puts at once after it. */
+    ddict_dictionary* view = NULL;
+    bool there = false;
+    EXPECT_OK(ddict_start_batch_put(dict, &error));
+    EXPECT_OK(ddict_within(dict, 5000, &view, &error));
+    EXPECT_OK(ddict_put(view, ddict_text("collected"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_end_batch_put(dict, &stored, &failed, &error));
+    EXPECT(stored == 1 && failed == 0);
+    EXPECT_OK(ddict_put(view, ddict_text("at once"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_contains(dict, ddict_text("at once"), &there, &error));
+    EXPECT(there);
+    ddict_detach(view);
 }
 
 void test_asynchronous(void) {

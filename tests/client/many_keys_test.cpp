@@ -199,6 +199,27 @@ TEST_F(ManyKeysTest, TheEndNamesTheKeysThatFailed) {
     EXPECT_EQ(dict_->size(), 0u);
 }
 
+/// Copies that were made while the batch was open are not left in it.
+TEST_F(ManyKeysTest, AfterTheEndCopiesOfTheViewPutAtOnce) {
+    View view = *dict_;
+    view.start_batch_put();
+    View copy = view.within(10s);
+    copy.put("collected", 1);
+    view.end_batch_put();
+    EXPECT_EQ(dict_->get<int>("collected"), 1);
+    copy.put("at once", 2);
+    EXPECT_EQ(dict_->find<int>("at once"), 2);
+    copy.bput("everywhere", 3);
+    EXPECT_EQ(dict_->try_bget<int>("everywhere").value(), 3);
+    std::thread([&] { EXPECT_EQ(code_of(copy.try_put("of a thread", 4)), Errc{}); }).join();
+    EXPECT_EQ(code_of(copy.try_end_batch_put()), Errc::invalid_argument);
+    copy.start_batch_put();
+    copy.put("in the next batch", 5);
+    view.put("not in it", 6);
+    EXPECT_EQ(copy.try_end_batch_put().value().stored, 1u);
+    EXPECT_EQ(dict_->size(), 6u);
+}
+
 TEST_F(ManyKeysTest, ABatchThatIsNeverEndedDoesNoHarm) {
     {
         View view = *dict_;
