@@ -53,6 +53,10 @@ void AsyncOperation::drop_sink() {
     large_sink_memory.reset();
 }
 
+bool AsyncOperation::is_out_of_reach() const {
+    return !flight.settled() && (thread != this_thread() || fork_generation != client::fork_generation);
+}
+
 const void* this_thread() {
     return &spare_ended;
 }
@@ -66,6 +70,7 @@ AsyncOperation* new_operation() {
         spare.operations.pop_back();
     }
     operation->thread = this_thread();
+    operation->fork_generation = fork_generation.load(std::memory_order_relaxed);
     return operation.release();
 }
 
@@ -140,6 +145,7 @@ Result<bool> OperationHandle::ready() {
     if (operation_->thread != client::this_thread()) return client::other_thread();
     client::Flight& flight = operation_->flight;
     if (flight.settled()) return true;
+    if (operation_->is_out_of_reach()) return client::forked().set_operation(operation_of(flight.verb));
     client::Session& session = *flight.session;
     if (session.finished(flight)) return true;
     session.poll();
@@ -167,8 +173,8 @@ void OperationHandle::release() noexcept {
     client::AsyncOperation* operation = std::exchange(operation_, nullptr);
     if (operation == nullptr) return;
     client::Flight& flight = operation->flight;
-    // On another thread nothing can be done about what is under way but to leave it to its session for good.
-    if (operation->thread != client::this_thread() && !flight.settled()) return;
+    // Then nothing can be done about it but to leave it to its session for good.
+    if (operation->is_out_of_reach()) return;
     while (!flight.settled() && !flight.session->finished(flight))
         flight.session->progress(Time::max());
     client::give_back(operation);

@@ -24,10 +24,14 @@ struct AsyncOperation {
 
     void make_sink(const detail::SinkType& type);
     void drop_sink();
+    /// Whether it is under way in a session that is not the caller's to move along: another thread's, or, in
+    /// a child of fork(), the parent's.
+    bool is_out_of_reach() const;
 
     Flight flight;
-    const void* thread = nullptr;  // that started it
-    std::vector<std::byte> bytes;  // copies of the key, and of the value if it is small
+    const void* thread = nullptr;       // that started it
+    std::uint64_t fork_generation = 0;  // of the process that did
+    std::vector<std::byte> bytes;       // copies of the key, and of the value if it is small
     ValueSink* sink = nullptr;
     void (*destroy_sink)(ValueSink*) = nullptr;
     alignas(std::max_align_t) std::byte sink_memory[96];

@@ -87,6 +87,11 @@ std::string ucx_text(std::uint32_t version) {
 
 }  // namespace
 
+Error forked() {
+    return Error(Errc::not_attached,
+                 "this process is a child of the one that attached (fork): attach again here");
+}
+
 Attachment::Attachment(const Handle& handle, milliseconds timeout)
     : handle_(handle),
       timeout_(timeout),
@@ -179,10 +184,7 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
 }
 
 Error Attachment::unusable() const {
-    if (is_of_parent()) {
-        return Error(Errc::not_attached,
-                     "this process is a child of the one that attached (fork): attach again here");
-    }
+    if (is_of_parent()) return forked();
     return Error(Errc::not_attached, "this dictionary was detached or destroyed");
 }
 

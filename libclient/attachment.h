@@ -31,6 +31,8 @@ namespace ddict::client {
 // UCX does not survive fork(): the child's copies of connections are the parent's. A generation that the
 // child counts up makes its handles refuse to work, for the price of a comparison.
 inline std::atomic<std::uint64_t> fork_generation{0};
+/// not_attached, of what the parent has made.
+Error forked();
 
 class Attachment : public std::enable_shared_from_this<Attachment> {
   public:

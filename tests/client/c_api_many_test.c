@@ -347,15 +347,21 @@ void test_exceptions_stay_inside(void) {
 }
 
 void test_child_of_fork(void) {
+    ddict_pending* pending = NULL;
+    EXPECT_OK(ddict_put_async(dict, ddict_text("a"), ddict_text("v"), DDICT_TEXT, &pending, &error));
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
-        const int code = ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, NULL);
-        _exit(code == DDICT_NOT_ATTACHED ? 0 : 1);
+        const int put = ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, NULL);
+        const int waited = ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, NULL, NULL);
+        ddict_pending_free(pending);
+        _exit(put == DDICT_NOT_ATTACHED && waited == DDICT_NOT_ATTACHED ? 0 : 1);
     }
     int status = -1;
     EXPECT(waitpid(child, &status, 0) == child);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    EXPECT_OK(ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, NULL, &error));
+    ddict_pending_free(pending);
     EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
 }
 

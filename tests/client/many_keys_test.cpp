@@ -3,6 +3,8 @@
 //
 // Operations on many keys, and operations that run while the caller goes on.
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -339,6 +341,51 @@ TEST_F(ManyKeysTest, DetachEndsWhatIsUnderWay) {
     EXPECT_EQ(report->failures.at(0).error.code, Errc::not_attached);
     EXPECT_EQ(code_of(view.try_put("key", 1)), Errc::not_attached);
     EXPECT_EQ(dict_->put_if_absent("still works", 1), true);
+}
+
+/// The connections are the parent's: the child must neither use them nor wait for them.
+TEST_F(ManyKeysTest, AForkedChildLeavesWhatIsUnderWayToItsParent) {
+    const ManagerStats stats = dict_->stats()[1];
+    const View third = dict_->manager(1);
+    View view = third;
+    ASSERT_EQ(kill(stats.pid, SIGSTOP), 0);
+    view.start_batch_put();
+    constexpr int collected = 20;  // a message each, and one more that is not full
+    for (int i = 0; i < collected; ++i)
+        view.put("collected " + std::to_string(i), std::string(3000, 'x'));
+    Pending<void> put = third.put_async("key", 1);
+    Pending<void> dropped = third.put_async("dropped", 2);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(10);  // a child that waits for the parent's manager is ended
+        const auto refused = [](const Error& error) {
+            return error.code == Errc::not_attached && error.message().find("fork") != std::string::npos;
+        };
+        const auto waited = put.try_wait();
+        bool good = !waited && refused(waited.error()) && put.valid();
+        dropped = Pending<void>();
+        bool ready = false;
+        try {
+            ready = put.ready();
+            good = false;
+        } catch (const Exception& error) {
+            good = good && refused(error.error());
+        }
+        view.put("in the child", 3);  // its error comes at the end
+        const auto report = view.try_end_batch_put();
+        good = good && !ready && report && report->stored == 0 && report->failed == collected + 1 &&
+               std::ranges::all_of(report->failures, [&](const auto& item) { return refused(item.error); });
+        { const Pending<void> left = std::move(put); }
+        _exit(good ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    kill(stats.pid, SIGCONT);
+    EXPECT_EQ(status, 0);
+    put.wait();
+    dropped.wait();
+    EXPECT_EQ(view.try_end_batch_put().value().stored, std::uint64_t{collected});
+    EXPECT_EQ(third.size(), collected + 2u);
 }
 
 TEST_F(ManyKeysTest, AThreadThatEndsLeavesItsOperationsBehind) {
