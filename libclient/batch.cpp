@@ -75,6 +75,7 @@ void View::Calls::get_here(const View& view, std::span<const Bytes> keys, ItemSi
     };
     std::array<Place, round> places;
     client::LocalPools& pools = view.attachment_->pools();
+    const bool reads_here = view.attachment_->reads_here();
     HereSink value(sink);
     for (std::size_t begin = 0; begin < keys.size(); begin += round) {
         const std::size_t end = std::min(begin + round, keys.size());
@@ -82,7 +83,7 @@ void View::Calls::get_here(const View& view, std::span<const Bytes> keys, ItemSi
             if (!is_good_key(keys[i])) continue;
             const std::uint64_t hash = hash_of(keys[i]);
             places[i - begin] = {hash, owner(view, keys[i], hash)};
-            pools.prefetch(places[i - begin].manager, hash);
+            if (reads_here) pools.prefetch(places[i - begin].manager, hash);
         }
         for (std::size_t i = begin; i < end; ++i) {
             if (!is_good_key(keys[i])) {

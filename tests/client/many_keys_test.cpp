@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <map>
 #include <ranges>
 #include <thread>
@@ -386,6 +387,35 @@ TEST_F(ManyKeysTest, AForkedChildLeavesWhatIsUnderWayToItsParent) {
     dropped.wait();
     EXPECT_EQ(view.try_end_batch_put().value().stored, std::uint64_t{collected});
     EXPECT_EQ(third.size(), collected + 2u);
+}
+
+std::size_t mapped_pools() {
+    std::ifstream maps("/proc/self/maps");
+    std::size_t count = 0;
+    for (std::string line; std::getline(maps, line);)
+        if (line.find("/dev/shm/ddict-") != std::string::npos) ++count;
+    return count;
+}
+
+/// In a child of fork() not even the lock may be taken: another thread may have held it.
+TEST_F(ManyKeysTest, OnlyThoseWhoReadHereMapTheManagersMemory) {
+    dict_->put("key", 1);
+    const std::vector<std::string> keys{"key", key_on(0), key_on(1), key_on(2)};
+    const Dictionary messages = Dictionary::attach(dict_->serialize(), {.local_reads = false});
+    const Dictionary reader = Dictionary::attach(dict_->serialize());
+    const std::size_t before = mapped_pools();
+    EXPECT_EQ(messages.multi_get<int>(keys)[0], 1);
+    EXPECT_EQ(mapped_pools(), before);
+    const pid_t child = fork();
+    if (child == 0) {
+        const bool refused = reader.try_multi_get<int>(keys)[0].code() == Errc::not_attached;
+        _exit(refused && mapped_pools() == before ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(reader.multi_get<int>(keys)[0], 1);
+    EXPECT_GT(mapped_pools(), before);
 }
 
 TEST_F(ManyKeysTest, AThreadThatEndsLeavesItsOperationsBehind) {
