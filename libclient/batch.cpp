@@ -48,6 +48,11 @@ Error busy_elsewhere() {
         .set_operation(Operation::batch_put);
 }
 
+/// A call on many keys has one deadline, however many messages it takes.
+detail::Patience of_one_call(const detail::Patience& patience) {
+    return {.until = patience.deadline(std::chrono::steady_clock::now())};
+}
+
 /// Brings the value of an item that is read from this node's memory to its place.
 class HereSink final : public ValueSink {
   public:
@@ -113,7 +118,7 @@ Result<void> View::multi_get_bytes(std::span<const Bytes> keys, ItemSink& sink) 
             sink.done(i, {error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_get, patience_, outcomes, &sink);
+    BatchRun run(attachment_, Verb::batch_get, of_one_call(patience_), outcomes, &sink);
     Calls::get_here(*this, keys, sink, outcomes,
                     [&](std::size_t i, std::uint32_t manager) { run.add(i, manager, keys[i]); });
     run.finish();
@@ -128,7 +133,7 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
         std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_put, patience_, outcomes);
+    BatchRun run(attachment_, Verb::batch_put, of_one_call(patience_), outcomes);
     for (std::size_t i = 0; i < pairs.size(); ++i) {
         const PutItem& pair = pairs[i];
         if (Calls::is_good_key(pair.key)) {
@@ -151,7 +156,7 @@ Result<std::uint64_t> View::multi_erase_bytes(std::span<const Bytes> keys,
         std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_erase, patience_, outcomes);
+    BatchRun run(attachment_, Verb::batch_erase, of_one_call(patience_), outcomes);
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (Calls::is_good_key(keys[i])) {
             run.add(i, Calls::owner(*this, keys[i]), keys[i]);

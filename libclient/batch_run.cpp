@@ -104,8 +104,6 @@ void BatchRun::add_broadcast(std::size_t index, std::uint32_t manager, Bytes key
                              std::uint16_t value_type) {
     if (const Result<void> found = find_session(); !found)
         return tell_error(index, key, name_item(found.error(), manager, key));
-    while (alone_running_ >= broadcasts_running_max)
-        await_one();
     send_alone(Verb::broadcast_put, index, manager, key, value, value_type);
 }
 
@@ -155,14 +153,17 @@ void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, B
 }
 
 void BatchRun::begin(Lane lane, Request request) {
-    wait_until_running(running_max - 1);
+    const Time deadline = patience_.deadline(steady_clock::now());  // of the wait for room too
+    const bool is_broadcast = request.verb == Verb::broadcast_put;
+    while (running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max))
+        await_one();
     const Time now = steady_clock::now();
-    const Result<Time> deadline = attachment_->prepare(*session_, request, patience_, now);
-    if (!deadline) {
-        lane->flight.outcome = deadline.error();
+    const Result<Time> ready = attachment_->prepare(*session_, request, {.until = deadline}, now);
+    if (!ready) {
+        lane->flight.outcome = ready.error();
         return complete(std::move(lane));
     }
-    session_->start(lane->flight, request, now, *deadline);
+    session_->start(lane->flight, request, now, deadline);
     if (lane->alone) ++alone_running_;
     if (lane->borrows) ++borrowing_running_;
     running_.push_back(std::move(lane));
@@ -190,11 +191,6 @@ void BatchRun::await_one() {
     if (!reap()) session_->progress(Time::max());
 }
 
-void BatchRun::wait_until_running(std::size_t count) {
-    while (running_.size() > count)
-        await_one();
-}
-
 void BatchRun::wait_for_large() {
     while (borrowing_running_ > 0)
         await_one();
@@ -203,6 +199,7 @@ void BatchRun::wait_for_large() {
 void BatchRun::finish() {
     if (open_.empty() && running_.empty()) return;
     if (const Result<void> found = find_session(); !found) return give_up(found.error());
+    patience_.until = patience_.deadline(steady_clock::now());
     while (!open_.empty())
         send_open(open_.begin()->first);
     while (!running_.empty())

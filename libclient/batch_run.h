@@ -33,7 +33,8 @@ class BatchItems {
 /// Belongs to the thread that made it.
 class BatchRun {
   public:
-    /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings.
+    /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings. `patience` is of
+    /// each add(), with the message that it sends, and of finish() with all that is left.
     BatchRun(std::shared_ptr<Attachment> attachment, wire::Verb verb, const detail::Patience& patience,
              BatchItems& items, ItemSink* values = nullptr);
     /// Waits for what is under way.
@@ -69,7 +70,6 @@ class BatchRun {
     void begin(Lane lane, Request request);
     bool reap();
     void await_one();
-    void wait_until_running(std::size_t count);
     void complete(Lane lane);
     void give_up(const Error& why);
     void tell_outcome(BatchLane& lane);

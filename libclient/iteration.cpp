@@ -165,7 +165,8 @@ Cursor View::cursor(const ScanOptions& options) const {
 
 Result<std::vector<std::string>> View::try_keys(std::string_view prefix) const {
     std::vector<std::string> keys;
-    Cursor walk = cursor({.prefix = prefix});
+    // One call, one deadline, however many pages it takes.
+    Cursor walk = until(patience_.deadline(Clock::now())).cursor({.prefix = prefix});
     for (;;) {
         const Result<bool> more = walk.next();
         if (!more) return more.error();

@@ -72,7 +72,9 @@ class View {
 
     // ---- other views ----
 
-    /// Each call takes this long at the most. Zero or less: each fails at once with timeout, nothing is sent.
+    /// Each call takes this long at the most, on however many keys or managers it is; what is made of several
+    /// calls (update, a collected batch, a loop over keys) says so. Zero or less: each fails at once with
+    /// timeout, nothing is sent.
     template <class Number, class Unit>
     View within(std::chrono::duration<Number, Unit> timeout) const {
         return with_timeout(detail::Patience::clamped(timeout));
@@ -356,7 +358,8 @@ class View {
     std::vector<ItemStatus> try_multi_erase(Keys&& keys) const;
 
     /// Stores all pairs of a range that need not fit into memory at once. Throws, or returns, the first error
-    /// when all others are stored.
+    /// when all others are stored. Every put of a pair, and the end, may take as long as any call: a view
+    /// made by until() limits it as a whole.
     template <std::ranges::input_range Pairs>
     void update(Pairs&& pairs) const;
     template <std::ranges::input_range Pairs>
@@ -366,7 +369,8 @@ class View {
     /// and at the end. Values above 4 KiB are sent alone, and at once, and so is each bput; of these up to 16
     /// are under way at once, while small ones are waited for only at the end. Errors of items come at the
     /// end; other calls are not affected, and may overtake what was collected. Until the end this view is for
-    /// one thread; copies made meanwhile collect into the same batch. invalid_argument: one has been started.
+    /// one thread; copies made meanwhile collect into the same batch. Every put, and the end, may take as
+    /// long as any call. invalid_argument: one has been started.
     void start_batch_put() { try_start_batch_put().value(); }
     Result<void> try_start_batch_put();
     /// Sends what is left and waits for all. Throws if any put has failed, saying how many and the first
