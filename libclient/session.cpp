@@ -67,7 +67,7 @@ void Session::poll() {
 }
 
 Result<Reply> Session::call(const Request& request, Time now, Time deadline) {
-    if (flights_.size() >= limits::operations_in_flight_max) make_room();
+    if (const Result<void> room = make_room(request, now, deadline); !room) return room.error();
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
     look_at_clock_by(now + limits::silence_before_ping);
     while (!requester_.done(operation))
@@ -78,7 +78,10 @@ Result<Reply> Session::call(const Request& request, Time now, Time deadline) {
 }
 
 void Session::start(Flight& flight, const Request& request, Time now, Time deadline) {
-    if (flights_.size() >= limits::operations_in_flight_max) make_room();
+    if (const Result<void> room = make_room(request, now, deadline); !room) {
+        flight.outcome = room.error();
+        return;
+    }
     flight.id = requester_.begin(request, now, deadline);
     look_at_clock_by(std::min(deadline, now + limits::silence_before_ping));
     flight.session = this;
@@ -94,14 +97,24 @@ void Session::look_at_clock_by(Time time) {
     next_tick_ = flights_.empty() ? time : std::min(next_tick_, time);
 }
 
-/// An outcome that nobody has asked for yet keeps its place at the requester: take it to its owner.
-void Session::make_room() {
-    for (;;) {
+/// Waits until there is room for one more operation; sets the time if that takes any. An outcome that nobody
+/// has asked for yet keeps its place at the requester: it is taken to its owner.
+Result<void> Session::make_room(const Request& request, Time& now, Time deadline) {
+    while (flights_.size() >= limits::operations_in_flight_max) {
         for (std::size_t i = flights_.size(); i-- > 0;)
             finished(*flights_[i]);
-        if (flights_.size() < limits::operations_in_flight_max) return;
-        progress(Time::max());
+        if (flights_.size() < limits::operations_in_flight_max) break;
+        progress(deadline);
+        now = steady_clock::now();
+        if (now < deadline) continue;
+        Error error(Errc::timeout,
+                    "the deadline had passed before anything was sent: too many operations are under way");
+        error.set_operation(operation_of(request.verb)).set_key(text_of(request.key));
+        error.set_manager(request.manager);
+        if (const DirectoryEntry* known = known_manager(request.manager)) error.set_node(known->node);
+        return error;
     }
+    return {};
 }
 
 void Session::settle(Flight& flight) {

@@ -50,12 +50,12 @@ class Session {
     void add_manager(const DirectoryEntry& entry) { requester_.add_manager(entry); }
 
     /// One request and its reply; `now` is the current time. Returns at the deadline at the latest, and then
-    /// nothing of the caller's is in use.
+    /// nothing of the caller's is in use. If as many operations as there may be are under way, it first makes
+    /// progress until one is done; if none is by the deadline, nothing is sent.
     Result<Reply> call(const Request& request, Time now, Time deadline);
 
-    /// Begins an operation, and returns. If as many as there may be are under way, it first makes progress
-    /// until one is done. What the request refers to must stay until the flight is settled, which it is at
-    /// the deadline at the latest, if anybody asks.
+    /// Begins an operation, and returns; waits for room as call() does. What the request refers to must stay
+    /// until the flight is settled, which it is at the deadline at the latest, if anybody asks.
     void start(Flight& flight, const Request& request, Time now, Time deadline);
     /// Whether it is over; settles it then. Does not move anything along.
     bool finished(Flight& flight) {
@@ -84,7 +84,7 @@ class Session {
 
   private:
     Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials);
-    void make_room();
+    Result<void> make_room(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
     void look_at_clock_by(Time time);
 

@@ -77,6 +77,30 @@ TEST_F(DeadlinesTest, EachPutThatIsCollectedKeepsItsDeadline) {
     EXPECT_LT(time_of([&] { EXPECT_EQ(view.try_end_batch_put().value().failed, 66u); }), 1600ms);
 }
 
+TEST_F(DeadlinesTest, ACallThatFindsNoRoomKeepsItsDeadline) {
+    const std::string here = key_on(0);
+    by_message_->put(here, 1);
+    std::vector<Pending<void>> puts;
+    {
+        const Hung hung(dict_->stats()[1]);
+        for (int i = 0; i < 1024; ++i)
+            puts.push_back(by_message_->manager(1).put_async(i, i));
+        const View quick = by_message_->within(50ms);
+        Result<int> got = 0;
+        Result<void> put;
+        EXPECT_LT(time_of([&] { got = quick.try_get<int>(here); }), 1s);
+        EXPECT_LT(time_of([&] { put = quick.put_async(here, 2).try_wait(); }), 1s);
+        EXPECT_EQ(code_of(got), Errc::timeout);
+        EXPECT_EQ(code_of(put), Errc::timeout);
+        EXPECT_NE(put.error().message().find("put of key '" + here + "' on manager 0 ("), std::string::npos)
+            << put.error().message();
+        EXPECT_NE(put.error().message().find("before anything was sent"), std::string::npos);
+    }
+    for (Pending<void>& put : puts)
+        put.wait();
+    EXPECT_EQ(by_message_->get<int>(here), 1);
+}
+
 TEST_F(DeadlinesTest, TheListOfAllKeysHasOneDeadline) {
     for (int i = 0; i < 300; ++i) {
         std::vector<std::pair<std::string, int>> pairs;

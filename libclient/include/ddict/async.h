@@ -9,8 +9,9 @@
 //     for (auto& put : pending) put.wait();
 //
 // Things move along inside any call of this thread to the same dictionary, and only there: there is no thread
-// in the background. Up to 1024 operations of a thread are under way at once; to start one more first waits
-// until one of them is done. Operations that are under way together may take effect in any order.
+// in the background. Up to 1024 operations of a thread are under way at once; any further call first waits
+// until one of them is done, and fails with timeout if none is by its own deadline; then nothing was sent.
+// Operations that are under way together may take effect in any order.
 #pragma once
 
 #include <chrono>
