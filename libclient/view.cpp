@@ -343,21 +343,29 @@ Result<void> View::Calls::get_from(const View& view, std::uint32_t manager, Byte
 }
 
 Result<void> View::broadcast_get_bytes(Bytes key, ValueSink& sink) const {
-    constexpr std::uint32_t lost_passed_over_max = 3;
+    constexpr std::uint32_t tries_max = 4;
     if (const Result<void> good = Calls::check(*this, Operation::broadcast_get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
-    const std::uint32_t root = ddict::manager_of(hash, manager_count());
+    const std::uint32_t count = manager_count();
+    const std::uint32_t root = ddict::manager_of(hash, count);
     const std::uint32_t nearest = manager_ == any_manager ? attachment_->main_manager() : manager_;
     Result<void> outcome;
-    for (std::uint32_t i = 0; i <= std::min(lost_passed_over_max, manager_count() - 1); ++i) {
-        const std::uint32_t manager = (nearest + i) % manager_count();
-        outcome = Calls::get_from(*this, manager, key, hash, sink);
+    const bool was_here =
+        Calls::read_here(*this, Operation::broadcast_get, nearest, key, hash, sink, outcome);
+    if (was_here && (outcome || outcome.error().code != Errc::not_found)) return outcome;
+    const View timed = until(patience_.deadline(Clock::now()));
+    const std::uint32_t tries = std::min(tries_max, count);
+    for (std::uint32_t i = 0; !was_here && i < tries; ++i) {
+        // The managers of a node have numbers that follow each other: far from those of a lost node are
+        // others.
+        const std::uint32_t manager = (nearest + i * count / tries) % count;
+        outcome = Calls::get_from(timed, manager, key, hash, sink);
         if (outcome || outcome.error().code != Errc::manager_lost) break;
     }
     const bool ask_root =
         !outcome && (outcome.error().code == Errc::not_found || outcome.error().code == Errc::manager_lost);
     if (!ask_root || outcome.error().manager == root) return outcome;
-    return Calls::get_from(*this, root, key, hash, sink);
+    return Calls::get_from(timed, root, key, hash, sink);
 }
 
 // ---- operations under way ----

@@ -141,6 +141,25 @@ TEST_F(BroadcastTest, TheEndOfABatchNamesThoseThatFailed) {
     EXPECT_EQ(dict_->bget<int>("copy"), 2);
 }
 
+/// The managers of a node are numbered one after the other, and lost together.
+TEST(Broadcast, IsReadElsewhereWhenManyNeighboursAreLost) {
+    Dictionary dict = Dictionary::create(
+        {.managers_per_node = 12, .total_mem = 48 << 20, .attach = {.local_reads = false}});
+    std::string key = "key";
+    while (dict.which_manager(key) > 5)
+        key += "x";
+    dict.bput(key, 1);
+    const auto stats = dict.stats();
+    for (std::size_t manager = 0; manager < 6; ++manager)
+        ASSERT_EQ(kill(stats[manager].pid, SIGKILL), 0);
+    for (std::uint32_t nearest = 0; nearest < 12; ++nearest) {
+        const auto got = dict.manager(nearest).try_bget<int>(key);
+        ASSERT_TRUE(got) << nearest << ": " << got.error().message();
+        EXPECT_EQ(*got, 1);
+    }
+    dict.destroy();
+}
+
 TEST(Broadcast, ALostManagerIsNamed) {
     Dictionary dict = Dictionary::create({.managers_per_node = 4, .total_mem = 32 << 20});
     dict.bput("key", 1);

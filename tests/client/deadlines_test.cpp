@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <ranges>
+#include <thread>
 #include <vector>
 
 #include "tests/client/shared_dictionary.h"
@@ -111,6 +113,25 @@ TEST_F(DeadlinesTest, TheListOfAllKeysHasOneDeadline) {
     // Some megabytes take longer, though not any page of them.
     EXPECT_EQ(code_of(dict_->within(3ms).try_keys()), Errc::timeout);
     EXPECT_EQ(dict_->try_keys().value().size(), 150'000u);
+}
+
+TEST_F(DeadlinesTest, AReadOfACopyHasOneDeadlineWhoeverIsAsked) {
+    const std::string key = key_on(1);
+    const auto stats = dict_->stats();
+    std::optional<Hung> first(std::in_place, stats[0]);
+    const Hung second(stats[1]);
+    // Manager 0 is slow to say that it has no copy, and the key's own says nothing.
+    std::thread later([&] {
+        std::this_thread::sleep_for(700ms);
+        first.reset();
+    });
+    Result<std::string> got = std::string();
+    const auto took = time_of([&] { got = by_message_->manager(0).within(1s).try_bget(key); });
+    later.join();
+    EXPECT_EQ(code_of(got), Errc::timeout);
+    EXPECT_EQ(got.error().manager, 1u);
+    EXPECT_GE(took, 990ms);
+    EXPECT_LT(took, 1500ms);
 }
 
 }  // namespace
