@@ -80,16 +80,15 @@ Result<void> check(const ddict_slice& slice, const char* name) {
     return {};
 }
 
-Result<std::chrono::milliseconds> timeout_of(std::int64_t timeout_ms) {
+Result<std::chrono::nanoseconds> timeout_of(std::int64_t timeout_ms) {
     if (timeout_ms < 0)
         return Error(Errc::invalid_argument, "a time-out of " + std::to_string(timeout_ms) + " ms");
-    constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
-    return std::min(longest, std::chrono::milliseconds(timeout_ms));
+    return detail::Patience::clamped(std::chrono::milliseconds(timeout_ms));
 }
 
 Result<View> within(const View& view, std::int64_t timeout_ms) {
     if (timeout_ms == DDICT_DEFAULT_TIMEOUT) return view;
-    const Result<std::chrono::milliseconds> timeout = timeout_of(timeout_ms);
+    const Result<std::chrono::nanoseconds> timeout = timeout_of(timeout_ms);
     if (!timeout) return timeout.error();
     return view.within(*timeout);
 }
@@ -155,26 +154,13 @@ void ddict_free(void* memory) {
 
 namespace {
 
-/// 0 is the default; other negative ones are refused.
-Result<std::optional<std::chrono::milliseconds>> timeout_option(std::int64_t timeout_ms, const char* name) {
-    if (timeout_ms < 0) {
-        return Error(Errc::invalid_argument, std::string(name) + " is " + std::to_string(timeout_ms) +
-                                                 ": milliseconds above 0 are needed");
-    }
-    if (timeout_ms == 0) return std::optional<std::chrono::milliseconds>();
-    return std::optional(std::chrono::milliseconds(timeout_ms));
-}
-
-Result<AttachOptions> attach_options(const ddict_attach_options* from) {
+/// 0 is the default; the library refuses negative ones.
+AttachOptions attach_options(const ddict_attach_options& from) {
     AttachOptions options;
-    if (from == nullptr) return options;
-    const auto timeout = timeout_option(from->timeout_ms, "timeout_ms");
-    if (!timeout) return timeout.error();
-    options.timeout = *timeout;
-    const auto attach_timeout = timeout_option(from->attach_timeout_ms, "attach_timeout_ms");
-    if (!attach_timeout) return attach_timeout.error();
-    options.attach_timeout = attach_timeout->value_or(options.attach_timeout);
-    options.local_reads = !from->by_messages_only;
+    if (from.timeout_ms != 0) options.timeout = std::chrono::milliseconds(from.timeout_ms);
+    if (from.attach_timeout_ms != 0)
+        options.attach_timeout = std::chrono::milliseconds(from.attach_timeout_ms);
+    options.local_reads = !from.by_messages_only;
     return options;
 }
 
@@ -197,11 +183,10 @@ int ddict_attach(const char* handle, const ddict_attach_options* options, ddict_
                  ddict_error* error) {
     return guarded(Operation::attach, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
-        const Result<AttachOptions> completed = attach_options(options);
-        if (!completed) return completed.error();
-        return hand_out(handle == nullptr ? Dictionary::try_attach(*completed)
-                                          : Dictionary::try_attach(handle, *completed),
-                        dictionary);
+        const AttachOptions completed = options == nullptr ? AttachOptions() : attach_options(*options);
+        return hand_out(
+            handle == nullptr ? Dictionary::try_attach(completed) : Dictionary::try_attach(handle, completed),
+            dictionary);
     });
 }
 
@@ -215,12 +200,9 @@ int ddict_create(const ddict_create_options* options, ddict_dictionary** diction
             if (options->managers_per_node > 0) completed.managers_per_node = options->managers_per_node;
             completed.total_mem = options->total_mem;
             if (options->name != nullptr) completed.name = options->name;
-            const auto launch_timeout = timeout_option(options->launch_timeout_ms, "launch_timeout_ms");
-            if (!launch_timeout) return launch_timeout.error();
-            completed.launch_timeout = launch_timeout->value_or(completed.launch_timeout);
-            const Result<AttachOptions> attach = attach_options(&options->attach);
-            if (!attach) return attach.error();
-            completed.attach = *attach;
+            if (options->launch_timeout_ms != 0)
+                completed.launch_timeout = std::chrono::milliseconds(options->launch_timeout_ms);
+            completed.attach = attach_options(options->attach);
         }
         return hand_out(Dictionary::try_create(completed), dictionary);
     });
@@ -276,6 +258,20 @@ int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_diction
         Result<View> made = c_api::within(dictionary->operations(), timeout_ms);
         if (!made) return made.error();
         *view = new ddict_dictionary(*std::move(made));
+        return {};
+    });
+}
+
+int64_t ddict_now_ns(void) {
+    return std::chrono::nanoseconds(View::Clock::now().time_since_epoch()).count();
+}
+
+int ddict_until(ddict_dictionary* dictionary, int64_t deadline_ns, ddict_dictionary** view,
+                ddict_error* error) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        const View::Clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
+        *view = new ddict_dictionary(dictionary->operations().until(deadline));
         return {};
     });
 }

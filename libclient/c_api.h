@@ -54,7 +54,7 @@ inline std::string_view text_of(Bytes bytes) {
 }
 
 /// A time-out of the C API that is not the default. invalid_argument if it is negative.
-Result<std::chrono::milliseconds> timeout_of(std::int64_t timeout_ms);
+Result<std::chrono::nanoseconds> timeout_of(std::int64_t timeout_ms);
 /// The view with this time-out of the C API.
 Result<View> within(const View& view, std::int64_t timeout_ms);
 

@@ -224,7 +224,7 @@ int ddict_pending_wait(ddict_pending* pending, int64_t timeout_ms, ddict_value* 
         }
         std::optional<View::Clock::time_point> deadline;
         if (timeout_ms != DDICT_DEFAULT_TIMEOUT) {
-            const Result<std::chrono::milliseconds> timeout = c_api::timeout_of(timeout_ms);
+            const Result<std::chrono::nanoseconds> timeout = c_api::timeout_of(timeout_ms);
             if (!timeout) return timeout.error();
             deadline = View::Clock::now() + *timeout;
         }
@@ -235,7 +235,7 @@ int ddict_pending_wait(ddict_pending* pending, int64_t timeout_ms, ddict_value* 
         if (kind != Operation::get) return {};
         auto& sink = *static_cast<MallocSink*>(ended.sink());
         if (const Result<void> fits = detail::check_type(sink.type(), pending->asked); !fits)
-            return Error(fits.error()).set_key(pending->key);
+            return ended.name_error(fits.error());
         sink.take(*value);
         return {};
     });

@@ -31,6 +31,28 @@ Result<std::optional<milliseconds>> timeout_from_environment() {
     return std::optional(milliseconds(static_cast<std::int64_t>(seconds * 1000)));
 }
 
+/// A time-out above 0, cut to what can be added to the clock.
+Result<milliseconds> checked(milliseconds timeout, const char* name, Operation operation) {
+    if (timeout.count() <= 0) {
+        return Error(Errc::invalid_argument, std::string(name) + " is " + std::to_string(timeout.count()) +
+                                                 " ms: a time above 0 is needed")
+            .set_operation(operation);
+    }
+    return std::chrono::ceil<milliseconds>(detail::Patience::clamped(timeout));
+}
+
+Result<AttachOptions> checked(AttachOptions options, Operation operation) {
+    if (options.timeout) {
+        const Result<milliseconds> timeout = checked(*options.timeout, "timeout", operation);
+        if (!timeout) return timeout.error();
+        options.timeout = *timeout;
+    }
+    const Result<milliseconds> attach = checked(options.attach_timeout, "attach_timeout", operation);
+    if (!attach) return attach.error();
+    options.attach_timeout = *attach;
+    return options;
+}
+
 }  // namespace
 
 Dictionary& Dictionary::operator=(Dictionary&& other) noexcept {
@@ -56,24 +78,32 @@ Result<Dictionary> Dictionary::try_attach(const AttachOptions& options) {
 }
 
 Result<Dictionary> Dictionary::try_attach(std::string_view text, const AttachOptions& options) {
+    Result<AttachOptions> completed = checked(options, Operation::attach);
+    if (!completed) return completed.error();
     const Result<Handle> handle = Handle::parse(text);
     if (!handle) return handle.error();
-    AttachOptions completed = options;
-    if (!completed.timeout) {
+    if (!completed->timeout) {
         Result<std::optional<milliseconds>> timeout = timeout_from_environment();
         if (!timeout) return timeout.error();
-        completed.timeout = *timeout;
+        completed->timeout = *timeout;
     }
-    Result<std::shared_ptr<Attachment>> attachment = Attachment::open(*handle, completed);
+    Result<std::shared_ptr<Attachment>> attachment = Attachment::open(*handle, *completed);
     if (!attachment) return attachment.error();
     const milliseconds timeout = (*attachment)->timeout();
     return Dictionary(*std::move(attachment), timeout);
 }
 
 Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {
-    Result<std::unique_ptr<client::LaunchService>> service = client::LaunchService::start(options);
+    // Before anything is started.
+    const Result<AttachOptions> attach = checked(options.attach, Operation::create);
+    if (!attach) return attach.error();
+    CreateOptions completed = options;
+    const Result<milliseconds> launch = checked(options.launch_timeout, "launch_timeout", Operation::create);
+    if (!launch) return launch.error();
+    completed.launch_timeout = *launch;
+    Result<std::unique_ptr<client::LaunchService>> service = client::LaunchService::start(completed);
     if (!service) return service.error();
-    Result<Dictionary> dictionary = try_attach((*service)->handle(), options.attach);
+    Result<Dictionary> dictionary = try_attach((*service)->handle(), *attach);
     if (!dictionary) {
         (*service)->finish(milliseconds{0});
         return dictionary.error();

@@ -29,7 +29,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds launch_grace{5'000};  // beyond launch_timeout, which the child watches itself
+constexpr std::chrono::hours launch_timeout_max{24};  // that ddict-launch takes
+constexpr milliseconds launch_grace{5'000};           // beyond launch_timeout, which the child watches itself
 constexpr milliseconds wait_interval{10};
 constexpr std::size_t answer_bytes_max = 64 * 1024;
 
@@ -68,7 +69,8 @@ std::string launch_program() {
 }
 
 std::vector<std::string> launch_arguments(const CreateOptions& options) {
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(options.launch_timeout).count();
+    const auto timeout = std::min<milliseconds>(options.launch_timeout, launch_timeout_max);
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(timeout).count();
     std::vector<std::string> arguments{launch_program(),      "serve",
                                        "--managers-per-node", std::to_string(options.managers_per_node),
                                        "--timeout",           std::to_string(seconds)};

@@ -162,7 +162,46 @@ void test_absurd_sizes(void) {
     options.managers_per_node = 1;
     options.launch_timeout_ms = -5;
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_create(&options, &other, &error));
-    EXPECT(error_says("launch_timeout_ms is -5"));
+    EXPECT(error_says("launch_timeout is -5 ms"));
+    options.launch_timeout_ms = 0;
+    options.attach.timeout_ms = -1;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_create(&options, &other, &error));
+    EXPECT(error_says("timeout is -1 ms"));
+}
+
+/** Milliseconds that do not fit into nanoseconds are as good as for ever. */
+void test_absurd_timeouts(void) {
+    char* handle = NULL;
+    ddict_dictionary* other = NULL;
+    ddict_create_options options;
+    ddict_value value;
+    memset(&options, 0, sizeof options);
+    options.total_mem = 8u << 20;
+    options.launch_timeout_ms = INT64_MAX;
+    options.attach.timeout_ms = INT64_MAX;
+    options.attach.attach_timeout_ms = INT64_MAX;
+    EXPECT_OK(ddict_create(&options, &other, &error));
+    if (other == NULL) return;
+    EXPECT_OK(ddict_put(other, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_wait_for(other, ddict_text("k"), DDICT_TEXT, INT64_MAX, &value, &error));
+    ddict_free(value.data);
+    ddict_pending* pending = NULL;
+    EXPECT_OK(ddict_get_async(other, ddict_text("k"), DDICT_TEXT, &pending, &error));
+    EXPECT_OK(ddict_pending_wait(pending, INT64_MAX, &value, &error));
+    ddict_free(value.data);
+    ddict_pending_free(pending);
+    EXPECT_OK(ddict_serialize(other, &handle, &error));
+    ddict_dictionary* third = NULL;
+    EXPECT_OK(ddict_attach(handle, &options.attach, &third, &error));
+    EXPECT_OK(ddict_erase(third, ddict_text("k"), NULL, &error));
+    options.attach.attach_timeout_ms = INT64_MIN;
+    ddict_dictionary* fourth = NULL;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_attach(handle, &options.attach, &fourth, &error));
+    EXPECT(fourth == NULL);
+    ddict_detach(third);
+    EXPECT_OK(ddict_destroy(other, &error));
+    ddict_detach(other);
+    ddict_free(handle);
 }
 
 void test_default_timeout(void) {

@@ -72,6 +72,7 @@ static const struct {
     {"placement", test_placement},
     {"keys_that_name_their_managers", test_keys_that_name_their_managers},
     {"absurd_sizes", test_absurd_sizes},
+    {"absurd_timeouts", test_absurd_timeouts},
     {"default_timeout", test_default_timeout},
     {"errors_name_everything", test_errors_name_everything},
 };

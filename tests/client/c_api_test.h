@@ -61,5 +61,6 @@ void test_destroyed_by_another(void);
 void test_placement(void);
 void test_keys_that_name_their_managers(void);
 void test_absurd_sizes(void);
+void test_absurd_timeouts(void);
 void test_default_timeout(void);
 void test_errors_name_everything(void);

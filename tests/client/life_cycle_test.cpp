@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <thread>
@@ -16,6 +17,7 @@ namespace ddict {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 class LifeCycleTest : public SharedDictionaryTest {
@@ -113,6 +115,22 @@ TEST_F(LifeCycleTest, NamesThatBeginAlikeHaveNothingInCommon) {
     another.destroy();
     EXPECT_EQ(a_b.get("key"), "a_b");
     a_b.destroy();
+}
+
+TEST_F(LifeCycleTest, TimeOutsAreCutToWhatAClockCanHoldAndRefusedIfTheyAreNone) {
+    constexpr milliseconds longest = milliseconds::max();
+    const Dictionary patient =
+        Dictionary::attach(dict_->serialize(), {.timeout = longest, .attach_timeout = longest});
+    patient.put("key", 1);
+    EXPECT_EQ(patient.wait_for<int>("key"), 1);
+    for (const AttachOptions& options : {AttachOptions{.timeout = 0ms}, AttachOptions{.timeout = -1ms},
+                                         AttachOptions{.attach_timeout = milliseconds::min()}}) {
+        EXPECT_EQ(code_of(Dictionary::try_attach(dict_->serialize(), options)), Errc::invalid_argument);
+        EXPECT_EQ(code_of(Dictionary::try_create({.attach = options})), Errc::invalid_argument);
+    }
+    EXPECT_EQ(code_of(Dictionary::try_create({.launch_timeout = 0ms})), Errc::invalid_argument);
+    const std::chrono::duration<double> no_number(std::nan(""));
+    EXPECT_EQ(code_of(dict_->within(no_number).try_put("key", 1)), Errc::timeout);
 }
 
 TEST_F(LifeCycleTest, AbsurdSizesAreRefusedBeforeAnythingIsStarted) {

@@ -179,7 +179,7 @@ typedef struct ddict_dictionary ddict_dictionary;
 
 #define DDICT_DEFAULT_TIMEOUT ((int64_t)-1)
 
-/** A field that is 0 has its default. */
+/** A field that is 0 has its default; a negative one is INVALID_ARGUMENT. */
 typedef struct ddict_attach_options {
     int64_t timeout_ms; /**< for each call; default 30 s, or DDICT_OPERATION_TIMEOUT in the environment */
     int64_t attach_timeout_ms; /**< for attaching; default 10 s */

@@ -42,7 +42,8 @@ namespace ddict {
 
 struct AttachOptions {
     /// How long a call may take, where no view says otherwise. Default: 30 s, or DDICT_OPERATION_TIMEOUT
-    /// (seconds) in the environment.
+    /// (seconds) in the environment. All time-outs must be above 0, else attaching and creating are
+    /// invalid_argument; a year is as good as for ever.
     std::optional<std::chrono::milliseconds> timeout{};
     /// How long to attach may take.
     std::chrono::milliseconds attach_timeout{10'000};

@@ -50,12 +50,12 @@ namespace detail {
 struct Patience {
     static constexpr std::chrono::nanoseconds unlimited = std::chrono::hours(24 * 365);
 
-    /// Any duration, without overflow.
+    /// Any duration, without overflow; what is no number is none.
     template <class Number, class Unit>
     static std::chrono::nanoseconds clamped(std::chrono::duration<Number, Unit> timeout) {
         const std::chrono::duration<double> seconds = timeout;
         if (seconds >= unlimited) return unlimited;
-        if (seconds <= std::chrono::nanoseconds(0)) return std::chrono::nanoseconds(0);
+        if (!(seconds > std::chrono::nanoseconds(0))) return std::chrono::nanoseconds(0);
         return std::chrono::duration_cast<std::chrono::nanoseconds>(timeout);
     }
 
