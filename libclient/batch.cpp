@@ -196,8 +196,8 @@ Result<void> View::Calls::collect(const View& view, Verb verb, Bytes key, Bytes 
 }
 
 Result<void> View::try_start_batch_put() {
-    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::batch_put);
-    if (!attachment_->is_usable()) return Calls::no_dictionary(Operation::batch_put);
+    if (const Result<void> good = check_attached(); !good)
+        return Error(good.error()).set_operation(Operation::batch_put);
     if (Calls::collects(*this)) {
         return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
             .set_operation(Operation::batch_put);

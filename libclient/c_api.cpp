@@ -228,7 +228,7 @@ int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* er
         if (const Result<void> good = given({{handle, "handle"}}); !good) return good;
         if (const Result<void> good = only_whole(dictionary); !good) return good;
         const std::string text = dictionary->dictionary->serialize();
-        if (text.empty()) return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        if (text.empty()) return dictionary->dictionary->check_attached();
         c_api::MallocSink copy;
         const auto bytes = std::as_bytes(std::span(text));
         if (const Result<void> copied = copy.copy(bytes, type_text); !copied) return copied;
@@ -244,8 +244,7 @@ int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_erro
         if (const Result<void> good = given({{name, "name"}}); !good) return good;
         if (const Result<void> good = only_whole(dictionary); !good) return good;
         if (room == 0) return Error(Errc::invalid_argument, "room is 0");
-        if (dictionary->dictionary->manager_count() == 0)
-            return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        if (const Result<void> good = dictionary->dictionary->check_attached(); !good) return good;
         c_api::write_text(dictionary->dictionary->name(), name, room);
         return {};
     });

@@ -29,14 +29,17 @@ struct ddict_frozen {
 
 namespace {
 
-/// An operation on the whole: f is called with the operations.
+/// An operation on the whole: f is called with the operations. Also what asks only this process is
+/// not_attached when it should be, which those of C++ have no way to say.
 template <class F>
 int on_all(Operation operation, ddict_dictionary* dictionary, ddict_error* error,
            std::initializer_list<c_api::Named> outputs, F&& f) noexcept {
     return guarded(operation, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
         if (const Result<void> good = given(outputs); !good) return good;
-        return f(dictionary->operations());
+        View& view = dictionary->operations();
+        if (const Result<void> good = view.check_attached(); !good) return good;
+        return f(view);
     });
 }
 
@@ -154,9 +157,7 @@ void ddict_cursor_free(ddict_cursor* cursor) {
 
 int ddict_manager_count(ddict_dictionary* dictionary, uint32_t* count, ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
-        const std::uint32_t managers = view.manager_count();
-        if (managers == 0) return Error(Errc::not_attached, "this dictionary was detached or destroyed");
-        *count = managers;
+        *count = view.manager_count();
         return {};
     });
 }
@@ -166,8 +167,7 @@ int ddict_which_manager(ddict_dictionary* dictionary, ddict_slice key, uint32_t*
     return c_api::on_key(Operation::none, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = given({{manager, "manager"}}); !good) return good;
         if (k.empty()) return Error(Errc::invalid_argument, "the key is empty");
-        if (view.manager_count() == 0)
-            return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+        if (const Result<void> good = view.check_attached(); !good) return good;
         *manager = view.manager_of_bytes(k);
         return {};
     });
@@ -293,8 +293,6 @@ int ddict_profile(ddict_dictionary* dictionary, ddict_client_profile* profile,
                   ddict_operation_profile* operations, size_t room, size_t* count, ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{profile, "profile"}, {count, "count"}},
                   [&](View& view) -> Result<void> {
-                      if (view.manager_count() == 0)
-                          return Error(Errc::not_attached, "this dictionary was detached or destroyed");
                       const ClientProfile own = view.profile();
                       *profile = {.threads = own.threads,
                                   .local_reads = own.local_reads,

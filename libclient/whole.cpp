@@ -94,6 +94,11 @@ std::uint32_t View::manager_count() const {
     return attachment_ == nullptr ? 0 : attachment_->manager_count();
 }
 
+Result<void> View::check_attached() const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::none);
+    return attachment_->check_usable();
+}
+
 std::vector<std::uint32_t> View::local_managers() const {
     if (attachment_ == nullptr || !attachment_->is_usable()) return {};
     return attachment_->local_managers();

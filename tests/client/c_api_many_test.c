@@ -346,16 +346,42 @@ void test_exceptions_stay_inside(void) {
 #endif
 }
 
+/** That nothing which asks only this process pretends to know something of a handle that is of no use. */
+static void expect_nothing_of(ddict_dictionary* gone) {
+    uint32_t manager = 9;
+    size_t count = 9;
+    ddict_client_profile profile;
+    ddict_cursor* cursor = NULL;
+    char node[8];
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_main_manager(gone, &manager, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_local_manager(gone, &manager, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_local_managers(gone, NULL, 0, &count, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_manager_count(gone, &manager, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_which_manager(gone, ddict_text("k"), &manager, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_manager_node(gone, 0, node, sizeof node, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_profile(gone, &profile, NULL, 0, &count, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_profile_reset(gone, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_scan(gone, NULL, &cursor, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_start_batch_put(gone, &error));
+    EXPECT(manager == 9 && count == 9 && cursor == NULL);
+}
+
 void test_child_of_fork(void) {
     ddict_pending* pending = NULL;
     EXPECT_OK(ddict_put_async(dict, ddict_text("a"), ddict_text("v"), DDICT_TEXT, &pending, &error));
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
-        const int put = ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, NULL);
-        const int waited = ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, NULL, NULL);
+        const int before = failure_count();
+        EXPECT_CODE(DDICT_NOT_ATTACHED,
+                    ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+        EXPECT(error_says("this process is a child of the one that attached"));
+        expect_nothing_of(dict);
+        EXPECT(error_says("this process is a child of the one that attached"));
+        EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, NULL, &error));
         ddict_pending_free(pending);
-        _exit(put == DDICT_NOT_ATTACHED && waited == DDICT_NOT_ATTACHED ? 0 : 1);
+        fflush(stdout);
+        _exit(failure_count() == before ? 0 : 1);
     }
     int status = -1;
     EXPECT(waitpid(child, &status, 0) == child);
@@ -386,6 +412,7 @@ void test_detached_and_destroyed(void) {
     EXPECT_OK(ddict_serialize(other, &handle, &error));
     EXPECT_OK(ddict_destroy(other, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_put(other, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    expect_nothing_of(other);
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_serialize(other, &handle, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_destroy(other, &error));
     ddict_detach(other);

@@ -13,6 +13,10 @@ ddict_error error;
 
 static int failures = 0;
 
+int failure_count(void) {
+    return failures;
+}
+
 void fail(const char* file, int line, const char* what) {
     printf("%s:%d: not so: %s\n", file, line, what);
     ++failures;

@@ -14,6 +14,8 @@
 extern ddict_dictionary* dict;
 extern ddict_error error;
 
+/** How many there were. */
+int failure_count(void);
 /** Counts a failure. */
 void fail(const char* file, int line, const char* what);
 /** Whether `code` is what was expected; tells the error if not. */

@@ -487,7 +487,12 @@ class View {
         return detail::with_bytes(key, [&](Bytes bytes) { return view_frozen_bytes(bytes); });
     }
 
-    /// What every manager says of itself, by manager id; a lost manager is an error.
+    /// Not_attached, with the reason, if this view can be used no more: its Dictionary was detached or
+    /// destroyed, or this process is a child of the one that attached. No message.
+    Result<void> check_attached() const;
+
+    /// What every manager says of itself, by manager id; a lost manager is an error: health() tells which are
+    /// there, and stats(manager) asks one. Cost: a message to every manager.
     std::vector<ManagerStats> stats() const { return try_stats().value(); }
     Result<std::vector<ManagerStats>> try_stats() const;
     Result<ManagerStats> try_stats(std::uint32_t manager) const;
