@@ -29,14 +29,15 @@ void append_printable(std::string& out, std::string_view bytes) {
 }
 
 /// What to do, where the code alone says it. Errors with a text of their own say it there.
-std::string_view advice(Errc code) noexcept {
-    switch (code) {
+std::string_view advice(const Error& error) noexcept {
+    switch (error.code) {
         case Errc::no_space:
             return "erase keys, or start the dictionary with a larger --total-mem";
         case Errc::too_large:
             return "store it in smaller pieces, or give each manager more memory";
         case Errc::timeout:
-            return "it may or may not have taken effect; raise the deadline or try again";
+            return error.in_doubt ? "it may or may not have taken effect; raise the deadline or try again"
+                                  : "raise the deadline or try again";
         case Errc::manager_lost:
             return "keys of the other managers still work";
         case Errc::dictionary_gone:
@@ -202,7 +203,7 @@ std::string Error::message() const {
                (code == Errc::too_large ? "the limit is " : "has ") + std::to_string(have_bytes);
     }
     // The texts of launch and create say themselves what to do about it: it is not about keys.
-    if (const std::string_view what_to_do = advice(code);
+    if (const std::string_view what_to_do = advice(*this);
         !what_to_do.empty() && operation != Operation::launch && operation != Operation::create) {
         out += "; ";
         out += what_to_do;

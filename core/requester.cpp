@@ -6,6 +6,8 @@
 #include <exception>
 #include <string>
 
+#include <ddict/value_type.h>
+
 #include "core/assert.h"
 
 namespace ddict {
@@ -24,16 +26,53 @@ bool answers(const wire::ReplyHeader& header, wire::Verb verb) {
     return header.verb_and_reply_bit == (static_cast<std::uint8_t>(verb) | wire::reply_bit);
 }
 
-/// What a manager answered, as an error; nothing if all is well.
-Error error_of(const wire::ReplyHeader& header) {
+Error wrong_type_of(const wire::ReplyHeader& header, std::uint16_t asked) {
+    const auto stored = static_cast<std::uint16_t>(header.argument);
+    if (stored != asked) return detail::wrong_type(stored, asked);
+    return Error(Errc::wrong_type,
+                 "the value has " + std::to_string(header.argument2) + " bytes, not those of a number");
+}
+
+/// What a manager answered, as an error. The codes that alone would not tell why have a text.
+Error error_of(const wire::ReplyHeader& header, const Request& request) {
     Error error(static_cast<Errc>(header.status));
-    if (error.code == Errc::no_space || error.code == Errc::too_large)
+    switch (request.verb) {
+        case wire::Verb::broadcast_put:
+        case wire::Verb::broadcast_erase:  // fails at one of many managers
+            error.set_manager(static_cast<std::uint32_t>(header.argument2));
+            if (error.code == Errc::no_space) {
+                error.set_detail("it has no room for a pair of " +
+                                 std::to_string(request.key.size() + request.value.size()) + " bytes");
+            } else if (error.code == Errc::invalid_argument) {
+                error.set_detail("the key holds a value that no broadcast has stored: erase it");
+            }
+            return error;
+        case wire::Verb::wait_for:
+            if (error.code == Errc::timeout)
+                error.set_detail(request.flags == wire::wait_for_value
+                                     ? "the key did not take the value in time"
+                                     : "the key did not appear in time");
+            return error;
+        default:
+            break;
+    }
+    if (error.code == Errc::no_space || error.code == Errc::too_large) {
         error.set_bytes(header.argument, header.argument2);
-    // A broadcast fails at one of many managers.
-    const bool is_broadcast =
-        answers(header, wire::Verb::broadcast_put) || answers(header, wire::Verb::broadcast_erase);
-    if (is_broadcast) return Error(error.code).set_manager(static_cast<std::uint32_t>(header.argument2));
+    } else if (error.code == Errc::wrong_type) {
+        return wrong_type_of(header, request.value_type);
+    } else if (error.code == Errc::invalid_argument && wire::is_remembered(request.verb)) {
+        error.set_detail("the value was stored by a broadcast: only bput and berase change it");
+    }
     return error;
+}
+
+/// Why nothing has come of an operation at its deadline.
+std::string_view overdue_text(const Request& request, bool was_sent) {
+    if (!was_sent) return "the manager did not answer the greeting in time";
+    if (request.verb != wire::Verb::wait_for) return "the manager did not answer in time";
+    return request.flags == wire::wait_for_value
+               ? "the key did not take the value in time, or its manager does not answer"
+               : "the key did not appear in time, or its manager does not answer";
 }
 
 /// Asks the sink for room. What it throws ends here: it comes from a user's type, or the value is larger than
@@ -286,7 +325,7 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
     heard_from(*slot->link);
     if (header.status != 0) {
         if (body.token != 0) transport_.discard_body(body.token);
-        return fail(*slot, error_of(header));
+        return fail(*slot, error_of(header, slot->request));
     }
     slot->reply = {
         .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
@@ -338,7 +377,7 @@ void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes 
 
 void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     if (header.status != 0) {
-        Error error = error_of(header);
+        Error error(static_cast<Errc>(header.status));
         if (error.code == Errc::incompatible) {
             error.set_detail("this client runs UCX " + std::to_string(credentials_.ucx_version >> 16) + "." +
                              std::to_string(credentials_.ucx_version & 0xffff) +
@@ -441,9 +480,7 @@ Time Requester::tick(Time now) {
 void Requester::end_overdue(Slot& slot) {
     Link& link = *slot.link;
     if (!slot.replied) {
-        fail(slot,
-             Error(Errc::timeout, slot.peer == no_peer ? "the manager did not answer the greeting in time"
-                                                       : "the manager did not answer in time"));
+        fail(slot, Error(Errc::timeout, overdue_text(slot.request, slot.session != 0)));
     } else if (slot.body_in && !slot.error) {
         slot.error = named(Error(Errc::timeout, "the value did not arrive in time"), slot);
     }
@@ -461,6 +498,8 @@ std::string Requester::describe(std::uint32_t manager) const {
 
 Error Requester::named(Error error, const Slot& slot) const {
     error.set_operation(operation_of(slot.request.verb));
+    error.in_doubt =
+        error.code == Errc::timeout && slot.session != 0 && wire::is_remembered(slot.request.verb);
     if (error.manager == Error::no_manager) error.set_manager(slot.link->entry.manager);
     if (const Link* link = find_link(error.manager); link != nullptr) error.set_node(link->entry.node);
     if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));

@@ -120,8 +120,8 @@ struct ReplyHeader {
     std::uint16_t flags = 0;
     std::uint64_t request = 0;
     std::uint64_t value_bytes = 0;
-    std::uint64_t argument = 0;   // by verb; with no_space and too_large: bytes needed
-    std::uint64_t argument2 = 0;  // with no_space and too_large: bytes free, or the limit
+    std::uint64_t argument = 0;   // by verb; no_space, too_large: bytes needed; wrong_type: the type stored
+    std::uint64_t argument2 = 0;  // no_space, too_large: bytes free, or the limit; wrong_type: bytes stored
 };
 static_assert(sizeof(ReplyHeader) == 40 && std::is_trivially_copyable_v<ReplyHeader>);
 static_assert(offsetof(ReplyHeader, request) == 8 && offsetof(ReplyHeader, argument2) == 32);

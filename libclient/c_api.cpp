@@ -31,6 +31,7 @@ Error told(const ddict_error& from) {
     error.operation = static_cast<Operation>(from.operation);
     error.key_bytes_shown = std::min<std::uint8_t>(from.key_bytes, sizeof from.key);
     error.key_cut = from.key_cut;
+    error.in_doubt = from.in_doubt;
     error.manager = from.manager;
     error.need_bytes = from.need_bytes;
     error.have_bytes = from.have_bytes;
@@ -61,6 +62,7 @@ void tell(ddict_error* to, const Error& from) noexcept {
     to->operation = static_cast<std::uint32_t>(from.operation);
     to->key_bytes = from.key_bytes_shown;
     to->key_cut = from.key_cut;
+    to->in_doubt = from.in_doubt;
     std::memcpy(to->key, from.key.data(), from.key_bytes_shown);
     std::memcpy(to->node, from.node.data(), strnlen(from.node.data(), from.node.size() - 1));
     std::memcpy(to->detail, from.detail.data(), strnlen(from.detail.data(), from.detail.size() - 1));

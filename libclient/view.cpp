@@ -70,11 +70,6 @@ Result<void> check_operand(Operation operation, Bytes key, std::uint64_t bytes) 
     return error.set_operation(operation).set_key(text_of(key)).set_bytes(bytes, limits::operand_bytes_max);
 }
 
-/// Whether the deadline had passed before anything was sent: then the error says so already.
-bool was_unsent(const Error& error) {
-    return std::string_view(error.detail.data()).starts_with("the deadline had passed");
-}
-
 /// Replies without a value do not come to the sink by themselves, save those of a get.
 Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operation operation, Bytes key) {
     if (!reply) return reply.error();
@@ -297,8 +292,6 @@ Result<void> View::wait_for_bytes(Bytes key, ValueSink& sink) const {
     Request request = request_of(Verb::wait_for, key);
     request.sink = &sink;
     const Result<Reply> reply = Calls::call(*this, std::move(request));
-    if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))
-        return Error(reply.error()).set_detail("the key did not appear in time");
     return deliver_empty(reply, sink, Operation::wait_for, key);
 }
 
@@ -306,10 +299,7 @@ Result<void> View::wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t va
     if (const Result<void> good = check_operand(Operation::wait_for, key, value.size()); !good) return good;
     Request request = request_of(Verb::wait_for, key, value, value_type);
     request.flags = wire::wait_for_value;
-    const Result<Reply> reply = Calls::call(*this, std::move(request));
-    if (!reply && reply.error().code == Errc::timeout && !was_unsent(reply.error()))
-        return Error(reply.error()).set_detail("the key did not take the value in time");
-    return without_value(reply);
+    return without_value(Calls::call(*this, std::move(request)));
 }
 
 // ---- a copy on every manager ----

@@ -68,7 +68,7 @@ void Shard::on_fetch_add(const Call& call) {
     const shm::Block* block = pool_.find(call.key, call.hash);
     if (block == nullptr && call.value.empty()) return refuse(call, Errc::not_found);
     if (block != nullptr && (block->value_type() != header.value_type || block->value_bytes() != 8))
-        return refuse(call, Errc::wrong_type);
+        return refuse_type(call, *block);
     const std::uint64_t before = bits_in(block != nullptr ? block->value() : call.value);
     const std::uint64_t after = sum_of(header.value_type, before, header.argument);
     const Result<void> stored = store(call, std::as_bytes(std::span(&after, 1)));
@@ -89,7 +89,7 @@ void Shard::on_append(const Call& call) {
         reply(call, call.value.size());
         return written(call.key, call.hash);
     }
-    if (old->value_type() != header.value_type) return refuse(call, Errc::wrong_type);
+    if (old->value_type() != header.value_type) return refuse_type(call, *old);
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
     pool_.pin(old);  // it must not be moved to make room
     const Result<shm::Block*> block = reserve(call, bytes);

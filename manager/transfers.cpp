@@ -56,6 +56,11 @@ void Shard::refuse(const Call& call, const Error& error) {
     send_reply(call.peer, header);
 }
 
+/// Says what is stored instead of what the request is for.
+void Shard::refuse_type(const Call& call, const shm::Block& stored) {
+    refuse(call, Error(Errc::wrong_type).set_bytes(stored.value_type(), stored.value_bytes()));
+}
+
 /// The value of a pair, from where it lies. False if it was refused instead: too many bodies are on their
 /// way.
 bool Shard::reply_pair(const Call& call, const shm::Block& block) {

@@ -24,7 +24,7 @@ enum class Errc : std::uint16_t {
     too_large,         ///< key above the limit, or value above what a pool can ever hold: fix the call
     invalid_argument,  ///< the call itself is wrong (an empty key, an unknown option): fix the call
     wrong_type,        ///< the stored value is of another type than the one asked for: fix the call
-    timeout,       ///< the deadline passed; whether the operation took effect is not known: retry or give up
+    timeout,       ///< the deadline passed; Error::in_doubt: the operation may have taken effect all the same
     manager_lost,  ///< the manager that owns the key is gone: the keys of other managers still work
     dictionary_gone,  ///< the handle is of a dictionary that has ended: attach to a new one
     not_attached,     ///< there is no dictionary in the environment, or it was detached: attach first
@@ -87,9 +87,10 @@ struct Error {
     Operation operation = Operation::none;
     std::uint8_t key_bytes_shown = 0;    ///< how much of `key` is used
     bool key_cut = false;                ///< the key is longer than what is shown
+    bool in_doubt = false;               ///< timeout of a change that was sent: it may have taken effect
     std::uint32_t manager = no_manager;  ///< manager id
-    std::uint64_t need_bytes = 0;        ///< no_space, too_large: what was asked for
-    std::uint64_t have_bytes = 0;        ///< no_space: what is free; too_large: the limit
+    std::uint64_t need_bytes = 0;        ///< no_space, too_large, a buffer that is too small: what is needed
+    std::uint64_t have_bytes = 0;        ///< the same: what is free, the limit, the buffer's size
     std::array<char, 40> key;            ///< the first bytes of the key
     std::array<char, 48> node;           ///< NUL-terminated host name
     std::array<char, 192> detail;        ///< NUL-terminated: what is special about this case, and what to do

@@ -37,23 +37,9 @@
 
 #include <ddict/result.h>
 #include <ddict/value_sink.h>
+#include <ddict/value_type.h>
 
 namespace ddict {
-
-// The type number of a value: what it is in the upper byte, of which element in the lower one.
-inline constexpr std::uint16_t type_bytes =
-    0x0000;  ///< any bytes; can be read as anything, and anything as this
-inline constexpr std::uint16_t type_text = 0x0001;
-inline constexpr std::uint16_t type_scalar = 0x0100;  ///< | element
-inline constexpr std::uint16_t type_vector = 0x0200;  ///< | element
-inline constexpr std::uint16_t type_array = 0x0300;   ///< | element; a shape, then the elements
-inline constexpr std::uint16_t type_list = 0x0400;    ///< items of one type, each with a length of its own
-inline constexpr std::uint16_t type_record = 0x0500;  ///< fields of different types
-inline constexpr std::uint16_t type_map = 0x0600;     ///< a record of two fields: all keys, all values
-/// A type of the user's. Requires number <= 0x7fff.
-constexpr std::uint16_t user_type(std::uint16_t number) {
-    return static_cast<std::uint16_t>(0x8000 | number);
-}
 
 namespace detail {
 template <class T>
@@ -79,41 +65,6 @@ constexpr std::uint16_t element_type() {
     } else {
         return 0x7f;
     }
-}
-
-/// A type number in words: "array of float64", "text", "user type 7". Allocates.
-inline std::string type_in_words(std::uint16_t type) {
-    const auto element = [](int number) -> std::string {
-        constexpr std::array<const char*, 6> kinds{"", "int", "uint", "float", "", "complex"};
-        const auto kind = static_cast<std::size_t>(number >> 4);
-        if (number == 0x40) return "bool";
-        if (number == 0x7f) return "structure";
-        if (kind < kinds.size() && *kinds[kind] != '\0')
-            return kinds[kind] + std::to_string(8 << (number & 15));
-        return "unknown element " + std::to_string(number);
-    };
-    if (type >= 0x8000) return "user type " + std::to_string(type & 0x7fff);
-    switch (type & 0xff00) {
-        case type_bytes:
-            if (type == type_bytes) return "bytes";
-            if (type == type_text) return "text";
-            break;
-        case type_scalar:
-            return element(type & 0xff);
-        case type_vector:
-            return "vector of " + element(type & 0xff);
-        case type_array:
-            return "array of " + element(type & 0xff);
-        case type_list:
-            return "list";
-        case type_record:
-            return "record";
-        case type_map:
-            return "map";
-        default:
-            break;
-    }
-    return "unknown type " + std::to_string(type);
 }
 
 template <class T>
@@ -152,10 +103,6 @@ template <class T>
 concept Decodable = HasRoom<T> || HasDecode<T>;
 
 namespace detail {
-
-inline Error wrong_type(std::uint16_t stored, std::uint16_t asked) {
-    return Error(Errc::wrong_type, "stored: " + type_in_words(stored) + ", asked: " + type_in_words(asked));
-}
 
 /// Plain bytes fit every type, and every type can be read as plain bytes.
 inline Result<void> check_type(std::uint16_t stored, std::uint16_t asked) {

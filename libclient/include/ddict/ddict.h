@@ -22,10 +22,11 @@
  * not, it is filled on failure and left alone otherwise. Outputs are written on success only, unless the
  * comment says otherwise. No C++ exception leaves the library; when memory runs out, that is DDICT_SYSTEM.
  *
- * Errors of all calls: DDICT_NOT_ATTACHED, DDICT_MANAGER_LOST, DDICT_TIMEOUT (whether the operation took
- * effect is then not known), DDICT_BUSY, DDICT_SYSTEM, DDICT_PROTOCOL; DDICT_INVALID_ARGUMENT for a NULL that
- * may not be one and for an empty key; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to
- * a frozen dictionary. The comments name what else there is, without its DDICT_.
+ * Errors of all calls: DDICT_NOT_ATTACHED, DDICT_MANAGER_LOST, DDICT_TIMEOUT (`in_doubt` tells whether a
+ * change may have taken effect all the same), DDICT_BUSY, DDICT_SYSTEM, DDICT_PROTOCOL;
+ * DDICT_INVALID_ARGUMENT for a NULL that may not be one, for an empty key, and for writes of what a broadcast
+ * has stored; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to a frozen dictionary. The
+ * comments name what else there is, without its DDICT_.
  *
  * Handles (ddict_dictionary, ddict_cursor, ddict_pending, ddict_frozen) are the caller's, and given back with
  * the function that their comment names; NULL is allowed there. A handle that was given back must not be
@@ -97,6 +98,7 @@ typedef struct ddict_error {
     uint32_t operation;  /**< what was being done, for ddict_error_message() */
     uint8_t key_bytes;   /**< how much of `key` is used */
     bool key_cut;        /**< the key is longer than that */
+    bool in_doubt;       /**< timeout of a change that was sent: it may have taken effect */
     char key[40];        /**< the first bytes of the key; may hold zeros */
     char node[48];       /**< host name of the manager's node, or "" */
     char detail[192];    /**< what is special about this case */

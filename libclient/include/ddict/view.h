@@ -13,11 +13,12 @@
 // not_attached. Keys that were put through manager() or placed_by() are found through a view with the same
 // placement, and by the iterations of any view.
 //
-// Names. Every call exists twice: `put` throws ddict::Exception, `try_put` returns a ddict::Result. Both
-// carry the same ddict::Error. Each can fail with the errors of all calls: not_attached, manager_lost,
-// timeout (whether the operation took effect is then not known, unless the text says that nothing was sent),
-// busy, system, protocol; keys that are empty (invalid_argument) or longer than 1024 bytes (too_large);
-// writes with frozen. The comments name what else there is.
+// Names. What can fail exists twice: `put` throws ddict::Exception, `try_put` returns a ddict::Result. Both
+// carry the same ddict::Error. (Iterations throw; a Cursor does not.) Each can fail with the errors of all
+// calls: not_attached, manager_lost, timeout (Error::in_doubt says whether a change may have taken effect all
+// the same), busy, system, protocol; keys that are empty (invalid_argument) or longer than 1024 bytes
+// (too_large); writes with frozen, and with invalid_argument what a broadcast has stored (bput). The comments
+// name what else there is.
 //
 // Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>.
 //
