@@ -251,11 +251,15 @@ Result<DirectoryEntry> Attachment::entry(Session& session, std::uint32_t manager
     return Error(Errc::protocol, "the directory that was sent has no such manager").set_manager(manager);
 }
 
+/// From one of the seeds. Each process asks them in an order of its own, and one that hangs must not use up
+/// the time of the others.
 Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t manager, Time deadline) {
     Result<Reply> reply =
         Error(Errc::manager_lost, "no manager that could tell the others' addresses is left");
     PageSink sink;
-    for (const DirectoryEntry& seed : handle_.seeds) {
+    const std::size_t count = handle_.seeds.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        const DirectoryEntry& seed = handle_.seeds[(static_cast<std::size_t>(::getpid()) + i) % count];
         session.add_manager(seed);
         Request request;
         request.verb = wire::Verb::directory;
@@ -275,6 +279,18 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
     return {};
 }
 
+void Attachment::name_node(Error& error) {
+    if (error.manager == Error::no_manager || error.node[0] != '\0' || !is_usable()) return;
+    if (directory_) {
+        if (const Result<DirectoryEntry> entry = directory_->entry(error.manager))
+            error.set_node(entry->node);
+        return;
+    }
+    const std::lock_guard lock(mutex_);
+    if (const auto found = fetched_.find(error.manager); found != fetched_.end())
+        error.set_node(found->second.node);
+}
+
 Result<Time> Attachment::prepare(Session& session, Request& request, const detail::Patience& patience,
                                  Time now) {
     const Time deadline = patience.deadline(now);
@@ -282,8 +298,9 @@ Result<Time> Attachment::prepare(Session& session, Request& request, const detai
     const auto named = [&](Error error) {
         if (error.operation == Operation::none) error.set_operation(operation_of(request.verb));
         if (!request.key.empty()) error.set_key(text_of(request.key));
-        error.set_manager(request.manager);
-        if (known != nullptr) error.set_node(known->node);
+        // One that could not tell the manager's address has its name already.
+        if (error.manager == Error::no_manager) error.set_manager(request.manager);
+        name_node(error);
         return error;
     };
     if (deadline <= now)
@@ -322,7 +339,9 @@ Result<Reply> Attachment::call(Request& request, const detail::Patience& patienc
     const Time now = exactly ? steady_clock::now() : coarse_now();
     const Result<Time> deadline = prepare(**own, request, patience, now);
     if (!deadline) return deadline.error();
-    return (*own)->call(request, now, *deadline);
+    Result<Reply> reply = (*own)->call(request, now, *deadline);
+    if (!reply) name_node(reply.error());  // of a broadcast's manager that this thread has never spoken to
+    return reply;
 }
 
 Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, Request request,

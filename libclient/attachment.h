@@ -64,6 +64,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Session* existing_session() { return is_usable() ? known_session() : nullptr; }
     /// Where a manager is; from the node's segment, or from another manager, once.
     Result<DirectoryEntry> entry(Session& session, std::uint32_t manager, Time deadline);
+    /// Names the node of the error's manager, if it has one and the node is known here. No message.
+    void name_node(Error& error);
     /// Sees to it that the session knows the manager, and gives the deadline of the request, whose argument
     /// it sets where that says how long to wait. Errors name key, manager and node.
     Result<Time> prepare(Session& session, Request& request, const detail::Patience& patience, Time now);

@@ -128,7 +128,7 @@ Result<std::vector<std::string>> View::try_manager_nodes() const {
     std::vector<std::string> nodes;
     for (std::uint32_t manager = 0; manager < manager_count(); ++manager) {
         Result<DirectoryEntry> entry = attachment_->entry(**session, manager, deadline);
-        if (!entry) return Error(entry.error()).set_operation(Operation::directory).set_manager(manager);
+        if (!entry) return Error(entry.error()).set_operation(Operation::directory);
         nodes.push_back(std::move(entry->node));
     }
     return nodes;
