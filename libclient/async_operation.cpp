@@ -114,6 +114,8 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
     const Bytes copies = operation->bytes;
     if (small) request.value = copies.subspan(request.key.size());
     request.key = copies.first(request.key.size());
+    operation->key_bytes = request.key.size();
+    operation->manager = request.manager;
     if (sink != nullptr) {
         operation->make_sink(*sink);
         request.sink = operation->sink;
@@ -121,6 +123,9 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
     const Time now = steady_clock::now();
     const Result<Time> deadline = attachment.prepare(**session, request, patience, now);
     if (deadline) {
+        const std::string& node = (*session)->known_manager(request.manager)->node;
+        operation->node = {};
+        node.copy(operation->node.data(), operation->node.size() - 1);
         (*session)->start(operation->flight, request, now, *deadline);
     } else {
         operation->flight.outcome = deadline.error();
@@ -138,6 +143,13 @@ bool OperationHandle::under_way() const {
 
 ValueSink* OperationHandle::sink() const {
     return operation_ == nullptr ? nullptr : operation_->sink;
+}
+
+Error OperationHandle::name_error(Error error) const {
+    if (operation_ == nullptr) return error;
+    const Bytes key = Bytes(operation_->bytes).first(operation_->key_bytes);
+    error.set_operation(operation_of(operation_->flight.verb)).set_key(text_of(key));
+    return error.set_manager(operation_->manager).set_node(operation_->node.data());
 }
 
 Result<bool> OperationHandle::ready() {

@@ -82,7 +82,7 @@ int ddict_get_array(ddict_dictionary* dictionary, ddict_slice key, int element, 
         c_api::MallocSink sink(array_type(element));
         if (const Result<void> got = view.get_bytes(k, sink); !got) return got;
         const Result<Shape> shape = ArrayHeader::read(sink.bytes(), *element_bytes);
-        if (!shape) return Error(shape.error()).set_key(c_api::text_of(k));
+        if (!shape) return view.name_error(shape.error(), Operation::get, k);
         ddict_value value;
         sink.take(value);
         *array = {};
@@ -108,11 +108,11 @@ int ddict_get_array_into(ddict_dictionary* dictionary, ddict_slice key, int elem
         c_api::MallocSink sink(array_type(element));
         if (const Result<void> got = view.get_bytes(k, sink); !got) return got;
         const Result<Shape> stored = ArrayHeader::read(sink.bytes(), *element_bytes);
-        if (!stored) return Error(stored.error()).set_key(c_api::text_of(k));
+        if (!stored) return view.name_error(stored.error(), Operation::get, k);
         if (*stored != *expected) {
-            return Error(Errc::wrong_type,
-                         "stored: array of " + stored->text() + ", asked: array of " + expected->text())
-                .set_key(c_api::text_of(k));
+            const Error other_shape(Errc::wrong_type, "stored: array of " + stored->text() +
+                                                          ", asked: array of " + expected->text());
+            return view.name_error(other_shape, Operation::get, k);
         }
         if (data_bytes > 0) std::memcpy(data, sink.bytes().data() + ArrayHeader::bytes(rank), data_bytes);
         return {};

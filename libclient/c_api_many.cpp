@@ -18,7 +18,6 @@ struct ddict_pending {
     detail::OperationHandle operation;
     Operation kind = Operation::none;
     std::uint16_t asked = type_bytes;  // of a get
-    std::string key;                   // for errors that are found here
 };
 
 namespace {
@@ -61,9 +60,8 @@ Result<std::vector<Bytes>> checked_keys(const ddict_slice* keys, std::size_t cou
     return checked;
 }
 
-void copy_codes(const std::vector<ItemStatus>& statuses, int* codes) {
-    for (std::size_t i = 0; codes != nullptr && i < statuses.size(); ++i)
-        codes[i] = static_cast<int>(statuses[i].code);
+void copy_statuses(const std::vector<ItemStatus>& from, ddict_item_status* to) {
+    if (to != nullptr) std::transform(from.begin(), from.end(), to, told);
 }
 
 /// What every item says if the call as a whole fails before any was tried.
@@ -86,7 +84,6 @@ int begin(Operation kind, ddict_dictionary* dictionary, const ddict_slice& key, 
         if (const Result<void> good = given({{pending, "pending"}}); !good) return good;
         auto made = std::make_unique<ddict_pending>();
         made->kind = kind;
-        made->key = c_api::text_of(k);
         if (const Result<void> begun = f(view, k, *made); !begun) return begun;
         *pending = made.release();
         return {};
@@ -96,33 +93,33 @@ int begin(Operation kind, ddict_dictionary* dictionary, const ddict_slice& key, 
 }  // namespace
 
 int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, uint16_t type,
-                    ddict_value* values, int* codes, ddict_error* error) {
+                    ddict_value* values, ddict_item_status* statuses, ddict_error* error) {
     if (values != nullptr) std::fill_n(values, count, ddict_value{});
-    fill(codes, count, DDICT_INVALID_ARGUMENT);
+    fill(statuses, count, DDICT_INVALID_ARGUMENT);
     bool asked = false;
     const int code = guarded(Operation::batch_get, error, [&]() -> Result<void> {
         if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
         if (count == 0) return {};
-        if (const Result<void> good = given({{values, "values"}, {codes, "codes"}}); !good) return good;
+        if (const Result<void> good = given({{values, "values"}, {statuses, "statuses"}}); !good) return good;
         const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
         if (!checked) return checked.error();
-        MallocItems items({values, count}, {codes, count}, type);
-        fill(codes, count, DDICT_SYSTEM);  // should an exception cut it short
+        MallocItems items({values, count}, {statuses, count}, type);
+        fill(statuses, count, DDICT_SYSTEM);  // should an exception cut it short
         asked = true;
         return dictionary->operations().multi_get_bytes(*checked, items);
     });
     // An item that was cut short has no value.
     for (std::size_t i = 0; asked && i < count; ++i) {
-        if (codes[i] == DDICT_OK || values[i].data == nullptr) continue;
+        if (statuses[i].code == DDICT_OK || values[i].data == nullptr) continue;
         ddict_free(values[i].data);
         values[i] = {};
     }
     return code;
 }
 
-int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_t count, int* codes,
-                    ddict_error* error) {
-    fill(codes, count, DDICT_INVALID_ARGUMENT);
+int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_t count,
+                    ddict_item_status* statuses, ddict_error* error) {
+    fill(statuses, count, DDICT_INVALID_ARGUMENT);
     return guarded(Operation::batch_put, error, [&]() -> Result<void> {
         if (const Result<void> good = given_items(dictionary, pairs, "pairs", count); !good) return good;
         std::vector<PutItem> items(count);
@@ -138,20 +135,20 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
     });
 }
 
-int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, int* codes,
-                      uint64_t* erased, ddict_error* error) {
-    fill(codes, count, DDICT_INVALID_ARGUMENT);
+int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count,
+                      ddict_item_status* statuses, uint64_t* erased, ddict_error* error) {
+    fill(statuses, count, DDICT_INVALID_ARGUMENT);
     if (erased != nullptr) *erased = 0;
     return guarded(Operation::batch_erase, error, [&]() -> Result<void> {
         if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
         const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
         if (!checked) return checked.error();
-        std::vector<ItemStatus> statuses(count);
-        const Result<std::uint64_t> done = dictionary->operations().multi_erase_bytes(*checked, statuses);
-        copy_codes(statuses, codes);
+        std::vector<ItemStatus> fared(count);
+        const Result<std::uint64_t> done = dictionary->operations().multi_erase_bytes(*checked, fared);
+        copy_statuses(fared, statuses);
         if (erased != nullptr)
             *erased = static_cast<std::uint64_t>(
-                std::count_if(statuses.begin(), statuses.end(), [](const ItemStatus& s) { return s.ok(); }));
+                std::count_if(fared.begin(), fared.end(), [](const ItemStatus& s) { return s.ok(); }));
         if (!done) return done.error();
         return {};
     });
@@ -177,6 +174,38 @@ int ddict_end_batch_put(ddict_dictionary* dictionary, uint64_t* stored, uint64_t
         if (!report->failures.empty()) return report->failures.front().error;
         return {};
     });
+}
+
+int ddict_end_batch_put_report(ddict_dictionary* dictionary, ddict_batch_report* report, ddict_error* error) {
+    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {report, "report"}}); !good)
+            return good;
+        const Result<BatchReport> ended = dictionary->operations().try_end_batch_put();
+        if (!ended) return ended.error();
+        // One piece of memory: the failures, then their keys.
+        const std::size_t count = ended->failures.size();
+        std::size_t bytes = count * sizeof(ddict_failure);
+        for (const BatchReport::Failure& failure : ended->failures)
+            bytes += failure.key.size();
+        auto* const failures = static_cast<ddict_failure*>(count == 0 ? nullptr : std::malloc(bytes));
+        if (count > 0 && failures == nullptr) return Error(Errc::system, "out of memory for the report");
+        char* key = reinterpret_cast<char*>(failures + count);
+        for (std::size_t i = 0; i < count; ++i) {
+            const BatchReport::Failure& failure = ended->failures[i];
+            failure.key.copy(key, failure.key.size());
+            failures[i].key = {key, failure.key.size()};
+            c_api::tell(&failures[i].error, failure.error);
+            key += failure.key.size();
+        }
+        *report = {ended->stored, ended->failed, failures, count};
+        return {};
+    });
+}
+
+void ddict_batch_report_free(ddict_batch_report* report) {
+    if (report == nullptr) return;
+    std::free(const_cast<ddict_failure*>(report->failures));
+    *report = {};
 }
 
 int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,

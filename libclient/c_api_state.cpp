@@ -237,7 +237,7 @@ int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t ty
         const Result<FrozenValue> value = view.view_frozen_bytes(k);
         if (!value) return value.error();
         if (const Result<void> fits = detail::check_type(value->value_type(), type); !fits)
-            return Error(fits.error()).set_key(c_api::text_of(k));
+            return value->name_error(fits.error());
         const Result<Bytes> bytes = value->try_bytes();
         if (!bytes) return bytes.error();
         *frozen = new ddict_frozen(*value);

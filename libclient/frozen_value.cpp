@@ -10,12 +10,21 @@ namespace ddict {
 
 struct FrozenValue::Impl {
     shm::FrozenView view;
+    Error names;  // of where the value is
 };
 
 FrozenValue::FrozenValue(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::span<const std::byte>> FrozenValue::try_bytes() const {
-    return impl_->view.bytes();
+    const Result<Bytes> bytes = impl_->view.bytes();
+    if (!bytes) return name_error(bytes.error());
+    return *bytes;
+}
+
+Error FrozenValue::name_error(Error error) const {
+    Error named = impl_->names;
+    named.code = error.code;
+    return named.set_detail(error.detail.data());
 }
 
 bool FrozenValue::valid() const noexcept {
@@ -32,16 +41,13 @@ std::uint16_t FrozenValue::value_type() const noexcept {
 
 Result<FrozenValue> View::view_frozen_bytes(Bytes key) const {
     if (const Result<void> good = Calls::check(*this, Operation::view, key); !good) return good.error();
-    const auto named = [&](const Error& error, std::uint32_t manager) {
-        return Error(error).set_operation(Operation::view).set_key(text_of(key)).set_manager(manager);
-    };
-    const std::uint64_t hash = hash_of(key);
-    const std::uint32_t manager = Calls::owner(*this, key, hash);
     if (const Result<void> usable = attachment_->check_usable(); !usable)
-        return named(usable.error(), manager);
-    Result<shm::FrozenView> view = attachment_->pools().view(manager, key, hash);
-    if (!view) return named(view.error(), manager).set_node(attachment_->node());
-    return FrozenValue(std::make_shared<const FrozenValue::Impl>(FrozenValue::Impl{*std::move(view)}));
+        return name_error(usable.error(), Operation::view, key);
+    const std::uint64_t hash = hash_of(key);
+    Result<shm::FrozenView> view = attachment_->pools().view(Calls::owner(*this, key, hash), key, hash);
+    if (!view) return name_error(view.error(), Operation::view, key);
+    return FrozenValue(std::make_shared<const FrozenValue::Impl>(
+        FrozenValue::Impl{*std::move(view), name_error(Error(), Operation::view, key)}));
 }
 
 }  // namespace ddict

@@ -69,9 +69,10 @@ Result<bool> Cursor::Impl::next() {
             continue;
         }
         if (!reader.at_end()) {
-            return Error(Errc::protocol, "a page of a scan that cannot be read")
-                .set_operation(Operation::scan)
-                .set_manager(managers[place]);
+            Error error(Errc::protocol, "a page of a scan that cannot be read");
+            error.set_operation(Operation::scan).set_manager(managers[place]);
+            attachment->name_node(error);
+            return error;
         }
         if (started && page_is_last) {
             ++place;
@@ -143,7 +144,9 @@ std::uint32_t Cursor::manager() const {
 }
 
 Error Cursor::name_error(Error error) const {
-    return error.set_operation(Operation::scan).set_manager(manager()).set_key(text_of(key()));
+    error.set_operation(Operation::scan).set_manager(manager()).set_key(text_of(key()));
+    if (impl_->attachment != nullptr) impl_->attachment->name_node(error);
+    return error;
 }
 
 Cursor View::cursor(const ScanOptions& options) const {

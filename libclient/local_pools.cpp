@@ -69,13 +69,10 @@ void LocalPools::drop_the_dead() {
 }
 
 Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, Bytes key, std::uint64_t hash) {
-    const auto refuse = [&](Errc code, std::string_view why) {
-        return Error(code, why).set_operation(Operation::view).set_key(text_of(key)).set_manager(manager);
-    };
     if (!is_local(manager))
-        return refuse(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
+        return Error(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
     const shm::PoolReader* pool = pool_of(manager);
-    if (pool == nullptr) return refuse(Errc::manager_lost, "its pool cannot be read");
+    if (pool == nullptr) return Error(Errc::manager_lost, "its pool cannot be read");
     return pool->view(key, hash);
 }
 

@@ -130,7 +130,11 @@ std::uint32_t View::manager_of_bytes(Bytes key) const {
 }
 
 Error View::name_error(Error error, Operation operation, Bytes key) const {
-    return error.set_operation(operation).set_key(text_of(key)).set_manager(manager_of_bytes(key));
+    error.set_operation(operation).set_key(text_of(key));
+    if (attachment_ == nullptr || operation == Operation::broadcast_get) return error;
+    error.set_manager(Calls::owner(*this, key));
+    attachment_->name_node(error);
+    return error;
 }
 
 // ---- what all calls have in common ----

@@ -222,6 +222,48 @@ void test_default_timeout(void) {
     ddict_free(handle);
 }
 
+/** What is wrong with a value is seen when it has come. */
+void test_errors_found_here_name_everything(void) {
+    char node[64];
+    uint32_t manager = 9;
+    const ddict_slice key = ddict_text("some key");
+    const uint64_t shape[1] = {2};
+    double numbers[2] = {1, 2};
+    ddict_array array;
+    ddict_value value;
+    ddict_pending* pending = NULL;
+    ddict_frozen* frozen = NULL;
+    ddict_slice slice;
+    EXPECT_OK(ddict_put(dict, key, ddict_text("none"), DDICT_ARRAY(DDICT_FLOAT64), &error));
+    EXPECT_OK(ddict_which_manager(dict, key, &manager, &error));
+    EXPECT_OK(ddict_manager_node(dict, manager, node, sizeof node, &error));
+    EXPECT_OK(ddict_freeze(dict, &error));
+    for (int i = 0; i < 4; ++i) {
+        memset(&error, 0, sizeof error);
+        switch (i) {
+            case 0:
+                EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get_array(dict, key, DDICT_FLOAT64, &array, &error));
+                break;
+            case 1:
+                EXPECT_CODE(DDICT_WRONG_TYPE,
+                            ddict_get_array_into(dict, key, DDICT_FLOAT64, 1, shape, numbers, &error));
+                break;
+            case 2:
+                EXPECT_OK(ddict_get_async(dict, key, DDICT_TEXT, &pending, &error));
+                EXPECT_CODE(DDICT_WRONG_TYPE,
+                            ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, &value, &error));
+                ddict_pending_free(pending);
+                break;
+            default:
+                EXPECT_CODE(DDICT_WRONG_TYPE,
+                            ddict_view_frozen(dict, key, DDICT_TEXT, &frozen, &slice, &error));
+        }
+        EXPECT(error.manager == manager && strcmp(error.node, node) == 0);
+        EXPECT(error_says("of key 'some key' on manager"));
+    }
+    EXPECT_OK(ddict_unfreeze(dict, &error));
+}
+
 void test_errors_name_everything(void) {
     char node[64];
     uint32_t manager = 9;

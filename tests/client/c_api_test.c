@@ -79,6 +79,7 @@ static const struct {
     {"absurd_timeouts", test_absurd_timeouts},
     {"default_timeout", test_default_timeout},
     {"errors_name_everything", test_errors_name_everything},
+    {"errors_found_here_name_everything", test_errors_found_here_name_everything},
 };
 
 int main(int argc, char** argv) {

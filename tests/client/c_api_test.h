@@ -66,3 +66,4 @@ void test_absurd_sizes(void);
 void test_absurd_timeouts(void);
 void test_default_timeout(void);
 void test_errors_name_everything(void);
+void test_errors_found_here_name_everything(void);

@@ -340,10 +340,12 @@ requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(std::span<c
 template <class T>
 requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(const FrozenValue& value) {
     if (const Result<void> fits = detail::check_type(value.value_type(), Codec<Array<T>>::type); !fits)
-        return fits.error();
+        return value.name_error(fits.error());
     const Result<std::span<const std::byte>> bytes = value.try_bytes();
     if (!bytes) return bytes.error();
-    return array_in<T>(*bytes);
+    Result<ArrayView<const T>> array = array_in<T>(*bytes);
+    if (!array) array.error() = value.name_error(array.error());
+    return array;
 }
 
 /// To put from memory of the caller's; get_into() reads into it.

@@ -75,6 +75,8 @@ class OperationHandle {
     Result<std::uint64_t> wait(std::optional<std::chrono::steady_clock::time_point> deadline);
     bool under_way() const;
     ValueSink* sink() const;
+    /// Of what is wrong with the value that came: names the operation, the key, the manager and the node.
+    Error name_error(Error error) const;
     /// Ends the life of the operation; waits for its end first.
     void release() noexcept;
 
@@ -128,7 +130,9 @@ class [[nodiscard]] Pending {
     }
     static Result<T> value_of(const Result<std::uint64_t>& outcome, const detail::OperationHandle& ended) {
         if (!outcome) return outcome.error();
-        return std::move(*static_cast<detail::SinkFor<T>*>(ended.sink())).take();
+        Result<T> value = std::move(*static_cast<detail::SinkFor<T>*>(ended.sink())).take();
+        if (!value) value.error() = ended.name_error(value.error());
+        return value;
     }
 
     detail::OperationHandle operation_;

@@ -183,25 +183,29 @@ class GetItems final : public ItemSink {
         if (!good) {
             result.status.code = good.error().code;
             result.value.reset();
+            if (!unreadable_) unreadable_ = {index, good.error()};
         }
     }
 
     std::vector<ItemResult<T>> results() && { return std::move(results_); }
-    /// Throws if a value could not be read as a T.
-    std::vector<std::optional<T>> found() && {
+    /// A value that came, and could not be read as a T.
+    struct Unreadable {
+        std::size_t index;
+        Error error;
+    };
+    const std::optional<Unreadable>& unreadable() const { return unreadable_; }
+    std::vector<std::optional<T>> values() && {
         std::vector<std::optional<T>> values;
         values.reserve(results_.size());
-        for (ItemResult<T>& result : results_) {
-            if (!result && result.code() != Errc::not_found)
-                throw Exception(Error(result.code()).set_operation(Operation::batch_get));
+        for (ItemResult<T>& result : results_)
             values.push_back(std::move(result.value));
-        }
         return values;
     }
 
   private:
     std::vector<ItemResult<T>> results_;
     std::vector<std::vector<std::byte>> raw_;  // of types that are decoded
+    std::optional<Unreadable> unreadable_;
 };
 
 }  // namespace detail

@@ -36,21 +36,30 @@ class FrozenValue {
     template <Element T>
     Result<std::span<const T>> try_elements() const {
         if (const Result<void> fits = detail::check_type(value_type(), Codec<std::vector<T>>::type); !fits)
-            return fits.error();
+            return name_error(fits.error());
         const Result<std::span<const std::byte>> raw = try_bytes();
         if (!raw) return raw.error();
+        if (const Result<void> good = detail::check_bools<T>(*raw); !good) return name_error(good.error());
         if (raw->size() % sizeof(T) != 0 || reinterpret_cast<std::uintptr_t>(raw->data()) % alignof(T) != 0)
-            return Error(Errc::wrong_type, "the value has not the size or place of such elements");
+            return name_error(
+                Error(Errc::wrong_type, "the value has not the size or place of such elements"));
         return std::span<const T>(reinterpret_cast<const T*>(raw->data()), raw->size() / sizeof(T));
     }
-    /// A text, where it lies.
-    std::string_view text() const {
-        const std::span<const std::byte> raw = bytes();
-        return {reinterpret_cast<const char*>(raw.data()), raw.size()};
+    /// A text, where it lies. wrong_type if it is none; otherwise as bytes().
+    std::string_view text() const { return try_text().value(); }
+    Result<std::string_view> try_text() const {
+        if (const Result<void> fits = detail::check_type(value_type(), type_text); !fits)
+            return name_error(fits.error());
+        const Result<std::span<const std::byte>> raw = try_bytes();
+        if (!raw) return raw.error();
+        return std::string_view(reinterpret_cast<const char*>(raw->data()), raw->size());
     }
 
     std::uint64_t size() const noexcept;  ///< in bytes
     std::uint16_t value_type() const noexcept;
+
+    /// Of what somebody finds wrong with its bytes: names its key, the manager and the node.
+    Error name_error(Error error) const;
 
   private:
     friend class View;

@@ -180,7 +180,7 @@ class View {
             detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
         if (!got) return got;
         if (const Result<void> good = sink.finish(); !good)
-            return name_error(good.error(), Operation::get, key);
+            return name_error_of(key, good.error(), Operation::get);
         return {};
     }
 
@@ -541,6 +541,9 @@ class View {
     detail::OperationHandle start_get(Bytes key, const detail::SinkType& sink) const;
     detail::OperationHandle start_erase(Bytes key) const;
     std::uint32_t manager_of_bytes(Bytes key) const;
+    /// Of what the caller finds wrong with a value that has come: names the operation, the key, its manager
+    /// and that one's node. After a bget, which any manager may have answered, no manager.
+    Error name_error(Error error, Operation operation, Bytes key) const;
 
   protected:
     View(std::shared_ptr<client::Attachment> attachment, std::chrono::nanoseconds timeout);
@@ -556,7 +559,7 @@ class View {
         const Result<void> got = detail::with_bytes(key, [&](Bytes bytes) { return receive(bytes, sink); });
         if (!got) return got.error();
         Result<T> value = std::move(sink).take();
-        if (!value) value.error() = name_error(value.error(), operation, key);
+        if (!value) value.error() = name_error_of(key, value.error(), operation);
         return value;
     }
     /// What may turn out to be no T only when all of it has come is received as bytes, to be put back then.
@@ -583,10 +586,9 @@ class View {
     /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
     Error put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
     template <Encodable K>
-    Error name_error(const Error& error, Operation operation, const K& key) const {
+    Error name_error_of(const K& key, const Error& error, Operation operation) const {
         return detail::with_bytes(key, [&](Bytes bytes) { return name_error(error, operation, bytes); });
     }
-    Error name_error(Error error, Operation operation, Bytes key) const;
     View with_timeout(std::chrono::nanoseconds timeout) const;
     std::vector<std::uint32_t> managers() const;
     std::vector<std::uint32_t> local_of_view() const;

@@ -14,7 +14,9 @@ std::vector<std::optional<T>> View::multi_get(Keys&& keys) const {
     const detail::KeyList list(keys);
     items.expect(list.keys().size());
     multi_get_bytes(list.keys(), items).value();
-    return std::move(items).found();
+    if (const auto& bad = items.unreadable())
+        throw Exception(name_error(bad->error, Operation::batch_get, list.keys()[bad->index]));
+    return std::move(items).values();
 }
 
 template <Decodable T, std::ranges::input_range Keys>

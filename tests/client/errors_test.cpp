@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What errors say: why, and of which key, manager and node, also where they are found in this process.
+#include <ddict/array.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "tests/client/shared_dictionary.h"
+
+namespace ddict {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+class ErrorsTest : public SharedDictionaryTest {
+  protected:
+    static bool says(const Error& error, const std::string& words) {
+        return error.message().find(words) != std::string::npos;
+    }
+    static void expect_named(const Error& error, Errc code, Operation operation, const std::string& key,
+                             std::uint32_t manager) {
+        EXPECT_EQ(error.code, code) << error.message();
+        EXPECT_EQ(error.operation, operation) << error.message();
+        EXPECT_EQ(std::string(error.key.data(), error.key_bytes_shown), key) << error.message();
+        EXPECT_EQ(error.manager, manager) << error.message();
+        EXPECT_EQ(error.node.data(), dict_->manager_nodes()[manager]) << error.message();
+        EXPECT_NE(error.detail[0], '\0') << error.message();
+    }
+    static std::span<const std::byte> bytes_of(std::string_view text) {
+        return std::as_bytes(std::span(text.data(), text.size()));
+    }
+};
+
+// ---- why ----
+
+TEST_F(ErrorsTest, OnlyAChangeThatWasSentIsInDoubt) {
+    const std::string key = key_on(1);
+    const ManagerStats silent = dict_->stats(1);
+    const View view = by_message_->within(100ms);
+    view.put(key, 1);
+    ASSERT_EQ(kill(silent.pid, SIGSTOP), 0);
+    const Error put = view.try_put(key, 1).error();
+    const Error get = view.try_get<int>(key).error();
+    const Error waited = view.try_wait_for<int>(key).error();
+    Pending<void> pending = by_message_->put_async(key, 1);
+    const Error under_way = pending.try_wait(steady_clock::now() + 50ms).error();
+    kill(silent.pid, SIGCONT);
+    pending.wait();
+    const Error unsent = view.within(0ms).try_put(key, 1).error();
+    EXPECT_TRUE(put.in_doubt);
+    EXPECT_TRUE(says(put, "may or may not have taken effect")) << put.message();
+    for (const Error* error : {&get, &waited, &under_way, &unsent}) {
+        EXPECT_EQ(error->code, Errc::timeout);
+        EXPECT_FALSE(error->in_doubt) << error->message();
+        EXPECT_FALSE(says(*error, "may or may not")) << error->message();
+    }
+    EXPECT_TRUE(says(waited, "or its manager does not answer")) << waited.message();
+    EXPECT_TRUE(says(unsent, "before anything was sent")) << unsent.message();
+}
+
+TEST_F(ErrorsTest, ARefusalSaysWhy) {
+    const std::string key = key_on(2);
+    dict_->bput(key, "for all");
+    for (const Error& error : {dict_->try_put(key, 1).error(), dict_->try_erase(key).error(),
+                               dict_->try_append(key, "x").error(), dict_->try_pop(key).error()}) {
+        EXPECT_EQ(error.code, Errc::invalid_argument);
+        EXPECT_TRUE(says(error, "stored by a broadcast")) << error.message();
+    }
+    dict_->berase(key);
+    dict_->put(key, "text");
+    EXPECT_TRUE(says(dict_->try_berase(key).error(), "no broadcast has stored"));
+    EXPECT_TRUE(says(dict_->try_fetch_add(key).error(), "stored: text, asked: int64"));
+    EXPECT_TRUE(says(dict_->try_append(key, std::vector{1}).error(), "stored: text, asked: vector of int32"));
+    dict_->put_bytes(bytes_of(key), bytes_of("four"), Codec<double>::type).value();
+    EXPECT_TRUE(says(dict_->try_fetch_add<double>(key).error(), "the value has 4 bytes"));
+}
+
+TEST_F(ErrorsTest, ABroadcastNamesTheNodeOfTheManagerThatFails) {
+    const View full = dict_->manager(1);
+    for (std::size_t bytes = 8 << 20; bytes >= 64 << 10; bytes /= 2) {
+        for (int i = 0; full.try_put("fill" + std::to_string(bytes + static_cast<std::size_t>(i)),
+                                     std::vector<std::byte>(bytes));
+             ++i) {
+        }
+    }
+    const std::string key = key_on(0);
+    const Dictionary stranger = Dictionary::attach(dict_->serialize(), {.local_reads = false});
+    const Error error = stranger.try_bput(key, std::vector<std::byte>(4 << 20)).error();
+    expect_named(error, Errc::no_space, Operation::broadcast_put, key, 1);
+}
+
+// ---- where ----
+
+/// Bytes that say they are a list and are none: seen when they have come.
+TEST_F(ErrorsTest, AValueThatCannotBeReadIsNamed) {
+    using List = std::vector<std::string>;
+    const std::string key = key_on(1);
+    dict_->put_bytes(bytes_of(key), bytes_of("no list"), type_list).value();
+    const auto expect = [&](const Error& error, Operation operation) {
+        expect_named(error, Errc::wrong_type, operation, key, 1);
+    };
+    expect(dict_->try_get<List>(key).error(), Operation::get);
+    expect(by_message_->try_get<List>(key).error(), Operation::get);
+    expect(dict_->try_wait_for<List>(key).error(), Operation::wait_for);
+    expect(dict_->get_async<List>(key).try_wait().error(), Operation::get);
+    try {
+        dict_->multi_get<List>(std::vector{key});
+        ADD_FAILURE() << "it was read";
+    } catch (const Exception& thrown) {
+        expect(thrown.error(), Operation::batch_get);
+    }
+    Cursor cursor = dict_->cursor({.values = true});
+    ASSERT_TRUE(cursor.next().value());
+    expect(cursor.value_as<List>().error(), Operation::scan);
+}
+
+TEST_F(ErrorsTest, AFrozenValueThatCannotBeReadIsNamed) {
+    const std::string key = key_on(2);
+    const auto expect = [&](const Error& error, Errc code) {
+        expect_named(error, code, Operation::view, key, 2);
+    };
+    dict_->put(key, std::vector{1.5});
+    dict_->freeze();
+    const FrozenValue vector = dict_->view_frozen(key);
+    EXPECT_EQ(vector.elements<double>()[0], 1.5);
+    expect(vector.try_elements<int>().error(), Errc::wrong_type);
+    expect(vector.try_text().error(), Errc::wrong_type);
+    expect(array_in<double>(vector).error(), Errc::wrong_type);
+    dict_->unfreeze();
+    expect(vector.try_bytes().error(), Errc::invalid_argument);
+    expect(vector.try_elements<double>().error(), Errc::invalid_argument);
+    expect(dict_->try_view_frozen(key).error(), Errc::invalid_argument);
+    dict_->put(key, "text");
+    dict_->freeze();
+    EXPECT_EQ(dict_->view_frozen(key).text(), "text");
+    dict_->unfreeze();
+}
+
+// ---- what other programs have stored as bools ----
+
+TEST_F(ErrorsTest, BoolsOfOthersAreMadeGoodOrRefused) {
+    const std::string_view odd("\x00\x02\xff\x01", 4);
+    dict_->put_bytes(bytes_of("bools"), bytes_of(odd), Codec<std::span<bool>>::type).value();
+    std::array<bool, 4> room{};
+    EXPECT_EQ(dict_->get_into("bools", std::span(room)), 4u);
+    std::array<unsigned char, 4> raw{};
+    std::memcpy(raw.data(), room.data(), raw.size());
+    EXPECT_EQ(raw, (std::array<unsigned char, 4>{0, 1, 1, 1}));
+
+    std::vector<std::byte> array(detail::ArrayHeader::bytes(1) + 4);
+    const std::uint64_t extents[] = {4};
+    detail::ArrayHeader::write(array, Shape::of(extents, 1).value(), 1);
+    std::copy(bytes_of(odd).begin(), bytes_of(odd).end(), array.end() - 4);
+    EXPECT_EQ(code_of(array_in<bool>(array)), Errc::wrong_type);
+    dict_->put_bytes(bytes_of("array"), array, Codec<Array<bool>>::type).value();
+    dict_->freeze();
+    EXPECT_EQ(code_of(dict_->view_frozen("bools").try_elements<bool>()), Errc::wrong_type);
+    EXPECT_EQ(code_of(array_in<bool>(dict_->view_frozen("array"))), Errc::wrong_type);
+    dict_->unfreeze();
+    dict_->put("bools", std::array{true, false});
+    dict_->freeze();
+    EXPECT_TRUE(dict_->view_frozen("bools").elements<bool>()[0]);
+    dict_->unfreeze();
+}
+
+// ---- on a node without managers ----
+
+/// A dictionary whose directory this node does not have: addresses come from the seeds.
+TEST_F(ErrorsTest, ASeedThatHangsCostsItsShareOfTheTimeAndIsNamed) {
+    const auto before = segments();
+    Dictionary owner = Dictionary::create({.managers_per_node = 5, .total_mem = 40 << 20, .name = "far"});
+    const std::string node = owner.manager_nodes()[0];
+    std::string directory;
+    for (const std::string& name : segments()) {
+        if (!before.contains(name) && name.ends_with("-directory")) directory = "/dev/shm/" + name;
+    }
+    const std::string hidden = "/dev/shm/hidden-from-errors_test-" + std::to_string(getpid());
+    std::filesystem::rename(directory, hidden);
+    std::vector<pid_t> seeds;
+    for (const std::uint32_t manager : {0u, 1u, 3u})
+        seeds.push_back(owner.stats(manager).pid);
+    const Dictionary far = Dictionary::attach(owner.serialize());
+    std::filesystem::rename(hidden, directory);
+    ASSERT_TRUE(far.local_managers().empty()) << "the directory is still there";
+    const View quick = far.within(900ms);
+    kill(seeds[0], SIGSTOP);
+    kill(seeds[1], SIGSTOP);
+    const Result<void> put = quick.manager(4).try_put("key", 1);
+    kill(seeds[2], SIGSTOP);
+    const Result<void> lost = quick.manager(2).try_put("key", 1);
+    for (const pid_t seed : seeds)
+        kill(seed, SIGCONT);
+    EXPECT_TRUE(put) << "the third seed knows: " << put.error().message();
+    ASSERT_FALSE(lost);
+    const Error& error = lost.error();
+    EXPECT_EQ(error.code, Errc::timeout);
+    EXPECT_EQ(error.operation, Operation::put);
+    EXPECT_FALSE(error.in_doubt);
+    EXPECT_TRUE(error.manager == 0 || error.manager == 1 || error.manager == 3) << error.message();
+    EXPECT_EQ(error.node.data(), node);
+    EXPECT_TRUE(says(error, "asked for the address of manager 2")) << error.message();
+    EXPECT_TRUE(quick.manager(2).try_put("key", 1));
+    owner.destroy();
+}
+
+}  // namespace
+}  // namespace ddict
