@@ -357,7 +357,7 @@ Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, Requ
     Result<void> outcome;
     session.call_all(
         static_cast<std::uint32_t>(managers.size()), deadline,
-        [&](std::uint32_t index) -> Result<Request> {
+        [&](std::uint32_t index, Time&) -> Result<Request> {
             request.manager = managers[index];
             const Result<Time> ready = prepare(session, request, {.until = deadline}, steady_clock::now());
             if (!ready) return ready.error();

@@ -13,7 +13,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::uint32_t calls_at_once_max = 64;
 constexpr std::chrono::milliseconds goodbye_timeout{200};
 constexpr std::chrono::milliseconds give_up_patience{2'000};
 constexpr auto past_every_deadline = 2 * detail::Patience::unlimited;
@@ -127,7 +126,7 @@ void Session::settle(Flight& flight) {
 }
 
 void Session::call_all(std::uint32_t count, Time deadline,
-                       const std::function<Result<Request>(std::uint32_t)>& prepare,
+                       const std::function<Result<Request>(std::uint32_t, Time&)>& prepare,
                        const std::function<void(std::uint32_t, Result<Reply>)>& on_reply) {
     struct Call {
         std::uint32_t index = 0;
@@ -146,12 +145,13 @@ void Session::call_all(std::uint32_t count, Time deadline,
             }
             while (!call.used && next < count) {
                 call.index = next++;
-                const Result<Request> request = prepare(call.index);
+                Time latest = deadline;
+                const Result<Request> request = prepare(call.index, latest);
                 if (!request) {
                     on_reply(call.index, request.error());
                     continue;
                 }
-                start(call.flight, *request, steady_clock::now(), deadline);
+                start(call.flight, *request, steady_clock::now(), latest);
                 call.used = true;
                 ++running;
             }

@@ -70,9 +70,11 @@ class Session {
     void poll();
 
     /// The same request to each of `count` managers, many at once; `on_reply` gets each outcome, in any
-    /// order. `prepare` is asked for each request just before it starts and may refuse with an error.
+    /// order. `prepare` is asked for each request just before it starts; it may refuse with an error, and
+    /// choose an earlier deadline.
+    static constexpr std::uint32_t calls_at_once_max = 64;
     void call_all(std::uint32_t count, Time deadline,
-                  const std::function<Result<Request>(std::uint32_t)>& prepare,
+                  const std::function<Result<Request>(std::uint32_t, Time&)>& prepare,
                   const std::function<void(std::uint32_t, Result<Reply>)>& on_reply);
 
     ProcessIdentity identity() const { return worker_->identity(); }

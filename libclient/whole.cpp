@@ -169,7 +169,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
     std::vector<Time> sent(all.size());
     (*session)->call_all(
         static_cast<std::uint32_t>(all.size()), deadline,
-        [&](std::uint32_t i) -> Result<Request> {
+        [&](std::uint32_t i, Time& latest) -> Result<Request> {
             all[i].manager = asked_ones[i];
             Request ping = request_of(Verb::ping);
             ping.manager = asked_ones[i];
@@ -179,6 +179,9 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
                 all[i].node = known->node;
             if (!ready) return ready.error();
             sent[i] = steady_clock::now();
+            // As many as are asked at once may all hang: the others have their share of the time.
+            const std::size_t rounds = (all.size() - i - 1) / client::Session::calls_at_once_max + 1;
+            latest = sent[i] + (deadline - sent[i]) / static_cast<std::ptrdiff_t>(rounds);
             return ping;
         },
         [&](std::uint32_t i, const Result<Reply>& reply) {

@@ -373,6 +373,24 @@ TEST_F(ViewsTest, HealthTellsWhoLives) {
     EXPECT_TRUE(sick->at(2).alive());
 }
 
+TEST_F(ViewsTest, ManyThatHangDoNotHideTheOthers) {
+    constexpr std::uint32_t at_once = 64;  // that are asked together
+    Dictionary crowd = Dictionary::create({.managers_per_node = at_once + 2, .total_mem = 66 << 20});
+    std::vector<pid_t> hung;
+    for (std::uint32_t manager = 0; manager < at_once; ++manager)
+        hung.push_back(crowd.stats(manager).pid);
+    for (const pid_t pid : hung)
+        kill(pid, SIGSTOP);
+    const auto health = crowd.within(500ms).try_health();
+    for (const pid_t pid : hung)
+        kill(pid, SIGCONT);
+    ASSERT_TRUE(health);
+    EXPECT_FALSE(health->front().alive());
+    EXPECT_TRUE(health->at(at_once).alive());
+    EXPECT_TRUE(health->back().alive()) << health->back().error->message();
+    crowd.destroy();
+}
+
 TEST_F(ViewsTest, TheProfileCountsWhatThisProcessDid) {
     const auto of = [](const ClientProfile& profile, Operation operation) {
         for (const OperationProfile& kind : profile.operations) {

@@ -67,7 +67,8 @@ typedef struct ddict_manager_health {
 } ddict_manager_health;
 
 /** Asks every manager for a sign of life. `all`, `room` and `count` as in ddict_stats(). A lost manager is no
- * error of the call. */
+ * error of the call. Cost: a message to every manager, to 64 at once; each 64 have their share of the time.
+ */
 int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t room, size_t* count,
                  ddict_error* error);
 
