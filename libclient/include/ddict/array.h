@@ -323,8 +323,8 @@ struct Codec<Array<T>> {
 };
 
 /// The array in the bytes of a stored value, in place: for values that are read without a copy. The bytes
-/// must outlive the view. Errors: wrong_type (no array, or of elements of another size), invalid_argument
-/// (the bytes are not aligned as the elements need it).
+/// must outlive the view. Errors, which name no key: wrong_type (no array, or of elements of another size, or
+/// a bool that is neither 0 nor 1), invalid_argument (the bytes are not aligned as the elements need it).
 template <class T>
 requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(std::span<const std::byte> bytes) {
     const Result<Shape> shape = detail::ArrayHeader::read(bytes, sizeof(T));
@@ -332,6 +332,8 @@ requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(std::span<c
     const std::byte* elements = bytes.data() + detail::ArrayHeader::bytes(shape->rank());
     if (reinterpret_cast<std::uintptr_t>(elements) % alignof(T) != 0)
         return Error(Errc::invalid_argument, "the bytes of the array are not aligned");
+    const std::span<const std::byte> data = bytes.subspan(detail::ArrayHeader::bytes(shape->rank()));
+    if (const Result<void> good = detail::check_bools<T>(data); !good) return good.error();
     return ArrayView<const T>(reinterpret_cast<const T*>(elements), *shape);
 }
 

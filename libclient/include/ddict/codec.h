@@ -227,6 +227,16 @@ void make_bools_good(std::span<T> values) {
     }
 }
 
+/// Where they are not ours to change: wrong_type if there is such a byte. Costs a look at each of them.
+template <class T>
+Result<void> check_bools(std::span<const std::byte> values) {
+    if constexpr (std::is_same_v<T, bool>) {
+        if (!std::all_of(values.begin(), values.end(), [](std::byte byte) { return byte <= std::byte{1}; }))
+            return Error(Errc::wrong_type, "a byte of it is no bool: neither 0 nor 1");
+    }
+    return {};
+}
+
 template <class T>
 inline constexpr bool is_view_of_others = false;
 template <class T, std::size_t N>

@@ -27,8 +27,8 @@ class FrozenValue {
     /// Whether the freeze still lasts. If it does after the bytes have been used, they were right.
     bool valid() const noexcept;
 
-    /// The elements of a vector, where they lie. wrong_type if it is of another element; otherwise as
-    /// bytes().
+    /// The elements of a vector, where they lie. wrong_type if it is of another element, or a bool of it is
+    /// neither 0 nor 1 (which costs a look at each); otherwise as bytes().
     template <Element T>
     std::span<const T> elements() const {
         return try_elements<T>().value();

@@ -164,6 +164,7 @@ class View {
         const Result<void> got =
             detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
         if (!got) return got.error();
+        detail::make_bools_good(room.first(sink.bytes() / sizeof(T)));
         return sink.bytes();
     }
     /// Into a value that is there already, and whose memory is used again: text, a vector, an array. Into a
