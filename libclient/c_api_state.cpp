@@ -294,9 +294,7 @@ int ddict_profile(ddict_dictionary* dictionary, ddict_client_profile* profile,
     return on_all(Operation::none, dictionary, error, {{profile, "profile"}, {count, "count"}},
                   [&](View& view) -> Result<void> {
                       const ClientProfile own = view.profile();
-                      *profile = {.threads = own.threads,
-                                  .local_reads = own.local_reads,
-                                  .local_bytes = own.local_bytes};
+                      *profile = {.threads = own.threads, .local_reads = own.local_reads};
                       return write_all(own.operations, operations, room, count,
                                        [](const OperationProfile& from, ddict_operation_profile& to) {
                                            to = {.operation = name(from.operation).data(),

@@ -86,8 +86,7 @@ typedef struct ddict_operation_profile {
 /** What this process has done with the dictionary since it attached, or since ddict_profile_reset(). */
 typedef struct ddict_client_profile {
     uint64_t threads;     /**< that have connections now */
-    uint64_t local_reads; /**< answered from this node's memory */
-    uint64_t local_bytes;
+    uint64_t local_reads; /**< keys that were looked up in this node's memory, without a message */
 } ddict_client_profile;
 
 /** The profile, and its kinds of operations: `count` of them, of which the first `room` are written to

@@ -30,8 +30,7 @@ struct OperationProfile {
 /// All threads of the process together, since it attached or since profile_reset().
 struct ClientProfile {
     std::uint64_t threads = 0;      ///< that have connections now
-    std::uint64_t local_reads = 0;  ///< get and contains that were answered from this node's memory
-    std::uint64_t local_bytes = 0;  ///< the bytes of their values
+    std::uint64_t local_reads = 0;  ///< keys that were looked up in this node's memory, without a message
     std::vector<OperationProfile> operations;  ///< sent as messages; only kinds that were used
 };
 
