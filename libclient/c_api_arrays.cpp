@@ -54,6 +54,17 @@ Result<Shape> shape_of(std::uint32_t rank, const std::uint64_t* shape, std::size
     return Shape::of({shape, rank}, element_bytes);
 }
 
+/// The array that a value is; it must outlive it.
+ddict_array array_at(const void* value, const Shape& shape, int element) {
+    ddict_array array{};
+    array.data = static_cast<std::byte*>(const_cast<void*>(value)) + ArrayHeader::bytes(shape.rank());
+    array.count = shape.size();
+    array.element = static_cast<std::uint32_t>(element);
+    array.rank = static_cast<std::uint32_t>(shape.rank());
+    std::copy(shape.extents().begin(), shape.extents().end(), array.shape);
+    return array;
+}
+
 }  // namespace
 
 int ddict_put_array(ddict_dictionary* dictionary, ddict_slice key, int element, uint32_t rank,
@@ -85,12 +96,7 @@ int ddict_get_array(ddict_dictionary* dictionary, ddict_slice key, int element, 
         if (!shape) return view.name_error(shape.error(), Operation::get, k);
         ddict_value value;
         sink.take(value);
-        *array = {};
-        array->data = static_cast<std::byte*>(value.data) + ArrayHeader::bytes(shape->rank());
-        array->count = shape->size();
-        array->element = static_cast<std::uint32_t>(element);
-        array->rank = static_cast<std::uint32_t>(shape->rank());
-        std::copy(shape->extents().begin(), shape->extents().end(), array->shape);
+        *array = array_at(value.data, *shape, element);
         array->memory = value.data;
         return {};
     });
@@ -115,6 +121,20 @@ int ddict_get_array_into(ddict_dictionary* dictionary, ddict_slice key, int elem
             return view.name_error(other_shape, Operation::get, k);
         }
         if (data_bytes > 0) std::memcpy(data, sink.bytes().data() + ArrayHeader::bytes(rank), data_bytes);
+        return {};
+    });
+}
+
+int ddict_array_in(ddict_slice value, uint16_t type, int element, ddict_array* array, ddict_error* error) {
+    return c_api::guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{array, "array"}}); !good) return good;
+        if (const Result<void> good = c_api::check(value, "value"); !good) return good;
+        const Result<std::size_t> element_bytes = bytes_of_element(element);
+        if (!element_bytes) return element_bytes.error();
+        if (const Result<void> fits = detail::check_type(type, array_type(element)); !fits) return fits;
+        const Result<Shape> shape = ArrayHeader::read(c_api::bytes_of(value), *element_bytes);
+        if (!shape) return shape.error();
+        *array = array_at(value.data, *shape, element);
         return {};
     });
 }

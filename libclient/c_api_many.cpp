@@ -22,11 +22,15 @@ struct ddict_pending {
 
 namespace {
 
+ddict_item_status told(const ItemStatus& status) {
+    return {.code = static_cast<int>(status.code), .manager = status.manager};
+}
+
 /// Receives each item into memory of malloc.
 class MallocItems final : public ItemSink {
   public:
-    MallocItems(std::span<ddict_value> values, std::span<int> codes, std::uint16_t asked)
-        : values_(values), codes_(codes), asked_(asked) {}
+    MallocItems(std::span<ddict_value> values, std::span<ddict_item_status> statuses, std::uint16_t asked)
+        : values_(values), statuses_(statuses), asked_(asked) {}
 
     Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
                                          std::uint16_t value_type) override {
@@ -37,7 +41,7 @@ class MallocItems final : public ItemSink {
         return std::span(static_cast<std::byte*>(values_[index].data), values_[index].bytes);
     }
     void done(std::size_t index, const ItemStatus& status) override {
-        codes_[index] = static_cast<int>(status.code);
+        statuses_[index] = told(status);
         if (!status.ok()) forget(index);
     }
     void forget(std::size_t index) {
@@ -47,7 +51,7 @@ class MallocItems final : public ItemSink {
 
   private:
     std::span<ddict_value> values_;
-    std::span<int> codes_;
+    std::span<ddict_item_status> statuses_;
     std::uint16_t asked_;
 };
 
@@ -65,8 +69,8 @@ void copy_statuses(const std::vector<ItemStatus>& from, ddict_item_status* to) {
 }
 
 /// What every item says if the call as a whole fails before any was tried.
-void fill(int* codes, std::size_t count, int code) {
-    if (codes != nullptr) std::fill_n(codes, count, code);
+void fill(ddict_item_status* statuses, std::size_t count, int code) {
+    if (statuses != nullptr) std::fill_n(statuses, count, ddict_item_status{code, DDICT_NO_MANAGER});
 }
 
 /// Whether the caller has given memory for `count` items.
@@ -128,9 +132,9 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
             if (const Result<void> good = c_api::check(pairs[i].value, "a value"); !good) return good;
             items[i] = {c_api::bytes_of(pairs[i].key), c_api::bytes_of(pairs[i].value), pairs[i].type};
         }
-        std::vector<ItemStatus> statuses(count);
-        const Result<void> put = dictionary->operations().multi_put_bytes(items, statuses);
-        copy_codes(statuses, codes);
+        std::vector<ItemStatus> fared(count);
+        const Result<void> put = dictionary->operations().multi_put_bytes(items, fared);
+        copy_statuses(fared, statuses);
         return put;
     });
 }

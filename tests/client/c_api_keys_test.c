@@ -281,6 +281,55 @@ void test_absurd_arrays(void) {
     EXPECT_CODE(DDICT_NOT_FOUND, ddict_get_array(dict, ddict_text("a"), DDICT_FLOAT64, &array, &error));
 }
 
+/** Of values that came by any call. */
+void test_arrays_in_bytes(void) {
+    const double numbers[4] = {1, 2, 3, 4};
+    const uint64_t shape[2] = {2, 2};
+    const ddict_slice key = ddict_text("a");
+    ddict_array array;
+    ddict_value value;
+    EXPECT_OK(ddict_put_array(dict, key, DDICT_FLOAT64, 2, shape, numbers, &error));
+    EXPECT_OK(ddict_wait_for(dict, key, DDICT_ARRAY(DDICT_FLOAT64), 5000, &value, &error));
+    EXPECT_OK(
+        ddict_array_in(ddict_bytes(value.data, value.bytes), value.type, DDICT_FLOAT64, &array, &error));
+    EXPECT(array.rank == 2 && array.shape[1] == 2 && array.count == 4 && array.element == DDICT_FLOAT64);
+    EXPECT(memcmp(array.data, numbers, sizeof numbers) == 0 && (uintptr_t)array.data % 16 == 0);
+    EXPECT((char*)array.data > (char*)value.data && array.memory == NULL);
+    ddict_array_free(&array);
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_array_in(ddict_bytes(value.data, value.bytes), value.type,
+                                                 DDICT_FLOAT32, &array, &error));
+    EXPECT(error_says("stored: array of float64, asked: array of float32"));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_array_in(ddict_bytes(value.data, value.bytes - 1), value.type,
+                                                 DDICT_FLOAT64, &array, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_array_in(ddict_bytes(NULL, 0), value.type, DDICT_FLOAT64, &array, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_array_in(ddict_bytes(NULL, 8), value.type, DDICT_FLOAT64, &array, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_array_in(ddict_bytes(value.data, value.bytes), value.type, 3, &array, &error));
+    ddict_free(value.data);
+
+    ddict_scan_options options;
+    ddict_cursor* cursor = NULL;
+    ddict_item item;
+    memset(&options, 0, sizeof options);
+    options.values = true;
+    EXPECT_OK(ddict_scan(dict, &options, &cursor, &error));
+    EXPECT_OK(ddict_cursor_next(cursor, &item, &error));
+    EXPECT_OK(ddict_array_in(item.value, item.type, DDICT_FLOAT64, &array, &error));
+    EXPECT(memcmp(array.data, numbers, sizeof numbers) == 0);
+    ddict_cursor_free(cursor);
+
+    ddict_frozen* frozen = NULL;
+    ddict_slice slice;
+    EXPECT_OK(ddict_freeze(dict, &error));
+    EXPECT_OK(ddict_view_frozen(dict, key, DDICT_ARRAY(DDICT_FLOAT64), &frozen, &slice, &error));
+    EXPECT_OK(ddict_array_in(slice, DDICT_ARRAY(DDICT_FLOAT64), DDICT_FLOAT64, &array, &error));
+    EXPECT(memcmp(array.data, numbers, sizeof numbers) == 0 && (uintptr_t)array.data % 8 == 0);
+    ddict_frozen_free(frozen);
+    EXPECT_OK(ddict_unfreeze(dict, &error));
+}
+
 void test_types_in_words(void) {
     char words[32];
     EXPECT(ddict_type_in_words(DDICT_ARRAY(DDICT_FLOAT64), words, sizeof words) == 16);

@@ -23,18 +23,21 @@ static void name_keys(void) {
 static void put_many(void) {
     static int32_t numbers[many];
     static ddict_pair pairs[many];
-    int codes[many];
+    ddict_item_status statuses[many];
     name_keys();
     for (int i = 0; i < many; ++i) {
         numbers[i] = i;
         pairs[i].key = keys[i];
         pairs[i].value = ddict_bytes(&numbers[i], sizeof numbers[i]);
         pairs[i].type = DDICT_SCALAR(DDICT_INT32);
-        codes[i] = -1;
+        statuses[i].code = -1;
     }
-    EXPECT_OK(ddict_multi_put(dict, pairs, many, codes, &error));
-    for (int i = 0; i < many; ++i)
-        EXPECT(codes[i] == DDICT_OK);
+    EXPECT_OK(ddict_multi_put(dict, pairs, many, statuses, &error));
+    for (int i = 0; i < many; ++i) {
+        uint32_t manager = 9;
+        EXPECT_OK(ddict_which_manager(dict, keys[i], &manager, &error));
+        EXPECT(statuses[i].code == DDICT_OK && statuses[i].manager == manager);
+    }
 }
 
 void test_batches(void) {
@@ -46,25 +49,26 @@ void test_batches(void) {
     EXPECT(size == many);
 
     static ddict_value values[many];
-    static int codes[many];
+    static ddict_item_status statuses[many];
     EXPECT_OK(ddict_erase(dict, keys[7], NULL, &error));
-    EXPECT_OK(ddict_multi_get(dict, keys, many, DDICT_SCALAR(DDICT_INT32), values, codes, &error));
+    EXPECT_OK(ddict_multi_get(dict, keys, many, DDICT_SCALAR(DDICT_INT32), values, statuses, &error));
     for (int i = 0; i < many; ++i) {
-        EXPECT(codes[i] == (i == 7 ? DDICT_NOT_FOUND : DDICT_OK));
+        EXPECT(statuses[i].code == (i == 7 ? DDICT_NOT_FOUND : DDICT_OK));
         EXPECT(i == 7 ? values[i].data == NULL : *(int32_t*)values[i].data == i);
         ddict_free(values[i].data);
     }
     EXPECT_OK(ddict_put(dict, keys[8], ddict_text("text"), DDICT_TEXT, &error));
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_multi_get(dict, keys, 10, DDICT_SCALAR(DDICT_INT32), values, codes, &error));
-    EXPECT(codes[7] == DDICT_NOT_FOUND && codes[8] == DDICT_WRONG_TYPE && codes[9] == DDICT_OK);
+                ddict_multi_get(dict, keys, 10, DDICT_SCALAR(DDICT_INT32), values, statuses, &error));
+    EXPECT(statuses[7].code == DDICT_NOT_FOUND && statuses[8].code == DDICT_WRONG_TYPE &&
+           statuses[9].code == DDICT_OK);
     EXPECT(values[8].data == NULL);
     for (int i = 0; i < 10; ++i)
         ddict_free(values[i].data);
 
     uint64_t erased = 0;
-    EXPECT_OK(ddict_multi_erase(dict, keys, many, codes, &erased, &error));
-    EXPECT(erased == many - 1 && codes[7] == DDICT_NOT_FOUND && codes[0] == DDICT_OK);
+    EXPECT_OK(ddict_multi_erase(dict, keys, many, statuses, &erased, &error));
+    EXPECT(erased == many - 1 && statuses[7].code == DDICT_NOT_FOUND && statuses[0].code == DDICT_OK);
     EXPECT_OK(ddict_multi_erase(dict, keys, many, NULL, NULL, NULL));
     EXPECT_OK(ddict_size(dict, &size, &error));
     EXPECT(size == 0);
@@ -102,6 +106,32 @@ void test_collected_batch(void) {
     EXPECT_OK(ddict_contains(dict, ddict_text("at once"), &there, &error));
     EXPECT(there);
     ddict_detach(view);
+}
+
+void test_failures_of_a_batch(void) {
+    ddict_batch_report report;
+    char long_key[100];
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_end_batch_put_report(dict, &report, &error));
+    memset(long_key, 'k', sizeof long_key);
+    EXPECT_OK(ddict_bput(dict, ddict_bytes(long_key, sizeof long_key), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_start_batch_put(dict, &error));
+    EXPECT_OK(ddict_put(dict, ddict_bytes(long_key, sizeof long_key), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text("good"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_end_batch_put_report(dict, &report, &error));
+    EXPECT(report.stored == 1 && report.failed == 1 && report.failure_count == 1);
+    EXPECT(report.failures[0].key.bytes == sizeof long_key);
+    EXPECT(memcmp(report.failures[0].key.data, long_key, sizeof long_key) == 0);
+    error = report.failures[0].error;
+    EXPECT(error.code == DDICT_INVALID_ARGUMENT && error.manager < 3 && error.key_cut);
+    ddict_batch_report_free(&report);
+    EXPECT(report.failures == NULL);
+    ddict_batch_report_free(NULL);
+    EXPECT_OK(ddict_start_batch_put(dict, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text("good"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_end_batch_put_report(dict, &report, &error));
+    EXPECT(report.stored == 1 && report.failed == 0 && report.failures == NULL);
+    ddict_batch_report_free(&report);
+    EXPECT_OK(ddict_berase(dict, ddict_bytes(long_key, sizeof long_key), NULL, &error));
 }
 
 void test_asynchronous(void) {
@@ -251,6 +281,19 @@ void test_deadlines(void) {
     ddict_free(value.data);
     ddict_detach(quick);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_within(dict, -2, &quick, &error));
+
+    const int64_t soon = ddict_now_ns() + 50 * 1000000;
+    EXPECT_OK(ddict_until(dict, soon, &quick, &error));
+    EXPECT_OK(ddict_put(quick, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    for (int i = 0; i < 2; ++i) /* for all calls together */
+        EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text("nobody"), DDICT_TEXT,
+                                                  DDICT_DEFAULT_TIMEOUT, &value, &error));
+    EXPECT(ddict_now_ns() >= soon);
+    ddict_detach(quick);
+    EXPECT_OK(ddict_until(dict, INT64_MIN, &quick, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_put(quick, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT(!error.in_doubt);
+    ddict_detach(quick);
 }
 
 void test_freeze(void) {

@@ -40,12 +40,14 @@ void test_wait_for(void);
 void test_broadcasts(void);
 void test_arrays(void);
 void test_absurd_arrays(void);
+void test_arrays_in_bytes(void);
 void test_types_in_words(void);
 void test_bad_arguments(void);
 
 /* c_api_many_test.c */
 void test_batches(void);
 void test_collected_batch(void);
+void test_failures_of_a_batch(void);
 void test_asynchronous(void);
 void test_cursors(void);
 void test_managers(void);

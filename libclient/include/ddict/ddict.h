@@ -33,8 +33,8 @@
  * used.
  *
  * Memory that comes from the library (value.data and the like) is the caller's and freed with ddict_free(),
- * an array with ddict_array_free(). Slices and other memory of the caller's are used during the call only,
- * save by ddict_put_async().
+ * an array with ddict_array_free(), a report with ddict_batch_report_free(). Slices and other memory of the
+ * caller's are used during the call only, save by ddict_put_async().
  *
  * Units. Sizes are in bytes. Time-outs are in milliseconds: 0 ends at once, DDICT_DEFAULT_TIMEOUT means that
  * of the handle, other negative ones are DDICT_INVALID_ARGUMENT. Times that were measured are in nanoseconds,
@@ -224,6 +224,12 @@ int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_erro
  * allocation and no message; given back with ddict_detach(), in any order. */
 int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_dictionary** view,
                  ddict_error* error);
+/** The clock of ddict_until(), in nanoseconds: CLOCK_MONOTONIC. */
+int64_t ddict_now_ns(void);
+/** A view whose calls end at `deadline_ns` of that clock; together with ddict_within(), at the earlier of the
+ * two. Otherwise as ddict_within(). */
+int ddict_until(ddict_dictionary* dictionary, int64_t deadline_ns, ddict_dictionary** view,
+                ddict_error* error);
 /** A view in which all keys live on one manager, and size, clear, stats, cursors and freeze are of that one.
  * Errors: INVALID_ARGUMENT (no such manager). Otherwise as ddict_within(). */
 int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictionary** view,
@@ -309,7 +315,7 @@ typedef struct ddict_array {
     uint32_t element; /**< enum ddict_element */
     uint32_t rank;
     uint64_t shape[8];
-    void* memory; /**< the library's */
+    void* memory; /**< the library's; NULL if the elements lie in memory of somebody else */
 } ddict_array;
 
 /** Stores an array of numbers: `rank` (0 to 8) extents in `shape`, which may be NULL for rank 0. Errors:
@@ -324,6 +330,13 @@ int ddict_get_array(ddict_dictionary* dictionary, ddict_slice key, int element, 
  * element or shape: the text tells which). */
 int ddict_get_array_into(ddict_dictionary* dictionary, ddict_slice key, int element, uint32_t rank,
                          const uint64_t* shape, void* data, ddict_error* error);
+/** The array in the bytes of a value that was read by another call, in place: an item of a cursor or of
+ * ddict_multi_get(), a slice of ddict_view_frozen(), what ddict_wait_for() or ddict_bget() gave. `type` is
+ * the value's. The elements stay where they are, are as aligned as `value` is (values of calls: to 16 bytes),
+ * and are valid as long as that; nothing needs to be given back. A pure function: no message. Errors:
+ * WRONG_TYPE.
+ */
+int ddict_array_in(ddict_slice value, uint16_t type, int element, ddict_array* array, ddict_error* error);
 /** Gives back what ddict_get_array() has filled in. */
 void ddict_array_free(ddict_array* array);
 
@@ -348,24 +361,51 @@ typedef struct ddict_pair {
     uint16_t type;
 } ddict_pair;
 
-/** The values of `count` keys. codes[i] is the code of item i; values[i] is to be freed if that is DDICT_OK,
- * and {NULL, 0, 0} otherwise. Both are always filled. Returns DDICT_OK if no item fared worse than NOT_FOUND,
- * else the first such error. `type` is asked of all of them. */
+/** How one item fared. */
+typedef struct ddict_item_status {
+    int code;         /**< enum ddict_code */
+    uint32_t manager; /**< that was asked, or DDICT_NO_MANAGER */
+} ddict_item_status;
+
+/** The values of `count` keys. statuses[i] is that of item i; values[i] is to be freed if its code is
+ * DDICT_OK, and {NULL, 0, 0} otherwise. Both are always filled. Returns DDICT_OK if no item fared worse than
+ * NOT_FOUND, else the first such error. `type` is asked of all of them. */
 int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, uint16_t type,
-                    ddict_value* values, int* codes, ddict_error* error);
-/** Stores `count` pairs. codes (may be NULL) is always filled. Returns the first error. */
-int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_t count, int* codes,
-                    ddict_error* error);
-/** Removes `count` keys. codes (may be NULL) is always filled, with NOT_FOUND where there was none; `erased`
- * (may be NULL) counts the others. Returns the first error that is not NOT_FOUND. */
-int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, int* codes,
-                      uint64_t* erased, ddict_error* error);
+                    ddict_value* values, ddict_item_status* statuses, ddict_error* error);
+/** Stores `count` pairs, all of which are in memory; for others (`update` of C++) ddict_start_batch_put().
+ * statuses (may be NULL) is always filled. Returns the first error. */
+int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_t count,
+                    ddict_item_status* statuses, ddict_error* error);
+/** Removes `count` keys. statuses (may be NULL) is always filled, with NOT_FOUND where there was none;
+ * `erased` (may be NULL) counts the others. Returns the first error that is not NOT_FOUND. */
+int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count,
+                      ddict_item_status* statuses, uint64_t* erased, ddict_error* error);
 /** From here to ddict_end_batch_put() the puts through this handle (ddict_put, ddict_bput) are collected and
  * sent as batches; their errors come at the end. INVALID_ARGUMENT: one has been started. */
 int ddict_start_batch_put(ddict_dictionary* dictionary, ddict_error* error);
 /** Sends what is left and waits for all. `stored` and `failed` (may be NULL) are always filled. Returns the
  * first error of a put. INVALID_ARGUMENT: none was started. */
 int ddict_end_batch_put(ddict_dictionary* dictionary, uint64_t* stored, uint64_t* failed, ddict_error* error);
+
+/** A put of a batch that has failed. */
+typedef struct ddict_failure {
+    ddict_slice key; /**< all of it */
+    ddict_error error;
+} ddict_failure;
+
+/** How a batch of collected puts ended. */
+typedef struct ddict_batch_report {
+    uint64_t stored;
+    uint64_t failed;
+    const ddict_failure* failures; /**< the first thousand of them; the library's, as all that they hold */
+    size_t failure_count;
+} ddict_batch_report;
+
+/** As ddict_end_batch_put(), but tells of all failures, by key, which are no error of the call. The report is
+ * to be given back with ddict_batch_report_free(). INVALID_ARGUMENT: no batch was started. */
+int ddict_end_batch_put_report(ddict_dictionary* dictionary, ddict_batch_report* report, ddict_error* error);
+/** Gives back what ddict_end_batch_put_report() has filled in. NULL is allowed. */
+void ddict_batch_report_free(ddict_batch_report* report);
 
 /* ---- operations that run while the program does something else ---- */
 
