@@ -54,7 +54,6 @@ inline constexpr std::uint32_t operations_in_flight_max = 1024;
 
 // Time. The defaults can be set by options; the others are part of the design.
 inline constexpr std::chrono::milliseconds operation_timeout_default{30'000};
-inline constexpr std::chrono::milliseconds attach_timeout_default{10'000};
 inline constexpr std::chrono::milliseconds launch_timeout_default{60'000};
 // A client that waits for a manager on another host and has heard nothing from it for silence_before_ping
 // asks whether it is alive; silence_until_lost after the last word the manager counts as lost.

@@ -51,7 +51,7 @@ enum class Verb : std::uint8_t {
     broadcast_put,    // key, value; to the key's manager, which passes it down a tree of all managers; flags:
                       // relayed (then argument = version). reply when all have it
     broadcast_erase,  // key; the same
-    freeze,           // argument = 1 freeze, 0 unfreeze, 2 ask. reply: argument = 1 if frozen
+    freeze,           // argument = freeze_on, freeze_off, freeze_ask. reply: argument = 1 if frozen
 };
 inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::freeze);
 
@@ -88,6 +88,11 @@ inline constexpr std::uint16_t swap_if_absent = 1;  // expects that there is no 
 inline constexpr std::uint16_t swap_erases = 2;     // removes the key instead; no desired bytes
 inline constexpr std::uint16_t wait_for_value = 1;
 inline constexpr std::uint16_t relayed = 1;
+
+// RequestHeader::argument of a freeze.
+inline constexpr std::uint64_t freeze_off = 0;
+inline constexpr std::uint64_t freeze_on = 1;
+inline constexpr std::uint64_t freeze_ask = 2;
 
 // A value that does not fit into the page is to be asked for alone: in the results of a batch_get the status
 // says so, in the pairs of a scan the number of its bytes.

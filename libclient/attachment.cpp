@@ -266,10 +266,16 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
         request.manager = seed.manager;
         request.argument = manager;
         request.sink = &sink;
-        reply = session.call(request, steady_clock::now(), deadline);
+        const Time now = steady_clock::now();
+        reply = session.call(request, now, now + (deadline - now) / static_cast<std::ptrdiff_t>(count - i));
         if (reply) break;
     }
-    if (!reply) return reply.error();
+    if (!reply) {
+        Error error = reply.error();
+        const std::string_view why = error.detail.data();
+        return error.set_detail("asked for the address of manager " + std::to_string(manager) +
+                                (why.empty() ? "" : ": ") + std::string(why));
+    }
     Unpacker in(sink.page());
     const std::lock_guard lock(mutex_);
     while (in.good() && !in.at_end()) {
@@ -296,7 +302,7 @@ Result<Time> Attachment::prepare(Session& session, Request& request, const detai
     const Time deadline = patience.deadline(now);
     const DirectoryEntry* known = session.known_manager(request.manager);
     const auto named = [&](Error error) {
-        if (error.operation == Operation::none) error.set_operation(operation_of(request.verb));
+        error.set_operation(operation_of(request.verb));
         if (!request.key.empty()) error.set_key(text_of(request.key));
         // One that could not tell the manager's address has its name already.
         if (error.manager == Error::no_manager) error.set_manager(request.manager);

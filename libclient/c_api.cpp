@@ -41,6 +41,8 @@ Error told(const ddict_error& from) {
     return error;
 }
 
+}  // namespace
+
 std::size_t write_text(std::string_view text, char* buffer, std::size_t room) {
     if (buffer != nullptr && room > 0) {
         const std::size_t shown = std::min(text.size(), room - 1);
@@ -49,8 +51,6 @@ std::size_t write_text(std::string_view text, char* buffer, std::size_t room) {
     }
     return text.size();
 }
-
-}  // namespace
 
 void tell(ddict_error* to, const Error& from) noexcept {
     if (to == nullptr) return;

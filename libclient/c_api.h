@@ -35,6 +35,9 @@ namespace ddict::c_api {
 
 using Bytes = std::span<const std::byte>;
 
+/// Writes as much of the text as there is room for, and a zero; returns the length of all of it.
+std::size_t write_text(std::string_view text, char* buffer, std::size_t room);
+
 /// Fills `to`, which may be null.
 void tell(ddict_error* to, const Error& from) noexcept;
 

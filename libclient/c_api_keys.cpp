@@ -38,35 +38,6 @@ int receive(Operation operation, ddict_dictionary* dictionary, const ddict_slice
     });
 }
 
-/// Receives into memory of the caller's, and remembers what came.
-class RoomSink final : public ValueSink {
-  public:
-    RoomSink(std::span<std::byte> room, std::uint16_t asked) : room_(room), asked_(asked) {}
-    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
-        if (const Result<void> fits = detail::check_type(value_type, asked_); !fits) return fits.error();
-        bytes_ = bytes;
-        type_ = value_type;
-        fits_ = bytes <= room_.size();
-        if (!fits_) {
-            Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
-            return error.set_bytes(bytes, room_.size());
-        }
-        return room_.first(static_cast<std::size_t>(bytes));
-    }
-    bool fits() const { return fits_; }
-    ddict_value value() const {
-        return {
-            .data = fits_ ? room_.data() : nullptr, .bytes = static_cast<std::size_t>(bytes_), .type = type_};
-    }
-
-  private:
-    std::span<std::byte> room_;
-    std::uint16_t asked_;
-    std::uint16_t type_ = type_bytes;
-    std::uint64_t bytes_ = 0;
-    bool fits_ = true;
-};
-
 template <class N>
 int add(ddict_dictionary* dictionary, const ddict_slice& key, N delta, N initial, N* before,
         ddict_error* error) noexcept {
@@ -112,9 +83,13 @@ int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type,
     return on_key(Operation::get, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
         if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
-        RoomSink sink({static_cast<std::byte*>(memory), room}, type);
+        detail::SpanSink sink({static_cast<std::byte*>(memory), room}, type);
         const Result<void> got = view.get_bytes(k, sink);
-        if (got || !sink.fits()) *value = sink.value();
+        if (got || !sink.fits()) {
+            *value = {.data = got ? memory : nullptr,
+                      .bytes = static_cast<std::size_t>(sink.bytes()),
+                      .type = sink.value_type()};
+        }
         return got;
     });
 }

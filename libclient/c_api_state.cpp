@@ -43,13 +43,6 @@ int on_all(Operation operation, ddict_dictionary* dictionary, ddict_error* error
     });
 }
 
-template <std::size_t N>
-void copy_text(char (&to)[N], std::string_view from) {
-    const std::size_t shown = std::min(from.size(), N - 1);
-    std::memcpy(to, from.data(), shown);
-    to[shown] = '\0';
-}
-
 /// Writes how many there are, and as many of them as there is room for.
 template <class From, class To, class F>
 Result<void> write_all(const std::vector<From>& from, To* to, std::size_t room, std::size_t* count, F&& f) {
@@ -66,8 +59,8 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.manager = from.manager;
     to.pid = from.pid;
     to.frozen = from.frozen;
-    copy_text(to.node, from.node);
-    copy_text(to.transport, from.transport);
+    c_api::write_text(from.node, to.node, sizeof to.node);
+    c_api::write_text(from.transport, to.transport, sizeof to.transport);
     to.keys = from.keys;
     to.pool_bytes = from.pool_bytes;
     to.used_bytes = from.used_bytes;
@@ -210,9 +203,7 @@ int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* nod
                          "there is no such manager; there are " + std::to_string(nodes->size()))
                 .set_manager(manager);
         }
-        const std::size_t shown = std::min((*nodes)[manager].size(), room - 1);
-        std::memcpy(node, (*nodes)[manager].data(), shown);
-        node[shown] = '\0';
+        c_api::write_text((*nodes)[manager], node, room);
         return {};
     });
 }
@@ -282,7 +273,7 @@ int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t
             to = {};
             to.manager = from.manager;
             to.alive = from.alive();
-            copy_text(to.node, from.node);
+            c_api::write_text(from.node, to.node, sizeof to.node);
             to.round_trip_ns = from.round_trip.count();
             if (from.error) c_api::tell(&to.error, *from.error);
         });

@@ -16,10 +16,6 @@ using client::PageSink;
 using std::chrono::steady_clock;
 using wire::Verb;
 
-constexpr std::uint64_t freeze_off = 0;
-constexpr std::uint64_t freeze_on = 1;
-constexpr std::uint64_t freeze_ask = 2;
-
 Request request_of(Verb verb, std::uint64_t argument = 0) {
     Request request;
     request.verb = verb;
@@ -70,19 +66,19 @@ Result<void> View::try_clear() const {
 // ---- freezing ----
 
 Result<void> View::try_freeze() const {
-    return Calls::ask_all(*this, managers(), request_of(Verb::freeze, freeze_on),
+    return Calls::ask_all(*this, managers(), request_of(Verb::freeze, wire::freeze_on),
                           [](std::uint32_t, const Reply&, Bytes) {});
 }
 
 Result<void> View::try_unfreeze() const {
-    return Calls::ask_all(*this, managers(), request_of(Verb::freeze, freeze_off),
+    return Calls::ask_all(*this, managers(), request_of(Verb::freeze, wire::freeze_off),
                           [](std::uint32_t, const Reply&, Bytes) {});
 }
 
 Result<bool> View::try_is_frozen() const {
     bool frozen = true;
     const Result<void> asked = Calls::ask_all(
-        *this, managers(), request_of(Verb::freeze, freeze_ask),
+        *this, managers(), request_of(Verb::freeze, wire::freeze_ask),
         [&](std::uint32_t, const Reply& reply, Bytes) { frozen = frozen && reply.argument != 0; });
     if (!asked) return asked.error();
     return frozen;

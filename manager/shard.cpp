@@ -24,8 +24,6 @@ std::uint64_t greeter_of(const wire::Hello& hello) {
     return hash_of(std::as_bytes(std::span(parts)));
 }
 
-constexpr std::uint64_t freeze_ask = 2;
-
 }  // namespace
 
 Shard::Shard(shm::Pool& pool, Transport& transport, const ShardOptions& options)
@@ -263,8 +261,8 @@ void Shard::on_directory(const Call& call) {
 }
 
 void Shard::on_freeze(const Call& call) {
-    if (call.header.argument != freeze_ask) {
-        frozen_ = call.header.argument == 1;
+    if (call.header.argument != wire::freeze_ask) {
+        frozen_ = call.header.argument == wire::freeze_on;
         pool_.set_frozen(frozen_);
     }
     reply(call, frozen_ ? 1 : 0);

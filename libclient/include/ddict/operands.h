@@ -77,28 +77,32 @@ struct Patience {
 /// Receives a value into memory of the caller.
 class SpanSink final : public ValueSink {
   public:
-    SpanSink(std::span<std::byte> room, std::uint16_t value_type, std::size_t element_bytes)
-        : room_(room), value_type_(value_type), element_bytes_(element_bytes) {}
+    SpanSink(std::span<std::byte> room, std::uint16_t asked, std::size_t element_bytes = 1)
+        : room_(room), asked_(asked), element_bytes_(element_bytes) {}
 
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
-        if (const Result<void> fits = check_type(value_type, value_type_); !fits) return fits.error();
+        if (const Result<void> fits = check_type(value_type, asked_); !fits) return fits.error();
         if (bytes % element_bytes_ != 0)
             return Error(Errc::wrong_type, "the size of the value is no multiple of the element asked for");
-        if (bytes > room_.size()) {
+        bytes_ = bytes;
+        value_type_ = value_type;
+        if (!fits()) {
             Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
             return error.set_bytes(bytes, room_.size());
         }
-        bytes_ = bytes;
         return room_.first(static_cast<std::size_t>(bytes));
     }
-    /// Of the value that has come.
+    // Of the value that has come, or was too large.
     std::uint64_t bytes() const { return bytes_; }
+    std::uint16_t value_type() const { return value_type_; }
+    bool fits() const { return bytes_ <= room_.size(); }
 
   private:
     std::span<std::byte> room_;
-    std::uint16_t value_type_;
+    std::uint16_t asked_;
     std::size_t element_bytes_;
     std::uint64_t bytes_ = 0;
+    std::uint16_t value_type_ = type_bytes;
 };
 
 template <Encodable K, Encodable V, class F>
