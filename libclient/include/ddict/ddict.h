@@ -252,10 +252,10 @@ int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_o
 /** Stores a pair; a value that was there is replaced. Errors: NO_SPACE (what was there stays), TOO_LARGE. */
 int ddict_put(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
               ddict_error* error);
-/** Only if there is no such key. `stored` may be NULL. */
+/** Only if there is no such key. `stored` may be NULL. Errors: those of ddict_put(). */
 int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                         bool* stored, ddict_error* error);
-/** Only if there is such a key. `stored` may be NULL. */
+/** Only if there is such a key. `stored` may be NULL. Errors: those of ddict_put(). */
 int ddict_put_if_present(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                          bool* stored, ddict_error* error);
 /** The value, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE. */
@@ -269,6 +269,7 @@ int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type,
 /** As ddict_get(), or a copy of `fallback` (as a value of `type`) if there is no such key. */
 int ddict_get_or(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_slice fallback,
                  ddict_value* value, ddict_error* error);
+/** Whether there is such a key. */
 int ddict_contains(ddict_dictionary* dictionary, ddict_slice key, bool* present, ddict_error* error);
 /** Removes a pair and returns its value, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE (the pair is
  * put back, unless there is a newer one by then). */
@@ -298,7 +299,8 @@ int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_slice key, double de
 int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                  uint64_t* bytes, ddict_error* error);
 
-/** The value of a key as soon as there is one, in memory to be freed. Errors: TIMEOUT, WRONG_TYPE. */
+/** The value of a key as soon as there is one, in memory to be freed. Errors: TIMEOUT (also after 24 hours,
+ * whatever `timeout_ms` is), WRONG_TYPE. */
 int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, int64_t timeout_ms,
                    ddict_value* value, ddict_error* error);
 /** Returns when the key has, or takes, this value, of this type and byte for byte, whatever it had before.
@@ -343,7 +345,7 @@ void ddict_array_free(ddict_array* array);
 /* ---- a copy on every manager ---- */
 
 /** Stores a pair on all managers. What a broadcast has stored only broadcasts may change: other writes of the
- * key are INVALID_ARGUMENT. Errors: NO_SPACE, MANAGER_LOST (some may have it then). */
+ * key are INVALID_ARGUMENT. Errors: NO_SPACE, MANAGER_LOST, TIMEOUT, FROZEN (some may have it then). */
 int ddict_bput(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                ddict_error* error);
 /** The value from the nearest copy, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE. */
@@ -417,8 +419,10 @@ typedef struct ddict_pending ddict_pending;
 /** Begins to store a pair. A value above 4096 bytes must stay as it is until the operation is done. */
 int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                     ddict_pending** pending, ddict_error* error);
+/** Begins to read a value, always by message. The key is copied. */
 int ddict_get_async(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_pending** pending,
                     ddict_error* error);
+/** Begins to remove a pair. The key is copied. */
 int ddict_erase_async(ddict_dictionary* dictionary, ddict_slice key, ddict_pending** pending,
                       ddict_error* error);
 /** Whether ddict_pending_wait() would return at once. Never waits. */
@@ -436,7 +440,8 @@ void ddict_pending_free(ddict_pending* pending);
 int ddict_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error);
 /** The same of the managers on this node. */
 int ddict_local_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error);
-/** Removes all pairs. Not atomic. */
+/** Removes all pairs. Not atomic: a put of another client at the same time may stay. Cost: a message to every
+ * manager, and its time to walk over its pairs. */
 int ddict_clear(ddict_dictionary* dictionary, ddict_error* error);
 
 /** A walk over all pairs. Given back with ddict_cursor_free(), at any time. Every key that is there during
@@ -464,28 +469,34 @@ int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, 
 /** Goes to the next pair, the first at first. NOT_FOUND: there are no more (`error` is left alone). After
  * another error the next call tries again. */
 int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error);
+/** Gives back a cursor. No message. NULL is allowed. */
 void ddict_cursor_free(ddict_cursor* cursor);
 
 /* ---- where keys live ---- */
 
+/** The number of managers of the whole dictionary. No message. */
 int ddict_manager_count(ddict_dictionary* dictionary, uint32_t* count, ddict_error* error);
 /** The manager that owns a key. No message. */
 int ddict_which_manager(ddict_dictionary* dictionary, ddict_slice key, uint32_t* manager, ddict_error* error);
 /** The managers on this node: `count` of them, of which the first `room` are written to `managers`. */
 int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t room, size_t* count,
                          ddict_error* error);
-/** One of them. Errors: NOT_FOUND (there is none on this node). */
+/** One of them, always the same in one process. Errors: NOT_FOUND (there is none on this node). */
 int ddict_local_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error);
-/** That one, or if there is none, one of all. */
+/** That one, or if there is none, one of all, drawn by lot once per process. */
 int ddict_main_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error);
-/** The host name of a manager's node, cut to `room` bytes with a final zero. Errors: INVALID_ARGUMENT. */
+/** The host name of a manager's node, cut to `room` bytes with a final zero. Cost: none on a node with
+ * managers; elsewhere a message per some hundred managers, the first time. Errors: INVALID_ARGUMENT. */
 int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* node, size_t room,
                        ddict_error* error);
 
 /* ---- the state of things; <ddict/ddict_state.h> has statistics, health and the profile ---- */
 
-/** While a dictionary is frozen, what would change it is DDICT_FROZEN, for everybody. */
+/** While a dictionary is frozen, what would change it is DDICT_FROZEN, for everybody. Not atomic over
+ * managers: when it returns, all are frozen; an error leaves some so. Cost, also of the two below: a message
+ * to every manager. */
 int ddict_freeze(ddict_dictionary* dictionary, ddict_error* error);
+/** Allows changes again. An error leaves some managers frozen. */
 int ddict_unfreeze(ddict_dictionary* dictionary, ddict_error* error);
 /** Whether all managers are frozen. */
 int ddict_is_frozen(ddict_dictionary* dictionary, bool* frozen, ddict_error* error);
@@ -500,6 +511,7 @@ int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t ty
                       ddict_slice* slice, ddict_error* error);
 /** Whether the freeze still lasts. If it does after the bytes have been used, they were right. */
 bool ddict_frozen_valid(const ddict_frozen* frozen);
+/** Gives back what ddict_view_frozen() has made; the slice must not be used any more. NULL is allowed. */
 void ddict_frozen_free(ddict_frozen* frozen);
 
 #ifdef __cplusplus

@@ -50,10 +50,11 @@ typedef struct ddict_manager_stats {
 } ddict_manager_stats;
 
 /** The statistics of all managers: `count` of them, of which the first `room` are written to `all`, by
- * manager id. A lost manager is an error. */
+ * manager id. A lost manager is an error: ddict_health() tells which are there. Cost: a message to every
+ * manager. */
 int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
                 ddict_error* error);
-/** Those of one manager. Errors: INVALID_ARGUMENT. */
+/** The statistics of one manager. Errors: INVALID_ARGUMENT. */
 int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager_stats* stats,
                    ddict_error* error);
 
@@ -93,6 +94,7 @@ typedef struct ddict_client_profile {
  * `operations`. No message. */
 int ddict_profile(ddict_dictionary* dictionary, ddict_client_profile* profile,
                   ddict_operation_profile* operations, size_t room, size_t* count, ddict_error* error);
+/** Begins to count anew, for all handles and threads. No message. */
 int ddict_profile_reset(ddict_dictionary* dictionary, ddict_error* error);
 
 #ifdef __cplusplus

@@ -21,10 +21,10 @@
 // one thread, when no other is inside a call. After fork() the child must attach again: its calls fail with
 // Errc::not_attached.
 //
-// Cost. A call on one key is one message to its manager and one back; get and contains of keys whose manager
-// is on this node read its memory instead, without a message. Connections are made at the first use of a
-// manager. Values of up to 4 KiB travel with the message; larger ones are moved between the caller's memory
-// and the manager's pool without a copy in between where the network can.
+// Cost. A call on one key is one message to its manager and one back; get, contains, multi_get and bget of
+// keys whose manager is on this node read its memory instead, without a message. Connections are made at the
+// first use of a manager. Values of up to 4 KiB travel with the message; larger ones are moved between the
+// caller's memory and the manager's pool without a copy in between where the network can.
 #pragma once
 
 #include <chrono>
@@ -47,8 +47,8 @@ struct AttachOptions {
     std::optional<std::chrono::milliseconds> timeout{};
     /// How long to attach may take.
     std::chrono::milliseconds attach_timeout{10'000};
-    /// Whether get and contains may read the memory of this node's managers. If not, they send messages as
-    /// everything else does; DDICT_LOCAL_READS=0 in the environment says the same.
+    /// Whether get, contains, multi_get and bget may read the memory of this node's managers. If not, they
+    /// send messages as everything else does; DDICT_LOCAL_READS=0 in the environment says the same.
     bool local_reads = true;
 };
 

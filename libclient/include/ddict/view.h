@@ -105,7 +105,8 @@ class View {
                                  [&](Bytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
     }
 
-    /// Stores a pair only if there is no such key, or only if there is; says whether it did.
+    /// Stores a pair only if there is no such key, or only if there is; says whether it did. Errors and cost:
+    /// those of put.
     template <Encodable K, Encodable V>
     bool put_if_absent(const K& key, const V& value) const {
         return try_put_if_absent(key, value).value();
@@ -148,8 +149,13 @@ class View {
     }
     template <Decodable T = std::string, Encodable K>
     T get_or(const K& key, T fallback) const {
-        std::optional<T> value = find<T>(key);
-        return value ? *std::move(value) : std::move(fallback);
+        return try_get_or<T>(key, std::move(fallback)).value();
+    }
+    template <Decodable T = std::string, Encodable K>
+    Result<T> try_get_or(const K& key, T fallback) const {
+        Result<T> value = try_get<T>(key);
+        if (!value && value.error().code == Errc::not_found) return fallback;
+        return value;
     }
     /// Writes the value into the caller's memory; returns the number of its bytes. Does not allocate. Errors:
     /// not_found, wrong_type; invalid_argument if the value is larger than the room: Error::need_bytes says
@@ -185,6 +191,7 @@ class View {
         return {};
     }
 
+    /// Whether there is such a key. Cost: that of get.
     template <Encodable K>
     bool contains(const K& key) const {
         return try_contains(key).value();
@@ -270,9 +277,9 @@ class View {
 
     // ---- waiting ----
 
-    /// The value of a key, as soon as there is one. Errors: timeout (it did not appear), wrong_type, busy
-    /// (the manager has as many waiters as it takes). Cost: one message and its answer, however long it
-    /// waits.
+    /// The value of a key, as soon as there is one. After 24 hours it is timeout, whatever the deadline.
+    /// Errors: timeout (it did not appear), wrong_type, busy (the manager has as many waiters as it takes).
+    /// Cost: one message and its answer, however long it waits.
     template <Decodable T = std::string, Encodable K>
     T wait_for(const K& key) const {
         return try_wait_for<T>(key).value();
@@ -283,7 +290,7 @@ class View {
                            [&](Bytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
     }
     /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
-    /// before. Errors: timeout, busy, too_large.
+    /// before. Errors: timeout (also after 24 hours), busy, too_large.
     template <Encodable K, Encodable V>
     void wait_for_value(const K& key, const V& value) const {
         try_wait_for_value(key, value).value();
@@ -301,8 +308,9 @@ class View {
     /// counts once in size() and iterations. What a broadcast has stored only broadcasts may change: other
     /// writes of the key are refused (invalid_argument). clear() removes the copies too; cleared while it is
     /// stored, or on its own manager only, it may leave copies that bget still finds: berase removes them.
-    /// Errors: no_space, manager_lost, naming the manager;
-    /// some may have the new value then. Cost: a few message times for each level of the tree (base 4).
+    /// Errors: no_space, manager_lost, timeout, and frozen where a freeze comes in between, naming the
+    /// manager; some may have the new value then. Cost: a few message times for each level of the tree (base
+    /// 4).
     template <Encodable K, Encodable V>
     void bput(const K& key, const V& value) const {
         try_bput(key, value).value();
@@ -361,7 +369,8 @@ class View {
 
     /// Stores all pairs of a range that need not fit into memory at once. Throws, or returns, the first error
     /// when all others are stored. Every put of a pair, and the end, may take as long as any call: a view
-    /// made by until() limits it as a whole.
+    /// made by until() limits it as a whole. invalid_argument while this view collects a
+    /// batch.
     template <std::ranges::input_range Pairs>
     void update(Pairs&& pairs) const;
     template <std::ranges::input_range Pairs>
@@ -390,11 +399,13 @@ class View {
         return Pending<void>(detail::with_both(
             key, value, [&](Bytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
     }
+    /// Begins to read a value, always by message. The key is copied.
     template <Decodable T = std::string, Encodable K>
     Pending<T> get_async(const K& key) const {
         return Pending<T>(detail::with_bytes(
             key, [&](Bytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
     }
+    /// Begins to remove a pair; its outcome says whether there was one. The key is copied.
     template <Encodable K>
     Pending<bool> erase_async(const K& key) const {
         return Pending<bool>(detail::with_bytes(key, [&](Bytes bytes) { return start_erase(bytes); }));
@@ -405,7 +416,8 @@ class View {
     /// The number of pairs. Not a snapshot while others write. Cost: a message to every manager.
     std::uint64_t size() const { return try_size().value(); }
     Result<std::uint64_t> try_size() const;
-    /// Removes all pairs. Not atomic: a put of another client at the same time may stay.
+    /// Removes all pairs. Not atomic: a put of another client at the same time may stay. Cost: a message to
+    /// every manager, and its time to walk over its pairs.
     void clear() const { try_clear().value(); }
     Result<void> try_clear() const;
 
@@ -440,6 +452,7 @@ class View {
     ItemRange<K, V> local_items(std::string_view prefix = {}) const {
         return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
     }
+    /// The number of pairs on the managers of this node. Cost: a message to each of them.
     std::uint64_t local_size() const { return try_local_size().value(); }
     Result<std::uint64_t> try_local_size() const;
     /// What the ranges are built on. Never fails itself: its next() tells.
@@ -449,8 +462,9 @@ class View {
 
     // ---- where keys live ----
 
+    /// Of the whole dictionary, also in a view of one manager; 0 when not attached. No message.
     std::uint32_t manager_count() const;
-    /// The manager that owns a key in this view. A pure function: no message.
+    /// The manager that owns a key in this view; 0 when not attached. A pure function: no message.
     template <Encodable K>
     std::uint32_t which_manager(const K& key) const {
         return detail::with_bytes(key, [&](Bytes bytes) { return manager_of_bytes(bytes); });
@@ -459,7 +473,7 @@ class View {
     std::vector<std::uint32_t> local_managers() const;
     /// One of them, always the same in one process.
     std::optional<std::uint32_t> local_manager() const;
-    /// That one, or if there is none, one of all, drawn by lot once per process.
+    /// That one, or if there is none, one of all, drawn by lot once per process; 0 when not attached.
     std::uint32_t main_manager() const;
     /// The host name of each manager's node, by manager id. Cost: none on a node with managers; elsewhere a
     /// message per some hundred managers, the first time.
@@ -469,9 +483,11 @@ class View {
     // ---- the state of things ----
 
     /// While a dictionary is frozen, all that would change it fails with frozen, on every client. Not atomic
-    /// over managers: when it returns, all are frozen. An error leaves some so; call again.
+    /// over managers: when it returns, all are frozen. An error leaves some so; call again. Cost, also of the
+    /// two below: a message to every manager.
     void freeze() const { try_freeze().value(); }
     Result<void> try_freeze() const;
+    /// Allows changes again. As for freeze(), an error leaves some managers frozen.
     void unfreeze() const { try_unfreeze().value(); }
     Result<void> try_unfreeze() const;
     /// Whether all managers of this view are frozen.
@@ -497,6 +513,8 @@ class View {
     /// there, and stats(manager) asks one. Cost: a message to every manager.
     std::vector<ManagerStats> stats() const { return try_stats().value(); }
     Result<std::vector<ManagerStats>> try_stats() const;
+    /// The same of one manager. invalid_argument if there is no such manager.
+    ManagerStats stats(std::uint32_t manager) const { return try_stats(manager).value(); }
     Result<ManagerStats> try_stats(std::uint32_t manager) const;
     /// Asks every manager for a sign of life. Fails only as a whole (not_attached); what is wrong with a
     /// manager stands in its entry. Cost: a message to every manager, to 64 at once; each 64 have their share
@@ -506,6 +524,7 @@ class View {
     /// What this process has done with the dictionary since it attached, or since profile_reset(): all views
     /// and threads together. No message.
     ClientProfile profile() const;
+    /// Begins to count anew, for all views and threads. No message.
     void profile_reset() const;
 
     // ---- the same calls on bytes as they are; those above are made of these ----
