@@ -41,13 +41,22 @@ bool comparable(const ManagerSample& now, const ManagerSample* before) {
     return before != nullptr && now.stats && before->stats && now.stats->pid == before->stats->pid;
 }
 
-/// One by one: each has its own answer.
-void ask_each(const View& dict, Sample& sample) {
+}  // namespace
+
+std::string ManagerSample::why_lost() const {
+    std::string why(name(lost->code));
+    if (lost->detail[0] != '\0') why += std::string(": ") + lost->detail.data();
+    return why;
+}
+
+Sample ask_each(const View& dict) {
+    Sample sample;
     for (const ManagerHealth& health : dict.health()) {
         ManagerSample& found = sample.managers.emplace_back();
         found.manager = health.manager;
         found.node = health.node;
         found.lost = health.error;
+        found.round_trip = health.round_trip;
         if (found.lost) continue;
         if (Result<ManagerStats> stats = dict.try_stats(health.manager)) {
             found.node = stats->node;
@@ -56,22 +65,20 @@ void ask_each(const View& dict, Sample& sample) {
             found.lost = stats.error();
         }
     }
+    sample.at = steady_clock::now();
+    return sample;
 }
-
-}  // namespace
 
 Sample take_sample(const View& dict, std::chrono::milliseconds patience) {
     const View quick = dict.within(patience);
+    Result<std::vector<ManagerStats>> all = quick.try_stats();
+    if (!all) return ask_each(quick);
     Sample sample;
-    if (Result<std::vector<ManagerStats>> all = quick.try_stats()) {
-        for (ManagerStats& stats : *all) {
-            ManagerSample& found = sample.managers.emplace_back();
-            found.manager = stats.manager;
-            found.node = stats.node;
-            found.stats = std::move(stats);
-        }
-    } else {
-        ask_each(quick, sample);
+    for (ManagerStats& stats : *all) {
+        ManagerSample& found = sample.managers.emplace_back();
+        found.manager = stats.manager;
+        found.node = stats.node;
+        found.stats = std::move(stats);
     }
     sample.at = steady_clock::now();
     return sample;
@@ -97,10 +104,7 @@ ManagerActivity ActivityLog::compare(const ManagerSample& now, const ManagerSamp
     activity.node = now.node;
     activity.stats = now.stats;
     if (!now.stats) {
-        if (now.lost) {
-            activity.lost = std::string(name(now.lost->code));
-            if (now.lost->detail[0] != '\0') activity.lost += std::string(": ") + now.lost->detail.data();
-        }
+        if (now.lost) activity.lost = now.why_lost();
         return activity;
     }
     const bool compared = comparable(now, before);

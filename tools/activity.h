@@ -25,6 +25,10 @@ struct ManagerSample {
     std::string node{};  ///< empty if it is not known
     std::optional<ManagerStats> stats{};
     std::optional<Error> lost{};
+    std::chrono::nanoseconds round_trip{0};  ///< of an empty message; 0 if none was sent
+
+    /// "manager_lost: process 7 of this host has ended". Requires that it is lost.
+    std::string why_lost() const;
 };
 
 /// All managers at one time, by manager id.
@@ -33,6 +37,9 @@ struct Sample {
     std::vector<ManagerSample> managers{};
 };
 
+/// Asks all managers for a sign of life, and each that gives one for its statistics; with the deadlines of
+/// the view. Throws Exception if nobody can be asked (not_attached).
+Sample ask_each(const View& dict);
 /// Asks all managers at once, for `patience` at the most; if one of them does not answer, the others again,
 /// one by one. Throws Exception if nobody can be asked (not_attached).
 Sample take_sample(const View& dict, std::chrono::milliseconds patience);

@@ -24,6 +24,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tools/activity.h"
 #include "tools/shown.h"
 #include "tools/stats_text.h"
 #include "tools/top.h"
@@ -59,7 +60,8 @@ constexpr const char* usage_text =
     "  size              print the number of pairs\n"
     "  clear             remove all pairs\n"
     "  freeze, unfreeze  refuse all changes from now on, by everybody; allow them again\n"
-    "  stats [--json]    what each manager says of itself\n"
+    "  stats [--json]    what each manager says of itself, or that it does not answer; for\n"
+    "                    programs also how fast it answers, and what this command did itself\n"
     "  top               a live screen of what the managers do; q ends it. Where the output is\n"
     "                    no terminal, or with --once, one picture of it as text. --interval\n"
     "                    SECONDS: how often it changes (default 1)\n"
@@ -67,8 +69,8 @@ constexpr const char* usage_text =
     "  destroy           end the dictionary, for everybody\n"
     "\n"
     "Keys and texts that cannot be printed are shown with \\xNN. Exit status: 0 success, 1 no\n"
-    "such key, 2 an error, which is told in one line on the standard error output (health: a\n"
-    "manager does not answer).\n"
+    "such key, 2 an error, which is told in one line on the standard error output (stats and\n"
+    "health: a manager does not answer).\n"
     "\n";
 
 struct UsageError : std::runtime_error {
@@ -285,9 +287,13 @@ int run_destroy(const CommandLine& line) {
 int run_stats(const CommandLine& line) {
     const bool json = line.arguments == std::vector<std::string>{"--json"};
     if (!json && !line.arguments.empty()) throw UsageError("ddict stats takes no argument but --json");
-    const auto all = attach(line).stats();
-    std::cout << (json ? ddict::tools::stats_json(all) : ddict::tools::stats_table(all));
-    return success;
+    const Dictionary dict = attach(line);
+    const ddict::tools::Sample sample = ddict::tools::ask_each(dict);
+    std::cout << (json ? ddict::tools::stats_json(sample, dict.profile())
+                       : ddict::tools::stats_table(sample));
+    const bool all_alive = std::none_of(sample.managers.begin(), sample.managers.end(),
+                                        [](const auto& manager) { return manager.lost.has_value(); });
+    return all_alive ? success : failure;
 }
 
 int run_top(const CommandLine& line) {

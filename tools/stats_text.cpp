@@ -55,6 +55,36 @@ nlohmann::json to_json(const ManagerStats& s) {
             {"transport", s.transport}};
 }
 
+nlohmann::json to_json(const ManagerSample& sample) {
+    nlohmann::json manager = {{"manager", sample.manager}, {"node", sample.node}};
+    if (sample.stats) manager.update(to_json(*sample.stats));
+    manager["alive"] = !sample.lost;
+    if (sample.lost) {
+        manager["error"] = {{"code", name(sample.lost->code)}, {"message", sample.lost->message()}};
+    } else {
+        manager["round_trip_ns"] = sample.round_trip.count();
+    }
+    return manager;
+}
+
+nlohmann::json to_json(const ClientProfile& client) {
+    nlohmann::json operations = nlohmann::json::object();
+    for (const OperationProfile& kind : client.operations) {
+        operations[std::string(name(kind.operation))] = {
+            {"count", kind.count},
+            {"errors", kind.errors},
+            {"bytes_sent", kind.bytes_sent},
+            {"bytes_received", kind.bytes_received},
+            {"samples", kind.samples},
+            {"p50_ns", kind.p50.count()},
+            {"p90_ns", kind.p90.count()},
+            {"p99_ns", kind.p99.count()},
+            {"longest_ns", kind.longest.count()},
+        };
+    }
+    return {{"threads", client.threads}, {"local_reads", client.local_reads}, {"operations", operations}};
+}
+
 int percent(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0
                       : static_cast<int>(
@@ -68,17 +98,23 @@ std::string duration_text(std::uint64_t nanoseconds) {
 
 }  // namespace
 
-std::string stats_table(const std::vector<ManagerStats>& all) {
+std::string stats_table(const Sample& sample) {
     std::size_t node_width = 4;
-    for (const ManagerStats& s : all)
-        node_width = std::max(node_width, s.node.size());
+    for (const ManagerSample& manager : sample.managers)
+        node_width = std::max(node_width, printable(manager.node).size());
     const int width = static_cast<int>(node_width);
     std::ostringstream out;
     out << "manager  " << std::left << std::setw(width) << "node" << std::right
         << "    keys   pool   used use%   free largest sess wait  rej  transport\n";
-    for (const ManagerStats& s : all) {
-        out << std::setw(7) << s.manager << "  " << std::left << std::setw(width) << printable(s.node)
-            << std::right << std::setw(8) << count_text(static_cast<double>(s.keys)) << std::setw(7)
+    for (const ManagerSample& manager : sample.managers) {
+        out << std::setw(7) << manager.manager << "  " << std::left << std::setw(width)
+            << printable(manager.node) << std::right;
+        if (!manager.stats) {
+            out << "  no answer: " << printable(manager.why_lost()) << '\n';
+            continue;
+        }
+        const ManagerStats& s = *manager.stats;
+        out << std::setw(8) << count_text(static_cast<double>(s.keys)) << std::setw(7)
             << size_text(s.pool_bytes) << std::setw(7) << size_text(s.used_bytes) << std::setw(4)
             << percent(s.used_bytes, s.pool_bytes) << '%' << std::setw(7) << size_text(s.free_bytes)
             << std::setw(8) << size_text(s.largest_free_bytes) << std::setw(5)
@@ -88,21 +124,22 @@ std::string stats_table(const std::vector<ManagerStats>& all) {
             << (s.frozen ? "  frozen" : "") << '\n';
     }
     out << "\nmanager  operation            count    p50    p99    max\n";
-    for (const ManagerStats& s : all) {
-        for (const OperationStats& kind : s.operations) {
-            out << std::setw(7) << s.manager << "  " << std::left << std::setw(16) << name(kind.operation)
-                << std::right << std::setw(10) << kind.count << std::setw(7) << duration_text(kind.p50_ns)
-                << std::setw(7) << duration_text(kind.p99_ns) << std::setw(7) << duration_text(kind.max_ns)
-                << '\n';
+    for (const ManagerSample& manager : sample.managers) {
+        if (!manager.stats) continue;
+        for (const OperationStats& kind : manager.stats->operations) {
+            out << std::setw(7) << manager.manager << "  " << std::left << std::setw(16)
+                << name(kind.operation) << std::right << std::setw(10) << kind.count << std::setw(7)
+                << duration_text(kind.p50_ns) << std::setw(7) << duration_text(kind.p99_ns) << std::setw(7)
+                << duration_text(kind.max_ns) << '\n';
         }
     }
     return out.str();
 }
 
-std::string stats_json(const std::vector<ManagerStats>& all) {
-    nlohmann::json report = nlohmann::json::array();
-    for (const ManagerStats& stats : all)
-        report.push_back(to_json(stats));
+std::string stats_json(const Sample& sample, const ClientProfile& client) {
+    nlohmann::json report = {{"managers", nlohmann::json::array()}, {"client", to_json(client)}};
+    for (const ManagerSample& manager : sample.managers)
+        report["managers"].push_back(to_json(manager));
     return report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

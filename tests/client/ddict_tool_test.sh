@@ -87,8 +87,15 @@ check "a value from standard input" 0 "" bash -c "ddict put big - <'${TMPDIR:-/t
 check "comes back as it was" 0 "" bash -c "ddict get big | cmp - '${TMPDIR:-/tmp}/ddict_tool_test.$$'"
 rm -f "${TMPDIR:-/tmp}/ddict_tool_test.$$"
 
-check "stats --json is JSON" 0 "2 0 *" \
-  bash -c "ddict stats --json | python3 -c 'import json, sys; s = json.load(sys.stdin); print(len(s), s[0][\"manager\"], s[1][\"node\"])'"
+figures='import json, sys; s = json.load(sys.stdin); m = s["managers"]
+print(len(m), m[0]["manager"], m[1]["node"], m[1]["alive"], m[1].get("round_trip_ns", 0) > 0, "keys" in m[0], "keys" in m[1], s["client"]["threads"])'
+check "stats --json is JSON" 0 "2 0 * True True True True 1" bash -c "ddict stats --json | python3 -c '$figures'"
+hung=$(ddict stats --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["managers"][1]["pid"])')
+kill -STOP "$hung"
+check "stats with a manager that hangs" 2 "manager *"$'\n'"      0  *"$'\n'"      1 * no answer: timeout: *" \
+  ddict --timeout 0.5 stats
+check "the same for programs" 0 "2 0 * False False True False 1" bash -c "ddict --timeout 0.5 stats --json | python3 -c '$figures'"
+kill -CONT "$hung"
 check "clear" 0 "" ddict clear
 check "size after clear" 0 "0" ddict size
 check "output that cannot be written" 2 "*standard output*" bash -c "ddict size >/dev/full"

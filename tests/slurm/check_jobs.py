@@ -33,7 +33,7 @@ def placement(cluster, report):
                          "--nodes=3", "--nodelist=n2,n3,n4")
     state, status, output = job.wait()
     report.check("a job with --nodes 2 of its three", (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
-    seen = [(one["manager"], one["node"], one["transport"]) for one in json.loads(stats.read_text())]
+    seen = [(one["manager"], one["node"], one["transport"]) for one in json.loads(stats.read_text())["managers"]]
     report.check("managers are where they were asked for", [s[:2] for s in seen] == [(0, "n2"), (1, "n2"), (2, "n3"), (3, "n3")], seen)
     report.check("shared memory on the same node", all("sysv" in s[2] or "posix" in s[2] for s in seen[:2]), seen[:2])
     report.check("the network between nodes", all(s[2] == "tcp/eth0" for s in seen[2:]), seen[2:])
@@ -45,7 +45,7 @@ def nodelist(cluster, report):
                          "--nodes=3", "--nodelist=n2,n3,n4")
     state, status, output = job.wait()
     report.check("a job with managers on the named nodes", (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
-    seen = [(one["manager"], one["node"]) for one in json.loads(stats.read_text())]
+    seen = [(one["manager"], one["node"]) for one in json.loads(stats.read_text())["managers"]]
     report.check("they are there, though the batch script is elsewhere", seen == [(0, "n3"), (1, "n4")], seen)
 
 
@@ -79,7 +79,7 @@ def many_clients(cluster, report):
     state, status, output = job.wait()
     report.check("8 clients on 4 nodes find again what they have put", output == "400\n", output)
     report.check("the command's status is the job's", (state, status) == ("FAILED", 7), (state, status))
-    seen = [(one["node"], one["keys"], one["sessions"]) for one in json.loads(stats.read_text())]
+    seen = [(one["node"], one["keys"], one["sessions"]) for one in json.loads(stats.read_text())["managers"]]
     report.check("all 8 managers have keys, none a session of a client that has gone",
                  len(seen) == 8 and all(keys > 0 and sessions <= 1 for _, keys, sessions in seen), seen)
 

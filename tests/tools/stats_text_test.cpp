@@ -11,14 +11,16 @@
 namespace ddict::tools {
 namespace {
 
-std::vector<ManagerStats> two_managers() {
-    std::vector<ManagerStats> all{*working(0, 1000).stats, *working(1, 20'000).stats};
-    all[0].transport = "posix/memory";
-    all[1].transport = "tcp/eth0";
-    all[1].frozen = true;
-    all[1].rejected_messages = 7;
-    all[1].repeated_requests = 5;
-    return all;
+Sample two_managers() {
+    Sample sample{.managers = {working(0, 1000), working(1, 20'000)}};
+    sample.managers[0].stats->transport = "posix/memory";
+    sample.managers[1].round_trip = std::chrono::microseconds(70);
+    ManagerStats& second = *sample.managers[1].stats;
+    second.transport = "tcp/eth0";
+    second.frozen = true;
+    second.rejected_messages = 7;
+    second.repeated_requests = 5;
+    return sample;
 }
 
 TEST(StatsText, OneLineAManagerAndOneAKind) {
@@ -39,9 +41,19 @@ TEST(StatsText, OneLineAManagerAndOneAKind) {
 }
 
 TEST(StatsText, ProgramsGetEverything) {
-    const auto report = nlohmann::json::parse(stats_json(two_managers()));
-    ASSERT_EQ(report.size(), 2u);
-    const nlohmann::json& second = report[1];
+    ClientProfile client{.threads = 1, .local_reads = 17, .operations = {}};
+    client.operations.push_back({.operation = Operation::stats, .count = 2, .bytes_received = 800});
+    client.operations[0].p99 = std::chrono::nanoseconds(1234);
+    const auto report = nlohmann::json::parse(stats_json(two_managers(), client));
+    EXPECT_EQ(report["client"]["threads"], 1);
+    EXPECT_EQ(report["client"]["local_reads"], 17);
+    EXPECT_EQ(report["client"]["operations"]["stats"]["count"], 2);
+    EXPECT_EQ(report["client"]["operations"]["stats"]["bytes_received"], 800);
+    EXPECT_EQ(report["client"]["operations"]["stats"]["p99_ns"], 1234);
+    ASSERT_EQ(report["managers"].size(), 2u);
+    const nlohmann::json& second = report["managers"][1];
+    EXPECT_EQ(second["alive"], true);
+    EXPECT_EQ(second["round_trip_ns"], 70'000);
     EXPECT_EQ(second["manager"], 1);
     EXPECT_EQ(second["node"], "node0");
     EXPECT_EQ(second["keys"], 20'000);
@@ -62,11 +74,34 @@ TEST(StatsText, ProgramsGetEverything) {
     EXPECT_EQ(second["times_ns"]["get"]["max"], 30'000);
 }
 
+TEST(StatsText, AManagerThatIsLostDoesNotHideTheOthers) {
+    Sample sample = two_managers();
+    sample.managers[0] = gone(0);
+    sample.managers[0].node = "node0";
+    const std::string table = stats_table(sample);
+    EXPECT_NE(table.find("      0  node0  no answer: manager_lost: process 7 of this host has ended\n"
+                         "      1  node0   20.0k   1.0G"),
+              std::string::npos)
+        << table;
+    const auto report = nlohmann::json::parse(stats_json(sample, {}));
+    const nlohmann::json& lost = report["managers"][0];
+    EXPECT_EQ(lost["manager"], 0);
+    EXPECT_EQ(lost["node"], "node0");
+    EXPECT_EQ(lost["alive"], false);
+    EXPECT_EQ(lost["error"]["code"], "manager_lost");
+    EXPECT_NE(lost["error"]["message"].get<std::string>().find("process 7"), std::string::npos);
+    EXPECT_FALSE(lost.contains("keys"));
+    EXPECT_EQ(report["managers"][1]["keys"], 20'000);
+}
+
 TEST(StatsText, WhatIsNoTextHarmsNobody) {
-    std::vector<ManagerStats> all = two_managers();
-    all[0].node = "\xff\x1b";
-    EXPECT_EQ(stats_table(all).find('\x1b'), std::string::npos);
-    EXPECT_TRUE(nlohmann::json::accept(stats_json(all)));
+    Sample sample = two_managers();
+    sample.managers[0].node = "\xff\x1b";
+    sample.managers[0].stats->node = sample.managers[0].node;
+    sample.managers[1] = gone(1);
+    sample.managers[1].lost->set_detail("\x1b\xff");
+    EXPECT_EQ(stats_table(sample).find('\x1b'), std::string::npos);
+    EXPECT_TRUE(nlohmann::json::accept(stats_json(sample, {})));
 }
 
 }  // namespace
