@@ -196,14 +196,9 @@ int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* nod
                        ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{node, "node"}}, [&](View& view) -> Result<void> {
         if (room == 0) return Error(Errc::invalid_argument, "room is 0");
-        const Result<std::vector<std::string>> nodes = view.try_manager_nodes();
-        if (!nodes) return nodes.error();
-        if (manager >= nodes->size()) {
-            return Error(Errc::invalid_argument,
-                         "there is no such manager; there are " + std::to_string(nodes->size()))
-                .set_manager(manager);
-        }
-        c_api::write_text((*nodes)[manager], node, room);
+        const Result<std::string> name = view.try_manager_node(manager);
+        if (!name) return name.error();
+        c_api::write_text(*name, node, room);
         return {};
     });
 }

@@ -116,16 +116,25 @@ std::uint32_t View::main_manager() const {
     return attachment_ == nullptr ? 0 : attachment_->main_manager();
 }
 
-Result<std::vector<std::string>> View::try_manager_nodes() const {
-    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::directory);
+Result<std::string> View::try_manager_node(std::uint32_t manager) const {
+    if (const Result<View> good = try_manager(manager); !good)
+        return Error(good.error()).set_operation(Operation::directory);
     const Result<client::Session*> session = attachment_->session();
     if (!session) return Error(session.error()).set_operation(Operation::directory);
     const Time deadline = patience_.deadline(steady_clock::now());
+    Result<DirectoryEntry> entry = attachment_->entry(**session, manager, deadline);
+    if (!entry) return Error(entry.error()).set_operation(Operation::directory);
+    return std::move(entry->node);
+}
+
+Result<std::vector<std::string>> View::try_manager_nodes() const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::directory);
+    const View in_time = until(patience_.deadline(steady_clock::now()));
     std::vector<std::string> nodes;
     for (std::uint32_t manager = 0; manager < manager_count(); ++manager) {
-        Result<DirectoryEntry> entry = attachment_->entry(**session, manager, deadline);
-        if (!entry) return Error(entry.error()).set_operation(Operation::directory);
-        nodes.push_back(std::move(entry->node));
+        Result<std::string> node = in_time.try_manager_node(manager);
+        if (!node) return node.error();
+        nodes.push_back(*std::move(node));
     }
     return nodes;
 }

@@ -457,7 +457,7 @@ class View {
     Result<std::uint64_t> try_local_size() const;
     /// What the ranges are built on. Never fails itself: its next() tells.
     Cursor cursor(const ScanOptions& options = {}) const;
-    /// All keys at once.
+    /// All keys at once, without exceptions.
     Result<std::vector<std::string>> try_keys(std::string_view prefix = {}) const;
 
     // ---- where keys live ----
@@ -475,8 +475,11 @@ class View {
     std::optional<std::uint32_t> local_manager() const;
     /// That one, or if there is none, one of all, drawn by lot once per process; 0 when not attached.
     std::uint32_t main_manager() const;
-    /// The host name of each manager's node, by manager id. Cost: none on a node with managers; elsewhere a
-    /// message per some hundred managers, the first time.
+    /// The host name of a manager's node. invalid_argument if there is no such manager. Cost: none on a node
+    /// with managers; elsewhere a message per some hundred managers, the first time.
+    std::string manager_node(std::uint32_t manager) const { return try_manager_node(manager).value(); }
+    Result<std::string> try_manager_node(std::uint32_t manager) const;
+    /// Those of all managers, by manager id.
     std::vector<std::string> manager_nodes() const { return try_manager_nodes().value(); }
     Result<std::vector<std::string>> try_manager_nodes() const;
 
