@@ -26,11 +26,14 @@ bool answers(const wire::ReplyHeader& header, wire::Verb verb) {
     return header.verb_and_reply_bit == (static_cast<std::uint8_t>(verb) | wire::reply_bit);
 }
 
-Error wrong_type_of(const wire::ReplyHeader& header, std::uint16_t asked) {
-    const auto stored = static_cast<std::uint16_t>(header.argument);
-    if (stored != asked) return detail::wrong_type(stored, asked);
-    return Error(Errc::wrong_type,
-                 "the value has " + std::to_string(header.argument2) + " bytes, not those of a number");
+Error wrong_type_of(const wire::ReplyHeader& header, const Request& request) {
+    const auto refused = static_cast<std::uint16_t>(header.argument);
+    if (refused != request.value_type) return detail::wrong_type(refused, request.value_type);
+    const std::string words = type_in_words(refused);
+    if (request.verb == wire::Verb::append)
+        return Error(Errc::wrong_type, "values of this type cannot be appended to: " + words);
+    return Error(Errc::wrong_type, "the value, of type " + words + ", has " +
+                                       std::to_string(header.argument2) + " bytes, not the 8 of a number");
 }
 
 /// What a manager answered, as an error. The codes that alone would not tell why have a text.
@@ -59,7 +62,7 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
     if (error.code == Errc::no_space || error.code == Errc::too_large) {
         error.set_bytes(header.argument, header.argument2);
     } else if (error.code == Errc::wrong_type) {
-        return wrong_type_of(header, request.value_type);
+        return wrong_type_of(header, request);
     } else if (error.code == Errc::invalid_argument && wire::is_remembered(request.verb)) {
         error.set_detail("the value was stored by a broadcast: only bput and berase change it");
     }

@@ -64,11 +64,11 @@ void Shard::on_compare_and_swap(const Call& call) {
 
 void Shard::on_fetch_add(const Call& call) {
     const wire::RequestHeader& header = call.header;
-    if (!is_number(header.value_type)) return refuse(call, Errc::wrong_type);
+    if (!is_number(header.value_type)) return refuse_type(call, header.value_type, 0);
     const shm::Block* block = pool_.find(call.key, call.hash);
     if (block == nullptr && call.value.empty()) return refuse(call, Errc::not_found);
     if (block != nullptr && (block->value_type() != header.value_type || block->value_bytes() != 8))
-        return refuse_type(call, *block);
+        return refuse_type(call, block->value_type(), block->value_bytes());
     const std::uint64_t before = bits_in(block != nullptr ? block->value() : call.value);
     const std::uint64_t after = sum_of(header.value_type, before, header.argument);
     const Result<void> stored = store(call, std::as_bytes(std::span(&after, 1)));
@@ -81,7 +81,7 @@ void Shard::on_fetch_add(const Call& call) {
 void Shard::on_append(const Call& call) {
     if (call.body_token != 0) return receive_operand(call);
     const wire::RequestHeader& header = call.header;
-    if (!can_be_appended_to(header.value_type)) return refuse(call, Errc::wrong_type);
+    if (!can_be_appended_to(header.value_type)) return refuse_type(call, header.value_type, 0);
     const shm::Block* old = pool_.find(call.key, call.hash);
     if (old == nullptr) {
         const Result<void> stored = store(call, call.value);
@@ -89,7 +89,8 @@ void Shard::on_append(const Call& call) {
         reply(call, call.value.size());
         return written(call.key, call.hash);
     }
-    if (old->value_type() != header.value_type) return refuse_type(call, *old);
+    if (old->value_type() != header.value_type)
+        return refuse_type(call, old->value_type(), old->value_bytes());
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
     pool_.pin(old);  // it must not be moved to make room
     const Result<shm::Block*> block = reserve(call, bytes);

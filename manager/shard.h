@@ -237,7 +237,7 @@ class Shard final : public TransportEvents {
     void reply(const Call& call, std::uint64_t argument = 0);
     void refuse(const Call& call, Errc code);
     void refuse(const Call& call, const Error& error);
-    void refuse_type(const Call& call, const shm::Block& stored);
+    void refuse_type(const Call& call, std::uint16_t type, std::uint64_t bytes);
     bool reply_pair(const Call& call, const shm::Block& block);
     void send_pair(const Call& call, const shm::Block& block);
     void send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);

@@ -56,9 +56,9 @@ void Shard::refuse(const Call& call, const Error& error) {
     send_reply(call.peer, header);
 }
 
-/// Says what is stored instead of what the request is for.
-void Shard::refuse_type(const Call& call, const shm::Block& stored) {
-    refuse(call, Error(Errc::wrong_type).set_bytes(stored.value_type(), stored.value_bytes()));
+/// Says which type it is that will not do: the stored one, or that of the request itself.
+void Shard::refuse_type(const Call& call, std::uint16_t type, std::uint64_t bytes) {
+    refuse(call, Error(Errc::wrong_type).set_bytes(type, bytes));
 }
 
 /// The value of a pair, from where it lies. False if it was refused instead: too many bodies are on their

@@ -78,8 +78,10 @@ TEST_F(ErrorsTest, ARefusalSaysWhy) {
     EXPECT_TRUE(says(dict_->try_berase(key).error(), "no broadcast has stored"));
     EXPECT_TRUE(says(dict_->try_fetch_add(key).error(), "stored: text, asked: int64"));
     EXPECT_TRUE(says(dict_->try_append(key, std::vector{1}).error(), "stored: text, asked: vector of int32"));
+    EXPECT_TRUE(
+        says(dict_->append_bytes(bytes_of(key), bytes_of("x"), type_list).error(), "appended to: list"));
     dict_->put_bytes(bytes_of(key), bytes_of("four"), Codec<double>::type).value();
-    EXPECT_TRUE(says(dict_->try_fetch_add<double>(key).error(), "the value has 4 bytes"));
+    EXPECT_TRUE(says(dict_->try_fetch_add<double>(key).error(), "has 4 bytes, not the 8 of a number"));
 }
 
 TEST_F(ErrorsTest, ABroadcastNamesTheNodeOfTheManagerThatFails) {

@@ -37,6 +37,14 @@ TEST(Error, MessageOfLittle) {
     EXPECT_EQ(lost.message(), "get on manager 0: manager_lost; keys of the other managers still work");
 }
 
+TEST(Error, ATimeoutSaysWhetherItLeavesDoubt) {
+    Error error(Errc::timeout, "the manager did not answer in time");
+    EXPECT_EQ(error.message(),
+              "operation: timeout: the manager did not answer in time; raise the deadline or try again");
+    error.in_doubt = true;
+    EXPECT_NE(error.message().find("; it may or may not have taken effect; raise"), std::string::npos);
+}
+
 TEST(Error, TooLargeNamesTheLimit) {
     Error error(Errc::too_large);
     error.set_operation(Operation::put).set_bytes(2000, 1024);
