@@ -152,11 +152,7 @@ class View {
         return try_get_or<T>(key, std::move(fallback)).value();
     }
     template <Decodable T = std::string, Encodable K>
-    Result<T> try_get_or(const K& key, T fallback) const {
-        Result<T> value = try_get<T>(key);
-        if (!value && value.error().code == Errc::not_found) return fallback;
-        return value;
-    }
+    Result<T> try_get_or(const K& key, T fallback) const;
     /// Writes the value into the caller's memory; returns the number of its bytes. Does not allocate. Errors:
     /// not_found, wrong_type; invalid_argument if the value is larger than the room: Error::need_bytes says
     /// what is needed, and nothing was written.
@@ -165,14 +161,7 @@ class View {
         return try_get_into(key, room).value();
     }
     template <Element T, std::size_t N, Encodable K>
-    Result<std::uint64_t> try_get_into(const K& key, std::span<T, N> room) const {
-        detail::SpanSink sink(std::as_writable_bytes(room), Codec<std::span<T>>::type, sizeof(T));
-        const Result<void> got =
-            detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
-        if (!got) return got.error();
-        detail::make_bools_good(room.first(sink.bytes() / sizeof(T)));
-        return sink.bytes();
-    }
+    Result<std::uint64_t> try_get_into(const K& key, std::span<T, N> room) const;
     /// Into a value that is there already, and whose memory is used again: text, a vector, an array. Into a
     /// ddict::ArrayView only an array of the same shape. Errors: not_found, wrong_type; the value may then
     /// hold anything, a view only what it held.
@@ -181,15 +170,7 @@ class View {
         try_get_into(key, value).value();
     }
     template <detail::Receivable T, Encodable K>
-    Result<void> try_get_into(const K& key, T&& value) const {
-        detail::SinkInto<std::remove_cvref_t<T>> sink(value);
-        const Result<void> got =
-            detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
-        if (!got) return got;
-        if (const Result<void> good = sink.finish(); !good)
-            return name_error_of(key, good.error(), Operation::get);
-        return {};
-    }
+    Result<void> try_get_into(const K& key, T&& value) const;
 
     /// Whether there is such a key. Cost: that of get.
     template <Encodable K>
@@ -233,15 +214,7 @@ class View {
         return try_compare_and_swap(key, expected, desired).value();
     }
     template <Encodable K, class E, class D>
-    Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const {
-        return detail::with_bytes(key, [&](Bytes k) {
-            return detail::with_optional_bytes(expected, [&](std::optional<Bytes> e) {
-                return detail::with_optional_bytes(desired, [&](std::optional<Bytes> d) {
-                    return swap_bytes(k, e, d, detail::type_of_swap<E, D>());
-                });
-            });
-        });
-    }
+    Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const;
 
     /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
     /// what is returned. N is std::int64_t, std::uint64_t or double; integers wrap around. Errors: wrong_type
@@ -251,16 +224,7 @@ class View {
         return try_fetch_add<N>(key, delta, initial).value();
     }
     template <Counter N = std::int64_t, Encodable K, class D = N>
-    Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
-        static_assert(std::is_floating_point_v<N> || !std::is_floating_point_v<D>,
-                      "to add a fraction to a counter, write fetch_add<double>");
-        const Result<std::uint64_t> before = detail::with_bytes(key, [&](Bytes bytes) {
-            return add_bits(bytes, Codec<N>::type, std::bit_cast<std::uint64_t>(static_cast<N>(delta)),
-                            std::bit_cast<std::uint64_t>(initial));
-        });
-        if (!before) return before.error();
-        return std::bit_cast<N>(*before);
-    }
+    Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const;
 
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
     /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
@@ -627,3 +591,4 @@ class View {
 }  // namespace ddict
 
 #include <ddict/view_many_keys.h>  // bodies
+#include <ddict/view_one_key.h>
