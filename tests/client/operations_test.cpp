@@ -10,15 +10,18 @@
 #include <vector>
 
 #include <ddict/array.h>
+#include <ddict/ddict.h>
 #include <ddict/record.h>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/ucx/allocations.h"
 
 namespace ddict {
 namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
+using ucx::testing::allocations;
 
 using OperationsTest = SharedDictionaryTest;
 
@@ -138,6 +141,44 @@ TEST_F(OperationsTest, CompareAndSwapOfLargeValues) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::too_large);
     EXPECT_EQ(refused.error().need_bytes, two.size() + too_large.size());
+}
+
+TEST_F(OperationsTest, GetIntoDoesNotAllocate) {
+    const ddict_slice key = ddict_text("key");
+    for (const std::size_t count : {10ul, 100'000ul}) {
+        std::vector<double> room(count, 1.5);
+        const std::span<double> span(room);
+        dict_->put("key", room);
+        for (const Dictionary* dict : {dict_.get(), by_message_.get()}) {
+            for (int i = 0; i < 20; ++i)  // memory that is kept from one call to the next
+                dict->get_into("key", span);
+            const std::uint64_t before = allocations();
+            for (int i = 0; i < 20; ++i)
+                dict->get_into("key", span);
+            EXPECT_EQ(allocations(), before);
+            static_cast<void>(dict->get<std::vector<double>>("key"));
+            EXPECT_GT(allocations(), before) << "they are not counted";
+        }
+        for (const bool by_messages_only : {false, true}) {
+            ddict_attach_options options{};
+            options.by_messages_only = by_messages_only;
+            ddict_dictionary* dict = nullptr;
+            ASSERT_EQ(ddict_attach(dict_->serialize().c_str(), &options, &dict, nullptr), DDICT_OK);
+            ddict_value value;
+            const auto get = [&] {
+                EXPECT_EQ(ddict_get_into(dict, key, DDICT_VECTOR(DDICT_FLOAT64), room.data(),
+                                         count * sizeof(double), &value, nullptr),
+                          DDICT_OK);
+            };
+            for (int i = 0; i < 20; ++i)
+                get();
+            const std::uint64_t before = allocations();
+            for (int i = 0; i < 20; ++i)
+                get();
+            EXPECT_EQ(allocations(), before);
+            ddict_detach(dict);
+        }
+    }
 }
 
 TEST_F(OperationsTest, CompareAndSwapIsAtomicAmongThreads) {
