@@ -63,8 +63,8 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
         error.set_bytes(header.argument, header.argument2);
     } else if (error.code == Errc::wrong_type) {
         return wrong_type_of(header, request);
-    } else if (error.code == Errc::invalid_argument && wire::is_remembered(request.verb)) {
-        error.set_detail("the value was stored by a broadcast: only bput and berase change it");
+    } else if (wire::is_remembered(request.verb)) {
+        error.set_detail(reason_of_refusal(error.code));
     }
     return error;
 }
@@ -143,6 +143,11 @@ Operation operation_of(wire::Verb verb) noexcept {
             return Operation::freeze;
     }
     return Operation::none;
+}
+
+std::string_view reason_of_refusal(Errc code) noexcept {
+    if (code != Errc::invalid_argument) return "";
+    return "the value was stored by a broadcast: only bput and berase change it";
 }
 
 Requester::Requester(Transport& transport, const Credentials& credentials)

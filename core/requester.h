@@ -60,6 +60,8 @@ struct Credentials {
 };
 
 Operation operation_of(wire::Verb verb) noexcept;
+/// Why a manager refuses to change a pair, alone or in a batch, where the code does not say it; else empty.
+std::string_view reason_of_refusal(Errc code) noexcept;
 
 class Requester final : public TransportEvents {
   public:

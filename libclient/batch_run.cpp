@@ -296,7 +296,7 @@ void BatchRun::tell(std::size_t index, std::uint32_t manager, Bytes key, std::ui
     const ItemStatus item{static_cast<Errc>(status), manager};
     if (item.ok() || (item.code == Errc::not_found && verb_ != Verb::batch_put))
         return items_.done(index, key, item, nullptr);
-    tell_error(index, key, name_item(Error(item.code), manager, key));
+    tell_error(index, key, name_item(Error(item.code, reason_of_refusal(item.code)), manager, key));
 }
 
 void BatchRun::tell_error(std::size_t index, Bytes key, const Error& error) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "tests/client/shared_dictionary.h"
@@ -73,6 +74,11 @@ TEST_F(ErrorsTest, ARefusalSaysWhy) {
         EXPECT_EQ(error.code, Errc::invalid_argument);
         EXPECT_TRUE(says(error, "stored by a broadcast")) << error.message();
     }
+    dict_->start_batch_put();
+    dict_->put(key, 1);
+    const BatchReport report = dict_->try_end_batch_put().value();
+    ASSERT_EQ(report.failures.size(), 1u);
+    EXPECT_TRUE(says(report.failures[0].error, "stored by a broadcast"));
     dict_->berase(key);
     dict_->put(key, "text");
     EXPECT_TRUE(says(dict_->try_berase(key).error(), "no broadcast has stored"));
@@ -174,15 +180,23 @@ TEST_F(ErrorsTest, BoolsOfOthersAreMadeGoodOrRefused) {
 
 // ---- on a node without managers ----
 
+/// The file of the directory that the pool of this manager belongs to.
+std::string directory_segment_of(pid_t manager) {
+    std::ifstream maps("/proc/" + std::to_string(manager) + "/maps");
+    for (std::string line; std::getline(maps, line);) {
+        const std::size_t begin = line.find("/dev/shm/ddict-");
+        if (begin == std::string::npos || !line.ends_with("-m0")) continue;
+        return line.substr(begin, line.size() - begin - std::strlen("-m0")) + "-directory";
+    }
+    return {};
+}
+
 /// A dictionary whose directory this node does not have: addresses come from the seeds.
 TEST_F(ErrorsTest, ASeedThatHangsCostsItsShareOfTheTimeAndIsNamed) {
-    const auto before = segments();
     Dictionary owner = Dictionary::create({.managers_per_node = 5, .total_mem = 40 << 20, .name = "far"});
-    const std::string node = owner.manager_nodes()[0];
-    std::string directory;
-    for (const std::string& name : segments()) {
-        if (!before.contains(name) && name.ends_with("-directory")) directory = "/dev/shm/" + name;
-    }
+    const std::string node = owner.manager_node(0);
+    const std::string directory = directory_segment_of(owner.stats(0).pid);
+    ASSERT_FALSE(directory.empty());
     const std::string hidden = "/dev/shm/hidden-from-errors_test-" + std::to_string(getpid());
     std::filesystem::rename(directory, hidden);
     std::vector<pid_t> seeds;
