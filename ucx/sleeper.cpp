@@ -2,14 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/sleeper.h"
 
-#include <fcntl.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -24,9 +23,12 @@ using std::chrono::nanoseconds;
 
 // Below this a window is not worth its look at the clock.
 constexpr microseconds window_min{4};
-constexpr milliseconds measure_interval{1};
-constexpr milliseconds crowding_lasts{20};
-constexpr microseconds short_wait{20};
+// Less is the call itself, or an interrupt.
+constexpr microseconds taken_at_all{3};
+constexpr milliseconds crowding_lasts{2};
+// Of the order of what a scheduler gives to one who computes.
+constexpr microseconds kept_for_long{1000};
+constexpr milliseconds without_offers{50};
 
 }  // namespace
 
@@ -96,33 +98,16 @@ void SpinWindow::slept(nanoseconds time) noexcept {
     }
 }
 
-Crowding::Crowding() : schedstat_fd_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
-
-Crowding::~Crowding() {
-    if (schedstat_fd_ >= 0) ::close(schedstat_fd_);
+ProcessorOffers::Clock::time_point ProcessorOffers::make(Clock::time_point now) noexcept {
+    ::sched_yield();
+    const auto after = Clock::now();
+    taken(after - now, after);
+    return after;
 }
 
-void Crowding::measure(Clock::time_point now) noexcept {
-    if (now - measured_ < measure_interval) return;
-    // "time on the processor, time waited for it (nanoseconds), number of turns"
-    std::array<char, 96> text{};
-    if (::pread(schedstat_fd_, text.data(), text.size() - 1, 0) <= 0) return;
-    char* at = std::strchr(text.data(), ' ');
-    if (at == nullptr) return;
-    const nanoseconds waited(std::strtoll(at, &at, 10));
-    const long long turns = std::strtoll(at, nullptr, 10);
-    // Two that wake each other in turn wait a little, for each other; that does not count, or they would
-    // never take up spinning again. But who knows already that it is crowded offers the processor all the
-    // time, and every such turn waits a little only.
-    const nanoseconds waited_now = waited - waited_;
-    const bool long_waits = crowded_ || waited_now > (turns - turns_) * short_wait;
-    if (waited_now > (now - measured_) / 10 && long_waits) {
-        crowded_until_ = now + crowding_lasts;
-    }
-    crowded_ = now < crowded_until_;
-    turns_ = turns;
-    waited_ = waited;
-    measured_ = now;
+void ProcessorOffers::taken(nanoseconds time, Clock::time_point now) noexcept {
+    if (time >= kept_for_long) none_until_ = now + without_offers;
+    if (time >= taken_at_all) crowded_until_ = now + crowding_lasts;
 }
 
 }  // namespace ddict::ucx

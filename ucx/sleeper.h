@@ -62,30 +62,28 @@ class SpinWindow {
     std::chrono::nanoseconds window_;
 };
 
-/// Notices that more threads want to run than there are processors: spinning would then keep the very process
-/// from running that is waited for. Asks the kernel how long this thread has been waiting for a processor.
-class Crowding {
+/// Who spins offers its processor to others (sched_yield): the one that is waited for may have none. How long
+/// an offer was taken for tells who they are. Others who only wait give it back soon; then it is crowded, and
+/// to offer it after every poll is several times quicker than to sleep and be woken up. Who computes keeps it
+/// for long, while one who sleeps gets it back when a message comes; then there are no more offers for a
+/// while.
+class ProcessorOffers {
   public:
     using Clock = std::chrono::steady_clock;
 
-    Crowding();
-    Crowding(const Crowding&) = delete;
-    Crowding& operator=(const Crowding&) = delete;
-    ~Crowding();
+    /// Offers the processor and returns the time afterwards. Costs some hundred nanoseconds if nobody takes
+    /// it.
+    Clock::time_point make(Clock::time_point now) noexcept;
+    /// An offer was made, and this is how long it took.
+    void taken(std::chrono::nanoseconds time, Clock::time_point now) noexcept;
 
-    /// Whether the last answer of the kernel was that.
-    bool crowded() const noexcept { return crowded_; }
-    /// To be called after every sleep, and while it is crowded; asks at most every millisecond. Costs about a
-    /// microsecond.
-    void measure(Clock::time_point now) noexcept;
+    bool welcome(Clock::time_point now) const noexcept { return now >= none_until_; }
+    /// Others wait as well, and nobody computes.
+    bool crowded(Clock::time_point now) const noexcept { return now < crowded_until_ && welcome(now); }
 
   private:
-    int schedstat_fd_ = -1;
-    Clock::time_point measured_;
+    Clock::time_point none_until_;
     Clock::time_point crowded_until_;
-    bool crowded_ = false;
-    std::chrono::nanoseconds waited_{0};
-    long long turns_ = 0;
 };
 
 }  // namespace ddict::ucx

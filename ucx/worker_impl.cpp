@@ -38,15 +38,9 @@ constexpr milliseconds look_interval{1};
 constexpr milliseconds queue_check_interval{5};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
 constexpr seconds sleep_max{1};
-// How long to poll when there are not enough processors. Among others who only poll as well, the processor is
-// offered to them after every poll: to sleep and to be woken up would cost several times as much. But who
-// computes keeps an offered processor for long, while one who sleeps gets it back when a message comes: when
-// an offer was taken for so long, there are no more of them for a while.
-constexpr std::chrono::microseconds offering_window{100};
-constexpr std::chrono::microseconds crowded_spin{2};
-constexpr unsigned offers_between_clock = 8;
-constexpr std::chrono::microseconds offers_last{offers_between_clock * 25};
-constexpr milliseconds without_offers{50};
+// How long to spin when it is crowded, and when others compute.
+constexpr std::chrono::microseconds crowded_spin{100};
+constexpr std::chrono::microseconds displaced_spin{2};
 // UCX refuses to be armed while something is under way in shared memory; if that lasts (a peer that does not
 // read, or died in the middle of a write) this is how often we try before we nap instead.
 constexpr unsigned busy_tries = 500;
@@ -340,47 +334,33 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
     busy_tries_ = 0;
     bool slept = false;
     Clock::time_point began{};  // of the spinning, later of the sleeping
-    Clock::time_point looked{};
     for (unsigned polls = 1;; ++polls) {
         const unsigned delivered = poll(events);
         if (delivered != 0 || user_fds_ready_ != 0) {
             busy_nap_ = milliseconds(1);
-            if (slept && !crowding_.crowded()) window_.slept(Clock::now() - began);
+            if (slept) window_.slept(Clock::now() - began);
             return delivered;
         }
-        if (!slept) {
-            const bool offering = crowding_.crowded() && offering_;
-            if (offering) ::sched_yield();
-            if (polls % (offering ? offers_between_clock : spins_between_clock) != 0) continue;
-        }
-        const auto now = Clock::now();
+        if (!slept && !crowded_ && polls % spins_between_clock != 0) continue;
+        auto now = Clock::now();
         if (now >= deadline) return 0;
-        if (looked == Clock::time_point{}) began = now;
-        if (!slept) look_for_crowd(now, looked);
-        looked = now;
-        if (!quiet_ || (!slept && now - began < spin_window())) continue;
+        if (began == Clock::time_point{}) began = now;
+        if (!quiet_ || (!slept && now - began < spin_window(now))) {
+            if (!slept && offers_.welcome(now)) now = offers_.make(now);
+            crowded_ = offers_.crowded(now);
+            continue;
+        }
         if (!slept) began = now;
         slept = true;
         sleep(now, deadline);
     }
 }
 
-/// While the processor is offered, at every look at the clock; the last one was at `looked`.
-void Worker::Impl::look_for_crowd(Clock::time_point now, Clock::time_point looked) {
-    if (!crowding_.crowded()) return;
-    crowding_.measure(now);
-    if (offering_ && looked != Clock::time_point{} && now - looked > offers_last) {
-        offering_ = false;
-        offering_again_ = now + without_offers;
-    } else if (!offering_ && now >= offering_again_) {
-        offering_ = true;
-    }
-}
-
-std::chrono::nanoseconds Worker::Impl::spin_window() const {
+std::chrono::nanoseconds Worker::Impl::spin_window(Clock::time_point now) const {
     const std::chrono::nanoseconds window = window_.value();
-    if (!crowding_.crowded() || window.count() == 0) return window;  // where messages are rare
-    return offering_ ? offering_window : std::min<std::chrono::nanoseconds>(window, crowded_spin);
+    if (window.count() == 0) return window;  // where messages are rare
+    if (!offers_.welcome(now)) return std::min<std::chrono::nanoseconds>(window, displaced_spin);
+    return crowded_ ? crowded_spin : window;
 }
 
 void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
@@ -399,7 +379,6 @@ void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
     if (nap) sleeper.mute(ucx_fd_, true);
     sleeper.wait(std::min(timeout, left));
     if (nap) sleeper.mute(ucx_fd_, false);
-    crowding_.measure(Clock::now());
     polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
 }
 

@@ -91,8 +91,7 @@ class Worker::Impl {
     void check_queues(Clock::time_point now);
     void look_around(Clock::time_point now);  // at the watched descriptors
     void sleep(Clock::time_point now, Clock::time_point deadline);
-    void look_for_crowd(Clock::time_point now, Clock::time_point looked);
-    std::chrono::nanoseconds spin_window() const;
+    std::chrono::nanoseconds spin_window(Clock::time_point now) const;
 
     WorkerOptions options_;
     TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
@@ -107,9 +106,8 @@ class Worker::Impl {
     std::vector<Endpoint*> attention_;
     std::vector<Endpoint*> attended_now_;
     SpinWindow window_;
-    Crowding crowding_;
-    bool offering_ = true;  // the processor to others, when it is crowded
-    Clock::time_point offering_again_;
+    ProcessorOffers offers_;
+    bool crowded_ = false;  // when it was last looked at
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;

@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How long to spin, and when to offer the processor: decided from times that are given here, without waiting.
+#include <gtest/gtest.h>
+
+#include "ucx/sleeper.h"
+
+namespace ddict::ucx {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = ProcessorOffers::Clock;
+
+TEST(SpinWindow, IsLongWhileMessagesComeSoonAndNothingWhereTheyAreRare) {
+    SpinWindow window(50us);
+    EXPECT_EQ(window.value(), 50us);
+    window.slept(1ms);
+    EXPECT_EQ(window.value(), 25us);
+    for (int i = 0; i < 10; ++i)
+        window.slept(1ms);
+    EXPECT_EQ(window.value(), 0us);
+    window.slept(20us);
+    EXPECT_GT(window.value(), 0us);
+    for (int i = 0; i < 10; ++i)
+        window.slept(20us);
+    EXPECT_EQ(window.value(), 50us) << "never longer than it may be";
+}
+
+TEST(ProcessorOffers, NobodyElseWantsToRun) {
+    ProcessorOffers offers;
+    const Clock::time_point now = Clock::now();
+    EXPECT_TRUE(offers.welcome(now));
+    EXPECT_FALSE(offers.crowded(now));
+    offers.taken(500ns, now);
+    EXPECT_TRUE(offers.welcome(now));
+    EXPECT_FALSE(offers.crowded(now));
+}
+
+TEST(ProcessorOffers, AmongOthersWhoWaitTheyGoOn) {
+    ProcessorOffers offers;
+    Clock::time_point now = Clock::now();
+    for (int i = 0; i < 1000; ++i, now += 20us) {
+        offers.taken(20us, now);
+        ASSERT_TRUE(offers.welcome(now));
+        ASSERT_TRUE(offers.crowded(now));
+    }
+    EXPECT_FALSE(offers.crowded(now + 10ms)) << "it is not crowded for ever";
+}
+
+TEST(ProcessorOffers, WhoComputesIsNotMadeAnotherOneForAWhile) {
+    ProcessorOffers offers;
+    const Clock::time_point now = Clock::now();
+    offers.taken(3ms, now);
+    EXPECT_FALSE(offers.welcome(now));
+    EXPECT_FALSE(offers.crowded(now));
+    EXPECT_FALSE(offers.welcome(now + 10ms));
+    EXPECT_TRUE(offers.welcome(now + 100ms));
+}
+
+TEST(ProcessorOffers, AreMadeForReal) {
+    ProcessorOffers offers;
+    const Clock::time_point before = Clock::now();
+    EXPECT_GE(offers.make(before), before);
+}
+
+}  // namespace
+}  // namespace ddict::ucx
