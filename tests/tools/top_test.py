@@ -130,7 +130,7 @@ class Top(unittest.TestCase):
 
     def test_z_a_manager_dies(self):  # the last one: it stays dead
         top = self.started()
-        victim = json.loads(ddict("stats", "--json"))[1]["pid"]
+        victim = json.loads(ddict("stats", "--json"))["managers"][1]["pid"]
         os.kill(victim, signal.SIGKILL)
         top.until("the loss", lambda lines: "1 LOST" in lines[0])
         loss = r"^ +1 \S+ +LOST for \d+ s: manager_lost"
