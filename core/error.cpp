@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "core/limits.h"
+
 namespace ddict {
 namespace {
 
@@ -34,6 +36,7 @@ std::string_view advice(const Error& error) noexcept {
         case Errc::no_space:
             return "erase keys, or start the dictionary with a larger --total-mem";
         case Errc::too_large:
+            if (error.have_bytes == limits::key_bytes_max) return "take a shorter key, or a hash of it";
             return "store it in smaller pieces, or give each manager more memory";
         case Errc::timeout:
             return error.in_doubt ? "it may or may not have taken effect; raise the deadline or try again"

@@ -6,15 +6,16 @@
 #include <ddict/dictionary.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/optional.hpp>
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iomanip>
 #include <iostream>
-#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
@@ -77,8 +78,15 @@ struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// All of it; one that cannot be read is not an empty one. (Streams do not tell the two apart.)
 std::string read_standard_input() {
-    return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+    std::string text;
+    std::array<char, 65536> chunk;
+    while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), stdin))
+        text.append(chunk.data(), got);
+    if (std::ferror(stdin) != 0)
+        throw std::runtime_error(std::string("cannot read the standard input: ") + std::strerror(errno));
+    return text;
 }
 
 bool is_command(const std::string& word);
@@ -103,6 +111,8 @@ struct CommandLine {
         if (found == words.end()) return;
         command = *found;
         arguments.assign(found + 1, words.end());
+        if (command == "wait" && arguments.size() == 2 && arguments.back() == "--timeout")
+            throw UsageError("--timeout takes a number of seconds above 0");
         if (command == "wait" && arguments.size() > 2 && *(arguments.end() - 2) == "--timeout") {
             timeout = std::strtod(arguments.back().c_str(), nullptr);
             arguments.resize(arguments.size() - 2);
@@ -373,11 +383,12 @@ int run(const CommandLine& line) {
 int main(int argc, char** argv) {
     try {
         const CommandLine line(argc, argv);
+        int status = success;
         if (line.help) {
             std::cout << usage_text;
-            return success;
+        } else {
+            status = run(line);
         }
-        const int status = run(line);
         std::cout.flush();
         if (!std::cout) {
             std::cerr << "ddict: cannot write to the standard output\n";

@@ -48,7 +48,7 @@ check "size" 0 "2" ddict size
 check "del" 0 "" ddict del dash
 check "del of a missing key" 1 "*not_found*" ddict del dash
 check "an empty key" 2 "*invalid_argument*" ddict put "" x
-check "a long key" 2 "*too_large*1025*1024*" ddict put "$(printf '%1025s' x)" x
+check "a long key" 2 "*too_large*1025*1024*shorter key*" ddict put "$(printf '%1025s' x)" x
 check "a key with a tab" 0 "" ddict put $'a\tb' x
 check "keys" 0 $'*a\\\\x09b*' ddict keys
 check "keys with a prefix" 0 "Hello" ddict keys He
@@ -66,6 +66,7 @@ check "wait for what is there" 0 "Dragon" ddict wait Hello
 check "wait for a value that is there" 0 "" ddict wait Hello Dragon
 check "wait in vain" 2 "*wait_for of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
 check "wait for a value in vain" 2 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
+check "wait with a timeout left out" 2 "*--timeout*" ddict wait Hello --timeout
 check "wait with a bad timeout" 2 "*--timeout*" ddict wait Hello --timeout 0
 check "wait until another one puts" 0 "later" \
   bash -c "ddict wait later --timeout 20 & ddict put later later; wait"
@@ -86,6 +87,11 @@ head -c 300000 /dev/urandom >"${TMPDIR:-/tmp}/ddict_tool_test.$$"
 check "a value from standard input" 0 "" bash -c "ddict put big - <'${TMPDIR:-/tmp}/ddict_tool_test.$$'"
 check "comes back as it was" 0 "" bash -c "ddict get big | cmp - '${TMPDIR:-/tmp}/ddict_tool_test.$$'"
 rm -f "${TMPDIR:-/tmp}/ddict_tool_test.$$"
+check "a standard input that is closed" 2 "*cannot read the standard input*" bash -c "ddict put Hello - <&-"
+check "a standard input that is a folder" 2 "*cannot read the standard input*" bash -c "ddict put Hello - </"
+check "and what was there stays" 0 "Dragon" ddict get Hello
+check "an output that cannot be written" 2 "*cannot write*" bash -c "ddict get Hello >/dev/full"
+check "help that cannot be written" 2 "*cannot write*" bash -c "ddict --help >/dev/full"
 
 figures='import json, sys; s = json.load(sys.stdin); m = s["managers"]
 print(len(m), m[0]["manager"], m[1]["node"], m[1]["alive"], m[1].get("round_trip_ns", 0) > 0, "keys" in m[0], "keys" in m[1], s["client"]["threads"])'
