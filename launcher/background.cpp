@@ -157,10 +157,12 @@ int await_handle(const Options& options, pid_t supervisor, FileDescriptor socket
     }
     if (!handle.empty()) {
         std::cout << (options.export_line ? export_lines(handle, options.name) : handle) << std::endl;
-        return 0;
+        if (std::cout) return 0;
+        kill(supervisor, SIGTERM);  // nobody would know of it
     }
     int status = 0;
     waitpid(supervisor, &status, 0);
+    if (!std::cout) return say_error(Error(Errc::system, "cannot write the handle to the standard output"));
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

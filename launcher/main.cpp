@@ -61,7 +61,12 @@ int main(int argc, char** argv) {
     std::signal(SIGCHLD, SIG_DFL);
     const Environment environment = ddict::slurm::environment_of_this_process();
     const auto options = parse_options({argv + 1, argv + argc}, environment);
-    if (options) return dispatch(*options, environment);
+    if (options) {
+        const int status = dispatch(*options, environment);
+        if (std::cout.flush() || status != 0) return status;
+        say("cannot write to the standard output");
+        return exit_bring_up_failed;
+    }
     if (argc > 1 && std::string_view(argv[1]) == "serve") {
         say_cannot_serve(options.error().code, reason(options.error()));
     } else {

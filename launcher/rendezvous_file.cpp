@@ -195,7 +195,8 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
 }
 
 Result<std::string> state_folder(const Options& options, const Environment& environment) {
-    if (!options.state_dir.empty()) return options.state_dir;
+    // The supervisor in the background leaves the folder that it was started in.
+    if (!options.state_dir.empty()) return fs::absolute(options.state_dir).string();
     if (const std::string xdg = variable(environment, "XDG_STATE_HOME"); !xdg.empty()) return xdg + "/ddict";
     if (const std::string home = variable(environment, "HOME"); !home.empty())
         return home + "/.local/state/ddict";
@@ -227,6 +228,10 @@ Verdict liveness_of(const RendezvousRecord& record, const Environment& environme
 }
 
 Result<RendezvousRecord> read_record(const std::string& path) {
+    std::error_code ignored;
+    const fs::file_status found = fs::status(path, ignored);
+    if (fs::exists(found) && !fs::is_regular_file(found))  // a pipe would keep its reader for ever
+        return Error(Errc::protocol, "this is no file of ddict-launch");
     std::ifstream file(path, std::ios::binary);
     if (!file) return Error(Errc::not_found, "there is no " + path);
     std::string text;

@@ -124,6 +124,45 @@ TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
     EXPECT_EQ(run({"stop"}).status, 0) << "removes the stale file";
 }
 
+/// The supervisor does not stay in the folder that it was started in.
+TEST_F(BackgroundTest, AStateFolderMayBeNamedFromHere) {
+    const auto in_folder = [&](const std::string& command) {
+        Program shell({"/bin/sh", "-c",
+                       "cd '" + folder() + "' && exec '" + program("ddict-launch") + "' " + command +
+                           " --state-dir state"},
+                      environment());
+        const int status = shell.wait();
+        return Ran{status, shell.out(), shell.err()};
+    };
+    ASSERT_EQ(in_folder("start --managers-per-node 1 --total-mem 8M").status, 0);
+    EXPECT_EQ(in_folder("status").status, 0);
+    EXPECT_EQ(in_folder("stop").status, 0);
+    EXPECT_EQ(only_file(), "") << "what has ended leaves no file";
+}
+
+TEST_F(BackgroundTest, AHandleThatNobodyCanReadIsNoDictionary) {
+    for (const std::string verb : {"start", "start --export"}) {
+        Program shell({"/bin/sh", "-c", "exec '" + program("ddict-launch") + "' " + verb + " >/dev/full"},
+                      environment());
+        EXPECT_EQ(shell.wait(), 1);
+        EXPECT_NE(shell.err().find("cannot write the handle"), std::string::npos) << shell.err();
+        EXPECT_EQ(processes("").size(), 0U);
+        EXPECT_EQ(run({"status"}).status, 1);
+    }
+    Program help({"/bin/sh", "-c", "exec '" + program("ddict-launch") + "' --help >/dev/full"},
+                 environment());
+    EXPECT_EQ(help.wait(), 1);
+}
+
+TEST_F(BackgroundTest, APipeInTheStateFolderIsNotWaitedFor) {
+    std::filesystem::create_directory(folder() + "/state");
+    ASSERT_EQ(mkfifo((folder() + "/state/pipe.json").c_str(), 0600), 0);
+    const Ran status = run({"status"});
+    EXPECT_EQ(status.status, 1);
+    EXPECT_NE(status.out.find("pipe.json: this is no file of ddict-launch"), std::string::npos) << status.out;
+    std::filesystem::remove(folder() + "/state/pipe.json");
+}
+
 TEST_F(BackgroundTest, AFileThatCannotBeReadIsLeftAlone) {
     ASSERT_EQ(run({"start"}).status, 0);
     const std::string path = only_file();
