@@ -77,7 +77,7 @@ AsyncOperation* new_operation() {
 void give_back(AsyncOperation* ended) noexcept {
     std::unique_ptr<AsyncOperation> operation(ended);
     operation->drop_sink();
-    if (spare_ended || spare.operations.size() >= spare_max) return;
+    if (spare_ended || operation->thread != this_thread() || spare.operations.size() >= spare_max) return;
     try {
         spare.operations.push_back(std::move(operation));
     } catch (const std::bad_alloc&) {
@@ -137,8 +137,9 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
 
 namespace detail {
 
-bool OperationHandle::under_way() const {
-    return operation_ != nullptr && !operation_->flight.settled();
+bool OperationHandle::has_ended_here() const {
+    return operation_ == nullptr ||
+           (operation_->flight.settled() && operation_->thread == client::this_thread());
 }
 
 ValueSink* OperationHandle::sink() const {

@@ -262,7 +262,7 @@ int ddict_pending_wait(ddict_pending* pending, int64_t timeout_ms, ddict_value* 
             deadline = View::Clock::now() + *timeout;
         }
         const Result<std::uint64_t> outcome = pending->operation.wait(deadline);
-        if (pending->operation.under_way()) return outcome.error();
+        if (!pending->operation.has_ended_here()) return outcome.error();
         const detail::OperationHandle ended = std::move(pending->operation);
         if (!outcome) return outcome.error();
         if (kind != Operation::get) return {};

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/limits.h"
 #include "libclient/c_api.h"
 
 using namespace ddict;
@@ -160,6 +161,8 @@ int ddict_which_manager(ddict_dictionary* dictionary, ddict_slice key, uint32_t*
     return c_api::on_key(Operation::none, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = given({{manager, "manager"}}); !good) return good;
         if (k.empty()) return Error(Errc::invalid_argument, "the key is empty");
+        if (k.size() > limits::key_bytes_max)
+            return Error(Errc::too_large).set_bytes(k.size(), limits::key_bytes_max);
         if (const Result<void> good = view.check_attached(); !good) return good;
         *manager = view.manager_of_bytes(k);
         return {};

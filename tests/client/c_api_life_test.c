@@ -127,6 +127,16 @@ void test_placement(void) {
     EXPECT(view == NULL);
 }
 
+void test_placement_of_bad_keys(void) {
+    char long_key[1025];
+    uint32_t manager = 9;
+    memset(long_key, 'k', sizeof long_key);
+    EXPECT_CODE(DDICT_TOO_LARGE,
+                ddict_which_manager(dict, ddict_bytes(long_key, sizeof long_key), &manager, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_which_manager(dict, ddict_text(""), &manager, &error));
+    EXPECT(manager == 9);
+}
+
 void test_absurd_sizes(void) {
     const size_t absurd[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 50, (size_t)1 << 41};
     const ddict_slice key = ddict_text("k");

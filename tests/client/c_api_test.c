@@ -77,6 +77,7 @@ static const struct {
     {"destroyed_by_another", test_destroyed_by_another},
     {"placement", test_placement},
     {"keys_that_name_their_managers", test_keys_that_name_their_managers},
+    {"placement_of_bad_keys", test_placement_of_bad_keys},
     {"absurd_sizes", test_absurd_sizes},
     {"absurd_timeouts", test_absurd_timeouts},
     {"default_timeout", test_default_timeout},

@@ -64,6 +64,7 @@ void test_detach_deregisters(void);
 void test_destroyed_by_another(void);
 void test_placement(void);
 void test_keys_that_name_their_managers(void);
+void test_placement_of_bad_keys(void);
 void test_absurd_sizes(void);
 void test_absurd_timeouts(void);
 void test_default_timeout(void);

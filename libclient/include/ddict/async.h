@@ -73,7 +73,8 @@ class OperationHandle {
     /// The outcome of an operation that has one: argument of the reply. Errors: its own; timeout at
     /// `deadline` if it is still under way; those of ready().
     Result<std::uint64_t> wait(std::optional<std::chrono::steady_clock::time_point> deadline);
-    bool under_way() const;
+    /// Whether the outcome is there, for this thread to take.
+    bool has_ended_here() const;
     ValueSink* sink() const;
     /// Of what is wrong with the value that came: names the operation, the key, the manager and the node.
     Error name_error(Error error) const;
@@ -112,7 +113,7 @@ class [[nodiscard]] Pending {
   private:
     Result<T> take(std::optional<Clock::time_point> deadline) {
         const Result<std::uint64_t> outcome = operation_.wait(deadline);
-        if (operation_.under_way()) return outcome.error();
+        if (!operation_.has_ended_here()) return outcome.error();
         const detail::OperationHandle ended = std::move(operation_);
         if constexpr (std::is_void_v<T>) {
             if (!outcome) return outcome.error();

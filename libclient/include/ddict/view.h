@@ -228,7 +228,8 @@ class View {
 
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
     /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
-    /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value.
+    /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side by
+    /// side in its pool.
     template <Encodable K, detail::Appendable V>
     std::uint64_t append(const K& key, const V& value) const {
         return try_append(key, value).value();
