@@ -506,8 +506,8 @@ std::string Requester::describe(std::uint32_t manager) const {
 
 Error Requester::named(Error error, const Slot& slot) const {
     error.set_operation(operation_of(slot.request.verb));
-    error.in_doubt =
-        error.code == Errc::timeout && slot.session != 0 && wire::is_remembered(slot.request.verb);
+    const bool given_up = error.code == Errc::timeout || error.code == Errc::not_attached;
+    error.in_doubt = given_up && slot.session != 0 && wire::is_remembered(slot.request.verb);
     if (error.manager == Error::no_manager) error.set_manager(slot.link->entry.manager);
     if (const Link* link = find_link(error.manager); link != nullptr) error.set_node(link->entry.node);
     if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));

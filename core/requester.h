@@ -92,7 +92,8 @@ class Requester final : public TransportEvents {
     /// delivered: a manager that was asked counts as lost when its answer is not there by then.
     Time tick(Time now);
 
-    /// Says goodbye to every manager and closes the connections. Requires no operation in flight.
+    /// Says goodbye to every manager and closes the connections. What is under way ends with not_attached; it
+    /// is done when the transport has let go of its bodies, which it does soon.
     void leave();
 
     /// How this client reaches a manager, for people; empty if there is no connection.
@@ -157,6 +158,8 @@ class Requester final : public TransportEvents {
     Slot* find_slot(OperationId id);
     void open_link(Link& link, Time now);
     void send_hello(Link& link, Time now);
+    void send_farewell(Link& link);
+    void introduce(Link& link, wire::Verb verb, std::uint64_t session, std::uint64_t request);
     void break_link(Link& link, const Error& why);
     void enqueue(Slot& slot);
     void send_queued(Link& link);

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "core/assert.h"
 #include "core/requester.h"
 
 namespace ddict {
@@ -41,6 +40,23 @@ void Requester::open_link(Link& link, Time now) {
 void Requester::send_hello(Link& link, Time now) {
     link.greeted = now;
     link.hello = next_link_request(link);
+    introduce(link, wire::Verb::hello, link.session, link.hello);
+}
+
+/// To a manager that may have a session for this client whose number has not arrived, or that cannot answer
+/// through the old connection: it is to end what it has.
+void Requester::send_farewell(Link& link) {
+    if (link.peer == no_peer) {
+        const Result<PeerId> peer = transport_.connect(link.entry.address, link.entry.process);
+        if (!peer) return;
+        link.peer = *peer;
+        links_by_peer_[*peer] = &link;
+    }
+    introduce(link, wire::Verb::goodbye, 0, next_link_request(link));
+}
+
+/// A message that says who this client is.
+void Requester::introduce(Link& link, wire::Verb verb, std::uint64_t session, std::uint64_t request) {
     std::vector<std::byte> hello;
     wire::pack({.dictionary_id = credentials_.dictionary_id,
                 .secret = credentials_.secret,
@@ -49,9 +65,9 @@ void Requester::send_hello(Link& link, Time now) {
                 .address = transport_.address()},
                hello);
     wire::RequestHeader header;
-    header.verb = wire::Verb::hello;
-    header.session = link.session;
-    header.request = link.hello;
+    header.verb = verb;
+    header.session = session;
+    header.request = request;
     header.value_bytes = hello.size();
     head_.clear();
     Packer(head_).put(header);
@@ -186,9 +202,14 @@ void Requester::send_to_manager(Link& link, wire::Verb verb, std::uint64_t reque
 }
 
 void Requester::leave() {
-    DDICT_ASSERT(in_flight_ == 0, "leaving with operations in flight");
-    for (const auto& [id, link] : links_)
-        drop_connection(*link);
+    const Error why(Errc::not_attached, "the dictionary was detached, or the thread ended, meanwhile");
+    for (Slot& slot : slots_) {
+        if (slot.id != 0 && slot.body_in && !slot.error) slot.error = named(why, slot);
+    }
+    for (const auto& [id, link] : links_) {
+        if (link->state == LinkState::greeting || link->state == LinkState::broken) send_farewell(*link);
+        fail_link(*link, why);
+    }
 }
 
 }  // namespace ddict

@@ -24,7 +24,7 @@ inline constexpr std::uint8_t protocol_version = 1;
 
 enum class Verb : std::uint8_t {
     hello = 1,  // value: Hello; session = the one to go on with, or 0. reply: argument = session
-    goodbye,    // ends the session
+    goodbye,    // ends the session; without one: value = Hello, packed: the one that this client has, if any
     ping,       //
     put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
     get,        // key. reply: value; argument = its checkpoint
@@ -105,7 +105,7 @@ struct RequestHeader {
     std::uint16_t key_bytes = 0;
     std::uint16_t value_type = 0;  // see ddict/codec.h; 0 is plain bytes
     std::uint16_t flags = 0;       // by verb
-    std::uint64_t session = 0;     // 0 only in hello
+    std::uint64_t session = 0;     // 0 only in hello and goodbye
     std::uint64_t request = 0;     // chosen by the client, echoed in the reply; place_of() it
     std::uint64_t checkpoint = 0;  // version of the dictionary that is meant
     std::uint64_t value_bytes = 0;

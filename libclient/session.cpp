@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include <ddict/operands.h>
-
+#include "core/assert.h"
 #include "libclient/batch_lane.h"
 
 namespace ddict::client {
@@ -14,8 +13,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds goodbye_timeout{200};
-constexpr std::chrono::milliseconds give_up_patience{2'000};
-constexpr auto past_every_deadline = 2 * detail::Patience::unlimited;
+// Turns of a millisecond at the most, until the transport must have given back all memory.
+constexpr unsigned give_up_turns_max = 100'000;
 
 }  // namespace
 
@@ -29,23 +28,16 @@ Session::Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credent
     : worker_(std::move(worker)), requester_(*worker_, credentials) {}
 
 Session::~Session() {
-    // For the requester it is late enough for every deadline: it gives up what is left, and the transport
+    // The managers must hear the goodbye first: they then drop what is on its way, and this side's transport
     // gives back the memory that it still holds.
-    const Time patience = steady_clock::now() + give_up_patience;
-    while (!flights_.empty() && steady_clock::now() < patience) {
-        requester_.tick(steady_clock::now() + past_every_deadline);
-        worker_->progress(requester_, steady_clock::now() + std::chrono::milliseconds(1));
-        for (std::size_t i = flights_.size(); i-- > 0;) {
-            Flight& flight = *flights_[i];
-            if (!finished(flight)) continue;
-            if (!flight.outcome && flight.outcome.error().code == Errc::timeout) {
-                flight.outcome.error().code = Errc::not_attached;
-                flight.outcome.error().set_detail(
-                    "the dictionary was detached, or the thread ended, meanwhile");
-            }
-        }
-    }
     requester_.leave();
+    for (unsigned turn = 0;; ++turn) {
+        for (std::size_t i = flights_.size(); i-- > 0;)
+            finished(*flights_[i]);
+        if (flights_.empty()) break;
+        DDICT_ASSERT(turn < give_up_turns_max, "the transport keeps the memory of an operation for ever");
+        worker_->progress(requester_, steady_clock::now() + std::chrono::milliseconds(1));
+    }
     worker_->stop(steady_clock::now() + goodbye_timeout);
 }
 

@@ -26,6 +26,11 @@ struct Rule {
 
 constexpr std::uint64_t any_value = ~std::uint64_t{0};
 
+/// Without a session it says whose is to end.
+bool goodbye_fits(const RequestHeader& header) {
+    return (header.session == 0) == (header.value_bytes != 0);
+}
+
 bool swap_fits(const RequestHeader& header) {
     if (header.argument > header.value_bytes) return false;
     switch (header.flags) {
@@ -58,6 +63,7 @@ constexpr std::array<Rule, wire::verb_last + 1> make_rules() {
     std::array<Rule, wire::verb_last + 1> rules{};
     const auto rule = [&](Verb verb) -> Rule& { return rules[static_cast<std::size_t>(verb)]; };
     rule(Verb::hello) = {.value_bytes_max = limits::inline_value_bytes_max};
+    rule(Verb::goodbye) = {.value_bytes_max = limits::inline_value_bytes_max, .fits = goodbye_fits};
     rule(Verb::put) = {.key = Key::needed,
                        .changes = true,
                        .flags = wire::put_if_absent | wire::put_if_present,

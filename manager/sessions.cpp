@@ -20,7 +20,7 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
     session.peer = peer;
     session.greeter = greeter;
     session.greeting = greeting;
-    by_peer_[peer] = id;
+    if (peer != no_peer) by_peer_[peer] = id;
     by_greeter_[greeter] = id;
     return id;
 }

@@ -42,7 +42,8 @@ class Sessions {
     std::size_t size() const noexcept { return by_greeter_.size(); }
     bool full() const noexcept { return size() >= limits::sessions_max; }
 
-    /// Requires that it is not full, and that neither peer nor greeter has one. Returns the id.
+    /// Requires that it is not full, and that neither peer nor greeter has one; the peer may be no_peer.
+    /// Returns the id.
     std::uint64_t open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting);
     /// Requires that its outcomes hold no memory.
     void close(std::uint64_t id);

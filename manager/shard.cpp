@@ -46,6 +46,7 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
     const Form form = read_call(head, body, call);
     if (form == Form::malformed) return reject(body.token);
     if (call.header.verb == Verb::hello) return on_hello(call);
+    if (call.header.verb == Verb::goodbye && call.header.session == 0) return on_farewell(call);
     Session* session = sessions_.find(call.header.session);
     if (session == nullptr) return reject(body.token);
     if (session->peer == no_peer) {  // a late one: its client will greet again, and then repeat it
@@ -138,6 +139,21 @@ void Shard::on_hello(const Call& call) {
     refusal == Errc{} ? answer_greeting(call, hello) : refuse_greeting(call, hello, refusal);
 }
 
+/// From a client that leaves before it has heard its session's number, or after its connection broke. It may
+/// have been overtaken by a newer greeting, or have overtaken an older one: for that one's sake its number is
+/// remembered, as that of a session whose connection broke.
+void Shard::on_farewell(const Call& call) {
+    wire::Hello hello;
+    if (!wire::unpack(call.value, hello) || refusal_of_stranger(hello) != Errc{}) return reject(0);
+    const std::uint64_t greeter = greeter_of(hello);
+    if (Session* known = sessions_.of_greeter(greeter); known != nullptr) {
+        if (known->greeting >= call.header.request) return;
+        end_session(*known);
+    }
+    if (!make_room_for_session()) return;
+    break_session(*sessions_.find(sessions_.open(no_peer, greeter, call.header.request)));
+}
+
 /// Goes on with the session that the client names, if it is still known, and ends any other that the client
 /// has. But a greeting may have been overtaken by a newer one: the client does not wait for the answer any
 /// more.
@@ -193,9 +209,14 @@ Result<PeerId> Shard::reach(const wire::Hello& hello) {
     return peer;
 }
 
-Errc Shard::refusal_of(const wire::Hello& hello) {
+Errc Shard::refusal_of_stranger(const wire::Hello& hello) const {
     if (hello.dictionary_id != pool_.identity().dictionary_id) return Errc::dictionary_gone;
     if (!equal_in_constant_time(hello.secret, pool_.identity().secret)) return Errc::access_denied;
+    return {};
+}
+
+Errc Shard::refusal_of(const wire::Hello& hello) {
+    if (const Errc refusal = refusal_of_stranger(hello); refusal != Errc{}) return refusal;
     if (hello.ucx_version != options_.ucx_version) return Errc::incompatible;
     if (!make_room_for_session()) return Errc::busy;
     return {};

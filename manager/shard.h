@@ -149,6 +149,8 @@ class Shard final : public TransportEvents {
     void execute(Call& call);
     void dispatch(const Call& call);
     void on_hello(const Call& call);
+    void on_farewell(const Call& call);
+    Errc refusal_of_stranger(const wire::Hello& hello) const;
     Errc refusal_of(const wire::Hello& hello);
     void answer_greeting(const Call& call, const wire::Hello& hello);
     void refuse_greeting(const Call& call, const wire::Hello& hello, Errc refusal);

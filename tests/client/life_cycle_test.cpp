@@ -4,10 +4,12 @@
 // How dictionaries begin and end, who is registered with their managers meanwhile, and what errors say.
 #include <signal.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -62,6 +64,79 @@ TEST_F(LifeCycleTest, DetachDeregisters) {
     for (int i = 0; i < 5; ++i)
         Dictionary::attach(dict_->serialize()).clear();  // its destructor detaches
     EXPECT_TRUE(eventually(5s, [&] { return sessions() == before; }));
+}
+
+/// With large values on their way, whichever way, and with a first greeting that nobody has answered yet.
+TEST_F(LifeCycleTest, DetachingInTheMiddleOfOperationsDeregisters) {
+    const auto before = sessions();
+    const std::string handle = dict_->serialize();
+    const std::string medium(100'000, 'm');
+    dict_->put("medium", medium);
+    std::mt19937 random(1);
+    for (int i = 0; i < 60; ++i) {
+        Dictionary other = Dictionary::attach(handle, {.local_reads = false});
+        std::vector<Pending<void>> puts;
+        std::vector<Pending<std::string>> gets;
+        const auto begin_much = [&] {
+            for (int k = 0; k < 5; ++k) {
+                puts.push_back(other.put_async(k, std::string_view(medium)));
+                puts.push_back(other.put_async("small", std::string_view("small")));
+                gets.push_back(other.get_async("medium"));
+            }
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
+        };
+        if (i % 3 == 0) {
+            std::thread(begin_much).join();
+        } else {
+            begin_much();
+        }
+        other.detach();
+        for (auto& put : puts) {
+            if (i % 3 == 0) break;  // they are the other thread's
+            const Errc code = code_of(put.try_wait());
+            EXPECT_TRUE(code == Errc{} || code == Errc::not_attached) << name(code);
+        }
+    }
+    EXPECT_TRUE(eventually(5s, [&] { return sessions() == before; }));
+    EXPECT_TRUE(eventually(5s, [] {
+        const auto stats = dict_->stats();
+        return std::ranges::all_of(stats, [](const ManagerStats& s) { return s.bodies_in_flight == 0; });
+    }));
+}
+
+/// It hears the goodbye when it goes on.
+TEST_F(LifeCycleTest, DetachingFromAManagerThatDoesNotAnswerDeregisters) {
+    const auto before = sessions();
+    const std::string handle = dict_->serialize();
+    const std::string large(1'000'000, 'l');
+    const std::string key = key_on(1);
+    const ManagerStats silent = dict_->stats()[1];
+    const auto used = [] { return dict_->stats()[1].used_bytes; };
+    const std::uint64_t used_before = used();
+    for (int i = 0; i < 6; ++i) {
+        Dictionary other = Dictionary::attach(handle, {.local_reads = false});
+        if (i % 2 == 0) other.put(key, 1);  // else it has not greeted the manager yet, as a rule
+        ASSERT_EQ(kill(silent.pid, SIGSTOP), 0);
+        const View view =
+            other.within(i % 3 == 0 ? 50ms : 30'000ms);  // the deadlines come first, or detach()
+        std::vector<Pending<void>> puts;
+        for (int k = 0; k < 4; ++k)
+            puts.push_back(view.put_async(key, std::string_view(large)));
+        for (std::size_t k = 0; i % 3 == 0 && k < puts.size(); ++k)
+            EXPECT_EQ(code_of(puts[k].try_wait()), Errc::timeout);
+        // Over a new connection nothing can be said to a manager that does not run.
+        if (i % 3 == 0) kill(silent.pid, SIGCONT);
+        other.detach();
+        kill(silent.pid, SIGCONT);
+        dict_->erase(key);
+    }
+    EXPECT_TRUE(eventually(5s, [&] { return sessions() == before; }));
+    EXPECT_TRUE(eventually(5s,
+                           [&] {
+                               dict_->erase(key);
+                               return used() == used_before && dict_->stats()[1].bodies_in_flight == 0;
+                           }))
+        << used() << " bytes used, before " << used_before;
 }
 
 // ---- the end ----

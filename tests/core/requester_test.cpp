@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <new>
 
 #include "tests/core/recording_transport.h"
@@ -294,6 +295,77 @@ TEST_F(RequesterTest, LeavingSaysGoodbyeAndCloses) {
     EXPECT_EQ(last_verb(), Verb::goodbye);
     EXPECT_EQ(transport.header<RequestHeader>().session, 77u);
     EXPECT_TRUE(transport.open.empty());
+}
+
+TEST_F(RequesterTest, LeavingGivesUpWhatIsUnderWayAndStillSaysGoodbye) {
+    know(here);
+    const auto put = begin(Verb::put);
+    const auto other_put = begin(Verb::put);
+    const auto get = begin(Verb::get);
+    answer(0, 77);
+    requester.leave();
+    EXPECT_EQ(last_verb(), Verb::goodbye);
+    EXPECT_EQ(transport.header<RequestHeader>().session, 77u);
+    EXPECT_TRUE(transport.open.empty());
+    EXPECT_EQ(outcome(get), Errc::not_attached);
+    EXPECT_FALSE(requester.done(put)) << "the transport may still read the value";
+    requester.on_body_sent(transport.sent[1].tag, false);
+    requester.on_body_sent(transport.sent[2].tag, false);
+    EXPECT_EQ(outcome(put), Errc::not_attached);
+    const Result<Reply> reply = requester.take(other_put);
+    ASSERT_FALSE(reply);
+    EXPECT_TRUE(reply.error().in_doubt);
+    EXPECT_EQ(last_verb(), Verb::goodbye) << "nothing is sent any more";
+}
+
+TEST_F(RequesterTest, LeavingWhileAValueArrivesGivesItUp) {
+    know(here);
+    const auto get = begin(Verb::get);
+    answer(0, 77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+    reply.request = get;
+    reply.value_bytes = 5000;
+    requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    requester.leave();
+    EXPECT_EQ(last_verb(), Verb::goodbye);
+    EXPECT_FALSE(requester.done(get)) << "the transport may still write into the sink";
+    requester.on_body_received(transport.received.at(0).tag, false);
+    EXPECT_EQ(outcome(get), Errc::not_attached);
+}
+
+/// Its session's number is not known: the goodbye says who leaves.
+TEST_F(RequesterTest, LeavingBeforeTheGreetingIsAnswered) {
+    know(here);
+    const auto operation = begin(Verb::contains);
+    requester.leave();
+    ASSERT_EQ(transport.sent.size(), 2u);
+    const auto hello = transport.header<RequestHeader>(0);
+    const auto goodbye = transport.header<RequestHeader>(1);
+    EXPECT_EQ(goodbye.verb, Verb::goodbye);
+    EXPECT_EQ(goodbye.session, 0u);
+    EXPECT_GT(goodbye.request, hello.request);
+    EXPECT_TRUE(std::ranges::equal(Bytes(transport.sent[0].head).subspan(sizeof hello),
+                                   Bytes(transport.sent[1].head).subspan(sizeof goodbye)));
+    EXPECT_TRUE(transport.open.empty());
+    EXPECT_EQ(outcome(operation), Errc::not_attached);
+}
+
+TEST_F(RequesterTest, LeavingWithABrokenConnectionMakesOneForTheGoodbye) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    requester.on_peer_lost(*transport.open.begin(), Error(Errc::manager_lost));
+    transport.open.clear();
+    requester.leave();
+    EXPECT_EQ(last_verb(), Verb::goodbye);
+    EXPECT_GT(transport.header<RequestHeader>().value_bytes, 0u);
+    EXPECT_NE(transport.sent.back().peer, transport.sent.front().peer);
+    EXPECT_TRUE(transport.open.empty());
+    EXPECT_EQ(outcome(operation), Errc::not_attached);
+    const std::size_t sent = transport.sent.size();
+    requester.leave();
+    EXPECT_EQ(transport.sent.size(), sent) << "once";
 }
 
 TEST_F(RequesterTest, RejectsWhatIsNoReply) {

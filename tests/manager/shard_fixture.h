@@ -51,15 +51,22 @@ struct Ask {
 class ShardTest : public testing::Test {
   protected:
     void greet(std::uint64_t number, const char* address = "client") {
+        introduce(Verb::hello, number, address, pool->identity().secret);
+    }
+    /// Says goodbye without a session.
+    void farewell(std::uint64_t number) {
+        introduce(Verb::goodbye, number, "client", pool->identity().secret);
+    }
+    void introduce(Verb verb, std::uint64_t number, const char* address, const wire::Secret& secret) {
         std::vector<std::byte> hello;
         wire::pack({.dictionary_id = pool->identity().dictionary_id,
-                    .secret = pool->identity().secret,
+                    .secret = secret,
                     .ucx_version = 1,
                     .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
                     .address = bytes_of(address)},
                    hello);
         RequestHeader header;
-        header.verb = Verb::hello;
+        header.verb = verb;
         header.request = number;
         header.value_bytes = hello.size();
         shard.on_message(message_of(header, hello), {});

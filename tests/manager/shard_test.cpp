@@ -30,6 +30,55 @@ TEST_F(ShardTest, AGreetingThatWasOvertakenIsIgnored) {
     EXPECT_EQ(transport.sent.size(), sent + 1);
 }
 
+TEST_F(ShardTest, AFarewellWithoutASessionEndsTheOneOfItsClient) {
+    const std::uint64_t used = pool->usage().used_bytes;
+    other_session();
+    greet(5);
+    const std::uint64_t id = last().argument;
+    ask(Verb::put, id, "k", {}, {.in_memory = {}, .token = 8, .bytes = large.size()});
+    const std::size_t sent = transport.sent.size();
+    farewell(4);
+    EXPECT_EQ(shard.sessions(), 2u) << "it was overtaken by a newer greeting";
+    farewell(6);
+    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(transport.open.size(), 1u);
+    shard.on_body_received(transport.received.at(0).tag, true);
+    EXPECT_FALSE(has("k"));
+    EXPECT_EQ(pool->usage().used_bytes, used);
+    expect_at_rest();
+    greet(5);
+    EXPECT_EQ(shard.sessions(), 1u) << "it was overtaken by the farewell";
+    EXPECT_EQ(transport.sent.size(), sent) << "nobody waits for an answer";
+    greet(7);
+    EXPECT_EQ(shard.sessions(), 2u);
+    farewell(8);
+    shard.tick(Time{});
+    shard.tick(Time{} + limits::session_kept);
+    EXPECT_EQ(shard.sessions_remembered(), 1u);
+}
+
+TEST_F(ShardTest, AFarewellMayOvertakeTheOnlyGreeting) {
+    farewell(2);
+    greet(1);
+    EXPECT_EQ(shard.sessions(), 0u);
+    EXPECT_TRUE(transport.sent.empty());
+    shard.tick(Time{});
+    shard.tick(Time{} + limits::session_kept);
+    EXPECT_EQ(shard.sessions_remembered(), 0u);
+    EXPECT_FALSE(shard.needs_tick());
+}
+
+TEST_F(ShardTest, AFarewellProvesTheSecret) {
+    const std::uint64_t id = session();
+    wire::Secret wrong = pool->identity().secret;
+    wrong[3] ^= std::byte{1};
+    introduce(Verb::goodbye, 9, "client", wrong);
+    ask(Verb::goodbye, 0);                     // says nothing
+    ask(Verb::goodbye, id, {}, bytes_of(""));  // well formed
+    EXPECT_EQ(shard.sessions(), 0u);
+    EXPECT_EQ(rejected(), 2u);
+}
+
 TEST_F(ShardTest, TwoClientsHaveTwoSessions) {
     const std::uint64_t one = session();
     const std::uint64_t other = other_session();
