@@ -28,11 +28,9 @@ std::atomic<std::uint64_t> attachments_made{0};
 // milliseconds early.
 constexpr std::chrono::seconds patience_for_coarse_clock{1};
 
-void count_forks() {
-    static const int registered =
-        pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
-    static_cast<void>(registered);
-}
+// While the library is loaded: at its first use another thread could be in the middle of it at a fork.
+[[maybe_unused]] const int forks_are_counted =
+    pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
 
 /// The sessions of one thread; at its end they end. An attachment that is gone has taken its sessions with
 /// it.
@@ -89,7 +87,7 @@ std::string ucx_text(std::uint32_t version) {
 
 Error forked() {
     return Error(Errc::not_attached,
-                 "this process is a child of the one that attached (fork): attach again here");
+                 "this process is a child of the one that attached (fork): the connections are its parent's");
 }
 
 Attachment::Attachment(const Handle& handle, milliseconds timeout)
@@ -111,7 +109,6 @@ Attachment::~Attachment() {
 }
 
 Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const AttachOptions& options) {
-    count_forks();
     if (handle.ucx_version != ucx::runtime_version()) {
         return attach_error(Errc::incompatible, "the managers run " + ucx_text(handle.ucx_version) +
                                                     ", this process " + ucx_text(ucx::runtime_version()));
@@ -137,7 +134,7 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     std::array<char, 256> host{};
     if (::gethostname(host.data(), host.size() - 1) == 0) node_ = host.data();
     const Result<Session*> own = session();
-    if (!own) return own.error();
+    if (!own) return Error(own.error()).set_operation(Operation::attach);
     return greet_first(**own, steady_clock::now() + timeout);
 }
 

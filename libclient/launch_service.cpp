@@ -88,13 +88,14 @@ std::vector<std::string> launch_arguments(const CreateOptions& options) {
 constexpr std::size_t lifelines_max = 256;
 std::array<std::atomic<int>, lifelines_max> lifelines;  // descriptor + 1; 0: free
 
+// While the library is loaded: at its first use another thread could be in the middle of it at a fork.
+[[maybe_unused]] const int forks_are_watched = pthread_atfork(nullptr, nullptr, [] {
+    for (std::atomic<int>& slot : lifelines) {
+        if (const int kept = slot.exchange(0); kept != 0) ::close(kept - 1);
+    }
+});
+
 bool keep_lifeline(int fd) {
-    static const int registered = pthread_atfork(nullptr, nullptr, [] {
-        for (std::atomic<int>& slot : lifelines) {
-            if (const int kept = slot.exchange(0); kept != 0) ::close(kept - 1);
-        }
-    });
-    static_cast<void>(registered);
     for (std::atomic<int>& slot : lifelines) {
         int free = 0;
         if (slot.compare_exchange_strong(free, fd + 1)) return true;

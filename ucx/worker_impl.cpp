@@ -4,9 +4,11 @@
 // Messages, bodies and the loop. Connections and their ends are in connections.cpp.
 #include "ucx/worker_impl.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <utility>
@@ -46,13 +48,40 @@ constexpr std::chrono::microseconds displaced_spin{2};
 constexpr unsigned busy_tries = 500;
 constexpr milliseconds busy_nap_max{8};
 
+// Workers of this process, those included that are being made or ended.
+std::atomic<std::uint32_t> workers{0};
+// This process is a child of fork(), and its parent had workers at that moment. Then UCX cannot be used here:
+// its own thread, which some of its transports rely on, is not here, and it does not notice; what it would
+// wait for is the parent's, in which it meddles; and that thread may have held one of UCX's locks, or another
+// thread one of ours, which nobody gives back here.
+std::atomic<bool> ucx_is_of_parent{false};
+// While the library is loaded: no thread can be in the middle of it at a fork.
+[[maybe_unused]] const int fork_is_watched = ::pthread_atfork(nullptr, nullptr, [] {
+    if (workers.exchange(0) != 0) ucx_is_of_parent = true;
+});
+
 Bytes bytes_at(const void* data, std::size_t size) {
     return {static_cast<const std::byte*>(data), size};
 }
 
 }  // namespace
 
+WorkerCount::WorkerCount() noexcept {
+    ++workers;
+}
+
+WorkerCount::~WorkerCount() {
+    --workers;
+}
+
 Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& options) {
+    if (ucx_is_of_parent) {
+        return Error(
+            Errc::system,
+            "this process is a child of one that was attached when it called fork(), which UCX does not "
+            "survive: fork before attaching, detach before forking, or exec before attaching");
+    }
+    WorkerCount count;
     auto context = make_context();
     if (!context) return context.error();
     // One at a time: what is mapped meanwhile is taken for the new worker's.

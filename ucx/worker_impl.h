@@ -23,6 +23,15 @@
 
 namespace ddict::ucx {
 
+/// Counts a worker as long as anything of it may use UCX; a fork meanwhile makes UCX useless in the child.
+class WorkerCount {
+  public:
+    WorkerCount() noexcept;
+    ~WorkerCount();
+    WorkerCount(const WorkerCount&) = delete;
+    WorkerCount& operator=(const WorkerCount&) = delete;
+};
+
 class Worker::Impl {
   public:
     using Clock = std::chrono::steady_clock;
@@ -93,6 +102,7 @@ class Worker::Impl {
     void sleep(Clock::time_point now, Clock::time_point deadline);
     std::chrono::nanoseconds spin_window(Clock::time_point now) const;
 
+    WorkerCount count_;  // before what uses UCX, so that it goes after that
     WorkerOptions options_;
     TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
     unsigned heard_ = 0;                   // messages delivered to it

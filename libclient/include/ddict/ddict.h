@@ -42,7 +42,8 @@
  *
  * Threads. Any number may use one handle of a dictionary at once, save while it collects a batch
  * (ddict_start_batch_put) and in ddict_detach and ddict_destroy. A cursor is for one thread at a time; a
- * pending operation is for the thread that began it. After fork() the child must attach again.
+ * pending operation is for the thread that began it. A child of fork() cannot use its parent's handles, and
+ * ddict_attach() fails with DDICT_SYSTEM in it if its parent was attached at the fork, until it calls exec.
  *
  * Types. A value carries a type (docs/values.md). Who reads says which type is expected: another one is
  * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything.

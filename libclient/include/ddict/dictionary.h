@@ -18,8 +18,11 @@
 //
 // Threads. One Dictionary may be used by many threads at once; each thread gets connections of its own when
 // it first sends something (some milliseconds). Construction, move, detach, destroy and destruction are for
-// one thread, when no other is inside a call. After fork() the child must attach again: its calls fail with
-// Errc::not_attached.
+// one thread, when no other is inside a call.
+//
+// Processes. A child of fork() cannot use its parent's dictionary: its calls fail with Errc::not_attached.
+// Nor can it attach, if its parent was attached to any dictionary at the fork: UCX does not survive that, and
+// attach() fails with Errc::system. Fork before attaching, or detach before forking, or have the child exec.
 //
 // Cost. A call on one key is one message to its manager and one back; get, contains, multi_get and bget of
 // keys whose manager is on this node read its memory instead, without a message. Connections are made at the
