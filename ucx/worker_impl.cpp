@@ -40,6 +40,9 @@ constexpr milliseconds look_interval{1};
 constexpr milliseconds queue_check_interval{5};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
 constexpr seconds sleep_max{1};
+// An answer that comes at once is not waited for: before this time the processor is not offered, unless it is
+// known that others wait for it.
+constexpr std::chrono::microseconds offers_begin{4};
 // How long to spin when it is crowded, and when others compute.
 constexpr std::chrono::microseconds crowded_spin{100};
 constexpr std::chrono::microseconds displaced_spin{2};
@@ -375,7 +378,8 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
         if (now >= deadline) return 0;
         if (began == Clock::time_point{}) began = now;
         if (!quiet_ || (!slept && now - began < spin_window(now))) {
-            if (!slept && offers_.welcome(now)) now = offers_.make(now);
+            const bool waits = crowded_ || now - began >= offers_begin;
+            if (!slept && waits && offers_.welcome(now)) now = offers_.make(now);
             crowded_ = offers_.crowded(now);
             continue;
         }
