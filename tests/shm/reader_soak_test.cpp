@@ -277,7 +277,7 @@ TEST(ReaderSoakTest, NothingTornNothingLostNothingElse) {
               << " pairs moved\n";
     EXPECT_GT(writer.splits(), 0U);
     EXPECT_GT(writer.moved(), 0U);
-    EXPECT_GT(journal.clears.load(), 2U);
+    EXPECT_GT(journal.clears.load(), 0U);
     EXPECT_EQ(writer.inconsistency(), "");
 }
 
