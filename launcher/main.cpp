@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ddict-launch: see options.cpp for what it can do.
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <string_view>
@@ -71,6 +72,9 @@ int main(int argc, char** argv) {
         say_cannot_serve(options.error().code, reason(options.error()));
     } else {
         say(reason(options.error()));
+        const bool for_eval = std::any_of(
+            argv + 1, argv + argc, [](std::string_view arg) { return arg == "env" || arg == "--export"; });
+        if (for_eval) std::cout << eval_of_failure;
     }
     return exit_usage;
 }

@@ -81,6 +81,17 @@ TEST_F(BackgroundTest, ExportsForAShell) {
     EXPECT_EQ(run({"stop", "--name", "shell"}).status, 0);
 }
 
+TEST_F(BackgroundTest, AFailureFailsTheShellThatEvaluatesIt) {
+    for (const std::string args : {"start --export --total-mem 100T", "start --export --total-mem nothing",
+                                   "env --name nobody", "env --name /"}) {
+        Program shell(
+            {"/bin/sh", "-ec", "eval \"$('" + program("ddict-launch") + "' " + args + ")\"; echo went on"},
+            environment());
+        EXPECT_NE(shell.wait(), 0) << args;
+        EXPECT_EQ(shell.out(), "") << args;
+    }
+}
+
 TEST_F(BackgroundTest, ASecondOfTheSameNameIsRefused) {
     ASSERT_EQ(run({"start"}).status, 0);
     const Ran second = run({"start"});
@@ -116,7 +127,7 @@ TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
     EXPECT_NE(status.out.find("default: stale"), std::string::npos) << status.out;
     const Ran env = run({"env"});
     EXPECT_EQ(env.status, 1);
-    EXPECT_EQ(env.out, "");
+    EXPECT_EQ(env.out, "false\n") << "eval fails as well";
 
     ASSERT_EQ(run({"start"}).status, 0) << "takes the place of the stale one";
     kill(supervisor_pid(), SIGKILL);
