@@ -195,6 +195,18 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
             all[i].round_trip = {};
             all[i].error = reply.error();
         });
+    // Now that all are connected, one after the other: while others are asked as well, a time is not that of
+    // one round trip.
+    Request ping = request_of(Verb::ping);
+    for (ManagerHealth& one : all) {
+        const Time before = steady_clock::now();
+        if (!one.alive() || before >= deadline) continue;
+        ping.manager = one.manager;
+        const Result<Reply> reply = (*session)->call(ping, before, deadline);
+        one.round_trip = steady_clock::now() - before;
+        if (!reply)
+            one = {.manager = one.manager, .node = one.node, .round_trip = {}, .error = reply.error()};
+    }
     return all;
 }
 
