@@ -51,10 +51,11 @@ constexpr const char* usage_text =
     "                    else as it is\n"
     "  del KEY           remove the pair\n"
     "  pop KEY           remove the pair and print its value, as get does\n"
-    "  incr KEY [N]      add N (default 1) to a counter, which begins at 0; print what it is\n"
-    "                    then\n"
+    "  incr KEY [N]      add N (default 1) to a counter, which begins at 0 when there is no such\n"
+    "                    key (what put stores is text); print what it is then\n"
     "  wait KEY [VALUE]  wait until there is such a key, and print its value, or until it has\n"
-    "                    this VALUE; at most --timeout SECONDS, which may also stand last\n"
+    "                    this VALUE, a text or a counter's; at most --timeout SECONDS, which may also stand "
+    "last\n"
     "  keys [PREFIX]     print all keys, or those that begin with PREFIX, one a line\n"
     "  items [PREFIX]    print key, tab, value; of values that are neither text nor a number\n"
     "                    what they are\n"
@@ -98,8 +99,8 @@ struct CommandLine {
         const std::vector<std::string> words(argv + 1, argv + argc);
         const auto found = std::find_if(words.begin(), words.end(), is_command);
         po::options_description options;
-        options.add_options()("help,h", po::bool_switch(&help))("handle", po::value(&handle))(
-            "timeout", po::value(&timeout));
+        options.add_options()("help,h", po::bool_switch(&help))("version", po::bool_switch(&version))(
+            "handle", po::value(&handle))("timeout", po::value(&timeout));
         po::variables_map given;
         po::store(po::command_line_parser(std::vector<std::string>(words.begin(), found))
                       .options(options)
@@ -130,6 +131,7 @@ struct CommandLine {
     std::string handle;
     boost::optional<double> timeout;
     bool help = false;
+    bool version = false;
 };
 
 Dictionary attach(const CommandLine& line) {
@@ -240,14 +242,21 @@ int run_incr(const CommandLine& line) {
 
 int run_wait(const CommandLine& line) {
     const Dictionary dict = attach(line);
-    if (line.arguments.size() > 1) {
-        // Of whatever type.
-        dict.wait_for_value_bytes(bytes_of(line.arguments[0]), bytes_of(line.arguments[1])).value();
-        return success;
-    }
     AnyValue any;
     dict.wait_for_bytes(bytes_of(line.arguments[0]), any).value();
-    print_value(any);
+    if (line.arguments.size() < 2) {
+        print_value(any);
+        return success;
+    }
+    const std::string& text = line.arguments[1];
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (any.type == ddict::Codec<std::int64_t>::type && error == std::errc() &&
+        end == text.data() + text.size()) {
+        dict.wait_for_value(line.arguments[0], number);  // a counter
+    } else {
+        dict.wait_for_value_bytes(bytes_of(line.arguments[0]), bytes_of(text)).value();  // of whatever type
+    }
     return success;
 }
 
@@ -386,6 +395,8 @@ int main(int argc, char** argv) {
         int status = success;
         if (line.help) {
             std::cout << usage_text;
+        } else if (line.version) {
+            std::cout << "ddict " << DDICT_VERSION << '\n';
         } else {
             status = run(line);
         }
@@ -397,6 +408,8 @@ int main(int argc, char** argv) {
         return status;
     } catch (const UsageError& error) {
         std::cerr << "ddict: " << error.what() << "; see ddict --help\n";
+    } catch (const po::too_many_positional_options_error&) {
+        std::cerr << "ddict: there is no such command; see ddict --help\n";
     } catch (const po::error& error) {
         std::cerr << "ddict: " << error.what() << "; see ddict --help\n";
     } catch (const ddict::Exception& error) {

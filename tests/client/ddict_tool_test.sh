@@ -28,7 +28,8 @@ check() {
 if [[ ${2:-} != inside ]]; then
   check "help" 0 "usage: ddict*put KEY VALUE*stats*Exit status*" ddict --help
   check "no command" 2 "ddict: *see ddict --help" ddict
-  check "unknown command" 2 "ddict: *see ddict --help" ddict fly
+  check "unknown command" 2 "ddict: there is no such command; see ddict --help" ddict fly
+  check "version" 0 "ddict [0-9]*" ddict --version
   check "unknown option" 2 "ddict: *see ddict --help" ddict --fly size
   check "wrong number of arguments" 2 "ddict: *takes a key and a value*" ddict put only-a-key
   check "no dictionary" 2 "ddict: attach: not_attached*ddict-launch*" env -u DDICT_HANDLE ddict size
@@ -56,6 +57,8 @@ check "keys with a prefix that none has" 0 "" ddict keys nobody
 check "items" 0 $'Hello\tDragon' ddict items He
 check "incr" 0 "1" ddict incr counter
 check "incr by" 0 "-9" ddict incr counter -10
+check "wait for a counter" 0 "" ddict wait counter -9 --timeout 5
+check "wait for a counter in vain" 2 "*timeout*did not take the value*" ddict wait counter 9 --timeout 0.1
 check "incr by what is no number" 2 "*whole number*" ddict incr counter x
 check "incr of a text" 2 "*fetch_add of key 'Hello'*wrong_type*" ddict incr Hello
 check "get of a number" 0 "-9" ddict get counter
