@@ -72,8 +72,11 @@ Error boost_error(const bip::interprocess_exception& e, const std::string& what)
 }
 
 Error no_room(const std::string& name, std::uint64_t need, std::uint64_t have) {
-    return Error(Errc::no_space,
-                 "/dev/shm has no room for " + name + "; ask for less memory, or have /dev/shm enlarged")
+    return Error(
+               Errc::no_space,
+               "/dev/shm has no room for " + name + ": it needs " + std::to_string(need >> 20) + " MiB, " +
+                   std::to_string(have >> 20) +
+                   " MiB are free; ask for less memory, see what else lies in /dev/shm, or have it enlarged")
         .set_operation(Operation::create)
         .set_bytes(need, have);
 }
