@@ -37,6 +37,7 @@ std::string_view advice(const Error& error) noexcept {
             return "erase keys, or start the dictionary with a larger --total-mem";
         case Errc::too_large:
             if (error.have_bytes == limits::key_bytes_max) return "take a shorter key, or a hash of it";
+            if (error.detail[0] != '\0') return {};
             return "store it in smaller pieces, or give each manager more memory";
         case Errc::timeout:
             return error.in_doubt ? "it may or may not have taken effect; raise the deadline or try again"
@@ -46,6 +47,7 @@ std::string_view advice(const Error& error) noexcept {
         case Errc::dictionary_gone:
             return "start a new one and attach to that";
         case Errc::not_attached:
+            if (error.operation != Operation::attach) return {};
             return "run under ddict-launch, or: eval \"$(ddict-launch start --export)\"";
         case Errc::bad_handle:
             return "copy it again, whole";
@@ -65,6 +67,7 @@ std::string_view advice(const Error& error) noexcept {
 }  // namespace
 
 std::string_view name(Errc code) noexcept {
+    if (code == Errc{}) return "ok";
     switch (code) {
         case Errc::not_found:
             return "not_found";

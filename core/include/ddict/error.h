@@ -8,6 +8,10 @@
 // much room was needed and had. message() turns it into one line for people.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "ddict needs C++20: -std=c++20"
+#endif
+
 #include <array>
 #include <cstdint>
 #include <stdexcept>

@@ -217,7 +217,8 @@ int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
 /** The handle as a string, with which other processes of this user can attach. Contains a secret. To be
  * freed. Not for views (INVALID_ARGUMENT). */
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error);
-/** The name that the dictionary was given, cut to `room` bytes with a final zero; may be "". Not for views
+/** The name that the dictionary was given, cut to `room` bytes with a final zero; "default" if it
+ * was given none. Not for views
  * (INVALID_ARGUMENT). */
 int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_error* error);
 

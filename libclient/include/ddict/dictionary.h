@@ -37,7 +37,9 @@
 #include <string>
 #include <string_view>
 
+#include <ddict/array.h>
 #include <ddict/error.h>
+#include <ddict/record.h>
 #include <ddict/result.h>
 #include <ddict/view.h>
 
@@ -107,7 +109,8 @@ class Dictionary : public View {
     /// The handle: with it any process of the same user that can reach the managers can attach. Contains a
     /// secret. Empty if not attached.
     std::string serialize() const;
-    /// The name that the dictionary was given (CreateOptions::name, ddict-launch --name); may be empty.
+    /// The name that the dictionary was given (CreateOptions::name, ddict-launch --name, DDICT_NAME);
+    /// "default" if it was given none.
     std::string name() const;
     /// Gives up all connections. Other clients, and the dictionary, are not affected. Calls after it, also
     /// through views that were made from this: not_attached. Operations that are still under way end with

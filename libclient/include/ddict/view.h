@@ -228,8 +228,8 @@ class View {
 
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
     /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
-    /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side by
-    /// side in its pool.
+    /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side
+    /// by side in its pool.
     template <Encodable K, detail::Appendable V>
     std::uint64_t append(const K& key, const V& value) const {
         return try_append(key, value).value();
@@ -344,9 +344,11 @@ class View {
     /// From here to end_batch_put() the puts of this view are collected and sent as batches: as they fill,
     /// and at the end. Values above 4 KiB are sent alone, and at once, and so is each bput; of these up to 16
     /// are under way at once, while small ones are waited for only at the end. Errors of items come at the
-    /// end; other calls are not affected, and may overtake what was collected. Until the end this view is for
-    /// one thread; copies made meanwhile collect into the same batch. Every put, and the end, may take as
-    /// long as any call. invalid_argument: one has been started.
+    /// end, save those of a key that no key can be (empty, too long), which come at once; other calls are not
+    /// affected, and may overtake what was collected. Until the end this view is for one thread; copies made
+    /// meanwhile, and views made from it, collect into the same batch. One that is never ended is dropped
+    /// with its view: what was not sent yet is not stored. Every put, and the end, may take as long as any
+    /// call. invalid_argument: one has been started.
     void start_batch_put() { try_start_batch_put().value(); }
     Result<void> try_start_batch_put();
     /// Sends what is left and waits for all. Throws if any put has failed, saying how many and the first
