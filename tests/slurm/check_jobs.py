@@ -88,7 +88,7 @@ def wrong_requests(cluster, report):
     """Each is one line that says what to do, before anything of the user's runs."""
     cases = [
         ("more nodes than the job has", "--nodes 3", "asked for 3 nodes, job * has 2"),
-        ("more memory than /dev/shm", "--total-mem 6G", "needs 3G, /dev/shm has 2G free"),
+        ("more memory than /dev/shm", "--total-mem 8G", "needs 4G, /dev/shm has 3G free"),
         ("an option that is none", "--fly", "*--fly*"),
     ]
     if cluster.memory_limits:
