@@ -32,8 +32,8 @@ Result<LaunchPlan> prepare(const Options& options, const Environment& environmen
             say(remark);
         const auto tasks = environment.find("SLURM_STEP_NUM_TASKS");
         const auto rank = environment.find("SLURM_PROCID");
-        if (tasks != environment.end() && tasks->second != "1" && rank != environment.end() &&
-            rank->second == "0")
+        if (options.verb == Verb::run && tasks != environment.end() && tasks->second != "1" &&
+            rank != environment.end() && rank->second == "0")
             say("each of the " + tasks->second +
                 " tasks of this step starts a dictionary of its own: for one that all share, ddict-launch -- "
                 "srun ...");

@@ -77,6 +77,26 @@ TEST_F(WrapperTest, NeedsACommandAndGoodOptions) {
     EXPECT_NE(many.err().find("DDICT_NODES: 'many' is not a number"), std::string::npos) << many.err();
 }
 
+/// srun ddict-launch, and not ddict-launch srun. But one task of many may well make a dictionary for all.
+TEST_F(WrapperTest, TellsThatEveryTaskOfAStepStartsADictionary) {
+    set("SLURM_STEP_NUM_TASKS", "4");
+    set("SLURM_PROCID", "0");
+    Program first(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(first.wait(), 0);
+    EXPECT_NE(first.err().find("each of the 4 tasks of this step starts a dictionary of its own"),
+              std::string::npos)
+        << first.err();
+    Program serving(launch({"serve"}), environment());
+    EXPECT_TRUE(serving.prints("ready "));
+    serving.close_stdin();
+    EXPECT_EQ(serving.wait(), 0);
+    EXPECT_EQ(serving.err(), "");
+    set("SLURM_PROCID", "1");
+    Program second(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(second.wait(), 0);
+    EXPECT_EQ(second.err(), "") << "the first one has said it";
+}
+
 TEST_F(WrapperTest, PutsAllManagersOnThisMachineWithoutSlurm) {
     Program two(launch({"--nodes", "2", "--", odd_program(), "print", "DDICT_HANDLE"}), environment());
     EXPECT_EQ(two.wait(), 0) << two.err();
