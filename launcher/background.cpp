@@ -271,7 +271,9 @@ void print_status(const RendezvousRecord& record, const Verdict& verdict) {
         std::cout << "  lost: " << lost << "\n";
 }
 
-int start_one(const Options& options, const Environment& environment) {
+}  // namespace
+
+int start(const Options& options, const Environment& environment) {
     const auto folder = state_folder(options, environment);
     if (!folder) return say_error(folder.error());
     const std::string path = record_path(*folder, options.name, environment);
@@ -294,25 +296,6 @@ int start_one(const Options& options, const Environment& environment) {
     }
     theirs.reset();
     return await_handle(options, supervisor, std::move(mine));
-}
-
-int print_one(const Options& options, const Environment& environment) {
-    const auto found = find_record(options, environment);
-    if (!found) return say_error(found.error());
-    if (found->verdict.liveness == Liveness::stale) {
-        say("'" + options.name + "' has ended without a word; start it again");
-        return exit_bring_up_failed;
-    }
-    std::cout << export_lines(found->record.handle, found->record.name) << "\n";
-    return 0;
-}
-
-}  // namespace
-
-int start(const Options& options, const Environment& environment) {
-    const int status = start_one(options, environment);
-    if (status != 0 && options.export_line) std::cout << eval_of_failure;
-    return status;
 }
 
 int stop(const Options& options, const Environment& environment) {
@@ -362,9 +345,14 @@ int status(const Options& options, const Environment& environment) {
 }
 
 int print_environment(const Options& options, const Environment& environment) {
-    const int status = print_one(options, environment);
-    if (status != 0) std::cout << eval_of_failure;
-    return status;
+    const auto found = find_record(options, environment);
+    if (!found) return say_error(found.error());
+    if (found->verdict.liveness == Liveness::stale) {
+        say("'" + options.name + "' has ended without a word; start it again");
+        return exit_bring_up_failed;
+    }
+    std::cout << export_lines(found->record.handle, found->record.name) << "\n";
+    return 0;
 }
 
 }  // namespace ddict::launcher

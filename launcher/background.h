@@ -8,9 +8,6 @@
 
 namespace ddict::launcher {
 
-/// Printed where a line for eval was asked for and there is none: eval then fails too.
-inline constexpr const char* eval_of_failure = "false\n";
-
 /// Brings a dictionary up, leaves its supervisor in the background and prints the handle. Each returns the
 /// exit status.
 int start(const Options& options, const Environment& environment);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <iostream>
 #include <string_view>
+#include <vector>
 
 #include "launcher/background.h"
 #include "launcher/check.h"
@@ -54,6 +55,13 @@ int dispatch(const Options& options, const Environment& environment) {
     return exit_usage;
 }
 
+/// Whether a line is wanted that a shell evaluates: that of "start --export" or of "env".
+bool is_for_eval(const std::vector<std::string_view>& args) {
+    const auto command = std::find(args.begin(), args.end(), "--");
+    return !args.empty() &&
+           (args.front() == "env" || std::find(args.begin(), command, "--export") != command);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -62,19 +70,16 @@ int main(int argc, char** argv) {
     std::signal(SIGCHLD, SIG_DFL);
     const Environment environment = ddict::slurm::environment_of_this_process();
     const auto options = parse_options({argv + 1, argv + argc}, environment);
+    int status = exit_usage;
     if (options) {
-        const int status = dispatch(*options, environment);
-        if (std::cout.flush() || status != 0) return status;
-        say("cannot write to the standard output");
-        return exit_bring_up_failed;
-    }
-    if (argc > 1 && std::string_view(argv[1]) == "serve") {
+        status = dispatch(*options, environment);
+    } else if (argc > 1 && std::string_view(argv[1]) == "serve") {
         say_cannot_serve(options.error().code, reason(options.error()));
     } else {
         say(reason(options.error()));
-        const bool for_eval = std::any_of(
-            argv + 1, argv + argc, [](std::string_view arg) { return arg == "env" || arg == "--export"; });
-        if (for_eval) std::cout << eval_of_failure;
     }
-    return exit_usage;
+    if (status != 0 && is_for_eval({argv + 1, argv + argc})) std::cout << "false\n";  // then eval fails too
+    if (std::cout.flush() || status != 0) return status;
+    say("cannot write to the standard output");
+    return exit_bring_up_failed;
 }
