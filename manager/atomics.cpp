@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstring>
 
+#include <ddict/value_type.h>
+
 #include "manager/shard.h"
 
 namespace ddict::manager {
@@ -19,13 +21,6 @@ constexpr std::uint16_t type_of_f64 = 0x0133;
 
 bool is_number(std::uint16_t type) {
     return type == type_of_i64 || type == type_of_u64 || type == type_of_f64;
-}
-
-/// Whose bytes, followed by more of them, are such a value again. Arrays, lists, records and maps begin with
-/// their extents, and a number has the bytes that it has.
-bool can_be_appended_to(std::uint16_t type) {
-    constexpr std::uint16_t text = 0x0001, vectors = 0x0200, users = 0x8000;
-    return type == 0 || type == text || (type & 0xff00) == vectors || (type & users) != 0;
 }
 
 std::uint64_t bits_in(Bytes value) {

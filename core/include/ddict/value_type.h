@@ -28,6 +28,12 @@ constexpr std::uint16_t user_type(std::uint16_t number) {
     return static_cast<std::uint16_t>(0x8000 | number);
 }
 
+/// Whose bytes, followed by more of them, are such a value again. Arrays, lists, records and maps begin with
+/// their extents, and a number has the bytes that it has.
+constexpr bool can_be_appended_to(std::uint16_t type) {
+    return type == type_bytes || type == type_text || (type & 0xff00) == type_vector || type >= user_type(0);
+}
+
 /// A type number in words: "array of float64", "text", "user type 7". Allocates.
 inline std::string type_in_words(std::uint16_t type) {
     const auto element = [](int number) -> std::string {

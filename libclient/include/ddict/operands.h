@@ -115,8 +115,7 @@ auto with_both(const K& key, const V& value, F&& f) {
 
 /// What can grow at its end: text, bytes, vectors of elements, types of the user's.
 template <class V>
-concept Appendable = Encodable<V> &&(Codec<V>::type == type_bytes || Codec<V>::type == type_text ||
-                                     (Codec<V>::type & 0xff00) == type_vector || has_user_type<V>);
+concept Appendable = Encodable<V> && can_be_appended_to(Codec<V>::type);
 
 template <class T>
 inline constexpr bool is_optional = false;
