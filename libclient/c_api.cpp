@@ -172,6 +172,18 @@ Result<void> hand_out(Result<Dictionary> made, ddict_dictionary** dictionary) {
     return {};
 }
 
+/// A view of the handle's dictionary, in a handle of its own; make gives a Result<View>.
+template <class Make>
+int make_view(ddict_dictionary* dictionary, ddict_dictionary** view, ddict_error* error, Make make) {
+    return guarded(Operation::none, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        Result<View> made = make(dictionary->operations());
+        if (!made) return made.error();
+        *view = new ddict_dictionary(*std::move(made));
+        return {};
+    });
+}
+
 Result<void> only_whole(const ddict_dictionary* dictionary) {
     if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
     if (!dictionary->dictionary)
@@ -254,13 +266,8 @@ int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_erro
 
 int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_dictionary** view,
                  ddict_error* error) {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
-        Result<View> made = c_api::within(dictionary->operations(), timeout_ms);
-        if (!made) return made.error();
-        *view = new ddict_dictionary(*std::move(made));
-        return {};
-    });
+    return make_view(dictionary, view, error,
+                     [&](View& operations) { return c_api::within(operations, timeout_ms); });
 }
 
 int64_t ddict_now_ns(void) {
@@ -269,43 +276,31 @@ int64_t ddict_now_ns(void) {
 
 int ddict_until(ddict_dictionary* dictionary, int64_t deadline_ns, ddict_dictionary** view,
                 ddict_error* error) {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
-        const View::Clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
-        *view = new ddict_dictionary(dictionary->operations().until(deadline));
-        return {};
+    return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
+        return operations.until(View::Clock::time_point{std::chrono::nanoseconds(deadline_ns)});
     });
 }
 
 int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, void* context,
                     ddict_dictionary** view, ddict_error* error) {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+    return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
         if (placement == nullptr) return Error(Errc::invalid_argument, "placement is NULL");
-        *view = new ddict_dictionary(dictionary->operations().placed_by(
-            [placement, context](c_api::Bytes key) { return placement(key.data(), key.size(), context); }));
-        return {};
+        return operations.placed_by(
+            [placement, context](c_api::Bytes key) { return placement(key.data(), key.size(), context); });
     });
 }
 
 int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_of, void* context,
                     ddict_dictionary** view, ddict_error* error) {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+    return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
         if (manager_of == nullptr) return Error(Errc::invalid_argument, "manager_of is NULL");
-        *view = new ddict_dictionary(dictionary->operations().placed_at(
-            [manager_of, context](c_api::Bytes key) { return manager_of(key.data(), key.size(), context); }));
-        return {};
+        return operations.placed_at(
+            [manager_of, context](c_api::Bytes key) { return manager_of(key.data(), key.size(), context); });
     });
 }
 
 int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictionary** view,
                   ddict_error* error) {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
-        Result<View> made = dictionary->operations().try_manager(manager);
-        if (!made) return made.error();
-        *view = new ddict_dictionary(*std::move(made));
-        return {};
-    });
+    return make_view(dictionary, view, error,
+                     [&](View& operations) { return operations.try_manager(manager); });
 }
