@@ -61,6 +61,14 @@ class RequesterTest : public testing::Test {
         reply.status = status;
         requester.on_message(message_of(reply), {});
     }
+    /// The answer to a get, whose value is still at the manager.
+    void announce_value(Requester::OperationId get) {
+        ReplyHeader reply;
+        reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+        reply.request = get;
+        reply.value_bytes = 5000;
+        requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    }
     Verb last_verb() const { return transport.header<RequestHeader>().verb; }
     Errc outcome(Requester::OperationId id) {
         EXPECT_TRUE(requester.done(id));
@@ -150,11 +158,7 @@ TEST_F(RequesterTest, ABodyOnItsWayStillCountsAsWaiting) {
     know(elsewhere);
     const auto operation = begin(Verb::get);
     answer(0, 77);
-    ReplyHeader reply;
-    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
-    reply.request = operation;
-    reply.value_bytes = 5000;
-    requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    announce_value(operation);
     ASSERT_EQ(transport.received.size(), 1u);
     now += limits::silence_before_ping;
     requester.tick(now);
@@ -248,11 +252,7 @@ TEST_F(RequesterTest, AValueThatComesTooLateIsATimeout) {
     know(here);
     const auto operation = begin(Verb::get, 10ms);
     answer(0, 77);
-    ReplyHeader reply;
-    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
-    reply.request = operation;
-    reply.value_bytes = 5000;
-    requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    announce_value(operation);
     now += 10ms;
     requester.tick(now);
     requester.on_body_received(operation, false);
@@ -322,11 +322,7 @@ TEST_F(RequesterTest, LeavingWhileAValueArrivesGivesItUp) {
     know(here);
     const auto get = begin(Verb::get);
     answer(0, 77);
-    ReplyHeader reply;
-    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
-    reply.request = get;
-    reply.value_bytes = 5000;
-    requester.on_message(message_of(reply), {.in_memory = {}, .token = 9, .bytes = 5000});
+    announce_value(get);
     requester.leave();
     EXPECT_EQ(last_verb(), Verb::goodbye);
     EXPECT_FALSE(requester.done(get)) << "the transport may still write into the sink";

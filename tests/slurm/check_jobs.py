@@ -27,26 +27,26 @@ def example_wrapper(cluster, report):
     report.check("wrapper.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
 
 
-def placement(cluster, report):
+def managers_placed_by(cluster, report, options, what):
+    """What the managers that a job on n2, n3 and n4 starts with these options say of themselves."""
     stats = cluster.path("stats.json")
-    job = cluster.submit("ddict-launch --nodes 2 --managers-per-node 2 --total-mem 64M -- ddict stats --json >$W/stats.json",
+    job = cluster.submit(f"ddict-launch {options} --total-mem 64M -- ddict stats --json >$W/stats.json",
                          "--nodes=3", "--nodelist=n2,n3,n4")
     state, status, output = job.wait()
-    report.check("a job with --nodes 2 of its three", (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
-    seen = [(one["manager"], one["node"], one["transport"]) for one in json.loads(stats.read_text())["managers"]]
+    report.check(what, (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
+    return [(one["manager"], one["node"], one["transport"]) for one in json.loads(stats.read_text())["managers"]]
+
+
+def placement(cluster, report):
+    seen = managers_placed_by(cluster, report, "--nodes 2 --managers-per-node 2", "a job with --nodes 2 of its three")
     report.check("managers are where they were asked for", [s[:2] for s in seen] == [(0, "n2"), (1, "n2"), (2, "n3"), (3, "n3")], seen)
     report.check("shared memory on the same node", all("sysv" in s[2] or "posix" in s[2] for s in seen[:2]), seen[:2])
     report.check("the network between nodes", all(s[2] == "tcp/eth0" for s in seen[2:]), seen[2:])
 
 
 def nodelist(cluster, report):
-    stats = cluster.path("stats.json")
-    job = cluster.submit("ddict-launch --nodelist n[3-4] --total-mem 64M -- ddict stats --json >$W/stats.json",
-                         "--nodes=3", "--nodelist=n2,n3,n4")
-    state, status, output = job.wait()
-    report.check("a job with managers on the named nodes", (state, status, output) == ("COMPLETED", 0, ""), (state, status, output))
-    seen = [(one["manager"], one["node"]) for one in json.loads(stats.read_text())["managers"]]
-    report.check("they are there, though the batch script is elsewhere", seen == [(0, "n3"), (1, "n4")], seen)
+    seen = managers_placed_by(cluster, report, "--nodelist n[3-4]", "a job with managers on the named nodes")
+    report.check("they are there, though the batch script is elsewhere", [s[:2] for s in seen] == [(0, "n3"), (1, "n4")], seen)
 
 
 def local_managers(cluster, report):
