@@ -487,8 +487,9 @@ class View {
     ManagerStats stats(std::uint32_t manager) const { return try_stats(manager).value(); }
     Result<ManagerStats> try_stats(std::uint32_t manager) const;
     /// Asks every manager for a sign of life. Fails only as a whole (not_attached); what is wrong with a
-    /// manager stands in its entry. Cost: a message to every manager, to 64 at once; each 64 have their share
-    /// of the time, so that some that hang do not use up that of the others.
+    /// manager stands in its entry. Cost: a message to every manager, to 64 at once, and a second one after
+    /// the other, which is timed; each 64 have their share of the time, so that some that hang do not use up
+    /// that of the others.
     std::vector<ManagerHealth> health() const { return try_health().value(); }
     Result<std::vector<ManagerHealth>> try_health() const;
     /// What this process has done with the dictionary since it attached, or since profile_reset(): all views
