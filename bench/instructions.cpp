@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Something for callgrind to count: the same-node get of a client, and the small put of a manager. Only what
-// is to be counted is instrumented, so that ten million pairs can be there first. scripts/instructions runs
-// it, divides, and compares.
+// Something for callgrind to count: the same-node get of a client, and the small put and get of a manager.
+// Only what is to be counted is instrumented, so that ten million pairs can be there first.
+// scripts/instructions runs it, divides, and compares.
 //
 //   ddict-instructions get PAIRS OPERATIONS MANAGERS   of all pairs, in the pools of so many managers
-//   ddict-instructions put PAIRS OPERATIONS MANAGERS   to the shard of one of so many, which has all the
-//   pairs
+//   ddict-instructions put PAIRS OPERATIONS MANAGERS   to the shard of one of so many, which has its part of
+//   the pairs
+//   ddict-instructions get-by-message PAIRS OPERATIONS MANAGERS   the same shard
 //
 // Everything is in this process: callgrind knows too few system calls for UCX.
 #include <unistd.h>
@@ -160,8 +161,8 @@ std::uint64_t greet(manager::Shard& shard, const shm::PoolIdentity& identity, co
     return transport.last.argument;
 }
 
-/// Pairs are put again, so that their number stays.
-void put(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) {
+/// From the message to the reply. With Verb::put pairs are put again, so that their number stays.
+void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) {
     constexpr std::uint32_t manager = 0;
     const std::unique_ptr<shm::Pool> pool = make_pool(manager, pairs / managers).pool;
     std::vector<std::string> keys;
@@ -181,13 +182,17 @@ void put(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) 
     std::vector<std::vector<std::byte>> messages;
     for (std::uint64_t i = 0; i < 2 * operations; ++i) {
         wire::RequestHeader header;
-        header.verb = wire::Verb::put;
+        header.verb = verb;
         header.session = session;
         header.request = ++request;
         header.key_bytes = key_bytes;
-        header.value_bytes = value_bytes;
-        header.value_type = type_text;
-        messages.push_back(message_of(header, bytes_of(keys[i % keys.size()]), value_number(i)));
+        std::vector<std::byte> value;
+        if (verb == wire::Verb::put) {
+            value = value_number(i);
+            header.value_type = type_text;
+        }
+        header.value_bytes = value.size();
+        messages.push_back(message_of(header, bytes_of(keys[i % keys.size()]), value));
     }
     auto next = messages.begin();
     count_instructions([&] {
@@ -195,7 +200,7 @@ void put(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) 
             shard.on_message(*next++, {});
     });
     if (transport.sent != 1 + 2 * operations || transport.last.status != 0 || pool->size() != keys.size())
-        throw std::runtime_error("not all values were put");
+        throw std::runtime_error("not all values were put or found");
 }
 
 int run(int argc, char** argv) {
@@ -204,9 +209,11 @@ int run(int argc, char** argv) {
     if (what == "get" && argc == 5) {
         get(number(2), number(3), static_cast<std::uint32_t>(number(4)));
     } else if (what == "put" && argc == 5) {
-        put(number(2), number(3), static_cast<std::uint32_t>(number(4)));
+        at_manager(wire::Verb::put, number(2), number(3), static_cast<std::uint32_t>(number(4)));
+    } else if (what == "get-by-message" && argc == 5) {
+        at_manager(wire::Verb::get, number(2), number(3), static_cast<std::uint32_t>(number(4)));
     } else {
-        std::fputs("usage: ddict-instructions get|put PAIRS OPERATIONS MANAGERS\n", stderr);
+        std::fputs("usage: ddict-instructions get|put|get-by-message PAIRS OPERATIONS MANAGERS\n", stderr);
         return 2;
     }
     return 0;
