@@ -2,12 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shm/heap.h"
 
-#include <algorithm>
 #include <bit>
-#include <utility>
-
-#include "core/assert.h"
-#include "shm/block.h"
 
 namespace ddict::shm {
 namespace {
@@ -34,10 +29,6 @@ Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
     word(offset_ + total_bytes()) = 0;
     make_free(offset_, total_bytes());
     free_bytes_ = total_bytes();
-}
-
-std::uint64_t& Heap::word(std::uint64_t offset) const {
-    return *reinterpret_cast<std::uint64_t*>(pool_ + offset);
 }
 
 Heap::SizeClass Heap::class_of(std::uint64_t bytes) noexcept {
@@ -76,15 +67,9 @@ std::uint64_t Heap::best_in_class(std::uint64_t bytes) const {
     return best;
 }
 
-std::uint64_t Heap::allocate(std::uint64_t bytes, Side side) {
+/// The spare will not do as it is.
+std::uint64_t Heap::allocate_other(std::uint64_t bytes, Side side) {
     if (bytes > free_bytes_) return 0;
-    bytes = std::max(align_up(bytes), block_bytes_min);
-    if (bytes > free_bytes_) return 0;
-    if (spare_ != 0 && side == Side::front && size_in(word(spare_)) == bytes) {
-        word(spare_) &= block_word::size_mask | block_word::previous_free;
-        free_bytes_ -= bytes;
-        return std::exchange(spare_, 0);
-    }
     if (const std::uint64_t block = allocate_listed(bytes, side); block != 0) return block;
     if (spare_ == 0) return 0;
     merge_spare();
@@ -116,16 +101,6 @@ std::uint64_t Heap::allocate_listed(std::uint64_t bytes, Side side) {
     return block;
 }
 
-void Heap::free(std::uint64_t block) {
-    const std::uint64_t size = size_in(word(block));
-    DDICT_ASSERT(!says_free(word(block)) && block != spare_ && size >= block_bytes_min && block >= offset_ &&
-                     size <= offset_ + total_bytes() - block,
-                 "only a used block of this heap can be freed, and only once");
-    free_bytes_ += size;
-    settle();
-    spare_ = block;
-}
-
 void Heap::merge_spare() {
     std::uint64_t block = std::exchange(spare_, 0);
     const std::uint64_t header = word(block);
@@ -144,10 +119,6 @@ void Heap::merge_spare() {
     }
     make_free(block, size);
     if (mark_ > block && mark_ < block + size) mark_ = block;
-}
-
-bool Heap::is_free(std::uint64_t block) const {
-    return says_free(word(block));
 }
 
 std::uint64_t Heap::large_free_block() const {
@@ -196,10 +167,6 @@ void Heap::free_all_but(std::span<const std::uint64_t> blocks) {
         from = block + size_in(word(block));
     }
     free_until(end());
-}
-
-std::uint64_t Heap::block_bytes(std::uint64_t block) const {
-    return size_in(word(block));
 }
 
 std::uint64_t Heap::bytes_if_freed(std::uint64_t block) {

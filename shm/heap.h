@@ -17,11 +17,16 @@
 // the size that the next such write asks for, so the common case touches no neighbour and no list.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
+
+#include "core/assert.h"
+#include "shm/block.h"
 
 namespace ddict::shm {
 
@@ -40,15 +45,33 @@ class Heap {
     Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes);
 
     /// A block of at least `bytes`, its own word included; 0 if none is large enough.
-    std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front);
-    void free(std::uint64_t block);
+    std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front) {
+        if (bytes > free_bytes_) return 0;
+        bytes = std::max(align_up(bytes), block_bytes_min);
+        if (spare_ == 0 || side != Side::front || block_bytes(spare_) != bytes)
+            return allocate_other(bytes, side);
+        word(spare_) &= block_word::size_mask | block_word::previous_free;
+        free_bytes_ -= bytes;
+        return std::exchange(spare_, 0);
+    }
+    void free(std::uint64_t block) {
+        const std::uint64_t size = block_bytes(block);
+        DDICT_ASSERT(!is_free(block) && block != spare_ && size >= block_bytes_min && block >= offset_ &&
+                         size <= end() - block,
+                     "only a used block of this heap can be freed, and only once");
+        free_bytes_ += size;
+        settle();
+        spare_ = block;
+    }
 
     /// Merges the spare: what is allocated from here on does not depend on what was freed last.
     void settle() {
         if (spare_ != 0) merge_spare();
     }
 
-    std::uint64_t block_bytes(std::uint64_t block) const;
+    std::uint64_t block_bytes(std::uint64_t block) const noexcept {
+        return word(block) & block_word::size_mask;
+    }
     /// The block that would be there if this one were freed: with its free neighbours.
     std::uint64_t bytes_if_freed(std::uint64_t block);
 
@@ -63,7 +86,7 @@ class Heap {
     // never touch.
     std::uint64_t first_block() const noexcept { return offset_; }
     std::uint64_t end() const noexcept { return offset_ + total_bytes(); }
-    bool is_free(std::uint64_t block) const;
+    bool is_free(std::uint64_t block) const noexcept { return (word(block) & block_word::free) != 0; }
     /// One of the largest, as far as is known without looking; first_block() if there is none but the spare.
     std::uint64_t large_free_block() const;
     /// A free block, which is not the spare, becomes a used one, as large as it is.
@@ -100,13 +123,16 @@ class Heap {
     static SizeClass class_of(std::uint64_t bytes) noexcept;
     static SizeClass class_that_fits(std::uint64_t bytes) noexcept;
 
-    std::uint64_t& word(std::uint64_t offset) const;
+    std::uint64_t& word(std::uint64_t offset) const noexcept {
+        return *reinterpret_cast<std::uint64_t*>(pool_ + offset);
+    }
     std::uint64_t head(SizeClass c) const noexcept { return heads_[c.first][c.second]; }
     std::uint64_t first_block_from(SizeClass c) const;
     std::uint64_t best_in_class(std::uint64_t bytes) const;
     void link(std::uint64_t block, std::uint64_t bytes);
     void unlink(std::uint64_t block, std::uint64_t bytes);
     void make_free(std::uint64_t block, std::uint64_t bytes);
+    std::uint64_t allocate_other(std::uint64_t bytes, Side side);
     std::uint64_t allocate_listed(std::uint64_t bytes, Side side);
     void merge_spare();
     std::uint64_t bytes_if_merged(std::uint64_t block) const;

@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "core/assert.h"
-#include "core/hash.h"
 
 namespace ddict::shm {
 namespace {
@@ -40,9 +39,15 @@ void end_change(Bucket& bucket) noexcept {
     bucket.meta.store(make_bucket_meta(bucket_version(meta) + 1, bucket_overflow(meta)), relaxed);
 }
 
-void set_slot(Bucket& bucket, unsigned slot, std::uint64_t value) noexcept {
+/// Buckets start at multiples of their size.
+Bucket& bucket_of(AtomicWord* slot) noexcept {
+    return *reinterpret_cast<Bucket*>(reinterpret_cast<std::uintptr_t>(slot) & ~(sizeof(Bucket) - 1));
+}
+
+void set_slot(AtomicWord& slot, std::uint64_t value) noexcept {
+    Bucket& bucket = bucket_of(&slot);
     begin_change(bucket);
-    bucket.slots[slot].store(value, relaxed);
+    slot.store(value, relaxed);
     end_change(bucket);
 }
 
@@ -79,6 +84,24 @@ unsigned free_slot(const Bucket& bucket) noexcept {
     while (slot < slots_per_bucket && bucket.slots[slot].load(relaxed) != 0)
         ++slot;
     return slot;
+}
+
+/// Compares short keys without a call of memcmp, which would cost more than comparing. False if they are not
+/// the same, and for all long ones.
+bool short_and_equal(Bytes a, Bytes b) noexcept {
+    constexpr std::size_t word = sizeof(std::uint64_t);
+    const std::size_t bytes = a.size();
+    if (bytes != b.size() || bytes > 8 * word) return false;
+    const auto same_word = [&](std::size_t at) {
+        return std::memcmp(a.data() + at, b.data() + at, word) == 0;
+    };
+    std::size_t at = 0;
+    for (; at + word <= bytes; at += word)
+        if (!same_word(at)) return false;
+    if (bytes >= word) return same_word(bytes - word);
+    for (; at < bytes; ++at)
+        if (a[at] != b[at]) return false;
+    return true;
 }
 
 // Parts of the index start at a cache line inside their heap blocks, which start at multiples of 16 with a
@@ -119,33 +142,38 @@ void Index::initialise() {
     size_max_ = 0;
 }
 
-std::uint64_t Index::segment_of(std::uint64_t shard_hash) const {
-    const std::uint64_t r = root();
-    const std::uint64_t entry = directory_entry(shard_hash, root_depth(r));
-    return at<AtomicWord>(root_entries(r) + 8 * entry).load(relaxed);
-}
-
 std::uint64_t Index::shard_hash_of(std::uint64_t block) const {
     return shard_hash(at<Block>(block).hash());
 }
 
+/// Nearly always the key is short and in its home bucket, and no other has the same 64 bits of hash.
 Index::Place Index::find(Bytes key, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
     const std::uint64_t tag = slot_tag(make_slot(h, 0));
-    const unsigned home = home_bucket(h);
+    Bucket& home = at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)];
+    for (AtomicWord& slot : home.slots) {
+        const std::uint64_t word = slot.load(relaxed);
+        if (slot_tag(word) != tag || word == 0) continue;
+        const auto& block = at<Block>(slot_block(word));
+        if (block.hash() != hash) continue;
+        if (!short_and_equal(block.key(), key)) return search(key, hash);
+        return {.slot = &slot, .block = slot_block(word)};
+    }
+    return bucket_overflow(home.meta.load(relaxed)) == 0 ? Place{} : search(key, hash);
+}
+
+/// Wherever the key may be.
+Index::Place Index::search(Bytes key, std::uint64_t hash) const {
+    const std::uint64_t h = shard_hash(hash);
     auto& segment = at<IndexSegment>(segment_of(h));
-    Bucket& first = segment.buckets[home];
-    const unsigned window = bucket_overflow(first.meta.load(relaxed)) != 0 ? probe_window : 1;
-    for (unsigned distance = 0; distance < window; ++distance) {
-        Bucket& bucket = bucket_after(segment, home, distance);
-        for (unsigned i = 0; i < slots_per_bucket; ++i) {
-            const std::uint64_t slot = bucket.slots[i].load(relaxed);
-            if (slot_tag(slot) != tag || slot == 0) continue;
-            const auto& block = at<Block>(slot_block(slot));
+    for (unsigned distance = 0; distance < probe_window; ++distance) {
+        for (AtomicWord& slot : bucket_after(segment, home_bucket(h), distance).slots) {
+            const std::uint64_t word = slot.load(relaxed);
+            if (word == 0 || slot_tag(word) != slot_tag(make_slot(h, 0))) continue;
+            const auto& block = at<Block>(slot_block(word));
             if (block.hash() != hash || block.key_bytes() != key.size()) continue;
-            if (std::memcmp(block.key().data(), key.data(), key.size()) != 0) continue;
-            return {
-                .segment = &segment, .bucket = &bucket, .slot = i, .home = &first, .block = slot_block(slot)};
+            if (std::memcmp(block.key().data(), key.data(), key.size()) == 0)
+                return {.slot = &slot, .block = slot_block(word)};
         }
     }
     return {};
@@ -153,26 +181,12 @@ Index::Place Index::find(Bytes key, std::uint64_t hash) const {
 
 Index::Place Index::place_of(std::uint64_t block, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
-    const std::uint64_t slot = make_slot(h, block);
-    const unsigned home = home_bucket(h);
     auto& segment = at<IndexSegment>(segment_of(h));
     for (unsigned distance = 0; distance < probe_window; ++distance) {
-        Bucket& bucket = bucket_after(segment, home, distance);
-        for (unsigned i = 0; i < slots_per_bucket; ++i) {
-            if (bucket.slots[i].load(relaxed) != slot) continue;
-            return {.segment = &segment,
-                    .bucket = &bucket,
-                    .slot = i,
-                    .home = &segment.buckets[home],
-                    .block = block};
-        }
+        for (AtomicWord& slot : bucket_after(segment, home_bucket(h), distance).slots)
+            if (slot.load(relaxed) == make_slot(h, block)) return {.slot = &slot, .block = block};
     }
     return {};
-}
-
-void Index::prefetch(std::uint64_t hash) const {
-    const std::uint64_t h = shard_hash(hash);
-    __builtin_prefetch(&at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)]);
 }
 
 void Index::prefetch_block(std::uint64_t hash) const {
@@ -210,32 +224,35 @@ bool Index::store(IndexSegment& segment, std::uint64_t block, std::uint64_t shar
         const unsigned slot = free_slot(bucket);
         if (slot == slots_per_bucket) continue;
         if (distance != 0) add_overflow(segment.buckets[home], 1);  // first, so that readers look further
-        set_slot(bucket, slot, make_slot(shard_hash, block));
+        set_slot(bucket.slots[slot], make_slot(shard_hash, block));
         return true;
     }
     return false;
 }
 
 void Index::replace(const Place& place, std::uint64_t block) {
-    set_slot(*place.bucket, place.slot, make_slot(shard_hash_of(block), block));
+    set_slot(*place.slot, (place.slot->load(relaxed) & ~offset_mask) | block);  // of the same tag
 }
 
 void Index::take_out(const Place& place) {
-    begin_change(*place.bucket);
-    place.bucket->slots[place.slot].store(0, relaxed);
+    begin_change(bucket_of(place.slot));
+    place.slot->store(0, relaxed);
     store_fence();
 }
 
 void Index::put_back(const Place& place, std::uint64_t block) {
     store_fence();
-    place.bucket->slots[place.slot].store(make_slot(shard_hash_of(block), block), relaxed);
-    end_change(*place.bucket);
+    place.slot->store(make_slot(shard_hash_of(block), block), relaxed);
+    end_change(bucket_of(place.slot));
 }
 
-void Index::erase(const Place& place) {
-    set_slot(*place.bucket, place.slot, 0);
-    if (place.bucket != place.home) add_overflow(*place.home, ~std::uint32_t{0});
-    --place.segment->entries;
+void Index::erase(const Place& place, std::uint64_t hash) {
+    const std::uint64_t h = shard_hash(hash);
+    auto& segment = at<IndexSegment>(segment_of(h));
+    Bucket& home = segment.buckets[home_bucket(h)];
+    set_slot(*place.slot, 0);
+    if (&bucket_of(place.slot) != &home) add_overflow(home, ~std::uint32_t{0});
+    --segment.entries;
     if (--size_ == 0 && root_depth(root()) != 0) {
         const StructureChange change(header_);
         start_anew();

@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "core/bytes.h"
+#include "core/hash.h"
 #include "shm/block.h"
 #include "shm/heap.h"
 #include "shm/layout.h"
@@ -29,10 +30,7 @@ class Index {
   public:
     /// Where a key is: valid until the next change of the index.
     struct Place {
-        IndexSegment* segment = nullptr;
-        Bucket* bucket = nullptr;
-        unsigned slot = 0;
-        Bucket* home = nullptr;
+        AtomicWord* slot = nullptr;
         std::uint64_t block = 0;
         explicit operator bool() const noexcept { return block != 0; }
     };
@@ -60,7 +58,10 @@ class Index {
     /// The same, by the block that the slot leads to.
     Place place_of(std::uint64_t block, std::uint64_t hash) const;
     /// Fetches the bucket into the cache ahead of a find.
-    void prefetch(std::uint64_t hash) const;
+    void prefetch(std::uint64_t hash) const {
+        const std::uint64_t h = shard_hash(hash);
+        __builtin_prefetch(&at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)]);
+    }
     /// Fetches the block as well, if it is where the bucket says at first sight; the bucket should be there.
     void prefetch_block(std::uint64_t hash) const;
 
@@ -69,7 +70,7 @@ class Index {
     bool insert(std::uint64_t block, std::uint64_t hash);
     /// The key is at another block from now on.
     void replace(const Place& place, std::uint64_t block);
-    void erase(const Place& place);
+    void erase(const Place& place, std::uint64_t hash);
 
     /// Between the two the key cannot be found, and readers wait; the slot stays the key's.
     void take_out(const Place& place);
@@ -94,11 +95,16 @@ class Index {
     static constexpr std::uint64_t entries_before_split = slots_per_segment * 3 / 4;
 
     template <class T>
-    T& at(std::uint64_t offset) const {
+    T& at(std::uint64_t offset) const noexcept {
         return *reinterpret_cast<T*>(pool_ + offset);
     }
     std::uint64_t root() const noexcept { return header_.index_root.load(std::memory_order_relaxed); }
-    std::uint64_t segment_of(std::uint64_t shard_hash) const;
+    std::uint64_t segment_of(std::uint64_t shard_hash) const noexcept {
+        const std::uint64_t r = root();
+        const std::uint64_t entry = directory_entry(shard_hash, root_depth(r));
+        return at<AtomicWord>(root_entries(r) + 8 * entry).load(std::memory_order_relaxed);
+    }
+    Place search(Bytes key, std::uint64_t hash) const;
     bool store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash);
     unsigned depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const;
     bool split_segment_of(std::uint64_t shard_hash);

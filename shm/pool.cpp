@@ -46,6 +46,10 @@ Result<void> check_header(const Segment& segment) {
     return {};
 }
 
+void fill(Block& block, Bytes value) {
+    if (!value.empty()) std::memcpy(block.value().data(), value.data(), value.size());
+}
+
 PoolIdentity identity_in(const PoolHeader& header) {
     PoolIdentity identity;
     identity.dictionary_id = header.dictionary_id;
@@ -99,10 +103,11 @@ Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
 
 Pool::Pool(Segment segment, PoolIdentity identity)
     : segment_(std::move(segment)),
+      data_(segment_.data()),
       identity_(std::move(identity)),
-      heap_(segment_.data(), header().heap_offset, header().heap_bytes),
-      index_(segment_.data(), header(), heap_),
-      compactor_(segment_.data(), heap_, index_),
+      heap_(data_, header().heap_offset, header().heap_bytes),
+      index_(data_, header(), heap_),
+      compactor_(data_, heap_, index_),
       capacity_bytes_(heap_.free_bytes() - pair_overhead_bytes_max) {
     held_.reserve(held_blocks_usual);
     show_counters();
@@ -132,7 +137,14 @@ bool Pool::frozen() const noexcept {
     return (header().freeze_epoch.load(std::memory_order_relaxed) & 1) != 0;
 }
 
-Result<void> Pool::check(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const {
+/// Whether an empty pool would take such a pair.
+bool Pool::admits(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const noexcept {
+    return !key.empty() && key.size() <= limits::key_bytes_max && checkpoint <= checkpoint_max &&
+           value_bytes <= limits::value_bytes_max && value_bytes <= capacity_bytes_ - key.size();
+}
+
+/// Why not.
+Error Pool::refusal(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const {
     const auto refuse = [&](Errc code, std::uint64_t need, std::uint64_t limit, std::string_view why) {
         return Error(code, why)
             .set_operation(Operation::put)
@@ -147,8 +159,7 @@ Result<void> Pool::check(Bytes key, std::uint64_t checkpoint, std::uint64_t valu
     if (key.size() > limits::key_bytes_max)
         return refuse(Errc::too_large, key.size(), limits::key_bytes_max, "use a shorter key");
     const std::uint64_t limit = std::min(limits::value_bytes_max, capacity_bytes_ - key.size());
-    if (value_bytes > limit) return refuse(Errc::too_large, key.size() + value_bytes, key.size() + limit, {});
-    return {};
+    return refuse(Errc::too_large, key.size() + value_bytes, key.size() + limit, {});
 }
 
 Error Pool::no_room(Bytes key, std::uint64_t value_bytes) const {
@@ -182,12 +193,13 @@ void Pool::stop_making_room() {
     show_counters();
 }
 
-Block* Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                      std::uint64_t value_bytes) {
+/// 0 if there is no room.
+std::uint64_t Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type,
+                             std::uint64_t checkpoint, std::uint64_t value_bytes) {
     const std::uint64_t need = Block::bytes_for(key.size(), value_bytes);
     std::uint64_t offset = heap_.allocate(need);
     if (offset == 0 && move_for(need, Compactor::Patience::one_step)) offset = heap_.allocate(need);
-    if (offset == 0) return nullptr;
+    if (offset == 0) return 0;
     static_assert(offsetof(Block, hash_) == Block::hash_offset &&
                   offsetof(Block, key_bytes_and_checkpoint_) == Block::key_bytes_and_checkpoint_offset &&
                   offsetof(Block, value_bytes_and_type_) == Block::value_bytes_and_type_offset);
@@ -195,38 +207,46 @@ Block* Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, s
     block.hash_ = hash;
     block.key_bytes_and_checkpoint_ = key.size() | (checkpoint << 16);
     block.value_bytes_and_type_ = value_bytes | (std::uint64_t{value_type} << 48);
-    std::memcpy(segment_.data() + offset + sizeof(Block), key.data(), key.size());
-    return &block;
+    std::memcpy(data_ + offset + sizeof(Block), key.data(), key.size());
+    return offset;
 }
 
 Result<Block*> Pool::reserve(Bytes key, std::uint64_t hash, std::uint16_t value_type,
                              std::uint64_t checkpoint, std::uint64_t value_bytes) {
-    if (const Result<void> good = check(key, checkpoint, value_bytes); !good) return good.error();
-    Block* block = allocate(key, hash, value_type, checkpoint, value_bytes);
-    if (block == nullptr) return no_room(key, value_bytes);
-    hold(offset_of(block));
+    if (!admits(key, checkpoint, value_bytes)) return refusal(key, checkpoint, value_bytes);
+    const std::uint64_t offset = allocate(key, hash, value_type, checkpoint, value_bytes);
+    if (offset == 0) return no_room(key, value_bytes);
+    hold(offset);
     show_counters();
-    return block;
+    return &block_at(offset);
 }
 
 Result<void> Pool::publish(Block* block) {
     DDICT_ASSERT((block->size_and_flags_ & block_word::visible) == 0, "a block is published once");
-    let_go(offset_of(block));
-    return show(block);
+    const std::uint64_t offset = offset_of(block);
+    let_go(offset);
+    return show(offset);
 }
 
-Result<void> Pool::show(Block* block) {
-    const std::uint64_t offset = offset_of(block);
-    const Index::Place place = index_.find(block->key(), block->hash());
-    const auto insert = [&] { return index_.insert(offset, block->hash()); };
-    if (place) {
-        block->size_and_flags_ |= block_word::visible;
-        index_.replace(place, offset);
-        drop(place.block);
-    } else if (insert() || (move_for(index_.growth_bytes_max(), Compactor::Patience::one_step) && insert())) {
-        block->size_and_flags_ |= block_word::visible;
+Result<void> Pool::show(std::uint64_t offset) {
+    Block& block = block_at(offset);
+    const Index::Place place = index_.find(block.key(), block.hash());
+    if (!place) return show_new(offset);
+    block.size_and_flags_ |= block_word::visible;
+    index_.replace(place, offset);
+    drop(place.block);
+    show_counters();
+    return {};
+}
+
+/// Of a key that there is not yet.
+Result<void> Pool::show_new(std::uint64_t offset) {
+    Block& block = block_at(offset);
+    const auto insert = [&] { return index_.insert(offset, block.hash()); };
+    if (insert() || (move_for(index_.growth_bytes_max(), Compactor::Patience::one_step) && insert())) {
+        block.size_and_flags_ |= block_word::visible;
     } else {
-        Error error = no_room(block->key(), block->value_bytes());
+        Error error = no_room(block.key(), block.value_bytes());
         error.set_detail("the index cannot grow: the pool is full, or too many keys have like hashes");
         free(offset);
         show_counters();
@@ -247,38 +267,35 @@ void Pool::abandon(Block* block) {
 
 Result<void> Pool::put(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
                        Bytes value) {
-    if (const Result<void> good = check(key, checkpoint, value.size()); !good) return good.error();
-    const auto fill = [&](Block& block) {
-        if (!value.empty()) std::memcpy(block.value().data(), value.data(), value.size());
-    };
-    if (Block* block = allocate(key, hash, value_type, checkpoint, value.size()); block != nullptr) {
-        fill(*block);
-        return show(block);
-    }
+    if (!admits(key, checkpoint, value.size())) return refusal(key, checkpoint, value.size());
+    const std::uint64_t offset = allocate(key, hash, value_type, checkpoint, value.size());
+    if (offset == 0) return put_in_place(key, hash, value_type, checkpoint, value);
+    fill(block_at(offset), value);
+    return show(offset);
+}
+
+/// In the room of the key's old block.
+Result<void> Pool::put_in_place(Bytes key, std::uint64_t hash, std::uint16_t value_type,
+                                std::uint64_t checkpoint, Bytes value) {
     const Index::Place place = index_.find(key, hash);
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 ||
         heap_.bytes_if_freed(place.block) < Block::bytes_for(key.size(), value.size()))
         return no_room(key, value.size());
     index_.take_out(place);
     drop(place.block);
-    Block* block = allocate(key, hash, value_type, checkpoint, value.size());
-    DDICT_ASSERT(block != nullptr, "the room of the old value is there for the new one");
-    fill(*block);
-    block->size_and_flags_ |= block_word::visible;
-    index_.put_back(place, offset_of(block));
+    const std::uint64_t offset = allocate(key, hash, value_type, checkpoint, value.size());
+    DDICT_ASSERT(offset != 0, "the room of the old value is there for the new one");
+    fill(block_at(offset), value);
+    block_at(offset).size_and_flags_ |= block_word::visible;
+    index_.put_back(place, offset);
     show_counters();
     return {};
-}
-
-const Block* Pool::find(Bytes key, std::uint64_t hash) const {
-    const Index::Place place = index_.find(key, hash);
-    return place ? &block_at(place.block) : nullptr;
 }
 
 bool Pool::erase(Bytes key, std::uint64_t hash) {
     const Index::Place place = index_.find(key, hash);
     if (!place) return false;
-    index_.erase(place);
+    index_.erase(place, hash);
     drop(place.block);
     show_counters();
     return true;
@@ -376,8 +393,7 @@ PoolUsage Pool::usage() const {
 }
 
 std::uint64_t Pool::offset_of(const Block* block) const {
-    const auto offset =
-        reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(segment_.data());
+    const auto offset = reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(data_);
     DDICT_ASSERT(offset >= heap_start_offset && offset < segment_.size() && offset % block_alignment == 0,
                  "the block is of another pool");
     return offset;

@@ -121,7 +121,10 @@ class Pool {
                      Bytes value);
 
     /// The key's visible block, valid until the next write of any key; nullptr if there is none.
-    const Block* find(Bytes key, std::uint64_t hash) const;
+    const Block* find(Bytes key, std::uint64_t hash) const {
+        const Index::Place place = index_.find(key, hash);
+        return place ? &block_at(place.block) : nullptr;
+    }
     /// Fetches what find() will look at first into the cache; for batches.
     void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
     /// Fetches the pair itself too. To be called some time after prefetch().
@@ -157,17 +160,19 @@ class Pool {
   private:
     Pool(Segment segment, PoolIdentity identity);
 
-    PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(segment_.data()); }
-    Block& block_at(std::uint64_t offset) const noexcept {
-        return *reinterpret_cast<Block*>(segment_.data() + offset);
-    }
+    PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(data_); }
+    Block& block_at(std::uint64_t offset) const noexcept { return *reinterpret_cast<Block*>(data_ + offset); }
     std::uint64_t offset_of(const Block* block) const;
-    Result<void> check(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const;
+    bool admits(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const noexcept;
+    Error refusal(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const;
     Error no_room(Bytes key, std::uint64_t value_bytes) const;
-    Block* allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                    std::uint64_t value_bytes);
+    std::uint64_t allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
+                           std::uint64_t value_bytes);
     bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
-    Result<void> show(Block* block);
+    Result<void> show(std::uint64_t offset);
+    Result<void> show_new(std::uint64_t offset);
+    Result<void> put_in_place(Bytes key, std::uint64_t hash, std::uint16_t value_type,
+                              std::uint64_t checkpoint, Bytes value);
     void free(std::uint64_t offset);
     void drop(std::uint64_t offset);
     void settle_if_empty();
@@ -176,6 +181,7 @@ class Pool {
     void let_go(std::uint64_t offset);
 
     Segment segment_;
+    std::byte* data_;  // the segment's, which stays where it is
     PoolIdentity identity_;
     Heap heap_;
     Index index_;
