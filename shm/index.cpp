@@ -146,24 +146,27 @@ std::uint64_t Index::shard_hash_of(std::uint64_t block) const {
     return shard_hash(at<Block>(block).hash());
 }
 
-/// Nearly always the key is short and in its home bucket, and no other has the same 64 bits of hash.
 Index::Place Index::find(Bytes key, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
     const std::uint64_t tag = slot_tag(make_slot(h, 0));
-    Bucket& home = at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)];
-    for (AtomicWord& slot : home.slots) {
-        const std::uint64_t word = slot.load(relaxed);
-        if (slot_tag(word) != tag || word == 0) continue;
-        const auto& block = at<Block>(slot_block(word));
-        if (block.hash() != hash) continue;
-        if (!short_and_equal(block.key(), key)) return search(key, hash);
-        return {.slot = &slot, .block = slot_block(word)};
-    }
-    return bucket_overflow(home.meta.load(relaxed)) == 0 ? Place{} : search(key, hash);
+    auto& segment = at<IndexSegment>(segment_of(h));
+    const Bucket& home = segment.buckets[home_bucket(h)];
+    unsigned distance = 0;
+    do {
+        for (AtomicWord& slot : bucket_after(segment, home_bucket(h), distance).slots) {
+            const std::uint64_t word = slot.load(relaxed);
+            if (slot_tag(word) != tag || word == 0) continue;
+            const auto& block = at<Block>(slot_block(word));
+            if (block.hash() != hash) continue;
+            if (!short_and_equal(block.key(), key)) return find_among_alike(key, hash);
+            return {.slot = &slot, .block = slot_block(word)};
+        }
+    } while (bucket_overflow(home.meta.load(relaxed)) != 0 && ++distance < probe_window);
+    return {};
 }
 
-/// Wherever the key may be.
-Index::Place Index::search(Bytes key, std::uint64_t hash) const {
+/// There is a key with the same 64 bits of hash: this one, if it is long; else another, which is rare.
+Index::Place Index::find_among_alike(Bytes key, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
     auto& segment = at<IndexSegment>(segment_of(h));
     for (unsigned distance = 0; distance < probe_window; ++distance) {

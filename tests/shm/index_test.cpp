@@ -146,6 +146,28 @@ TEST(IndexTest, EqualHashesAreNoEndlessLoop) {
 }
 
 // Hashes that differ late need a deep directory: it gets as deep as the pool has room for, and then says so.
+/// Whatever their length, and wherever they differ: short keys and long ones are compared in different ways.
+TEST(IndexTest, KeysOfOneHashAreToldApart) {
+    const std::unique_ptr<Pool> pool = make_pool(16 * mebibyte);
+    constexpr std::uint64_t hash = 0xfeed'beef'0123'4567;
+    for (std::size_t bytes = 1; bytes <= 80; ++bytes) {
+        const std::string key(bytes, 'k');
+        ASSERT_TRUE(put_with_hash(*pool, key, hash));
+        EXPECT_EQ(pool->find(bytes_of(key + 'k'), hash), nullptr) << bytes;
+        for (std::size_t at = 0; at < bytes; ++at) {
+            std::string other = key;
+            other[at] = 'o';
+            EXPECT_EQ(pool->find(bytes_of(other), hash), nullptr) << bytes << ", " << at;
+            ASSERT_TRUE(put_with_hash(*pool, other, hash));
+            EXPECT_EQ(text_of(pool->find(bytes_of(key), hash)->key()), key);
+            EXPECT_EQ(text_of(pool->find(bytes_of(other), hash)->key()), other);
+            ASSERT_TRUE(pool->erase(bytes_of(other), hash));
+        }
+        ASSERT_TRUE(pool->erase(bytes_of(key), hash));
+    }
+    EXPECT_EQ(pool->size(), 0U);
+}
+
 TEST(IndexTest, HashesThatDifferLateEndWithTheRoom) {
     const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
     const std::uint64_t free_before = pool->usage().free_bytes;
