@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "core/transport.h"
 #include "core/wire.h"
@@ -16,8 +17,8 @@ struct Outcome;
 
 struct Call {
     wire::RequestHeader header;
-    Bytes key;
-    Bytes value;                   // whole, unless there is a token
+    Bytes key{};
+    Bytes value{};                 // whole, unless there is a token
     std::uint64_t body_token = 0;  // of a value that still waits at its sender
     std::uint64_t hash = 0;        // of the key, if there is one
     PeerId peer = no_peer;         // who gets the reply
@@ -30,9 +31,16 @@ enum class Form {
     too_large,  // right, but for a value above what the verb takes; to be answered
 };
 
-/// Reads a request. `call` points into `head` and `body`; its peer is not known yet. Unless the form is good
-/// or too_large, it means nothing.
-Form read_call(Bytes head, const IncomingBody& body, Call& call) noexcept;
+/// Requires that a message has so many bytes.
+inline wire::RequestHeader header_in(Bytes head) noexcept {
+    wire::RequestHeader header;
+    std::memcpy(&header, head.data(), sizeof header);
+    return header;
+}
+
+/// Reads a request, of which `call` has the header, from the `rest` of its head. `call` points into `rest`
+/// and `body`; its peer is not known yet. Unless the form is good or too_large, it means nothing.
+Form read_call(Bytes rest, const IncomingBody& body, Call& call) noexcept;
 
 /// The largest value that the verb takes; for put and broadcast_put the pool decides.
 std::uint64_t value_bytes_max(wire::Verb verb) noexcept;

@@ -8,16 +8,11 @@
 
 namespace ddict::manager {
 
-/// Whether the request is to be executed. One that has been executed is answered as it was then; one whose
-/// place has a later request already is no longer waited for. Notes where the outcome goes.
+/// Whether a request that may change something is to be executed. One that has been executed is answered as
+/// it was then; one whose place has a later request already is no longer waited for. Notes where the outcome
+/// goes.
 bool Shard::is_new(Session& session, Call& call) {
     const std::uint64_t request = call.header.request;
-    if (!wire::is_remembered(call.header.verb)) {
-        if (session.holding == 0) return true;
-        if (Outcome* last = session.outcomes.at(request); last != nullptr && request > last->request)
-            let_go(session, *last);
-        return true;
-    }
     Outcome* outcome = sessions_.outcome_at(session, request);
     if (outcome == nullptr) {
         refuse(call, Errc::busy);
@@ -30,6 +25,13 @@ bool Shard::is_new(Session& session, Call& call) {
     let_go(session, *outcome);
     call.outcome = outcome;
     return true;
+}
+
+/// A request that changes nothing shows as much as any other that the one before it in its place was
+/// answered.
+void Shard::let_go_of_last(Session& session, std::uint64_t request) {
+    Outcome* last = session.outcomes.at(request);
+    if (last != nullptr && request > last->request) let_go(session, *last);
 }
 
 /// As is_new, when the body of a request has arrived: meanwhile another copy of it may have been executed.
@@ -78,17 +80,6 @@ void Shard::repeat_statuses(const Call& call, const Outcome& outcome) {
     send_page(call, std::move(buffer), bytes, 0);
 }
 
-/// To be called with every reply, before it is sent.
-void Shard::remember(const Call& call, const wire::ReplyHeader& header) {
-    Outcome* outcome = call.outcome;
-    if (outcome == nullptr) return;
-    outcome->request = call.header.request;
-    outcome->argument = header.argument;
-    outcome->argument2 = header.argument2;
-    outcome->status = header.status;
-    outcome->kind = Outcome::Kind::answered;
-}
-
 /// The reply has this pair, which is about to be removed.
 void Shard::remember_value(const Call& call, const shm::Block& block) {
     Session* session = sessions_.find(call.header.session);
@@ -127,9 +118,8 @@ void Shard::remember_under_way(const wire::RequestHeader& request) {
     call.outcome->kind = Outcome::Kind::under_way;
 }
 
-/// The client has the reply, or does not want it any more.
-void Shard::let_go(Session& session, Outcome& outcome) {
-    if (!outcome.holds_memory()) return;
+/// Of an outcome that holds some.
+void Shard::give_up_memory(Session& session, Outcome& outcome) {
     --session.holding;
     outcome.kind = Outcome::Kind::forgotten;
     status_bytes_held_ -= outcome.statuses.bytes().size();
@@ -152,16 +142,9 @@ bool Shard::let_go_of_values() {
     return true;
 }
 
-Result<void> Shard::store(const Call& call, Bytes value) {
-    return store(call.key, call.hash, call.header.value_type, call.header.checkpoint, value);
-}
-
-Result<void> Shard::store(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                          Bytes value) {
-    Result<void> stored = pool_.put(key, hash, value_type, checkpoint, value);
-    if (!stored && stored.error().code == Errc::no_space && let_go_of_values())
-        stored = pool_.put(key, hash, value_type, checkpoint, value);
-    return stored;
+/// Whether what failed so is worth another try.
+bool Shard::has_made_room_after(const Error& error) {
+    return error.code == Errc::no_space && let_go_of_values();
 }
 
 Result<shm::Block*> Shard::reserve(const Call& call, std::uint64_t value_bytes) {
@@ -170,8 +153,7 @@ Result<shm::Block*> Shard::reserve(const Call& call, std::uint64_t value_bytes) 
                              value_bytes);
     };
     const Result<shm::Block*> block = try_it();
-    if (block || block.error().code != Errc::no_space || !let_go_of_values()) return block;
-    return try_it();
+    return block || !has_made_room_after(block.error()) ? block : try_it();
 }
 
 }  // namespace ddict::manager

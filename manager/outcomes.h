@@ -33,6 +33,14 @@ struct Outcome {
     std::uint16_t status = 0;
     Kind kind = Kind::answered;
 
+    /// What `to` was answered with, where that holds no memory.
+    void set_answer(std::uint64_t to, const wire::ReplyHeader& header) noexcept {
+        request = to;
+        argument = header.argument;
+        argument2 = header.argument2;
+        status = header.status;
+        kind = Kind::answered;
+    }
     /// Memory other than its own.
     bool holds_memory() const noexcept { return value != nullptr || static_cast<bool>(statuses); }
 };

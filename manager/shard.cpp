@@ -42,8 +42,9 @@ void Shard::reject(std::uint64_t body_token) {
 }
 
 void Shard::on_message(Bytes head, const IncomingBody& body) {
-    Call call;
-    const Form form = read_call(head, body, call);
+    if (head.size() < sizeof(wire::RequestHeader)) return reject(body.token);
+    Call call{.header = header_in(head)};
+    const Form form = read_call(head.subspan(sizeof call.header), body, call);
     if (form == Form::malformed) return reject(body.token);
     if (call.header.verb == Verb::hello) return on_hello(call);
     if (call.header.verb == Verb::goodbye && call.header.session == 0) return on_farewell(call);
@@ -59,8 +60,11 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
             call,
             Error(Errc::too_large).set_bytes(call.header.value_bytes, value_bytes_max(call.header.verb)));
     }
-    const bool may_be_known = wire::is_remembered(call.header.verb) || session->holding != 0;
-    if (may_be_known && !is_new(*session, call)) return;
+    if (wire::is_remembered(call.header.verb)) {
+        if (!is_new(*session, call)) return;
+    } else if (session->holding != 0) {
+        let_go_of_last(*session, call.header.request);
+    }
     if (!times_.count(call.header.verb)) return execute(call);
     const std::uint64_t started = times_.start();
     execute(call);

@@ -166,18 +166,34 @@ class Shard final : public TransportEvents {
 
     // outcomes.cpp
     bool is_new(Session& session, Call& call);
+    void let_go_of_last(Session& session, std::uint64_t request);
     bool is_still_new(const Call& call);
     void repeat(const Call& call, const Outcome& outcome);
     void repeat_statuses(const Call& call, const Outcome& outcome);
-    void remember(const Call& call, const wire::ReplyHeader& header);
+    /// To be called with every reply, before it is sent.
+    void remember(const Call& call, const wire::ReplyHeader& header) {
+        if (call.outcome != nullptr) call.outcome->set_answer(call.header.request, header);
+    }
     void remember_value(const Call& call, const shm::Block& block);
     void remember_statuses(const Call& call, Bytes statuses);
     void remember_under_way(const wire::RequestHeader& request);
-    void let_go(Session& session, Outcome& outcome);
+    /// The client has the reply, or does not want it any more.
+    void let_go(Session& session, Outcome& outcome) {
+        if (outcome.holds_memory()) give_up_memory(session, outcome);
+    }
+    void give_up_memory(Session& session, Outcome& outcome);
     bool let_go_of_values();
-    Result<void> store(const Call& call, Bytes value);
+    bool has_made_room_after(const Error& error);
+    Result<void> store(const Call& call, Bytes value) {
+        return store(call.key, call.hash, call.header.value_type, call.header.checkpoint, value);
+    }
     Result<void> store(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                       Bytes value);
+                       Bytes value) {
+        Result<void> stored = pool_.put(key, hash, value_type, checkpoint, value);
+        if (!stored && has_made_room_after(stored.error()))
+            stored = pool_.put(key, hash, value_type, checkpoint, value);
+        return stored;
+    }
     Result<shm::Block*> reserve(const Call& call, std::uint64_t value_bytes);
 
     // pairs.cpp
@@ -242,6 +258,7 @@ class Shard final : public TransportEvents {
     void refuse_type(const Call& call, std::uint16_t type, std::uint64_t bytes);
     bool reply_pair(const Call& call, const shm::Block& block);
     void send_pair(const Call& call, const shm::Block& block);
+    void send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block);
     void send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
     void reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
     void reply_copy(const Call& call, Bytes value, std::uint64_t argument);

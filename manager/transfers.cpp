@@ -79,6 +79,11 @@ void Shard::send_pair(const Call& call, const shm::Block& block) {
     header.argument = block.checkpoint();
     if (header.value_bytes <= limits::inline_value_bytes_max)
         return send_reply(call.peer, header, block.value());
+    send_large_pair(call, header, block);
+}
+
+/// From where it lies, which it does until the transport lets it go.
+void Shard::send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block) {
     pool_.pin(&block);
     const std::uint64_t tag =
         start_transfer({.request = call.header, .reserved = nullptr, .pinned = &block, .buffer = {}});
