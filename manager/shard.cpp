@@ -73,10 +73,7 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
 
 /// What is common to a request that has come whole, and to one whose operand has now arrived.
 void Shard::execute(Call& call) {
-    if (!call.key.empty()) {
-        call.hash = hash_of(call.key);
-        pool_.prefetch(call.hash);  // what comes before the index is needed takes as long as the fetching
-    }
+    if (!call.key.empty()) call.hash = hash_of(call.key);
     if ((frozen_ || broadcast_keys_.any()) && changes_pairs(call.header.verb)) {
         const Errc refusal = refusal_of_change(call.header.verb, call.key);
         if (refusal != Errc{}) return refuse(call, refusal);
