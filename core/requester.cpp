@@ -13,8 +13,6 @@
 namespace ddict {
 namespace {
 
-constexpr std::uint64_t slot_mask = (1u << wire::place_bits) - 1;
-
 bool is_reply_header(const wire::ReplyHeader& header) {
     const int verb = header.verb_and_reply_bit & ~wire::reply_bit;
     return header.version == wire::protocol_version && (header.verb_and_reply_bit & wire::reply_bit) != 0 &&
@@ -152,18 +150,12 @@ std::string_view reason_of_refusal(Errc code) noexcept {
 
 Requester::Requester(Transport& transport, const Credentials& credentials)
     : transport_(transport), credentials_(credentials) {
-    head_.reserve(limits::head_bytes_max);
+    message_.resize(limits::head_bytes_max);
 }
 
-Requester::Link* Requester::find_link(std::uint32_t manager) const {
-    if (last_link_ != nullptr && last_link_->entry.manager == manager) return last_link_;
+Requester::Link* Requester::look_up_link(std::uint32_t manager) const {
     const auto found = links_.find(manager);
     return found == links_.end() ? nullptr : last_link_ = found->second.get();
-}
-
-Requester::Slot* Requester::find_slot(OperationId id) {
-    const auto index = static_cast<std::size_t>(id & slot_mask);
-    return id != 0 && index < slots_.size() && slots_[index].id == id ? &slots_[index] : nullptr;
 }
 
 void Requester::add_manager(const DirectoryEntry& entry) {
@@ -176,20 +168,22 @@ void Requester::add_manager(const DirectoryEntry& entry) {
     link->same_host = entry.process.host_key == transport_.identity().host_key;
 }
 
+void Requester::add_slot() {
+    DDICT_ASSERT(slots_.size() < limits::operations_in_flight_max, "too many operations in flight");
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.push_back(std::make_unique<Slot>());
+}
+
 Requester::OperationId Requester::begin(const Request& request, Time now, Time deadline) {
     now_ = now;
     Link* link = find_link(request.manager);
     DDICT_ASSERT(link != nullptr, "operation on a manager that was never added");
     DDICT_ASSERT(request.key.size() <= limits::key_bytes_max, "key above the limit");
-    if (free_slots_.empty()) {
-        DDICT_ASSERT(slots_.size() < limits::operations_in_flight_max, "too many operations in flight");
-        free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
-        slots_.emplace_back();
-    }
-    const std::uint32_t index = free_slots_.back();
+    if (free_slots_.empty()) add_slot();
+    const std::uint32_t place = free_slots_.back();
     free_slots_.pop_back();
-    Slot& slot = slots_[index];
-    slot.id = (++sequence_ << wire::place_bits) | index;
+    Slot& slot = *slots_[place];
+    slot.id = (++sequence_ << wire::place_bits) | place;
     slot.request = request;
     slot.link = link;
     slot.peer = no_peer;
@@ -199,7 +193,6 @@ Requester::OperationId Requester::begin(const Request& request, Time now, Time d
     slot.pending = true;
     slot.error.reset();
     slot.reply = {};
-    ++in_flight_;
     if (link->pending++ == 0) {
         link->heard = now;
         link->pinged.reset();
@@ -218,20 +211,13 @@ Requester::OperationId Requester::begin(const Request& request, Time now, Time d
     return slot.id;
 }
 
-bool Requester::done(OperationId id) const {
-    const auto index = static_cast<std::size_t>(id & slot_mask);
-    DDICT_ASSERT(index < slots_.size() && slots_[index].id == id, "operation is not in flight");
-    return slots_[index].finished();
-}
-
 Result<Reply> Requester::take(OperationId id) {
-    Slot* slot = find_slot(id);
-    DDICT_ASSERT(slot != nullptr && slot->finished(), "operation is not done");
-    slot->id = 0;
-    --in_flight_;
-    free_slots_.push_back(static_cast<std::uint32_t>(id & slot_mask));
-    if (slot->error) return *slot->error;
-    return slot->reply;
+    Slot& slot = slot_of(id);
+    DDICT_ASSERT(slot.finished(), "operation is not done");
+    slot.id = 0;
+    free_slots_.push_back(wire::place_of(id));
+    if (slot.error) return *slot.error;
+    return slot.reply;
 }
 
 void Requester::enqueue(Slot& slot) {
@@ -290,20 +276,19 @@ void Requester::send_request(Slot& slot) {
         header.argument = std::min(header.argument, static_cast<std::uint64_t>(left.count()));
     }
 
+    std::byte* end = message_.data();
+    const auto append = [&end](const void* bytes, std::size_t count) {
+        if (count != 0) std::memcpy(end, bytes, count);
+        end += count;
+    };
+    append(&header, sizeof header);
+    append(request.key.data(), request.key.size());
     const bool with_body = request.value.size() > limits::inline_value_bytes_max;
-    head_.resize(sizeof header + request.key.size() + (with_body ? 0 : request.value.size()));
-    std::byte* at = head_.data();
-    std::memcpy(at, &header, sizeof header);
-    at += sizeof header;
-    if (!request.key.empty()) std::memcpy(at, request.key.data(), request.key.size());
-    if (with_body) {
-        slot.body_out = true;
-        transport_.send(slot.link->peer, head_, request.value, slot.id);
-    } else {
-        if (!request.value.empty())
-            std::memcpy(at + request.key.size(), request.value.data(), request.value.size());
-        transport_.send(slot.link->peer, head_);
-    }
+    if (!with_body) append(request.value.data(), request.value.size());
+    const Bytes message(message_.data(), end);
+    if (!with_body) return transport_.send(slot.link->peer, message);
+    slot.body_out = true;
+    transport_.send(slot.link->peer, message, request.value, slot.id);
 }
 
 void Requester::reject(const IncomingBody& body) {
@@ -338,7 +323,9 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
     slot->reply = {
         .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
     slot->replied = true;
-    accept_value(*slot, header, inline_value, body);
+    const bool awaits_value = slot->request.sink != nullptr;
+    if (awaits_value || header.value_bytes != 0 || body.present() || !inline_value.empty())
+        accept_value(*slot, header, inline_value, body);
     update_pending(*slot);
 }
 
@@ -450,32 +437,21 @@ void Requester::on_peer_lost(PeerId peer, const Error& why) {
     fail_link(link, why);
 }
 
-void Requester::heard_from(Link& link) {
-    link.heard = now_;
-    link.pinged.reset();
-}
-
 void Requester::fail(Slot& slot, const Error& error) {
     slot.error = named(error, slot);
     slot.replied = true;
     update_pending(slot);
 }
 
-void Requester::update_pending(Slot& slot) {
-    if (!slot.pending || !slot.finished()) return;
-    slot.pending = false;
-    --slot.link->pending;
-}
-
 Time Requester::tick(Time now) {
     now_ = now;
     Time next = Time::max();
-    for (Slot& slot : slots_) {
-        if (slot.id == 0 || slot.finished()) continue;
-        if (now < slot.deadline) {
-            next = std::min(next, slot.deadline);
+    for (const auto& slot : slots_) {
+        if (slot->id == 0 || slot->finished()) continue;
+        if (now < slot->deadline) {
+            next = std::min(next, slot->deadline);
         } else {
-            end_overdue(slot);
+            end_overdue(*slot);
         }
     }
     for (const auto& [id, link] : links_) {

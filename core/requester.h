@@ -26,6 +26,7 @@
 
 #include <ddict/value_sink.h>
 
+#include "core/assert.h"
 #include "core/directory.h"
 #include "core/transport.h"
 #include "core/wire.h"
@@ -83,7 +84,7 @@ class Requester final : public TransportEvents {
     /// limits::operations_in_flight_max operations in flight. Key, value and sink stay the caller's until
     /// done().
     OperationId begin(const Request& request, Time now, Time deadline);
-    bool done(OperationId id) const;
+    bool done(OperationId id) const { return slot_of(id).finished(); }
     /// The outcome; forgets the operation. Requires done().
     Result<Reply> take(OperationId id);
 
@@ -154,8 +155,23 @@ class Requester final : public TransportEvents {
     static constexpr unsigned manager_bits = 16;
     static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
 
-    Link* find_link(std::uint32_t manager) const;
-    Slot* find_slot(OperationId id);
+    Link* find_link(std::uint32_t manager) const {
+        const bool again = last_link_ != nullptr && last_link_->entry.manager == manager;
+        return again ? last_link_ : look_up_link(manager);
+    }
+    Link* look_up_link(std::uint32_t manager) const;
+    Slot* find_slot(OperationId id) const {
+        const std::uint32_t place = wire::place_of(id);
+        Slot* slot = place < slots_.size() ? slots_[place].get() : nullptr;
+        return slot != nullptr && slot->id == id && id != 0 ? slot : nullptr;
+    }
+    /// Of an operation that begin() has given out.
+    Slot& slot_of(OperationId id) const {
+        Slot& slot = *slots_[wire::place_of(id)];
+        DDICT_ASSERT(slot.id == id, "operation is not in flight");
+        return slot;
+    }
+    void add_slot();
     void open_link(Link& link, Time now);
     void send_hello(Link& link, Time now);
     void send_farewell(Link& link);
@@ -177,13 +193,20 @@ class Requester final : public TransportEvents {
     std::optional<Time> look_after(Link& link, Time now);
     std::optional<Time> check_silence(Link& link, Time now);
     std::optional<Time> try_again(Link& link, Time now);
-    void update_pending(Slot& slot);
+    static void update_pending(Slot& slot) {
+        if (!slot.pending || !slot.finished()) return;
+        slot.pending = false;
+        --slot.link->pending;
+    }
     void accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes inline_value,
                       const IncomingBody& body);
     void fail(Slot& slot, const Error& error);
     void fail_link(Link& link, const Error& why);
     void drop_connection(Link& link);
-    void heard_from(Link& link);
+    void heard_from(Link& link) {
+        link.heard = now_;
+        link.pinged.reset();
+    }
     Error named(Error error, const Slot& slot) const;
 
     Transport& transport_;
@@ -191,13 +214,13 @@ class Requester final : public TransportEvents {
     std::unordered_map<std::uint32_t, std::unique_ptr<Link>> links_;
     std::unordered_map<PeerId, Link*> links_by_peer_;  // those that have a connection
     mutable Link* last_link_ = nullptr;                // most programs talk to one manager for a while
-    std::vector<Slot> slots_;
+    std::vector<std::unique_ptr<Slot>> slots_;         // an operation's number says which
     std::vector<std::uint32_t> free_slots_;
-    std::uint32_t in_flight_ = 0;
     std::uint64_t sequence_ = 0;
     std::uint64_t rejected_messages_ = 0;
-    std::vector<std::byte> head_;  // scratch: a message being put together
-    Time now_{};                   // what the caller said last
+    std::vector<std::byte> head_;     // scratch: a message of a link being put together
+    std::vector<std::byte> message_;  // the same: a request; has the size of the longest
+    Time now_{};                      // what the caller said last
 };
 
 }  // namespace ddict

@@ -84,10 +84,10 @@ void Requester::break_link(Link& link, const Error& why) {
     link.pinged.reset();
     link.why = why;
     link.again = now_ - link.opened < limits::reconnect_interval ? now_ + limits::reconnect_interval : now_;
-    for (Slot& slot : slots_) {
-        if (slot.id == 0 || slot.link != &link || slot.replied) continue;
-        slot.resend = false;
-        enqueue(slot);
+    for (const auto& slot : slots_) {
+        if (slot->id == 0 || slot->link != &link || slot->replied) continue;
+        slot->resend = false;
+        enqueue(*slot);
     }
     if (peer != no_peer) transport_.close(peer);
 }
@@ -100,8 +100,8 @@ void Requester::fail_link(Link& link, const Error& why) {
         link.opened = {};
         link.refusals = refusals_max - 1;
     }
-    for (Slot& slot : slots_) {
-        if (slot.id != 0 && slot.link == &link && !slot.replied) fail(slot, why);
+    for (const auto& slot : slots_) {
+        if (slot->id != 0 && slot->link == &link && !slot->replied) fail(*slot, why);
     }
 }
 
@@ -156,8 +156,8 @@ std::optional<Time> Requester::try_again(Link& link, Time now) {
 }
 
 bool Requester::moves_bodies(const Link& link) const {
-    return std::any_of(slots_.begin(), slots_.end(), [&link](const Slot& slot) {
-        return slot.id != 0 && slot.link == &link && (slot.body_out || slot.body_in);
+    return std::any_of(slots_.begin(), slots_.end(), [&link](const auto& slot) {
+        return slot->id != 0 && slot->link == &link && (slot->body_out || slot->body_in);
     });
 }
 
@@ -203,8 +203,8 @@ void Requester::send_to_manager(Link& link, wire::Verb verb, std::uint64_t reque
 
 void Requester::leave() {
     const Error why(Errc::not_attached, "the dictionary was detached, or the thread ended, meanwhile");
-    for (Slot& slot : slots_) {
-        if (slot.id != 0 && slot.body_in && !slot.error) slot.error = named(why, slot);
+    for (const auto& slot : slots_) {
+        if (slot->id != 0 && slot->body_in && !slot->error) slot->error = named(why, *slot);
     }
     for (const auto& [id, link] : links_) {
         if (link->state == LinkState::greeting || link->state == LinkState::broken) send_farewell(*link);

@@ -121,14 +121,14 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
         request.sink = operation->sink;
     }
     const Time now = steady_clock::now();
-    const Result<Time> deadline = attachment.prepare(**session, request, patience, now);
-    if (deadline) {
+    const Time deadline = patience.deadline(now);
+    if (const Result<void> ready = attachment.prepare(**session, request, now, deadline); ready) {
         const std::string& node = (*session)->known_manager(request.manager)->node;
         operation->node = {};
         node.copy(operation->node.data(), operation->node.size() - 1);
-        (*session)->start(operation->flight, request, now, *deadline);
+        (*session)->start(operation->flight, request, now, deadline);
     } else {
-        operation->flight.outcome = deadline.error();
+        operation->flight.outcome = ready.error();
     }
     return handle;
 }

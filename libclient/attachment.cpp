@@ -187,7 +187,10 @@ Error Attachment::unusable() const {
 
 /// Null if the calling thread has none yet.
 Session* Attachment::known_session() {
-    if (last_session.serial == serial_) return last_session.session;
+    return last_session.serial == serial_ ? last_session.session : look_up_session();
+}
+
+Session* Attachment::look_up_session() {
     if (!thread_sessions_ended) {
         Session* session = thread_sessions.find(serial_);
         if (session != nullptr) last_session = {serial_, session};
@@ -294,9 +297,7 @@ void Attachment::name_node(Error& error) {
         error.set_node(found->second.node);
 }
 
-Result<Time> Attachment::prepare(Session& session, Request& request, const detail::Patience& patience,
-                                 Time now) {
-    const Time deadline = patience.deadline(now);
+Result<void> Attachment::prepare(Session& session, Request& request, Time now, Time deadline) {
     const DirectoryEntry* known = session.known_manager(request.manager);
     const auto named = [&](Error error) {
         error.set_operation(operation_of(request.verb));
@@ -327,24 +328,26 @@ Result<Time> Attachment::prepare(Session& session, Request& request, const detai
         request.argument = static_cast<std::uint64_t>(
             std::max<microseconds::rep>(1, std::chrono::ceil<microseconds>(deadline - now).count()));
     }
-    return deadline;
+    return {};
 }
 
 Result<Reply> Attachment::call(Request& request, const detail::Patience& patience) {
-    const Result<Session*> own = session();
-    if (!own) {
-        Error error = own.error();
-        if (!request.key.empty()) error.set_key(text_of(request.key));
-        return error.set_operation(operation_of(request.verb));
+    Session* own = existing_session();
+    if (own == nullptr) {
+        const Result<Session*> made = session();
+        if (!made) {
+            Error error = made.error();
+            if (!request.key.empty()) error.set_key(text_of(request.key));
+            return error.set_operation(operation_of(request.verb));
+        }
+        own = *made;
     }
     const bool exactly = patience.timeout < patience_for_coarse_clock || patience.until != Time::max() ||
-                         (*own)->counters().samples_next();
+                         own->counters().samples_next();
     const Time now = exactly ? steady_clock::now() : coarse_now();
-    const Result<Time> deadline = prepare(**own, request, patience, now);
-    if (!deadline) return deadline.error();
-    Result<Reply> reply = (*own)->call(request, now, *deadline);
-    if (!reply) name_node(reply.error());  // of a broadcast's manager that this thread has never spoken to
-    return reply;
+    const Time deadline = patience.deadline(now);
+    const Result<void> ready = prepare(*own, request, now, deadline);
+    return ready ? own->call(request, now, deadline) : Result<Reply>(ready.error());
 }
 
 Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, Request request,
@@ -362,8 +365,8 @@ Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, Requ
         static_cast<std::uint32_t>(managers.size()), deadline,
         [&](std::uint32_t index, Time&) -> Result<Request> {
             request.manager = managers[index];
-            const Result<Time> ready = prepare(session, request, {.until = deadline}, steady_clock::now());
-            if (!ready) return ready.error();
+            if (const Result<void> ready = prepare(session, request, steady_clock::now(), deadline); !ready)
+                return ready.error();
             request.sink = &pages[index];
             return request;
         },

@@ -66,9 +66,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Result<DirectoryEntry> entry(Session& session, std::uint32_t manager, Time deadline);
     /// Names the node of the error's manager, if it has one and the node is known here. No message.
     void name_node(Error& error);
-    /// Sees to it that the session knows the manager, and gives the deadline of the request, whose argument
-    /// it sets where that says how long to wait. Errors name key, manager and node.
-    Result<Time> prepare(Session& session, Request& request, const detail::Patience& patience, Time now);
+    /// Sees to it that the session knows the manager, and sets the request's argument where that says how
+    /// long to wait. Errors name key, manager and node.
+    Result<void> prepare(Session& session, Request& request, Time now, Time deadline);
     /// One request; makes the manager known first, and prepares the request.
     Result<Reply> call(Request& request, const detail::Patience& patience);
     /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
@@ -102,6 +102,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     void sum_up(Counters::Sums& sums);
     std::uint64_t local_reads() const;
     Session* known_session();
+    Session* look_up_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
     Result<void> greet_first(Session& session, Time deadline);
     Result<void> fetch_directory_page(Session& session, std::uint32_t manager, Time deadline);

@@ -158,8 +158,7 @@ void BatchRun::begin(Lane lane, Request request) {
     while (running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max))
         await_one();
     const Time now = steady_clock::now();
-    const Result<Time> ready = attachment_->prepare(*session_, request, {.until = deadline}, now);
-    if (!ready) {
+    if (const Result<void> ready = attachment_->prepare(*session_, request, now, deadline); !ready) {
         lane->flight.outcome = ready.error();
         return complete(std::move(lane));
     }

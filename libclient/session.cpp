@@ -57,8 +57,13 @@ void Session::poll() {
     }
 }
 
-Result<Reply> Session::call(const Request& request, Time now, Time deadline) {
+Result<Reply> Session::call_later(const Request& request, Time now, Time deadline) {
     if (const Result<void> room = make_room(request, now, deadline); !room) return room.error();
+    return call_now(request, now, deadline);
+}
+
+/// (One function with one result: that is made where the caller wants it, not copied there.)
+Result<Reply> Session::call_now(const Request& request, Time now, Time deadline) {
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
     look_at_clock_by(now + limits::silence_before_ping);
     while (!requester_.done(operation))

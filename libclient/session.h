@@ -52,7 +52,10 @@ class Session {
     /// One request and its reply; `now` is the current time. Returns at the deadline at the latest, and then
     /// nothing of the caller's is in use. If as many operations as there may be are under way, it first makes
     /// progress until one is done; if none is by the deadline, nothing is sent.
-    Result<Reply> call(const Request& request, Time now, Time deadline);
+    Result<Reply> call(const Request& request, Time now, Time deadline) {
+        const bool full = flights_.size() >= limits::operations_in_flight_max;
+        return full ? call_later(request, now, deadline) : call_now(request, now, deadline);
+    }
 
     /// Begins an operation, and returns; waits for room as call() does. What the request refers to must stay
     /// until the flight is settled, which it is at the deadline at the latest, if anybody asks.
@@ -86,6 +89,8 @@ class Session {
 
   private:
     Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials);
+    Result<Reply> call_now(const Request& request, Time now, Time deadline);
+    Result<Reply> call_later(const Request& request, Time now, Time deadline);
     Result<void> make_room(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
     void look_at_clock_by(Time time);

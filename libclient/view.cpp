@@ -312,7 +312,10 @@ Result<Reply> View::Calls::broadcast(const View& view, Request request) {
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return good.error();
     request.manager = broadcast_root(view, request.key);
-    return call_manager(view, request);
+    Result<Reply> reply = call_manager(view, request);
+    // It may be about a manager that this thread has never spoken to.
+    if (!reply) view.attachment_->name_node(reply.error());
+    return reply;
 }
 
 Result<void> View::broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {

@@ -178,8 +178,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
             all[i].manager = asked_ones[i];
             Request ping = request_of(Verb::ping);
             ping.manager = asked_ones[i];
-            const Result<Time> ready =
-                attachment_->prepare(**session, ping, {.until = deadline}, steady_clock::now());
+            const Result<void> ready = attachment_->prepare(**session, ping, steady_clock::now(), deadline);
             if (const DirectoryEntry* known = (*session)->known_manager(ping.manager))
                 all[i].node = known->node;
             if (!ready) return ready.error();
