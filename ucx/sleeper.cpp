@@ -26,9 +26,11 @@ constexpr microseconds window_min{4};
 // Less is the call itself, or an interrupt.
 constexpr microseconds taken_at_all{3};
 constexpr milliseconds crowding_lasts{2};
-// Of the order of what a scheduler gives to one who computes.
+// Of the order of what a scheduler gives to one who computes. That happens to anyone now and then; who really
+// computes keeps the next offer as well.
 constexpr microseconds kept_for_long{1000};
-constexpr milliseconds without_offers{50};
+constexpr milliseconds kept_again_within{20};
+constexpr milliseconds without_offers{100};
 
 }  // namespace
 
@@ -106,7 +108,10 @@ ProcessorOffers::Clock::time_point ProcessorOffers::make(Clock::time_point now) 
 }
 
 void ProcessorOffers::taken(nanoseconds time, Clock::time_point now) noexcept {
-    if (time >= kept_for_long) none_until_ = now + without_offers;
+    if (time >= kept_for_long) {
+        if (now - kept_at_ < kept_again_within) none_until_ = now + without_offers;
+        kept_at_ = now;
+    }
     if (time >= taken_at_all) crowded_until_ = now + crowding_lasts;
 }
 

@@ -65,8 +65,8 @@ class SpinWindow {
 /// Who spins offers its processor to others (sched_yield): the one that is waited for may have none. How long
 /// an offer was taken for tells who they are. Others who only wait give it back soon; then it is crowded, and
 /// to offer it after every poll is several times quicker than to sleep and be woken up. Who computes keeps it
-/// for long, while one who sleeps gets it back when a message comes; then there are no more offers for a
-/// while.
+/// for long, and the next one too, while one who sleeps gets it back when a message comes; then there are no
+/// more offers for a while.
 class ProcessorOffers {
   public:
     using Clock = std::chrono::steady_clock;
@@ -84,6 +84,7 @@ class ProcessorOffers {
   private:
     Clock::time_point none_until_;
     Clock::time_point crowded_until_;
+    Clock::time_point kept_at_;  // when the last one that was kept for long came back
 };
 
 }  // namespace ddict::ucx

@@ -52,10 +52,21 @@ TEST(ProcessorOffers, WhoComputesIsNotMadeAnotherOneForAWhile) {
     ProcessorOffers offers;
     const Clock::time_point now = Clock::now();
     offers.taken(3ms, now);
-    EXPECT_FALSE(offers.welcome(now));
-    EXPECT_FALSE(offers.crowded(now));
-    EXPECT_FALSE(offers.welcome(now + 10ms));
-    EXPECT_TRUE(offers.welcome(now + 100ms));
+    offers.taken(3ms, now + 4ms);
+    EXPECT_FALSE(offers.welcome(now + 4ms));
+    EXPECT_FALSE(offers.crowded(now + 4ms));
+    EXPECT_FALSE(offers.welcome(now + 50ms));
+    EXPECT_TRUE(offers.welcome(now + 200ms));
+}
+
+TEST(ProcessorOffers, WhatIsKeptForLongOnceIsNoReasonToStop) {
+    ProcessorOffers offers;
+    Clock::time_point now = Clock::now();
+    for (int i = 0; i < 10; ++i, now += 100ms) {
+        offers.taken(3ms, now);
+        ASSERT_TRUE(offers.welcome(now));
+        ASSERT_TRUE(offers.crowded(now));
+    }
 }
 
 TEST(ProcessorOffers, AreMadeForReal) {
