@@ -185,8 +185,7 @@ void Worker::Impl::give_up_transfers(Endpoint& endpoint) {
         if (transfer->given_up) continue;
         transfer->given_up = true;
         ++counters.requests_given_up;
-        if (transfer->kind == Transfer::Kind::outgoing_body) events_.push_body_sent(transfer->tag, false);
-        if (transfer->kind == Transfer::Kind::incoming_body) events_.push_body_received(transfer->tag, false);
+        tell_of_end(*transfer, false);
     }
 }
 

@@ -83,6 +83,7 @@ class Worker::Impl {
     void drop_held(Endpoint& endpoint);
     /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
     void finish(Transfer* transfer, bool ok);
+    void tell_of_end(const Transfer& transfer, bool ok);
     /// Tells the logic that all transfers of an endpoint have ended, although UCX has not finished them.
     void give_up_transfers(Endpoint& endpoint);
     void forget_transfers(Endpoint& endpoint);
@@ -117,7 +118,8 @@ class Worker::Impl {
     std::vector<Endpoint*> attended_now_;
     SpinWindow window_;
     ProcessorOffers offers_;
-    bool crowded_ = false;  // when it was last looked at
+    bool crowded_ = false;           // when it was last looked at
+    unsigned bodies_under_way_ = 0;  // whose ends the logic has not been told
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;
