@@ -56,10 +56,17 @@ int dispatch(const Options& options, const Environment& environment) {
 }
 
 /// Whether a line is wanted that a shell evaluates: that of "start --export" or of "env".
-bool is_for_eval(const std::vector<std::string_view>& args) {
-    const auto command = std::find(args.begin(), args.end(), "--");
-    return !args.empty() &&
-           (args.front() == "env" || std::find(args.begin(), command, "--export") != command);
+bool is_for_eval(const Options& options) {
+    return options.verb == Verb::env || options.export_line;
+}
+
+/// The same of words that are no options, as far as they tell. What "serve" prints is for a program.
+bool look_for_eval(const std::vector<std::string_view>& words) {
+    const auto command = std::find(words.begin(), words.end(), "--");
+    const auto is_there = [&](std::string_view word) {
+        return std::find(words.begin(), command, word) != command;
+    };
+    return (is_there("env") || is_there("--export")) && words.front() != "serve";
 }
 
 }  // namespace
@@ -78,7 +85,8 @@ int main(int argc, char** argv) {
     } else {
         say(reason(options.error()));
     }
-    if (status != 0 && is_for_eval({argv + 1, argv + argc})) std::cout << "false\n";  // then eval fails too
+    const bool for_eval = options ? is_for_eval(*options) : look_for_eval({argv + 1, argv + argc});
+    if (status != 0 && for_eval) std::cout << "false\n";  // then eval fails too
     if (std::cout.flush() || status != 0) return status;
     say("cannot write to the standard output");
     return exit_bring_up_failed;

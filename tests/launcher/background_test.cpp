@@ -83,7 +83,7 @@ TEST_F(BackgroundTest, ExportsForAShell) {
 
 TEST_F(BackgroundTest, AFailureFailsTheShellThatEvaluatesIt) {
     for (const std::string args : {"start --export --total-mem 100T", "start --export --total-mem nothing",
-                                   "env --name nobody", "env --name /"}) {
+                                   "env --name nobody", "env --name /", "--name nobody env"}) {
         Program shell(
             {"/bin/sh", "-ec", "eval \"$('" + program("ddict-launch") + "' " + args + ")\"; echo went on"},
             environment());
