@@ -109,7 +109,7 @@ ProcessorOffers::Clock::time_point ProcessorOffers::make(Clock::time_point now) 
 
 void ProcessorOffers::taken(nanoseconds time, Clock::time_point now) noexcept {
     if (time >= kept_for_long) {
-        if (now - kept_at_ < kept_again_within) none_until_ = now + without_offers;
+        if (now - time - kept_at_ < kept_again_within) none_until_ = now + without_offers;
         kept_at_ = now;
     }
     if (time >= taken_at_all) crowded_until_ = now + crowding_lasts;

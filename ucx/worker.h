@@ -35,6 +35,7 @@ Result<TransportSummary> available_transports();
 
 struct WorkerOptions {
     /// How long progress() polls, at the most, before it sleeps; the time really spent adapts to the traffic.
+    /// While a body is under way, and where processors are scarce, there are other limits.
     std::chrono::microseconds spin{50};
 };
 

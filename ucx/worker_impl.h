@@ -83,7 +83,9 @@ class Worker::Impl {
     void drop_held(Endpoint& endpoint);
     /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
     void finish(Transfer* transfer, bool ok);
+    /// Tells the logic that a body has ended; once for each. Nothing for messages.
     void tell_of_end(const Transfer& transfer, bool ok);
+    void begin_body(Transfer& transfer, Transfer::Kind kind, std::uint64_t tag);
     /// Tells the logic that all transfers of an endpoint have ended, although UCX has not finished them.
     void give_up_transfers(Endpoint& endpoint);
     void forget_transfers(Endpoint& endpoint);
@@ -119,7 +121,8 @@ class Worker::Impl {
     SpinWindow window_;
     ProcessorOffers offers_;
     bool crowded_ = false;           // when it was last looked at
-    unsigned bodies_under_way_ = 0;  // whose ends the logic has not been told
+    unsigned bodies_under_way_ = 0;  // that have not ended
+    Clock::time_point body_began_;   // the last of them
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;

@@ -59,6 +59,14 @@ TEST(ProcessorOffers, WhoComputesIsNotMadeAnotherOneForAWhile) {
     EXPECT_TRUE(offers.welcome(now + 200ms));
 }
 
+TEST(ProcessorOffers, WhoComputesMayKeepThemForVeryLong) {
+    ProcessorOffers offers;
+    const Clock::time_point now = Clock::now();
+    offers.taken(50ms, now);
+    offers.taken(50ms, now + 51ms);
+    EXPECT_FALSE(offers.welcome(now + 51ms));
+}
+
 TEST(ProcessorOffers, WhatIsKeptForLongOnceIsNoReasonToStop) {
     ProcessorOffers offers;
     Clock::time_point now = Clock::now();
