@@ -167,9 +167,9 @@ class Requester final : public TransportEvents {
     }
     /// Of an operation that begin() has given out.
     Slot& slot_of(OperationId id) const {
-        Slot& slot = *slots_[wire::place_of(id)];
-        DDICT_ASSERT(slot.id == id, "operation is not in flight");
-        return slot;
+        Slot* slot = find_slot(id);
+        DDICT_ASSERT(slot != nullptr, "operation is not in flight");
+        return *slot;
     }
     void add_slot();
     void open_link(Link& link, Time now);

@@ -31,7 +31,7 @@ enum class Form {
     too_large,  // right, but for a value above what the verb takes; to be answered
 };
 
-/// Requires that a message has so many bytes.
+/// Requires head.size() >= sizeof(wire::RequestHeader).
 inline wire::RequestHeader header_in(Bytes head) noexcept {
     wire::RequestHeader header;
     std::memcpy(&header, head.data(), sizeof header);

@@ -23,7 +23,7 @@ bool Shard::condition_holds(std::uint16_t flags, Bytes key, std::uint64_t hash) 
 
 void Shard::on_put(const Call& call) {
     const wire::RequestHeader& header = call.header;
-    pool_.prefetch(call.hash);  // what comes before the index is needed takes as long as the fetching
+    pool_.prefetch(call.hash);  // allocating and filling a block takes as long as the fetching
     if (!condition_holds(header.flags, call.key, call.hash)) {
         if (call.body_token != 0) transport_.discard_body(call.body_token);
         return reply(call, 0);

@@ -12,13 +12,6 @@ constexpr std::uint64_t next_at = 8;
 constexpr std::uint64_t previous_at = 16;
 constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 47;
 
-constexpr std::uint64_t size_in(std::uint64_t word) noexcept {
-    return word & block_word::size_mask;
-}
-constexpr bool says_free(std::uint64_t word) noexcept {
-    return (word & block_word::free) != 0;
-}
-
 }  // namespace
 
 Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
@@ -61,8 +54,8 @@ std::uint64_t Heap::best_in_class(std::uint64_t bytes) const {
     std::uint64_t best = 0;
     std::uint64_t block = head(class_of(bytes));
     for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at)) {
-        const std::uint64_t size = size_in(word(block));
-        if (size >= bytes && (best == 0 || size < size_in(word(best)))) best = block;
+        const std::uint64_t size = block_bytes(block);
+        if (size >= bytes && (best == 0 || size < block_bytes(best))) best = block;
     }
     return best;
 }
@@ -81,7 +74,7 @@ std::uint64_t Heap::allocate_listed(std::uint64_t bytes, Side side) {
     if (block == 0) block = best_in_class(bytes);
     if (block == 0) return 0;
 
-    const std::uint64_t size = size_in(word(block));
+    const std::uint64_t size = block_bytes(block);
     const std::uint64_t rest = size - bytes;
     unlink(block, size);
     if (rest < block_bytes_min) {
@@ -104,10 +97,10 @@ std::uint64_t Heap::allocate_listed(std::uint64_t bytes, Side side) {
 void Heap::merge_spare() {
     std::uint64_t block = std::exchange(spare_, 0);
     const std::uint64_t header = word(block);
-    std::uint64_t size = size_in(header);
+    std::uint64_t size = block_bytes(block);
     const std::uint64_t after = block + size;
-    if (says_free(word(after))) {
-        const std::uint64_t after_bytes = size_in(word(after));
+    if (is_free(after)) {
+        const std::uint64_t after_bytes = block_bytes(after);
         unlink(after, after_bytes);
         size += after_bytes;
     }
@@ -129,7 +122,7 @@ std::uint64_t Heap::large_free_block() const {
 }
 
 void Heap::claim(std::uint64_t block) {
-    const std::uint64_t size = size_in(word(block));
+    const std::uint64_t size = block_bytes(block);
     unlink(block, size);
     word(block) = size;
     word(block + size) &= ~block_word::previous_free;
@@ -137,12 +130,12 @@ void Heap::claim(std::uint64_t block) {
 }
 
 std::uint64_t Heap::join(std::uint64_t block, std::uint64_t next) {
-    word(block) = (size_in(word(block)) + size_in(word(next))) | (word(block) & block_word::previous_free);
+    word(block) = (block_bytes(block) + block_bytes(next)) | (word(block) & block_word::previous_free);
     return block;
 }
 
 std::uint64_t Heap::split(std::uint64_t block, std::uint64_t bytes) {
-    const std::uint64_t rest = size_in(word(block)) - bytes;
+    const std::uint64_t rest = block_bytes(block) - bytes;
     word(block) = bytes | (word(block) & block_word::previous_free);
     word(block + bytes) = rest;
     return block + bytes;
@@ -164,7 +157,7 @@ void Heap::free_all_but(std::span<const std::uint64_t> blocks) {
     };
     for (const std::uint64_t block : blocks) {
         free_until(block);
-        from = block + size_in(word(block));
+        from = block + block_bytes(block);
     }
     free_until(end());
 }
@@ -175,11 +168,10 @@ std::uint64_t Heap::bytes_if_freed(std::uint64_t block) {
 }
 
 std::uint64_t Heap::bytes_if_merged(std::uint64_t block) const {
-    const std::uint64_t header = word(block);
-    std::uint64_t size = size_in(header);
-    const std::uint64_t after = word(block + size);
-    if (says_free(after)) size += size_in(after);
-    if ((header & block_word::previous_free) != 0) size += word(block - 8);
+    std::uint64_t size = block_bytes(block);
+    const std::uint64_t after = block + size;
+    if (is_free(after)) size += block_bytes(after);
+    if ((word(block) & block_word::previous_free) != 0) size += word(block - 8);
     return size;
 }
 
@@ -190,7 +182,7 @@ std::uint64_t Heap::largest_free_bytes() const {
     std::uint64_t largest = of_spare;
     std::uint64_t block = large_free_block();
     for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at))
-        largest = std::max(largest, size_in(word(block)));
+        largest = std::max(largest, block_bytes(block));
     return largest;
 }
 
@@ -234,33 +226,33 @@ std::string Heap::inconsistency() const {
         return "block at offset " + std::to_string(block) + ": " + what;
     };
     const std::uint64_t end = offset_ + total_bytes();
-    std::uint64_t free_bytes = spare_ == 0 ? 0 : size_in(word(spare_));
+    std::uint64_t free_bytes = spare_ == 0 ? 0 : block_bytes(spare_);
     std::uint64_t free_blocks = 0;
     bool previous_free = false;
     std::uint64_t block = offset_;
     while (block < end) {
         const std::uint64_t header = word(block);
-        const std::uint64_t size = size_in(header);
+        const std::uint64_t size = block_bytes(block);
         if (size < block_bytes_min || size > end - block) return at(block, "its size is impossible");
         if (((header & block_word::previous_free) != 0) != previous_free)
             return at(block, "is wrong about the block before it");
-        if (says_free(header)) {
+        if (is_free(block)) {
             if (previous_free) return at(block, "is free, as is the one before it");
             if (word(block + size - 8) != size) return at(block, "its two sizes differ");
             free_bytes += size;
             ++free_blocks;
         }
-        previous_free = says_free(header);
+        previous_free = is_free(block);
         block += size;
     }
-    if (size_in(word(end)) != 0) return "the end mark is gone";
+    if (block_bytes(end) != 0) return "the end mark is gone";
     if (free_bytes != free_bytes_) return "the count of free bytes is wrong";
     for (unsigned first = 0; first < first_level_count; ++first) {
         for (unsigned second = 0; second < second_level_count; ++second) {
             std::uint64_t previous = 0;
             for (block = head({first, second}); block != 0; block = word(block + next_at)) {
-                const SizeClass c = class_of(size_in(word(block)));
-                if (!says_free(word(block)) || c.first != first || c.second != second)
+                const SizeClass c = class_of(block_bytes(block));
+                if (!is_free(block) || c.first != first || c.second != second)
                     return at(block, "is in the wrong list");
                 if (word(block + previous_at) != previous) return at(block, "its links are wrong");
                 if (free_blocks-- == 0) return "a block is in a list twice";

@@ -194,8 +194,8 @@ void Pool::stop_making_room() {
 }
 
 /// 0 if there is no room.
-inline std::uint64_t Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type,
-                                    std::uint64_t checkpoint, std::uint64_t value_bytes) {
+std::uint64_t Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type,
+                             std::uint64_t checkpoint, std::uint64_t value_bytes) {
     const std::uint64_t need = Block::bytes_for(key.size(), value_bytes);
     std::uint64_t offset = heap_.allocate(need);
     if (offset == 0 && move_for(need, Compactor::Patience::one_step)) offset = heap_.allocate(need);
@@ -228,7 +228,7 @@ Result<void> Pool::publish(Block* block) {
     return show(offset);
 }
 
-inline Result<void> Pool::show(std::uint64_t offset) {
+Result<void> Pool::show(std::uint64_t offset) {
     Block& block = block_at(offset);
     const Index::Place place = index_.find(block.key(), block.hash());
     if (!place) return show_new(offset);

@@ -145,8 +145,7 @@ TEST(IndexTest, EqualHashesAreNoEndlessLoop) {
     EXPECT_EQ(pool->usage().free_bytes, free_before);
 }
 
-// Hashes that differ late need a deep directory: it gets as deep as the pool has room for, and then says so.
-/// Whatever their length, and wherever they differ: short keys and long ones are compared in different ways.
+// Whatever their length, and wherever they differ: short keys and long ones are compared in different ways.
 TEST(IndexTest, KeysOfOneHashAreToldApart) {
     const std::unique_ptr<Pool> pool = make_pool(16 * mebibyte);
     constexpr std::uint64_t hash = 0xfeed'beef'0123'4567;
@@ -168,6 +167,7 @@ TEST(IndexTest, KeysOfOneHashAreToldApart) {
     EXPECT_EQ(pool->size(), 0U);
 }
 
+// Hashes that differ late need a deep directory: it gets as deep as the pool has room for, and then says so.
 TEST(IndexTest, HashesThatDifferLateEndWithTheRoom) {
     const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
     const std::uint64_t free_before = pool->usage().free_bytes;
