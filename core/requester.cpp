@@ -276,19 +276,21 @@ void Requester::send_request(Slot& slot) {
         header.argument = std::min(header.argument, static_cast<std::uint64_t>(left.count()));
     }
 
-    std::byte* end = message_.data();
-    const auto append = [&end](const void* bytes, std::size_t count) {
-        if (count != 0) std::memcpy(end, bytes, count);
-        end += count;
-    };
-    append(&header, sizeof header);
-    append(request.key.data(), request.key.size());
-    const bool with_body = request.value.size() > limits::inline_value_bytes_max;
-    if (!with_body) append(request.value.data(), request.value.size());
-    const Bytes message(message_.data(), end);
-    if (!with_body) return transport_.send(slot.link->peer, message);
+    if (request.value.size() <= limits::inline_value_bytes_max)
+        return transport_.send(slot.peer, message_of(header, request.key, request.value));
     slot.body_out = true;
-    transport_.send(slot.link->peer, message, request.value, slot.id);
+    transport_.send(slot.peer, message_of(header, request.key, {}), request.value, slot.id);
+}
+
+Bytes Requester::message_of(const wire::RequestHeader& header, Bytes key, Bytes value) {
+    const std::size_t bytes = sizeof header + key.size() + value.size();
+    DDICT_ASSERT(bytes <= message_.size(), "a message is above the limit");
+    std::byte* at = message_.data();
+    std::memcpy(at, &header, sizeof header);
+    at += sizeof header;
+    if (!key.empty()) std::memcpy(at, key.data(), key.size());
+    if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
+    return Bytes(message_).first(bytes);
 }
 
 void Requester::reject(const IncomingBody& body) {

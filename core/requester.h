@@ -182,6 +182,8 @@ class Requester final : public TransportEvents {
     void send_or_fail(Slot& slot);
     void resend_if_free(Slot& slot);
     void send_request(Slot& slot);
+    /// A message put together; there until the next one is.
+    Bytes message_of(const wire::RequestHeader& header, Bytes key, Bytes value);
     bool moves_bodies(const Link& link) const;
     void reject(const IncomingBody& body);
     void on_link_reply(const wire::ReplyHeader& header);
@@ -218,8 +220,7 @@ class Requester final : public TransportEvents {
     std::vector<std::uint32_t> free_slots_;
     std::uint64_t sequence_ = 0;
     std::uint64_t rejected_messages_ = 0;
-    std::vector<std::byte> head_;     // scratch: a message of a link being put together
-    std::vector<std::byte> message_;  // the same: a request; has the size of the longest
+    std::vector<std::byte> message_;  // scratch: has the size of the longest
     Time now_{};                      // what the caller said last
 };
 

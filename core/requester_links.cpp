@@ -69,10 +69,7 @@ void Requester::introduce(Link& link, wire::Verb verb, std::uint64_t session, st
     header.session = session;
     header.request = request;
     header.value_bytes = hello.size();
-    head_.clear();
-    Packer(head_).put(header);
-    head_.insert(head_.end(), hello.begin(), hello.end());
-    transport_.send(link.peer, head_);
+    transport_.send(link.peer, message_of(header, {}, hello));
 }
 
 /// The connection is gone, or is given up here; the session is not, and what waits for an answer goes on
@@ -196,9 +193,7 @@ void Requester::send_to_manager(Link& link, wire::Verb verb, std::uint64_t reque
     header.verb = verb;
     header.session = link.session;
     header.request = request;
-    head_.clear();
-    Packer(head_).put(header);
-    transport_.send(link.peer, head_);
+    transport_.send(link.peer, message_of(header, {}, {}));
 }
 
 void Requester::leave() {
