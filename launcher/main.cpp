@@ -60,13 +60,13 @@ bool is_for_eval(const Options& options) {
     return options.verb == Verb::env || options.export_line;
 }
 
-/// The same of words that are no options, as far as they tell. What "serve" prints is for a program.
+/// The same of words that are no options, as far as they tell.
 bool look_for_eval(const std::vector<std::string_view>& words) {
     const auto command = std::find(words.begin(), words.end(), "--");
     const auto is_there = [&](std::string_view word) {
         return std::find(words.begin(), command, word) != command;
     };
-    return (is_there("env") || is_there("--export")) && words.front() != "serve";
+    return is_there("env") || is_there("--export");
 }
 
 }  // namespace
@@ -78,14 +78,16 @@ int main(int argc, char** argv) {
     const Environment environment = ddict::slurm::environment_of_this_process();
     const auto options = parse_options({argv + 1, argv + argc}, environment);
     int status = exit_usage;
+    bool for_eval = false;
     if (options) {
         status = dispatch(*options, environment);
+        for_eval = is_for_eval(*options);
     } else if (argc > 1 && std::string_view(argv[1]) == "serve") {
         say_cannot_serve(options.error().code, reason(options.error()));
     } else {
         say(reason(options.error()));
+        for_eval = look_for_eval({argv + 1, argv + argc});
     }
-    const bool for_eval = options ? is_for_eval(*options) : look_for_eval({argv + 1, argv + argc});
     if (status != 0 && for_eval) std::cout << "false\n";  // then eval fails too
     if (std::cout.flush() || status != 0) return status;
     say("cannot write to the standard output");
