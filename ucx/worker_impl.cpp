@@ -345,7 +345,7 @@ void Worker::Impl::begin_body(Transfer& transfer, Transfer::Kind kind, std::uint
     transfer.kind = kind;
     transfer.tag = tag;
     ++bodies_under_way_;
-    body_began_ = Clock::now();
+    body_awaited_.reset();
 }
 
 void Worker::Impl::tell_of_end(const Transfer& transfer, bool ok) {
@@ -405,10 +405,12 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
     }
 }
 
-std::chrono::nanoseconds Worker::Impl::spin_window(Clock::time_point now) const {
+std::chrono::nanoseconds Worker::Impl::spin_window(Clock::time_point now) {
     std::chrono::nanoseconds window = window_.value();
-    if (bodies_under_way_ != 0 && now - body_began_ < body_spin)
-        window = std::max<std::chrono::nanoseconds>(window, body_spin);
+    if (bodies_under_way_ != 0) {
+        if (!body_awaited_) body_awaited_ = now;
+        if (now - *body_awaited_ < body_spin) window = std::max<std::chrono::nanoseconds>(window, body_spin);
+    }
     if (window.count() == 0) return window;  // where messages are rare
     if (!offers_.welcome(now)) return std::min<std::chrono::nanoseconds>(window, displaced_spin);
     return crowded_ ? crowded_spin : window;

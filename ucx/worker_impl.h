@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ucx/body_table.h"
@@ -103,7 +104,7 @@ class Worker::Impl {
     void check_queues(Clock::time_point now);
     void look_around(Clock::time_point now);  // at the watched descriptors
     void sleep(Clock::time_point now, Clock::time_point deadline);
-    std::chrono::nanoseconds spin_window(Clock::time_point now) const;
+    std::chrono::nanoseconds spin_window(Clock::time_point now);
 
     WorkerCount count_;  // before what uses UCX, so that it goes after that
     WorkerOptions options_;
@@ -120,9 +121,9 @@ class Worker::Impl {
     std::vector<Endpoint*> attended_now_;
     SpinWindow window_;
     ProcessorOffers offers_;
-    bool crowded_ = false;           // when it was last looked at
-    unsigned bodies_under_way_ = 0;  // that have not ended
-    Clock::time_point body_began_;   // the last of them
+    bool crowded_ = false;                           // when it was last looked at
+    unsigned bodies_under_way_ = 0;                  // that have not ended
+    std::optional<Clock::time_point> body_awaited_;  // since when: the last that has begun
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;
