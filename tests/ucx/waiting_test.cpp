@@ -27,6 +27,16 @@ TEST(SpinWindow, IsLongWhileMessagesComeSoonAndNothingWhereTheyAreRare) {
     EXPECT_EQ(window.value(), 50us) << "never longer than it may be";
 }
 
+/// Offers are made again and again from `now` on, each kept for so long. Moves `now` to the next one.
+void expect_they_go_on(ProcessorOffers& offers, int times, Clock::duration kept, Clock::duration apart,
+                       Clock::time_point& now) {
+    for (int i = 0; i < times; ++i, now += apart) {
+        offers.taken(kept, now);
+        ASSERT_TRUE(offers.welcome(now));
+        ASSERT_TRUE(offers.crowded(now));
+    }
+}
+
 TEST(ProcessorOffers, NobodyElseWantsToRun) {
     ProcessorOffers offers;
     const Clock::time_point now = Clock::now();
@@ -40,11 +50,7 @@ TEST(ProcessorOffers, NobodyElseWantsToRun) {
 TEST(ProcessorOffers, AmongOthersWhoWaitTheyGoOn) {
     ProcessorOffers offers;
     Clock::time_point now = Clock::now();
-    for (int i = 0; i < 1000; ++i, now += 20us) {
-        offers.taken(20us, now);
-        ASSERT_TRUE(offers.welcome(now));
-        ASSERT_TRUE(offers.crowded(now));
-    }
+    expect_they_go_on(offers, 1000, 20us, 20us, now);
     EXPECT_FALSE(offers.crowded(now + 10ms)) << "it is not crowded for ever";
 }
 
@@ -70,11 +76,7 @@ TEST(ProcessorOffers, WhoComputesMayKeepThemForVeryLong) {
 TEST(ProcessorOffers, WhatIsKeptForLongOnceIsNoReasonToStop) {
     ProcessorOffers offers;
     Clock::time_point now = Clock::now();
-    for (int i = 0; i < 10; ++i, now += 100ms) {
-        offers.taken(3ms, now);
-        ASSERT_TRUE(offers.welcome(now));
-        ASSERT_TRUE(offers.crowded(now));
-    }
+    expect_they_go_on(offers, 10, 3ms, 100ms, now);
 }
 
 TEST(ProcessorOffers, AreMadeForReal) {
