@@ -52,7 +52,7 @@ function(ddict_program name)
 endfunction()
 
 # ddict_test(pool_test KIND unit SOURCES pool_test.cpp USES shm LINKS ... [TIMEOUT 60])
-# A GoogleTest binary that is one CTest test. KIND is its layer, and becomes the CTest label:
+# A GoogleTest program that is one CTest test, on a host of its own (tests/own_host). KIND is its layer, its CTest label:
 # tidy unit sim ucx pmix slurm process.
 function(ddict_test name)
   cmake_parse_arguments(ARG "" "KIND;TIMEOUT" "SOURCES;USES;LINKS" ${ARGN})
@@ -61,7 +61,7 @@ function(ddict_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_USES PREPEND ddict_)
-  target_link_libraries(${name} PRIVATE ${ARG_USES} ${ARG_LINKS} GTest::gtest GTest::gtest_main ddict_build_flags)
+  target_link_libraries(${name} PRIVATE ${ARG_USES} ${ARG_LINKS} ddict_test_main ddict_build_flags)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${ARG_KIND}.${name} COMMAND ${name})
   set_tests_properties(${ARG_KIND}.${name} PROPERTIES LABELS ${ARG_KIND} TIMEOUT ${ARG_TIMEOUT})

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,25 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-
-bool write_file(const char* path, const std::string& text) {
-    std::ofstream file(path);
-    return static_cast<bool>(file << text << std::flush);
-}
-
-/// Mounts an own /dev/shm of 512 MiB. As another user than root this takes a user namespace.
-bool make_own_shared_memory() {
-    const uid_t user = geteuid();
-    const gid_t group = getegid();
-    if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-    if (user != 0) {
-        write_file("/proc/self/setgroups", "deny");
-        write_file("/proc/self/uid_map", std::to_string(user) + " " + std::to_string(user) + " 1");
-        write_file("/proc/self/gid_map", std::to_string(group) + " " + std::to_string(group) + " 1");
-    }
-    return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-           mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=512m,mode=1777") == 0;
-}
 
 std::vector<std::string> segments() {
     std::vector<std::string> names;
@@ -151,11 +130,6 @@ int Program::wait(milliseconds timeout) {
     }
     pump(milliseconds(0));
     return status_;
-}
-
-void LauncherTest::SetUpTestSuite() {
-    static const bool own = make_own_shared_memory();
-    if (!own) RecordProperty("shared_memory", "of the machine: other programs' segments may come and go");
 }
 
 void LauncherTest::SetUp() {

@@ -60,11 +60,10 @@ class Program {
     int status_ = -1;
 };
 
-/// A /dev/shm of its own for the whole test program where the kernel allows it, a state folder and a mark in
-/// the environment for each test; afterwards all three must be without traces.
+/// A state folder and a mark in the environment for each test; afterwards both, and /dev/shm, must be without
+/// traces.
 class LauncherTest : public ::testing::Test {
   protected:
-    static void SetUpTestSuite();
     void SetUp() override;
     void TearDown() override;
 

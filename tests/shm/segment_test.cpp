@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 
 #include "core/directory.h"
 #include "shm/directory_segment.h"
+#include "tests/own_host/own_host.h"
 #include "tests/shm/chance.h"
 #include "tests/shm/child.h"
 #include "tests/shm/test_pool.h"
@@ -143,7 +143,6 @@ TEST(SegmentTest, MoreThanThereIsIsRefusedAtOnce) {
 
 /// What a process sees whose /dev/shm has 4 MiB. Each failed expectation has an exit status of its own.
 int in_a_small_shared_memory() {
-    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 2;
     if (::mount("none", "/dev/shm", "tmpfs", 0, "size=4m,mode=1777") != 0) return 2;
     if (shared_memory_free_bytes().value() != 4 * mebibyte) return 10;
     Result<Segment> first = Segment::create("first", 3 * mebibyte);
@@ -161,29 +160,12 @@ int in_a_small_shared_memory() {
     return 0;
 }
 
-bool write_file(const char* path, const std::string& text) {
-    const int file = ::open(path, O_WRONLY | O_CLOEXEC);
-    const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::close(file);
-    return written;
-}
-
-/// A mount namespace of this process alone; for one who is not root, in a user namespace where he is.
-bool enter_mount_namespace() {
-    const uid_t user = ::geteuid();
-    const gid_t group = ::getegid();
-    if (user == 0) return ::unshare(CLONE_NEWNS) == 0;
-    return ::unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
-           write_file("/proc/self/uid_map", "0 " + std::to_string(user) + " 1") &&
-           write_file("/proc/self/gid_map", "0 " + std::to_string(group) + " 1");
-}
-
 TEST(SegmentTest, AFullSharedMemoryIsAnError) {
     constexpr int no_namespace = 3;
-    Child child([](int) { return enter_mount_namespace() ? in_a_small_shared_memory() : no_namespace; });
+    Child child(
+        [](int) { return testing::enter_own_host().empty() ? in_a_small_shared_memory() : no_namespace; });
     const int status = child.wait();
-    if (status == no_namespace)
-        GTEST_SKIP() << "this host gives no mount namespace to have a small /dev/shm in";
+    ASSERT_NE(status, no_namespace) << "this host gives no mount namespace to have a small /dev/shm in";
     EXPECT_EQ(status, 0);
 }
 

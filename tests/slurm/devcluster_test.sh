@@ -9,6 +9,28 @@
 set -u -o pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
+# As root, in namespaces of its own: what is compared before and after, nobody else changes. Its /tmp is empty but for
+# this checkout, if that is there. Slurm resolves names only where something besides the loopback has an address.
+own_machine() {
+  local root=/dev/shm/tmp checkout
+  checkout=$(readlink -f -- "$here/../..")
+  ip link set lo up && ip link add own0 type veth peer name own1 && ip address add 198.18.78.1/32 dev own0 &&
+    ip link set own0 up && ip link set own1 up || return
+  mount -t tmpfs -o mode=755 tmpfs /dev/shm && mkdir -m 1777 "$root" || return
+  if [[ $checkout = /tmp/* ]]; then
+    mkdir -p "$root/${checkout#/tmp/}" && mount --bind "$checkout" "$root/${checkout#/tmp/}" || return
+  fi
+  mount --rbind "$root" /tmp
+}
+if ((EUID == 0)) && [[ ${1:-} != inside ]] && unshare --mount --net true; then
+  exec unshare --mount --net "${BASH_SOURCE[0]}" inside
+fi
+if [[ ${1:-} = inside ]]; then
+  unset TMPDIR
+  own_machine || exit 1
+fi
+
 tool_source=$(readlink -f -- "$here/../../slurm")
 work=$(mktemp -d "${TMPDIR:-/tmp}/devcluster-test.XXXXXX") || exit 1
 chmod 755 "$work"
