@@ -149,6 +149,8 @@ void probe_ucx(const std::string& manager_program, const Environment& environmen
         for (const auto& transport : report.at("transports"))
             facts.transports.emplace_back(transport.at("transport").get<std::string>(),
                                           transport.at("device").get<std::string>());
+        for (const auto& setting : report.at("refused_settings"))
+            facts.ucx_refused += (facts.ucx_refused.empty() ? "" : ", ") + setting.get<std::string>();
         report.at("ucx_version").get_to(facts.ucx_version);
     } catch (const nlohmann::json::exception&) {
         facts.ucx_error =

@@ -67,6 +67,7 @@ void take_facts(const json& object, std::map<std::string, NodeFacts>& by_node) {
         object.at("open_files_hard").get_to(facts.open_files_hard);
         object.at("ucx_version").get_to(facts.ucx_version);
         object.at("ucx_error").get_to(facts.ucx_error);
+        object.at("ucx_refused").get_to(facts.ucx_refused);
         facts.node = node;
         facts.transports = std::move(by_node[node].transports);
         by_node[node] = std::move(facts);
@@ -90,7 +91,8 @@ std::string format_facts(const NodeFacts& facts) {
                               {"open_files_soft", facts.open_files_soft},
                               {"open_files_hard", facts.open_files_hard},
                               {"ucx_version", facts.ucx_version},
-                              {"ucx_error", facts.ucx_error.substr(0, text_bytes_max)}});
+                              {"ucx_error", facts.ucx_error.substr(0, text_bytes_max)},
+                              {"ucx_refused", facts.ucx_refused.substr(0, text_bytes_max)}});
     for (const auto& [transport, device] : facts.transports)
         lines += line({{"node", facts.node}, {"transport", transport}, {"device", device}});
     return lines;
@@ -122,7 +124,10 @@ Finding judge_ucx(const NodeFacts& facts) {
                 "UCX " + facts.ucx_version +
                     " has no shared memory: same-node traffic goes over the network; let UCX_TLS "
                     "include sm, or unset it"};
-    return {Level::ok, "UCX " + facts.ucx_version + ", within a node over " + joined(inside)};
+    const std::string text = "UCX " + facts.ucx_version + ", within a node over " + joined(inside);
+    if (facts.ucx_refused.empty()) return {Level::ok, text};
+    return {Level::warning, text + "; this version does not take " + facts.ucx_refused +
+                                ": ddict goes without; see docs/dependencies.md"};
 }
 
 Finding judge_network(const NodeFacts& facts, bool spans_nodes) {

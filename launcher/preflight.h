@@ -31,6 +31,7 @@ struct NodeFacts {
     std::uint64_t open_files_hard = 0;
     std::string ucx_version;  // empty: ucx_error says why
     std::string ucx_error;
+    std::string ucx_refused;  // settings that ddict makes and this version of UCX does not take
     std::vector<std::pair<std::string, std::string>> transports;  // transport, device
 };
 

@@ -27,7 +27,9 @@ int probe() {
         std::cerr << "ddict-manager: " << summary.error().message() << '\n';
         return 1;
     }
-    nlohmann::json report{{"ucx_version", summary->version}, {"transports", nlohmann::json::array()}};
+    nlohmann::json report{{"ucx_version", summary->version},
+                          {"transports", nlohmann::json::array()},
+                          {"refused_settings", summary->refused_settings}};
     for (const auto& device : summary->usable) {
         report["transports"].push_back({{"transport", device.transport}, {"device", device.device}});
     }

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "core/assert.h"
+#include "ucx/os_error.h"
 #include "ucx/status.h"
 #include "ucx/worker_impl.h"
 
@@ -35,6 +36,8 @@ constexpr milliseconds closing_grace{300};
 // How long UCX may take to end what is outstanding on a connection that was closed by force.
 constexpr milliseconds failing_grace{200};
 constexpr milliseconds drain_max{20};
+// A watch and what it reads, or sockets to the peer and back from it.
+constexpr unsigned descriptors_of_connection = 3;
 
 }  // namespace
 
@@ -42,6 +45,11 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
     auto raw = open_address(envelope);
     if (!raw) return raw.error();
     const bool same_host = process.host_key == identity.host_key;
+    // UCX says "Input/output error" where a socket of its is missing, and loses its listener where it cannot
+    // accept the peer's.
+    if (const Result<void> enough = need_descriptors(descriptors_of_connection, "connecting to a peer");
+        !enough)
+        return enough.error();
     std::optional<ProcessWatch> watch;
     if (same_host) {
         auto opened = ProcessWatch::open(process);
@@ -174,7 +182,7 @@ void Worker::Impl::check_queues(Clock::time_point now) {
         // A writer that somebody has stopped will go on writing when it may run again.
         bool stopped = false;
         endpoints_.for_each([&stopped](const Endpoint& endpoint) {
-            stopped = stopped || (endpoint.watch && endpoint.watch->stopped());
+            stopped = stopped || (endpoint.watch && endpoint.watch->may_be_stopped());
         });
         return stopped;
     });

@@ -2,20 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/context.h"
 
-#include <dlfcn.h>
-#include <signal.h>
-#include <ucs/config/global_opts.h>
-#include <ucs/debug/debug.h>
-
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
+#include <initializer_list>
 #include <string_view>
+#include <utility>
 
 #include "core/hash.h"
 #include "core/limits.h"
 #include "core/wire.h"
+#include "ucx/library.h"
+#include "ucx/os_error.h"
 #include "ucx/status.h"
 #include "ucx/worker.h"
 
@@ -29,63 +27,61 @@ struct Envelope {
 };
 static_assert(sizeof(Envelope) == 16);
 
-/// UCX installs handlers for SIGSEGV and the like when it is loaded, to print a backtrace. They are not ours
-/// to put into the user's process: given back, unless the user asked for them or somebody has replaced them
-/// since.
-void give_back_signal_handlers() {
-    if (std::getenv("UCX_HANDLE_ERRORS") != nullptr) return;
-    Dl_info ucs{};
-    if (::dladdr(reinterpret_cast<void*>(&ucs_debug_disable_signal), &ucs) == 0) return;
-    for (const int number : {SIGILL, SIGSEGV, SIGBUS, SIGFPE}) {
-        struct sigaction action {};
-        Dl_info owner{};
-        if (::sigaction(number, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) == 0) continue;
-        if (::dladdr(reinterpret_cast<void*>(action.sa_sigaction), &owner) == 0) continue;
-        if (owner.dli_fbase == ucs.dli_fbase) ucs_debug_disable_signal(number);
-    }
-}
-
-/// UCX logs to stdout, at level "warn", what our callers get as an Error anyway: a peer that has just died is
-/// routine. The environment is read when the library is loaded, so the option itself is set; only if it is
-/// the default.
-void quiet_log() {
-    if (std::getenv("UCX_LOG_LEVEL") != nullptr) return;
-    std::array<char, 32> level{};
-    if (ucs_global_opts_get_value("LOG_LEVEL", level.data(), level.size()) != UCS_OK) return;
-    if (std::strcmp(level.data(), "WARN") == 0) ucs_global_opts_set_value("LOG_LEVEL", "FATAL");
-}
-
-void settle_library() {
-    static const bool done = [] {
-        give_back_signal_handlers();
-        quiet_log();
-        return true;
-    }();
-    static_cast<void>(done);
-}
-
 struct ConfigDeleter {
     void operator()(ucp_config_t* config) const noexcept { ucp_config_release(config); }
 };
+
+/// UCX's configuration while it is being made. The settings are good to have: one that this version of UCX
+/// does not take is left out and remembered.
+class Settings {
+  public:
+    explicit Settings(ucp_config_t* config) : config_(config) {}
+
+    /// One option, under the name that this version of UCX knows it by: what it does not know some versions
+    /// refuse, and others keep without a word.
+    void set(std::initializer_list<const char*> names, const std::string& value) {
+        ucs_status_t failure = UCS_OK;
+        bool taken = false;
+        for (const char* name : names) {
+            const ucs_status_t status = ucp_config_modify(config_, name, value.c_str());
+            taken = taken || status == UCS_OK;
+            if (status != UCS_OK) failure = status;
+        }
+        if (!taken)
+            refused_.push_back("UCX_" + std::string(*(names.end() - 1)) + "=" + value + ": UCX says '" +
+                               ucs_status_string(failure) + "'");
+    }
+    /// The value of an option, whether it is the user's, the configuration file's or UCX's own; empty if
+    /// there is no such option.
+    std::string value(const std::string& name) const {
+        const std::string line = "\nUCX_" + name + "=";
+        const std::string text = "\n" + printed([this](std::FILE* stream) {
+                                     ucp_config_print(config_, stream, nullptr, UCS_CONFIG_PRINT_CONFIG);
+                                 });
+        const std::size_t at = text.find(line);
+        if (at == std::string::npos) return {};
+        const std::size_t begin = at + line.size();
+        return text.substr(begin, text.find('\n', begin) - begin);
+    }
+    std::vector<std::string> refused() && { return std::move(refused_); }
+
+  private:
+    ucp_config_t* config_;
+    std::vector<std::string> refused_;
+};
+
+bool user_has_set(std::initializer_list<const char*> variables) {
+    return std::any_of(variables.begin(), variables.end(),
+                       [](const char* variable) { return std::getenv(variable) != nullptr; });
+}
 
 /// Not used unless asked for by name:
 /// - xpmem: a write to the memory of a process that has just died is a SIGBUS in the writer; sysv and posix
 ///   memory lives as long as it is mapped. So a killed client could take a manager with it.
 /// - posix: UCX fills its segment, some megabytes, before it removes its name; of ten clients that are killed
 ///   at random moments one leaves its segment in /dev/shm. sysv does the same work without a name.
-ucs_status_t leave_out_transports(ucp_config_t* config) {
-    const std::string text = printed(
-        [config](std::FILE* stream) { ucp_config_print(config, stream, nullptr, UCS_CONFIG_PRINT_CONFIG); });
-    if (text.find("UCX_TLS=all\n") == std::string::npos) return UCS_OK;
-    return ucp_config_modify(config, "TLS", "^xpmem,posix");
-}
-
-/// An option of the TCP transport, unless the user has set it.
-ucs_status_t set_for_tcp(ucp_config_t* config, const std::string& option, const char* value) {
-    if (std::getenv(("UCX_TCP_" + option).c_str()) != nullptr) return UCS_OK;
-    // UCX 1.13 knows the option of a transport without the transport's name, later releases with it.
-    const ucs_status_t status = ucp_config_modify(config, option.c_str(), value);
-    return status != UCS_OK ? status : ucp_config_modify(config, ("TCP_" + option).c_str(), value);
+void leave_out_transports(Settings& settings) {
+    if (settings.value("TLS") == "all") settings.set({"TLS"}, "^xpmem,posix");
 }
 
 /// - TCP connects in the caller's time, and to a host that is down that takes seconds to minutes, in which a
@@ -94,20 +90,49 @@ ucs_status_t set_for_tcp(ucp_config_t* config, const std::string& option, const 
 ///   and UCX closes its other socket too, an event of that one among the rest makes UCX abort by an assertion
 ///   (`ep->conn_state != UCT_TCP_EP_CONN_STATE_CLOSED`; seen once in about 2,000 connections that broke):
 ///   MAX_POLL, one event at a time. It costs a call of the kernel for each message when several are there.
-ucs_status_t set_up_tcp(ucp_config_t* config) {
-    const ucs_status_t status = set_for_tcp(config, "CONN_NB", "y");
-    return status != UCS_OK ? status : set_for_tcp(config, "MAX_POLL", "1");
+void set_up_tcp(Settings& settings) {
+    // UCX 1.13 knows the option of a transport without the transport's name, later releases with it.
+    if (!user_has_set({"UCX_TCP_CONN_NB"})) settings.set({"CONN_NB", "TCP_CONN_NB"}, "y");
+    if (!user_has_set({"UCX_TCP_MAX_POLL"})) settings.set({"MAX_POLL", "TCP_MAX_POLL"}, "1");
 }
 
 /// The pieces in which shared memory takes a message. A value of 8 KiB, which many are, is by our headers and
 /// its key too long for UCX's own choice, 8256 bytes, and then takes four times as long.
-ucs_status_t take_eight_kibibytes_whole(ucp_config_t* config) {
-    for (const char* name : {"UCX_SYSV_SEG_SIZE", "UCX_POSIX_SEG_SIZE", "UCX_MM_SEG_SIZE", "UCX_SEG_SIZE"}) {
-        if (std::getenv(name) != nullptr) return UCS_OK;
-    }
+void take_eight_kibibytes_whole(Settings& settings) {
+    if (user_has_set({"UCX_SYSV_SEG_SIZE", "UCX_POSIX_SEG_SIZE", "UCX_MM_SEG_SIZE", "UCX_SEG_SIZE"})) return;
     constexpr std::size_t bytes = 8192 + 64 + sizeof(wire::RequestHeader) + limits::key_bytes_max;
-    const std::string text = std::to_string((bytes + 63) / 64 * 64);
-    return ucp_config_modify(config, "MM_SEG_SIZE", text.c_str());
+    settings.set({"MM_SEG_SIZE"}, std::to_string((bytes + 63) / 64 * 64));
+}
+
+/// UCX's own descriptors: epoll, eventfd, sockets to wake sleepers through; and what it opens in passing.
+constexpr unsigned descriptors_of_worker = 14;
+constexpr unsigned descriptors_of_interface = 2;  // a listener and an epoll descriptor
+constexpr unsigned descriptors_of_port = 8;       // of InfiniBand
+
+/// Chooses the network devices, if the user has not, and makes sure of the descriptors that they take.
+Result<void> choose_network(Settings& settings, const DeviceOptions& options) {
+    const char* variable = std::getenv("UCX_NET_DEVICES");  // UCX prints long values cut
+    const std::string chosen_by_user = variable != nullptr ? variable : settings.value("NET_DEVICES");
+    const std::vector<std::string> ports = infiniband_ports();
+    std::size_t interfaces = 0;
+    if (chosen_by_user.empty() || chosen_by_user == "all") {
+        const Result<std::vector<Interface>> usable = usable_interfaces();
+        if (!usable) return usable.error();
+        const DeviceChoice choice = choose_devices(*usable, options);
+        interfaces = choice.used.size();
+        if (!choice.all) settings.set({"NET_DEVICES"}, net_devices(choice, ports));
+    } else {
+        interfaces =
+            1 + static_cast<std::size_t>(std::count(chosen_by_user.begin(), chosen_by_user.end(), ','));
+        if (interfaces > listed_devices_max)
+            return Error(Errc::invalid_argument, "UCX_NET_DEVICES lists " + std::to_string(interfaces) +
+                                                     " devices, UCX takes " +
+                                                     std::to_string(listed_devices_max) + " at the most");
+    }
+    return need_descriptors(descriptors_of_worker +
+                                descriptors_of_interface * static_cast<unsigned>(interfaces) +
+                                descriptors_of_port * static_cast<unsigned>(ports.size()),
+                            "starting UCX");
 }
 
 }  // namespace
@@ -120,22 +145,18 @@ std::uint32_t runtime_version() {
     return (major << 16) | minor;
 }
 
-Result<ContextHandle> make_context() {
-    settle_library();
+Result<Context> make_context(const DeviceOptions& devices) {
+    restrain_library();
     ucp_config_t* raw_config = nullptr;
     if (const ucs_status_t status = ucp_config_read(nullptr, nullptr, &raw_config); status != UCS_OK) {
         return to_error(status, "reading UCX's configuration");
     }
     const std::unique_ptr<ucp_config_t, ConfigDeleter> config(raw_config);
-    if (const ucs_status_t status = leave_out_transports(config.get()); status != UCS_OK) {
-        return to_error(status, "choosing UCX's transports");
-    }
-    if (const ucs_status_t status = set_up_tcp(config.get()); status != UCS_OK) {
-        return to_error(status, "setting up UCX's TCP");
-    }
-    if (const ucs_status_t status = take_eight_kibibytes_whole(config.get()); status != UCS_OK) {
-        return to_error(status, "setting UCX's segment size");
-    }
+    Settings settings(config.get());
+    if (const Result<void> chosen = choose_network(settings, devices); !chosen) return chosen.error();
+    leave_out_transports(settings);
+    set_up_tcp(settings);
+    take_eight_kibibytes_whole(settings);
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
@@ -144,7 +165,7 @@ Result<ContextHandle> make_context() {
     if (const ucs_status_t status = ucp_init(&params, config.get(), &context); status != UCS_OK) {
         return to_error(status, "starting UCX");
     }
-    return ContextHandle(context);
+    return Context{ContextHandle(context), std::move(settings).refused()};
 }
 
 Result<WorkerHandle> make_worker(ucp_context_h context) {

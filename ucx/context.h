@@ -14,6 +14,7 @@
 #include <ucp/api/ucp.h>
 
 #include "core/bytes.h"
+#include "ucx/devices.h"
 #include "ucx/worker.h"
 
 namespace ddict::ucx {
@@ -27,9 +28,16 @@ struct WorkerDeleter {
 using ContextHandle = std::unique_ptr<ucp_context, ContextDeleter>;
 using WorkerHandle = std::unique_ptr<ucp_worker, WorkerDeleter>;
 
+struct Context {
+    ContextHandle handle;
+    /// Settings that are good to have and that this version of UCX does not take, for people.
+    std::vector<std::string> refused_settings;
+};
+
 /// A context for active messages that can sleep. Honours the user's UCX_* settings; what the user leaves open
-/// is chosen here: no xpmem, quiet log, no handlers for fatal signals (see context.cpp for the reasons).
-Result<ContextHandle> make_context();
+/// is chosen here: no xpmem, the network devices, and more (see context.cpp for the reasons). Errors: system,
+/// also where this process has not the descriptors that UCX will need: UCX aborts it then.
+Result<Context> make_context(const DeviceOptions& devices = {});
 Result<WorkerHandle> make_worker(ucp_context_h context);
 
 /// What the context can use, by transport and device; and whether that includes shared memory for messages.

@@ -2,28 +2,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/host_identity.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
+#include <cerrno>
 #include <string>
 
 #include "core/hash.h"
+#include "ucx/os_error.h"
 #include "ucx/process_watch.h"
 
 namespace ddict::ucx {
 namespace {
 
 /// Appends the boot id; false if the kernel does not tell.
-bool add_boot(std::string& facts) {
-    std::FILE* file = std::fopen("/proc/sys/kernel/random/boot_id", "re");
-    if (file == nullptr) return false;
+Result<bool> add_boot(std::string& facts) {
+    const char* path = "/proc/sys/kernel/random/boot_id";
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        if (errno == ENOENT || errno == EACCES) return false;
+        return os_error(errno, std::string("reading ") + path);
+    }
     std::array<char, 64> text;
-    const std::size_t size = std::fread(text.data(), 1, text.size(), file);
-    std::fclose(file);
-    facts.append(text.data(), size);
-    return size != 0;
+    const ssize_t size = ::read(file, text.data(), text.size());
+    ::close(file);
+    if (size > 0) facts.append(text.data(), static_cast<std::size_t>(size));
+    return size > 0;
 }
 
 /// Appends the namespace's number: they are unique within one boot while one of its processes lives.
@@ -36,13 +42,19 @@ bool add_namespace(std::string& facts, const char* path) {
 
 }  // namespace
 
-ProcessIdentity own_identity(bool has_shared_memory) {
+Result<ProcessIdentity> own_identity(bool has_shared_memory) {
     ProcessIdentity identity;
     identity.pid = static_cast<std::int32_t>(::getpid());
-    identity.start_time = start_time_of(identity.pid).value_or(0);
+    const Result<std::uint64_t> start = start_time_of(identity.pid);
+    // Where /proc does not show this process, it is alone.
+    if (!start && start.error().code != Errc::manager_lost) return start.error();
+    identity.start_time = start ? *start : 0;
+    const Result<bool> watches = process_watch_supported();
+    if (!watches) return watches.error();
     std::string facts;
-    bool shares =
-        has_shared_memory && process_watch_supported() && identity.start_time != 0 && add_boot(facts);
+    const Result<bool> boot = add_boot(facts);
+    if (!boot) return boot.error();
+    bool shares = has_shared_memory && *watches && identity.start_time != 0 && *boot;
     for (const char* path : {"/proc/self/ns/ipc", "/proc/self/ns/pid", "/proc/self/ns/net"}) {
         shares = shares && add_namespace(facts, path);
     }

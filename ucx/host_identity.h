@@ -4,6 +4,8 @@
 // Who this process is, and which other processes share its host.
 #pragma once
 
+#include <ddict/result.h>
+
 #include "core/transport.h"
 
 namespace ddict::ucx {
@@ -14,6 +16,7 @@ namespace ddict::ucx {
 /// The host name does not count: it may change under a running process. A process that may not use shared
 /// memory (UCX_TLS=tcp), a kernel without pidfd, or one that does not tell its boot or namespaces yields a
 /// key that no other process has: it then takes every other process for one of another host.
-ProcessIdentity own_identity(bool has_shared_memory);
+/// Errors: system: it could not be found out.
+Result<ProcessIdentity> own_identity(bool has_shared_memory);
 
 }  // namespace ddict::ucx

@@ -2,17 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/process_watch.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include "ucx/os_error.h"
 
 namespace ddict::ucx {
 namespace {
@@ -25,51 +28,64 @@ Error ended(std::int32_t pid) {
     return Error(Errc::manager_lost, "process " + std::to_string(pid) + " of this host has ended");
 }
 
-/// A field of /proc/PID/stat, counted as in proc(5), from 3 on; empty if there is no such process.
-std::string stat_field(std::int32_t pid, int number) {
+/// A field of /proc/PID/stat, counted as in proc(5), from 3 on. Read without stdio, which allocates.
+Result<std::string> stat_field(std::int32_t pid, int number) {
     const std::string path = "/proc/" + std::to_string(pid) + "/stat";
-    std::FILE* file = std::fopen(path.c_str(), "re");
-    if (file == nullptr) return {};
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return errno == ENOENT ? ended(pid) : os_error(errno, "reading " + path);
     std::array<char, 1024> text;
-    const std::size_t size = std::fread(text.data(), 1, text.size() - 1, file);
-    std::fclose(file);
-    text[size] = '\0';
+    const ssize_t size = ::read(file, text.data(), text.size() - 1);
+    const int error = errno;
+    ::close(file);
+    if (size < 0) return error == ESRCH ? ended(pid) : os_error(error, "reading " + path);
+    text[static_cast<std::size_t>(size)] = '\0';
     // The second field is the program's name in parentheses and may hold anything.
     const char* at = std::strrchr(text.data(), ')');
     for (int field = 2; at != nullptr && field < number; ++field)
         at = std::strchr(at + 1, ' ');
-    if (at == nullptr) return {};
+    if (at == nullptr) return Error(Errc::system, path + " is not what Linux writes there");
     return std::string(at + 1, std::strcspn(at + 1, " "));
 }
 
 }  // namespace
 
-std::optional<std::uint64_t> start_time_of(std::int32_t pid) {
-    const std::string start = stat_field(pid, 22);
-    if (start.empty()) return std::nullopt;
-    return std::strtoull(start.c_str(), nullptr, 10);
+Result<std::uint64_t> start_time_of(std::int32_t pid) {
+    const Result<std::string> start = stat_field(pid, 22);
+    if (!start) return start.error();
+    return std::strtoull(start->c_str(), nullptr, 10);
 }
 
-bool process_watch_supported() {
-    static const bool supported = [] {
-        const int fd = open_pidfd(static_cast<std::int32_t>(::getpid()));
-        if (fd >= 0) ::close(fd);
-        return fd >= 0;
-    }();
-    return supported;
+Result<bool> process_watch_supported() {
+    enum : int { unknown, no, yes };
+    static std::atomic<int> supported{unknown};  // what is asked once is known for ever, a failure is not
+    if (const int known = supported; known != unknown) return known == yes;
+    const int fd = open_pidfd(static_cast<std::int32_t>(::getpid()));
+    if (fd >= 0) {
+        ::close(fd);
+    } else if (errno != ENOSYS && errno != EPERM) {  // EPERM: a filter of system calls
+        return os_error(errno, "watching a process");
+    }
+    supported = fd >= 0 ? yes : no;
+    return fd >= 0;
 }
 
 Result<ProcessWatch> ProcessWatch::open(const ProcessIdentity& process) {
+    const std::string watching = "watching process " + std::to_string(process.pid);
+    if (process.pid <= 0) return Error(Errc::bad_handle, watching + ": there is no such number");
     const int fd = open_pidfd(process.pid);
     if (fd < 0) {
-        if (errno == ESRCH || errno == EINVAL) return ended(process.pid);
-        return Error(Errc::system, std::string("pidfd_open: ") + std::strerror(errno));
+        // The last two: the number is a thread's by now.
+        if (errno == ESRCH || errno == EINVAL || errno == ENOENT) return ended(process.pid);
+        return os_error(errno, watching);
     }
     ProcessWatch watch(fd, process.pid);
     // Read after the descriptor was opened: an equal start time means that the descriptor is of the process
     // meant.
-    if (start_time_of(process.pid) != process.start_time || !watch.alive()) return ended(process.pid);
-    return watch;
+    const Result<std::uint64_t> start = start_time_of(process.pid);
+    if (!watch.alive() || (start && *start != process.start_time)) return ended(process.pid);
+    if (start) return watch;
+    if (start.error().code != Errc::manager_lost) return start.error();
+    return Error(Errc::system, watching + ": it lives, but this process may not see it in /proc");
 }
 
 ProcessWatch& ProcessWatch::operator=(ProcessWatch&& other) noexcept {
@@ -82,9 +98,10 @@ ProcessWatch::~ProcessWatch() {
     if (fd_ >= 0) ::close(fd_);
 }
 
-bool ProcessWatch::stopped() const {
-    const std::string state = stat_field(pid_, 3);
-    return state == "T" || state == "t";
+bool ProcessWatch::may_be_stopped() const {
+    const Result<std::string> state = stat_field(pid_, 3);
+    if (!state) return state.error().code != Errc::manager_lost;
+    return *state == "T" || *state == "t";
 }
 
 bool ProcessWatch::alive() const noexcept {

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include <ddict/result.h>
 
@@ -13,17 +12,20 @@
 
 namespace ddict::ucx {
 
-/// When a process was started, in clock ticks after boot; empty if there is no such process.
-std::optional<std::uint64_t> start_time_of(std::int32_t pid);
+/// When a process was started, in clock ticks after boot. Errors: manager_lost: there is no such process;
+/// system: it could not be found out.
+Result<std::uint64_t> start_time_of(std::int32_t pid);
 
-/// Whether this kernel can watch processes at all (Linux 5.3).
-bool process_watch_supported();
+/// Whether this kernel can watch processes at all (Linux 5.3), and lets this one. Errors: system: it could
+/// not be found out.
+Result<bool> process_watch_supported();
 
 /// Owns a pidfd: a file descriptor that becomes readable when the process ends, and is never fooled by a
 /// reused pid.
 class ProcessWatch {
   public:
-    /// manager_lost if the process has ended, also if its pid is another process's now.
+    /// Errors: manager_lost: the process has ended, also if its pid is another process's now; bad_handle:
+    /// there cannot be such a process; system: whether it lives could not be found out.
     static Result<ProcessWatch> open(const ProcessIdentity& process);
 
     ProcessWatch(ProcessWatch&& other) noexcept : fd_(other.fd_), pid_(other.pid_) { other.fd_ = -1; }
@@ -32,8 +34,8 @@ class ProcessWatch {
 
     int fd() const noexcept { return fd_; }
     bool alive() const noexcept;
-    /// Whether it has been stopped, by a signal or a debugger.
-    bool stopped() const;
+    /// Whether it has been stopped, by a signal or a debugger; also if that could not be found out.
+    bool may_be_stopped() const;
 
   private:
     ProcessWatch(int fd, std::int32_t pid) noexcept : fd_(fd), pid_(pid) {}

@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include "ucx/os_error.h"
 
 namespace ddict::ucx {
 namespace {
@@ -118,10 +121,13 @@ void ReceiveQueue::fill(std::uint64_t index) noexcept {
     __atomic_store_n(reinterpret_cast<std::uint8_t*>(at), flags, __ATOMIC_RELEASE);
 }
 
-std::vector<ReceiveQueues::Mapping> ReceiveQueues::mapped() {
+Result<std::vector<ReceiveQueues::Mapping>> ReceiveQueues::mapped() {
     std::vector<Mapping> mappings;
     std::FILE* file = std::fopen("/proc/self/maps", "re");
-    if (file == nullptr) return mappings;
+    if (file == nullptr) {
+        if (errno == ENOENT || errno == EACCES) return mappings;
+        return os_error(errno, "reading /proc/self/maps");
+    }
     char line[512];
     bool begins = true;  // a line may be longer than the buffer
     while (std::fgets(line, sizeof line, file) != nullptr) {
@@ -139,20 +145,27 @@ std::vector<ReceiveQueues::Mapping> ReceiveQueues::mapped() {
     return mappings;
 }
 
-ReceiveQueues::ReceiveQueues(const std::vector<Mapping>& mapped_before) {
+Result<ReceiveQueues> ReceiveQueues::find(const std::vector<Mapping>& mapped_before) {
+    ReceiveQueues found;
     // Another thread may unmap what is not ours at any moment: the kernel reads it, and says so.
     const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    if (memory < 0) return;
+    if (memory < 0) {
+        if (errno == ENOENT || errno == EACCES) return found;
+        return os_error(errno, "reading /proc/self/mem");
+    }
+    const Result<std::vector<Mapping>> mapped_now = mapped();
     std::vector<std::byte> copy(ReceiveQueue::mapped_bytes());
-    for (const Mapping& mapping : mapped()) {
+    for (const Mapping& mapping : mapped_now ? *mapped_now : std::vector<Mapping>{}) {
         if (std::find(mapped_before.begin(), mapped_before.end(), mapping) != mapped_before.end() ||
             mapping.bytes != copy.size())
             continue;
         const ssize_t got = ::pread(memory, copy.data(), copy.size(), static_cast<off_t>(mapping.begin));
         if (got == static_cast<ssize_t>(copy.size()) && ReceiveQueue::recognize(copy.data(), copy.size()))
-            queues_.emplace_back(ReceiveQueue(reinterpret_cast<void*>(mapping.begin)));
+            found.queues_.emplace_back(ReceiveQueue(reinterpret_cast<void*>(mapping.begin)));
     }
     ::close(memory);
+    if (!mapped_now) return mapped_now.error();
+    return found;
 }
 
 bool ReceiveQueues::any_hole() const noexcept {

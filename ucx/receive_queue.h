@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <ddict/result.h>
+
 namespace ddict::ucx {
 
 /// One queue, in memory of this process that other processes write to.
@@ -52,11 +54,12 @@ class ReceiveQueues {
         std::uint64_t inode = 0;
         bool operator==(const Mapping&) const = default;
     };
-    /// What is mapped before a worker is made...
-    static std::vector<Mapping> mapped();
+    /// What is mapped before a worker is made... Empty where this process may not know. Errors: system: it
+    /// could not be found out.
+    static Result<std::vector<Mapping>> mapped();
     /// ...and, after it was made, the queues that have come since. Other threads may map and unmap meanwhile,
-    /// as the connections of their workers come and go, but may not make workers.
-    explicit ReceiveQueues(const std::vector<Mapping>& mapped_before);
+    /// as the connections of their workers come and go, but may not make workers. Errors: as above.
+    static Result<ReceiveQueues> find(const std::vector<Mapping>& mapped_before);
 
     bool empty() const noexcept { return queues_.empty(); }
     bool any_hole() const noexcept;
@@ -80,6 +83,7 @@ class ReceiveQueues {
     }
 
   private:
+    ReceiveQueues() = default;
     struct Watched {
         explicit Watched(ReceiveQueue q) : queue(q) {}
         ReceiveQueue queue;

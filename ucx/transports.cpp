@@ -33,8 +33,8 @@ bool has_shared_memory(ucp_context_h context) {
     return false;
 }
 
-Result<TransportSummary> available_transports() {
-    auto context = make_context();
+Result<TransportSummary> available_transports(const DeviceOptions& devices) {
+    auto context = make_context(devices);
     if (!context) return context.error();
     TransportSummary summary;
     unsigned major = 0;
@@ -42,7 +42,8 @@ Result<TransportSummary> available_transports() {
     unsigned release = 0;
     ucp_get_version(&major, &minor, &release);
     summary.version = std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
-    summary.usable = usable_transports(context->get());
+    summary.usable = usable_transports(context->handle.get());
+    summary.refused_settings = std::move(context->refused_settings);
     return summary;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/transport.h"
+#include "ucx/devices.h"
 
 namespace ddict::ucx {
 
@@ -28,15 +29,19 @@ struct TransportDevice {
 struct TransportSummary {
     std::string version;                  ///< of UCX, "1.13.1"
     std::vector<TransportDevice> usable;  ///< under the user's UCX_TLS and UCX_NET_DEVICES
+    /// What ddict sets and this version of UCX does not take: "UCX_TCP_MAX_POLL=1: UCX says '...'".
+    std::vector<std::string> refused_settings;
 };
 
 /// What UCX can use on this node. Needs no peer. Costs a UCX context: some milliseconds.
-Result<TransportSummary> available_transports();
+Result<TransportSummary> available_transports(const DeviceOptions& devices = {});
 
 struct WorkerOptions {
     /// How long progress() polls, at the most, before it sleeps; the time really spent adapts to the traffic.
     /// While a body is under way, and where processors are scarce, there are other limits.
     std::chrono::microseconds spin{50};
+    /// Unless the user has set UCX_NET_DEVICES.
+    DeviceOptions devices{};
 };
 
 /// What a worker has seen since it was made.

@@ -16,6 +16,7 @@
 #include "core/assert.h"
 #include "core/limits.h"
 #include "ucx/host_identity.h"
+#include "ucx/library.h"
 #include "ucx/status.h"
 
 namespace ddict::ucx {
@@ -88,30 +89,34 @@ Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& 
             "survive: fork before attaching, detach before forking, or exec before attaching");
     }
     WorkerCount count;
-    auto context = make_context();
+    const SignalsBlocked blocked;
+    auto context = make_context(options.devices);
     if (!context) return context.error();
     // One at a time: what is mapped meanwhile is taken for the new worker's.
     static std::mutex one_at_a_time;
     std::unique_lock lock(one_at_a_time);
     const auto mapped_before = ReceiveQueues::mapped();
-    auto worker = make_worker(context->get());
+    if (!mapped_before) return mapped_before.error();
+    auto worker = make_worker(context->handle.get());
     if (!worker) return worker.error();
-    ReceiveQueues queues(mapped_before);
+    auto queues = ReceiveQueues::find(*mapped_before);
+    if (!queues) return queues.error();
     lock.unlock();
     auto sleeper = Sleeper::create();
     if (!sleeper) return sleeper.error();
-    auto impl = std::make_unique<Impl>(options, *std::move(context), *std::move(worker), std::move(queues),
-                                       *std::move(sleeper));
+    // Without a way to repair the queues, one killed process could silence this one: rather no shared memory.
+    const auto identity = own_identity(has_shared_memory(context->handle.get()) && !queues->empty());
+    if (!identity) return identity.error();
+    auto impl = std::make_unique<Impl>(options, std::move(context->handle), *std::move(worker),
+                                       *std::move(queues), *std::move(sleeper), *identity);
     if (auto started = impl->start(); !started) return started.error();
     return impl;
 }
 
 Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker,
-                   ReceiveQueues queues, Sleeper sleep)
+                   ReceiveQueues queues, Sleeper sleep, const ProcessIdentity& own)
     : sleeper(std::move(sleep)),
-      // Without a way to repair the queues, one killed process could silence this one: rather no shared
-      // memory.
-      identity(own_identity(has_shared_memory(context.get()) && !queues.empty())),
+      identity(own),
       options_(options),
       queues_(std::move(queues)),
       window_(options.spin),

@@ -39,7 +39,7 @@ class Worker::Impl {
 
     static Result<std::unique_ptr<Impl>> create(const WorkerOptions& options);
     Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, ReceiveQueues queues,
-         Sleeper sleeper);
+         Sleeper sleeper, const ProcessIdentity& identity);
     ~Impl();
 
     unsigned poll(TransportEvents& events);

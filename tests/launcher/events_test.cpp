@@ -169,6 +169,7 @@ NodeFacts good_facts() {
 TEST(Preflight, FactsReadBackLineByLine) {
     NodeFacts second = good_facts();
     second.node = "n2";
+    second.ucx_refused = "UCX_TCP_MAX_POLL=1";
     for (int i = 0; i < 50; ++i)
         second.transports.emplace_back("rc_mlx5", "mlx5_" + std::to_string(i) + ":1");
     const auto all =
@@ -177,6 +178,7 @@ TEST(Preflight, FactsReadBackLineByLine) {
     EXPECT_EQ(all[0].node, "n1");
     EXPECT_EQ(all[0].memory.limited_by, "this node's memory");
     EXPECT_EQ(all[1].transports, second.transports);
+    EXPECT_EQ(all[1].ucx_refused, second.ucx_refused);
 }
 
 TEST(Preflight, JudgesANode) {
@@ -190,6 +192,9 @@ TEST(Preflight, JudgesANode) {
     EXPECT_EQ(judge_open_files(good, 1).level, Level::ok);
 
     NodeFacts bad = good;
+    bad.ucx_refused = "UCX_TCP_MAX_POLL=1: UCX says 'Invalid parameter'";
+    EXPECT_EQ(judge_ucx(bad).level, Level::warning);
+    EXPECT_NE(judge_ucx(bad).text.find("UCX_TCP_MAX_POLL=1"), std::string::npos);
     bad.transports = {{"tcp", "lo"}};
     EXPECT_EQ(judge_ucx(bad).level, Level::warning);
     EXPECT_EQ(judge_network(bad, true).level, Level::failed);

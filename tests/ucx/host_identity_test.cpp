@@ -14,17 +14,17 @@ namespace ddict::ucx {
 namespace {
 
 TEST(HostIdentity, NamesThisProcess) {
-    const ProcessIdentity identity = own_identity(true);
+    const ProcessIdentity identity = own_identity(true).value();
     EXPECT_EQ(identity.pid, ::getpid());
     EXPECT_NE(identity.start_time, 0U);
     EXPECT_NE(identity.host_key, 0U);
-    EXPECT_EQ(identity.host_key, own_identity(true).host_key);
-    EXPECT_EQ(identity.start_time, start_time_of(identity.pid));
+    EXPECT_EQ(identity.host_key, own_identity(true).value().host_key);
+    EXPECT_EQ(identity.start_time, start_time_of(identity.pid).value());
 }
 
 TEST(HostIdentity, WithoutSharedMemoryEveryProcessIsAlone) {
-    EXPECT_NE(own_identity(false).host_key, own_identity(true).host_key);
-    EXPECT_EQ(own_identity(false).host_key, own_identity(false).host_key);
+    EXPECT_NE(own_identity(false).value().host_key, own_identity(true).value().host_key);
+    EXPECT_EQ(own_identity(false).value().host_key, own_identity(false).value().host_key);
 }
 
 TEST(HostIdentity, IsSharedWithAChild) {
@@ -32,13 +32,13 @@ TEST(HostIdentity, IsSharedWithAChild) {
     ASSERT_EQ(::pipe(ends), 0);
     const pid_t child = ::fork();
     if (child == 0) {
-        const ProcessIdentity identity = own_identity(true);
+        const ProcessIdentity identity = own_identity(true).value();
         _exit(::write(ends[1], &identity, sizeof identity) == sizeof identity ? 0 : 1);
     }
     ProcessIdentity identity;
     ASSERT_EQ(::read(ends[0], &identity, sizeof identity), static_cast<ssize_t>(sizeof identity));
     ::waitpid(child, nullptr, 0);
-    EXPECT_EQ(identity.host_key, own_identity(true).host_key);
+    EXPECT_EQ(identity.host_key, own_identity(true).value().host_key);
     EXPECT_EQ(identity.pid, child);
     ::close(ends[0]);
     ::close(ends[1]);
@@ -52,7 +52,7 @@ struct Victim {
                 ::pause();
         }
         identity.pid = pid;
-        identity.start_time = start_time_of(pid).value_or(0);
+        identity.start_time = start_time_of(pid).value();
     }
     ~Victim() { kill(); }
     void kill() {

@@ -1,0 +1,266 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a worker does to the process that it lives in: nothing to its signals and its standard output, and no
+// abort where descriptors are missing. Most of it is tried in another process, which is this binary again.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "tests/ucx/peers.h"
+#include "ucx/host_identity.h"
+#include "ucx/process_watch.h"
+
+namespace ddict::ucx::testing {
+namespace {
+
+/// The signals that a handler of UCX is set for.
+std::string signals_of_ucx() {
+    std::string found;
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+        struct sigaction action {};
+        Dl_info owner{};
+        if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_DFL ||
+            action.sa_handler == SIG_IGN)
+            continue;
+        if (::dladdr(reinterpret_cast<void*>(action.sa_sigaction), &owner) == 0) continue;
+        if (std::string(owner.dli_fname).find("libuc") != std::string::npos)
+            found += ' ' + std::to_string(number) + ' ';
+    }
+    return found;
+}
+
+struct Child {
+    int status = -1;
+    std::string output;  // on its standard output
+    std::string errors;
+};
+
+std::string read_all(int fd) {
+    std::string text;
+    std::array<char, 4096> buffer;
+    for (ssize_t got; (got = ::read(fd, buffer.data(), buffer.size())) > 0;)
+        text.append(buffer.data(), static_cast<std::size_t>(got));
+    ::close(fd);
+    return text;
+}
+
+/// Runs this binary with the argument, and more in its environment.
+Child run(const std::string& what, const std::map<std::string, std::string>& environment = {}) {
+    std::array<int, 2> out{};
+    const std::string errors = ::testing::TempDir() + "process_effects." + std::to_string(::getpid());
+    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        for (const auto& [name, value] : environment)
+            ::setenv(name.c_str(), value.c_str(), 1);
+        ::dup2(out[1], STDOUT_FILENO);
+        const int file = ::open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        ::dup2(file, STDERR_FILENO);
+        ::alarm(60);  // however it hangs
+        ::execl("/proc/self/exe", "process_effects_test", what.c_str(), nullptr);
+        _exit(127);
+    }
+    ::close(out[1]);
+    Child child;
+    child.output = read_all(out[0]);
+    ::waitpid(pid, &child.status, 0);
+    child.errors = read_all(::open(errors.c_str(), O_RDONLY | O_CLOEXEC));
+    ::unlink(errors.c_str());
+    return child;
+}
+
+bool exited_well(const Child& child) {
+    return WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0;
+}
+
+TEST(Signals, AreTheProgramsAfterLoading) {
+    EXPECT_EQ(signals_of_ucx(), "");
+}
+
+TEST(Signals, AreTheProgramsWhileAWorkerLives) {
+    {
+        const auto worker = make_worker(shared_memory);
+        EXPECT_EQ(signals_of_ucx(), "");
+    }
+    EXPECT_EQ(signals_of_ucx(), "");
+}
+
+TEST(Signals, HangUpEndsTheProgram) {
+    const Child child = run("hang-up");
+    EXPECT_TRUE(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGHUP)
+        << child.status << child.errors;
+    EXPECT_EQ(child.output, "");
+}
+
+TEST(Signals, AreUcxsWhereTheUserAsks) {
+    const Child debug = run("signals", {{"UCX_DEBUG_SIGNO", "SIGUSR2"}});
+    EXPECT_EQ(debug.errors, ' ' + std::to_string(SIGUSR2) + ' ');
+    const Child faults = run("signals", {{"UCX_HANDLE_ERRORS", "bt"}});
+    EXPECT_NE(faults.errors.find(' ' + std::to_string(SIGSEGV) + ' '), std::string::npos) << faults.errors;
+    EXPECT_EQ(faults.errors.find(' ' + std::to_string(SIGHUP) + ' '), std::string::npos) << faults.errors;
+}
+
+TEST(Signals, AreNotHandledByThreadsOfUcx) {
+    const auto worker = make_worker(shared_memory);
+    unsigned others = 0;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+        if (thread.path().filename() == std::to_string(::gettid())) continue;
+        std::ifstream status(thread.path() / "status");
+        for (std::string line; std::getline(status, line);) {
+            if (!line.starts_with("SigBlk:")) continue;
+            ++others;
+            const std::uint64_t blocked = std::stoull(line.substr(7), nullptr, 16);
+            for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD})
+                EXPECT_NE(blocked >> (number - 1) & 1, 0u) << "signal " << number;
+        }
+    }
+    EXPECT_GT(others, 0u) << "UCX has no thread any more: this test asks in vain";
+    sigset_t own;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &own);
+    EXPECT_EQ(::sigismember(&own, SIGTERM), 0);
+}
+
+TEST(Log, LeavesStandardOutputToTheProgram) {
+    const Child quiet = run("work");
+    EXPECT_TRUE(exited_well(quiet)) << quiet.errors;
+    EXPECT_EQ(quiet.output + quiet.errors, "");
+    for (const char* level : {"warn", "info"}) {
+        const Child child = run("work", {{"UCX_LOG_LEVEL", level}, {"UCX_NO_SUCH_OPTION", "1"}});
+        EXPECT_TRUE(exited_well(child));
+        EXPECT_EQ(child.output, "") << level;
+        EXPECT_NE(child.errors.find("UCX_NO_SUCH_OPTION"), std::string::npos) << level << child.errors;
+    }
+}
+
+TEST(Log, GoesWhereTheUserWantsIt) {
+    const Child child =
+        run("work", {{"UCX_LOG_LEVEL", "warn"}, {"UCX_NO_SUCH_OPTION", "1"}, {"UCX_LOG_FILE", "stdout"}});
+    EXPECT_NE(child.output.find("UCX_NO_SUCH_OPTION"), std::string::npos) << child.output;
+    EXPECT_EQ(child.errors, "");
+}
+
+/// Uses up the descriptors of this process but `left`, as long as it lives.
+class FewDescriptors {
+  public:
+    explicit FewDescriptors(unsigned left) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit low = before_;
+        low.rlim_cur = 128;
+        ::setrlimit(RLIMIT_NOFILE, &low);
+        for (int fd; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;)
+            used_.push_back(fd);
+        for (; left > 0 && !used_.empty(); --left) {
+            ::close(used_.back());
+            used_.pop_back();
+        }
+    }
+    ~FewDescriptors() {
+        for (const int fd : used_)
+            ::close(fd);
+        ::setrlimit(RLIMIT_NOFILE, &before_);
+    }
+    FewDescriptors(const FewDescriptors&) = delete;
+    FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+  private:
+    rlimit before_{};
+    std::vector<int> used_;
+};
+
+void expect_descriptors_named(const Error& error) {
+    EXPECT_EQ(error.code, Errc::system) << error.message();
+    EXPECT_NE(error.message().find("ulimit -n"), std::string::npos) << error.message();
+    EXPECT_NE(error.message().find("this process"), std::string::npos) << error.message();
+}
+
+TEST(Descriptors, ThatAreMissingAreNamedAndNothingAborts) {
+    bool came_up = false;
+    unsigned refused = 0;
+    for (unsigned left = 0; left < 80 && !came_up; ++left) {
+        const FewDescriptors few(left);
+        const auto worker = Worker::create();
+        came_up = bool(worker);
+        if (came_up) continue;
+        ++refused;
+        expect_descriptors_named(worker.error());
+    }
+    EXPECT_TRUE(came_up);
+    EXPECT_GT(refused, 8u);
+}
+
+TEST(Descriptors, ThatAreMissingAreNoDeath) {
+    ProcessIdentity process;
+    process.pid = ::getpid();
+    process.start_time = start_time_of(process.pid).value();
+    for (unsigned left = 0; left < 2; ++left) {
+        const FewDescriptors few(left);
+        const auto watch = ProcessWatch::open(process);
+        ASSERT_FALSE(watch);
+        expect_descriptors_named(watch.error());
+    }
+    const FewDescriptors few(2);
+    EXPECT_TRUE(ProcessWatch::open(process));
+}
+
+TEST(Descriptors, ThatAreMissingMakeNobodyAlone) {
+    {
+        const FewDescriptors few(0);
+        const auto identity = own_identity(true);
+        ASSERT_FALSE(identity);
+        expect_descriptors_named(identity.error());
+    }
+    // What could not be found out once is not taken for the answer later.
+    EXPECT_NE(own_identity(true).value().host_key, own_identity(false).value().host_key);
+}
+
+TEST(Descriptors, ThatAreMissingStopAConnection) {
+    for (const Way& way : {shared_memory, tcp_between_hosts}) {
+        const auto worker = make_worker(way);
+        Partner partner(way, *worker);
+        for (unsigned left = 0; left < 3; ++left) {
+            const FewDescriptors few(left);
+            const auto peer = partner.connect(*worker);
+            ASSERT_FALSE(peer);
+            expect_descriptors_named(peer.error());
+        }
+        const auto peer = partner.connect(*worker);
+        ASSERT_TRUE(peer) << peer.error().message();
+        Observer observer;
+        worker->send(*peer, order(Order::echo));
+        EXPECT_TRUE(run_until(*worker, observer, [&] { return observer.messages.size() == 1; })) << way.name;
+    }
+}
+
+/// What run() starts. Its standard error is for the test alone.
+int run_as_child(const std::string& what) {
+    if (what == "signals") {
+        const std::string found = signals_of_ucx();
+        return ::write(STDERR_FILENO, found.data(), found.size()) < 0 ? 1 : 0;
+    }
+    const auto worker = Worker::create();
+    if (!worker) return 1;
+    if (what == "work") return 0;
+    ::raise(SIGHUP);
+    return 2;
+}
+
+}  // namespace
+}  // namespace ddict::ucx::testing
+
+int main(int argc, char** argv) {
+    ddict::ucx::testing::run_as_partner(argc, argv);
+    if (argc == 2 && argv[1][0] != '-') return ddict::ucx::testing::run_as_child(argv[1]);
+    ::testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
