@@ -14,11 +14,24 @@ ddict get Hello && echo
 ddict put numbers - <<<"1 2 3"
 ddict get numbers
 
-if ! ddict get nobody 2>/dev/null; then
-  echo "nobody is not there"
-fi
+ddict put third --double 0.3333333333333333 # a number, for programs too: get<double>("third")
+ddict put fourth --double "$(ddict get third)"
+ddict get fourth && echo
+
+status=0
+ddict wait nobody --timeout 0.1 2>/dev/null || status=$?
+case $status in
+0) echo "nobody is there" ;;
+3) echo "nobody did not come in time" ;;
+*) exit "$status" ;;
+esac
+
+ddict put $'two\nlines' "a key of two lines"
+ddict keys two | while read -r key; do
+  ddict get --escaped -- "$key" && echo
+done
 
 ddict size
-ddict keys | sort
-ddict del numbers
+ddict keys | LC_ALL=C sort
+ddict keys -0 | xargs -0 ddict del --
 ddict stats --json | grep -c '"manager"'

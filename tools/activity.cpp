@@ -49,6 +49,13 @@ std::string ManagerSample::why_lost() const {
     return why;
 }
 
+ExitStatus status_of(const Sample& sample) {
+    const auto is_lost = [](const ManagerSample& manager) { return manager.lost.has_value(); };
+    const auto& all = sample.managers;
+    if (std::none_of(all.begin(), all.end(), is_lost)) return success;
+    return std::all_of(all.begin(), all.end(), is_lost) ? status_of(all.front().lost->code) : partial;
+}
+
 Sample ask_each(const View& dict) {
     Sample sample;
     for (const ManagerHealth& health : dict.health()) {

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/exit_status.h"
+
 namespace ddict {
 class View;
 }
@@ -36,6 +38,9 @@ struct Sample {
     std::chrono::steady_clock::time_point at{};
     std::vector<ManagerSample> managers{};
 };
+
+/// Success if all managers are there, partial if some are; else why they are not.
+ExitStatus status_of(const Sample& sample);
 
 /// Asks all managers for a sign of life, and each that gives one for its statistics; with the deadlines of
 /// the view. Throws Exception if nobody can be asked (not_attached).

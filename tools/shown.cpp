@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/shown.h"
 
-#include <array>
-#include <cstdio>
 #include <iomanip>
 #include <iterator>
 #include <sstream>
@@ -18,21 +16,6 @@ std::string with_digits(double amount, int digits) {
 }
 
 }  // namespace
-
-std::string printable(std::string_view bytes) {
-    std::string out;
-    for (const char c : bytes) {
-        const auto u = static_cast<unsigned char>(c);
-        if (u >= 0x20 && u != 0x7f && c != '\\') {
-            out += c;
-        } else {
-            std::array<char, 5> escaped{};
-            std::snprintf(escaped.data(), escaped.size(), "\\x%02x", u);
-            out += escaped.data();
-        }
-    }
-    return out;
-}
 
 std::string size_text(std::uint64_t bytes) {
     constexpr const char* units[] = {"B", "K", "M", "G", "T", "P"};

@@ -1,17 +1,14 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes, sizes, counts and times as people read them.
+// Sizes, counts and times as people read them.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace ddict::tools {
 
-/// Without what would not stay on its line: bytes that cannot be printed, and backslashes, become \xNN.
-std::string printable(std::string_view bytes);
 /// 1536 -> "1.5K". At most six characters.
 std::string size_text(std::uint64_t bytes);
 /// 12345 -> "12.3k"; up to 9999 as it is. At most five characters.

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tools/escapes.h"
 #include "tools/shown.h"
 
 namespace ddict::tools {

@@ -9,10 +9,10 @@
 #include <clocale>
 #include <cstdlib>
 #include <cstring>
-#include <iostream>
 #include <thread>
 
 #include "tools/activity.h"
+#include "tools/standard_streams.h"
 #include "tools/top_page.h"
 #include "tools/top_screen.h"
 
@@ -36,11 +36,13 @@ int print_once(const Dictionary& dict, const TopOptions& options, bool utf8) {
     ActivityLog log(dict.name());
     log.add(take_sample(dict, patience_for(options)));
     std::this_thread::sleep_for(options.interval);
-    log.add(take_sample(dict, patience_for(options)));
+    Sample last = take_sample(dict, patience_for(options));
+    const ExitStatus status = status_of(last);
+    log.add(std::move(last));
     for (const Line& line :
          page_of(log.activity(), {.width = width_of_output(), .utf8 = utf8, .keys = false}).lines)
-        std::cout << plain_text(line) << '\n';
-    return 0;
+        print(plain_text(line) + "\n");
+    return status;
 }
 
 /// What the user looks at.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "tools/escapes.h"
 #include "tools/shown.h"
 
 namespace ddict::tools {

@@ -143,7 +143,7 @@ def made_by_a_program(cluster, report):
         srun -N1 -n1 -w n3 ddict get from; echo "get $?"
         """, "--nodes=3", "--nodelist=n[1-3]")
     ended = job.wait()
-    wanted = ended[0] == "COMPLETED" and re.search(r"^n3\nits status 0\n(.*\n)*ddict: .*dictionary_gone.*\n(.*\n)*get 2\n$", ended[2])
+    wanted = ended[0] == "COMPLETED" and re.search(r"^n3\nits status 0\n(.*\n)*ddict: .*dictionary_gone.*\n(.*\n)*get 4\n$", ended[2])
     report.check("a dictionary that a program on n1 made, used on n3 and n2", wanted, ended)
 
 

@@ -28,7 +28,7 @@ FOREIGN = (
     (r"uc[pstm]/", "UCX", ("ucx/", "bench/", "tests/ucx/")),
     (r"pmix", "PMIx", ("pmix/", "tests/pmix/", "tests/slurm/")),
     (r"slurm/", "Slurm's library", ()),
-    (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "tools/", "bench/", "examples/")),
+    (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "bench/", "examples/")),
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
     (r"n?curses", "ncurses", ("tools/",)),

@@ -45,11 +45,5 @@ TEST(Shown, NoTextIsWiderThanItMayBe) {
     }
 }
 
-TEST(Shown, WhatCannotBePrintedIsSpelled) {
-    EXPECT_EQ(printable("a\tb\\"), "a\\x09b\\x5c");
-    EXPECT_EQ(printable(std::string_view("\x1b[2J\0", 5)), "\\x1b[2J\\x00");
-    EXPECT_EQ(printable("Größe"), "Größe");
-}
-
 }  // namespace
 }  // namespace ddict::tools

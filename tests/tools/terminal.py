@@ -50,7 +50,7 @@ class Screen:
             elif found[0][0] != "\x1b":
                 self.character(found[0])
             elif single == "M":
-                raise ValueError("scrolling backwards is not understood")
+                self.up_one_line()
         return ""
 
     def character(self, char):
@@ -67,6 +67,12 @@ class Screen:
             self.x = min(self.x // 8 * 8 + 8, self.columns - 1)
         elif char >= " ":
             self.put(char)
+
+    def up_one_line(self):
+        if self.y == self.top:
+            self.cells[self.top:self.bottom + 1] = [self.blank()] + self.cells[self.top:self.bottom]
+        else:
+            self.y = max(self.y - 1, 0)
 
     def put(self, char):
         if self.x >= self.columns:
@@ -196,13 +202,14 @@ class Terminal:
         self.process.send_signal(number)
 
     def read(self, seconds):
+        """Returns whether there was something to read."""
         ready, _, _ = select.select([self.leader], [], [], seconds)
         if not ready:
-            return
+            return False
         try:
             raw = os.read(self.leader, 65536)
         except OSError:
-            return
+            return False
         # A cut character is put together with its rest.
         while raw and raw[-1] & 0x80:
             try:
@@ -213,6 +220,7 @@ class Terminal:
         text = raw.decode()
         self.raw += text
         self.rest = self.screen.feed(self.rest + text)
+        return True
 
     def until(self, what, condition):
         """Reads until a condition on the screen's lines holds, and returns what it returned."""
@@ -233,7 +241,8 @@ class Terminal:
             if time.monotonic() > deadline:
                 raise AssertionError("the program does not end; the screen:\n" + "\n".join(self.screen.text()))
             self.read(0.05)
-        self.read(0.05)
+        while self.read(0.05):
+            pass
         return self.process.returncode
 
     def as_before(self):

@@ -18,8 +18,11 @@ from terminal import Terminal
 MANAGERS = 3
 
 
-def ddict(*arguments):
-    return subprocess.run(["ddict", *arguments], check=True, capture_output=True, text=True, timeout=60).stdout
+def ddict(*arguments, status=0):
+    done = subprocess.run(["ddict", *arguments], capture_output=True, text=True, timeout=60)
+    if done.returncode != status:
+        raise AssertionError(f"{arguments}: status {done.returncode}: {done.stderr}")
+    return done.stdout
 
 
 def row_of(lines, manager):
@@ -106,7 +109,7 @@ class Top(unittest.TestCase):
 
     def test_a_terminal_that_nobody_knows(self):
         with Terminal(["ddict", "top"], term="no-such-terminal") as top:
-            self.assertEqual(top.status(), 2)
+            self.assertEqual(top.status(), 6)
             self.assertIn("TERM=no-such-terminal", top.raw)
             self.assertTrue(top.as_before())
 
@@ -140,7 +143,7 @@ class Top(unittest.TestCase):
         self.assertTrue(row_of(top.screen.text(), 2), "the others are still there")
         top.type("q")
         self.assert_left_as_it_was(top, 0)
-        self.assertIn("1 LOST", ddict("top", "--interval", "0.1"))
+        self.assertIn("1 LOST", ddict("top", "--interval", "0.1", status=5))
 
 
 def main():

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The words of a command line. Options may stand anywhere, before the command those of all commands; what
+// follows "--" is no option. A word like -5 or -inf is none either, unless the command has an option of that
+// name.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ddict::tools {
+
+struct Option {
+    std::string_view name;     ///< "--json"
+    char letter = '\0';        ///< 'h' of -h; none if it is 0
+    std::string_view value{};  ///< what it takes, for people: "SECONDS"; nothing if it takes nothing
+    std::string_view help{};
+};
+
+class Arguments;
+
+struct Command {
+    std::string_view name{};
+    std::string_view operands{};  ///< for people: "KEY [VALUE]"
+    std::size_t operands_min = 0;
+    std::size_t operands_max = 0;
+    std::vector<Option> options{};
+    std::string_view summary{};  ///< one line
+    std::string_view help{};     ///< the rest of what there is to say
+    int (*run)(const Arguments&) = nullptr;
+};
+
+class Arguments {
+  public:
+    /// Throws UsageError: an unknown command or option, an option without its value, too few or too many
+    /// operands. The number of operands is not checked when help or the version is asked for.
+    Arguments(std::span<const std::string> words, std::span<const Option> of_all_commands,
+              std::span<const Command> commands);
+
+    const Command* command() const { return command_; }  ///< nullptr if there is none
+    const std::vector<std::string>& operands() const { return operands_; }
+    bool has(std::string_view option) const { return options_.contains(option); }
+    std::optional<std::string> value(std::string_view option) const;
+    /// Of an option that takes seconds; nothing if it was not given. Throws UsageError.
+    std::optional<std::chrono::milliseconds> seconds(std::string_view option, double min, double max) const;
+
+    /// The operand as it is, or with --escaped, with each \xNN in it replaced. Throws UsageError.
+    std::string text(std::size_t operand) const;
+
+  private:
+    const Option* find(std::string_view word) const;
+    bool is_option(std::string_view word) const;
+    void take_option(std::string_view word, std::span<const std::string>& rest);
+    void take_word(const std::string& word, std::span<const Command> commands);
+    void check() const;
+
+    std::span<const Option> of_all_commands_;
+    const Command* command_ = nullptr;
+    std::vector<std::string> operands_;
+    std::map<std::string_view, std::string, std::less<>> options_;  // by their long names
+};
+
+}  // namespace ddict::tools

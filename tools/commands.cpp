@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/commands.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace ddict::tools {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::optional<milliseconds> timeout_of(const Arguments& arguments) {
+    return arguments.seconds("--timeout", 0.001, 999'999);
+}
+
+}  // namespace
+
+std::span<const Command> all_commands() {
+    static const std::vector<Command> commands = [] {
+        std::vector<Command> all = key_commands();
+        for (const std::vector<Command>& more : {pair_commands(), state_commands()})
+            all.insert(all.end(), more.begin(), more.end());
+        return all;
+    }();
+    return commands;
+}
+
+std::span<const Option> options_of_all_commands() {
+    static constexpr Option options[] = {
+        {.name = "--timeout",
+         .value = "SECONDS",
+         .help = "how long it may take; for keys and items each page of some 64 KiB (default 30, or "
+                 "DDICT_OPERATION_TIMEOUT)"},
+        {.name = "--handle",
+         .value = "HANDLE",
+         .help = "of another dictionary. A handle holds a secret, and as an argument others on this machine "
+                 "can see it"},
+        {.name = "--help", .letter = 'h', .help = "this text; with a command, what there is to say of it"},
+        {.name = "--version", .help = "the version of ddict"},
+    };
+    return options;
+}
+
+Option escaped_option() {
+    return {.name = "--escaped",
+            .help = "KEY, PREFIX and VALUE are as keys and items print them: \\xNN is a byte"};
+}
+
+Dictionary attach(const Arguments& arguments) {
+    AttachOptions options;
+    if (const auto timeout = timeout_of(arguments)) {
+        options.timeout = timeout;
+        options.attach_timeout = std::min(options.attach_timeout, *timeout);
+    }
+    const std::optional<std::string> handle = arguments.value("--handle");
+    return handle ? Dictionary::attach(*handle, options) : Dictionary::attach(options);
+}
+
+milliseconds patience_of(const Arguments& arguments) {
+    if (const auto timeout = timeout_of(arguments)) return *timeout;
+    // Attaching judges what stands there.
+    const char* const preset = std::getenv("DDICT_OPERATION_TIMEOUT");
+    const double seconds = preset == nullptr ? 0 : std::strtod(preset, nullptr);
+    if (!(seconds > 0)) return milliseconds(30'000);
+    return std::chrono::ceil<milliseconds>(std::chrono::duration<double>(std::min(seconds, 1e6)));
+}
+
+milliseconds patience_of_question(const Arguments& arguments) {
+    constexpr milliseconds enough{5'000};
+    return arguments.has("--timeout") ? patience_of(arguments) : std::min(patience_of(arguments), enough);
+}
+
+}  // namespace ddict::tools

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The commands of ddict: what they are called, what they take, and what they do. Each returns the exit
+// status; they throw UsageError, OutputError and Exception.
+#pragma once
+
+#include <ddict/dictionary.h>
+
+#include <chrono>
+#include <span>
+#include <vector>
+
+#include "tools/arguments.h"
+
+namespace ddict::tools {
+
+std::vector<Command> key_commands();    ///< on single keys: put, get, del, pop, incr, wait
+std::vector<Command> pair_commands();   ///< on all pairs: keys, items, size, clear, freeze, unfreeze
+std::vector<Command> state_commands();  ///< on the managers: stats, top, health, destroy
+
+/// All of them.
+std::span<const Command> all_commands();
+std::span<const Option> options_of_all_commands();
+/// --escaped: see Arguments::text.
+Option escaped_option();
+
+Dictionary attach(const Arguments& arguments);
+/// How long all of a command may take: --timeout, DDICT_OPERATION_TIMEOUT, 30 s.
+std::chrono::milliseconds patience_of(const Arguments& arguments);
+/// The same for what only asks managers how they are: without --timeout, 5 s at the most.
+std::chrono::milliseconds patience_of_question(const Arguments& arguments);
+
+}  // namespace ddict::tools

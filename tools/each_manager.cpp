@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/each_manager.h"
+
+#include <algorithm>
+#include <iostream>
+#include <optional>
+
+#include "tools/escapes.h"
+#include "tools/standard_streams.h"
+
+namespace ddict::tools {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// Whether the others may answer all the same.
+bool is_of_one_manager(const Error& error) {
+    return error.code != Errc::not_attached && error.code != Errc::dictionary_gone &&
+           error.code != Errc::frozen && error.code != Errc::invalid_argument;
+}
+
+/// Why each manager gives no sign of life, by id, as errors of an operation; nothing for those that do.
+std::vector<std::optional<Error>> losses(const View& dict, Operation operation) {
+    std::vector<std::optional<Error>> all;
+    for (const ManagerHealth& manager : dict.health()) {
+        all.resize(std::max<std::size_t>(all.size(), manager.manager + 1));
+        all[manager.manager] = manager.error;
+        if (manager.error) all[manager.manager]->set_operation(operation);
+    }
+    return all;
+}
+
+}  // namespace
+
+ExitStatus Answers::tell() const {
+    if (missing.empty()) return success;
+    if (!any) throw Exception(missing.front());
+    finish_output();  // what there is comes first
+    for (const Error& error : missing)
+        std::cerr << "ddict: incomplete: " << printable_text(error.message()) << '\n';
+    return partial;
+}
+
+Answers on_each_manager(const View& dict, std::chrono::milliseconds patience,
+                        const std::function<Result<void>(const View&)>& whole,
+                        const std::function<Result<void>(const View&)>& one) {
+    const auto deadline = steady_clock::now() + patience;
+    const Result<void> all = whole(dict.within(patience / 2));
+    if (all) return {.any = true};
+    if (dict.manager_count() < 2 || !is_of_one_manager(all.error())) throw Exception(all.error());
+    const std::vector<std::optional<Error>> lost = losses(dict.within(patience / 4), all.error().operation);
+    Answers answers;
+    for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
+        if (lost[manager]) {
+            answers.missing.push_back(*lost[manager]);
+            continue;
+        }
+        const Result<void> done = one(dict.manager(manager).within(patience).until(deadline));
+        if (!done) answers.missing.push_back(done.error());
+        answers.any = answers.any || done;
+    }
+    return answers;
+}
+
+Answers walk_managers(const View& dict, std::chrono::milliseconds patience, const ScanOptions& options,
+                      const std::function<void(const Cursor&)>& visit) {
+    Answers answers;
+    std::vector<std::optional<Error>> lost(dict.manager_count());
+    for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
+        if (lost[manager]) {
+            answers.missing.push_back(*lost[manager]);
+            continue;
+        }
+        Cursor cursor = dict.manager(manager).within(patience).cursor(options);
+        Result<bool> more = cursor.next();
+        for (; more && *more; more = cursor.next())
+            visit(cursor);
+        answers.any = answers.any || more;
+        if (more) continue;
+        if (!is_of_one_manager(more.error())) throw Exception(more.error());
+        // Which others there is no use in waiting for is found out for all at once.
+        if (answers.missing.empty()) {
+            lost = losses(dict.within(patience / 2), Operation::scan);
+            lost.resize(dict.manager_count());
+        }
+        answers.missing.push_back(more.error());
+    }
+    return answers;
+}
+
+}  // namespace ddict::tools

@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "tools/arguments.h"
+
+namespace ddict::tools {
+
+/// What ddict --help prints, at most 80 columns wide.
+std::string help_text(std::span<const Command> commands, std::span<const Option> of_all_commands);
+/// The same of one command.
+std::string help_text(const Command& command, std::span<const Option> of_all_commands);
+
+}  // namespace ddict::tools

@@ -1,0 +1,355 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <cstring>
+#include <iostream>
+#include <limits>
+
+#include "tools/commands.h"
+#include "tools/escapes.h"
+#include "tools/exit_status.h"
+#include "tools/standard_streams.h"
+#include "tools/usage_error.h"
+#include "tools/value_text.h"
+
+namespace ddict::tools {
+namespace {
+
+using Bytes = std::span<const std::byte>;
+using std::chrono::steady_clock;
+
+/// Any value, as its bytes.
+class AnyValue final : public ValueSink {
+  public:
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        try {
+            value.resize(bytes);
+        } catch (const std::exception&) {
+            return Error(Errc::system,
+                         "not enough memory for a value of " + std::to_string(bytes) + " bytes");
+        }
+        type = value_type;
+        return std::span(value);
+    }
+    std::vector<std::byte> value;
+    std::uint16_t type = 0;
+};
+
+Bytes bytes_of(const std::string& text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+/// The type that the options name; nothing if they name none.
+std::optional<std::uint16_t> type_given(const Arguments& arguments) {
+    constexpr std::string_view flags[] = {"--text", "--bytes", "--bool",  "--int",
+                                          "--uint", "--float", "--double"};
+    std::optional<std::string> name = arguments.value("--as");
+    for (const std::string_view flag : flags) {
+        if (!arguments.has(flag)) continue;
+        if (name)
+            throw UsageError("a value has one type, not " + printable(*name) + " and " +
+                             std::string(flag.substr(2)));
+        name = flag.substr(2);
+    }
+    if (!name) return std::nullopt;
+    const std::optional<std::uint16_t> type = type_named(*name);
+    if (!type) throw UsageError("there is no type '" + printable(*name) + "'");
+    return type;
+}
+
+/// So that a program can read what any other wrote: a number as its text, everything else as its bytes. On a
+/// terminal nothing that it would act upon, and a line end.
+void print_value(const AnyValue& any, bool raw) {
+    if (const auto scalar = scalar_text(any.value, any.type); scalar && !raw) {
+        print(*scalar);
+        if (output_is_terminal()) print("\n");
+        return;
+    }
+    const std::string_view bytes(reinterpret_cast<const char*>(any.value.data()), any.value.size());
+    if (raw || !output_is_terminal()) return print(bytes);
+    const std::string shown = any.type == type_text ? printable_text(bytes) : in_words(any.value, any.type);
+    print(shown);
+    if (!shown.ends_with('\n')) print("\n");
+    if (any.type != type_text) std::cerr << "ddict: --raw prints its bytes\n";
+}
+
+std::string_view without_line_end(std::string_view text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
+        text.remove_suffix(1);
+    return text;
+}
+
+/// A counter, counted further. Prints what it is then.
+template <class Number>
+void increment(const Dictionary& dict, const std::string& key, const std::string& delta) {
+    const std::vector<std::byte> bytes = value_of(Codec<Number>::type, delta);
+    Number step{};
+    std::memcpy(&step, bytes.data(), sizeof step);
+    Number now = dict.fetch_add<Number>(key, step);
+    if constexpr (std::is_floating_point_v<Number>) {
+        now += step;
+    } else {  // as the manager adds: around the end of the numbers
+        now = static_cast<Number>(static_cast<std::uint64_t>(now) + static_cast<std::uint64_t>(step));
+    }
+    try {
+        print(scalar_text(std::as_bytes(std::span(&now, 1)), Codec<Number>::type).value() + "\n");
+        finish_output();
+    } catch (const OutputError& error) {
+        throw OutputError(std::string(error.what()) + "; key '" + printable(key) +
+                          "' was counted all the same");
+    }
+}
+
+/// Tells of each that was not removed, and why. Returns the exit status.
+int tell_of_removals(std::span<const std::string> keys, std::span<const ItemStatus> statuses,
+                     const Result<std::uint64_t>& all) {
+    std::size_t removed = 0;
+    std::size_t absent = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (statuses[i].ok()) {
+            ++removed;
+            continue;
+        }
+        if (statuses[i].code == Errc::not_found) ++absent;
+        std::cerr << "ddict: erase of key '" << printable(keys[i]) << "': " << name(statuses[i].code) << '\n';
+    }
+    if (removed == keys.size()) return success;
+    if (removed + absent == keys.size()) return no_such_key;
+    if (removed + absent == 0) throw Exception(all.error());
+    std::cerr << "ddict: " << printable_text(all.error().message()) << '\n';
+    return partial;
+}
+
+int run_put(const Arguments& arguments) {
+    const std::uint16_t type = type_given(arguments).value_or(type_text);
+    const std::string key = arguments.text(0);
+    std::optional<Dictionary> dict;
+    std::string text;
+    if (arguments.operands()[1] == "-") {
+        text = read_input([&] {
+            dict.emplace(attach(arguments));
+            return dict->stats(dict->which_manager(key)).pool_bytes;
+        });
+        if (is_scalar_with_text(type)) text = without_line_end(text);
+    } else {
+        text = arguments.text(1);
+    }
+    const bool as_is = !is_scalar_with_text(type);
+    const std::vector<std::byte> number = as_is ? std::vector<std::byte>() : value_of(type, text);
+    if (as_is) check_size_of_value(type, text.size());
+    if (!dict) dict.emplace(attach(arguments));
+    dict->put_bytes(bytes_of(key), as_is ? bytes_of(text) : Bytes(number), type).value();
+    return success;
+}
+
+int run_get(const Arguments& arguments) {
+    AnyValue any;
+    attach(arguments).get_bytes(bytes_of(arguments.text(0)), any).value();
+    if (arguments.has("--type")) {
+        print(type_in_words(any.type) + "\n");
+    } else {
+        print_value(any, arguments.has("--raw"));
+    }
+    return success;
+}
+
+int run_del(const Arguments& arguments) {
+    std::vector<std::string> keys;
+    std::vector<Bytes> spans;
+    for (std::size_t i = 0; i < arguments.operands().size(); ++i)
+        keys.push_back(arguments.text(i));
+    for (const std::string& key : keys)
+        spans.push_back(bytes_of(key));
+    const Dictionary dict = attach(arguments);
+    if (keys.size() == 1) {  // alone, its error has all there is to say
+        if (dict.erase(keys[0])) return success;
+        std::cerr << "ddict: erase of key '" << printable(keys[0]) << "': not_found\n";
+        return no_such_key;
+    }
+    std::vector<ItemStatus> statuses(keys.size());
+    const Result<std::uint64_t> all = dict.multi_erase_bytes(spans, statuses);
+    return tell_of_removals(keys, statuses, all);
+}
+
+int run_pop(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
+    const std::string key = arguments.text(0);
+    AnyValue any;
+    dict.pop_bytes(bytes_of(key), any).value();
+    try {
+        print_value(any, arguments.has("--raw"));
+        finish_output();
+    } catch (const OutputError& error) {
+        // What nobody has seen is not to be lost.
+        const Result<bool> back = dict.put_bytes_if(PutCondition::absent, bytes_of(key), any.value, any.type);
+        const std::string what_now = back && *back ? "the pair was put back"
+                                     : back        ? "its value is lost: the key has another one by now"
+                                                   : "its value is lost: " + back.error().message();
+        throw OutputError(std::string(error.what()) + "; " + what_now);
+    }
+    return success;
+}
+
+int run_incr(const Arguments& arguments) {
+    const std::uint16_t type = type_given(arguments).value_or(Codec<std::int64_t>::type);
+    const std::string key = arguments.text(0);
+    const std::string delta = arguments.operands().size() > 1 ? arguments.operands()[1] : "1";
+    if (type != Codec<std::int64_t>::type && type != Codec<std::uint64_t>::type &&
+        type != Codec<double>::type)
+        throw UsageError("a counter is an int64, a uint64 or a float64, not " + type_in_words(type));
+    static_cast<void>(value_of(type, delta));  // before anything is asked
+    const Dictionary dict = attach(arguments);
+    if (type == Codec<double>::type) {
+        increment<double>(dict, key, delta);
+    } else if (type == Codec<std::uint64_t>::type) {
+        increment<std::uint64_t>(dict, key, delta);
+    } else {
+        increment<std::int64_t>(dict, key, delta);
+    }
+    return success;
+}
+
+int run_wait(const Arguments& arguments) {
+    const std::optional<std::uint16_t> asked = type_given(arguments);
+    const std::string key = arguments.text(0);
+    std::optional<std::vector<std::byte>> wanted;
+    if (asked && arguments.operands().size() > 1) wanted = value_of(*asked, arguments.text(1));
+    const Dictionary dict = attach(arguments);
+    // Two waits, one deadline.
+    const View in_time =
+        dict.within(patience_of(arguments)).until(steady_clock::now() + patience_of(arguments));
+    if (wanted) {
+        in_time.wait_for_value_bytes(bytes_of(key), *wanted, *asked).value();
+        return success;
+    }
+    AnyValue any;
+    in_time.wait_for_bytes(bytes_of(key), any).value();
+    if (arguments.operands().size() < 2) {
+        print_value(any, arguments.has("--raw"));
+        return success;
+    }
+    // Of the type that the key has; a text that cannot be of it is waited for as bytes of whatever type.
+    const std::string text = arguments.text(1);
+    std::uint16_t type = any.type;
+    std::vector<std::byte> value;
+    try {
+        value = value_of(type, text);
+    } catch (const UsageError&) {
+        type = type_bytes;
+        value = value_of(type, text);
+    }
+    if (!is_scalar_with_text(type)) type = type_bytes;
+    in_time.wait_for_value_bytes(bytes_of(key), value, type).value();
+    return success;
+}
+
+const Option raw{.name = "--raw", .help = "the bytes of the value, also of a number, also to a terminal"};
+
+/// The types that a value can be given; `more` comes after them.
+std::vector<Option> with_types(std::vector<Option> more) {
+    std::vector<Option> all{
+        {.name = "--as",
+         .value = "TYPE",
+         .help =
+             "the type of VALUE, as get --type prints it: text, bytes, bool, int8 to int64, uint8 to "
+             "uint64, float32, float64, 'vector of float64', ...; of what is neither a number nor a bool, "
+             "VALUE is the bytes"},
+        {.name = "--int", .help = "--as int64"},
+        {.name = "--uint", .help = "--as uint64"},
+        {.name = "--double", .help = "--as float64"},
+        {.name = "--float", .help = "--as float32"},
+        {.name = "--bool", .help = "--as bool: true or false"},
+        {.name = "--text", .help = "--as text"},
+        {.name = "--bytes", .help = "--as bytes"},
+    };
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+
+Command put_command() {
+    return {.name = "put",
+            .operands = "KEY VALUE",
+            .operands_min = 2,
+            .operands_max = 2,
+            .options = with_types({escaped_option()}),
+            .summary = "store VALUE; '-' reads it from the standard input",
+            .help =
+                "Without a type, VALUE is text. A number is read in decimal, also nan, inf and -0; what does "
+                "not fit into its type is refused. As 'ddict get' prints a number, 'ddict put' stores it "
+                "again, bit by bit. Any value can be copied:\n"
+                "\n"
+                "  ddict get FROM | ddict put TO - --as \"$(ddict get --type FROM)\"\n",
+            .run = run_put};
+}
+
+Command get_command() {
+    return {
+        .name = "get",
+        .operands = "KEY",
+        .operands_min = 1,
+        .operands_max = 1,
+        .options = {{.name = "--type", .help = "print the type of the value instead"}, raw, escaped_option()},
+        .summary = "print the value, without a line end",
+        .help =
+            "A number is printed in decimal, the shortest text that is read back as the same number, a "
+            "bool as true or false, a complex number as (1.5,-2); everything else as its bytes, vectors, "
+            "arrays, records and maps too (docs/values.md has what they mean).\n"
+            "On a terminal, bytes that it would act upon are shown as \\xNN, a value that is neither text "
+            "nor a number by its type and size, and the line is ended.\n",
+        .run = run_get};
+}
+
+Command incr_command() {
+    return {
+        .name = "incr",
+        .operands = "KEY [N]",
+        .operands_min = 1,
+        .operands_max = 2,
+        .options = with_types({escaped_option()}),
+        .summary = "add N (default 1) to a counter, and print it",
+        .help =
+            "A counter is an int64, or with --uint or --double a uint64 or a float64. It begins at 0 when "
+            "there is no such key. (What put stores without a type is text.)\n",
+        .run = run_incr};
+}
+
+Command wait_command() {
+    return {.name = "wait",
+            .operands = "KEY [VALUE]",
+            .operands_min = 1,
+            .operands_max = 2,
+            .options = with_types({raw, escaped_option()}),
+            .summary = "wait until there is such a key, and print its value, or until it has VALUE",
+            .help =
+                "At most --timeout SECONDS. VALUE is of the type that is given, or else of the one that the "
+                "key's value has when there is one.\n",
+            .run = run_wait};
+}
+
+}  // namespace
+
+std::vector<Command> key_commands() {
+    return {
+        put_command(),
+        get_command(),
+        {.name = "del",
+         .operands = "KEY...",
+         .operands_min = 1,
+         .operands_max = std::numeric_limits<std::size_t>::max(),
+         .options = {escaped_option()},
+         .summary = "remove the pairs",
+         .help = "Each that was not removed is named.\n",
+         .run = run_del},
+        {.name = "pop",
+         .operands = "KEY",
+         .operands_min = 1,
+         .operands_max = 1,
+         .options = {raw, escaped_option()},
+         .summary = "remove the pair and print its value, as get does",
+         .help = "If the value cannot be printed, the pair is put back.\n",
+         .run = run_pop},
+        incr_command(),
+        wait_command(),
+    };
+}
+
+}  // namespace ddict::tools

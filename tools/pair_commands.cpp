@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <clocale>
+#include <iostream>
+
+#include "tools/commands.h"
+#include "tools/each_manager.h"
+#include "tools/escapes.h"
+#include "tools/standard_streams.h"
+#include "tools/value_text.h"
+
+namespace ddict::tools {
+namespace {
+
+std::string_view text_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string prefix_of(const Arguments& arguments) {
+    return arguments.operands().empty() ? std::string() : arguments.text(0);
+}
+
+/// Prints the fields of pairs: on lines, so that each field can be read back, or with a zero byte after each.
+class PairPrinter {
+  public:
+    explicit PairPrinter(const Arguments& arguments)
+        : zero_(arguments.has("--null")),
+          full_(arguments.has("--full")),
+          type_(arguments.has("--type") || full_),
+          width_(!zero_ && !full_ && output_is_terminal() ? terminal_width() : 0) {
+        // How wide characters are is the locale's to say.
+        if (width_ > 0 && (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1))
+            std::setlocale(LC_CTYPE, "C.UTF-8");
+    }
+
+    void print_key(std::span<const std::byte> key) { print_fields({text_of(key)}); }
+
+    void print_item(const Cursor& item) {
+        const std::string type = type_in_words(item.value_type());
+        std::string value = value_of_item(item);
+        if (width_ > 0) return print_cut(item, type, value);
+        std::vector<std::string_view> fields{text_of(item.key())};
+        if (type_) fields.push_back(type);
+        fields.push_back(value);
+        print_fields(fields);
+    }
+
+    /// Success, unless a field held what stands between fields.
+    ExitStatus status() const { return ambiguous_ ? partial : success; }
+
+  private:
+    /// As bytes where fields are escaped when they are printed.
+    std::string value_of_item(const Cursor& item) const {
+        if (auto scalar = scalar_text(item.value(), item.value_type())) return *std::move(scalar);
+        if (zero_ || full_ || item.value_type() == type_text) return std::string(text_of(item.value()));
+        return in_words(item.value(), item.value_type());
+    }
+
+    void print_fields(std::vector<std::string_view> fields) {
+        if (zero_) {
+            for (const std::string_view field : fields) {
+                if (field.find('\0') != field.npos) return refuse(fields[0]);
+            }
+        }
+        std::string line;
+        for (const std::string_view field : fields) {
+            if (zero_) {
+                line.append(field).push_back('\0');
+            } else {
+                if (!line.empty()) line += '\t';
+                line += printable(field);
+            }
+        }
+        if (!zero_) line += '\n';
+        print(line);
+    }
+
+    void refuse(std::string_view key) {
+        std::cerr << "ddict: incomplete: key '" << printable(key)
+                  << "' or its value has a zero byte; without --null it is told\n";
+        ambiguous_ = true;
+    }
+
+    /// On one line of the terminal; what does not fit is cut, and how much it is stands at the end.
+    void print_cut(const Cursor& item, const std::string& type, const std::string& value) const {
+        constexpr std::string_view dots = "...";
+        std::string key = printable(text_of(item.key()));
+        if (width_of(key) > width_ / 2)
+            key = std::string(beginning_of(key, width_ / 2 - std::min(width_ / 2, dots.size()))).append(dots);
+        std::string line = key + "  " + (type_ ? type + "  " : "");
+        // Of a long value not more is looked at than could be shown.
+        const bool is_text = item.value_type() == type_text;
+        const std::string shown =
+            printable(std::string_view(value).substr(0, is_text ? 4 * width_ : value.size()));
+        const std::size_t left = width_ - std::min(width_, width_of(line));
+        const bool whole = value.size() <= 4 * width_ || !is_text;
+        if (whole && width_of(shown) <= left) return print(line + shown + "\n");
+        const std::string size =
+            " (" + (type_ ? "" : type + ", ") + std::to_string(item.value().size()) + " bytes)";
+        const std::size_t taken = dots.size() + size.size();
+        line.append(beginning_of(shown, left - std::min(left, taken))).append(dots).append(size);
+        print(std::string(beginning_of(line, width_)) + "\n");
+    }
+
+    bool zero_;
+    bool full_;
+    bool type_;
+    std::size_t width_;  // of the terminal; 0 where nothing is cut
+    bool ambiguous_ = false;
+};
+
+ExitStatus run_everywhere(const Arguments& arguments,
+                          const std::function<Result<void>(const View&)>& change) {
+    return on_each_manager(attach(arguments), patience_of(arguments), change, change).tell();
+}
+
+int run_keys(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
+    const std::string prefix = prefix_of(arguments);
+    PairPrinter printer(arguments);
+    const Answers answers = walk_managers(dict, patience_of(arguments), {.prefix = prefix},
+                                          [&](const Cursor& item) { printer.print_key(item.key()); });
+    return std::max(answers.tell(), printer.status());
+}
+
+int run_items(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
+    const std::string prefix = prefix_of(arguments);
+    PairPrinter printer(arguments);
+    const Answers answers = walk_managers(dict, patience_of(arguments), {.prefix = prefix, .values = true},
+                                          [&](const Cursor& item) { printer.print_item(item); });
+    return std::max(answers.tell(), printer.status());
+}
+
+int run_size(const Arguments& arguments) {
+    std::uint64_t pairs = 0;
+    const auto add = [&](const View& view) -> Result<void> {
+        const Result<std::uint64_t> size = view.try_size();
+        if (!size) return size.error();
+        pairs += *size;
+        return {};
+    };
+    const Dictionary dict = attach(arguments);
+    const Answers answers = on_each_manager(dict, patience_of(arguments), add, add);
+    if (answers.any) print(std::to_string(pairs) + "\n");
+    return answers.tell();
+}
+
+int run_clear(const Arguments& arguments) {
+    return run_everywhere(arguments, [](const View& view) { return view.try_clear(); });
+}
+
+int run_freeze(const Arguments& arguments) {
+    return run_everywhere(arguments, [](const View& view) { return view.try_freeze(); });
+}
+
+int run_unfreeze(const Arguments& arguments) {
+    return run_everywhere(arguments, [](const View& view) { return view.try_unfreeze(); });
+}
+
+const Option zeros{.name = "--null",
+                   .letter = '0',
+                   .help =
+                       "each as it is, followed by a zero byte (for xargs -0); what holds a zero byte itself "
+                       "is left out, and named"};
+
+Command keys_command() {
+    return {.name = "keys",
+            .operands = "[PREFIX]",
+            .operands_max = 1,
+            .options = {zeros, escaped_option()},
+            .summary = "print all keys, or those that begin with PREFIX, one a line",
+            .help =
+                "What cannot be printed is \\xNN, a backslash \\x5c: each key is one line.\n"
+                "\n"
+                "  ddict keys | while read -r key; do ddict get --escaped -- \"$key\"; done\n",
+            .run = run_keys};
+}
+
+Command items_command() {
+    return {
+        .name = "items",
+        .operands = "[PREFIX]",
+        .operands_max = 1,
+        .options = {{.name = "--type", .help = "also the type of each value, before it"},
+                    {.name = "--full",
+                     .help =
+                         "with the type, and all bytes of each value, escaped like a key: what 'ddict put "
+                         "--escaped --as TYPE -- KEY VALUE' stores again"},
+                    zeros,
+                    escaped_option()},
+        .summary = "print keys and values, one pair a line",
+        .help =
+            "Key, tab, value. Text is escaped like a key; of what is neither text nor a number stand the "
+            "type and the size. On a terminal a value that does not fit is cut, and its type and size "
+            "are told.\n",
+        .run = run_items};
+}
+
+}  // namespace
+
+std::vector<Command> pair_commands() {
+    return {
+        keys_command(),
+        items_command(),
+        {.name = "size", .summary = "print the number of pairs", .run = run_size},
+        {.name = "clear", .summary = "remove all pairs", .run = run_clear},
+        {.name = "freeze", .summary = "refuse all changes from now on, by everybody", .run = run_freeze},
+        {.name = "unfreeze", .summary = "allow changes again", .run = run_unfreeze},
+    };
+}
+
+}  // namespace ddict::tools

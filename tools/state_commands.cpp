@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "tools/activity.h"
+#include "tools/commands.h"
+#include "tools/each_manager.h"
+#include "tools/escapes.h"
+#include "tools/standard_streams.h"
+#include "tools/stats_text.h"
+#include "tools/top.h"
+
+namespace ddict::tools {
+namespace {
+
+int run_stats(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
+    const Sample sample = ask_each(dict.within(patience_of_question(arguments)));
+    print(arguments.has("--json") ? stats_json(sample, dict.profile()) : stats_table(sample));
+    return status_of(sample);
+}
+
+int run_top(const Arguments& arguments) {
+    TopOptions options;
+    options.once = arguments.has("--once");
+    if (const auto interval = arguments.seconds("--interval", 0.1, 3600)) options.interval = *interval;
+    return run_top(attach(arguments), options);
+}
+
+int run_health(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
+    Sample sample;
+    for (const ManagerHealth& health : dict.within(patience_of_question(arguments)).health()) {
+        const std::string node = health.node.empty() ? "?" : printable(health.node);
+        print("manager " + std::to_string(health.manager) + " on " + node + ": " +
+              (health.alive() ? "alive, " + std::to_string(health.round_trip.count() / 1000) + " us"
+                              : printable_text(health.error->message())) +
+              "\n");
+        sample.managers.push_back({.manager = health.manager, .lost = health.error});
+    }
+    return status_of(sample);
+}
+
+int run_destroy(const Arguments& arguments) {
+    attach(arguments).destroy();
+    return success;
+}
+
+}  // namespace
+
+std::vector<Command> state_commands() {
+    constexpr const char* at_most = "It takes 5 s at the most, or --timeout SECONDS.\n";
+    return {
+        {.name = "stats",
+         .options = {{.name = "--json",
+                      .help = "for programs; also how fast each answers, and what this command did itself"}},
+         .summary = "what each manager says of itself, or why it does not answer",
+         .help = at_most,
+         .run = run_stats},
+        {.name = "top",
+         .options = {{.name = "--once", .help = "one picture of one interval, as text, also on a terminal"},
+                     {.name = "--interval", .value = "SECONDS", .help = "how often it changes (default 1)"}},
+         .summary = "a live screen of what the managers do; q ends it",
+         .help = "Where the output is no terminal, one picture as text.\n",
+         .run = run_top},
+        {.name = "health",
+         .summary = "whether each manager answers, and how fast",
+         .help = at_most,
+         .run = run_health},
+        {.name = "destroy", .summary = "end the dictionary, for everybody", .run = run_destroy},
+    };
+}
+
+}  // namespace ddict::tools
