@@ -7,8 +7,10 @@
 #   include/ddict/          the public headers
 #   lib/cmake/ddict/        find_package(ddict), target ddict::client
 #   lib/pkgconfig/ddict.pc
+#   share/doc/ddict/        README.md, LICENSE, docs/, examples/
 #
-# The installed tree may be moved: nothing in it holds the prefix.
+# The installed tree may be moved: nothing in it holds the prefix. The build tree can be used as it stands, with
+# ddict_ROOT or PKG_CONFIG_PATH set to it: it has files of its own for both, which know where the sources are.
 include(CMakePackageConfigHelpers)
 
 # ddict_install(LIBRARY ddict_client PROGRAMS ddict-launch ...)
@@ -33,18 +35,55 @@ function(ddict_install)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/include/ddict ${PROJECT_SOURCE_DIR}/libclient/include/ddict
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
+  # What is installed is made apart: beside the files of the build tree it would be found there, and fail.
   set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/ddict)
+  set(to_install ${PROJECT_BINARY_DIR}/to-install)
   install(EXPORT ddict FILE ddictTargets.cmake NAMESPACE ddict:: DESTINATION ${package_folder})
   configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/ddictConfig.cmake.in
-    ${PROJECT_BINARY_DIR}/ddictConfig.cmake INSTALL_DESTINATION ${package_folder})
-  write_basic_package_version_file(${PROJECT_BINARY_DIR}/ddictConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-  install(FILES ${PROJECT_BINARY_DIR}/ddictConfig.cmake ${PROJECT_BINARY_DIR}/ddictConfigVersion.cmake
+    ${to_install}/ddictConfig.cmake INSTALL_DESTINATION ${package_folder})
+  write_basic_package_version_file(${to_install}/ddictConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${to_install}/ddictConfig.cmake ${to_install}/ddictConfigVersion.cmake
     DESTINATION ${package_folder})
 
   file(RELATIVE_PATH from_pc_to_include
     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
-  configure_file(${PROJECT_SOURCE_DIR}/cmake/ddict.pc.in ${PROJECT_BINARY_DIR}/ddict.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/ddict.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  set(pc_libdir "\${pcfiledir}/..")
+  set(pc_cflags "-I\${pcfiledir}/${from_pc_to_include}")
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/ddict.pc.in ${to_install}/ddict.pc @ONLY)
+  install(FILES ${to_install}/ddict.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+  ddict_describe_build_tree()
+  ddict_install_documents()
+endfunction()
+
+# find_package(ddict) and pkg-config in the build tree.
+function(ddict_describe_build_tree)
+  export(EXPORT ddict FILE ${PROJECT_BINARY_DIR}/ddictTargets.cmake NAMESPACE ddict::)
+  configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/ddictConfig.cmake.in
+    ${PROJECT_BINARY_DIR}/ddictConfig.cmake INSTALL_DESTINATION ${PROJECT_BINARY_DIR}
+    INSTALL_PREFIX ${PROJECT_BINARY_DIR})
+  write_basic_package_version_file(${PROJECT_BINARY_DIR}/ddictConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+
+  # Blanks in paths are escaped there.
+  string(REPLACE " " "\\ " source "${PROJECT_SOURCE_DIR}")
+  set(pc_libdir "\${pcfiledir}/lib")
+  set(pc_cflags "-I${source}/core/include -I${source}/libclient/include")
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/ddict.pc.in ${PROJECT_BINARY_DIR}/ddict.pc @ONLY)
+endfunction()
+
+# README.md, docs/ and examples/, as they stand to each other in the sources.
+function(ddict_install_documents)
+  file(RELATIVE_PATH from_docs_to_headers ${CMAKE_INSTALL_FULL_DOCDIR}/docs ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+  set(documents ${PROJECT_BINARY_DIR}/to-install/documents)
+  install(CODE "
+    set(SOURCES [==[${PROJECT_SOURCE_DIR}]==])
+    set(DOCUMENTS [==[${documents}]==])
+    set(FROM_DOCS_TO_HEADERS [==[${from_docs_to_headers}]==])
+    include([==[${PROJECT_SOURCE_DIR}/cmake/install_documents.cmake]==])")
+  install(DIRECTORY ${documents}/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
+    PATTERN CMakeLists.txt EXCLUDE)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/figures DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs
+    FILES_MATCHING PATTERN "*.svg")
 endfunction()

@@ -1,0 +1,15 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+# Run by "cmake --install", with SOURCES (of ddict), DOCUMENTS (where to make them) and FROM_DOCS_TO_HEADERS set. The
+# documents stand to each other as in the sources, so that their links hold. Those to public headers lead to the installed
+# ones; of those to other files of the sources the words stay.
+file(GLOB documents RELATIVE "${SOURCES}"
+  "${SOURCES}/README.md" "${SOURCES}/CONTRIBUTING.md" "${SOURCES}/docs/*.md" "${SOURCES}/docs/decisions/*.md")
+file(REMOVE_RECURSE "${DOCUMENTS}")
+foreach(document IN LISTS documents)
+  file(READ "${SOURCES}/${document}" text)
+  string(REGEX REPLACE "\\]\\(\\.\\./(core|libclient)/include/(ddict/[^)]*)\\)" "](${FROM_DOCS_TO_HEADERS}/\\2)" text "${text}")
+  string(REGEX REPLACE "\\[([^]]*)\\]\\(\\.\\./(core|libclient|tests|launcher|manager|ucx|shm|slurm|pmix|tools|bench)/[^)]*\\)"
+    "\\1" text "${text}")
+  file(WRITE "${DOCUMENTS}/${document}" "${text}")
+endforeach()
