@@ -8,7 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <random>
+
+#include "manager/connection_guard.h"
 
 namespace ddict::manager {
 namespace {
@@ -28,6 +31,14 @@ std::uint64_t nanoseconds_now() {
     return static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count());
 }
 
+/// In a job the hosts of all its nodes may have clients, by any of their addresses, and not all of them are
+/// known here; elsewhere a dictionary is for this host, unless the user names others.
+Result<PermittedHosts> permitted_hosts() {
+    const char* given = std::getenv("DDICT_ALLOW_HOSTS");
+    if (given != nullptr && *given != '\0') return PermittedHosts::parse(given);
+    return PermittedHosts{.all = std::getenv("SLURM_JOB_ID") != nullptr};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
@@ -35,6 +46,9 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     if (!segment) return segment.error();
     Result<std::unique_ptr<shm::Pool>> pool = shm::Pool::attach(*std::move(segment));
     if (!pool) return pool.error();
+    Result<PermittedHosts> hosts = permitted_hosts();
+    if (!hosts) return hosts.error();
+    ConnectionGuard::instance().permit(*std::move(hosts));
     Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create();
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(new Server(options, *std::move(pool), *std::move(worker)));
@@ -58,6 +72,11 @@ int Server::run() {
     } else {
         announce();
     }
+    ConnectionGuard& guard = ConnectionGuard::instance();
+    if (const Result<void> watched =
+            worker_->watch_fd(guard.event_fd(), [this] { on_refused_connections(); });
+        !watched)
+        fail(watched.error());
     Time next = Time::max();
     while (!stopping_) {
         worker_->progress(member_, next);
@@ -86,6 +105,26 @@ void Server::tell_of_unreachable_clients() {
                  pool_->identity().manager, pool_->identity().node.c_str(),
                  static_cast<unsigned long long>(unreachable_told_),
                  member_.shard().why_unreachable().message().c_str());
+}
+
+void Server::on_refused_connections() {
+    const ConnectionGuard::Refused refused = ConnectionGuard::instance().take_refused();
+    if (refused.crowded != 0)
+        member_.shard().count_unreachable(refused.crowded,
+                                          Error(Errc::system,
+                                                "a connection was refused: the manager's file descriptors "
+                                                "(ulimit -n) are used up but for a reserve"));
+    if (refused.stranger == 0) return;
+    const auto now = steady_clock::now();
+    const bool told = strangers_ != 0 && now - strangers_told_at_ < log_interval;
+    strangers_ += refused.stranger;
+    if (told) return;
+    strangers_told_at_ = now;
+    std::fprintf(stderr,
+                 "ddict-manager %u on %s: %llu connections refused, the last from %s, which is not a host of "
+                 "this dictionary: DDICT_ALLOW_HOSTS permits others\n",
+                 pool_->identity().manager, pool_->identity().node.c_str(),
+                 static_cast<unsigned long long>(strangers_), refused.stranger_from.c_str());
 }
 
 void Server::report_failure(int control_fd, const std::string& reason) {

@@ -84,6 +84,11 @@ class Shard final : public TransportEvents {
     /// Clients that could not be answered, for a reason of this process: the number, and the last reason.
     std::uint64_t unreachable_clients() const { return counters_.unreachable_clients; }
     const Error& why_unreachable() const { return why_unreachable_; }
+    /// More of them, that have not come as far as a greeting.
+    void count_unreachable(std::uint64_t count, const Error& why) {
+        counters_.unreachable_clients += count;
+        why_unreachable_ = why;
+    }
     /// Large values on their way in or out.
     std::size_t bodies_in_flight() const { return transfers_.size() - free_transfers_.size(); }
     std::size_t broadcasts_under_way() const { return broadcasts_.size() - free_broadcasts_.size(); }

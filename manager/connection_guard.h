@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of TCP connections before UCX sees them. UCX closes its listener for ever when one accept()
+// fails, ends the process over malformed bytes of anybody, and does not notice a silent peer while a message
+// to it is on its way. ddict-manager therefore has accept() and connect() of its own, which stand in the C
+// library's place for all libraries of the process:
+// - no failure of accept() reaches UCX. Where descriptors are short a connection is closed as soon as it
+//   comes: a reserve stays for those that are there, and the listener stays open;
+// - a connection from a host that is not permitted is closed before a byte of it is read;
+// - a peer that acknowledges nothing for silence_of_peer_max is lost.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "ucx/ip_network.h"
+
+namespace ddict::manager {
+
+/// Longer than a network that comes back may be away; then its session is kept for limits::session_kept.
+inline constexpr std::chrono::milliseconds silence_of_peer_max{20'000};
+
+/// Which hosts may connect, besides this one.
+struct PermittedHosts {
+    bool all = true;
+    std::vector<ucx::IpNetwork> networks{};
+
+    /// Reads "all", or host names, addresses and networks with commas between them. Errors: invalid_argument.
+    /// A name takes the time of a look-up.
+    static Result<PermittedHosts> parse(const std::string& text);
+};
+
+/// One of a process. Threads: any; accept() is called by UCX's own.
+class ConnectionGuard {
+  public:
+    static ConnectionGuard& instance();
+
+    /// Readable when a connection was refused; -1 if the kernel gives no descriptor. Stays the guard's.
+    int event_fd() const noexcept { return event_fd_; }
+    struct Refused {
+        std::uint64_t crowded = 0;   ///< for want of descriptors
+        std::uint64_t stranger = 0;  ///< from a host that is not permitted
+        std::string stranger_from;   ///< the last one
+    };
+    /// Since the last call.
+    Refused take_refused();
+    void permit(PermittedHosts hosts);
+
+    /// As the system calls of these names.
+    int accept(int listener, sockaddr* address, socklen_t* size);
+    static int connect(int socket, const sockaddr* address, socklen_t size);
+
+  private:
+    ConnectionGuard();
+    bool is_permitted(const sockaddr* address);
+    bool take(int socket);
+    int accept_and_close(int listener);
+    void drop_idle();
+    void note(std::uint64_t Refused::*counter, const sockaddr* from);
+
+    struct Accepted {
+        int fd = -1;
+        std::uint64_t cookie = 0;  // tells it from a later socket with this number
+        std::int64_t at_ms = 0;
+    };
+    std::mutex mutex_;
+    PermittedHosts permitted_;
+    std::vector<ucx::IpNetwork> own_;
+    std::vector<Accepted>
+        unproven_;  // in the order in which they came; without some that have sent something
+    Refused refused_;
+    std::atomic<int> spare_fd_{-1};
+    int event_fd_ = -1;
+};
+
+}  // namespace ddict::manager
