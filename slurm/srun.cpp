@@ -44,12 +44,18 @@ Error invalid(std::string_view text) {
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
 }
 
+struct StepKind {
+    std::string mpi;
+    std::string input;
+};
+
 // One component of the step: the nodes of one group of the job.
 void append_component(std::vector<std::string>& argv, const std::vector<std::string>& nodes,
-                      std::optional<std::uint32_t> het_group, const NodeLauncherStep& step) {
+                      std::optional<std::uint32_t> het_group, const StepKind& kind,
+                      const std::string& program, const std::vector<std::string>& args) {
     const std::string count = std::to_string(nodes.size());
     const auto options = {
-        std::string("--mpi=pmix"),
+        "--mpi=" + kind.mpi,
         std::string("--job-name=ddict"),
         // Share the CPUs and the memory of the job with the user's own steps, taking nothing away from them.
         std::string("--overlap"),
@@ -64,12 +70,32 @@ void append_component(std::vector<std::string>& argv, const std::vector<std::str
         std::string("--wait=0"),
         std::string("--no-kill"),
         std::string("--export=ALL"),
-        std::string("--input=all"),
+        "--input=" + kind.input,
     };
     argv.insert(argv.end(), options.begin(), options.end());
     if (het_group) argv.push_back("--het-group=" + std::to_string(*het_group));
-    argv.push_back(step.program);
-    argv.insert(argv.end(), step.args.begin(), step.args.end());
+    argv.push_back(program);
+    argv.insert(argv.end(), args.begin(), args.end());
+}
+
+SrunCommand command_on(const Allocation& allocation, const Environment& environment,
+                       const std::vector<AllocatedNode>& nodes, const StepKind& kind,
+                       const std::string& program, const std::vector<std::string>& args) {
+    SrunCommand command;
+    command.argv.emplace_back("srun");
+    for (std::size_t i = 0; i < nodes.size();) {
+        const std::uint32_t group = nodes[i].het_group;
+        std::vector<std::string> names;
+        for (; i < nodes.size() && nodes[i].het_group == group; ++i)
+            names.push_back(nodes[i].name);
+        if (command.argv.size() > 1) command.argv.emplace_back(":");
+        append_component(command.argv, names, allocation.het_groups ? std::optional(group) : std::nullopt,
+                         kind, program, args);
+    }
+    for (const auto& [name, value] : environment)
+        if (is_kept(name)) command.environment.emplace(name, value);
+    command.environment["SLURM_JOB_ID"] = allocation.job_id;
+    return command;
 }
 
 }  // namespace
@@ -85,23 +111,37 @@ Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const 
     if (std::find(step.args.begin(), step.args.end(), ":") != step.args.end())
         return invalid("an argument ':' cannot be passed through srun");
 
-    SrunCommand command;
-    command.argv.emplace_back("srun");
-    for (std::size_t i = 0; i < wanted;) {
-        const std::uint32_t group = allocation.nodes[i].het_group;
-        std::vector<std::string> nodes;
-        for (; i < wanted && allocation.nodes[i].het_group == group; ++i)
-            nodes.push_back(allocation.nodes[i].name);
-        if (command.argv.size() > 1) command.argv.emplace_back(":");
-        append_component(command.argv, nodes, allocation.het_groups ? std::optional(group) : std::nullopt,
-                         step);
-    }
-    for (const auto& [name, value] : environment)
-        if (is_kept(name)) command.environment.emplace(name, value);
-    command.environment["SLURM_JOB_ID"] = allocation.job_id;
+    const std::vector<AllocatedNode> nodes(allocation.nodes.begin(),
+                                           allocation.nodes.begin() + static_cast<std::ptrdiff_t>(wanted));
+    SrunCommand command =
+        command_on(allocation, environment, nodes, {.mpi = "pmix", .input = "all"}, step.program, step.args);
     const auto seconds = std::max<std::chrono::seconds::rep>(step.pmix_timeout.count(), 1);
     command.environment["SLURM_PMIX_TIMEOUT"] = std::to_string(seconds);
     return command;
+}
+
+SrunCommand srun_on_nodes(const Allocation& allocation, const Environment& environment,
+                          const std::vector<std::string>& nodes, const std::string& program,
+                          const std::vector<std::string>& args) {
+    std::vector<AllocatedNode> wanted;
+    for (const AllocatedNode& node : allocation.nodes) {
+        if (std::find(nodes.begin(), nodes.end(), node.name) != nodes.end()) wanted.push_back(node);
+    }
+    return command_on(allocation, environment, wanted, {.mpi = "none", .input = "none"}, program, args);
+}
+
+std::optional<TasksEnded> tasks_ended(std::string_view line) {
+    // "srun: error: n[3-4]: tasks 2-3: Killed"
+    constexpr std::string_view prefix = "srun: error: ";
+    if (!line.starts_with(prefix)) return std::nullopt;
+    line.remove_prefix(prefix.size());
+    const std::size_t tasks = line.find(": task");
+    if (tasks == std::string_view::npos) return std::nullopt;
+    const std::size_t how = line.find(": ", tasks + 2);
+    if (how == std::string_view::npos) return std::nullopt;
+    auto nodes = expand_hostlist(line.substr(0, tasks));
+    if (!nodes || nodes->empty()) return std::nullopt;
+    return TasksEnded{*std::move(nodes), std::string(line.substr(how + 2))};
 }
 
 bool pmix_plugin_available(std::string_view output_of_mpi_list) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,20 @@ struct NodeLauncherStep {
 /// follow the order of allocation.nodes. invalid_argument if the allocation has fewer nodes than asked for.
 Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const Environment& environment,
                                             const NodeLauncherStep& step);
+
+/// A short step beside all others: one task of the program on each of these nodes of the allocation, without
+/// PMIx and standard input.
+SrunCommand srun_on_nodes(const Allocation& allocation, const Environment& environment,
+                          const std::vector<std::string>& nodes, const std::string& program,
+                          const std::vector<std::string>& args);
+
+/// What srun says on its standard error when tasks have ended badly: on which nodes, and how ("Killed",
+/// "Exited with exit code 1"). None if the line says something else.
+struct TasksEnded {
+    std::vector<std::string> nodes;
+    std::string how;
+};
+std::optional<TasksEnded> tasks_ended(std::string_view line);
 
 /// What the output of "srun --mpi=list" says: can steps be started with --mpi=pmix?
 bool pmix_plugin_available(std::string_view output_of_mpi_list);

@@ -36,6 +36,31 @@ TEST(Srun, one_task_on_each_node_beside_the_steps_of_the_user) {
                                 "--export=ALL", "--input=all", "/opt/ddict-launch", "--node", "--pool=1 G"}));
 }
 
+TEST(Srun, a_short_step_on_some_nodes) {
+    const SrunCommand command = srun_on_nodes(plain_job(), {{"SLURM_NTASKS", "9"}, {"PATH", "/bin"}},
+                                              {"n4", "n2"}, "/opt/ddict-launch", {"--sweep"});
+    EXPECT_EQ(joined(command.argv),
+              "srun --mpi=none --job-name=ddict --overlap --mem=0 --cpu-bind=none --nodes=2 --ntasks=2 "
+              "--ntasks-per-node=1 --nodelist=n[2,4] --kill-on-bad-exit=0 --wait=0 --no-kill --export=ALL "
+              "--input=none /opt/ddict-launch --sweep");
+    EXPECT_EQ(command.environment, (Environment{{"PATH", "/bin"}, {"SLURM_JOB_ID", "7"}}));
+}
+
+TEST(Srun, says_which_tasks_have_ended) {
+    const auto one = tasks_ended("srun: error: n3: task 2: Killed");
+    ASSERT_TRUE(one);
+    EXPECT_EQ(one->nodes, std::vector<std::string>{"n3"});
+    EXPECT_EQ(one->how, "Killed");
+    const auto some = tasks_ended("srun: error: n[3-4,7]: tasks 2-3,5: Exited with exit code 1");
+    ASSERT_TRUE(some);
+    EXPECT_EQ(some->nodes, (std::vector<std::string>{"n3", "n4", "n7"}));
+    EXPECT_EQ(some->how, "Exited with exit code 1");
+    for (const char* const other :
+         {"srun: error: Unable to create step for job 7: Invalid", "srun: Job step aborted", "",
+          "n3: task 2: Killed", "srun: error: n[3: task 2: Killed", "srun: error: n3: task 2"})
+        EXPECT_FALSE(tasks_ended(other)) << other;
+}
+
 TEST(Srun, the_first_nodes_of_the_job) {
     const std::string line =
         joined(command_for(plain_job(), {}, {.program = "p", .args = {}, .nodes = 2}).argv);
