@@ -6,12 +6,14 @@
 
 #include <cstdlib>
 
-#include "launcher/file_descriptor.h"
+#include "launcher/output.h"
 
 namespace ddict::launcher {
 namespace {
 
 constexpr std::string_view erase_line = "\r\033[K";
+// For whoever is to read what this process says, and does not.
+constexpr std::chrono::milliseconds reader_grace{1'000};
 
 bool is_terminal(int fd) {
     const char* const kind = std::getenv("TERM");
@@ -20,16 +22,16 @@ bool is_terminal(int fd) {
 
 }  // namespace
 
-ProgressLine::ProgressLine(int fd) : fd_(fd), terminal_(is_terminal(fd)) {}
+ProgressLine::ProgressLine() : terminal_(is_terminal(STDERR_FILENO)) {}
 
 void ProgressLine::show(const std::string& text) {
-    if (!terminal_ || text == shown_) return;
-    write_fully(fd_, std::string(erase_line) + text);
+    if (!terminal_ || text == shown_ || standard_error().is_pending()) return;
+    standard_error().add(std::string(erase_line) + text);
     shown_ = text;
 }
 
 void ProgressLine::clear() {
-    if (!shown_.empty()) write_fully(fd_, erase_line);
+    if (!shown_.empty()) standard_error().add(erase_line);
     shown_.clear();
 }
 
@@ -38,7 +40,8 @@ void say(std::string_view text) {
     for (char& c : line) {
         if (c == '\n' || c == '\r') c = ' ';
     }
-    write_fully(STDERR_FILENO, line + "\n");
+    standard_error().add(line + "\n");
+    standard_error().flush_within(reader_grace);
 }
 
 }  // namespace ddict::launcher

@@ -11,7 +11,8 @@ namespace ddict::launcher {
 
 class ProgressLine {
   public:
-    explicit ProgressLine(int fd);
+    /// On standard error.
+    ProgressLine();
     ~ProgressLine() { clear(); }
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
@@ -22,12 +23,11 @@ class ProgressLine {
     void clear();
 
   private:
-    int fd_;
     bool terminal_;
     std::string shown_;
 };
 
-/// "ddict-launch: " and the text, as one line on standard error.
+/// "ddict-launch: " and the text, as one line on standard error. Waits a second at the most for its reader.
 void say(std::string_view text);
 
 }  // namespace ddict::launcher
