@@ -17,6 +17,7 @@
 #include "launcher/sizes.h"
 #include "launcher/supervision.h"
 #include "slurm/hostlist.h"
+#include "slurm/srun.h"
 
 namespace ddict::launcher {
 namespace {
@@ -30,8 +31,11 @@ int say_error(const Error& error) {
 }
 
 /// The lines that make a shell find the dictionary.
-std::string export_lines(const std::string& handle, const std::string& name) {
-    return "export DDICT_HANDLE=" + handle + " DDICT_NAME=" + name;
+std::string export_lines(const std::string& handle, const std::string& name, bool in_job) {
+    std::string line = "export";
+    for (const auto& [variable, value] : handle_variables(handle, name, in_job))
+        line += " " + variable + "=" + value;
+    return line;
 }
 
 std::string value_of(const Environment& environment, std::string_view name) {
@@ -71,6 +75,7 @@ class BackgroundSupervisor {
 
   private:
     void detach();
+    bool is_order_to_end(const SignalEvent& signal) const;
     void watch(Supervisor& supervisor, Supervision& supervision, const RendezvousFile& file);
 
     const Environment& environment_;
@@ -85,7 +90,7 @@ int BackgroundSupervisor::run() {
     const auto kept = static_cast<unsigned>(parent_.fd());
     if (kept > 3) close_range(3, kept - 1, 0);
     close_range(kept + 1, ~0U, 0);
-    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    const auto signals = SignalFd::open(ending_signals());
     const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());
     Supervisor& supervisor = **started;
@@ -121,11 +126,18 @@ void BackgroundSupervisor::detach() {
     parent_.reset();
 }
 
+/// Those of a job are signalled all together, so that its programs save: they need the dictionary then. It
+/// ends by ddict-launch stop, or with the job.
+bool BackgroundSupervisor::is_order_to_end(const SignalEvent& signal) const {
+    return signal.ordered || (signal.asks_to_end() && !plan_.allocation);
+}
+
 void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervision,
                                  const RendezvousFile& file) {
     std::size_t lost = 0;
     while (supervisor.stage() == Supervisor::Stage::ready && !supervisor.all_lost()) {
-        if (!supervision.turn(-1, 3'600'000).signals.empty()) return;
+        for (const SignalEvent& signal : supervision.turn(-1, 3'600'000).signals)
+            if (is_order_to_end(signal)) return;
         if (supervisor.lost().size() != lost) {
             lost = supervisor.lost().size();
             RendezvousRecord record = record_of(supervisor, environment_);
@@ -137,7 +149,7 @@ void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervisio
 }
 
 /// In the process that the user waits for: until the supervisor says the handle, or ends.
-int await_handle(const Options& options, pid_t supervisor, FileDescriptor socket) {
+int await_handle(const Options& options, bool in_job, pid_t supervisor, FileDescriptor socket) {
     const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
     if (!signals) return say_error(signals.error());
     std::string handle;
@@ -156,7 +168,7 @@ int await_handle(const Options& options, pid_t supervisor, FileDescriptor socket
         handle.append(chunk.data(), static_cast<std::size_t>(got));
     }
     if (!handle.empty()) {
-        std::cout << (options.export_line ? export_lines(handle, options.name) : handle) << std::endl;
+        std::cout << (options.export_line ? export_lines(handle, options.name, in_job) : handle) << std::endl;
         if (std::cout) return 0;
         kill(supervisor, SIGTERM);  // nobody would know of it
     }
@@ -186,18 +198,33 @@ Result<Found> find_record(const Options& options, const Environment& environment
     return Found{path, *std::move(record), std::move(verdict)};
 }
 
+/// The same command again, where the supervisor is. False if that is no node of the job.
+bool ask_on_its_host(const Found& found, const Environment& environment) {
+    slurm::Allocation job;
+    job.job_id = found.record.job;
+    job.nodes.push_back({.name = found.record.supervisor.host});
+    const std::string folder = found.path.substr(0, found.path.rfind('/'));
+    const slurm::SrunCommand srun =
+        slurm::srun_on_nodes(job, environment, {found.record.supervisor.host}, own_program(),
+                             {"stop", "--name", found.record.name, "--state-dir", folder});
+    const auto asked = capture_output(srun.argv, srun.environment, std::chrono::seconds(20));
+    return asked && asked->status.success();
+}
+
 /// Asks the supervisor to end, here or through Slurm. Returns a pidfd if it is here.
 Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environment) {
     FileDescriptor here = open_process(found.record.supervisor);
     if (here.is_open()) {
-        signal_pidfd(here.fd(), SIGTERM);
+        order_to_end(here.fd());
         return here;
     }
     const std::string& host = found.record.supervisor.host;
     if (found.record.step.empty())
         return Error(Errc::system, "it was started on " + host + ": run ddict-launch stop there");
-    const auto cancelled = capture_output({"scancel", "--signal=TERM", found.record.step}, environment,
-                                          std::chrono::seconds(10));
+    if (ask_on_its_host(found, environment)) return FileDescriptor();
+    // Signals to the step say nothing: they could be meant for all of the job. The supervisor clears up.
+    const auto cancelled =
+        capture_output({"scancel", found.record.step}, environment, std::chrono::seconds(10));
     if (!cancelled || !cancelled->status.success())
         return Error(Errc::system, "cannot reach step " + found.record.step +
                                        " (scancel failed): run ddict-launch stop on " + host);
@@ -295,7 +322,7 @@ int start(const Options& options, const Environment& environment) {
         std::exit(status);
     }
     theirs.reset();
-    return await_handle(options, supervisor, std::move(mine));
+    return await_handle(options, plan->allocation.has_value(), supervisor, std::move(mine));
 }
 
 int stop(const Options& options, const Environment& environment) {
@@ -351,7 +378,7 @@ int print_environment(const Options& options, const Environment& environment) {
         say("'" + options.name + "' has ended without a word; start it again");
         return exit_bring_up_failed;
     }
-    std::cout << export_lines(found->record.handle, found->record.name) << "\n";
+    std::cout << export_lines(found->record.handle, found->record.name, !found->record.job.empty()) << "\n";
     return 0;
 }
 

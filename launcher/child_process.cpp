@@ -16,6 +16,8 @@
 #include <climits>
 #include <cstring>
 
+#include "launcher/signals.h"
+
 namespace ddict::launcher {
 namespace {
 
@@ -71,7 +73,11 @@ void become(const SpawnOptions& options, const Prepared& prepared) {
     }
     if (options.close_other_fds)
         close_range(options.passed_fd >= 0 ? 4U : 3U, ~0U, static_cast<int>(CLOSE_RANGE_CLOEXEC));
-    signal(SIGPIPE, SIG_DFL);
+    const Inherited& original = inherited();
+    signal(SIGPIPE, options.as_inherited && original.pipe_ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGCHLD, options.as_inherited && original.children_ignored ? SIG_IGN : SIG_DFL);
+    for (int fd = 0; options.as_inherited && fd < 3; ++fd)
+        if (original.standard_fd_closed[fd]) close(fd);
     sigprocmask(SIG_SETMASK, &prepared.mask, nullptr);
     execve(options.program.c_str(), prepared.argv.data(), prepared.envp.data());
     if (errno == ENOEXEC) execve("/bin/sh", prepared.shell_argv.data(), prepared.envp.data());
@@ -163,10 +169,6 @@ void ChildProcess::signal_group(int number) const {
 // glibc 2.36 declares its functions for these without C linkage.
 FileDescriptor open_pidfd(pid_t pid) {
     return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-}
-
-void signal_pidfd(int pidfd, int number) {
-    syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0);
 }
 
 FoundProgram find_program(const std::string& command, const Environment& environment) {

@@ -44,6 +44,9 @@ struct SpawnOptions {
     bool controlling_terminal = false;    // its standard input becomes that, of a session of its own
     int parent_death_signal = 0;          // 0: none
     std::optional<sigset_t> signal_mask;  // none: nothing blocked
+    // Ignored signals and closed standard descriptors as this process was started with them; otherwise
+    // SIGPIPE and SIGCHLD have their defaults.
+    bool as_inherited = false;
 };
 
 /// A child of this process. Owned by one thread.
@@ -78,7 +81,6 @@ class ChildProcess {
 
 /// Closed if there is no such process.
 FileDescriptor open_pidfd(pid_t pid);
-void signal_pidfd(int pidfd, int number);
 
 /// Looks a command up as a shell does: in PATH, unless it has a slash. error: 0, or what to report (ENOENT,
 /// EACCES).

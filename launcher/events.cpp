@@ -16,8 +16,8 @@ using nlohmann::json;
 constexpr std::string_view prefix = "@ddict ";
 constexpr std::size_t text_bytes_max = 400;
 constexpr std::size_t line_bytes_max = 64 * 1024;
-constexpr std::array<std::string_view, 7> kind_names{"node",  "manager", "handle", "ready",
-                                                     "error", "lost",    "stopped"};
+constexpr std::array<std::string_view, 9> kind_names{"node", "manager", "handle", "ready", "error",
+                                                     "lost", "stopped", "ending", "beat"};
 
 /// The value of a field if it has the type asked for, otherwise none.
 std::string text_field(const json& object, const char* field) {

@@ -8,6 +8,7 @@
 // may stand between them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,8 @@
 namespace ddict::launcher {
 
 inline constexpr std::size_t event_line_bytes_max = 1000;
+/// Between two beats of a node launcher.
+inline constexpr std::chrono::seconds beat_interval{5};
 
 struct Event {
     enum class Kind {
@@ -30,6 +33,8 @@ struct Event {
         error,    // text: why the bring-up failed on this node; code: in a word
         lost,     // a manager has died; text: how
         stopped,  // the node launcher has ended in good order; text: why
+        ending,   // Slurm is ending the job: shows that somebody still needs the dictionary are wanted
+        beat,     // the node launcher lives: now and then, in a job
     };
     Kind kind = Kind::node;
     std::string node;           // host name

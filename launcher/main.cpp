@@ -12,7 +12,9 @@
 #include "launcher/check.h"
 #include "launcher/node_launcher.h"
 #include "launcher/run_command.h"
+#include "launcher/signals.h"
 #include "launcher/supervision.h"
+#include "launcher/sweep.h"
 
 namespace {
 
@@ -45,6 +47,8 @@ int dispatch(const Options& options, const Environment& environment) {
             return run_node(options, environment);
         case Verb::check_node:
             return check_node(options, environment);
+        case Verb::sweep:
+            return sweep(options.hidden);
         case Verb::help:
             std::cout << help_text();
             return 0;
@@ -72,6 +76,7 @@ bool look_for_eval(const std::vector<std::string_view>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    remember_inherited();
     ensure_standard_descriptors();
     // Somebody who does not care for his children may have started this: the end of ours must be told.
     std::signal(SIGCHLD, SIG_DFL);

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "core/limits.h"
+#include "launcher/signals.h"
 
 namespace ddict::launcher {
 
@@ -34,6 +35,8 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};
     options.passed_fd = theirs.fd();
     options.close_other_fds = true;
+    // Until it ignores them itself: see manager/main.cpp.
+    options.signal_mask = outside_signals();
     auto child = ChildProcess::spawn(options);
     if (!child) return child.error();
     process.child_ = *std::move(child);

@@ -12,9 +12,11 @@
 #include "core/directory.h"
 #include "core/rendezvous.h"
 #include "launcher/events.h"
+#include "launcher/job_end.h"
 #include "launcher/manager_process.h"
 #include "launcher/memory_budget.h"
 #include "launcher/node_directory.h"
+#include "launcher/output.h"
 #include "launcher/signals.h"
 #include "launcher/supervision.h"
 #include "pmix/session.h"
@@ -38,6 +40,7 @@ constexpr milliseconds destroy_grace{2'000};
 // After a failure: how long this node waits for the word to go round before it leaves the step. Slurm kills
 // the whole step when a member ends before it has left PMIx, and the others would not get to clean up.
 constexpr milliseconds failure_linger{5'000};
+constexpr milliseconds last_words_grace{1'000};
 
 class NodeLauncher {
   public:
@@ -64,16 +67,19 @@ class NodeLauncher {
     void pump(milliseconds wait);
     void take_signals();
     void take_lifeline();
+    void on_job_ends();
+    void withdraw_names();
     void on_lost(const ManagerProcess& manager);
     bool any_running() const;
     /// Why the bring-up must not go on, if it must not.
     Result<void> trouble() const;
     void supervise();
+    milliseconds send_beat();
     void stop_managers();
     void linger();
 
     Event event(Event::Kind kind) const;
-    void report(const Event& event) const;
+    void report(const Event& event);
     std::uint32_t first_manager() const { return index_ * plan_.managers_per_node; }
     std::uint32_t managers_total() const { return plan_.nodes * plan_.managers_per_node; }
 
@@ -82,17 +88,22 @@ class NodeLauncher {
     const SignalFd signals_;
     const Clock::time_point deadline_;
     std::string node_;
+    std::string step_;  // Slurm's "JOB.STEP"
     std::uint32_t index_ = 0;
     std::unique_ptr<Rendezvous> rendezvous_;
     std::optional<shm::Segment> directory_;  // its lock tells everyone that this dictionary lives
     std::vector<std::string> pool_names_;
+    std::vector<std::optional<shm::Segment>> withdrawn_;  // the pools, once their names are gone
     std::vector<ManagerProcess> managers_;
     bool serving_ = false;
     bool lifeline_open_ = true;
-    int stop_signals_ = 0;
-    int last_stop_signal_ = 0;
+    bool cancelled_ = false;  // by a signal, before it served
+    int end_signals_ = 0;
+    JobEnd job_end_;
+    Clock::time_point next_beat_;
+    Output events_{STDOUT_FILENO};
 
-    bool told_to_stop() const { return !lifeline_open_ || stop_signals_ > 0; }
+    bool told_to_stop() const { return !lifeline_open_ || cancelled_; }
 };
 
 std::string host_name() {
@@ -115,6 +126,7 @@ int NodeLauncher::run() {
         stop_managers();
         remove_segments();
         linger();
+        events_.flush_within(last_words_grace);
         return 1;
     }
     supervise();
@@ -122,16 +134,17 @@ int NodeLauncher::run() {
     stop_managers();
     remove_segments();
     Event stopped = event(Event::Kind::stopped);
-    stopped.text = by_client                ? std::string(stopped_by_client)
-                   : last_stop_signal_ != 0 ? "signal " + std::to_string(last_stop_signal_)
-                                            : "asked to";
+    stopped.text = by_client ? stopped_by_client : "asked to";
     report(stopped);
+    events_.flush_within(last_words_grace);
     return 0;
 }
 
 Result<void> NodeLauncher::bring_up() {
     if (const auto found = find_place(); !found) return found;
-    report(event(Event::Kind::node));
+    Event here = event(Event::Kind::node);
+    here.step = step_;
+    report(here);
     if (const auto room = check_room(); !room) return room;
     if (const auto made = make_segments(); !made) return made;
     if (const auto started = start_managers(); !started) return started;
@@ -141,6 +154,9 @@ Result<void> NodeLauncher::bring_up() {
 /// Slurm tells the rank before PMIx does, so that the managers start while PMIx does.
 Result<void> NodeLauncher::find_place() {
     if (!plan_.pmix) return {};
+    const auto job = environment_.find("SLURM_JOB_ID");
+    const auto step = environment_.find("SLURM_STEP_ID");
+    if (job != environment_.end() && step != environment_.end()) step_ = job->second + "." + step->second;
     const auto rank = environment_.find("SLURM_PROCID");
     const std::string_view digits = rank == environment_.end() ? std::string_view() : rank->second;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index_);
@@ -186,10 +202,13 @@ Result<void> NodeLauncher::make_segments() {
 /// The directory last: without it the others count as stale. Clients may have the pools mapped still, and
 /// read what is there without asking anyone: so they are told.
 void NodeLauncher::remove_segments() {
+    for (const auto& pool : withdrawn_)
+        if (pool) shm::Pool::mark_gone(*pool);
     for (const std::string& name : pool_names_) {
         shm::Pool::mark_gone(name);
         shm::Segment::remove(name);
     }
+    withdrawn_.clear();
     pool_names_.clear();
     if (directory_) shm::Segment::remove(directory_->name());
     directory_.reset();
@@ -271,19 +290,18 @@ Result<void> NodeLauncher::announce(const NodeDirectory& all) {
         return Error(Errc::too_large,
                      "the handle is too long: the addresses of UCX are larger than expected");
     for (const std::string& line : format_handle(event(Event::Kind::handle), handle))
-        write_fully(STDOUT_FILENO, line);
+        events_.add(line);
     Event ready = event(Event::Kind::ready);
-    const auto job = environment_.find("SLURM_JOB_ID");
-    const auto step = environment_.find("SLURM_STEP_ID");
-    if (plan_.pmix && job != environment_.end() && step != environment_.end())
-        ready.step = job->second + "." + step->second;
+    ready.step = step_;
     report(ready);
     return {};
 }
 
 /// One turn of the loop: waits at the most so long for something to happen, and takes in all that has.
 void NodeLauncher::pump(milliseconds wait) {
-    std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0}, {lifeline_open_ ? STDIN_FILENO : -1, POLLIN, 0}};
+    std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0},
+                            {lifeline_open_ ? STDIN_FILENO : -1, POLLIN, 0},
+                            {events_.poll_fd(), POLLOUT, 0}};
     for (const ManagerProcess& manager : managers_) {
         fds.push_back({manager.control_fd(), POLLIN, 0});
         fds.push_back({manager.pidfd(), POLLIN, 0});
@@ -291,8 +309,9 @@ void NodeLauncher::pump(milliseconds wait) {
     if (poll(fds.data(), fds.size(), static_cast<int>(wait.count())) <= 0) return;
     if (fds[0].revents != 0) take_signals();
     if (fds[1].revents != 0) take_lifeline();
+    if (fds[2].revents != 0) events_.flush();
     for (std::size_t i = 0; i < managers_.size(); ++i) {
-        if (fds[2 + 2 * i].revents == 0 && fds[3 + 2 * i].revents == 0) continue;
+        if (fds[3 + 2 * i].revents == 0 && fds[4 + 2 * i].revents == 0) continue;
         const ManagerProcess::State before = managers_[i].state();
         managers_[i].advance();
         const ManagerProcess::State now = managers_[i].state();
@@ -310,23 +329,48 @@ void NodeLauncher::pump(milliseconds wait) {
 /// place to start it again on that pool. Until then it stays lost, and nobody must read its pool as if it
 /// lived.
 void NodeLauncher::on_lost(const ManagerProcess& manager) {
-    shm::Pool::mark_gone(pool_names_[manager.manager() - first_manager()]);
+    const std::size_t local = manager.manager() - first_manager();
+    if (local < withdrawn_.size() && withdrawn_[local]) shm::Pool::mark_gone(*withdrawn_[local]);
+    shm::Pool::mark_gone(pool_names_[local]);
     Event lost = event(Event::Kind::lost);
     lost.manager = manager.manager();
     lost.text = manager.how();
     report(lost);
 }
 
+/// Signals are sent to all of a job, to make its programs save, and this process is only one of it: what
+/// serves is needed for as long as the lifeline is open. Before that there is nothing to save.
 void NodeLauncher::take_signals() {
+    const bool job_ended_before = job_end_.has_begun();
     while (const auto signal = signals_.next()) {
-        ++stop_signals_;
-        last_stop_signal_ = signal->number;
+        job_end_.on_signal(signal->number, Clock::now());
+        if (!signal->asks_to_end()) continue;
+        ++end_signals_;
+        if (!serving_) cancelled_ = true;
     }
+    if (serving_ && job_end_.has_begun() && !job_ended_before) on_job_ends();
+}
+
+void NodeLauncher::on_job_ends() {
+    withdraw_names();
+    if (plan_.pmix) report(event(Event::Kind::ending));
+}
+
+/// Whoever is killed at the end of a job cannot clean up; what has no name goes with those who have it
+/// mapped. Clients that come now do without: they ask the managers.
+void NodeLauncher::withdraw_names() {
+    for (const std::string& name : pool_names_) {
+        auto pool = shm::Segment::open(name, shm::Access::read_write);
+        withdrawn_.push_back(pool ? std::optional(*std::move(pool)) : std::nullopt);
+        shm::Segment::remove(name);
+    }
+    if (directory_) shm::Segment::remove(directory_->name());
 }
 
 void NodeLauncher::take_lifeline() {
     char ignored[256];
     const ssize_t got = read(STDIN_FILENO, ignored, sizeof ignored);
+    if (got > 0) job_end_.on_sign_of_life(Clock::now());
     if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) lifeline_open_ = false;
 }
 
@@ -353,25 +397,39 @@ void NodeLauncher::supervise() {
     const auto by_client = [](const ManagerProcess& m) { return m.ended_by_client(); };
     std::optional<Clock::time_point> give_up;
     while (!told_to_stop()) {
-        milliseconds wait = std::chrono::hours(1);
+        milliseconds wait = plan_.pmix ? send_beat() : std::chrono::hours(1);
+        const bool job_ends = plan_.pmix && job_end_.has_begun();
+        if (job_ends) wait = std::min(wait, sign_of_life_interval);
         if (std::any_of(managers_.begin(), managers_.end(), by_client)) {
             if (!give_up) give_up = Clock::now() + destroy_grace;
-            wait = std::chrono::ceil<milliseconds>(*give_up - Clock::now());
+            wait = std::min(wait, std::chrono::ceil<milliseconds>(*give_up - Clock::now()));
             // All have died: nothing is served here, but only the supervisor can say that it is over.
             const bool none_left = !any_running() && std::none_of(managers_.begin(), managers_.end(), serves);
             if (none_left || wait.count() <= 0) return;
         }
         pump(wait);
+        if (job_ends && job_end_.is_abandoned(environment_, Clock::now())) lifeline_open_ = false;
     }
+}
+
+/// Tells the supervisor in a job now and then that this node is there still, since nobody else does. Returns
+/// how long until the next time.
+milliseconds NodeLauncher::send_beat() {
+    const auto now = Clock::now();
+    if (now >= next_beat_) {
+        next_beat_ = now + beat_interval;
+        report(event(Event::Kind::beat));
+    }
+    return std::chrono::ceil<milliseconds>(next_beat_ - now);
 }
 
 void NodeLauncher::stop_managers() {
     for (ManagerProcess& manager : managers_)
         manager.stop();
-    const int signals_before = stop_signals_;
+    const int signals_before = end_signals_;
     // One that never served has nothing to bring to an end but itself.
     const auto grace_end = Clock::now() + (serving_ ? limits::manager_stop_grace : unready_stop_grace);
-    while (any_running() && Clock::now() < grace_end && stop_signals_ <= signals_before + 1)
+    while (any_running() && Clock::now() < grace_end && end_signals_ <= signals_before + 1)
         pump(milliseconds(50));
     for (ManagerProcess& manager : managers_)
         manager.kill();
@@ -394,15 +452,19 @@ Event NodeLauncher::event(Event::Kind kind) const {
     return event;
 }
 
-void NodeLauncher::report(const Event& event) const {
+void NodeLauncher::report(const Event& event) {
     // If nobody listens any more, the lifeline says so too.
-    write_fully(STDOUT_FILENO, format_event(event));
+    events_.add(format_event(event));
 }
 
 }  // namespace
 
 int run_node_launcher(const NodePlan& plan, Environment environment) {
-    auto signals = SignalFd::open({SIGTERM, SIGINT, SIGHUP});
+    auto signals = SignalFd::open(outside_signals());
+    ignore_reserved_signals();
+    // Theirs alone, and the managers': nobody waits there for a reader.
+    set_non_blocking(STDOUT_FILENO);
+    set_non_blocking(STDERR_FILENO);
     if (!signals) {
         Event failed;
         failed.kind = Event::Kind::error;

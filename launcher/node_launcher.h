@@ -3,7 +3,7 @@
 //
 // The life of a node launcher: makes the node's pools, starts its managers, exchanges their addresses with
 // the other nodes, reports events on standard output, supervises, and cleans up. The end of its standard
-// input means that nobody needs the dictionary any more.
+// input means that nobody needs the dictionary any more; once it serves, no signal does.
 #pragma once
 
 #include "launcher/plan.h"

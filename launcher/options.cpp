@@ -39,13 +39,14 @@ struct VerbText {
     std::string_view word;
     Verb verb;
 };
-constexpr std::array<VerbText, 7> verbs{{{"start", Verb::start},
+constexpr std::array<VerbText, 8> verbs{{{"start", Verb::start},
                                          {"stop", Verb::stop},
                                          {"status", Verb::status},
                                          {"env", Verb::env},
                                          {"serve", Verb::serve},
                                          {"--node", Verb::node},
-                                         {"--check-node", Verb::check_node}}};
+                                         {"--check-node", Verb::check_node},
+                                         {"--sweep", Verb::sweep}}};
 
 Error wrong(std::string_view text) {
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
@@ -211,7 +212,7 @@ Result<Options> parse_options(const std::vector<std::string>& args, const Enviro
     Options options;
     std::vector<std::string> mine = args;
     options.verb = take_verb(mine);
-    if (options.verb == Verb::node || options.verb == Verb::check_node) {
+    if (options.verb == Verb::node || options.verb == Verb::check_node || options.verb == Verb::sweep) {
         options.hidden = std::move(mine);
         return options;
     }
@@ -261,7 +262,8 @@ std::string help_text() {
         "  ddict-launch --help, --version\n"
         "\n"
         "In a Slurm job the managers are placed on the job's nodes, elsewhere on this machine.\n"
-        "The command finds the dictionary by the variables DDICT_HANDLE and DDICT_NAME.\n"
+        "The command finds the dictionary by the variables DDICT_HANDLE and DDICT_NAME, and\n"
+        "what srun starts in a job by SLURM_DDICT_HANDLE, whatever it exports.\n"
         "\n"
         "Options, and the environment variables that stand in for them (the option wins):\n";
     for (const OptionText& text : texts) {
@@ -271,8 +273,10 @@ std::string help_text() {
     }
     out +=
         "\n"
-        "Signals (INT, TERM, HUP, QUIT, USR1, USR2) go to the command. Before it runs, and\n"
-        "after it has ended, the first cancels in good order and the second by force.\n"
+        "Signals that would end ddict-launch go to the command instead (TERM, INT, USR1, ...),\n"
+        "and the dictionary serves until the command has ended. Before it runs, and after it\n"
+        "has ended, the first cancels in good order and the second by force. A dictionary of\n"
+        "start ends by stop, or with its job; outside a job also by INT, TERM or HUP.\n"
         "\n"
         "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"
         "found, 126 if it cannot be run; 1 if the dictionary could not be brought up; 2 if\n"

@@ -21,7 +21,7 @@ namespace ddict::launcher {
 
 using slurm::Environment;
 
-enum class Verb { run, start, stop, status, env, serve, check, help, version, node, check_node };
+enum class Verb { run, start, stop, status, env, serve, check, help, version, node, check_node, sweep };
 
 struct Options {
     Verb verb = Verb::run;
@@ -37,7 +37,7 @@ struct Options {
     bool export_line = false;          // start --export
     bool json = false;                 // status --json
     std::vector<std::string> command;  // run: what stands after --
-    std::vector<std::string> hidden;   // node, check_node: their own arguments
+    std::vector<std::string> hidden;   // node, check_node, sweep: their own arguments
 };
 
 /// One option as people see it: --help and docs/environment.md both show this list.

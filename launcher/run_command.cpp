@@ -73,9 +73,11 @@ int Wrapper::start_command(ChildProcess& command) const {
     spawn.program = found.path;
     spawn.argv = options_.command;
     spawn.environment = environment_;
-    spawn.environment["DDICT_HANDLE"] = supervisor_.handle();
-    spawn.environment["DDICT_NAME"] = options_.name;
+    for (const auto& [name, value] :
+         handle_variables(supervisor_.handle(), options_.name, supervisor_.plan().allocation.has_value()))
+        spawn.environment[name] = value;
     spawn.signal_mask = signals_.original_mask();
+    spawn.as_inherited = true;
     // When this process is killed, the dictionary goes; a command without its dictionary has nothing to do.
     spawn.parent_death_signal = SIGTERM;
     int error = 0;
@@ -116,7 +118,7 @@ int run_command(const Options& options, const Environment& environment) {
         say(reason(plan.error()));
         return exit_bring_up_failed;
     }
-    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2});
+    const auto signals = SignalFd::open(ending_signals());
     const auto supervisor = signals ? Supervisor::start(*plan, environment) : signals.error();
     if (!supervisor) {
         say(reason(supervisor.error()));
@@ -135,7 +137,8 @@ int serve(const Options& options, const Environment& environment) {
     // Ctrl-C at the terminal is for the program that wants this dictionary; its end closes standard input.
     setpgid(0, 0);
     const auto plan = prepare(options, environment);
-    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    // A job is signalled as a whole, so that its programs save: this end comes with that of standard input.
+    const auto signals = SignalFd::open(outside_signals());
     const auto supervisor = !plan      ? plan.error()
                             : !signals ? signals.error()
                                        : Supervisor::start(*plan, environment);
@@ -144,24 +147,22 @@ int serve(const Options& options, const Environment& environment) {
         return exit_bring_up_failed;
     }
     Supervision supervision(**supervisor, *signals);
-    const Supervision::BringUp up = supervision.bring_up(STDIN_FILENO);
+    const Supervision::BringUp up = supervision.bring_up(STDIN_FILENO, Supervision::Signals::do_nothing);
     if (!up.ready) {
         if (!up.reason.empty()) say_cannot_serve(up.code, up.reason);
-        supervision.tear_down();
-        return up.abandoned ? 0 : up.signal != 0 ? 128 + up.signal : exit_bring_up_failed;
+        supervision.tear_down(Supervision::Signals::do_nothing);
+        return up.abandoned ? 0 : exit_bring_up_failed;
     }
     print("ready " + (*supervisor)->handle());
     int status = 0;
     bool wanted = true;
     while (wanted && (*supervisor)->stage() == Supervisor::Stage::ready) {
         const Supervision::Turn happened = supervision.turn(STDIN_FILENO, 3'600'000);
-        if (!happened.signals.empty()) status = 128 + happened.signals.front().number;
-        wanted = happened.signals.empty() && !(happened.extra && at_end(STDIN_FILENO)) &&
-                 !(*supervisor)->all_lost();
+        wanted = !(happened.extra && at_end(STDIN_FILENO)) && !(*supervisor)->all_lost();
     }
     const bool over = (*supervisor)->stage() != Supervisor::Stage::ready || (*supervisor)->all_lost();
     if (over && !(*supervisor)->destroyed_by_client()) status = exit_bring_up_failed;
-    supervision.tear_down();
+    supervision.tear_down(Supervision::Signals::do_nothing);
     return status;
 }
 

@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "launcher/output.h"
 #include "launcher/progress_line.h"
 
 namespace ddict::launcher {
 namespace {
 
 constexpr int progress_ms = 100;
+constexpr std::chrono::milliseconds last_words_grace{1'000};
 
 }  // namespace
 
@@ -41,8 +43,17 @@ Result<LaunchPlan> prepare(const Options& options, const Environment& environmen
     return plan;
 }
 
+std::vector<std::pair<std::string, std::string>> handle_variables(const std::string& handle,
+                                                                  const std::string& name, bool in_job) {
+    std::vector<std::pair<std::string, std::string>> variables{{"DDICT_HANDLE", handle},
+                                                               {"DDICT_NAME", name}};
+    if (in_job) variables.emplace_back("SLURM_DDICT_HANDLE", handle);
+    return variables;
+}
+
 Supervision::Turn Supervision::turn(int extra_fd, int wait_ms_max) {
-    std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0}, {extra_fd, POLLIN, 0}};
+    std::vector<pollfd> fds{
+        {signals_.fd(), POLLIN, 0}, {extra_fd, POLLIN, 0}, {standard_error().poll_fd(), POLLOUT, 0}};
     supervisor_.add_poll_entries(fds);
     poll(fds.data(), fds.size(), std::min(wait_ms_max, supervisor_.wait_ms()));
     Turn happened;
@@ -51,16 +62,17 @@ Supervision::Turn Supervision::turn(int extra_fd, int wait_ms_max) {
             happened.signals.push_back(*signal);
     }
     happened.extra = fds[1].revents != 0;
+    if (fds[2].revents != 0) standard_error().flush();
     supervisor_.advance();
     if (const auto notices = supervisor_.take_notices(); !notices.empty()) {
         progress_.clear();
         for (const std::string& notice : notices)
-            write_fully(STDERR_FILENO, notice + "\n");
+            standard_error().add(notice + "\n");
     }
     return happened;
 }
 
-Supervision::BringUp Supervision::bring_up(int cancel_fd) {
+Supervision::BringUp Supervision::bring_up(int cancel_fd, Signals meaning) {
     const auto began = Supervisor::Clock::now();
     BringUp result;
     while (supervisor_.stage() == Supervisor::Stage::starting) {
@@ -69,11 +81,13 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd) {
             std::chrono::duration_cast<std::chrono::seconds>(Supervisor::Clock::now() - began);
         progress_.show("ddict: " + supervisor_.progress() + ", " + std::to_string(seconds.count()) + " s");
         result.abandoned = happened.extra && at_end(cancel_fd);
-        if (!happened.signals.empty()) result.signal = happened.signals.front().number;
+        if (!happened.signals.empty() && meaning == Signals::cancel)
+            result.signal = happened.signals.front().number;
         if (result.abandoned || result.signal != 0) {
             progress_.clear();
             supervisor_.stop();
-            if (happened.signals.size() > 1) supervisor_.force();
+            end_signals_ = 1;
+            if (result.signal != 0 && happened.signals.size() > 1) supervisor_.force();
             return result;
         }
     }
@@ -84,11 +98,14 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd) {
     return result;
 }
 
-void Supervision::tear_down() {
+void Supervision::tear_down(Signals meaning) {
     supervisor_.stop();
     while (supervisor_.stage() != Supervisor::Stage::ended) {
-        if (!turn(-1, 1'000).signals.empty()) supervisor_.force();
+        for (const SignalEvent& signal : turn(-1, 1'000).signals) {
+            if (meaning == Signals::cancel && signal.asks_to_end() && ++end_signals_ > 1) supervisor_.force();
+        }
     }
+    standard_error().flush_within(last_words_grace);
 }
 
 bool at_end(int fd) {

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/options.h"
@@ -30,10 +31,15 @@ std::string reason(const Error& error);
 /// Detects the job, draws an identity, and plans. Says the plan's remarks.
 Result<LaunchPlan> prepare(const Options& options, const Environment& environment);
 
+/// What programs find a dictionary by. In a job the handle is there twice: whatever --export or
+/// SLURM_EXPORT_ENV leave out, srun hands on each variable whose name begins with SLURM.
+std::vector<std::pair<std::string, std::string>> handle_variables(const std::string& handle,
+                                                                  const std::string& name, bool in_job);
+
 class Supervision {
   public:
     Supervision(Supervisor& supervisor, const SignalFd& signals)
-        : supervisor_(supervisor), signals_(signals), progress_(STDERR_FILENO) {}
+        : supervisor_(supervisor), signals_(signals) {}
 
     struct Turn {
         std::vector<SignalEvent> signals;
@@ -49,17 +55,20 @@ class Supervision {
         std::string reason;      // failed
         Errc code = Errc::system;
     };
+    enum class Signals { cancel, do_nothing };
     /// Until ready, or it cannot be; shows progress on a terminal. Failed or cancelled, the supervisor is
     /// stopping.
-    BringUp bring_up(int cancel_fd);
+    BringUp bring_up(int cancel_fd, Signals meaning = Signals::cancel);
 
-    /// Ends the dictionary and waits until nothing of it runs. Another signal makes it go by force.
-    void tear_down();
+    /// Ends the dictionary and waits until nothing of it runs. The second signal that asks for an end,
+    /// bring_up()'s included, makes it go by force, unless signals are to do nothing.
+    void tear_down(Signals meaning = Signals::cancel);
 
   private:
     Supervisor& supervisor_;
     const SignalFd& signals_;
     ProgressLine progress_;
+    int end_signals_ = 0;  // that have asked for an end
 };
 
 /// Reads what there is; true at the end of the file.

@@ -7,6 +7,8 @@
 //   ddict-manager --probe       prints what UCX offers on this node, as JSON
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <csignal>
@@ -42,6 +44,33 @@ int usage() {
     return usage_error;
 }
 
+/// What the kernel takes for rt_sigaction. All but the handler is zero in each of its layouts.
+struct KernelAction {
+    void (*handler)(int);
+    unsigned long rest[8];
+};
+
+/// Whoever ends a job, or wants its programs to save, signals all its processes. The end of a manager is the
+/// node launcher's to order, after the clients' last words: by the control socket, or by its own death, which
+/// closes that socket. A fault of the manager's own and abort() end it all the same. By system call, since
+/// glibc keeps two of the numbers to itself. UCX has a handler for SIGHUP; those of faults may be a
+/// sanitizer's, and stay.
+void ignore_signals() {
+    constexpr std::size_t mask_bytes = 8;
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+        KernelAction action{};
+        const bool read = ::syscall(SYS_rt_sigaction, number, nullptr, &action, mask_bytes) == 0;
+        const bool handled = action.handler != SIG_DFL && number != SIGHUP;
+        if (!read || handled || number == SIGCHLD) continue;
+        action = {SIG_IGN, {}};
+        ::syscall(SYS_rt_sigaction, number, &action, nullptr, mask_bytes);
+    }
+    // Until now the node launcher has kept them all away.
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view option = argv[i];
@@ -66,11 +95,7 @@ int main(int argc, char** argv) {
     ddict::manager::ServerOptions options;
     if (!parse(argc, argv, options)) return usage();
 
-    // Whoever ends the job signals all its processes. The end of a manager is the node launcher's to order,
-    // after the clients' last words: by the control socket, or by its own death, which closes that socket.
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGCONT}) {
-        std::signal(signal, SIG_IGN);
-    }
+    ignore_signals();
     // A client is a descriptor or two, and a manager does not select(): what the system allows, it takes.
     if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;

@@ -115,8 +115,12 @@ Pool::Pool(Segment segment, PoolIdentity identity)
 
 void Pool::mark_gone(const std::string& segment_name) {
     const Result<Segment> segment = Segment::open(segment_name, Access::read_write);
-    if (!segment || segment->size() < limits::pool_bytes_min) return;
-    auto& header = *reinterpret_cast<PoolHeader*>(segment->data());
+    if (segment) mark_gone(*segment);
+}
+
+void Pool::mark_gone(const Segment& segment) {
+    if (segment.size() < limits::pool_bytes_min) return;
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
     if (header.magic.load(std::memory_order_acquire) == pool_magic)
         header.gone.store(1, std::memory_order_release);
 }

@@ -64,6 +64,7 @@ class Pool {
     /// Tells the readers of a manager's pool that it has ended: from now on they serve nothing of it. For the
     /// node launcher; nothing happens if there is no such pool.
     static void mark_gone(const std::string& segment_name);
+    static void mark_gone(const Segment& segment);
     /// The same, for the manager itself, when it ends in good order.
     void mark_gone();
 

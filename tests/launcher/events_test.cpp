@@ -28,7 +28,7 @@ std::string_view without_newline(const std::string& line) {
 }
 
 TEST(Events, AreLinesThatReadBack) {
-    for (int kind = 0; kind <= static_cast<int>(Event::Kind::stopped); ++kind) {
+    for (int kind = 0; kind <= static_cast<int>(Event::Kind::beat); ++kind) {
         Event event = lost_event();
         event.kind = static_cast<Event::Kind>(kind);
         event.step = "12.0";

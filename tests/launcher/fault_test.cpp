@@ -172,15 +172,6 @@ TEST_F(FaultTest, AManagerIsKilled) {
     EXPECT_EQ(std::count(wrapper.err().begin(), wrapper.err().end(), '\n'), 1) << wrapper.err();
 }
 
-TEST_F(FaultTest, TheNodeLauncherIsEndedFromOutside) {
-    Program wrapper(launch({"--", odd_program(), "report-signals"}), environment());
-    ASSERT_TRUE(wrapper.prints("running"));
-    kill(only_process("--node"), SIGTERM);
-    EXPECT_TRUE(wrapper.complains("was ended from outside (signal 15): its managers are gone"));
-    wrapper.signal(SIGTERM);
-    EXPECT_EQ(wrapper.wait(), SIGTERM);
-}
-
 TEST_F(FaultTest, WhatAKilledNodeLeftIsSweptByTheNextStart) {
     use_odd_manager("silent");
     Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());

@@ -3,6 +3,7 @@
 //
 // A program that behaves as the tests need it: as a command of the user by its first argument, or, started
 // with the arguments of a manager, as a manager that goes wrong in the way that ODD_MANAGER says.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,8 +50,10 @@ int be_manager(std::string_view how) {
 int report_signals() {
     sigset_t all;
     sigemptyset(&all);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2})
-        sigaddset(&all, number);
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+        const bool others = number == SIGCHLD || number == SIGCONT || number == SIGTSTP || number == SIGSEGV;
+        if (!others) sigaddset(&all, number);
+    }
     sigprocmask(SIG_BLOCK, &all, nullptr);
     std::puts("running");
     std::fflush(stdout);
@@ -63,6 +66,39 @@ int report_signals() {
     }
 }
 
+/// Ignored signals, blocked ones, and closed descriptors, as this program was started with them.
+int print_inherited() {
+    sigset_t blocked;
+    sigprocmask(SIG_SETMASK, nullptr, &blocked);
+    bool closed[3];
+    for (int fd = 0; fd < 3; ++fd)
+        closed[fd] = fcntl(fd, F_GETFD) < 0;
+    std::string ignored_numbers, blocked_numbers, closed_numbers;
+    for (int number = 1; number <= SIGRTMAX; ++number) {
+        struct sigaction action {};
+        if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+            ignored_numbers += " " + std::to_string(number);
+        if (sigismember(&blocked, number) == 1) blocked_numbers += " " + std::to_string(number);
+    }
+    for (int fd = 0; fd < 3; ++fd)
+        if (closed[fd]) closed_numbers += " " + std::to_string(fd);
+    std::printf("ignored:%s\nblocked:%s\nclosed:%s\n", ignored_numbers.c_str(), blocked_numbers.c_str(),
+                closed_numbers.c_str());
+    return 0;
+}
+
+/// What programs inherit.
+void ignore_block_and_close() {
+    for (const int number : {SIGHUP, SIGUSR1, SIGPIPE, SIGCHLD, 34})
+        std::signal(number, SIG_IGN);
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR2);
+    sigaddset(&blocked, 35);
+    sigprocmask(SIG_SETMASK, &blocked, nullptr);
+    close(STDIN_FILENO);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -72,6 +108,16 @@ int main(int argc, char** argv) {
         return be_manager(how != nullptr ? how : "");
     }
     if (verb == "report-signals") return report_signals();
+    if (verb == "report-handle") {
+        const char* const handle = std::getenv("DDICT_HANDLE");
+        std::puts(handle != nullptr ? handle : "(not set)");
+        return report_signals();
+    }
+    if (verb == "print-inherited") return print_inherited();
+    if (verb == "ignoring" && argc > 2) {
+        ignore_block_and_close();
+        return execv(argv[2], argv + 2);
+    }
     if (verb == "ignoring-children" && argc > 2) {
         std::signal(SIGCHLD, SIG_IGN);  // which programs inherit
         return execv(argv[2], argv + 2);
