@@ -6,7 +6,9 @@
 
 #include <algorithm>
 
+#include "launcher/job_end.h"
 #include "shm/segment.h"
+#include "slurm/hostlist.h"
 #include "slurm/srun.h"
 
 namespace ddict::launcher {
@@ -23,6 +25,7 @@ constexpr milliseconds kill_after = terminate_after + milliseconds(3'000);
 constexpr milliseconds unkillable_after{5'000};
 // After the child has ended: for its managers, which hold its standard error until they have cleaned up.
 constexpr milliseconds orphans_grace{3'000};
+constexpr int missed_beats_max = 3;
 
 /// What is started, and with which environment.
 struct Command {
@@ -66,13 +69,13 @@ std::string of(std::size_t have, std::size_t want, std::string_view noun) {
 
 Result<std::unique_ptr<Supervisor>> Supervisor::start(const LaunchPlan& plan,
                                                       const Environment& environment) {
-    std::unique_ptr<Supervisor> supervisor(new Supervisor(plan));
-    if (const auto launched = supervisor->launch(environment); !launched) return launched.error();
+    std::unique_ptr<Supervisor> supervisor(new Supervisor(plan, environment));
+    if (const auto launched = supervisor->launch(); !launched) return launched.error();
     return supervisor;
 }
 
-Result<void> Supervisor::launch(const Environment& environment) {
-    const auto command = node_launcher_command(plan_, environment);
+Result<void> Supervisor::launch() {
+    const auto command = node_launcher_command(plan_, environment_);
     if (!command) return command.error();
     auto lifeline = make_pipe();
     auto events = make_pipe();
@@ -93,6 +96,7 @@ Result<void> Supervisor::launch(const Environment& environment) {
     lifeline_ = std::move(lifeline->write_end);
     events_ = std::move(events->read_end);
     errors_ = std::move(errors->read_end);
+    set_non_blocking(lifeline_.fd());
     set_non_blocking(events_.fd());
     set_non_blocking(errors_.fd());
     start_deadline_ = Clock::now() + plan_.timeout;
@@ -108,6 +112,7 @@ void Supervisor::add_poll_entries(std::vector<pollfd>& fds) const {
     fds.push_back({events_.fd(), POLLIN, 0});
     fds.push_back({errors_.fd(), POLLIN, 0});
     fds.push_back({child_.running() ? child_.pidfd() : -1, POLLIN, 0});
+    fds.push_back({aftermath_.poll_fd(), POLLIN, 0});
 }
 
 int Supervisor::wait_ms() const {
@@ -117,7 +122,9 @@ int Supervisor::wait_ms() const {
             return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
         }
         case Stage::ready:
-            return destroyed_ ? 50 : 3'600'000;
+            if (destroyed_) return 50;
+            if (next_sign_of_life_) return static_cast<int>(sign_of_life_interval.count() / 2);
+            return plan_.allocation ? static_cast<int>(milliseconds(beat_interval).count() / 2) : 3'600'000;
         case Stage::stopping:
             return 50;
         case Stage::ended:
@@ -133,6 +140,11 @@ void Supervisor::advance() {
     read_errors();
     read_events();
     if (status) on_child_ended(*status);
+    aftermath_.advance();
+    if (!how_child_ended_.empty() && (aftermath_.step_is_over() || !aftermath_.is_running()))
+        say_what_is_gone();
+    show_life();
+    listen_for_beats();
     apply_deadlines();
 }
 
@@ -161,6 +173,10 @@ void Supervisor::read_errors() {
         const bool of_slurm =
             plan_.allocation && (line.starts_with("srun: ") || line.starts_with("slurmstepd"));
         if (of_slurm) slurm_error_ = line;
+        if (const auto tasks = slurm::tasks_ended(line); of_slurm && tasks && stage_ == Stage::ready) {
+            on_tasks_ended(tasks->nodes, tasks->how);
+            continue;
+        }
         const bool wanted = stage_ == Stage::ready && line.find("error: ") != std::string::npos;
         if (!of_slurm || wanted) notices_.push_back(std::move(line));
     }
@@ -168,9 +184,12 @@ void Supervisor::read_errors() {
 }
 
 void Supervisor::on_event(const Event& event) {
+    const bool was_silent = std::exchange(missed_beats_[event.index], 0) >= missed_beats_max;
+    if (was_silent && stage_ == Stage::ready) note("the node launcher on " + event.node + " is heard again");
     switch (event.kind) {
         case Event::Kind::node:
             nodes_[event.index] = event.node;
+            step_ = event.step;
             return;
         case Event::Kind::manager:
             managers_.insert(event.manager);
@@ -184,7 +203,13 @@ void Supervisor::on_event(const Event& event) {
             stage_ = Stage::ready;
             was_ready_ = true;
             return;
+        case Event::Kind::ending:
+            if (!next_sign_of_life_) next_sign_of_life_ = Clock::now();
+            return;
+        case Event::Kind::beat:
+            return;
         case Event::Kind::error:
+            ended_.insert(event.index);
             // Of a node that failed at the last moment, when others were ready already, somebody must hear.
             if (stage_ == Stage::ready)
                 note("the node launcher on " + event.node + " has failed: " + event.text +
@@ -197,6 +222,7 @@ void Supervisor::on_event(const Event& event) {
                      ": its keys are lost (manager_lost); those of the other managers still work");
             return;
         case Event::Kind::stopped:
+            ended_.insert(event.index);
             if (event.text == stopped_by_client && !destroyed_) {
                 destroyed_ = was_ready_;
                 destroyed_at_ = Clock::now();
@@ -210,14 +236,115 @@ void Supervisor::on_event(const Event& event) {
 
 void Supervisor::on_child_ended(const ExitStatus& status) {
     child_ended_ = Clock::now();
-    const std::string who = plan_.allocation ? "srun" : "the node launcher";
-    disorderly_ = status.signalled;
+    child_has_ended_ = true;
+    const std::string how = (plan_.allocation ? "srun " : "the node launcher ") + status.describe();
+    if (status.signalled || ended_.size() < nodes_.size()) disorderly_ = true;
     if (stage_ == Stage::starting) {
-        fail(who + " " + status.describe() + last_words());
+        fail(how + last_words());
     } else if (stage_ == Stage::ready) {
-        if (!destroyed_) note(who + " " + status.describe() + ": the dictionary is gone");
+        if (!destroyed_) how_child_ended_ = how;
         stop();
     }
+    if (disorderly_ && plan_.allocation) clear_up();
+}
+
+/// srun may have ended alone: then the managers serve on, cut off from everyone.
+void Supervisor::clear_up() {
+    std::vector<std::uint32_t> left;
+    for (const auto& [index, node] : nodes_) {
+        if (!ended_.contains(index)) left.push_back(index);
+    }
+    if (!how_child_ended_.empty() && dead_.size() + ended_.size() < nodes_.size())
+        note(how_child_ended_ + ": ending the managers that it has left (scancel " + step_ + ")");
+    aftermath_.begin({.allocation = &*plan_.allocation,
+                      .step = step_,
+                      .nodes = slurm_names(left),
+                      .dictionary_id = plan_.identity.dictionary_id,
+                      .program = own_program()},
+                     environment_);
+}
+
+void Supervisor::say_what_is_gone() {
+    note(how_child_ended_ + ": the dictionary is gone");
+    how_child_ended_.clear();
+}
+
+std::vector<std::string> Supervisor::slurm_names(const std::vector<std::uint32_t>& nodes) const {
+    std::vector<std::string> names;
+    for (const std::uint32_t index : nodes) {
+        if (plan_.allocation && index < plan_.allocation->nodes.size())
+            names.push_back(plan_.allocation->nodes[index].name);
+    }
+    return names;
+}
+
+/// "manager 3", "managers 2-3 and 6-7".
+std::string Supervisor::name_managers(const std::vector<std::uint32_t>& nodes) const {
+    std::vector<std::string> runs;
+    for (std::size_t i = 0; i < nodes.size();) {
+        std::size_t next = i + 1;
+        while (next < nodes.size() && nodes[next] == nodes[next - 1] + 1)
+            ++next;
+        const std::uint32_t first = nodes[i] * plan_.managers_per_node;
+        const std::uint32_t last = (nodes[next - 1] + 1) * plan_.managers_per_node - 1;
+        runs.push_back(std::to_string(first) + (first == last ? "" : "-" + std::to_string(last)));
+        i = next;
+    }
+    std::string text = nodes.size() * plan_.managers_per_node == 1 ? "manager " : "managers ";
+    for (std::size_t i = 0; i < runs.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == runs.size() ? " and " : ", ") + runs[i];
+    return text;
+}
+
+/// Slurm tells of tasks, and by its names of nodes. A node launcher that is dead takes its managers along.
+void Supervisor::on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how) {
+    std::vector<std::uint32_t> ended;
+    for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
+        const bool named =
+            std::find(nodes.begin(), nodes.end(), plan_.allocation->nodes[i].name) != nodes.end();
+        if (!named || ended_.contains(i) || !dead_.insert(i).second) continue;
+        ended.push_back(i);
+        for (std::uint32_t k = 0; k < plan_.managers_per_node; ++k)
+            lost_.try_emplace(i * plan_.managers_per_node + k,
+                              plan_.allocation->nodes[i].name + ": its node launcher has ended: " + how);
+    }
+    if (ended.empty()) return;
+    const bool one = ended.size() == 1;
+    note("the node launcher" + std::string(one ? "" : "s") + " on " +
+         slurm::compress_hostlist(slurm_names(ended)) + (one ? " has" : " have") +
+         " ended (Slurm says: " + how + "), and with " + (one ? "it " : "them ") + name_managers(ended) +
+         ": the keys there are lost (manager_lost); " +
+         (all_lost() ? "no manager is left" : "those of the other managers still work"));
+}
+
+/// While Slurm ends the job, node launchers cannot know whether this process still lives.
+void Supervisor::show_life() {
+    const auto now = Clock::now();
+    if (!next_sign_of_life_ || now < *next_sign_of_life_ || !lifeline_.is_open()) return;
+    next_sign_of_life_ = now + sign_of_life_interval;
+    // A pipe that is full has signs enough in it.
+    [[maybe_unused]] const bool written = write_fully(lifeline_.fd(), "\n");
+}
+
+/// srun does not notice a node that is gone, nor the end of Slurm's daemon there. Looked for by our own
+/// turns: a job that was suspended has not waited.
+void Supervisor::listen_for_beats() {
+    const auto now = Clock::now();
+    if (stage_ != Stage::ready || !plan_.allocation || now < next_beats_) return;
+    const bool first = next_beats_ == Clock::time_point();
+    next_beats_ = now + beat_interval;
+    if (first) return;
+    std::vector<std::uint32_t> silent;
+    for (const auto& [index, node] : nodes_) {
+        if (ended_.contains(index) || dead_.contains(index)) continue;
+        if (++missed_beats_[index] == missed_beats_max) silent.push_back(index);
+    }
+    if (silent.empty()) return;
+    const auto seconds = missed_beats_max * std::chrono::seconds(beat_interval).count();
+    note("nothing heard from " + slurm::compress_hostlist(slurm_names(silent)) + " for " +
+         std::to_string(seconds) +
+         " s: the node, its network or Slurm's step daemon there may be gone, and " + name_managers(silent) +
+         " with it; ddict stats shows which managers answer");
 }
 
 void Supervisor::apply_deadlines() {
@@ -228,7 +355,7 @@ void Supervisor::apply_deadlines() {
              Errc::timeout);
     }
     if (stage_ == Stage::ready && destroyed_ && now - destroyed_at_ >= destroy_grace) stop();
-    if (stage_ != Stage::stopping) return;
+    if (stage_ != Stage::stopping || aftermath_.is_running()) return;
     if (!child_.running()) {
         const bool silent = !events_.is_open() && !errors_.is_open();
         if (silent || now - child_ended_ >= orphans_grace) finish();
@@ -243,7 +370,8 @@ void Supervisor::apply_deadlines() {
         note("process " + std::to_string(child_.pid()) +
              " does not end, not even when killed: leaving it behind");
         child_.abandon();
-        finish();
+        if (plan_.allocation) clear_up();
+        if (!aftermath_.is_running()) finish();
     }
 }
 
@@ -264,6 +392,7 @@ void Supervisor::stop() {
 void Supervisor::force() {
     stop();
     if (stage_ == Stage::ended) return;
+    if (child_has_ended_) return aftermath_.abandon();
     if (stop_pressure_ < 2) forced_at_ = Clock::now();
     stop_pressure_ = 2;
     disorderly_ = true;
@@ -272,6 +401,8 @@ void Supervisor::force() {
 
 void Supervisor::finish() {
     stage_ = Stage::ended;
+    if (!how_child_ended_.empty()) say_what_is_gone();
+    if (!aftermath_.failure().empty()) note(aftermath_.failure());
     // On other nodes the next start does it.
     if (disorderly_) shm::remove_stale_segments();
 }

@@ -14,10 +14,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "launcher/aftermath.h"
 #include "launcher/child_process.h"
 #include "launcher/events.h"
 #include "launcher/plan.h"
@@ -71,14 +73,22 @@ class Supervisor {
     std::vector<std::string> take_notices();
 
   private:
-    Supervisor(const LaunchPlan& plan) : plan_(plan) {}
+    Supervisor(const LaunchPlan& plan, const Environment& environment)
+        : plan_(plan), environment_(environment) {}
 
-    Result<void> launch(const Environment& environment);
+    Result<void> launch();
     void read_events();
     void read_errors();
     void on_event(const Event& event);
+    void on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how);
     void on_child_ended(const ExitStatus& status);
+    void clear_up();
+    void say_what_is_gone();
     void apply_deadlines();
+    void show_life();
+    void listen_for_beats();
+    std::string name_managers(const std::vector<std::uint32_t>& nodes) const;
+    std::vector<std::string> slurm_names(const std::vector<std::uint32_t>& nodes) const;
     void fail(const std::string& reason, Errc code = Errc::system);
     void finish();
     void note(const std::string& text) { notices_.push_back("ddict-launch: " + text); }
@@ -86,6 +96,7 @@ class Supervisor {
     std::string last_words() const;
 
     const LaunchPlan plan_;
+    const Environment environment_;
     Stage stage_ = Stage::starting;
     ChildProcess child_;
     FileDescriptor lifeline_;
@@ -102,14 +113,22 @@ class Supervisor {
     bool was_ready_ = false;
     bool destroyed_ = false;
     bool disorderly_ = false;  // something may have been left behind
+    bool child_has_ended_ = false;
+    Aftermath aftermath_;
+    std::string how_child_ended_;  // to be told when it is known what that means
     std::string handle_;
     std::string step_;
     std::string failure_;
     Errc failure_code_ = Errc::system;
     std::string slurm_error_;  // its last word
     std::map<std::uint32_t, std::string> nodes_;
+    std::set<std::uint32_t> ended_;  // node launchers that have cleaned up and ended
+    std::set<std::uint32_t> dead_;   // that have ended otherwise, as Slurm says
+    std::map<std::uint32_t, int> missed_beats_;
+    Clock::time_point next_beats_{};
     std::set<std::uint32_t> managers_;
     std::map<std::uint32_t, std::string> lost_;
+    std::optional<Clock::time_point> next_sign_of_life_;  // while the job ends
     std::vector<std::string> notices_;
 };
 
