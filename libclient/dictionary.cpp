@@ -69,9 +69,13 @@ Dictionary::~Dictionary() {
 
 Result<Dictionary> Dictionary::try_attach(const AttachOptions& options) {
     const char* handle = std::getenv("DDICT_HANDLE");
+    // srun hands this one on whatever it is told to export.
+    if (handle == nullptr || *handle == '\0') handle = std::getenv("SLURM_DDICT_HANDLE");
     if (handle == nullptr || *handle == '\0') {
         return Error(Errc::not_attached,
-                     "there is no dictionary in the environment (DDICT_HANDLE is not set)")
+                     "DDICT_HANDLE is not set: there is no dictionary here, or what started this program "
+                     "(sudo, "
+                     "ssh, a container) has not handed the variable on")
             .set_operation(Operation::attach);
     }
     return try_attach(handle, options);

@@ -44,6 +44,25 @@ TEST_F(WrapperTest, StoresAndFindsAValue) {
     EXPECT_EQ(pair.out().substr(0, 6), "Dragon");
 }
 
+/// srun leaves DDICT_HANDLE out when it is told to export nothing, but no variable of this prefix.
+TEST_F(WrapperTest, AClientFindsTheDictionaryByWhatSrunHandsOn) {
+    Program pair(
+        launch({"--", "/bin/sh", "-c",
+                "SLURM_DDICT_HANDLE=$DDICT_HANDLE; export SLURM_DDICT_HANDLE; unset DDICT_HANDLE; '" +
+                    program("ddict") + "' put Hello Dragon && DDICT_HANDLE= '" + program("ddict") +
+                    "' get Hello"}),
+        environment());
+    EXPECT_EQ(pair.wait(), 0) << pair.err();
+    EXPECT_EQ(pair.out().substr(0, 6), "Dragon");
+    Program nothing({program("ddict"), "get", "Hello"}, environment());
+    EXPECT_EQ(nothing.wait(), 2);
+    EXPECT_NE(
+        nothing.err().find("not_attached: DDICT_HANDLE is not set: there is no dictionary here, or what "
+                           "started this program (sudo, ssh, a container) has not handed"),
+        std::string::npos)
+        << nothing.err();
+}
+
 TEST_F(WrapperTest, ReturnsTheCommandsStatus) {
     Program seven(launch({"--", odd_program(), "exit", "7"}), environment());
     EXPECT_EQ(seven.wait(), 7) << seven.err();
