@@ -31,6 +31,17 @@ std::vector<std::optional<Error>> losses(const View& dict, Operation operation) 
     return all;
 }
 
+/// The next pair, which a manager that lives may take `patience` for.
+Result<bool> next_of(Cursor& cursor, const View& manager, std::chrono::milliseconds patience) {
+    const auto deadline = steady_clock::now() + patience * 9 / 10;
+    for (;;) {
+        Result<bool> more = cursor.next();
+        if (more || more.error().code != Errc::timeout || steady_clock::now() >= deadline) return more;
+        const Result<std::vector<ManagerHealth>> health = manager.try_health();
+        if (!health || !health->front().alive()) return more;
+    }
+}
+
 }  // namespace
 
 ExitStatus Answers::tell() const {
@@ -42,46 +53,49 @@ ExitStatus Answers::tell() const {
     return partial;
 }
 
-Answers on_each_manager(const View& dict, std::chrono::milliseconds patience,
+Answers on_each_manager(const View& dict, const Waiting& waiting,
                         const std::function<Result<void>(const View&)>& whole,
                         const std::function<Result<void>(const View&)>& one) {
-    const auto deadline = steady_clock::now() + patience;
-    const Result<void> all = whole(dict.within(patience / 2));
+    const auto deadline = steady_clock::now() + waiting.patience;
+    const Result<void> all = whole(dict.within(std::min(waiting.patience / 2, waiting.silence)));
     if (all) return {.any = true};
     if (dict.manager_count() < 2 || !is_of_one_manager(all.error())) throw Exception(all.error());
-    const std::vector<std::optional<Error>> lost = losses(dict.within(patience / 4), all.error().operation);
+    const std::vector<std::optional<Error>> lost =
+        losses(dict.within(std::min(waiting.patience / 4, waiting.silence)), all.error().operation);
     Answers answers;
     for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
         if (lost[manager]) {
             answers.missing.push_back(*lost[manager]);
             continue;
         }
-        const Result<void> done = one(dict.manager(manager).within(patience).until(deadline));
+        const Result<void> done = one(dict.manager(manager).within(waiting.patience).until(deadline));
         if (!done) answers.missing.push_back(done.error());
         answers.any = answers.any || done;
     }
     return answers;
 }
 
-Answers walk_managers(const View& dict, std::chrono::milliseconds patience, const ScanOptions& options,
+Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOptions& options,
                       const std::function<void(const Cursor&)>& visit) {
     Answers answers;
+    const std::chrono::milliseconds silence = std::min(waiting.patience, waiting.silence);
     std::vector<std::optional<Error>> lost(dict.manager_count());
     for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
         if (lost[manager]) {
             answers.missing.push_back(*lost[manager]);
             continue;
         }
-        Cursor cursor = dict.manager(manager).within(patience).cursor(options);
-        Result<bool> more = cursor.next();
-        for (; more && *more; more = cursor.next())
+        const View quick = dict.manager(manager).within(silence);
+        Cursor cursor = quick.cursor(options);
+        Result<bool> more = next_of(cursor, quick, waiting.patience);
+        for (; more && *more; more = next_of(cursor, quick, waiting.patience))
             visit(cursor);
         answers.any = answers.any || more;
         if (more) continue;
         if (!is_of_one_manager(more.error())) throw Exception(more.error());
         // Which others there is no use in waiting for is found out for all at once.
         if (answers.missing.empty()) {
-            lost = losses(dict.within(patience / 2), Operation::scan);
+            lost = losses(dict.within(silence), Operation::scan);
             lost.resize(dict.manager_count());
         }
         answers.missing.push_back(more.error());

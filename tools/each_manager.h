@@ -25,15 +25,22 @@ struct Answers {
     ExitStatus tell() const;
 };
 
-/// Does `whole` on the dictionary; if that fails because of a manager, does `one` on each that is alive. All
-/// together take `patience` at the most. Throws Exception where it is not because of a manager.
-Answers on_each_manager(const View& dict, std::chrono::milliseconds patience,
+/// How long all of a command may take, and how long a manager that says nothing is waited for before it is
+/// asked whether it lives.
+struct Waiting {
+    std::chrono::milliseconds patience;
+    std::chrono::milliseconds silence{3'000};
+};
+
+/// Does `whole` on the dictionary; if that fails because of a manager, does `one` on each that is alive.
+/// Throws Exception where it is not because of a manager.
+Answers on_each_manager(const View& dict, const Waiting& waiting,
                         const std::function<Result<void>(const View&)>& whole,
                         const std::function<Result<void>(const View&)>& one);
 
-/// Calls `visit` for every pair, manager by manager; goes on with the next where one fails. `patience` is for
-/// one page. Throws as on_each_manager, and what `visit` throws.
-Answers walk_managers(const View& dict, std::chrono::milliseconds patience, const ScanOptions& options,
+/// Calls `visit` for every pair, manager by manager; goes on with the next where one fails. The times are
+/// those of one page. Throws as on_each_manager, and what `visit` throws.
+Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOptions& options,
                       const std::function<void(const Cursor&)>& visit);
 
 }  // namespace ddict::tools

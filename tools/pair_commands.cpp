@@ -112,14 +112,14 @@ class PairPrinter {
 
 ExitStatus run_everywhere(const Arguments& arguments,
                           const std::function<Result<void>(const View&)>& change) {
-    return on_each_manager(attach(arguments), patience_of(arguments), change, change).tell();
+    return on_each_manager(attach(arguments), {patience_of(arguments)}, change, change).tell();
 }
 
 int run_keys(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const std::string prefix = prefix_of(arguments);
     PairPrinter printer(arguments);
-    const Answers answers = walk_managers(dict, patience_of(arguments), {.prefix = prefix},
+    const Answers answers = walk_managers(dict, {patience_of(arguments)}, {.prefix = prefix},
                                           [&](const Cursor& item) { printer.print_key(item.key()); });
     return std::max(answers.tell(), printer.status());
 }
@@ -128,7 +128,7 @@ int run_items(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const std::string prefix = prefix_of(arguments);
     PairPrinter printer(arguments);
-    const Answers answers = walk_managers(dict, patience_of(arguments), {.prefix = prefix, .values = true},
+    const Answers answers = walk_managers(dict, {patience_of(arguments)}, {.prefix = prefix, .values = true},
                                           [&](const Cursor& item) { printer.print_item(item); });
     return std::max(answers.tell(), printer.status());
 }
@@ -142,13 +142,17 @@ int run_size(const Arguments& arguments) {
         return {};
     };
     const Dictionary dict = attach(arguments);
-    const Answers answers = on_each_manager(dict, patience_of(arguments), add, add);
+    const Answers answers = on_each_manager(dict, {patience_of(arguments)}, add, add);
     if (answers.any) print(std::to_string(pairs) + "\n");
     return answers.tell();
 }
 
 int run_clear(const Arguments& arguments) {
-    return run_everywhere(arguments, [](const View& view) { return view.try_clear(); });
+    // Of a large pool it takes its time, in which the manager says nothing.
+    const std::chrono::milliseconds patience = patience_of(arguments);
+    const auto clear = [](const View& view) { return view.try_clear(); };
+    return on_each_manager(attach(arguments), {.patience = patience, .silence = patience}, clear, clear)
+        .tell();
 }
 
 int run_freeze(const Arguments& arguments) {
