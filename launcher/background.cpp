@@ -168,6 +168,9 @@ int await_handle(const Options& options, bool in_job, pid_t supervisor, FileDesc
         handle.append(chunk.data(), static_cast<std::size_t>(got));
     }
     if (!handle.empty()) {
+        // Whoever is to read this may let it wait; signals end this process again then. The dictionary is
+        // found by its name.
+        sigprocmask(SIG_SETMASK, &signals->original_mask(), nullptr);
         std::cout << (options.export_line ? export_lines(handle, options.name, in_job) : handle) << std::endl;
         if (std::cout) return 0;
         kill(supervisor, SIGTERM);  // nobody would know of it

@@ -212,6 +212,35 @@ TEST_F(SignalsTest, TheWrapperIsNotDeafWhenNobodyReadsWhatItSays) {
     EXPECT_EQ(wrapper.reap()->for_shell(), SIGTERM);
 }
 
+TEST_F(SignalsTest, StartIsNotDeafWhenNobodyReadsTheHandle) {
+    Pipe words = full_pipe();
+    SpawnOptions options;
+    options.argv = launch({"start"});
+    options.program = options.argv[0];
+    options.environment = environment();
+    options.standard_fds = {-1, words.write_end.fd(), -1};
+    options.close_other_fds = true;
+    ChildProcess starting = ChildProcess::spawn(options).value();
+    const auto alive = [&] {
+        Program status(launch({"status"}), environment());
+        return status.wait() == 0;
+    };
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    bool up = false;
+    while (!up && std::chrono::steady_clock::now() < deadline)
+        up = alive();
+    ASSERT_TRUE(up);
+    EXPECT_TRUE(starting.running());
+    // Until it has come to writing, it passes the signal on, which ends the dictionary.
+    pollfd ended{starting.pidfd(), POLLIN, 0};
+    starting.signal(SIGTERM);
+    EXPECT_EQ(poll(&ended, 1, static_cast<int>(milliseconds(patience).count())), 1) << "it hangs";
+    starting.reap();
+    Program stop(launch({"stop"}), environment());
+    stop.wait();
+    EXPECT_TRUE(nothing_runs());
+}
+
 TEST(Output, WaitsForNobodyAndLosesNothing) {
     Pipe pipe = full_pipe();
     Output output(pipe.write_end.fd());
