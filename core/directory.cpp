@@ -137,11 +137,11 @@ Result<Handle> Handle::parse(std::string_view text) {
         handle.seeds.push_back(unpack_directory_entry(in));
     if (!in.good() || !in.at_end() || handle.managers == 0 || handle.managers > limits::managers_max ||
         handle.seeds.empty()) {
-        return bad_handle("its contents make no sense");
+        return bad_handle("the handle is malformed");
     }
     for (const DirectoryEntry& seed : handle.seeds) {
         if (seed.manager >= handle.managers || seed.address.empty())
-            return bad_handle("its contents make no sense");
+            return bad_handle("the handle is malformed");
     }
     return handle;
 }

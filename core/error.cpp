@@ -30,6 +30,36 @@ void append_printable(std::string& out, std::string_view bytes) {
     }
 }
 
+std::string_view advice_when_lost(const Error& error) noexcept {
+    if (error.operation == Operation::attach)
+        return "the dictionary may live all the same: see whether this process can reach its nodes (network "
+               "namespace, UCX_NET_DEVICES, UCX_TLS), and try again";
+    switch (error.manager_state) {
+        case ManagerState::ended:
+            return "what it held is lost; the keys of other managers are not affected";
+        case ManagerState::silent:
+        case ManagerState::unreachable:
+            return "it may live all the same: 'ddict health' shows which managers answer; try again, or work "
+                   "with the keys of the others";
+        default:
+            return "'ddict health' shows which managers answer";
+    }
+}
+
+std::string_view advice_after_deadline(const Error& error) noexcept {
+    switch (error.manager_state) {
+        case ManagerState::answered:
+            return "its manager answers: wait for longer";
+        case ManagerState::silent:
+        case ManagerState::unreachable:
+            return "the manager may be stopped, overloaded or cut off: 'ddict health' shows which answer; "
+                   "raise "
+                   "the deadline or try again";
+        default:
+            return "raise the deadline or try again";
+    }
+}
+
 /// What to do, where the code alone says it. Errors with a text of their own say it there.
 std::string_view advice(const Error& error) noexcept {
     switch (error.code) {
@@ -40,10 +70,9 @@ std::string_view advice(const Error& error) noexcept {
             if (error.detail[0] != '\0') return {};
             return "store it in smaller pieces, or give each manager more memory";
         case Errc::timeout:
-            return error.in_doubt ? "it may or may not have taken effect; raise the deadline or try again"
-                                  : "raise the deadline or try again";
+            return advice_after_deadline(error);
         case Errc::manager_lost:
-            return "keys of the other managers still work";
+            return advice_when_lost(error);
         case Errc::dictionary_gone:
             return "start a new one and attach to that";
         case Errc::not_attached:
@@ -169,6 +198,22 @@ std::string_view name(Operation operation) noexcept {
     return "operation";
 }
 
+std::string_view name(ManagerState state) noexcept {
+    switch (state) {
+        case ManagerState::unknown:
+            return "unknown";
+        case ManagerState::answered:
+            return "answered";
+        case ManagerState::silent:
+            return "silent";
+        case ManagerState::unreachable:
+            return "unreachable";
+        case ManagerState::ended:
+            return "ended";
+    }
+    return "unknown";
+}
+
 Errc errc_named(std::string_view text) noexcept {
     for (std::uint16_t code = 1; code <= errc_last; ++code) {
         if (name(static_cast<Errc>(code)) == text) return static_cast<Errc>(code);
@@ -193,21 +238,23 @@ Error& Error::set_detail(std::string_view text) noexcept {
 }
 
 std::string Error::message() const {
-    std::string out(name(operation));
+    std::string out;
+    if (operation != Operation::none) out += name(operation);
     if (key_bytes_shown > 0) {
-        out += " of key '";
+        out += out.empty() ? "key '" : " of key '";
         append_printable(out, {key.data(), key_bytes_shown});
         out += key_cut ? "...'" : "'";
     }
-    if (manager != no_manager) out += " on manager " + std::to_string(manager);
-    if (node[0] != '\0') out += std::string(" (") + node.data() + ")";
-    out += ": ";
+    if (manager != no_manager) out += (out.empty() ? "manager " : " on manager ") + std::to_string(manager);
+    if (node[0] != '\0') out += (out.empty() ? "node (" : " (") + std::string(node.data()) + ")";
+    if (!out.empty()) out += ": ";
     out += name(code);
     if (detail[0] != '\0') out += std::string(": ") + detail.data();
     if (need_bytes > 0 || have_bytes > 0) {
         out += ": needs " + std::to_string(need_bytes) + " bytes, " +
                (code == Errc::too_large ? "the limit is " : "has ") + std::to_string(have_bytes);
     }
+    if (in_doubt) out += "; it may or may not have taken effect";
     // The texts of launch and create say themselves what to do about it: it is not about keys.
     if (const std::string_view what_to_do = advice(*this);
         !what_to_do.empty() && operation != Operation::launch && operation != Operation::create) {

@@ -67,6 +67,21 @@ static_assert(silence_before_ping + silence_before_reconnect_with_bodies < silen
 inline constexpr std::chrono::milliseconds reconnect_interval{100};
 inline constexpr std::chrono::milliseconds greeting_repeated{300};
 inline constexpr std::chrono::milliseconds greeting_repeated_same_host{2'000};
+// How long a process remembers that a manager on another host was lost; how often one call asks it again
+// meanwhile, and how long that one waits.
+inline constexpr std::chrono::milliseconds lost_remembered{5'000};
+inline constexpr std::chrono::milliseconds lost_probe_interval{1'000};
+inline constexpr std::chrono::milliseconds lost_probe_patience{200};
+static_assert(lost_probe_patience < lost_probe_interval && lost_probe_interval < lost_remembered);
+// How long a call that makes do with the managers that answer waits for one that does not.
+inline constexpr std::chrono::milliseconds partial_answer_patience{2'000};
+static_assert(partial_answer_patience > silence_until_lost);
+// After how much silence of one manager, where any will do, the next one is asked as well.
+inline constexpr std::chrono::milliseconds silence_before_next_candidate{200};
+// How long after the deadline of a wait its client still listens for the manager to say that it is over,
+// which tells that the manager lives: a tenth of the wait, within these bounds.
+inline constexpr std::chrono::milliseconds wait_grace_min{5};
+inline constexpr std::chrono::milliseconds wait_grace_max{20};
 // How long a manager remembers a session whose connection broke: longer than the client tries.
 inline constexpr std::chrono::milliseconds session_kept{10'000};
 inline constexpr std::chrono::hours wait_max{24};  // in wait_for; who waits for longer asks again

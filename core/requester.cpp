@@ -6,9 +6,8 @@
 #include <exception>
 #include <string>
 
-#include <ddict/value_type.h>
-
 #include "core/assert.h"
+#include "core/reply_errors.h"
 
 namespace ddict {
 namespace {
@@ -24,132 +23,21 @@ bool answers(const wire::ReplyHeader& header, wire::Verb verb) {
     return header.verb_and_reply_bit == (static_cast<std::uint8_t>(verb) | wire::reply_bit);
 }
 
-Error wrong_type_of(const wire::ReplyHeader& header, const Request& request) {
-    const auto refused = static_cast<std::uint16_t>(header.argument);
-    if (refused != request.value_type) return detail::wrong_type(refused, request.value_type);
-    const std::string words = type_in_words(refused);
-    if (request.verb == wire::Verb::append)
-        return Error(Errc::wrong_type, "values of this type cannot be appended to: " + words);
-    return Error(Errc::wrong_type, "the value, of type " + words + ", has " +
-                                       std::to_string(header.argument2) + " bytes, not the 8 of a number");
-}
-
-/// What a manager answered, as an error. The codes that alone would not tell why have a text.
-Error error_of(const wire::ReplyHeader& header, const Request& request) {
-    Error error(static_cast<Errc>(header.status));
-    switch (request.verb) {
-        case wire::Verb::broadcast_put:
-        case wire::Verb::broadcast_erase:  // fails at one of many managers
-            error.set_manager(static_cast<std::uint32_t>(header.argument2));
-            if (error.code == Errc::no_space) {
-                error.set_detail("it has no room for a pair of " +
-                                 std::to_string(request.key.size() + request.value.size()) + " bytes");
-            } else if (error.code == Errc::invalid_argument) {
-                error.set_detail("the key holds a value that no broadcast has stored: erase it");
-            }
-            return error;
-        case wire::Verb::wait_for:
-            if (error.code == Errc::timeout)
-                error.set_detail(request.flags == wire::wait_for_value
-                                     ? "the key did not take the value in time"
-                                     : "the key did not appear in time");
-            return error;
-        default:
-            break;
-    }
-    if (error.code == Errc::no_space || error.code == Errc::too_large) {
-        error.set_bytes(header.argument, header.argument2);
-    } else if (error.code == Errc::wrong_type) {
-        return wrong_type_of(header, request);
-    } else if (wire::is_remembered(request.verb)) {
-        error.set_detail(reason_of_refusal(error.code));
-    }
-    return error;
-}
-
-/// Why nothing has come of an operation at its deadline.
-std::string_view overdue_text(const Request& request, bool was_sent) {
-    if (!was_sent) return "the manager did not answer the greeting in time";
-    if (request.verb != wire::Verb::wait_for) return "the manager did not answer in time";
-    return request.flags == wire::wait_for_value
-               ? "the key did not take the value in time, or its manager does not answer"
-               : "the key did not appear in time, or its manager does not answer";
-}
-
 /// Asks the sink for room. What it throws ends here: it comes from a user's type, or the value is larger than
 /// the memory there is, and above are a transport's events that must be delivered to their end.
 Result<MutableBytes> room_in(ValueSink& sink, std::uint64_t bytes, std::uint16_t value_type) {
     try {
         return sink.prepare(bytes, value_type);
     } catch (const std::exception& e) {
-        return Error(Errc::system, "no room could be made for the value of " + std::to_string(bytes) +
-                                       " bytes: " + e.what());
+        return Error(Errc::system,
+                     "cannot make memory for the value of " + std::to_string(bytes) + " bytes: " + e.what());
     }
 }
 
 }  // namespace
 
-Operation operation_of(wire::Verb verb) noexcept {
-    switch (verb) {
-        case wire::Verb::hello:
-            return Operation::attach;
-        case wire::Verb::goodbye:
-            return Operation::detach;
-        case wire::Verb::ping:
-            return Operation::ping;
-        case wire::Verb::put:
-            return Operation::put;
-        case wire::Verb::get:
-            return Operation::get;
-        case wire::Verb::contains:
-            return Operation::contains;
-        case wire::Verb::erase:
-            return Operation::erase;
-        case wire::Verb::size:
-            return Operation::size;
-        case wire::Verb::clear:
-            return Operation::clear;
-        case wire::Verb::scan:
-            return Operation::scan;
-        case wire::Verb::stats:
-            return Operation::stats;
-        case wire::Verb::directory:
-            return Operation::directory;
-        case wire::Verb::shutdown:
-            return Operation::destroy;
-        case wire::Verb::pop:
-            return Operation::pop;
-        case wire::Verb::compare_and_swap:
-            return Operation::compare_and_swap;
-        case wire::Verb::fetch_add:
-            return Operation::fetch_add;
-        case wire::Verb::append:
-            return Operation::append;
-        case wire::Verb::wait_for:
-            return Operation::wait_for;
-        case wire::Verb::batch_get:
-            return Operation::batch_get;
-        case wire::Verb::batch_put:
-            return Operation::batch_put;
-        case wire::Verb::batch_erase:
-            return Operation::batch_erase;
-        case wire::Verb::broadcast_put:
-            return Operation::broadcast_put;
-        case wire::Verb::broadcast_erase:
-            return Operation::broadcast_erase;
-        case wire::Verb::freeze:
-            return Operation::freeze;
-    }
-    return Operation::none;
-}
-
-std::string_view reason_of_refusal(Errc code) noexcept {
-    if (code != Errc::invalid_argument) return "";
-    return "the value was stored by a broadcast: only bput and berase change it";
-}
-
-Requester::Requester(Transport& transport, const Credentials& credentials)
-    : transport_(transport), credentials_(credentials) {
+Requester::Requester(Transport& transport, const Credentials& credentials, LostManagers* lost)
+    : transport_(transport), credentials_(credentials), lost_(lost) {
     message_.resize(limits::head_bytes_max);
 }
 
@@ -164,6 +52,7 @@ void Requester::add_manager(const DirectoryEntry& entry) {
     if (link->state != LinkState::closed && link->entry.address != entry.address) {
         fail_link(*link, Error(Errc::manager_lost, "it was started again elsewhere"));
     }
+    if (link->entry.address != entry.address) link->ended = false;
     link->entry = entry;
     link->same_host = entry.process.host_key == transport_.identity().host_key;
 }
@@ -204,11 +93,29 @@ Requester::OperationId Requester::begin(const Request& request, Time now, Time d
     }
     if (link->state == LinkState::open) {
         send_request(slot);
-    } else {
+    } else if (!ends_at_once(slot)) {
         enqueue(slot);
         if (link->state == LinkState::closed) open_link(*link, now);
     }
     return slot.id;
+}
+
+/// Of an operation whose manager has no connection: whether what is known already is its outcome.
+bool Requester::ends_at_once(Slot& slot) {
+    Link& link = *slot.link;
+    if (link.ended) {
+        fail(slot, dictionary_ended());
+        return true;
+    }
+    if (link.pending == 1) link.probe_until.reset();
+    if (lost_ == nullptr || !lost_->any()) return false;
+    Error why;
+    const LostManagers::Look look = lost_->look(link.entry.manager, now_, why);
+    if (look == LostManagers::Look::lost) fail(slot, why);
+    // What waits already has its own time.
+    if (look == LostManagers::Look::probe && link.pending == 1)
+        link.probe_until = now_ + limits::lost_probe_patience;
+    return look == LostManagers::Look::lost;
 }
 
 Result<Reply> Requester::take(OperationId id) {
@@ -218,6 +125,11 @@ Result<Reply> Requester::take(OperationId id) {
     free_slots_.push_back(wire::place_of(id));
     if (slot.error) return *slot.error;
     return slot.reply;
+}
+
+void Requester::give_up(OperationId id) {
+    Slot& slot = slot_of(id);
+    if (!slot.finished()) end_overdue(slot);
 }
 
 void Requester::enqueue(Slot& slot) {
@@ -240,8 +152,8 @@ void Requester::send_or_fail(Slot& slot) {
     const bool forgotten = slot.session != 0 && slot.session != slot.link->session;
     if (forgotten && wire::is_remembered(slot.request.verb)) {
         fail(slot, Error(Errc::manager_lost,
-                         "the connection broke, and the manager has forgotten what it "
-                         "did before: this may or may not have taken effect"));
+                         "the connection broke, and the manager has forgotten what came of this request")
+                       .set_state(ManagerState::answered));
     } else if (slot.body_out || slot.body_in) {
         slot.resend = true;
     } else {
@@ -257,7 +169,6 @@ void Requester::resend_if_free(Slot& slot) {
 
 void Requester::send_request(Slot& slot) {
     const Request& request = slot.request;
-    const bool again = slot.session != 0;
     slot.peer = slot.link->peer;
     slot.session = slot.link->session;
     wire::RequestHeader header;
@@ -270,10 +181,8 @@ void Requester::send_request(Slot& slot) {
     header.checkpoint = request.checkpoint;
     header.value_bytes = request.value.size();
     header.argument = request.argument;
-    if (again && request.verb == wire::Verb::wait_for) {
-        using std::chrono::microseconds;
-        const auto left = std::chrono::ceil<microseconds>(std::max(slot.deadline - now_, Time::duration(0)));
-        header.argument = std::min(header.argument, static_cast<std::uint64_t>(left.count()));
+    if (request.verb == wire::Verb::wait_for) {
+        header.argument = std::min(header.argument, wait_argument(slot.deadline - now_));
     }
 
     if (request.value.size() <= limits::inline_value_bytes_max)
@@ -305,7 +214,7 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
     if (!is_reply_header(header)) return reject(body);
     const Bytes inline_value = head.subspan(sizeof header);
 
-    if ((header.request & link_request_bit) != 0) {
+    if ((header.request & wire::connection_request_bit) != 0) {
         if (body.token != 0 || header.value_bytes != 0) return reject(body);
         return on_link_reply(header);
     }
@@ -320,7 +229,9 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
     heard_from(*slot->link);
     if (header.status != 0) {
         if (body.token != 0) transport_.discard_body(body.token);
-        return fail(*slot, error_of(header, slot->request));
+        slot->error = named(error_of(header, slot->request), *slot, true);
+        slot->replied = true;
+        return update_pending(*slot);
     }
     slot->reply = {
         .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
@@ -333,7 +244,8 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
 
 /// The answer to a greeting or a ping of a link. It may be late, and belong to one that was given up.
 void Requester::on_link_reply(const wire::ReplyHeader& header) {
-    Link* link = find_link(static_cast<std::uint32_t>(header.request) & ((1U << manager_bits) - 1));
+    Link* link = find_link(static_cast<std::uint32_t>(header.request) & ((1U << wire::manager_bits) - 1));
+    if (link != nullptr && answers(header, wire::Verb::goodbye)) return on_manager_farewell(*link, header);
     const bool current = link != nullptr && link->hello == header.request && link->state != LinkState::closed;
     const bool greeting = current && link->state == LinkState::greeting;
     if (!current || !answers(header, greeting ? wire::Verb::hello : wire::Verb::ping)) {
@@ -360,8 +272,11 @@ void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes 
     const Result<MutableBytes> room = room_in(*slot.request.sink, arrived, header.value_type);
     if (!room || room->size() != arrived) {
         if (body.token != 0) transport_.discard_body(body.token);
-        slot.error = named(
-            room ? Error(Errc::invalid_argument, "the sink has not the size asked for") : room.error(), slot);
+        slot.error = named(room ? Error(Errc::invalid_argument,
+                                        "the sink returned a buffer of " + std::to_string(room->size()) +
+                                            " bytes, expected " + std::to_string(arrived))
+                                : room.error(),
+                           slot);
         return;
     }
     if (body.token != 0) {
@@ -375,7 +290,12 @@ void Requester::accept_value(Slot& slot, const wire::ReplyHeader& header, Bytes 
 void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     if (header.status != 0) {
         Error error(static_cast<Errc>(header.status));
-        if (error.code == Errc::incompatible) {
+        error.set_state(ManagerState::answered);
+        if (error.code == Errc::dictionary_gone) {
+            error.set_detail("the manager at its address is of another dictionary");
+        } else if (error.code == Errc::busy) {
+            error.set_detail("the manager has as many sessions as it takes");
+        } else if (error.code == Errc::incompatible) {
             error.set_detail("this client runs UCX " + std::to_string(credentials_.ucx_version >> 16) + "." +
                              std::to_string(credentials_.ucx_version & 0xffff) +
                              ", the manager another version");
@@ -387,8 +307,31 @@ void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     link.state = LinkState::open;
     link.opened = now_;
     link.give_up.reset();
+    link.probe_until.reset();
+    link.why.reset();
     link.refusals = 0;
+    if (lost_ != nullptr && lost_->any()) lost_->forget(link.entry.manager);
     send_queued(link);
+}
+
+/// The manager ends in good order. Whoever could know the session's number is that manager.
+void Requester::on_manager_farewell(Link& link, const wire::ReplyHeader& header) {
+    if (link.session == 0 || link.session != header.argument) {
+        ++rejected_messages_;
+        return;
+    }
+    if (static_cast<Errc>(header.status) != Errc::dictionary_gone) {
+        return fail_link(link, Error(Errc::manager_lost, "it has ended: its node launcher is gone")
+                                   .set_state(ManagerState::ended));
+    }
+    link.ended = true;
+    if (lost_ != nullptr) lost_->note_end(dictionary_ended());
+    for (const auto& slot : slots_) {
+        if (slot->id == 0 || slot->link != &link || slot->request.verb != wire::Verb::shutdown) continue;
+        slot->replied = true;  // that is what was asked for
+        update_pending(*slot);
+    }
+    fail_link(link, dictionary_ended());
 }
 
 void Requester::on_body_received(std::uint64_t tag, bool ok) {
@@ -436,7 +379,7 @@ void Requester::on_peer_lost(PeerId peer, const Error& why) {
     const bool was_reached = link.opened != Time{};
     const bool hopeful = was_reached || ++link.refusals < refusals_max;
     if (hopeful) return break_link(link, why);
-    fail_link(link, why);
+    lose_link(link, why);
 }
 
 void Requester::fail(Slot& slot, const Error& error) {
@@ -450,7 +393,7 @@ Time Requester::tick(Time now) {
     Time next = Time::max();
     for (const auto& slot : slots_) {
         if (slot->id == 0 || slot->finished()) continue;
-        if (now < slot->deadline) {
+        if (now < slot->deadline || takes_grace(*slot)) {
             next = std::min(next, slot->deadline);
         } else {
             end_overdue(*slot);
@@ -463,10 +406,26 @@ Time Requester::tick(Time now) {
     return next;
 }
 
+/// The manager of a wait says itself that it is over, at its deadline: its word is listened for a little
+/// longer. Once: the argument says whether there is time left to wait.
+bool Requester::takes_grace(Slot& slot) const {
+    Request& request = slot.request;
+    if (request.verb != wire::Verb::wait_for || slot.session == 0 || slot.replied || request.argument == 0)
+        return false;
+    const Time::duration tenth = std::chrono::microseconds(request.argument / 10);
+    slot.deadline += std::clamp<Time::duration>(tenth, limits::wait_grace_min, limits::wait_grace_max);
+    request.argument = 0;
+    return now_ < slot.deadline;
+}
+
 void Requester::end_overdue(Slot& slot) {
     Link& link = *slot.link;
     if (!slot.replied) {
-        fail(slot, Error(Errc::timeout, overdue_text(slot.request, slot.session != 0)));
+        Error late(Errc::timeout, overdue_text(slot.request, slot.session != 0));
+        late.set_state(ManagerState::silent);
+        if (slot.session == 0 && link.why && link.why->detail[0] != '\0')
+            late.set_detail(std::string(late.detail.data()) + ": " + link.why->detail.data());
+        fail(slot, late);
     } else if (slot.body_in && !slot.error) {
         slot.error = named(Error(Errc::timeout, "the value did not arrive in time"), slot);
     }
@@ -480,16 +439,6 @@ void Requester::end_overdue(Slot& slot) {
 std::string Requester::describe(std::uint32_t manager) const {
     const Link* link = find_link(manager);
     return link == nullptr || link->peer == no_peer ? std::string() : transport_.describe(link->peer);
-}
-
-Error Requester::named(Error error, const Slot& slot) const {
-    error.set_operation(operation_of(slot.request.verb));
-    const bool given_up = error.code == Errc::timeout || error.code == Errc::not_attached;
-    error.in_doubt = given_up && slot.session != 0 && wire::is_remembered(slot.request.verb);
-    if (error.manager == Error::no_manager) error.set_manager(slot.link->entry.manager);
-    if (const Link* link = find_link(error.manager); link != nullptr) error.set_node(link->entry.node);
-    if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));
-    return error;
 }
 
 }  // namespace ddict

@@ -13,7 +13,10 @@
 // When a connection breaks, or is given up, while others wait for answers, the manager is greeted again and
 // asked to go on with the session; what has not been answered is sent once more, with the same number. The
 // manager remembers what it has executed, so each takes effect once. If it does not answer for
-// silence_until_lost, or has forgotten the session, what cannot be repeated is manager_lost.
+// silence_until_lost, or has forgotten the session, what cannot be repeated is manager_lost. A manager that
+// ends in good order says so: then what waits for it is dictionary_gone.
+//
+// Invariant of every error: if Error::in_doubt is false, the change was not made; if it is true, it was sent.
 #pragma once
 
 #include <chrono>
@@ -28,6 +31,7 @@
 
 #include "core/assert.h"
 #include "core/directory.h"
+#include "core/lost_managers.h"
 #include "core/transport.h"
 #include "core/wire.h"
 
@@ -61,6 +65,8 @@ struct Credentials {
 };
 
 Operation operation_of(wire::Verb verb) noexcept;
+/// What a wait_for asks of its manager: microseconds.
+std::uint64_t wait_argument(Time::duration left) noexcept;
 /// Why a manager refuses to change a pair, alone or in a batch, where the code does not say it; else empty.
 std::string_view reason_of_refusal(Errc code) noexcept;
 
@@ -69,7 +75,8 @@ class Requester final : public TransportEvents {
     using OperationId = std::uint64_t;
 
     /// `transport` must outlive the requester, and have no other one: managers know a client by its address.
-    Requester(Transport& transport, const Credentials& credentials);
+    /// `lost`, which must outlive it too, is what the requesters of a process share; may be null.
+    Requester(Transport& transport, const Credentials& credentials, LostManagers* lost = nullptr);
 
     /// Tells where a manager is. Needed before the first begin() to it; told again, it replaces what was
     /// known.
@@ -87,6 +94,13 @@ class Requester final : public TransportEvents {
     bool done(OperationId id) const { return slot_of(id).finished(); }
     /// The outcome; forgets the operation. Requires done().
     Result<Reply> take(OperationId id);
+    /// Ends an operation as if its deadline were now; it is done when the transport has let go of its bodies.
+    void give_up(OperationId id);
+    /// Whether it is a change that has been sent, so that it may take effect.
+    bool may_take_effect(OperationId id) const {
+        const Slot& slot = slot_of(id);
+        return slot.session != 0 && wire::is_change(slot.request.verb);
+    }
 
     /// Ends operations whose deadline has passed, and asks silent managers on other hosts whether they live.
     /// Returns when it wants to be called again, at the latest. To be called after what has arrived was
@@ -125,9 +139,11 @@ class Requester final : public TransportEvents {
         Time opened{};                    // when it last answered a hello
         Time again{};                     // broken: when to greet it
         std::optional<Time> give_up;      // unless open: when it counts as lost; set at the first look
+        std::optional<Time> probe_until;  // it is remembered as lost, and asked again: what waits ends then
         Time looked{};                    // when give_up was last looked at
         unsigned refusals = 0;            // connections that broke before it ever answered
-        Error why;                        // the connection broke
+        std::optional<Error> why;         // the last connection broke, or could not be made
+        bool ended = false;               // it has said that the dictionary has ended
     };
     struct Slot {
         OperationId id = 0;  // 0: free
@@ -149,11 +165,6 @@ class Requester final : public TransportEvents {
 
     // Connections that break before the manager has ever answered, until it counts as lost.
     static constexpr unsigned refusals_max = 4;
-    // Requests that belong to a link and not to an operation: this bit, a number that rises, and the
-    // manager's id.
-    static constexpr std::uint64_t link_request_bit = std::uint64_t{1} << 63;
-    static constexpr unsigned manager_bits = 16;
-    static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
 
     Link* find_link(std::uint32_t manager) const {
         const bool again = last_link_ != nullptr && last_link_->entry.manager == manager;
@@ -188,9 +199,11 @@ class Requester final : public TransportEvents {
     void reject(const IncomingBody& body);
     void on_link_reply(const wire::ReplyHeader& header);
     void on_hello_reply(Link& link, const wire::ReplyHeader& header);
+    void on_manager_farewell(Link& link, const wire::ReplyHeader& header);
     std::uint64_t next_link_request(const Link& link);
     void send_to_manager(Link& link, wire::Verb verb, std::uint64_t request);
     PeerId disconnect(Link& link);
+    bool takes_grace(Slot& slot) const;
     void end_overdue(Slot& slot);
     std::optional<Time> look_after(Link& link, Time now);
     std::optional<Time> check_silence(Link& link, Time now);
@@ -204,15 +217,22 @@ class Requester final : public TransportEvents {
                       const IncomingBody& body);
     void fail(Slot& slot, const Error& error);
     void fail_link(Link& link, const Error& why);
+    void fail_slots(Link& link, const Error& why);
+    void lose_link(Link& link, const Error& why);
+    bool ends_at_once(Slot& slot);
+    void end_probe(Link& link);
+    Error why_unreachable(const Link& link) const;
     void drop_connection(Link& link);
     void heard_from(Link& link) {
         link.heard = now_;
         link.pinged.reset();
     }
-    Error named(Error error, const Slot& slot) const;
+    Error named(Error error, const Slot& slot, bool is_reply = false) const;
+    bool dictionary_ended_with(const Error& error, const Link& link) const;
 
     Transport& transport_;
     Credentials credentials_;
+    LostManagers* lost_;  // may be null
     std::unordered_map<std::uint32_t, std::unique_ptr<Link>> links_;
     std::unordered_map<PeerId, Link*> links_by_peer_;  // those that have a connection
     mutable Link* last_link_ = nullptr;                // most programs talk to one manager for a while

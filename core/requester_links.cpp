@@ -12,9 +12,15 @@ namespace ddict {
 namespace {
 
 Error silent() {
-    return Error(Errc::manager_lost, "it has not answered for " +
+    return Error(Errc::manager_lost, "nothing was heard from it for " +
                                          std::to_string(limits::silence_until_lost.count()) +
-                                         " ms: its node or the network to it is down");
+                                         " ms: it is stopped, or its node or the network is down")
+        .set_state(ManagerState::silent);
+}
+
+/// Trouble of this process or of its settings, which says nothing about the manager.
+bool is_own_trouble(Errc code) {
+    return code == Errc::system || code == Errc::bad_handle || code == Errc::incompatible;
 }
 
 }  // namespace
@@ -23,11 +29,12 @@ void Requester::open_link(Link& link, Time now) {
     const Result<PeerId> peer = transport_.connect(link.entry.address, link.entry.process);
     if (!peer && link.session != 0 && !link.same_host) {  // a network that is away may say so at once
         link.state = LinkState::broken;
+        link.why = peer.error();
         link.again = now + limits::reconnect_interval;
         return;
     }
     if (!peer) {
-        fail_link(link, peer.error());
+        lose_link(link, peer.error());
         return;
     }
     link.peer = *peer;
@@ -97,9 +104,43 @@ void Requester::fail_link(Link& link, const Error& why) {
         link.opened = {};
         link.refusals = refusals_max - 1;
     }
+    fail_slots(link, why);
+}
+
+void Requester::fail_slots(Link& link, const Error& why) {
     for (const auto& slot : slots_) {
         if (slot->id != 0 && slot->link == &link && !slot->replied) fail(*slot, why);
     }
+}
+
+/// The same, and all requesters of this process are to know. On the same host the kernel tells them.
+void Requester::lose_link(Link& link, const Error& why) {
+    if (lost_ != nullptr && !link.same_host && why.code == Errc::manager_lost)
+        lost_->remember(link.entry.manager, why, now_);
+    fail_link(link, why);
+}
+
+/// It is still lost. The connection is kept: its answer may come yet.
+void Requester::end_probe(Link& link) {
+    const Error why = why_unreachable(link);
+    if (lost_ != nullptr) lost_->remember(link.entry.manager, why, now_);
+    link.probe_until.reset();
+    link.queued.clear();
+    fail_slots(link, why);
+}
+
+/// Of a manager that has no connection, at the end of the patience with it.
+Error Requester::why_unreachable(const Link& link) const {
+    const bool has_reason = link.why && link.why->code != Errc::timeout && link.why->detail[0] != '\0';
+    if (!has_reason) return silent();
+    if (link.state != LinkState::greeting) {
+        Error why = *link.why;
+        if (!is_own_trouble(why.code)) why.code = Errc::manager_lost;
+        return why;
+    }
+    Error why = silent();
+    if (link.why->manager_state == ManagerState::silent) return why;
+    return why.set_detail(std::string("it does not answer; before that: ") + link.why->detail.data());
 }
 
 void Requester::drop_connection(Link& link) {
@@ -109,6 +150,8 @@ void Requester::drop_connection(Link& link) {
     link.hello = 0;
     link.pinged.reset();
     link.give_up.reset();
+    link.probe_until.reset();
+    link.why.reset();
     link.refusals = 0;
     if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
 }
@@ -128,6 +171,10 @@ std::optional<Time> Requester::look_after(Link& link, Time now) {
 /// Of a link that has no session, or none at present. On the same host the kernel knows whether the manager
 /// lives: connecting fails when it does not. But it may be unable to answer at the moment.
 std::optional<Time> Requester::try_again(Link& link, Time now) {
+    if (link.probe_until && now >= *link.probe_until) {
+        end_probe(link);
+        return std::nullopt;
+    }
     if (!link.give_up) {
         link.give_up = std::max(link.heard, now - limits::silence_before_ping) + limits::silence_until_lost;
     } else if (now - link.looked > limits::silence_before_ping) {
@@ -135,9 +182,7 @@ std::optional<Time> Requester::try_again(Link& link, Time now) {
     }
     link.looked = now;
     if (now >= *link.give_up && !link.same_host) {
-        Error why = link.state == LinkState::greeting ? silent() : link.why;
-        why.code = Errc::manager_lost;
-        fail_link(link, why);
+        lose_link(link, Error(why_unreachable(link)));
         return std::nullopt;
     }
     const auto patience = link.same_host ? limits::greeting_repeated_same_host : limits::greeting_repeated;
@@ -148,7 +193,8 @@ std::optional<Time> Requester::try_again(Link& link, Time now) {
         open_link(link, now);
     }
     if (link.state == LinkState::closed) return std::nullopt;
-    const Time next = link.state == LinkState::broken ? link.again : link.greeted + patience;
+    Time next = link.state == LinkState::broken ? link.again : link.greeted + patience;
+    if (link.probe_until) next = std::min(next, *link.probe_until);
     return link.same_host ? next : std::min(next, *link.give_up);
 }
 
@@ -161,22 +207,25 @@ bool Requester::moves_bodies(const Link& link) const {
 /// Returns when to look again; nothing if the manager was given up.
 std::optional<Time> Requester::check_silence(Link& link, Time now) {
     constexpr auto patience = limits::silence_until_lost - limits::silence_before_ping;
+    static_assert(limits::lost_probe_patience < patience);
     if (!link.pinged) {
         if (now - link.heard < limits::silence_before_ping) return link.heard + limits::silence_before_ping;
         link.pinged = now;
         link.hello = next_link_request(link);
         send_to_manager(link, wire::Verb::ping, link.hello);
     }
-    const Time lost = *link.pinged + patience;
+    // Another thread has waited for it already.
+    const bool known = lost_ != nullptr && lost_->any() && lost_->is_lost(link.entry.manager, now);
+    const Time lost = *link.pinged + (known ? limits::lost_probe_patience : patience);
     if (now >= lost) {
-        fail_link(link, silent());
+        lose_link(link, silent());
         return std::nullopt;
     }
     // The connection may be dead and the manager not: it may have dropped us. What may be slow because it is
     // large gets more time.
     const Time reconnect = *link.pinged + (moves_bodies(link) ? limits::silence_before_reconnect_with_bodies
                                                               : limits::silence_before_reconnect);
-    if (now < reconnect) return reconnect;
+    if (now < reconnect) return std::min(reconnect, lost);
     break_link(link, silent());
     link.give_up = lost;
     link.looked = now;
@@ -184,7 +233,7 @@ std::optional<Time> Requester::check_silence(Link& link, Time now) {
 }
 
 std::uint64_t Requester::next_link_request(const Link& link) {
-    return link_request_bit | ++sequence_ << manager_bits | link.entry.manager;
+    return wire::connection_request_bit | ++sequence_ << wire::manager_bits | link.entry.manager;
 }
 
 /// A message that belongs to the session and to no operation.

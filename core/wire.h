@@ -36,7 +36,7 @@ enum class Verb : std::uint8_t {
                 // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
     stats,      // reply: value = ManagerStats, packed
     directory,  // argument = first manager id. reply: value = packed directory entries
-    shutdown,   // the manager ends in good order
+    shutdown,   // the manager ends in good order, and says so to every session (farewell, below)
     pop,        // key. reply: the value that was removed, or not_found
     compare_and_swap,  // key; value = expected, then desired; argument = bytes of expected;
                        // flags: swap_if_absent, swap_erases. reply: argument = 1 if swapped, 0 if not
@@ -69,6 +69,11 @@ constexpr bool is_remembered(Verb verb) noexcept {
     }();
     static_assert(verb_last < 32);
     return (remembered >> static_cast<unsigned>(verb) & 1) != 0;
+}
+
+/// The verb changes something. Shutdown, which is not remembered, is the change after which there is nothing.
+constexpr bool is_change(Verb verb) noexcept {
+    return is_remembered(verb) || verb == Verb::shutdown;
 }
 
 /// A client numbers its requests so that the lowest bits are a place that no other request has which waits
@@ -130,6 +135,14 @@ struct ReplyHeader {
 };
 static_assert(sizeof(ReplyHeader) == 40 && std::is_trivially_copyable_v<ReplyHeader>);
 static_assert(offsetof(ReplyHeader, request) == 8 && offsetof(ReplyHeader, argument2) == 32);
+
+// The farewell of a manager that ends in good order, to each of its sessions: a reply to a goodbye that
+// nobody has sent, with argument = session, and status = dictionary_gone if the dictionary ends with it, else
+// manager_lost. Requests that belong to a connection and to no operation have the highest bit; their lowest
+// bits are the manager's id.
+inline constexpr std::uint64_t connection_request_bit = std::uint64_t{1} << 63;
+inline constexpr unsigned manager_bits = 16;
+static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
 
 using Secret = std::array<std::byte, 16>;
 

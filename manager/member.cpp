@@ -17,9 +17,11 @@ bool is_reply(Bytes head) {
 Member::Member(shm::Pool& pool, Transport& transport, const ShardOptions& options)
     : manager_(pool.identity().manager),
       shard_(pool, transport, options),
-      others_(transport, {.dictionary_id = pool.identity().dictionary_id,
-                          .secret = pool.identity().secret,
-                          .ucx_version = options.ucx_version}) {}
+      others_(transport,
+              {.dictionary_id = pool.identity().dictionary_id,
+               .secret = pool.identity().secret,
+               .ucx_version = options.ucx_version},
+              &lost_) {}
 
 void Member::set_directory(const DirectoryView& directory) {
     directory_ = &directory;

@@ -66,6 +66,7 @@ class Member final : public TransportEvents, private Relay {
 
     std::uint32_t manager_;
     Shard shard_;
+    LostManagers lost_;
     Requester others_;  // this manager as a client of others
     const DirectoryView* directory_ = nullptr;
     std::optional<RollCall> roll_call_;

@@ -3,8 +3,21 @@
 #include "manager/roll_call.h"
 
 #include <algorithm>
+#include <string>
 
 namespace ddict::manager {
+namespace {
+
+/// There are no keys yet, and no clients to look with: what is wrong is the network, or how it is named.
+Error launch_error(Error error) {
+    const std::string why = error.detail.data();
+    if (error.code == Errc::manager_lost || error.code == Errc::timeout) {
+        error.set_detail(why + "; name the nodes' network in UCX_NET_DEVICES, see 'ddict-launch --check'");
+    }
+    return error.set_operation(Operation::launch);
+}
+
+}  // namespace
 
 RollCall::RollCall(Requester& requester, const DirectoryView& directory, std::uint32_t manager, Time now,
                    Time deadline)
@@ -29,7 +42,7 @@ std::optional<Result<void>> RollCall::outcome() {
     std::erase_if(pings_, [this](Requester::OperationId ping) {
         if (!requester_.done(ping)) return false;
         const Result<Reply> reply = requester_.take(ping);
-        if (!reply && result_) result_ = reply.error();
+        if (!reply && result_) result_ = launch_error(reply.error());
         return true;
     });
     if (!pings_.empty()) return std::nullopt;

@@ -89,7 +89,10 @@ int Server::run() {
             stopping_ = true;
         }
     }
-    pool_->mark_gone();
+    // Without its node launcher this manager ends alone: those of other nodes live.
+    const bool with_dictionary = !orphaned_ && !failed_;
+    pool_->mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
+    member_.shard().say_farewell(with_dictionary);
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
     return failed_ ? 1 : 0;

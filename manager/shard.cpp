@@ -241,6 +241,18 @@ void Shard::end_session(Session& session) {
     if (peer != no_peer) transport_.close(peer);
 }
 
+void Shard::say_farewell(bool with_dictionary) {
+    wire::ReplyHeader header;
+    header.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::goodbye) | wire::reply_bit;
+    header.status = static_cast<std::uint16_t>(with_dictionary ? Errc::dictionary_gone : Errc::manager_lost);
+    header.request = wire::connection_request_bit | pool_.identity().manager;
+    sessions_.for_each([&](const Session& session) {
+        if (session.peer == no_peer) return;
+        header.argument = session.id;
+        send_reply(session.peer, header);
+    });
+}
+
 /// The client may live, and come back to ask for what it has missed.
 void Shard::break_session(Session& session) {
     waiting_.drop_session(session.id);

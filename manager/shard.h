@@ -71,6 +71,8 @@ class Shard final : public TransportEvents {
 
     /// A client has asked for the end of the dictionary; the request has been answered.
     bool shutdown_requested() const { return shutdown_requested_; }
+    /// Tells all sessions that this manager ends, and whether the dictionary ends with it.
+    void say_farewell(bool with_dictionary);
     /// Those with a connection.
     std::size_t sessions() const { return sessions_.connected(); }
     /// Those, and the ones whose connection broke not long ago.

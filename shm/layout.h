@@ -153,6 +153,8 @@ static_assert(offsetof(DirectorySegmentHeader, layout_version) == 8 &&
               offsetof(DirectorySegmentHeader, bytes) == 40);
 
 enum class PoolState : std::uint32_t { formatted = 1, attached = 2 };
+// How it came that a pool is gone: its manager ended alone, or in good order with its dictionary.
+enum class PoolEnd : std::uint64_t { manager = 1, dictionary = 2 };
 
 struct alignas(64) PoolHeader {
     AtomicWord magic;  // written last by format()
@@ -171,7 +173,7 @@ struct alignas(64) PoolHeader {
     // What changes now and then: read by every get.
     alignas(64) AtomicWord index_root;
     AtomicWord structure_epoch;
-    AtomicWord gone;          // 1: the manager has ended, and what is here is no longer the dictionary
+    AtomicWord gone;  // a PoolEnd, or 0: the manager has ended, and what is here is not the dictionary
     AtomicWord freeze_epoch;  // odd while the dictionary is frozen; grows by one when that changes
 
     // What changes with each write: for show.

@@ -121,12 +121,14 @@ void Pool::mark_gone(const std::string& segment_name) {
 void Pool::mark_gone(const Segment& segment) {
     if (segment.size() < limits::pool_bytes_min) return;
     auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    if (header.magic.load(std::memory_order_acquire) == pool_magic)
-        header.gone.store(1, std::memory_order_release);
+    if (header.magic.load(std::memory_order_acquire) != pool_magic) return;
+    std::uint64_t none = 0;  // what the manager has said itself stays
+    header.gone.compare_exchange_strong(none, static_cast<std::uint64_t>(PoolEnd::manager),
+                                        std::memory_order_release, std::memory_order_relaxed);
 }
 
-void Pool::mark_gone() {
-    header().gone.store(1, std::memory_order_release);
+void Pool::mark_gone(PoolEnd end) {
+    header().gone.store(static_cast<std::uint64_t>(end), std::memory_order_release);
 }
 
 /// A block is used again only after a change of the index, which has a fence: a reader who sees anything of a

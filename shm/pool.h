@@ -66,7 +66,7 @@ class Pool {
     static void mark_gone(const std::string& segment_name);
     static void mark_gone(const Segment& segment);
     /// The same, for the manager itself, when it ends in good order.
-    void mark_gone();
+    void mark_gone(PoolEnd end = PoolEnd::manager);
 
     /// While the dictionary is frozen, no write must follow: readers may then read values in place. Ending it
     /// comes before the first write.

@@ -67,11 +67,13 @@ Result<MutableBytes> room_in(ValueSink& sink, std::uint64_t bytes, std::uint16_t
     try {
         Result<MutableBytes> room = sink.prepare(bytes, value_type);
         if (room && room->size() != bytes)
-            return Error(Errc::invalid_argument, "the sink has not the size asked for");
+            return Error(Errc::invalid_argument, "the sink returned a buffer of " +
+                                                     std::to_string(room->size()) + " bytes, expected " +
+                                                     std::to_string(bytes));
         return room;
     } catch (const std::exception& e) {
-        return Error(Errc::system, "no room could be made for the value of " + std::to_string(bytes) +
-                                       " bytes: " + e.what());
+        return Error(Errc::system,
+                     "cannot make memory for the value of " + std::to_string(bytes) + " bytes: " + e.what());
     }
 }
 
@@ -250,7 +252,7 @@ Result<FrozenView> PoolReader::view(Bytes key, std::uint64_t hash) const {
             .set_manager(header().manager)
             .set_node({header().node, ::strnlen(header().node, sizeof header().node)});
     };
-    if (gone()) return refuse(Errc::manager_lost, "the manager has ended");
+    if (gone()) return refuse(Errc::manager_lost, "the manager has ended").set_state(ManagerState::ended);
     const std::uint64_t epoch = freeze_epoch();
     Found found;
     const Look look = find_true(key, hash, found);

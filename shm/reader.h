@@ -95,6 +95,11 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
     bool frozen() const noexcept { return (freeze_epoch() & 1) != 0; }
 
     bool gone() const noexcept { return header().gone.load(std::memory_order_acquire) != 0; }
+    /// Whether the manager has said that the dictionary ends with it.
+    bool ended_with_dictionary() const noexcept {
+        return header().gone.load(std::memory_order_acquire) ==
+               static_cast<std::uint64_t>(PoolEnd::dictionary);
+    }
 
   private:
     friend class FrozenView;

@@ -244,8 +244,8 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
         }
         give_up_transfers(endpoint);
         ++counters.peers_lost;
-        Error why = endpoint.process_ended ? Error(Errc::manager_lost, "its process has ended")
-                                           : lost_error(endpoint.error);
+        const Error ended = Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
+        const Error why = endpoint.process_ended ? ended : lost_error(endpoint.error);
         events_.push_peer_lost(endpoint.id(), why);
         return true;
     }

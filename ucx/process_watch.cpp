@@ -25,7 +25,8 @@ int open_pidfd(std::int32_t pid) {
 }
 
 Error ended(std::int32_t pid) {
-    return Error(Errc::manager_lost, "process " + std::to_string(pid) + " of this host has ended");
+    return Error(Errc::manager_lost, "process " + std::to_string(pid) + " of this host has ended")
+        .set_state(ManagerState::ended);
 }
 
 /// A field of /proc/PID/stat, counted as in proc(5), from 3 on. Read without stdio, which allocates.

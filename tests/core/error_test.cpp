@@ -4,6 +4,8 @@
 #include <ddict/result.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -30,19 +32,82 @@ TEST(Error, MessageSaysWhatWhereAndWhatToDo) {
 }
 
 TEST(Error, MessageOfLittle) {
-    EXPECT_EQ(Error(Errc::not_found).message(), "operation: not_found");
-    EXPECT_EQ(Error(Errc::system, "no UCX device").message(), "operation: system: no UCX device");
-    Error lost(Errc::manager_lost);
-    lost.set_operation(Operation::get).set_manager(0);
-    EXPECT_EQ(lost.message(), "get on manager 0: manager_lost; keys of the other managers still work");
+    EXPECT_EQ(Error(Errc::not_found).message(), "not_found");
+    EXPECT_EQ(Error(Errc::system, "no UCX device").message(), "system: no UCX device");
+    EXPECT_EQ(Error(Errc::busy).set_manager(3).set_node("n1").message(),
+              "manager 3 (n1): busy; try again, or with fewer operations at once");
+    EXPECT_EQ(Error(Errc::not_found).set_key("k").message(), "key 'k': not_found");
 }
 
-TEST(Error, ATimeoutSaysWhetherItLeavesDoubt) {
+TEST(Error, EveryCodeSaysWhetherItLeavesDoubt) {
     Error error(Errc::timeout, "the manager did not answer in time");
     EXPECT_EQ(error.message(),
-              "operation: timeout: the manager did not answer in time; raise the deadline or try again");
-    error.in_doubt = true;
-    EXPECT_NE(error.message().find("; it may or may not have taken effect; raise"), std::string::npos);
+              "timeout: the manager did not answer in time; raise the deadline or try again");
+    for (std::uint16_t code = 1; code <= errc_last; ++code) {
+        error.code = static_cast<Errc>(code);
+        error.in_doubt = true;
+        EXPECT_NE(error.message().find("; it may or may not have taken effect"), std::string::npos);
+        error.in_doubt = false;
+        EXPECT_EQ(error.message().find("may or may not"), std::string::npos);
+    }
+}
+
+TEST(Error, ALossSaysWhetherTheManagerIsDead) {
+    Error lost(Errc::manager_lost);
+    lost.set_operation(Operation::get).set_manager(0);
+    const auto says = [&](const char* words) { return lost.message().find(words) != std::string::npos; };
+    EXPECT_FALSE(says("held is lost")) << lost.message();
+    lost.set_state(ManagerState::ended);
+    EXPECT_TRUE(says("what it held is lost")) << lost.message();
+    for (const ManagerState state : {ManagerState::silent, ManagerState::unreachable}) {
+        lost.set_state(state);
+        EXPECT_TRUE(says("it may live all the same")) << lost.message();
+    }
+    lost.set_operation(Operation::attach);
+    EXPECT_TRUE(says("the dictionary may live all the same")) << lost.message();
+    EXPECT_FALSE(says("keys")) << "before anything was attached there are none: " << lost.message();
+}
+
+TEST(Error, ATimeoutSaysWhetherTheManagerAnswers) {
+    Error late(Errc::timeout);
+    late.set_operation(Operation::wait_for).set_state(ManagerState::answered);
+    EXPECT_NE(late.message().find("its manager answers"), std::string::npos) << late.message();
+    late.set_state(ManagerState::silent);
+    EXPECT_EQ(late.message().find("its manager answers"), std::string::npos) << late.message();
+}
+
+/// The rows of the tables of docs/errors.md, by the name in their first column; the other columns.
+std::map<std::string, std::vector<std::string>> rows_of_document() {
+    std::map<std::string, std::vector<std::string>> rows;
+    std::ifstream file(DDICT_ERRORS_DOCUMENT);
+    for (std::string line; std::getline(file, line);) {
+        if (line.rfind("| `", 0) != 0) continue;
+        const std::string name = line.substr(3, line.find('`', 3) - 3);
+        std::vector<std::string>& columns = rows[name];
+        for (std::size_t at = line.find('|', 1); at + 1 < line.size(); at = line.find('|', at + 1))
+            columns.push_back(line.substr(at + 1, line.find('|', at + 1) - at - 1));
+    }
+    return rows;
+}
+
+TEST(Error, EveryCodeAndEveryStateIsInTheTable) {
+    auto rows = rows_of_document();
+    for (std::uint16_t code = 1; code <= errc_last; ++code) {
+        const std::string name(ddict::name(static_cast<Errc>(code)));
+        const std::vector<std::string>& columns = rows[name];
+        ASSERT_EQ(columns.size(), 4u) << name;
+        for (int i = 0; i < 3; ++i)
+            EXPECT_GT(columns[static_cast<std::size_t>(i)].size(), 3u) << name << " has an empty column";
+        rows.erase(name);
+    }
+    for (const ManagerState state : {ManagerState::unknown, ManagerState::answered, ManagerState::silent,
+                                     ManagerState::unreachable, ManagerState::ended}) {
+        const std::string name(ddict::name(state));
+        EXPECT_EQ(rows[name].size(), 2u) << name;
+        rows.erase(name);
+    }
+    for (const auto& [name, columns] : rows)
+        ADD_FAILURE() << "there is no such code or state: " << name;
 }
 
 TEST(Error, TooLargeNamesTheLimit) {

@@ -41,6 +41,12 @@ class RequesterTest : public testing::Test {
         e.address.assign(8, std::byte{1});
         return e;
     }
+    static Request request_of(Verb verb) {
+        Request request;
+        request.verb = verb;
+        request.key = bytes_of("k");
+        return request;
+    }
     void know(std::uint64_t host_key) { requester.add_manager(entry(host_key)); }
 
     Requester::OperationId begin(Verb verb, std::chrono::milliseconds timeout = 30s) {
@@ -230,6 +236,128 @@ TEST_F(RequesterTest, AManagerThatHasForgottenTheSessionIsAskedOnlyWhatDoesNoHar
     answer(5);
     EXPECT_EQ(outcome(get), Errc{});
     EXPECT_EQ(outcome(late), Errc{});
+}
+
+/// Whatever ends it and whatever the code: what was sent and not answered is in doubt, and nothing else.
+TEST_F(RequesterTest, EveryChangeThatWasSentIsInDoubtWithEveryCode) {
+    for (std::uint8_t number = 1; number <= wire::verb_last; ++number) {
+        const auto verb = static_cast<Verb>(number);
+        if (verb == Verb::hello || verb == Verb::goodbye) continue;
+        for (const Errc code : {Errc::manager_lost, Errc::system, Errc::busy, Errc::not_attached}) {
+            RecordingTransport wires;
+            Requester asking(wires, {.dictionary_id = 1, .secret = {}, .ucx_version = 1});
+            asking.add_manager(entry(here));
+            const Request request = request_of(verb);
+            const auto operation = asking.begin(request, now, now + 30s);
+            const auto hello = wires.header<RequestHeader>(0);
+            ReplyHeader welcome;
+            welcome.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::hello) | wire::reply_bit;
+            welcome.request = hello.request;
+            welcome.argument = 77;
+            asking.on_message(message_of(welcome), {});
+            wires.refusal = Error(code, "refused");  // it cannot be made anew
+            const auto unsent = [&] {
+                asking.on_peer_lost(*wires.open.begin(), Error(Errc::manager_lost));
+                return asking.begin(request, now, now + 30s);
+            }();
+            code == Errc::not_attached ? asking.leave() : static_cast<void>(asking.tick(now += 1s));
+            const Result<Reply> sent_reply = asking.take(operation);
+            const Result<Reply> unsent_reply = asking.take(unsent);
+            ASSERT_TRUE(!sent_reply && !unsent_reply);
+            EXPECT_EQ(sent_reply.error().code, code) << sent_reply.error().message();
+            EXPECT_EQ(sent_reply.error().in_doubt, wire::is_change(verb)) << sent_reply.error().message();
+            EXPECT_FALSE(unsent_reply.error().in_doubt) << unsent_reply.error().message();
+        }
+    }
+}
+
+/// A value that was popped and cannot be kept is gone: nobody is told that nothing has happened.
+TEST_F(RequesterTest, APopWhoseValueCannotBeKeptIsInDoubt) {
+    know(here);
+    ThrowingSink throwing;
+    Request request = request_of(Verb::pop);
+    request.sink = &throwing;
+    const auto operation = requester.begin(request, now, now + 30s);
+    answer(0, 77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::pop) | wire::reply_bit;
+    reply.request = operation;
+    reply.value_bytes = 1;
+    requester.on_message(message_of(reply, bytes_of("x")), {});
+    const Result<Reply> popped = requester.take(operation);
+    ASSERT_FALSE(popped);
+    EXPECT_EQ(popped.error().code, Errc::system);
+    EXPECT_TRUE(popped.error().in_doubt);
+}
+
+/// At the root nothing has happened then, anywhere; elsewhere some have it.
+TEST_F(RequesterTest, ABroadcastThatFailsElsewhereIsInDoubt) {
+    know(here);
+    for (const std::uint32_t failed : {0u, 5u}) {
+        const Request request = request_of(Verb::broadcast_put);
+        const auto operation = requester.begin(request, now, now + 30s);
+        if (failed == 0) answer(0, 77);
+        ReplyHeader reply;
+        reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::broadcast_put) | wire::reply_bit;
+        reply.request = operation;
+        reply.status = static_cast<std::uint16_t>(Errc::no_space);
+        reply.argument2 = failed;
+        requester.on_message(message_of(reply), {});
+        const Result<Reply> stored = requester.take(operation);
+        ASSERT_FALSE(stored);
+        EXPECT_EQ(stored.error().manager, failed);
+        EXPECT_EQ(stored.error().in_doubt, failed != 0) << stored.error().message();
+    }
+}
+
+TEST_F(RequesterTest, AWaitSaysWhetherItsManagerAnswered) {
+    know(here);
+    const auto wait = [&] {
+        Request request = request_of(Verb::wait_for);
+        request.argument = 100'000;
+        return requester.begin(request, now, now + 100ms);
+    };
+    const auto answered = wait();
+    answer(0, 77);
+    now += 100ms;
+    requester.tick(now);
+    EXPECT_FALSE(requester.done(answered)) << "its answer may be on its way";
+    answer(-1, 0, static_cast<std::uint16_t>(Errc::timeout));
+    const Error no_key = requester.take(answered).error();
+    EXPECT_EQ(no_key.code, Errc::timeout);
+    EXPECT_EQ(no_key.manager_state, ManagerState::answered);
+    EXPECT_NE(no_key.message().find("the key did not appear"), std::string::npos) << no_key.message();
+
+    const auto silent = wait();
+    now += 100ms + limits::wait_grace_max;
+    requester.tick(now);
+    const Error no_word = requester.take(silent).error();
+    EXPECT_EQ(no_word.code, Errc::timeout);
+    EXPECT_EQ(no_word.manager_state, ManagerState::silent);
+    EXPECT_NE(no_word.message().find("is not known"), std::string::npos) << no_word.message();
+}
+
+/// What stood in the way last is said, and what is this process's own trouble is not called the manager's.
+TEST_F(RequesterTest, TheLastReasonIsNotThrownAway) {
+    for (const Errc code : {Errc::manager_lost, Errc::system}) {
+        RecordingTransport wires;
+        Requester asking(wires, {.dictionary_id = 1, .secret = {}, .ucx_version = 1});
+        asking.add_manager(entry(elsewhere));
+        const auto operation = asking.begin(request_of(Verb::put), now, now + 30s);
+        ReplyHeader welcome;
+        welcome.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::hello) | wire::reply_bit;
+        welcome.request = wires.header<RequestHeader>(0).request;
+        welcome.argument = 77;
+        asking.on_message(message_of(welcome), {});
+        wires.refusal = Error(code, "no route to anywhere");
+        asking.on_peer_lost(*wires.open.begin(), Error(Errc::manager_lost, "broken"));
+        for (const Time until = now + 3s; !asking.done(operation) && now < until; now += 50ms)
+            asking.tick(now);
+        const Error error = asking.take(operation).error();
+        EXPECT_EQ(error.code, code);
+        EXPECT_NE(error.message().find("no route to anywhere"), std::string::npos) << error.message();
+        EXPECT_TRUE(error.in_doubt);
+    }
 }
 
 TEST_F(RequesterTest, AManagerThatDoesNotComeBackIsLostInTime) {

@@ -12,11 +12,11 @@ namespace {
 
 using wire::Verb;
 
+}  // namespace
+
 bool outcome_unknown(Errc code) {
     return code == Errc::timeout || code == Errc::manager_lost;
 }
-
-}  // namespace
 
 void follow(Value& seen, const Ask& ask, const Outcome& outcome) {
     if (ask.verb == Verb::get) {
@@ -38,7 +38,7 @@ Histories::Line& Histories::open(const Ask& ask) {
 }
 
 void Histories::close(Line& line, const Answer& answer) {
-    if (outcome_unknown(answer.code)) return give_up(line, answer.code);
+    if (outcome_unknown(answer.code)) return give_up(line, answer.code, true);
     if (answer.code != Errc{}) {
         ++errors_[answer.code];
     } else if (answer.argument != 0 || answer.content != 0) {
@@ -49,9 +49,9 @@ void Histories::close(Line& line, const Answer& answer) {
     line.counts = answer.code != Errc::frozen;
 }
 
-void Histories::give_up(Line& line, Errc code) {
+void Histories::give_up(Line& line, Errc code, bool in_doubt) {
     ++errors_[code];
-    line.counts = outcome_unknown(code);
+    line.counts = in_doubt;
 }
 
 std::string Histories::contradictions() const {
@@ -103,7 +103,11 @@ void BusyClient::next() {
     ask.timeout = options_.timeout;
     Histories::Line& line = histories_.open(ask);
     client_.start(ask, [this, &line, ask](const Outcome& outcome) {
-        histories_.close(line, answer_of(ask.verb, outcome));
+        if (outcome_unknown(outcome.code())) {
+            histories_.give_up(line, outcome.code(), outcome.reply.error().in_doubt);
+        } else {
+            histories_.close(line, answer_of(ask.verb, outcome));
+        }
         follow(seen_[ask.key], ask, outcome);
         next_after_pause();
     });
@@ -141,7 +145,7 @@ void BusyClient::batch() {
         wire::ItemReader results(outcome.value);
         for (Histories::Line* line : lines) {
             if (!outcome.ok()) {
-                histories_.give_up(*line, outcome.code());
+                histories_.give_up(*line, outcome.code(), outcome.reply.error().in_doubt);
                 continue;
             }
             Answer answer;

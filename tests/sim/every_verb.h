@@ -13,6 +13,9 @@
 
 namespace ddict::sim {
 
+/// Whether the code does not tell what came of a request.
+bool outcome_unknown(Errc code);
+
 /// As Book, for every verb.
 class Histories {
   public:
@@ -24,8 +27,8 @@ class Histories {
     Line& open(const Ask& ask);
     /// An answer other than an error of the transport.
     void close(Line& line, const Answer& answer);
-    /// The key's manager could not be asked, or did not answer.
-    void give_up(Line& line, Errc code);
+    /// The key's manager could not be asked, or did not answer. Without doubt it had no effect.
+    void give_up(Line& line, Errc code, bool in_doubt);
 
     /// What cannot be explained; empty if all can.
     std::string contradictions() const;

@@ -84,9 +84,9 @@ struct SimClient::Call {
     Then then;
 };
 
-SimClient::SimClient(Network& network, std::uint32_t host, const Credentials& credentials)
+SimClient::SimClient(Network& network, std::uint32_t host, const Credentials& credentials, LostManagers* lost)
     : network_(network), process_(network.start(host)) {
-    requester_ = std::make_unique<Requester>(process_, credentials);
+    requester_ = std::make_unique<Requester>(process_, credentials, lost);
     process_.listen(*requester_, [this] { after_event(); });
 }
 
@@ -190,7 +190,14 @@ SimClient& Cluster::add_client(std::uint32_t host) {
 }
 
 SimClient& Cluster::add_client(std::uint32_t host, const Credentials& credentials) {
-    SimClient& client = clients_.emplace_back(network_, host, credentials);
+    return know_all(clients_.emplace_back(network_, host, credentials));
+}
+
+SimClient& Cluster::add_client(std::uint32_t host, LostManagers& lost) {
+    return know_all(clients_.emplace_back(network_, host, credentials_, &lost));
+}
+
+SimClient& Cluster::know_all(SimClient& client) {
     for (const auto& manager : managers_)
         client.requester().add_manager(manager->entry());
     return client;

@@ -82,7 +82,9 @@ class SimClient {
   public:
     using Then = std::function<void(const Outcome&)>;
 
-    SimClient(Network& network, std::uint32_t host, const Credentials& credentials);
+    /// `lost` is what the client's process remembers; clients that share it are threads of one process.
+    SimClient(Network& network, std::uint32_t host, const Credentials& credentials,
+              LostManagers* lost = nullptr);
 
     Process& process() const { return process_; }
     Requester& requester() { return *requester_; }
@@ -124,6 +126,7 @@ class Cluster final : private DirectoryView {
     /// A client that knows all managers.
     SimClient& add_client(std::uint32_t host);
     SimClient& add_client(std::uint32_t host, const Credentials& credentials);
+    SimClient& add_client(std::uint32_t host, LostManagers& lost);
 
     /// Lets everything come to rest, has the living clients say goodbye, and says what is wrong then:
     /// breaches of the contract of the transport, what is owed, what leaked in managers. Empty if nothing.
@@ -132,6 +135,7 @@ class Cluster final : private DirectoryView {
     std::string problems_at_rest(bool after_faults = false);
 
   private:
+    SimClient& know_all(SimClient& client);
     std::uint32_t manager_count() const override { return managers(); }
     Result<DirectoryEntry> entry(std::uint32_t manager) const override { return managers_[manager]->entry(); }
     std::string leaks(std::size_t sessions_max);

@@ -36,7 +36,7 @@ void Book::close(Line& line, const Outcome& outcome) {
     if (!outcome.ok()) ++errors_[outcome.code()];
     const bool missing = outcome.code() == Errc::not_found;
     if (!outcome.ok() && !missing) {
-        line.counts = outcome.code() == Errc::timeout || outcome.code() == Errc::manager_lost;
+        line.counts = outcome.reply.error().in_doubt;
         return;
     }
     --unknown_;

@@ -17,8 +17,8 @@
 
 namespace ddict::sim {
 
-/// Histories of all keys. An operation whose client was killed, or that ended with timeout or manager_lost,
-/// may have happened or not.
+/// Histories of all keys. An operation whose client was killed, or whose error leaves doubt, may have
+/// happened or not; one whose error leaves none has not.
 class Book {
   public:
     struct Line {

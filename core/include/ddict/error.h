@@ -21,25 +21,27 @@
 
 namespace ddict {
 
-/// Why an operation failed. The comment says what the caller can do about it.
+/// Why an operation failed. The comment says what the caller can do about it; docs/errors.md has the table of
+/// what is known for sure with each.
 enum class Errc : std::uint16_t {
     not_found = 1,     ///< no such key: an answer, not a fault
     no_space,          ///< the manager's pool is full: erase keys, or start with more memory
     too_large,         ///< key above the limit, or value above what a pool can ever hold: fix the call
     invalid_argument,  ///< the call itself is wrong (an empty key, an unknown option): fix the call
     wrong_type,        ///< the stored value is of another type than the one asked for: fix the call
-    timeout,       ///< the deadline passed; Error::in_doubt: the operation may have taken effect all the same
-    manager_lost,  ///< the manager that owns the key is gone: the keys of other managers still work
-    dictionary_gone,  ///< the handle is of a dictionary that has ended: attach to a new one
-    not_attached,     ///< there is no dictionary in the environment, or it was detached: attach first
-    bad_handle,       ///< the handle is damaged, truncated, or no handle at all: copy it again, whole
-    incompatible,     ///< the other side speaks another version of ddict or UCX: use the same on both sides
-    access_denied,    ///< the secret in the handle is not this dictionary's
-    protocol,         ///< the other side sent something that makes no sense; its connection was dropped
-    system,           ///< the operating system, PMIx, UCX or Slurm refused something: see the text
-    frozen,           ///< the dictionary is frozen, and this would change it: unfreeze it first
-    busy,             ///< a bound of the manager is reached (sessions, waiting operations, large values on
-                      ///< their way): try again, or with fewer at once
+    timeout,           ///< the deadline passed: Error::manager_state says whether the manager answered
+    manager_lost,      ///< the manager has ended, or does not answer, or cannot be reached:
+                       ///< Error::manager_state says which; the keys of other managers are not affected
+    dictionary_gone,   ///< the dictionary has ended: attach to a new one
+    not_attached,      ///< there is no dictionary in the environment, or it was detached: attach first
+    bad_handle,        ///< the handle is damaged, truncated, or no handle at all: copy it again, whole
+    incompatible,      ///< the other side speaks another version of ddict or UCX: use the same on both sides
+    access_denied,     ///< the secret in the handle is not this dictionary's
+    protocol,          ///< the other side sent something that makes no sense; its connection was dropped
+    system,            ///< the operating system, PMIx, UCX or Slurm refused something: see the text
+    frozen,            ///< the dictionary is frozen, and this would change it: unfreeze it first
+    busy,              ///< a bound of the manager is reached (sessions, waiting operations, large values on
+                       ///< their way): try again, or with fewer at once
 };
 
 inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::busy);
@@ -77,9 +79,19 @@ enum class Operation : std::uint8_t {
     view,  ///< of a frozen value
 };
 
+/// What is known of the manager that an error is about.
+enum class ManagerState : std::uint8_t {
+    unknown = 0,  ///< it was not asked, or the error is not about one manager
+    answered,     ///< the error is its own answer: it lives
+    silent,       ///< it was asked and did not answer in time: it may live
+    unreachable,  ///< no connection to it could be made or kept: it may live
+    ended,        ///< it has ended: the kernel says so, or it has said goodbye itself
+};
+
 /// The name of a code as it is spelled above, for example "no_space".
 std::string_view name(Errc code) noexcept;
 std::string_view name(Operation operation) noexcept;
+std::string_view name(ManagerState state) noexcept;
 /// The code that is spelled so; Errc::system if there is none.
 Errc errc_named(std::string_view name) noexcept;
 
@@ -89,15 +101,17 @@ struct Error {
 
     Errc code = Errc::system;
     Operation operation = Operation::none;
-    std::uint8_t key_bytes_shown = 0;    ///< how much of `key` is used
-    bool key_cut = false;                ///< the key is longer than what is shown
-    bool in_doubt = false;               ///< timeout of a change that was sent: it may have taken effect
-    std::uint32_t manager = no_manager;  ///< manager id
-    std::uint64_t need_bytes = 0;        ///< no_space, too_large, a buffer that is too small: what is needed
-    std::uint64_t have_bytes = 0;        ///< the same: what is free, the limit, the buffer's size
-    std::array<char, 40> key;            ///< the first bytes of the key
-    std::array<char, 48> node;           ///< NUL-terminated host name
-    std::array<char, 192> detail;        ///< NUL-terminated: what is special about this case, and what to do
+    std::uint8_t key_bytes_shown = 0;  ///< how much of `key` is used
+    bool key_cut = false;              ///< the key is longer than what is shown
+    bool in_doubt = false;  ///< a change was sent and its outcome is not known: it may have taken effect, or
+                            ///< a part of it. If false, it has not.
+    ManagerState manager_state = ManagerState::unknown;  ///< what is known of `manager`
+    std::uint32_t manager = no_manager;                  ///< manager id
+    std::uint64_t need_bytes = 0;  ///< no_space, too_large, a buffer that is too small: what is needed
+    std::uint64_t have_bytes = 0;  ///< the same: what is free, the limit, the buffer's size
+    std::array<char, 40> key;      ///< the first bytes of the key
+    std::array<char, 48> node;     ///< NUL-terminated host name
+    std::array<char, 192> detail;  ///< NUL-terminated: what is special about this case, and what to do
 
     Error() noexcept { node[0] = detail[0] = '\0'; }
     explicit Error(Errc c, std::string_view text = {}) noexcept : Error() {
@@ -114,6 +128,10 @@ struct Error {
     }
     Error& set_manager(std::uint32_t id) noexcept {
         manager = id;
+        return *this;
+    }
+    Error& set_state(ManagerState state) noexcept {
+        manager_state = state;
         return *this;
     }
     Error& set_bytes(std::uint64_t need, std::uint64_t have) noexcept {
