@@ -212,7 +212,13 @@ void deadlines_and_errors(ddict::Dictionary& dict) {
     ddict::Result<std::string> value = quick.try_get("nobody");  // the same without exceptions
     if (!value && value.error().code == ddict::Errc::not_found) std::cout << "nobody is not there\n";
 
-    check(!value, "deadlines and errors");
+    const auto known = dict.partial_keys("ke");
+    for (const std::string& key : known.value)
+        std::cout << key << '\n';
+    for (const ddict::MissingManager& one : known.missing)
+        std::cerr << one.error.message() << '\n';
+
+    check(!value && known.complete(), "deadlines and errors");
 }
 
 void several_dictionaries(ddict::Dictionary& dict) {

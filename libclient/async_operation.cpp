@@ -158,7 +158,11 @@ Result<bool> OperationHandle::ready() {
     if (operation_->thread != client::this_thread()) return client::other_thread();
     client::Flight& flight = operation_->flight;
     if (flight.settled()) return true;
-    if (operation_->is_out_of_reach()) return client::forked().set_operation(operation_of(flight.verb));
+    if (operation_->is_out_of_reach()) {
+        Error error = client::forked().set_operation(operation_of(flight.verb));
+        error.in_doubt = wire::is_change(flight.verb);  // the parent goes on with it
+        return error;
+    }
     client::Session& session = *flight.session;
     if (session.finished(flight)) return true;
     session.poll();
@@ -174,7 +178,8 @@ Result<std::uint64_t> OperationHandle::wait(std::optional<std::chrono::steady_cl
         if (session.finished(flight)) break;
         if (deadline && client::steady_clock::now() >= *deadline) {
             Error error(Errc::timeout, "it is still under way; the handle can be waited for again");
-            return error.set_operation(operation_of(flight.verb));
+            error.in_doubt = session.may_take_effect(flight);
+            return name_error(error);
         }
         session.progress(deadline.value_or(Time::max()));
     }

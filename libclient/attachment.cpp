@@ -9,7 +9,6 @@
 #include <array>
 #include <cstdlib>
 #include <map>
-#include <random>
 #include <vector>
 
 #include "core/hash.h"
@@ -90,6 +89,11 @@ Error forked() {
                  "this process is a child of the one that attached (fork): the connections are its parent's");
 }
 
+/// Not a manager's trouble: no other will do better.
+bool is_of_whole(const Error& error) {
+    return error.code == Errc::not_attached || error.code == Errc::dictionary_gone;
+}
+
 Attachment::Attachment(const Handle& handle, milliseconds timeout)
     : handle_(handle),
       timeout_(timeout),
@@ -97,6 +101,9 @@ Attachment::Attachment(const Handle& handle, milliseconds timeout)
       fork_generation_(fork_generation.load(std::memory_order_relaxed)) {
     for (const DirectoryEntry& seed : handle_.seeds)
         fetched_[seed.manager] = seed;
+    lost_.ended_in_order = [this](std::uint32_t manager) {
+        return pools_.has_value() && pools_->ended_with_dictionary(manager);
+    };
 }
 
 Attachment::~Attachment() {
@@ -138,51 +145,9 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     return greet_first(**own, steady_clock::now() + timeout);
 }
 
-/// Speaks to one manager: any of this node's directory, or a seed. They are drawn by lot, so that the clients
-/// of a large job do not all knock at the same door.
-Result<void> Attachment::greet_first(Session& session, Time deadline) {
-    std::minstd_rand random(static_cast<unsigned>(::getpid()));
-    std::vector<std::uint32_t> candidates;
-    if (directory_) {
-        std::uniform_int_distribution<std::uint32_t> any(0, handle_.managers - 1);
-        candidates.push_back(any(random));
-    }
-    const std::size_t first_seed = candidates.size();
-    for (const DirectoryEntry& seed : handle_.seeds)
-        candidates.push_back(seed.manager);
-    std::shuffle(candidates.begin() + static_cast<std::ptrdiff_t>(first_seed), candidates.end(), random);
-
-    Error failure(Errc::dictionary_gone);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-        // One that hangs must not use up the time of the others.
-        const Time now = steady_clock::now();
-        const auto share = (deadline - now) / static_cast<std::ptrdiff_t>(candidates.size() - i);
-        const std::uint32_t manager = candidates[i];
-        const Result<DirectoryEntry> where = entry(session, manager, now + share);
-        if (!where) {
-            failure = where.error();
-            continue;
-        }
-        session.add_manager(*where);
-        Request ping;
-        ping.manager = manager;
-        const Result<Reply> reply = session.call(ping, now, now + share);
-        if (reply) return {};
-        failure = reply.error();
-        if (failure.code == Errc::access_denied || failure.code == Errc::incompatible) break;
-    }
-    failure.set_operation(Operation::attach);
-    if (failure.code == Errc::manager_lost || failure.code == Errc::dictionary_gone) {
-        failure.code = Errc::dictionary_gone;
-        failure.manager = Error::no_manager;
-        failure.set_node({}).set_detail("none of the managers named in the handle lives any more");
-    }
-    return failure;
-}
-
 Error Attachment::unusable() const {
     if (is_of_parent()) return forked();
-    return Error(Errc::not_attached, "this dictionary was detached or destroyed");
+    return Error(Errc::not_attached, "this dictionary was detached or destroyed here");
 }
 
 /// Null if the calling thread has none yet.
@@ -206,7 +171,8 @@ Result<Session*> Attachment::session() {
     if (Session* known = known_session()) return known;
     Result<std::unique_ptr<Session>> made = Session::open({.dictionary_id = handle_.dictionary_id,
                                                            .secret = handle_.secret,
-                                                           .ucx_version = ucx::runtime_version()});
+                                                           .ucx_version = ucx::runtime_version()},
+                                                          lost_);
     if (!made) return made.error();
     Session* session = made->get();
     const std::lock_guard lock(mutex_);
@@ -251,32 +217,35 @@ Result<DirectoryEntry> Attachment::entry(Session& session, std::uint32_t manager
     return Error(Errc::protocol, "the directory that was sent has no such manager").set_manager(manager);
 }
 
-/// From one of the seeds. Each process asks them in an order of its own, and one that hangs must not use up
-/// the time of the others.
+/// From one of the seeds. Each process asks them in an order of its own.
 Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t manager, Time deadline) {
-    Result<Reply> reply =
-        Error(Errc::manager_lost, "no manager that could tell the others' addresses is left");
-    PageSink sink;
-    const std::size_t count = handle_.seeds.size();
-    for (std::size_t i = 0; i < count; ++i) {
-        const DirectoryEntry& seed = handle_.seeds[(static_cast<std::size_t>(::getpid()) + i) % count];
-        session.add_manager(seed);
-        Request request;
-        request.verb = wire::Verb::directory;
-        request.manager = seed.manager;
-        request.argument = manager;
-        request.sink = &sink;
-        const Time now = steady_clock::now();
-        reply = session.call(request, now, now + (deadline - now) / static_cast<std::ptrdiff_t>(count - i));
-        if (reply) break;
+    const auto count = static_cast<std::uint32_t>(handle_.seeds.size());
+    std::vector<PageSink> sinks(count);
+    const auto seed_of = [&](std::uint32_t i) -> const DirectoryEntry& {
+        return handle_.seeds[(static_cast<std::size_t>(::getpid()) + i) % count];
+    };
+    Error failure(Errc::manager_lost);
+    const auto answered = session.call_any(
+        count, deadline,
+        [&](std::uint32_t i) -> Result<Request> {
+            session.add_manager(seed_of(i));
+            Request request;
+            request.verb = wire::Verb::directory;
+            request.manager = seed_of(i).manager;
+            request.argument = manager;
+            request.sink = &sinks[i];
+            return request;
+        },
+        [&](std::uint32_t, const Error& error) {
+            failure = error;
+            return true;
+        });
+    if (!answered) {
+        const std::string_view why = failure.detail.data();
+        return failure.set_detail("asked for the address of manager " + std::to_string(manager) +
+                                  (why.empty() ? "" : ": ") + std::string(why));
     }
-    if (!reply) {
-        Error error = reply.error();
-        const std::string_view why = error.detail.data();
-        return error.set_detail("asked for the address of manager " + std::to_string(manager) +
-                                (why.empty() ? "" : ": ") + std::string(why));
-    }
-    Unpacker in(sink.page());
+    Unpacker in(sinks[*answered].page());
     const std::lock_guard lock(mutex_);
     while (in.good() && !in.at_end()) {
         DirectoryEntry entry = unpack_directory_entry(in);
@@ -323,11 +292,7 @@ Result<void> Attachment::prepare(Session& session, Request& request, Time now, T
         Error error(Errc::too_large, "the pair is larger than a whole pool");
         return named(error.set_bytes(bytes, known->pool_bytes));
     }
-    if (request.verb == wire::Verb::wait_for) {
-        using std::chrono::microseconds;
-        request.argument = static_cast<std::uint64_t>(
-            std::max<microseconds::rep>(1, std::chrono::ceil<microseconds>(deadline - now).count()));
-    }
+    if (request.verb == wire::Verb::wait_for) request.argument = wait_argument(deadline - now);
     return {};
 }
 
@@ -350,35 +315,79 @@ Result<Reply> Attachment::call(Request& request, const detail::Patience& patienc
     return ready ? own->call(request, now, deadline) : Result<Reply>(ready.error());
 }
 
-Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, Request request,
-                                   const detail::Patience& patience,
-                                   const std::function<void(std::uint32_t, const Reply&, Bytes)>& on_reply,
-                                   bool lost_is_fine) {
+Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers, Request request, Time deadline,
+                                  Time::duration each_at_most, const OnReply& on_reply,
+                                  const std::function<void(std::uint32_t, const Error&)>& on_error) {
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(operation_of(request.verb));
     Session& session = **own;
-    const Time now = steady_clock::now();
-    const Time deadline = patience.deadline(now);
     std::map<std::uint32_t, PageSink> pages;
-    Result<void> outcome;
     session.call_all(
         static_cast<std::uint32_t>(managers.size()), deadline,
-        [&](std::uint32_t index, Time&) -> Result<Request> {
+        [&](std::uint32_t index, Time& latest) -> Result<Request> {
             request.manager = managers[index];
-            if (const Result<void> ready = prepare(session, request, steady_clock::now(), deadline); !ready)
+            const Time now = steady_clock::now();
+            if (latest - now > each_at_most) latest = now + each_at_most;
+            if (const Result<void> ready = prepare(session, request, now, latest); !ready)
                 return ready.error();
             request.sink = &pages[index];
             return request;
         },
-        [&](std::uint32_t index, Result<Reply> reply) {
+        [&](std::uint32_t index, const Result<Reply>& reply) {
             if (reply) {
                 on_reply(managers[index], *reply, pages[index].page());
-            } else if (outcome && !(lost_is_fine && reply.error().code == Errc::manager_lost)) {
-                outcome = reply.error();
+            } else {
+                on_error(managers[index], reply.error());
             }
             pages.erase(index);
         });
+    return {};
+}
+
+Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, const Request& request,
+                                   const detail::Patience& patience, const OnReply& on_reply,
+                                   bool lost_is_fine) {
+    Result<void> outcome;
+    bool in_doubt = false;
+    const Result<void> asked = ask_each(
+        managers, request, patience.deadline(steady_clock::now()), Time::duration::max(),
+        [&](std::uint32_t manager, const Reply& reply, Bytes page) {
+            in_doubt = in_doubt || wire::is_change(request.verb);
+            on_reply(manager, reply, page);
+        },
+        [&](std::uint32_t, const Error& error) {
+            in_doubt = in_doubt || error.in_doubt;
+            const bool is_lost = error.code == Errc::manager_lost || error.code == Errc::dictionary_gone;
+            if (outcome && !(lost_is_fine && is_lost)) outcome = error;
+        });
+    if (!asked) return asked;
+    if (!outcome) outcome.error().in_doubt = in_doubt;
     return outcome;
+}
+
+MissingManager Attachment::missing(std::uint32_t manager, Error error) {
+    error.set_manager(manager);
+    name_node(error);
+    return {.manager = manager, .node = error.node.data(), .error = error};
+}
+
+Result<std::vector<MissingManager>> Attachment::call_answering(std::span<const std::uint32_t> managers,
+                                                               const Request& request,
+                                                               const detail::Patience& patience,
+                                                               const OnReply& on_reply) {
+    std::vector<MissingManager> all_missing;
+    Result<void> whole;
+    const Result<void> asked =
+        ask_each(managers, request, patience.deadline(steady_clock::now()), limits::partial_answer_patience,
+                 on_reply, [&](std::uint32_t manager, const Error& error) {
+                     if (is_of_whole(error)) whole = error;
+                     all_missing.push_back(missing(manager, error));
+                 });
+    if (!asked) return asked.error();
+    if (!whole) return whole.error();
+    std::sort(all_missing.begin(), all_missing.end(),
+              [](const MissingManager& a, const MissingManager& b) { return a.manager < b.manager; });
+    return all_missing;
 }
 
 const std::vector<std::uint32_t>& Attachment::local_managers() {

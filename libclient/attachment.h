@@ -21,6 +21,7 @@
 #include <ddict/dictionary.h>
 
 #include "core/directory.h"
+#include "core/lost_managers.h"
 #include "libclient/launch_service.h"
 #include "libclient/local_pools.h"
 #include "libclient/session.h"
@@ -33,6 +34,8 @@ namespace ddict::client {
 inline std::atomic<std::uint64_t> fork_generation{0};
 /// not_attached, of what the parent has made.
 Error forked();
+/// Whether an error is not about one manager, so that no other will do better.
+bool is_of_whole(const Error& error);
 
 class Attachment : public std::enable_shared_from_this<Attachment> {
   public:
@@ -71,12 +74,21 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Result<void> prepare(Session& session, Request& request, Time now, Time deadline);
     /// One request; makes the manager known first, and prepares the request.
     Result<Reply> call(Request& request, const detail::Patience& patience);
+    using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
-    /// answers. The first error, if any; with `lost_is_fine` lost managers are none.
-    Result<void> call_each(std::span<const std::uint32_t> managers, Request request,
-                           const detail::Patience& patience,
-                           const std::function<void(std::uint32_t, const Reply&, Bytes)>& on_reply,
+    /// answers. The first error, if any; with `lost_is_fine` lost managers are none. A change that some have
+    /// made, or may have, leaves the error in doubt.
+    Result<void> call_each(std::span<const std::uint32_t> managers, const Request& request,
+                           const detail::Patience& patience, const OnReply& on_reply,
                            bool lost_is_fine = false);
+    /// The same of those that answer, each within limits::partial_answer_patience; the others, by manager id.
+    /// Errors: those of the whole.
+    Result<std::vector<MissingManager>> call_answering(std::span<const std::uint32_t> managers,
+                                                       const Request& request,
+                                                       const detail::Patience& patience,
+                                                       const OnReply& on_reply);
+    /// Completes the error of a manager that does not answer.
+    MissingManager missing(std::uint32_t manager, Error error);
 
     /// The ids of the managers on this node, in order.
     const std::vector<std::uint32_t>& local_managers();
@@ -105,6 +117,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Session* look_up_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
     Result<void> greet_first(Session& session, Time deadline);
+    std::vector<std::uint32_t> candidates_to_greet() const;
+    Result<void> ask_each(std::span<const std::uint32_t> managers, Request request, Time deadline,
+                          Time::duration each_at_most, const OnReply& on_reply,
+                          const std::function<void(std::uint32_t, const Error&)>& on_error);
     Result<void> fetch_directory_page(Session& session, std::uint32_t manager, Time deadline);
 
     Handle handle_;
@@ -124,6 +140,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     };
     std::array<LocalReads, 16> local_reads_;  // a thread counts in one of them
     std::uint64_t local_reads_before_ = 0;    // at the last reset of the profile; guarded by mutex_
+
+    LostManagers lost_;  // of all sessions
 
     std::mutex mutex_;         // guards what follows
     Counters::Sums ended_{};   // of sessions that have ended

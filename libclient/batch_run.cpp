@@ -216,7 +216,11 @@ void BatchRun::give_up(const Error& why) {
     open_.clear();
     for (Lane& lane : running_) {
         const bool of_parent = !lane->flight.settled();
-        if (of_parent) lane->flight.outcome = why;
+        if (of_parent) {
+            Error error = why;
+            error.in_doubt = wire::is_change(lane->flight.verb);
+            lane->flight.outcome = error;
+        }
         tell_outcome(*lane);
         if (of_parent) static_cast<void>(lane.release());
     }
@@ -276,9 +280,9 @@ void BatchRun::complete_items(BatchLane& lane) {
             damaged || !(verb_ == Verb::batch_get ? results.result(result) : results.status(result.status));
         const bool ask_alone = verb_ == Verb::batch_get && result.status == wire::status_ask_alone;
         if (damaged || (result.status > errc_last && !ask_alone)) {
-            return tell_error(index, key,
-                              name_item(Error(Errc::protocol, "results of a batch that cannot be read"),
-                                        lane.manager, key));
+            Error error(Errc::protocol, "the results of a batch that it sent are malformed");
+            error.set_state(ManagerState::answered).in_doubt = wire::is_change(verb_);
+            return tell_error(index, key, name_item(error, lane.manager, key));
         }
         // Too large for the results. Its key is in a message that ends.
         if (ask_alone) return send_alone(Verb::get, index, lane.manager, key);
@@ -295,11 +299,12 @@ void BatchRun::tell(std::size_t index, std::uint32_t manager, Bytes key, std::ui
     const ItemStatus item{static_cast<Errc>(status), manager};
     if (item.ok() || (item.code == Errc::not_found && verb_ != Verb::batch_put))
         return items_.done(index, key, item, nullptr);
-    tell_error(index, key, name_item(Error(item.code, reason_of_refusal(item.code)), manager, key));
+    const Error refusal = Error(item.code, reason_of_refusal(item.code)).set_state(ManagerState::answered);
+    tell_error(index, key, name_item(refusal, manager, key));
 }
 
 void BatchRun::tell_error(std::size_t index, Bytes key, const Error& error) {
-    items_.done(index, key, {error.code, error.manager}, &error);
+    items_.done(index, key, {error.code, error.manager, error.in_doubt}, &error);
 }
 
 Error BatchRun::name_item(Error error, std::uint32_t manager, Bytes key) const {

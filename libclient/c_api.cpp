@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string>
 
+#include "core/requester.h"
+
 namespace ddict::c_api {
 namespace {
 
@@ -15,6 +17,10 @@ static_assert(DDICT_NOT_FOUND == static_cast<int>(Errc::not_found) &&
               DDICT_NOT_ATTACHED == static_cast<int>(Errc::not_attached) &&
               DDICT_SYSTEM == static_cast<int>(Errc::system) &&
               DDICT_FROZEN == static_cast<int>(Errc::frozen));
+static_assert(DDICT_MANAGER_ANSWERED == static_cast<int>(ManagerState::answered) &&
+              DDICT_MANAGER_SILENT == static_cast<int>(ManagerState::silent) &&
+              DDICT_MANAGER_UNREACHABLE == static_cast<int>(ManagerState::unreachable) &&
+              DDICT_MANAGER_ENDED == static_cast<int>(ManagerState::ended));
 static_assert(DDICT_NO_MANAGER == Error::no_manager);
 static_assert(DDICT_ARRAY(DDICT_FLOAT64) == (type_array | element_type<double>()) &&
               DDICT_VECTOR(DDICT_UINT16) == Codec<std::vector<std::uint16_t>>::type &&
@@ -32,6 +38,7 @@ Error told(const ddict_error& from) {
     error.key_bytes_shown = std::min<std::uint8_t>(from.key_bytes, sizeof from.key);
     error.key_cut = from.key_cut;
     error.in_doubt = from.in_doubt;
+    error.manager_state = static_cast<ManagerState>(from.manager_state);
     error.manager = from.manager;
     error.need_bytes = from.need_bytes;
     error.have_bytes = from.have_bytes;
@@ -63,9 +70,33 @@ void tell(ddict_error* to, const Error& from) noexcept {
     to->key_bytes = from.key_bytes_shown;
     to->key_cut = from.key_cut;
     to->in_doubt = from.in_doubt;
+    to->manager_state = static_cast<std::uint8_t>(from.manager_state);
     std::memcpy(to->key, from.key.data(), from.key_bytes_shown);
     std::memcpy(to->node, from.node.data(), strnlen(from.node.data(), from.node.size() - 1));
     std::memcpy(to->detail, from.detail.data(), strnlen(from.detail.data(), from.detail.size() - 1));
+}
+
+bool is_change(Operation operation) noexcept {
+    for (std::uint8_t verb = 1; verb <= wire::verb_last; ++verb) {
+        const auto one = static_cast<wire::Verb>(verb);
+        if (operation_of(one) == operation) return wire::is_change(one);
+    }
+    return false;
+}
+
+Result<void> write_missing(const std::vector<MissingManager>& from, ddict_missing_manager* to,
+                           std::size_t room, std::size_t* count) {
+    if (to == nullptr && room > 0)
+        return Error(Errc::invalid_argument,
+                     "room for missing managers is above 0, but there is no memory to write to");
+    *count = from.size();
+    for (std::size_t i = 0; i < std::min(room, from.size()); ++i) {
+        to[i] = {};
+        to[i].manager = from[i].manager;
+        write_text(from[i].node, to[i].node, sizeof to[i].node);
+        tell(&to[i].error, from[i].error);
+    }
+    return {};
 }
 
 Result<void> given(std::initializer_list<Named> pointers) {

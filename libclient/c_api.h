@@ -19,6 +19,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 struct ddict_dictionary {
     explicit ddict_dictionary(ddict::Dictionary whole) : dictionary(std::move(whole)) {}
@@ -61,16 +62,25 @@ Result<std::chrono::nanoseconds> timeout_of(std::int64_t timeout_ms);
 /// The view with this time-out of the C API.
 Result<View> within(const View& view, std::int64_t timeout_ms);
 
+/// Whether the operation changes something.
+bool is_change(Operation operation) noexcept;
+/// Writes what managers are missing to where the caller has room: the first of them.
+Result<void> write_missing(const std::vector<MissingManager>& from, ddict_missing_manager* to,
+                           std::size_t room, std::size_t* count);
+
 /// Calls f, which returns a Result<void>, and turns what becomes of it into a code and an error.
 template <class F>
 int guarded(Operation operation, ddict_error* error, F&& f) noexcept {
     Error failure(Errc::system);
+    bool cut_short = true;
     try {
         const Result<void> outcome = f();
         if (outcome) return DDICT_OK;
         failure = outcome.error();
+        cut_short = false;
     } catch (const Exception& thrown) {
         failure = thrown.error();
+        cut_short = false;
     } catch (const std::bad_alloc&) {
         failure.set_detail("out of memory");
     } catch (const std::exception& thrown) {
@@ -78,6 +88,7 @@ int guarded(Operation operation, ddict_error* error, F&& f) noexcept {
     } catch (...) {
         failure.set_detail("an exception of an unknown kind");
     }
+    if (cut_short) failure.in_doubt = is_change(operation);
     if (failure.operation == Operation::none) failure.set_operation(operation);
     tell(error, failure);
     return static_cast<int>(failure.code);

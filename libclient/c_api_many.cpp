@@ -23,7 +23,7 @@ struct ddict_pending {
 namespace {
 
 ddict_item_status told(const ItemStatus& status) {
-    return {.code = static_cast<int>(status.code), .manager = status.manager};
+    return {.code = static_cast<int>(status.code), .manager = status.manager, .in_doubt = status.in_doubt};
 }
 
 /// Receives each item into memory of malloc.
@@ -70,7 +70,7 @@ void copy_statuses(const std::vector<ItemStatus>& from, ddict_item_status* to) {
 
 /// What every item says if the call as a whole fails before any was tried.
 void fill(ddict_item_status* statuses, std::size_t count, int code) {
-    if (statuses != nullptr) std::fill_n(statuses, count, ddict_item_status{code, DDICT_NO_MANAGER});
+    if (statuses != nullptr) std::fill_n(statuses, count, ddict_item_status{code, DDICT_NO_MANAGER, false});
 }
 
 /// Whether the caller has given memory for `count` items.
@@ -192,7 +192,11 @@ int ddict_end_batch_put_report(ddict_dictionary* dictionary, ddict_batch_report*
         for (const BatchReport::Failure& failure : ended->failures)
             bytes += failure.key.size();
         auto* const failures = static_cast<ddict_failure*>(count == 0 ? nullptr : std::malloc(bytes));
-        if (count > 0 && failures == nullptr) return Error(Errc::system, "out of memory for the report");
+        if (count > 0 && failures == nullptr) {
+            Error full(Errc::system, "out of memory for the report; the batch has ended");
+            full.in_doubt = true;
+            return full;
+        }
         char* key = reinterpret_cast<char*>(failures + count);
         for (std::size_t i = 0; i < count; ++i) {
             const BatchReport::Failure& failure = ended->failures[i];

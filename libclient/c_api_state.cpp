@@ -48,7 +48,7 @@ int on_all(Operation operation, ddict_dictionary* dictionary, ddict_error* error
 template <class From, class To, class F>
 Result<void> write_all(const std::vector<From>& from, To* to, std::size_t room, std::size_t* count, F&& f) {
     if (to == nullptr && room > 0)
-        return Error(Errc::invalid_argument, "there is room for some, but no memory");
+        return Error(Errc::invalid_argument, "room is above 0, but there is no memory to write to");
     *count = from.size();
     for (std::size_t i = 0; i < std::min(room, from.size()); ++i)
         f(from[i], to[i]);
@@ -102,6 +102,17 @@ int ddict_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error)
                   [&](View& view) { return put_out(view.try_size(), size); });
 }
 
+int ddict_partial_size(ddict_dictionary* dictionary, uint64_t* size, ddict_missing_manager* missing,
+                       size_t room, size_t* missing_count, ddict_error* error) {
+    return on_all(Operation::size, dictionary, error, {{size, "size"}, {missing_count, "missing_count"}},
+                  [&](View& view) -> Result<void> {
+                      const Result<Partial<std::uint64_t>> partial = view.try_partial_size();
+                      if (!partial) return partial.error();
+                      *size = partial->value;
+                      return c_api::write_missing(partial->missing, missing, room, missing_count);
+                  });
+}
+
 int ddict_local_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error) {
     return on_all(Operation::size, dictionary, error, {{size, "size"}},
                   [&](View& view) { return put_out(view.try_local_size(), size); });
@@ -119,7 +130,8 @@ int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, 
             if (const Result<void> good = c_api::check(options->prefix, "prefix"); !good) return good;
             completed = {.prefix = c_api::text_of(c_api::bytes_of(options->prefix)),
                          .values = options->values,
-                         .local = options->local};
+                         .local = options->local,
+                         .partial = options->partial};
         }
         *cursor = new ddict_cursor(view.cursor(completed));
         return {};
@@ -143,6 +155,14 @@ int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error
         return {};
     });
     return code == DDICT_OK && !there ? DDICT_NOT_FOUND : code;
+}
+
+int ddict_cursor_missing(ddict_cursor* cursor, ddict_missing_manager* missing, size_t room, size_t* count,
+                         ddict_error* error) {
+    return guarded(Operation::scan, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{cursor, "cursor"}, {count, "count"}}); !good) return good;
+        return c_api::write_missing(cursor->cursor.missing(), missing, room, count);
+    });
 }
 
 void ddict_cursor_free(ddict_cursor* cursor) {
@@ -250,6 +270,20 @@ int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t r
         if (!stats) return stats.error();
         return write_all(*stats, all, room, count, convert);
     });
+}
+
+int ddict_partial_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
+                        ddict_missing_manager* missing, size_t missing_room, size_t* missing_count,
+                        ddict_error* error) {
+    return on_all(Operation::stats, dictionary, error, {{count, "count"}, {missing_count, "missing_count"}},
+                  [&](View& view) -> Result<void> {
+                      const Result<Partial<std::vector<ManagerStats>>> stats = view.try_partial_stats();
+                      if (!stats) return stats.error();
+                      if (const Result<void> written = write_all(stats->value, all, room, count, convert);
+                          !written)
+                          return written;
+                      return c_api::write_missing(stats->missing, missing, missing_room, missing_count);
+                  });
 }
 
 int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager_stats* stats,

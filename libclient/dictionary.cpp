@@ -132,7 +132,7 @@ void Dictionary::detach() {
 
 Result<void> Dictionary::try_destroy() {
     if (attachment() == nullptr) {
-        return Error(Errc::not_attached, "this dictionary was detached or destroyed")
+        return Error(Errc::not_attached, "this dictionary was detached or destroyed here")
             .set_operation(Operation::destroy);
     }
     std::vector<std::uint32_t> managers(manager_count());

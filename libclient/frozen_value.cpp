@@ -24,6 +24,7 @@ Result<std::span<const std::byte>> FrozenValue::try_bytes() const {
 Error FrozenValue::name_error(Error error) const {
     Error named = impl_->names;
     named.code = error.code;
+    named.manager_state = error.manager_state;
     return named.set_detail(error.detail.data());
 }
 

@@ -31,14 +31,26 @@ class ValueCopy final : public ValueSink {
 
 struct Cursor::Impl {
     Result<bool> next();
+    Result<void> leave_out_the_silent();
+    bool leaves_out(const Error& error);
     Result<void> fetch_page();
     Result<bool> fetch_value();
+    /// Of the next message.
+    detail::Patience patience_now() const {
+        detail::Patience now = patience;
+        if (partial)
+            now.timeout = std::min<std::chrono::nanoseconds>(now.timeout, limits::partial_answer_patience);
+        return now;
+    }
 
     std::shared_ptr<Attachment> attachment;
     detail::Patience patience;
     std::vector<std::uint32_t> managers;  // to be visited
     std::string prefix;
     bool values = false;
+    bool partial = false;
+    bool asked_all = false;  // partial: whether they answer
+    std::vector<MissingManager> missing;
 
     std::size_t place = 0;       // in managers
     std::uint64_t position = 0;  // that the manager gave, of the page after this one
@@ -53,11 +65,18 @@ struct Cursor::Impl {
 };
 
 Result<bool> Cursor::Impl::next() {
-    if (attachment == nullptr)
-        return Error(Errc::not_attached, "this view is of no dictionary").set_operation(Operation::scan);
+    if (attachment == nullptr) {
+        return Error(Errc::not_attached,
+                     "this view is of no dictionary, or of one that was detached or destroyed here")
+            .set_operation(Operation::scan);
+    }
+    if (partial && !asked_all) {
+        if (const Result<void> asked = leave_out_the_silent(); !asked) return asked.error();
+    }
     for (;;) {
         if (value_to_come) {
             const Result<bool> got = fetch_value();
+            if (!got && leaves_out(got.error())) continue;
             if (!got) return got.error();
             value_to_come = false;
             if (*got) return true;
@@ -69,9 +88,10 @@ Result<bool> Cursor::Impl::next() {
             continue;
         }
         if (!reader.at_end()) {
-            Error error(Errc::protocol, "a page of a scan that cannot be read");
+            Error error(Errc::protocol, "the page of pairs that it sent is malformed");
             error.set_operation(Operation::scan).set_manager(managers[place]);
             attachment->name_node(error);
+            if (leaves_out(error)) continue;
             return error;
         }
         if (started && page_is_last) {
@@ -79,8 +99,39 @@ Result<bool> Cursor::Impl::next() {
             started = false;
         }
         if (place >= managers.size()) return false;
-        if (const Result<void> fetched = fetch_page(); !fetched) return fetched.error();
+        const Result<void> fetched = fetch_page();
+        if (!fetched && !leaves_out(fetched.error())) return fetched.error();
     }
+}
+
+/// All at once, so that many that are silent take no longer than one.
+Result<void> Cursor::Impl::leave_out_the_silent() {
+    const Result<std::vector<MissingManager>> silent =
+        attachment->call_answering(managers, Request{}, patience, [](std::uint32_t, const Reply&, Bytes) {});
+    if (!silent) return Error(silent.error()).set_operation(Operation::scan);
+    asked_all = true;
+    missing = *silent;
+    for (MissingManager& one : missing) {
+        one.error.set_operation(Operation::scan);
+        std::erase(managers, one.manager);
+    }
+    return {};
+}
+
+/// Whether the walk goes on without the manager that it is at.
+bool Cursor::Impl::leaves_out(const Error& error) {
+    if (!partial || client::is_of_whole(error)) return false;
+    const MissingManager left_out = attachment->missing(managers[place], error);
+    missing.insert(std::upper_bound(missing.begin(), missing.end(), left_out.manager,
+                                    [](std::uint32_t manager, const MissingManager& one) {
+                                        return manager < one.manager;
+                                    }),
+                   left_out);
+    ++place;
+    started = false;
+    value_to_come = false;
+    reader = wire::ItemReader(Bytes());
+    return true;
 }
 
 Result<void> Cursor::Impl::fetch_page() {
@@ -93,7 +144,7 @@ Result<void> Cursor::Impl::fetch_page() {
     request.sink = &page;
     reader = wire::ItemReader(Bytes());
     page.clear();
-    const Result<Reply> reply = attachment->call(request, patience);
+    const Result<Reply> reply = attachment->call(request, patience_now());
     if (!reply) return reply.error();
     reader = wire::ItemReader(page.page());
     position = reply->argument;
@@ -108,7 +159,7 @@ Result<bool> Cursor::Impl::fetch_value() {
     request.manager = managers[place];
     request.key = pair.key;
     request.sink = &alone;
-    const Result<Reply> reply = attachment->call(request, patience);
+    const Result<Reply> reply = attachment->call(request, patience_now());
     if (!reply) {
         if (reply.error().code == Errc::not_found) return false;
         return reply.error();
@@ -143,6 +194,10 @@ std::uint32_t Cursor::manager() const {
     return impl_->place < impl_->managers.size() ? impl_->managers[impl_->place] : Error::no_manager;
 }
 
+const std::vector<MissingManager>& Cursor::missing() const {
+    return impl_->missing;
+}
+
 Error Cursor::name_error(Error error) const {
     error.set_operation(Operation::scan).set_manager(manager()).set_key(text_of(key()));
     if (impl_->attachment != nullptr) impl_->attachment->name_node(error);
@@ -155,6 +210,7 @@ Cursor View::cursor(const ScanOptions& options) const {
     impl->patience = patience_;
     impl->prefix = options.prefix;
     impl->values = options.values;
+    impl->partial = options.partial;
     // No key begins with what is longer than any key.
     if (options.prefix.size() <= limits::key_bytes_max)
         impl->managers = options.local ? local_of_view() : managers();
@@ -176,6 +232,19 @@ Result<std::vector<std::string>> View::try_keys(std::string_view prefix) const {
         if (!*more) return keys;
         keys.emplace_back(text_of(walk.key()));
     }
+}
+
+Result<Partial<std::vector<std::string>>> View::try_partial_keys(std::string_view prefix) const {
+    Partial<std::vector<std::string>> keys;
+    Cursor walk = until(patience_.deadline(Clock::now())).cursor({.prefix = prefix, .partial = true});
+    for (;;) {
+        const Result<bool> more = walk.next();
+        if (!more) return more.error();
+        if (!*more) break;
+        keys.value.emplace_back(text_of(walk.key()));
+    }
+    keys.missing = walk.missing();
+    return keys;
 }
 
 }  // namespace ddict

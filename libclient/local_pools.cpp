@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/local_pools.h"
 
+#include "core/lost_managers.h"
 #include "libclient/coarse_clock.h"
 
 namespace ddict::client {
@@ -22,6 +23,7 @@ LocalPools::LocalPools(const shm::DirectorySegment* directory, const Handle& han
       secret_(handle.secret),
       first_(directory == nullptr ? 0 : directory->identity().first_local_manager),
       count_(directory == nullptr ? 0 : directory->identity().local_managers),
+      managers_(handle.managers),
       locals_(std::make_unique<Local[]>(count_)) {}
 
 LocalPools::~LocalPools() = default;
@@ -71,9 +73,35 @@ void LocalPools::drop_the_dead() {
 Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, Bytes key, std::uint64_t hash) {
     if (!is_local(manager))
         return Error(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
-    const shm::PoolReader* pool = pool_of(manager);
-    if (pool == nullptr) return Error(Errc::manager_lost, "its pool cannot be read");
-    return pool->view(key, hash);
+    if (const shm::PoolReader* pool = pool_of(manager)) return pool->view(key, hash);
+    if (ended_with_dictionary(manager)) return dictionary_ended();
+    return why_unreadable(manager);
+}
+
+/// Of a pool that is not mapped, or is not read any more.
+Error LocalPools::why_unreadable(std::uint32_t manager) const {
+    const Result<DirectoryEntry> entry = directory_->entry(manager);
+    if (!entry) return entry.error();
+    const Result<ucx::ProcessWatch> watch = ucx::ProcessWatch::open(entry->process);
+    if (!watch) return watch.error();
+    const auto pool =
+        shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    if (!pool) return pool.error();
+    return Error(Errc::system, "its pool could not be read when it was first tried; get a copy instead");
+}
+
+bool LocalPools::ended_with_dictionary(std::uint32_t manager) {
+    if (!is_local(manager)) return false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto& mapped = locals_[manager - first_].mapped; mapped != nullptr)
+            return mapped->ended_with_dictionary();
+    }
+    const auto pool =
+        shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    if (pool) return (*pool)->ended_with_dictionary();
+    // Pools are removed together, when the dictionary ends on this node.
+    return pool.error().code == Errc::dictionary_gone && count_ == managers_;
 }
 
 }  // namespace ddict::client

@@ -53,8 +53,12 @@ class LocalPools {
         if (const shm::PoolReader* pool = pool_of(manager); pool != nullptr) pool->prefetch(hash);
     }
     /// A value of a frozen dictionary without a copy. not_found; invalid_argument if the dictionary is not
-    /// frozen, or the manager is on another node; manager_lost; busy.
+    /// frozen, or the manager is on another node; manager_lost, dictionary_gone; busy; why it cannot be read.
     Result<shm::FrozenView> view(std::uint32_t manager, Bytes key, std::uint64_t hash);
+
+    /// Whether a manager of this node has left word that the dictionary ended with it. Not on the way of
+    /// reads.
+    bool ended_with_dictionary(std::uint32_t manager);
 
     /// Whether this manager's pool is in this node's memory. It may still not be readable.
     bool is_local(std::uint32_t manager) const noexcept { return manager - first_ < count_; }
@@ -82,6 +86,7 @@ class LocalPools {
         return pool != nullptr || local.tried.load(std::memory_order_relaxed) ? pool : map(place);
     }
     const shm::PoolReader* map(std::uint32_t place);
+    Error why_unreadable(std::uint32_t manager) const;
     void look_at_clock();
     void drop_the_dead();
 
@@ -92,6 +97,7 @@ class LocalPools {
     const wire::Secret secret_;
     const std::uint32_t first_;
     const std::uint32_t count_;
+    const std::uint32_t managers_;  // of the whole dictionary
     const std::unique_ptr<Local[]> locals_;
     std::atomic<std::int64_t> next_check_{0};  // of the coarse clock, in nanoseconds
     std::mutex mutex_;                         // guards Local::mapped and Local::watch

@@ -15,7 +15,8 @@ namespace ddict::client {
 class PageSink final : public ValueSink {
   public:
     Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t) override {
-        if (bytes > 2 * limits::page_bytes_max) return Error(Errc::protocol, "a page larger than any page");
+        if (bytes > 2 * limits::page_bytes_max)
+            return Error(Errc::protocol, "the page that it sent is longer than any page may be");
         page_.resize(bytes);
         return MutableBytes(page_);
     }

@@ -18,14 +18,14 @@ constexpr unsigned give_up_turns_max = 100'000;
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials) {
+Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials, LostManagers& lost) {
     Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create();
     if (!worker) return worker.error();
-    return std::unique_ptr<Session>(new Session(*std::move(worker), credentials));
+    return std::unique_ptr<Session>(new Session(*std::move(worker), credentials, lost));
 }
 
-Session::Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials)
-    : worker_(std::move(worker)), requester_(*worker_, credentials) {}
+Session::Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials, LostManagers& lost)
+    : worker_(std::move(worker)), requester_(*worker_, credentials, &lost) {}
 
 Session::~Session() {
     // The managers must hear the goodbye first: they then drop what is on its way, and this side's transport
@@ -66,8 +66,13 @@ Result<Reply> Session::call_later(const Request& request, Time now, Time deadlin
 Result<Reply> Session::call_now(const Request& request, Time now, Time deadline) {
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
     look_at_clock_by(now + limits::silence_before_ping);
-    while (!requester_.done(operation))
-        progress(deadline);
+    if (requester_.done(operation)) {
+        poll();  // it has failed at once: what has arrived may tell better for the next
+    } else {
+        do {
+            progress(deadline);
+        } while (!requester_.done(operation));
+    }
     Result<Reply> reply = requester_.take(operation);
     counters_.add(request.verb, request.value.size(), reply, now);
     return reply;
@@ -155,6 +160,50 @@ void Session::call_all(std::uint32_t count, Time deadline,
         }
         if (running > 0) progress(deadline);
     }
+}
+
+std::optional<std::uint32_t> Session::call_any(
+    std::uint32_t count, Time deadline, const std::function<Result<Request>(std::uint32_t)>& prepare,
+    const std::function<bool(std::uint32_t, const Error&)>& on_failure) {
+    std::vector<Flight> flights(count);
+    std::vector<std::uint32_t> running;
+    std::optional<std::uint32_t> answered;
+    bool goes_on = true;
+    Time next_start = Time::min();
+    for (std::uint32_t next = 0; goes_on && (next < count || !running.empty());) {
+        const Time now = steady_clock::now();
+        if (next < count && (running.empty() || now >= next_start)) {
+            const std::uint32_t candidate = next++;
+            next_start = now + limits::silence_before_next_candidate;
+            if (const Result<Request> request = prepare(candidate); !request) {
+                goes_on = on_failure(candidate, request.error());
+            } else {
+                start(flights[candidate], *request, now, deadline);
+                running.push_back(candidate);
+            }
+        }
+        const auto ended = std::find_if(running.begin(), running.end(), [&](std::uint32_t candidate) {
+            return finished(flights[candidate]);
+        });
+        if (ended != running.end()) {
+            const std::uint32_t candidate = *ended;
+            running.erase(ended);
+            if (flights[candidate].outcome) {
+                answered = candidate;
+                break;
+            }
+            goes_on = on_failure(candidate, flights[candidate].outcome.error());
+        } else if (!running.empty()) {
+            progress(next < count ? std::min(deadline, next_start) : deadline);
+        }
+    }
+    for (const std::uint32_t candidate : running)
+        requester_.give_up(flights[candidate].id);
+    for (const std::uint32_t candidate : running) {
+        while (!finished(flights[candidate]))
+            progress(steady_clock::now() + std::chrono::milliseconds(1));
+    }
+    return answered;
 }
 
 }  // namespace ddict::client

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/requester.h"
@@ -36,7 +37,8 @@ struct Flight {
 
 class Session {
   public:
-    static Result<std::unique_ptr<Session>> open(const Credentials& credentials);
+    /// `lost` is what all sessions of the process share.
+    static Result<std::unique_ptr<Session>> open(const Credentials& credentials, LostManagers& lost);
     /// Ends what is under way with not_attached and says goodbye to the managers; takes some milliseconds at
     /// the most.
     ~Session();
@@ -80,6 +82,18 @@ class Session {
                   const std::function<Result<Request>(std::uint32_t, Time&)>& prepare,
                   const std::function<void(std::uint32_t, Result<Reply>)>& on_reply);
 
+    /// A question that any of `count` managers can answer, to one after the other until one has: the next is
+    /// asked as well when one has failed, or has been silent for limits::silence_before_next_candidate.
+    /// `prepare` makes the request to a candidate, and may refuse; `on_failure` gets each failure, and says
+    /// whether to go on. The candidate that has answered; none if no one has by the deadline.
+    std::optional<std::uint32_t> call_any(std::uint32_t count, Time deadline,
+                                          const std::function<Result<Request>(std::uint32_t)>& prepare,
+                                          const std::function<bool(std::uint32_t, const Error&)>& on_failure);
+
+    /// Whether an operation under way is a change that may take effect whatever becomes of the caller.
+    bool may_take_effect(const Flight& flight) const {
+        return !flight.settled() && requester_.may_take_effect(flight.id);
+    }
     ProcessIdentity identity() const { return worker_->identity(); }
     std::string describe(std::uint32_t manager) const { return requester_.describe(manager); }
     Counters& counters() { return counters_; }
@@ -88,7 +102,7 @@ class Session {
     std::vector<std::unique_ptr<BatchLane>>& spare_lanes() { return spare_lanes_; }
 
   private:
-    Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials);
+    Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials, LostManagers& lost);
     Result<Reply> call_now(const Request& request, Time now, Time deadline);
     Result<Reply> call_later(const Request& request, Time now, Time deadline);
     Result<void> make_room(const Request& request, Time& now, Time deadline);

@@ -236,7 +236,11 @@ Result<void> View::pop_bytes(Bytes key, ValueSink& sink) const {
 Error View::put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const {
     const Result<bool> back = put_bytes_if(PutCondition::absent, key, value, value_type);
     Error error = name_error(why, Operation::pop, key);
-    if (!back) error.set_detail("the value is not what was asked for, and it could not be put back");
+    // What was taken away is then lost, or has given way to a newer value.
+    error.in_doubt = !back || !*back;
+    if (!back)
+        error.set_detail(std::string("the value is not what was asked for, and could not be put back: ") +
+                         std::string(name(back.error().code)) + " " + back.error().detail.data());
     return error;
 }
 

@@ -14,7 +14,8 @@ namespace ddict {
 
 struct View::Calls {
     static Error no_dictionary(Operation operation) {
-        return Error(Errc::not_attached, "this dictionary was detached or destroyed")
+        return Error(Errc::not_attached,
+                     "this view is of no dictionary, or of one that was detached or destroyed here")
             .set_operation(operation);
     }
 
@@ -48,6 +49,9 @@ struct View::Calls {
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     static Result<void> ask_all(const View& view, const std::vector<std::uint32_t>& managers,
                                 const Request& request, const OnReply& on_reply);
+    static Result<std::vector<MissingManager>> ask_answering(const View& view,
+                                                             const std::vector<std::uint32_t>& managers,
+                                                             const Request& request, const OnReply& on_reply);
     template <class Ask>
     static void get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink,
                          client::BatchItems& items, Ask ask);

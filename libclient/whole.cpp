@@ -23,6 +23,10 @@ Request request_of(Verb verb, std::uint64_t argument = 0) {
     return request;
 }
 
+Error unreadable_statistics() {
+    return Error(Errc::protocol, "the statistics that it sent are malformed").set_operation(Operation::stats);
+}
+
 }  // namespace
 
 /// The managers that this view is of.
@@ -40,6 +44,14 @@ Result<void> View::Calls::ask_all(const View& view, const std::vector<std::uint3
     return view.attachment_->call_each(managers, request, view.patience_, on_reply);
 }
 
+Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
+                                                               const std::vector<std::uint32_t>& managers,
+                                                               const Request& request,
+                                                               const OnReply& on_reply) {
+    if (view.attachment_ == nullptr) return no_dictionary(operation_of(request.verb));
+    return view.attachment_->call_answering(managers, request, view.patience_, on_reply);
+}
+
 Result<std::uint64_t> View::try_size() const {
     std::uint64_t keys = 0;
     const Result<void> asked =
@@ -47,6 +59,16 @@ Result<std::uint64_t> View::try_size() const {
                        [&](std::uint32_t, const Reply& reply, Bytes) { keys += reply.argument; });
     if (!asked) return asked.error();
     return keys;
+}
+
+Result<Partial<std::uint64_t>> View::try_partial_size() const {
+    Partial<std::uint64_t> size;
+    Result<std::vector<MissingManager>> missing =
+        Calls::ask_answering(*this, managers(), request_of(Verb::size),
+                             [&](std::uint32_t, const Reply& reply, Bytes) { size.value += reply.argument; });
+    if (!missing) return missing.error();
+    size.missing = *std::move(missing);
+    return size;
 }
 
 Result<std::uint64_t> View::try_local_size() const {
@@ -151,9 +173,27 @@ Result<std::vector<ManagerStats>> View::try_stats() const {
             readable = unpack(page, all[place]) && readable;
         });
     if (!asked) return asked.error();
-    if (!readable)
-        return Error(Errc::protocol, "statistics that cannot be read").set_operation(Operation::stats);
+    if (!readable) return unreadable_statistics();
     return all;
+}
+
+Result<Partial<std::vector<ManagerStats>>> View::try_partial_stats() const {
+    Partial<std::vector<ManagerStats>> stats;
+    std::vector<std::uint32_t> unreadable;
+    Result<std::vector<MissingManager>> missing = Calls::ask_answering(
+        *this, managers(), request_of(Verb::stats), [&](std::uint32_t manager, const Reply&, Bytes page) {
+            ManagerStats one;
+            unpack(page, one) ? stats.value.push_back(std::move(one)) : unreadable.push_back(manager);
+        });
+    if (!missing) return missing.error();
+    stats.missing = *std::move(missing);
+    for (const std::uint32_t manager : unreadable)
+        stats.missing.push_back(attachment_->missing(manager, unreadable_statistics()));
+    std::sort(stats.value.begin(), stats.value.end(),
+              [](const ManagerStats& a, const ManagerStats& b) { return a.manager < b.manager; });
+    std::sort(stats.missing.begin(), stats.missing.end(),
+              [](const MissingManager& a, const MissingManager& b) { return a.manager < b.manager; });
+    return stats;
 }
 
 Result<ManagerStats> View::try_stats(std::uint32_t manager) const {
@@ -185,7 +225,8 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
             sent[i] = steady_clock::now();
             // As many as are asked at once may all hang: the others have their share of the time.
             const std::size_t rounds = (all.size() - i - 1) / client::Session::calls_at_once_max + 1;
-            latest = sent[i] + (deadline - sent[i]) / static_cast<std::ptrdiff_t>(rounds);
+            latest = std::min(sent[i] + (deadline - sent[i]) / static_cast<std::ptrdiff_t>(rounds),
+                              sent[i] + limits::partial_answer_patience);
             return ping;
         },
         [&](std::uint32_t i, const Result<Reply>& reply) {
@@ -201,7 +242,8 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
         const Time before = steady_clock::now();
         if (!one.alive() || before >= deadline) continue;
         ping.manager = one.manager;
-        const Result<Reply> reply = (*session)->call(ping, before, deadline);
+        const Result<Reply> reply =
+            (*session)->call(ping, before, std::min(deadline, before + limits::partial_answer_patience));
         one.round_trip = steady_clock::now() - before;
         if (!reply)
             one = {.manager = one.manager, .node = one.node, .round_trip = {}, .error = reply.error()};

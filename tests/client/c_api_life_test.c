@@ -62,8 +62,10 @@ void test_destroyed_by_another(void) {
     EXPECT_OK(ddict_destroy(other, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_destroy(other, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_name(other, name, sizeof name, &error));
-    EXPECT_CODE(DDICT_MANAGER_LOST, ddict_put(third, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_DICTIONARY_GONE,
+                ddict_put(third, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
     EXPECT(error_says("put of key 'k' on manager 0"));
+    EXPECT(error.manager_state == DDICT_MANAGER_ENDED);
     EXPECT_CODE(DDICT_DICTIONARY_GONE, ddict_attach(handle, NULL, &other, &error));
     EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
     ddict_detach(other);

@@ -337,12 +337,22 @@ TEST(Death, OfAManagerIsToldWithItsNameAndTheOthersGoOn) {
         ASSERT_FALSE(got);
         ++lost;
         EXPECT_EQ(got.error().code, Errc::manager_lost);
+        EXPECT_EQ(got.error().manager_state, ManagerState::ended) << got.error().message();
         EXPECT_EQ(got.error().manager, 1u);
         EXPECT_EQ(got.error().node.data(), victim.node);
     }
     EXPECT_GT(lost, 50);
     EXPECT_LT(steady_clock::now() - start, 2s);
     EXPECT_EQ(dict.try_size().error().code, Errc::manager_lost);
+    const Partial<std::uint64_t> size = dict.partial_size();
+    EXPECT_EQ(size.value, static_cast<std::uint64_t>(300 - lost));
+    ASSERT_EQ(size.missing.size(), 1u);
+    EXPECT_EQ(size.missing[0].manager, 1u);
+    EXPECT_EQ(size.missing[0].node, victim.node);
+    EXPECT_EQ(size.missing[0].error.code, Errc::manager_lost);
+    const Partial<std::vector<std::string>> keys = dict.partial_keys();
+    EXPECT_EQ(keys.value.size(), static_cast<std::size_t>(300 - lost));
+    EXPECT_EQ(keys.missing.size(), 1u);
     // A new client can still attach, and use what is left.
     EXPECT_EQ(exit_status(start_role("read what manager 1 does not own", dict.serialize())), 0);
     dict.destroy();

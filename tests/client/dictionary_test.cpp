@@ -245,7 +245,7 @@ TEST_F(DictionaryTest, TwoDictionariesDoNotMix) {
     again.destroy();  // any client may
     const auto put = other.try_put("key", "third");
     ASSERT_FALSE(put);
-    EXPECT_EQ(put.error().code, Errc::manager_lost);
+    EXPECT_EQ(put.error().code, Errc::dictionary_gone) << put.error().message();
     EXPECT_EQ(dict_->get("key"), "first");
     static_cast<void>(other.try_destroy());
 }

@@ -39,6 +39,41 @@ class ErrorsTest : public SharedDictionaryTest {
     }
 };
 
+// ---- what the others have, when one does not answer ----
+
+TEST_F(ErrorsTest, AStoppedManagerIsNamedAndTheOthersGiveWhatTheyHave) {
+    for (int i = 0; i < 300; ++i)
+        dict_->put(i, i);
+    const ManagerStats silent = dict_->stats(1);
+    const std::uint64_t others = dict_->size() - dict_->manager(1).size();
+    const auto began = steady_clock::now();
+    ASSERT_EQ(kill(silent.pid, SIGSTOP), 0);
+    // With the default deadline of 30 s.
+    const Partial<std::vector<ManagerStats>> stats = by_message_->partial_stats();
+    const Partial<std::uint64_t> size = by_message_->partial_size();
+    const Partial<std::vector<std::string>> keys = by_message_->partial_keys();
+    const std::vector<ManagerHealth> health = by_message_->health();
+    const Result<Dictionary> newcomer = Dictionary::try_attach(dict_->serialize());
+    const auto took = steady_clock::now() - began;
+    kill(silent.pid, SIGCONT);
+    EXPECT_LT(took, 20s) << "each is bounded by its own patience";
+    EXPECT_TRUE(newcomer) << newcomer.error().message();
+    EXPECT_EQ(stats.value.size(), managers - 1);
+    EXPECT_EQ(size.value, others);
+    EXPECT_EQ(keys.value.size(), others);
+    for (const auto* missing : {&stats.missing, &size.missing, &keys.missing}) {
+        ASSERT_EQ(missing->size(), 1u);
+        EXPECT_EQ(missing->front().manager, 1u);
+        EXPECT_EQ(missing->front().node, silent.node);
+        EXPECT_EQ(missing->front().error.code, Errc::timeout);
+        EXPECT_EQ(missing->front().error.manager_state, ManagerState::silent);
+    }
+    for (const ManagerHealth& one : health)
+        EXPECT_EQ(one.alive(), one.manager != 1);
+    EXPECT_TRUE(dict_->partial_stats().complete());
+    EXPECT_EQ(dict_->partial_keys().value.size(), 300u);
+}
+
 // ---- why ----
 
 TEST_F(ErrorsTest, OnlyAChangeThatWasSentIsInDoubt) {
@@ -50,19 +85,32 @@ TEST_F(ErrorsTest, OnlyAChangeThatWasSentIsInDoubt) {
     const Error put = view.try_put(key, 1).error();
     const Error get = view.try_get<int>(key).error();
     const Error waited = view.try_wait_for<int>(key).error();
+    const Error cleared = view.try_clear().error();
+    const std::vector<ItemStatus> batch = view.try_multi_put(std::vector{std::pair(key, 1)});
+    const ItemStatus read = view.try_multi_get<int>(std::vector{key})[0].status;
     Pending<void> pending = by_message_->put_async(key, 1);
     const Error under_way = pending.try_wait(steady_clock::now() + 50ms).error();
     kill(silent.pid, SIGCONT);
     pending.wait();
     const Error unsent = view.within(0ms).try_put(key, 1).error();
-    EXPECT_TRUE(put.in_doubt);
-    EXPECT_TRUE(says(put, "may or may not have taken effect")) << put.message();
-    for (const Error* error : {&get, &waited, &under_way, &unsent}) {
+    for (const Error* error : {&put, &cleared, &under_way}) {
+        EXPECT_EQ(error->code, Errc::timeout);
+        EXPECT_TRUE(error->in_doubt) << error->message();
+        EXPECT_TRUE(says(*error, "may or may not have taken effect")) << error->message();
+    }
+    for (const Error* error : {&get, &waited, &unsent}) {
         EXPECT_EQ(error->code, Errc::timeout);
         EXPECT_FALSE(error->in_doubt) << error->message();
         EXPECT_FALSE(says(*error, "may or may not")) << error->message();
     }
-    EXPECT_TRUE(says(waited, "or its manager does not answer")) << waited.message();
+    EXPECT_TRUE(batch[0].code == Errc::timeout && batch[0].in_doubt);
+    EXPECT_TRUE(read.code == Errc::timeout && !read.in_doubt) << "a get leaves no doubt";
+    EXPECT_EQ(put.manager_state, ManagerState::silent);
+    EXPECT_EQ(waited.manager_state, ManagerState::silent);
+    EXPECT_TRUE(says(waited, "whether the key appeared is not known")) << waited.message();
+    const Error answered = view.try_wait_for<int>("nobody").error();
+    EXPECT_EQ(answered.manager_state, ManagerState::answered) << answered.message();
+    EXPECT_TRUE(says(answered, "the key did not appear in time")) << answered.message();
     EXPECT_TRUE(says(unsent, "before anything was sent")) << unsent.message();
 }
 

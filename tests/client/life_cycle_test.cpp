@@ -154,19 +154,29 @@ TEST_F(LifeCycleTest, AnyClientMayEndIt) {
     EXPECT_EQ(code_of(other.try_destroy()), Errc::not_attached) << "it has been done";
     EXPECT_EQ(other.serialize(), "");
     for (const View& left : {View(owner), View(third)}) {
-        EXPECT_EQ(code_of(left.try_put("key", 2)), Errc::manager_lost);
-        EXPECT_EQ(code_of(left.try_fetch_add("key")), Errc::manager_lost);
-        EXPECT_EQ(code_of(left.try_wait_for<int>("nobody")), Errc::manager_lost);
-        EXPECT_EQ(code_of(left.try_bput("key", 2)), Errc::manager_lost);
-        EXPECT_EQ(code_of(left.try_size()), Errc::manager_lost);
-        EXPECT_EQ(code_of(left.try_keys()), Errc::manager_lost);
-        EXPECT_EQ(left.try_multi_put(std::vector{std::pair("key", 2)})[0].code, Errc::manager_lost);
-        EXPECT_EQ(code_of(left.put_async("key", 2).try_wait()), Errc::manager_lost);
-        EXPECT_TRUE(eventually(5s, [&] { return code_of(left.try_get<int>("key")) == Errc::manager_lost; }))
-            << "what lies in this node's memory may be read a moment longer";
+        EXPECT_EQ(code_of(left.try_put("key", 2)), Errc::dictionary_gone);
+        EXPECT_EQ(code_of(left.try_fetch_add("key")), Errc::dictionary_gone);
+        EXPECT_EQ(code_of(left.try_wait_for<int>("nobody")), Errc::dictionary_gone);
+        EXPECT_EQ(code_of(left.try_bput("key", 2)), Errc::dictionary_gone);
+        EXPECT_EQ(code_of(left.try_size()), Errc::dictionary_gone);
+        EXPECT_EQ(code_of(left.try_keys()), Errc::dictionary_gone);
+        EXPECT_EQ(left.try_multi_put(std::vector{std::pair("key", 2)})[0].code, Errc::dictionary_gone);
+        EXPECT_EQ(code_of(left.put_async("key", 2).try_wait()), Errc::dictionary_gone);
+        EXPECT_TRUE(eventually(5s, [&] {
+            return code_of(left.try_get<int>("key")) == Errc::dictionary_gone;
+        })) << "what lies in this node's memory may be read a moment longer";
         for (const ManagerHealth& manager : left.health())
             EXPECT_FALSE(manager.alive());
+        const Error error = left.try_put("key", 2).error();
+        EXPECT_FALSE(error.in_doubt) << error.message();
+        EXPECT_EQ(error.manager_state, ManagerState::ended) << error.message();
+        EXPECT_NE(error.message().find("destroyed"), std::string::npos) << error.message();
+        EXPECT_EQ(error.message().find("other managers"), std::string::npos) << error.message();
     }
+    std::thread([&] {  // with no connection of its own yet
+        EXPECT_EQ(code_of(third.try_put("key", 2)), Errc::dictionary_gone);
+    })
+        .join();
     const auto late = Dictionary::try_attach(handle);
     ASSERT_FALSE(late);
     EXPECT_EQ(late.error().code, Errc::dictionary_gone);

@@ -26,6 +26,7 @@ namespace ddict {
 struct ItemStatus {
     Errc code = {};                             ///< 0: success
     std::uint32_t manager = Error::no_manager;  ///< that was asked
+    bool in_doubt = false;                      ///< as Error::in_doubt
     bool ok() const noexcept { return code == Errc{}; }
     explicit operator bool() const noexcept { return ok(); }
 };

@@ -22,11 +22,11 @@
  * not, it is filled on failure and left alone otherwise. Outputs are written on success only, unless the
  * comment says otherwise. No C++ exception leaves the library; when memory runs out, that is DDICT_SYSTEM.
  *
- * Errors of all calls: DDICT_NOT_ATTACHED, DDICT_MANAGER_LOST, DDICT_TIMEOUT (`in_doubt` tells whether a
- * change may have taken effect all the same), DDICT_BUSY, DDICT_SYSTEM, DDICT_PROTOCOL;
- * DDICT_INVALID_ARGUMENT for a NULL that may not be one, for an empty key, and for writes of what a broadcast
- * has stored; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to a frozen dictionary. The
- * comments name what else there is, without its DDICT_.
+ * Errors of all calls: DDICT_NOT_ATTACHED, DDICT_MANAGER_LOST, DDICT_TIMEOUT, DDICT_DICTIONARY_GONE
+ * (`in_doubt` tells whether a change may have taken effect all the same), DDICT_BUSY, DDICT_SYSTEM,
+ * DDICT_PROTOCOL; DDICT_INVALID_ARGUMENT for a NULL that may not be one, for an empty key, and for writes of
+ * what a broadcast has stored; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to a
+ * frozen dictionary. The comments name what else there is, without its DDICT_.
  *
  * Handles (ddict_dictionary, ddict_cursor, ddict_pending, ddict_frozen) are the caller's, and given back with
  * the function that their comment names; NULL is allowed there. A handle that was given back must not be
@@ -74,8 +74,8 @@ enum ddict_code {
     DDICT_TOO_LARGE = 3,        /**< above a limit: need_bytes and have_bytes tell */
     DDICT_INVALID_ARGUMENT = 4, /**< the call itself is wrong */
     DDICT_WRONG_TYPE = 5,       /**< the value is of another type than the one asked for */
-    DDICT_TIMEOUT = 6,          /**< the deadline passed */
-    DDICT_MANAGER_LOST = 7,     /**< the manager that owns the key is gone */
+    DDICT_TIMEOUT = 6,          /**< the deadline passed: manager_state says whether the manager answered */
+    DDICT_MANAGER_LOST = 7,     /**< the manager has ended or cannot be reached: manager_state says which */
     DDICT_DICTIONARY_GONE = 8,  /**< the dictionary has ended */
     DDICT_NOT_ATTACHED = 9,     /**< no dictionary in the environment, or it was detached */
     DDICT_BAD_HANDLE = 10,      /**< the handle is damaged */
@@ -87,23 +87,41 @@ enum ddict_code {
     DDICT_BUSY = 16             /**< a bound of a manager is reached: try again, or with fewer at once */
 };
 
+/** What is known of the manager that an error is about: ManagerState of C++. */
+enum ddict_manager_state {
+    DDICT_MANAGER_UNKNOWN = 0, /**< it was not asked, or the error is not about one manager */
+    DDICT_MANAGER_ANSWERED,    /**< the error is its own answer: it lives */
+    DDICT_MANAGER_SILENT,      /**< it was asked and did not answer in time: it may live */
+    DDICT_MANAGER_UNREACHABLE, /**< no connection to it could be made or kept: it may live */
+    DDICT_MANAGER_ENDED        /**< it has ended, for sure */
+};
+
 /** Used where there is no manager. */
 #define DDICT_NO_MANAGER UINT32_MAX
 
 /** What went wrong. Plain data; may be copied. */
 typedef struct ddict_error {
-    int code;            /**< enum ddict_code */
-    uint32_t manager;    /**< id, or DDICT_NO_MANAGER */
-    uint64_t need_bytes; /**< no_space, too_large, a buffer that is too small: what is needed */
-    uint64_t have_bytes; /**< the same: what there is, or the limit */
-    uint32_t operation;  /**< what was being done, for ddict_error_message() */
-    uint8_t key_bytes;   /**< how much of `key` is used */
-    bool key_cut;        /**< the key is longer than that */
-    bool in_doubt;       /**< timeout of a change that was sent: it may have taken effect */
-    char key[40];        /**< the first bytes of the key; may hold zeros */
-    char node[48];       /**< host name of the manager's node, or "" */
-    char detail[192];    /**< what is special about this case */
+    int code;              /**< enum ddict_code */
+    uint32_t manager;      /**< id, or DDICT_NO_MANAGER */
+    uint64_t need_bytes;   /**< no_space, too_large, a buffer that is too small: what is needed */
+    uint64_t have_bytes;   /**< the same: what there is, or the limit */
+    uint32_t operation;    /**< what was being done, for ddict_error_message() */
+    uint8_t key_bytes;     /**< how much of `key` is used */
+    bool key_cut;          /**< the key is longer than that */
+    bool in_doubt;         /**< a change was sent and its outcome is not known: it may have taken effect, or a
+                                part of it. If false, it has not. */
+    char key[40];          /**< the first bytes of the key; may hold zeros */
+    char node[48];         /**< host name of the manager's node, or "" */
+    char detail[192];      /**< what is special about this case */
+    uint8_t manager_state; /**< enum ddict_manager_state */
 } ddict_error;
+
+/** A manager that has not given its part of an answer, and why: `error` names manager and node too. */
+typedef struct ddict_missing_manager {
+    uint32_t manager;
+    char node[64]; /**< "" if it could not be found out */
+    ddict_error error;
+} ddict_missing_manager;
 
 /** One line for people, as Error::message() of C++. Writes at most `room` bytes, the last of them zero;
  * returns the length of the whole line, as snprintf does. */
@@ -369,6 +387,7 @@ typedef struct ddict_pair {
 typedef struct ddict_item_status {
     int code;         /**< enum ddict_code */
     uint32_t manager; /**< that was asked, or DDICT_NO_MANAGER */
+    bool in_doubt;    /**< as in ddict_error */
 } ddict_item_status;
 
 /** The values of `count` keys. statuses[i] is that of item i; values[i] is to be freed if its code is
@@ -442,6 +461,11 @@ void ddict_pending_free(ddict_pending* pending);
 int ddict_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error);
 /** The same of the managers on this node. */
 int ddict_local_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error);
+/** The number of pairs on those managers that answer; the others are named: `missing_count` of them, of which
+ * the first `room` are written to `missing`. All are asked side by side; one that does not answer is waited
+ * for 2 s at the most. */
+int ddict_partial_size(ddict_dictionary* dictionary, uint64_t* size, ddict_missing_manager* missing,
+                       size_t room, size_t* missing_count, ddict_error* error);
 /** Removes all pairs. Not atomic: a put of another client at the same time may stay. Cost: a message to every
  * manager, and its time to walk over its pairs. */
 int ddict_clear(ddict_dictionary* dictionary, ddict_error* error);
@@ -455,6 +479,7 @@ typedef struct ddict_scan_options {
     ddict_slice prefix; /**< only keys that begin with it; copied */
     bool values;        /**< with their values */
     bool local;         /**< only those on this node's managers */
+    bool partial;       /**< leave out managers that do not answer: ddict_cursor_missing() names them */
 } ddict_scan_options;
 
 /** Where a cursor stands. All is the cursor's, until it moves or is given back. */
@@ -471,6 +496,10 @@ int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, 
 /** Goes to the next pair, the first at first. NOT_FOUND: there are no more (`error` is left alone). After
  * another error the next call tries again. */
 int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error);
+/** With `partial`: the managers that were left out so far, by manager id. `count` of them, of which the first
+ * `room` are written to `missing`. No message. */
+int ddict_cursor_missing(ddict_cursor* cursor, ddict_missing_manager* missing, size_t room, size_t* count,
+                         ddict_error* error);
 /** Gives back a cursor. No message. NULL is allowed. */
 void ddict_cursor_free(ddict_cursor* cursor);
 

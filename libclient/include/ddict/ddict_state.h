@@ -50,10 +50,15 @@ typedef struct ddict_manager_stats {
 } ddict_manager_stats;
 
 /** The statistics of all managers: `count` of them, of which the first `room` are written to `all`, by
- * manager id. A lost manager is an error: ddict_health() tells which are there. Cost: a message to every
- * manager. */
+ * manager id. A manager that does not answer is an error. Cost: a message to every manager. */
 int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
                 ddict_error* error);
+/** The statistics of those managers that answer; the others are named: `missing_count` of them, of which the
+ * first `missing_room` are written to `missing`. All are asked side by side; one that does not answer is
+ * waited for 2 s at the most. Errors: DICTIONARY_GONE. */
+int ddict_partial_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
+                        ddict_missing_manager* missing, size_t missing_room, size_t* missing_count,
+                        ddict_error* error);
 /** The statistics of one manager. Errors: INVALID_ARGUMENT. */
 int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager_stats* stats,
                    ddict_error* error);
@@ -68,8 +73,8 @@ typedef struct ddict_manager_health {
 } ddict_manager_health;
 
 /** Asks every manager for a sign of life. `all`, `room` and `count` as in ddict_stats(). A lost manager is no
- * error of the call. Cost: a message to every manager, to 64 at once; each 64 have their share of the time.
- */
+ * error of the call; each is waited for 2 s at the most. Cost: a message to every manager, to 64 at once;
+ * each 64 have their share of the time. */
 int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t room, size_t* count,
                  ddict_error* error);
 

@@ -80,7 +80,8 @@ struct CreateOptions {
 class Dictionary : public View {
   public:
     /// Attaches to the dictionary whose handle is in the environment (DDICT_HANDLE).
-    /// Errors: not_attached (there is none), bad_handle, incompatible, access_denied, dictionary_gone.
+    /// Errors: not_attached (there is none), bad_handle, incompatible, access_denied, dictionary_gone (it has
+    /// ended); manager_lost or timeout if no manager can be reached, which does not say that it has ended.
     static Dictionary attach(const AttachOptions& options = {}) { return try_attach(options).value(); }
     static Result<Dictionary> try_attach(const AttachOptions& options = {});
 
@@ -117,7 +118,8 @@ class Dictionary : public View {
     /// the same.
     void detach();
     /// Ends the dictionary for everybody: managers stop, their memory is given back. Calls after it, by
-    /// anyone, fail with dictionary_gone or manager_lost; through this object with not_attached.
+    /// anyone, fail with dictionary_gone, or with manager_lost where the word of the managers did not arrive;
+    /// through this object with not_attached.
     void destroy() { try_destroy().value(); }
     Result<void> try_destroy();
 

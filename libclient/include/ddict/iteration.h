@@ -17,9 +17,11 @@
 #include <ranges>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <ddict/codec.h>
 #include <ddict/operands.h>
+#include <ddict/partial.h>
 #include <ddict/result.h>
 
 namespace ddict {
@@ -42,6 +44,11 @@ class Cursor {
     std::span<const std::byte> value() const;  ///< empty if it visits keys only
     std::uint16_t value_type() const;
     std::uint32_t manager() const;  ///< that owns it
+
+    /// With ScanOptions::partial: the managers that were left out so far, by manager id. Of one that stopped
+    /// answering in the middle, some pairs may have been visited. First all are asked side by side whether
+    /// they answer; one that does not is waited for 2 s at the most, each time.
+    const std::vector<MissingManager>& missing() const;
 
     /// wrong_type if the key has not the form of a K. Keys carry no type: only the form is checked.
     template <Decodable K = std::string>

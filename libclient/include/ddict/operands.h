@@ -33,6 +33,7 @@ struct ScanOptions {
     std::string_view prefix{};  ///< only keys that begin with it; copied
     bool values = false;        ///< with their values
     bool local = false;         ///< only on the managers of this node
+    bool partial = false;       ///< leaves out managers that do not answer: Cursor::missing() names them
 };
 
 /// How the connection to one manager is.

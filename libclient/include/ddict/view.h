@@ -15,10 +15,10 @@
 //
 // Names. What can fail exists twice: `put` throws ddict::Exception, `try_put` returns a ddict::Result. Both
 // carry the same ddict::Error. (Iterations throw; a Cursor does not.) Each can fail with the errors of all
-// calls: not_attached, manager_lost, timeout (Error::in_doubt says whether a change may have taken effect all
-// the same), busy, system, protocol; keys that are empty (invalid_argument) or longer than 1024 bytes
-// (too_large); writes with frozen, and with invalid_argument what a broadcast has stored (bput). The comments
-// name what else there is.
+// calls: not_attached, dictionary_gone, manager_lost, timeout, busy, system, protocol (Error::in_doubt says
+// whether a change may have taken effect all the same); keys that are empty (invalid_argument) or longer than
+// 1024 bytes (too_large); writes with frozen, and with invalid_argument what a broadcast has stored (bput).
+// The comments name what else there is.
 //
 // Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>.
 //
@@ -46,6 +46,7 @@
 #include <ddict/frozen_value.h>
 #include <ddict/iteration.h>
 #include <ddict/operands.h>
+#include <ddict/partial.h>
 #include <ddict/profile.h>
 #include <ddict/result.h>
 #include <ddict/stats.h>
@@ -243,7 +244,9 @@ class View {
     // ---- waiting ----
 
     /// The value of a key, as soon as there is one. After 24 hours it is timeout, whatever the deadline.
-    /// Errors: timeout (it did not appear), wrong_type, busy (the manager has as many waiters as it takes).
+    /// Errors: timeout, wrong_type, busy (the manager has as many waiters as it takes). A timeout whose
+    /// Error::manager_state is `answered` says that the key did not appear; `silent`: its manager did not
+    /// answer, for which the client listens up to 20 ms longer, and nothing is known.
     /// Cost: one message and its answer, however long it waits.
     template <Decodable T = std::string, Encodable K>
     T wait_for(const K& key) const {
@@ -426,6 +429,14 @@ class View {
     Cursor cursor(const ScanOptions& options = {}) const;
     /// All keys at once, without exceptions.
     Result<std::vector<std::string>> try_keys(std::string_view prefix = {}) const;
+    /// The same two of those managers that answer, with the names of the others. All are asked side by side;
+    /// one that does not answer is waited for 2 s at the most. Errors: not_attached, dictionary_gone.
+    Partial<std::uint64_t> partial_size() const { return try_partial_size().value(); }
+    Result<Partial<std::uint64_t>> try_partial_size() const;
+    Partial<std::vector<std::string>> partial_keys(std::string_view prefix = {}) const {
+        return try_partial_keys(prefix).value();
+    }
+    Result<Partial<std::vector<std::string>>> try_partial_keys(std::string_view prefix = {}) const;
 
     // ---- where keys live ----
 
@@ -479,17 +490,20 @@ class View {
     /// destroyed, or this process is a child of the one that attached. No message.
     Result<void> check_attached() const;
 
-    /// What every manager says of itself, by manager id; a lost manager is an error: health() tells which are
-    /// there, and stats(manager) asks one. Cost: a message to every manager.
+    /// What every manager says of itself, by manager id; one that does not answer is an error. Cost, also of
+    /// the next: a message to every manager.
     std::vector<ManagerStats> stats() const { return try_stats().value(); }
     Result<std::vector<ManagerStats>> try_stats() const;
+    /// What those that answer say, as partial_size(): the others are named.
+    Partial<std::vector<ManagerStats>> partial_stats() const { return try_partial_stats().value(); }
+    Result<Partial<std::vector<ManagerStats>>> try_partial_stats() const;
     /// The same of one manager. invalid_argument if there is no such manager.
     ManagerStats stats(std::uint32_t manager) const { return try_stats(manager).value(); }
     Result<ManagerStats> try_stats(std::uint32_t manager) const;
-    /// Asks every manager for a sign of life. Fails only as a whole (not_attached); what is wrong with a
-    /// manager stands in its entry. Cost: a message to every manager, to 64 at once, and a second one after
-    /// the other, which is timed; each 64 have their share of the time, so that some that hang do not use up
-    /// that of the others.
+    /// Asks every manager for a sign of life, and waits for each 2 s at the most. Fails only as a whole
+    /// (not_attached); what is wrong with a manager stands in its entry. Cost: a message to every manager, to
+    /// 64 at once, and a second one after the other, which is timed; each 64 have their share of the time, so
+    /// that some that hang do not use up that of the others.
     std::vector<ManagerHealth> health() const { return try_health().value(); }
     Result<std::vector<ManagerHealth>> try_health() const;
     /// What this process has done with the dictionary since it attached, or since profile_reset(): all views
@@ -556,25 +570,7 @@ class View {
     }
     /// What may turn out to be no T only when all of it has come is received as bytes, to be put back then.
     template <Decodable T>
-    Result<T> popped(Bytes key) const {
-        if constexpr (HasDecode<T> || detail::HasCheck<T>) {
-            detail::BytesSink sink;
-            if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
-            try {
-                const Result<void> fits = detail::check_type(sink.type(), Codec<T>::type);
-                Result<T> value = fits ? detail::from_bytes<T>(sink.bytes()) : fits.error();
-                if (!value) value.error() = put_back(key, sink.bytes(), sink.type(), value.error());
-                return value;
-            } catch (...) {  // of a user's codec, or for want of memory
-                static_cast<void>(put_back(key, sink.bytes(), sink.type(), Error()));
-                throw;
-            }
-        } else {
-            detail::SinkFor<T> sink;
-            if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
-            return std::move(sink).take();
-        }
-    }
+    Result<T> popped(Bytes key) const;
     /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
     Error put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
     template <Encodable K>

@@ -59,4 +59,25 @@ Result<N> View::try_fetch_add(const K& key, D delta, std::type_identity_t<N> ini
     return std::bit_cast<N>(*before);
 }
 
+template <Decodable T>
+Result<T> View::popped(Bytes key) const {
+    if constexpr (HasDecode<T> || detail::HasCheck<T>) {
+        detail::BytesSink sink;
+        if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
+        try {
+            const Result<void> fits = detail::check_type(sink.type(), Codec<T>::type);
+            Result<T> value = fits ? detail::from_bytes<T>(sink.bytes()) : fits.error();
+            if (!value) value.error() = put_back(key, sink.bytes(), sink.type(), value.error());
+            return value;
+        } catch (...) {  // of a user's codec, or for want of memory
+            static_cast<void>(put_back(key, sink.bytes(), sink.type(), Error()));
+            throw;
+        }
+    } else {
+        detail::SinkFor<T> sink;
+        if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
+        return std::move(sink).take();
+    }
+}
+
 }  // namespace ddict

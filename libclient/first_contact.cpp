@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How an attachment finds the first manager that answers, and what it says if there is none.
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "libclient/attachment.h"
+
+namespace ddict::client {
+namespace {
+
+/// Why nobody has answered.
+class AttachFailure {
+  public:
+    /// False if it is of no use to ask others.
+    bool add(const Error& error) {
+        ++asked_;
+        const bool ended = error.manager_state == ManagerState::ended || error.code == Errc::dictionary_gone;
+        ended_ += ended ? 1 : 0;
+        is_sure_ = is_sure_ || error.code == Errc::dictionary_gone;
+        // A reason to do something about is worth more than a death, and the first of them most.
+        if (asked_ == 1 || rank(error) > rank(worst_)) worst_ = error;
+        return error.code != Errc::access_denied && error.code != Errc::incompatible;
+    }
+    /// `no_directory`: nothing on this node says that the dictionary is running.
+    Error sum_up(bool no_directory) const {
+        Error error = worst_;
+        error.set_operation(Operation::attach);
+        if (rank(error) > rank_of_managers) return error;
+        const bool has_ended = ended_ == asked_ && (no_directory || is_sure_);
+        error.code = has_ended                     ? Errc::dictionary_gone
+                     : error.code == Errc::timeout ? Errc::timeout
+                                                   : Errc::manager_lost;
+        error.manager = Error::no_manager;
+        const std::string_view why = worst_.detail.data();
+        const std::string asked = std::to_string(asked_);
+        std::string text = has_ended ? "all " + asked + " managers asked have ended"
+                                     : "none of " + asked + " managers asked could be reached";
+        text += "; manager " + std::to_string(worst_.manager);
+        if (worst_.node[0] != '\0') text += std::string(" (") + worst_.node.data() + ")";
+        if (!why.empty()) text += ": " + std::string(why);
+        return error.set_node({}).set_detail(text);
+    }
+
+  private:
+    static constexpr int rank_of_managers = 2;
+    static int rank(const Error& error) {
+        if (error.code == Errc::dictionary_gone || error.manager_state == ManagerState::ended) return 0;
+        if (error.code == Errc::manager_lost) return 1;
+        if (error.code == Errc::timeout) return rank_of_managers;
+        return error.code == Errc::access_denied || error.code == Errc::incompatible ? 4 : 3;
+    }
+
+    unsigned asked_ = 0;
+    unsigned ended_ = 0;
+    bool is_sure_ = false;
+    Error worst_{Errc::dictionary_gone};
+};
+
+}  // namespace
+
+/// Any of this node's directory, then the seeds; with a directory, some of the others too. Drawn by lot, so
+/// that the clients of a large job do not all knock at the same door.
+std::vector<std::uint32_t> Attachment::candidates_to_greet() const {
+    constexpr std::size_t candidates_max = 16;
+    std::minstd_rand random(static_cast<unsigned>(::getpid()));
+    std::vector<std::uint32_t> candidates;
+    const auto add = [&](std::uint32_t manager) {
+        if (std::find(candidates.begin(), candidates.end(), manager) == candidates.end())
+            candidates.push_back(manager);
+    };
+    const std::uint32_t first = std::uniform_int_distribution<std::uint32_t>(0, handle_.managers - 1)(random);
+    if (directory_) add(first);
+    const std::size_t before = candidates.size();
+    for (const DirectoryEntry& seed : handle_.seeds)
+        add(seed.manager);
+    std::shuffle(candidates.begin() + static_cast<std::ptrdiff_t>(before), candidates.end(), random);
+    for (std::uint32_t i = 1; directory_ && i < handle_.managers && candidates.size() < candidates_max; ++i)
+        add((first + i) % handle_.managers);
+    return candidates;
+}
+
+/// Speaks to one manager. That none answers does not say that none lives: only the kernel of their own host,
+/// or the managers' own word, does.
+Result<void> Attachment::greet_first(Session& session, Time deadline) {
+    const std::vector<std::uint32_t> candidates = candidates_to_greet();
+    AttachFailure failure;
+    const auto answered = session.call_any(
+        static_cast<std::uint32_t>(candidates.size()), deadline,
+        [&](std::uint32_t i) -> Result<Request> {
+            const Result<DirectoryEntry> where = entry(session, candidates[i], deadline);
+            if (!where) return where.error();
+            session.add_manager(*where);
+            Request ping;
+            ping.manager = candidates[i];
+            return ping;
+        },
+        [&](std::uint32_t i, Error error) {
+            error.set_manager(candidates[i]);
+            name_node(error);
+            return failure.add(error);
+        });
+    if (answered) return {};
+    return failure.sum_up(!directory_);
+}
+
+}  // namespace ddict::client
