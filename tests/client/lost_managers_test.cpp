@@ -4,6 +4,7 @@
 // Managers that live and cannot be asked: stopped, on what counts as another host (UCX_TLS=tcp), and in a
 // network that the client is not in.
 #include <ddict/dictionary.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
 #include <sched.h>
@@ -68,14 +69,13 @@ std::string in_another_network(Work work) {
 /// Before this process attaches to anything: its child may then.
 TEST(LostManagers, InAnotherNetworkAreNotCalledDead) {
     int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
     int stop[2];
-    ASSERT_EQ(pipe(stop), 0);
+    ASSERT_TRUE(pipe2(ends, O_CLOEXEC) == 0 && pipe2(stop, O_CLOEXEC) == 0);
     const pid_t owner = fork();
     if (owner == 0) {
         close(stop[1]);
         Dictionary dict = Dictionary::create({.managers_per_node = 2, .total_mem = 16 << 20});
-        const std::string handle = dict.serialize();
+        const std::string handle = dict.serialize() + '\n';
         if (write(ends[1], handle.data(), handle.size()) < 0) _exit(1);
         close(ends[1]);
         char ignored;
@@ -88,9 +88,9 @@ TEST(LostManagers, InAnotherNetworkAreNotCalledDead) {
     close(stop[0]);
     std::string handle;
     char buffer[4096];
-    for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof buffer)) > 0;)
+    for (ssize_t got = 0; !handle.ends_with('\n') && (got = read(ends[0], buffer, sizeof buffer)) > 0;)
         handle.append(buffer, static_cast<std::size_t>(got));
-    ASSERT_FALSE(handle.empty());
+    ASSERT_TRUE(handle.ends_with('\n'));
     const std::string said = in_another_network([&] {
         const auto attached = Dictionary::try_attach(handle, {.attach_timeout = 6s});
         if (attached) return std::string("attached");
