@@ -14,6 +14,7 @@
 #include "core/wire.h"
 #include "ucx/library.h"
 #include "ucx/os_error.h"
+#include "ucx/private_segments.h"
 #include "ucx/status.h"
 #include "ucx/worker.h"
 
@@ -80,8 +81,10 @@ bool user_has_set(std::initializer_list<const char*> variables) {
 ///   memory lives as long as it is mapped. So a killed client could take a manager with it.
 /// - posix: UCX fills its segment, some megabytes, before it removes its name; of ten clients that are killed
 ///   at random moments one leaves its segment in /dev/shm. sysv does the same work without a name.
-void leave_out_transports(Settings& settings) {
-    if (settings.value("TLS") == "all") settings.set({"TLS"}, "^xpmem,posix");
+/// - sysv too, where others could read its segments.
+void leave_out_transports(Settings& settings, bool segments_are_private) {
+    if (settings.value("TLS") != "all") return;
+    settings.set({"TLS"}, segments_are_private ? "^xpmem,posix" : "^xpmem,posix,sysv");
 }
 
 /// - TCP connects in the caller's time, and to a host that is down that takes seconds to minutes, in which a
@@ -145,6 +148,12 @@ std::uint32_t runtime_version() {
     return (major << 16) | minor;
 }
 
+Error segments_not_private() {
+    return Error(Errc::system,
+                 "UCX's shared memory cannot be kept from the other members of this user's group on this "
+                 "system; do without it: UCX_TLS=^sysv");
+}
+
 Result<Context> make_context(const DeviceOptions& devices) {
     restrain_library();
     ucp_config_t* raw_config = nullptr;
@@ -154,7 +163,7 @@ Result<Context> make_context(const DeviceOptions& devices) {
     const std::unique_ptr<ucp_config_t, ConfigDeleter> config(raw_config);
     Settings settings(config.get());
     if (const Result<void> chosen = choose_network(settings, devices); !chosen) return chosen.error();
-    leave_out_transports(settings);
+    leave_out_transports(settings, make_segments_private());
     set_up_tcp(settings);
     take_eight_kibibytes_whole(settings);
     ucp_params_t params{};
@@ -165,7 +174,10 @@ Result<Context> make_context(const DeviceOptions& devices) {
     if (const ucs_status_t status = ucp_init(&params, config.get(), &context); status != UCS_OK) {
         return to_error(status, "starting UCX");
     }
-    return Context{ContextHandle(context), std::move(settings).refused()};
+    Context made{ContextHandle(context), std::move(settings).refused()};
+    // Again, for the libraries that it has loaded meanwhile.
+    if (!make_segments_private() && has_transport(context, {"sysv"})) return segments_not_private();
+    return made;
 }
 
 Result<WorkerHandle> make_worker(ucp_context_h context) {

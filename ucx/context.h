@@ -6,8 +6,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ddict/result.h>
@@ -35,13 +37,18 @@ struct Context {
 };
 
 /// A context for active messages that can sleep. Honours the user's UCX_* settings; what the user leaves open
-/// is chosen here: no xpmem, the network devices, and more (see context.cpp for the reasons). Errors: system,
-/// also where this process has not the descriptors that UCX will need: UCX aborts it then.
+/// is chosen here: no xpmem, the network devices, shared memory for this user alone, and more (see
+/// context.cpp for the reasons). Errors: system, also where this process has not the descriptors that UCX
+/// will need: UCX aborts it then.
 Result<Context> make_context(const DeviceOptions& devices = {});
+/// Why a context, or a worker, that has shared memory is not used.
+Error segments_not_private();
 Result<WorkerHandle> make_worker(ucp_context_h context);
 
-/// What the context can use, by transport and device; and whether that includes shared memory for messages.
+/// What the context can use, by transport and device; and whether that includes one of these transports, or
+/// shared memory for messages.
 std::vector<TransportDevice> usable_transports(ucp_context_h context);
+bool has_transport(ucp_context_h context, std::initializer_list<std::string_view> names);
 bool has_shared_memory(ucp_context_h context);
 
 /// The worker's address in an envelope (magic, version of UCX, checksum), since UCX itself reads any bytes as

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What UCX can use, read from the text that it prints about a context: its API has no call for it.
+#include <algorithm>
 #include <sstream>
 
 #include "ucx/context.h"
@@ -25,12 +26,15 @@ std::vector<TransportDevice> usable_transports(ucp_context_h context) {
     return usable;
 }
 
-bool has_shared_memory(ucp_context_h context) {
+bool has_transport(ucp_context_h context, std::initializer_list<std::string_view> names) {
     for (const TransportDevice& usable : usable_transports(context)) {
-        if (usable.transport == "sysv" || usable.transport == "posix" || usable.transport == "xpmem")
-            return true;
+        if (std::find(names.begin(), names.end(), usable.transport) != names.end()) return true;
     }
     return false;
+}
+
+bool has_shared_memory(ucp_context_h context) {
+    return has_transport(context, {"sysv", "posix", "xpmem"});
 }
 
 Result<TransportSummary> available_transports(const DeviceOptions& devices) {

@@ -17,6 +17,7 @@
 #include "core/limits.h"
 #include "ucx/host_identity.h"
 #include "ucx/library.h"
+#include "ucx/private_segments.h"
 #include "ucx/status.h"
 
 namespace ddict::ucx {
@@ -97,10 +98,13 @@ Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& 
     std::unique_lock lock(one_at_a_time);
     const auto mapped_before = ReceiveQueues::mapped();
     if (!mapped_before) return mapped_before.error();
+    const std::uint64_t segments_before = private_segments_made();
     auto worker = make_worker(context->handle.get());
     if (!worker) return worker.error();
     auto queues = ReceiveQueues::find(*mapped_before);
     if (!queues) return queues.error();
+    const bool none_redirected = private_segments_made() == segments_before;
+    if (none_redirected && has_transport(context->handle.get(), {"sysv"})) return segments_not_private();
     lock.unlock();
     auto sleeper = Sleeper::create();
     if (!sleeper) return sleeper.error();
