@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <boost/interprocess/mapped_region.hpp>
-#include <boost/interprocess/shared_memory_object.hpp>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -56,6 +55,15 @@ class FileDescriptor {
 
   private:
     int fd_;
+};
+
+/// What Boost.Interprocess maps.
+struct OpenFile {
+    FileDescriptor fd{-1};
+    bip::mode_t mode = bip::read_only;
+
+    bip::mapping_handle_t get_mapping_handle() const { return {fd.number(), false}; }
+    bip::mode_t get_mode() const { return mode; }
 };
 
 Error system_error(int code, const std::string& what) {
@@ -123,28 +131,43 @@ std::optional<SegmentName> parse(std::string_view name) {
     return SegmentName{std::string(id), directory};
 }
 
-bool owner_lives(int folder, const std::string& id) {
-    const std::string name = std::string(name_prefix) + id + std::string(directory_suffix);
-    const FileDescriptor fd(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!fd.valid()) return errno != ENOENT;  // if in doubt, leave it
-    return is_locked(fd.number());
-}
-
 bool is_own_file(int folder, const char* name) {
     struct stat info {};
     return ::fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
            info.st_uid == ::geteuid();
 }
 
+bool owner_lives(int folder, const std::string& id) {
+    const std::string name = std::string(name_prefix) + id + std::string(directory_suffix);
+    struct stat info {};
+    if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno != ENOENT;                    // if in doubt, leave it
+    if (info.st_uid != ::geteuid()) return false;  // somebody else has taken the name since: ours is gone
+    const FileDescriptor fd(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd.valid()) return errno != ENOENT;
+    return is_locked(fd.number());
+}
+
+Error name_is_taken(const std::string& name) {
+    struct stat info {};
+    const bool foreign = ::lstat(path_of(name).c_str(), &info) == 0 && info.st_uid != ::geteuid();
+    Error error = foreign
+                      ? Error(Errc::access_denied, "user " + std::to_string(info.st_uid) +
+                                                       " has put a file in the place of " + path_of(name) +
+                                                       ": start again, which chooses other names")
+                      : Error(Errc::invalid_argument, "there is a segment of the name " + name + " already");
+    return error.set_operation(Operation::create);
+}
+
 }  // namespace
 
 struct Segment::State {
     std::string name;
-    bip::shared_memory_object object;
+    OpenFile file;
     bip::mapped_region region;
     FileDescriptor owner_lock{-1};  // of the creator; separate, so that has_owner() sees it like anyone else
 
-    int fd() const { return object.get_mapping_handle().handle; }
+    int fd() const { return file.fd.number(); }
 };
 
 Segment::Segment(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -175,9 +198,7 @@ Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
     if (const Result<void> done = reserve(fd.number(), name, 0, bytes); !done) return done.error();
     const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.number());
     if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_of(name).c_str(), AT_SYMLINK_FOLLOW) != 0) {
-        if (errno == EEXIST)
-            return Error(Errc::invalid_argument, "there is a segment of the name " + name + " already")
-                .set_operation(Operation::create);
+        if (errno == EEXIST) return name_is_taken(name);
         return refuse(errno, "giving shared memory the name " + name);
     }
     Result<Segment> segment = open(name, Access::read_write);
@@ -190,21 +211,28 @@ Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
 }
 
 Result<Segment> Segment::open(const std::string& name, Access access) {
-    const bip::mode_t mode = access == Access::read_only ? bip::read_only : bip::read_write;
     const std::string what = "opening the shared memory " + name;
+    const auto refuse = [](Error error) { return error.set_operation(Operation::attach); };
+    // Anybody may have put anything there under this name: a pipe, which keeps who opens it, or a link.
+    const int flags = (access == Access::read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    FileDescriptor fd(::open(path_of(name).c_str(), flags));
+    if (!fd.valid()) {
+        const bool foreign = errno == ELOOP || errno == ENXIO || errno == EISDIR;
+        return refuse(system_error(foreign ? EACCES : errno, what));
+    }
+    struct stat info {};
+    if (::fstat(fd.number(), &info) != 0) return refuse(system_error(errno, what));
+    if (info.st_uid != ::geteuid())
+        return refuse(Error(Errc::access_denied,
+                            what + ": it is another user's (" + std::to_string(info.st_uid) + ")"));
+    if (!S_ISREG(info.st_mode)) return refuse(Error(Errc::access_denied, what + ": it is no file"));
+    if (info.st_size == 0) return refuse(Error(Errc::protocol, what + ": it is empty"));
     try {
         auto state = std::make_unique<State>();
         state->name = name;
-        state->object = bip::shared_memory_object(bip::open_only, name.c_str(), mode);
-        struct stat info {};
-        if (::fstat(state->fd(), &info) != 0)
-            return system_error(errno, what).set_operation(Operation::attach);
-        if (info.st_uid != ::geteuid())
-            return Error(Errc::access_denied, what + ": it is another user's")
-                .set_operation(Operation::attach);
-        if (info.st_size == 0)
-            return Error(Errc::protocol, what + ": it is empty").set_operation(Operation::attach);
-        state->region = bip::mapped_region(state->object, mode);
+        state->file.fd = std::move(fd);
+        state->file.mode = access == Access::read_only ? bip::read_only : bip::read_write;
+        state->region = bip::mapped_region(state->file, state->file.mode);
         return Segment(std::move(state));
     } catch (const bip::interprocess_exception& e) {
         return boost_error(e, what).set_operation(Operation::attach);
@@ -212,7 +240,7 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
 }
 
 bool Segment::remove(const std::string& name) {
-    return bip::shared_memory_object::remove(name.c_str());
+    return ::unlink(path_of(name).c_str()) == 0;
 }
 
 std::byte* Segment::data() const noexcept {
@@ -233,7 +261,7 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     Result<void> done = reserve(fd, name(), before, bytes);
     if (done) {
         try {
-            bip::mapped_region larger(state_->object, bip::read_write);
+            bip::mapped_region larger(state_->file, bip::read_write);
             state_->region.swap(larger);
             return {};
         } catch (const bip::interprocess_exception& e) {
