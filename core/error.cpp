@@ -3,11 +3,14 @@
 #include <ddict/error.h>
 
 #include <cstring>
+#include <tuple>
 
 #include "core/limits.h"
 
 namespace ddict {
 namespace {
+
+static_assert(std::tuple_size_v<decltype(Error::node)> == limits::node_name_bytes_max + 1);
 
 template <std::size_t N>
 void copy_text(std::array<char, N>& to, std::string_view from) noexcept {

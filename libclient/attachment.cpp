@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/hash.h"
+#include "host/host_name.h"
 #include "libclient/coarse_clock.h"
 #include "libclient/page_sink.h"
 
@@ -138,8 +139,7 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
         return directory.error();
     }  // else there are no managers on this node, and the seeds know
     pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) == 0) node_ = host.data();
+    node_ = host::host_name();
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
     return greet_first(**own, steady_clock::now() + timeout);

@@ -43,7 +43,7 @@
 namespace ddict::shm {
 
 inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
-inline constexpr std::uint32_t pool_layout_version = 1;
+inline constexpr std::uint32_t pool_layout_version = 2;
 inline constexpr std::uint64_t page_bytes = 4096;
 
 using AtomicWord = std::atomic<std::uint64_t>;
@@ -165,10 +165,8 @@ struct alignas(64) PoolHeader {
     std::uint64_t segment_bytes;
     std::uint64_t heap_offset;
     std::uint64_t heap_bytes;
-    char node[48];  // NUL-terminated
     std::atomic<std::uint32_t> state;
-    std::uint32_t reserved0;
-    std::uint64_t reserved1;
+    std::uint32_t reserved;
 
     // What changes now and then: read by every get.
     alignas(64) AtomicWord index_root;
@@ -180,12 +178,14 @@ struct alignas(64) PoolHeader {
     alignas(64) AtomicWord keys;
     AtomicWord free_bytes;
     AtomicWord index_bytes;
+
+    alignas(64) char node[80];  // NUL-terminated
 };
-static_assert(sizeof(PoolHeader) == 256 && std::is_standard_layout_v<PoolHeader>);
+static_assert(sizeof(PoolHeader) == 384 && std::is_standard_layout_v<PoolHeader>);
 static_assert(offsetof(PoolHeader, layout_version) == 8 && offsetof(PoolHeader, dictionary_id) == 16);
-static_assert(offsetof(PoolHeader, node) == 64 && offsetof(PoolHeader, index_root) == 128);
+static_assert(offsetof(PoolHeader, state) == 64 && offsetof(PoolHeader, index_root) == 128);
 static_assert(offsetof(PoolHeader, gone) == 144 && offsetof(PoolHeader, freeze_epoch) == 152);
-static_assert(offsetof(PoolHeader, keys) == 192);
+static_assert(offsetof(PoolHeader, keys) == 192 && offsetof(PoolHeader, node) == 256);
 
 // The directory of depth 0, with its one entry, and the first index segment lie before the heap, so that an
 // empty index takes nothing of it.

@@ -129,13 +129,13 @@ TEST(Error, LongTextsAreCutAndSaySo) {
     error.set_key(long_text).set_node(long_text);
     EXPECT_TRUE(error.key_cut);
     EXPECT_EQ(error.key_bytes_shown, error.key.size());
-    EXPECT_EQ(std::string_view(error.node.data()), std::string(44, 'x') + "...");
+    EXPECT_EQ(std::string_view(error.node.data()), std::string(61, 'x') + "...");
     EXPECT_EQ(std::string_view(error.detail.data()), std::string(188, 'x') + "...");
     EXPECT_NE(error.message().find("x...'"), std::string::npos);
     error.set_key("short");
     EXPECT_FALSE(error.key_cut);
-    error.set_node(std::string(47, 'y'));
-    EXPECT_EQ(std::string_view(error.node.data()), std::string(47, 'y')) << "just fits";
+    error.set_node(std::string(64, 'y'));
+    EXPECT_EQ(std::string_view(error.node.data()), std::string(64, 'y')) << "just fits";
 }
 
 TEST(Exception, CarriesTheError) {

@@ -398,7 +398,7 @@ TEST_F(FormatTest, EachDamagedFieldIsNoticed) {
     refused(header().segment_bytes, 2 * mebibyte, Errc::protocol);
     refused(header().heap_offset, std::uint64_t{64}, Errc::protocol);
     refused(header().heap_bytes, ~std::uint64_t{0}, Errc::protocol);
-    refused(header().node[47], 'x', Errc::protocol);
+    refused(header().node[sizeof header().node - 1], 'x', Errc::protocol);
     header().magic.store(pool_magic + 1);
     EXPECT_EQ(attach().error().code, Errc::protocol);
     header().magic.store(pool_magic);

@@ -9,13 +9,14 @@ import repository
 # Folder -> the folders whose headers it may include, and whose targets it may link.
 LAYERS = {
     "core": (),
+    "host": ("core",),
     "shm": ("core",),
     "ucx": ("core",),
     "pmix": ("core",),
     "slurm": ("core",),
-    "manager": ("core", "shm", "ucx"),
-    "libclient": ("core", "shm", "ucx"),
-    "launcher": ("core", "shm", "pmix", "slurm"),
+    "manager": ("core", "host", "shm", "ucx"),
+    "libclient": ("core", "host", "shm", "ucx"),
+    "launcher": ("core", "host", "shm", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
 }
 FREE = ("tests", "bench", "examples")

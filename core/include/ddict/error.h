@@ -110,7 +110,7 @@ struct Error {
     std::uint64_t need_bytes = 0;  ///< no_space, too_large, a buffer that is too small: what is needed
     std::uint64_t have_bytes = 0;  ///< the same: what is free, the limit, the buffer's size
     std::array<char, 40> key;      ///< the first bytes of the key
-    std::array<char, 48> node;     ///< NUL-terminated host name
+    std::array<char, 65> node;     ///< NUL-terminated host name
     std::array<char, 192> detail;  ///< NUL-terminated: what is special about this case, and what to do
 
     Error() noexcept { node[0] = detail[0] = '\0'; }

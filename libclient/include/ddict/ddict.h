@@ -111,7 +111,7 @@ typedef struct ddict_error {
     bool in_doubt;         /**< a change was sent and its outcome is not known: it may have taken effect, or a
                                 part of it. If false, it has not. */
     char key[40];          /**< the first bytes of the key; may hold zeros */
-    char node[48];         /**< host name of the manager's node, or "" */
+    char node[65];         /**< host name of the manager's node, or "" */
     char detail[192];      /**< what is special about this case */
     uint8_t manager_state; /**< enum ddict_manager_state */
 } ddict_error;
@@ -119,7 +119,7 @@ typedef struct ddict_error {
 /** A manager that has not given its part of an answer, and why: `error` names manager and node too. */
 typedef struct ddict_missing_manager {
     uint32_t manager;
-    char node[64]; /**< "" if it could not be found out */
+    char node[65]; /**< "" if it could not be found out */
     ddict_error error;
 } ddict_missing_manager;
 

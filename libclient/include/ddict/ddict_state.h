@@ -25,7 +25,7 @@ typedef struct ddict_operation_stats {
 typedef struct ddict_manager_stats {
     uint32_t manager;
     int32_t pid; /**< on its host */
-    char node[64];
+    char node[65];
     char transport[128]; /**< of the session that asked, as the manager sees it */
     bool frozen;
     uint64_t keys;
@@ -67,7 +67,7 @@ int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager
 typedef struct ddict_manager_health {
     uint32_t manager;
     bool alive;
-    char node[64];         /**< "" if it could not be found out */
+    char node[65];         /**< "" if it could not be found out */
     int64_t round_trip_ns; /**< of an empty message, if it is alive */
     ddict_error error;     /**< why it gave no sign of life; code DDICT_OK if it did */
 } ddict_manager_health;
