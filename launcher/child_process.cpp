@@ -3,7 +3,6 @@
 #include "launcher/child_process.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -16,6 +15,7 @@
 #include <climits>
 #include <cstring>
 
+#include "host/descriptors.h"
 #include "launcher/signals.h"
 
 namespace ddict::launcher {
@@ -71,8 +71,7 @@ void become(const SpawnOptions& options, const Prepared& prepared) {
     } else if (options.passed_fd >= 0 && dup2(options.passed_fd, 3) < 0) {
         return;
     }
-    if (options.close_other_fds)
-        close_range(options.passed_fd >= 0 ? 4U : 3U, ~0U, static_cast<int>(CLOSE_RANGE_CLOEXEC));
+    if (options.close_other_fds) host::close_on_exec_from(options.passed_fd >= 0 ? 4 : 3);
     const Inherited& original = inherited();
     signal(SIGPIPE, options.as_inherited && original.pipe_ignored ? SIG_IGN : SIG_DFL);
     signal(SIGCHLD, options.as_inherited && original.children_ignored ? SIG_IGN : SIG_DFL);

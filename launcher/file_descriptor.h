@@ -36,9 +36,6 @@ struct Pipe {
 
 Result<Pipe> make_pipe();
 void set_non_blocking(int fd);
-/// Opens /dev/null on those of 0, 1 and 2 that are closed, so that no descriptor of ours ever gets their
-/// numbers.
-void ensure_standard_descriptors();
 /// All of it, in one write if the other side lets it; false if it went away.
 bool write_fully(int fd, std::string_view text);
 

@@ -154,6 +154,8 @@ int serve(const Options& options, const Environment& environment) {
         return up.abandoned ? 0 : exit_bring_up_failed;
     }
     print("ready " + (*supervisor)->handle());
+    // The program that wanted this may leave its folder, and somebody unmount it.
+    [[maybe_unused]] const int moved = chdir("/");
     int status = 0;
     bool wanted = true;
     while (wanted && (*supervisor)->stage() == Supervisor::Stage::ready) {

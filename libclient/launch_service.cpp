@@ -21,6 +21,8 @@
 #include <thread>
 #include <vector>
 
+#include "host/descriptors.h"
+
 extern "C" char** environ;
 
 namespace ddict::client {
@@ -113,12 +115,14 @@ void close_lifeline(int fd) {
 struct Pipe {
     int read_end = -1;
     int write_end = -1;
+    /// Not among the standard descriptors, which the program may have closed: what it prints must not get in
+    /// here.
     bool open() {
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-        read_end = ends[0];
-        write_end = ends[1];
-        return true;
+        read_end = host::above_standard(ends[0]);
+        write_end = host::above_standard(ends[1]);
+        return read_end >= 0 && write_end >= 0;
     }
     void close_read() {
         if (read_end >= 0) ::close(std::exchange(read_end, -1));
@@ -133,7 +137,8 @@ struct Pipe {
 };
 
 /// In a process group of its own: Ctrl-C is the program's to handle, and the pipe tells the child when it is
-/// over.
+/// over. Nothing else of the program's stays with the child, which may outlive what the program does with it:
+/// no descriptor (a pipe that somebody reads to its end, a lock), no blocked or ignored signal.
 int spawn(const std::vector<std::string>& arguments, int in, int out, pid_t& pid) {
     std::vector<char*> argv;
     for (const std::string& argument : arguments)
@@ -145,7 +150,14 @@ int spawn(const std::vector<std::string>& arguments, int in, int out, pid_t& pid
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    sigset_t signals;
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes, &signals);
+    sigfillset(&signals);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     const int failure = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
@@ -195,7 +207,7 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
 
     std::unique_ptr<LaunchService> service(new LaunchService);
     service->pid_ = pid;
-    service->pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    service->pidfd_ = host::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     // Without a place in the list the pipe closes here, the child ends, and says nothing: too many
     // dictionaries.
     if (keep_lifeline(lifeline.write_end)) service->lifeline_ = std::exchange(lifeline.write_end, -1);

@@ -13,10 +13,12 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "host/descriptors.h"
 #include "manager/server.h"
 
 namespace {
@@ -91,6 +93,7 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ddict::host::ensure_standard_descriptors();
     if (argc == 2 && std::string_view(argv[1]) == "--probe") return probe();
     ddict::manager::ServerOptions options;
     if (!parse(argc, argv, options)) return usage();
@@ -102,10 +105,15 @@ int main(int argc, char** argv) {
         ::setrlimit(RLIMIT_NOFILE, &files);
     }
     ::fcntl(options.control_fd, F_SETFD, FD_CLOEXEC);
-    auto server = ddict::manager::Server::open(options);
-    if (!server) {
+    // A folder that a process stays in cannot be unmounted.
+    [[maybe_unused]] const int moved = ::chdir("/");
+    try {
+        auto server = ddict::manager::Server::open(options);
+        if (server) return (*server)->run();
         ddict::manager::Server::report_failure(options.control_fd, server.error().message());
-        return 1;
+    } catch (const std::exception& error) {
+        ddict::manager::Server::report_failure(options.control_fd,
+                                               std::string("it ran into ") + error.what());
     }
-    return (*server)->run();
+    return 1;
 }
