@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/memory_limit.h"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -16,6 +18,7 @@ namespace fs = std::filesystem;
 
 // Version 1 writes "no limit" as the largest multiple of a page, version 2 as "max".
 constexpr std::uint64_t unlimited_from = std::uint64_t{1} << 60;
+constexpr std::size_t entries_searched_max = 1'000'000;  // files of all cgroups of a large host
 
 std::optional<std::string> read_file(const fs::path& path) {
     std::ifstream in(path);
@@ -111,10 +114,42 @@ std::vector<Hierarchy> find_hierarchies(const std::string& mountinfo, const std:
     return found;
 }
 
-// Its own group first, then those above it, as far up as is mounted.
-std::vector<std::string> groups_upwards(const Hierarchy& hierarchy) {
+bool holds_this_process(const fs::path& directory) {
+    std::ifstream processes(directory / "cgroup.procs");
+    const std::int64_t self = getpid();
+    for (std::int64_t process = 0; processes >> process;) {
+        if (process == self) return true;
+    }
+    return false;
+}
+
+// The group of this process as seen from where the hierarchy is mounted, found by looking for the process.
+std::optional<std::string> find_own_group(const fs::path& mounted) {
+    if (holds_this_process(mounted)) return "/";
+    std::error_code error;
+    fs::recursive_directory_iterator at(mounted, fs::directory_options::skip_permission_denied, error);
+    for (std::size_t seen = 0;
+         !error && at != fs::recursive_directory_iterator() && seen < entries_searched_max;
+         at.increment(error), ++seen) {
+        if (at->is_directory(error) && holds_this_process(at->path()))
+            return "/" + fs::relative(at->path(), mounted, error).string();
+    }
+    return std::nullopt;
+}
+
+// In a cgroup namespace paths begin at the group that it was made in; what was mounted outside begins above.
+bool is_above_namespace(const Hierarchy& hierarchy) {
+    return hierarchy.root.starts_with("/..") || hierarchy.group.starts_with("/..");
+}
+
+// Its own group first, then those above it, as far up as is mounted. None if the own one is not to be found.
+std::vector<std::string> groups_upwards(const Hierarchy& hierarchy, const fs::path& mounted) {
     std::string group = hierarchy.group;
-    if (hierarchy.root != "/") {
+    if (is_above_namespace(hierarchy)) {
+        const auto found = find_own_group(mounted);
+        if (!found) return {};
+        group = *found;
+    } else if (hierarchy.root != "/") {
         if (!group.starts_with(hierarchy.root))
             return {"/"};  // of a container that sees only what is mounted
         group.erase(0, hierarchy.root.size());
@@ -153,18 +188,26 @@ Result<MemoryLimit> memory_limit(std::optional<std::uint64_t> job_memory_bytes, 
     limits.push_back({*total_kb << 10, (*total_kb - *available_kb) << 10, "this node's memory"});
     if (job_memory_bytes) limits.push_back({*job_memory_bytes, 0, "the memory that the job asked for"});
 
-    const auto hierarchies = find_hierarchies(read_file(root / "proc/self/mountinfo").value_or(""),
-                                              read_file(root / "proc/self/cgroup").value_or(""));
-    for (const Hierarchy& hierarchy : hierarchies)
-        for (const std::string& group : groups_upwards(hierarchy)) {
-            const fs::path directory =
-                root / hierarchy.mounted.relative_path() / fs::path(group).relative_path();
+    const std::string own_cgroups = read_file(root / "proc/self/cgroup").value_or("");
+    const auto hierarchies =
+        find_hierarchies(read_file(root / "proc/self/mountinfo").value_or(""), own_cgroups);
+    std::string unseen;
+    if (hierarchies.empty() && !own_cgroups.empty())
+        unseen = "no cgroups are mounted here, so that a limit of theirs cannot be seen";
+    for (const Hierarchy& hierarchy : hierarchies) {
+        const fs::path mounted = root / hierarchy.mounted.relative_path();
+        const auto groups = groups_upwards(hierarchy, mounted);
+        if (groups.empty())
+            unseen = "the own cgroup is not among those mounted here, so that its limit cannot be seen";
+        for (const std::string& group : groups) {
+            const fs::path directory = mounted / fs::path(group).relative_path();
             if (auto limit = limit_of_group(directory, *hierarchy.version, group)) limits.push_back(*limit);
         }
-
+    }
     MemoryLimit tightest = limits.front();
     for (const MemoryLimit& limit : limits)
         if (limit.free_bytes() < tightest.free_bytes()) tightest = limit;
+    tightest.unseen = std::move(unseen);
     return tightest;
 }
 

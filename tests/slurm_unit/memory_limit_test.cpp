@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/memory_limit.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -108,6 +110,33 @@ TEST_F(MemoryLimitTest, in_a_container_only_what_is_mounted_counts) {
     write("proc/self/cgroup", "4:memory:/somewhere/else\n");
     EXPECT_EQ(limit().limit_bytes, 2 * gib);
     EXPECT_EQ(limit().source, "the cgroup /");
+}
+
+// As a container made with a cgroup namespace, but without a mount of its own, sees it.
+TEST_F(MemoryLimitTest, the_own_group_is_found_in_a_cgroup_namespace) {
+    const std::string self = std::to_string(getpid()) + "\n";
+    write("proc/self/mountinfo", "31 25 0:27 /../.. /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    write("proc/self/cgroup", "4:memory:/\n");
+    version1_group("", 9223372036854771712u, 5 * gib, 0);
+    version1_group("/slurm/job_6", gib, 0, 0);
+    version1_group("/slurm/job_7", 2 * gib, 0, 0);
+    version1_group("/slurm/job_7/step_0", 3 * gib, 0, 0);
+    write("sys/fs/cgroup/memory/slurm/job_6/cgroup.procs", "1\n" + self.substr(1));
+    write("sys/fs/cgroup/memory/slurm/job_7/step_0/cgroup.procs", "1\n" + self);
+    EXPECT_EQ(limit().limit_bytes, 2 * gib);
+    EXPECT_EQ(limit().source, "the cgroup /slurm/job_7");
+    EXPECT_EQ(limit().unseen, "");
+}
+
+TEST_F(MemoryLimitTest, a_limit_that_cannot_be_seen_is_told) {
+    write("proc/self/mountinfo", "31 25 0:27 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    write("proc/self/cgroup", "0::/\n");
+    version2_group("/job_6", std::to_string(gib), 0, 0);
+    write("sys/fs/cgroup/job_6/cgroup.procs", "1\n");
+    EXPECT_EQ(limit().limit_bytes, 16 * gib) << "another job's limit is not this one's";
+    EXPECT_NE(limit().unseen.find("the own cgroup is not among those mounted"), std::string::npos);
+    write("proc/self/mountinfo", "29 23 0:26 / / rw - ext4 /dev/root rw\n");
+    EXPECT_NE(limit().unseen.find("no cgroups are mounted here"), std::string::npos);
 }
 
 TEST_F(MemoryLimitTest, a_group_over_its_limit_has_nothing_free) {
