@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/directory.h"
+#include "host/descriptors.h"
 #include "launcher/rendezvous_file.h"
 #include "launcher/sizes.h"
 #include "launcher/supervision.h"
@@ -87,9 +88,7 @@ class BackgroundSupervisor {
 int BackgroundSupervisor::run() {
     setsid();
     // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
-    const auto kept = static_cast<unsigned>(parent_.fd());
-    if (kept > 3) close_range(3, kept - 1, 0);
-    close_range(kept + 1, ~0U, 0);
+    host::close_all_from(3, parent_.fd());
     const auto signals = SignalFd::open(ending_signals());
     const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());
@@ -187,6 +186,32 @@ struct Found {
     Verdict verdict;
 };
 
+std::string where(const RendezvousRecord& record) {
+    return record.job.empty() ? "on " + record.supervisor.host : "of job " + record.job;
+}
+
+/// A dictionary that was started in a job, or under another name of this host, and that lives: status shows
+/// it here too, so it can be used and ended from here. Not if there are several.
+Result<Found> find_elsewhere(const std::string& folder, const std::string& name,
+                             const Environment& environment) {
+    std::vector<Found> alive;
+    for (const ListedRecord& listed : list_records(folder)) {
+        if (!listed.record || listed.record->name != name) continue;
+        Verdict verdict = liveness_of(*listed.record, environment);
+        if (verdict.liveness == Liveness::alive)
+            alive.push_back({listed.path, *listed.record, std::move(verdict)});
+    }
+    if (alive.size() == 1) return alive.front();
+    if (alive.empty())
+        return Error(Errc::not_found,
+                     "no dictionary named '" + name + "' is running here; see ddict-launch status");
+    std::string places = where(alive.front().record);
+    for (std::size_t i = 1; i < alive.size(); ++i)
+        places += (i + 1 < alive.size() ? ", " : " and ") + where(alive[i].record);
+    return Error(Errc::invalid_argument, "several dictionaries named '" + name + "' are running, " + places +
+                                             ": set SLURM_JOB_ID to the job of the one that is meant");
+}
+
 /// The dictionary that the options name, alive or not.
 Result<Found> find_record(const Options& options, const Environment& environment) {
     const auto folder = state_folder(options, environment);
@@ -194,8 +219,7 @@ Result<Found> find_record(const Options& options, const Environment& environment
     const std::string path = record_path(*folder, options.name, environment);
     auto record = read_record(path);
     if (!record && record.error().code == Errc::not_found)
-        return Error(Errc::not_found,
-                     "no dictionary named '" + options.name + "' is running here; see ddict-launch status");
+        return find_elsewhere(*folder, options.name, environment);
     if (!record) return Error(Errc::protocol, path + ": " + record.error().detail.data() + "; remove it");
     Verdict verdict = liveness_of(*record, environment);
     return Found{path, *std::move(record), std::move(verdict)};

@@ -14,7 +14,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view prefix = "@ddict ";
-constexpr std::size_t text_bytes_max = 400;
+constexpr std::size_t text_bytes_max = 800;
+constexpr std::size_t handle_part_bytes = 400;
 constexpr std::size_t line_bytes_max = 64 * 1024;
 constexpr std::array<std::string_view, 9> kind_names{"node", "manager", "handle", "ready", "error",
                                                      "lost", "stopped", "ending", "beat"};
@@ -49,17 +50,18 @@ std::string dump(const Event& event, std::string_view text) {
 std::string format_event(const Event& event) {
     // Characters that JSON escapes can make a line longer than its text.
     for (std::size_t bytes = text_bytes_max;; bytes /= 2) {
-        std::string line = dump(event, std::string_view(event.text).substr(0, bytes));
+        std::string line =
+            dump(event, bytes >= event.text.size() ? event.text : event.text.substr(0, bytes) + "...");
         if (line.size() <= event_line_bytes_max || bytes == 0) return line;
     }
 }
 
 std::vector<std::string> format_handle(const Event& from, std::string_view handle) {
     std::vector<std::string> lines;
-    for (; !handle.empty(); handle.remove_prefix(std::min(handle.size(), text_bytes_max))) {
+    for (; !handle.empty(); handle.remove_prefix(std::min(handle.size(), handle_part_bytes))) {
         Event part = from;
         part.kind = Event::Kind::handle;
-        part.text = handle.substr(0, text_bytes_max);
+        part.text = handle.substr(0, handle_part_bytes);
         lines.push_back(format_event(part));
     }
     return lines;

@@ -4,10 +4,13 @@
 // ddict-launch: see options.cpp for what it can do.
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <iostream>
+#include <new>
 #include <string_view>
 #include <vector>
 
+#include "host/descriptors.h"
 #include "launcher/background.h"
 #include "launcher/check.h"
 #include "launcher/node_launcher.h"
@@ -73,11 +76,9 @@ bool look_for_eval(const std::vector<std::string_view>& words) {
     return is_there("env") || is_there("--export");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
     remember_inherited();
-    ensure_standard_descriptors();
+    ddict::host::ensure_standard_descriptors();
     // Somebody who does not care for his children may have started this: the end of ours must be told.
     std::signal(SIGCHLD, SIG_DFL);
     const Environment environment = ddict::slurm::environment_of_this_process();
@@ -96,5 +97,18 @@ int main(int argc, char** argv) {
     if (status != 0 && for_eval) std::cout << "false\n";  // then eval fails too
     if (std::cout.flush() || status != 0) return status;
     say("cannot write to the standard output");
+    return exit_bring_up_failed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::bad_alloc&) {
+        say("out of memory");
+    } catch (const std::exception& error) {
+        say(error.what());
+    }
     return exit_bring_up_failed;
 }

@@ -15,8 +15,14 @@ constexpr std::uint64_t segment_slack_bytes = std::uint64_t{64} << 10;
 
 Error too_little(const std::string& need, std::uint64_t need_bytes, const std::string& where,
                  std::uint64_t have_bytes, std::string_view what_to_do) {
-    Error error(Errc::no_space, need + " " + format_size(need_bytes) + ", " + where + " has " +
-                                    format_size(have_bytes) + " free: " + std::string(what_to_do));
+    std::string need_size = format_size(need_bytes);
+    std::string have_size = format_size(have_bytes);
+    if (need_size == have_size) {  // "needs 64M, has 64M" explains nothing
+        need_size = std::to_string(need_bytes) + " bytes";
+        have_size = std::to_string(have_bytes);
+    }
+    Error error(Errc::no_space, need + " " + need_size + ", " + where + " has " + have_size +
+                                    " free: " + std::string(what_to_do));
     return error.set_operation(Operation::launch).set_bytes(need_bytes, have_bytes);
 }
 

@@ -150,6 +150,13 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
                       .run(),
                   given);
     } catch (const po::too_many_positional_options_error&) {
+        for (const std::string& arg : args) {
+            if (arg.size() > 1 && arg[0] == '-' && arg[1] != '-')
+                return wrong("unrecognised option '" + arg + "'; see ddict-launch --help");
+            if (std::any_of(verbs.begin(), verbs.end(),
+                            [&](const VerbText& verb) { return verb.word == arg; }))
+                return wrong("'" + arg + "' comes first: ddict-launch " + arg + " [options]");
+        }
         return wrong("a command is written after --, for example: ddict-launch --nodes 2 -- srun ./program");
     } catch (const po::error& error) {
         return wrong(std::string(error.what()) + "; see ddict-launch --help");
@@ -217,6 +224,7 @@ Result<Options> parse_options(const std::vector<std::string>& args, const Enviro
         return options;
     }
     const auto dashes = std::find(mine.begin(), mine.end(), "--");
+    std::replace(mine.begin(), dashes, std::string("-h"), std::string("--help"));
     const bool has_command = dashes != mine.end();
     if (has_command) options.command.assign(dashes + 1, mine.end());
     mine.erase(dashes, mine.end());
@@ -258,8 +266,9 @@ std::string help_text() {
         "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
         "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
         "                                            'error CODE: REASON'; ends with its stdin\n"
-        "  ddict-launch --check [options]            can it work here? one screen, 0 or 1\n"
-        "  ddict-launch --help, --version\n"
+        "  ddict-launch --check [options]            can it work here? looks at each node and tries\n"
+        "                                            the network between them; 0 or 1\n"
+        "  ddict-launch --help or -h, --version\n"
         "\n"
         "In a Slurm job the managers are placed on the job's nodes, elsewhere on this machine.\n"
         "The command finds the dictionary by the variables DDICT_HANDLE and DDICT_NAME, and\n"

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "host/host_name.h"
 #include "launcher/child_process.h"
 
 namespace ddict::launcher {
@@ -71,12 +72,6 @@ std::string variable(const Environment& environment, std::string_view name) {
     return found == environment.end() ? std::string() : found->second;
 }
 
-std::string host_of_this_process() {
-    std::string name(256, '\0');
-    if (gethostname(name.data(), name.size() - 1) != 0) return "?";
-    return name.substr(0, name.find('\0'));
-}
-
 /// A new file beside `path` with the text in it, safely on the disk. Its name, or an error.
 Result<std::string> write_beside(const std::string& path, const std::string& text) {
     std::string name = path + ".XXXXXX";
@@ -119,11 +114,22 @@ Error is_running(const std::string& path, const RendezvousRecord& record, const 
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
 }
 
+/// The supervisor in the background leaves the folder that it was started in.
+Result<std::string> absolute_folder(const std::string& folder) {
+    std::error_code error;
+    const fs::path absolute = fs::absolute(folder, error);
+    if (!error) return absolute.string();
+    return Error(Errc::system, "the current folder cannot be found (" + error.message() + "), to which '" +
+                                   folder +
+                                   "' is relative: change to one that exists, or name an absolute path")
+        .set_operation(Operation::launch);
+}
+
 }  // namespace
 
 ProcessRecord this_process() {
     ProcessRecord record;
-    record.host = host_of_this_process();
+    record.host = host::host_name();
     record.boot_id = first_line("/proc/sys/kernel/random/boot_id");
     record.pid_namespace = pid_namespace();
     record.pid = getpid();
@@ -195,18 +201,19 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
 }
 
 Result<std::string> state_folder(const Options& options, const Environment& environment) {
-    // The supervisor in the background leaves the folder that it was started in.
-    if (!options.state_dir.empty()) return fs::absolute(options.state_dir).string();
-    if (const std::string xdg = variable(environment, "XDG_STATE_HOME"); !xdg.empty()) return xdg + "/ddict";
+    if (!options.state_dir.empty()) return absolute_folder(options.state_dir);
+    // The specification of that variable wants a relative path to be ignored.
+    if (const std::string xdg = variable(environment, "XDG_STATE_HOME"); xdg.starts_with('/'))
+        return xdg + "/ddict";
     if (const std::string home = variable(environment, "HOME"); !home.empty())
-        return home + "/.local/state/ddict";
+        return absolute_folder(home + "/.local/state/ddict");
     return Error(Errc::invalid_argument, "neither HOME nor XDG_STATE_HOME is set: say --state-dir")
         .set_operation(Operation::launch);
 }
 
 std::string record_path(const std::string& folder, const std::string& name, const Environment& environment) {
     const std::string job = variable(environment, "SLURM_JOB_ID");
-    return folder + "/" + (job.empty() ? "local@" + host_of_this_process() : job) + "-" + name + ".json";
+    return folder + "/" + (job.empty() ? "local@" + host::host_name() : job) + "-" + name + ".json";
 }
 
 Verdict liveness_of(const RendezvousRecord& record, const Environment& environment) {

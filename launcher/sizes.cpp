@@ -11,8 +11,8 @@ namespace {
 constexpr std::string_view units = "KMGT";
 
 Error no_size(std::string_view text) {
-    return Error(Errc::invalid_argument, "'" + std::string(text.substr(0, 40)) +
-                                             "' is no size: write for example 2G, 512M, 1.5G or 65536");
+    return Error(Errc::invalid_argument, "invalid size '" + std::string(text.substr(0, 40)) +
+                                             "': write for example 2G, 512M, 1.5G or 65536");
 }
 
 /// How far a unit shifts: 10 for K. 0 if the letter is no unit.

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -94,6 +95,15 @@ Result<void> reserve(int fd, const std::string& name, std::uint64_t from, std::u
     const Result<std::uint64_t> have = shared_memory_free_bytes();
     if (!have) return have.error();
     if (to - from > *have) return no_room(name, to - from, *have);
+    // Beyond it the kernel ends the process (SIGXFSZ).
+    rlimit file_bytes{};
+    if (::getrlimit(RLIMIT_FSIZE, &file_bytes) == 0 && to > file_bytes.rlim_cur)
+        return Error(Errc::no_space,
+                     "files may have " + std::to_string(file_bytes.rlim_cur) +
+                         " bytes at the most (ulimit -f), and memory in /dev/shm is a file: raise "
+                         "that limit, or use smaller pools (more managers)")
+            .set_operation(Operation::create)
+            .set_bytes(to, file_bytes.rlim_cur);
     for (std::uint64_t at = from; at < to;) {
         const std::uint64_t bytes = std::min(reserve_step_bytes, to - at);
         const int code = ::posix_fallocate(fd, static_cast<off_t>(at), static_cast<off_t>(bytes));

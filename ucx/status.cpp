@@ -34,7 +34,9 @@ const char* advice(ucs_status_t status) noexcept {
             return "; the two processes share no transport: compare UCX_TLS and UCX_NET_DEVICES on both "
                    "hosts";
         case UCS_ERR_NO_MEMORY:
-            return "; check /dev/shm and the limits of open files and of locked memory";
+            return "; check the limits of System V segments (kernel.shmmni; ipcs -m lists them), of open "
+                   "files "
+                   "and of locked memory";
         case UCS_ERR_UNSUPPORTED:
             return "; the two sides disagree on whether they share a host";
         default:

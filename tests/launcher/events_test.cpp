@@ -153,6 +153,12 @@ TEST(RendezvousRecord, PathsTellJobsAndNamesApart) {
     EXPECT_EQ(state_folder({}, {{"HOME", "/h"}}).value(), "/h/.local/state/ddict");
     EXPECT_EQ(state_folder({}, {{"HOME", "/h"}, {"XDG_STATE_HOME", "/x"}}).value(), "/x/ddict");
     EXPECT_FALSE(state_folder({}, {}));
+    EXPECT_EQ(state_folder({}, {{"HOME", "/h"}, {"XDG_STATE_HOME", "x"}}).value(), "/h/.local/state/ddict")
+        << "a relative one is ignored, as its specification wants";
+    EXPECT_EQ(state_folder({}, {{"HOME", "h"}}).value().front(), '/');
+    Options relative;
+    relative.state_dir = "here";
+    EXPECT_EQ(state_folder(relative, {}).value().front(), '/');
 }
 
 NodeFacts good_facts() {

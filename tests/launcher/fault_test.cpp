@@ -72,6 +72,13 @@ TEST_F(FaultTest, AManagerThatTalksNonsense) {
     EXPECT_NE(wrapper.err().find("makes no sense"), std::string::npos) << wrapper.err();
 }
 
+TEST_F(FaultTest, AManagerThatSaysAtLengthWhy) {
+    use_odd_manager("fails at length");
+    Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+    EXPECT_EQ(wrapper.wait(), 1);
+    EXPECT_NE(wrapper.err().find(std::string(500, 'l') + " end\n"), std::string::npos) << wrapper.err();
+}
+
 TEST_F(FaultTest, NoManagerProgram) {
     set("DDICT_MANAGER_PROGRAM", "/no/such/manager");
     Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());

@@ -41,6 +41,10 @@ int be_manager(std::string_view how) {
         send_packet(ddict::Control::failed, "out of sealing wax: order more");
         return 1;
     }
+    if (how == "fails at length") {
+        send_packet(ddict::Control::failed, std::string(500, 'l') + " end");
+        return 1;
+    }
     if (how == "talks nonsense") send_packet(ddict::Control::started, "nonsense");
     // Silent, and deaf to what it is told: ends only with its node launcher.
     return wait_for_end_of_control();
@@ -99,6 +103,18 @@ void ignore_block_and_close() {
     close(STDIN_FILENO);
 }
 
+/// Writes the numbers of the descriptors that are open to a file.
+int list_descriptors(const char* path) {
+    std::string text;
+    for (int fd = 0; fd < 1024; ++fd) {
+        if (fcntl(fd, F_GETFD) >= 0) text += std::to_string(fd) + " ";
+    }
+    std::FILE* const file = std::fopen(path, "we");
+    if (file == nullptr) return 1;
+    std::fputs(text.c_str(), file);
+    return std::fclose(file);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -123,6 +139,7 @@ int main(int argc, char** argv) {
         return execv(argv[2], argv + 2);
     }
     if (verb == "exit" && argc == 3) return std::atoi(argv[2]);
+    if (verb == "open-descriptors" && argc == 3) return list_descriptors(argv[2]);
     if (verb == "raise" && argc == 3) return raise(std::atoi(argv[2]));
     if (verb == "print" && argc == 3) {
         const char* const value = std::getenv(argv[2]);

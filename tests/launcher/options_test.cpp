@@ -96,7 +96,7 @@ TEST(Options, NameWhatTheyCannotUnderstand) {
     EXPECT_NE(why_not({"--nodes", "0", "--", "x"}).find("--nodes: '0' is not a number from 1"),
               std::string::npos);
     EXPECT_NE(why_not({"--", "x"}, {{"DDICT_TOTAL_MEM", "2 pounds"}})
-                  .find("DDICT_TOTAL_MEM: '2 pounds' is no size"),
+                  .find("DDICT_TOTAL_MEM: invalid size '2 pounds'"),
               std::string::npos);
     EXPECT_NE(why_not({"--nodelist", "n[3-1]", "--", "x"}).find("--nodelist: list of nodes: a range runs"),
               std::string::npos);
@@ -106,6 +106,9 @@ TEST(Options, NameWhatTheyCannotUnderstand) {
     EXPECT_NE(why_not({"--name", "../escape", "--", "x"}).find("--name"), std::string::npos);
     EXPECT_NE(why_not({"--frobnicate", "--", "x"}).find("frobnicate"), std::string::npos);
     EXPECT_NE(why_not({"--node=2", "--", "x"}).find("--node"), std::string::npos) << "no abbreviations";
+    EXPECT_NE(why_not({"-n", "2", "--", "x"}).find("unrecognised option '-n'"), std::string::npos);
+    EXPECT_NE(why_not({"--name", "a", "stop"}).find("'stop' comes first: ddict-launch stop"),
+              std::string::npos);
 }
 
 TEST(Options, WantTheCommandBehindTwoDashes) {
@@ -120,6 +123,9 @@ TEST(Options, KnowTheVerbs) {
     EXPECT_EQ(parse_options({"status", "--json"}, {}).value().verb, Verb::status);
     EXPECT_EQ(parse_options({"--check", "--nodes", "2"}, {}).value().verb, Verb::check);
     EXPECT_EQ(parse_options({"--help"}, {{"DDICT_NODES", "bad"}}).value().verb, Verb::help);
+    EXPECT_EQ(parse_options({"-h"}, {}).value().verb, Verb::help);
+    EXPECT_EQ(parse_options({"status", "-h"}, {}).value().verb, Verb::help);
+    EXPECT_EQ(parse_options({"--", "program", "-h"}, {}).value().verb, Verb::run) << "that is the command's";
     EXPECT_EQ(parse_options({"--", "start"}, {}).value().verb, Verb::run);
     EXPECT_NE(why_not({"stop", "--export"}).find("--export belongs to"), std::string::npos);
     EXPECT_NE(why_not({"--json", "--", "x"}).find("--json belongs to"), std::string::npos);

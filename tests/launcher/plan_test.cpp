@@ -170,6 +170,14 @@ TEST(MemoryBudget, WantsRoomInSharedMemoryAndInTheJob) {
               std::string::npos)
         << no_shm.error().detail.data();
 
+    MemoryHave just_too_small = plenty;
+    just_too_small.shared_free_bytes = need.shared_bytes() - 1;
+    const std::string close = check_memory(need, just_too_small).error().detail.data();
+    EXPECT_NE(close.find(" " + std::to_string(need.shared_bytes()) + " bytes, /dev/shm has " +
+                         std::to_string(need.shared_bytes() - 1) + " free"),
+              std::string::npos)
+        << close;
+
     MemoryHave small_job = plenty;
     small_job.free_bytes = 210 * mebibyte;
     const auto no_job = check_memory(need, small_job);
