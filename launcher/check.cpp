@@ -2,35 +2,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/check.h"
 
-#include <sys/resource.h>
-#include <sys/statvfs.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "launcher/manager_process.h"
+#include "launcher/node_check.h"
 #include "launcher/preflight.h"
 #include "launcher/supervision.h"
-#include "shm/segment.h"
 #include "slurm/hostlist.h"
-#include "slurm/memory_limit.h"
 #include "slurm/srun.h"
 
 namespace ddict::launcher {
 namespace {
 
 constexpr std::chrono::seconds tool_timeout{10};
-
-std::string last_line(const std::string& text) {
-    std::istringstream lines(text);
-    std::string last;
-    for (std::string line; std::getline(lines, line);) {
-        if (!line.empty()) last = line;
-    }
-    return last;
-}
+constexpr std::chrono::seconds trial_timeout_max{30};
 
 /// Slurm and its PMIx. Outside a job their absence is no fault.
 void check_slurm(bool in_job, const Environment& environment, std::vector<Finding>& findings) {
@@ -109,8 +97,35 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
     };
     add(judge_ucx);
     add([&](const NodeFacts& of_node) { return judge_network(of_node, plan.nodes > 1); });
+    if (plan.nodes > 1) add(judge_reach);
     add([&](const NodeFacts& of_node) { return judge_memory(of_node, need); });
     add([&](const NodeFacts& of_node) { return judge_open_files(of_node, plan.managers_per_node); });
+    add([&](const NodeFacts& of_node) { return judge_segments(of_node, plan.managers_per_node); });
+    add(judge_host_name);
+}
+
+/// Brings up a dictionary of one small manager a node, and takes it down again: then all that is needed
+/// works, UCX between the nodes included, since the managers greet each other before it counts as up.
+Result<Finding> try_it(LaunchPlan plan, const Environment& environment) {
+    const auto page_bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    plan.managers_per_node = 1;
+    plan.pool_bytes = (limits::pool_bytes_min + page_bytes - 1) / page_bytes * page_bytes;
+    plan.timeout = std::min<std::chrono::milliseconds>(plan.timeout, trial_timeout_max);
+    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    if (!signals) return signals.error();
+    const auto supervisor = Supervisor::start(plan, environment);
+    if (!supervisor) return supervisor.error();
+    Supervision supervision(**supervisor, *signals);
+    const Supervision::BringUp up = supervision.bring_up(-1);
+    supervision.tear_down();
+    if (up.ready)
+        return Finding{Level::ok, "trial: a small dictionary came up, its managers have reached each other"};
+    if (up.signal != 0) return Error(Errc::timeout, "cancelled by signal " + std::to_string(up.signal));
+    return Finding{Level::failed, "trial: a small dictionary does not come up: " + up.reason};
+}
+
+bool has_failed(const Finding& finding) {
+    return finding.level == Level::failed;
 }
 
 std::vector<Finding> all_findings(const Options& options, const Environment& environment) {
@@ -129,33 +144,11 @@ std::vector<Finding> all_findings(const Options& options, const Environment& env
         return findings;
     }
     check_nodes(*plan, *facts, findings);
+    // What has been found says more than a trial that must fail.
+    if (std::any_of(findings.begin(), findings.end(), has_failed)) return findings;
+    const auto tried = try_it(*plan, environment);
+    findings.push_back(tried ? *tried : Finding{Level::failed, "trial: " + reason(tried.error())});
     return findings;
-}
-
-/// UCX is the manager's business: ask it.
-void probe_ucx(const std::string& manager_program, const Environment& environment, NodeFacts& facts) {
-    const auto program = find_manager_program(manager_program);
-    if (!program) {
-        facts.ucx_error = reason(program.error());
-        return;
-    }
-    const auto answer = capture_output({*program, "--probe"}, environment, tool_timeout);
-    if (!answer) {
-        facts.ucx_error = reason(answer.error());
-        return;
-    }
-    const nlohmann::json report = nlohmann::json::parse(answer->output, nullptr, false);
-    try {
-        for (const auto& transport : report.at("transports"))
-            facts.transports.emplace_back(transport.at("transport").get<std::string>(),
-                                          transport.at("device").get<std::string>());
-        for (const auto& setting : report.at("refused_settings"))
-            facts.ucx_refused += (facts.ucx_refused.empty() ? "" : ", ") + setting.get<std::string>();
-        report.at("ucx_version").get_to(facts.ucx_version);
-    } catch (const nlohmann::json::exception&) {
-        facts.ucx_error =
-            *program + " --probe " + answer->status.describe() + ": " + last_line(answer->errors);
-    }
 }
 
 }  // namespace
@@ -163,10 +156,7 @@ void probe_ucx(const std::string& manager_program, const Environment& environmen
 int check(const Options& options, const Environment& environment) {
     const std::vector<Finding> findings = all_findings(options, environment);
     std::cout << format_findings(findings);
-    for (const Finding& finding : findings) {
-        if (finding.level == Level::failed) return exit_bring_up_failed;
-    }
-    return 0;
+    return std::any_of(findings.begin(), findings.end(), has_failed) ? exit_bring_up_failed : 0;
 }
 
 int check_node(const Options& options, const Environment& environment) {
@@ -175,24 +165,9 @@ int check_node(const Options& options, const Environment& environment) {
         say(reason(plan.error()));
         return exit_usage;
     }
-    NodeFacts facts;
-    std::array<char, 256> host{};
-    gethostname(host.data(), host.size() - 1);
-    facts.node = host.data();
-    if (struct statvfs shm{}; statvfs("/dev/shm", &shm) == 0)
-        facts.shared_total_bytes = shm.f_blocks * shm.f_frsize;
-    if (const auto shared_free = shm::shared_memory_free_bytes())
-        facts.memory.shared_free_bytes = *shared_free;
-    if (const auto limit = slurm::memory_limit(plan->job_memory_bytes)) {
-        facts.memory.free_bytes = limit->free_bytes();
-        facts.memory.limited_by = limit->source;
-    }
-    rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);
-    facts.open_files_soft = files.rlim_cur;
-    facts.open_files_hard = files.rlim_max;
-    probe_ucx(plan->manager_program, environment, facts);
-    return write_fully(STDOUT_FILENO, format_facts(facts)) ? 0 : exit_bring_up_failed;
+    return write_fully(STDOUT_FILENO, format_facts(look_at_this_node(*plan, environment)))
+               ? 0
+               : exit_bring_up_failed;
 }
 
 }  // namespace ddict::launcher

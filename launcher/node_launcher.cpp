@@ -11,11 +11,13 @@
 
 #include "core/directory.h"
 #include "core/rendezvous.h"
+#include "host/host_name.h"
 #include "launcher/events.h"
 #include "launcher/job_end.h"
 #include "launcher/manager_process.h"
 #include "launcher/memory_budget.h"
 #include "launcher/node_directory.h"
+#include "launcher/node_network.h"
 #include "launcher/output.h"
 #include "launcher/signals.h"
 #include "launcher/supervision.h"
@@ -73,6 +75,8 @@ class NodeLauncher {
     bool any_running() const;
     /// Why the bring-up must not go on, if it must not.
     Result<void> trouble() const;
+    /// The same for the user, whole: an Error cuts long texts.
+    std::string why(const Error& error) const;
     void supervise();
     milliseconds send_beat();
     void stop_managers();
@@ -95,6 +99,7 @@ class NodeLauncher {
     std::vector<std::string> pool_names_;
     std::vector<std::optional<shm::Segment>> withdrawn_;  // the pools, once their names are gone
     std::vector<ManagerProcess> managers_;
+    bool introduced_ = false;  // the managers know each other's addresses
     bool serving_ = false;
     bool lifeline_open_ = true;
     bool cancelled_ = false;  // by a signal, before it served
@@ -106,20 +111,13 @@ class NodeLauncher {
     bool told_to_stop() const { return !lifeline_open_ || cancelled_; }
 };
 
-std::string host_name() {
-    std::string name(limits::node_name_bytes_max + 1, '\0');
-    if (gethostname(name.data(), name.size()) != 0) return "?";
-    name.resize(std::min(name.find('\0'), limits::node_name_bytes_max));
-    return name;
-}
-
 int NodeLauncher::run() {
-    node_ = host_name();
+    node_ = host::host_name();
     const Result<void> up = bring_up();
     if (!up) {
         if (!told_to_stop()) {
             Event failed = event(Event::Kind::error);
-            failed.text = reason(up.error());
+            failed.text = why(up.error());
             failed.code = up.error().code;
             report(failed);
         }
@@ -226,6 +224,7 @@ Result<void> NodeLauncher::start_managers() {
         if (!manager) return manager.error();
         managers_.push_back(*std::move(manager));
     }
+    [[maybe_unused]] const int moved = chdir("/");  // the folder of the user's shell is not ours to keep
     return {};
 }
 
@@ -256,6 +255,7 @@ Result<void> NodeLauncher::meet() {
                                               all->entries);
     if (!written) return written;
 
+    introduced_ = true;
     for (ManagerProcess& manager : managers_)
         manager.tell(Control::directory);
     if (const auto ready = wait_for_managers(ManagerProcess::State::ready); !ready) return ready;
@@ -390,6 +390,18 @@ Result<void> NodeLauncher::trouble() const {
     }
     if (Clock::now() > deadline_) return Error(Errc::timeout, "not ready in time");
     return {};
+}
+
+std::string NodeLauncher::why(const Error& error) const {
+    std::string text = reason(error);
+    for (const ManagerProcess& manager : managers_) {
+        if (error.code == Errc::manager_lost && manager.state() == ManagerProcess::State::lost)
+            text = "manager " + std::to_string(manager.manager()) + " did not start: " + manager.how();
+    }
+    if (introduced_ && plan_.nodes > 1)
+        text += "; if the nodes do not reach each other, choose a network with UCX_NET_DEVICES (" + node_ +
+                " has " + describe_interfaces() + "), and see ddict-launch --check";
+    return text;
 }
 
 void NodeLauncher::supervise() {

@@ -3,9 +3,6 @@
 #include "launcher/preflight.h"
 
 #include <algorithm>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "launcher/sizes.h"
 #include "slurm/hostlist.h"
@@ -13,14 +10,17 @@
 namespace ddict::launcher {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::size_t columns = 80;
-constexpr std::size_t text_bytes_max = 200;
 constexpr std::size_t level_columns = 9;
 // A connection is a file; below this a dictionary of ordinary size runs short.
 constexpr std::uint64_t open_files_wanted = 4096;
 constexpr std::uint64_t open_files_per_manager = 256;
+// Segments of System V: two of a manager, one or two of each thread of a client.
+constexpr std::uint64_t segments_per_manager = 2;
+constexpr std::uint64_t segments_wanted = 512;
+constexpr std::uint64_t segments_left_worth_a_word = 16;
+// UCX 1.13 reads the host's name into a buffer without room for the last character of the longest.
+constexpr std::uint64_t host_name_bytes_max_of_ucx = 63;
 
 std::string_view word_of(Level level) {
     switch (level) {
@@ -50,68 +50,7 @@ std::string limit_text(std::uint64_t limit) {
     return limit == UINT64_MAX ? "unlimited" : std::to_string(limit);
 }
 
-/// One line of one node; lines that make no sense change nothing.
-void take_facts(const json& object, std::map<std::string, NodeFacts>& by_node) {
-    try {
-        const std::string node = object.at("node");
-        if (object.contains("transport")) {
-            by_node[node].transports.emplace_back(object.at("transport"), object.at("device"));
-            return;
-        }
-        NodeFacts facts;
-        object.at("shared_total").get_to(facts.shared_total_bytes);
-        object.at("shared_free").get_to(facts.memory.shared_free_bytes);
-        object.at("memory_free").get_to(facts.memory.free_bytes);
-        object.at("memory_limited_by").get_to(facts.memory.limited_by);
-        object.at("open_files_soft").get_to(facts.open_files_soft);
-        object.at("open_files_hard").get_to(facts.open_files_hard);
-        object.at("ucx_version").get_to(facts.ucx_version);
-        object.at("ucx_error").get_to(facts.ucx_error);
-        object.at("ucx_refused").get_to(facts.ucx_refused);
-        facts.node = node;
-        facts.transports = std::move(by_node[node].transports);
-        by_node[node] = std::move(facts);
-    } catch (const json::exception&) {
-        return;
-    }
-}
-
 }  // namespace
-
-std::string format_facts(const NodeFacts& facts) {
-    const auto line = [](const json& object) {
-        return std::string(node_facts_prefix) + object.dump(-1, ' ', false, json::error_handler_t::replace) +
-               "\n";
-    };
-    std::string lines = line({{"node", facts.node},
-                              {"shared_total", facts.shared_total_bytes},
-                              {"shared_free", facts.memory.shared_free_bytes},
-                              {"memory_free", facts.memory.free_bytes},
-                              {"memory_limited_by", facts.memory.limited_by.substr(0, text_bytes_max)},
-                              {"open_files_soft", facts.open_files_soft},
-                              {"open_files_hard", facts.open_files_hard},
-                              {"ucx_version", facts.ucx_version},
-                              {"ucx_error", facts.ucx_error.substr(0, text_bytes_max)},
-                              {"ucx_refused", facts.ucx_refused.substr(0, text_bytes_max)}});
-    for (const auto& [transport, device] : facts.transports)
-        lines += line({{"node", facts.node}, {"transport", transport}, {"device", device}});
-    return lines;
-}
-
-std::vector<NodeFacts> parse_facts(std::string_view output) {
-    std::map<std::string, NodeFacts> by_node;
-    std::istringstream lines{std::string(output)};
-    for (std::string line; std::getline(lines, line);) {
-        if (!line.starts_with(node_facts_prefix)) continue;
-        const json object = json::parse(line.substr(node_facts_prefix.size()), nullptr, false);
-        if (object.is_object()) take_facts(object, by_node);
-    }
-    std::vector<NodeFacts> all;
-    for (auto& [node, facts] : by_node) {
-        if (!facts.node.empty()) all.push_back(std::move(facts));
-    }
-    return all;
-}
 
 Finding judge_ucx(const NodeFacts& facts) {
     if (facts.ucx_version.empty()) return {Level::failed, "UCX: " + facts.ucx_error};
@@ -140,17 +79,31 @@ Finding judge_network(const NodeFacts& facts, bool spans_nodes) {
                 "no network device that UCX can use: let UCX_TLS and UCX_NET_DEVICES include one"};
     if (devices.empty())
         return {spans_nodes ? Level::failed : Level::ok, "no network device; none is needed on one node"};
-    return {Level::ok,
-            "network " + joined(devices) + (devices.size() > 1 ? "; UCX_NET_DEVICES chooses" : "")};
+    std::string text = "network " + joined(devices) + (devices.size() > 1 ? "; UCX_NET_DEVICES chooses" : "");
+    if (!facts.network.left_out.empty())
+        text += "; left out, since they lead to no other node: " + joined(facts.network.left_out);
+    return {Level::ok, text};
 }
 
 Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
     if (const auto room = check_memory(need, facts.memory); !room)
         return {Level::failed, "memory: " + std::string(room.error().detail.data())};
+    if (facts.file_bytes_max < need.pool_bytes)
+        return {Level::failed, "memory: files may have " + format_size(facts.file_bytes_max) +
+                                   " at the most (ulimit -f), and a pool in /dev/shm is a file of " +
+                                   format_size(need.pool_bytes) + ": raise that limit"};
+    const std::string removed =
+        facts.stale_removed == 0
+            ? ""
+            : "; removed " + std::to_string(facts.stale_removed) + " segments of dictionaries that had ended";
+    if (!facts.limit_unseen.empty())
+        return {Level::warning, "memory: needs " + format_size(need.shared_bytes()) + "; " +
+                                    facts.limit_unseen +
+                                    ": if it is lower, the job is killed instead of refused"};
     return {Level::ok, "memory: needs " + format_size(need.shared_bytes()) + "; /dev/shm of " +
                            format_size(facts.shared_total_bytes) + " has " +
                            format_size(facts.memory.shared_free_bytes) + " free, " + facts.memory.limited_by +
-                           " " + format_size(facts.memory.free_bytes)};
+                           " " + format_size(facts.memory.free_bytes) + removed};
 }
 
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers) {
@@ -165,6 +118,62 @@ Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers) {
                     ": each client on another node takes one or two; for more than some hundred "
                     "clients raise it (ulimit -Hn, LimitNOFILE of slurmd)"};
     return {Level::ok, limits};
+}
+
+Finding judge_segments(const NodeFacts& facts, std::uint32_t managers) {
+    const SegmentFacts& segments = facts.segments;
+    if (segments.max == 0)
+        return {Level::warning, "System V segments: /proc does not say how many there may be"};
+    std::string text = "System V segments: " + std::to_string(segments.used) + " of " +
+                       std::to_string(segments.max) + " in use";
+    const std::uint64_t left = segments.max > segments.used ? segments.max - segments.used : 0;
+    if (segments.left > 0)
+        text += ", " + std::to_string(segments.left) + " of them left behind by processes that have ended";
+    const std::string advice = segments.left > 0
+                                   ? ": remove those (ipcs -m, ipcrm -m ID), or raise kernel.shmmni"
+                                   : ": raise kernel.shmmni (sysctl)";
+    if (left < segments_per_manager * (std::uint64_t{managers} + 1)) return {Level::failed, text + advice};
+    if (left < segments_wanted || segments.left >= segments_left_worth_a_word)
+        return {Level::warning, text + advice};
+    return {Level::ok, text};
+}
+
+Finding judge_host_name(const NodeFacts& facts) {
+    // Where it aborts it does not tell its version.
+    const bool may_abort = facts.ucx_version.empty() || facts.ucx_version.starts_with("1.13.");
+    if (facts.host_name_bytes > host_name_bytes_max_of_ucx && may_abort)
+        return {Level::failed,
+                "host name: " + std::to_string(facts.host_name_bytes) +
+                    " characters, with which UCX 1.13 aborts every program that uses it: take a "
+                    "shorter name, or another UCX"};
+    return {Level::ok, "host name: " + std::to_string(facts.host_name_bytes) + " characters"};
+}
+
+Finding judge_reach(const NodeFacts& facts) {
+    const NetworkFacts& network = facts.network;
+    if (!network.error.empty()) return {Level::failed, "other nodes could not be tried: " + network.error};
+    const std::string tried =
+        std::to_string(network.nodes_tried) + " other node" + (network.nodes_tried == 1 ? "" : "s");
+    if (network.problems.empty()) {
+        if (network.used.empty())
+            return {Level::warning,
+                    "other nodes: not tried, since UCX_NET_DEVICES names no network interface"};
+        return {Level::ok, "reached " + tried + " over " + joined(network.used)};
+    }
+    std::string text = "of " + tried + " it could not reach";
+    std::vector<std::string> working = network.used;
+    for (const TrialProblem& problem : network.problems) {
+        text +=
+            " " + problem.to + " at " + problem.address + " (" + problem.interface + ": " + problem.why + ")";
+        std::erase(working, problem.interface);
+    }
+    if (network.problems_more > 0) text += " and " + std::to_string(network.problems_more) + " more";
+    text += working.empty()
+                ? ": no interface works; let the nodes' firewall pass their own network, or name a "
+                  "device in UCX_NET_DEVICES (there are: " +
+                      joined(network.used) + ")"
+                : ": set UCX_NET_DEVICES to what works (" + joined(working) + ")";
+    return {Level::failed, text};
 }
 
 std::string format_findings(const std::vector<Finding>& findings) {

@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/node_network.h"
+
+#include <algorithm>
+
+namespace ddict::launcher {
+namespace {
+
+constexpr const char* devices_variable = "UCX_NET_DEVICES";
+
+/// Whether a list of names, with commas between, has this one.
+bool lists(std::string_view list, std::string_view name) {
+    for (;;) {
+        const std::size_t comma = list.find(',');
+        if (list.substr(0, comma) == name) return true;
+        if (comma == std::string_view::npos) return false;
+        list.remove_prefix(comma + 1);
+    }
+}
+
+}  // namespace
+
+std::vector<host::NetworkInterface> interfaces_for_ucx(std::span<const host::NetworkInterface> interfaces,
+                                                       std::span<const std::string> shared,
+                                                       const slurm::Environment& environment) {
+    const auto chosen = environment.find(devices_variable);
+    const bool by_user = chosen != environment.end() && chosen->second != "all";
+    const auto dead_ends =
+        by_user ? std::vector<std::string>() : host::dead_end_interfaces(interfaces, shared);
+    std::vector<host::NetworkInterface> usable;
+    for (const host::NetworkInterface& interface : interfaces) {
+        const bool wanted =
+            by_user ? lists(chosen->second, interface.name)
+                    : std::find(dead_ends.begin(), dead_ends.end(), interface.name) == dead_ends.end();
+        if (wanted && !interface.addresses.empty()) usable.push_back(interface);
+    }
+    return usable;
+}
+
+std::vector<std::string> addresses_for_ucx(const slurm::Environment& environment) {
+    if (environment.contains(devices_variable)) return {};
+    std::vector<std::string> addresses;
+    for (const auto& interface : interfaces_for_ucx(host::network_interfaces(), {}, environment)) {
+        if (!interface.loopback) addresses.push_back(interface.addresses.front());
+    }
+    return addresses;
+}
+
+std::string describe_interfaces() {
+    std::string text;
+    for (const auto& interface : host::network_interfaces()) {
+        if (interface.loopback || interface.addresses.empty()) continue;
+        text += (text.empty() ? "" : ", ") + interface.name + " " + interface.addresses.front();
+    }
+    return text.empty() ? "none" : text;
+}
+
+}  // namespace ddict::launcher

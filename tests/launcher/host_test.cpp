@@ -1,0 +1,206 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// ddict-launch on hosts as they are: long names, closed descriptors, folders that have gone, limits.
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/launcher/process_runner.h"
+
+namespace ddict::launcher::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class HostTest : public LauncherTest {
+  protected:
+    struct Ran {
+        int status;
+        std::string out;
+        std::string err;
+    };
+    Ran run(const std::vector<std::string>& args) const { return ran(launch(args)); }
+    /// A line of a shell in which $L is ddict-launch, $D is ddict, $O is the odd program, $F the test's
+    /// folder.
+    Ran shell(const std::string& line) {
+        set("L", program("ddict-launch"));
+        set("D", program("ddict"));
+        set("O", odd_program());
+        set("F", folder());
+        return ran({"/bin/bash", "-c", line});
+    }
+    /// A line for each finding of --check.
+    static std::string unwrapped(std::string text) {
+        const std::string wrap = "\n         ";
+        for (std::size_t at = 0; (at = text.find(wrap, at)) != std::string::npos;)
+            text.replace(at, wrap.size(), " ");
+        return text;
+    }
+    static std::string text_of(const std::string& path) {
+        std::ifstream file(path);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+
+  private:
+    Ran ran(const std::vector<std::string>& argv) const {
+        Program started(argv, environment());
+        const int status = started.wait();
+        return {status, started.out(), started.err()};
+    }
+};
+
+/// A name for the host while the test runs, in a namespace of the test program's own.
+class HostName {
+  public:
+    HostName() {
+        static const bool own = unshare(CLONE_NEWUTS) == 0;
+        EXPECT_TRUE(own) << "no UTS namespace to be had";
+        EXPECT_EQ(gethostname(before_.data(), before_.size()), 0);
+    }
+    ~HostName() { set(before_.c_str()); }
+    void set(const std::string& name) const { EXPECT_EQ(sethostname(name.data(), name.size()), 0); }
+
+  private:
+    std::string before_ = std::string(65, '\0');
+};
+
+TEST_F(HostTest, NamesOfAnyLengthAreShownWhole) {
+    const HostName host;
+    for (const std::string& name : {std::string(47, 'h'), std::string(48, 'h'), std::string(63, 'h'),
+                                    std::string("ip-172-31-100-200.ap-southeast-2.compute.internal")}) {
+        host.set(name);
+        const Ran health = run({"--", program("ddict"), "health"});
+        EXPECT_EQ(health.status, 0) << health.err;
+        EXPECT_NE(health.out.find(name), std::string::npos) << health.out;
+        const Ran failed = run({"--manager-program", "/bin/false", "--", "true"});
+        EXPECT_NE(failed.err.find(name + ": "), std::string::npos) << failed.err;
+        EXPECT_EQ(run({"start"}).status, 0);
+        EXPECT_NE(run({"status"}).out.find(name), std::string::npos);
+        EXPECT_EQ(run({"stop"}).status, 0);
+    }
+}
+
+/// UCX 1.13 aborts with it; later releases may not.
+TEST_F(HostTest, TheLongestNameIsToldByCheck) {
+    const HostName host;
+    host.set(std::string(64, 'h'));
+    const Ran checked = run({"--check"});
+    const std::string text = unwrapped(checked.out);
+    const bool aborts = text.find("failed   " + std::string(64, 'h') + ": UCX") != std::string::npos;
+    EXPECT_EQ(checked.status, aborts ? 1 : 0) << checked.out;
+    EXPECT_EQ(text.find("64 characters, with which UCX") != std::string::npos, aborts) << checked.out;
+}
+
+TEST_F(HostTest, NamesThatWouldSpoilALineOrAPath) {
+    const HostName host;
+    host.set("a/b \x1b[2J\nc");
+    EXPECT_EQ(run({"start"}).status, 0);
+    const Ran status = run({"status"});
+    EXPECT_EQ(status.status, 0) << status.err;
+    EXPECT_NE(status.out.find("(a_b___2J_c)"), std::string::npos) << status.out;
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
+TEST_F(HostTest, TheCommandInheritsWhatItWouldWithoutTheLauncher) {
+    const std::string list = "$O open-descriptors $F/with";
+    EXPECT_EQ(shell("exec 7</dev/null; $O open-descriptors $F/without; $L -- " + list).status, 0);
+    EXPECT_EQ(text_of(folder() + "/without"), "0 1 2 7 ");
+    EXPECT_EQ(text_of(folder() + "/with"), text_of(folder() + "/without"));
+    for (const std::string closed : {"<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"}) {
+        EXPECT_EQ(shell("$O open-descriptors $F/without " + closed + "; $L -- " + list + " " + closed).status,
+                  0)
+            << closed;
+        EXPECT_EQ(text_of(folder() + "/with"), text_of(folder() + "/without")) << closed;
+    }
+}
+
+TEST_F(HostTest, OutputThatNobodyCanHaveIsAnError) {
+    const Ran started = shell("$L start >&-");
+    EXPECT_EQ(started.status, 1);
+    EXPECT_NE(started.err.find("cannot write the handle"), std::string::npos) << started.err;
+    EXPECT_EQ(shell("$L --help >&-").status, 1);
+}
+
+TEST_F(HostTest, AFolderThatHasGone) {
+    for (const std::string verb : {"start", "stop", "status", "env"}) {
+        const Ran gone =
+            shell("mkdir $F/gone; cd $F/gone; rmdir $F/gone; $L " + verb + " --state-dir relative");
+        EXPECT_EQ(gone.status, 1) << verb;
+        EXPECT_NE(gone.err.find("the current folder cannot be found"), std::string::npos) << gone.err;
+    }
+    EXPECT_EQ(shell("mkdir $F/gone; cd $F/gone; rmdir $F/gone; $L -- $D put a b").status, 0)
+        << "needs no folder";
+}
+
+TEST_F(HostTest, RelativeFoldersInTheEnvironment) {
+    const std::string life = "$L start >/dev/null && $L status && cd / && $L stop";
+    EXPECT_EQ(shell("unset DDICT_STATE_DIR; export HOME=$F XDG_STATE_HOME=state; cd $F; " + life).status, 0);
+    EXPECT_FALSE(fs::exists(folder() + "/state/ddict"));
+    EXPECT_TRUE(fs::is_empty(folder() + "/.local/state/ddict")) << "no record of what has ended";
+    EXPECT_EQ(
+        shell("unset DDICT_STATE_DIR XDG_STATE_HOME; cd $F; export HOME=home; $L start >/dev/null && $L stop")
+            .status,
+        0);
+    EXPECT_TRUE(fs::is_empty(folder() + "/home/.local/state/ddict"));
+}
+
+TEST_F(HostTest, ALimitOfFileSizesIsToldNotDiedOf) {
+    const Ran limited = shell("ulimit -f 100; exec $L -- true");
+    EXPECT_EQ(limited.status, 1);
+    EXPECT_NE(limited.err.find("(ulimit -f)"), std::string::npos) << limited.err;
+    const Ran checked = shell("ulimit -f 100; exec $L --check");
+    EXPECT_EQ(checked.status, 1);
+    EXPECT_NE(unwrapped(checked.out).find("ulimit -f"), std::string::npos) << checked.out;
+}
+
+/// What status shows as alive, env and stop find as well: here a job's dictionary, from outside of the job.
+TEST_F(HostTest, ADictionaryOfAJobIsFoundFromOutside) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    const std::string state = folder() + "/state/";
+    const fs::path local = fs::directory_iterator(state)->path();
+    auto record = nlohmann::json::parse(text_of(local));
+    record["job"] = "7";
+    record["step"] = "7.0";
+    record["supervisor"]["host"] = "elsewhere";
+    std::ofstream(folder() + "/job.json") << record;
+    fs::permissions(folder() + "/job.json", fs::perms::owner_read | fs::perms::owner_write);
+    std::ofstream(folder() + "/squeue") << "#!/bin/sh\necho 7.0\n";
+    fs::permissions(folder() + "/squeue", fs::perms::owner_all);
+    fs::rename(local, folder() + "/local.json");
+    fs::rename(folder() + "/job.json", state + "7-default.json");
+    set("PATH", folder() + ":/usr/bin:/bin");
+
+    EXPECT_NE(run({"status"}).out.find("default: alive"), std::string::npos);
+    const Ran env = run({"env"});
+    EXPECT_EQ(env.status, 0) << env.err;
+    EXPECT_EQ(env.out,
+              "export DDICT_HANDLE=" + record["handle"].get<std::string>() + " DDICT_NAME=default\n");
+    fs::copy(state + "7-default.json", state + "8-default.json");
+    const Ran two = run({"env"});
+    EXPECT_EQ(two.status, 1);
+    EXPECT_NE(two.err.find("several dictionaries named 'default' are running"), std::string::npos) << two.err;
+    EXPECT_EQ(run({"env", "--name", "nobody"}).status, 1);
+
+    fs::remove(state + "7-default.json");
+    fs::remove(state + "8-default.json");
+    fs::rename(folder() + "/local.json", local);
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
+TEST_F(HostTest, CheckTriesWhatItPromises) {
+    const Ran checked = run({"--check"});
+    EXPECT_EQ(checked.status, 0) << checked.out;
+    for (const char* const topic :
+         {"System V segments: ", "host name: ", "trial: a small dictionary came up"})
+        EXPECT_NE(unwrapped(checked.out).find(topic), std::string::npos) << topic << " in:\n" << checked.out;
+    const Ran broken = run({"--check", "--manager-program", odd_program()});
+    EXPECT_EQ(broken.status, 1) << broken.out;
+}
+
+}  // namespace
+}  // namespace ddict::launcher::testing
