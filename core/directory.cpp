@@ -107,6 +107,8 @@ std::string Handle::serialize() const {
     packer.put(static_cast<std::uint32_t>(seeds.size()));
     for (const DirectoryEntry& seed : seeds)
         pack(seed, packed);
+    for (const std::string& address : shared_addresses)
+        packer.put_text(address);
     std::string text = std::string(handle_prefix) + encode_base64url(packed);
     return text + "." + checksum(text);
 }
@@ -135,6 +137,8 @@ Result<Handle> Handle::parse(std::string_view text) {
     const auto seeds = in.take<std::uint32_t>();
     for (std::uint32_t i = 0; i < seeds && in.good(); ++i)
         handle.seeds.push_back(unpack_directory_entry(in));
+    while (in.good() && !in.at_end() && handle.shared_addresses.size() < Handle::shared_addresses_max)
+        handle.shared_addresses.push_back(std::string(in.take_text()));
     if (!in.good() || !in.at_end() || handle.managers == 0 || handle.managers > limits::managers_max ||
         handle.seeds.empty()) {
         return bad_handle("the handle is malformed");

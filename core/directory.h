@@ -40,6 +40,8 @@ class DirectoryView {
 
 /// What a process needs to attach. Holds the secret: treat the string like a password.
 struct Handle {
+    static constexpr std::size_t shared_addresses_max = 64;
+
     std::uint64_t dictionary_id = 0;  // random; also tells one generation of a dictionary from the next
     wire::Secret secret{};
     std::uint32_t ucx_version = 0;  // that the managers run with: major << 16 | minor
@@ -47,6 +49,7 @@ struct Handle {
     std::uint32_t nodes = 0;
     std::string name;
     std::vector<DirectoryEntry> seeds;  // a few managers, from which the rest of the directory is fetched
+    std::vector<std::string> shared_addresses;  // of several nodes each: their interfaces lead nowhere
 
     /// "ddict1." + base64url + "." + 8 hex digits of XXH32 over what stands before the last dot.
     std::string serialize() const;

@@ -30,6 +30,8 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     options.program = start.program;
     options.argv = {"ddict-manager", "--pool",       start.pool, "--directory",
                     start.directory, "--control-fd", "3"};
+    for (const std::string& address : start.shared_addresses)
+        options.argv.insert(options.argv.end(), {"--shared-address", address});
     options.environment = start.environment;
     // Its standard output is not for the supervisor: that reads events there.
     options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};

@@ -18,6 +18,7 @@ struct ManagerStart {
     std::string program;
     std::string pool;  // names of segments
     std::string directory;
+    std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
     Environment environment;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/limits.h"
+#include "host/network_interfaces.h"
 
 namespace ddict::launcher {
 namespace {
@@ -15,9 +16,13 @@ std::string version_text(std::uint32_t version) {
 
 }  // namespace
 
-std::string pack_node(std::uint32_t ucx_version, std::span<const DirectoryEntry> entries) {
+std::string pack_node(std::uint32_t ucx_version, std::span<const std::string> addresses,
+                      std::span<const DirectoryEntry> entries) {
     std::vector<std::byte> packed;
-    Packer(packed).put(ucx_version);
+    Packer packer(packed);
+    packer.put(ucx_version).put(static_cast<std::uint32_t>(addresses.size()));
+    for (const std::string& address : addresses)
+        packer.put_text(address);
     for (const DirectoryEntry& entry : entries)
         pack(entry, packed);
     return std::string(text_of(packed));
@@ -26,9 +31,12 @@ std::string pack_node(std::uint32_t ucx_version, std::span<const DirectoryEntry>
 Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& contributions,
                                             std::uint32_t managers_per_node) {
     NodeDirectory all;
+    std::vector<std::vector<std::string>> addresses(contributions.size());
     for (std::size_t node = 0; node < contributions.size(); ++node) {
         Unpacker in(bytes_of(contributions[node]));
         const auto ucx_version = in.take<std::uint32_t>();
+        for (auto count = in.take<std::uint32_t>(); in.good() && count > 0; --count)
+            addresses[node].push_back(std::string(in.take_text()));
         std::vector<DirectoryEntry> entries;
         while (in.good() && !in.at_end() && entries.size() < managers_per_node)
             entries.push_back(unpack_directory_entry(in));
@@ -48,6 +56,9 @@ Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& cont
                                                  " runs UCX " + version_text(all.ucx_version) +
                                                  ": use the same on all nodes");
     }
+    all.shared_addresses = host::shared_addresses(addresses);
+    if (all.shared_addresses.size() > Handle::shared_addresses_max)
+        all.shared_addresses.resize(Handle::shared_addresses_max);
     return all;
 }
 
@@ -59,6 +70,7 @@ Handle NodeDirectory::handle(const NodePlan& plan) const {
     handle.managers = static_cast<std::uint32_t>(entries.size());
     handle.nodes = plan.nodes;
     handle.name = plan.name;
+    handle.shared_addresses = shared_addresses;
     const std::size_t seeds = std::min<std::size_t>(limits::handle_seeds_max, entries.size());
     for (std::size_t i = 0; i < seeds; ++i)
         handle.seeds.push_back(entries[i * entries.size() / seeds]);

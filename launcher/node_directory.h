@@ -17,12 +17,14 @@
 
 namespace ddict::launcher {
 
-/// One node's contribution to the exchange.
-std::string pack_node(std::uint32_t ucx_version, std::span<const DirectoryEntry> entries);
+/// One node's contribution to the exchange. addresses: of the interfaces that its managers use.
+std::string pack_node(std::uint32_t ucx_version, std::span<const std::string> addresses,
+                      std::span<const DirectoryEntry> entries);
 
 struct NodeDirectory {
     std::uint32_t ucx_version = 0;
-    std::vector<DirectoryEntry> entries;  // by manager id, complete
+    std::vector<DirectoryEntry> entries;        // by manager id, complete
+    std::vector<std::string> shared_addresses;  // that several of the nodes use; no more than are looked at
 
     /// protocol if the contributions do not make a complete directory of managers_per_node on each node;
     /// incompatible if nodes run different versions of UCX.

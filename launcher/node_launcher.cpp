@@ -59,9 +59,12 @@ class NodeLauncher {
     Result<void> find_place();
     Result<void> check_room();
     Result<void> make_segments();
+    Result<void> format(shm::Segment& pool, std::uint32_t manager) const;
     void remove_segments();
     Result<void> start_managers();
     Result<void> meet();
+    Result<NodeDirectory> exchange_directory(std::string_view key);
+    Result<void> avoid(const std::vector<std::string>& shared_addresses);
     Result<void> wait_for_managers(ManagerProcess::State state);
     Result<std::vector<std::string>> exchange(std::string_view key, std::string_view mine);
     Result<void> announce(const NodeDirectory& all);
@@ -99,6 +102,7 @@ class NodeLauncher {
     std::vector<std::string> pool_names_;
     std::vector<std::optional<shm::Segment>> withdrawn_;  // the pools, once their names are gone
     std::vector<ManagerProcess> managers_;
+    std::vector<std::string> shared_addresses_;
     bool introduced_ = false;  // the managers know each other's addresses
     bool serving_ = false;
     bool lifeline_open_ = true;
@@ -186,15 +190,19 @@ Result<void> NodeLauncher::make_segments() {
         auto segment = shm::Segment::create(shm::pool_segment_name(id, manager), plan_.pool_bytes);
         if (!segment) return segment.error();
         pool_names_.push_back(segment->name());
-        const auto formatted = shm::Pool::format(
-            *segment,
-            {.dictionary_id = id, .secret = plan_.identity.secret, .manager = manager, .node = node_});
-        if (!formatted) return formatted;
+        if (const auto formatted = format(*segment, manager); !formatted) return formatted;
         // Touching the memory of a large pool takes seconds: look up in between.
         pump(milliseconds(0));
         if (const auto ok = trouble(); !ok) return ok;
     }
     return {};
+}
+
+Result<void> NodeLauncher::format(shm::Segment& pool, std::uint32_t manager) const {
+    return shm::Pool::format(pool, {.dictionary_id = plan_.identity.dictionary_id,
+                                    .secret = plan_.identity.secret,
+                                    .manager = manager,
+                                    .node = node_});
 }
 
 /// The directory last: without it the others count as stale. Clients may have the pools mapped still, and
@@ -220,6 +228,7 @@ Result<void> NodeLauncher::start_managers() {
                                               .program = *program,
                                               .pool = pool_names_[i],
                                               .directory = directory_->name(),
+                                              .shared_addresses = shared_addresses_,
                                               .environment = environment_});
         if (!manager) return manager.error();
         managers_.push_back(*std::move(manager));
@@ -239,12 +248,12 @@ Result<void> NodeLauncher::meet() {
         rendezvous_ = std::make_unique<LoneRendezvous>();
     }
     if (const auto started = wait_for_managers(ManagerProcess::State::started); !started) return started;
-    std::vector<DirectoryEntry> mine;
-    for (const ManagerProcess& manager : managers_)
-        mine.push_back(manager.entry());
-    const auto packed = exchange("directory", pack_node(managers_[0].ucx_version(), mine));
-    if (!packed) return packed.error();
-    const auto all = NodeDirectory::gather(*packed, plan_.managers_per_node);
+    auto all = exchange_directory("directory");
+    if (all && !all->shared_addresses.empty()) {
+        if (const auto avoided = avoid(all->shared_addresses); !avoided) return avoided;
+        all = exchange_directory("directory without shared addresses");
+        if (all) all->shared_addresses = shared_addresses_;
+    }
     if (!all) return all.error();
     const auto written = shm::write_directory(*directory_,
                                               {.dictionary_id = plan_.identity.dictionary_id,
@@ -264,6 +273,41 @@ Result<void> NodeLauncher::meet() {
     if (const auto left = rendezvous_->leave(); !left) return left;
     serving_ = true;
     return index_ == 0 ? announce(*all) : Result<void>();
+}
+
+Result<NodeDirectory> NodeLauncher::exchange_directory(std::string_view key) {
+    std::vector<DirectoryEntry> mine;
+    for (const ManagerProcess& manager : managers_)
+        mine.push_back(manager.entry());
+    const auto packed =
+        exchange(key, pack_node(managers_[0].ucx_version(), addresses_for_ucx(environment_), mine));
+    if (!packed) return packed.error();
+    return NodeDirectory::gather(*packed, plan_.managers_per_node);
+}
+
+/// Managers that have put such an address into theirs are started again without it. Rare, and so found out
+/// only now: to ask before the first start would take every launch longer.
+Result<void> NodeLauncher::avoid(const std::vector<std::string>& shared_addresses) {
+    shared_addresses_ = shared_addresses;
+    const auto interfaces = host::network_interfaces();
+    if (interfaces_for_ucx(interfaces, {}, environment_).size() ==
+        interfaces_for_ucx(interfaces, shared_addresses_, environment_).size())
+        return {};
+    for (ManagerProcess& manager : managers_)
+        manager.kill();
+    while (any_running()) {
+        if (told_to_stop() || Clock::now() > deadline_)
+            return Error(Errc::timeout, "managers that are started again do not end");
+        pump(milliseconds(50));
+    }
+    managers_.clear();
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        auto pool = shm::Segment::open(pool_names_[i], shm::Access::read_write);
+        if (!pool) return pool.error();
+        if (const auto formatted = format(*pool, first_manager() + i); !formatted) return formatted;
+    }
+    if (const auto started = start_managers(); !started) return started;
+    return wait_for_managers(ManagerProcess::State::started);
 }
 
 Result<void> NodeLauncher::wait_for_managers(ManagerProcess::State state) {
@@ -398,6 +442,8 @@ std::string NodeLauncher::why(const Error& error) const {
         if (error.code == Errc::manager_lost && manager.state() == ManagerProcess::State::lost)
             text = "manager " + std::to_string(manager.manager()) + " did not start: " + manager.how();
     }
+    if (error.code == Errc::manager_lost && node_.size() >= limits::node_name_bytes_max)
+        text += "; UCX 1.13 aborts where the host's name is that long";
     if (introduced_ && plan_.nodes > 1)
         text += "; if the nodes do not reach each other, choose a network with UCX_NET_DEVICES (" + node_ +
                 " has " + describe_interfaces() + "), and see ddict-launch --check";

@@ -71,8 +71,11 @@ Finding judge_ucx(const NodeFacts& facts) {
 
 Finding judge_network(const NodeFacts& facts, bool spans_nodes) {
     std::vector<std::string> devices;
+    const auto& left_out = facts.network.left_out;
     for (const auto& transport : facts.transports) {
-        if (is_network(transport)) devices.push_back(transport.first + "/" + transport.second);
+        // The probe knows nothing of other nodes' addresses.
+        const bool used = std::find(left_out.begin(), left_out.end(), transport.second) == left_out.end();
+        if (used && is_network(transport)) devices.push_back(transport.first + "/" + transport.second);
     }
     if (devices.empty() && !facts.ucx_version.empty() && spans_nodes)
         return {Level::failed,

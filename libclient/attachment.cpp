@@ -13,6 +13,7 @@
 
 #include "core/hash.h"
 #include "host/host_name.h"
+#include "host/network_interfaces.h"
 #include "libclient/coarse_clock.h"
 #include "libclient/page_sink.h"
 
@@ -140,6 +141,8 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     }  // else there are no managers on this node, and the seeds know
     pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
     node_ = host::host_name();
+    worker_options_.devices.leave_out =
+        host::dead_end_interfaces(host::network_interfaces(), handle_.shared_addresses);
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
     return greet_first(**own, steady_clock::now() + timeout);
@@ -172,7 +175,7 @@ Result<Session*> Attachment::session() {
     Result<std::unique_ptr<Session>> made = Session::open({.dictionary_id = handle_.dictionary_id,
                                                            .secret = handle_.secret,
                                                            .ucx_version = ucx::runtime_version()},
-                                                          lost_);
+                                                          lost_, worker_options_);
     if (!made) return made.error();
     Session* session = made->get();
     const std::lock_guard lock(mutex_);

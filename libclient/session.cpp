@@ -18,8 +18,9 @@ constexpr unsigned give_up_turns_max = 100'000;
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials, LostManagers& lost) {
-    Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create();
+Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials, LostManagers& lost,
+                                               const ucx::WorkerOptions& options) {
+    Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create(options);
     if (!worker) return worker.error();
     return std::unique_ptr<Session>(new Session(*std::move(worker), credentials, lost));
 }

@@ -38,7 +38,8 @@ struct Flight {
 class Session {
   public:
     /// `lost` is what all sessions of the process share.
-    static Result<std::unique_ptr<Session>> open(const Credentials& credentials, LostManagers& lost);
+    static Result<std::unique_ptr<Session>> open(const Credentials& credentials, LostManagers& lost,
+                                                 const ucx::WorkerOptions& options);
     /// Ends what is under way with not_attached and says goodbye to the managers; takes some milliseconds at
     /// the most.
     ~Session();

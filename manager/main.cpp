@@ -3,7 +3,7 @@
 //
 // ddict-manager: started by the node launcher, never by hand.
 //
-//   ddict-manager --pool NAME --directory NAME --control-fd N
+//   ddict-manager --pool NAME --directory NAME --control-fd N [--shared-address ADDRESS]...
 //   ddict-manager --probe       prints what UCX offers on this node, as JSON
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "host/descriptors.h"
+#include "host/network_interfaces.h"
 #include "manager/server.h"
 
 namespace {
@@ -26,7 +27,9 @@ namespace {
 constexpr int usage_error = 2;
 
 int probe() {
-    const auto summary = ddict::ucx::available_transports();
+    const auto summary = ddict::ucx::available_transports(
+        {.leave_out = ddict::host::dead_end_interfaces(ddict::host::network_interfaces(), {}),
+         .towards = {}});
     if (!summary) {
         std::cerr << "ddict-manager: " << summary.error().message() << '\n';
         return 1;
@@ -81,6 +84,8 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
             options.pool = value;
         } else if (option == "--directory") {
             options.directory = value;
+        } else if (option == "--shared-address") {
+            options.shared_addresses.emplace_back(value);
         } else if (option == "--control-fd") {
             std::from_chars(value.data(), value.data() + value.size(), options.control_fd);
         } else {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "host/network_interfaces.h"
 #include "manager/connection_guard.h"
 
 namespace ddict::manager {
@@ -49,7 +50,9 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     Result<PermittedHosts> hosts = permitted_hosts();
     if (!hosts) return hosts.error();
     ConnectionGuard::instance().permit(*std::move(hosts));
-    Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create();
+    Result<std::unique_ptr<ucx::Worker>> worker =
+        ucx::Worker::create({.devices = {.leave_out = host::dead_end_interfaces(host::network_interfaces(),
+                                                                                options.shared_addresses)}});
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(new Server(options, *std::move(pool), *std::move(worker)));
 }

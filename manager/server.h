@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/control.h"
 #include "manager/member.h"
@@ -21,6 +22,7 @@ struct ServerOptions {
     std::string pool;       // name of the pool's segment, formatted by the node launcher
     std::string directory;  // name of the node's directory segment
     int control_fd = -1;    // see core/control.h
+    std::vector<std::string> shared_addresses{};  // that several of the dictionary's nodes have
 };
 
 class Server {

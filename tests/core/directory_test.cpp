@@ -37,6 +37,7 @@ Handle handle() {
     h.nodes = 4;
     h.name = "mine";
     h.seeds = {entry(0), entry(3), entry(7)};
+    h.shared_addresses = {"10.9.9.1", "fd00::1"};
     return h;
 }
 
@@ -76,6 +77,10 @@ TEST(Handle, RoundTrip) {
     ASSERT_EQ(parsed->seeds.size(), 3u);
     for (std::size_t i = 0; i < 3; ++i)
         EXPECT_TRUE(same(parsed->seeds[i], handle().seeds[i]));
+    EXPECT_EQ(parsed->shared_addresses, handle().shared_addresses);
+    Handle of_one_network = handle();
+    of_one_network.shared_addresses.clear();
+    EXPECT_TRUE(Handle::parse(of_one_network.serialize())->shared_addresses.empty());
 }
 
 TEST(Handle, OfTenThousandManagersIsAsShortAsOfEight) {

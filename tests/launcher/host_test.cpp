@@ -94,6 +94,10 @@ TEST_F(HostTest, TheLongestNameIsToldByCheck) {
     const bool aborts = text.find("failed   " + std::string(64, 'h') + ": UCX") != std::string::npos;
     EXPECT_EQ(checked.status, aborts ? 1 : 0) << checked.out;
     EXPECT_EQ(text.find("64 characters, with which UCX") != std::string::npos, aborts) << checked.out;
+    const Ran launched = run({"--", "true"});
+    EXPECT_EQ(launched.status, aborts ? 1 : 0) << launched.err;
+    EXPECT_EQ(launched.err.find("aborts where the host's name is that long") != std::string::npos, aborts)
+        << launched.err;
 }
 
 TEST_F(HostTest, NamesThatWouldSpoilALineOrAPath) {

@@ -186,8 +186,8 @@ TEST(MemoryBudget, WantsRoomInSharedMemoryAndInTheJob) {
               std::string::npos);
 }
 
-std::string node_of(std::uint32_t first, std::uint32_t count, const std::string& name,
-                    std::uint32_t version) {
+std::string node_of(std::uint32_t first, std::uint32_t count, const std::string& name, std::uint32_t version,
+                    const std::vector<std::string>& addresses = {}) {
     std::vector<DirectoryEntry> entries;
     for (std::uint32_t i = 0; i < count; ++i) {
         DirectoryEntry entry;
@@ -196,7 +196,7 @@ std::string node_of(std::uint32_t first, std::uint32_t count, const std::string&
         entry.address.assign(10 + i, std::byte{7});
         entries.push_back(entry);
     }
-    return pack_node(version, entries);
+    return pack_node(version, addresses, entries);
 }
 
 TEST(NodeDirectory, IsGatheredInOrder) {
@@ -217,6 +217,28 @@ TEST(NodeDirectory, IsGatheredInOrder) {
     EXPECT_EQ(handle.seeds[0].node, "a");
     EXPECT_EQ(handle.seeds[1].node, "b");
     EXPECT_EQ(handle.seeds[2].node, "c");
+}
+
+TEST(NodeDirectory, TellsWhichAddressesAreOfSeveralNodes) {
+    const auto all =
+        NodeDirectory::gather({node_of(0, 1, "a", 5, {"10.0.0.1", "10.9.9.1"}), node_of(1, 1, "b", 5),
+                               node_of(2, 1, "c", 5, {"10.0.0.3", "10.9.9.1"})},
+                              1);
+    ASSERT_TRUE(all);
+    EXPECT_EQ(all->shared_addresses, std::vector<std::string>{"10.9.9.1"});
+    NodePlan plan;
+    plan.nodes = 3;
+    const auto handle = Handle::parse(all->handle(plan).serialize());
+    ASSERT_TRUE(handle);
+    EXPECT_EQ(handle->shared_addresses, all->shared_addresses) << "clients must know them as well";
+    std::vector<std::string> contributions;
+    for (std::uint32_t node = 0; node < 2; ++node) {
+        std::vector<std::string> many;
+        for (int i = 0; i < 200; ++i)
+            many.push_back("10.9.9." + std::to_string(i));
+        contributions.push_back(node_of(node, 1, "n", 5, many));
+    }
+    EXPECT_EQ(NodeDirectory::gather(contributions, 1)->shared_addresses.size(), Handle::shared_addresses_max);
 }
 
 TEST(NodeDirectory, RefusesWhatIsNotComplete) {

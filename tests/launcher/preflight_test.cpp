@@ -114,10 +114,11 @@ TEST(Preflight, OtherNodes) {
 
 TEST(Preflight, WhatIsLeftOutIsNamed) {
     NodeFacts facts = node_with_network();
-    facts.transports = {{"tcp", "eth0"}};
+    facts.transports = {{"tcp", "eth0"}, {"tcp", "usb0"}};
     facts.network.left_out = {"docker0", "usb0"};
     EXPECT_TRUE(says(judge_network(facts, true), "they lead to no other node: docker0 usb0"))
         << judge_network(facts, true).text;
+    EXPECT_TRUE(says(judge_network(facts, true), "network tcp/eth0;")) << judge_network(facts, true).text;
 }
 
 TEST(Preflight, ALimitThatCannotBeSeenIsAWarning) {

@@ -18,11 +18,12 @@ import time
 import traceback
 
 import check_endings
+import check_hosts
 import check_jobs
 import check_losses
 from cluster import Cluster, Report, wait_until
 
-GROUPS = [*check_jobs.GROUPS, *check_endings.GROUPS, *check_losses.GROUPS]
+GROUPS = [*check_jobs.GROUPS, *check_endings.GROUPS, *check_losses.GROUPS, *check_hosts.GROUPS]
 
 
 def run_group(group, cluster, report):
