@@ -146,15 +146,12 @@ std::vector<std::byte> message_of(const wire::RequestHeader& header, Bytes key, 
 std::uint64_t greet(manager::Shard& shard, const shm::PoolIdentity& identity, const Void& transport) {
     wire::Hello hello;
     hello.dictionary_id = identity.dictionary_id;
-    hello.secret = identity.secret;
     const std::string address = "a client";
     hello.address = bytes_of(address);
-    std::vector<std::byte> packed;
-    wire::pack(hello, packed);
     wire::RequestHeader header;
     header.verb = wire::Verb::hello;
     header.request = 1;
-    header.value_bytes = packed.size();
+    const std::vector<std::byte> packed = wire::pack_proven(identity.secret, header, hello);
     shard.on_message(message_of(header, {}, packed), {});
     if (transport.sent != 1 || transport.last.status != 0)
         throw std::runtime_error("the shard does not want its client");

@@ -66,7 +66,10 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
 }
 
 std::string_view overdue_text(const Request& request, bool was_sent) {
-    if (!was_sent) return "no connection to the manager was made in time";
+    if (!was_sent)
+        return "no connection to the manager was made in time: it is busy or stopped, or the handle is not "
+               "of "
+               "this dictionary";
     if (request.verb != wire::Verb::wait_for) return "the manager did not answer in time";
     return request.flags == wire::wait_for_value
                ? "the manager did not answer in time: whether the key took the value is not known"

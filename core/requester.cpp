@@ -37,7 +37,10 @@ Result<MutableBytes> room_in(ValueSink& sink, std::uint64_t bytes, std::uint16_t
 }  // namespace
 
 Requester::Requester(Transport& transport, const Credentials& credentials, LostManagers* lost)
-    : transport_(transport), credentials_(credentials), lost_(lost) {
+    : transport_(transport),
+      credentials_(credentials),
+      lost_(lost),
+      sequence_(credentials.sequence_start & ((std::uint64_t{1} << sequence_start_bits) - 1)) {
     message_.resize(limits::head_bytes_max);
 }
 

@@ -62,6 +62,9 @@ struct Credentials {
     std::uint64_t dictionary_id = 0;
     wire::Secret secret{};
     std::uint32_t ucx_version = 0;
+    // Where the numbers of requests begin; the lower 46 bits count. Unpredictable in production: who does not
+    // see the requests cannot make up answers to them.
+    std::uint64_t sequence_start = 0;
 };
 
 Operation operation_of(wire::Verb verb) noexcept;
@@ -165,6 +168,9 @@ class Requester final : public TransportEvents {
 
     // Connections that break before the manager has ever answered, until it counts as lost.
     static constexpr unsigned refusals_max = 4;
+    // Above the number of a request that belongs to a link, of which the highest bit says so and the lowest
+    // are the manager's id, is room for as many numbers again.
+    static constexpr unsigned sequence_start_bits = 63 - wire::manager_bits - 1;
 
     Link* find_link(std::uint32_t manager) const {
         const bool again = last_link_ != nullptr && last_link_->entry.manager == manager;
@@ -238,7 +244,7 @@ class Requester final : public TransportEvents {
     mutable Link* last_link_ = nullptr;                // most programs talk to one manager for a while
     std::vector<std::unique_ptr<Slot>> slots_;         // an operation's number says which
     std::vector<std::uint32_t> free_slots_;
-    std::uint64_t sequence_ = 0;
+    std::uint64_t sequence_;
     std::uint64_t rejected_messages_ = 0;
     std::vector<std::byte> message_;  // scratch: has the size of the longest
     Time now_{};                      // what the caller said last

@@ -23,6 +23,15 @@ bool is_own_trouble(Errc code) {
     return code == Errc::system || code == Errc::bad_handle || code == Errc::incompatible;
 }
 
+/// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary.
+Error unanswered() {
+    return Error(Errc::manager_lost, "it has not answered a greeting for " +
+                                         std::to_string(limits::silence_until_lost.count()) +
+                                         " ms: it has ended, its node or the network to it is down, or the "
+                                         "handle is not of this dictionary")
+        .set_state(ManagerState::silent);
+}
+
 }  // namespace
 
 void Requester::open_link(Link& link, Time now) {
@@ -64,18 +73,16 @@ void Requester::send_farewell(Link& link) {
 
 /// A message that says who this client is.
 void Requester::introduce(Link& link, wire::Verb verb, std::uint64_t session, std::uint64_t request) {
-    std::vector<std::byte> hello;
-    wire::pack({.dictionary_id = credentials_.dictionary_id,
-                .secret = credentials_.secret,
-                .ucx_version = credentials_.ucx_version,
-                .process = transport_.identity(),
-                .address = transport_.address()},
-               hello);
     wire::RequestHeader header;
     header.verb = verb;
     header.session = session;
     header.request = request;
-    header.value_bytes = hello.size();
+    const std::vector<std::byte> hello = wire::pack_proven(credentials_.secret, header,
+                                                           {.dictionary_id = credentials_.dictionary_id,
+                                                            .proof = {},
+                                                            .ucx_version = credentials_.ucx_version,
+                                                            .process = transport_.identity(),
+                                                            .address = transport_.address()});
     transport_.send(link.peer, message_of(header, {}, hello));
 }
 
@@ -132,7 +139,7 @@ void Requester::end_probe(Link& link) {
 /// Of a manager that has no connection, at the end of the patience with it.
 Error Requester::why_unreachable(const Link& link) const {
     const bool has_reason = link.why && link.why->code != Errc::timeout && link.why->detail[0] != '\0';
-    if (!has_reason) return silent();
+    if (!has_reason) return link.opened == Time{} ? unanswered() : silent();
     if (link.state != LinkState::greeting) {
         Error why = *link.why;
         if (!is_own_trouble(why.code)) why.code = Errc::manager_lost;

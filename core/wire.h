@@ -11,11 +11,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include <ddict/error.h>
 
 #include "core/bytes.h"
 #include "core/limits.h"
+#include "core/siphash.h"
 #include "core/transport.h"
 
 namespace ddict::wire {
@@ -144,18 +146,27 @@ inline constexpr std::uint64_t connection_request_bit = std::uint64_t{1} << 63;
 inline constexpr unsigned manager_bits = 16;
 static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
 
-using Secret = std::array<std::byte, 16>;
+using Secret = SipHash::Key;
+using Proof = SipHash::Tag;
 
-/// The value of a hello: who is knocking, and how to answer.
+/// The value of a hello, and of a goodbye without a session: who is knocking, and how to answer.
 struct Hello {
     std::uint64_t dictionary_id = 0;
-    Secret secret{};
+    Proof proof{};
     std::uint32_t ucx_version = 0;  // major << 16 | minor
     ProcessIdentity process;
     Bytes address;  // of the knocker's transport
 };
 
+/// What proves that the sender knows the dictionary's secret, without telling it: the tag of verb, session
+/// and request of the message and of all of the hello but the proof, with the secret as the key. So nobody
+/// else can make one, or change anything of one that was made.
+Proof proof_of(const Secret& secret, const RequestHeader& header, const Hello& hello);
+
 void pack(const Hello& hello, std::vector<std::byte>& out);
 bool unpack(Bytes in, Hello& hello);  // false if the bytes are no Hello; hello.address points into `in`
+/// The value of the message with this header: packs the hello with its proof, and says the length in the
+/// header.
+std::vector<std::byte> pack_proven(const Secret& secret, RequestHeader& header, Hello hello);
 
 }  // namespace ddict::wire

@@ -80,6 +80,11 @@ Error attach_error(Errc code, std::string_view detail) {
     return Error(code, detail).set_operation(Operation::attach);
 }
 
+std::uint64_t unpredictable_number() {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) | device();
+}
+
 std::string ucx_text(std::uint32_t version) {
     return "UCX " + std::to_string(version >> 16) + "." + std::to_string(version & 0xffff);
 }
@@ -135,10 +140,13 @@ Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const
 Result<void> Attachment::find_managers(milliseconds timeout) {
     Result<shm::DirectorySegment> directory = shm::DirectorySegment::open(handle_.dictionary_id);
     if (directory) {
+        if (const Result<void> same = compare(directory->identity(), directory->manager_count()); !same)
+            return same;
         directory_.emplace(*std::move(directory));
-    } else if (directory.error().code != Errc::dictionary_gone) {
+    } else if (directory.error().code != Errc::dictionary_gone &&
+               directory.error().code != Errc::access_denied) {
         return directory.error();
-    }  // else there are no managers on this node, and the seeds know
+    }  // else there are no managers of this user on this node, and the seeds know
     pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
     node_ = host::host_name();
     worker_options_.devices.leave_out =
@@ -146,6 +154,18 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
     return greet_first(**own, steady_clock::now() + timeout);
+}
+
+/// A handle that is not this dictionary's is told from it here: managers do not answer it.
+Result<void> Attachment::compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const {
+    if (!equal_in_constant_time(identity.secret, handle_.secret))
+        return attach_error(Errc::access_denied,
+                            "the handle has another secret than the dictionary: it was changed, or made up");
+    if (managers != handle_.managers)
+        return attach_error(Errc::bad_handle, "the handle speaks of " + std::to_string(handle_.managers) +
+                                                  " managers, the dictionary has " +
+                                                  std::to_string(managers));
+    return {};
 }
 
 Error Attachment::unusable() const {
@@ -174,7 +194,8 @@ Result<Session*> Attachment::session() {
     if (Session* known = known_session()) return known;
     Result<std::unique_ptr<Session>> made = Session::open({.dictionary_id = handle_.dictionary_id,
                                                            .secret = handle_.secret,
-                                                           .ucx_version = ucx::runtime_version()},
+                                                           .ucx_version = ucx::runtime_version(),
+                                                           .sequence_start = unpredictable_number()},
                                                           lost_, worker_options_);
     if (!made) return made.error();
     Session* session = made->get();

@@ -116,6 +116,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Session* known_session();
     Session* look_up_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
+    Result<void> compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const;
     Result<void> greet_first(Session& session, Time deadline);
     std::vector<std::uint32_t> candidates_to_greet() const;
     Result<void> ask_each(std::span<const std::uint32_t> managers, Request request, Time deadline,

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/hash.h"
+
 namespace ddict::manager {
 namespace {
 
@@ -20,7 +22,8 @@ Member::Member(shm::Pool& pool, Transport& transport, const ShardOptions& option
       others_(transport,
               {.dictionary_id = pool.identity().dictionary_id,
                .secret = pool.identity().secret,
-               .ucx_version = options.ucx_version},
+               .ucx_version = options.ucx_version,
+               .sequence_start = hash_of(std::as_bytes(std::span(&options.session_seed, 1)))},
               &lost_) {}
 
 void Member::set_directory(const DirectoryView& directory) {
@@ -95,7 +98,9 @@ void Member::leave() {
 
 void Member::on_message(Bytes head, const IncomingBody& body) {
     if (is_reply(head)) {
+        const std::uint64_t rejected_before = others_.rejected_messages();
         others_.on_message(head, body);
+        shard_.count_rejected(others_.rejected_messages() - rejected_before);
     } else {
         shard_.on_message(head, body);
     }

@@ -87,6 +87,7 @@ int Server::run() {
         if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
             *roll_call ? tell(Control::ready) : fail(roll_call->error());
         if (member_.shard().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
+        if (member_.shard().unproven_greetings() != unproven_told_) tell_of_unproven_greetings();
         if (member_.shard().shutdown_requested() && !stopping_) {
             tell(Control::stopped);
             stopping_ = true;
@@ -131,6 +132,19 @@ void Server::on_refused_connections() {
                  "this dictionary: DDICT_ALLOW_HOSTS permits others\n",
                  pool_->identity().manager, pool_->identity().node.c_str(),
                  static_cast<unsigned long long>(strangers_), refused.stranger_from.c_str());
+}
+
+void Server::tell_of_unproven_greetings() {
+    const auto now = steady_clock::now();
+    if (unproven_told_ != 0 && now - unproven_told_at_ < log_interval) return;
+    unproven_told_at_ = now;
+    unproven_told_ = member_.shard().unproven_greetings();
+    std::fprintf(
+        stderr,
+        "ddict-manager %u on %s: %llu greetings that do not prove to know this dictionary were ignored: "
+        "programs with a handle of another one, or strangers\n",
+        pool_->identity().manager, pool_->identity().node.c_str(),
+        static_cast<unsigned long long>(unproven_told_));
 }
 
 void Server::report_failure(int control_fd, const std::string& reason) {

@@ -48,6 +48,7 @@ class Server {
     void remove_segments();
     void tell_of_unreachable_clients();
     void on_refused_connections();
+    void tell_of_unproven_greetings();
 
     ServerOptions options_;
     std::unique_ptr<shm::Pool> pool_;
@@ -58,6 +59,8 @@ class Server {
     std::chrono::steady_clock::time_point unreachable_told_at_;
     std::uint64_t strangers_ = 0;  // connections from hosts that are not permitted
     std::chrono::steady_clock::time_point strangers_told_at_;
+    std::uint64_t unproven_told_ = 0;
+    std::chrono::steady_clock::time_point unproven_told_at_;
     bool stopping_ = false;
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone

@@ -13,8 +13,8 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
     }
     const std::uint32_t slot = free_.back();
     free_.pop_back();
-    const std::uint64_t tag = (random_() >> 32) | 1;  // never 0, so that no id is
-    const std::uint64_t id = (tag << 32) | slot;
+    const std::uint64_t tag = (random_() >> slot_bits) | 1;  // never 0, so that no id is
+    const std::uint64_t id = (tag << slot_bits) | slot;
     Session& session = sessions_[slot];
     session.id = id;
     session.peer = peer;
@@ -32,8 +32,8 @@ void Sessions::close(std::uint64_t id) {
     by_peer_.erase(session->peer);
     by_greeter_.erase(session->greeter);
     outcomes_ -= session->outcomes.size();
-    sessions_[static_cast<std::uint32_t>(id)] = {};
-    free_.push_back(static_cast<std::uint32_t>(id));
+    sessions_[slot_of(id)] = {};
+    free_.push_back(static_cast<std::uint32_t>(slot_of(id)));
 }
 
 void Sessions::set_peer(Session& session, PeerId peer) {

@@ -14,7 +14,7 @@
 namespace ddict::manager {
 
 struct Session {
-    std::uint64_t id = 0;        // slot in the lower half, a random number in the upper; 0: free
+    std::uint64_t id = 0;        // slot in the lowest bits, a random number above; 0: free
     PeerId peer = no_peer;       // none: the connection broke, and the client may come back
     std::uint64_t greeter = 0;   // who it is: a hash of process and address
     std::uint64_t greeting = 0;  // the number of its hello
@@ -31,7 +31,7 @@ class Sessions {
 
     /// Null if there is none. On the way of every request.
     Session* find(std::uint64_t id) noexcept {
-        const auto slot = static_cast<std::uint32_t>(id);
+        const std::uint64_t slot = slot_of(id);
         return id != 0 && slot < sessions_.size() && sessions_[slot].id == id ? &sessions_[slot] : nullptr;
     }
     Session* of_peer(PeerId peer) { return of(by_peer_, peer); }
@@ -66,6 +66,12 @@ class Sessions {
     }
 
   private:
+    // The rest is random: who has no session and guesses a million times a second takes months for one.
+    static constexpr unsigned slot_bits = 20;
+    static_assert(limits::sessions_max <= std::uint32_t{1} << slot_bits);
+    static constexpr std::uint64_t slot_of(std::uint64_t id) noexcept {
+        return id & ((std::uint64_t{1} << slot_bits) - 1);
+    }
     using Map = std::unordered_map<std::uint64_t, std::uint64_t>;
     Session* of(const Map& map, std::uint64_t key) {
         const auto found = map.find(key);

@@ -10,13 +10,6 @@ namespace {
 
 using wire::Verb;
 
-bool equal_in_constant_time(const wire::Secret& a, const wire::Secret& b) {
-    std::byte difference{0};
-    for (std::size_t i = 0; i < a.size(); ++i)
-        difference |= a[i] ^ b[i];
-    return difference == std::byte{0};
-}
-
 /// Tells one client's greetings from those of others.
 std::uint64_t greeter_of(const wire::Hello& hello) {
     const std::uint64_t parts[] = {hello.process.host_key, static_cast<std::uint64_t>(hello.process.pid),
@@ -136,6 +129,7 @@ void Shard::dispatch(const Call& call) {
 void Shard::on_hello(const Call& call) {
     wire::Hello hello;
     if (!wire::unpack(call.value, hello)) return reject(call.body_token);
+    if (!is_proven(call, hello)) return;
     const Errc refusal = refusal_of(hello);
     refusal == Errc{} ? answer_greeting(call, hello) : refuse_greeting(call, hello, refusal);
 }
@@ -145,7 +139,8 @@ void Shard::on_hello(const Call& call) {
 /// remembered, as that of a session whose connection broke.
 void Shard::on_farewell(const Call& call) {
     wire::Hello hello;
-    if (!wire::unpack(call.value, hello) || refusal_of_stranger(hello) != Errc{}) return reject(0);
+    if (!wire::unpack(call.value, hello)) return reject(0);
+    if (!is_proven(call, hello)) return;
     const std::uint64_t greeter = greeter_of(hello);
     if (Session* known = sessions_.of_greeter(greeter); known != nullptr) {
         if (known->greeting >= call.header.request) return;
@@ -181,13 +176,9 @@ void Shard::answer_greeting(const Call& call, const wire::Hello& hello) {
     send_reply(*peer, header);
 }
 
-/// A process of this host is told why. To others only those who have proved to know the dictionary get an
-/// answer: anybody might have this manager send something to anyone otherwise.
+/// To one that has proved to know the dictionary.
 void Shard::refuse_greeting(const Call& call, const wire::Hello& hello, Errc refusal) {
     ++counters_.rejected_messages;
-    const bool is_of_this_host = hello.process.host_key == transport_.identity().host_key;
-    const bool knows_dictionary = refusal != Errc::dictionary_gone && refusal != Errc::access_denied;
-    if (!is_of_this_host && !knows_dictionary) return;
     const Result<PeerId> peer = reach(hello);
     if (!peer) return;
     wire::ReplyHeader header = reply_header(call.header);
@@ -199,9 +190,10 @@ void Shard::refuse_greeting(const Call& call, const wire::Hello& hello, Errc ref
 Result<PeerId> Shard::reach(const wire::Hello& hello) {
     const Result<PeerId> peer = transport_.connect(hello.address, hello.process);
     if (peer) return peer;
-    // It has died, or gave an address that is none; or this process lacks something, and then the client
-    // waits in vain.
-    if (peer.error().code == Errc::manager_lost || peer.error().code == Errc::bad_handle) {
+    // It has died, or gave an address that is none, or one of another UCX; or this process lacks something,
+    // and then the client waits in vain.
+    const Errc code = peer.error().code;
+    if (code == Errc::manager_lost || code == Errc::bad_handle || code == Errc::incompatible) {
         ++counters_.rejected_messages;
     } else {
         ++counters_.unreachable_clients;
@@ -210,14 +202,20 @@ Result<PeerId> Shard::reach(const wire::Hello& hello) {
     return peer;
 }
 
-Errc Shard::refusal_of_stranger(const wire::Hello& hello) const {
-    if (hello.dictionary_id != pool_.identity().dictionary_id) return Errc::dictionary_gone;
-    if (!equal_in_constant_time(hello.secret, pool_.identity().secret)) return Errc::access_denied;
-    return {};
+/// Strangers get no answer, and nothing that they say is looked at: to answer takes a connection, whose
+/// making costs time, memory and descriptors, sends something to whomever the stranger likes, and hands his
+/// bytes to a parser that trusts them.
+bool Shard::is_proven(const Call& call, const wire::Hello& hello) {
+    const shm::PoolIdentity& own = pool_.identity();
+    if (hello.dictionary_id == own.dictionary_id &&
+        equal_in_constant_time(hello.proof, wire::proof_of(own.secret, call.header, hello)))
+        return true;
+    ++unproven_greetings_;
+    reject(0);
+    return false;
 }
 
 Errc Shard::refusal_of(const wire::Hello& hello) {
-    if (const Errc refusal = refusal_of_stranger(hello); refusal != Errc{}) return refusal;
     if (hello.ucx_version != options_.ucx_version) return Errc::incompatible;
     if (!make_room_for_session()) return Errc::busy;
     return {};

@@ -91,6 +91,10 @@ class Shard final : public TransportEvents {
         counters_.unreachable_clients += count;
         why_unreachable_ = why;
     }
+    /// Messages that were not for the shard, and that nobody else wanted: for statistics.
+    void count_rejected(std::uint64_t messages) { counters_.rejected_messages += messages; }
+    /// Greetings and farewells of those that do not know the dictionary; rejected messages, too.
+    std::uint64_t unproven_greetings() const { return unproven_greetings_; }
     /// Large values on their way in or out.
     std::size_t bodies_in_flight() const { return transfers_.size() - free_transfers_.size(); }
     std::size_t broadcasts_under_way() const { return broadcasts_.size() - free_broadcasts_.size(); }
@@ -157,7 +161,7 @@ class Shard final : public TransportEvents {
     void dispatch(const Call& call);
     void on_hello(const Call& call);
     void on_farewell(const Call& call);
-    Errc refusal_of_stranger(const wire::Hello& hello) const;
+    bool is_proven(const Call& call, const wire::Hello& hello);
     Errc refusal_of(const wire::Hello& hello);
     void answer_greeting(const Call& call, const wire::Hello& hello);
     void refuse_greeting(const Call& call, const wire::Hello& hello, Errc refusal);
@@ -294,6 +298,7 @@ class Shard final : public TransportEvents {
     std::size_t values_held_ = 0;        // by outcomes
     std::size_t status_bytes_held_ = 0;  // by outcomes
     Error why_unreachable_;
+    std::uint64_t unproven_greetings_ = 0;
     WaitingRequests waiting_;
     BroadcastKeys broadcast_keys_;
     std::vector<std::unique_ptr<Broadcast>> broadcasts_;

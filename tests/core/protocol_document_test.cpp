@@ -53,7 +53,10 @@ TEST_F(ProtocolDocument, Hello) {
     wire::Hello hello;
     ASSERT_TRUE(unpack(value, hello));
     EXPECT_EQ(hello.dictionary_id, 0xfeedfacecafebeefu);
-    EXPECT_EQ(hello.secret[15], std::byte{15});
+    wire::Secret secret;
+    for (std::size_t i = 0; i < secret.size(); ++i)
+        secret[i] = static_cast<std::byte>(i);
+    EXPECT_EQ(hello.proof, wire::proof_of(secret, header, hello));
     EXPECT_EQ(hello.ucx_version, 1u << 16 | 13);
     EXPECT_EQ(hello.process.host_key, 5u);
     EXPECT_EQ(hello.process.pid, 42);

@@ -108,6 +108,35 @@ TEST_F(RequesterTest, GreetsOnFirstUseAndThenNoMore) {
     EXPECT_EQ(last_verb(), Verb::contains);
 }
 
+/// So that who does not see the requests cannot answer them.
+TEST_F(RequesterTest, NumbersOfRequestsBeginWhereTheyAreTold) {
+    constexpr std::uint64_t start = 0x2fed'cba9'8765;
+    Requester hidden(transport,
+                     {.dictionary_id = 1, .secret = {}, .ucx_version = 1, .sequence_start = start});
+    hidden.add_manager(entry(here));
+    Request request;
+    request.verb = Verb::contains;
+    request.key = bytes_of("k");
+    const auto operation = hidden.begin(request, now, now + 1h);
+    const auto greeting = transport.header<RequestHeader>();
+    EXPECT_EQ(greeting.request & ~(std::uint64_t{1} << 63), (start + 2) << 16);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::hello) | wire::reply_bit;
+    reply.request = greeting.request;
+    reply.argument = 77;
+    hidden.on_message(message_of(reply), {});
+    EXPECT_EQ(transport.header<RequestHeader>().request >> wire::place_bits, start + 1);
+    for (std::uint64_t number = 1; number < 5000; ++number) {
+        reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::contains) | wire::reply_bit;
+        reply.request = number;
+        hidden.on_message(message_of(reply), {});
+    }
+    EXPECT_FALSE(hidden.done(operation));
+    reply.request = operation;
+    hidden.on_message(message_of(reply), {});
+    EXPECT_TRUE(hidden.done(operation));
+}
+
 TEST_F(RequesterTest, AGreetingOutlivesTheDeadlineOfItsOperation) {
     know(here);
     const auto hasty = begin(Verb::contains, 10ms);
@@ -469,8 +498,15 @@ TEST_F(RequesterTest, LeavingBeforeTheGreetingIsAnswered) {
     EXPECT_EQ(goodbye.verb, Verb::goodbye);
     EXPECT_EQ(goodbye.session, 0u);
     EXPECT_GT(goodbye.request, hello.request);
-    EXPECT_TRUE(std::ranges::equal(Bytes(transport.sent[0].head).subspan(sizeof hello),
-                                   Bytes(transport.sent[1].head).subspan(sizeof goodbye)));
+    wire::Hello greeted;
+    wire::Hello left;
+    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[0].head).subspan(sizeof hello), greeted));
+    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[1].head).subspan(sizeof goodbye), left));
+    EXPECT_EQ(left.proof, wire::proof_of({}, goodbye, left)) << "a greeting's would not do";
+    EXPECT_NE(left.proof, greeted.proof);
+    EXPECT_EQ(left.dictionary_id, greeted.dictionary_id);
+    EXPECT_EQ(left.process.host_key, greeted.process.host_key);
+    EXPECT_TRUE(std::ranges::equal(left.address, greeted.address));
     EXPECT_TRUE(transport.open.empty());
     EXPECT_EQ(outcome(operation), Errc::not_attached);
 }

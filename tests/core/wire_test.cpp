@@ -14,7 +14,7 @@ std::vector<std::byte> packed_hello(std::size_t address_bytes) {
     address.assign(address_bytes, std::byte{7});
     Hello hello;
     hello.dictionary_id = 11;
-    hello.secret.fill(std::byte{3});
+    hello.proof.fill(std::byte{3});
     hello.ucx_version = 1 << 16 | 13;
     hello.process = {.host_key = 5, .pid = 42, .reserved = 0, .start_time = 9};
     hello.address = address;
@@ -28,7 +28,7 @@ TEST(Hello, RoundTrip) {
     Hello hello;
     ASSERT_TRUE(unpack(packed, hello));
     EXPECT_EQ(hello.dictionary_id, 11u);
-    EXPECT_EQ(hello.secret[15], std::byte{3});
+    EXPECT_EQ(hello.proof[15], std::byte{3});
     EXPECT_EQ(hello.ucx_version, 1u << 16 | 13);
     EXPECT_EQ(hello.process.pid, 42);
     EXPECT_EQ(hello.address.size(), 100u);
@@ -46,6 +46,47 @@ TEST(Hello, TruncatedLengthenedOrWithoutAddressIsNone) {
     EXPECT_FALSE(unpack(packed_hello(0), hello));
     EXPECT_TRUE(unpack(packed_hello(limits::address_bytes_max), hello));
     EXPECT_FALSE(unpack(packed_hello(limits::address_bytes_max + 1), hello));
+}
+
+/// Nobody who does not know the secret can make one, or change anything of one that was made.
+TEST(Hello, TheProofCoversAllOfIt) {
+    Secret secret{};
+    secret[7] = std::byte{9};
+    RequestHeader header;
+    header.verb = Verb::hello;
+    header.request = 77;
+    const std::string address = "an address";
+    const Hello made{.dictionary_id = 11,
+                     .proof = {},
+                     .ucx_version = 1 << 16 | 13,
+                     .process = {.host_key = 5, .pid = 42, .reserved = 0, .start_time = 9},
+                     .address = bytes_of(address)};
+    const std::vector<std::byte> packed = pack_proven(secret, header, made);
+    EXPECT_EQ(header.value_bytes, packed.size());
+    unsigned readable = 0;
+    for (std::size_t bit = 0; bit < 8 * packed.size(); ++bit) {
+        std::vector<std::byte> changed = packed;
+        changed[bit / 8] ^= std::byte{1} << (bit % 8);
+        Hello hello;
+        if (!unpack(changed, hello)) continue;  // the length of the address
+        ++readable;
+        EXPECT_NE(proof_of(secret, header, hello), hello.proof) << "bit " << bit;
+    }
+    EXPECT_EQ(readable, 8 * (packed.size() - sizeof(std::uint32_t)));
+
+    Hello hello;
+    ASSERT_TRUE(unpack(packed, hello));
+    EXPECT_EQ(proof_of(secret, header, hello), hello.proof);
+    EXPECT_EQ(text_of(packed).find(text_of(secret)), std::string_view::npos) << "it does not tell the secret";
+    for (const auto& change :
+         {+[](RequestHeader& h) { h.verb = Verb::goodbye; }, +[](RequestHeader& h) { ++h.session; },
+          +[](RequestHeader& h) { ++h.request; }}) {
+        RequestHeader other = header;
+        change(other);
+        EXPECT_NE(proof_of(secret, other, hello), hello.proof);
+    }
+    secret[0] ^= std::byte{1};
+    EXPECT_NE(proof_of(secret, header, hello), hello.proof);
 }
 
 /// A greeting travels in one piece, whatever the address.

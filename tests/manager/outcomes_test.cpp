@@ -27,18 +27,12 @@ class OutcomesTest : public ShardTest {
         expect_same_answer_again(id, ask);
     }
     std::uint64_t hello(std::uint64_t number, std::uint64_t session) {
-        std::vector<std::byte> value;
-        wire::pack({.dictionary_id = pool->identity().dictionary_id,
-                    .secret = pool->identity().secret,
-                    .ucx_version = 1,
-                    .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
-                    .address = bytes_of("client")},
-                   value);
         RequestHeader header;
         header.verb = Verb::hello;
         header.session = session;
         header.request = number;
-        header.value_bytes = value.size();
+        const std::vector<std::byte> value =
+            wire::pack_proven(pool->identity().secret, header, hello_from("client"));
         shard.on_message(message_of(header, value), {});
         return transport.sent.empty() ? 0 : last().argument;
     }

@@ -58,18 +58,18 @@ class ShardTest : public testing::Test {
         introduce(Verb::goodbye, number, "client", pool->identity().secret);
     }
     void introduce(Verb verb, std::uint64_t number, const char* address, const wire::Secret& secret) {
-        std::vector<std::byte> hello;
-        wire::pack({.dictionary_id = pool->identity().dictionary_id,
-                    .secret = secret,
-                    .ucx_version = 1,
-                    .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
-                    .address = bytes_of(address)},
-                   hello);
         RequestHeader header;
         header.verb = verb;
         header.request = number;
-        header.value_bytes = hello.size();
+        const std::vector<std::byte> hello = wire::pack_proven(secret, header, hello_from(address));
         shard.on_message(message_of(header, hello), {});
+    }
+    wire::Hello hello_from(const char* address) const {
+        return {.dictionary_id = pool->identity().dictionary_id,
+                .proof = {},
+                .ucx_version = 1,
+                .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
+                .address = bytes_of(address)};
     }
     std::uint64_t session() {
         greet(++greetings_);

@@ -79,6 +79,60 @@ TEST_F(ShardTest, AFarewellProvesTheSecret) {
     EXPECT_EQ(rejected(), 2u);
 }
 
+TEST_F(ShardTest, StrangersGetNoAnswerAndCostNothing) {
+    const std::uint64_t id = session();
+    const std::size_t sent = transport.sent.size();
+    const std::size_t connections = transport.open.size();
+    const PeerId next = transport.connect({}, {}).value();  // numbers rise with each connection
+    transport.close(next);
+    wire::Secret wrong = pool->identity().secret;
+    wrong[3] ^= std::byte{1};
+    constexpr std::uint64_t strangers = 100'000;
+    for (std::uint64_t i = 0; i < strangers; ++i) {
+        const std::string address = "stranger" + std::to_string(i);
+        introduce(i % 2 == 0 ? Verb::hello : Verb::goodbye, i + 1, address.c_str(), wrong);
+    }
+    EXPECT_EQ(transport.connect({}, {}).value(), next + 1) << "it connected to a stranger";
+    transport.close(next + 1);
+    EXPECT_EQ(transport.sent.size(), sent);
+    EXPECT_EQ(transport.open.size(), connections);
+    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    EXPECT_EQ(rejected(), strangers);
+    EXPECT_EQ(shard.unproven_greetings(), strangers);
+    EXPECT_FALSE(shard.needs_tick());
+    ask(Verb::ping, id);
+    EXPECT_EQ(last().status, 0);
+}
+
+TEST_F(ShardTest, NothingOfAGreetingCanBeChanged) {
+    RequestHeader header;
+    header.verb = Verb::hello;
+    header.request = 1;
+    const std::vector<std::byte> hello =
+        wire::pack_proven(pool->identity().secret, header, hello_from("client"));
+    for (std::size_t bit = 0; bit < 8 * hello.size(); ++bit) {
+        std::vector<std::byte> changed = hello;
+        changed[bit / 8] ^= std::byte{1} << (bit % 8);
+        shard.on_message(message_of(header, changed), {});
+        ASSERT_TRUE(transport.open.empty()) << "bit " << bit;
+    }
+    EXPECT_EQ(shard.sessions_remembered(), 0u);
+    shard.on_message(message_of(header, hello), {});
+    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(rejected(), 8 * hello.size());
+}
+
+/// Who has no session cannot try all numbers.
+TEST_F(ShardTest, SessionsAreNotGuessed) {
+    const std::uint64_t one = session();
+    const std::uint64_t other = other_session();
+    EXPECT_GT(one ^ other, std::uint64_t{1} << 32) << "all but 20 bits are random";
+    const std::uint64_t before = rejected();
+    for (std::uint64_t bit = 0; bit < 64; ++bit)
+        ask(Verb::clear, one ^ std::uint64_t{1} << bit);
+    EXPECT_EQ(rejected(), before + 64);
+}
+
 TEST_F(ShardTest, TwoClientsHaveTwoSessions) {
     const std::uint64_t one = session();
     const std::uint64_t other = other_session();

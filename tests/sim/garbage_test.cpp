@@ -170,17 +170,15 @@ class Stranger final : public TransportEvents {
     void on_peer_lost(PeerId, const Error&) override {}
 
     std::vector<std::byte> hello(const Credentials& credentials, std::uint64_t number) const {
-        std::vector<std::byte> packed;
-        wire::pack({.dictionary_id = credentials.dictionary_id,
-                    .secret = credentials.secret,
-                    .ucx_version = credentials.ucx_version,
-                    .process = process_.identity(),
-                    .address = process_.address()},
-                   packed);
         wire::RequestHeader header;
         header.verb = Verb::hello;
         header.request = number;
-        header.value_bytes = packed.size();
+        const std::vector<std::byte> packed = wire::pack_proven(credentials.secret, header,
+                                                                {.dictionary_id = credentials.dictionary_id,
+                                                                 .proof = {},
+                                                                 .ucx_version = credentials.ucx_version,
+                                                                 .process = process_.identity(),
+                                                                 .address = process_.address()});
         return request_bytes(header, {}, packed);
     }
 
