@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <iostream>
 #include <memory>
@@ -31,12 +32,32 @@ int say_error(const Error& error) {
     return exit_bring_up_failed;
 }
 
+/// As one word of a shell, whatever is in it.
+std::string quoted(const std::string& text) {
+    const auto plain = [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+               c == '_' || c == '-';
+    };
+    if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
+    std::string word = "'";
+    for (const char c : text)
+        word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return word + "'";
+}
+
 /// The lines that make a shell find the dictionary.
 std::string export_lines(const std::string& handle, const std::string& name, bool in_job) {
     std::string line = "export";
     for (const auto& [variable, value] : handle_variables(handle, name, in_job))
-        line += " " + variable + "=" + value;
+        line += " " + variable + "=" + quoted(value);
     return line;
+}
+
+/// For a terminal: what others have put into the words of a message must not act there.
+std::string printable(std::string text) {
+    std::replace_if(
+        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    return text;
 }
 
 std::string value_of(const Environment& environment, std::string_view name) {
@@ -220,7 +241,12 @@ Result<Found> find_record(const Options& options, const Environment& environment
     auto record = read_record(path);
     if (!record && record.error().code == Errc::not_found)
         return find_elsewhere(*folder, options.name, environment);
-    if (!record) return Error(Errc::protocol, path + ": " + record.error().detail.data() + "; remove it");
+    if (!record && record.error().code == Errc::protocol)
+        return Error(Errc::protocol, path + ": " + record.error().detail.data() + "; remove it");
+    if (!record) return Error(record.error().code, path + ": " + record.error().detail.data());
+    if (record->name != options.name)
+        return Error(Errc::protocol, path + ": this file is of a dictionary named '" + record->name +
+                                         "'; put it back in its place, or remove it");
     Verdict verdict = liveness_of(*record, environment);
     return Found{path, *std::move(record), std::move(verdict)};
 }
@@ -322,7 +348,7 @@ void print_status(const RendezvousRecord& record, const Verdict& verdict) {
     if (!record.job.empty()) std::cout << ", job " << record.job;
     std::cout << "\n";
     for (const std::string& lost : record.lost)
-        std::cout << "  lost: " << lost << "\n";
+        std::cout << "  lost: " << printable(lost) << "\n";
 }
 
 }  // namespace
@@ -377,7 +403,7 @@ int status(const Options& options, const Environment& environment) {
     for (const ListedRecord& listed : list_records(*folder)) {
         if (!listed.record) {
             if (!options.json && !options.name_given)
-                std::cout << listed.path << ": " << listed.record.error().detail.data() << "\n";
+                std::cout << printable(listed.path) << ": " << listed.record.error().detail.data() << "\n";
             continue;
         }
         if (options.name_given && listed.record->name != options.name) continue;

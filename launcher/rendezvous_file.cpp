@@ -3,6 +3,7 @@
 #include "launcher/rendezvous_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,11 +11,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "core/directory.h"
 #include "host/host_name.h"
 #include "launcher/child_process.h"
+#include "launcher/own_file.h"
 
 namespace ddict::launcher {
 namespace {
@@ -63,8 +67,69 @@ std::uint64_t start_time_of(std::int64_t pid) {
     return start_time;
 }
 
+/// Whether the process, which lives, is this user's.
+bool is_own(std::int64_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with("Uid:")) continue;
+        std::istringstream fields(line.substr(4));
+        uid_t real = 0;
+        uid_t effective = 0;
+        return fields >> real >> effective && real == getuid() && effective == geteuid();
+    }
+    return false;
+}
+
 bool is_alive(const ProcessRecord& process) {
-    return process.start_time != 0 && start_time_of(process.pid) == process.start_time;
+    return process.start_time != 0 && start_time_of(process.pid) == process.start_time && is_own(process.pid);
+}
+
+/// Not empty, not long, and nothing but these characters, letters and digits.
+bool is_word(std::string_view text, std::string_view also = "") {
+    constexpr std::size_t word_bytes_max = 256;
+    const auto good = [also](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               also.find(c) != std::string_view::npos;
+    };
+    return !text.empty() && text.size() <= word_bytes_max && std::all_of(text.begin(), text.end(), good);
+}
+
+bool is_number(std::string_view text) {
+    return is_word(text) && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool is_host(std::string_view text) {
+    return text == "?" || is_word(text, "-._");
+}
+
+bool is_step(std::string_view text) {
+    return is_word(text, ".+_") && text[0] >= '0' && text[0] <= '9';
+}
+
+/// An integer, if it is one that fits.
+template <class T>
+bool take(const json& value, T& into) {
+    if (!value.is_number_integer()) return false;
+    into = value.get<T>();
+    return json(into) == value;
+}
+
+/// What goes into a shell, into the command lines of Slurm's programs, or decides on who gets a signal.
+bool makes_sense(const RendezvousRecord& record) {
+    const ProcessRecord& process = record.supervisor;
+    constexpr std::int64_t year_9999 = 253'402'300'799;
+    return is_word(record.name, "._-") && record.name.size() <= limits::name_bytes_max &&
+           is_word(record.dictionary) && record.handle.size() <= limits::handle_bytes_max &&
+           record.handle.find_first_of(" \r\n") == std::string::npos && Handle::parse(record.handle) &&
+           (record.job.empty() || is_number(record.job)) &&
+           (record.job_restart.empty() || is_number(record.job_restart)) &&
+           (record.step.empty() || is_step(record.step)) && is_host(process.host) &&
+           (process.boot_id.empty() || is_word(process.boot_id, "-")) &&
+           (process.pid_namespace.empty() || is_word(process.pid_namespace, ":[]")) && process.pid > 1 &&
+           process.pid <= std::numeric_limits<pid_t>::max() && record.managers >= 1 &&
+           record.managers <= limits::managers_max && record.nodes.size() <= limits::hosts_max &&
+           std::all_of(record.nodes.begin(), record.nodes.end(), is_host) && record.created >= 0 &&
+           record.created <= year_9999;
 }
 
 std::string variable(const Environment& environment, std::string_view name) {
@@ -77,6 +142,13 @@ Result<std::string> write_beside(const std::string& path, const std::string& tex
     std::string name = path + ".XXXXXX";
     const FileDescriptor file(mkostemp(name.data(), O_CLOEXEC));  // mode 0600
     if (!file.is_open()) return file_error("cannot write", path, errno);
+    struct stat info {};
+    if (fstat(file.fd(), &info) != 0 || info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
+        unlink(name.c_str());
+        return Error(Errc::access_denied, "files that are made in " + fs::path(path).parent_path().string() +
+                                              " are not this user's alone: choose another --state-dir")
+            .set_operation(Operation::launch);
+    }
     if (!write_fully(file.fd(), text) || fsync(file.fd()) != 0) {
         const int error = errno;
         unlink(name.c_str());
@@ -187,13 +259,14 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
         process.at("host").get_to(record.supervisor.host);
         process.at("boot_id").get_to(record.supervisor.boot_id);
         process.at("pid_namespace").get_to(record.supervisor.pid_namespace);
-        process.at("pid").get_to(record.supervisor.pid);
-        process.at("start_time").get_to(record.supervisor.start_time);
         object.at("nodes").get_to(record.nodes);
-        object.at("managers").get_to(record.managers);
-        object.at("total_bytes").get_to(record.total_bytes);
-        object.at("created").get_to(record.created);
         object.at("lost").get_to(record.lost);
+        const bool numbers = take(process.at("pid"), record.supervisor.pid) &&
+                             take(process.at("start_time"), record.supervisor.start_time) &&
+                             take(object.at("managers"), record.managers) &&
+                             take(object.at("total_bytes"), record.total_bytes) &&
+                             take(object.at("created"), record.created);
+        if (!numbers || !makes_sense(record)) return bad;
         return record;
     } catch (const json::exception&) {
         return bad;
@@ -235,21 +308,18 @@ Verdict liveness_of(const RendezvousRecord& record, const Environment& environme
 }
 
 Result<RendezvousRecord> read_record(const std::string& path) {
-    std::error_code ignored;
-    const fs::file_status found = fs::status(path, ignored);
-    if (fs::exists(found) && !fs::is_regular_file(found))  // a pipe would keep its reader for ever
-        return Error(Errc::protocol, "this is no file of ddict-launch");
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return Error(Errc::not_found, "there is no " + path);
-    std::string text;
-    for (char c = 0; text.size() < record_bytes_max && file.get(c);)
-        text += c;
-    return parse_record(text);
+    const auto text = read_own_file(path, record_bytes_max);
+    return text ? parse_record(*text) : text.error();
 }
 
 Result<void> require_free(const std::string& path, const Environment& environment) {
+    if (const auto safe = require_safe_folder(fs::path(path).parent_path().string()); !safe) return safe;
     const auto record = read_record(path);
     if (!record && record.error().code == Errc::not_found) return {};
+    if (!record && record.error().code == Errc::access_denied)
+        return Error(Errc::access_denied,
+                     path + ": " + record.error().detail.data() + "; choose another --name or --state-dir")
+            .set_operation(Operation::launch);
     // Files of ours come into being whole: what cannot be read is another version's, and may be in use.
     if (!record)
         return Error(Errc::invalid_argument,
@@ -267,6 +337,7 @@ Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const Re
     const fs::path folder = fs::path(path).parent_path();
     if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
     if (error) return file_error("cannot make", folder.string(), error.value());
+    if (const auto safe = require_safe_folder(folder.string()); !safe) return safe.error();
     const auto written = write_beside(path, format_record(record));
     if (!written) return written.error();
     // A link, unlike a renaming, never replaces what another start has published meanwhile.

@@ -29,7 +29,7 @@ struct ProcessRecord {
     bool operator==(const ProcessRecord&) const = default;
 };
 ProcessRecord this_process();
-/// A pidfd of a process that lives on this host; closed if it does not.
+/// A pidfd of a process of this user that lives on this host; closed if it does not.
 FileDescriptor open_process(const ProcessRecord& process);
 
 struct RendezvousRecord {
@@ -64,6 +64,8 @@ struct Verdict {
 /// Asks the kernel about a process of this host, Slurm about a step of another.
 Verdict liveness_of(const RendezvousRecord& record, const Environment& environment);
 
+/// Only what this user has written, and nobody else can have changed. not_found; access_denied if it is
+/// somebody else's, or others may write to it; protocol if it is no record, or makes no sense.
 Result<RendezvousRecord> read_record(const std::string& path);
 
 /// A rendezvous file that this process has written; removed with the object.
