@@ -224,7 +224,7 @@ void deadlines_and_errors(ddict::Dictionary& dict) {
 void several_dictionaries(ddict::Dictionary& dict) {
     auto scratch = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "scratch"});
     scratch.put("key", "of the other one");
-    std::string handle = scratch.serialize();  // a secret: whoever of this user has it can attach
+    std::string handle = scratch.serialize();  // a secret: whoever has it can attach
 
     auto again = ddict::Dictionary::attach(handle);
     std::string value = again.get("key");

@@ -232,7 +232,7 @@ void ddict_detach(ddict_dictionary* dictionary);
 /** Ends the dictionary for everybody. The handle must still be given back; calls through it are NOT_ATTACHED.
  * Not for views (INVALID_ARGUMENT). */
 int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
-/** The handle as a string, with which other processes of this user can attach. Contains a secret. To be
+/** The handle as a string: whoever has it can attach, so treat it like a password. To be
  * freed. Not for views (INVALID_ARGUMENT). */
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error);
 /** The name that the dictionary was given, cut to `room` bytes with a final zero; "default" if it

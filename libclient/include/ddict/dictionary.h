@@ -107,8 +107,8 @@ class Dictionary : public View {
     /// Detaches.
     ~Dictionary();
 
-    /// The handle: with it any process of the same user that can reach the managers can attach. Contains a
-    /// secret. Empty if not attached.
+    /// The handle: any process that has it and can reach the managers can attach, whatever its user. Treat it
+    /// like a password. Empty if not attached.
     std::string serialize() const;
     /// The name that the dictionary was given (CreateOptions::name, ddict-launch --name, DDICT_NAME);
     /// "default" if it was given none.

@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""The record that `ddict-launch start` leaves, in folders where others may write: docs/security.md, "The record"."""
+
+import json
+import os
+import socket
+import subprocess
+import unittest
+
+from users import OTHER, STRANGERS, SecurityTest, as_user, end_sleeper, program, start_sleeper
+
+
+def start_time_of(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[19])
+
+
+class Records(SecurityTest):
+    def setUp(self):
+        super().setUp()
+        self.shared = os.path.join(self.folder, "shared")
+        os.mkdir(self.shared)
+        os.chmod(self.shared, 0o1777)
+        self.ran = os.path.join(self.folder, "ran")
+        self.path = os.path.join(self.shared, f"local@{socket.gethostname()}-default.json")
+        self.environment["DDICT_STATE_DIR"] = self.shared
+        self.alive = start_sleeper((0, 0))
+        self.addCleanup(end_sleeper, self.alive)
+
+    def write(self, user, mode=0o644, path=None, **changes):
+        """A record of a dictionary that lives, with these changes, written by this user."""
+        def namespace(name):
+            return os.readlink(f"/proc/self/ns/{name}")
+
+        with open("/proc/sys/kernel/random/boot_id") as boot:
+            supervisor = {"host": socket.gethostname(), "boot_id": boot.read().strip(), "pid_namespace": namespace("pid"),
+                          "pid": self.alive, "start_time": start_time_of(self.alive)}
+        supervisor.update(changes.pop("supervisor", {}))
+        record = {"format": 1, "name": "default", "handle": self.good_handle, "dictionary": "0123456789abcdef", "job": "",
+                  "job_restart": "", "step": "", "supervisor": supervisor, "nodes": ["n1"], "managers": 1,
+                  "total_bytes": 1 << 20, "created": 1, "lost": []}
+        record.update(changes)
+
+        def written():
+            with open(path or self.path, "w") as out:
+                json.dump(record, out)
+            os.chmod(out.name, mode)
+
+        as_user(user, written)
+
+    def evaluate(self):
+        """What `eval "$(ddict-launch env)"` says in a shell."""
+        done = subprocess.run(["/bin/sh", "-c", f'eval "$({program("ddict-launch")} env)" && echo "got $DDICT_HANDLE"'],
+                              capture_output=True, text=True, env=self.environment, timeout=60)
+        self.assertFalse(os.path.exists(self.ran), "a command of the record was executed")
+        return done
+
+    def expect_not_believed(self, why):
+        done = self.evaluate()
+        self.assertNotIn("got", done.stdout)
+        self.assertIn(why, done.stderr)
+        for verb in ("stop", "start"):
+            done = self.run_program("ddict-launch", verb)
+            self.assertEqual(done.returncode, 1, verb)
+            self.assertIn(why, done.stderr)
+        listed = self.run_program("ddict-launch", "status")
+        self.assertEqual(listed.returncode, 1)
+        self.assertIn(why, listed.stdout)
+        self.assertTrue(os.path.lexists(self.path))
+
+    @property
+    def good_handle(self):
+        if not hasattr(Records, "handle_once"):
+            state = dict(self.environment, DDICT_STATE_DIR=os.path.join(self.folder, "once"))
+            done = self.run_program("ddict-launch", "start", "--total-mem", "8M", environment=state)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            Records.handle_once = done.stdout.strip()
+            self.run_program("ddict-launch", "stop", environment=state)
+        return Records.handle_once
+
+    def test_the_record_of_another_user_is_not_believed(self):
+        for user in STRANGERS:
+            sleeper = start_sleeper((0, 0))
+            self.write(user, handle=f"$(touch {self.ran})", name="default",
+                       supervisor={"pid": sleeper, "start_time": start_time_of(sleeper)})
+            self.expect_not_believed(f"belongs to user {user[0]}")
+            self.assertTrue(end_sleeper(sleeper), "stop signalled whom the record named")
+            os.unlink(self.path)
+
+    def test_nor_one_that_others_may_write_to(self):
+        self.write((0, 0), mode=0o664)
+        self.expect_not_believed("others may write to this file (mode 0664)")
+        os.unlink(self.path)
+
+    def test_nor_a_link_nor_a_pipe(self):
+        own = os.path.join(self.folder, "own")
+        self.write((0, 0), path=own)
+        as_user(OTHER, os.symlink, own, self.path)
+        self.expect_not_believed("this is a link")
+        os.unlink(self.path)
+        as_user(OTHER, os.mkfifo, self.path, 0o666)
+        self.expect_not_believed("no file of ddict-launch")
+        os.unlink(self.path)
+
+    def test_words_of_a_shell_in_an_own_record_are_not_executed(self):
+        for field in ("handle", "name", "dictionary"):
+            for text in (f"$(touch {self.ran})", f"x; touch {self.ran}", f"x\ntouch {self.ran}", f"`touch {self.ran}`",
+                         self.good_handle + " ", ""):
+                self.write((0, 0), **{field: text})
+                done = self.evaluate()
+                self.assertNotIn("got", done.stdout, (field, text))
+                self.assertIn("no rendezvous file", done.stderr, (field, text))
+        for changes in ({"job": "1;x"}, {"step": "--all"}, {"nodes": ["a b"]}, {"managers": 0}, {"created": -1},
+                        {"supervisor": {"pid": 0}}, {"supervisor": {"pid": -1}}, {"supervisor": {"pid": 1}},
+                        {"supervisor": {"pid": 1 << 32}}, {"supervisor": {"pid": 2.5}}, {"managers": 1 << 40}):
+            self.write((0, 0), **changes)
+            self.assertIn("no rendezvous file", self.evaluate().stderr, changes)
+        os.unlink(self.path)
+
+    def test_stop_signals_no_process_of_another_user(self):
+        sleeper = start_sleeper(OTHER)
+        self.waits_until(lambda: os.stat(f"/proc/{sleeper}").st_uid == OTHER[0], "it is somebody else")
+        self.write((0, 0), supervisor={"pid": sleeper, "start_time": start_time_of(sleeper)})
+        self.assertIn("had ended already", self.run_program("ddict-launch", "stop").stderr)
+        self.assertTrue(end_sleeper(sleeper), "stop signalled a process of another user")
+
+    def test_nor_one_that_started_at_another_time(self):
+        sleeper = start_sleeper((0, 0))
+        self.write((0, 0), supervisor={"pid": sleeper, "start_time": start_time_of(sleeper) - 1})
+        self.assertIn("had ended already", self.run_program("ddict-launch", "stop").stderr)
+        self.assertTrue(end_sleeper(sleeper))
+
+    def test_an_own_record_in_a_shared_folder_is_believed(self):
+        self.write((0, 0), mode=0o600)
+        done = self.evaluate()
+        self.assertEqual(done.stdout, f"got {self.good_handle}\n", done.stderr)
+        os.unlink(self.path)
+
+    def test_a_record_that_was_moved_to_another_name_is_not_taken_for_it(self):
+        self.write((0, 0), mode=0o600, name="another")
+        done = self.evaluate()
+        self.assertNotIn("got", done.stdout)
+        self.assertIn("a dictionary named 'another'", done.stderr)
+        os.unlink(self.path)
+
+    def test_start_refuses_a_folder_where_anybody_may_replace_files(self):
+        os.chmod(self.shared, 0o777)
+        done = self.run_program("ddict-launch", "start", "--total-mem", "8M")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("any user may replace the files", done.stderr)
+        self.assertEqual(os.listdir(self.shared), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
