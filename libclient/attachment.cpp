@@ -5,10 +5,9 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <map>
+#include <random>
 #include <vector>
 
 #include "core/hash.h"
