@@ -41,7 +41,11 @@ export -f fail
 far() { there env UCX_NET_DEVICES=link1 timeout 60 "$@"; }
 # Bytes that would end UCX: its magic number, and a header of an absurd length.
 port() { ss --tcp --listening --numeric --processes | awk '/ddict-manager/ {sub(/.*:/, "", $4); print $4; exit}'; }
-abuse() { exec 3<>"/dev/tcp/$here/$(port)" && printf '\xfe\xca\xfe\xca\xfe\xca\xfe\xca\x01\xff\xff\xff\x7f' >&3 && cat <&3; }
+abuse() {
+    exec 3<>"/dev/tcp/$here/$1" || return 7
+    printf '\xfe\xca\xfe\xca\xfe\xca\xfe\xca\x01\xff\xff\xff\x7f' >&3 || true
+    cat <&3 || true
+}
 sessions() { ddict stats --json | grep -o '"sessions": *[0-9]*' | grep -o '[0-9]*$'; }
 export -f far port abuse sessions
 
@@ -50,7 +54,8 @@ refused() {
     ddict put key value || fail "put on the own host"
     [[ $(ddict get key) == value ]] || fail "get on the own host"
     if far ddict get key >"$folder/far" 2>&1; then fail "a stranger read: $(cat "$folder/far")"; fi
-    there bash -c abuse >/dev/null 2>&1 || true
+    [[ -n $(port) ]] || fail "the manager listens nowhere"
+    there timeout 30 bash -c 'abuse "$1"' - "$(port)" >/dev/null 2>&1 || fail "a stranger's bytes were not sent, or not answered by an end: $?"
     [[ $(ddict get key) == value ]] || fail "the manager did not survive a stranger"
 }
 export -f refused
