@@ -40,7 +40,7 @@ export -f fail
 # What a client of the other host does; its own device has another name.
 far() { there env UCX_NET_DEVICES=link1 timeout 60 "$@"; }
 # Bytes that would end UCX: its magic number, and a header of an absurd length.
-port() { ss --tcp --listening --numeric --processes | awk '/ddict-manager/ {sub(/.*:/, "", $4); print $4; exit}'; }
+port() { ss --tcp --listening --numeric --processes | awk -v here="$here:" '/ddict-manager/ && index($4, here) == 1 {sub(/.*:/, "", $4); print $4; exit}'; }
 abuse() {
     exec 3<>"/dev/tcp/$here/$1" || return 7
     printf '\xfe\xca\xfe\xca\xfe\xca\xfe\xca\x01\xff\xff\xff\x7f' >&3 || true

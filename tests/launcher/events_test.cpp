@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/directory.h"
 #include "launcher/file_descriptor.h"
 #include "launcher/preflight.h"
 #include "launcher/rendezvous_file.h"
@@ -100,7 +101,14 @@ TEST(LineReader, PutsLinesTogetherFromPieces) {
 RendezvousRecord record() {
     RendezvousRecord record;
     record.name = "a";
-    record.handle = "ddict1.x.y";
+    Handle handle;
+    handle.managers = 2;
+    handle.nodes = 2;
+    handle.name = "a";
+    handle.seeds.resize(1);
+    handle.seeds[0].address.resize(8);
+    record.handle = handle.serialize();
+    record.dictionary = hex(handle.dictionary_id);
     record.supervisor = this_process();
     record.nodes = {"n1", "n2"};
     record.managers = 2;

@@ -182,8 +182,9 @@ TEST_F(HostTest, ADictionaryOfAJobIsFoundFromOutside) {
     EXPECT_NE(run({"status"}).out.find("default: alive"), std::string::npos);
     const Ran env = run({"env"});
     EXPECT_EQ(env.status, 0) << env.err;
+    const std::string handle = record["handle"].get<std::string>();
     EXPECT_EQ(env.out,
-              "export DDICT_HANDLE=" + record["handle"].get<std::string>() + " DDICT_NAME=default\n");
+              "export DDICT_HANDLE=" + handle + " DDICT_NAME=default SLURM_DDICT_HANDLE=" + handle + "\n");
     fs::copy(state + "7-default.json", state + "8-default.json");
     const Ran two = run({"env"});
     EXPECT_EQ(two.status, 1);

@@ -366,7 +366,7 @@ TEST_F(FormatTest, RefusesWhatCannotBeAPool) {
     EXPECT_EQ(Pool::attach(std::move(small)).error().code, Errc::protocol);
     Segment segment = nameless_segment(mebibyte);
     PoolIdentity identity = test_identity();
-    identity.node = std::string(48, 'n');
+    identity.node = std::string(limits::node_name_bytes_max + 1, 'n');
     EXPECT_EQ(Pool::format(segment, identity).error().code, Errc::invalid_argument);
     EXPECT_EQ(Pool::attach(std::move(segment)).error().code, Errc::protocol) << "not formatted";
 }
