@@ -35,8 +35,8 @@ void append_printable(std::string& out, std::string_view bytes) {
 
 std::string_view advice_when_lost(const Error& error) noexcept {
     if (error.operation == Operation::attach)
-        return "the dictionary may live all the same: see whether this process can reach its nodes (network "
-               "namespace, UCX_NET_DEVICES, UCX_TLS), and try again";
+        return "it has ended ('ddict-launch status' shows what runs), or this process cannot reach its nodes "
+               "(network namespace, UCX_NET_DEVICES, UCX_TLS)";
     switch (error.manager_state) {
         case ManagerState::ended:
             return "what it held is lost; the keys of other managers are not affected";

@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 
-from cluster import DEVCLUSTER
+from cluster import DEVCLUSTER, NOT_THERE
 
 EXAMPLES = DEVCLUSTER.parents[1] / "examples"
 
@@ -124,7 +124,7 @@ def two_dictionaries(cluster, report):
     state, status, output = job.wait()
     report.check("two dictionaries in one job", (state, status) == ("COMPLETED", 0), output)
     wanted = [r"^differ\nof-a\nof-b\n", r"\na: alive, 4 managers on 2 nodes .*\nb: alive, 2 managers on 2 nodes ",
-              r"\nstop of a 0\nb: alive.*\nstatus 0\n", r"dictionary_gone.*\nget of a 2\nof-b\n", r"\nstop of b 0\n(.*\n)?status 1\n$"]
+              r"\nstop of a 0\nb: alive.*\nstatus 0\n", rf"{NOT_THERE}.*\nget of a 4\nof-b\n", r"\nstop of b 0\n(.*\n)?status 1\n$"]
     for pattern in wanted:
         report.check(f"its output has /{pattern}/", re.search(pattern, output), output if not re.search(pattern, output) else "")
 
@@ -143,7 +143,7 @@ def made_by_a_program(cluster, report):
         srun -N1 -n1 -w n3 ddict get from; echo "get $?"
         """, "--nodes=3", "--nodelist=n[1-3]")
     ended = job.wait()
-    wanted = ended[0] == "COMPLETED" and re.search(r"^n3\nits status 0\n(.*\n)*ddict: .*dictionary_gone.*\n(.*\n)*get 4\n$", ended[2])
+    wanted = ended[0] == "COMPLETED" and re.search(rf"^n3\nits status 0\n(.*\n)*ddict: .*{NOT_THERE}.*\n(.*\n)*get 4\n$", ended[2])
     report.check("a dictionary that a program on n1 made, used on n3 and n2", wanted, ended)
 
 

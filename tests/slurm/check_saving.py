@@ -5,7 +5,7 @@
 import re
 import time
 
-from cluster import DEVCLUSTER, wait_until
+from cluster import DEVCLUSTER, NOT_THERE, wait_until
 
 EXAMPLES = DEVCLUSTER.parents[1] / "examples"
 # By their names, as far as scancel knows them: 27 is PROF, 26 VTALRM, 24 XCPU, 50 a real-time signal.
@@ -118,7 +118,7 @@ def stopped_from_elsewhere(cluster, report):
         """, "--nodes=2", "--ntasks-per-node=1")
     state, status, output = job.wait(60)
     # In between srun and the tool complain, in either order.
-    good = state == "COMPLETED" and re.search(r"^put 0\nstop 0\n(.*\n)*.*dictionary_gone(.*\n)*get [1-9]\n$", output)
+    good = state == "COMPLETED" and re.search(rf"^put 0\nstop 0\n(.*\n)*.*{NOT_THERE}(.*\n)*get 4\n$", output)
     report.check("it serves through the signals and ends by stop", good, (state, status, output))
 
 
