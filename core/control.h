@@ -15,12 +15,14 @@ namespace ddict {
 enum class Control : std::uint8_t {
     started = 1,  // manager -> launcher: packed DirectoryEntry, then a uint32 with the version of UCX (major
                   // << 16 | minor), which the handle needs; the manager can be reached
-    directory = 2,  // launcher -> manager: the node's directory segment is complete
-    ready = 3,      // manager -> launcher: this manager has reached its neighbours; serving
-    failed = 4,     // manager -> launcher: payload is one line of text for the user; the manager ends
-    stop = 5,       // launcher -> manager: end in good order
+    directory =
+        2,       // launcher -> manager: the node's directory segment is complete, and all `permit` are sent
+    ready = 3,   // manager -> launcher: this manager has reached its neighbours; serving
+    failed = 4,  // manager -> launcher: payload is one line of text for the user; the manager ends
+    stop = 5,    // launcher -> manager: end in good order
     stopped =
         6,  // manager -> launcher: ends in good order because a client asked for it (Dictionary::destroy)
+    permit = 7,  // launcher -> manager: hosts that may connect, as in DDICT_ALLOW_HOSTS; added to the others
 };
 
 inline constexpr std::size_t control_packet_bytes_max = 16 * 1024;

@@ -22,7 +22,21 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view link_local_prefix = "169.254.";
 
-/// Empty if it is no address that other hosts could use.
+using InterfaceList = std::unique_ptr<ifaddrs, decltype(&freeifaddrs)>;
+
+/// Empty if the kernel does not say.
+InterfaceList list_interfaces() {
+    ifaddrs* raw = nullptr;
+    if (getifaddrs(&raw) != 0) raw = nullptr;
+    return {raw, freeifaddrs};
+}
+
+bool is_link_local_v6(const sockaddr* address) {
+    return address != nullptr && address->sa_family == AF_INET6 &&
+           IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
+}
+
+/// Empty if it is no address of IP.
 std::string address_text(const sockaddr* address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (address == nullptr) return {};
@@ -31,7 +45,6 @@ std::string address_text(const sockaddr* address) {
         inet_ntop(AF_INET, &in->sin_addr, text.data(), text.size());
     } else if (address->sa_family == AF_INET6) {
         const auto* const in = reinterpret_cast<const sockaddr_in6*>(address);
-        if (IN6_IS_ADDR_LINKLOCAL(&in->sin6_addr)) return {};
         inet_ntop(AF_INET6, &in->sin6_addr, text.data(), text.size());
     }
     return text.data();
@@ -67,11 +80,9 @@ bool is_inner_bridge(const std::string& interface) {
 }  // namespace
 
 std::vector<NetworkInterface> network_interfaces() {
-    ifaddrs* raw = nullptr;
-    if (getifaddrs(&raw) != 0) return {};
-    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> list(raw, freeifaddrs);
+    const InterfaceList list = list_interfaces();
     std::map<std::string, NetworkInterface> by_name;
-    for (const ifaddrs* at = raw; at != nullptr; at = at->ifa_next) {
+    for (const ifaddrs* at = list.get(); at != nullptr; at = at->ifa_next) {
         if ((at->ifa_flags & IFF_UP) == 0 || (at->ifa_flags & IFF_RUNNING) == 0) continue;
         // "eth0:1" is a second address of eth0 under an old name.
         const std::string name =
@@ -79,6 +90,7 @@ std::vector<NetworkInterface> network_interfaces() {
         NetworkInterface& interface = by_name[name];
         interface.name = name;
         interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
+        if (is_link_local_v6(at->ifa_addr)) continue;
         if (std::string text = address_text(at->ifa_addr); !text.empty())
             interface.addresses.push_back(std::move(text));
     }
@@ -88,6 +100,17 @@ std::vector<NetworkInterface> network_interfaces() {
         all.push_back(std::move(interface));
     }
     return all;
+}
+
+std::optional<std::vector<std::string>> host_addresses() {
+    const InterfaceList list = list_interfaces();
+    if (!list) return std::nullopt;
+    std::set<std::string> addresses;
+    for (const ifaddrs* at = list.get(); at != nullptr; at = at->ifa_next) {
+        if ((at->ifa_flags & IFF_LOOPBACK) == 0) addresses.insert(address_text(at->ifa_addr));
+    }
+    addresses.erase("");
+    return std::vector<std::string>(addresses.begin(), addresses.end());
 }
 
 std::vector<std::string> shared_addresses(std::span<const std::vector<std::string>> by_node) {

@@ -5,6 +5,7 @@
 // the link to a board controller. UCX takes any that is up for a way to anywhere.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ struct NetworkInterface {
 
 /// Those that are up, sorted by name.
 std::vector<NetworkInterface> network_interfaces();
+
+/// All addresses that connections of this host come from, as text, but for loopback; sorted, each once. None
+/// if the kernel does not say.
+std::optional<std::vector<std::string>> host_addresses();
 
 /// Addresses that more than one node has. Each list is one node's; sorted, each once.
 std::vector<std::string> shared_addresses(std::span<const std::vector<std::string>> by_node);

@@ -58,6 +58,16 @@ void check_placement(const LaunchPlan& plan, std::vector<Finding>& findings) {
         {Level::ok, "placement: " + std::to_string(plan.managers_per_node) + " per node on " + where});
 }
 
+/// Whose connections the managers accept.
+Finding judge_hosts(const LaunchPlan& plan, const Environment& environment) {
+    if (!plan.hosts_trouble.empty()) return {Level::warning, "hosts of clients: " + plan.hosts_trouble};
+    const auto allowed = environment.find("DDICT_ALLOW_HOSTS");
+    std::string hosts = plan.allocation ? "the nodes of the job and this host" : "this machine";
+    if (allowed != environment.end() && !allowed->second.empty())
+        hosts += ", and DDICT_ALLOW_HOSTS: " + allowed->second;
+    return {Level::ok, "hosts of clients: " + hosts};
+}
+
 Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const Environment& environment) {
     std::vector<std::string> args = node_arguments(node_plan(plan));
     args[0] = "--check-node";
@@ -138,6 +148,7 @@ std::vector<Finding> all_findings(const Options& options, const Environment& env
         return findings;
     }
     check_placement(*plan, findings);
+    findings.push_back(judge_hosts(*plan, environment));
     const auto facts = gather_facts(*plan, environment);
     if (!facts) {
         findings.push_back({Level::failed, "nodes: " + reason(facts.error())});

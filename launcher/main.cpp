@@ -13,6 +13,7 @@
 #include "host/descriptors.h"
 #include "launcher/background.h"
 #include "launcher/check.h"
+#include "launcher/client_hosts.h"
 #include "launcher/node_launcher.h"
 #include "launcher/run_command.h"
 #include "launcher/signals.h"
@@ -50,6 +51,8 @@ int dispatch(const Options& options, const Environment& environment) {
             return run_node(options, environment);
         case Verb::check_node:
             return check_node(options, environment);
+        case Verb::addresses:
+            return print_addresses();
         case Verb::sweep:
             return sweep(options.hidden);
         case Verb::help:

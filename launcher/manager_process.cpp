@@ -3,17 +3,25 @@
 #include "launcher/manager_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 
 #include "core/limits.h"
 #include "launcher/signals.h"
 
 namespace ddict::launcher {
+namespace {
+
+// The control socket takes what a manager is told in its life, but for a long list of hosts.
+constexpr std::chrono::milliseconds control_space_wait{2'000};
+
+}  // namespace
 
 Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     int ends[2];
@@ -105,11 +113,28 @@ void ManagerProcess::fail(std::string_view how) {
     how_ = how;
 }
 
-void ManagerProcess::tell(Control kind) {
-    const auto packet = static_cast<std::byte>(kind);
-    // A manager that cannot be told is about to be found dead.
-    if (control_.is_open()) [[maybe_unused]]
-        const ssize_t sent = send(control_.fd(), &packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+void ManagerProcess::tell(Control kind, std::string_view payload) {
+    std::string packet(1, static_cast<char>(kind));
+    packet += payload;
+    while (control_.is_open()) {
+        // A manager that cannot be told is about to be found dead.
+        if (send(control_.fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return;
+        pollfd space{control_.fd(), POLLOUT, 0};
+        const bool full = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+        if (!full || poll(&space, 1, static_cast<int>(control_space_wait.count())) <= 0) return;
+    }
+}
+
+void ManagerProcess::permit(const std::vector<std::string>& hosts) {
+    std::string text;
+    for (const std::string& host : hosts) {
+        if (text.size() + host.size() + 2 > control_packet_bytes_max) {
+            tell(Control::permit, text);
+            text.clear();
+        }
+        text += (text.empty() ? "" : ",") + host;
+    }
+    if (!text.empty()) tell(Control::permit, text);
 }
 
 void ManagerProcess::stop() {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/control.h"
 #include "core/directory.h"
@@ -49,12 +51,15 @@ class ManagerProcess {
 
     /// Takes in what the manager has said, and its end. Never waits.
     void advance();
-    void tell(Control kind);
+    void tell(Control kind) { tell(kind, {}); }
+    /// Which hosts may connect: addresses, or "all". Before Control::directory.
+    void permit(const std::vector<std::string>& hosts);
     /// From now on the manager's end is in good order.
     void stop();
     void kill();
 
   private:
+    void tell(Control kind, std::string_view payload);
     void on_packet(Bytes packet);
     void on_started(Bytes payload);
     void fail(std::string_view how);

@@ -3,6 +3,7 @@
 #include "launcher/node_directory.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/limits.h"
 #include "host/network_interfaces.h"
@@ -16,14 +17,16 @@ std::string version_text(std::uint32_t version) {
 
 }  // namespace
 
-std::string pack_node(std::uint32_t ucx_version, std::span<const std::string> addresses,
-                      std::span<const DirectoryEntry> entries) {
+std::string pack_node(const NodeContribution& node) {
     std::vector<std::byte> packed;
     Packer packer(packed);
-    packer.put(ucx_version).put(static_cast<std::uint32_t>(addresses.size()));
-    for (const std::string& address : addresses)
-        packer.put_text(address);
-    for (const DirectoryEntry& entry : entries)
+    packer.put(node.ucx_version);
+    for (const auto* const list : {&node.used_addresses, &node.hosts}) {
+        packer.put(static_cast<std::uint32_t>(list->size()));
+        for (const std::string& address : *list)
+            packer.put_text(address);
+    }
+    for (const DirectoryEntry& entry : node.entries)
         pack(entry, packed);
     return std::string(text_of(packed));
 }
@@ -32,11 +35,14 @@ Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& cont
                                             std::uint32_t managers_per_node) {
     NodeDirectory all;
     std::vector<std::vector<std::string>> addresses(contributions.size());
+    std::set<std::string> hosts;
     for (std::size_t node = 0; node < contributions.size(); ++node) {
         Unpacker in(bytes_of(contributions[node]));
         const auto ucx_version = in.take<std::uint32_t>();
         for (auto count = in.take<std::uint32_t>(); in.good() && count > 0; --count)
             addresses[node].push_back(std::string(in.take_text()));
+        for (auto count = in.take<std::uint32_t>(); in.good() && count > 0; --count)
+            hosts.insert(std::string(in.take_text()));
         std::vector<DirectoryEntry> entries;
         while (in.good() && !in.at_end() && entries.size() < managers_per_node)
             entries.push_back(unpack_directory_entry(in));
@@ -56,6 +62,7 @@ Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& cont
                                                  " runs UCX " + version_text(all.ucx_version) +
                                                  ": use the same on all nodes");
     }
+    all.hosts.assign(hosts.begin(), hosts.end());
     all.shared_addresses = host::shared_addresses(addresses);
     if (all.shared_addresses.size() > Handle::shared_addresses_max)
         all.shared_addresses.resize(Handle::shared_addresses_max);

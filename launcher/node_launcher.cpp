@@ -265,8 +265,13 @@ Result<void> NodeLauncher::meet() {
     if (!written) return written;
 
     introduced_ = true;
-    for (ManagerProcess& manager : managers_)
+    for (ManagerProcess& manager : managers_) {
+        if (plan_.pmix) {
+            manager.permit(plan_.client_hosts);
+            manager.permit(all->hosts);
+        }
         manager.tell(Control::directory);
+    }
     if (const auto ready = wait_for_managers(ManagerProcess::State::ready); !ready) return ready;
     if (const auto everyone = exchange("ready", "ready"); !everyone) return everyone.error();
     // From here on a death on another node is that node's affair; inside PMIx it would end the whole step.
@@ -276,11 +281,13 @@ Result<void> NodeLauncher::meet() {
 }
 
 Result<NodeDirectory> NodeLauncher::exchange_directory(std::string_view key) {
-    std::vector<DirectoryEntry> mine;
+    NodeContribution mine{.ucx_version = managers_[0].ucx_version(),
+                          .used_addresses = addresses_for_ucx(environment_),
+                          .hosts = host::host_addresses().value_or(std::vector{std::string(all_hosts)}),
+                          .entries = {}};
     for (const ManagerProcess& manager : managers_)
-        mine.push_back(manager.entry());
-    const auto packed =
-        exchange(key, pack_node(managers_[0].ucx_version(), addresses_for_ucx(environment_), mine));
+        mine.entries.push_back(manager.entry());
+    const auto packed = exchange(key, pack_node(mine));
     if (!packed) return packed.error();
     return NodeDirectory::gather(*packed, plan_.managers_per_node);
 }

@@ -39,13 +39,14 @@ struct VerbText {
     std::string_view word;
     Verb verb;
 };
-constexpr std::array<VerbText, 8> verbs{{{"start", Verb::start},
+constexpr std::array<VerbText, 9> verbs{{{"start", Verb::start},
                                          {"stop", Verb::stop},
                                          {"status", Verb::status},
                                          {"env", Verb::env},
                                          {"serve", Verb::serve},
                                          {"--node", Verb::node},
                                          {"--check-node", Verb::check_node},
+                                         {"--addresses", Verb::addresses},
                                          {"--sweep", Verb::sweep}}};
 
 Error wrong(std::string_view text) {
@@ -219,7 +220,8 @@ Result<Options> parse_options(const std::vector<std::string>& args, const Enviro
     Options options;
     std::vector<std::string> mine = args;
     options.verb = take_verb(mine);
-    if (options.verb == Verb::node || options.verb == Verb::check_node || options.verb == Verb::sweep) {
+    if (options.verb == Verb::node || options.verb == Verb::check_node || options.verb == Verb::addresses ||
+        options.verb == Verb::sweep) {
         options.hidden = std::move(mine);
         return options;
     }
@@ -273,6 +275,9 @@ std::string help_text() {
         "In a Slurm job the managers are placed on the job's nodes, elsewhere on this machine.\n"
         "The command finds the dictionary by the variables DDICT_HANDLE and DDICT_NAME, and\n"
         "what srun starts in a job by SLURM_DDICT_HANDLE, whatever it exports.\n"
+        "\n"
+        "Managers accept connections of this host, in a job also of its other nodes;\n"
+        "DDICT_ALLOW_HOSTS names further ones, or all.\n"
         "\n"
         "Options, and the environment variables that stand in for them (the option wins):\n";
     for (const OptionText& text : texts) {

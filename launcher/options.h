@@ -21,7 +21,21 @@ namespace ddict::launcher {
 
 using slurm::Environment;
 
-enum class Verb { run, start, stop, status, env, serve, check, help, version, node, check_node, sweep };
+enum class Verb {
+    run,
+    start,
+    stop,
+    status,
+    env,
+    serve,
+    check,
+    help,
+    version,
+    node,
+    check_node,
+    addresses,
+    sweep
+};
 
 struct Options {
     Verb verb = Verb::run;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ddict/result.h>
@@ -36,6 +37,8 @@ struct LaunchPlan {
     std::chrono::milliseconds timeout{0};         // of the bring-up
     std::optional<slurm::Allocation> allocation;  // the nodes to choose from; none: this machine
     std::string manager_program;                  // empty: each node launcher looks beside itself
+    std::vector<std::string> client_hosts;        // in a job, and what is not known of them:
+    std::string hosts_trouble;                    // see client_hosts.h
     std::vector<std::string> remarks;             // for the user, one line each
 
     std::uint32_t managers() const { return nodes * managers_per_node; }
@@ -58,8 +61,11 @@ struct NodePlan {
     std::chrono::milliseconds timeout{0};
     std::optional<std::uint64_t> job_memory_bytes;  // what the job asked for on each node
     std::string manager_program;
+    std::vector<std::string> client_hosts;  // that may connect besides those of the managers' nodes
 };
 
+/// In place of addresses: any host may connect.
+inline constexpr std::string_view all_hosts = "all";
 inline constexpr const char* secret_variable = "DDICT_SECRET";
 
 NodePlan node_plan(const LaunchPlan& plan);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "launcher/client_hosts.h"
 #include "launcher/output.h"
 #include "launcher/progress_line.h"
 
@@ -29,6 +30,12 @@ Result<LaunchPlan> prepare(const Options& options, const Environment& environmen
     if (!identity) return identity.error();
     auto plan =
         plan_launch(options, *allocation, *identity, static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+    if (plan && plan->allocation) {
+        ClientHosts hosts = find_client_hosts(*plan, **allocation, environment);
+        plan->client_hosts = std::move(hosts.hosts);
+        plan->hosts_trouble = hosts.trouble;
+        if (!hosts.trouble.empty()) plan->remarks.push_back(hosts.trouble);
+    }
     if (plan) {
         for (const std::string& remark : plan->remarks)
             say(remark);

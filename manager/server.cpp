@@ -32,12 +32,16 @@ std::uint64_t nanoseconds_now() {
     return static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count());
 }
 
-/// In a job the hosts of all its nodes may have clients, by any of their addresses, and not all of them are
-/// known here; elsewhere a dictionary is for this host, unless the user names others.
-Result<PermittedHosts> permitted_hosts() {
+/// Those that the user names, besides this one and those that the node launcher will name.
+Result<PermittedHosts> hosts_of_the_user() {
     const char* given = std::getenv("DDICT_ALLOW_HOSTS");
-    if (given != nullptr && *given != '\0') return PermittedHosts::parse(given);
-    return PermittedHosts{.all = std::getenv("SLURM_JOB_ID") != nullptr};
+    return PermittedHosts::parse(given != nullptr ? given : "");
+}
+
+/// In a job the managers of other nodes may be told each other's addresses before this one is: until then it
+/// cannot know strangers.
+bool is_told_hosts_later() {
+    return std::getenv("SLURM_JOB_ID") != nullptr;
 }
 
 }  // namespace
@@ -47,19 +51,23 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     if (!segment) return segment.error();
     Result<std::unique_ptr<shm::Pool>> pool = shm::Pool::attach(*std::move(segment));
     if (!pool) return pool.error();
-    Result<PermittedHosts> hosts = permitted_hosts();
+    Result<PermittedHosts> hosts = hosts_of_the_user();
     if (!hosts) return hosts.error();
-    ConnectionGuard::instance().permit(*std::move(hosts));
+    PermittedHosts at_first = *hosts;
+    at_first.all = at_first.all || is_told_hosts_later();
+    ConnectionGuard::instance().permit(std::move(at_first));
     Result<std::unique_ptr<ucx::Worker>> worker =
         ucx::Worker::create({.devices = {.leave_out = host::dead_end_interfaces(host::network_interfaces(),
                                                                                 options.shared_addresses)}});
     if (!worker) return worker.error();
-    return std::unique_ptr<Server>(new Server(options, *std::move(pool), *std::move(worker)));
+    return std::unique_ptr<Server>(
+        new Server(options, *std::move(hosts), *std::move(pool), *std::move(worker)));
 }
 
-Server::Server(const ServerOptions& options, std::unique_ptr<shm::Pool> pool,
+Server::Server(const ServerOptions& options, PermittedHosts hosts, std::unique_ptr<shm::Pool> pool,
                std::unique_ptr<ucx::Worker> worker)
     : options_(options),
+      hosts_(std::move(hosts)),
       pool_(std::move(pool)),
       worker_(std::move(worker)),
       member_(*pool_, *worker_,
@@ -187,6 +195,8 @@ void Server::on_control() {
         return;
     }
     switch (static_cast<Control>(packet[0])) {
+        case Control::permit:
+            return on_permit(Bytes(packet).subspan(1, static_cast<std::size_t>(got) - 1));
         case Control::directory:
             return on_directory_ready();
         case Control::stop:
@@ -197,7 +207,15 @@ void Server::on_control() {
     }
 }
 
+void Server::on_permit(Bytes names) {
+    const Result<PermittedHosts> hosts = PermittedHosts::parse(std::string(text_of(names)));
+    if (!hosts) return fail(hosts.error());
+    hosts_.all = hosts_.all || hosts->all;
+    hosts_.networks.insert(hosts_.networks.end(), hosts->networks.begin(), hosts->networks.end());
+}
+
 void Server::on_directory_ready() {
+    ConnectionGuard::instance().permit(std::move(hosts_));
     Result<shm::DirectorySegment> directory = shm::DirectorySegment::open(pool_->identity().dictionary_id);
     if (!directory) {
         return fail(directory.error());

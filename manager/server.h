@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/control.h"
+#include "manager/connection_guard.h"
 #include "manager/member.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
@@ -37,12 +38,13 @@ class Server {
     static void report_failure(int control_fd, const std::string& reason);
 
   private:
-    Server(const ServerOptions& options, std::unique_ptr<shm::Pool> pool,
+    Server(const ServerOptions& options, PermittedHosts hosts, std::unique_ptr<shm::Pool> pool,
            std::unique_ptr<ucx::Worker> worker);
 
     void tell(Control kind, Bytes payload = {});
     void announce();
     void on_control();
+    void on_permit(Bytes names);
     void on_directory_ready();
     void fail(const Error& why);
     void remove_segments();
@@ -51,6 +53,7 @@ class Server {
     void tell_of_unproven_greetings();
 
     ServerOptions options_;
+    PermittedHosts hosts_;  // until all are known
     std::unique_ptr<shm::Pool> pool_;
     std::unique_ptr<ucx::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;

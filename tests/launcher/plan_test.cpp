@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "host/network_interfaces.h"
+#include "launcher/client_hosts.h"
 #include "launcher/memory_budget.h"
 #include "launcher/node_directory.h"
 
@@ -117,7 +119,9 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     Options options = asking(2, 2, 64 * mebibyte);
     options.name = "x.y";
     options.manager_program = "/a b/c=d";
-    const NodePlan sent = node_plan(plan_launch(options, job, identity, page).value());
+    LaunchPlan plan = plan_launch(options, job, identity, page).value();
+    plan.client_hosts = {"10.0.0.1", "fd00::1"};
+    const NodePlan sent = node_plan(plan);
     std::vector<std::string> args = node_arguments(sent);
     ASSERT_EQ(args.front(), "--node");
     for (const std::string& arg : args)
@@ -135,6 +139,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     EXPECT_EQ(got->timeout, options.timeout);
     EXPECT_EQ(got->job_memory_bytes, 400 * mebibyte) << "the tightest of the nodes that are used";
     EXPECT_EQ(got->manager_program, "/a b/c=d");
+    EXPECT_EQ(got->client_hosts, plan.client_hosts);
 
     EXPECT_FALSE(parse_node_arguments(args, {}));
     EXPECT_FALSE(parse_node_arguments(args, {{secret_variable, "0123"}}));
@@ -187,7 +192,8 @@ TEST(MemoryBudget, WantsRoomInSharedMemoryAndInTheJob) {
 }
 
 std::string node_of(std::uint32_t first, std::uint32_t count, const std::string& name, std::uint32_t version,
-                    const std::vector<std::string>& addresses = {}) {
+                    const std::vector<std::string>& addresses = {},
+                    const std::vector<std::string>& hosts = {}) {
     std::vector<DirectoryEntry> entries;
     for (std::uint32_t i = 0; i < count; ++i) {
         DirectoryEntry entry;
@@ -196,7 +202,8 @@ std::string node_of(std::uint32_t first, std::uint32_t count, const std::string&
         entry.address.assign(10 + i, std::byte{7});
         entries.push_back(entry);
     }
-    return pack_node(version, addresses, entries);
+    return pack_node(
+        {.ucx_version = version, .used_addresses = addresses, .hosts = hosts, .entries = entries});
 }
 
 TEST(NodeDirectory, IsGatheredInOrder) {
@@ -239,6 +246,49 @@ TEST(NodeDirectory, TellsWhichAddressesAreOfSeveralNodes) {
         contributions.push_back(node_of(node, 1, "n", 5, many));
     }
     EXPECT_EQ(NodeDirectory::gather(contributions, 1)->shared_addresses.size(), Handle::shared_addresses_max);
+}
+
+TEST(NodeDirectory, HasTheHostsOfAllNodesEachOnce) {
+    const auto all = NodeDirectory::gather({node_of(0, 1, "a", 5, {"10.0.0.1"}, {"10.0.0.1", "172.17.0.1"}),
+                                            node_of(1, 1, "b", 5, {"10.0.0.2"}, {"10.0.0.2", "172.17.0.1"})},
+                                           1);
+    ASSERT_TRUE(all);
+    EXPECT_EQ(all->hosts, (std::vector<std::string>{"10.0.0.1", "10.0.0.2", "172.17.0.1"}));
+}
+
+TEST(ClientHosts, AreKnownOnlyIfEachNodeHasAnswered) {
+    const std::string two =
+        "ddict-address 10.0.0.3\nfrom a prolog\nddict-address 10.0.0.4\nddict-address end\n"
+        "ddict-address fd00::4\nddict-address end\n";
+    EXPECT_EQ(parse_addresses(two, 2), (std::vector<std::string>{"10.0.0.3", "10.0.0.4", "fd00::4"}));
+    EXPECT_TRUE(parse_addresses(two, 3).empty());
+    EXPECT_TRUE(parse_addresses(two, 1).empty());
+    EXPECT_TRUE(parse_addresses("", 1).empty());
+}
+
+TEST(ClientHosts, NeedNoStepWhereAllNodesHaveManagersOrAllHostsAreAllowed) {
+    auto plan = plan_launch(asking({}, 1, 64 * mebibyte), job_of(2), {}, page);
+    ASSERT_TRUE(plan);
+    const Environment no_srun{{"PATH", "/nonexistent"}};
+    const ClientHosts own = find_client_hosts(*plan, job_of(2), no_srun);
+    EXPECT_EQ(own.trouble, "");
+    EXPECT_EQ(own.hosts, host::host_addresses().value());
+
+    const ClientHosts unknown = find_client_hosts(*plan, job_of(3), no_srun);
+    EXPECT_EQ(unknown.hosts, std::vector<std::string>{"all"});
+    EXPECT_NE(unknown.trouble.find("the addresses of n3 could not be found out"), std::string::npos);
+
+    Environment allowed = no_srun;
+    allowed["DDICT_ALLOW_HOSTS"] = "n3";
+    const ClientHosts named = find_client_hosts(*plan, job_of(3), allowed);
+    EXPECT_EQ(named.hosts, host::host_addresses().value()) << "the user narrows it";
+    EXPECT_NE(named.trouble.find("clients there are refused, unless DDICT_ALLOW_HOSTS names them"),
+              std::string::npos);
+
+    allowed["DDICT_ALLOW_HOSTS"] = "n7,all";
+    const ClientHosts all = find_client_hosts(*plan, job_of(3), allowed);
+    EXPECT_EQ(all.hosts, std::vector<std::string>{"all"});
+    EXPECT_EQ(all.trouble, "");
 }
 
 TEST(NodeDirectory, RefusesWhatIsNotComplete) {

@@ -21,9 +21,10 @@ import check_endings
 import check_hosts
 import check_jobs
 import check_losses
+import check_strangers
 from cluster import Cluster, Report, wait_until
 
-GROUPS = [*check_jobs.GROUPS, *check_endings.GROUPS, *check_losses.GROUPS, *check_hosts.GROUPS]
+GROUPS = [*check_jobs.GROUPS, *check_endings.GROUPS, *check_losses.GROUPS, *check_hosts.GROUPS, *check_strangers.GROUPS]
 
 
 def run_group(group, cluster, report):
