@@ -18,6 +18,10 @@
 // back to us; if we die before that is up, UCX 1.13 aborts the peer by an assertion ("got REP message"). A
 // message on a standing connection needs no id, and the answer to a later question (the first body) need not
 // wait.
+//
+// UCX is not told to connect while it delivers a message. Where the peer has connected over TCP already, the
+// new endpoint takes over that socket together with what has been read from it behind the message; the loop
+// that is still parsing it then gives back a buffer that has gone (UCX 1.13 and 1.23: SIGSEGV).
 #include <algorithm>
 #include <utility>
 
@@ -57,18 +61,7 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
         watch.emplace(*std::move(opened));
     }
     Endpoint& endpoint = endpoints_.add(same_host, this);
-    ucp_ep_params_t params{};
-    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
-                        UCP_EP_PARAM_FIELD_ERR_HANDLER;
-    params.address = reinterpret_cast<const ucp_address_t*>(raw->data());
-    params.err_mode = same_host ? UCP_ERR_HANDLING_MODE_NONE : UCP_ERR_HANDLING_MODE_PEER;
-    params.err_handler.cb = &Impl::on_endpoint_error;
-    params.err_handler.arg = &endpoint;
-    const ucs_status_t status = ucp_ep_create(worker_.get(), &params, &endpoint.handle);
-    if (status != UCS_OK) {
-        endpoints_.remove(endpoint.id());
-        return to_error(status, "connecting to a peer");
-    }
+    endpoint.address.assign(raw->begin(), raw->end());
     if (watch) {
         const Result<void> watched = sleeper.watch(watch->fd(), [this, &endpoint] {
             endpoint.process_ended = true;
@@ -76,15 +69,37 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
             unwatch(endpoint);
             need_attention(endpoint);
         });
-        if (!watched) {  // nothing has been sent through it
-            endpoint.set_state(EndpointState::closing);
-            retire(endpoint);
+        if (!watched) {
+            endpoints_.remove(endpoint.id());
             return watched.error();
         }
         endpoint.watch = std::move(watch);
     }
-    flush(endpoint);
+    if (listener_ != nullptr) {  // inside UCX
+        need_attention(endpoint);
+    } else if (const ucs_status_t status = connect_in_ucx(endpoint); status != UCS_OK) {
+        unwatch(endpoint);
+        endpoints_.remove(endpoint.id());
+        return to_error(status, "connecting to a peer");
+    }
     return endpoint.id();
+}
+
+/// Not from inside a callback of UCX.
+ucs_status_t Worker::Impl::connect_in_ucx(Endpoint& endpoint) {
+    const std::vector<std::byte> of_peer = std::exchange(endpoint.address, {});
+    ucp_ep_params_t params{};
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                        UCP_EP_PARAM_FIELD_ERR_HANDLER;
+    params.address = reinterpret_cast<const ucp_address_t*>(of_peer.data());
+    params.err_mode = endpoint.same_host() ? UCP_ERR_HANDLING_MODE_NONE : UCP_ERR_HANDLING_MODE_PEER;
+    params.err_handler.cb = &Impl::on_endpoint_error;
+    params.err_handler.arg = &endpoint;
+    const ucs_status_t status = ucp_ep_create(worker_.get(), &params, &endpoint.handle);
+    if (status != UCS_OK) return status;
+    endpoint.sends_at_once = endpoint.same_host();
+    flush(endpoint);
+    return UCS_OK;
 }
 
 void Worker::Impl::on_endpoint_error(void* user_data, ucp_ep_h, ucs_status_t status) noexcept {
@@ -139,7 +154,7 @@ void Worker::Impl::close(PeerId peer) {
     if (endpoint == nullptr || !endpoint->usable()) return;
     endpoint->set_state(EndpointState::closing);
     endpoint->deadline = Clock::now() + closing_grace;
-    flush(*endpoint);
+    if (endpoint->handle != nullptr) flush(*endpoint);
     need_attention(*endpoint);
 }
 
@@ -228,9 +243,13 @@ void Worker::Impl::attend(Clock::time_point now) {
 }
 
 bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
+    if (!endpoint.address.empty() && !endpoint.process_ended) {
+        const ucs_status_t status = connect_in_ucx(endpoint);
+        if (status != UCS_OK) endpoint.error = status;
+    }
     const bool broken = endpoint.process_ended || endpoint.error != UCS_OK;
     if (endpoint.usable() && broken) begin_failure(endpoint, now);
-    if (endpoint.reached && !broken && !endpoint.held.empty()) {
+    if ((endpoint.reached || endpoint.sends_at_once) && !broken && !endpoint.held.empty()) {
         release_held(endpoint);
         if (endpoint.state() == EndpointState::closing) flush(endpoint);
     }

@@ -18,7 +18,7 @@
 
 namespace ddict::ucx {
 
-/// connecting: made, UCX has not reached the peer yet; messages are taken already.
+/// connecting: made, UCX has not reached the peer, or not been told to; messages are taken already.
 /// open: the peer has been reached.
 /// failed: the peer is lost; outstanding operations are being ended. Then on_peer_lost, closed.
 /// closing: the owner has closed it; what is outstanding is given some time. Then closed.
@@ -27,7 +27,7 @@ enum class EndpointState : std::uint8_t { connecting, open, failed, closing, clo
 
 const char* name(EndpointState state) noexcept;
 
-/// A message that waits until UCX has reached the peer. The payload is the caller's or the transfer's.
+/// A message that UCX is not given yet. The payload is the caller's or the transfer's.
 struct HeldSend {
     Transfer* transfer;
     Bytes header;
@@ -62,12 +62,14 @@ class Endpoint {
     bool held_by_ucx() const noexcept { return flushes != 0 || close_request != nullptr; }
 
     void* const owner;                  // the Worker::Impl
-    ucp_ep_h handle = nullptr;          // null once it has been closed in UCX
+    std::vector<std::byte> address;     // of the peer, until UCX has been told to connect to it
+    ucp_ep_h handle = nullptr;          // null before that, and once it has been closed in UCX
+    bool sends_at_once = false;         // UCX takes messages now: a peer on the same host that it knows of
     std::optional<ProcessWatch> watch;  // of a peer on the same host, until it is closed
     ucs_status_t error = UCS_OK;        // reported by UCX
     bool process_ended = false;         // reported by the kernel
     bool reached = false;               // a flush has come through: both sides have the connection
-    std::vector<HeldSend> held;         // until then; to other hosts only
+    std::vector<HeldSend> held;         // until then, or until sends_at_once
     unsigned flushes = 0;               // outstanding flush requests
     void* close_request = nullptr;      // outstanding
     bool attended = false;              // is in the worker's list of endpoints that need attention

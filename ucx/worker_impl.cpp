@@ -272,7 +272,7 @@ void Worker::Impl::send(PeerId peer, Bytes head) {
 /// The way of most messages: UCX copies it into the queue of a peer on this host, and that was it. False if
 /// that is not possible.
 bool Worker::Impl::send_at_once(Endpoint& endpoint, Bytes head) {
-    if (!endpoint.same_host() || head.size() > short_message_bytes_max || endpoint.transfers() != 0)
+    if (!endpoint.sends_at_once || head.size() > short_message_bytes_max || endpoint.transfers() != 0)
         return false;
     const void* sent = ucp_am_send_nbx(endpoint.handle, message_id, nullptr, 0, head.data(), head.size(),
                                        &short_message_param_);
@@ -299,7 +299,7 @@ void Worker::Impl::start_send(Endpoint& endpoint, Transfer* transfer, Bytes head
                               const ucp_request_param_t& common) {
     transfer->owner = this;
     endpoint.link(transfer);
-    if (endpoint.same_host() || (endpoint.reached && endpoint.held.empty())) {
+    if (endpoint.sends_at_once || (endpoint.reached && endpoint.held.empty())) {
         hand_over(endpoint, transfer, header, payload, common);
         return;
     }

@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inside of Worker. While poll() makes UCX work, messages are delivered where they lie, from inside UCX's
-// callback: UCX allows new sends and endpoints there, and nothing that the logic calls makes it work again.
-// Everything else that callbacks see they only note (in the event queue, in the endpoint); poll() then acts
-// on endpoints that need attention, and delivers the events. (A send to a dead peer closes its TCP socket,
-// which is sound because UCX takes one event of its sockets at a time, see context.cpp.)
+// callback: UCX allows new sends there, and nothing that the logic calls makes it work again. Everything else
+// that callbacks see or the logic asks for they only note (in the event queue, in the endpoint); poll() then
+// acts on endpoints that need attention, and delivers the events. (A send to a dead peer closes its TCP
+// socket, which is sound because UCX takes one event of its sockets at a time, see context.cpp. A new
+// endpoint is not sound there, see connections.cpp.)
 #pragma once
 
 #include <chrono>
@@ -92,6 +93,7 @@ class Worker::Impl {
     void forget_transfers(Endpoint& endpoint);
     void unwatch(Endpoint& endpoint);
 
+    ucs_status_t connect_in_ucx(Endpoint& endpoint);
     void need_attention(Endpoint& endpoint);
     void attend(Clock::time_point now);
     bool attend_one(Endpoint& endpoint, Clock::time_point now);  // true when it is closed
