@@ -57,6 +57,23 @@ void bound_silence(int socket) {
     ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
 }
 
+/// The connection has ended, and reading from it will say so.
+bool says_peer_has_left(int error) {
+    switch (error) {
+        case EPIPE:
+        case ECONNRESET:
+        case ECONNABORTED:
+        case ETIMEDOUT:
+        case EHOSTUNREACH:
+        case EHOSTDOWN:
+        case ENETUNREACH:
+        case ENETDOWN:
+            return true;
+        default:
+            return false;
+    }
+}
+
 std::uint64_t cookie_of(int socket) {
     std::uint64_t cookie = 0;
     socklen_t size = sizeof cookie;
@@ -225,6 +242,15 @@ int ConnectionGuard::connect(int socket, const sockaddr* address, socklen_t size
     return static_cast<int>(::syscall(SYS_connect, socket, address, size));
 }
 
+ssize_t ConnectionGuard::send(int socket, const void* data, std::size_t bytes, int flags) {
+    const ssize_t sent = ::syscall(SYS_sendto, socket, data, bytes, flags, nullptr, 0);
+    if (sent >= 0 || !says_peer_has_left(errno)) return sent;
+    const int error = errno;
+    if (is_tcp(socket)) return static_cast<ssize_t>(bytes);
+    errno = error;
+    return -1;
+}
+
 }  // namespace ddict::manager
 
 extern "C" {
@@ -235,5 +261,9 @@ int accept(int socket, sockaddr* address, socklen_t* size) {
 
 int connect(int socket, const sockaddr* address, socklen_t size) {
     return ddict::manager::ConnectionGuard::connect(socket, address, size);
+}
+
+ssize_t send(int socket, const void* data, size_t bytes, int flags) {
+    return ddict::manager::ConnectionGuard::send(socket, data, bytes, flags);
 }
 }

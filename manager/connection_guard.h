@@ -2,19 +2,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What becomes of TCP connections before UCX sees them. UCX closes its listener for ever when one accept()
-// fails, ends the process over malformed bytes of anybody, and does not notice a silent peer while a message
-// to it is on its way. ddict-manager therefore has accept() and connect() of its own, which stand in the C
+// fails, ends the process over malformed bytes of anybody, does not notice a silent peer while a message to
+// it is on its way, and loses track of a connection that it answers through the peer's socket if the peer has
+// left (it then makes a socket of its own, but does not enter it in its table; when the connection is closed
+// it aborts). ddict-manager therefore has accept(), connect() and send() of its own, which stand in the C
 // library's place for all libraries of the process:
 // - no failure of accept() reaches UCX. Where descriptors are short a connection is closed as soon as it
 //   comes: a reserve stays for those that are there, and the listener stays open;
 // - a connection from a host that is not permitted is closed before a byte of it is read;
-// - a peer that acknowledges nothing for silence_of_peer_max is lost.
+// - a peer that acknowledges nothing for silence_of_peer_max is lost;
+// - what is sent to a peer that has left is dropped: UCX finds out when it reads from the connection, which
+// is
+//   ready to be read from then on, and copes with it there.
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -58,6 +65,7 @@ class ConnectionGuard {
     /// As the system calls of these names.
     int accept(int listener, sockaddr* address, socklen_t* size);
     static int connect(int socket, const sockaddr* address, socklen_t size);
+    static ssize_t send(int socket, const void* data, std::size_t bytes, int flags);
 
   private:
     ConnectionGuard();
