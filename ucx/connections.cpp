@@ -21,7 +21,8 @@
 //
 // UCX is not told to connect while it delivers a message. Where the peer has connected over TCP already, the
 // new endpoint takes over that socket together with what has been read from it behind the message; the loop
-// that is still parsing it then gives back a buffer that has gone (UCX 1.13 and 1.23: SIGSEGV).
+// that is still parsing it then gives back a buffer that has gone: SIGSEGV (seen with UCX 1.13; 1.23 has the
+// same code).
 #include <algorithm>
 #include <utility>
 
