@@ -53,7 +53,7 @@ endfunction()
 
 # ddict_test(pool_test KIND unit SOURCES pool_test.cpp USES shm LINKS ... [TIMEOUT 60])
 # A GoogleTest program that is one CTest test, on a host of its own (tests/own_host). KIND is its layer, its CTest label:
-# tidy unit sim ucx pmix slurm process.
+# tidy unit sim ucx pmix slurm process. All tests of a kind are built by the target tests_<kind>.
 function(ddict_test name)
   cmake_parse_arguments(ARG "" "KIND;TIMEOUT" "SOURCES;USES;LINKS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -63,6 +63,12 @@ function(ddict_test name)
   list(TRANSFORM ARG_USES PREPEND ddict_)
   target_link_libraries(${name} PRIVATE ${ARG_USES} ${ARG_LINKS} ddict_test_main ddict_build_flags)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  # What is tested are the libraries, which are built as ever: to optimize the tests too takes half the time of a build.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(NOT TARGET tests_${ARG_KIND})
+    add_custom_target(tests_${ARG_KIND})
+  endif()
+  add_dependencies(tests_${ARG_KIND} ${name})
   add_test(NAME ${ARG_KIND}.${name} COMMAND ${name})
   set_tests_properties(${ARG_KIND}.${name} PROPERTIES LABELS ${ARG_KIND} TIMEOUT ${ARG_TIMEOUT})
 endfunction()

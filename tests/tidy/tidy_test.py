@@ -140,6 +140,16 @@ class Headers(Checks):
         self.write("core/bad.h", "\n#pragma once\ninline std::string text;\n")
         self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
 
+    def test_header_that_a_source_includes_first(self):
+        """The build has compiled it so. Not so if anything stands before it."""
+        self.write("core/bad.h", "\n#pragma once\ninline std::string text;\n")
+        self.write("core/a.cpp", "// What it is.\n\n#include \"core/bad.h\"\n\n#include <string>\n")
+        self.assert_fine("headers", self.root / "build")
+        self.write("core/a.cpp", "// What it is.\n#include <string>\n\n#include \"core/bad.h\"\n")
+        self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
+        self.write("core/a.cpp", "#define HELP\n#include \"core/bad.h\"\n")
+        self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
+
     def test_header_that_was_fine_before(self):
         self.assert_fine("headers", self.root / "build")
         self.write("core/user.h", "\n#pragma once\n#include \"core/good.h\"\ninline auto more = text;\n")
