@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "core/directory.h"
+#include "host/boot_clock.h"
 #include "host/host_name.h"
 #include "launcher/child_process.h"
 #include "launcher/own_file.h"
@@ -63,8 +64,9 @@ std::uint64_t start_time_of(std::int64_t pid) {
     for (int i = 0; i < fields_before_start_time; ++i)
         fields >> skipped;
     std::uint64_t start_time = 0;
-    fields >> start_time;
-    return start_time;
+    const Result<std::int64_t> ahead = host::boot_clock_ahead_ticks();
+    if (!(fields >> start_time) || !ahead) return 0;
+    return start_time - static_cast<std::uint64_t>(*ahead);
 }
 
 /// Whether the process, which lives, is this user's.

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "core/hash.h"
+#include "host/host_name.h"
 #include "ucx/os_error.h"
 #include "ucx/process_watch.h"
 
@@ -60,9 +61,7 @@ Result<ProcessIdentity> own_identity(bool has_shared_memory) {
     }
     facts += std::to_string(::geteuid());
     if (!shares) {
-        std::array<char, 256> host{};
-        ::gethostname(host.data(), host.size() - 1);
-        facts += std::string("alone\n") + host.data() + '\n' + std::to_string(identity.pid) + '\n' +
+        facts += "alone\n" + host::host_name() + '\n' + std::to_string(identity.pid) + '\n' +
                  std::to_string(identity.start_time);
     }
     identity.host_key = hash_of(bytes_of(facts));

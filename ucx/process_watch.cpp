@@ -15,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "host/boot_clock.h"
 #include "ucx/os_error.h"
 
 namespace ddict::ucx {
@@ -53,7 +54,9 @@ Result<std::string> stat_field(std::int32_t pid, int number) {
 Result<std::uint64_t> start_time_of(std::int32_t pid) {
     const Result<std::string> start = stat_field(pid, 22);
     if (!start) return start.error();
-    return std::strtoull(start->c_str(), nullptr, 10);
+    const Result<std::int64_t> ahead = host::boot_clock_ahead_ticks();
+    if (!ahead) return ahead.error();
+    return std::strtoull(start->c_str(), nullptr, 10) - static_cast<std::uint64_t>(*ahead);
 }
 
 Result<bool> process_watch_supported() {

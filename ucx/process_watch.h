@@ -12,8 +12,8 @@
 
 namespace ddict::ucx {
 
-/// When a process was started, in clock ticks after boot. Errors: manager_lost: there is no such process;
-/// system: it could not be found out.
+/// When a process was started, in clock ticks after the host's boot, whatever the time namespace. Errors:
+/// manager_lost: there is no such process; system: it could not be found out.
 Result<std::uint64_t> start_time_of(std::int32_t pid);
 
 /// Whether this kernel can watch processes at all (Linux 5.3), and lets this one. Errors: system: it could

@@ -11,7 +11,7 @@ LAYERS = {
     "core": (),
     "host": ("core",),
     "shm": ("core",),
-    "ucx": ("core",),
+    "ucx": ("core", "host"),
     "pmix": ("core",),
     "slurm": ("core",),
     "manager": ("core", "host", "shm", "ucx"),

@@ -2,11 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/host_identity.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <functional>
+#include <string_view>
 
 #include "ucx/process_watch.h"
 
@@ -75,6 +80,42 @@ TEST(ProcessWatch, ShowsTheEndOfAProcess) {
     victim.kill();
     EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
     EXPECT_FALSE(watch->alive());
+}
+
+/// Runs a check in a time namespace where the host seems to have been up for longer; false if it fails there.
+bool holds_in_another_time(const std::function<bool()>& check) {
+    constexpr int new_time_namespace = 0x80;  // CLONE_NEWTIME
+    const auto run = [](const std::function<int()>& part) {
+        const pid_t child = ::fork();
+        if (child == 0) _exit(part());
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    };
+    return run([&] {
+               if (::unshare(new_time_namespace) != 0 && ::unshare(CLONE_NEWUSER | new_time_namespace) != 0)
+                   return 2;
+               constexpr std::string_view shift = "boottime 1000 0";
+               const int file = ::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+               if (::write(file, shift.data(), shift.size()) != static_cast<ssize_t>(shift.size())) return 3;
+               return run([&] { return check() ? 0 : 4; });
+           }) == 0;
+}
+
+/// Their start times differ for who looks.
+TEST(ProcessWatch, KnowsAProcessFromAnotherTimeNamespaceToo) {
+    Victim victim;
+    EXPECT_TRUE(holds_in_another_time([&] {
+        return start_time_of(victim.pid).value() == victim.identity.start_time &&
+               ProcessWatch::open(victim.identity).has_value();
+    }));
+    EXPECT_TRUE(holds_in_another_time([] {
+        const ProcessIdentity own = own_identity(true).value();
+        return start_time_of(own.pid).value() == own.start_time;
+    }));
+    victim.kill();
+    EXPECT_TRUE(holds_in_another_time(
+        [&] { return ProcessWatch::open(victim.identity).error().code == Errc::manager_lost; }));
 }
 
 TEST(ProcessWatch, RefusesAProcessThatHasEnded) {
