@@ -13,6 +13,12 @@ constexpr std::int64_t nanoseconds_between_checks = 100'000'000;
 // A thread whose last look was longer ago reads so seldom that it can look each time.
 constexpr std::int64_t nanoseconds_of_often = 1'000'000;
 
+constexpr std::int64_t nanoseconds_until_retry = 1'000'000'000;
+
+std::int64_t nanoseconds_of(std::chrono::steady_clock::time_point time) {
+    return time.time_since_epoch().count();
+}
+
 constinit thread_local std::int64_t last_look = 0;
 
 }  // namespace
@@ -28,42 +34,49 @@ LocalPools::LocalPools(const shm::DirectorySegment* directory, const Handle& han
 
 LocalPools::~LocalPools() = default;
 
-/// The first read from this manager. If its pool cannot be read, that stays so: messages do as well.
+/// False if it was not for the manager or its pool that this could not be done, but for this process.
+bool LocalPools::try_to_map(Local& local, std::uint32_t manager) {
+    const Result<DirectoryEntry> entry = directory_->entry(manager);
+    if (!entry) return true;
+    Result<ucx::ProcessWatch> watch = ucx::ProcessWatch::open(entry->process);
+    if (!watch) return watch.error().code != Errc::system;
+    auto pool =
+        shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    if (!pool) return pool.error().code != Errc::system;
+    local.watch.emplace(*std::move(watch));
+    local.mapped = *std::move(pool);
+    local.pool.store(local.mapped.get(), std::memory_order_release);
+    return true;
+}
+
+/// The first read from this manager, or one that is to try again. Until its pool can be read messages do.
 const shm::PoolReader* LocalPools::map(std::uint32_t place) {
     const std::lock_guard lock(mutex_);
     Local& local = locals_[place];
     if (local.tried.load(std::memory_order_relaxed)) return local.pool.load(std::memory_order_relaxed);
-    const std::uint32_t manager = first_ + place;
-    const Result<DirectoryEntry> entry = directory_->entry(manager);
-    if (entry) {
-        Result<ucx::ProcessWatch> watch = ucx::ProcessWatch::open(entry->process);
-        auto pool =
-            shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
-        if (watch && pool) {
-            local.watch.emplace(*std::move(watch));
-            local.mapped = *std::move(pool);
-            local.pool.store(local.mapped.get(), std::memory_order_release);
-        }
-    }
+    local.again_at =
+        try_to_map(local, first_ + place) ? 0 : nanoseconds_of(coarse_now()) + nanoseconds_until_retry;
     local.tried.store(true, std::memory_order_relaxed);
     return local.pool.load(std::memory_order_relaxed);
 }
 
 void LocalPools::look_at_clock() {
-    const std::int64_t now = coarse_now().time_since_epoch().count();
+    const std::int64_t now = nanoseconds_of(coarse_now());
     reads_until_look_ = now - last_look < nanoseconds_of_often ? reads_between_looks : 0;
     last_look = now;
     std::int64_t next = next_check_.load(std::memory_order_relaxed);
     if (now < next) return;
     if (next_check_.compare_exchange_strong(next, now + nanoseconds_between_checks,
                                             std::memory_order_relaxed))
-        drop_the_dead();
+        look_at_managers(now);
 }
 
-void LocalPools::drop_the_dead() {
+/// Also lets the next read try where an earlier one could not.
+void LocalPools::look_at_managers(std::int64_t now) {
     const std::lock_guard lock(mutex_);
     for (std::uint32_t place = 0; place < count_; ++place) {
         Local& local = locals_[place];
+        if (local.again_at != 0 && now >= local.again_at) local.tried.store(false, std::memory_order_relaxed);
         if (!local.watch || local.watch->alive()) continue;
         local.pool.store(nullptr, std::memory_order_relaxed);
         local.watch.reset();
@@ -87,7 +100,9 @@ Error LocalPools::why_unreadable(std::uint32_t manager) const {
     const auto pool =
         shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
     if (!pool) return pool.error();
-    return Error(Errc::system, "its pool could not be read when it was first tried; get a copy instead");
+    return Error(Errc::system,
+                 "its pool could not be read when that was tried last, within a second; try again, or get a "
+                 "copy instead");
 }
 
 bool LocalPools::ended_with_dictionary(std::uint32_t manager) {

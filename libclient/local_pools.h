@@ -24,7 +24,8 @@ namespace ddict::client {
 /// read makes no system call, except that at most every tenth of a second the kernel is asked whether the
 /// managers still live: what a dead manager has left is served no longer than that, and then the answer is
 /// `ask`, so that a message brings the truth to light. `ask` is also the answer for managers of other nodes,
-/// at once.
+/// at once; and for a while where this process lacked something to read a pool with (file descriptors,
+/// memory): that is tried again once a second.
 class LocalPools {
   public:
     using Read = shm::Read;
@@ -69,6 +70,7 @@ class LocalPools {
         std::atomic<bool> tried{false};
         std::shared_ptr<const shm::PoolReader> mapped;  // stays until the end: somebody may be reading it
         std::optional<ucx::ProcessWatch> watch;
+        std::int64_t again_at = 0;  // when to try once more, of the coarse clock; 0: no more
     };
     // How many reads a thread may do before it looks at the clock, when it reads often.
     static constexpr unsigned reads_between_looks = 16;
@@ -88,7 +90,8 @@ class LocalPools {
     const shm::PoolReader* map(std::uint32_t place);
     Error why_unreadable(std::uint32_t manager) const;
     void look_at_clock();
-    void drop_the_dead();
+    void look_at_managers(std::int64_t now);
+    bool try_to_map(Local& local, std::uint32_t manager);
 
     static inline constinit thread_local unsigned reads_until_look_ = 0;
 
@@ -100,7 +103,7 @@ class LocalPools {
     const std::uint32_t managers_;  // of the whole dictionary
     const std::unique_ptr<Local[]> locals_;
     std::atomic<std::int64_t> next_check_{0};  // of the coarse clock, in nanoseconds
-    std::mutex mutex_;                         // guards Local::mapped and Local::watch
+    std::mutex mutex_;                         // guards what is not atomic in Local
 };
 
 }  // namespace ddict::client

@@ -5,6 +5,7 @@
 #include "libclient/local_pools.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <random>
@@ -98,6 +99,38 @@ class LocalPoolsTest : public testing::Test {
     std::optional<shm::DirectorySegment> directory_;
     std::vector<std::unique_ptr<shm::Child>> processes_;
 };
+
+/// No descriptor can be opened while this lives.
+class NoDescriptors {
+  public:
+    NoDescriptors() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit none = before_;
+        none.rlim_cur = 0;
+        EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    }
+    ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+    NoDescriptors(const NoDescriptors&) = delete;
+    NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(LocalPoolsTest, WhatTheProcessLackedAtFirstIsTriedAgain) {
+    LocalPools pools(&*directory_, handle_);
+    shm::StringSink sink;
+    {
+        const NoDescriptors none;
+        EXPECT_EQ(get(pools, 2, sink), Read::ask);
+        EXPECT_EQ(view(pools, 2).error().code, Errc::system);
+    }
+    const auto deadline = steady_clock::now() + std::chrono::seconds(30);
+    while (get(pools, 2, sink) != Read::value)
+        ASSERT_LT(steady_clock::now(), deadline);
+    EXPECT_EQ(sink.value(), "2");
+    EXPECT_EQ(get(pools, 3, sink), Read::value);
+}
 
 TEST_F(LocalPoolsTest, ReadsThePoolsOfThisNodeAndNoOthers) {
     LocalPools pools(&*directory_, handle_);
