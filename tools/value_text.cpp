@@ -95,6 +95,26 @@ std::string text_of(Number number) {
     }
 }
 
+// The standard library has no text for these where extensions of the language are off.
+__extension__ using Int128 = __int128;
+__extension__ using Uint128 = unsigned __int128;
+constexpr std::uint16_t type_int128 = type_scalar | 0x14;
+constexpr std::uint16_t type_uint128 = type_scalar | 0x24;
+
+std::string text_of(Uint128 number) {
+    std::string digits;
+    do {
+        digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(number % 10)));
+        number /= 10;
+    } while (number != 0);
+    return digits;
+}
+
+std::string text_of(Int128 number) {
+    const auto bits = static_cast<Uint128>(number);
+    return number < 0 ? "-" + text_of(Uint128{0} - bits) : text_of(bits);
+}
+
 template <class Part>
 std::string text_of(std::complex<Part> number) {
     return "(" + text_of(number.real()) + "," + text_of(number.imag()) + ")";
@@ -143,6 +163,30 @@ void read(std::string_view text, Number& number, std::uint16_t type) {
     }
 }
 
+/// Signed numbers are read by their absolute value, of which a negative one may have one more.
+void read(std::string_view text, Uint128& number, std::uint16_t type) {
+    const bool is_signed = type == type_int128;
+    std::string_view digits = text;
+    const bool negative = is_signed && digits.starts_with('-');
+    if (negative || digits.starts_with('+')) digits.remove_prefix(1);
+    const Uint128 largest = is_signed ? (~Uint128{0} >> 1) + (negative ? 1 : 0) : ~Uint128{0};
+    if (digits.empty()) refuse(text, type, ": a whole number in decimal");
+    number = 0;
+    for (const char digit : digits) {
+        if (digit < '0' || digit > '9') refuse(text, type, ": a whole number in decimal");
+        const auto value = static_cast<unsigned>(digit - '0');
+        if (number > (largest - value) / 10) refuse(text, type, ": it does not fit");
+        number = number * 10 + value;
+    }
+    if (negative) number = Uint128{0} - number;
+}
+
+void read(std::string_view text, Int128& number, std::uint16_t type) {
+    Uint128 bits = 0;
+    read(text, bits, type);
+    number = static_cast<Int128>(bits);
+}
+
 template <class Part>
 void read(std::string_view text, std::complex<Part>& number, std::uint16_t type) {
     const std::size_t comma = text.find(',');
@@ -157,6 +201,9 @@ void read(std::string_view text, std::complex<Part>& number, std::uint16_t type)
 /// Calls f with a scalar of the C++ type that a type number stands for; false if there is none.
 template <class F>
 bool with_scalar(std::uint16_t type, F&& f) {
+    if (type == type_int128) f(Int128{0});
+    if (type == type_uint128) f(Uint128{0});
+    if (type == type_int128 || type == type_uint128) return true;
     const auto try_as = [&]<class Number>(Number number) {
         if (type != Codec<Number>::type) return false;
         f(number);

@@ -115,6 +115,29 @@ TEST(ValueText, NorDoTheSpecialOnes) {
     EXPECT_EQ(shown(number), "nan(0x1)");
 }
 
+TEST(ValueText, NumbersOfSixteenBytes) {
+    const std::uint16_t with_sign = type_named("int128").value();
+    const std::uint16_t without = type_named("uint128").value();
+    for (const char* text : {"0", "-1", "170141183460469231731687303715884105727",
+                             "-170141183460469231731687303715884105728", "18446744073709551616"}) {
+        const std::vector<std::byte> value = value_of(with_sign, text);
+        ASSERT_EQ(value.size(), 16U);
+        EXPECT_EQ(scalar_text(value, with_sign), text);
+        EXPECT_EQ(on_one_line(value, with_sign), text);
+    }
+    EXPECT_EQ(value_of(with_sign, "-1"), std::vector<std::byte>(16, std::byte{0xff}));
+    EXPECT_EQ(value_of(with_sign, "+7"), value_of(with_sign, "7"));
+    const char* largest = "340282366920938463463374607431768211455";
+    EXPECT_EQ(scalar_text(value_of(without, largest), without), largest);
+    EXPECT_EQ(scalar_text(std::vector<std::byte>(8), without), std::nullopt) << "too short";
+    for (const char* text :
+         {"", "-", "+", "--1", "+-1", "1.0", " 1", "0x1", "170141183460469231731687303715884105728",
+          "-170141183460469231731687303715884105729"})
+        EXPECT_THROW(static_cast<void>(value_of(with_sign, text)), UsageError) << text;
+    for (const char* text : {"-1", "340282366920938463463374607431768211456"})
+        EXPECT_THROW(static_cast<void>(value_of(without, text)), UsageError) << text;
+}
+
 TEST(ValueText, WhatIsNoValueOfTheTypeIsRefused) {
     const auto refused = [](std::uint16_t type, std::string_view text) {
         EXPECT_THROW(static_cast<void>(value_of(type, text)), UsageError) << text;
