@@ -6,7 +6,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -72,12 +71,6 @@ Machine look_at_machine() {
     std::ifstream("/proc/loadavg") >> machine.load_average;
     machine.clock_read_ns = cost_of_clock();
     return machine;
-}
-
-std::string host_name() {
-    std::array<char, 256> name{};
-    gethostname(name.data(), name.size() - 1);
-    return name.data();
 }
 
 std::chrono::nanoseconds cpu_time(pid_t pid) {

@@ -23,7 +23,6 @@ struct Machine {
 };
 
 Machine look_at_machine();
-std::string host_name();
 
 /// The CPU time that a process and all its threads have used; 0 when there is no such process.
 std::chrono::nanoseconds cpu_time(pid_t pid);

@@ -15,6 +15,7 @@
 #include "bench/report.h"
 #include "bench/targets.h"
 #include "bench/transport.h"
+#include "host/descriptors.h"
 
 namespace {
 
@@ -67,6 +68,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ddict::host::ensure_standard_descriptors();
     try {
         const Options options = parse_options(std::vector<std::string>(argv + 1, argv + argc));
         if (options.help) {

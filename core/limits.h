@@ -80,8 +80,11 @@ static_assert(partial_answer_patience > silence_until_lost);
 inline constexpr std::chrono::milliseconds silence_before_next_candidate{200};
 // How long after the deadline of a wait its client still listens for the manager to say that it is over,
 // which tells that the manager lives: a tenth of the wait, within these bounds.
-inline constexpr std::chrono::milliseconds wait_grace_min{5};
-inline constexpr std::chrono::milliseconds wait_grace_max{20};
+inline constexpr std::chrono::milliseconds wait_grace_min{20};
+inline constexpr std::chrono::milliseconds wait_grace_max{100};
+// After which a peer that acknowledges nothing of what was sent to it over TCP is lost: longer than a network
+// that comes back may be away. Its session is then kept for session_kept.
+inline constexpr std::chrono::milliseconds silence_of_peer_max{20'000};
 // How long a manager remembers a session whose connection broke: longer than the client tries.
 inline constexpr std::chrono::milliseconds session_kept{10'000};
 inline constexpr std::chrono::hours wait_max{24};  // in wait_for; who waits for longer asks again

@@ -107,9 +107,9 @@ std::optional<std::vector<std::string>> host_addresses() {
     if (!list) return std::nullopt;
     std::set<std::string> addresses;
     for (const ifaddrs* at = list.get(); at != nullptr; at = at->ifa_next) {
-        if ((at->ifa_flags & IFF_LOOPBACK) == 0) addresses.insert(address_text(at->ifa_addr));
+        std::string text = address_text(at->ifa_addr);
+        if (!text.empty() && !text.starts_with("127.") && text != "::1") addresses.insert(std::move(text));
     }
-    addresses.erase("");
     return std::vector<std::string>(addresses.begin(), addresses.end());
 }
 

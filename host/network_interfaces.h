@@ -23,8 +23,8 @@ struct NetworkInterface {
 /// Those that are up, sorted by name.
 std::vector<NetworkInterface> network_interfaces();
 
-/// All addresses that connections of this host come from, as text, but for loopback; sorted, each once. None
-/// if the kernel does not say.
+/// All addresses that connections of this host come from, as text, but for 127.0.0.0/8 and ::1; sorted, each
+/// once. None if the kernel does not say.
 std::optional<std::vector<std::string>> host_addresses();
 
 /// Addresses that more than one node has. Each list is one node's; sorted, each once.

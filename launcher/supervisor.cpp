@@ -219,7 +219,7 @@ void Supervisor::on_event(const Event& event) {
             lost_[event.manager] = event.node + ": " + event.text;
             if (stage_ == Stage::ready)
                 note("manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
-                     ": its keys are lost (manager_lost); those of the other managers still work");
+                     ": its keys are lost (manager_lost); " + what_is_left());
             return;
         case Event::Kind::stopped:
             ended_.insert(event.index);
@@ -313,8 +313,12 @@ void Supervisor::on_tasks_ended(const std::vector<std::string>& nodes, const std
     note("the node launcher" + std::string(one ? "" : "s") + " on " +
          slurm::compress_hostlist(slurm_names(ended)) + (one ? " has" : " have") +
          " ended (Slurm says: " + how + "), and with " + (one ? "it " : "them ") + name_managers(ended) +
-         ": the keys there are lost (manager_lost); " +
-         (all_lost() ? "no manager is left" : "those of the other managers still work"));
+         ": the keys there are lost (manager_lost); " + what_is_left());
+}
+
+/// Of the others it is known only that nobody has told of their end.
+std::string Supervisor::what_is_left() const {
+    return all_lost() ? "no manager is left" : "those of the other managers are not affected";
 }
 
 /// While Slurm ends the job, node launchers cannot know whether this process still lives.

@@ -87,6 +87,7 @@ class Supervisor {
     void apply_deadlines();
     void show_life();
     void listen_for_beats();
+    std::string what_is_left() const;
     std::string name_managers(const std::vector<std::uint32_t>& nodes) const;
     std::vector<std::string> slurm_names(const std::vector<std::uint32_t>& nodes) const;
     void fail(const std::string& reason, Errc code = Errc::system);

@@ -3,7 +3,6 @@
 #include "manager/connection_guard.h"
 
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <linux/tcp.h>  // more of tcp_info than <netinet/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -18,6 +17,9 @@
 #include <memory>
 #include <sstream>
 #include <utility>
+
+#include "core/limits.h"
+#include "host/network_interfaces.h"
 
 namespace ddict::manager {
 namespace {
@@ -53,7 +55,7 @@ bool is_tcp(int socket) {
 }
 
 void bound_silence(int socket) {
-    const unsigned milliseconds = static_cast<unsigned>(silence_of_peer_max.count());
+    const unsigned milliseconds = static_cast<unsigned>(limits::silence_of_peer_max.count());
     ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
 }
 
@@ -88,11 +90,8 @@ bool has_sent(int socket) {
 
 std::vector<ucx::IpNetwork> own_addresses() {
     std::vector<ucx::IpNetwork> own;
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return own;
-    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
-    for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-        if (const auto address = ucx::IpNetwork::of(at->ifa_addr)) own.push_back(*address);
+    for (const std::string& text : host::host_addresses().value_or(std::vector<std::string>())) {
+        if (const auto address = ucx::IpNetwork::parse(text)) own.push_back(*address);
     }
     return own;
 }

@@ -10,17 +10,15 @@
 // - no failure of accept() reaches UCX. Where descriptors are short a connection is closed as soon as it
 //   comes: a reserve stays for those that are there, and the listener stays open;
 // - a connection from a host that is not permitted is closed before a byte of it is read;
-// - a peer that acknowledges nothing for silence_of_peer_max is lost;
+// - a peer that acknowledges nothing for limits::silence_of_peer_max is lost;
 // - what is sent to a peer that has left is dropped: UCX finds out when it reads from the connection, which
-// is
-//   ready to be read from then on, and copes with it there.
+//   can be read from then on, and copes with it there.
 #pragma once
 
 #include <sys/socket.h>
 #include <sys/types.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -32,9 +30,6 @@
 #include "ucx/ip_network.h"
 
 namespace ddict::manager {
-
-/// Longer than a network that comes back may be away; then its session is kept for limits::session_kept.
-inline constexpr std::chrono::milliseconds silence_of_peer_max{20'000};
 
 /// Which hosts may connect, besides this one.
 struct PermittedHosts {

@@ -82,7 +82,7 @@ def killed_node_launcher(cluster, report):
     broken = Broken(cluster, report, "kill -9 of a node launcher")
     cluster.run("kill", "-KILL", pid_of(cluster, "n3", "^[^ ]*ddict-launch --node"), node="n3")
     broken.says(r"the node launcher on n3 has ended \(Slurm says: Killed\), and with it managers 4-5: "
-                r"the keys there are lost \(manager_lost\); those of the other managers still work", 20)
+                r"the keys there are lost \(manager_lost\); those of the other managers are not affected", 20)
     report.check("only Slurm's words are left out", "srun: error" not in broken.job.output(), broken.job.output())
     broken.stop()
     broken.nothing_is_left(20)
