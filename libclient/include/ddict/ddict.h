@@ -219,8 +219,8 @@ typedef struct ddict_create_options {
 } ddict_create_options;
 
 /** Attaches to the dictionary of a handle (ddict_serialize), or if `handle` is NULL to that of the
- * environment (DDICT_HANDLE). `options` may be NULL. Errors: BAD_HANDLE, INCOMPATIBLE, ACCESS_DENIED,
- * DICTIONARY_GONE. */
+ * environment (DDICT_HANDLE, or SLURM_DDICT_HANDLE where that is not set or empty). `options` may be NULL.
+ * Errors: BAD_HANDLE, INCOMPATIBLE, ACCESS_DENIED, DICTIONARY_GONE. */
 int ddict_attach(const char* handle, const ddict_attach_options* options, ddict_dictionary** dictionary,
                  ddict_error* error);
 /** Starts a new dictionary and attaches. It lives until ddict_destroy(), or until this process ends.

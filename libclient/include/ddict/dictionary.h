@@ -79,7 +79,8 @@ struct CreateOptions {
 /// (slices) are views that stop working when this is detached.
 class Dictionary : public View {
   public:
-    /// Attaches to the dictionary whose handle is in the environment (DDICT_HANDLE).
+    /// Attaches to the dictionary whose handle is in the environment: DDICT_HANDLE, or
+    /// SLURM_DDICT_HANDLE where that is not set or empty.
     /// Errors: not_attached (there is none), bad_handle, incompatible, access_denied, dictionary_gone (it has
     /// ended); manager_lost or timeout if no manager can be reached, which does not say that it has ended.
     static Dictionary attach(const AttachOptions& options = {}) { return try_attach(options).value(); }
