@@ -27,7 +27,7 @@ case $status in
 esac
 
 ddict put $'two\nlines' "a key of two lines"
-ddict keys two | while read -r key; do
+ddict keys two | while IFS= read -r key; do
   ddict get --escaped -- "$key" && echo
 done
 

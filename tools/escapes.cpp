@@ -117,7 +117,11 @@ Piece piece_at(std::string_view text) {
 }  // namespace
 
 std::string printable(std::string_view bytes) {
-    return printable(bytes, "", "\\");
+    std::string text = printable(bytes, "", "\\");
+    constexpr std::string_view blank = "\\x20";
+    if (text.starts_with(' ')) text.replace(0, 1, blank);
+    if (text.ends_with(' ')) text.replace(text.size() - 1, 1, blank);
+    return text;
 }
 
 std::string printable_text(std::string_view bytes) {

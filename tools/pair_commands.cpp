@@ -170,16 +170,18 @@ const Option zeros{.name = "--null",
                        "is left out, and named"};
 
 Command keys_command() {
-    return {.name = "keys",
-            .operands = "[PREFIX]",
-            .operands_max = 1,
-            .options = {zeros, escaped_option()},
-            .summary = "print all keys, or those that begin with PREFIX, one a line",
-            .help =
-                "What cannot be printed is \\xNN, a backslash \\x5c: each key is one line.\n"
-                "\n"
-                "  ddict keys | while read -r key; do ddict get --escaped -- \"$key\"; done\n",
-            .run = run_keys};
+    return {
+        .name = "keys",
+        .operands = "[PREFIX]",
+        .operands_max = 1,
+        .options = {zeros, escaped_option()},
+        .summary = "print all keys, or those that begin with PREFIX, one a line",
+        .help =
+            "What cannot be printed is \\xNN, a backslash \\x5c, a blank at either end \\x20: each key is "
+            "one line.\n"
+            "\n"
+            "  ddict keys | while IFS= read -r key; do ddict get --escaped -- \"$key\"; done\n",
+        .run = run_keys};
 }
 
 Command items_command() {

@@ -13,6 +13,9 @@ namespace {
 TEST(Escapes, WhatCannotBePrintedIsSpelled) {
     EXPECT_EQ(printable("a\tb\\"), "a\\x09b\\x5c");
     EXPECT_EQ(printable(std::string_view("\x1b[2J\0\x7f", 6)), "\\x1b[2J\\x00\\x7f");
+    EXPECT_EQ(printable("  a b  "), "\\x20 a b \\x20");
+    EXPECT_EQ(printable(" "), "\\x20");
+    EXPECT_EQ(unescaped(printable("  a b  ")), "  a b  ");
     EXPECT_EQ(printable("Größe 龍 🐉"), "Größe 龍 🐉");
 }
 

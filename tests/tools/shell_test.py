@@ -130,6 +130,10 @@ class Shell(unittest.TestCase):
         lines = ddict("keys").split(b"\n")[:-1]
         self.assertEqual({unescaped(line) for line in lines}, keys)
         self.assertEqual(len(lines), len(keys))
+        loop = "ddict keys | while read -r key; do ddict get --escaped -- \"$key\" || exit; done"
+        read = subprocess.run(["bash", "-c", loop], capture_output=True, timeout=60)
+        self.assertEqual((read.returncode, read.stderr), (SUCCESS, b""))
+        self.assertEqual(read.stdout, b"".join(unescaped(line) + b"!" for line in lines))
         for line in lines:
             self.assertEqual(ddict("get", "--escaped", "--", line.decode()), unescaped(line) + b"!")
             prefixed = ddict("keys", "--escaped", "--", line.decode()).split(b"\n")
