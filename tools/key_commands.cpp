@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tools/commands.h"
+#include "tools/deferred_signals.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
 #include "tools/standard_streams.h"
@@ -84,6 +85,7 @@ void increment(const Dictionary& dict, const std::string& key, const std::string
     const std::vector<std::byte> bytes = value_of(Codec<Number>::type, delta);
     Number step{};
     std::memcpy(&step, bytes.data(), sizeof step);
+    const DeferredSignals signals;
     Number now = dict.fetch_add<Number>(key, step);
     if constexpr (std::is_floating_point_v<Number>) {
         now += step;
@@ -94,8 +96,7 @@ void increment(const Dictionary& dict, const std::string& key, const std::string
         print(scalar_text(std::as_bytes(std::span(&now, 1)), Codec<Number>::type).value() + "\n");
         finish_output();
     } catch (const OutputError& error) {
-        throw OutputError(std::string(error.what()) + "; key '" + printable(key) +
-                          "' was counted all the same");
+        signals.fail(std::string(error.what()) + "; key '" + printable(key) + "' was counted all the same");
     }
 }
 
@@ -174,6 +175,7 @@ int run_pop(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const std::string key = arguments.text(0);
     AnyValue any;
+    const DeferredSignals signals;
     dict.pop_bytes(bytes_of(key), any).value();
     try {
         print_value(any, arguments.has("--raw"));
@@ -184,7 +186,7 @@ int run_pop(const Arguments& arguments) {
         const std::string what_now = back && *back ? "the pair was put back"
                                      : back        ? "its value is lost: the key has another one by now"
                                                    : "its value is lost: " + back.error().message();
-        throw OutputError(std::string(error.what()) + "; " + what_now);
+        signals.fail(std::string(error.what()) + "; " + what_now);
     }
     return success;
 }
@@ -345,7 +347,11 @@ std::vector<Command> key_commands() {
          .operands_max = 1,
          .options = {raw, escaped_option()},
          .summary = "remove the pair and print its value, as get does",
-         .help = "If the value cannot be printed, the pair is put back.\n",
+         .help =
+             "If the value cannot be printed, since nobody reads it, the disk is full, or a signal ends "
+             "ddict "
+             "(Ctrl-C, TERM), the pair is put back. A second signal ends it at once; the value may then be "
+             "lost, as by KILL.\n",
          .run = run_pop},
         incr_command(),
         wait_command(),

@@ -10,10 +10,13 @@ import json
 import os
 import random
 import re
+import resource
+import select
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -282,6 +285,42 @@ class Shell(unittest.TestCase):
         done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
         self.assertEqual(done.stdout, f"{OTHER_FAILURE}\n".encode())
         self.assertIn(b"Broken pipe", done.stderr)
+
+    def pop_in_vain(self, why, **options):
+        """Without anybody who reads the value; it is there afterwards."""
+        done = subprocess.run(["ddict", "pop", "large"], stderr=subprocess.PIPE, timeout=60, **options)
+        self.assertEqual(done.returncode, OTHER_FAILURE, done.stderr)
+        self.assertRegex(done.stderr.decode(), f"{why}; the pair was put back")
+        self.assertEqual(len(ddict("get", "large")), 300_000)
+
+    def test_what_pop_removes_is_printed_or_put_back(self):
+        ddict("put", "large", "-", stdin=b"x" * 300_000)
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.pop_in_vain("Broken pipe", stdout=writer)
+        counted = subprocess.run(["ddict", "incr", "counter"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(counted.returncode, OTHER_FAILURE)
+        self.assertIn(b"Broken pipe; key 'counter' was counted all the same", counted.stderr)
+        os.close(writer)
+        limit = (65536, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+        with tempfile.TemporaryFile() as file:
+            self.pop_in_vain("File too large", stdout=file,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+
+    def test_pop_puts_back_when_a_signal_ends_it(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR1):
+            ddict("put", "large", "-", stdin=b"x" * 300_000)
+            popping = subprocess.Popen(["ddict", "pop", "large"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.wait_for_output(popping.stdout)
+            popping.send_signal(number)
+            self.assertEqual(popping.wait(60), -number, number)
+            self.assertIn(b"; the pair was put back", popping.stderr.read())
+            popping.stdout.close()
+            popping.stderr.close()
+            self.assertEqual(len(ddict("get", "large")), 300_000)
+
+    def wait_for_output(self, pipe):
+        self.assertTrue(select.select([pipe], [], [], 60)[0], "nothing is printed")
 
     def test_input_that_cannot_be_stored(self):
         ddict("put", "key", "before")
