@@ -111,6 +111,7 @@ int BackgroundSupervisor::run() {
     // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
     host::close_all_from(3, parent_.fd());
     const auto signals = SignalFd::open(ending_signals());
+    ignore_reserved_signals();
     const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());
     Supervisor& supervisor = **started;

@@ -75,6 +75,7 @@ void become(const SpawnOptions& options, const Prepared& prepared) {
     const Inherited& original = inherited();
     signal(SIGPIPE, options.as_inherited && original.pipe_ignored ? SIG_IGN : SIG_DFL);
     signal(SIGCHLD, options.as_inherited && original.children_ignored ? SIG_IGN : SIG_DFL);
+    if (options.as_inherited) restore_reserved_signals();
     for (int fd = 0; options.as_inherited && fd < 3; ++fd)
         if (original.standard_fd_closed[fd]) close(fd);
     sigprocmask(SIG_SETMASK, &prepared.mask, nullptr);

@@ -119,6 +119,7 @@ int run_command(const Options& options, const Environment& environment) {
         return exit_bring_up_failed;
     }
     const auto signals = SignalFd::open(ending_signals());
+    ignore_reserved_signals();
     const auto supervisor = signals ? Supervisor::start(*plan, environment) : signals.error();
     if (!supervisor) {
         say(reason(supervisor.error()));
@@ -139,6 +140,7 @@ int serve(const Options& options, const Environment& environment) {
     const auto plan = prepare(options, environment);
     // A job is signalled as a whole, so that its programs save: this end comes with that of standard input.
     const auto signals = SignalFd::open(outside_signals());
+    ignore_reserved_signals();
     const auto supervisor = !plan      ? plan.error()
                             : !signals ? signals.error()
                                        : Supervisor::start(*plan, environment);

@@ -37,12 +37,21 @@ struct KernelAction {
 };
 
 /// glibc keeps two signals to itself, and its own calls refuse their numbers.
-void ignore_by_system_call(int number) {
+void change_handler(int number, void (*from)(int), void (*to)(int)) {
     constexpr std::size_t mask_bytes = 8;
     KernelAction now{};
-    if (syscall(SYS_rt_sigaction, number, nullptr, &now, mask_bytes) != 0 || now.handler != SIG_DFL) return;
-    const KernelAction ignore{SIG_IGN, {}};
-    syscall(SYS_rt_sigaction, number, &ignore, nullptr, mask_bytes);
+    if (syscall(SYS_rt_sigaction, number, nullptr, &now, mask_bytes) != 0 || now.handler != from) return;
+    const KernelAction wanted{to, {}};
+    syscall(SYS_rt_sigaction, number, &wanted, nullptr, mask_bytes);
+}
+
+/// Calls `change` for the signals that ignore_reserved_signals() is about.
+template <class Change>
+void for_each_reserved(const Change& change) {
+    for (const int number : faults)
+        change(number);
+    for (int number = __SIGRTMIN; number < SIGRTMIN; ++number)
+        change(number);
 }
 
 }  // namespace
@@ -67,13 +76,15 @@ sigset_t ending_signals() {
 }
 
 void ignore_reserved_signals() {
-    for (const int number : faults) {
-        struct sigaction now {};
-        // A fault of this process is delivered all the same: the kernel insists.
-        if (sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) signal(number, SIG_IGN);
-    }
-    for (int number = __SIGRTMIN; number < SIGRTMIN; ++number)
-        ignore_by_system_call(number);
+    // A fault of this process is delivered all the same: the kernel insists.
+    for_each_reserved([](int number) { change_handler(number, SIG_DFL, SIG_IGN); });
+}
+
+void restore_reserved_signals() {
+    for_each_reserved([](int number) {
+        if (sigismember(&remembered().reserved_ignored, number) != 1)
+            change_handler(number, SIG_IGN, SIG_DFL);
+    });
 }
 
 Result<SignalFd> SignalFd::open(std::initializer_list<int> numbers) {
@@ -120,6 +131,10 @@ void remember_inherited() {
     Inherited& inherited = remembered();
     inherited.pipe_ignored = is_ignored(SIGPIPE);
     inherited.children_ignored = is_ignored(SIGCHLD);
+    sigemptyset(&inherited.reserved_ignored);
+    for_each_reserved([&](int number) {
+        if (is_ignored(number)) sigaddset(&inherited.reserved_ignored, number);
+    });
     for (int fd = 0; fd < 3; ++fd)
         inherited.standard_fd_closed[fd] = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
 }

@@ -35,6 +35,9 @@ sigset_t outside_signals();
 /// itself (a fault, abort()) still ends it. Those that have a handler keep it; outside_signals() should be
 /// taken by a SignalFd before.
 void ignore_reserved_signals();
+/// For a program that is started as this one was: what ignore_reserved_signals() has ignored is not any more.
+/// Only system calls.
+void restore_reserved_signals();
 
 /// Takes the signals out of ordinary delivery for the rest of the process's life. SIGPIPE is ignored from
 /// then on.
@@ -63,6 +66,7 @@ void order_to_end(int pidfd);
 struct Inherited {
     bool pipe_ignored = false;
     bool children_ignored = false;
+    sigset_t reserved_ignored{};  // of those that ignore_reserved_signals() is about
     bool standard_fd_closed[3] = {};
 };
 /// At the beginning of main(), before anything is changed.

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -70,6 +71,14 @@ int report_signals() {
     }
 }
 
+/// Bit by bit, also those that glibc keeps to itself.
+unsigned long long ignored_signals() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("SigIgn:")) return std::stoull(line.substr(7), nullptr, 16);
+    std::abort();
+}
+
 /// Ignored signals, blocked ones, and closed descriptors, as this program was started with them.
 int print_inherited() {
     sigset_t blocked;
@@ -78,10 +87,9 @@ int print_inherited() {
     for (int fd = 0; fd < 3; ++fd)
         closed[fd] = fcntl(fd, F_GETFD) < 0;
     std::string ignored_numbers, blocked_numbers, closed_numbers;
+    const unsigned long long ignored = ignored_signals();
     for (int number = 1; number <= SIGRTMAX; ++number) {
-        struct sigaction action {};
-        if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
-            ignored_numbers += " " + std::to_string(number);
+        if ((ignored >> (number - 1) & 1) != 0) ignored_numbers += " " + std::to_string(number);
         if (sigismember(&blocked, number) == 1) blocked_numbers += " " + std::to_string(number);
     }
     for (int fd = 0; fd < 3; ++fd)
@@ -93,7 +101,7 @@ int print_inherited() {
 
 /// What programs inherit.
 void ignore_block_and_close() {
-    for (const int number : {SIGHUP, SIGUSR1, SIGPIPE, SIGCHLD, 34})
+    for (const int number : {SIGHUP, SIGUSR1, SIGSEGV, SIGPIPE, SIGCHLD, 34})
         std::signal(number, SIG_IGN);
     sigset_t blocked;
     sigemptyset(&blocked);
