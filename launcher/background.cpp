@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <iostream>
 #include <memory>
@@ -212,12 +214,26 @@ std::string where(const RendezvousRecord& record) {
     return record.job.empty() ? "on " + record.supervisor.host : "of job " + record.job;
 }
 
+/// Why it cannot be told whether a dictionary of that name runs; empty if it can.
+std::string doubt_about(const ListedRecord& listed, const std::string& name, const Environment& environment) {
+    if (!listed.record)
+        return listed.record.error().code == Errc::system
+                   ? printable(listed.path) + ": " + listed.record.error().detail.data()
+                   : std::string();
+    if (listed.record->name != name) return {};
+    return liveness_of(*listed.record, environment).why;
+}
+
 /// A dictionary that was started in a job, or under another name of this host, and that lives: status shows
 /// it here too, so it can be used and ended from here. Not if there are several.
 Result<Found> find_elsewhere(const std::string& folder, const std::string& name,
                              const Environment& environment) {
     std::vector<Found> alive;
-    for (const ListedRecord& listed : list_records(folder)) {
+    const auto records = list_records(folder);
+    if (!records) return records.error();
+    std::string doubt;
+    for (const ListedRecord& listed : *records) {
+        if (doubt.empty()) doubt = doubt_about(listed, name, environment);
         if (!listed.record || listed.record->name != name) continue;
         Verdict verdict = liveness_of(*listed.record, environment);
         if (verdict.liveness == Liveness::alive)
@@ -226,7 +242,9 @@ Result<Found> find_elsewhere(const std::string& folder, const std::string& name,
     if (alive.size() == 1) return alive.front();
     if (alive.empty())
         return Error(Errc::not_found,
-                     "no dictionary named '" + name + "' is running here; see ddict-launch status");
+                     "no dictionary named '" + name + "' is " +
+                         (doubt.empty() ? "running here" : "known to run here (" + doubt + ")") +
+                         "; see ddict-launch status");
     std::string places = where(alive.front().record);
     for (std::size_t i = 1; i < alive.size(); ++i)
         places += (i + 1 < alive.size() ? ", " : " and ") + where(alive[i].record);
@@ -244,6 +262,9 @@ Result<Found> find_record(const Options& options, const Environment& environment
         return find_elsewhere(*folder, options.name, environment);
     if (!record && record.error().code == Errc::protocol)
         return Error(Errc::protocol, path + ": " + record.error().detail.data() + "; remove it");
+    if (!record && record.error().code == Errc::system)
+        return Error(Errc::system,
+                     std::string(record.error().detail.data()) + "; check --state-dir (" + path + ")");
     if (!record) return Error(record.error().code, path + ": " + record.error().detail.data());
     if (record->name != options.name)
         return Error(Errc::protocol, path + ": this file is of a dictionary named '" + record->name +
@@ -269,7 +290,10 @@ bool ask_on_its_host(const Found& found, const Environment& environment) {
 Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environment) {
     FileDescriptor here = open_process(found.record.supervisor);
     if (here.is_open()) {
-        order_to_end(here.fd());
+        if (const int error = order_to_end(here.fd()); error != 0)
+            return Error(Errc::system, "cannot signal its supervisor, process " +
+                                           std::to_string(found.record.supervisor.pid) + ": " +
+                                           std::strerror(error));
         return here;
     }
     const std::string& host = found.record.supervisor.host;
@@ -290,7 +314,7 @@ bool wait_until_gone(const Found& found, const FileDescriptor& process, millisec
     const auto deadline = Clock::now() + timeout;
     constexpr int look_again_ms = 50;
     for (;;) {
-        const bool file_gone = access(found.path.c_str(), F_OK) != 0;
+        const bool file_gone = access(found.path.c_str(), F_OK) != 0 && errno == ENOENT;
         if (!process.is_open() && file_gone) return true;
         const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
         if (left <= 0) return false;
@@ -401,10 +425,19 @@ int status(const Options& options, const Environment& environment) {
     if (!folder) return say_error(folder.error());
     bool any_alive = false;
     nlohmann::json all = nlohmann::json::array();
-    for (const ListedRecord& listed : list_records(*folder)) {
+    const auto records = list_records(*folder);
+    if (!records) return say_error(records.error());
+    bool in_doubt = false;
+    for (const ListedRecord& listed : *records) {
         if (!listed.record) {
-            if (!options.json && !options.name_given)
-                std::cout << printable(listed.path) << ": " << listed.record.error().detail.data() << "\n";
+            const bool unread = listed.record.error().code == Errc::system;
+            in_doubt = in_doubt || unread;
+            const std::string line = printable(listed.path) + ": " + listed.record.error().detail.data();
+            if (!options.json && !options.name_given) {
+                std::cout << line << "\n";
+            } else if (unread) {
+                say(line);
+            }
             continue;
         }
         if (options.name_given && listed.record->name != options.name) continue;
@@ -420,7 +453,7 @@ int status(const Options& options, const Environment& environment) {
         std::cout << all.dump(2) << "\n";
     } else if (!any_alive) {
         std::cout << "no dictionary " << (options.name_given ? "named '" + options.name + "' " : "")
-                  << "is running here\n";
+                  << (in_doubt ? "is known to run here\n" : "is running here\n");
     }
     return any_alive ? 0 : 1;
 }

@@ -32,7 +32,7 @@ Error belongs_to(uid_t owner) {
 
 /// Why it could not be opened.
 Error open_error(const std::string& path, int error) {
-    if (error == ENOENT || error == ENOTDIR) return Error(Errc::not_found, "there is no " + path);
+    if (error == ENOENT) return Error(Errc::not_found, "there is no " + path);
     if (error == ELOOP) return not_believed("this is a link, not a file");
     struct stat info {};
     if (error == EACCES && ::lstat(path.c_str(), &info) == 0 && info.st_uid != ::geteuid())

@@ -322,6 +322,10 @@ Result<void> require_free(const std::string& path, const Environment& environmen
         return Error(Errc::access_denied,
                      path + ": " + record.error().detail.data() + "; choose another --name or --state-dir")
             .set_operation(Operation::launch);
+    if (!record && record.error().code == Errc::system)
+        return Error(Errc::system, std::string(record.error().detail.data()) +
+                                       "; choose another --state-dir (" + path + ")")
+            .set_operation(Operation::launch);
     // Files of ours come into being whole: what cannot be read is another version's, and may be in use.
     if (!record)
         return Error(Errc::invalid_argument,
@@ -375,13 +379,19 @@ Result<void> RendezvousFile::update(const RendezvousRecord& record) const {
     return file_error("cannot write", path_, error);
 }
 
-std::vector<ListedRecord> list_records(const std::string& folder) {
+Result<std::vector<ListedRecord>> list_records(const std::string& folder) {
     std::vector<ListedRecord> records;
     std::error_code error;
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
         if (at->path().extension() != ".json") continue;
-        records.push_back({at->path().string(), read_record(at->path().string())});
+        ListedRecord listed{at->path().string(), read_record(at->path().string())};
+        const bool gone = !listed.record && listed.record.error().code == Errc::not_found;  // meanwhile
+        if (!gone) records.push_back(std::move(listed));
     }
+    if (error && error != std::errc::no_such_file_or_directory)
+        return Error(Errc::system, "cannot read the folder of records: " + error.message() +
+                                       "; check --state-dir (" + folder + ")")
+            .set_operation(Operation::launch);
     std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     return records;
 }

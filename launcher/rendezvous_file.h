@@ -98,7 +98,7 @@ struct ListedRecord {
     std::string path;
     Result<RendezvousRecord> record;
 };
-/// All of the folder, by path.
-std::vector<ListedRecord> list_records(const std::string& folder);
+/// All of the folder, by path; none if there is no such folder. system if it cannot be read.
+Result<std::vector<ListedRecord>> list_records(const std::string& folder);
 
 }  // namespace ddict::launcher

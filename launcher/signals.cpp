@@ -117,14 +117,15 @@ std::optional<SignalEvent> SignalFd::next() const {
                        info.ssi_code == SI_QUEUE && info.ssi_int == order_value};
 }
 
-void order_to_end(int pidfd) {
+int order_to_end(int pidfd) {
     siginfo_t info{};
     info.si_signo = SIGTERM;
     info.si_code = SI_QUEUE;
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_int = order_value;
-    syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, &info, 0);
+    const bool sent = syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, &info, 0) == 0;
+    return sent || errno == ESRCH ? 0 : errno;
 }
 
 void remember_inherited() {

@@ -58,8 +58,9 @@ class SignalFd {
     sigset_t original_{};
 };
 
-/// SIGTERM, in such a way that the other side knows it for an order to end.
-void order_to_end(int pidfd);
+/// SIGTERM, in such a way that the other side knows it for an order to end. 0, or why it cannot be sent; that
+/// the process has ended is not told.
+int order_to_end(int pidfd);
 
 /// What this process was started with and a program that it starts for the user must have again: the signals
 /// that are ignored although their default is not, and which of the standard descriptors were closed.

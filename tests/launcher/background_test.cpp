@@ -101,6 +101,38 @@ TEST_F(BackgroundTest, ASecondOfTheSameNameIsRefused) {
     EXPECT_EQ(run({"stop"}).status, 0);
 }
 
+TEST_F(BackgroundTest, AFolderThatCannotBeReadIsNoAnswer) {
+    const std::string file = folder() + "/file";
+    std::ofstream(file) << "no folder";
+    for (const auto& [state_dir, why] : {std::pair(file, "Not a directory"),
+                                         {file + "/below", "Not a directory"},
+                                         {folder() + "/" + std::string(300, 'x'), "File name too long"}}) {
+        for (const std::string verb : {"status", "env", "stop", "start"}) {
+            const Ran ran = run({verb, "--state-dir", state_dir});
+            EXPECT_EQ(ran.status, 1) << verb;
+            EXPECT_NE(ran.err.find(why), std::string::npos) << verb << ": " << ran.err;
+            EXPECT_NE(ran.err.find("--state-dir"), std::string::npos) << verb << ": " << ran.err;
+            EXPECT_EQ((ran.out + ran.err).find("is running here"), std::string::npos) << ran.out << ran.err;
+        }
+    }
+    EXPECT_TRUE(nothing_runs());
+    EXPECT_EQ(run({"status", "--state-dir", folder() + "/not there"}).out, "no dictionary is running here\n");
+}
+
+TEST_F(BackgroundTest, ARecordThatCannotBeReadIsNoAnswer) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    for (const std::string verb : {"status", "stop"}) {
+        std::vector<std::string> words = launch({verb, "--name", "other"});
+        words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -n 4; exec \"$@\"", "sh"});
+        Program limited(words, environment());
+        EXPECT_EQ(limited.wait(), 1) << verb;
+        const std::string said = limited.out() + limited.err();
+        EXPECT_NE(said.find("Too many open files"), std::string::npos) << said;
+        EXPECT_EQ(said.find("is running here"), std::string::npos) << said;
+    }
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
 TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
     ASSERT_EQ(run({"start", "--name", "one"}).status, 0);
     ASSERT_EQ(run({"start", "--name", "two"}).status, 0);
