@@ -14,12 +14,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <utility>
 
 #include "core/limits.h"
 #include "host/network_interfaces.h"
+#include "manager/peer_users.h"
 
 namespace ddict::manager {
 namespace {
@@ -27,9 +29,12 @@ namespace {
 // UCX answers a connection by one of its own to the peer, and does not survive it if there is no descriptor
 // for that: one is kept free for each connection that came this lately.
 constexpr std::int64_t answered_ms_max = 2'000;
-// A connection that has not sent a byte for so long is closed where descriptors are short: a client sends at
-// once.
+// A connection that has sent less than UCX's first message for so long is closed where descriptors are short:
+// a client sends that at once.
+constexpr std::uint64_t first_message_bytes = 42;
 constexpr std::int64_t idle_ms_max = 3'000;
+// Such connections are looked for at most this often.
+constexpr std::int64_t make_place_again_ms = 100;
 
 std::int64_t now_ms() {
     using namespace std::chrono;
@@ -82,10 +87,11 @@ std::uint64_t cookie_of(int socket) {
     return ::getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-bool has_sent(int socket) {
+bool has_begun(int socket) {
     tcp_info info{};
     socklen_t size = sizeof info;
-    return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_bytes_received != 0;
+    return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+           info.tcpi_bytes_received >= first_message_bytes;
 }
 
 std::vector<ucx::IpNetwork> own_addresses() {
@@ -179,14 +185,22 @@ int ConnectionGuard::accept_and_close(int listener) {
     return socket;
 }
 
-/// UCX closes what is shut down.
-void ConnectionGuard::drop_idle() {
+/// Closes what is idle, and of what each other user of this host has more than its share the newest.
+void ConnectionGuard::make_place() {
     const std::int64_t now = now_ms();
     const std::lock_guard lock(mutex_);
-    std::erase_if(unproven_, [&](const Accepted& accepted) {
-        if (cookie_of(accepted.fd) != accepted.cookie || has_sent(accepted.fd)) return true;
-        if (now - accepted.at_ms < idle_ms_max) return false;
-        ::shutdown(accepted.fd, SHUT_RDWR);
+    if (now - made_place_at_ms_ < make_place_again_ms) return;
+    made_place_at_ms_ = now;
+    const PeerUsers users;
+    const auto share = static_cast<std::size_t>(first_reserved_descriptor()) / 4;
+    std::map<uid_t, std::size_t> taken;
+    std::erase_if(accepted_, [&](const Accepted& accepted) {
+        if (cookie_of(accepted.fd) != accepted.cookie) return true;
+        const std::optional<uid_t> user = users.of(accepted.fd);
+        const bool too_many = user && *user != ::geteuid() && *user != 0 && ++taken[*user] > share;
+        const bool is_idle = now - accepted.at_ms >= idle_ms_max && !has_begun(accepted.fd);
+        if (!too_many && !is_idle) return false;
+        ::shutdown(accepted.fd, SHUT_RDWR);  // UCX closes it
         return true;
     });
 }
@@ -197,13 +211,13 @@ bool ConnectionGuard::take(int socket) {
     const std::lock_guard lock(mutex_);
     // The kernel gives the lowest number that is free, so that this many are in use.
     const auto unanswered =
-        std::count_if(unproven_.begin(), unproven_.end(),
+        std::count_if(accepted_.begin(), accepted_.end(),
                       [now](const Accepted& accepted) { return now - accepted.at_ms < answered_ms_max; });
     if (socket + unanswered >= first_reserved_descriptor()) return false;
     bound_silence(socket);
     // Numbers are used again: the list is never longer than there are descriptors.
-    std::erase_if(unproven_, [socket](const Accepted& old) { return old.fd == socket; });
-    unproven_.push_back({socket, cookie_of(socket), now});
+    std::erase_if(accepted_, [socket](const Accepted& old) { return old.fd == socket; });
+    accepted_.push_back({socket, cookie_of(socket), now});
     return true;
 }
 
@@ -215,7 +229,7 @@ int ConnectionGuard::accept(int listener, sockaddr* address, socklen_t* size) {
         if (socket < 0) {
             if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK || errno == EFAULT) return -1;
             if (errno == EMFILE || errno == ENFILE) {
-                drop_idle();
+                make_place();
                 note(&Refused::crowded, nullptr);
                 if (accept_and_close(listener) >= 0) continue;
             }
@@ -229,7 +243,7 @@ int ConnectionGuard::accept(int listener, sockaddr* address, socklen_t* size) {
         } else if (take(socket)) {
             return socket;
         } else {
-            drop_idle();
+            make_place();
             note(&Refused::crowded, nullptr);
         }
         ::close(socket);

@@ -8,7 +8,9 @@
 // it aborts). ddict-manager therefore has accept(), connect() and send() of its own, which stand in the C
 // library's place for all libraries of the process:
 // - no failure of accept() reaches UCX. Where descriptors are short a connection is closed as soon as it
-//   comes: a reserve stays for those that are there, and the listener stays open;
+//   comes: a reserve stays for those that are there, and the listener stays open. Connections that do not
+//   begin as UCX's do are closed then, and of those of another user of this host what takes more than a
+//   quarter of the descriptors;
 // - a connection from a host that is not permitted is closed before a byte of it is read;
 // - a peer that acknowledges nothing for limits::silence_of_peer_max is lost;
 // - what is sent to a peer that has left is dropped: UCX finds out when it reads from the connection, which
@@ -67,7 +69,7 @@ class ConnectionGuard {
     bool is_permitted(const sockaddr* address);
     bool take(int socket);
     int accept_and_close(int listener);
-    void drop_idle();
+    void make_place();
     void note(std::uint64_t Refused::*counter, const sockaddr* from);
 
     struct Accepted {
@@ -78,8 +80,8 @@ class ConnectionGuard {
     std::mutex mutex_;
     PermittedHosts permitted_;
     std::vector<ucx::IpNetwork> own_;
-    std::vector<Accepted>
-        unproven_;  // in the order in which they came; without some that have sent something
+    std::vector<Accepted> accepted_;  // in the order in which they came; some have been closed
+    std::int64_t made_place_at_ms_ = 0;
     Refused refused_;
     std::atomic<int> spare_fd_{-1};
     int event_fd_ = -1;

@@ -4,12 +4,14 @@
 
 import ctypes
 import os
+import socket
+import struct
 import subprocess
 import threading
 import time
 import unittest
 
-from users import BUILD, DEADLINE, OTHER, SecurityTest, program, text_of
+from users import BUILD, DEADLINE, OTHER, SecurityTest, end_sleeper, program, text_of
 
 FEW = 2_000
 FLOOD = 100_000
@@ -124,6 +126,89 @@ class Liars(SecurityTest):
         self.assertLess(max(most_files), files_before + 16, "descriptors of the liar's and of one client at a time")
         self.waits_until(lambda: descriptors(pid) <= files_before, "descriptors stay")
         self.assertLess(resident_bytes(pid) - bytes_before, 16 << 20)
+
+
+def stays(connection):
+    """Closes it if the other side has; what that has sent is taken."""
+    try:
+        if connection.recv(4096) != b"":
+            return True
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    connection.close()
+    return False
+
+
+class Holders(SecurityTest):
+    """Of connections that they do not use, while the manager may open few files."""
+
+    LIMIT = 64
+
+    def setUp(self):
+        super().setUp()
+        self.environment.update(UCX_NET_DEVICES="lo", UCX_TLS="tcp,self")
+        self.start(files_max=self.LIMIT)
+
+    def port(self):
+        """Of manager 0."""
+        files = [os.readlink(f"/proc/{self.managers[0]}/fd/{fd}") for fd in os.listdir(f"/proc/{self.managers[0]}/fd")]
+        listening = [line.split() for line in text_of("/proc/net/tcp").splitlines()[1:] if line.split()[3] == "0A"]
+        (port,) = {fields[1].split(":")[1] for fields in listening if f"socket:[{fields[9]}]" in files}
+        return int(port, 16)
+
+    def hold(self, user, data_of):
+        """A process of this user that connects again and again, sends data_of(i), and holds what it has."""
+        port = self.port()
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setgid(user[1])
+            os.setuid(user[0])
+            held = []
+            for i in range(1_000_000):
+                try:
+                    held.append(socket.create_connection(("127.0.0.1", port), 1))
+                    held[-1].setblocking(False)
+                    held[-1].send(data_of(i))
+                except OSError:
+                    pass
+                if len(held) > 4 * self.LIMIT:
+                    held = [one for one in held if stays(one)]
+                time.sleep(0.01)
+            os._exit(0)
+        return child
+
+    def first_message(self, i):
+        """What a connection of UCX 1.13 begins with: a magic number, an active message, a request to connect."""
+        address = struct.pack("<H", socket.AF_INET) + struct.pack(">H", 1024 + i) + bytes([127, 0, 0, 1]) + bytes(8)
+        return struct.pack("<QBI", 0xCAFEBABE12345678, 0x20, 29) + struct.pack("<IBQ", 1, 0, 0) + address
+
+    def expect_service(self, data_of):
+        holder = self.hold(OTHER, data_of)
+        served = []
+
+        def is_served():
+            served.append(self.run_program("ddict", "--timeout", "5", "size").returncode)
+            return served[-3:] == [0, 0, 0] and time.monotonic() > all_held
+
+        try:
+            # By then it has tried to connect a thousand times: without a bound it has all that there is, for good.
+            all_held = time.monotonic() + 12
+            self.waits_until(is_served, "nobody else is served")
+        finally:
+            end_sleeper(holder)
+        self.assertEqual([manager["alive"] for manager in self.stats()], [True, True])
+
+    def test_a_byte_does_not_keep_a_connection(self):
+        self.expect_service(lambda i: b"\x00")
+
+    def test_nor_does_a_beginning_of_a_message(self):
+        self.expect_service(lambda i: self.first_message(i)[:20])
+
+    def test_whole_messages_keep_a_share_for_one_user(self):
+        self.expect_service(self.first_message)
 
 
 class WrongHandles(SecurityTest):

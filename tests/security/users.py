@@ -5,6 +5,7 @@
 import base64
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -99,12 +100,16 @@ class SecurityTest(unittest.TestCase):
         return subprocess.run([program(name), *arguments], input=text, capture_output=True, text=True,
                               timeout=DEADLINE, env=environment or self.environment)
 
-    def start(self, *arguments):
+    def start(self, *arguments, files_max=None):
+        def limit():
+            if files_max:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
+
         # The managers write their log there, after the launcher's caller has gone.
         with open(self.errors, "w") as log:
             done = subprocess.run([program("ddict-launch"), "start", "--managers-per-node", "2", "--total-mem", "16M",
                                    *arguments], stdout=subprocess.PIPE, stderr=log, text=True, timeout=DEADLINE,
-                                  env=self.environment)
+                                  env=self.environment, preexec_fn=limit)
         self.assertEqual(done.returncode, 0, text_of(self.errors))
         self.started = True
         self.handle = done.stdout.strip()
