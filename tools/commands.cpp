@@ -9,9 +9,39 @@ namespace ddict::tools {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 std::optional<milliseconds> timeout_of(const Arguments& arguments) {
     return arguments.seconds("--timeout", 0.001, 999'999);
+}
+
+const steady_clock::time_point began = steady_clock::now();
+
+milliseconds left_of(milliseconds all) {
+    constexpr milliseconds least{100};
+    return std::max(least, std::chrono::ceil<milliseconds>(began + all - steady_clock::now()));
+}
+
+milliseconds all_of(const Arguments& arguments) {
+    if (const auto timeout = timeout_of(arguments)) return *timeout;
+    // Attaching judges what stands there.
+    const char* const preset = std::getenv("DDICT_OPERATION_TIMEOUT");
+    const double seconds = preset == nullptr ? 0 : std::strtod(preset, nullptr);
+    if (!(seconds > 0)) return milliseconds(30'000);
+    return std::chrono::ceil<milliseconds>(std::chrono::duration<double>(std::min(seconds, 1e6)));
+}
+
+milliseconds all_of_question(const Arguments& arguments) {
+    constexpr milliseconds enough{5'000};
+    return arguments.has("--timeout") ? all_of(arguments) : std::min(all_of(arguments), enough);
+}
+
+Dictionary attach_within(const Arguments& arguments, milliseconds attach_timeout) {
+    AttachOptions options;
+    options.timeout = timeout_of(arguments);
+    options.attach_timeout = std::min(options.attach_timeout, attach_timeout);
+    const std::optional<std::string> handle = arguments.value("--handle");
+    return handle ? Dictionary::attach(*handle, options) : Dictionary::attach(options);
 }
 
 }  // namespace
@@ -30,8 +60,8 @@ std::span<const Option> options_of_all_commands() {
     static constexpr Option options[] = {
         {.name = "--timeout",
          .value = "SECONDS",
-         .help = "how long it may take; for keys and items each page of some 64 KiB (default 30, or "
-                 "DDICT_OPERATION_TIMEOUT)"},
+         .help = "how long it may take, give or take half a second; for keys and items, how long nothing may "
+                 "come (default 30, or DDICT_OPERATION_TIMEOUT)"},
         {.name = "--handle",
          .value = "HANDLE",
          .help = "of another dictionary. A handle holds a secret, and as an argument others on this machine "
@@ -48,27 +78,19 @@ Option escaped_option() {
 }
 
 Dictionary attach(const Arguments& arguments) {
-    AttachOptions options;
-    if (const auto timeout = timeout_of(arguments)) {
-        options.timeout = timeout;
-        options.attach_timeout = std::min(options.attach_timeout, *timeout);
-    }
-    const std::optional<std::string> handle = arguments.value("--handle");
-    return handle ? Dictionary::attach(*handle, options) : Dictionary::attach(options);
+    return attach_within(arguments, all_of(arguments));
+}
+
+Dictionary attach_for_question(const Arguments& arguments) {
+    return attach_within(arguments, all_of_question(arguments));
 }
 
 milliseconds patience_of(const Arguments& arguments) {
-    if (const auto timeout = timeout_of(arguments)) return *timeout;
-    // Attaching judges what stands there.
-    const char* const preset = std::getenv("DDICT_OPERATION_TIMEOUT");
-    const double seconds = preset == nullptr ? 0 : std::strtod(preset, nullptr);
-    if (!(seconds > 0)) return milliseconds(30'000);
-    return std::chrono::ceil<milliseconds>(std::chrono::duration<double>(std::min(seconds, 1e6)));
+    return left_of(all_of(arguments));
 }
 
 milliseconds patience_of_question(const Arguments& arguments) {
-    constexpr milliseconds enough{5'000};
-    return arguments.has("--timeout") ? patience_of(arguments) : std::min(patience_of(arguments), enough);
+    return left_of(all_of_question(arguments));
 }
 
 }  // namespace ddict::tools

@@ -25,8 +25,12 @@ std::span<const Option> options_of_all_commands();
 /// --escaped: see Arguments::text.
 Option escaped_option();
 
+/// Attaching may take as long as all of the command.
 Dictionary attach(const Arguments& arguments);
-/// How long all of a command may take: --timeout, DDICT_OPERATION_TIMEOUT, 30 s.
+/// The same for what takes 5 s at the most without --timeout.
+Dictionary attach_for_question(const Arguments& arguments);
+/// How long the command may take from now on, of what --timeout, DDICT_OPERATION_TIMEOUT, or 30 s allow since
+/// it was started; a little at least.
 std::chrono::milliseconds patience_of(const Arguments& arguments);
 /// The same for what only asks managers how they are: without --timeout, 5 s at the most.
 std::chrono::milliseconds patience_of_question(const Arguments& arguments);

@@ -31,13 +31,14 @@ std::vector<std::optional<Error>> losses(const View& dict, Operation operation) 
     return all;
 }
 
-/// The next pair, which a manager that lives may take `patience` for.
-Result<bool> next_of(Cursor& cursor, const View& manager, std::chrono::milliseconds patience) {
-    const auto deadline = steady_clock::now() + patience * 9 / 10;
+/// The next pair, which a manager that lives is waited for until the deadline.
+Result<bool> next_of(Cursor& cursor, const View& manager, steady_clock::time_point deadline,
+                     std::chrono::milliseconds silence, std::chrono::milliseconds asking) {
     for (;;) {
         Result<bool> more = cursor.next();
-        if (more || more.error().code != Errc::timeout || steady_clock::now() >= deadline) return more;
-        const Result<std::vector<ManagerHealth>> health = manager.try_health();
+        if (more || more.error().code != Errc::timeout || steady_clock::now() + silence / 2 >= deadline)
+            return more;
+        const Result<std::vector<ManagerHealth>> health = manager.within(asking).try_health();
         if (!health || !health->front().alive()) return more;
     }
 }
@@ -78,7 +79,10 @@ Answers on_each_manager(const View& dict, const Waiting& waiting,
 Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOptions& options,
                       const std::function<void(const Cursor&)>& visit) {
     Answers answers;
-    const std::chrono::milliseconds silence = std::min(waiting.patience, waiting.silence);
+    // Of one that says nothing: half of the patience, and a quarter each to ask it and all whether they live.
+    const std::chrono::milliseconds silence = std::min(waiting.patience / 2, waiting.silence);
+    const std::chrono::milliseconds asking = std::min(waiting.patience / 4, waiting.silence);
+    auto deadline = steady_clock::now() + waiting.patience;
     std::vector<std::optional<Error>> lost(dict.manager_count());
     for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
         if (lost[manager]) {
@@ -87,15 +91,17 @@ Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOption
         }
         const View quick = dict.manager(manager).within(silence);
         Cursor cursor = quick.cursor(options);
-        Result<bool> more = next_of(cursor, quick, waiting.patience);
-        for (; more && *more; more = next_of(cursor, quick, waiting.patience))
+        Result<bool> more = next_of(cursor, quick, deadline, silence, asking);
+        for (; more && *more; more = next_of(cursor, quick, deadline, silence, asking)) {
             visit(cursor);
+            deadline = steady_clock::now() + waiting.patience;
+        }
         answers.any = answers.any || more;
         if (more) continue;
         if (!is_of_one_manager(more.error())) throw Exception(more.error());
         // Which others there is no use in waiting for is found out for all at once.
         if (answers.missing.empty()) {
-            lost = losses(dict.within(silence), Operation::scan);
+            lost = losses(dict.within(asking), Operation::scan);
             lost.resize(dict.manager_count());
         }
         answers.missing.push_back(more.error());

@@ -38,8 +38,8 @@ Answers on_each_manager(const View& dict, const Waiting& waiting,
                         const std::function<Result<void>(const View&)>& whole,
                         const std::function<Result<void>(const View&)>& one);
 
-/// Calls `visit` for every pair, manager by manager; goes on with the next where one fails. The times are
-/// those of one page. Throws as on_each_manager, and what `visit` throws.
+/// Calls `visit` for every pair, manager by manager; goes on with the next where one fails. The patience is
+/// for a time in which nothing comes. Throws as on_each_manager, and what `visit` throws.
 Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOptions& options,
                       const std::function<void(const Cursor&)>& visit);
 

@@ -112,7 +112,8 @@ class PairPrinter {
 
 ExitStatus run_everywhere(const Arguments& arguments,
                           const std::function<Result<void>(const View&)>& change) {
-    return on_each_manager(attach(arguments), {patience_of(arguments)}, change, change).tell();
+    const Dictionary dict = attach(arguments);
+    return on_each_manager(dict, {patience_of(arguments)}, change, change).tell();
 }
 
 int run_keys(const Arguments& arguments) {
@@ -149,10 +150,10 @@ int run_size(const Arguments& arguments) {
 
 int run_clear(const Arguments& arguments) {
     // Of a large pool it takes its time, in which the manager says nothing.
+    const Dictionary dict = attach(arguments);
     const std::chrono::milliseconds patience = patience_of(arguments);
     const auto clear = [](const View& view) { return view.try_clear(); };
-    return on_each_manager(attach(arguments), {.patience = patience, .silence = patience}, clear, clear)
-        .tell();
+    return on_each_manager(dict, {.patience = patience, .silence = patience}, clear, clear).tell();
 }
 
 int run_freeze(const Arguments& arguments) {

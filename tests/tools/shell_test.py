@@ -367,6 +367,10 @@ class Shell(unittest.TestCase):
         try:
             hidden = self.expect_the_others("timeout", "1")
             ddict("--timeout", "0.5", "put", min(hidden), "value", status=TIMED_OUT)
+            for command in ("keys", "items", "size", "freeze", "unfreeze", "stats", "health"):
+                begun = time.monotonic()
+                ddict("--timeout", "4", command, status=PARTIAL)
+                self.assertLess(time.monotonic() - begun, 4 + 1.5, command)
         finally:
             os.kill(pid, signal.SIGCONT)
         self.assertEqual(len(ddict("keys").splitlines()), 12)
