@@ -171,8 +171,18 @@ void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervisio
     }
 }
 
+/// The variable that srun hands on whatever it exports may be of another dictionary, and stay so.
+void warn_of_other_handle(const Environment& environment, const std::string& handle) {
+    const std::string other = value_of(environment, "SLURM_DDICT_HANDLE");
+    if (other.empty() || other == handle) return;
+    say("SLURM_DDICT_HANDLE is set, to another dictionary, which 'srun --export=NONE' would use: unset it, "
+        "or "
+        "in a job eval \"$(ddict-launch start --export)\" or env");
+}
+
 /// In the process that the user waits for: until the supervisor says the handle, or ends.
-int await_handle(const Options& options, bool in_job, pid_t supervisor, FileDescriptor socket) {
+int await_handle(const Options& options, const Environment& environment, bool in_job, pid_t supervisor,
+                 FileDescriptor socket) {
     const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
     if (!signals) return say_error(signals.error());
     std::string handle;
@@ -195,7 +205,10 @@ int await_handle(const Options& options, bool in_job, pid_t supervisor, FileDesc
         // found by its name.
         sigprocmask(SIG_SETMASK, &signals->original_mask(), nullptr);
         std::cout << (options.export_line ? export_lines(handle, options.name, in_job) : handle) << std::endl;
-        if (std::cout) return 0;
+        if (std::cout) {
+            if (!options.export_line || !in_job) warn_of_other_handle(environment, handle);
+            return 0;
+        }
         kill(supervisor, SIGTERM);  // nobody would know of it
     }
     int status = 0;
@@ -400,7 +413,7 @@ int start(const Options& options, const Environment& environment) {
         std::exit(status);
     }
     theirs.reset();
-    return await_handle(options, plan->allocation.has_value(), supervisor, std::move(mine));
+    return await_handle(options, environment, plan->allocation.has_value(), supervisor, std::move(mine));
 }
 
 int stop(const Options& options, const Environment& environment) {

@@ -133,6 +133,19 @@ TEST_F(BackgroundTest, ARecordThatCannotBeReadIsNoAnswer) {
     EXPECT_EQ(run({"stop"}).status, 0);
 }
 
+TEST_F(BackgroundTest, AHandleOfAnotherDictionaryThatStepsWouldUseIsNamed) {
+    const Ran first = run({"start", "--name", "first"});
+    ASSERT_EQ(first.status, 0) << first.err;
+    EXPECT_EQ(first.err.find("SLURM_DDICT_HANDLE"), std::string::npos) << first.err;
+    set("SLURM_DDICT_HANDLE", first.out.substr(0, first.out.find('\n')));
+    const Ran second = run({"start", "--name", "second"});
+    EXPECT_EQ(second.status, 0);
+    EXPECT_NE(second.err.find("SLURM_DDICT_HANDLE is set, to another dictionary"), std::string::npos)
+        << second.err;
+    EXPECT_EQ(run({"stop", "--name", "first"}).status, 0);
+    EXPECT_EQ(run({"stop", "--name", "second"}).status, 0);
+}
+
 TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
     ASSERT_EQ(run({"start", "--name", "one"}).status, 0);
     ASSERT_EQ(run({"start", "--name", "two"}).status, 0);
