@@ -109,8 +109,10 @@ bool ProcessWatch::may_be_stopped() const {
 }
 
 bool ProcessWatch::alive() const noexcept {
+    // A call that fails (a signal is on its way, memory is short) or that knows no such descriptor tells
+    // nothing.
     pollfd entry{fd_, POLLIN, 0};
-    return ::poll(&entry, 1, 0) == 0;
+    return ::poll(&entry, 1, 0) <= 0 || (entry.revents & POLLIN) == 0;
 }
 
 }  // namespace ddict::ucx

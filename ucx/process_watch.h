@@ -33,6 +33,7 @@ class ProcessWatch {
     ~ProcessWatch();
 
     int fd() const noexcept { return fd_; }
+    /// False only if the kernel says that it has ended: what could not be found out is asked again next time.
     bool alive() const noexcept;
     /// Whether it has been stopped, by a signal or a debugger; also if that could not be found out.
     bool may_be_stopped() const;

@@ -4,12 +4,19 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
 #include <functional>
 #include <string_view>
 
@@ -80,6 +87,48 @@ TEST(ProcessWatch, ShowsTheEndOfAProcess) {
     victim.kill();
     EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
     EXPECT_FALSE(watch->alive());
+}
+
+/// From now on poll() fails in this process, as it does when a signal is on its way.
+bool make_poll_fail(unsigned error) {
+    std::array<sock_filter, 5> program{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_poll, 1, 0),
+                                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ppoll, 0, 1),
+                                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+                                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+class ProcessWatchWithoutPoll : public testing::TestWithParam<int> {};
+
+TEST_P(ProcessWatchWithoutPoll, DoesNotTakeThatForTheEndOfTheProcess) {
+    Victim victim;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const auto before = ProcessWatch::open(victim.identity);
+        if (!before || !make_poll_fail(static_cast<unsigned>(GetParam()))) _exit(2);
+        _exit(before->alive() && ProcessWatch::open(victim.identity) ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+INSTANTIATE_TEST_SUITE_P(Errors, ProcessWatchWithoutPoll, testing::Values(EINTR, ENOMEM, EAGAIN));
+
+/// A program may close what it does not know, as daemons do.
+TEST(ProcessWatch, DoesNotTakeAClosedDescriptorForTheEndOfTheProcess) {
+    Victim victim;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const auto watch = ProcessWatch::open(victim.identity);
+        if (!watch || ::close(watch->fd()) != 0) _exit(2);
+        _exit(watch->alive() ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 /// Runs a check in a time namespace where the host seems to have been up for longer; false if it fails there.
