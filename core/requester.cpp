@@ -252,10 +252,13 @@ void Requester::on_link_reply(const wire::ReplyHeader& header) {
     const bool current = link != nullptr && link->hello == header.request && link->state != LinkState::closed;
     const bool greeting = current && link->state == LinkState::greeting;
     if (!current || !answers(header, greeting ? wire::Verb::hello : wire::Verb::ping)) {
-        if (!answers(header, wire::Verb::hello) && !answers(header, wire::Verb::ping)) ++rejected_messages_;
+        const bool is_answer = answers(header, wire::Verb::hello) || answers(header, wire::Verb::ping);
+        if (!is_answer) ++rejected_messages_;
+        if (is_answer && link != nullptr) on_late_answer(*link, header.request);
         return;
     }
     heard_from(*link);
+    link->asked_since = 0;
     if (greeting) on_hello_reply(*link, header);
 }
 
@@ -313,6 +316,7 @@ void Requester::on_hello_reply(Link& link, const wire::ReplyHeader& header) {
     link.probe_until.reset();
     link.why.reset();
     link.refusals = 0;
+    link.too_slow = 0;
     if (lost_ != nullptr && lost_->any()) lost_->forget(link.entry.manager);
     send_queued(link);
 }

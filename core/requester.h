@@ -133,7 +133,8 @@ class Requester final : public TransportEvents {
         LinkState state = LinkState::closed;
         PeerId peer = no_peer;
         std::uint64_t session = 0;        // ours; unless open, the one to go on with, or 0
-        std::uint64_t hello = 0;          // request number of the hello under way
+        std::uint64_t hello = 0;          // request number of the hello or ping under way
+        std::uint64_t asked_since = 0;    // of the first one since its last answer
         std::uint32_t pending = 0;        // operations that are not finished
         std::vector<OperationId> queued;  // to send once the session is open; some may be over by then
         Time greeted{};                   // when the hello was sent
@@ -145,6 +146,7 @@ class Requester final : public TransportEvents {
         std::optional<Time> probe_until;  // it is remembered as lost, and asked again: what waits ends then
         Time looked{};                    // when give_up was last looked at
         unsigned refusals = 0;            // connections that broke before it ever answered
+        unsigned too_slow = 0;            // greetings that it has answered too late, or not at all
         std::optional<Error> why;         // the last connection broke, or could not be made
         bool ended = false;               // it has said that the dictionary has ended
     };
@@ -206,7 +208,11 @@ class Requester final : public TransportEvents {
     void on_link_reply(const wire::ReplyHeader& header);
     void on_hello_reply(Link& link, const wire::ReplyHeader& header);
     void on_manager_farewell(Link& link, const wire::ReplyHeader& header);
+    void on_late_answer(Link& link, std::uint64_t request);
+    std::uint64_t latest_request(const Link& link) const;
     std::uint64_t next_link_request(const Link& link);
+    void ask_link(Link& link);
+    static Time::duration patience_with(const Link& link);
     void send_to_manager(Link& link, wire::Verb verb, std::uint64_t request);
     PeerId disconnect(Link& link);
     bool takes_grace(Slot& slot) const;

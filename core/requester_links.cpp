@@ -11,6 +11,9 @@
 namespace ddict {
 namespace {
 
+// How often the patience with a greeting doubles.
+constexpr unsigned patience_doublings_max = 3;
+
 Error silent() {
     return Error(Errc::manager_lost, "nothing was heard from it for " +
                                          std::to_string(limits::silence_until_lost.count()) +
@@ -55,7 +58,7 @@ void Requester::open_link(Link& link, Time now) {
 
 void Requester::send_hello(Link& link, Time now) {
     link.greeted = now;
-    link.hello = next_link_request(link);
+    ask_link(link);
     introduce(link, wire::Verb::hello, link.session, link.hello);
 }
 
@@ -160,6 +163,8 @@ void Requester::drop_connection(Link& link) {
     link.probe_until.reset();
     link.why.reset();
     link.refusals = 0;
+    link.asked_since = 0;
+    link.too_slow = 0;
     if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
 }
 
@@ -192,17 +197,37 @@ std::optional<Time> Requester::try_again(Link& link, Time now) {
         lose_link(link, Error(why_unreachable(link)));
         return std::nullopt;
     }
-    const auto patience = link.same_host ? limits::greeting_repeated_same_host : limits::greeting_repeated;
-    if (link.state == LinkState::greeting && now - link.greeted >= patience) {
+    if (link.state == LinkState::greeting && now - link.greeted >= patience_with(link)) {
+        // Of one that had a session it is rather the network that was away: it may be back at any time.
+        if (link.session == 0) ++link.too_slow;
         if (const PeerId peer = disconnect(link); peer != no_peer) transport_.close(peer);
         open_link(link, now);
     } else if (link.state == LinkState::broken && now >= link.again) {
         open_link(link, now);
     }
     if (link.state == LinkState::closed) return std::nullopt;
-    Time next = link.state == LinkState::broken ? link.again : link.greeted + patience;
+    Time next = link.state == LinkState::broken ? link.again : link.greeted + patience_with(link);
     if (link.probe_until) next = std::min(next, *link.probe_until);
-    return link.same_host ? next : std::min(next, *link.give_up);
+    // Often enough that this process does not take itself for one that was away.
+    return link.same_host ? next : std::min({next, *link.give_up, now + limits::silence_before_ping / 2});
+}
+
+/// For an answer to a greeting. It doubles: an attempt that takes a busy manager longer than the patience
+/// must not be thrown away again and again, each time with more work for the manager.
+Time::duration Requester::patience_with(const Link& link) {
+    const auto first = link.same_host ? limits::greeting_repeated_same_host : limits::greeting_repeated;
+    return first * (1 << std::min(link.too_slow, patience_doublings_max));
+}
+
+/// An answer that nobody waits for any more still shows that the manager lives.
+void Requester::on_late_answer(Link& link, std::uint64_t request) {
+    const bool waits = link.state == LinkState::greeting || link.state == LinkState::broken;
+    const bool asked =
+        link.asked_since != 0 && link.asked_since <= request && request <= latest_request(link);
+    if (!waits || !asked) return;
+    link.heard = now_;
+    if (link.give_up) link.give_up = std::max(*link.give_up, now_ + limits::silence_until_lost);
+    ++link.too_slow;
 }
 
 bool Requester::moves_bodies(const Link& link) const {
@@ -218,7 +243,7 @@ std::optional<Time> Requester::check_silence(Link& link, Time now) {
     if (!link.pinged) {
         if (now - link.heard < limits::silence_before_ping) return link.heard + limits::silence_before_ping;
         link.pinged = now;
-        link.hello = next_link_request(link);
+        ask_link(link);
         send_to_manager(link, wire::Verb::ping, link.hello);
     }
     // Another thread has waited for it already.
@@ -239,8 +264,20 @@ std::optional<Time> Requester::check_silence(Link& link, Time now) {
     return try_again(link, now);
 }
 
+/// None of this link is above it.
+std::uint64_t Requester::latest_request(const Link& link) const {
+    return wire::connection_request_bit | sequence_ << wire::manager_bits | link.entry.manager;
+}
+
 std::uint64_t Requester::next_link_request(const Link& link) {
-    return wire::connection_request_bit | ++sequence_ << wire::manager_bits | link.entry.manager;
+    ++sequence_;
+    return latest_request(link);
+}
+
+/// The number of a greeting or a ping that is about to be sent.
+void Requester::ask_link(Link& link) {
+    link.hello = next_link_request(link);
+    if (link.asked_since == 0) link.asked_since = link.hello;
 }
 
 /// A message that belongs to the session and to no operation.

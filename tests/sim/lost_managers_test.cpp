@@ -208,6 +208,25 @@ TEST(Farewell, OfOneManagerIsALoss) {
     EXPECT_TRUE(client.call({.verb = Verb::ping, .manager = 1}).ok());
 }
 
+/// Messages pass, but an answer takes longer than the first patience with a greeting.
+TEST(SlowManagers, AreNotLost) {
+    for_each_seed(seeds, [](std::uint64_t seed, Tally& tally) {
+        for (const std::chrono::milliseconds one_way : {160ms, 250ms, 420ms}) {
+            Cluster cluster(seed, {.managers = 2, .hosts = 2, .network = {.delay_min = one_way}});
+            LostManagers lost;
+            for (unsigned clients = 0; clients < 5; ++clients) {
+                SimClient& client = cluster.add_client(2, lost);
+                for (std::uint32_t manager = 0; manager < 2; ++manager) {
+                    const Outcome outcome = client.call({.verb = Verb::ping, .manager = manager});
+                    EXPECT_TRUE(outcome.ok())
+                        << one_way.count() << " ms: " << outcome.reply.error().message();
+                    ++tally.operations;
+                }
+            }
+        }
+    });
+}
+
 /// Who asked for the end has what it wanted, whichever word comes first.
 TEST(Farewell, IsAnAnswerToWhoAskedForIt) {
     for_each_seed(60, [](std::uint64_t seed, Tally& tally) {

@@ -241,7 +241,7 @@ std::string Network::unsettled() const {
 /// Most messages are quick, a few are very slow, so that orders are well shuffled.
 Duration Network::delay() {
     const auto most = static_cast<std::uint64_t>(options_.delay_max.count());
-    return Duration(1 + random_.below(random_.chance(10) ? 10 * most : most));
+    return options_.delay_min + Duration(1 + random_.below(random_.chance(10) ? 10 * most : most));
 }
 
 void Network::after(Duration wait, Action action) {

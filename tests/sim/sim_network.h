@@ -30,7 +30,8 @@ namespace ddict::sim {
 using Duration = std::chrono::nanoseconds;
 
 struct NetworkOptions {
-    Duration delay_max = std::chrono::microseconds{100};  // of most messages; some take ten times as long
+    Duration delay_min{};                                 // of every message
+    Duration delay_max = std::chrono::microseconds{100};  // above that, of most; some take ten times as long
     Duration detection_max_same_host = std::chrono::milliseconds{2};
     Duration detection_max_other_host = std::chrono::milliseconds{250};
     std::size_t eager_body_bytes_max = 16 * 1024;  // smaller bodies may come in memory
