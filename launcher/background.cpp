@@ -58,7 +58,7 @@ std::string export_lines(const std::string& handle, const std::string& name, boo
 /// For a terminal: what others have put into the words of a message must not act there.
 std::string printable(std::string text) {
     std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
     return text;
 }
 

@@ -146,6 +146,15 @@ TEST_F(BackgroundTest, AHandleOfAnotherDictionaryThatStepsWouldUseIsNamed) {
     EXPECT_EQ(run({"stop", "--name", "second"}).status, 0);
 }
 
+TEST_F(BackgroundTest, NamesOfFilesDoNotActOnATerminal) {
+    std::filesystem::create_directory(folder() + "/state");
+    const std::string file = folder() + "/state/a\233[2J.json";
+    std::ofstream(file) << "nothing";
+    const std::string out = run({"status"}).out;
+    std::filesystem::remove(file);
+    EXPECT_NE(out.find("a?[2J.json: "), std::string::npos) << out;
+}
+
 TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
     ASSERT_EQ(run({"start", "--name", "one"}).status, 0);
     ASSERT_EQ(run({"start", "--name", "two"}).status, 0);
