@@ -311,7 +311,9 @@ Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environ
     }
     const std::string& host = found.record.supervisor.host;
     if (found.record.step.empty())
-        return Error(Errc::system, "it was started on " + host + ": run ddict-launch stop there");
+        return Error(Errc::system,
+                     (found.verdict.why.empty() ? "it was started on " + host : found.verdict.why) +
+                         ": run ddict-launch stop where it was started");
     if (ask_on_its_host(found, environment)) return FileDescriptor();
     // Signals to the step say nothing: they could be meant for all of the job. The supervisor clears up.
     const auto cancelled =

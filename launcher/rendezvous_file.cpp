@@ -3,6 +3,7 @@
 #include "launcher/rendezvous_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,28 +45,35 @@ std::string first_line(const std::string& path) {
     return line;
 }
 
+/// Empty if /proc does not show this process by its number: it may be that of another namespace.
 std::string pid_namespace() {
     std::error_code error;
+    if (fs::read_symlink("/proc/self", error).string() != std::to_string(getpid())) return {};
     return fs::read_symlink("/proc/self/ns/pid", error).string();
 }
 
-/// When a process of this host started; 0 if there is none, or if it has ended and only waits to be noticed.
-std::uint64_t start_time_of(std::int64_t pid) {
+/// When a process of this host started; 0 if it has ended and only waits to be noticed. not_found: /proc does
+/// not show it.
+Result<std::uint64_t> start_time_of(std::int64_t pid) {
+    errno = 0;
     const std::string stat = first_line("/proc/" + std::to_string(pid) + "/stat");
+    if (stat.empty() && (errno == ENOENT || errno == ESRCH)) return Error(Errc::not_found);
+    const Error unreadable(Errc::system, "/proc cannot be read");
     // The program's name, in brackets, may hold anything; what follows it is fixed.
     const std::size_t bracket = stat.rfind(')');
-    if (bracket == std::string::npos) return 0;
+    if (bracket == std::string::npos) return unreadable;
     std::istringstream fields(stat.substr(bracket + 1));
     std::string state;
     fields >> state;
-    if (state == "Z" || state == "X") return 0;
+    if (state == "Z" || state == "X") return std::uint64_t{0};
     constexpr int fields_before_start_time = 18;  // of proc(5)'s list, after the state
     std::string skipped;
     for (int i = 0; i < fields_before_start_time; ++i)
         fields >> skipped;
     std::uint64_t start_time = 0;
+    if (!(fields >> start_time)) return unreadable;
     const Result<std::int64_t> ahead = host::boot_clock_ahead_ticks();
-    if (!(fields >> start_time) || !ahead) return 0;
+    if (!ahead) return ahead.error();
     return start_time - static_cast<std::uint64_t>(*ahead);
 }
 
@@ -82,8 +90,24 @@ bool is_own(std::int64_t pid) {
     return false;
 }
 
-bool is_alive(const ProcessRecord& process) {
-    return process.start_time != 0 && start_time_of(process.pid) == process.start_time && is_own(process.pid);
+/// What is needed to tell a process from all others could be found out.
+bool is_known(const ProcessRecord& process) {
+    return !process.boot_id.empty() && !process.pid_namespace.empty() && process.start_time != 0;
+}
+
+/// Of a process of this boot and pid namespace, by `here`, this process, which sees them. What could not be
+/// found out is unknown, never stale: a record is thrown away for that.
+Liveness liveness_here(const ProcessRecord& process, const ProcessRecord& here) {
+    if (process.pid <= 0) return Liveness::stale;
+    if (!is_known(process) || !is_known(here)) return Liveness::unknown;
+    const Result<std::uint64_t> start_time = start_time_of(process.pid);
+    if (start_time) {
+        const bool same = *start_time == process.start_time && is_own(process.pid);
+        return same ? Liveness::alive : Liveness::stale;
+    }
+    // A /proc that hides processes of others shows all of this user's, but another one may be mounted there.
+    const bool has_gone = kill(static_cast<pid_t>(process.pid), 0) != 0 && (errno == ESRCH || errno == EPERM);
+    return start_time.error().code == Errc::not_found && has_gone ? Liveness::stale : Liveness::unknown;
 }
 
 /// Not empty, not long, and nothing but these characters, letters and digits.
@@ -207,7 +231,7 @@ ProcessRecord this_process() {
     record.boot_id = first_line("/proc/sys/kernel/random/boot_id");
     record.pid_namespace = pid_namespace();
     record.pid = getpid();
-    record.start_time = start_time_of(record.pid);
+    if (const auto start_time = start_time_of(record.pid)) record.start_time = *start_time;
     return record;
 }
 
@@ -218,7 +242,7 @@ FileDescriptor open_process(const ProcessRecord& process) {
         return {};
     // First hold on to whatever has the number now, then look whether it is the right one.
     FileDescriptor pidfd = open_pidfd(static_cast<pid_t>(process.pid));
-    if (!is_alive(process)) pidfd.reset();
+    if (liveness_here(process, here) != Liveness::alive) pidfd.reset();
     return pidfd;
 }
 
@@ -295,9 +319,14 @@ Verdict liveness_of(const RendezvousRecord& record, const Environment& environme
     const ProcessRecord here = this_process();
     const ProcessRecord& there = record.supervisor;
     if (there.host == here.host) {
+        const std::string unreadable = "/proc does not show here whether its supervisor lives";
+        if (there.boot_id.empty() || here.boot_id.empty() || here.pid_namespace.empty())
+            return {Liveness::unknown, unreadable};
         if (there.boot_id != here.boot_id) return {Liveness::stale, {}};
-        if (there.pid_namespace == here.pid_namespace)
-            return {is_alive(there) ? Liveness::alive : Liveness::stale, {}};
+        if (there.pid_namespace == here.pid_namespace) {
+            const Liveness liveness = liveness_here(there, here);
+            return {liveness, liveness == Liveness::unknown ? unreadable : std::string()};
+        }
         if (record.job.empty())
             return {Liveness::unknown, "it was started in another container on this host"};
     }
@@ -316,6 +345,10 @@ Result<RendezvousRecord> read_record(const std::string& path) {
 
 Result<void> require_free(const std::string& path, const Environment& environment) {
     if (const auto safe = require_safe_folder(fs::path(path).parent_path().string()); !safe) return safe;
+    if (!is_known(this_process()))
+        return Error(Errc::system,
+                     "/proc does not show this process, by which others are to find the dictionary: mount it")
+            .set_operation(Operation::launch);
     const auto record = read_record(path);
     if (!record && record.error().code == Errc::not_found) return {};
     if (!record && record.error().code == Errc::access_denied)

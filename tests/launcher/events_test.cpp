@@ -5,6 +5,10 @@
 #include "launcher/events.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/directory.h"
 #include "launcher/file_descriptor.h"
@@ -146,6 +150,12 @@ TEST(RendezvousRecord, KnowsTheLivingFromTheDead) {
     mine = record();
     mine.supervisor.boot_id = "before";
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale) << "the machine was started anew";
+    for (const auto forget :
+         {+[](ProcessRecord& r) { r.boot_id.clear(); }, +[](ProcessRecord& r) { r.start_time = 0; }}) {
+        mine = record();
+        forget(mine.supervisor);
+        EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown) << "it could not be found out";
+    }
     mine = record();
     mine.supervisor.host = "far-away";
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown);
@@ -153,6 +163,22 @@ TEST(RendezvousRecord, KnowsTheLivingFromTheDead) {
     mine.job_restart = "0";
     EXPECT_EQ(liveness_of(mine, {{"SLURM_JOB_ID", "5"}, {"SLURM_RESTART_COUNT", "1"}}).liveness,
               Liveness::stale);
+}
+
+/// Who cannot look must not act: "stop" would throw the record away, "start" begin another dictionary.
+TEST(RendezvousRecord, IsNotJudgedWithoutProc) {
+    const RendezvousRecord mine = record();
+    const pid_t child = fork();
+    if (child == 0) {
+        if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) _exit(2);
+        if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(3);
+        if (mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0) _exit(4);
+        if (liveness_of(mine, {}).liveness != Liveness::unknown) _exit(5);
+        _exit(require_free("/nowhere/a.json", {}).has_value() ? 6 : 0);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST(RendezvousRecord, PathsTellJobsAndNamesApart) {
