@@ -81,7 +81,7 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
     } else if (const ucs_status_t status = connect_in_ucx(endpoint); status != UCS_OK) {
         unwatch(endpoint);
         endpoints_.remove(endpoint.id());
-        return to_error(status, "connecting to a peer");
+        return peer_error(status, "connecting to a peer");
     }
     return endpoint.id();
 }

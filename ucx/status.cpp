@@ -31,8 +31,10 @@ const char* advice(ucs_status_t status) noexcept {
         case UCS_ERR_NO_DEVICE:
             return "; check UCX_TLS and UCX_NET_DEVICES, which leave no usable transport";
         case UCS_ERR_UNREACHABLE:
-            return "; the two processes share no transport: compare UCX_TLS and UCX_NET_DEVICES on both "
-                   "hosts";
+            return "; the two processes share no transport: compare UCX_TLS and UCX_NET_DEVICES";
+        case UCS_ERR_SHMEM_SEGMENT:
+            return "; if System V segments are refused here, UCX_TLS=^sysv does without them";
+        case UCS_ERR_NO_RESOURCE:
         case UCS_ERR_NO_MEMORY:
             return "; check the limits of System V segments (kernel.shmmni; ipcs -m lists them), of open "
                    "files "
@@ -46,15 +48,21 @@ const char* advice(ucs_status_t status) noexcept {
 
 }  // namespace
 
-Error to_error(ucs_status_t status, std::string_view doing) noexcept {
+Error peer_error(ucs_status_t status, std::string_view doing) noexcept {
     char text[sizeof(Error::detail)];
     std::snprintf(text, sizeof text, "%.*s: UCX says '%s'%s", static_cast<int>(doing.size()), doing.data(),
                   ucs_status_string(status), advice(status));
     return Error(code_of(status), text);
 }
 
+Error to_error(ucs_status_t status, std::string_view doing) noexcept {
+    Error error = peer_error(status, doing);
+    if (error.code == Errc::manager_lost) error.code = Errc::system;
+    return error;
+}
+
 Error lost_error(ucs_status_t status) noexcept {
-    Error error = to_error(status, "the connection was lost");
+    Error error = peer_error(status, "the connection was lost");
     error.code = Errc::manager_lost;
     return error;
 }

@@ -11,7 +11,11 @@
 
 namespace ddict::ucx {
 
-/// Requires an error status. `doing` says what was tried: "connecting to a peer".
+/// Of something that has to do with a peer. Requires an error status. `doing` says what was tried:
+/// "connecting to a peer".
+Error peer_error(ucs_status_t status, std::string_view doing) noexcept;
+
+/// Of something that this process does alone: never manager_lost.
 Error to_error(ucs_status_t status, std::string_view doing) noexcept;
 
 /// The same for an open connection that broke; always manager_lost.
