@@ -79,8 +79,8 @@ TEST_F(ValuesDocument, TypesAndElements) {
         }
         EXPECT_NE(text.find(words + numbers + " |"), std::string::npos) << words << numbers;
     };
-    expect_elements({0x10, 0x11, 0x12, 0x13});
-    expect_elements({0x20, 0x21, 0x22, 0x23});
+    expect_elements({0x10, 0x11, 0x12, 0x13, 0x14});
+    expect_elements({0x20, 0x21, 0x22, 0x23, 0x24});
     expect_elements({0x32, 0x33});
     expect_elements({0x53, 0x54});
     EXPECT_EQ(element_type<bool>(), 0x40);
