@@ -99,6 +99,11 @@ Error LocalPools::why_unreadable(std::uint32_t manager) const {
     if (!watch) return watch.error();
     const auto pool =
         shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    if (!pool && pool.error().code == Errc::dictionary_gone)
+        return Error(
+            Errc::system,
+            "the name of its pool is gone, though the manager lives: the dictionary is about to end; "
+            "get a copy instead");
     if (!pool) return pool.error();
     return Error(Errc::system,
                  "its pool could not be read when that was tried last, within a second; try again, or get a "
@@ -115,8 +120,9 @@ bool LocalPools::ended_with_dictionary(std::uint32_t manager) {
     const auto pool =
         shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
     if (pool) return (*pool)->ended_with_dictionary();
-    // Pools are removed together, when the dictionary ends on this node.
-    return pool.error().code == Errc::dictionary_gone && count_ == managers_;
+    // The names of pools are removed while the managers live, when a job is about to be killed. Once their
+    // node launcher is dead, so are they.
+    return pool.error().code == Errc::dictionary_gone && count_ == managers_ && !directory_->has_owner();
 }
 
 }  // namespace ddict::client

@@ -175,6 +175,21 @@ TEST_F(LocalPoolsTest, APoolThatIsMarkedAsGoneIsNotReadAnyMore) {
     EXPECT_EQ(contains(pools, 3), Read::value);
 }
 
+TEST_F(LocalPoolsTest, AMissingNameIsNoEnd) {
+    handle_.managers = locals;  // all are of this node
+    LocalPools pools(&*directory_, handle_);
+    shm::Segment::remove(shm::pool_segment_name(handle_.dictionary_id, 2));
+    const auto seen = view(pools, 2);
+    ASSERT_FALSE(seen);
+    EXPECT_EQ(seen.error().code, Errc::system) << "the manager lives, and answers messages";
+    EXPECT_FALSE(pools.ended_with_dictionary(2));
+    EXPECT_EQ(contains(pools, 3), Read::value);
+    processes_[0]->kill();
+    EXPECT_FALSE(pools.ended_with_dictionary(2)) << "it has ended alone";
+    directory_segment_.reset();  // as when the node launcher has ended
+    EXPECT_TRUE(pools.ended_with_dictionary(2));
+}
+
 // Nobody is left to mark the pool.
 TEST_F(LocalPoolsTest, ADeadManagerIsNoticed) {
     LocalPools pools(&*directory_, handle_);
