@@ -370,7 +370,7 @@ Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers, Reque
 
 Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, const Request& request,
                                    const detail::Patience& patience, const OnReply& on_reply,
-                                   bool lost_is_fine) {
+                                   bool ended_is_fine) {
     Result<void> outcome;
     bool in_doubt = false;
     const Result<void> asked = ask_each(
@@ -381,8 +381,9 @@ Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, cons
         },
         [&](std::uint32_t, const Error& error) {
             in_doubt = in_doubt || error.in_doubt;
-            const bool is_lost = error.code == Errc::manager_lost || error.code == Errc::dictionary_gone;
-            if (outcome && !(lost_is_fine && is_lost)) outcome = error;
+            const bool has_ended =
+                error.manager_state == ManagerState::ended || error.code == Errc::dictionary_gone;
+            if (outcome && !(ended_is_fine && has_ended)) outcome = error;
         });
     if (!asked) return asked;
     if (!outcome) outcome.error().in_doubt = in_doubt;

@@ -76,11 +76,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Result<Reply> call(Request& request, const detail::Patience& patience);
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
-    /// answers. The first error, if any; with `lost_is_fine` lost managers are none. A change that some have
-    /// made, or may have, leaves the error in doubt.
+    /// answers. The first error, if any; with `ended_is_fine` managers that have ended are none. A change
+    /// that some have made, or may have, leaves the error in doubt.
     Result<void> call_each(std::span<const std::uint32_t> managers, const Request& request,
                            const detail::Patience& patience, const OnReply& on_reply,
-                           bool lost_is_fine = false);
+                           bool ended_is_fine = false);
     /// The same of those that answer, each within limits::partial_answer_patience; the others, by manager id.
     /// Errors: those of the whole.
     Result<std::vector<MissingManager>> call_answering(std::span<const std::uint32_t> managers,

@@ -230,7 +230,8 @@ int ddict_create(const ddict_create_options* options, ddict_dictionary** diction
  * its views are NOT_ATTACHED from then on. The dictionary itself is not affected. */
 void ddict_detach(ddict_dictionary* dictionary);
 /** Ends the dictionary for everybody. The handle must still be given back; calls through it are NOT_ATTACHED.
- * Not for views (INVALID_ARGUMENT). */
+ * Not for views (INVALID_ARGUMENT). MANAGER_LOST or TIMEOUT, in doubt, names a manager that did not answer:
+ * the others have ended, and that one may live. */
 int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
 /** The handle as a string: whoever has it can attach, so treat it like a password. To be
  * freed. Not for views (INVALID_ARGUMENT). */

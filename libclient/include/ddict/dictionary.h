@@ -120,7 +120,8 @@ class Dictionary : public View {
     void detach();
     /// Ends the dictionary for everybody: managers stop, their memory is given back. Calls after it, by
     /// anyone, fail with dictionary_gone, or with manager_lost where the word of the managers did not arrive;
-    /// through this object with not_attached.
+    /// through this object with not_attached. manager_lost or timeout, in doubt, names a manager that did not
+    /// answer: the others have ended, and that one may live.
     void destroy() { try_destroy().value(); }
     Result<void> try_destroy();
 
