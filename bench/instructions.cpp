@@ -91,7 +91,7 @@ void get(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) 
         const std::string key = key_number(number);
         const std::uint64_t hash = hash_of(bytes_of(key));
         pools[manager_of(hash, managers)]
-            .pool->put(bytes_of(key), hash, type_text, 0, value_number(number))
+            .pool->put({bytes_of(key), hash, type_text, 0, value_number(number)})
             .value();
     }
     std::mt19937_64 random(1);
@@ -161,20 +161,21 @@ std::uint64_t greet(manager::Shard& shard, const shm::PoolIdentity& identity, co
 /// From the message to the reply. With Verb::put pairs are put again, so that their number stays.
 void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) {
     constexpr std::uint32_t manager = 0;
-    const std::unique_ptr<shm::Pool> pool = make_pool(manager, pairs / managers).pool;
+    std::unique_ptr<shm::Pool> pool = make_pool(manager, pairs / managers).pool;
     std::vector<std::string> keys;
     for (std::uint64_t number = 0; number < pairs; ++number) {
         std::string key = key_number(number);
         const std::uint64_t hash = hash_of(bytes_of(key));
         if (manager_of(hash, managers) != manager) continue;
-        pool->put(bytes_of(key), hash, type_text, 0, value_number(number)).value();
+        pool->put({bytes_of(key), hash, type_text, 0, value_number(number)}).value();
         keys.push_back(std::move(key));
     }
     std::mt19937_64 random(1);
     std::shuffle(keys.begin(), keys.end(), random);
     Void transport;
-    manager::Shard shard(*pool, transport, {});
-    const std::uint64_t session = greet(shard, pool->identity(), transport);
+    store::Store store(std::move(pool));
+    manager::Shard shard(store, transport, {});
+    const std::uint64_t session = greet(shard, store.pool().identity(), transport);
     std::uint64_t request = 1;
     std::vector<std::vector<std::byte>> messages;
     for (std::uint64_t i = 0; i < 2 * operations; ++i) {
@@ -196,7 +197,7 @@ void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, 
         for (std::uint64_t i = 0; i < operations; ++i)
             shard.on_message(*next++, {});
     });
-    if (transport.sent != 1 + 2 * operations || transport.last.status != 0 || pool->size() != keys.size())
+    if (transport.sent != 1 + 2 * operations || transport.last.status != 0 || store.size() != keys.size())
         throw std::runtime_error("not all values were put or found");
 }
 

@@ -45,7 +45,7 @@ class Pairs {
     bool put(std::uint64_t number, std::span<const std::byte> value) {
         bool stored = false;
         const Bytes key = key_of(number);
-        timed([&] { stored = static_cast<bool>(pool_.put(key, hash_of(key), 0, 0, value)); });
+        timed([&] { stored = static_cast<bool>(pool_.put({key, hash_of(key), 0, 0, value})); });
         if (stored) ++count_;
         return stored;
     }

@@ -45,7 +45,8 @@ inline constexpr std::uint32_t waiting_operations_max = 1 << 20;  // in wait_for
 inline constexpr std::uint32_t broadcasts_in_flight_max = 1024;
 inline constexpr std::uint32_t puts_seeking_room_max = 1024;  // that wait until pairs have been moved
 inline constexpr std::uint32_t bodies_in_flight_max = 4096;   // large values on their way in or out
-inline constexpr std::uint32_t outcomes_max = 1 << 22;        // remembered, of all sessions together
+inline constexpr std::uint32_t cached_replies_max = 1 << 22;  // of all sessions together
+inline constexpr std::size_t cached_status_bytes_max = std::size_t{64} << 20;  // of batches, with errors
 // Operands, batches, pages and values waited for, all in all: what a manager holds of them outside its pool.
 inline constexpr std::size_t private_bytes_max = std::size_t{256} << 20;
 

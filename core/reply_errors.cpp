@@ -39,27 +39,20 @@ Error broadcast_error_of(const wire::ReplyHeader& header, const Request& request
 Error error_of(const wire::ReplyHeader& header, const Request& request) {
     Error error(static_cast<Errc>(header.status));
     error.set_state(ManagerState::answered);
-    switch (request.verb) {
-        case wire::Verb::broadcast_put:
-        case wire::Verb::broadcast_erase:
-            return broadcast_error_of(header, request, error);
-        case wire::Verb::wait_for:
-            if (error.code == Errc::timeout)
-                error.set_detail(request.flags == wire::wait_for_value
-                                     ? "the key did not take the value in time"
-                                     : "the key did not appear in time");
-            return error;
-        default:
-            break;
-    }
+    const wire::VerbRule& rule = wire::rule_of(request.verb);
+    if (rule.is_broadcast) return broadcast_error_of(header, request, error);
+    if (rule.waits && error.code == Errc::timeout)
+        return error.set_detail((request.flags & wire::wait_for_value) != 0
+                                    ? "the key did not take the value in time"
+                                    : "the key did not appear in time");
     if (error.code == Errc::no_space || error.code == Errc::too_large) {
         error.set_bytes(header.argument, header.argument2);
     } else if (error.code == Errc::wrong_type) {
         return wrong_type_of(header, request).set_state(ManagerState::answered);
     } else if (error.code == Errc::manager_lost) {
         error.set_detail("the connection broke, and the manager has forgotten what came of this request");
-        error.in_doubt = wire::is_remembered(request.verb);
-    } else if (wire::is_remembered(request.verb)) {
+        error.in_doubt = wire::is_cached(request.verb);
+    } else if (wire::is_cached(request.verb)) {
         error.set_detail(reason_of_refusal(error.code));
     }
     return error;
@@ -70,64 +63,10 @@ std::string_view overdue_text(const Request& request, bool was_sent) {
         return "no connection to the manager was made in time: it is busy or stopped, or the handle is not "
                "of "
                "this dictionary";
-    if (request.verb != wire::Verb::wait_for) return "the manager did not answer in time";
-    return request.flags == wire::wait_for_value
+    if (!wire::rule_of(request.verb).waits) return "the manager did not answer in time";
+    return (request.flags & wire::wait_for_value) != 0
                ? "the manager did not answer in time: whether the key took the value is not known"
                : "the manager did not answer in time: whether the key appeared is not known";
-}
-
-Operation operation_of(wire::Verb verb) noexcept {
-    switch (verb) {
-        case wire::Verb::hello:
-            return Operation::attach;
-        case wire::Verb::goodbye:
-            return Operation::detach;
-        case wire::Verb::ping:
-            return Operation::ping;
-        case wire::Verb::put:
-            return Operation::put;
-        case wire::Verb::get:
-            return Operation::get;
-        case wire::Verb::contains:
-            return Operation::contains;
-        case wire::Verb::erase:
-            return Operation::erase;
-        case wire::Verb::size:
-            return Operation::size;
-        case wire::Verb::clear:
-            return Operation::clear;
-        case wire::Verb::scan:
-            return Operation::scan;
-        case wire::Verb::stats:
-            return Operation::stats;
-        case wire::Verb::directory:
-            return Operation::directory;
-        case wire::Verb::shutdown:
-            return Operation::destroy;
-        case wire::Verb::pop:
-            return Operation::pop;
-        case wire::Verb::compare_and_swap:
-            return Operation::compare_and_swap;
-        case wire::Verb::fetch_add:
-            return Operation::fetch_add;
-        case wire::Verb::append:
-            return Operation::append;
-        case wire::Verb::wait_for:
-            return Operation::wait_for;
-        case wire::Verb::batch_get:
-            return Operation::batch_get;
-        case wire::Verb::batch_put:
-            return Operation::batch_put;
-        case wire::Verb::batch_erase:
-            return Operation::batch_erase;
-        case wire::Verb::broadcast_put:
-            return Operation::broadcast_put;
-        case wire::Verb::broadcast_erase:
-            return Operation::broadcast_erase;
-        case wire::Verb::freeze:
-            return Operation::freeze;
-    }
-    return Operation::none;
 }
 
 std::uint64_t wait_argument(Time::duration left) noexcept {

@@ -153,7 +153,7 @@ void Requester::send_queued(Link& link) {
 
 void Requester::send_or_fail(Slot& slot) {
     const bool forgotten = slot.session != 0 && slot.session != slot.link->session;
-    if (forgotten && wire::is_remembered(slot.request.verb)) {
+    if (forgotten && wire::is_cached(slot.request.verb)) {
         fail(slot, Error(Errc::manager_lost,
                          "the connection broke, and the manager has forgotten what came of this request")
                        .set_state(ManagerState::answered));
@@ -184,7 +184,7 @@ void Requester::send_request(Slot& slot) {
     header.checkpoint = request.checkpoint;
     header.value_bytes = request.value.size();
     header.argument = request.argument;
-    if (request.verb == wire::Verb::wait_for) {
+    if (wire::rule_of(request.verb).waits) {
         header.argument = std::min(header.argument, wait_argument(slot.deadline - now_));
     }
 
@@ -417,7 +417,7 @@ Time Requester::tick(Time now) {
 /// longer. Once: the argument says whether there is time left to wait.
 bool Requester::takes_grace(Slot& slot) const {
     Request& request = slot.request;
-    if (request.verb != wire::Verb::wait_for || slot.session == 0 || slot.replied || request.argument == 0)
+    if (!wire::rule_of(request.verb).waits || slot.session == 0 || slot.replied || request.argument == 0)
         return false;
     const Time::duration tenth = std::chrono::microseconds(request.argument / 10);
     slot.deadline += std::clamp<Time::duration>(tenth, limits::wait_grace_min, limits::wait_grace_max);

@@ -67,7 +67,7 @@ struct Credentials {
     std::uint64_t sequence_start = 0;
 };
 
-Operation operation_of(wire::Verb verb) noexcept;
+using wire::operation_of;
 /// What a wait_for asks of its manager: microseconds.
 std::uint64_t wait_argument(Time::duration left) noexcept;
 /// Why a manager refuses to change a pair, alone or in a batch, where the code does not say it; else empty.

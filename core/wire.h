@@ -19,64 +19,11 @@
 #include "core/limits.h"
 #include "core/siphash.h"
 #include "core/transport.h"
+#include "core/verbs.h"
 
 namespace ddict::wire {
 
 inline constexpr std::uint8_t protocol_version = 1;
-
-enum class Verb : std::uint8_t {
-    hello = 1,  // value: Hello; session = the one to go on with, or 0. reply: argument = session
-    goodbye,    // ends the session; without one: value = Hello, packed: the one that this client has, if any
-    ping,       //
-    put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
-    get,        // key. reply: value; argument = its checkpoint
-    contains,   // key. reply: argument = 0 or 1
-    erase,      // key. reply: not_found or ok
-    size,       // reply: argument = number of keys
-    clear,      //
-    scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_values.
-                // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
-    stats,      // reply: value = ManagerStats, packed
-    directory,  // argument = first manager id. reply: value = packed directory entries
-    shutdown,   // the manager ends in good order, and says so to every session (farewell, below)
-    pop,        // key. reply: the value that was removed, or not_found
-    compare_and_swap,  // key; value = expected, then desired; argument = bytes of expected;
-                       // flags: swap_if_absent, swap_erases. reply: argument = 1 if swapped, 0 if not
-    fetch_add,         // key; argument = the addend's bits; value_type = type of the number; value = 8 bytes
-                       // that count where there is no such key, or none. reply: argument = the bits before
-    append,            // key, value. reply: argument = bytes of the value afterwards
-    wait_for,          // key; argument = microseconds to wait at most; flags: wait_for_value: until it is
-                       // this value. reply, when it is there: as get, without value if it was given
-    batch_get,         // value = packed keys; argument = how many. reply: value = packed results
-    batch_put,         // value = packed pairs; argument = how many. reply: value = packed statuses
-    batch_erase,       // value = packed keys; argument = how many. reply: value = packed statuses
-    broadcast_put,    // key, value; to the key's manager, which passes it down a tree of all managers; flags:
-                      // relayed (then argument = version). reply when all have it
-    broadcast_erase,  // key; the same
-    freeze,           // argument = freeze_on, freeze_off, freeze_ask. reply: argument = 1 if frozen
-};
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::freeze);
-
-/// The verb may change something: it is executed once, however often its request comes, and the manager
-/// remembers what came of it.
-constexpr bool is_remembered(Verb verb) noexcept {
-    constexpr std::uint32_t remembered = [] {
-        std::uint32_t bits = 0;
-        for (const Verb v : {Verb::put, Verb::erase, Verb::clear, Verb::pop, Verb::compare_and_swap,
-                             Verb::fetch_add, Verb::append, Verb::batch_put, Verb::batch_erase,
-                             Verb::broadcast_put, Verb::broadcast_erase, Verb::freeze}) {
-            bits |= std::uint32_t{1} << static_cast<unsigned>(v);
-        }
-        return bits;
-    }();
-    static_assert(verb_last < 32);
-    return (remembered >> static_cast<unsigned>(verb) & 1) != 0;
-}
-
-/// The verb changes something. Shutdown, which is not remembered, is the change after which there is nothing.
-constexpr bool is_change(Verb verb) noexcept {
-    return is_remembered(verb) || verb == Verb::shutdown;
-}
 
 /// A client numbers its requests so that the lowest bits are a place that no other request has which waits
 /// for its answer, and of two requests with the same place the later has the higher number. So a request
@@ -86,20 +33,6 @@ static_assert(std::uint32_t{1} << place_bits == limits::operations_in_flight_max
 constexpr std::uint32_t place_of(std::uint64_t request) noexcept {
     return static_cast<std::uint32_t>(request) & ((1u << place_bits) - 1);
 }
-
-// RequestHeader::flags, by verb. Unknown flags are an error of form.
-inline constexpr std::uint16_t put_if_absent = 1;
-inline constexpr std::uint16_t put_if_present = 2;
-inline constexpr std::uint16_t scan_values = 1;
-inline constexpr std::uint16_t swap_if_absent = 1;  // expects that there is no such key; no expected bytes
-inline constexpr std::uint16_t swap_erases = 2;     // removes the key instead; no desired bytes
-inline constexpr std::uint16_t wait_for_value = 1;
-inline constexpr std::uint16_t relayed = 1;
-
-// RequestHeader::argument of a freeze.
-inline constexpr std::uint64_t freeze_off = 0;
-inline constexpr std::uint64_t freeze_on = 1;
-inline constexpr std::uint64_t freeze_ask = 2;
 
 // A value that does not fit into the page is to be asked for alone: in the results of a batch_get the status
 // says so, in the pairs of a scan the number of its bytes.

@@ -316,7 +316,7 @@ Result<void> Attachment::prepare(Session& session, Request& request, Time now, T
         Error error(Errc::too_large, "the pair is larger than a whole pool");
         return named(error.set_bytes(bytes, known->pool_bytes));
     }
-    if (request.verb == wire::Verb::wait_for) request.argument = wait_argument(deadline - now);
+    if (wire::rule_of(request.verb).waits) request.argument = wait_argument(deadline - now);
     return {};
 }
 

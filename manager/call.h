@@ -10,10 +10,9 @@
 
 #include "core/transport.h"
 #include "core/wire.h"
+#include "store/change.h"
 
 namespace ddict::manager {
-
-struct Outcome;
 
 struct Call {
     wire::RequestHeader header;
@@ -22,8 +21,31 @@ struct Call {
     std::uint64_t body_token = 0;  // of a value that still waits at its sender
     std::uint64_t hash = 0;        // of the key, if there is one
     PeerId peer = no_peer;         // who gets the reply
-    Outcome* outcome = nullptr;    // where the reply is remembered, if it is
+    store::ReplySlot slot{};       // where the reply is cached, if it is
+
+    bool has(std::uint16_t flag) const noexcept { return (header.flags & flag) != 0; }
 };
+
+/// The call's key with this value.
+inline shm::Pair pair_of(const Call& call, Bytes value) noexcept {
+    return {.key = call.key,
+            .hash = call.hash,
+            .value_type = call.header.value_type,
+            .checkpoint = call.header.checkpoint,
+            .value = value};
+}
+
+/// The change that the call asks for, of its key.
+inline store::Change change_of(const Call& call, store::ChangeKind kind) noexcept {
+    return {.kind = kind,
+            .role = store::BroadcastRole::none,
+            .pair = pair_of(call, {}),
+            .reserved = nullptr,
+            .argument = 0,
+            .version = 0,
+            .origin = {.session = call.header.session, .request = call.header.request},
+            .slot = call.slot};
+}
 
 enum class Form {
     good,
@@ -41,12 +63,5 @@ inline wire::RequestHeader header_in(Bytes head) noexcept {
 /// Reads a request, of which `call` has the header, from the `rest` of its head. `call` points into `rest`
 /// and `body`; its peer is not known yet. Unless the form is good or too_large, it means nothing.
 Form read_call(Bytes rest, const IncomingBody& body, Call& call) noexcept;
-
-/// The largest value that the verb takes; for put and broadcast_put the pool decides.
-std::uint64_t value_bytes_max(wire::Verb verb) noexcept;
-
-/// The verb may change pairs, and is refused as a whole while the dictionary is frozen. (Batches are refused
-/// item by item.)
-bool changes_pairs(wire::Verb verb) noexcept;
 
 }  // namespace ddict::manager

@@ -16,12 +16,12 @@ bool is_reply(Bytes head) {
 
 }  // namespace
 
-Member::Member(shm::Pool& pool, Transport& transport, const ShardOptions& options)
-    : manager_(pool.identity().manager),
-      shard_(pool, transport, options),
+Member::Member(store::Store& store, Transport& transport, const ShardOptions& options)
+    : manager_(store.pool().identity().manager),
+      shard_(store, transport, options),
       others_(transport,
-              {.dictionary_id = pool.identity().dictionary_id,
-               .secret = pool.identity().secret,
+              {.dictionary_id = store.pool().identity().dictionary_id,
+               .secret = store.pool().identity().secret,
                .ucx_version = options.ucx_version,
                .sequence_start = hash_of(std::as_bytes(std::span(&options.session_seed, 1)))},
               &lost_) {}

@@ -19,8 +19,8 @@ namespace ddict::manager {
 
 class Member final : public TransportEvents, private Relay {
   public:
-    /// `pool` and `transport` must outlive the member.
-    Member(shm::Pool& pool, Transport& transport, const ShardOptions& options);
+    /// `store` and `transport` must outlive the member.
+    Member(store::Store& store, Transport& transport, const ShardOptions& options);
 
     Shard& shard() { return shard_; }
     const Shard& shard() const { return shard_; }

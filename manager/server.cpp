@@ -68,9 +68,9 @@ Server::Server(const ServerOptions& options, PermittedHosts hosts, std::unique_p
                std::unique_ptr<ucx::Worker> worker)
     : options_(options),
       hosts_(std::move(hosts)),
-      pool_(std::move(pool)),
+      store_(std::move(pool)),
       worker_(std::move(worker)),
-      member_(*pool_, *worker_,
+      member_(store_, *worker_,
               {.ucx_version = ucx::runtime_version(),
                .session_seed = unpredictable_number(),
                .pid = ::getpid(),
@@ -94,8 +94,8 @@ int Server::run() {
         next = member_.needs_tick() ? member_.tick(steady_clock::now()) : Time::max();
         if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
             *roll_call ? tell(Control::ready) : fail(roll_call->error());
-        if (member_.shard().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
-        if (member_.shard().unproven_greetings() != unproven_told_) tell_of_unproven_greetings();
+        if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
+        if (member_.shard().gate().unproven() != unproven_told_) tell_of_unproven_greetings();
         if (member_.shard().shutdown_requested() && !stopping_) {
             tell(Control::stopped);
             stopping_ = true;
@@ -103,8 +103,8 @@ int Server::run() {
     }
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
-    pool_->mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
-    member_.shard().say_farewell(with_dictionary);
+    store_.mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
+    member_.shard().gate().say_farewell(with_dictionary);
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
     return failed_ ? 1 : 0;
@@ -115,20 +115,20 @@ void Server::tell_of_unreachable_clients() {
     const auto now = steady_clock::now();
     if (unreachable_told_ != 0 && now - unreachable_told_at_ < log_interval) return;
     unreachable_told_at_ = now;
-    unreachable_told_ = member_.shard().unreachable_clients();
+    unreachable_told_ = member_.shard().gate().unreachable_clients();
     std::fprintf(stderr, "ddict-manager %u on %s: %llu greetings of clients could not be answered: %s\n",
-                 pool_->identity().manager, pool_->identity().node.c_str(),
+                 store_.pool().identity().manager, store_.pool().identity().node.c_str(),
                  static_cast<unsigned long long>(unreachable_told_),
-                 member_.shard().why_unreachable().message().c_str());
+                 member_.shard().gate().why_unreachable().message().c_str());
 }
 
 void Server::on_refused_connections() {
     const ConnectionGuard::Refused refused = ConnectionGuard::instance().take_refused();
     if (refused.crowded != 0)
-        member_.shard().count_unreachable(refused.crowded,
-                                          Error(Errc::system,
-                                                "a connection was refused: the manager's file descriptors "
-                                                "(ulimit -n) are used up but for a reserve"));
+        member_.shard().gate().count_unreachable(
+            refused.crowded, Error(Errc::system,
+                                   "a connection was refused: the manager's file descriptors "
+                                   "(ulimit -n) are used up but for a reserve"));
     if (refused.stranger == 0) return;
     const auto now = steady_clock::now();
     const bool told = strangers_ != 0 && now - strangers_told_at_ < log_interval;
@@ -138,7 +138,7 @@ void Server::on_refused_connections() {
     std::fprintf(stderr,
                  "ddict-manager %u on %s: %llu connections refused, the last from %s, which is not a host of "
                  "this dictionary: DDICT_ALLOW_HOSTS permits others\n",
-                 pool_->identity().manager, pool_->identity().node.c_str(),
+                 store_.pool().identity().manager, store_.pool().identity().node.c_str(),
                  static_cast<unsigned long long>(strangers_), refused.stranger_from.c_str());
 }
 
@@ -146,12 +146,12 @@ void Server::tell_of_unproven_greetings() {
     const auto now = steady_clock::now();
     if (unproven_told_ != 0 && now - unproven_told_at_ < log_interval) return;
     unproven_told_at_ = now;
-    unproven_told_ = member_.shard().unproven_greetings();
+    unproven_told_ = member_.shard().gate().unproven();
     std::fprintf(
         stderr,
         "ddict-manager %u on %s: %llu greetings that do not prove to know this dictionary were ignored: "
         "programs with a handle of another one, or strangers\n",
-        pool_->identity().manager, pool_->identity().node.c_str(),
+        store_.pool().identity().manager, store_.pool().identity().node.c_str(),
         static_cast<unsigned long long>(unproven_told_));
 }
 
@@ -175,10 +175,10 @@ void Server::tell(Control kind, Bytes payload) {
 void Server::announce() {
     const Bytes address = worker_->address();
     DirectoryEntry entry;
-    entry.manager = pool_->identity().manager;
-    entry.node = pool_->identity().node;
+    entry.manager = store_.pool().identity().manager;
+    entry.node = store_.pool().identity().node;
     entry.process = worker_->identity();
-    entry.pool_bytes = pool_->capacity_bytes();
+    entry.pool_bytes = store_.pool().capacity_bytes();
     entry.address.assign(address.begin(), address.end());
     std::vector<std::byte> packed;
     pack(entry, packed);
@@ -216,7 +216,8 @@ void Server::on_permit(Bytes names) {
 
 void Server::on_directory_ready() {
     ConnectionGuard::instance().permit(std::move(hosts_));
-    Result<shm::DirectorySegment> directory = shm::DirectorySegment::open(pool_->identity().dictionary_id);
+    Result<shm::DirectorySegment> directory =
+        shm::DirectorySegment::open(store_.pool().identity().dictionary_id);
     if (!directory) {
         return fail(directory.error());
     }

@@ -15,6 +15,7 @@
 #include "manager/member.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
+#include "store/store.h"
 #include "ucx/worker.h"
 
 namespace ddict::manager {
@@ -54,7 +55,7 @@ class Server {
 
     ServerOptions options_;
     PermittedHosts hosts_;  // until all are known
-    std::unique_ptr<shm::Pool> pool_;
+    store::Store store_;
     std::unique_ptr<ucx::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;
     Member member_;

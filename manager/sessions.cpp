@@ -20,6 +20,7 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
     session.peer = peer;
     session.greeter = greeter;
     session.greeting = greeting;
+    session.replies = replies_.open();
     if (peer != no_peer) by_peer_[peer] = id;
     by_greeter_[greeter] = id;
     return id;
@@ -28,10 +29,9 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
 void Sessions::close(std::uint64_t id) {
     const Session* session = find(id);
     DDICT_ASSERT(session != nullptr, "only a session that is open can be closed");
-    DDICT_ASSERT(session->holding == 0, "the outcomes of a session are given up before it");
     by_peer_.erase(session->peer);
     by_greeter_.erase(session->greeter);
-    outcomes_ -= session->outcomes.size();
+    replies_.close(*session->replies);
     sessions_[slot_of(id)] = {};
     free_.push_back(static_cast<std::uint32_t>(slot_of(id)));
 }
@@ -40,14 +40,6 @@ void Sessions::set_peer(Session& session, PeerId peer) {
     by_peer_.erase(session.peer);
     session.peer = peer;
     if (peer != no_peer) by_peer_[peer] = session.id;
-}
-
-Outcome* Sessions::new_outcome(Session& session, std::uint64_t request) {
-    const std::size_t more = session.outcomes.size_with(request) - session.outcomes.size();
-    if (more > limits::outcomes_max - outcomes_) return nullptr;
-    outcomes_ += more;
-    session.outcomes.make_room(request);
-    return session.outcomes.at(request);
 }
 
 }  // namespace ddict::manager

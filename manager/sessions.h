@@ -9,25 +9,24 @@
 
 #include "core/limits.h"
 #include "core/transport.h"
-#include "manager/outcomes.h"
+#include "store/reply_cache.h"
 
 namespace ddict::manager {
 
 struct Session {
-    std::uint64_t id = 0;        // slot in the lowest bits, a random number above; 0: free
-    PeerId peer = no_peer;       // none: the connection broke, and the client may come back
-    std::uint64_t greeter = 0;   // who it is: a hash of process and address
-    std::uint64_t greeting = 0;  // the number of its hello
-    std::uint32_t breaks = 0;    // of its connection
-    std::uint32_t holding = 0;   // outcomes that hold memory
-    Outcomes outcomes;
+    std::uint64_t id = 0;                      // slot in the lowest bits, a random number above; 0: free
+    PeerId peer = no_peer;                     // none: the connection broke, and the client may come back
+    std::uint64_t greeter = 0;                 // who it is: a hash of process and address
+    std::uint64_t greeting = 0;                // the number of its hello
+    std::uint32_t breaks = 0;                  // of its connection
+    store::SessionReplies* replies = nullptr;  // of the reply cache; there while the session is open
 };
 
 /// Who has greeted, and not gone yet. At most limits::sessions_max.
 class Sessions {
   public:
-    /// `seed`: of the numbers that cannot be guessed.
-    explicit Sessions(std::uint64_t seed) : random_(seed) {}
+    /// `seed`: of the numbers that cannot be guessed. `replies` must outlive it.
+    Sessions(std::uint64_t seed, store::ReplyCache& replies) : random_(seed), replies_(replies) {}
 
     /// Null if there is none. On the way of every request.
     Session* find(std::uint64_t id) noexcept {
@@ -45,18 +44,10 @@ class Sessions {
     /// Requires that it is not full, and that neither peer nor greeter has one; the peer may be no_peer.
     /// Returns the id.
     std::uint64_t open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting);
-    /// Requires that its outcomes hold no memory.
+    /// Its cached replies go with it.
     void close(std::uint64_t id);
     /// Its client has another connection now, or no_peer.
     void set_peer(Session& session, PeerId peer);
-
-    /// Where the outcome of a request is or will be; null if too many are remembered already. On the way of
-    /// every write.
-    Outcome* outcome_at(Session& session, std::uint64_t request) {
-        Outcome* outcome = session.outcomes.at(request);
-        return outcome != nullptr ? outcome : new_outcome(session, request);
-    }
-    std::size_t outcomes() const noexcept { return outcomes_; }
 
     template <class F>
     void for_each(F f) {
@@ -77,14 +68,13 @@ class Sessions {
         const auto found = map.find(key);
         return found == map.end() ? nullptr : find(found->second);
     }
-    Outcome* new_outcome(Session& session, std::uint64_t request);
 
     std::mt19937_64 random_;
+    store::ReplyCache& replies_;
     std::vector<Session> sessions_;
     std::vector<std::uint32_t> free_;
     Map by_peer_;
     Map by_greeter_;
-    std::size_t outcomes_ = 0;  // that there is room for, of all sessions
 };
 
 }  // namespace ddict::manager

@@ -36,6 +36,15 @@ inline constexpr std::uint64_t visible = std::uint64_t{1} << 63;  // the index l
 
 inline constexpr std::uint64_t checkpoint_max = (std::uint64_t{1} << 48) - 1;
 
+/// A pair that is to be stored. Refers to bytes of the caller.
+struct Pair {
+    Bytes key;
+    std::uint64_t hash = 0;  // hash_of(key)
+    std::uint16_t value_type = 0;
+    std::uint64_t checkpoint = 0;
+    Bytes value{};
+};
+
 /// Lives in the pool; never made or copied elsewhere. A view of its own bytes, valid until the pair is
 /// replaced, erased or cleared, or the last pin is let go.
 class Block {

@@ -144,13 +144,15 @@ bool Pool::frozen() const noexcept {
 }
 
 /// Whether an empty pool would take such a pair.
-bool Pool::admits(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const noexcept {
-    return !key.empty() && key.size() <= limits::key_bytes_max && checkpoint <= checkpoint_max &&
-           value_bytes <= limits::value_bytes_max && value_bytes <= capacity_bytes_ - key.size();
+bool Pool::admits(const Pair& pair, std::uint64_t value_bytes) const noexcept {
+    return !pair.key.empty() && pair.key.size() <= limits::key_bytes_max &&
+           pair.checkpoint <= checkpoint_max && value_bytes <= limits::value_bytes_max &&
+           value_bytes <= capacity_bytes_ - pair.key.size();
 }
 
 /// Why not.
-Error Pool::refusal(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const {
+Error Pool::refusal(const Pair& pair, std::uint64_t value_bytes) const {
+    const Bytes key = pair.key;
     const auto refuse = [&](Errc code, std::uint64_t need, std::uint64_t limit, std::string_view why) {
         return Error(code, why)
             .set_operation(Operation::put)
@@ -160,7 +162,7 @@ Error Pool::refusal(Bytes key, std::uint64_t checkpoint, std::uint64_t value_byt
             .set_bytes(need, limit);
     };
     if (key.empty()) return refuse(Errc::invalid_argument, 0, 0, "the key is empty");
-    if (checkpoint > checkpoint_max)
+    if (pair.checkpoint > checkpoint_max)
         return refuse(Errc::invalid_argument, 0, 0, "the checkpoint's number is out of range");
     if (key.size() > limits::key_bytes_max)
         return refuse(Errc::too_large, key.size(), limits::key_bytes_max, "use a shorter key");
@@ -200,9 +202,8 @@ void Pool::stop_making_room() {
 }
 
 /// 0 if there is no room.
-std::uint64_t Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type,
-                             std::uint64_t checkpoint, std::uint64_t value_bytes) {
-    const std::uint64_t need = Block::bytes_for(key.size(), value_bytes);
+std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
+    const std::uint64_t need = Block::bytes_for(pair.key.size(), value_bytes);
     std::uint64_t offset = heap_.allocate(need);
     if (offset == 0 && move_for(need, Compactor::Patience::one_step)) offset = heap_.allocate(need);
     if (offset == 0) return 0;
@@ -210,18 +211,17 @@ std::uint64_t Pool::allocate(Bytes key, std::uint64_t hash, std::uint16_t value_
                   offsetof(Block, key_bytes_and_checkpoint_) == Block::key_bytes_and_checkpoint_offset &&
                   offsetof(Block, value_bytes_and_type_) == Block::value_bytes_and_type_offset);
     Block& block = block_at(offset);
-    block.hash_ = hash;
-    block.key_bytes_and_checkpoint_ = key.size() | (checkpoint << 16);
-    block.value_bytes_and_type_ = value_bytes | (std::uint64_t{value_type} << 48);
-    std::memcpy(data_ + offset + sizeof(Block), key.data(), key.size());
+    block.hash_ = pair.hash;
+    block.key_bytes_and_checkpoint_ = pair.key.size() | (pair.checkpoint << 16);
+    block.value_bytes_and_type_ = value_bytes | (std::uint64_t{pair.value_type} << 48);
+    std::memcpy(data_ + offset + sizeof(Block), pair.key.data(), pair.key.size());
     return offset;
 }
 
-Result<Block*> Pool::reserve(Bytes key, std::uint64_t hash, std::uint16_t value_type,
-                             std::uint64_t checkpoint, std::uint64_t value_bytes) {
-    if (!admits(key, checkpoint, value_bytes)) return refusal(key, checkpoint, value_bytes);
-    const std::uint64_t offset = allocate(key, hash, value_type, checkpoint, value_bytes);
-    if (offset == 0) return no_room(key, value_bytes);
+Result<Block*> Pool::reserve(const Pair& pair, std::uint64_t value_bytes) {
+    if (!admits(pair, value_bytes)) return refusal(pair, value_bytes);
+    const std::uint64_t offset = allocate(pair, value_bytes);
+    if (offset == 0) return no_room(pair.key, value_bytes);
     hold(offset);
     show_counters();
     return &block_at(offset);
@@ -271,27 +271,26 @@ void Pool::abandon(Block* block) {
     show_counters();
 }
 
-Result<void> Pool::put(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                       Bytes value) {
-    if (!admits(key, checkpoint, value.size())) return refusal(key, checkpoint, value.size());
-    const std::uint64_t offset = allocate(key, hash, value_type, checkpoint, value.size());
-    if (offset == 0) return put_in_place(key, hash, value_type, checkpoint, value);
-    fill(block_at(offset), value);
+Result<void> Pool::put(const Pair& pair) {
+    if (!admits(pair, pair.value.size())) return refusal(pair, pair.value.size());
+    const std::uint64_t offset = allocate(pair, pair.value.size());
+    if (offset == 0) return put_in_place(pair);
+    fill(block_at(offset), pair.value);
     return show(offset);
 }
 
 /// In the room of the key's old block.
-Result<void> Pool::put_in_place(Bytes key, std::uint64_t hash, std::uint16_t value_type,
-                                std::uint64_t checkpoint, Bytes value) {
-    const Index::Place place = index_.find(key, hash);
+Result<void> Pool::put_in_place(const Pair& pair) {
+    const std::uint64_t value_bytes = pair.value.size();
+    const Index::Place place = index_.find(pair.key, pair.hash);
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 ||
-        heap_.bytes_if_freed(place.block) < Block::bytes_for(key.size(), value.size()))
-        return no_room(key, value.size());
+        heap_.bytes_if_freed(place.block) < Block::bytes_for(pair.key.size(), value_bytes))
+        return no_room(pair.key, value_bytes);
     index_.take_out(place);
     drop(place.block);
-    const std::uint64_t offset = allocate(key, hash, value_type, checkpoint, value.size());
+    const std::uint64_t offset = allocate(pair, value_bytes);
     DDICT_ASSERT(offset != 0, "the room of the old value is there for the new one");
-    fill(block_at(offset), value);
+    fill(block_at(offset), pair.value);
     block_at(offset).size_and_flags_ |= block_word::visible;
     index_.put_back(place, offset);
     show_counters();

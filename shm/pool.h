@@ -83,8 +83,8 @@ class Pool {
     /// any number of writes, also of the same key, may happen meanwhile. no_space with need and have (key and
     /// value together); too_large if not even an empty pool would do; also too_large for a key above
     /// limits::key_bytes_max, and invalid_argument for an empty key or a checkpoint above checkpoint_max.
-    Result<Block*> reserve(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                           std::uint64_t value_bytes);
+    /// Looks at all of the pair but its value.
+    Result<Block*> reserve(const Pair& pair, std::uint64_t value_bytes);
     /// Makes the pair visible; replaces the key's older block. no_space if the index has to grow and cannot;
     /// the block is abandoned then.
     Result<void> publish(Block* block);
@@ -118,8 +118,7 @@ class Pool {
     /// value is as it was. When the pool is full, but the new value fits into the room of the old one, the
     /// old one is given up first: only here, never by reserve(). A manager that is killed in that moment
     /// loses the key.
-    Result<void> put(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                     Bytes value);
+    Result<void> put(const Pair& pair);
 
     /// The key's visible block, valid until the next write of any key; nullptr if there is none.
     const Block* find(Bytes key, std::uint64_t hash) const {
@@ -164,16 +163,14 @@ class Pool {
     PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(data_); }
     Block& block_at(std::uint64_t offset) const noexcept { return *reinterpret_cast<Block*>(data_ + offset); }
     std::uint64_t offset_of(const Block* block) const;
-    bool admits(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const noexcept;
-    Error refusal(Bytes key, std::uint64_t checkpoint, std::uint64_t value_bytes) const;
+    bool admits(const Pair& pair, std::uint64_t value_bytes) const noexcept;
+    Error refusal(const Pair& pair, std::uint64_t value_bytes) const;
     Error no_room(Bytes key, std::uint64_t value_bytes) const;
-    std::uint64_t allocate(Bytes key, std::uint64_t hash, std::uint16_t value_type, std::uint64_t checkpoint,
-                           std::uint64_t value_bytes);
+    std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes);
     bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
     Result<void> show(std::uint64_t offset);
     Result<void> show_new(std::uint64_t offset);
-    Result<void> put_in_place(Bytes key, std::uint64_t hash, std::uint16_t value_type,
-                              std::uint64_t checkpoint, Bytes value);
+    Result<void> put_in_place(const Pair& pair);
     void free(std::uint64_t offset);
     void drop(std::uint64_t offset);
     void settle_if_empty();

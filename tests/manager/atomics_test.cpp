@@ -123,8 +123,8 @@ TEST_F(AtomicsTest, LargeOperandsComeIntoPrivateMemory) {
     const Ask large_swap{
         .verb = Verb::compare_and_swap, .key = "k", .value = both, .argument = 3, .body_token = 8};
     send(id, large_swap);
-    EXPECT_EQ(shard.bodies_in_flight(), 1u);
-    EXPECT_GE(shard.private_bytes(), both.size());
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 1u);
+    EXPECT_GE(private_bytes(), both.size());
     EXPECT_EQ(stored("k"), "old");
     deliver(both);
     EXPECT_EQ(last_code(), Errc{});
@@ -169,7 +169,7 @@ TEST_F(AtomicsTest, OperandsAreBounded) {
     for (; transport.sent.size() == sent && under_way < 2 * limits::bodies_in_flight_max; ++under_way)
         send(id, {.verb = Verb::append, .key = "k", .value = largest, .body_token = 100 + under_way});
     EXPECT_EQ(last_code(), Errc::busy);
-    EXPECT_LE(shard.private_bytes(), limits::private_bytes_max);
+    EXPECT_LE(private_bytes(), limits::private_bytes_max);
     EXPECT_GT(under_way, 100u);
     for (const RecordingTransport::Received& received : transport.received)
         shard.on_body_received(received.tag, false);

@@ -122,7 +122,7 @@ TEST_F(BatchesTest, LargeBatchesAreBodies) {
     ASSERT_EQ(got.size(), all.size());
     for (std::size_t i = 0; i < all.size(); ++i)
         EXPECT_EQ(got[i].value, all[i].second);
-    EXPECT_EQ(shard.bodies_in_flight(), 1u) << "the results are a body too";
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 1u) << "the results are a body too";
     release_body();
     expect_at_rest();
     const std::vector<std::byte> too_large(limits::batch_bytes_max + 1);

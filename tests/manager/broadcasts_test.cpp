@@ -9,45 +9,6 @@
 namespace ddict::manager {
 namespace {
 
-TEST(BroadcastKeys, KnowsWhatIsStored) {
-    BroadcastKeys keys;
-    const Bytes key = bytes_of("k");
-    EXPECT_FALSE(keys.any() || keys.holds(key) || keys.is_copy(key));
-    keys.set(key, 5, true, false);
-    EXPECT_TRUE(keys.any() && keys.holds(key) && keys.is_copy(key));
-    EXPECT_EQ(keys.copies(), 1u);
-    keys.set(key, 6, true, true);
-    EXPECT_TRUE(keys.holds(key) && !keys.is_copy(key));
-    EXPECT_EQ(keys.stored(), 1u);
-    EXPECT_EQ(keys.copies(), 0u);
-    keys.set(key, 7, false, true);
-    EXPECT_FALSE(keys.any() || keys.holds(key));
-    EXPECT_EQ(keys.find(key)->version, 7u) << "so that an older message does not bring it back";
-    keys.set(key, 8, true, true);
-    keys.clear();
-    EXPECT_FALSE(keys.any());
-    EXPECT_EQ(keys.find(key)->version, 8u);
-}
-
-TEST(BroadcastKeys, RemembersSoManyErasedOnes) {
-    BroadcastKeys keys;
-    const auto key = [](std::size_t i) { return "key" + std::to_string(i); };
-    keys.set(bytes_of("stays"), 1, false, true);
-    keys.set(bytes_of("stays"), 2, true, true);
-    for (std::size_t i = 0; i < BroadcastKeys::erased_max + 100; ++i)
-        keys.set(bytes_of(key(i)), 10 + i, false, true);
-    EXPECT_LE(keys.known(), BroadcastKeys::erased_max + 1);
-    EXPECT_EQ(keys.find(bytes_of(key(0))), nullptr);
-    EXPECT_NE(keys.find(bytes_of(key(BroadcastKeys::erased_max + 99))), nullptr);
-    EXPECT_TRUE(keys.holds(bytes_of("stays")));
-    for (int i = 0; i < 3; ++i) {
-        for (std::size_t k = 0; k < 1000; ++k)
-            keys.set(bytes_of(key(k)), 1'000'000 + k, true, true);
-        keys.clear();
-    }
-    EXPECT_LE(keys.known(), BroadcastKeys::erased_max + 1);
-}
-
 class Managers final : public DirectoryView {
   public:
     std::uint32_t manager_count() const override { return count; }
@@ -117,7 +78,7 @@ class BroadcastsTest : public ShardTest {
         }
     }
     void expect_settled() {
-        EXPECT_EQ(shard.broadcasts_under_way(), 0u);
+        EXPECT_EQ(shard.statistics().broadcasts, 0u);
         expect_at_rest();
     }
 
@@ -394,10 +355,10 @@ TEST_F(BroadcastsTest, AreBounded) {
     const std::string key = key_of(3);
     for (std::uint32_t i = 0; i < limits::broadcasts_in_flight_max; ++i)
         begin({.verb = Verb::broadcast_put, .key = key});
-    EXPECT_EQ(shard.broadcasts_under_way(), limits::broadcasts_in_flight_max);
+    EXPECT_EQ(shard.statistics().broadcasts, limits::broadcasts_in_flight_max);
     EXPECT_EQ(ask({.verb = Verb::broadcast_put, .key = key}), Errc::busy);
     children_answer();
-    EXPECT_EQ(shard.broadcasts_under_way(), 0u);
+    EXPECT_EQ(shard.statistics().broadcasts, 0u);
     begin({.verb = Verb::broadcast_put, .key = key});
     ask(Verb::goodbye, parent);
     children_answer();

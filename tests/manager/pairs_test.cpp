@@ -59,7 +59,7 @@ TEST_F(PairsTest, TheConditionOfALargePutIsLookedAtAgainWhenItIsThere) {
     EXPECT_EQ(last().argument, 0u);
     EXPECT_EQ(stored("k"), "came first");
     send(id, {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_present, .body_token = 9});
-    pool->clear();
+    clear_store();
     deliver(large);
     EXPECT_EQ(last().argument, 0u);
     EXPECT_EQ(pool->usage().used_bytes, used);
@@ -85,11 +85,11 @@ TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItsClientHasIt) {
     EXPECT_TRUE(std::equal(pop.body.begin(), pop.body.end(), large.begin()));
     EXPECT_GT(pool->usage().used_bytes, used);
     shard.on_body_sent(pop.tag, true);
-    EXPECT_EQ(shard.values_held(), 1u) << "it may not have arrived";
+    EXPECT_EQ(shard_store.replies().values(), 1u) << "it may not have arrived";
     EXPECT_GT(pool->usage().used_bytes, used);
     next_in_place();
     EXPECT_EQ(ask({.verb = Verb::ping}), Errc{});
-    EXPECT_EQ(shard.values_held(), 0u);
+    EXPECT_EQ(shard_store.replies().values(), 0u);
     EXPECT_EQ(pool->usage().used_bytes, used);
     expect_at_rest();
 }
@@ -99,7 +99,7 @@ TEST_F(PairsTest, WhatCannotBeSentIsNotPopped) {
     ask({.verb = Verb::put, .key = "k", .value = large});
     for (std::size_t i = 0; i < limits::bodies_in_flight_max; ++i)
         ask(Verb::get, id, "k");
-    EXPECT_EQ(shard.bodies_in_flight(), limits::bodies_in_flight_max);
+    EXPECT_EQ(shard.statistics().bodies_in_flight, limits::bodies_in_flight_max);
     ask(Verb::pop, id, "k");
     EXPECT_EQ(last_code(), Errc::busy);
     EXPECT_TRUE(has("k"));

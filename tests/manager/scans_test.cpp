@@ -103,7 +103,7 @@ TEST_F(ScansTest, ARequestLooksAtSoManyPairs) {
     int stored_keys = 0;
     for (bool fits = true; fits; ++stored_keys) {
         const std::string key = "k" + std::to_string(stored_keys);
-        fits = pool->put(bytes_of(key), hash_of(bytes_of(key)), 0, 0, {}).has_value();
+        fits = put_in_store(key, 0, {});
     }
     --stored_keys;
     ASSERT_GT(stored_keys, 10'000);

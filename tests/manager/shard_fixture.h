@@ -161,8 +161,13 @@ class ShardTest : public testing::Test {
     }
     std::uint64_t rejected() { return statistics().rejected_messages; }
 
+    bool put_in_store(std::string_view key, std::uint16_t type, Bytes value) {
+        const Bytes bytes = bytes_of(key);
+        return shard_store.apply({.pair = {bytes, hash_of(bytes), type, 0, value}}).succeeded();
+    }
+    void clear_store() { shard_store.apply({.kind = store::ChangeKind::clear}); }
     void store(std::string_view key, std::string_view value, std::uint16_t type = 0) {
-        EXPECT_TRUE(pool->put(bytes_of(key), hash_of(bytes_of(key)), type, 0, bytes_of(value)));
+        EXPECT_TRUE(put_in_store(key, type, bytes_of(value)));
     }
     const shm::Block* find(std::string_view key) const {
         return pool->find(bytes_of(key), hash_of(bytes_of(key)));
@@ -172,17 +177,23 @@ class ShardTest : public testing::Test {
         const shm::Block* block = find(key);
         return block == nullptr ? "(none)" : std::string(text_of(block->value()));
     }
+    /// Of requests under way.
+    std::size_t private_bytes() const {
+        return shard.statistics().private_bytes - shard_store.replies().status_bytes();
+    }
     /// Nothing is on its way, and nothing is kept that the pool does not show.
     void expect_at_rest() const {
-        EXPECT_EQ(shard.bodies_in_flight(), 0u);
-        EXPECT_EQ(shard.private_bytes(), 0u);
-        EXPECT_TRUE(shard.waiting().has_no_trace());
-        EXPECT_EQ(pool->inconsistency(), "");
+        const ManagerStats stats = shard.statistics();
+        EXPECT_EQ(stats.bodies_in_flight, 0u);
+        EXPECT_EQ(stats.waiting, 0u);
+        EXPECT_EQ(private_bytes(), 0u);
+        EXPECT_EQ(shard.inconsistency(), "");
     }
 
-    std::unique_ptr<shm::Pool> pool = small_pool();
+    store::Store shard_store{small_pool()};
+    const shm::Pool* pool = &shard_store.pool();
     RecordingTransport transport;
-    Shard shard{*pool, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
+    Shard shard{shard_store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
     std::vector<std::byte> large = std::vector<std::byte>(6000, std::byte{4});
 
   private:

@@ -9,7 +9,7 @@ TEST_F(ShardTest, AClientThatGreetsAgainHasOneSession) {
     const std::uint64_t first = session();
     const std::uint64_t second = session();
     EXPECT_NE(first, second);
-    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 1u);
     EXPECT_EQ(transport.open.size(), 1u);
     const std::size_t sent = transport.sent.size();
     ask(Verb::ping, first);
@@ -25,7 +25,7 @@ TEST_F(ShardTest, AGreetingThatWasOvertakenIsIgnored) {
     greet(4);
     greet(5);
     EXPECT_EQ(transport.sent.size(), sent);
-    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 1u);
     ask(Verb::ping, newer);
     EXPECT_EQ(transport.sent.size(), sent + 1);
 }
@@ -38,33 +38,33 @@ TEST_F(ShardTest, AFarewellWithoutASessionEndsTheOneOfItsClient) {
     ask(Verb::put, id, "k", {}, {.in_memory = {}, .token = 8, .bytes = large.size()});
     const std::size_t sent = transport.sent.size();
     farewell(4);
-    EXPECT_EQ(shard.sessions(), 2u) << "it was overtaken by a newer greeting";
+    EXPECT_EQ(shard.sessions().connected(), 2u) << "it was overtaken by a newer greeting";
     farewell(6);
-    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 1u);
     EXPECT_EQ(transport.open.size(), 1u);
     shard.on_body_received(transport.received.at(0).tag, true);
     EXPECT_FALSE(has("k"));
     EXPECT_EQ(pool->usage().used_bytes, used);
     expect_at_rest();
     greet(5);
-    EXPECT_EQ(shard.sessions(), 1u) << "it was overtaken by the farewell";
+    EXPECT_EQ(shard.sessions().connected(), 1u) << "it was overtaken by the farewell";
     EXPECT_EQ(transport.sent.size(), sent) << "nobody waits for an answer";
     greet(7);
-    EXPECT_EQ(shard.sessions(), 2u);
+    EXPECT_EQ(shard.sessions().connected(), 2u);
     farewell(8);
     shard.tick(Time{});
     shard.tick(Time{} + limits::session_kept);
-    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    EXPECT_EQ(shard.sessions().size(), 1u);
 }
 
 TEST_F(ShardTest, AFarewellMayOvertakeTheOnlyGreeting) {
     farewell(2);
     greet(1);
-    EXPECT_EQ(shard.sessions(), 0u);
+    EXPECT_EQ(shard.sessions().connected(), 0u);
     EXPECT_TRUE(transport.sent.empty());
     shard.tick(Time{});
     shard.tick(Time{} + limits::session_kept);
-    EXPECT_EQ(shard.sessions_remembered(), 0u);
+    EXPECT_EQ(shard.sessions().size(), 0u);
     EXPECT_FALSE(shard.needs_tick());
 }
 
@@ -75,7 +75,7 @@ TEST_F(ShardTest, AFarewellProvesTheSecret) {
     introduce(Verb::goodbye, 9, "client", wrong);
     ask(Verb::goodbye, 0);                     // says nothing
     ask(Verb::goodbye, id, {}, bytes_of(""));  // well formed
-    EXPECT_EQ(shard.sessions(), 0u);
+    EXPECT_EQ(shard.sessions().connected(), 0u);
     EXPECT_EQ(rejected(), 2u);
 }
 
@@ -96,9 +96,9 @@ TEST_F(ShardTest, StrangersGetNoAnswerAndCostNothing) {
     transport.close(next + 1);
     EXPECT_EQ(transport.sent.size(), sent);
     EXPECT_EQ(transport.open.size(), connections);
-    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    EXPECT_EQ(shard.sessions().size(), 1u);
     EXPECT_EQ(rejected(), strangers);
-    EXPECT_EQ(shard.unproven_greetings(), strangers);
+    EXPECT_EQ(shard.gate().unproven(), strangers);
     EXPECT_FALSE(shard.needs_tick());
     ask(Verb::ping, id);
     EXPECT_EQ(last().status, 0);
@@ -116,9 +116,9 @@ TEST_F(ShardTest, NothingOfAGreetingCanBeChanged) {
         shard.on_message(message_of(header, changed), {});
         ASSERT_TRUE(transport.open.empty()) << "bit " << bit;
     }
-    EXPECT_EQ(shard.sessions_remembered(), 0u);
+    EXPECT_EQ(shard.sessions().size(), 0u);
     shard.on_message(message_of(header, hello), {});
-    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 1u);
     EXPECT_EQ(rejected(), 8 * hello.size());
 }
 
@@ -137,9 +137,9 @@ TEST_F(ShardTest, TwoClientsHaveTwoSessions) {
     const std::uint64_t one = session();
     const std::uint64_t other = other_session();
     EXPECT_NE(one, other);
-    EXPECT_EQ(shard.sessions(), 2u);
+    EXPECT_EQ(shard.sessions().connected(), 2u);
     ask(Verb::goodbye, one);
-    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 1u);
     ask(Verb::ping, other);
     EXPECT_EQ(last().status, 0);
 }
@@ -147,8 +147,8 @@ TEST_F(ShardTest, TwoClientsHaveTwoSessions) {
 TEST_F(ShardTest, TheSessionOfALostPeerIsForgottenAfterAWhile) {
     const std::uint64_t id = session();
     shard.on_peer_lost(transport.sent.back().peer, Error(Errc::manager_lost));
-    EXPECT_EQ(shard.sessions(), 0u);
-    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 0u);
+    EXPECT_EQ(shard.sessions().size(), 1u);
     const std::size_t sent = transport.sent.size();
     ask(Verb::ping, id);
     EXPECT_EQ(transport.sent.size(), sent) << "there is no connection to answer through";
@@ -156,9 +156,9 @@ TEST_F(ShardTest, TheSessionOfALostPeerIsForgottenAfterAWhile) {
     const Time now{};
     EXPECT_EQ(shard.tick(now), now + limits::session_kept);
     shard.tick(now + limits::session_kept - std::chrono::milliseconds(1));
-    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    EXPECT_EQ(shard.sessions().size(), 1u);
     shard.tick(now + limits::session_kept);
-    EXPECT_EQ(shard.sessions_remembered(), 0u);
+    EXPECT_EQ(shard.sessions().size(), 0u);
     EXPECT_FALSE(shard.needs_tick());
     const std::uint64_t before = rejected();
     ask(Verb::ping, id);
@@ -185,7 +185,7 @@ TEST_F(ShardTest, ALargePutThatBreaksOffLeavesNothing) {
     shard.on_body_received(transport.received.at(0).tag, false);
     EXPECT_FALSE(has("k"));
     EXPECT_EQ(pool->usage().used_bytes, used);
-    EXPECT_EQ(shard.bodies_in_flight(), 0u);
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
 }
 
 TEST_F(ShardTest, ALargePutThatArrivedInMemoryIsStoredAtOnce) {
@@ -209,10 +209,10 @@ TEST_F(ShardTest, AValueOnItsWayStaysWhateverHappensToItsKey) {
             {.in_memory = other, .token = 0, .bytes = other.size()});
     EXPECT_TRUE(std::equal(get.body.begin(), get.body.end(), large.begin(), large.end()));
     ask(Verb::goodbye, id);
-    EXPECT_EQ(shard.bodies_in_flight(), 1u);
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 1u);
     shard.on_body_sent(get.tag, false);
-    EXPECT_EQ(shard.bodies_in_flight(), 0u);
-    pool->clear();
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
+    clear_store();
     EXPECT_EQ(pool->usage().used_bytes, used);
 }
 
@@ -259,7 +259,7 @@ TEST_F(ShardTest, TheDirectoryComesInPages) {
     ask(Verb::directory, id, {}, {}, {}, ~std::uint64_t{0});
     EXPECT_EQ(last().status, 0) << "beyond the end there is nothing";
     EXPECT_EQ(last().value_bytes, 0u);
-    EXPECT_EQ(shard.bodies_in_flight(), 0u);
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
 }
 
 TEST_F(ShardTest, WithoutADirectorySaysSo) {

@@ -50,7 +50,7 @@ class WaitsTest : public ShardTest {
             if (!sent.body.empty()) shard.on_body_sent(sent.tag, true);
         }
         transport.sent.clear();
-        pool->clear();
+        clear_store();
         expect_at_rest();
     }
 
@@ -119,8 +119,8 @@ TEST_F(WaitsTest, ALargeValueMayBeWaitedFor) {
                                                 .argument = a_second,
                                                 .body_token = 8});
     deliver(large);
-    EXPECT_EQ(shard.bodies_in_flight(), 0u);
-    EXPECT_EQ(shard.private_bytes(), large.size());
+    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
+    EXPECT_EQ(private_bytes(), large.size());
     std::vector<std::byte> other = large;
     other.back() = std::byte{9};
     ask({.verb = Verb::put, .key = "k", .value = other});
@@ -166,7 +166,7 @@ TEST_F(WaitsTest, ErasingWakesNobody) {
     ask({.verb = Verb::erase, .key = "k"});
     ask({.verb = Verb::clear});
     EXPECT_FALSE(answer(request));
-    EXPECT_EQ(shard.waiting().size(), 1u);
+    EXPECT_EQ(shard.statistics().waiting, 1u);
 }
 
 TEST_F(WaitsTest, WaitingGoesOnWhileFrozen) {

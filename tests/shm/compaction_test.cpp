@@ -73,7 +73,7 @@ class CompactionTest : public testing::Test {
     std::optional<unsigned> reserve_patiently(std::string_view key, std::uint64_t value_bytes) {
         for (unsigned steps = 0;; ++steps) {
             const Result<Block*> block =
-                pool_->reserve(bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_bytes);
+                pool_->reserve({bytes_of(key), hash_of(bytes_of(key)), 0, 0, {}}, value_bytes);
             if (block) {
                 std::memset((*block)->value().data(), 'r', value_bytes);
                 reserved_ = *block;
@@ -153,7 +153,7 @@ TEST_F(CompactionTest, WhatIsPinnedOrReservedStays) {
         pool_->pin(pinned.back());
     }
     erase(1);
-    Block* in_the_making = pool_->reserve(bytes_of("key"), hash_of(bytes_of("key")), 0, 0, 900).value();
+    Block* in_the_making = pool_->reserve({bytes_of("key"), hash_of(bytes_of("key")), 0, 0, {}}, 900).value();
     for (std::uint64_t number = 2; number < count; number += 2)
         if (number % 20 != 0) erase(number);
     EXPECT_GT(fill(1'000'000, 2000), 100U);
@@ -174,7 +174,7 @@ TEST_F(CompactionTest, AFrozenPoolIsLeftAlone) {
     fill(0, 1000);
     erase_at_random(50);
     pool_->set_frozen(true);
-    EXPECT_FALSE(pool_->reserve(bytes_of("k"), hash_of(bytes_of("k")), 0, 0, 100'000));
+    EXPECT_FALSE(pool_->reserve({bytes_of("k"), hash_of(bytes_of("k")), 0, 0, {}}, 100'000));
     EXPECT_FALSE(pool_->may_make_room(1, 100'000));
     EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
     pool_->set_frozen(false);

@@ -25,7 +25,7 @@ constexpr std::uint64_t hash_with_shard_hash(std::uint64_t h) {
 }
 
 Result<void> put_with_hash(Pool& pool, std::string_view key, std::uint64_t hash) {
-    return pool.put(bytes_of(key), hash, 0, 0, bytes_of(key));
+    return pool.put({bytes_of(key), hash, 0, 0, bytes_of(key)});
 }
 
 /// Of the processor, so that others who use it do not count.
@@ -86,7 +86,7 @@ TEST(IndexTest, FillsItsSegmentsWhenItCannotSplit) {
     std::vector<Block*> pairs;
     for (std::uint64_t i = 0; i < 2 * slots_per_segment; ++i) {
         const std::string key = numbered_key(i, 8);
-        pairs.push_back(pool->reserve(bytes_of(key), hash_of(bytes_of(key)), 0, 0, 8).value());
+        pairs.push_back(pool->reserve({bytes_of(key), hash_of(bytes_of(key)), 0, 0, {}}, 8).value());
     }
     const std::uint64_t rest = pool->usage().largest_free_bytes;
     ASSERT_TRUE(put(*pool, "rest", std::string(rest - 4, 'r')));

@@ -74,7 +74,7 @@ class Writer {
         const std::uint64_t write = begin(number, false);
         const std::vector<std::byte> value = value_of_write(number, write);
         const std::string key = key_of(number);
-        pool_->put(bytes_of(key), hash_of(bytes_of(key)), 0, 0, value).value();
+        pool_->put({bytes_of(key), hash_of(bytes_of(key)), 0, 0, value}).value();
         journal_.done[number].store(write);
     }
     void erase(std::uint64_t number) {
@@ -93,7 +93,7 @@ class Writer {
     void keep_index_small() {
         std::vector<Block*> pieces;
         const auto reserve = [&](std::uint64_t bytes) {
-            return pool_->reserve(bytes_of("x"), 0, 0, 0, bytes).value();
+            return pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, bytes).value();
         };
         for (int i = 0; i < 80; ++i) {
             pieces.push_back(reserve(15'000));
@@ -109,18 +109,18 @@ class Writer {
         const std::uint64_t write = begin(number, false);
         const std::string key = key_of(number);
         const bool stored = static_cast<bool>(
-            pool_->put(bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_of_write(number, write)));
+            pool_->put({bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_of_write(number, write)}));
         stored ? journal_.done[number].store(write) : journal_.started[number].store(before);
         return stored;
     }
     /// Room for fewer pairs than there are keys.
     void leave_room_for_few() {
         constexpr std::uint64_t room = 900'000;
-        pool_->reserve(bytes_of("x"), 0, 0, 0, pool_->usage().largest_free_bytes - room).value();
+        pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, pool_->usage().largest_free_bytes - room).value();
     }
     void make_room_for_a_large_one() {
         constexpr std::uint64_t bytes = 100'000;
-        const auto reserve = [&] { return pool_->reserve(bytes_of("x"), 0, 0, 0, bytes); };
+        const auto reserve = [&] { return pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, bytes); };
         Result<Block*> block = reserve();
         for (; !block && pool_->may_make_room(1, bytes); block = reserve())
             pool_->make_room(1, bytes);

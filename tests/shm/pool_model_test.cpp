@@ -127,7 +127,7 @@ class PoolModel {
         scratch_.resize(value.bytes);
         fill(scratch_, value.seed);
         const Result<void> stored =
-            pool_->put(bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, scratch_);
+            pool_->put({bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, scratch_});
         if (stored) {
             model_[key] = value;
             ++stored_;
@@ -138,8 +138,8 @@ class PoolModel {
     void reserve() {
         const std::string key = random_key();
         const Value value = random_value();
-        const Result<Block*> block =
-            pool_->reserve(bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, value.bytes);
+        const Result<Block*> block = pool_->reserve(
+            {bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, {}}, value.bytes);
         if (!block) {
             // Sometimes goes on making room, and sometimes stops halfway.
             if (chance_.below(4) == 0) pool_->stop_making_room();

@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint64_t mebibyte = 1 << 20;
 
 Result<Block*> reserve(Pool& pool, std::string_view key, std::uint64_t value_bytes) {
-    return pool.reserve(bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_bytes);
+    return pool.reserve({bytes_of(key), hash_of(bytes_of(key)), 0, 0, {}}, value_bytes);
 }
 
 void expect_one_free_block(const Pool& pool, std::uint64_t free_bytes) {
@@ -32,7 +32,7 @@ TEST(PoolTest, KeepsWhatAPairSaysOfItself) {
     const std::unique_ptr<Pool> pool = make_pool(mebibyte);
     const std::string key = "Hello";
     const std::uint64_t hash = hash_of(bytes_of(key));
-    ASSERT_TRUE(pool->put(bytes_of(key), hash, 0xabcd, checkpoint_max, bytes_of("Dragon")));
+    ASSERT_TRUE(pool->put({bytes_of(key), hash, 0xabcd, checkpoint_max, bytes_of("Dragon")}));
     const Block* block = pool->find(bytes_of(key), hash);
     ASSERT_NE(block, nullptr);
     EXPECT_EQ(text_of(block->key()), "Hello");
@@ -83,7 +83,7 @@ TEST(PoolTest, BadArgumentsAreRefusedAndChangeNothing) {
     const std::uint64_t free_before = pool->usage().free_bytes;
     EXPECT_EQ(put(*pool, "", "x").error().code, Errc::invalid_argument);
     EXPECT_EQ(put(*pool, std::string(limits::key_bytes_max + 1, 'k'), "x").error().code, Errc::too_large);
-    EXPECT_EQ(pool->put(bytes_of("k"), 1, 0, checkpoint_max + 1, {}).error().code, Errc::invalid_argument);
+    EXPECT_EQ(pool->put({bytes_of("k"), 1, 0, checkpoint_max + 1, {}}).error().code, Errc::invalid_argument);
     const Result<Block*> huge = reserve(*pool, "k", ~std::uint64_t{0} - 8);
     ASSERT_FALSE(huge);
     EXPECT_EQ(huge.error().code, Errc::too_large);

@@ -66,7 +66,7 @@ class ReaderTest : public testing::Test {
 TEST_F(ReaderTest, FindsWhatIsThereAndNothingElse) {
     EXPECT_EQ(get("Hello"), Read::absent);
     EXPECT_EQ(contains("Hello"), Read::absent);
-    pool_->put(bytes_of("Hello"), hash_of(bytes_of("Hello")), 7, 42, bytes_of("Dragon")).value();
+    pool_->put({bytes_of("Hello"), hash_of(bytes_of("Hello")), 7, 42, bytes_of("Dragon")}).value();
     ASSERT_EQ(get("Hello"), Read::value);
     EXPECT_TRUE(outcome_);
     EXPECT_EQ(sink_.value(), "Dragon");
@@ -137,7 +137,7 @@ TEST_F(ReaderTest, FindsKeysInCrowdedBuckets) {
     std::uint64_t stored = 0;
     for (; stored < keys; ++stored) {
         const std::string key = numbered_key(stored);
-        if (!pool_->put(bytes_of(key), hash(stored), 0, 0, bytes_of(key))) break;
+        if (!pool_->put({bytes_of(key), hash(stored), 0, 0, bytes_of(key)})) break;
     }
     EXPECT_GT(stored, 28U);
     for (std::uint64_t i = 0; i < keys; ++i) {
@@ -204,7 +204,7 @@ TEST_F(ReaderTest, AnotherProcessCanMarkAPoolAsGone) {
 
 TEST_F(ReaderTest, ViewsWhatIsFrozen) {
     const std::string large(100'000, 'x');
-    pool_->put(bytes_of("large"), hash_of(bytes_of("large")), 3, 9, bytes_of(large)).value();
+    pool_->put({bytes_of("large"), hash_of(bytes_of("large")), 3, 9, bytes_of(large)}).value();
     put(*pool_, "empty", "").value();
     EXPECT_EQ(view("large").error().code, Errc::invalid_argument);
     EXPECT_FALSE(reader_->frozen());

@@ -47,7 +47,7 @@ inline std::string numbered_key(std::uint64_t number, std::size_t bytes = 30) {
 }
 
 inline Result<void> put(Pool& pool, std::string_view key, std::string_view value) {
-    return pool.put(bytes_of(key), hash_of(bytes_of(key)), 0, 0, bytes_of(value));
+    return pool.put({bytes_of(key), hash_of(bytes_of(key)), 0, 0, bytes_of(value)});
 }
 inline const Block* find(const Pool& pool, std::string_view key) {
     return pool.find(bytes_of(key), hash_of(bytes_of(key)));

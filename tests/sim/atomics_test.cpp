@@ -107,7 +107,7 @@ TEST(Atomics, NothingChangesWhileFrozen) {
     for_each_seed(150, [&](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 1, .hosts = 1});
         Network& network = cluster.network();
-        shm::Pool& pool = cluster.manager(0).pool();
+        const shm::Pool& pool = cluster.manager(0).pool();
         Histories histories;
         std::deque<BusyClient> clients;
         for (unsigned i = 0; i < 4; ++i) {

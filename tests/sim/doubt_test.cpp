@@ -91,10 +91,9 @@ class Changes {
         if (change.removes) {
             for (const std::string& one : change.keys) {
                 const Bytes name = bytes_of(one);
-                const Result<void> put = cluster_.manager(change.ask.manager)
-                                             .pool()
-                                             .put(name, hash_of(name), 0, 0, random.bytes(bytes));
-                EXPECT_TRUE(put) << put.error().message();
+                const std::vector<std::byte> value = random.bytes(bytes);
+                store::Store& store = cluster_.manager(change.ask.manager).store();
+                EXPECT_TRUE(store.apply({.pair = {name, hash_of(name), 0, 0, value}}).succeeded());
             }
         }
         return change;

@@ -9,12 +9,14 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "core/assert.h"
 #include "core/directory.h"
 #include "core/requester.h"
 #include "manager/member.h"
 #include "shm/pool.h"
+#include "store/store.h"
 #include "tests/sim/accounts.h"
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/sim_network.h"
@@ -123,16 +125,16 @@ class LargeManager {
         shm::Segment::remove(name);
         shm::Pool::format(segment, identity).value();
         std::byte* memory = segment.data();
-        pool_ = shm::Pool::attach(std::move(segment)).value();
+        store_.emplace(shm::Pool::attach(std::move(segment)).value());
         keep_ends_only(memory, limits::pool_bytes_min);
         entry_ = {.manager = identity.manager,
                   .node = identity.node,
                   .process = seat_.identity(),
-                  .pool_bytes = pool_->capacity_bytes(),
+                  .pool_bytes = store_->pool().capacity_bytes(),
                   .address = {seat_.address().begin(), seat_.address().end()}};
         const OnAccount own(Account::managers);
         member_ = std::make_unique<manager::Member>(
-            *pool_, seat_,
+            *store_, seat_,
             manager::ShardOptions{
                 .ucx_version = ucx_version, .session_seed = seed, .pid = seat_.identity().pid});
         seat_.listen(*member_, [this] { after_event(); });
@@ -165,7 +167,7 @@ class LargeManager {
 
     Network& network_;
     Seat seat_;
-    std::unique_ptr<shm::Pool> pool_;
+    std::optional<store::Store> store_;
     std::unique_ptr<manager::Member> member_;
     DirectoryEntry entry_;
     bool came_up_ = false;

@@ -34,7 +34,7 @@ void call_with(const std::function<void(Credentials&)>& spoil,
             EXPECT_EQ(client.call({.verb = Verb::get, .key = "k"}).code(), Errc::not_found);
             tally.operations += 2;
         }
-        EXPECT_EQ(cluster.manager(0).shard().sessions(), 1u);
+        EXPECT_EQ(cluster.manager(0).shard().sessions().connected(), 1u);
         EXPECT_EQ(cluster.problems_at_rest(), "");
         tally.events += cluster.network().counters().events;
     });
@@ -68,7 +68,7 @@ TEST(FullPool, IsAnAnswerAndErasingMakesRoomAgain) {
     for_each_seed(20, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
         Random& random = cluster.random();
-        shm::Pool& pool = cluster.manager(0).pool();
+        const shm::Pool& pool = cluster.manager(0).pool();
         const std::uint64_t empty = pool.usage().used_bytes;
         SimClient& client = cluster.add_client(0);
         std::map<std::string, std::vector<std::byte>> model;
@@ -146,7 +146,7 @@ class MovedPairs {
         EXPECT_EQ(cluster_.problems_at_rest(), "");
         tally_.events += cluster_.network().counters().events;
     }
-    shm::Pool& pool() { return cluster_.manager(0).pool(); }
+    const shm::Pool& pool() { return cluster_.manager(0).pool(); }
     Cluster& cluster() { return cluster_; }
 
   private:
@@ -225,7 +225,7 @@ TEST(BodiesInFlight, AreBounded) {
     for (SimClient* reader : readers) {
         for (unsigned n = 0; n < limits::operations_in_flight_max; ++n) {
             reader->start({.verb = Verb::get, .key = "k"}, [&](const Outcome& outcome) {
-                most = std::max(most, cluster.manager(0).shard().bodies_in_flight());
+                most = std::max(most, cluster.manager(0).statistics().bodies_in_flight);
                 if (outcome.ok()) {
                     ++good;
                     EXPECT_TRUE(outcome.value == value);

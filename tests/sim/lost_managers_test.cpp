@@ -164,7 +164,7 @@ TEST(Farewell, EndsTheDictionaryForAll) {
                      [&](const Outcome& outcome) { waited = outcome; });
         run_for(network, 5ms);
         for (std::uint32_t m = 0; m < 2; ++m)
-            cluster.manager(m).shard().say_farewell(true);
+            cluster.manager(m).shard().gate().say_farewell(true);
         run_for(network, 20ms);
         for (std::uint32_t m = 0; m < 2; ++m)
             cluster.manager(m).kill();
@@ -198,7 +198,7 @@ TEST(Farewell, OfOneManagerIsALoss) {
     client.start({.verb = Verb::wait_for, .key = "never", .argument = 20'000'000},
                  [&](const Outcome& outcome) { waited = outcome; });
     run_for(cluster.network(), 5ms);
-    cluster.manager(0).shard().say_farewell(false);
+    cluster.manager(0).shard().gate().say_farewell(false);
     run_for(cluster.network(), 20ms);
     cluster.manager(0).kill();
     ASSERT_TRUE(waited.has_value());
@@ -236,7 +236,7 @@ TEST(Farewell, IsAnAnswerToWhoAskedForIt) {
         std::optional<Outcome> ended;
         client.start({.verb = Verb::shutdown}, [&](const Outcome& outcome) { ended = outcome; });
         cluster.network().run_until([&] { return cluster.manager(0).shard().shutdown_requested(); });
-        cluster.manager(0).shard().say_farewell(true);
+        cluster.manager(0).shard().gate().say_farewell(true);
         run_for(cluster.network(), 20ms);
         ASSERT_TRUE(ended.has_value());
         EXPECT_TRUE(ended->ok()) << ended->reply.error().message();

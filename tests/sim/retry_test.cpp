@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/batch.h"
 #include "tests/sim/every_verb.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/workload.h"
@@ -67,7 +68,7 @@ TEST(Retry, HistoriesAreLinearizableAndNobodySeesAnError) {
                 << count << " times " << name(code);
         EXPECT_EQ(histories.contradictions(), "");
         for (std::uint32_t m = 0; m < cluster.managers(); ++m)
-            repeated += cluster.manager(m).shard().repeated_requests();
+            repeated += cluster.manager(m).statistics().repeated_requests;
         EXPECT_EQ(cluster.problems_at_rest(true), "");
         severed += network.counters().severed;
         tally.operations += histories.operations();
@@ -268,7 +269,7 @@ TEST(Retry, EveryRequestTakesEffectOnce) {
         std::uint64_t keys = 0;
         for (std::uint32_t m = 0; m < cluster.managers(); ++m) {
             keys += cluster.manager(m).pool().size();
-            repeated += cluster.manager(m).shard().repeated_requests();
+            repeated += cluster.manager(m).statistics().repeated_requests;
         }
         EXPECT_EQ(keys, pairs + (total.ok() ? 1 : 0) + (list.ok() ? 1 : 0) + (lock.ok() ? 1 : 0));
         EXPECT_EQ(cluster.problems_at_rest(true), "");

@@ -32,23 +32,23 @@ SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIden
     Result<shm::Segment> segment = shm::Segment::create(name, pool_bytes);
     shm::Segment::remove(name);  // only the memory is needed
     shm::Pool::format(segment.value(), identity).value();
-    pool_ = shm::Pool::attach(std::move(segment).value()).value();
+    store_.emplace(shm::Pool::attach(std::move(segment).value()).value());
     member_.emplace(
-        *pool_, process_,
+        *store_, process_,
         manager::ShardOptions{
             .ucx_version = ucx_version, .session_seed = session_seed, .pid = process_.identity().pid});
     process_.listen(*member_, [this] { after_event(); });
     entry_.manager = identity.manager;
     entry_.node = identity.node;
     entry_.process = process_.identity();
-    entry_.pool_bytes = pool_->capacity_bytes();
+    entry_.pool_bytes = pool().capacity_bytes();
     entry_.address.assign(process_.address().begin(), process_.address().end());
 }
 
 void SimManager::kill() {
     network_.kill(process_);
     member_.reset();
-    pool_.reset();
+    store_.reset();
 }
 
 void SimManager::begin_roll_call(Time deadline) {
@@ -217,8 +217,7 @@ std::string Cluster::problems_at_rest(bool after_faults) {
         }
     }
     for (const auto& manager : managers_) {
-        if (manager->process().alive() && manager->shard().broadcasts_under_way() == 0)
-            manager->member().leave();
+        if (manager->process().alive() && manager->statistics().broadcasts == 0) manager->member().leave();
     }
     if (!network_.run()) out += "the simulation does not come to rest after the goodbyes\n";
     for (const std::string& breach : network_.breaches())
@@ -236,25 +235,24 @@ std::string Cluster::leaks(std::size_t sessions_max) {
     for (const auto& manager : managers_) {
         if (!manager->process().alive()) continue;
         const std::string name = "manager " + std::to_string(manager->entry().manager) + ": ";
-        if (const std::size_t count = manager->shard().sessions(); count > sessions_max)
-            out += name + std::to_string(count) + " sessions left\n";
-        if (const std::size_t count = manager->shard().sessions_remembered(); count > sessions_max)
-            out += name + std::to_string(count) + " sessions remembered\n";
-        if (sessions_max == 0 &&
-            (manager->shard().values_held() > 0 || manager->shard().status_bytes_held() > 0))
-            out += name + "outcomes left\n";
-        if (const std::size_t count = manager->shard().bodies_in_flight(); count > 0)
-            out += name + std::to_string(count) + " transfers left\n";
-        if (const std::size_t count = manager->shard().broadcasts_under_way(); count > 0)
-            out += name + std::to_string(count) + " broadcasts left\n";
-        if (const std::size_t count = manager->shard().private_bytes(); count > 0)
-            out += name + std::to_string(count) + " private bytes left\n";
-        if (!manager->shard().waiting().has_no_trace())
-            out +=
-                name + std::to_string(manager->shard().waiting().size()) + " waits left, or traces of them\n";
-        if (const std::size_t count = manager->process().connections(); count != manager->shard().sessions())
-            out += name + std::to_string(count) + " connections left\n";
-        if (const std::string wrong = manager->pool().inconsistency(); !wrong.empty())
+        const ManagerStats stats = manager->statistics();
+        const store::ReplyCache& replies = manager->store().replies();
+        const auto expect_none = [&](std::uint64_t count, const std::string& what) {
+            if (count > 0) out += name + std::to_string(count) + " " + what + " left\n";
+        };
+        if (stats.sessions > sessions_max) expect_none(stats.sessions, "sessions");
+        if (const std::size_t count = manager->shard().sessions().size(); count > sessions_max)
+            expect_none(count, "remembered sessions");
+        if (sessions_max == 0)
+            expect_none(replies.values() + replies.status_bytes(), "values of cached replies");
+        expect_none(stats.bodies_in_flight, "transfers");
+        expect_none(stats.broadcasts, "broadcasts");
+        expect_none(stats.waiting, "waits");
+        expect_none(manager->private_bytes(), "private bytes");
+        if (const std::size_t count = manager->process().connections(); count != stats.sessions)
+            out += name + std::to_string(count) + " connections for " + std::to_string(stats.sessions) +
+                   " sessions\n";
+        if (const std::string wrong = manager->shard().inconsistency(); !wrong.empty())
             out += name + wrong + "\n";
         const shm::PoolUsage usage = manager->pool().usage();
         if (usage.used_bytes + usage.free_bytes != usage.pool_bytes)

@@ -15,6 +15,7 @@
 #include "core/requester.h"
 #include "manager/member.h"
 #include "shm/pool.h"
+#include "store/store.h"
 #include "tests/sim/sim_network.h"
 
 namespace ddict::sim {
@@ -40,7 +41,13 @@ class SimManager {
     /// How its roll call has ended, if it has.
     const std::optional<Result<void>>& roll_call() const { return roll_call_; }
     void begin_roll_call(Time deadline);
-    shm::Pool& pool() { return *pool_; }
+    store::Store& store() { return *store_; }
+    const shm::Pool& pool() const { return store_->pool(); }
+    ManagerStats statistics() const { return member_->shard().statistics(); }
+    /// Of requests under way, outside the pool.
+    std::size_t private_bytes() const {
+        return statistics().private_bytes - store_->replies().status_bytes();
+    }
     const DirectoryEntry& entry() const { return entry_; }
     /// The process dies, and its memory with it.
     void kill();
@@ -50,7 +57,7 @@ class SimManager {
 
     Network& network_;
     Process& process_;
-    std::unique_ptr<shm::Pool> pool_;
+    std::optional<store::Store> store_;
     std::optional<manager::Member> member_;
     std::optional<Result<void>> roll_call_;
     DirectoryEntry entry_;

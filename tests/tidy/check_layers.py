@@ -11,10 +11,11 @@ LAYERS = {
     "core": (),
     "host": ("core",),
     "shm": ("core",),
+    "store": ("core", "shm"),
     "ucx": ("core", "host"),
     "pmix": ("core",),
     "slurm": ("core",),
-    "manager": ("core", "host", "shm", "ucx"),
+    "manager": ("core", "host", "shm", "store", "ucx"),
     "libclient": ("core", "host", "shm", "ucx"),
     "launcher": ("core", "host", "shm", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
@@ -50,6 +51,9 @@ STANDARD_OF_C = re.compile(r"(stdbool|stddef|stdint|string)\.h")  # public heade
 SYSTEM = re.compile(r"([a-z_0-9]+|(sys|linux|net|netinet|arpa|sanitizer)/[a-z_0-9/]+)\.h")
 INCLUDE = re.compile(r'\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
 COMMENT = re.compile(r"#.*")
+# What changes a shard goes through store::Store::apply().
+CHANGES_POOL = re.compile(r"\bpool(_|\(\))?(\.|->)(put|publish|erase|clear|set_frozen)\(")
+MAY_CHANGE_POOL = ("shm", "store") + FREE
 
 
 def check(repo, report):
@@ -60,6 +64,8 @@ def check(repo, report):
             report.problem(path, 1, f"the folder {folder}/ is not in the table of layers (tests/tidy/check_layers.py)")
             continue
         for number, line in repo.lines(path):
+            if CHANGES_POOL.search(line) and folder not in MAY_CHANGE_POOL:
+                report.problem(path, number, "only store/ changes a pool: make a store::Change of it, and apply() that")
             if found := INCLUDE.match(line):
                 angle, quoted = found.groups()
                 wrong = angled(repo, path, folder, angle) if angle else ours(repo, path, folder, quoted)

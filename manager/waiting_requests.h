@@ -30,11 +30,8 @@ class WaitingRequests {
     bool empty() const noexcept { return requests_ == 0; }
     std::size_t size() const noexcept { return requests_; }
     bool full() const noexcept { return requests_ >= limits::waiting_operations_max; }
-    /// Has nothing in any of its tables. For tests.
-    bool has_no_trace() const noexcept {
-        return requests_ == 0 && by_key_.empty() && by_session_.empty() && deadlines_.empty() &&
-               undated_.empty();
-    }
+    /// What is wrong between its tables; empty if nothing is. Looks at everything: for tests.
+    std::string inconsistency() const;
 
     /// Requires that it is not full.
     void add(Bytes key, Request request);

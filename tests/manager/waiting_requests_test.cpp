@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "manager/waiting.h"
+#include "manager/waiting_requests.h"
 
 #include <gtest/gtest.h>
 
@@ -55,7 +55,7 @@ TEST_F(WaitingTest, ByKeyInTheOrderOfTheirComing) {
     EXPECT_EQ(of_key("a", true), Numbers{});
     EXPECT_EQ(waiting.size(), 1u);
     EXPECT_EQ(of_key("b", true), Numbers{2});
-    EXPECT_TRUE(waiting.has_no_trace());
+    EXPECT_TRUE(waiting.inconsistency().empty() && waiting.empty());
 }
 
 TEST_F(WaitingTest, ADeadlineCountsFromTheFirstTick) {
@@ -69,7 +69,7 @@ TEST_F(WaitingTest, ADeadlineCountsFromTheFirstTick) {
     EXPECT_EQ(next, start + 1100us);
     EXPECT_EQ(overdue(start + 1h), Numbers{2});
     EXPECT_EQ(next, Time::max());
-    EXPECT_TRUE(waiting.has_no_trace());
+    EXPECT_TRUE(waiting.inconsistency().empty() && waiting.empty());
 }
 
 TEST_F(WaitingTest, NobodyWaitsForEver) {
@@ -88,7 +88,7 @@ TEST_F(WaitingTest, ASessionsEndEndsItsWaits) {
     waiting.drop_session(9);
     EXPECT_EQ(waiting.size(), 1u);
     EXPECT_EQ(of_key("a", true), Numbers{2});
-    EXPECT_TRUE(waiting.has_no_trace());
+    EXPECT_TRUE(waiting.inconsistency().empty() && waiting.empty());
 }
 
 /// A slot that is given away again before the first tick has one deadline, its own.
@@ -100,7 +100,7 @@ TEST_F(WaitingTest, AnUndatedRequestThatIsOverLeavesNoDeadline) {
     EXPECT_EQ(overdue(start), Numbers{});
     EXPECT_EQ(overdue(start + 1ms), Numbers{2});
     EXPECT_EQ(overdue(start + 2ms), Numbers{3});
-    EXPECT_TRUE(waiting.has_no_trace());
+    EXPECT_TRUE(waiting.inconsistency().empty() && waiting.empty());
 }
 
 /// Against a plain list.
@@ -171,7 +171,7 @@ TEST_F(WaitingTest, RandomOperations) {
     }
     for (std::uint64_t session = 0; session < 4; ++session)
         waiting.drop_session(session);
-    EXPECT_TRUE(waiting.has_no_trace());
+    EXPECT_TRUE(waiting.inconsistency().empty() && waiting.empty());
 }
 
 }  // namespace

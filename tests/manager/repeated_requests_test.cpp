@@ -8,7 +8,7 @@
 namespace ddict::manager {
 namespace {
 
-class OutcomesTest : public ShardTest {
+class RepeatedRequestsTest : public ShardTest {
   protected:
     /// Sends the last request once more; expects the same reply to it.
     void expect_same_answer_again(std::uint64_t id, const Ask& ask) {
@@ -38,7 +38,7 @@ class OutcomesTest : public ShardTest {
     }
 };
 
-TEST_F(OutcomesTest, EachWriteIsExecutedOnce) {
+TEST_F(RepeatedRequestsTest, EachWriteIsExecutedOnce) {
     const std::uint64_t id = hello(1, 0);
     const std::uint64_t zero = 0;
     const Bytes number = std::as_bytes(std::span(&zero, 1));
@@ -59,10 +59,10 @@ TEST_F(OutcomesTest, EachWriteIsExecutedOnce) {
     EXPECT_EQ(last_code(), Errc{});
     execute_twice(id, {.verb = Verb::erase, .key = "k"});
     EXPECT_EQ(last_code(), Errc::not_found);
-    EXPECT_EQ(shard.repeated_requests(), 7u);
+    EXPECT_EQ(shard.statistics().repeated_requests, 7u);
 }
 
-TEST_F(OutcomesTest, ABatchKeepsItsStatuses) {
+TEST_F(RepeatedRequestsTest, ABatchKeepsItsStatuses) {
     const std::uint64_t id = hello(1, 0);
     store("a", "x");
     std::vector<std::byte> packed(100);
@@ -73,13 +73,13 @@ TEST_F(OutcomesTest, ABatchKeepsItsStatuses) {
     execute_twice(id, {.verb = Verb::batch_erase, .value = packed, .argument = 2});
     ASSERT_EQ(last_value().size(), 4u);
     EXPECT_EQ(last_value()[2], static_cast<std::byte>(Errc::not_found));
-    EXPECT_GT(shard.status_bytes_held(), 0u);
+    EXPECT_GT(shard_store.replies().status_bytes(), 0u);
     next_in_place();
     send(id, {.verb = Verb::contains, .key = "a"});
-    EXPECT_EQ(shard.status_bytes_held(), 0u);
+    EXPECT_EQ(shard_store.replies().status_bytes(), 0u);
 }
 
-TEST_F(OutcomesTest, ALateCopyOfAnOlderRequestIsIgnored) {
+TEST_F(RepeatedRequestsTest, ALateCopyOfAnOlderRequestIsIgnored) {
     const std::uint64_t id = hello(1, 0);
     send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("old")});
     next_in_place();
@@ -93,7 +93,7 @@ TEST_F(OutcomesTest, ALateCopyOfAnOlderRequestIsIgnored) {
 }
 
 /// Both copies were on their way when the first was executed.
-TEST_F(OutcomesTest, TwoCopiesWithBodiesAreExecutedOnce) {
+TEST_F(RepeatedRequestsTest, TwoCopiesWithBodiesAreExecutedOnce) {
     const std::uint64_t id = hello(1, 0);
     const Ask put{.verb = Verb::put, .key = "k", .value = large, .body_token = 8};
     send(id, put);
@@ -108,24 +108,23 @@ TEST_F(OutcomesTest, TwoCopiesWithBodiesAreExecutedOnce) {
     expect_at_rest();
 }
 
-TEST_F(OutcomesTest, PoppedValuesGiveWayWhenThePoolIsFull) {
+TEST_F(RepeatedRequestsTest, PoppedValuesGiveWayWhenThePoolIsFull) {
     const std::uint64_t id = hello(1, 0);
     const std::vector<std::byte> half(pool->usage().largest_free_bytes * 2 / 3);
-    const std::uint64_t hash = hash_of(bytes_of("k"));
-    ASSERT_TRUE(pool->put(bytes_of("k"), hash, 0, 0, half));
+    ASSERT_TRUE(put_in_store("k", 0, half));
     send(id, {.verb = Verb::pop, .key = "k"});
     shard.on_body_sent(transport.sent.back().tag, true);
-    EXPECT_EQ(shard.values_held(), 1u);
+    EXPECT_EQ(shard_store.replies().values(), 1u);
     send(other_session(), {.verb = Verb::put, .key = "other", .value = half});
     EXPECT_EQ(last_code(), Errc{}) << "what nobody can see takes room";
-    EXPECT_EQ(shard.values_held(), 0u);
+    EXPECT_EQ(shard_store.replies().values(), 0u);
     same_again();
     same_again();
     send(id, {.verb = Verb::pop, .key = "k"});
     EXPECT_EQ(last_code(), Errc::manager_lost);
 }
 
-TEST_F(OutcomesTest, AClientThatComesBackGoesOnWithItsSession) {
+TEST_F(RepeatedRequestsTest, AClientThatComesBackGoesOnWithItsSession) {
     const std::uint64_t id = hello(1, 0);
     const PeerId old = transport.sent.back().peer;
     store("k", "v");
@@ -139,17 +138,17 @@ TEST_F(OutcomesTest, AClientThatComesBackGoesOnWithItsSession) {
     EXPECT_NE(transport.sent.back().peer, old);
     // Without its name it has gone, and so it has when the client begins anew.
     EXPECT_NE(hello(3, id + 1), id);
-    EXPECT_EQ(shard.sessions_remembered(), 1u);
+    EXPECT_EQ(shard.sessions().size(), 1u);
 }
 
-TEST_F(OutcomesTest, AClientThatCannotBeAnsweredIsCounted) {
+TEST_F(RepeatedRequestsTest, AClientThatCannotBeAnsweredIsCounted) {
     transport.refusal = Error(Errc::system, "pidfd_open: Too many open files");
     hello(1, 0);
-    EXPECT_EQ(shard.unreachable_clients(), 1u);
-    EXPECT_EQ(shard.why_unreachable().code, Errc::system);
+    EXPECT_EQ(shard.gate().unreachable_clients(), 1u);
+    EXPECT_EQ(shard.gate().why_unreachable().code, Errc::system);
     transport.refusal.reset();
     EXPECT_NE(hello(2, 0), 0u);
-    EXPECT_EQ(shard.sessions(), 1u);
+    EXPECT_EQ(shard.sessions().connected(), 1u);
 }
 
 }  // namespace

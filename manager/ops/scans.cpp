@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "core/batch.h"
-#include "manager/shard.h"
+#include "manager/ops/ops.h"
 
-namespace ddict::manager {
+namespace ddict::manager::ops {
 namespace {
 
 // A larger value has to be asked for alone.
@@ -19,17 +19,17 @@ static_assert(PrivateMemory::page_room >=
 
 }  // namespace
 
-void Shard::on_scan(const Call& call) {
-    ++counters_.scans;
-    Buffer buffer = memory_.take_page();
-    if (!buffer) return refuse(call, Errc::busy);
+void scan(ShardParts& shard, const Call& call) {
+    ++shard.counts.scans;
+    PrivateMemory::Buffer buffer = shard.replies.memory().take_page();
+    if (!buffer) return shard.replies.refuse(call, Errc::busy);
     wire::ItemWriter page(buffer.bytes().subspan(sizeof(wire::ReplyHeader), PrivateMemory::page_room));
-    const bool with_values = call.header.flags == wire::scan_values;
+    const bool with_values = call.has(wire::scan_values);
     std::size_t looked_at = 0;
     const auto visit = [&](const shm::Block& block) {
         ++looked_at;
         const Bytes key = block.key();
-        if (text_of(key).starts_with(text_of(call.key)) && !broadcast_keys_.is_copy(key)) {
+        if (text_of(key).starts_with(text_of(call.key)) && !shard.store.marks().is_copy(key)) {
             if (!with_values) {
                 page.key(key);
             } else if (block.value_bytes() > value_bytes_in_page_max ||
@@ -40,9 +40,9 @@ void Shard::on_scan(const Call& call) {
         }
         return page.written().size() < limits::page_bytes_max && looked_at < pairs_looked_at_max;
     };
-    const std::uint64_t next = pool_.scan(call.header.argument, visit);
+    const std::uint64_t next = shard.store.pool().scan(call.header.argument, visit);
     const std::size_t bytes = page.written().size();
-    reply_page(call, std::move(buffer), bytes, next);
+    shard.replies.reply_page(call, std::move(buffer), bytes, next);
 }
 
-}  // namespace ddict::manager
+}  // namespace ddict::manager::ops

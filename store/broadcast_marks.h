@@ -13,23 +13,29 @@
 #include "core/bytes.h"
 #include "core/hash.h"
 
-namespace ddict::manager {
+namespace ddict::store {
+
+/// How a broadcast goes on below this manager. Not part of what the shard stores: its broadcaster writes it.
+struct BroadcastProgress {
+    static constexpr std::uint32_t none = ~std::uint32_t{0};
+
+    std::uint32_t under_way = none;    // the broadcast of this version, while it goes on
+    Errc code{};                       // how it ended: somebody below may not have this version
+    std::uint32_t failed_manager = 0;  // if so, who
+};
 
 /// Which keys are stored here by broadcasts, or were, and in which version. A key that was erased is
 /// remembered for a while, so that an older message that comes late does not bring it back.
-class BroadcastKeys {
+class BroadcastMarks {
   public:
-    static constexpr std::uint32_t none = ~std::uint32_t{0};
     /// Erased keys that are remembered. So many broadcasts must have overtaken a message before it does harm.
     static constexpr std::size_t erased_max = 65536;
 
-    struct Entry {
+    struct Mark {
         std::uint64_t version = 0;
         bool stored = false;
-        bool own = false;                  // this manager is the key's own; the others have copies
-        std::uint32_t under_way = none;    // the broadcast of this version, while it goes on
-        Errc code{};                       // how it ended: somebody below may not have this version
-        std::uint32_t failed_manager = 0;  // if so, who
+        bool own = false;  // this manager is the key's own; the others have copies
+        BroadcastProgress progress;
     };
 
     /// Whether there is any such key; the question on the way of every write.
@@ -38,17 +44,20 @@ class BroadcastKeys {
     /// The pair is a copy of another manager's.
     bool is_copy(Bytes key) const;
     /// Null if the key is not known.
-    Entry* find(Bytes key);
+    const Mark* find(Bytes key) const;
+    BroadcastProgress* progress(Bytes key);
 
     /// The key is stored, or erased, in this version.
-    Entry& set(Bytes key, std::uint64_t version, bool stored, bool own);
+    void set(Bytes key, std::uint64_t version, bool stored, bool own);
+    /// The same, in the version after the last that began here.
+    void set_next(Bytes key, bool stored) { set(key, ++last_version_, stored, true); }
     /// All are erased; their versions stay known.
     void clear();
 
     std::size_t stored() const noexcept { return stored_; }
     std::size_t copies() const noexcept { return copies_; }
     /// How many keys are known, erased ones included.
-    std::size_t known() const noexcept { return entries_.size(); }
+    std::size_t known() const noexcept { return marks_.size(); }
 
   private:
     struct KeyHash {
@@ -60,13 +69,14 @@ class BroadcastKeys {
         std::uint64_t version;
     };
 
-    void mark(Entry& entry, bool stored, bool own) noexcept;
+    void count(Mark& mark, bool stored, bool own) noexcept;
     void forget_some();
 
-    std::unordered_map<std::string, Entry, KeyHash, std::equal_to<>> entries_;
+    std::unordered_map<std::string, Mark, KeyHash, std::equal_to<>> marks_;
     std::deque<Erased> erased_;
     std::size_t stored_ = 0;
     std::size_t copies_ = 0;
+    std::uint64_t last_version_ = 0;
 };
 
-}  // namespace ddict::manager
+}  // namespace ddict::store

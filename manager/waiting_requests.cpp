@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "manager/waiting.h"
+#include "manager/waiting_requests.h"
 
 #include <algorithm>
 
@@ -85,6 +85,31 @@ void WaitingRequests::date(Time now) {
         deadlines_.emplace(slot.deadline, index);
     }
     undated_.clear();
+}
+
+std::string WaitingRequests::inconsistency() const {
+    std::size_t used = 0, dated = 0;
+    for (const Slot& slot : slots_) {
+        used += slot.used ? 1u : 0u;
+        dated += slot.used && slot.dated ? 1u : 0u;
+    }
+    const auto linked = [&](const auto& lists, Links Slot::*links) {
+        std::size_t count = 0;
+        for (const auto& [name, list] : lists) {
+            for (std::uint32_t slot = list.first; slot != none; slot = (slots_[slot].*links).next)
+                count += slots_[slot].used ? 1u : 0u;
+        }
+        return count;
+    };
+    if (used != requests_) return "the number of waiting requests is not what was counted";
+    if (linked(by_key_, &Slot::of_key) != requests_) return "not each waiting request is found by its key";
+    if (linked(by_session_, &Slot::of_session) != requests_)
+        return "not each waiting request is found by its session";
+    if (deadlines_.size() != dated) return "not each waiting request has its deadline";
+    if (undated_.size() + dated < used) return "a waiting request will never get a deadline";
+    if (requests_ == 0 && !(by_key_.empty() && by_session_.empty() && undated_.empty()))
+        return "nothing waits, but there are traces of what did";
+    return {};
 }
 
 }  // namespace ddict::manager

@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/deferred_puts.h"
+
+#include "core/hash.h"
+
+namespace ddict::manager {
+
+bool DeferredPuts::add(const Call& call) {
+    if (puts_.size() >= limits::puts_seeking_room_max ||
+        !store_.pool().may_make_room(call.key.size(), call.header.value_bytes))
+        return false;
+    puts_.push_back(
+        {.request = call.header, .key = std::string(text_of(call.key)), .body_token = call.body_token});
+    return true;
+}
+
+void DeferredPuts::step() {
+    const Put& first = puts_.front();
+    Call call = replies_.call_of(first.request);
+    call.key = bytes_of(first.key);
+    call.hash = hash_of(call.key);
+    call.body_token = first.body_token;
+    const std::uint64_t bytes = call.header.value_bytes;
+    if (const Errc code = store_.refusal(call.key, store::BroadcastRole::none); code != Errc{}) {
+        replies_.refuse(call, code);
+    } else if (!replies_.has_capacity_for_body()) {
+        replies_.refuse(call, Errc::busy);
+    } else {
+        store_.make_room(call.key.size(), bytes);
+        const Result<shm::Block*> block = store_.reserve(pair_of(call, {}), bytes);
+        if (block) {
+            replies_.receive_into(**block, call);
+        } else if (block.error().code != Errc::no_space ||
+                   !store_.pool().may_make_room(call.key.size(), bytes)) {
+            replies_.refuse(call, block.error());
+        } else {
+            return;
+        }
+    }
+    puts_.pop_front();
+    if (puts_.empty()) store_.stop_making_room();
+}
+
+void DeferredPuts::drop_session(std::uint64_t session) {
+    if (puts_.empty()) return;
+    std::erase_if(puts_, [&](const Put& put) {
+        if (put.request.session != session) return false;
+        replies_.discard_body(put.body_token);
+        return true;
+    });
+    if (puts_.empty()) store_.stop_making_room();
+}
+
+}  // namespace ddict::manager

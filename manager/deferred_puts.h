@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Large puts that wait for space: pairs must be moved for them for longer than one event may take. They are
+// served in the order of their coming, a step at each tick, and everybody else in between. Each ends: with
+// its block, or when the pool has been gone through without success.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "manager/call.h"
+#include "manager/replies.h"
+#include "store/store.h"
+
+namespace ddict::manager {
+
+class DeferredPuts {
+  public:
+    /// Both must outlive it.
+    DeferredPuts(store::Store& store, Replies& replies) : store_(store), replies_(replies) {}
+
+    /// False if there is no hope, or too many hope already.
+    bool add(const Call& call);
+    /// One step for the first of them. Requires that there is one.
+    void step();
+    /// Its client has gone, or will ask again.
+    void drop_session(std::uint64_t session);
+    bool empty() const noexcept { return puts_.empty(); }
+
+  private:
+    struct Put {
+        wire::RequestHeader request;
+        std::string key;
+        std::uint64_t body_token = 0;
+    };
+
+    store::Store& store_;
+    Replies& replies_;
+    std::deque<Put> puts_;
+};
+
+}  // namespace ddict::manager

@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// batch_get batch_put batch_erase. A batch is read and hashed as a whole first: if its packing is damaged,
+// nothing of it is executed. Then it is executed a group at a time: while the caches fetch the places of the
+// group's keys, and then their blocks, nobody waits for any one of them.
+#include <algorithm>
+
+#include "core/batch.h"
+#include "core/hash.h"
+#include "manager/ops/ops.h"
+
+namespace ddict::manager::ops {
+namespace {
+
+using store::ChangeKind;
+using wire::Verb;
+
+constexpr std::size_t group_items = 64;
+
+/// Fills the shard's items. False if the packing is damaged.
+bool read_batch(ShardParts& shard, const Call& call) {
+    std::vector<BatchItem>& items = shard.items;
+    items.clear();
+    wire::ItemReader in(call.value);
+    const auto count = static_cast<std::size_t>(call.header.argument);
+    wire::PackedPair pair;
+    if (call.header.verb == Verb::batch_put) {
+        while (items.size() < count && in.pair(pair) && !pair.ask_alone)
+            items.push_back({hash_of(pair.key), pair.key, pair.value, pair.value_type});
+    } else {
+        while (items.size() < count && in.key(pair.key))
+            items.push_back({hash_of(pair.key), pair.key, {}, 0});
+    }
+    return items.size() == count && in.at_end();
+}
+
+/// There is always room for the results that are to come, if their values are to be asked for alone.
+void get_items(ShardParts& shard, std::size_t begin, std::size_t end, wire::ItemWriter& results) {
+    for (std::size_t i = begin; i < end; ++i) {
+        const shm::Block* block = shard.store.pool().find(shard.items[i].key, shard.items[i].hash);
+        if (block == nullptr) {
+            results.result(static_cast<std::uint16_t>(Errc::not_found));
+            continue;
+        }
+        ++shard.counts.hits;
+        const std::size_t to_come = (shard.items.size() - i) * wire::item_head_bytes;
+        if (block->value_bytes() <= results.left() - to_come) {
+            results.result(0, block->value_type(), block->value());
+        } else {
+            results.result(wire::status_ask_alone, block->value_type());
+        }
+    }
+    shard.counts.gets += end - begin;
+}
+
+/// The statuses are cached together, when all items have been changed.
+store::Change change_of(const Call& call, const BatchItem& item, ChangeKind kind) {
+    store::Change change;
+    change.kind = kind;
+    change.pair = {.key = item.key,
+                   .hash = item.hash,
+                   .value_type = item.value_type,
+                   .checkpoint = call.header.checkpoint,
+                   .value = item.value};
+    change.origin = {.session = call.header.session, .request = call.header.request};
+    return change;
+}
+
+void put_items(ShardParts& shard, const Call& call, std::size_t begin, std::size_t end,
+               wire::ItemWriter& results) {
+    for (std::size_t i = begin; i < end; ++i) {
+        const store::Change change = change_of(call, shard.items[i], ChangeKind::put);
+        const store::Applied applied = shard.store.apply(change);
+        if (applied.succeeded()) {
+            ++shard.counts.puts;
+            shard.waiters.on_put(change);
+        } else {
+            shard.replies.count_refused(applied.code);
+        }
+        results.status(static_cast<std::uint16_t>(applied.code));
+    }
+}
+
+void erase_items(ShardParts& shard, const Call& call, std::size_t begin, std::size_t end,
+                 wire::ItemWriter& results) {
+    for (std::size_t i = begin; i < end; ++i) {
+        const store::Applied applied = shard.store.apply(change_of(call, shard.items[i], ChangeKind::erase));
+        results.status(static_cast<std::uint16_t>(applied.code));
+    }
+    shard.counts.erases += end - begin;
+}
+
+void execute_items(ShardParts& shard, const Call& call, std::size_t begin, std::size_t end,
+                   wire::ItemWriter& results) {
+    for (std::size_t i = begin; i < end; ++i)
+        shard.store.pool().prefetch(shard.items[i].hash);
+    for (std::size_t i = begin; i < end; ++i)
+        shard.store.pool().prefetch_pair(shard.items[i].hash);
+    switch (call.header.verb) {
+        case Verb::batch_get:
+            return get_items(shard, begin, end, results);
+        case Verb::batch_put:
+            return put_items(shard, call, begin, end, results);
+        default:
+            return erase_items(shard, call, begin, end, results);
+    }
+}
+
+}  // namespace
+
+void batch(ShardParts& shard, const Call& call) {
+    if (call.body_token != 0) return shard.replies.receive_operand(call);
+    if (!read_batch(shard, call)) {
+        ++shard.counts.rejected_messages;
+        return;
+    }
+    // Whether the statuses can be answered has to be known before anything is changed.
+    const std::size_t count = shard.items.size();
+    const bool answers_body = count * sizeof(std::uint16_t) > limits::inline_value_bytes_max;
+    if (answers_body && !shard.replies.has_capacity_for_body()) return shard.replies.refuse(call, Errc::busy);
+    PrivateMemory::Buffer buffer = shard.replies.memory().take_page();
+    if (!buffer) return shard.replies.refuse(call, Errc::busy);
+    const shm::Pool::OneStep one_step = shard.store.one_step();
+    wire::ItemWriter results(
+        buffer.bytes().subspan(sizeof(wire::ReplyHeader), std::size_t{limits::batch_bytes_max}));
+    for (std::size_t begin = 0; begin < count; begin += group_items)
+        execute_items(shard, call, begin, std::min(begin + group_items, count), results);
+    const std::size_t bytes = results.written().size();
+    if (call.slot.reply == nullptr) return shard.replies.reply_page(call, std::move(buffer), bytes, 0);
+    shard.store.replies().set_statuses(call.slot, call.header.request, results.written());
+    shard.replies.send_page(call, std::move(buffer), bytes, 0);  // executed: not to be refused any more
+}
+
+}  // namespace ddict::manager::ops

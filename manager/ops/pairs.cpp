@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/ops/ops.h"
+
+namespace ddict::manager::ops {
+namespace {
+
+using store::ChangeKind;
+
+/// Of put_if_absent and put_if_present.
+bool condition_holds(const ShardParts& shard, const Call& call, Bytes key, std::uint64_t hash) {
+    if (call.header.flags == 0) return true;
+    return (shard.store.pool().find(key, hash) != nullptr) == call.has(wire::put_if_present);
+}
+
+void receive_pair(ShardParts& shard, const Call& call) {
+    if (!shard.replies.has_capacity_for_body()) return shard.replies.refuse(call, Errc::busy);
+    const Result<shm::Block*> block = shard.store.reserve(pair_of(call, {}), call.header.value_bytes);
+    if (block) return shard.replies.receive_into(**block, call);
+    if (block.error().code != Errc::no_space || !shard.deferred_puts.add(call))
+        shard.replies.refuse(call, block.error());
+}
+
+}  // namespace
+
+void put(ShardParts& shard, const Call& call) {
+    shard.store.pool().prefetch(call.hash);  // allocating and filling a block takes as long as the fetching
+    if (!condition_holds(shard, call, call.key, call.hash)) {
+        shard.replies.discard_body(call.body_token);
+        return shard.replies.reply(call, 0);
+    }
+    if (call.body_token != 0) return receive_pair(shard, call);
+    store::Change change = change_of(call, ChangeKind::put);
+    change.pair.value = call.value;
+    change.argument = 1;
+    if (commit(shard, call, change)) ++shard.counts.puts;
+}
+
+void finish_put(ShardParts& shard, const Call& call, shm::Block* block) {
+    const bool may_change = shard.store.refusal(block->key(), store::BroadcastRole::none) == Errc{};
+    if (may_change && !condition_holds(shard, call, block->key(), block->hash())) {
+        shard.store.abandon(block);
+        return shard.replies.reply(call, 0);
+    }
+    store::Change change = change_of(call, ChangeKind::put);
+    change.reserved = block;
+    change.argument = 1;
+    if (commit(shard, call, change)) ++shard.counts.puts;
+}
+
+void get(ShardParts& shard, const Call& call) {
+    ++shard.counts.gets;
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash);
+    if (block == nullptr) return shard.replies.refuse(call, Errc::not_found);
+    ++shard.counts.hits;
+    shard.replies.reply_pair(call, *block);
+}
+
+void contains(ShardParts& shard, const Call& call) {
+    ++shard.counts.contains;
+    shard.replies.reply(call, shard.store.pool().find(call.key, call.hash) != nullptr ? 1 : 0);
+}
+
+void erase(ShardParts& shard, const Call& call) {
+    ++shard.counts.erases;
+    commit(shard, call, change_of(call, ChangeKind::erase));
+}
+
+/// The reply has a copy of a small value, and a pin of its own on the block of a large one.
+void pop(ShardParts& shard, const Call& call) {
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash);
+    if (block != nullptr && block->value_bytes() > limits::inline_value_bytes_max &&
+        !shard.replies.has_capacity_for_body())
+        return shard.replies.refuse(call, Errc::busy);
+    const store::Applied applied = shard.store.apply(change_of(call, ChangeKind::take));
+    applied.succeeded() ? shard.replies.send_pair(call, *applied.removed)
+                        : shard.replies.answer(call, applied);
+}
+
+void wait_for(ShardParts& shard, const Call& call) {
+    if (call.body_token != 0) return shard.replies.receive_operand(call);
+    shard.waiters.add(call);
+}
+
+}  // namespace ddict::manager::ops

@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is not about one pair.
+#include <vector>
+
+#include "core/stats.h"
+#include "manager/ops/ops.h"
+
+namespace ddict::manager::ops {
+
+using store::ChangeKind;
+
+void size(ShardParts& shard, const Call& call) {
+    shard.replies.reply(call, shard.store.size());
+}
+
+void clear(ShardParts& shard, const Call& call) {
+    ++shard.counts.clears;
+    commit(shard, call, change_of(call, ChangeKind::clear));
+}
+
+void freeze(ShardParts& shard, const Call& call) {
+    if (call.header.argument == wire::freeze_ask)
+        return shard.replies.reply(call, shard.store.frozen() ? 1 : 0);
+    const bool freezes = call.header.argument == wire::freeze_on;
+    store::Change change = change_of(call, freezes ? ChangeKind::freeze : ChangeKind::unfreeze);
+    change.argument = freezes ? 1 : 0;
+    commit(shard, call, change);
+}
+
+void stats(ShardParts& shard, const Call& call) {
+    std::vector<std::byte> packed;
+    pack(statistics(shard, call.peer), packed);
+    shard.replies.reply_copy(call, packed, 0);
+}
+
+void directory(ShardParts& shard, const Call& call) {
+    if (shard.directory == nullptr) return shard.replies.refuse(call, Errc::system);
+    std::vector<std::byte> page;
+    std::uint64_t manager = call.header.argument;
+    for (; manager < shard.directory->manager_count() && page.size() < limits::page_bytes_max; ++manager) {
+        const Result<DirectoryEntry> entry = shard.directory->entry(static_cast<std::uint32_t>(manager));
+        if (!entry) return shard.replies.refuse(call, entry.error());
+        pack(*entry, page);
+    }
+    shard.replies.reply_copy(call, page, manager);
+}
+
+void ping(ShardParts& shard, const Call& call) {
+    shard.replies.reply(call);
+}
+
+void goodbye(ShardParts& shard, const Call& call) {
+    shard.gate.end_session(*shard.sessions.find(call.header.session));
+}
+
+void shutdown(ShardParts& shard, const Call& call) {
+    shard.shutdown_requested = true;
+    shard.replies.reply(call);
+}
+
+ManagerStats statistics(const ShardParts& shard, PeerId asking) {
+    ManagerStats stats;
+    const shm::PoolUsage usage = shard.store.pool().usage();
+    const shm::PoolIdentity& identity = shard.store.pool().identity();
+    stats.manager = identity.manager;
+    stats.node = identity.node;
+    stats.pid = shard.options.pid;
+    stats.keys = shard.store.size();
+    stats.pool_bytes = usage.pool_bytes;
+    stats.used_bytes = usage.used_bytes;
+    stats.free_bytes = usage.free_bytes;
+    stats.largest_free_bytes = usage.largest_free_bytes;
+    stats.index_bytes = usage.index_bytes;
+    stats.sessions = shard.sessions.connected();
+    stats.rejected_messages = shard.counts.rejected_messages + shard.gate.rejected();
+    stats.puts = shard.counts.puts;
+    stats.gets = shard.counts.gets;
+    stats.hits = shard.counts.hits;
+    stats.contains = shard.counts.contains;
+    stats.erases = shard.counts.erases;
+    stats.clears = shard.counts.clears;
+    stats.scans = shard.counts.scans;
+    stats.refused_puts = shard.replies.refused_puts();
+    stats.waiting = shard.waiters.size();
+    stats.broadcasts = shard.broadcaster.under_way();
+    stats.broadcast_keys = shard.store.marks().stored();
+    stats.bodies_in_flight = shard.replies.bodies_in_flight();
+    stats.private_bytes = shard.replies.memory().used_bytes() + shard.store.replies().status_bytes();
+    stats.repeated_requests = shard.replies.repeated();
+    stats.unreachable_clients = shard.gate.unreachable_clients();
+    stats.frozen = shard.store.frozen();
+    stats.operations = shard.times.statistics();
+    if (asking != no_peer) stats.transport = shard.transport.describe(asking);
+    return stats;
+}
+
+}  // namespace ddict::manager::ops

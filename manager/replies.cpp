@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "manager/replies.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace ddict::manager {
+
+Replies::Replies(store::Store& store, Sessions& sessions, Transport& transport)
+    : store_(store), sessions_(sessions), transport_(transport), head_(limits::head_bytes_max) {}
+
+Call Replies::call_of(const wire::RequestHeader& request) const {
+    Call call;
+    call.header = request;
+    Session* session = sessions_.find(request.session);
+    if (session == nullptr) return call;
+    call.peer = session->peer;
+    if (wire::is_cached(request.verb)) call.slot = {session->replies, session->replies->at(request.request)};
+    return call;
+}
+
+void Replies::reply(const Call& call, std::uint64_t argument) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.argument = argument;
+    store_.cache(call.slot, header.request, 0, argument, 0);
+    send(call.peer, header);
+}
+
+void Replies::answer(const Call& call, Errc code, std::uint64_t argument, std::uint64_t argument2) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(code);
+    header.argument = argument;
+    header.argument2 = argument2;
+    if (code != Errc{}) count_refused(code);
+    send(call.peer, header);
+}
+
+void Replies::refuse(const Call& call, Errc code) {
+    discard_body(call.body_token);
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(code);
+    if (wire::rule_of(call.header.verb).is_broadcast) header.argument2 = store_.pool().identity().manager;
+    store_.cache(call.slot, header.request, header.status, 0, header.argument2);
+    send(call.peer, header);
+}
+
+void Replies::refuse(const Call& call, const Error& error) {
+    discard_body(call.body_token);
+    count_refused(error.code);
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(error.code);
+    header.argument = error.need_bytes;
+    header.argument2 = error.have_bytes;
+    store_.cache(call.slot, header.request, header.status, header.argument, header.argument2);
+    send(call.peer, header);
+}
+
+void Replies::refuse_type(const Call& call, std::uint16_t type, std::uint64_t bytes) {
+    refuse(call, Error(Errc::wrong_type).set_bytes(type, bytes));
+}
+
+bool Replies::reply_pair(const Call& call, const shm::Block& block) {
+    if (block.value_bytes() > limits::inline_value_bytes_max && !has_capacity_for_body()) {
+        refuse(call, Errc::busy);
+        return false;
+    }
+    send_pair(call, block);
+    return true;
+}
+
+void Replies::send_pair(const Call& call, const shm::Block& block) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.value_type = block.value_type();
+    header.value_bytes = block.value_bytes();
+    header.argument = block.checkpoint();
+    if (header.value_bytes <= limits::inline_value_bytes_max) return send(call.peer, header, block.value());
+    send_large_pair(call, header, block);
+}
+
+void Replies::send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block) {
+    store_.pin(block);
+    const std::uint64_t tag = start_transfer({.request = call.header, .pinned = &block});
+    transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), block.value(), tag);
+}
+
+void Replies::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
+    if (bytes > limits::inline_value_bytes_max && !has_capacity_for_body()) return refuse(call, Errc::busy);
+    send_page(call, std::move(buffer), bytes, argument);
+}
+
+void Replies::send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.value_bytes = bytes;
+    header.argument = argument;
+    if (bytes <= limits::inline_value_bytes_max) {
+        std::memcpy(buffer.bytes().data(), &header, sizeof header);
+        return transport_.send(call.peer, buffer.bytes().first(sizeof header + bytes));
+    }
+    const Bytes page = buffer.bytes().subspan(sizeof header, bytes);
+    const std::uint64_t tag = start_transfer({.request = call.header, .buffer = std::move(buffer)});
+    transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), page, tag);
+}
+
+void Replies::reply_copy(const Call& call, Bytes value, std::uint64_t argument) {
+    Buffer buffer = memory_.take(sizeof(wire::ReplyHeader) + value.size());
+    if (!buffer) return refuse(call, Errc::busy);
+    if (!value.empty())
+        std::memcpy(buffer.bytes().data() + sizeof(wire::ReplyHeader), value.data(), value.size());
+    reply_page(call, std::move(buffer), value.size(), argument);
+}
+
+void Replies::repeat(const Call& call, const store::CachedReply& cached) {
+    using Kind = store::CachedReply::Kind;
+    discard_body(call.body_token);
+    if (call.header.request < cached.request || cached.kind == Kind::under_way) return;
+    ++repeated_;
+    wire::ReplyHeader header = reply_header(call.header);
+    switch (cached.kind) {
+        case Kind::pair:
+            return send_pair(call, *cached.block);
+        case Kind::statuses:
+            return repeat_statuses(call, cached);
+        case Kind::forgotten:
+            header.status = static_cast<std::uint16_t>(Errc::manager_lost);
+            return send(call.peer, header);
+        default:
+            header.status = cached.status;
+            header.argument = cached.argument;
+            header.argument2 = cached.argument2;
+            return send(call.peer, header);
+    }
+}
+
+void Replies::repeat_statuses(const Call& call, const store::CachedReply& cached) {
+    const std::size_t bytes = static_cast<std::size_t>(cached.argument) * sizeof(std::uint16_t);
+    Buffer buffer = memory_.take(sizeof(wire::ReplyHeader) + bytes);
+    if (!buffer) return;  // no answer is the only one left that is not wrong
+    const MutableBytes page = buffer.bytes().subspan(sizeof(wire::ReplyHeader));
+    if (cached.statuses != nullptr) {
+        std::copy_n(cached.statuses.get(), bytes, page.begin());
+    } else {
+        std::fill(page.begin(), page.end(), std::byte{0});
+    }
+    send_page(call, std::move(buffer), bytes, 0);
+}
+
+void Replies::send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value) {
+    if (peer == no_peer) return;  // the client has gone meanwhile
+    std::memcpy(head_.data(), &header, sizeof header);
+    if (!inline_value.empty())
+        std::memcpy(head_.data() + sizeof header, inline_value.data(), inline_value.size());
+    transport_.send(peer, Bytes(head_).first(sizeof header + inline_value.size()));
+}
+
+void Replies::receive_into(shm::Block& block, const Call& call) {
+    const std::uint64_t tag = start_transfer({.request = call.header, .reserved = &block});
+    transport_.receive_body(call.peer, call.body_token, block.value(), tag);
+}
+
+void Replies::receive_operand(const Call& call) {
+    if (!has_capacity_for_body()) return refuse(call, Errc::busy);
+    const std::size_t bytes = call.key.size() + call.header.value_bytes;
+    const bool is_page = bytes <= PrivateMemory::page_buffer_bytes;
+    Buffer buffer = is_page ? memory_.take_page() : memory_.take(bytes);
+    if (!buffer) return refuse(call, Errc::busy);
+    if (!call.key.empty()) std::memcpy(buffer.bytes().data(), call.key.data(), call.key.size());
+    const MutableBytes into = buffer.bytes().subspan(call.key.size(), call.header.value_bytes);
+    const std::uint64_t tag = start_transfer({.request = call.header, .buffer = std::move(buffer)});
+    transport_.receive_body(call.peer, call.body_token, into, tag);
+}
+
+}  // namespace ddict::manager

@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replies, and the bodies that go with them or come with requests.
+//
+// A request is answered by reply(), answer(), refuse() or one of the calls that send a value. reply() and
+// refuse() also cache the reply, if the request's are cached; before the others that has been done. A large
+// pair is sent from where it lies, pinned until the transport has sent it, whatever happens to its key
+// meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/slot_table.h"
+#include "core/transport.h"
+#include "manager/call.h"
+#include "manager/private_memory.h"
+#include "manager/sessions.h"
+#include "store/store.h"
+
+namespace ddict::manager {
+
+/// A body on its way: of a put into `reserved`, of an operand into `buffer` behind its key, or out of
+/// `pinned` or `buffer`.
+struct Transfer {
+    wire::RequestHeader request;
+    shm::Block* reserved = nullptr;
+    const shm::Block* pinned = nullptr;
+    PrivateMemory::Buffer buffer{};
+};
+
+class Replies {
+  public:
+    using Buffer = PrivateMemory::Buffer;
+    static constexpr std::uint64_t transfer_tag = std::uint64_t{1} << 63;
+
+    /// All must outlive it.
+    Replies(store::Store& store, Sessions& sessions, Transport& transport);
+
+    /// A request whose message is long gone, and whose client may be too.
+    Call call_of(const wire::RequestHeader& request) const;
+
+    void reply(const Call& call, std::uint64_t argument = 0);
+    /// To a request whose change has been applied, and whose reply is cached.
+    void answer(const Call& call, const store::Applied& applied) {
+        answer(call, applied.code, applied.argument, applied.argument2);
+    }
+    void refuse(const Call& call, Errc code);
+    void refuse(const Call& call, const Error& error);
+    /// Says which type it is that will not do: the stored one, or that of the request itself.
+    void refuse_type(const Call& call, std::uint16_t type, std::uint64_t bytes);
+    /// The value of a pair, from where it lies. False if it was refused instead: too many bodies are on their
+    /// way.
+    bool reply_pair(const Call& call, const shm::Block& block);
+    /// The same, when that has been asked before.
+    void send_pair(const Call& call, const shm::Block& block);
+    /// `buffer` has the page behind space for a header.
+    void reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
+    /// The same, when that has been asked before.
+    void send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
+    void reply_copy(const Call& call, Bytes value, std::uint64_t argument);
+    /// As the request was answered before; not at all while the reply is still to come, or if the client
+    /// has sent a later one in its slot.
+    void repeat(const Call& call, const store::CachedReply& cached);
+    void send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value = {});
+
+    /// Has the value of a put received into the block.
+    void receive_into(shm::Block& block, const Call& call);
+    /// Has the operand of a request received behind a copy of its key. The request is executed when it is
+    /// there.
+    void receive_operand(const Call& call);
+    void discard_body(std::uint64_t token) {
+        if (token != 0) transport_.discard_body(token);
+    }
+    /// The transport has ended it.
+    Transfer end_transfer(std::uint64_t tag) { return transfers_.remove(static_cast<std::uint32_t>(tag)); }
+
+    std::size_t bodies_in_flight() const noexcept { return transfers_.size(); }
+    bool has_capacity_for_body() const noexcept { return bodies_in_flight() < limits::bodies_in_flight_max; }
+    PrivateMemory& memory() noexcept { return memory_; }
+    const PrivateMemory& memory() const noexcept { return memory_; }
+    /// Requests that came again and were answered as before.
+    std::uint64_t repeated() const noexcept { return repeated_; }
+    /// Refused for want of space, alone or in batches.
+    std::uint64_t refused_puts() const noexcept { return refused_puts_; }
+    void count_refused(Errc code) noexcept {
+        if (code == Errc::no_space || code == Errc::too_large) ++refused_puts_;
+    }
+
+  private:
+    void answer(const Call& call, Errc code, std::uint64_t argument, std::uint64_t argument2);
+    void send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block);
+    void repeat_statuses(const Call& call, const store::CachedReply& cached);
+    std::uint64_t start_transfer(Transfer transfer) {
+        return transfers_.add(std::move(transfer)) | transfer_tag;
+    }
+
+    store::Store& store_;
+    Sessions& sessions_;
+    Transport& transport_;
+    PrivateMemory memory_;
+    SlotTable<Transfer> transfers_;
+    std::vector<std::byte> head_;  // scratch of head_bytes_max: a reply being put together
+    std::uint64_t repeated_ = 0;
+    std::uint64_t refused_puts_ = 0;
+};
+
+/// The header of the reply to a request, for success and without a value.
+inline wire::ReplyHeader reply_header(const wire::RequestHeader& request) noexcept {
+    wire::ReplyHeader header;
+    header.verb_and_reply_bit = static_cast<std::uint8_t>(request.verb) | wire::reply_bit;
+    header.request = request.request;
+    return header;
+}
+
+}  // namespace ddict::manager

@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who may ask: clients greet with a proof that they know the dictionary's secret, get a session, and lose it
+// when they say goodbye, or when their connection broke and they have not come back for
+// limits::session_kept. Strangers get no answer.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "core/transport.h"
+#include "manager/call.h"
+#include "manager/deferred_puts.h"
+#include "manager/replies.h"
+#include "manager/sessions.h"
+#include "manager/waiters.h"
+
+namespace ddict::manager {
+
+class SessionGate {
+  public:
+    /// `ucx_version`: clients with another one are refused. All must outlive it.
+    SessionGate(std::uint32_t ucx_version, const store::Store& store, Transport& transport,
+                Sessions& sessions, Replies& replies, Waiters& waiters, DeferredPuts& deferred_puts);
+
+    void on_hello(const Call& call);
+    /// A goodbye without a session: from a client that leaves before it has heard its session's number, or
+    /// after its connection broke.
+    void on_farewell(const Call& call);
+    void on_peer_lost(PeerId peer);
+    void end_session(Session& session);
+    /// Tells all sessions that this manager ends, and whether the dictionary ends with it.
+    void say_farewell(bool with_dictionary);
+
+    /// Whether time matters to it at present.
+    bool needs_tick() const noexcept { return !broken_.empty(); }
+    /// Forgets clients that have not come back. Returns when the next will be; Time::max() if none.
+    Time tick(Time now);
+
+    /// Clients that could not be answered, for a reason of this process: the number, and the last reason.
+    std::uint64_t unreachable_clients() const noexcept { return unreachable_clients_; }
+    const Error& why_unreachable() const noexcept { return why_unreachable_; }
+    /// More of them, that have not come as far as a greeting.
+    void count_unreachable(std::uint64_t count, const Error& why) noexcept {
+        unreachable_clients_ += count;
+        why_unreachable_ = why;
+    }
+    /// Greetings and farewells that are wrong, or of those that do not know the dictionary; of these alone.
+    std::uint64_t rejected() const noexcept { return rejected_; }
+    std::uint64_t unproven() const noexcept { return unproven_; }
+
+  private:
+    /// A session whose connection broke.
+    struct Broken {
+        std::uint64_t session;
+        std::uint32_t breaks;          // of it, this one included: it may have been mended since
+        std::optional<Time> deadline;  // counts from the first tick
+    };
+
+    bool reads(const Call& call, wire::Hello& hello);
+    Errc refusal_of(const wire::Hello& hello);
+    void answer(const Call& call, const wire::Hello& hello);
+    void refuse(const Call& call, const wire::Hello& hello, Errc refusal);
+    Result<PeerId> reach(const wire::Hello& hello);
+    bool has_capacity_for_session();
+    void drop_requests(const Session& session);
+    void break_session(Session& session);
+
+    std::uint32_t ucx_version_;
+    const store::Store& store_;
+    Transport& transport_;
+    Sessions& sessions_;
+    Replies& replies_;
+    Waiters& waiters_;
+    DeferredPuts& deferred_puts_;
+    std::deque<Broken> broken_;  // the oldest first
+    std::uint64_t rejected_ = 0;
+    std::uint64_t unproven_ = 0;
+    std::uint64_t unreachable_clients_ = 0;
+    Error why_unreachable_;
+};
+
+}  // namespace ddict::manager

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a shard is made of, for the functions that execute its verbs (manager/ops). Each part depends on those
+// above it only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ddict/stats.h>
+
+#include "core/directory.h"
+#include "core/transport.h"
+#include "manager/broadcaster.h"
+#include "manager/deferred_puts.h"
+#include "manager/operation_times.h"
+#include "manager/replies.h"
+#include "manager/session_gate.h"
+#include "manager/sessions.h"
+#include "manager/waiters.h"
+#include "store/store.h"
+
+namespace ddict::manager {
+
+struct ShardOptions {
+    std::uint32_t ucx_version = 0;   // clients with another one are refused
+    std::uint64_t session_seed = 0;  // of the numbers that sessions get; unpredictable in production
+    std::int32_t pid = 0;            // for statistics
+    Nanoclock clock = nullptr;       // for statistics; null: nothing is timed
+};
+
+/// Since the shard began: pairs, whether alone or in batches. See ManagerStats.
+struct EventCounts {
+    std::uint64_t rejected_messages = 0;
+    std::uint64_t puts = 0;
+    std::uint64_t gets = 0;
+    std::uint64_t hits = 0;
+    std::uint64_t contains = 0;
+    std::uint64_t erases = 0;
+    std::uint64_t clears = 0;
+    std::uint64_t scans = 0;
+};
+
+/// Of a batch; the bytes are those of the request.
+struct BatchItem {
+    std::uint64_t hash;
+    Bytes key;
+    Bytes value;
+    std::uint16_t value_type;
+};
+
+struct ShardParts {
+    ShardParts(store::Store& s, Transport& t, const ShardOptions& o)
+        : store(s), transport(t), options(o), times(o.clock) {}
+
+    store::Store& store;
+    Transport& transport;
+    ShardOptions options;
+    const DirectoryView* directory = nullptr;
+    Sessions sessions{options.session_seed, store.replies()};
+    Replies replies{store, sessions, transport};
+    Waiters waiters{store, replies};
+    DeferredPuts deferred_puts{store, replies};
+    Broadcaster broadcaster{store, replies, waiters};
+    SessionGate gate{options.ucx_version, store, transport, sessions, replies, waiters, deferred_puts};
+    OperationTimes times;
+    EventCounts counts;
+    std::vector<BatchItem> items;  // scratch: a batch
+    bool shutdown_requested = false;
+};
+
+}  // namespace ddict::manager

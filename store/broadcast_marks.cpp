@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "store/broadcast_marks.h"
+
+namespace ddict::store {
+
+bool BroadcastMarks::holds(Bytes key) const {
+    if (stored_ == 0) return false;
+    const Mark* mark = find(key);
+    return mark != nullptr && mark->stored;
+}
+
+bool BroadcastMarks::is_copy(Bytes key) const {
+    if (copies_ == 0) return false;
+    const Mark* mark = find(key);
+    return mark != nullptr && mark->stored && !mark->own;
+}
+
+const BroadcastMarks::Mark* BroadcastMarks::find(Bytes key) const {
+    const auto found = marks_.find(text_of(key));
+    return found == marks_.end() ? nullptr : &found->second;
+}
+
+BroadcastProgress* BroadcastMarks::progress(Bytes key) {
+    const auto found = marks_.find(text_of(key));
+    return found == marks_.end() ? nullptr : &found->second.progress;
+}
+
+void BroadcastMarks::set(Bytes key, std::uint64_t version, bool stored, bool own) {
+    auto found = marks_.find(text_of(key));
+    if (found == marks_.end()) found = marks_.emplace(text_of(key), Mark{}).first;
+    Mark& mark = found->second;
+    count(mark, stored, own);
+    mark.version = version;
+    mark.progress.under_way = BroadcastProgress::none;
+    mark.progress.code = Errc{};
+    if (!stored) {
+        erased_.push_back({found->first, version});
+        forget_some();
+    }
+}
+
+void BroadcastMarks::clear() {
+    for (auto& [key, mark] : marks_) {
+        if (!mark.stored) continue;
+        count(mark, false, mark.own);
+        erased_.push_back({key, mark.version});
+    }
+    forget_some();
+}
+
+/// The oldest ones, beyond the bound. One that was stored again meanwhile, or is under way, stays.
+void BroadcastMarks::forget_some() {
+    for (; erased_.size() > erased_max; erased_.pop_front()) {
+        const Erased& oldest = erased_.front();
+        const auto found = marks_.find(oldest.key);
+        if (found == marks_.end()) continue;
+        const Mark& mark = found->second;
+        if (!mark.stored && mark.version == oldest.version &&
+            mark.progress.under_way == BroadcastProgress::none)
+            marks_.erase(found);
+    }
+}
+
+void BroadcastMarks::count(Mark& mark, bool stored, bool own) noexcept {
+    stored_ -= mark.stored ? 1 : 0;
+    copies_ -= mark.stored && !mark.own ? 1 : 0;
+    mark.stored = stored;
+    mark.own = own;
+    stored_ += stored ? 1 : 0;
+    copies_ += stored && !own ? 1 : 0;
+}
+
+}  // namespace ddict::store

@@ -1,0 +1,136 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "store/store.h"
+
+#include <utility>
+
+namespace ddict::store {
+namespace {
+
+Applied refused(const Error& error) {
+    return {.code = error.code, .argument = error.need_bytes, .argument2 = error.have_bytes};
+}
+
+bool is_of_pairs(ChangeKind kind) {
+    return kind != ChangeKind::freeze && kind != ChangeKind::unfreeze;
+}
+
+}  // namespace
+
+Store::Store(std::unique_ptr<shm::Pool> pool) noexcept
+    : pool_(std::move(pool)), replies_(*pool_), frozen_(pool_->frozen()) {}
+
+Errc Store::refusal(Bytes key, BroadcastRole role) const {
+    if (frozen_) return Errc::frozen;
+    return role == BroadcastRole::none && marks_.holds(key) ? Errc::invalid_argument : Errc{};
+}
+
+/// Some changes are refused at present.
+Applied Store::apply_if_permitted(const Change& change) {
+    if (is_of_pairs(change.kind)) {
+        if (const Errc code = refusal(change.key(), change.role); code != Errc{}) {
+            if (change.reserved != nullptr) pool_->abandon(change.reserved);
+            cache(change.slot, change.origin.request, static_cast<std::uint16_t>(code), 0, 0);
+            return {.code = code};
+        }
+    }
+    return make(change);
+}
+
+Applied Store::make(const Change& change) {
+    Applied applied = make_uncached(change);
+    if (applied.succeeded()) applied.sequence = ++sequence_;
+    if (applied.removed == nullptr)  // else it is cached already
+        cache(change.slot, change.origin.request, static_cast<std::uint16_t>(applied.code), applied.argument,
+              applied.argument2);
+    return applied;
+}
+
+/// A put has failed.
+Applied Store::put_again(const Change& change, const Error& error) {
+    if (has_released_space(error)) return make(change);
+    const Applied applied = refused(error);
+    cache(change.slot, change.origin.request, static_cast<std::uint16_t>(applied.code), applied.argument,
+          applied.argument2);
+    return applied;
+}
+
+Applied Store::make_uncached(const Change& change) {
+    switch (change.kind) {
+        case ChangeKind::put:
+            return put(change);
+        case ChangeKind::erase:
+            return change.role == BroadcastRole::none ? erase(change) : erase_broadcast(change);
+        case ChangeKind::take:
+            return change.slot.reply != nullptr ? take(change) : erase(change);
+        case ChangeKind::clear:
+            pool_->clear();
+            marks_.clear();
+            break;
+        case ChangeKind::freeze:
+        case ChangeKind::unfreeze:
+            freeze(change.kind == ChangeKind::freeze);
+            break;
+    }
+    return {.argument = change.argument};
+}
+
+Applied Store::put(const Change& change) {
+    const auto try_it = [&] {
+        return change.reserved != nullptr ? pool_->publish(change.reserved) : pool_->put(change.pair);
+    };
+    Result<void> stored = try_it();
+    if (!stored && change.reserved == nullptr && has_released_space(stored.error())) stored = try_it();
+    if (!stored) return refused(stored.error());
+    if (change.role != BroadcastRole::none) mark(change, change.key(), true);
+    return {.argument = change.argument};
+}
+
+Applied Store::erase(const Change& change) {
+    if (!pool_->erase(change.pair.key, change.pair.hash)) return {.code = Errc::not_found};
+    return {.argument = change.argument};
+}
+
+/// The mark stays, whether there was a pair or not: older messages may still come.
+Applied Store::erase_broadcast(const Change& change) {
+    const bool held = marks_.holds(change.pair.key);
+    if (held) pool_->erase(change.pair.key, change.pair.hash);
+    mark(change, change.pair.key, false);
+    if (!held && change.role == BroadcastRole::root)
+        return {.code = Errc::not_found, .sequence = ++sequence_};  // the mark is new
+    return {.argument = change.argument};
+}
+
+/// Whoever has the reply must not find the pair any more, in shared memory neither: it is removed first, and
+/// its block kept for so long.
+Applied Store::take(const Change& change) {
+    const shm::Block* block = pool_->find(change.pair.key, change.pair.hash);
+    if (block == nullptr) return {.code = Errc::not_found};
+    pool_->pin(block);
+    pool_->erase(change.pair.key, change.pair.hash);
+    replies_.set_pair(change.slot, change.origin.request, *block);
+    return {.argument = change.argument, .removed = block};
+}
+
+void Store::mark(const Change& change, Bytes key, bool stored) {
+    if (change.role == BroadcastRole::root) return marks_.set_next(key, stored);
+    marks_.set(key, change.version, stored, false);
+}
+
+void Store::freeze(bool frozen) {
+    frozen_ = frozen;
+    pool_->set_frozen(frozen);
+}
+
+/// Whether what failed so is worth another try.
+bool Store::has_released_space(const Error& error) {
+    return error.code == Errc::no_space && replies_.release_values();
+}
+
+Result<shm::Block*> Store::reserve(const shm::Pair& pair, std::uint64_t value_bytes) {
+    const auto try_it = [&] { return pool_->reserve(pair, value_bytes); };
+    const Result<shm::Block*> block = try_it();
+    return block || !has_released_space(block.error()) ? block : try_it();
+}
+
+}  // namespace ddict::store

@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a shard stores: its pairs, the marks of broadcasts, and the replies that clients may ask for again.
+// One entry changes pairs, marks and the frozen state, and caches the reply of the change: apply(). Replies
+// that come of no change, or of many, are cached apart. No network, no clock, no threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <ddict/result.h>
+
+#include "core/bytes.h"
+#include "shm/pool.h"
+#include "store/broadcast_marks.h"
+#include "store/change.h"
+#include "store/reply_cache.h"
+
+namespace ddict::store {
+
+/// Invariants:
+///  1. Only apply() makes, replaces or removes a visible pair, or freezes and unfreezes.
+///  2. While frozen, no pair changes. A pair that a broadcast has stored is changed by broadcasts only.
+///  3. A change with a slot has its reply cached when apply() returns, whatever came of it.
+///  4. Sequence numbers of what changed have no gaps.
+class Store {
+  public:
+    explicit Store(std::unique_ptr<shm::Pool> pool) noexcept;
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+
+    /// To look at. Blocks that it gives are valid until the next change or reserve(), unless pinned.
+    const shm::Pool& pool() const noexcept { return *pool_; }
+    const BroadcastMarks& marks() const noexcept { return marks_; }
+    const ReplyCache& replies() const noexcept { return replies_; }
+    ReplyCache& replies() noexcept { return replies_; }
+    /// Null if the key is not known. See BroadcastProgress.
+    BroadcastProgress* progress(Bytes key) { return marks_.progress(key); }
+    /// Pairs of this shard's own, without the copies of other managers' broadcasts.
+    std::uint64_t size() const noexcept { return pool_->size() - marks_.copies(); }
+    bool frozen() const noexcept { return frozen_; }
+    /// The number of the last change that was made.
+    std::uint64_t sequence() const noexcept { return sequence_; }
+
+    /// Makes one change, if it may be made, and caches its reply. A reserved block is the store's from now
+    /// on, whatever comes of it. Constant time but for clear, which takes some for each pinned block, and
+    /// but for what moving pairs takes (shm/compaction.h). Errors: no_space with need and have; too_large;
+    /// invalid_argument for a key that a broadcast has stored; frozen; not_found where there is nothing to
+    /// erase or to take.
+    Applied apply(const Change& change) {
+        if (refuses_some()) [[unlikely]]
+            return apply_if_permitted(change);
+        if (change.kind != ChangeKind::put || change.role != BroadcastRole::none ||
+            change.reserved != nullptr)
+            return make(change);
+        const Result<void> stored = pool_->put(change.pair);
+        if (!stored) [[unlikely]]
+            return put_again(change, stored.error());
+        cache(change.slot, change.origin.request, 0, change.argument, 0);
+        return {.argument = change.argument, .sequence = ++sequence_};
+    }
+
+    /// Whether some changes are refused; the question on the way of every write.
+    bool refuses_some() const noexcept { return frozen_ || marks_.any(); }
+    /// Why a change of this pair would be refused now; Errc{} if it would not. An empty key stands for all.
+    Errc refusal(Bytes key, BroadcastRole role) const;
+
+    /// Caches a reply that says no more than this, and comes of no change.
+    void cache(const ReplySlot& slot, std::uint64_t request, std::uint16_t status, std::uint64_t argument,
+               std::uint64_t argument2) noexcept {
+        if (slot.reply != nullptr) slot.reply->set(request, status, argument, argument2);
+    }
+
+    /// See shm::Pool::reserve(). What it gives goes to apply() or abandon().
+    Result<shm::Block*> reserve(const shm::Pair& pair, std::uint64_t value_bytes);
+    void abandon(shm::Block* block) { pool_->abandon(block); }
+
+    // See shm::Pool. None of them changes what is stored.
+    void make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) {
+        pool_->make_room(key_bytes, value_bytes);
+    }
+    void stop_making_room() { pool_->stop_making_room(); }
+    void pin(const shm::Block& block) { pool_->pin(&block); }
+    void unpin(const shm::Block& block) { pool_->unpin(&block); }
+    shm::Pool::OneStep one_step() { return shm::Pool::OneStep(*pool_); }
+    void mark_gone(shm::PoolEnd end) { pool_->mark_gone(end); }
+
+  private:
+    Applied apply_if_permitted(const Change& change);
+    Applied make(const Change& change);
+    Applied put_again(const Change& change, const Error& error);
+    Applied make_uncached(const Change& change);
+    Applied put(const Change& change);
+    Applied erase(const Change& change);
+    Applied erase_broadcast(const Change& change);
+    Applied take(const Change& change);
+    void mark(const Change& change, Bytes key, bool stored);
+    void freeze(bool frozen);
+    bool has_released_space(const Error& error);
+
+    std::unique_ptr<shm::Pool> pool_;
+    BroadcastMarks marks_;
+    ReplyCache replies_;
+    std::uint64_t sequence_ = 0;
+    bool frozen_;
+};
+
+}  // namespace ddict::store
