@@ -88,7 +88,8 @@ Error Requester::named(Error error, const Slot& slot, bool is_reply) const {
         if (error.code == Errc::manager_lost && error.manager_state == ManagerState::unknown)
             error.set_state(ManagerState::unreachable);
     }
-    if (error.code == Errc::manager_lost && dictionary_ended_with(error, *slot.link)) {
+    if (error.code == Errc::manager_lost && !ends_manager(slot.request.verb) &&
+        dictionary_ended_with(error, *slot.link)) {
         error.code = Errc::dictionary_gone;
         error.set_detail(dictionary_ended().detail.data()).set_state(ManagerState::ended);
     }

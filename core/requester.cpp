@@ -111,7 +111,7 @@ bool Requester::ends_at_once(Slot& slot) {
         return true;
     }
     if (link.pending == 1) link.probe_until.reset();
-    if (lost_ == nullptr || !lost_->any()) return false;
+    if (lost_ == nullptr || !lost_->any() || ends_manager(slot.request.verb)) return false;
     Error why;
     const LostManagers::Look look = lost_->look(link.entry.manager, now_, why);
     if (look == LostManagers::Look::lost) fail(slot, why);

@@ -68,6 +68,11 @@ struct Credentials {
 };
 
 using wire::operation_of;
+/// Who asks managers to end has to hear of each whether it has: that another says the dictionary has ended is
+/// no answer.
+constexpr bool ends_manager(wire::Verb verb) noexcept {
+    return wire::rule_of(verb).effect == wire::Effect::end;
+}
 /// What a wait_for asks of its manager: microseconds.
 std::uint64_t wait_argument(Time::duration left) noexcept;
 /// Why a manager refuses to change a pair, alone or in a batch, where the code does not say it; else empty.

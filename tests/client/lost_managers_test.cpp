@@ -161,5 +161,19 @@ TEST_F(StoppedManagerTest, ADestroyedDictionaryIsGoneOverTheNetworkToo) {
     EXPECT_EQ(other.try_size().error().code, Errc::dictionary_gone);
 }
 
+TEST_F(StoppedManagerTest, ADestroyThatDoesNotReachAManagerSaysSo) {
+    Dictionary owner = Dictionary::create({.managers_per_node = 2, .total_mem = 16 << 20, .name = "half"});
+    Dictionary other = Dictionary::attach(owner.serialize());
+    const ManagerStats silent = other.stats(1);
+    ASSERT_EQ(kill(silent.pid, SIGSTOP), 0);
+    const Result<void> destroyed = other.try_destroy();
+    kill(silent.pid, SIGCONT);
+    ASSERT_FALSE(destroyed) << "nobody has heard of the end of manager 1";
+    EXPECT_EQ(destroyed.error().manager, 1u) << destroyed.error().message();
+    EXPECT_TRUE(destroyed.error().in_doubt) << destroyed.error().message();
+    EXPECT_NE(destroyed.error().code, Errc::dictionary_gone) << destroyed.error().message();
+    static_cast<void>(owner.try_destroy());
+}
+
 }  // namespace
 }  // namespace ddict
