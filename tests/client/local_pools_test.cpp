@@ -186,6 +186,7 @@ TEST_F(LocalPoolsTest, AMissingNameIsNoEnd) {
     EXPECT_EQ(contains(pools, 3), Read::value);
     processes_[0]->kill();
     EXPECT_FALSE(pools.ended_with_dictionary(2)) << "it has ended alone";
+    processes_[1]->kill();       // which has inherited the lock
     directory_segment_.reset();  // as when the node launcher has ended
     EXPECT_TRUE(pools.ended_with_dictionary(2));
 }
