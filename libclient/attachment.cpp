@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 std::atomic<std::uint64_t> attachments_made{0};
+std::atomic<bool> process_exits{false};
 
 // To read the clock takes a twentieth of the time of a call. From here on a deadline may come some
 // milliseconds early.
@@ -201,6 +202,10 @@ Result<Session*> Attachment::session() {
     Session* session = made->get();
     const std::lock_guard lock(mutex_);
     if (closed_) return unusable();
+    // What is registered after a static object was made runs before its destructor: so for each attachment,
+    // and not before a second thread calls.
+    if (!sessions_.empty())
+        std::call_once(exit_noted_, [] { std::atexit([] { process_exits.store(true); }); });
     sessions_[std::this_thread::get_id()] = *std::move(made);
     if (!thread_sessions_ended) thread_sessions.add(serial_, session, weak_from_this());
     return session;
@@ -225,6 +230,18 @@ void Attachment::close() {
     for (const auto& [thread, session] : sessions_)
         session->counters().add_to(ended_);
     ended.swap(sessions_);
+}
+
+bool Attachment::stays_until_exit() {
+    if (!process_exits.load() || is_of_parent()) return false;
+    const std::lock_guard lock(mutex_);
+    const bool alone = std::all_of(sessions_.begin(), sessions_.end(), [](const auto& session) {
+        return session.first == std::this_thread::get_id();
+    });
+    if (alone) return false;
+    static auto& kept = *new std::vector<std::shared_ptr<Attachment>>;
+    kept.push_back(shared_from_this());
+    return true;
 }
 
 Result<DirectoryEntry> Attachment::entry(Session& session, std::uint32_t manager, Time deadline) {

@@ -101,6 +101,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     void end_session(std::thread::id thread);
     /// Ends all sessions.
     void close();
+    /// The process is at its end, in exit(), and other threads may be in the middle of calls: then this stays
+    /// as it is until the process is gone, and must not be closed. For the destructor of a static Dictionary.
+    bool stays_until_exit();
 
     void own(std::unique_ptr<LaunchService> service) { service_ = std::move(service); }
     LaunchService* service() const { return service_.get(); }
@@ -136,6 +139,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     std::unique_ptr<LaunchService> service_;  // if this process started the dictionary
     std::atomic<bool> closed_ = false;
     std::once_flag local_found_;
+    std::once_flag exit_noted_;
     std::vector<std::uint32_t> local_managers_;
     struct alignas(64) LocalReads {
         std::atomic<std::uint64_t> count{0};

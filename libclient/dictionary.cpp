@@ -64,7 +64,7 @@ Dictionary& Dictionary::operator=(Dictionary&& other) noexcept {
 }
 
 Dictionary::~Dictionary() {
-    detach();
+    if (attachment() != nullptr && !attachment()->stays_until_exit()) detach();
 }
 
 Result<Dictionary> Dictionary::try_attach(const AttachOptions& options) {

@@ -18,7 +18,9 @@
 //
 // Threads. One Dictionary may be used by many threads at once; each thread gets connections of its own when
 // it first sends something (some milliseconds). Construction, move, detach, destroy and destruction are for
-// one thread, when no other is inside a call.
+// one thread, when no other is inside a call. The end of the process is an exception: while exit() runs, or
+// after the return of main, threads may go on calling a static Dictionary; it leaves its connections to the
+// end of the process, which managers notice.
 //
 // Processes. A child of fork() cannot use its parent's dictionary: its calls fail with Errc::not_attached.
 // Nor can it attach, if its parent was attached to any dictionary at the fork: UCX does not survive that, and
