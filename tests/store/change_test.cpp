@@ -121,7 +121,8 @@ TEST_F(ChangeTest, PackedChangesMakeTheSameStoreAgain) {
         make(change(kind, key, kind == ChangeKind::put ? bytes_of(value) : Bytes()));
         if (i == 1000) make(change(ChangeKind::clear));
         if (i % 100 == 0) make(change(store.frozen() ? ChangeKind::unfreeze : ChangeKind::freeze));
-        Change of_broadcast = change(random() % 2 == 0 ? ChangeKind::put : ChangeKind::erase, "b" + key);
+        const std::string name = "b" + key;
+        Change of_broadcast = change(random() % 2 == 0 ? ChangeKind::put : ChangeKind::erase, name);
         of_broadcast.role = random() % 2 == 0 ? BroadcastRole::root : BroadcastRole::copy;
         of_broadcast.version = static_cast<std::uint64_t>(i);
         make(of_broadcast);
