@@ -13,9 +13,9 @@ namespace ddict {
 namespace {
 
 bool is_reply_header(const wire::ReplyHeader& header) {
-    const int verb = header.verb_and_reply_bit & ~wire::reply_bit;
+    const auto verb = static_cast<std::uint8_t>(header.verb_and_reply_bit & ~wire::reply_bit);
     return header.version == wire::protocol_version && (header.verb_and_reply_bit & wire::reply_bit) != 0 &&
-           verb != 0 && verb <= wire::verb_last && header.flags == 0 && header.status <= errc_last &&
+           wire::is_verb(verb) && header.flags == 0 && header.status <= errc_last &&
            header.value_bytes <= limits::value_bytes_max;
 }
 

@@ -30,8 +30,7 @@ Applied Store::apply_if_permitted(const Change& change) {
     if (is_of_pairs(change.kind)) {
         if (const Errc code = refusal(change.key(), change.role); code != Errc{}) {
             if (change.reserved != nullptr) pool_->abandon(change.reserved);
-            cache(change.slot, change.origin.request, static_cast<std::uint16_t>(code), 0, 0);
-            return {.code = code};
+            return cached(change, {.code = code});
         }
     }
     return make(change);
@@ -40,16 +39,17 @@ Applied Store::apply_if_permitted(const Change& change) {
 Applied Store::make(const Change& change) {
     Applied applied = make_uncached(change);
     if (applied.succeeded()) applied.sequence = ++sequence_;
-    if (applied.removed == nullptr)  // else it is cached already
-        cache(change.slot, change.origin.request, static_cast<std::uint16_t>(applied.code), applied.argument,
-              applied.argument2);
-    return applied;
+    return applied.removed == nullptr ? cached(change, applied) : applied;  // else it is cached already
 }
 
 /// A put has failed.
 Applied Store::put_again(const Change& change, const Error& error) {
     if (has_released_space(error)) return make(change);
-    const Applied applied = refused(error);
+    return cached(change, refused(error));
+}
+
+/// What came of the change, which is also what its reply says from now on.
+Applied Store::cached(const Change& change, const Applied& applied) noexcept {
     cache(change.slot, change.origin.request, static_cast<std::uint16_t>(applied.code), applied.argument,
           applied.argument2);
     return applied;

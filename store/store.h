@@ -90,6 +90,7 @@ class Store {
     Applied apply_if_permitted(const Change& change);
     Applied make(const Change& change);
     Applied put_again(const Change& change, const Error& error);
+    Applied cached(const Change& change, const Applied& applied) noexcept;
     Applied make_uncached(const Change& change);
     Applied put(const Change& change);
     Applied erase(const Change& change);
