@@ -18,10 +18,10 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEM
 
 
 class Report:
-    """Prints each check with what was seen; knows whether one has failed."""
+    """Prints each check with what was seen; knows which have failed."""
 
     def __init__(self):
-        self.failed = 0
+        self.failed = []
         self.count = 0
 
     def check(self, what, good, seen=""):
@@ -30,8 +30,8 @@ class Report:
         if good:
             print(f"ok: {what}" + (f" ({' | '.join(lines)[:300]})" if lines else ""), flush=True)
         else:
-            self.failed += 1
-            print(f"FAILED: {what}; seen:", *["    " + line for line in lines[-25:]], sep="\n", flush=True)
+            self.failed.append("\n".join([f"FAILED: {what}; seen:", *["    " + line for line in lines[-25:]]]))
+            print(self.failed[-1], flush=True)
         return good
 
     @staticmethod

@@ -58,7 +58,8 @@ def main(all_groups):
     finally:
         cluster.down()
         shutil.rmtree(work)
-    print(f"{report.count} checks, {report.failed} failed, {time.monotonic() - begin:.0f} s")
+    # Once more at the end, which is what is left of a long log that is cut.
+    print(*report.failed, f"{report.count} checks, {len(report.failed)} failed, {time.monotonic() - begin:.0f} s", sep="\n")
     sys.exit(1 if report.failed or not groups else 0)
 
 
