@@ -9,7 +9,7 @@
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/measured_dictionary.h"
-#include "host/host_name.h"
+#include "os/host_name.h"
 
 namespace ddict::bench {
 namespace {
@@ -41,7 +41,7 @@ void once(const Options& options, std::uint32_t managers, Record& record) {
     const Nanoseconds first_request = dictionary.time_of_request();
     std::set<pid_t> pids;
     for (const ManagerStats& one : dictionary.managers()) {
-        if (one.node != host::host_name())
+        if (one.node != os::host_name())
             throw std::runtime_error("a manager is on another node: " + one.node);
         pids.insert(one.pid);
         pids.insert(parent_of(one.pid));

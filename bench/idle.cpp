@@ -8,14 +8,14 @@
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/measured_dictionary.h"
-#include "host/host_name.h"
+#include "os/host_name.h"
 
 namespace ddict::bench {
 namespace {
 
 void require_local(const MeasuredDictionary& dictionary) {
     for (const ManagerStats& one : dictionary.managers()) {
-        if (one.node != host::host_name()) {
+        if (one.node != os::host_name()) {
             throw std::runtime_error("manager " + std::to_string(one.manager) + " is on " + one.node +
                                      ": the CPU time of managers can be measured on their own node only");
         }

@@ -27,13 +27,15 @@
 
 #include <ddict/codec.h>
 
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/process_identity.h"
 #include "bench/value_buffer.h"
-#include "core/hash.h"
-#include "core/limits.h"
-#include "core/wire.h"
+#include "cluster/placement.h"
 #include "manager/shard.h"
 #include "shm/pool.h"
 #include "shm/reader.h"
+#include "wire/messages.h"
 
 namespace ddict::bench {
 namespace {

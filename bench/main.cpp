@@ -15,7 +15,7 @@
 #include "bench/report.h"
 #include "bench/targets.h"
 #include "bench/transport.h"
-#include "host/descriptors.h"
+#include "os/descriptors.h"
 
 namespace {
 
@@ -68,7 +68,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    ddict::host::ensure_standard_descriptors();
+    ddict::os::ensure_standard_descriptors();
     try {
         const Options options = parse_options(std::vector<std::string>(argv + 1, argv + argc));
         if (options.help) {

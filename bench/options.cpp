@@ -7,7 +7,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "core/limits.h"
+#include "base/limits.h"
 
 namespace ddict::bench {
 namespace {

@@ -9,11 +9,11 @@
 #include <random>
 #include <stdexcept>
 
+#include "base/hash.h"
 #include "bench/contestants.h"
 #include "bench/measure.h"
 #include "bench/measured_dictionary.h"
 #include "bench/memory.h"
-#include "core/hash.h"
 #include "shm/pool.h"
 
 namespace ddict::bench {

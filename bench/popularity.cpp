@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::bench {
 

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "bench/repeat.h"
-#include "core/wire.h"
+#include "wire/messages.h"
 
 namespace ddict::bench {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::bench {
 namespace {

@@ -7,11 +7,11 @@
 #include <deque>
 #include <utility>
 
+#include "base/assert.h"
 #include "bench/contestants.h"
 #include "bench/measure.h"
 #include "bench/redis_client.h"
 #include "bench/transport.h"
-#include "core/assert.h"
 
 namespace ddict::bench {
 namespace {

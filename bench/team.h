@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "core/histogram.h"
+#include "base/histogram.h"
 
 namespace ddict::bench {
 

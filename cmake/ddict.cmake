@@ -34,7 +34,7 @@ if(DDICT_SANITIZE)
   target_link_options(ddict_build_flags INTERFACE -fsanitize=${DDICT_SANITIZE})
 endif()
 
-# ddict_library(core SOURCES a.cpp ... USES shm ucx LINKS Boost::...)
+# ddict_library(base SOURCES a.cpp ... USES shm ucx LINKS Boost::...)
 # One folder, one static library ddict_<name>. USES names other folders, LINKS what is not ours.
 function(ddict_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})

@@ -32,7 +32,7 @@ function(ddict_install)
   install(TARGETS ${ARG_LIBRARY} EXPORT ddict
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/include/ddict ${PROJECT_SOURCE_DIR}/libclient/include/ddict
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ddict
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
   # What is installed is made apart: beside the files of the build tree it would be found there, and fail.
@@ -67,7 +67,7 @@ function(ddict_describe_build_tree)
   # Blanks in paths are escaped there.
   string(REPLACE " " "\\ " source "${PROJECT_SOURCE_DIR}")
   set(pc_libdir "\${pcfiledir}/lib")
-  set(pc_cflags "-I${source}/core/include -I${source}/libclient/include")
+  set(pc_cflags "-I${source}/include")
   configure_file(${PROJECT_SOURCE_DIR}/cmake/ddict.pc.in ${PROJECT_BINARY_DIR}/ddict.pc @ONLY)
 endfunction()
 

@@ -8,8 +8,8 @@ file(GLOB documents RELATIVE "${SOURCES}"
 file(REMOVE_RECURSE "${DOCUMENTS}")
 foreach(document IN LISTS documents)
   file(READ "${SOURCES}/${document}" text)
-  string(REGEX REPLACE "\\]\\(\\.\\./(core|libclient)/include/(ddict/[^)]*)\\)" "](${FROM_DOCS_TO_HEADERS}/\\2)" text "${text}")
-  string(REGEX REPLACE "\\[([^]]*)\\]\\(\\.\\./(core|libclient|tests|launcher|manager|ucx|shm|slurm|pmix|tools|bench)/[^)]*\\)"
+  string(REGEX REPLACE "\\]\\(\\.\\./include/(ddict/[^)]*)\\)" "](${FROM_DOCS_TO_HEADERS}/\\1)" text "${text}")
+  string(REGEX REPLACE "\\[([^]]*)\\]\\(\\.\\./(base|os|wire|cluster|rpc|store|libclient|tests|launcher|manager|ucx|shm|slurm|pmix|tools|bench)/[^)]*\\)"
     "\\1" text "${text}")
   file(WRITE "${DOCUMENTS}/${document}" "${text}")
 endforeach()

@@ -7,6 +7,8 @@
 #include <csignal>
 
 #include "launcher/sweep.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"
 
@@ -22,7 +24,7 @@ constexpr milliseconds end_grace{1'000};
 
 }  // namespace
 
-void Aftermath::begin(const Step& step, const Environment& environment) {
+void Aftermath::begin(const Step& step, const os::Environment& environment) {
     if (is_running()) return;
     current_ = 0;
     commands_.clear();
@@ -43,16 +45,16 @@ void Aftermath::start_current() {
     const Command& command = commands_[current_];
     deadline_ = Clock::now() + command.timeout;
     told_to_end_ = false;
-    const FoundProgram found = find_program(command.argv[0], command.environment);
-    const FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
-    SpawnOptions options;
+    const os::FoundProgram found = os::find_program(command.argv[0], command.environment);
+    const os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    os::SpawnOptions options;
     options.program = found.path;
     options.argv = command.argv;
     options.environment = command.environment;
     options.standard_fds = {nothing.fd(), nothing.fd(), nothing.fd()};
     options.close_other_fds = true;
     options.own_process_group = true;
-    auto child = ChildProcess::spawn(options);
+    auto child = os::ChildProcess::spawn(options);
     if (!child) return finish_current(child.error().detail.data());
     child_ = *std::move(child);
 }
@@ -70,7 +72,7 @@ void Aftermath::advance() {
         deadline_ = now + end_grace;
         return;
     }
-    child_ = ChildProcess();
+    child_ = os::ChildProcess();
     finish_current(name + " did not end in time");
 }
 
@@ -84,7 +86,7 @@ void Aftermath::finish_current(const std::string& why) {
 
 void Aftermath::abandon() {
     if (child_.running()) child_.signal_group(SIGKILL);
-    child_ = ChildProcess();
+    child_ = os::ChildProcess();
     current_ = commands_.size();
 }
 

@@ -15,7 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "launcher/child_process.h"
+#include "os/child_process.h"
+#include "os/environment.h"
 #include "slurm/allocation.h"
 
 namespace ddict::launcher {
@@ -30,7 +31,7 @@ class Aftermath {
         std::string program;  // ddict-launch, on every node
     };
 
-    void begin(const Step& step, const Environment& environment);
+    void begin(const Step& step, const os::Environment& environment);
     bool is_running() const { return current_ < commands_.size(); }
     /// -1 when it does not run.
     int poll_fd() const { return child_.running() ? child_.pidfd() : -1; }
@@ -46,7 +47,7 @@ class Aftermath {
     using Clock = std::chrono::steady_clock;
     struct Command {
         std::vector<std::string> argv;
-        Environment environment;
+        os::Environment environment;
         std::chrono::milliseconds timeout{0};
         bool must_succeed = false;
     };
@@ -56,7 +57,7 @@ class Aftermath {
 
     std::vector<Command> commands_;
     std::size_t current_ = 0;
-    ChildProcess child_;
+    os::ChildProcess child_;
     Clock::time_point deadline_;
     bool told_to_end_ = false;
     std::string nodes_;

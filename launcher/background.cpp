@@ -15,11 +15,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "core/directory.h"
-#include "host/descriptors.h"
+#include "base/hex.h"
+#include "cluster/directory.h"
 #include "launcher/rendezvous_file.h"
 #include "launcher/sizes.h"
 #include "launcher/supervision.h"
+#include "os/child_process.h"
+#include "os/descriptors.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/signals.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"
 
@@ -62,12 +67,12 @@ std::string printable(std::string text) {
     return text;
 }
 
-std::string value_of(const Environment& environment, std::string_view name) {
+std::string value_of(const os::Environment& environment, std::string_view name) {
     const auto found = environment.find(name);
     return found == environment.end() ? std::string() : found->second;
 }
 
-RendezvousRecord record_of(const Supervisor& supervisor, const Environment& environment) {
+RendezvousRecord record_of(const Supervisor& supervisor, const os::Environment& environment) {
     const LaunchPlan& plan = supervisor.plan();
     RendezvousRecord record;
     record.name = plan.name;
@@ -91,29 +96,29 @@ RendezvousRecord record_of(const Supervisor& supervisor, const Environment& envi
 /// before the dictionary is ready means that the user has given up.
 class BackgroundSupervisor {
   public:
-    BackgroundSupervisor(const Environment& environment, const LaunchPlan& plan, std::string path,
-                         FileDescriptor parent)
+    BackgroundSupervisor(const os::Environment& environment, const LaunchPlan& plan, std::string path,
+                         os::FileDescriptor parent)
         : environment_(environment), plan_(plan), path_(std::move(path)), parent_(std::move(parent)) {}
 
     int run();
 
   private:
     void detach();
-    bool is_order_to_end(const SignalEvent& signal) const;
+    bool is_order_to_end(const os::SignalEvent& signal) const;
     void watch(Supervisor& supervisor, Supervision& supervision, const RendezvousFile& file);
 
-    const Environment& environment_;
+    const os::Environment& environment_;
     const LaunchPlan& plan_;
     const std::string path_;
-    FileDescriptor parent_;
+    os::FileDescriptor parent_;
 };
 
 int BackgroundSupervisor::run() {
     setsid();
     // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
-    host::close_all_from(3, parent_.fd());
-    const auto signals = SignalFd::open(ending_signals());
-    ignore_reserved_signals();
+    os::close_all_from(3, parent_.fd());
+    const auto signals = os::SignalFd::open(os::ending_signals());
+    os::ignore_reserved_signals();
     const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());
     Supervisor& supervisor = **started;
@@ -130,7 +135,7 @@ int BackgroundSupervisor::run() {
         supervision.tear_down();
         return exit_bring_up_failed;
     }
-    if (!write_fully(parent_.fd(), supervisor.handle())) {  // killed meanwhile: nobody knows of it
+    if (!os::write_fully(parent_.fd(), supervisor.handle())) {  // killed meanwhile: nobody knows of it
         supervision.tear_down();
         return exit_bring_up_failed;
     }
@@ -142,7 +147,7 @@ int BackgroundSupervisor::run() {
 
 /// Lets go of the terminal, of pipes that others read to their end, and of the folder.
 void BackgroundSupervisor::detach() {
-    const FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    const os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
     for (int fd = 0; fd < 3; ++fd)
         dup2(nothing.fd(), fd);
     [[maybe_unused]] const int moved = chdir("/");
@@ -151,7 +156,7 @@ void BackgroundSupervisor::detach() {
 
 /// Those of a job are signalled all together, so that its programs save: they need the dictionary then. It
 /// ends by ddict-launch stop, or with the job.
-bool BackgroundSupervisor::is_order_to_end(const SignalEvent& signal) const {
+bool BackgroundSupervisor::is_order_to_end(const os::SignalEvent& signal) const {
     return signal.ordered || (signal.asks_to_end() && !plan_.allocation);
 }
 
@@ -159,7 +164,7 @@ void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervisio
                                  const RendezvousFile& file) {
     std::size_t lost = 0;
     while (supervisor.stage() == Supervisor::Stage::ready && !supervisor.all_lost()) {
-        for (const SignalEvent& signal : supervision.turn(-1, 3'600'000).signals)
+        for (const os::SignalEvent& signal : supervision.turn(-1, 3'600'000).signals)
             if (is_order_to_end(signal)) return;
         if (supervisor.lost().size() != lost) {
             lost = supervisor.lost().size();
@@ -172,7 +177,7 @@ void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervisio
 }
 
 /// The variable that srun hands on whatever it exports may be of another dictionary, and stay so.
-void warn_of_other_handle(const Environment& environment, const std::string& handle) {
+void warn_of_other_handle(const os::Environment& environment, const std::string& handle) {
     const std::string other = value_of(environment, "SLURM_DDICT_HANDLE");
     if (other.empty() || other == handle) return;
     say("SLURM_DDICT_HANDLE is set, to another dictionary, which 'srun --export=NONE' would use: unset it, "
@@ -181,9 +186,9 @@ void warn_of_other_handle(const Environment& environment, const std::string& han
 }
 
 /// In the process that the user waits for: until the supervisor says the handle, or ends.
-int await_handle(const Options& options, const Environment& environment, bool in_job, pid_t supervisor,
-                 FileDescriptor socket) {
-    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
+int await_handle(const Options& options, const os::Environment& environment, bool in_job, pid_t supervisor,
+                 os::FileDescriptor socket) {
+    const auto signals = os::SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
     if (!signals) return say_error(signals.error());
     std::string handle;
     for (;;) {
@@ -228,7 +233,8 @@ std::string where(const RendezvousRecord& record) {
 }
 
 /// Why it cannot be told whether a dictionary of that name runs; empty if it can.
-std::string doubt_about(const ListedRecord& listed, const std::string& name, const Environment& environment) {
+std::string doubt_about(const ListedRecord& listed, const std::string& name,
+                        const os::Environment& environment) {
     if (!listed.record)
         return listed.record.error().code == Errc::system
                    ? printable(listed.path) + ": " + listed.record.error().detail.data()
@@ -240,7 +246,7 @@ std::string doubt_about(const ListedRecord& listed, const std::string& name, con
 /// A dictionary that was started in a job, or under another name of this host, and that lives: status shows
 /// it here too, so it can be used and ended from here. Not if there are several.
 Result<Found> find_elsewhere(const std::string& folder, const std::string& name,
-                             const Environment& environment) {
+                             const os::Environment& environment) {
     std::vector<Found> alive;
     const auto records = list_records(folder);
     if (!records) return records.error();
@@ -266,7 +272,7 @@ Result<Found> find_elsewhere(const std::string& folder, const std::string& name,
 }
 
 /// The dictionary that the options name, alive or not.
-Result<Found> find_record(const Options& options, const Environment& environment) {
+Result<Found> find_record(const Options& options, const os::Environment& environment) {
     const auto folder = state_folder(options, environment);
     if (!folder) return folder.error();
     const std::string path = record_path(*folder, options.name, environment);
@@ -287,23 +293,23 @@ Result<Found> find_record(const Options& options, const Environment& environment
 }
 
 /// The same command again, where the supervisor is. False if that is no node of the job.
-bool ask_on_its_host(const Found& found, const Environment& environment) {
+bool ask_on_its_host(const Found& found, const os::Environment& environment) {
     slurm::Allocation job;
     job.job_id = found.record.job;
     job.nodes.push_back({.name = found.record.supervisor.host});
     const std::string folder = found.path.substr(0, found.path.rfind('/'));
     const slurm::SrunCommand srun =
-        slurm::srun_on_nodes(job, environment, {found.record.supervisor.host}, own_program(),
+        slurm::srun_on_nodes(job, environment, {found.record.supervisor.host}, os::own_program(),
                              {"stop", "--name", found.record.name, "--state-dir", folder});
-    const auto asked = capture_output(srun.argv, srun.environment, std::chrono::seconds(20));
+    const auto asked = os::capture_output(srun.argv, srun.environment, std::chrono::seconds(20));
     return asked && asked->status.success();
 }
 
 /// Asks the supervisor to end, here or through Slurm. Returns a pidfd if it is here.
-Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environment) {
-    FileDescriptor here = open_process(found.record.supervisor);
+Result<os::FileDescriptor> ask_to_end(const Found& found, const os::Environment& environment) {
+    os::FileDescriptor here = open_process(found.record.supervisor);
     if (here.is_open()) {
-        if (const int error = order_to_end(here.fd()); error != 0)
+        if (const int error = os::order_to_end(here.fd()); error != 0)
             return Error(Errc::system, "cannot signal its supervisor, process " +
                                            std::to_string(found.record.supervisor.pid) + ": " +
                                            std::strerror(error));
@@ -314,18 +320,18 @@ Result<FileDescriptor> ask_to_end(const Found& found, const Environment& environ
         return Error(Errc::system,
                      (found.verdict.why.empty() ? "it was started on " + host : found.verdict.why) +
                          ": run ddict-launch stop where it was started");
-    if (ask_on_its_host(found, environment)) return FileDescriptor();
+    if (ask_on_its_host(found, environment)) return os::FileDescriptor();
     // Signals to the step say nothing: they could be meant for all of the job. The supervisor clears up.
     const auto cancelled =
-        capture_output({"scancel", found.record.step}, environment, std::chrono::seconds(10));
+        os::capture_output({"scancel", found.record.step}, environment, std::chrono::seconds(10));
     if (!cancelled || !cancelled->status.success())
         return Error(Errc::system, "cannot reach step " + found.record.step +
                                        " (scancel failed): run ddict-launch stop on " + host);
-    return FileDescriptor();
+    return os::FileDescriptor();
 }
 
 /// Until the rendezvous file, and the process if it is here, are gone.
-bool wait_until_gone(const Found& found, const FileDescriptor& process, milliseconds timeout) {
+bool wait_until_gone(const Found& found, const os::FileDescriptor& process, milliseconds timeout) {
     const auto deadline = Clock::now() + timeout;
     constexpr int look_again_ms = 50;
     for (;;) {
@@ -393,7 +399,7 @@ void print_status(const RendezvousRecord& record, const Verdict& verdict) {
 
 }  // namespace
 
-int start(const Options& options, const Environment& environment) {
+int start(const Options& options, const os::Environment& environment) {
     const auto folder = state_folder(options, environment);
     if (!folder) return say_error(folder.error());
     const std::string path = record_path(*folder, options.name, environment);
@@ -405,8 +411,8 @@ int start(const Options& options, const Environment& environment) {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return say_error(
             Error(Errc::system, "no socket pair to be had: raise the limit of open files (ulimit -n)"));
-    FileDescriptor mine(ends[0]);
-    FileDescriptor theirs(ends[1]);
+    os::FileDescriptor mine(ends[0]);
+    os::FileDescriptor theirs(ends[1]);
     const pid_t supervisor = fork();
     if (supervisor < 0) return say_error(Error(Errc::system, "cannot fork: too many processes (ulimit -u)"));
     if (supervisor == 0) {
@@ -418,7 +424,7 @@ int start(const Options& options, const Environment& environment) {
     return await_handle(options, environment, plan->allocation.has_value(), supervisor, std::move(mine));
 }
 
-int stop(const Options& options, const Environment& environment) {
+int stop(const Options& options, const os::Environment& environment) {
     const auto found = find_record(options, environment);
     if (!found) return say_error(found.error());
     if (found->verdict.liveness == Liveness::stale) {
@@ -435,7 +441,7 @@ int stop(const Options& options, const Environment& environment) {
     return exit_bring_up_failed;
 }
 
-int status(const Options& options, const Environment& environment) {
+int status(const Options& options, const os::Environment& environment) {
     const auto folder = state_folder(options, environment);
     if (!folder) return say_error(folder.error());
     bool any_alive = false;
@@ -473,7 +479,7 @@ int status(const Options& options, const Environment& environment) {
     return any_alive ? 0 : 1;
 }
 
-int print_environment(const Options& options, const Environment& environment) {
+int print_environment(const Options& options, const os::Environment& environment) {
     const auto found = find_record(options, environment);
     if (!found) return say_error(found.error());
     if (found->verdict.liveness == Liveness::stale) {

@@ -11,6 +11,10 @@
 #include "launcher/node_check.h"
 #include "launcher/preflight.h"
 #include "launcher/supervision.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/signals.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"
 
@@ -21,9 +25,9 @@ constexpr std::chrono::seconds tool_timeout{10};
 constexpr std::chrono::seconds trial_timeout_max{30};
 
 /// Slurm and its PMIx. Outside a job their absence is no fault.
-void check_slurm(bool in_job, const Environment& environment, std::vector<Finding>& findings) {
+void check_slurm(bool in_job, const os::Environment& environment, std::vector<Finding>& findings) {
     const Level missing = in_job ? Level::failed : Level::warning;
-    const auto version = capture_output({"srun", "--version"}, environment, tool_timeout);
+    const auto version = os::capture_output({"srun", "--version"}, environment, tool_timeout);
     if (!version) {
         findings.push_back(
             in_job ? Finding{Level::failed, "Slurm: srun is not in PATH: add Slurm's bin folder to it"}
@@ -35,7 +39,7 @@ void check_slurm(bool in_job, const Environment& environment, std::vector<Findin
         return;
     }
     findings.push_back({Level::ok, "Slurm: " + last_line(version->output)});
-    const auto plugins = capture_output({"srun", "--mpi=list"}, environment, tool_timeout);
+    const auto plugins = os::capture_output({"srun", "--mpi=list"}, environment, tool_timeout);
     if (plugins && slurm::pmix_plugin_available(plugins->output + plugins->errors)) {
         findings.push_back({Level::ok, "PMIx plugin: srun --mpi=pmix works"});
     } else {
@@ -59,7 +63,7 @@ void check_placement(const LaunchPlan& plan, std::vector<Finding>& findings) {
 }
 
 /// Whose connections the managers accept.
-Finding judge_hosts(const LaunchPlan& plan, const Environment& environment) {
+Finding judge_hosts(const LaunchPlan& plan, const os::Environment& environment) {
     if (!plan.hosts_trouble.empty()) return {Level::warning, "hosts of clients: " + plan.hosts_trouble};
     const auto allowed = environment.find("DDICT_ALLOW_HOSTS");
     std::string hosts = plan.allocation ? "the nodes of the job and this host" : "this machine";
@@ -68,14 +72,14 @@ Finding judge_hosts(const LaunchPlan& plan, const Environment& environment) {
     return {Level::ok, "hosts of clients: " + hosts};
 }
 
-Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const Environment& environment) {
+Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const os::Environment& environment) {
     std::vector<std::string> args = node_arguments(node_plan(plan));
     args[0] = "--check-node";
-    std::vector<std::string> argv{own_program()};
-    Environment variables = environment;
+    std::vector<std::string> argv{os::own_program()};
+    os::Environment variables = environment;
     if (plan.allocation) {
         slurm::NodeLauncherStep step;
-        step.program = own_program();
+        step.program = os::own_program();
         step.args = args;
         step.nodes = plan.nodes;
         auto srun = slurm::srun_for_node_launchers(*plan.allocation, environment, step);
@@ -86,7 +90,7 @@ Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const Enviro
         argv.insert(argv.end(), args.begin(), args.end());
     }
     variables[secret_variable] = secret_text({});
-    const auto answer = capture_output(argv, variables, plan.timeout);
+    const auto answer = os::capture_output(argv, variables, plan.timeout);
     if (!answer) return answer.error();
     std::vector<NodeFacts> facts = parse_facts(answer->output);
     if (facts.size() < plan.nodes)
@@ -116,12 +120,12 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
 
 /// Brings up a dictionary of one small manager a node, and takes it down again: then all that is needed
 /// works, UCX between the nodes included, since the managers greet each other before it counts as up.
-Result<Finding> try_it(LaunchPlan plan, const Environment& environment) {
+Result<Finding> try_it(LaunchPlan plan, const os::Environment& environment) {
     const auto page_bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
     plan.managers_per_node = 1;
     plan.pool_bytes = (limits::pool_bytes_min + page_bytes - 1) / page_bytes * page_bytes;
     plan.timeout = std::min<std::chrono::milliseconds>(plan.timeout, trial_timeout_max);
-    const auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    const auto signals = os::SignalFd::open({SIGINT, SIGTERM, SIGHUP});
     if (!signals) return signals.error();
     const auto supervisor = Supervisor::start(plan, environment);
     if (!supervisor) return supervisor.error();
@@ -138,7 +142,7 @@ bool has_failed(const Finding& finding) {
     return finding.level == Level::failed;
 }
 
-std::vector<Finding> all_findings(const Options& options, const Environment& environment) {
+std::vector<Finding> all_findings(const Options& options, const os::Environment& environment) {
     std::vector<Finding> findings;
     const bool in_job = environment.contains("SLURM_JOB_ID");
     check_slurm(in_job, environment, findings);
@@ -164,19 +168,19 @@ std::vector<Finding> all_findings(const Options& options, const Environment& env
 
 }  // namespace
 
-int check(const Options& options, const Environment& environment) {
+int check(const Options& options, const os::Environment& environment) {
     const std::vector<Finding> findings = all_findings(options, environment);
     std::cout << format_findings(findings);
     return std::any_of(findings.begin(), findings.end(), has_failed) ? exit_bring_up_failed : 0;
 }
 
-int check_node(const Options& options, const Environment& environment) {
+int check_node(const Options& options, const os::Environment& environment) {
     const auto plan = parse_node_arguments(options.hidden, environment);
     if (!plan) {
         say(reason(plan.error()));
         return exit_usage;
     }
-    return write_fully(STDOUT_FILENO, format_facts(look_at_this_node(*plan, environment)))
+    return os::write_fully(STDOUT_FILENO, format_facts(look_at_this_node(*plan, environment)))
                ? 0
                : exit_bring_up_failed;
 }

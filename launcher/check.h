@@ -6,13 +6,14 @@
 #pragma once
 
 #include "launcher/options.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 
 /// Prints one screen. 0 if nothing failed, 1 otherwise.
-int check(const Options& options, const Environment& environment);
+int check(const Options& options, const os::Environment& environment);
 
 /// On each node, started by check(): prints what the node says of itself.
-int check_node(const Options& options, const Environment& environment);
+int check_node(const Options& options, const os::Environment& environment);
 
 }  // namespace ddict::launcher

@@ -9,11 +9,13 @@
 #include <set>
 #include <sstream>
 
-#include "host/network_interfaces.h"
-#include "launcher/child_process.h"
 #include "launcher/node_check.h"
 #include "launcher/output.h"
 #include "launcher/supervision.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/network_interfaces.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"
 
@@ -27,7 +29,7 @@ constexpr std::size_t hosts_text_bytes_max = 100 * 1024;
 constexpr std::string_view line_prefix = "ddict-address ";
 constexpr std::string_view last_line_of_node = "end";
 
-std::string allowed_by_user(const Environment& environment) {
+std::string allowed_by_user(const os::Environment& environment) {
     const auto found = environment.find("DDICT_ALLOW_HOSTS");
     return found == environment.end() ? std::string() : found->second;
 }
@@ -52,10 +54,10 @@ std::vector<std::string> nodes_without_managers(const LaunchPlan& plan, const sl
 }
 
 Result<std::vector<std::string>> ask(const std::vector<std::string>& nodes, const slurm::Allocation& job,
-                                     const Environment& environment) {
+                                     const os::Environment& environment) {
     const slurm::SrunCommand srun =
-        slurm::srun_on_nodes(job, environment, nodes, own_program(), {"--addresses"});
-    const auto answer = capture_output(srun.argv, srun.environment, step_timeout);
+        slurm::srun_on_nodes(job, environment, nodes, os::own_program(), {"--addresses"});
+    const auto answer = os::capture_output(srun.argv, srun.environment, step_timeout);
     if (!answer) return answer.error();
     std::vector<std::string> addresses = parse_addresses(answer->output, nodes.size());
     if (addresses.empty())
@@ -66,7 +68,7 @@ Result<std::vector<std::string>> ask(const std::vector<std::string>& nodes, cons
 }  // namespace
 
 ClientHosts find_client_hosts(const LaunchPlan& plan, const slurm::Allocation& job,
-                              const Environment& environment) {
+                              const os::Environment& environment) {
     const std::string allowed = allowed_by_user(environment);
     if (allows_all(allowed)) return {{std::string(all_hosts)}, {}};
     ClientHosts found;
@@ -78,7 +80,7 @@ ClientHosts find_client_hosts(const LaunchPlan& plan, const slurm::Allocation& j
                                          : "clients there are refused, unless DDICT_ALLOW_HOSTS names them");
         return found;
     };
-    const auto own = host::host_addresses();
+    const auto own = os::host_addresses();
     if (!own) return fall_back("this host", "the kernel does not list its network interfaces");
     found.hosts = *own;
     const std::vector<std::string> others = nodes_without_managers(plan, job);
@@ -114,7 +116,7 @@ std::vector<std::string> parse_addresses(std::string_view output, std::size_t no
 }
 
 int print_addresses() {
-    const auto addresses = host::host_addresses();
+    const auto addresses = os::host_addresses();
     if (!addresses) {
         say("the kernel does not list this node's network interfaces");
         return exit_bring_up_failed;
@@ -123,7 +125,7 @@ int print_addresses() {
     for (const std::string& address : *addresses)
         text += std::string(line_prefix) + address + "\n";
     text += std::string(line_prefix) + std::string(last_line_of_node) + "\n";
-    return write_fully(STDOUT_FILENO, text) ? 0 : exit_bring_up_failed;
+    return os::write_fully(STDOUT_FILENO, text) ? 0 : exit_bring_up_failed;
 }
 
 }  // namespace ddict::launcher

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launcher/plan.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 
@@ -22,7 +23,7 @@ struct ClientHosts {
 /// no step where there are none, or where DDICT_ALLOW_HOSTS says "all". Nodes that do not answer: all hosts
 /// may connect, unless DDICT_ALLOW_HOSTS names some.
 ClientHosts find_client_hosts(const LaunchPlan& plan, const slurm::Allocation& job,
-                              const Environment& environment);
+                              const os::Environment& environment);
 
 /// From the output of `nodes` tasks of ddict-launch --addresses; empty unless all have answered.
 std::vector<std::string> parse_addresses(std::string_view output, std::size_t nodes);

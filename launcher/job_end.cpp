@@ -30,7 +30,7 @@ std::string_view value_in(std::string_view block, std::string_view name) {
     return {};
 }
 
-std::string_view value_of(const slurm::Environment& environment, std::string_view name) {
+std::string_view value_of(const os::Environment& environment, std::string_view name) {
     const auto found = environment.find(name);
     return found == environment.end() ? std::string_view() : found->second;
 }
@@ -50,13 +50,13 @@ void JobEnd::on_sign_of_life(Clock::time_point now) {
     silence_deadline_ = now + silence_max;
 }
 
-bool JobEnd::is_abandoned(const slurm::Environment& environment, Clock::time_point now) {
+bool JobEnd::is_abandoned(const os::Environment& environment, Clock::time_point now) {
     if (now < silence_deadline_) return false;
     silence_deadline_ = now + sign_of_life_interval;
     return !others_of_job_run_here(environment);
 }
 
-bool others_of_job_run_here(const slurm::Environment& environment) {
+bool others_of_job_run_here(const os::Environment& environment) {
     namespace fs = std::filesystem;
     const std::string_view job = value_of(environment, "SLURM_JOB_ID");
     const std::string_view step = value_of(environment, "SLURM_STEP_ID");

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 
+#include "os/environment.h"
 #include "slurm/allocation.h"
 
 namespace ddict::launcher {
@@ -27,7 +28,7 @@ class JobEnd {
     bool has_begun() const { return begun_; }
     void on_sign_of_life(Clock::time_point now);
     /// Whether nobody is left who could need the dictionary. Requires has_begun(); to be asked each second.
-    bool is_abandoned(const slurm::Environment& environment, Clock::time_point now);
+    bool is_abandoned(const os::Environment& environment, Clock::time_point now);
 
   private:
     std::optional<Clock::time_point> continued_at_;
@@ -38,6 +39,6 @@ class JobEnd {
 
 /// Whether this user has a process here that is of the job which `environment` names, and not of its step:
 /// the batch script, or a task of another step. Reads all of /proc. False outside a job.
-bool others_of_job_run_here(const slurm::Environment& environment);
+bool others_of_job_run_here(const os::Environment& environment);
 
 }  // namespace ddict::launcher

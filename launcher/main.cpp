@@ -10,28 +10,29 @@
 #include <string_view>
 #include <vector>
 
-#include "host/descriptors.h"
 #include "launcher/background.h"
 #include "launcher/check.h"
 #include "launcher/client_hosts.h"
 #include "launcher/node_launcher.h"
 #include "launcher/run_command.h"
-#include "launcher/signals.h"
 #include "launcher/supervision.h"
 #include "launcher/sweep.h"
+#include "os/descriptors.h"
+#include "os/environment.h"
+#include "os/signals.h"
 
 namespace {
 
 using namespace ddict::launcher;
 
-int run_node(const Options& options, const Environment& environment) {
+int run_node(const Options& options, const ddict::os::Environment& environment) {
     const auto plan = parse_node_arguments(options.hidden, environment);
     if (plan) return run_node_launcher(*plan, environment);
     say(reason(plan.error()));
     return exit_usage;
 }
 
-int dispatch(const Options& options, const Environment& environment) {
+int dispatch(const Options& options, const ddict::os::Environment& environment) {
     switch (options.verb) {
         case Verb::run:
             return run_command(options, environment);
@@ -80,11 +81,11 @@ bool look_for_eval(const std::vector<std::string_view>& words) {
 }
 
 int run(int argc, char** argv) {
-    remember_inherited();
-    ddict::host::ensure_standard_descriptors();
+    ddict::os::remember_inherited();
+    ddict::os::ensure_standard_descriptors();
     // Somebody who does not care for his children may have started this: the end of ours must be told.
     std::signal(SIGCHLD, SIG_DFL);
-    const Environment environment = ddict::slurm::environment_of_this_process();
+    const ddict::os::Environment environment = ddict::os::environment_of_this_process();
     const auto options = parse_options({argv + 1, argv + argc}, environment);
     int status = exit_usage;
     bool for_eval = false;

@@ -12,8 +12,10 @@
 #include <chrono>
 #include <filesystem>
 
-#include "core/limits.h"
-#include "launcher/signals.h"
+#include "base/limits.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/signals.h"
 
 namespace ddict::launcher {
 namespace {
@@ -30,11 +32,11 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
             .set_operation(Operation::launch);
     ManagerProcess process;
     process.manager_ = start.manager;
-    process.control_ = FileDescriptor(ends[0]);
-    const FileDescriptor theirs(ends[1]);
-    const FileDescriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    process.control_ = os::FileDescriptor(ends[0]);
+    const os::FileDescriptor theirs(ends[1]);
+    const os::FileDescriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
 
-    SpawnOptions options;
+    os::SpawnOptions options;
     options.program = start.program;
     options.argv = {"ddict-manager", "--pool",       start.pool, "--directory",
                     start.directory, "--control-fd", "3"};
@@ -46,8 +48,8 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     options.passed_fd = theirs.fd();
     options.close_other_fds = true;
     // Until it ignores them itself: see manager/main.cpp.
-    options.signal_mask = outside_signals();
-    auto child = ChildProcess::spawn(options);
+    options.signal_mask = os::outside_signals();
+    auto child = os::ChildProcess::spawn(options);
     if (!child) return child.error();
     process.child_ = *std::move(child);
     return process;
@@ -150,12 +152,12 @@ void ManagerProcess::kill() {
 Result<std::string> find_manager_program(const std::string& asked_for) {
     namespace fs = std::filesystem;
     if (!asked_for.empty()) {
-        const FoundProgram found = find_program(asked_for, slurm::environment_of_this_process());
+        const os::FoundProgram found = os::find_program(asked_for, os::environment_of_this_process());
         if (found.error == 0) return found.path;
         return Error(Errc::invalid_argument, "--manager-program: cannot run " + asked_for)
             .set_operation(Operation::launch);
     }
-    const fs::path folder = fs::path(own_program()).parent_path();
+    const fs::path folder = fs::path(os::own_program()).parent_path();
     for (const fs::path& candidate : {folder / "ddict-manager", folder / "../libexec/ddict/ddict-manager"}) {
         if (access(candidate.c_str(), X_OK) == 0) return candidate.string();
     }

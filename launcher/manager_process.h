@@ -9,9 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "core/control.h"
-#include "core/directory.h"
-#include "launcher/child_process.h"
+#include "cluster/directory.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "wire/control.h"
 
 namespace ddict::launcher {
 
@@ -21,7 +23,7 @@ struct ManagerStart {
     std::string pool;  // names of segments
     std::string directory;
     std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
-    Environment environment;
+    os::Environment environment;
 };
 
 class ManagerProcess {
@@ -66,8 +68,8 @@ class ManagerProcess {
 
     std::uint32_t manager_ = 0;
     State state_ = State::starting;
-    ChildProcess child_;
-    FileDescriptor control_;
+    os::ChildProcess child_;
+    os::FileDescriptor control_;
     DirectoryEntry entry_;
     std::uint32_t ucx_version_ = 0;
     std::string how_;

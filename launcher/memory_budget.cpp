@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/memory_budget.h"
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "launcher/sizes.h"
 
 namespace ddict::launcher {

@@ -15,8 +15,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/hash.h"
-#include "launcher/file_descriptor.h"
+#include "base/hash.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher {
 namespace {
@@ -67,7 +67,7 @@ std::uint64_t random_number() {
 
 /// Somebody who tries this node.
 struct Visitor {
-    FileDescriptor socket;
+    os::FileDescriptor socket;
     std::array<char, sizeof(std::uint64_t)> question{};
     std::size_t got = 0;
 };
@@ -77,7 +77,7 @@ struct Attempt {
     TrialProblem target;  // why: empty while nothing is known
     std::uint64_t question = 0;
     std::uint64_t expected = 0;
-    FileDescriptor socket;
+    os::FileDescriptor socket;
     bool connected = false;
     std::array<char, sizeof(std::uint64_t)> answer{};
     std::size_t got = 0;
@@ -94,7 +94,7 @@ struct Attempt {
 void Attempt::start(const TrialAddress& address) {
     const AddressInfo info = resolve(address.address, address.port);
     if (!info) return end("this is no address");
-    socket = FileDescriptor(::socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    socket = os::FileDescriptor(::socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket.is_open()) return end(std::strerror(errno));
     if (connect(socket.fd(), info->ai_addr, info->ai_addrlen) != 0 && errno != EINPROGRESS)
         end(std::strerror(errno));
@@ -161,20 +161,20 @@ std::vector<std::uint32_t> trial_partners(std::uint32_t self, std::uint32_t node
 
 struct NetworkTrial::State {
     TrialNode self;
-    std::vector<FileDescriptor> listeners;
+    std::vector<os::FileDescriptor> listeners;
     std::vector<Visitor> visitors;
 
-    Result<void> listen_on(const host::NetworkInterface& interface);
+    Result<void> listen_on(const os::NetworkInterface& interface);
     void add_poll_entries(std::vector<pollfd>& fds) const;
     void admit();
     void serve();
 };
 
-Result<void> NetworkTrial::State::listen_on(const host::NetworkInterface& interface) {
+Result<void> NetworkTrial::State::listen_on(const os::NetworkInterface& interface) {
     const std::string& address = interface.addresses.front();
     const AddressInfo info = resolve(address, 0);
     if (!info) return {};
-    FileDescriptor socket(::socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    os::FileDescriptor socket(::socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket.is_open())
         return Error(Errc::system, std::string("no socket to be had: ") + std::strerror(errno))
             .set_operation(Operation::launch);
@@ -187,16 +187,16 @@ Result<void> NetworkTrial::State::listen_on(const host::NetworkInterface& interf
 }
 
 void NetworkTrial::State::add_poll_entries(std::vector<pollfd>& fds) const {
-    for (const FileDescriptor& listener : listeners)
+    for (const os::FileDescriptor& listener : listeners)
         fds.push_back({listener.fd(), POLLIN, 0});
     for (const Visitor& visitor : visitors)
         fds.push_back({visitor.socket.fd(), POLLIN, 0});
 }
 
 void NetworkTrial::State::admit() {
-    for (const FileDescriptor& listener : listeners) {
+    for (const os::FileDescriptor& listener : listeners) {
         while (visitors.size() < visitors_max) {
-            FileDescriptor socket(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            os::FileDescriptor socket(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
             if (!socket.is_open()) break;
             visitors.push_back({std::move(socket)});
         }
@@ -232,11 +232,11 @@ const TrialNode& NetworkTrial::self() const {
 }
 
 Result<std::unique_ptr<NetworkTrial>> NetworkTrial::listen(
-    const std::string& node, const std::vector<host::NetworkInterface>& interfaces) {
+    const std::string& node, const std::vector<os::NetworkInterface>& interfaces) {
     auto state = std::make_unique<State>();
     state->self.node = node;
     state->self.secret = random_number();
-    for (const host::NetworkInterface& interface : interfaces) {
+    for (const os::NetworkInterface& interface : interfaces) {
         if (interface.loopback || interface.addresses.empty()) continue;
         if (const auto listening = state->listen_on(interface); !listening) return listening.error();
     }

@@ -15,7 +15,7 @@
 
 #include <ddict/result.h>
 
-#include "host/network_interfaces.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::launcher {
 
@@ -49,8 +49,8 @@ struct TrialProblem {
 class NetworkTrial {
   public:
     /// Listens on the interfaces' addresses, none of the loopback's. system if there are no descriptors.
-    static Result<std::unique_ptr<NetworkTrial>> listen(
-        const std::string& node, const std::vector<host::NetworkInterface>& interfaces);
+    static Result<std::unique_ptr<NetworkTrial>> listen(const std::string& node,
+                                                        const std::vector<os::NetworkInterface>& interfaces);
     ~NetworkTrial();
     NetworkTrial(const NetworkTrial&) = delete;
     NetworkTrial& operator=(const NetworkTrial&) = delete;

@@ -15,10 +15,12 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "host/host_name.h"
 #include "launcher/manager_process.h"
 #include "launcher/node_network.h"
 #include "launcher/supervision.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/host_name.h"
 #include "pmix/session.h"
 #include "shm/segment.h"
 #include "slurm/memory_limit.h"
@@ -64,13 +66,13 @@ void look_at_memory(const NodePlan& plan, NodeFacts& facts) {
 }
 
 /// UCX is the manager's business: ask it.
-void probe_ucx(const std::string& manager_program, const Environment& environment, NodeFacts& facts) {
+void probe_ucx(const std::string& manager_program, const os::Environment& environment, NodeFacts& facts) {
     const auto program = find_manager_program(manager_program);
     if (!program) {
         facts.ucx_error = reason(program.error());
         return;
     }
-    const auto answer = capture_output({*program, "--probe"}, environment, probe_timeout);
+    const auto answer = os::capture_output({*program, "--probe"}, environment, probe_timeout);
     if (!answer) {
         facts.ucx_error = reason(answer.error());
         return;
@@ -90,8 +92,8 @@ void probe_ucx(const std::string& manager_program, const Environment& environmen
 }
 
 /// Collective: all nodes call it, and each tells what it has seen.
-Result<void> try_others(Rendezvous& rendezvous, const Environment& environment, NodeFacts& facts) {
-    const auto interfaces = host::network_interfaces();
+Result<void> try_others(Rendezvous& rendezvous, const os::Environment& environment, NodeFacts& facts) {
+    const auto interfaces = os::network_interfaces();
     const auto mine = interfaces_for_ucx(interfaces, {}, environment);
     auto trial = NetworkTrial::listen(facts.node, mine);
     if (!trial) return trial.error();
@@ -106,11 +108,11 @@ Result<void> try_others(Rendezvous& rendezvous, const Environment& environment, 
             of_node.push_back(address.address);
         nodes.push_back(*std::move(node));
     }
-    const auto shared = host::shared_addresses(addresses);
+    const auto shared = os::shared_addresses(addresses);
     for (const auto& interface : interfaces_for_ucx(interfaces, shared, environment)) {
         if (!interface.loopback) facts.network.used.push_back(interface.name);
     }
-    facts.network.left_out = host::dead_end_interfaces(interfaces, shared);
+    facts.network.left_out = os::dead_end_interfaces(interfaces, shared);
     std::vector<TrialNode> partners;
     for (const std::uint32_t partner : trial_partners(rendezvous.index(), rendezvous.count())) {
         TrialNode& node = partners.emplace_back(nodes[partner]);
@@ -131,9 +133,9 @@ Result<void> try_others(Rendezvous& rendezvous, const Environment& environment, 
     return finished ? Result<void>() : Result<void>(finished.error());
 }
 
-void try_network(const NodePlan& plan, const Environment& environment, NodeFacts& facts) {
+void try_network(const NodePlan& plan, const os::Environment& environment, NodeFacts& facts) {
     if (!plan.pmix || plan.nodes == 1) {
-        facts.network.left_out = host::dead_end_interfaces(host::network_interfaces(), {});
+        facts.network.left_out = os::dead_end_interfaces(os::network_interfaces(), {});
         return;
     }
     auto session = pmix::Session::open();
@@ -158,9 +160,9 @@ std::string last_line(const std::string& text) {
     return last;
 }
 
-NodeFacts look_at_this_node(const NodePlan& plan, const Environment& environment) {
+NodeFacts look_at_this_node(const NodePlan& plan, const os::Environment& environment) {
     NodeFacts facts;
-    facts.node = host::host_name();
+    facts.node = os::host_name();
     look_at_limits(facts);
     look_at_memory(plan, facts);
     probe_ucx(plan.manager_program, environment, facts);

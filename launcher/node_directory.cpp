@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <set>
 
-#include "core/limits.h"
-#include "host/network_interfaces.h"
+#include "base/limits.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::launcher {
 namespace {
@@ -63,7 +63,7 @@ Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& cont
                                                  ": use the same on all nodes");
     }
     all.hosts.assign(hosts.begin(), hosts.end());
-    all.shared_addresses = host::shared_addresses(addresses);
+    all.shared_addresses = os::shared_addresses(addresses);
     if (all.shared_addresses.size() > Handle::shared_addresses_max)
         all.shared_addresses.resize(Handle::shared_addresses_max);
     return all;

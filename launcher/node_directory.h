@@ -12,7 +12,8 @@
 
 #include <ddict/result.h>
 
-#include "core/directory.h"
+#include "cluster/directory.h"
+#include "cluster/handle.h"
 #include "launcher/plan.h"
 
 namespace ddict::launcher {

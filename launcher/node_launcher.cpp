@@ -9,9 +9,8 @@
 #include <charconv>
 #include <memory>
 
-#include "core/directory.h"
-#include "core/rendezvous.h"
-#include "host/host_name.h"
+#include "cluster/directory.h"
+#include "cluster/rendezvous.h"
 #include "launcher/events.h"
 #include "launcher/job_end.h"
 #include "launcher/manager_process.h"
@@ -19,8 +18,11 @@
 #include "launcher/node_directory.h"
 #include "launcher/node_network.h"
 #include "launcher/output.h"
-#include "launcher/signals.h"
 #include "launcher/supervision.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/host_name.h"
+#include "os/signals.h"
 #include "pmix/session.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
@@ -46,7 +48,7 @@ constexpr milliseconds last_words_grace{1'000};
 
 class NodeLauncher {
   public:
-    NodeLauncher(const NodePlan& plan, Environment environment, SignalFd signals)
+    NodeLauncher(const NodePlan& plan, os::Environment environment, os::SignalFd signals)
         : plan_(plan),
           environment_(std::move(environment)),
           signals_(std::move(signals)),
@@ -91,8 +93,8 @@ class NodeLauncher {
     std::uint32_t managers_total() const { return plan_.nodes * plan_.managers_per_node; }
 
     const NodePlan& plan_;
-    const Environment environment_;
-    const SignalFd signals_;
+    const os::Environment environment_;
+    const os::SignalFd signals_;
     const Clock::time_point deadline_;
     std::string node_;
     std::string step_;  // Slurm's "JOB.STEP"
@@ -116,7 +118,7 @@ class NodeLauncher {
 };
 
 int NodeLauncher::run() {
-    node_ = host::host_name();
+    node_ = os::host_name();
     const Result<void> up = bring_up();
     if (!up) {
         if (!told_to_stop()) {
@@ -283,7 +285,7 @@ Result<void> NodeLauncher::meet() {
 Result<NodeDirectory> NodeLauncher::exchange_directory(std::string_view key) {
     NodeContribution mine{.ucx_version = managers_[0].ucx_version(),
                           .used_addresses = addresses_for_ucx(environment_),
-                          .hosts = host::host_addresses().value_or(std::vector{std::string(all_hosts)}),
+                          .hosts = os::host_addresses().value_or(std::vector{std::string(all_hosts)}),
                           .entries = {}};
     for (const ManagerProcess& manager : managers_)
         mine.entries.push_back(manager.entry());
@@ -296,7 +298,7 @@ Result<NodeDirectory> NodeLauncher::exchange_directory(std::string_view key) {
 /// only now: to ask before the first start would take every launch longer.
 Result<void> NodeLauncher::avoid(const std::vector<std::string>& shared_addresses) {
     shared_addresses_ = shared_addresses;
-    const auto interfaces = host::network_interfaces();
+    const auto interfaces = os::network_interfaces();
     if (interfaces_for_ucx(interfaces, {}, environment_).size() ==
         interfaces_for_ucx(interfaces, shared_addresses_, environment_).size())
         return {};
@@ -524,17 +526,17 @@ void NodeLauncher::report(const Event& event) {
 
 }  // namespace
 
-int run_node_launcher(const NodePlan& plan, Environment environment) {
-    auto signals = SignalFd::open(outside_signals());
-    ignore_reserved_signals();
+int run_node_launcher(const NodePlan& plan, os::Environment environment) {
+    auto signals = os::SignalFd::open(os::outside_signals());
+    os::ignore_reserved_signals();
     // Theirs alone, and the managers': nobody waits there for a reader.
-    set_non_blocking(STDOUT_FILENO);
-    set_non_blocking(STDERR_FILENO);
+    os::set_non_blocking(STDOUT_FILENO);
+    os::set_non_blocking(STDERR_FILENO);
     if (!signals) {
         Event failed;
         failed.kind = Event::Kind::error;
         failed.text = reason(signals.error());
-        write_fully(STDOUT_FILENO, format_event(failed));
+        os::write_fully(STDOUT_FILENO, format_event(failed));
         return 1;
     }
     environment.erase(secret_variable);

@@ -7,10 +7,11 @@
 #pragma once
 
 #include "launcher/plan.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 
 /// Returns the exit status: 0 if the dictionary ended in good order, 1 if it never came up.
-int run_node_launcher(const NodePlan& plan, Environment environment);
+int run_node_launcher(const NodePlan& plan, os::Environment environment);
 
 }  // namespace ddict::launcher

@@ -21,15 +21,14 @@ bool lists(std::string_view list, std::string_view name) {
 
 }  // namespace
 
-std::vector<host::NetworkInterface> interfaces_for_ucx(std::span<const host::NetworkInterface> interfaces,
-                                                       std::span<const std::string> shared,
-                                                       const slurm::Environment& environment) {
+std::vector<os::NetworkInterface> interfaces_for_ucx(std::span<const os::NetworkInterface> interfaces,
+                                                     std::span<const std::string> shared,
+                                                     const os::Environment& environment) {
     const auto chosen = environment.find(devices_variable);
     const bool by_user = chosen != environment.end() && chosen->second != "all";
-    const auto dead_ends =
-        by_user ? std::vector<std::string>() : host::dead_end_interfaces(interfaces, shared);
-    std::vector<host::NetworkInterface> usable;
-    for (const host::NetworkInterface& interface : interfaces) {
+    const auto dead_ends = by_user ? std::vector<std::string>() : os::dead_end_interfaces(interfaces, shared);
+    std::vector<os::NetworkInterface> usable;
+    for (const os::NetworkInterface& interface : interfaces) {
         const bool wanted =
             by_user ? lists(chosen->second, interface.name)
                     : std::find(dead_ends.begin(), dead_ends.end(), interface.name) == dead_ends.end();
@@ -38,10 +37,10 @@ std::vector<host::NetworkInterface> interfaces_for_ucx(std::span<const host::Net
     return usable;
 }
 
-std::vector<std::string> addresses_for_ucx(const slurm::Environment& environment) {
+std::vector<std::string> addresses_for_ucx(const os::Environment& environment) {
     if (environment.contains(devices_variable)) return {};
     std::vector<std::string> addresses;
-    for (const auto& interface : interfaces_for_ucx(host::network_interfaces(), {}, environment)) {
+    for (const auto& interface : interfaces_for_ucx(os::network_interfaces(), {}, environment)) {
         if (!interface.loopback) addresses.push_back(interface.addresses.front());
     }
     return addresses;
@@ -49,7 +48,7 @@ std::vector<std::string> addresses_for_ucx(const slurm::Environment& environment
 
 std::string describe_interfaces() {
     std::string text;
-    for (const auto& interface : host::network_interfaces()) {
+    for (const auto& interface : os::network_interfaces()) {
         if (interface.loopback || interface.addresses.empty()) continue;
         text += (text.empty() ? "" : ", ") + interface.name + " " + interface.addresses.front();
     }

@@ -165,7 +165,7 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
     return given;
 }
 
-Result<void> apply_all(Options& options, const po::variables_map& given, const Environment& environment) {
+Result<void> apply_all(Options& options, const po::variables_map& given, const os::Environment& environment) {
     for (const OptionText& text : texts) {
         const std::string option(text.option);
         if (given.count(option) != 0) {
@@ -216,7 +216,7 @@ std::span<const OptionText> option_texts() {
     return texts;
 }
 
-Result<Options> parse_options(const std::vector<std::string>& args, const Environment& environment) {
+Result<Options> parse_options(const std::vector<std::string>& args, const os::Environment& environment) {
     Options options;
     std::vector<std::string> mine = args;
     options.verb = take_verb(mine);

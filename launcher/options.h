@@ -14,12 +14,11 @@
 
 #include <ddict/result.h>
 
-#include "core/limits.h"
+#include "base/limits.h"
+#include "os/environment.h"
 #include "slurm/allocation.h"
 
 namespace ddict::launcher {
-
-using slurm::Environment;
 
 enum class Verb {
     run,
@@ -67,7 +66,7 @@ std::span<const OptionText> option_texts();
 /// args: without the program's name. The command line wins over the environment; an empty variable counts as
 /// not set. invalid_argument, naming the option or the variable, for what cannot be understood. Variables are
 /// not looked at for help and version.
-Result<Options> parse_options(const std::vector<std::string>& args, const Environment& environment);
+Result<Options> parse_options(const std::vector<std::string>& args, const os::Environment& environment);
 
 std::string help_text();
 

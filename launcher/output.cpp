@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "launcher/file_descriptor.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher {
 namespace {
@@ -43,7 +43,7 @@ ssize_t write_now(int fd, std::string_view text) {
     const bool may_wait = (flags & O_NONBLOCK) == 0 && (S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode));
     if (!may_wait) return write(fd, text.data(), text.size());
     const std::string path = "/proc/self/fd/" + std::to_string(fd);
-    const FileDescriptor again(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    const os::FileDescriptor again(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     return again.is_open() ? write(again.fd(), text.data(), text.size()) : write_if_ready(fd, text);
 }
 

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "launcher/file_descriptor.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher {
 namespace {
@@ -44,7 +44,7 @@ Error open_error(const std::string& path, int error) {
 }  // namespace
 
 Result<std::string> read_own_file(const std::string& path, std::size_t bytes_max) {
-    const FileDescriptor file(
+    const os::FileDescriptor file(
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
     if (!file.is_open()) return open_error(path, errno);
     struct stat info {};

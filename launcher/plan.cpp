@@ -9,8 +9,10 @@
 #include <cstring>
 #include <sstream>
 
-#include "core/directory.h"
+#include "base/hex.h"
+#include "cluster/directory.h"
 #include "launcher/sizes.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 namespace {
@@ -117,7 +119,7 @@ std::vector<std::string> split(const std::string& text) {
     return words;
 }
 
-bool parse_secret(std::string_view text, wire::Secret& secret) {
+bool parse_secret(std::string_view text, Secret& secret) {
     if (text.size() != 2 * secret.size()) return false;
     for (std::size_t i = 0; i < secret.size(); ++i) {
         unsigned value = 0;
@@ -196,7 +198,7 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
             "--client-hosts=" + joined(plan.client_hosts)};
 }
 
-std::string secret_text(const wire::Secret& secret) {
+std::string secret_text(const Secret& secret) {
     std::string text;
     for (const std::byte b : secret) {
         text += "0123456789abcdef"[std::to_integer<unsigned>(b) >> 4];
@@ -205,7 +207,8 @@ std::string secret_text(const wire::Secret& secret) {
     return text;
 }
 
-Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args, const Environment& environment) {
+Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
+                                      const os::Environment& environment) {
     NodeArguments in(args);
     NodePlan plan;
     plan.identity.dictionary_id = in.number<std::uint64_t>("id", 16);

@@ -13,8 +13,9 @@
 
 #include <ddict/result.h>
 
-#include "core/wire.h"
+#include "base/secret.h"
 #include "launcher/options.h"
+#include "os/environment.h"
 #include "slurm/allocation.h"
 
 namespace ddict::launcher {
@@ -22,7 +23,7 @@ namespace ddict::launcher {
 /// What makes this dictionary different from every other one.
 struct Identity {
     std::uint64_t dictionary_id = 0;
-    wire::Secret secret{};
+    Secret secret{};
 };
 
 /// Fresh random numbers from the operating system.
@@ -71,8 +72,9 @@ inline constexpr const char* secret_variable = "DDICT_SECRET";
 NodePlan node_plan(const LaunchPlan& plan);
 /// The arguments after "ddict-launch": "--node" and what parse_node_arguments() understands.
 std::vector<std::string> node_arguments(const NodePlan& plan);
-std::string secret_text(const wire::Secret& secret);
+std::string secret_text(const Secret& secret);
 /// args: without "--node".
-Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args, const Environment& environment);
+Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
+                                      const os::Environment& environment);
 
 }  // namespace ddict::launcher

@@ -16,11 +16,12 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/directory.h"
-#include "host/boot_clock.h"
-#include "host/host_name.h"
-#include "launcher/child_process.h"
+#include "cluster/handle.h"
 #include "launcher/own_file.h"
+#include "os/boot_clock.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/host_name.h"
 
 namespace ddict::launcher {
 namespace {
@@ -72,7 +73,7 @@ Result<std::uint64_t> start_time_of(std::int64_t pid) {
         fields >> skipped;
     std::uint64_t start_time = 0;
     if (!(fields >> start_time)) return unreadable;
-    const Result<std::int64_t> ahead = host::boot_clock_ahead_ticks();
+    const Result<std::int64_t> ahead = os::boot_clock_ahead_ticks();
     if (!ahead) return ahead.error();
     return start_time - static_cast<std::uint64_t>(*ahead);
 }
@@ -158,7 +159,7 @@ bool makes_sense(const RendezvousRecord& record) {
            record.created <= year_9999;
 }
 
-std::string variable(const Environment& environment, std::string_view name) {
+std::string variable(const os::Environment& environment, std::string_view name) {
     const auto found = environment.find(name);
     return found == environment.end() ? std::string() : found->second;
 }
@@ -166,7 +167,7 @@ std::string variable(const Environment& environment, std::string_view name) {
 /// A new file beside `path` with the text in it, safely on the disk. Its name, or an error.
 Result<std::string> write_beside(const std::string& path, const std::string& text) {
     std::string name = path + ".XXXXXX";
-    const FileDescriptor file(mkostemp(name.data(), O_CLOEXEC));  // mode 0600
+    const os::FileDescriptor file(mkostemp(name.data(), O_CLOEXEC));  // mode 0600
     if (!file.is_open()) return file_error("cannot write", path, errno);
     struct stat info {};
     if (fstat(file.fd(), &info) != 0 || info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
@@ -175,7 +176,7 @@ Result<std::string> write_beside(const std::string& path, const std::string& tex
                                               " are not this user's alone: choose another --state-dir")
             .set_operation(Operation::launch);
     }
-    if (!write_fully(file.fd(), text) || fsync(file.fd()) != 0) {
+    if (!os::write_fully(file.fd(), text) || fsync(file.fd()) != 0) {
         const int error = errno;
         unlink(name.c_str());
         return file_error("cannot write", path, error);
@@ -183,11 +184,11 @@ Result<std::string> write_beside(const std::string& path, const std::string& tex
     return name;
 }
 
-Verdict ask_slurm(const RendezvousRecord& record, const Environment& environment) {
+Verdict ask_slurm(const RendezvousRecord& record, const os::Environment& environment) {
     if (record.step.empty()) return {Liveness::unknown, "it was started on " + record.supervisor.host};
     const auto answer =
-        capture_output({"squeue", "--noheader", "--steps", "--format=%i", "--jobs=" + record.job},
-                       environment, squeue_timeout);
+        os::capture_output({"squeue", "--noheader", "--steps", "--format=%i", "--jobs=" + record.job},
+                           environment, squeue_timeout);
     if (!answer || !answer->status.success()) {
         // Slurm forgets a job some minutes after its end.
         if (answer && answer->errors.find("Invalid job id") != std::string::npos)
@@ -227,7 +228,7 @@ Result<std::string> absolute_folder(const std::string& folder) {
 
 ProcessRecord this_process() {
     ProcessRecord record;
-    record.host = host::host_name();
+    record.host = os::host_name();
     record.boot_id = first_line("/proc/sys/kernel/random/boot_id");
     record.pid_namespace = pid_namespace();
     record.pid = getpid();
@@ -235,13 +236,13 @@ ProcessRecord this_process() {
     return record;
 }
 
-FileDescriptor open_process(const ProcessRecord& process) {
+os::FileDescriptor open_process(const ProcessRecord& process) {
     const ProcessRecord here = this_process();
     if (process.host != here.host || process.boot_id != here.boot_id ||
         process.pid_namespace != here.pid_namespace)
         return {};
     // First hold on to whatever has the number now, then look whether it is the right one.
-    FileDescriptor pidfd = open_pidfd(static_cast<pid_t>(process.pid));
+    os::FileDescriptor pidfd = os::open_pidfd(static_cast<pid_t>(process.pid));
     if (liveness_here(process, here) != Liveness::alive) pidfd.reset();
     return pidfd;
 }
@@ -299,7 +300,7 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
     }
 }
 
-Result<std::string> state_folder(const Options& options, const Environment& environment) {
+Result<std::string> state_folder(const Options& options, const os::Environment& environment) {
     if (!options.state_dir.empty()) return absolute_folder(options.state_dir);
     // The specification of that variable wants a relative path to be ignored.
     if (const std::string xdg = variable(environment, "XDG_STATE_HOME"); xdg.starts_with('/'))
@@ -310,12 +311,13 @@ Result<std::string> state_folder(const Options& options, const Environment& envi
         .set_operation(Operation::launch);
 }
 
-std::string record_path(const std::string& folder, const std::string& name, const Environment& environment) {
+std::string record_path(const std::string& folder, const std::string& name,
+                        const os::Environment& environment) {
     const std::string job = variable(environment, "SLURM_JOB_ID");
-    return folder + "/" + (job.empty() ? "local@" + host::host_name() : job) + "-" + name + ".json";
+    return folder + "/" + (job.empty() ? "local@" + os::host_name() : job) + "-" + name + ".json";
 }
 
-Verdict liveness_of(const RendezvousRecord& record, const Environment& environment) {
+Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment) {
     const ProcessRecord here = this_process();
     const ProcessRecord& there = record.supervisor;
     if (there.host == here.host) {
@@ -343,7 +345,7 @@ Result<RendezvousRecord> read_record(const std::string& path) {
     return text ? parse_record(*text) : text.error();
 }
 
-Result<void> require_free(const std::string& path, const Environment& environment) {
+Result<void> require_free(const std::string& path, const os::Environment& environment) {
     if (const auto safe = require_safe_folder(fs::path(path).parent_path().string()); !safe) return safe;
     if (!is_known(this_process()))
         return Error(Errc::system,
@@ -371,7 +373,7 @@ Result<void> require_free(const std::string& path, const Environment& environmen
 }
 
 Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const RendezvousRecord& record,
-                                               const Environment& environment) {
+                                               const os::Environment& environment) {
     std::error_code error;
     const fs::path folder = fs::path(path).parent_path();
     if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);

@@ -13,8 +13,9 @@
 
 #include <ddict/result.h>
 
-#include "launcher/file_descriptor.h"
 #include "launcher/options.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher {
 
@@ -30,7 +31,7 @@ struct ProcessRecord {
 };
 ProcessRecord this_process();
 /// A pidfd of a process of this user that lives on this host; closed if it does not.
-FileDescriptor open_process(const ProcessRecord& process);
+os::FileDescriptor open_process(const ProcessRecord& process);
 
 struct RendezvousRecord {
     std::string name;
@@ -52,9 +53,10 @@ std::string format_record(const RendezvousRecord& record);
 Result<RendezvousRecord> parse_record(std::string_view text);
 
 /// Where the files of this user are: DDICT_STATE_DIR, $XDG_STATE_HOME/ddict, or ~/.local/state/ddict.
-Result<std::string> state_folder(const Options& options, const Environment& environment);
+Result<std::string> state_folder(const Options& options, const os::Environment& environment);
 /// Of the dictionary of that name in this job, or else on this host.
-std::string record_path(const std::string& folder, const std::string& name, const Environment& environment);
+std::string record_path(const std::string& folder, const std::string& name,
+                        const os::Environment& environment);
 
 enum class Liveness { alive, stale, unknown };
 struct Verdict {
@@ -62,7 +64,7 @@ struct Verdict {
     std::string why;  // of unknown
 };
 /// Asks the kernel about a process of this host, Slurm about a step of another.
-Verdict liveness_of(const RendezvousRecord& record, const Environment& environment);
+Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment);
 
 /// Only what this user has written, and nobody else can have changed. not_found; access_denied if it is
 /// somebody else's, or others may write to it; protocol if it is no record, or makes no sense.
@@ -74,7 +76,7 @@ class RendezvousFile {
     /// Makes the folder if need be (mode 0700). invalid_argument, saying where, if one of a living dictionary
     /// is there already; a stale one is replaced.
     static Result<RendezvousFile> publish(const std::string& path, const RendezvousRecord& record,
-                                          const Environment& environment);
+                                          const os::Environment& environment);
     ~RendezvousFile();
     RendezvousFile(RendezvousFile&& other) noexcept
         : path_(std::exchange(other.path_, {})), dictionary_(std::move(other.dictionary_)) {}
@@ -92,7 +94,7 @@ class RendezvousFile {
 
 /// invalid_argument if a living dictionary, or one whose life cannot be told, has this file, or if it cannot
 /// be read. Removes a stale file.
-Result<void> require_free(const std::string& path, const Environment& environment);
+Result<void> require_free(const std::string& path, const os::Environment& environment);
 
 struct ListedRecord {
     std::string path;

@@ -10,6 +10,10 @@
 
 #include "launcher/progress_line.h"
 #include "launcher/supervision.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/signals.h"
 
 namespace ddict::launcher {
 namespace {
@@ -26,8 +30,8 @@ int say_not_runnable(const std::string& command, int error) {
 
 class Wrapper {
   public:
-    Wrapper(const Options& options, const Environment& environment, Supervisor& supervisor,
-            const SignalFd& signals)
+    Wrapper(const Options& options, const os::Environment& environment, Supervisor& supervisor,
+            const os::SignalFd& signals)
         : options_(options),
           environment_(environment),
           supervisor_(supervisor),
@@ -37,14 +41,14 @@ class Wrapper {
     int run();
 
   private:
-    int start_command(ChildProcess& command) const;
-    int attend(ChildProcess& command);
-    void pass_on(const ChildProcess& command, const std::vector<SignalEvent>& signals) const;
+    int start_command(os::ChildProcess& command) const;
+    int attend(os::ChildProcess& command);
+    void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals) const;
 
     const Options& options_;
-    const Environment& environment_;
+    const os::Environment& environment_;
     Supervisor& supervisor_;
-    const SignalFd& signals_;
+    const os::SignalFd& signals_;
     Supervision supervision_;
 };
 
@@ -52,7 +56,7 @@ int Wrapper::run() {
     const Supervision::BringUp up = supervision_.bring_up(-1);
     int status = 0;
     if (up.ready) {
-        ChildProcess command;
+        os::ChildProcess command;
         status = start_command(command);
         if (status == 0) status = attend(command);
     } else if (up.signal != 0) {
@@ -66,10 +70,10 @@ int Wrapper::run() {
 }
 
 /// 0, or the exit status that says why not.
-int Wrapper::start_command(ChildProcess& command) const {
-    const FoundProgram found = find_program(options_.command[0], environment_);
+int Wrapper::start_command(os::ChildProcess& command) const {
+    const os::FoundProgram found = os::find_program(options_.command[0], environment_);
     if (found.error != 0) return say_not_runnable(options_.command[0], found.error);
-    SpawnOptions spawn;
+    os::SpawnOptions spawn;
     spawn.program = found.path;
     spawn.argv = options_.command;
     spawn.environment = environment_;
@@ -81,13 +85,13 @@ int Wrapper::start_command(ChildProcess& command) const {
     // When this process is killed, the dictionary goes; a command without its dictionary has nothing to do.
     spawn.parent_death_signal = SIGTERM;
     int error = 0;
-    auto started = ChildProcess::spawn(spawn, &error);
+    auto started = os::ChildProcess::spawn(spawn, &error);
     if (!started) return say_not_runnable(options_.command[0], error != 0 ? error : EAGAIN);
     command = *std::move(started);
     return 0;
 }
 
-int Wrapper::attend(ChildProcess& command) {
+int Wrapper::attend(os::ChildProcess& command) {
     for (;;) {
         const Supervision::Turn happened = supervision_.turn(command.pidfd(), 3'600'000);
         pass_on(command, happened.signals);
@@ -97,29 +101,29 @@ int Wrapper::attend(ChildProcess& command) {
 }
 
 /// What the terminal sends has reached the command already: it is in the same process group.
-void Wrapper::pass_on(const ChildProcess& command, const std::vector<SignalEvent>& signals) const {
-    for (const SignalEvent& signal : signals) {
+void Wrapper::pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals) const {
+    for (const os::SignalEvent& signal : signals) {
         if (!signal.from_terminal) command.signal(signal.number);
     }
 }
 
 void print(const std::string& line) {
-    write_fully(STDOUT_FILENO, line + "\n");
+    os::write_fully(STDOUT_FILENO, line + "\n");
 }
 
 }  // namespace
 
-int run_command(const Options& options, const Environment& environment) {
+int run_command(const Options& options, const os::Environment& environment) {
     // Nothing need be brought up for a command that is not there.
-    const FoundProgram found = find_program(options.command[0], environment);
+    const os::FoundProgram found = os::find_program(options.command[0], environment);
     if (found.error != 0) return say_not_runnable(options.command[0], found.error);
     const auto plan = prepare(options, environment);
     if (!plan) {
         say(reason(plan.error()));
         return exit_bring_up_failed;
     }
-    const auto signals = SignalFd::open(ending_signals());
-    ignore_reserved_signals();
+    const auto signals = os::SignalFd::open(os::ending_signals());
+    os::ignore_reserved_signals();
     const auto supervisor = signals ? Supervisor::start(*plan, environment) : signals.error();
     if (!supervisor) {
         say(reason(supervisor.error()));
@@ -134,13 +138,13 @@ void say_cannot_serve(Errc code, const std::string& why) {
     print(line);
 }
 
-int serve(const Options& options, const Environment& environment) {
+int serve(const Options& options, const os::Environment& environment) {
     // Ctrl-C at the terminal is for the program that wants this dictionary; its end closes standard input.
     setpgid(0, 0);
     const auto plan = prepare(options, environment);
     // A job is signalled as a whole, so that its programs save: this end comes with that of standard input.
-    const auto signals = SignalFd::open(outside_signals());
-    ignore_reserved_signals();
+    const auto signals = os::SignalFd::open(os::outside_signals());
+    os::ignore_reserved_signals();
     const auto supervisor = !plan      ? plan.error()
                             : !signals ? signals.error()
                                        : Supervisor::start(*plan, environment);

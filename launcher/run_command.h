@@ -5,15 +5,16 @@
 #pragma once
 
 #include "launcher/options.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 
 /// Returns the exit status, which is the command's if it ran: see --help.
-int run_command(const Options& options, const Environment& environment);
+int run_command(const Options& options, const os::Environment& environment);
 
 /// A dictionary for the program that started this one: "ready HANDLE" or "error CODE: REASON" on standard
 /// output, CODE as in ddict/error.h; the end of standard input ends it. Returns 0 if it ended in good order.
-int serve(const Options& options, const Environment& environment);
+int serve(const Options& options, const os::Environment& environment);
 /// The latter of the two lines.
 void say_cannot_serve(Errc code, const std::string& why);
 

@@ -10,6 +10,7 @@
 #include "launcher/client_hosts.h"
 #include "launcher/output.h"
 #include "launcher/progress_line.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 namespace {
@@ -23,7 +24,7 @@ std::string reason(const Error& error) {
     return error.detail[0] != '\0' ? std::string(error.detail.data()) : error.message();
 }
 
-Result<LaunchPlan> prepare(const Options& options, const Environment& environment) {
+Result<LaunchPlan> prepare(const Options& options, const os::Environment& environment) {
     const auto allocation = slurm::detect_allocation(environment);
     if (!allocation) return allocation.error();
     const auto identity = make_identity();
@@ -108,7 +109,7 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd, Signals meaning) {
 void Supervision::tear_down(Signals meaning) {
     supervisor_.stop();
     while (supervisor_.stage() != Supervisor::Stage::ended) {
-        for (const SignalEvent& signal : turn(-1, 1'000).signals) {
+        for (const os::SignalEvent& signal : turn(-1, 1'000).signals) {
             if (meaning == Signals::cancel && signal.asks_to_end() && ++end_signals_ > 1) supervisor_.force();
         }
     }

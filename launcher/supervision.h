@@ -15,8 +15,9 @@
 #include "launcher/options.h"
 #include "launcher/plan.h"
 #include "launcher/progress_line.h"
-#include "launcher/signals.h"
 #include "launcher/supervisor.h"
+#include "os/environment.h"
+#include "os/signals.h"
 
 namespace ddict::launcher {
 
@@ -29,7 +30,7 @@ inline constexpr int exit_not_found = 127;
 std::string reason(const Error& error);
 
 /// Detects the job, draws an identity, and plans. Says the plan's remarks.
-Result<LaunchPlan> prepare(const Options& options, const Environment& environment);
+Result<LaunchPlan> prepare(const Options& options, const os::Environment& environment);
 
 /// What programs find a dictionary by. In a job the handle is there twice: whatever --export or
 /// SLURM_EXPORT_ENV leave out, srun hands on each variable whose name begins with SLURM.
@@ -38,11 +39,11 @@ std::vector<std::pair<std::string, std::string>> handle_variables(const std::str
 
 class Supervision {
   public:
-    Supervision(Supervisor& supervisor, const SignalFd& signals)
+    Supervision(Supervisor& supervisor, const os::SignalFd& signals)
         : supervisor_(supervisor), signals_(signals) {}
 
     struct Turn {
-        std::vector<SignalEvent> signals;
+        std::vector<os::SignalEvent> signals;
         bool extra = false;  // the extra descriptor has something
     };
     /// Waits until something happens, lets the supervisor take it in, and says its notices.
@@ -66,7 +67,7 @@ class Supervision {
 
   private:
     Supervisor& supervisor_;
-    const SignalFd& signals_;
+    const os::SignalFd& signals_;
     ProgressLine progress_;
     int end_signals_ = 0;  // that have asked for an end
 };

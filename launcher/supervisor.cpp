@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "launcher/job_end.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
 #include "shm/segment.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"
@@ -31,11 +33,11 @@ constexpr int missed_beats_max = 3;
 struct Command {
     std::string program;
     std::vector<std::string> argv;
-    Environment environment;
+    os::Environment environment;
 };
 
-Result<Command> node_launcher_command(const LaunchPlan& plan, const Environment& environment) {
-    const std::string self = own_program();
+Result<Command> node_launcher_command(const LaunchPlan& plan, const os::Environment& environment) {
+    const std::string self = os::own_program();
     const std::vector<std::string> args = node_arguments(node_plan(plan));
     Command command{self, {"ddict-launch"}, environment};
     if (plan.allocation) {
@@ -46,7 +48,7 @@ Result<Command> node_launcher_command(const LaunchPlan& plan, const Environment&
         step.pmix_timeout = std::chrono::ceil<std::chrono::seconds>(plan.timeout) + std::chrono::seconds(5);
         auto srun = slurm::srun_for_node_launchers(*plan.allocation, environment, step);
         if (!srun) return srun.error();
-        const FoundProgram found = find_program(srun->argv[0], environment);
+        const os::FoundProgram found = os::find_program(srun->argv[0], environment);
         if (found.error != 0)
             return Error(Errc::system,
                          "this is a Slurm job, but there is no srun in PATH: add Slurm's bin folder to it")
@@ -68,7 +70,7 @@ std::string of(std::size_t have, std::size_t want, std::string_view noun) {
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::start(const LaunchPlan& plan,
-                                                      const Environment& environment) {
+                                                      const os::Environment& environment) {
     std::unique_ptr<Supervisor> supervisor(new Supervisor(plan, environment));
     if (const auto launched = supervisor->launch(); !launched) return launched.error();
     return supervisor;
@@ -77,12 +79,12 @@ Result<std::unique_ptr<Supervisor>> Supervisor::start(const LaunchPlan& plan,
 Result<void> Supervisor::launch() {
     const auto command = node_launcher_command(plan_, environment_);
     if (!command) return command.error();
-    auto lifeline = make_pipe();
-    auto events = make_pipe();
-    auto errors = make_pipe();
+    auto lifeline = os::make_pipe();
+    auto events = os::make_pipe();
+    auto errors = os::make_pipe();
     if (!lifeline || !events || !errors) return (!lifeline ? lifeline : !events ? events : errors).error();
 
-    SpawnOptions options;
+    os::SpawnOptions options;
     options.program = command->program;
     options.argv = command->argv;
     options.environment = command->environment;
@@ -90,15 +92,15 @@ Result<void> Supervisor::launch() {
     options.close_other_fds = true;
     // Ctrl-C at the terminal is for the user's command; srun above all must not see it.
     options.own_process_group = true;
-    auto child = ChildProcess::spawn(options);
+    auto child = os::ChildProcess::spawn(options);
     if (!child) return child.error();
     child_ = *std::move(child);
     lifeline_ = std::move(lifeline->write_end);
     events_ = std::move(events->read_end);
     errors_ = std::move(errors->read_end);
-    set_non_blocking(lifeline_.fd());
-    set_non_blocking(events_.fd());
-    set_non_blocking(errors_.fd());
+    os::set_non_blocking(lifeline_.fd());
+    os::set_non_blocking(events_.fd());
+    os::set_non_blocking(errors_.fd());
     start_deadline_ = Clock::now() + plan_.timeout;
     return {};
 }
@@ -234,7 +236,7 @@ void Supervisor::on_event(const Event& event) {
     }
 }
 
-void Supervisor::on_child_ended(const ExitStatus& status) {
+void Supervisor::on_child_ended(const os::ExitStatus& status) {
     child_ended_ = Clock::now();
     child_has_ended_ = true;
     const std::string how = (plan_.allocation ? "srun " : "the node launcher ") + status.describe();
@@ -260,7 +262,7 @@ void Supervisor::clear_up() {
                       .step = step_,
                       .nodes = slurm_names(left),
                       .dictionary_id = plan_.identity.dictionary_id,
-                      .program = own_program()},
+                      .program = os::own_program()},
                      environment_);
 }
 
@@ -327,7 +329,7 @@ void Supervisor::show_life() {
     if (!next_sign_of_life_ || now < *next_sign_of_life_ || !lifeline_.is_open()) return;
     next_sign_of_life_ = now + sign_of_life_interval;
     // A pipe that is full has signs enough in it.
-    [[maybe_unused]] const bool written = write_fully(lifeline_.fd(), "\n");
+    [[maybe_unused]] const bool written = os::write_fully(lifeline_.fd(), "\n");
 }
 
 /// srun does not notice a node that is gone, nor the end of Slurm's daemon there. Looked for by our own

@@ -20,9 +20,11 @@
 #include <vector>
 
 #include "launcher/aftermath.h"
-#include "launcher/child_process.h"
 #include "launcher/events.h"
 #include "launcher/plan.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher {
 
@@ -37,7 +39,8 @@ class Supervisor {
     };
 
     /// `environment`: the user's own.
-    static Result<std::unique_ptr<Supervisor>> start(const LaunchPlan& plan, const Environment& environment);
+    static Result<std::unique_ptr<Supervisor>> start(const LaunchPlan& plan,
+                                                     const os::Environment& environment);
     /// Ends the node launchers by force if they have not ended.
     ~Supervisor();
     Supervisor(const Supervisor&) = delete;
@@ -73,7 +76,7 @@ class Supervisor {
     std::vector<std::string> take_notices();
 
   private:
-    Supervisor(const LaunchPlan& plan, const Environment& environment)
+    Supervisor(const LaunchPlan& plan, const os::Environment& environment)
         : plan_(plan), environment_(environment) {}
 
     Result<void> launch();
@@ -81,7 +84,7 @@ class Supervisor {
     void read_errors();
     void on_event(const Event& event);
     void on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how);
-    void on_child_ended(const ExitStatus& status);
+    void on_child_ended(const os::ExitStatus& status);
     void clear_up();
     void say_what_is_gone();
     void apply_deadlines();
@@ -97,12 +100,12 @@ class Supervisor {
     std::string last_words() const;
 
     const LaunchPlan plan_;
-    const Environment environment_;
+    const os::Environment environment_;
     Stage stage_ = Stage::starting;
-    ChildProcess child_;
-    FileDescriptor lifeline_;
-    FileDescriptor events_;
-    FileDescriptor errors_;
+    os::ChildProcess child_;
+    os::FileDescriptor lifeline_;
+    os::FileDescriptor events_;
+    os::FileDescriptor errors_;
     LineReader event_lines_;
     LineReader error_lines_;
     Clock::time_point start_deadline_{};

@@ -6,7 +6,8 @@
 #include <chrono>
 #include <thread>
 
-#include "core/directory.h"
+#include "base/hex.h"
+#include "cluster/directory.h"
 #include "launcher/progress_line.h"
 #include "launcher/supervision.h"
 #include "shm/segment.h"

@@ -11,11 +11,12 @@
 #include <random>
 #include <vector>
 
-#include "core/hash.h"
-#include "host/host_name.h"
-#include "host/network_interfaces.h"
+#include "base/hash.h"
+#include "cluster/placement.h"
 #include "libclient/coarse_clock.h"
 #include "libclient/page_sink.h"
+#include "os/host_name.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::client {
 namespace {
@@ -149,9 +150,9 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
         return directory.error();
     }  // else there are no managers of this user on this node, and the seeds know
     pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
-    node_ = host::host_name();
+    node_ = os::host_name();
     worker_options_.devices.leave_out =
-        host::dead_end_interfaces(host::network_interfaces(), handle_.shared_addresses);
+        os::dead_end_interfaces(os::network_interfaces(), handle_.shared_addresses);
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
     return greet_first(**own, steady_clock::now() + timeout);

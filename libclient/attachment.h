@@ -20,11 +20,12 @@
 
 #include <ddict/dictionary.h>
 
-#include "core/directory.h"
-#include "core/lost_managers.h"
+#include "cluster/directory.h"
+#include "cluster/handle.h"
 #include "libclient/launch_service.h"
 #include "libclient/local_pools.h"
 #include "libclient/session.h"
+#include "rpc/lost_managers.h"
 #include "shm/directory_segment.h"
 
 namespace ddict::client {

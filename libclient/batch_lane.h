@@ -9,9 +9,9 @@
 
 #include <ddict/batch.h>
 
-#include "core/batch.h"
 #include "libclient/page_sink.h"
 #include "libclient/session.h"
+#include "wire/items.h"
 
 namespace ddict::client {
 

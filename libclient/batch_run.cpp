@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::client {
 namespace {

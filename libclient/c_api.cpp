@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "core/requester.h"
+#include "rpc/requester.h"
 
 namespace ddict::c_api {
 namespace {

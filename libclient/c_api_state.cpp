@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "libclient/c_api.h"
 
 using namespace ddict;

@@ -12,7 +12,7 @@
 
 #include <ddict/profile.h>
 
-#include "core/requester.h"
+#include "rpc/requester.h"
 
 namespace ddict::client {
 

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "cluster/handle.h"
 #include "libclient/attachment.h"
 
 namespace ddict {

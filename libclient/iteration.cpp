@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "core/batch.h"
 #include "libclient/attachment.h"
 #include "libclient/page_sink.h"
+#include "wire/items.h"
 
 namespace ddict {
 namespace {

@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "host/descriptors.h"
+#include "os/descriptors.h"
 
 extern "C" char** environ;
 
@@ -120,8 +120,8 @@ struct Pipe {
     bool open() {
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-        read_end = host::above_standard(ends[0]);
-        write_end = host::above_standard(ends[1]);
+        read_end = os::above_standard(ends[0]);
+        write_end = os::above_standard(ends[1]);
         return read_end >= 0 && write_end >= 0;
     }
     void close_read() {
@@ -207,7 +207,7 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
 
     std::unique_ptr<LaunchService> service(new LaunchService);
     service->pid_ = pid;
-    service->pidfd_ = host::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    service->pidfd_ = os::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     // Without a place in the list the pipe closes here, the child ends, and says nothing: too many
     // dictionaries.
     if (keep_lifeline(lifeline.write_end)) service->lifeline_ = std::exchange(lifeline.write_end, -1);

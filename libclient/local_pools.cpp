@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/local_pools.h"
 
-#include "core/lost_managers.h"
 #include "libclient/coarse_clock.h"
+#include "rpc/lost_managers.h"
 
 namespace ddict::client {
 namespace {
@@ -38,7 +38,7 @@ LocalPools::~LocalPools() = default;
 bool LocalPools::try_to_map(Local& local, std::uint32_t manager) {
     const Result<DirectoryEntry> entry = directory_->entry(manager);
     if (!entry) return true;
-    Result<ucx::ProcessWatch> watch = ucx::ProcessWatch::open(entry->process);
+    Result<os::ProcessWatch> watch = os::ProcessWatch::open(entry->process);
     if (!watch) return watch.error().code != Errc::system;
     auto pool =
         shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
@@ -95,7 +95,7 @@ Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, Bytes key, std::
 Error LocalPools::why_unreadable(std::uint32_t manager) const {
     const Result<DirectoryEntry> entry = directory_->entry(manager);
     if (!entry) return entry.error();
-    const Result<ucx::ProcessWatch> watch = ucx::ProcessWatch::open(entry->process);
+    const Result<os::ProcessWatch> watch = os::ProcessWatch::open(entry->process);
     if (!watch) return watch.error();
     const auto pool =
         shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});

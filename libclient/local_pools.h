@@ -13,10 +13,10 @@
 
 #include <ddict/value_sink.h>
 
-#include "core/directory.h"
+#include "cluster/handle.h"
+#include "os/process_watch.h"
 #include "shm/directory_segment.h"
 #include "shm/reader.h"
-#include "ucx/process_watch.h"
 
 namespace ddict::client {
 
@@ -69,7 +69,7 @@ class LocalPools {
         std::atomic<const shm::PoolReader*> pool{nullptr};  // to be read now
         std::atomic<bool> tried{false};
         std::shared_ptr<const shm::PoolReader> mapped;  // stays until the end: somebody may be reading it
-        std::optional<ucx::ProcessWatch> watch;
+        std::optional<os::ProcessWatch> watch;
         std::int64_t again_at = 0;  // when to try once more, of the coarse clock; 0: no more
     };
     // How many reads a thread may do before it looks at the clock, when it reads often.
@@ -97,7 +97,7 @@ class LocalPools {
 
     const shm::DirectorySegment* directory_;
     const std::uint64_t dictionary_id_;
-    const wire::Secret secret_;
+    const Secret secret_;
     const std::uint32_t first_;
     const std::uint32_t count_;
     const std::uint32_t managers_;  // of the whole dictionary

@@ -6,8 +6,8 @@
 
 #include <ddict/value_sink.h>
 
-#include "core/bytes.h"
-#include "core/limits.h"
+#include "base/bytes.h"
+#include "base/limits.h"
 
 namespace ddict::client {
 

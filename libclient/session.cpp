@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/assert.h"
+#include "base/assert.h"
 #include "libclient/batch_lane.h"
 
 namespace ddict::client {

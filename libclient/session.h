@@ -12,8 +12,9 @@
 #include <optional>
 #include <vector>
 
-#include "core/requester.h"
+#include "base/process_identity.h"
 #include "libclient/counters.h"
+#include "rpc/requester.h"
 #include "ucx/worker.h"
 
 namespace ddict::client {

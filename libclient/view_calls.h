@@ -6,7 +6,8 @@
 
 #include <ddict/view.h>
 
-#include "core/hash.h"
+#include "base/hash.h"
+#include "cluster/placement.h"
 #include "libclient/attachment.h"
 #include "libclient/open_batch.h"
 

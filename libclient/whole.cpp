@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/stats.h"
 #include "libclient/page_sink.h"
 #include "libclient/view_calls.h"
+#include "wire/stats.h"
 
 namespace ddict {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "core/assert.h"
-#include "core/hash.h"
+#include "base/assert.h"
+#include "cluster/placement.h"
 
 namespace ddict::manager {
 namespace {

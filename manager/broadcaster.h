@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "core/directory.h"
-#include "core/slot_table.h"
+#include "base/slot_table.h"
+#include "cluster/directory.h"
 #include "manager/call.h"
 #include "manager/relay.h"
 #include "manager/replies.h"

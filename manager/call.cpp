@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manager/call.h"
 
-#include "core/verbs.h"
+#include "wire/verbs.h"
 
 namespace ddict::manager {
 namespace {

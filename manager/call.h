@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/transport.h"
-#include "core/wire.h"
+#include "rpc/transport.h"
 #include "store/change.h"
+#include "wire/messages.h"
 
 namespace ddict::manager {
 

@@ -19,9 +19,9 @@
 #include <sstream>
 #include <utility>
 
-#include "core/limits.h"
-#include "host/network_interfaces.h"
+#include "base/limits.h"
 #include "manager/peer_users.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::manager {
 namespace {
@@ -96,7 +96,7 @@ bool has_begun(int socket) {
 
 std::vector<ucx::IpNetwork> own_addresses() {
     std::vector<ucx::IpNetwork> own;
-    for (const std::string& text : host::host_addresses().value_or(std::vector<std::string>())) {
+    for (const std::string& text : os::host_addresses().value_or(std::vector<std::string>())) {
         if (const auto address = ucx::IpNetwork::parse(text)) own.push_back(*address);
     }
     return own;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manager/deferred_puts.h"
 
-#include "core/hash.h"
+#include "base/hash.h"
 
 namespace ddict::manager {
 

@@ -18,9 +18,9 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "host/descriptors.h"
-#include "host/network_interfaces.h"
 #include "manager/server.h"
+#include "os/descriptors.h"
+#include "os/network_interfaces.h"
 
 namespace {
 
@@ -28,8 +28,7 @@ constexpr int usage_error = 2;
 
 int probe() {
     const auto summary = ddict::ucx::available_transports(
-        {.leave_out = ddict::host::dead_end_interfaces(ddict::host::network_interfaces(), {}),
-         .towards = {}});
+        {.leave_out = ddict::os::dead_end_interfaces(ddict::os::network_interfaces(), {}), .towards = {}});
     if (!summary) {
         std::cerr << "ddict-manager: " << summary.error().message() << '\n';
         return 1;
@@ -98,7 +97,7 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    ddict::host::ensure_standard_descriptors();
+    ddict::os::ensure_standard_descriptors();
     if (argc == 2 && std::string_view(argv[1]) == "--probe") return probe();
     ddict::manager::ServerOptions options;
     if (!parse(argc, argv, options)) return usage();

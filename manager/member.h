@@ -10,10 +10,10 @@
 #include <optional>
 #include <vector>
 
-#include "core/requester.h"
 #include "manager/relay.h"
 #include "manager/roll_call.h"
 #include "manager/shard.h"
+#include "rpc/requester.h"
 
 namespace ddict::manager {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/requester.h"
+#include "rpc/requester.h"
 
 namespace ddict::manager {
 

@@ -9,8 +9,8 @@
 
 #include <ddict/stats.h>
 
-#include "core/histogram.h"
-#include "core/wire.h"
+#include "base/histogram.h"
+#include "wire/messages.h"
 
 namespace ddict::manager {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/bytes.h"
-#include "core/limits.h"
+#include "base/bytes.h"
+#include "base/limits.h"
 
 namespace ddict::manager {
 

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "core/requester.h"
+#include "rpc/requester.h"
 
 namespace ddict::manager {
 

@@ -12,11 +12,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/slot_table.h"
-#include "core/transport.h"
+#include "base/slot_table.h"
 #include "manager/call.h"
 #include "manager/private_memory.h"
 #include "manager/sessions.h"
+#include "rpc/transport.h"
 #include "store/store.h"
 
 namespace ddict::manager {

@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "core/directory.h"
-#include "core/requester.h"
+#include "cluster/directory.h"
+#include "rpc/requester.h"
 
 namespace ddict::manager {
 

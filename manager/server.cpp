@@ -11,8 +11,8 @@
 #include <cstdlib>
 #include <random>
 
-#include "host/network_interfaces.h"
 #include "manager/connection_guard.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::manager {
 namespace {
@@ -57,8 +57,8 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     at_first.all = at_first.all || is_told_hosts_later();
     ConnectionGuard::instance().permit(std::move(at_first));
     Result<std::unique_ptr<ucx::Worker>> worker =
-        ucx::Worker::create({.devices = {.leave_out = host::dead_end_interfaces(host::network_interfaces(),
-                                                                                options.shared_addresses)}});
+        ucx::Worker::create({.devices = {.leave_out = os::dead_end_interfaces(os::network_interfaces(),
+                                                                              options.shared_addresses)}});
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(
         new Server(options, *std::move(hosts), *std::move(pool), *std::move(worker)));

@@ -10,20 +10,20 @@
 #include <string>
 #include <vector>
 
-#include "core/control.h"
 #include "manager/connection_guard.h"
 #include "manager/member.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
 #include "store/store.h"
 #include "ucx/worker.h"
+#include "wire/control.h"
 
 namespace ddict::manager {
 
 struct ServerOptions {
     std::string pool;       // name of the pool's segment, formatted by the node launcher
     std::string directory;  // name of the node's directory segment
-    int control_fd = -1;    // see core/control.h
+    int control_fd = -1;    // see wire/control.h
     std::vector<std::string> shared_addresses{};  // that several of the dictionary's nodes have
 };
 

@@ -10,12 +10,12 @@
 #include <deque>
 #include <optional>
 
-#include "core/transport.h"
 #include "manager/call.h"
 #include "manager/deferred_puts.h"
 #include "manager/replies.h"
 #include "manager/sessions.h"
 #include "manager/waiters.h"
+#include "rpc/transport.h"
 
 namespace ddict::manager {
 

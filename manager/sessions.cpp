@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manager/sessions.h"
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::manager {
 

@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/limits.h"
-#include "core/transport.h"
+#include "base/limits.h"
+#include "rpc/transport.h"
 #include "store/reply_cache.h"
 
 namespace ddict::manager {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/hash.h"
+#include "base/hash.h"
 #include "manager/ops/ops.h"
 
 namespace ddict::manager {

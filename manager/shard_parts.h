@@ -10,8 +10,7 @@
 
 #include <ddict/stats.h>
 
-#include "core/directory.h"
-#include "core/transport.h"
+#include "cluster/directory.h"
 #include "manager/broadcaster.h"
 #include "manager/deferred_puts.h"
 #include "manager/operation_times.h"
@@ -19,6 +18,7 @@
 #include "manager/session_gate.h"
 #include "manager/sessions.h"
 #include "manager/waiters.h"
+#include "rpc/transport.h"
 #include "store/store.h"
 
 namespace ddict::manager {

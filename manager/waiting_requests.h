@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/hash.h"
-#include "core/requester.h"
-#include "core/wire.h"
+#include "base/hash.h"
 #include "manager/private_memory.h"
+#include "rpc/requester.h"
+#include "wire/messages.h"
 
 namespace ddict::manager {
 

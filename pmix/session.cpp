@@ -12,7 +12,7 @@
 
 #include <pmix.h>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "pmix/bounded_call.h"
 #include "pmix/status.h"
 #include "pmix/values.h"

@@ -11,8 +11,8 @@
 #include <chrono>
 #include <memory>
 
-#include "core/limits.h"
-#include "core/rendezvous.h"
+#include "base/limits.h"
+#include "cluster/rendezvous.h"
 
 namespace ddict::pmix {
 

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 
 namespace ddict::shm {
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/assert.h"
+#include "base/assert.h"
 #include "shm/block.h"
 
 namespace ddict::shm {

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "shm/layout.h"
 
 namespace ddict::shm {

@@ -15,14 +15,15 @@
 
 #include <ddict/result.h>
 
-#include "core/directory.h"
+#include "base/secret.h"
+#include "cluster/directory.h"
 #include "shm/segment.h"
 
 namespace ddict::shm {
 
 struct DirectoryIdentity {
     std::uint64_t dictionary_id = 0;
-    wire::Secret secret{};
+    Secret secret{};
     std::uint32_t ucx_version = 0;
     // The managers of this node, whose pools are in its shared memory.
     std::uint32_t first_local_manager = 0;

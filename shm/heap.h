@@ -25,7 +25,7 @@
 #include <string>
 #include <utility>
 
-#include "core/assert.h"
+#include "base/assert.h"
 #include "shm/block.h"
 
 namespace ddict::shm {

@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstring>
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::shm {
 namespace {

@@ -17,8 +17,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/bytes.h"
-#include "core/hash.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "cluster/placement.h"
 #include "shm/block.h"
 #include "shm/heap.h"
 #include "shm/layout.h"

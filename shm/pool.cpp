@@ -6,8 +6,8 @@
 #include <cstring>
 #include <utility>
 
-#include "core/assert.h"
-#include "core/limits.h"
+#include "base/assert.h"
+#include "base/limits.h"
 #include "shm/layout.h"
 
 namespace ddict::shm {

@@ -17,8 +17,8 @@
 
 #include <ddict/result.h>
 
-#include "core/bytes.h"
-#include "core/wire.h"
+#include "base/bytes.h"
+#include "base/secret.h"
 #include "shm/block.h"
 #include "shm/compaction.h"
 #include "shm/heap.h"
@@ -29,7 +29,7 @@ namespace ddict::shm {
 
 struct PoolIdentity {
     std::uint64_t dictionary_id = 0;
-    wire::Secret secret{};
+    Secret secret{};
     std::uint32_t manager = 0;
     std::string node;  // host name
 };

@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define DDICT_RACY_BY_DESIGN __attribute__((no_sanitize("thread"), noinline))

@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "core/hash.h"
-#include "core/limits.h"
+#include "base/limits.h"
+#include "cluster/placement.h"
 #include "shm/block.h"
 #include "shm/racy_memory.h"
 

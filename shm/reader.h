@@ -11,8 +11,8 @@
 #include <ddict/result.h>
 #include <ddict/value_sink.h>
 
-#include "core/bytes.h"
-#include "core/wire.h"
+#include "base/bytes.h"
+#include "base/secret.h"
 #include "shm/layout.h"
 #include "shm/segment.h"
 
@@ -27,7 +27,7 @@ enum class Read {
 
 struct PoolOwner {
     std::uint64_t dictionary_id = 0;
-    wire::Secret secret{};
+    Secret secret{};
     std::uint32_t manager = 0;
 };
 

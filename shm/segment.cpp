@@ -20,8 +20,10 @@
 #include <system_error>
 #include <utility>
 
-#include "core/assert.h"
-#include "core/directory.h"
+#include "base/assert.h"
+#include "base/hex.h"
+#include "cluster/directory.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::shm {
 namespace {
@@ -40,30 +42,12 @@ std::string path_of(const std::string& name) {
     return std::string(shared_memory_folder) + "/" + name;
 }
 
-class FileDescriptor {
-  public:
-    explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
-    ~FileDescriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    int number() const noexcept { return fd_; }
-    bool valid() const noexcept { return fd_ >= 0; }
-
-  private:
-    int fd_;
-};
-
 /// What Boost.Interprocess maps.
 struct OpenFile {
-    FileDescriptor fd{-1};
+    os::FileDescriptor fd{-1};
     bip::mode_t mode = bip::read_only;
 
-    bip::mapping_handle_t get_mapping_handle() const { return {fd.number(), false}; }
+    bip::mapping_handle_t get_mapping_handle() const { return {fd.fd(), false}; }
     bip::mode_t get_mode() const { return mode; }
 };
 
@@ -153,9 +137,10 @@ bool owner_lives(int folder, const std::string& id) {
     if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         return errno != ENOENT;                    // if in doubt, leave it
     if (info.st_uid != ::geteuid()) return false;  // somebody else has taken the name since: ours is gone
-    const FileDescriptor fd(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!fd.valid()) return errno != ENOENT;
-    return is_locked(fd.number());
+    const os::FileDescriptor fd(
+        ::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd.is_open()) return errno != ENOENT;
+    return is_locked(fd.fd());
 }
 
 Error name_is_taken(const std::string& name) {
@@ -175,9 +160,10 @@ struct Segment::State {
     std::string name;
     OpenFile file;
     bip::mapped_region region;
-    FileDescriptor owner_lock{-1};  // of the creator; separate, so that has_owner() sees it like anyone else
+    os::FileDescriptor owner_lock{
+        -1};  // of the creator; separate, so that has_owner() sees it like anyone else
 
-    int fd() const { return file.fd.number(); }
+    int fd() const { return file.fd.fd(); }
 };
 
 Segment::Segment(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -201,12 +187,12 @@ Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
         return Error(Errc::invalid_argument, "a segment needs a plain name and a size")
             .set_operation(Operation::create);
     // A file without a name; it gets one when all is ready.
-    FileDescriptor fd(::open(shared_memory_folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
-    if (!fd.valid()) return refuse(errno, "creating shared memory in /dev/shm");
-    if (::fchmod(fd.number(), S_IRUSR | S_IWUSR) != 0 || ::flock(fd.number(), LOCK_EX | LOCK_NB) != 0)
+    os::FileDescriptor fd(::open(shared_memory_folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!fd.is_open()) return refuse(errno, "creating shared memory in /dev/shm");
+    if (::fchmod(fd.fd(), S_IRUSR | S_IWUSR) != 0 || ::flock(fd.fd(), LOCK_EX | LOCK_NB) != 0)
         return refuse(errno, "preparing shared memory in /dev/shm");
-    if (const Result<void> done = reserve(fd.number(), name, 0, bytes); !done) return done.error();
-    const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.number());
+    if (const Result<void> done = reserve(fd.fd(), name, 0, bytes); !done) return done.error();
+    const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.fd());
     if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_of(name).c_str(), AT_SYMLINK_FOLLOW) != 0) {
         if (errno == EEXIST) return name_is_taken(name);
         return refuse(errno, "giving shared memory the name " + name);
@@ -225,13 +211,13 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
     const auto refuse = [](Error error) { return error.set_operation(Operation::attach); };
     // Anybody may have put anything there under this name: a pipe, which keeps who opens it, or a link.
     const int flags = (access == Access::read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    FileDescriptor fd(::open(path_of(name).c_str(), flags));
-    if (!fd.valid()) {
+    os::FileDescriptor fd(::open(path_of(name).c_str(), flags));
+    if (!fd.is_open()) {
         const bool foreign = errno == ELOOP || errno == ENXIO || errno == EISDIR;
         return refuse(system_error(foreign ? EACCES : errno, what));
     }
     struct stat info {};
-    if (::fstat(fd.number(), &info) != 0) return refuse(system_error(errno, what));
+    if (::fstat(fd.fd(), &info) != 0) return refuse(system_error(errno, what));
     if (info.st_uid != ::geteuid())
         return refuse(Error(Errc::access_denied,
                             what + ": it is another user's (" + std::to_string(info.st_uid) + ")"));
@@ -264,10 +250,10 @@ const std::string& Segment::name() const noexcept {
 }
 
 Result<void> Segment::grow(std::uint64_t bytes) {
-    DDICT_ASSERT(state_->owner_lock.valid(), "only the creator of a segment makes it larger");
+    DDICT_ASSERT(state_->owner_lock.is_open(), "only the creator of a segment makes it larger");
     const std::uint64_t before = size();
     if (bytes <= before) return {};
-    const int fd = state_->owner_lock.number();
+    const int fd = state_->owner_lock.fd();
     Result<void> done = reserve(fd, name(), before, bytes);
     if (done) {
         try {

@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "slurm/hostlist.h"
 
 namespace ddict::slurm {
@@ -23,7 +23,7 @@ Error not_understood(std::string_view variable, std::string_view value) {
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
 }
 
-const std::string* look_up(const Environment& environment, std::string_view name) {
+const std::string* look_up(const os::Environment& environment, std::string_view name) {
     const auto found = environment.find(name);
     return found == environment.end() || found->second.empty() ? nullptr : &found->second;
 }
@@ -58,7 +58,7 @@ std::optional<std::vector<std::uint32_t>> read_repeated(std::string_view text) {
 // The variables of one group of the job: a plain job has one, and no suffix.
 class Group {
   public:
-    Group(const Environment& environment, std::uint32_t number, std::string suffix)
+    Group(const os::Environment& environment, std::uint32_t number, std::string suffix)
         : environment_(environment), number_(number), suffix_(std::move(suffix)) {}
 
     Result<std::vector<AllocatedNode>> nodes() const {
@@ -111,7 +111,7 @@ class Group {
         return {};
     }
 
-    const Environment& environment_;
+    const os::Environment& environment_;
     const std::uint32_t number_;
     const std::string suffix_;
 };
@@ -120,24 +120,13 @@ constexpr std::uint64_t het_groups_max = 1024;
 
 }  // namespace
 
-Environment environment_of_this_process() {
-    Environment environment;
-    for (char** entry = environ; entry && *entry; ++entry) {
-        const std::string_view text = *entry;
-        const std::size_t equals = text.find('=');
-        if (equals == std::string_view::npos) continue;
-        environment.emplace(text.substr(0, equals), text.substr(equals + 1));
-    }
-    return environment;
-}
-
 const AllocatedNode* Allocation::find(std::string_view node_name) const {
     const auto found =
         std::find_if(nodes.begin(), nodes.end(), [&](const AllocatedNode& n) { return n.name == node_name; });
     return found == nodes.end() ? nullptr : &*found;
 }
 
-Result<std::optional<Allocation>> detect_allocation(const Environment& environment) {
+Result<std::optional<Allocation>> detect_allocation(const os::Environment& environment) {
     const std::string* id = look_up(environment, "SLURM_JOB_ID");
     if (!id) id = look_up(environment, "SLURM_JOBID");
     if (!id) return std::optional<Allocation>();

@@ -5,21 +5,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <ddict/result.h>
 
+#include "os/environment.h"
+
 namespace ddict::slurm {
-
-/// Environment variables.
-using Environment = std::map<std::string, std::string, std::less<>>;
-
-/// A copy of this process's environment.
-Environment environment_of_this_process();
 
 struct AllocatedNode {
     std::string name;
@@ -43,6 +37,6 @@ struct Allocation {
 };
 
 /// None outside a job. invalid_argument, naming the variable, if what Slurm says cannot be understood.
-Result<std::optional<Allocation>> detect_allocation(const Environment& environment);
+Result<std::optional<Allocation>> detect_allocation(const os::Environment& environment);
 
 }  // namespace ddict::slurm

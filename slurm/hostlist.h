@@ -13,7 +13,7 @@
 
 #include <ddict/result.h>
 
-#include "core/limits.h"
+#include "base/limits.h"
 
 namespace ddict::slurm {
 

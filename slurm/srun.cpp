@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "os/environment.h"
 #include "slurm/hostlist.h"
 
 namespace ddict::slurm {
@@ -78,7 +79,7 @@ void append_component(std::vector<std::string>& argv, const std::vector<std::str
     argv.insert(argv.end(), args.begin(), args.end());
 }
 
-SrunCommand command_on(const Allocation& allocation, const Environment& environment,
+SrunCommand command_on(const Allocation& allocation, const os::Environment& environment,
                        const std::vector<AllocatedNode>& nodes, const StepKind& kind,
                        const std::string& program, const std::vector<std::string>& args) {
     SrunCommand command;
@@ -100,7 +101,7 @@ SrunCommand command_on(const Allocation& allocation, const Environment& environm
 
 }  // namespace
 
-Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const Environment& environment,
+Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const os::Environment& environment,
                                             const NodeLauncherStep& step) {
     const std::size_t wanted = step.nodes ? step.nodes : allocation.nodes.size();
     if (wanted > allocation.nodes.size())
@@ -120,7 +121,7 @@ Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const 
     return command;
 }
 
-SrunCommand srun_on_nodes(const Allocation& allocation, const Environment& environment,
+SrunCommand srun_on_nodes(const Allocation& allocation, const os::Environment& environment,
                           const std::vector<std::string>& nodes, const std::string& program,
                           const std::vector<std::string>& args) {
     std::vector<AllocatedNode> wanted;

@@ -11,13 +11,14 @@
 #include <string_view>
 #include <vector>
 
+#include "os/environment.h"
 #include "slurm/allocation.h"
 
 namespace ddict::slurm {
 
 struct SrunCommand {
     std::vector<std::string> argv;  // argv[0] is "srun", to be looked for in PATH
-    Environment environment;        // all of it, for execvpe(): replaces the caller's
+    os::Environment environment;    // all of it, for execvpe(): replaces the caller's
 };
 
 struct NodeLauncherStep {
@@ -30,12 +31,12 @@ struct NodeLauncherStep {
 /// A step with one task of step.program on each of the nodes, that shares the job's resources with the user's
 /// own steps, and whose tasks all read srun's standard input: its end of file reaches every task. Ranks
 /// follow the order of allocation.nodes. invalid_argument if the allocation has fewer nodes than asked for.
-Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const Environment& environment,
+Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const os::Environment& environment,
                                             const NodeLauncherStep& step);
 
 /// A short step beside all others: one task of the program on each of these nodes of the allocation, without
 /// PMIx and standard input.
-SrunCommand srun_on_nodes(const Allocation& allocation, const Environment& environment,
+SrunCommand srun_on_nodes(const Allocation& allocation, const os::Environment& environment,
                           const std::vector<std::string>& nodes, const std::string& program,
                           const std::vector<std::string>& args);
 

@@ -10,8 +10,8 @@
 
 #include <ddict/error.h>
 
-#include "core/bytes.h"
-#include "core/hash.h"
+#include "base/bytes.h"
+#include "base/hash.h"
 
 namespace ddict::store {
 

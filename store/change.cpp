@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "core/hash.h"
-#include "core/limits.h"
+#include "base/hash.h"
+#include "base/limits.h"
 
 namespace ddict::store {
 namespace {

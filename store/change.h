@@ -10,7 +10,7 @@
 
 #include <ddict/error.h>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 #include "shm/block.h"
 
 namespace ddict::store {

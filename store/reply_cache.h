@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/wire.h"
 #include "shm/pool.h"
 #include "store/change.h"
+#include "wire/messages.h"
 
 namespace ddict::store {
 

@@ -11,7 +11,7 @@
 
 #include <ddict/result.h>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 #include "shm/pool.h"
 #include "store/broadcast_marks.h"
 #include "store/change.h"

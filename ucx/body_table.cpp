@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/body_table.h"
 
-#include "core/limits.h"
+#include "base/limits.h"
 
 namespace ddict::ucx {
 

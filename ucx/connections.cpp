@@ -26,8 +26,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/assert.h"
-#include "ucx/os_error.h"
+#include "base/assert.h"
+#include "base/process_identity.h"
+#include "os/error.h"
 #include "ucx/status.h"
 #include "ucx/worker_impl.h"
 
@@ -52,12 +53,12 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
     const bool same_host = process.host_key == identity.host_key;
     // UCX says "Input/output error" where a socket of its is missing, and loses its listener where it cannot
     // accept the peer's.
-    if (const Result<void> enough = need_descriptors(descriptors_of_connection, "connecting to a peer");
+    if (const Result<void> enough = os::need_descriptors(descriptors_of_connection, "connecting to a peer");
         !enough)
         return enough.error();
-    std::optional<ProcessWatch> watch;
+    std::optional<os::ProcessWatch> watch;
     if (same_host) {
-        auto opened = ProcessWatch::open(process);
+        auto opened = os::ProcessWatch::open(process);
         if (!opened) return opened.error();
         watch.emplace(*std::move(opened));
     }

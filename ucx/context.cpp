@@ -9,14 +9,14 @@
 #include <string_view>
 #include <utility>
 
-#include "core/hash.h"
-#include "core/limits.h"
-#include "core/wire.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "os/error.h"
 #include "ucx/library.h"
-#include "ucx/os_error.h"
 #include "ucx/private_segments.h"
 #include "ucx/status.h"
 #include "ucx/worker.h"
+#include "wire/messages.h"
 
 namespace ddict::ucx {
 namespace {
@@ -132,10 +132,10 @@ Result<void> choose_network(Settings& settings, const DeviceOptions& options) {
                                                      " devices, UCX takes " +
                                                      std::to_string(listed_devices_max) + " at the most");
     }
-    return need_descriptors(descriptors_of_worker +
-                                descriptors_of_interface * static_cast<unsigned>(interfaces) +
-                                descriptors_of_port * static_cast<unsigned>(ports.size()),
-                            "starting UCX");
+    return os::need_descriptors(descriptors_of_worker +
+                                    descriptors_of_interface * static_cast<unsigned>(interfaces) +
+                                    descriptors_of_port * static_cast<unsigned>(ports.size()),
+                                "starting UCX");
 }
 
 }  // namespace

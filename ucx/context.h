@@ -15,7 +15,7 @@
 #include <ddict/result.h>
 #include <ucp/api/ucp.h>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 #include "ucx/devices.h"
 #include "ucx/worker.h"
 

@@ -14,7 +14,7 @@
 #include <memory>
 #include <tuple>
 
-#include "ucx/os_error.h"
+#include "os/error.h"
 
 namespace ddict::ucx {
 namespace {
@@ -84,7 +84,7 @@ bool leads_to_one(const Interface& interface, const std::vector<IpNetwork>& peer
 
 Result<std::vector<Interface>> usable_interfaces() {
     ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return os_error(errno, "listing the network interfaces");
+    if (::getifaddrs(&list) != 0) return os::error_of(errno, "listing the network interfaces");
     const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
     std::map<std::string, Interface> by_name;
     for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::ucx {
 namespace {

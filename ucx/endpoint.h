@@ -12,8 +12,8 @@
 
 #include <ucp/api/ucp.h>
 
-#include "core/transport.h"
-#include "ucx/process_watch.h"
+#include "os/process_watch.h"
+#include "rpc/transport.h"
 #include "ucx/send_pool.h"
 
 namespace ddict::ucx {
@@ -61,20 +61,20 @@ class Endpoint {
     /// Whether UCX still holds a pointer to this object.
     bool held_by_ucx() const noexcept { return flushes != 0 || close_request != nullptr; }
 
-    void* const owner;                  // the Worker::Impl
-    std::vector<std::byte> address;     // of the peer, until UCX has been told to connect to it
-    ucp_ep_h handle = nullptr;          // null before that, and once it has been closed in UCX
-    bool sends_at_once = false;         // UCX takes messages now: a peer on the same host that it knows of
-    std::optional<ProcessWatch> watch;  // of a peer on the same host, until it is closed
-    ucs_status_t error = UCS_OK;        // reported by UCX
-    bool process_ended = false;         // reported by the kernel
-    bool reached = false;               // a flush has come through: both sides have the connection
-    std::vector<HeldSend> held;         // until then, or until sends_at_once
-    unsigned flushes = 0;               // outstanding flush requests
-    void* close_request = nullptr;      // outstanding
-    bool attended = false;              // is in the worker's list of endpoints that need attention
-    Clock::time_point deadline;         // of failed and closing
-    mutable std::string description;    // cached
+    void* const owner;               // the Worker::Impl
+    std::vector<std::byte> address;  // of the peer, until UCX has been told to connect to it
+    ucp_ep_h handle = nullptr;       // null before that, and once it has been closed in UCX
+    bool sends_at_once = false;      // UCX takes messages now: a peer on the same host that it knows of
+    std::optional<os::ProcessWatch> watch;  // of a peer on the same host, until it is closed
+    ucs_status_t error = UCS_OK;            // reported by UCX
+    bool process_ended = false;             // reported by the kernel
+    bool reached = false;                   // a flush has come through: both sides have the connection
+    std::vector<HeldSend> held;             // until then, or until sends_at_once
+    unsigned flushes = 0;                   // outstanding flush requests
+    void* close_request = nullptr;          // outstanding
+    bool attended = false;                  // is in the worker's list of endpoints that need attention
+    Clock::time_point deadline;             // of failed and closing
+    mutable std::string description;        // cached
 
   private:
     PeerId id_;

@@ -9,7 +9,7 @@
 
 #include <ucp/api/ucp.h>
 
-#include "core/transport.h"
+#include "rpc/transport.h"
 
 namespace ddict::ucx {
 

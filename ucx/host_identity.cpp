@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <string>
 
-#include "core/hash.h"
-#include "host/host_name.h"
-#include "ucx/os_error.h"
-#include "ucx/process_watch.h"
+#include "base/hash.h"
+#include "os/error.h"
+#include "os/host_name.h"
+#include "os/process_watch.h"
 
 namespace ddict::ucx {
 namespace {
@@ -24,7 +24,7 @@ Result<bool> add_boot(std::string& facts) {
     const int file = ::open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
         if (errno == ENOENT || errno == EACCES) return false;
-        return os_error(errno, std::string("reading ") + path);
+        return os::error_of(errno, std::string("reading ") + path);
     }
     std::array<char, 64> text;
     const ssize_t size = ::read(file, text.data(), text.size());
@@ -46,11 +46,11 @@ bool add_namespace(std::string& facts, const char* path) {
 Result<ProcessIdentity> own_identity(bool has_shared_memory) {
     ProcessIdentity identity;
     identity.pid = static_cast<std::int32_t>(::getpid());
-    const Result<std::uint64_t> start = start_time_of(identity.pid);
+    const Result<std::uint64_t> start = os::start_time_of(identity.pid);
     // Where /proc does not show this process, it is alone.
     if (!start && start.error().code != Errc::manager_lost) return start.error();
     identity.start_time = start ? *start : 0;
-    const Result<bool> watches = process_watch_supported();
+    const Result<bool> watches = os::process_watch_supported();
     if (!watches) return watches.error();
     std::string facts;
     const Result<bool> boot = add_boot(facts);
@@ -61,7 +61,7 @@ Result<ProcessIdentity> own_identity(bool has_shared_memory) {
     }
     facts += std::to_string(::geteuid());
     if (!shares) {
-        facts += "alone\n" + host::host_name() + '\n' + std::to_string(identity.pid) + '\n' +
+        facts += "alone\n" + os::host_name() + '\n' + std::to_string(identity.pid) + '\n' +
                  std::to_string(identity.start_time);
     }
     identity.host_key = hash_of(bytes_of(facts));

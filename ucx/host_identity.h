@@ -6,7 +6,7 @@
 
 #include <ddict/result.h>
 
-#include "core/transport.h"
+#include "base/process_identity.h"
 
 namespace ddict::ucx {
 

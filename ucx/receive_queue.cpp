@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "ucx/os_error.h"
+#include "os/error.h"
 
 namespace ddict::ucx {
 namespace {
@@ -126,7 +126,7 @@ Result<std::vector<ReceiveQueues::Mapping>> ReceiveQueues::mapped() {
     std::FILE* file = std::fopen("/proc/self/maps", "re");
     if (file == nullptr) {
         if (errno == ENOENT || errno == EACCES) return mappings;
-        return os_error(errno, "reading /proc/self/maps");
+        return os::error_of(errno, "reading /proc/self/maps");
     }
     char line[512];
     bool begins = true;  // a line may be longer than the buffer
@@ -151,7 +151,7 @@ Result<ReceiveQueues> ReceiveQueues::find(const std::vector<Mapping>& mapped_bef
     const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
     if (memory < 0) {
         if (errno == ENOENT || errno == EACCES) return found;
-        return os_error(errno, "reading /proc/self/mem");
+        return os::error_of(errno, "reading /proc/self/mem");
     }
     const Result<std::vector<Mapping>> mapped_now = mapped();
     std::vector<std::byte> copy(ReceiveQueue::mapped_bytes());

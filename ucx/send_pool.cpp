@@ -4,8 +4,8 @@
 
 #include <new>
 
-#include "core/assert.h"
-#include "core/limits.h"
+#include "base/assert.h"
+#include "base/limits.h"
 
 namespace ddict::ucx {
 namespace {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/bytes.h"
+#include "base/bytes.h"
 
 namespace ddict::ucx {
 

@@ -10,8 +10,8 @@
 #include <array>
 #include <cerrno>
 
-#include "core/assert.h"
-#include "ucx/os_error.h"
+#include "base/assert.h"
+#include "os/error.h"
 
 namespace ddict::ucx {
 namespace {
@@ -35,7 +35,7 @@ constexpr milliseconds without_offers{100};
 
 Result<Sleeper> Sleeper::create() {
     const int fd = ::epoll_create1(EPOLL_CLOEXEC);
-    if (fd < 0) return os_error(errno, "opening an epoll descriptor");
+    if (fd < 0) return os::error_of(errno, "opening an epoll descriptor");
     return Sleeper(fd);
 }
 
@@ -52,7 +52,7 @@ Result<void> Sleeper::watch(int fd, Ready ready) {
     event.events = EPOLLIN;
     event.data.u64 = (std::uint64_t{watched.generation} << 32) | static_cast<std::uint32_t>(fd);
     if (::epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) return {};
-    const Error error = os_error(errno, "watching a file descriptor");
+    const Error error = os::error_of(errno, "watching a file descriptor");
     watched_.erase(fd);
     return error;
 }

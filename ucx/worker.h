@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/transport.h"
+#include "rpc/transport.h"
 #include "ucx/devices.h"
 
 namespace ddict::ucx {

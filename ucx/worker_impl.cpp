@@ -13,8 +13,9 @@
 #include <mutex>
 #include <utility>
 
-#include "core/assert.h"
-#include "core/limits.h"
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/process_identity.h"
 #include "ucx/host_identity.h"
 #include "ucx/library.h"
 #include "ucx/private_segments.h"

@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/process_identity.h"
 #include "ucx/body_table.h"
 #include "ucx/context.h"
 #include "ucx/endpoint.h"

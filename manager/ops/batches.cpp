@@ -6,9 +6,9 @@
 // group's keys, and then their blocks, nobody waits for any one of them.
 #include <algorithm>
 
-#include "core/batch.h"
-#include "core/hash.h"
+#include "base/hash.h"
 #include "manager/ops/ops.h"
+#include "wire/items.h"
 
 namespace ddict::manager::ops {
 namespace {

@@ -4,8 +4,8 @@
 // What is not about one pair.
 #include <vector>
 
-#include "core/stats.h"
 #include "manager/ops/ops.h"
+#include "wire/stats.h"
 
 namespace ddict::manager::ops {
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/handle.h"
 #include "tests/shm/child.h"
 #include "tests/shm/string_sink.h"
 #include "tests/shm/test_pool.h"
@@ -42,7 +43,7 @@ class LocalPoolsTest : public testing::Test {
             if (i - first_local >= locals) continue;
             start_manager(i);
             entries[i].process.pid = processes_.back()->pid();
-            entries[i].process.start_time = ucx::start_time_of(processes_.back()->pid()).value();
+            entries[i].process.start_time = os::start_time_of(processes_.back()->pid()).value();
         }
         shm::write_directory(*directory_segment_,
                              {.dictionary_id = handle_.dictionary_id,

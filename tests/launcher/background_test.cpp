@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/directory.h"
+#include "cluster/handle.h"
 #include "tests/launcher/process_runner.h"
 
 namespace ddict::launcher::testing {

@@ -10,10 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/directory.h"
-#include "launcher/file_descriptor.h"
+#include "base/hex.h"
+#include "cluster/handle.h"
 #include "launcher/preflight.h"
 #include "launcher/rendezvous_file.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher {
 namespace {
@@ -89,14 +90,14 @@ TEST(Events, OtherLinesAreNone) {
 }
 
 TEST(LineReader, PutsLinesTogetherFromPieces) {
-    Pipe pipe = make_pipe().value();
-    set_non_blocking(pipe.read_end.fd());
+    os::Pipe pipe = os::make_pipe().value();
+    os::set_non_blocking(pipe.read_end.fd());
     LineReader reader;
     std::vector<std::string> lines;
-    write_fully(pipe.write_end.fd(), "one\ntw");
+    os::write_fully(pipe.write_end.fd(), "one\ntw");
     EXPECT_EQ(reader.read_from(pipe.read_end.fd(), lines), LineReader::State::open);
     EXPECT_EQ(lines, std::vector<std::string>{"one"});
-    write_fully(pipe.write_end.fd(), "o\n\nthree");
+    os::write_fully(pipe.write_end.fd(), "o\n\nthree");
     pipe.write_end.reset();
     EXPECT_EQ(reader.read_from(pipe.read_end.fd(), lines), LineReader::State::ended);
     EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "", "three"}));

@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/control.h"
+#include "wire/control.h"
 
 namespace {
 

@@ -10,13 +10,14 @@
 #include <sstream>
 
 #include "launcher/sizes.h"
+#include "os/environment.h"
 
 namespace ddict::launcher {
 namespace {
 
 using namespace std::chrono_literals;
 
-std::string why_not(const std::vector<std::string>& args, const Environment& environment = {}) {
+std::string why_not(const std::vector<std::string>& args, const os::Environment& environment = {}) {
     const auto options = parse_options(args, environment);
     return options ? "accepted" : options.error().detail.data();
 }
@@ -65,7 +66,7 @@ TEST(Options, HaveDefaults) {
 }
 
 TEST(Options, CommandLineWinsOverEnvironment) {
-    const Environment environment{{"DDICT_NODES", "4"}, {"DDICT_TOTAL_MEM", "1G"}, {"DDICT_TIMEOUT", ""}};
+    const os::Environment environment{{"DDICT_NODES", "4"}, {"DDICT_TOTAL_MEM", "1G"}, {"DDICT_TIMEOUT", ""}};
     const auto options = parse_options({"--nodes", "2", "--timeout=1.5", "--", "x"}, environment);
     ASSERT_TRUE(options);
     EXPECT_EQ(options->nodes, 2U);

@@ -6,10 +6,12 @@
 
 #include <gtest/gtest.h>
 
-#include "host/network_interfaces.h"
+#include "cluster/handle.h"
 #include "launcher/client_hosts.h"
 #include "launcher/memory_budget.h"
 #include "launcher/node_directory.h"
+#include "os/environment.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::launcher {
 namespace {
@@ -269,19 +271,19 @@ TEST(ClientHosts, AreKnownOnlyIfEachNodeHasAnswered) {
 TEST(ClientHosts, NeedNoStepWhereAllNodesHaveManagersOrAllHostsAreAllowed) {
     auto plan = plan_launch(asking({}, 1, 64 * mebibyte), job_of(2), {}, page);
     ASSERT_TRUE(plan);
-    const Environment no_srun{{"PATH", "/nonexistent"}};
+    const os::Environment no_srun{{"PATH", "/nonexistent"}};
     const ClientHosts own = find_client_hosts(*plan, job_of(2), no_srun);
     EXPECT_EQ(own.trouble, "");
-    EXPECT_EQ(own.hosts, host::host_addresses().value());
+    EXPECT_EQ(own.hosts, os::host_addresses().value());
 
     const ClientHosts unknown = find_client_hosts(*plan, job_of(3), no_srun);
     EXPECT_EQ(unknown.hosts, std::vector<std::string>{"all"});
     EXPECT_NE(unknown.trouble.find("the addresses of n3 could not be found out"), std::string::npos);
 
-    Environment allowed = no_srun;
+    os::Environment allowed = no_srun;
     allowed["DDICT_ALLOW_HOSTS"] = "n3";
     const ClientHosts named = find_client_hosts(*plan, job_of(3), allowed);
-    EXPECT_EQ(named.hosts, host::host_addresses().value()) << "the user narrows it";
+    EXPECT_EQ(named.hosts, os::host_addresses().value()) << "the user narrows it";
     EXPECT_NE(named.trouble.find("clients there are refused, unless DDICT_ALLOW_HOSTS names them"),
               std::string::npos);
 

@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/launcher/process_runner.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -34,7 +36,7 @@ std::string read_all(const fs::path& path) {
 }
 
 /// Takes what there is; closes at the end.
-void take(FileDescriptor& from, std::string& into) {
+void take(os::FileDescriptor& from, std::string& into) {
     char chunk[4096];
     ssize_t got = 0;
     while ((got = read(from.fd(), chunk, sizeof chunk)) > 0)
@@ -44,35 +46,35 @@ void take(FileDescriptor& from, std::string& into) {
 
 }  // namespace
 
-Program::Program(const std::vector<std::string>& argv, const Environment& environment, bool on_terminal) {
-    SpawnOptions options;
+Program::Program(const std::vector<std::string>& argv, const os::Environment& environment, bool on_terminal) {
+    os::SpawnOptions options;
     options.program = argv.at(0);
     options.argv = argv;
     options.environment = environment;
-    FileDescriptor terminal;
-    Pipe in, out, err;
+    os::FileDescriptor terminal;
+    os::Pipe in, out, err;
     if (on_terminal) {
         int controller = -1;
         int follower = -1;
         if (openpty(&controller, &follower, nullptr, nullptr, nullptr) != 0) std::abort();
         fcntl(controller, F_SETFD, FD_CLOEXEC);
-        out_end_ = FileDescriptor(controller);
-        terminal = FileDescriptor(follower);
+        out_end_ = os::FileDescriptor(controller);
+        terminal = os::FileDescriptor(follower);
         options.standard_fds = {follower, follower, follower};
         options.controlling_terminal = true;
     } else {
-        in = make_pipe().value();
-        out = make_pipe().value();
-        err = make_pipe().value();
+        in = os::make_pipe().value();
+        out = os::make_pipe().value();
+        err = os::make_pipe().value();
         options.standard_fds = {in.read_end.fd(), out.write_end.fd(), err.write_end.fd()};
         stdin_ = std::move(in.write_end);
         out_end_ = std::move(out.read_end);
         err_end_ = std::move(err.read_end);
-        set_non_blocking(err_end_.fd());
+        os::set_non_blocking(err_end_.fd());
     }
-    set_non_blocking(out_end_.fd());
+    os::set_non_blocking(out_end_.fd());
     options.close_other_fds = true;
-    child_ = ChildProcess::spawn(options).value();
+    child_ = os::ChildProcess::spawn(options).value();
 }
 
 Program::~Program() {
@@ -80,7 +82,7 @@ Program::~Program() {
 }
 
 void Program::type(const std::string& keys) const {
-    if (!write_fully(out_end_.fd(), keys)) ADD_FAILURE() << "the terminal is gone";
+    if (!os::write_fully(out_end_.fd(), keys)) ADD_FAILURE() << "the terminal is gone";
 }
 
 void Program::pump(milliseconds wait) {
@@ -137,7 +139,7 @@ void LauncherTest::SetUp() {
     mark_ = "DDICT_TEST_MARK=" + std::to_string(getpid()) + "." + std::to_string(++count);
     std::string pattern = fs::temp_directory_path().string() + "/ddict-launch-test-XXXXXX";
     folder_ = mkdtemp(pattern.data());
-    environment_ = slurm::environment_of_this_process();
+    environment_ = os::environment_of_this_process();
     std::erase_if(environment_, [](const auto& variable) {
         return variable.first.starts_with("SLURM") || variable.first.starts_with("DDICT_");
     });
@@ -163,11 +165,11 @@ std::vector<std::string> LauncherTest::launch(const std::vector<std::string>& ar
 }
 
 std::string LauncherTest::odd_program() {
-    return (fs::path(own_program()).parent_path() / "odd_program").string();
+    return (fs::path(os::own_program()).parent_path() / "odd_program").string();
 }
 
 std::string LauncherTest::program(const std::string& name) {
-    return (fs::path(own_program()).parent_path().parent_path() / "bin" / name).string();
+    return (fs::path(os::own_program()).parent_path().parent_path() / "bin" / name).string();
 }
 
 std::vector<pid_t> LauncherTest::processes(const std::string& argument) const {
@@ -191,7 +193,7 @@ std::vector<pid_t> LauncherTest::processes(const std::string& argument) const {
         if (left.empty()) return ::testing::AssertionSuccess();
         // Nobody tells a stranger when another's children end: look again when the first of them has, or
         // soon.
-        const FileDescriptor first = open_pidfd(left[0]);
+        const os::FileDescriptor first = os::open_pidfd(left[0]);
         pollfd waiting{first.fd(), POLLIN, 0};
         const auto remaining = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
         if (remaining <= 0 || (first.is_open() && poll(&waiting, 1, static_cast<int>(remaining)) == 0)) {

@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "launcher/child_process.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::launcher::testing {
 
@@ -26,7 +28,8 @@ inline constexpr seconds patience{40};
 /// A started program. What it prints is read whenever one of the waits runs.
 class Program {
   public:
-    Program(const std::vector<std::string>& argv, const Environment& environment, bool on_terminal = false);
+    Program(const std::vector<std::string>& argv, const os::Environment& environment,
+            bool on_terminal = false);
     Program(const Program&) = delete;
     Program& operator=(const Program&) = delete;
     ~Program();
@@ -51,10 +54,10 @@ class Program {
                                           const std::string& what);
     void pump(milliseconds wait);
 
-    ChildProcess child_;
-    FileDescriptor stdin_;
-    FileDescriptor out_end_;
-    FileDescriptor err_end_;
+    os::ChildProcess child_;
+    os::FileDescriptor stdin_;
+    os::FileDescriptor out_end_;
+    os::FileDescriptor err_end_;
     std::string out_;
     std::string err_;
     int status_ = -1;
@@ -69,7 +72,7 @@ class LauncherTest : public ::testing::Test {
 
     /// ddict-launch with these arguments.
     std::vector<std::string> launch(const std::vector<std::string>& args) const;
-    const Environment& environment() const { return environment_; }
+    const os::Environment& environment() const { return environment_; }
     void set(const std::string& name, const std::string& value) { environment_[name] = value; }
     const std::string& folder() const { return folder_; }
     /// The program of tests that behaves as its first argument says.
@@ -82,7 +85,7 @@ class LauncherTest : public ::testing::Test {
     ::testing::AssertionResult nothing_in_shared_memory() const;
 
   private:
-    Environment environment_;
+    os::Environment environment_;
     std::string folder_;
     std::string mark_;
     std::vector<std::string> segments_before_;

@@ -16,7 +16,10 @@
 
 #include "launcher/job_end.h"
 #include "launcher/output.h"
-#include "launcher/signals.h"
+#include "os/child_process.h"
+#include "os/environment.h"
+#include "os/file_descriptor.h"
+#include "os/signals.h"
 #include "tests/launcher/process_runner.h"
 
 namespace ddict::launcher::testing {
@@ -173,7 +176,7 @@ TEST(Faults, OfTheProcessItselfEndIt) {
             const rlimit no_core{0, 0};
             setrlimit(RLIMIT_CORE, &no_core);
             signal(SIGSEGV, SIG_DFL);  // a sanitizer may have its own
-            ignore_reserved_signals();
+            os::ignore_reserved_signals();
             fault();
             _exit(0);
         }
@@ -231,10 +234,10 @@ TEST_F(SignalsTest, TheCommandIgnoresWhatTheWrapperWasStartedToIgnore) {
 }
 
 /// A pipe that nobody reads, full to the brim.
-Pipe full_pipe() {
-    Pipe pipe = make_pipe().value();
+os::Pipe full_pipe() {
+    os::Pipe pipe = os::make_pipe().value();
     const int flags = fcntl(pipe.write_end.fd(), F_GETFL);
-    set_non_blocking(pipe.write_end.fd());
+    os::set_non_blocking(pipe.write_end.fd());
     const std::string page(4096, '-');
     while (write(pipe.write_end.fd(), page.data(), page.size()) > 0) {
     }
@@ -245,15 +248,15 @@ Pipe full_pipe() {
 }
 
 TEST_F(SignalsTest, TheWrapperIsNotDeafWhenNobodyReadsWhatItSays) {
-    Pipe errors = full_pipe();
-    Pipe words = make_pipe().value();
-    SpawnOptions options;
+    os::Pipe errors = full_pipe();
+    os::Pipe words = os::make_pipe().value();
+    os::SpawnOptions options;
     options.argv = launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"});
     options.program = options.argv[0];
     options.environment = environment();
     options.standard_fds = {-1, words.write_end.fd(), errors.write_end.fd()};
     options.close_other_fds = true;
-    ChildProcess wrapper = ChildProcess::spawn(options).value();
+    os::ChildProcess wrapper = os::ChildProcess::spawn(options).value();
     words.write_end.reset();
     char running[8] = {};
     ASSERT_EQ(read(words.read_end.fd(), running, sizeof running), 8);
@@ -271,14 +274,14 @@ TEST_F(SignalsTest, TheWrapperIsNotDeafWhenNobodyReadsWhatItSays) {
 }
 
 TEST_F(SignalsTest, StartIsNotDeafWhenNobodyReadsTheHandle) {
-    Pipe words = full_pipe();
-    SpawnOptions options;
+    os::Pipe words = full_pipe();
+    os::SpawnOptions options;
     options.argv = launch({"start"});
     options.program = options.argv[0];
     options.environment = environment();
     options.standard_fds = {-1, words.write_end.fd(), -1};
     options.close_other_fds = true;
-    ChildProcess starting = ChildProcess::spawn(options).value();
+    os::ChildProcess starting = os::ChildProcess::spawn(options).value();
     const auto alive = [&] {
         Program status(launch({"status"}), environment());
         return status.wait() == 0;
@@ -300,7 +303,7 @@ TEST_F(SignalsTest, StartIsNotDeafWhenNobodyReadsTheHandle) {
 }
 
 TEST(Output, WaitsForNobodyAndLosesNothing) {
-    Pipe pipe = full_pipe();
+    os::Pipe pipe = full_pipe();
     Output output(pipe.write_end.fd());
     output.add("first\n");
     output.add("second\n");
@@ -309,7 +312,7 @@ TEST(Output, WaitsForNobodyAndLosesNothing) {
     EXPECT_FALSE(output.flush_within(milliseconds(10)));
     std::string seen;
     const auto drain = [&] {
-        set_non_blocking(pipe.read_end.fd());
+        os::set_non_blocking(pipe.read_end.fd());
         std::array<char, 4096> chunk;
         for (ssize_t got = 0; (got = read(pipe.read_end.fd(), chunk.data(), chunk.size())) > 0;)
             seen.append(chunk.data(), static_cast<std::size_t>(got));
@@ -322,13 +325,13 @@ TEST(Output, WaitsForNobodyAndLosesNothing) {
 }
 
 TEST(Output, SaysHowMuchItHasLeftOut) {
-    Pipe pipe = full_pipe();
+    os::Pipe pipe = full_pipe();
     Output output(pipe.write_end.fd());
     const std::string line(1023, 'x');
     for (int i = 0; i < 300; ++i)
         output.add(line + "\n");
     std::string seen;
-    set_non_blocking(pipe.read_end.fd());
+    os::set_non_blocking(pipe.read_end.fd());
     std::array<char, 4096> chunk;
     do {
         for (ssize_t got = 0; (got = read(pipe.read_end.fd(), chunk.data(), chunk.size())) > 0;)
@@ -342,7 +345,7 @@ TEST(Output, SaysHowMuchItHasLeftOut) {
 }
 
 TEST(Output, NeedsNoReader) {
-    Pipe pipe = make_pipe().value();
+    os::Pipe pipe = os::make_pipe().value();
     signal(SIGPIPE, SIG_IGN);
     pipe.read_end.reset();
     Output output(pipe.write_end.fd());
@@ -367,7 +370,7 @@ TEST(JobEnd, IsAbandonedWhenNobodyShowsLife) {
     JobEnd end;
     end.on_signal(SIGTERM, now);
     end.on_signal(SIGCONT, now);
-    const Environment nobody{{"SLURM_JOB_ID", "no such job"}, {"SLURM_STEP_ID", "0"}};
+    const os::Environment nobody{{"SLURM_JOB_ID", "no such job"}, {"SLURM_STEP_ID", "0"}};
     EXPECT_FALSE(end.is_abandoned(nobody, now + seconds(3)));
     end.on_sign_of_life(now + seconds(3));
     EXPECT_FALSE(end.is_abandoned(nobody, now + seconds(6)));
@@ -377,9 +380,9 @@ TEST(JobEnd, IsAbandonedWhenNobodyShowsLife) {
 TEST_F(SignalsTest, OthersOfTheJobAreSeen) {
     set("SLURM_JOB_ID", "4711");
     set("SLURM_STEP_ID", "1");
-    const Environment other_step{{"SLURM_JOB_ID", "4711"}, {"SLURM_STEP_ID", "0"}};
-    const Environment same_step{{"SLURM_JOB_ID", "4711"}, {"SLURM_STEP_ID", "1"}};
-    const Environment other_job{{"SLURM_JOB_ID", "4712"}, {"SLURM_STEP_ID", "0"}};
+    const os::Environment other_step{{"SLURM_JOB_ID", "4711"}, {"SLURM_STEP_ID", "0"}};
+    const os::Environment same_step{{"SLURM_JOB_ID", "4711"}, {"SLURM_STEP_ID", "1"}};
+    const os::Environment other_job{{"SLURM_JOB_ID", "4712"}, {"SLURM_STEP_ID", "0"}};
     Program task({odd_program(), "report-signals"}, environment());
     ASSERT_TRUE(task.prints("running"));
     EXPECT_TRUE(others_of_job_run_here(other_step));

@@ -4,7 +4,7 @@
 // ddict-launch -- command: what the user's command sees, and what it leaves behind.
 #include <fstream>
 
-#include "core/directory.h"
+#include "cluster/handle.h"
 #include "tests/launcher/process_runner.h"
 
 namespace ddict::launcher::testing {

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/batch.h"
+#include "wire/items.h"
 
 #include "tests/manager/shard_fixture.h"
 

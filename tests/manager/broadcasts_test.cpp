@@ -3,8 +3,9 @@
 #include <deque>
 #include <optional>
 
-#include "core/batch.h"
+#include "cluster/placement.h"
 #include "tests/manager/shard_fixture.h"
+#include "wire/items.h"
 
 namespace ddict::manager {
 namespace {

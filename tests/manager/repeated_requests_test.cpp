@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Requests that come again.
-#include "core/batch.h"
 #include "tests/manager/shard_fixture.h"
+#include "wire/items.h"
 
 namespace ddict::manager {
 namespace {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <map>
 
-#include "core/batch.h"
 #include "tests/manager/shard_fixture.h"
+#include "wire/items.h"
 
 namespace ddict::manager {
 namespace {

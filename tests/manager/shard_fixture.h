@@ -12,10 +12,11 @@
 #include <string_view>
 #include <vector>
 
-#include "core/hash.h"
-#include "core/stats.h"
+#include "base/hash.h"
+#include "base/secret.h"
 #include "manager/shard.h"
-#include "tests/core/recording_transport.h"
+#include "tests/rpc/recording_transport.h"
+#include "wire/stats.h"
 
 namespace ddict::manager {
 
@@ -57,7 +58,7 @@ class ShardTest : public testing::Test {
     void farewell(std::uint64_t number) {
         introduce(Verb::goodbye, number, "client", pool->identity().secret);
     }
-    void introduce(Verb verb, std::uint64_t number, const char* address, const wire::Secret& secret) {
+    void introduce(Verb verb, std::uint64_t number, const char* address, const Secret& secret) {
         RequestHeader header;
         header.verb = verb;
         header.request = number;

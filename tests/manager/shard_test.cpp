@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
+#include "base/secret.h"
 #include "tests/manager/shard_fixture.h"
 
 namespace ddict::manager {
@@ -70,7 +71,7 @@ TEST_F(ShardTest, AFarewellMayOvertakeTheOnlyGreeting) {
 
 TEST_F(ShardTest, AFarewellProvesTheSecret) {
     const std::uint64_t id = session();
-    wire::Secret wrong = pool->identity().secret;
+    Secret wrong = pool->identity().secret;
     wrong[3] ^= std::byte{1};
     introduce(Verb::goodbye, 9, "client", wrong);
     ask(Verb::goodbye, 0);                     // says nothing
@@ -85,7 +86,7 @@ TEST_F(ShardTest, StrangersGetNoAnswerAndCostNothing) {
     const std::size_t connections = transport.open.size();
     const PeerId next = transport.connect({}, {}).value();  // numbers rise with each connection
     transport.close(next);
-    wire::Secret wrong = pool->identity().secret;
+    Secret wrong = pool->identity().secret;
     wrong[3] ^= std::byte{1};
     constexpr std::uint64_t strangers = 100'000;
     for (std::uint64_t i = 0; i < strangers; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "core/batch.h"
 #include "tests/manager/shard_fixture.h"
+#include "wire/items.h"
 
 namespace ddict::manager {
 namespace {

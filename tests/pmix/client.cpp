@@ -11,7 +11,7 @@
 
 #include <unistd.h>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "pmix/session.h"
 
 using ddict::Errc;

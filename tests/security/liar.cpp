@@ -16,10 +16,11 @@
 #include <random>
 #include <string>
 
-#include "core/directory.h"
-#include "core/hash.h"
-#include "core/wire.h"
+#include "base/hash.h"
+#include "base/secret.h"
+#include "cluster/handle.h"
 #include "ucx/worker.h"
+#include "wire/messages.h"
 
 namespace ddict {
 namespace {
@@ -60,7 +61,7 @@ class Liar {
             return noise;
         }
         std::vector<std::byte> address(transport_.address().begin(), transport_.address().end());
-        wire::Secret secret = handle_.secret;
+        Secret secret = handle_.secret;
         wire::Hello hello{.dictionary_id = handle_.dictionary_id,
                           .proof = {},
                           .ucx_version = ucx::runtime_version(),

@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "cluster/placement.h"
 #include "tests/shm/chance.h"
 #include "tests/shm/test_pool.h"
 

@@ -17,7 +17,8 @@
 #include <optional>
 #include <set>
 
-#include "core/limits.h"
+#include "base/limits.h"
+#include "cluster/placement.h"
 #include "tests/shm/chance.h"
 #include "tests/shm/child.h"
 #include "tests/shm/test_pool.h"

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <optional>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "shm/layout.h"
 #include "tests/shm/chance.h"
 #include "tests/shm/test_pool.h"

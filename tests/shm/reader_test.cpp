@@ -12,7 +12,8 @@
 #include <optional>
 #include <vector>
 
-#include "core/limits.h"
+#include "base/limits.h"
+#include "cluster/placement.h"
 #include "tests/shm/chance.h"
 #include "tests/shm/string_sink.h"
 #include "tests/shm/test_pool.h"

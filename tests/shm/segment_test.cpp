@@ -13,7 +13,8 @@
 #include <optional>
 #include <random>
 
-#include "core/directory.h"
+#include "base/hex.h"
+#include "cluster/directory.h"
 #include "shm/directory_segment.h"
 #include "tests/own_host/own_host.h"
 #include "tests/shm/chance.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/hash.h"
+#include "base/hash.h"
 #include "shm/pool.h"
 
 namespace ddict::shm {

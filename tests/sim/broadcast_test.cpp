@@ -8,7 +8,7 @@
 #include <deque>
 #include <set>
 
-#include "core/hash.h"
+#include "base/hash.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/value_model.h"
 

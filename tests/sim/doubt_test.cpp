@@ -9,10 +9,10 @@
 #include <map>
 #include <set>
 
-#include "core/batch.h"
-#include "core/hash.h"
+#include "base/hash.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/sim_cluster.h"
+#include "wire/items.h"
 
 namespace ddict::sim {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <sstream>
 
-#include "core/assert.h"
-#include "core/batch.h"
+#include "base/assert.h"
+#include "wire/items.h"
 
 namespace ddict::sim {
 namespace {

@@ -9,11 +9,11 @@
 #include <deque>
 #include <map>
 
-#include "core/batch.h"
-#include "core/hash.h"
-#include "core/stats.h"
+#include "base/hash.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/sim_cluster.h"
+#include "wire/items.h"
+#include "wire/stats.h"
 
 namespace ddict::sim {
 namespace {

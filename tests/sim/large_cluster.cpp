@@ -11,10 +11,10 @@
 #include <memory>
 #include <optional>
 
-#include "core/assert.h"
-#include "core/directory.h"
-#include "core/requester.h"
+#include "base/assert.h"
+#include "cluster/directory.h"
 #include "manager/member.h"
+#include "rpc/requester.h"
 #include "shm/pool.h"
 #include "store/store.h"
 #include "tests/sim/accounts.h"

@@ -7,10 +7,10 @@
 #include <map>
 #include <set>
 
-#include "core/batch.h"
 #include "tests/sim/every_verb.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/workload.h"
+#include "wire/items.h"
 
 namespace ddict::sim {
 namespace {

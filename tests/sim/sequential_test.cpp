@@ -8,11 +8,10 @@
 #include <array>
 #include <map>
 
-#include "core/batch.h"
-#include "core/hash.h"
-#include "core/stats.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/value_model.h"
+#include "wire/items.h"
+#include "wire/stats.h"
 
 namespace ddict::sim {
 namespace {

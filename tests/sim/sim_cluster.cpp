@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <chrono>
 
-#include "core/assert.h"
-#include "core/batch.h"
-#include "core/hash.h"
+#include "base/assert.h"
+#include "base/hash.h"
+#include "cluster/placement.h"
+#include "wire/items.h"
 
 namespace ddict::sim {
 namespace {

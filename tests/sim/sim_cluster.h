@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/requester.h"
 #include "manager/member.h"
+#include "rpc/requester.h"
 #include "shm/pool.h"
 #include "store/store.h"
 #include "tests/sim/sim_network.h"

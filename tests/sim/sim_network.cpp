@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/limits.h"
+#include "base/limits.h"
 
 namespace ddict::sim {
 namespace {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A network, hosts and processes in one thread, in virtual time, driven by a seed. Each process has a
-// Transport whose every promise is kept as late and in as odd an order as core/transport.h allows: messages
+// Transport whose every promise is kept as late and in as odd an order as rpc/transport.h allows: messages
 // overtake each other, bodies are fetched in two steps while everything else goes on, the sender hears of it
 // at any time, a dead process is missed after a while, a cut network tells nobody.
 //
@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/requester.h"
-#include "core/transport.h"
+#include "rpc/requester.h"
+#include "rpc/transport.h"
 #include "tests/sim/random.h"
 
 namespace ddict::sim {

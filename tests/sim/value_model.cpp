@@ -6,7 +6,7 @@
 #include <cstring>
 #include <sstream>
 
-#include "core/assert.h"
+#include "base/assert.h"
 
 namespace ddict::sim {
 namespace {

@@ -7,9 +7,9 @@
 #include <deque>
 #include <set>
 
-#include "core/stats.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/value_model.h"
+#include "wire/stats.h"
 
 namespace ddict::sim {
 namespace {

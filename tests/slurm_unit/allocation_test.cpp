@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/allocation.h"
+#include "os/environment.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t mib = 1 << 20;
 
-Allocation detected(const Environment& environment) {
+Allocation detected(const os::Environment& environment) {
     const auto found = detect_allocation(environment);
     EXPECT_TRUE(found) << found.error().message();
     EXPECT_TRUE(found && *found);
@@ -24,9 +25,9 @@ std::string names_of(const Allocation& allocation) {
 }
 
 TEST(Allocation, there_is_none_outside_a_job) {
-    for (const Environment& environment :
-         {Environment{}, Environment{{"PATH", "/bin"}, {"SLURM_CONF", "/etc/x"}},
-          Environment{{"SLURM_JOB_ID", ""}}}) {
+    for (const os::Environment& environment :
+         {os::Environment{}, os::Environment{{"PATH", "/bin"}, {"SLURM_CONF", "/etc/x"}},
+          os::Environment{{"SLURM_JOB_ID", ""}}}) {
         const auto found = detect_allocation(environment);
         ASSERT_TRUE(found);
         EXPECT_FALSE(*found);
@@ -60,13 +61,13 @@ TEST(Allocation, memory_per_cpu) {
 }
 
 TEST(Allocation, memory_that_slurm_does_not_name_is_unknown) {
-    const Environment least = {{"SLURM_JOB_ID", "1"}, {"SLURM_JOB_NODELIST", "n1"}};
+    const os::Environment least = {{"SLURM_JOB_ID", "1"}, {"SLURM_JOB_NODELIST", "n1"}};
     EXPECT_EQ(detected(least).nodes[0].memory_bytes, std::nullopt);
     EXPECT_EQ(detected(least).nodes[0].cpus, 0u);
-    Environment all_of_the_node = least;
+    os::Environment all_of_the_node = least;
     all_of_the_node["SLURM_MEM_PER_NODE"] = "0";
     EXPECT_EQ(detected(all_of_the_node).nodes[0].memory_bytes, std::nullopt);
-    Environment of_unknown_cpus = least;
+    os::Environment of_unknown_cpus = least;
     of_unknown_cpus["SLURM_MEM_PER_CPU"] = "100";
     EXPECT_EQ(detected(of_unknown_cpus).nodes[0].memory_bytes, std::nullopt);
 }
@@ -103,10 +104,10 @@ TEST(Allocation, a_heterogeneous_job) {
 }
 
 TEST(Allocation, nonsense_is_refused_by_the_name_of_its_variable) {
-    const Environment good = {{"SLURM_JOB_ID", "1"},
-                              {"SLURM_JOB_NODELIST", "n[1-2]"},
-                              {"SLURM_JOB_CPUS_PER_NODE", "4(x2)"},
-                              {"SLURM_MEM_PER_NODE", "100"}};
+    const os::Environment good = {{"SLURM_JOB_ID", "1"},
+                                  {"SLURM_JOB_NODELIST", "n[1-2]"},
+                                  {"SLURM_JOB_CPUS_PER_NODE", "4(x2)"},
+                                  {"SLURM_MEM_PER_NODE", "100"}};
     ASSERT_TRUE(detect_allocation(good));
     const std::pair<const char*, const char*> cases[] = {
         {"SLURM_JOB_NODELIST", "n[1-"},
@@ -126,7 +127,7 @@ TEST(Allocation, nonsense_is_refused_by_the_name_of_its_variable) {
         {"SLURM_JOB_ID", "x"},
     };
     for (const auto& [variable, value] : cases) {
-        Environment bad = good;
+        os::Environment bad = good;
         bad[variable] = value;
         const auto found = detect_allocation(bad);
         ASSERT_FALSE(found) << variable << "=" << value;
@@ -137,7 +138,7 @@ TEST(Allocation, nonsense_is_refused_by_the_name_of_its_variable) {
 
 TEST(Allocation, the_environment_of_this_process) {
     ASSERT_EQ(setenv("DDICT_TEST_VARIABLE", "a=b", 1), 0);
-    EXPECT_EQ(environment_of_this_process().at("DDICT_TEST_VARIABLE"), "a=b");
+    EXPECT_EQ(os::environment_of_this_process().at("DDICT_TEST_VARIABLE"), "a=b");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/srun.h"
+#include "os/environment.h"
 
 #include <algorithm>
 
@@ -20,7 +21,8 @@ std::string joined(const std::vector<std::string>& words) {
     return text;
 }
 
-SrunCommand command_for(const Allocation& job, const Environment& environment, const NodeLauncherStep& step) {
+SrunCommand command_for(const Allocation& job, const os::Environment& environment,
+                        const NodeLauncherStep& step) {
     auto command = srun_for_node_launchers(job, environment, step);
     EXPECT_TRUE(command) << command.error().message();
     return command ? *command : SrunCommand{};
@@ -43,7 +45,7 @@ TEST(Srun, a_short_step_on_some_nodes) {
               "srun --mpi=none --job-name=ddict --overlap --mem=0 --cpu-bind=none --nodes=2 --ntasks=2 "
               "--ntasks-per-node=1 --nodelist=n[2,4] --kill-on-bad-exit=0 --wait=0 --no-kill --export=ALL "
               "--input=none /opt/ddict-launch --sweep");
-    EXPECT_EQ(command.environment, (Environment{{"PATH", "/bin"}, {"SLURM_JOB_ID", "7"}}));
+    EXPECT_EQ(command.environment, (os::Environment{{"PATH", "/bin"}, {"SLURM_JOB_ID", "7"}}));
 }
 
 TEST(Srun, says_which_tasks_have_ended) {
@@ -95,7 +97,7 @@ TEST(Srun, a_component_for_each_group_of_a_heterogeneous_job) {
 }
 
 TEST(Srun, options_of_the_batch_script_do_not_leak_into_our_step) {
-    const Environment environment = {
+    const os::Environment environment = {
         {"PATH", "/bin"},
         {"DDICT_X", "1"},
         {"SLURM_CONF", "/etc/s"},
@@ -125,7 +127,7 @@ TEST(Srun, options_of_the_batch_script_do_not_leak_into_our_step) {
     };
     const SrunCommand command = command_for(
         plain_job(), environment, {.program = "p", .args = {}, .pmix_timeout = std::chrono::seconds(12)});
-    const Environment expected = {
+    const os::Environment expected = {
         {"PATH", "/bin"},
         {"DDICT_X", "1"},
         {"SLURM_CONF", "/etc/s"},

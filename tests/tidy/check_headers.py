@@ -38,7 +38,7 @@ def check(repo, report, build):
     known = json.loads(memory.read_text()) if memory.exists() else {}
     fine = {}
     jobs = []
-    compiled = [path for path in headers if path.split("/include/")[-1] not in first]
+    compiled = [path for path in headers if path.removeprefix("include/") not in first]
     for path in compiled:
         if entry := nearest(entries, path):
             command = command_of(entry)

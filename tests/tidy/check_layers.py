@@ -8,21 +8,27 @@ import repository
 
 # Folder -> the folders whose headers it may include, and whose targets it may link.
 LAYERS = {
-    "core": (),
-    "host": ("core",),
-    "shm": ("core",),
-    "store": ("core", "shm"),
-    "ucx": ("core", "host"),
-    "pmix": ("core",),
-    "slurm": ("core",),
-    "manager": ("core", "host", "shm", "store", "ucx"),
-    "libclient": ("core", "host", "shm", "ucx"),
-    "launcher": ("core", "host", "shm", "pmix", "slurm"),
+    "include": (),  # the public headers
+    "base": (),
+    "os": ("base",),
+    "wire": ("base",),
+    "cluster": ("base",),
+    "rpc": ("base", "wire", "cluster"),
+    "shm": ("base", "os", "cluster"),
+    "store": ("base", "wire", "shm"),
+    "ucx": ("base", "os", "wire", "rpc"),
+    "pmix": ("base", "cluster"),
+    "slurm": ("base", "os"),
+    "manager": ("base", "os", "wire", "cluster", "rpc", "shm", "store", "ucx"),
+    "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "ucx"),
+    "launcher": ("base", "os", "wire", "cluster", "shm", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
 }
 FREE = ("tests", "bench", "examples")
-# Who may include the public headers of libclient. Those of core are for everyone.
-USERS_OF_LIBCLIENT = ("libclient", "launcher", "tools") + FREE
+PURE = ("base", "wire", "cluster", "rpc")  # no operating system
+# Public headers that all folders may include. The others are of the public library.
+VOCABULARY = ("ddict/error.h", "ddict/result.h", "ddict/stats.h", "ddict/value_sink.h", "ddict/value_type.h")
+USERS_OF_LIBCLIENT = ("include", "libclient", "launcher", "tools") + FREE
 FOLDER_OF_TARGET = {"client": "libclient"}
 
 # What is not ours: pattern of the header, its name, and where alone it may be included.
@@ -32,11 +38,11 @@ FOREIGN = (
     (r"slurm/", "Slurm's library", ()),
     (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "bench/", "examples/")),
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
-    (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f != "core")),
+    (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f not in PURE)),
     (r"n?curses", "ncurses", ("tools/",)),
     (r"hiredis/", "hiredis", ("bench/",)),
     (r"valgrind/callgrind\.h", "Valgrind", ("bench/",)),
-    (r"xxhash\.h", "xxHash", ("core/",)),
+    (r"xxhash\.h", "xxHash", ("base/", "cluster/")),
     (r"(gtest|gmock)/", "GoogleTest", ("tests/",)),
     (r"benchmark/", "google-benchmark", ("bench/",)),
 )
@@ -79,7 +85,7 @@ def check(repo, report):
 
 
 def is_public(path):
-    return "/include/ddict/" in path
+    return path.startswith("include/ddict/")
 
 
 def ours(repo, path, folder, header):
@@ -103,11 +109,11 @@ def crossing(folder, other):
 
 def angled(repo, path, folder, header):
     if header.startswith("ddict/"):
-        if (repo.root / "core/include" / header).is_file():
+        if not (repo.root / "include" / header).is_file():
+            return f"no <{header}> in include/"
+        if header in VOCABULARY or (folder in USERS_OF_LIBCLIENT and path.removeprefix("include/") not in VOCABULARY):
             return None
-        if not (repo.root / "libclient/include" / header).is_file():
-            return f"no <{header}> in core/include or libclient/include"
-        return None if folder in USERS_OF_LIBCLIENT else f"{folder}/ must not use libclient/ (<{header}> is its)"
+        return f"{path if folder == 'include' else folder + '/'} must not use libclient/ (<{header}> is its)"
     if STANDARD.fullmatch(header) or (is_public(path) and STANDARD_OF_C.fullmatch(header)):
         return None
     if is_public(path):
@@ -116,7 +122,7 @@ def angled(repo, path, folder, header):
         if re.match(pattern, header):
             return None if path.startswith(where) else confined(name, header, where)
     if SYSTEM.fullmatch(header):
-        return f"core/ uses only the standard library, not <{header}>" if folder == "core" else None
+        return f"{folder}/ uses only the standard library, not <{header}>" if folder in PURE else None
     return f"<{header}> is of none of the libraries known to tests/tidy/check_layers.py"
 
 

@@ -17,7 +17,7 @@ CALL_OF_CXX = re.compile(r"(?:\w+::)*(\w+)")
 
 
 def check(repo, report):
-    headers = "\n".join(repo.text(path) for path in repo.files if "/include/ddict/" in path)
+    headers = "\n".join(repo.text(path) for path in repo.files if path.startswith("include/ddict/"))
     seen = []
     count = 0
     for number, line in repo.lines(PAGE):

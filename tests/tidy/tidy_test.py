@@ -47,11 +47,11 @@ class Checks(unittest.TestCase):
 class Layers(Checks):
     def setUp(self):
         super().setUp()
-        self.write("core/bytes.h", "#include <vector>\n#include <ddict/error.h>\n")
-        self.write("core/hash.h", "#include <xxhash.h>\n")
-        self.write("core/include/ddict/error.h", "#include <string>\n")
-        self.write("libclient/include/ddict/dictionary.h", "#include <ddict/error.h>\n")
-        self.write("shm/pool.cpp", '#include <sys/mman.h>\n#include <boost/interprocess/mapped_region.hpp>\n#include "core/bytes.h"\n')
+        self.write("base/bytes.h", "#include <vector>\n#include <ddict/error.h>\n")
+        self.write("base/hash.h", "#include <xxhash.h>\n")
+        self.write("include/ddict/error.h", "#include <string>\n")
+        self.write("include/ddict/dictionary.h", "#include <ddict/error.h>\n")
+        self.write("shm/pool.cpp", '#include <sys/mman.h>\n#include <boost/interprocess/mapped_region.hpp>\n#include "base/bytes.h"\n')
         self.write("launcher/main.cpp", '#include <ddict/dictionary.h>\n#include "pmix/session.h"\n')
         self.write("pmix/session.h", "#include <pmix.h>\n")
         self.write("bench/raw.cpp", '#include <ucp/api/ucp.h>\n#include "shm/pool.h"\n')
@@ -67,15 +67,15 @@ class Layers(Checks):
     def test_folder_that_must_not_be_used(self):
         self.include("ucx/worker.cpp", '#include "shm/pool.h"', "ucx/ must not use shm/")
 
-    def test_core_uses_nothing_of_ours(self):
-        self.include("core/x.cpp", '  #  include "shm/pool.h"', "core/ must not use shm/")
+    def test_base_uses_nothing_of_ours(self):
+        self.include("base/x.cpp", '  #  include "shm/pool.h"', "base/ must not use shm/")
 
     def test_no_folder_uses_tests(self):
         self.write("tests/sim/network.h", "")
         self.include("manager/x.cpp", '#include "tests/sim/network.h"', "manager/ must not use tests/")
 
-    def test_core_is_standard_library_only(self):
-        self.include("core/x.cpp", "#include <unistd.h>", "core/ uses only the standard library")
+    def test_base_is_standard_library_only(self):
+        self.include("base/x.cpp", "#include <unistd.h>", "base/ uses only the standard library")
 
     def test_foreign_headers_stay_in_their_folder(self):
         self.include("manager/x.cpp", "#include <ucp/api/ucp.h>", "UCX (ucp/api/ucp.h) is used only in ucx/")
@@ -90,13 +90,16 @@ class Layers(Checks):
         self.include("launcher/x.cpp", "#include <zmq.hpp>", "<zmq.hpp> is of none of the libraries")
 
     def test_public_header_with_internal_one(self):
-        self.include("libclient/include/ddict/x.h", '#include "core/bytes.h"', "a public header includes only")
+        self.include("include/ddict/x.h", '#include "base/bytes.h"', "a public header includes only")
 
     def test_public_header_with_foreign_one(self):
-        self.include("core/include/ddict/x.h", "#include <xxhash.h>", "a public header includes only")
+        self.include("include/ddict/x.h", "#include <xxhash.h>", "a public header includes only")
 
     def test_public_header_of_libclient_below_it(self):
         self.include("shm/x.cpp", "#include <ddict/dictionary.h>", "shm/ must not use libclient/")
+
+    def test_public_header_for_everybody_with_one_of_libclient(self):
+        self.include("include/ddict/error.h", "#include <ddict/dictionary.h>", "include/ddict/error.h must not use libclient/")
 
     def test_missing_public_header(self):
         self.include("shm/x.cpp", "#include <ddict/nothing.h>", "no <ddict/nothing.h>")
@@ -109,10 +112,10 @@ class Layers(Checks):
         self.assert_problem("layers", "extras/x.cpp:1: the folder extras/ is not in the table")
 
     def test_targets(self):
-        self.write("manager/CMakeLists.txt", "ddict_library(manager\n  SOURCES a.cpp\n  USES core shm LINKS x)\n")
-        self.write("launcher/CMakeLists.txt", "ddict_program(p SOURCES main.cpp USES core client)\n")
+        self.write("manager/CMakeLists.txt", "ddict_library(manager\n  SOURCES a.cpp\n  USES base shm LINKS x)\n")
+        self.write("launcher/CMakeLists.txt", "ddict_program(p SOURCES main.cpp USES base client)\n")
         self.assert_fine("layers")
-        self.write("pmix/CMakeLists.txt", "ddict_library(pmix\n  SOURCES a.cpp\n  USES core slurm\n  LINKS PkgConfig::PMIX)\n")
+        self.write("pmix/CMakeLists.txt", "ddict_library(pmix\n  SOURCES a.cpp\n  USES base slurm\n  LINKS PkgConfig::PMIX)\n")
         self.assert_problem("layers", "pmix/CMakeLists.txt:3: pmix/ must not use slurm/")
 
     def test_target_linked_by_hand(self):
@@ -127,8 +130,8 @@ class Layers(Checks):
 class Headers(Checks):
     def setUp(self):
         super().setUp()
-        source = self.write("core/a.cpp", "")
-        self.write("core/good.h", "\n#pragma once\n#include <string>\ninline std::string text;\n")
+        source = self.write("base/a.cpp", "")
+        self.write("base/good.h", "\n#pragma once\n#include <string>\ninline std::string text;\n")
         command = f"c++ -std=c++20 '-I{self.root}' -o a.o -c '{source}'"
         entry = {"directory": str(self.root), "file": str(source), "command": command}
         self.write("build/compile_commands.json", json.dumps([entry]))
@@ -137,30 +140,30 @@ class Headers(Checks):
         self.assert_fine("headers", self.root / "build")
 
     def test_header_that_needs_another_first(self):
-        self.write("core/bad.h", "\n#pragma once\ninline std::string text;\n")
-        self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
+        self.write("base/bad.h", "\n#pragma once\ninline std::string text;\n")
+        self.assert_problem("headers", "base/bad.h:1: does not compile by itself", self.root / "build")
 
     def test_header_that_a_source_includes_first(self):
         """The build has compiled it so. Not so if anything stands before it."""
-        self.write("core/bad.h", "\n#pragma once\ninline std::string text;\n")
-        self.write("core/a.cpp", "// What it is.\n\n#include \"core/bad.h\"\n\n#include <string>\n")
+        self.write("base/bad.h", "\n#pragma once\ninline std::string text;\n")
+        self.write("base/a.cpp", "// What it is.\n\n#include \"base/bad.h\"\n\n#include <string>\n")
         self.assert_fine("headers", self.root / "build")
-        self.write("core/a.cpp", "// What it is.\n#include <string>\n\n#include \"core/bad.h\"\n")
-        self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
-        self.write("core/a.cpp", "#define HELP\n#include \"core/bad.h\"\n")
-        self.assert_problem("headers", "core/bad.h:1: does not compile by itself", self.root / "build")
+        self.write("base/a.cpp", "// What it is.\n#include <string>\n\n#include \"base/bad.h\"\n")
+        self.assert_problem("headers", "base/bad.h:1: does not compile by itself", self.root / "build")
+        self.write("base/a.cpp", "#define HELP\n#include \"base/bad.h\"\n")
+        self.assert_problem("headers", "base/bad.h:1: does not compile by itself", self.root / "build")
 
     def test_header_that_was_fine_before(self):
         self.assert_fine("headers", self.root / "build")
-        self.write("core/user.h", "\n#pragma once\n#include \"core/good.h\"\ninline auto more = text;\n")
+        self.write("base/user.h", "\n#pragma once\n#include \"base/good.h\"\ninline auto more = text;\n")
         self.assert_fine("headers", self.root / "build")
-        self.write("core/good.h", "\n#pragma once\n")
-        self.assert_problem("headers", "core/user.h:1: does not compile by itself", self.root / "build")
-        self.assert_problem("headers", "core/user.h:1: does not compile by itself", self.root / "build")
+        self.write("base/good.h", "\n#pragma once\n")
+        self.assert_problem("headers", "base/user.h:1: does not compile by itself", self.root / "build")
+        self.assert_problem("headers", "base/user.h:1: does not compile by itself", self.root / "build")
 
     def test_header_without_guard(self):
-        self.write("core/bad.h", "inline int number;\n")
-        self.assert_problem("headers", "core/bad.h:1: #pragma once is missing", self.root / "build")
+        self.write("base/bad.h", "inline int number;\n")
+        self.assert_problem("headers", "base/bad.h:1: #pragma once is missing", self.root / "build")
 
     def test_header_that_nothing_compiles(self):
         self.write("shm/alone.h", "\n#pragma once\n")
@@ -170,7 +173,7 @@ class Headers(Checks):
 class Text(Checks):
     def setUp(self):
         super().setUp()
-        self.write("core/a.h", CXX + "// See core/work/a.h and $HOME/work/b.\n")
+        self.write("base/a.h", CXX + "// See base/work/a.h and $HOME/work/b.\n")
         self.write("scripts/run", SHELL)
         self.write("README.md", MARKDOWN + "# Title\n")
 
@@ -178,16 +181,16 @@ class Text(Checks):
         self.assert_fine("text")
 
     def test_no_licence(self):
-        self.write("core/b.cpp", "int number;\n")
-        self.assert_problem("text", "core/b.cpp:1: the two lines of the licence")
+        self.write("base/b.cpp", "int number;\n")
+        self.assert_problem("text", "base/b.cpp:1: the two lines of the licence")
 
     def test_long_file(self):
-        self.write("core/b.cpp", CXX + "//\n" * 598)
-        self.assert_problem("text", "core/b.cpp:600: 600 lines")
+        self.write("base/b.cpp", CXX + "//\n" * 598)
+        self.assert_problem("text", "base/b.cpp:600: 600 lines")
 
     def test_rather_long_file_is_only_warned_about(self):
-        self.write("core/b.cpp", CXX + "//\n" * 500)
-        self.assertIn("core/b.cpp:500: warning: 502 lines", self.run_check("text").stdout)
+        self.write("base/b.cpp", CXX + "//\n" * 500)
+        self.assertIn("base/b.cpp:500: warning: 502 lines", self.run_check("text").stdout)
         self.assert_fine("text")
 
     def test_loose_end(self):
@@ -200,29 +203,29 @@ class Text(Checks):
             self.assert_problem("text", "scripts/run:4: ")
 
     def test_white_space(self):
-        self.write("core/b.h", CXX + "int a; \n")
-        self.assert_problem("text", "core/b.h:3: white space")
-        self.write("core/b.h", CXX + "\tint a;\n")
-        self.assert_problem("text", "core/b.h:3: a tab")
-        self.write("core/b.h", CXX + "int a;")
-        self.assert_problem("text", "core/b.h:3: the last line")
+        self.write("base/b.h", CXX + "int a; \n")
+        self.assert_problem("text", "base/b.h:3: white space")
+        self.write("base/b.h", CXX + "\tint a;\n")
+        self.assert_problem("text", "base/b.h:3: a tab")
+        self.write("base/b.h", CXX + "int a;")
+        self.assert_problem("text", "base/b.h:3: the last line")
 
 
 class Style(Checks):
     def setUp(self):
         super().setUp()
         self.write(".clang-format", "BasedOnStyle: Google\n")
-        self.write("core/a.cpp", "int a;\n")
+        self.write("base/a.cpp", "int a;\n")
         self.write("scripts/run", '#!/bin/bash\necho "$1"\n')
 
     def test_sound_tree(self):
         self.assert_fine("style")
 
     def test_format(self):
-        self.write("core/a.cpp", "int a;\nint   b;\n")
+        self.write("base/a.cpp", "int a;\nint   b;\n")
         done = self.run_check("style")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("core/a.cpp:2:", done.stdout)
+        self.assertIn("base/a.cpp:2:", done.stdout)
 
     def test_shell(self):
         self.write("scripts/run", "#!/bin/bash\ncd $1\necho done\n")
@@ -240,19 +243,19 @@ class Style(Checks):
 class Docs(Checks):
     def setUp(self):
         super().setUp()
-        self.write("core/limits.h", "")
-        self.write("core/include/ddict/error.h", "")
+        self.write("base/limits.h", "")
+        self.write("include/ddict/error.h", "")
         self.write("launcher/CMakeLists.txt", "ddict_program(ddict-launch SOURCES main.cpp)\n")
         self.write("scripts/run", "#!/bin/bash\n# knows --quick\n")
         self.write("docs/page.md", "# A page\n\n## The `second` part\n")
-        self.write("README.md", "See [page](docs/page.md#the-second-part), [web](https://example.org) and `core/limits.h`.\n")
+        self.write("README.md", "See [page](docs/page.md#the-second-part), [web](https://example.org) and `base/limits.h`.\n")
 
     def read(self, text, expected):
         self.write("docs/other.md", f"# Other\n\n{text}\n")
         self.assert_problem("docs", f"docs/other.md:3: {expected}")
 
     def test_sound_tree(self):
-        self.write("docs/other.md", "\n`core/`, `scripts/*`, `<ddict/error.h>`\n\n"
+        self.write("docs/other.md", "\n`base/`, `scripts/*`, `<ddict/error.h>`\n\n"
                    "    scripts/run --quick -- --other\n    build/release/bin/ddict-launch --help [x](nowhere)\n")
         self.assert_fine("docs")
 
@@ -271,7 +274,7 @@ class Docs(Checks):
         self.read("[x](page.md#third)", "page.md has no heading for #third")
 
     def test_file(self):
-        self.read("see `core/nothing.h`", "there is no core/nothing.h")
+        self.read("see `base/nothing.h`", "there is no base/nothing.h")
 
     def test_file_in_a_block(self):
         self.read("    bash scripts/nothing", "there is no scripts/nothing")
@@ -296,8 +299,8 @@ class Reference(Checks):
 
     def setUp(self):
         super().setUp()
-        self.write("core/include/ddict/view.h", "void put();\n")
-        self.write("libclient/include/ddict/ddict.h", "int ddict_put(void);\n")
+        self.write("include/ddict/view.h", "void put();\n")
+        self.write("include/ddict/ddict.h", "int ddict_put(void);\n")
         self.write("tests/client/a_test.cpp", "TEST_F(Suite, Works) {\n}\n")
         self.write("tests/client/c_test.c", "void test_it(void) {\n}\n")
         self.write("tests/x.sh", '  check "it works" 0 true\n')

@@ -20,7 +20,8 @@
 #include <functional>
 #include <string_view>
 
-#include "ucx/process_watch.h"
+#include "base/process_identity.h"
+#include "os/process_watch.h"
 
 namespace ddict::ucx {
 namespace {
@@ -31,7 +32,7 @@ TEST(HostIdentity, NamesThisProcess) {
     EXPECT_NE(identity.start_time, 0U);
     EXPECT_NE(identity.host_key, 0U);
     EXPECT_EQ(identity.host_key, own_identity(true).value().host_key);
-    EXPECT_EQ(identity.start_time, start_time_of(identity.pid).value());
+    EXPECT_EQ(identity.start_time, os::start_time_of(identity.pid).value());
 }
 
 TEST(HostIdentity, WithoutSharedMemoryEveryProcessIsAlone) {
@@ -64,7 +65,7 @@ struct Victim {
                 ::pause();
         }
         identity.pid = pid;
-        identity.start_time = start_time_of(pid).value();
+        identity.start_time = os::start_time_of(pid).value();
     }
     ~Victim() { kill(); }
     void kill() {
@@ -77,9 +78,9 @@ struct Victim {
     ProcessIdentity identity;
 };
 
-TEST(ProcessWatch, ShowsTheEndOfAProcess) {
+TEST(os::ProcessWatch, ShowsTheEndOfAProcess) {
     Victim victim;
-    auto watch = ProcessWatch::open(victim.identity);
+    auto watch = os::ProcessWatch::open(victim.identity);
     ASSERT_TRUE(watch) << watch.error().message();
     EXPECT_TRUE(watch->alive());
     pollfd entry{watch->fd(), POLLIN, 0};
@@ -107,9 +108,9 @@ TEST_P(ProcessWatchWithoutPoll, DoesNotTakeThatForTheEndOfTheProcess) {
     Victim victim;
     const pid_t child = ::fork();
     if (child == 0) {
-        const auto before = ProcessWatch::open(victim.identity);
+        const auto before = os::ProcessWatch::open(victim.identity);
         if (!before || !make_poll_fail(static_cast<unsigned>(GetParam()))) _exit(2);
-        _exit(before->alive() && ProcessWatch::open(victim.identity) ? 0 : 1);
+        _exit(before->alive() && os::ProcessWatch::open(victim.identity) ? 0 : 1);
     }
     int status = -1;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -118,11 +119,11 @@ TEST_P(ProcessWatchWithoutPoll, DoesNotTakeThatForTheEndOfTheProcess) {
 INSTANTIATE_TEST_SUITE_P(Errors, ProcessWatchWithoutPoll, testing::Values(EINTR, ENOMEM, EAGAIN));
 
 /// A program may close what it does not know, as daemons do.
-TEST(ProcessWatch, DoesNotTakeAClosedDescriptorForTheEndOfTheProcess) {
+TEST(os::ProcessWatch, DoesNotTakeAClosedDescriptorForTheEndOfTheProcess) {
     Victim victim;
     const pid_t child = ::fork();
     if (child == 0) {
-        const auto watch = ProcessWatch::open(victim.identity);
+        const auto watch = os::ProcessWatch::open(victim.identity);
         if (!watch || ::close(watch->fd()) != 0) _exit(2);
         _exit(watch->alive() ? 0 : 1);
     }
@@ -152,33 +153,33 @@ bool holds_in_another_time(const std::function<bool()>& check) {
 }
 
 /// Their start times differ for who looks.
-TEST(ProcessWatch, KnowsAProcessFromAnotherTimeNamespaceToo) {
+TEST(os::ProcessWatch, KnowsAProcessFromAnotherTimeNamespaceToo) {
     Victim victim;
     EXPECT_TRUE(holds_in_another_time([&] {
-        return start_time_of(victim.pid).value() == victim.identity.start_time &&
-               ProcessWatch::open(victim.identity).has_value();
+        return os::start_time_of(victim.pid).value() == victim.identity.start_time &&
+               os::ProcessWatch::open(victim.identity).has_value();
     }));
     EXPECT_TRUE(holds_in_another_time([] {
         const ProcessIdentity own = own_identity(true).value();
-        return start_time_of(own.pid).value() == own.start_time;
+        return os::start_time_of(own.pid).value() == own.start_time;
     }));
     victim.kill();
     EXPECT_TRUE(holds_in_another_time(
-        [&] { return ProcessWatch::open(victim.identity).error().code == Errc::manager_lost; }));
+        [&] { return os::ProcessWatch::open(victim.identity).error().code == Errc::manager_lost; }));
 }
 
-TEST(ProcessWatch, RefusesAProcessThatHasEnded) {
+TEST(os::ProcessWatch, RefusesAProcessThatHasEnded) {
     Victim victim;
     victim.kill();
-    const auto watch = ProcessWatch::open(victim.identity);
+    const auto watch = os::ProcessWatch::open(victim.identity);
     ASSERT_FALSE(watch);
     EXPECT_EQ(watch.error().code, Errc::manager_lost);
 }
 
-TEST(ProcessWatch, IsNotFooledByAReusedPid) {
+TEST(os::ProcessWatch, IsNotFooledByAReusedPid) {
     Victim victim;
     ++victim.identity.start_time;
-    const auto watch = ProcessWatch::open(victim.identity);
+    const auto watch = os::ProcessWatch::open(victim.identity);
     ASSERT_FALSE(watch);
     EXPECT_EQ(watch.error().code, Errc::manager_lost);
 }

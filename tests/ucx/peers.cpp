@@ -20,7 +20,7 @@
 #include <random>
 #include <thread>
 
-#include "core/limits.h"
+#include "base/limits.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DDICT_SANITIZED 1

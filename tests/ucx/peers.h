@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/transport.h"
+#include "rpc/transport.h"
 #include "ucx/worker.h"
 
 namespace ddict::ucx::testing {

@@ -16,7 +16,7 @@
 #include <cstring>
 #include <map>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "tests/ucx/peers.h"
 
 namespace ddict::ucx::testing {

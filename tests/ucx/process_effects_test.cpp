@@ -17,9 +17,10 @@
 #include <fstream>
 #include <map>
 
+#include "base/process_identity.h"
+#include "os/process_watch.h"
 #include "tests/ucx/peers.h"
 #include "ucx/host_identity.h"
-#include "ucx/process_watch.h"
 
 namespace ddict::ucx::testing {
 namespace {
@@ -202,15 +203,15 @@ TEST(Descriptors, ThatAreMissingAreNamedAndNothingAborts) {
 TEST(Descriptors, ThatAreMissingAreNoDeath) {
     ProcessIdentity process;
     process.pid = ::getpid();
-    process.start_time = start_time_of(process.pid).value();
+    process.start_time = os::start_time_of(process.pid).value();
     for (unsigned left = 0; left < 2; ++left) {
         const FewDescriptors few(left);
-        const auto watch = ProcessWatch::open(process);
+        const auto watch = os::ProcessWatch::open(process);
         ASSERT_FALSE(watch);
         expect_descriptors_named(watch.error());
     }
     const FewDescriptors few(2);
-    EXPECT_TRUE(ProcessWatch::open(process));
+    EXPECT_TRUE(os::ProcessWatch::open(process));
 }
 
 TEST(Descriptors, ThatAreMissingMakeNobodyAlone) {

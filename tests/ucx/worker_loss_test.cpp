@@ -10,7 +10,7 @@
 #include <map>
 #include <random>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "tests/ucx/peers.h"
 #include "ucx/worker.h"
 

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <random>
 
-#include "core/limits.h"
+#include "base/limits.h"
 #include "tests/ucx/allocations.h"
 #include "tests/ucx/peers.h"
 

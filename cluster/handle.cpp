@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/handle.h"
+
+#include <charconv>
+#include <optional>
+
+#include "base/hash.h"
+#include "base/hex.h"
+#include "base/limits.h"
+
+namespace ddict {
+namespace {
+
+constexpr std::string_view handle_stem = "ddict";
+constexpr std::string_view handle_prefix = "ddict1.";
+constexpr std::string_view base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+std::string encode_base64url(Bytes in) {  // RFC 4648, section 5, without padding
+    std::string out;
+    out.reserve((in.size() * 4 + 2) / 3);
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (const std::byte b : in) {
+        bits = (bits << 8) | std::to_integer<std::uint32_t>(b);
+        for (count += 8; count >= 6; count -= 6)
+            out += base64url[(bits >> (count - 6)) & 63];
+    }
+    if (count > 0) out += base64url[(bits << (6 - count)) & 63];
+    return out;
+}
+
+std::optional<std::vector<std::byte>> decode_base64url(std::string_view in) {
+    std::vector<std::byte> out;
+    out.reserve(in.size() * 3 / 4);
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (const char c : in) {
+        const std::size_t digit = base64url.find(c);
+        if (digit == std::string_view::npos) return std::nullopt;
+        bits = (bits << 6) | static_cast<std::uint32_t>(digit);
+        if ((count += 6) >= 8) out.push_back(static_cast<std::byte>((bits >> (count -= 8)) & 255));
+    }
+    return out;
+}
+
+std::string checksum(std::string_view text) {
+    return hex_digits(XXH32(text.data(), text.size(), 0), 8);
+}
+
+Error bad_handle(std::string_view why) {
+    return Error(Errc::bad_handle, why).set_operation(Operation::attach);
+}
+
+/// A handle of another version of ddict, or no handle at all?
+Error foreign_handle(std::string_view text) {
+    if (!text.starts_with(handle_stem))
+        return bad_handle("it does not start with \"ddict1.\", so this is no handle");
+    unsigned version = 0;
+    const std::string_view digits = text.substr(handle_stem.size());
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
+    if (error != std::errc() || end == digits.data() + digits.size() || *end != '.') {
+        return bad_handle("it does not start with \"ddict1.\", so this is no handle");
+    }
+    return Error(Errc::incompatible,
+                 "the handle is of format " + std::to_string(version) + ", this program reads format 1")
+        .set_operation(Operation::attach);
+}
+
+}  // namespace
+
+std::string Handle::serialize() const {
+    std::vector<std::byte> packed;
+    Packer packer(packed);
+    packer.put(dictionary_id).put(secret).put(ucx_version).put(managers).put(nodes).put_text(name);
+    packer.put(static_cast<std::uint32_t>(seeds.size()));
+    for (const DirectoryEntry& seed : seeds)
+        pack(seed, packed);
+    for (const std::string& address : shared_addresses)
+        packer.put_text(address);
+    std::string text = std::string(handle_prefix) + encode_base64url(packed);
+    return text + "." + checksum(text);
+}
+
+Result<Handle> Handle::parse(std::string_view text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\r'))
+        text.remove_suffix(1);
+    if (text.empty()) return bad_handle("it is empty");
+    if (!text.starts_with(handle_prefix)) return foreign_handle(text);
+    if (text.size() > limits::handle_bytes_max) return bad_handle("it is longer than any handle");
+    const std::size_t dot = text.rfind('.');
+    if (dot < handle_prefix.size() || text.substr(dot + 1) != checksum(text.substr(0, dot))) {
+        return bad_handle("its checksum does not match: it was cut or changed on the way");
+    }
+    const auto packed = decode_base64url(text.substr(handle_prefix.size(), dot - handle_prefix.size()));
+    if (!packed) return bad_handle("it contains a character that no handle has");
+
+    Unpacker in(*packed);
+    Handle handle;
+    handle.dictionary_id = in.take<std::uint64_t>();
+    handle.secret = in.take<Secret>();
+    handle.ucx_version = in.take<std::uint32_t>();
+    handle.managers = in.take<std::uint32_t>();
+    handle.nodes = in.take<std::uint32_t>();
+    handle.name = in.take_text();
+    const auto seeds = in.take<std::uint32_t>();
+    for (std::uint32_t i = 0; i < seeds && in.good(); ++i)
+        handle.seeds.push_back(unpack_directory_entry(in));
+    while (in.good() && !in.at_end() && handle.shared_addresses.size() < Handle::shared_addresses_max)
+        handle.shared_addresses.push_back(std::string(in.take_text()));
+    if (!in.good() || !in.at_end() || handle.managers == 0 || handle.managers > limits::managers_max ||
+        handle.seeds.empty()) {
+        return bad_handle("the handle is malformed");
+    }
+    for (const DirectoryEntry& seed : handle.seeds) {
+        if (seed.manager >= handle.managers || seed.address.empty())
+            return bad_handle("the handle is malformed");
+    }
+    return handle;
+}
+
+}  // namespace ddict

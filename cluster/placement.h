@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which manager owns a key, by the key's hash.
+#pragma once
+
+#include <cstdint>
+
+namespace ddict {
+
+/// The manager that owns a key: the hash scaled to [0, managers), which uses its upper bits and needs no
+/// division. A shard therefore must not use the upper bits again; see shard_hash().
+inline std::uint32_t manager_of(std::uint64_t hash, std::uint32_t managers) noexcept {
+    __extension__ using wide = unsigned __int128;
+    return static_cast<std::uint32_t>((static_cast<wide>(hash) * managers) >> 64);
+}
+
+/// A hash whose manager is this one. Requires manager < managers.
+inline std::uint64_t hash_of_manager(std::uint32_t manager, std::uint32_t managers) noexcept {
+    __extension__ using wide = unsigned __int128;
+    return static_cast<std::uint64_t>(((static_cast<wide>(manager) << 64) + managers - 1) / managers);
+}
+
+/// The hash as a shard uses it: the upper bits, which all keys of one manager share, are turned to the lower
+/// end.
+inline std::uint64_t shard_hash(std::uint64_t hash) noexcept {
+    return (hash << 16) | (hash >> 48);
+}
+
+}  // namespace ddict

@@ -1,0 +1,252 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "os/child_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "os/descriptors.h"
+#include "os/signals.h"
+
+namespace ddict::os {
+namespace {
+
+Error cannot_run(const std::string& program, int error) {
+    return Error(Errc::system, "cannot run " + program + ": " + std::strerror(error))
+        .set_operation(Operation::launch);
+}
+
+/// What the child needs between fork and exec, prepared before: the child may not allocate.
+struct Prepared {
+    std::vector<std::string> variables;
+    std::vector<char*> argv;
+    std::vector<char*> envp;
+    std::vector<char*> shell_argv;  // for a script without an interpreter line
+    sigset_t mask;
+    pid_t parent = getpid();
+
+    explicit Prepared(const SpawnOptions& options) {
+        for (const std::string& arg : options.argv)
+            argv.push_back(const_cast<char*>(arg.c_str()));
+        argv.push_back(nullptr);
+        for (const auto& [name, value] : options.environment)
+            variables.push_back(name + "=" + value);
+        for (std::string& variable : variables)
+            envp.push_back(variable.data());
+        envp.push_back(nullptr);
+        shell_argv = {const_cast<char*>("/bin/sh"), const_cast<char*>(options.program.c_str())};
+        shell_argv.insert(shell_argv.end(), argv.begin() + 1, argv.end());
+        if (options.signal_mask) {
+            mask = *options.signal_mask;
+        } else {
+            sigemptyset(&mask);
+        }
+    }
+};
+
+/// In the child. Only system calls. Returns only if it failed, with errno set.
+void become(const SpawnOptions& options, const Prepared& prepared) {
+    if (options.own_process_group && setpgid(0, 0) != 0) return;
+    if (options.parent_death_signal != 0) {
+        if (prctl(PR_SET_PDEATHSIG, options.parent_death_signal) != 0) return;
+        if (getppid() != prepared.parent) raise(SIGKILL);
+    }
+    for (int target = 0; target < 3; ++target) {
+        const int fd = options.standard_fds[static_cast<std::size_t>(target)];
+        if (fd >= 0 && dup2(fd, target) < 0) return;
+    }
+    if (options.controlling_terminal && (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)) return;
+    if (options.passed_fd == 3) {
+        fcntl(3, F_SETFD, 0);
+    } else if (options.passed_fd >= 0 && dup2(options.passed_fd, 3) < 0) {
+        return;
+    }
+    if (options.close_other_fds) close_on_exec_from(options.passed_fd >= 0 ? 4 : 3);
+    const Inherited& original = inherited();
+    signal(SIGPIPE, options.as_inherited && original.pipe_ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGCHLD, options.as_inherited && original.children_ignored ? SIG_IGN : SIG_DFL);
+    if (options.as_inherited) restore_reserved_signals();
+    for (int fd = 0; options.as_inherited && fd < 3; ++fd)
+        if (original.standard_fd_closed[fd]) close(fd);
+    sigprocmask(SIG_SETMASK, &prepared.mask, nullptr);
+    execve(options.program.c_str(), prepared.argv.data(), prepared.envp.data());
+    if (errno == ENOEXEC) execve("/bin/sh", prepared.shell_argv.data(), prepared.envp.data());
+}
+
+/// Can this path be executed? 0, or why not.
+int executable_error(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return errno == ENOTDIR ? ENOENT : errno;
+    if (S_ISDIR(status.st_mode)) return EISDIR;
+    return access(path.c_str(), X_OK) == 0 ? 0 : EACCES;
+}
+
+}  // namespace
+
+std::string ExitStatus::describe() const {
+    if (!signalled) return "ended with status " + std::to_string(code);
+    const char* const text = sigdescr_np(code);
+    return "was killed by signal " + std::to_string(code) +
+           (text != nullptr ? " (" + std::string(text) + ")" : "");
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    pidfd_ = std::move(other.pidfd_);
+    return *this;
+}
+
+ChildProcess::~ChildProcess() {
+    if (!running()) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+}
+
+Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_errno) {
+    auto report = make_pipe();
+    if (!report) return report.error();
+    // Out of the way of the descriptors that the child arranges.
+    FileDescriptor tell(fcntl(report->write_end.fd(), F_DUPFD_CLOEXEC, 10));
+    report->write_end.reset();
+    const Prepared prepared(options);
+
+    ChildProcess child;
+    child.pid_ = fork();
+    if (child.pid_ == 0) {
+        become(options, prepared);
+        const int error = errno;
+        [[maybe_unused]] const ssize_t written = write(tell.fd(), &error, sizeof error);
+        _exit(127);
+    }
+    if (child.pid_ < 0) return cannot_run(options.program, errno);
+    tell.reset();
+    child.pidfd_ = open_pidfd(child.pid_);
+
+    int error = 0;
+    ssize_t got = 0;
+    while ((got = read(report->read_end.fd(), &error, sizeof error)) < 0 && errno == EINTR) {
+    }
+    if (got == static_cast<ssize_t>(sizeof error)) {
+        waitpid(child.pid_, nullptr, 0);
+        child.pid_ = -1;
+        if (exec_errno != nullptr) *exec_errno = error;
+        return cannot_run(options.program, error);
+    }
+    if (!child.pidfd_.is_open()) return cannot_run(options.program, ENOSYS);
+    return child;
+}
+
+std::optional<ExitStatus> ChildProcess::reap() {
+    if (!running()) return std::nullopt;
+    siginfo_t info{};
+    if (waitid(P_PIDFD, static_cast<id_t>(pidfd_.fd()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        return std::nullopt;
+    pid_ = -1;
+    return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+}
+
+void ChildProcess::signal(int number) const {
+    if (running()) kill(pid_, number);
+}
+
+void ChildProcess::signal_group(int number) const {
+    if (running()) kill(-pid_, number);
+}
+
+// glibc 2.36 declares its functions for these without C linkage.
+FileDescriptor open_pidfd(pid_t pid) {
+    return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
+
+FoundProgram find_program(const std::string& command, const Environment& environment) {
+    if (command.find('/') != std::string::npos) return {command, executable_error(command)};
+    const auto variable = environment.find("PATH");
+    std::string_view path =
+        variable != environment.end() ? std::string_view(variable->second) : "/usr/bin:/bin";
+    FoundProgram found{command, ENOENT};
+    for (bool more = !command.empty(); more;) {
+        const std::size_t colon = path.find(':');
+        const std::string_view folder = path.substr(0, colon);
+        const std::string candidate = (folder.empty() ? "." : std::string(folder)) + "/" + command;
+        const int error = executable_error(candidate);
+        if (error == 0) return {candidate, 0};
+        if (error == EACCES) found = {candidate, EACCES};
+        more = colon != std::string_view::npos;
+        if (more) path.remove_prefix(colon + 1);
+    }
+    return found;
+}
+
+std::string own_program() {
+    std::string path(PATH_MAX, '\0');
+    const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
+    path.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    return path;
+}
+
+Result<Captured> capture_output(const std::vector<std::string>& argv, const Environment& environment,
+                                std::chrono::milliseconds timeout) {
+    const FoundProgram found = find_program(argv.at(0), environment);
+    if (found.error != 0) return cannot_run(argv[0], found.error);
+    auto output = make_pipe();
+    auto errors = make_pipe();
+    if (!output || !errors) return (output ? errors : output).error();
+    const FileDescriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    SpawnOptions options;
+    options.program = found.path;
+    options.argv = argv;
+    options.environment = environment;
+    options.standard_fds = {nothing.fd(), output->write_end.fd(), errors->write_end.fd()};
+    options.close_other_fds = true;
+    options.own_process_group = true;
+    auto child = ChildProcess::spawn(options);
+    if (!child) return child.error();
+    output->write_end.reset();
+    errors->write_end.reset();
+
+    Captured captured;
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    std::array<std::pair<FileDescriptor*, std::string*>, 2> streams{
+        {{&output->read_end, &captured.output}, {&errors->read_end, &captured.errors}}};
+    for (;;) {
+        std::array<pollfd, 3> fds{
+            {{output->read_end.fd(), POLLIN, 0}, {errors->read_end.fd(), POLLIN, 0}, {-1, 0, 0}}};
+        const bool streams_open = output->read_end.is_open() || errors->read_end.is_open();
+        if (!streams_open) fds[2] = {child->pidfd(), POLLIN, 0};
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        if (left.count() <= 0) {
+            child->signal_group(SIGKILL);
+            return Error(Errc::timeout, argv[0] + " has not ended in time").set_operation(Operation::launch);
+        }
+        poll(fds.data(), fds.size(), static_cast<int>(left.count()));
+        for (std::size_t i = 0; i < streams.size(); ++i) {
+            if (fds[i].fd < 0 || fds[i].revents == 0) continue;
+            std::array<char, 4096> chunk;
+            const ssize_t got = read(fds[i].fd, chunk.data(), chunk.size());
+            if (got > 0) streams[i].second->append(chunk.data(), static_cast<std::size_t>(got));
+            if (got == 0) streams[i].first->reset();
+        }
+        if (!streams_open) {
+            if (const auto status = child->reap()) {
+                captured.status = *status;
+                return captured;
+            }
+        }
+    }
+}
+
+}  // namespace ddict::os

@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "os/environment.h"
+
+#include <unistd.h>
+
+#include <string_view>
+
+namespace ddict::os {
+
+Environment environment_of_this_process() {
+    Environment environment;
+    for (char** entry = environ; entry && *entry; ++entry) {
+        const std::string_view text = *entry;
+        const std::size_t equals = text.find('=');
+        if (equals == std::string_view::npos) continue;
+        environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+    return environment;
+}
+
+}  // namespace ddict::os

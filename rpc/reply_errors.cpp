@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "rpc/reply_errors.h"
+
+#include <algorithm>
+#include <string>
+
+#include <ddict/value_type.h>
+
+namespace ddict {
+namespace {
+
+Error wrong_type_of(const wire::ReplyHeader& header, const Request& request) {
+    const auto refused = static_cast<std::uint16_t>(header.argument);
+    if (refused != request.value_type) return detail::wrong_type(refused, request.value_type);
+    const std::string words = type_in_words(refused);
+    if (request.verb == wire::Verb::append)
+        return Error(Errc::wrong_type, "values of this type cannot be appended to: " + words);
+    return Error(Errc::wrong_type, "the value, of type " + words + ", has " +
+                                       std::to_string(header.argument2) + " bytes, not the 8 of a number");
+}
+
+/// Of a broadcast: at which manager it failed. If that is not the root, the root and others have done it.
+Error broadcast_error_of(const wire::ReplyHeader& header, const Request& request, Error error) {
+    error.set_manager(static_cast<std::uint32_t>(header.argument2));
+    if (error.code == Errc::no_space) {
+        error.set_detail("it has no space for a pair of " +
+                         std::to_string(request.key.size() + request.value.size()) + " bytes");
+    } else if (error.code == Errc::invalid_argument) {
+        error.set_detail("the key holds a value that no broadcast has stored: erase it");
+    }
+    if (error.manager == request.manager) return error;
+    error.in_doubt = true;
+    return error.set_state(ManagerState::unknown);
+}
+
+}  // namespace
+
+Error error_of(const wire::ReplyHeader& header, const Request& request) {
+    Error error(static_cast<Errc>(header.status));
+    error.set_state(ManagerState::answered);
+    const wire::VerbRule& rule = wire::rule_of(request.verb);
+    if (rule.is_broadcast) return broadcast_error_of(header, request, error);
+    if (rule.waits && error.code == Errc::timeout)
+        return error.set_detail((request.flags & wire::wait_for_value) != 0
+                                    ? "the key did not take the value in time"
+                                    : "the key did not appear in time");
+    if (error.code == Errc::no_space || error.code == Errc::too_large) {
+        error.set_bytes(header.argument, header.argument2);
+    } else if (error.code == Errc::wrong_type) {
+        return wrong_type_of(header, request).set_state(ManagerState::answered);
+    } else if (error.code == Errc::manager_lost) {
+        error.set_detail("the connection broke, and the manager has forgotten what came of this request");
+        error.in_doubt = wire::is_cached(request.verb);
+    } else if (wire::is_cached(request.verb)) {
+        error.set_detail(reason_of_refusal(error.code));
+    }
+    return error;
+}
+
+std::string_view overdue_text(const Request& request, bool was_sent) {
+    if (!was_sent)
+        return "no connection to the manager was made in time: it is busy or stopped, or the handle is not "
+               "of "
+               "this dictionary";
+    if (!wire::rule_of(request.verb).waits) return "the manager did not answer in time";
+    return (request.flags & wire::wait_for_value) != 0
+               ? "the manager did not answer in time: whether the key took the value is not known"
+               : "the manager did not answer in time: whether the key appeared is not known";
+}
+
+std::uint64_t wait_argument(Time::duration left) noexcept {
+    using std::chrono::microseconds;
+    return static_cast<std::uint64_t>(
+        std::max<microseconds::rep>(1, std::chrono::ceil<microseconds>(left).count()));
+}
+
+std::string_view reason_of_refusal(Errc code) noexcept {
+    if (code != Errc::invalid_argument) return "";
+    return "the value was stored by a broadcast: only bput and berase change it";
+}
+
+/// `is_reply`: it is the manager's own answer to this request, and says itself whether there is doubt.
+Error Requester::named(Error error, const Slot& slot, bool is_reply) const {
+    error.set_operation(operation_of(slot.request.verb));
+    if (!is_reply) {
+        error.in_doubt = slot.session != 0 && wire::is_change(slot.request.verb);
+        if (error.code == Errc::manager_lost && error.manager_state == ManagerState::unknown)
+            error.set_state(ManagerState::unreachable);
+    }
+    if (error.code == Errc::manager_lost && !ends_manager(slot.request.verb) &&
+        dictionary_ended_with(error, *slot.link)) {
+        error.code = Errc::dictionary_gone;
+        error.set_detail(dictionary_ended().detail.data()).set_state(ManagerState::ended);
+    }
+    if (error.manager == Error::no_manager) error.set_manager(slot.link->entry.manager);
+    if (const Link* link = find_link(error.manager); link != nullptr) error.set_node(link->entry.node);
+    if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));
+    return error;
+}
+
+/// Whether the loss of a manager is that of the dictionary.
+bool Requester::dictionary_ended_with(const Error& error, const Link& link) const {
+    if (lost_ == nullptr) return false;
+    if (lost_->dictionary_has_ended()) return true;
+    if (error.manager_state != ManagerState::ended || !link.same_host || !lost_->ended_in_order) return false;
+    if (!lost_->ended_in_order(link.entry.manager)) return false;
+    lost_->note_end(dictionary_ended());
+    return true;
+}
+
+}  // namespace ddict

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A transport that moves nothing: it keeps what it was asked to do, and the test plays the other side.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rpc/transport.h"
+#include "wire/messages.h"
+
+namespace ddict {
+
+class RecordingTransport final : public Transport {
+  public:
+    struct Sent {
+        PeerId peer;
+        std::vector<std::byte> head;
+        Bytes body;
+        std::uint64_t tag;
+    };
+    struct Received {
+        PeerId from;
+        std::uint64_t token;
+        MutableBytes into;
+        std::uint64_t tag;
+    };
+
+    Result<PeerId> connect(Bytes, const ProcessIdentity&) override {
+        if (refusal) return *refusal;
+        open.insert(next_peer_);
+        return next_peer_++;
+    }
+    void close(PeerId peer) override { open.erase(peer); }
+    void send(PeerId peer, Bytes head) override { send(peer, head, {}, 0); }
+    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override {
+        sent.push_back({peer, {head.begin(), head.end()}, body, tag});
+    }
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
+        received.push_back({from, token, into, tag});
+    }
+    void discard_body(std::uint64_t token) override { discarded.push_back(token); }
+    std::string describe(PeerId) const override { return "record"; }
+    Bytes address() const override { return bytes_of("my address"); }
+    ProcessIdentity identity() const override {
+        return {.host_key = 1, .pid = 2, .reserved = 0, .start_time = 3};
+    }
+
+    /// The header of a message that was sent; -1 is the last one.
+    template <class Header>
+    Header header(int index = -1) const {
+        const std::size_t at =
+            index < 0 ? sent.size() - static_cast<std::size_t>(-index) : static_cast<std::size_t>(index);
+        Header header;
+        std::memcpy(&header, sent.at(at).head.data(), std::min(sizeof header, sent.at(at).head.size()));
+        return header;
+    }
+
+    std::optional<Error> refusal;  // of connections
+    std::vector<Sent> sent;
+    std::vector<Received> received;
+    std::vector<std::uint64_t> discarded;
+    std::set<PeerId> open;
+
+  private:
+    PeerId next_peer_ = 1;
+};
+
+template <class Header>
+std::vector<std::byte> message_of(const Header& header, Bytes rest = {}, Bytes more = {}) {
+    std::vector<std::byte> out(sizeof header + rest.size() + more.size());
+    std::memcpy(out.data(), &header, sizeof header);
+    std::copy(rest.begin(), rest.end(), out.begin() + sizeof header);
+    std::copy(more.begin(), more.end(),
+              out.begin() + static_cast<std::ptrdiff_t>(sizeof header + rest.size()));
+    return out;
+}
+
+}  // namespace ddict

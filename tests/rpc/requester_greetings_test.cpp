@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A requester and a manager that is slow to answer.
+#include "tests/rpc/requester_fixture.h"
+
+namespace ddict {
+namespace {
+
+/// Each attempt costs the manager, and the next one throws its result away.
+TEST_F(RequesterTest, AManagerThatIsSlowToGreetGetsMoreAndMoreTime) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    requester.tick(now);
+    for (const auto patience : {300ms, 600ms}) {
+        const std::size_t sent = transport.sent.size();
+        pass(patience - 1ms);
+        EXPECT_EQ(transport.sent.size(), sent) << patience.count();
+        pass(1ms);
+        EXPECT_EQ(transport.sent.size(), sent + 1) << patience.count();
+        EXPECT_EQ(last_verb(), Verb::hello);
+    }
+    pass(800ms);
+    answer(-1, 77);
+    answer();
+    EXPECT_EQ(outcome(operation), Errc{});
+}
+
+TEST_F(RequesterTest, AManagerThatWasHeardIsNotLost) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    requester.tick(now);
+    pass(300ms);
+    pass(600ms);
+    ASSERT_EQ(transport.sent.size(), 3U);
+    pass(800ms);
+    answer(0, 76);  // the greeting that was given up first
+    pass(1'000ms);
+    EXPECT_FALSE(requester.done(operation));
+    answer(-1, 77);
+    answer();
+    EXPECT_EQ(outcome(operation), Errc{});
+}
+
+/// It was stopped, and answers a ping through the connection that was given up meanwhile.
+TEST_F(RequesterTest, AManagerThatAnswersAPingTooLateIsNotLost) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    answer(0, 77);
+    pass(limits::silence_before_ping);
+    ASSERT_EQ(last_verb(), Verb::ping);
+    const auto ping = static_cast<int>(transport.sent.size()) - 1;
+    pass(limits::silence_before_reconnect);
+    pass(100ms);
+    ASSERT_EQ(last_verb(), Verb::hello);
+    answer(ping);
+    pass(1'000ms);
+    EXPECT_FALSE(requester.done(operation));
+    answer(-1, 77);
+    answer();
+    EXPECT_EQ(outcome(operation), Errc{});
+}
+
+TEST_F(RequesterTest, AnAnswerToWhatWasNeverAskedIsNoSignOfLife) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    requester.tick(now);
+    pass(1'000ms);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::hello) | wire::reply_bit;
+    reply.request = transport.header<RequestHeader>().request + (std::uint64_t{1} << 30);
+    requester.on_message(message_of(reply), {});
+    reply.request = transport.header<RequestHeader>(0).request - (std::uint64_t{1} << 30);
+    requester.on_message(message_of(reply), {});
+    pass(900ms);
+    EXPECT_EQ(outcome(operation), Errc::manager_lost);
+}
+
+}  // namespace
+}  // namespace ddict

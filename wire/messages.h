@@ -1,0 +1,102 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The messages between clients and managers, and between managers. docs/protocol.md has the grammar and
+// example bytes. All numbers are little-endian.
+//
+//   request := RequestHeader key value?       value is in the head if value_bytes <= inline_value_bytes_max,
+//   reply   := ReplyHeader value?             otherwise it is the body of the message
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <ddict/error.h>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/process_identity.h"
+#include "base/secret.h"
+#include "wire/verbs.h"
+
+namespace ddict::wire {
+
+inline constexpr std::uint8_t protocol_version = 1;
+
+/// A client numbers its requests so that the lowest bits are a place that no other request has which waits
+/// for its answer, and of two requests with the same place the later has the higher number. So a request
+/// tells the manager that the outcome of the one before it in its place has arrived.
+inline constexpr unsigned place_bits = 10;
+static_assert(std::uint32_t{1} << place_bits == limits::operations_in_flight_max);
+constexpr std::uint32_t place_of(std::uint64_t request) noexcept {
+    return static_cast<std::uint32_t>(request) & ((1u << place_bits) - 1);
+}
+
+// A value that does not fit into the page is to be asked for alone: in the results of a batch_get the status
+// says so, in the pairs of a scan the number of its bytes.
+inline constexpr std::uint16_t status_ask_alone = 0xffff;
+inline constexpr std::uint32_t value_bytes_ask_alone = 0xffffffff;
+
+struct RequestHeader {
+    std::uint8_t version = protocol_version;
+    Verb verb = Verb::ping;
+    std::uint16_t key_bytes = 0;
+    std::uint16_t value_type = 0;  // see ddict/codec.h; 0 is plain bytes
+    std::uint16_t flags = 0;       // by verb
+    std::uint64_t session = 0;     // 0 only in hello and goodbye
+    std::uint64_t request = 0;     // chosen by the client, echoed in the reply; place_of() it
+    std::uint64_t checkpoint = 0;  // version of the dictionary that is meant
+    std::uint64_t value_bytes = 0;
+    std::uint64_t argument = 0;
+};
+static_assert(sizeof(RequestHeader) == 48 && std::is_trivially_copyable_v<RequestHeader>);
+static_assert(offsetof(RequestHeader, session) == 8 && offsetof(RequestHeader, argument) == 40);
+
+// The second byte of every message is the verb; its highest bit tells a reply from a request.
+inline constexpr std::uint8_t reply_bit = 0x80;
+
+struct ReplyHeader {
+    std::uint8_t version = protocol_version;
+    std::uint8_t verb_and_reply_bit = reply_bit;
+    std::uint16_t status = 0;  // 0, or an Errc
+    std::uint16_t value_type = 0;
+    std::uint16_t flags = 0;
+    std::uint64_t request = 0;
+    std::uint64_t value_bytes = 0;
+    std::uint64_t argument = 0;   // by verb; no_space, too_large: bytes needed; wrong_type: the type stored
+    std::uint64_t argument2 = 0;  // no_space, too_large: bytes free, or the limit; wrong_type: bytes stored
+};
+static_assert(sizeof(ReplyHeader) == 40 && std::is_trivially_copyable_v<ReplyHeader>);
+static_assert(offsetof(ReplyHeader, request) == 8 && offsetof(ReplyHeader, argument2) == 32);
+
+// The farewell of a manager that ends in good order, to each of its sessions: a reply to a goodbye that
+// nobody has sent, with argument = session, and status = dictionary_gone if the dictionary ends with it, else
+// manager_lost. Requests that belong to a connection and to no operation have the highest bit; their lowest
+// bits are the manager's id.
+inline constexpr std::uint64_t connection_request_bit = std::uint64_t{1} << 63;
+inline constexpr unsigned manager_bits = 16;
+static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
+
+/// The value of a hello, and of a goodbye without a session: who is knocking, and how to answer.
+struct Hello {
+    std::uint64_t dictionary_id = 0;
+    Proof proof{};
+    std::uint32_t ucx_version = 0;  // major << 16 | minor
+    ProcessIdentity process;
+    Bytes address;  // of the knocker's transport
+};
+
+/// What proves that the sender knows the dictionary's secret, without telling it: the tag of verb, session
+/// and request of the message and of all of the hello but the proof, with the secret as the key. So nobody
+/// else can make one, or change anything of one that was made.
+Proof proof_of(const Secret& secret, const RequestHeader& header, const Hello& hello);
+
+void pack(const Hello& hello, std::vector<std::byte>& out);
+bool unpack(Bytes in, Hello& hello);  // false if the bytes are no Hello; hello.address points into `in`
+/// The value of the message with this header: packs the hello with its proof, and says the length in the
+/// header.
+std::vector<std::byte> pack_proven(const Secret& secret, RequestHeader& header, Hello hello);
+
+}  // namespace ddict::wire
