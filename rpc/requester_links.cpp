@@ -26,12 +26,14 @@ bool is_own_trouble(Errc code) {
     return code == Errc::system || code == Errc::bad_handle || code == Errc::incompatible;
 }
 
-/// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary.
-Error unanswered() {
-    return Error(Errc::manager_lost, "it has not answered a greeting for " +
-                                         std::to_string(limits::silence_until_lost.count()) +
-                                         " ms: it has ended, its node or the network to it is down, or the "
-                                         "handle is not of this dictionary")
+/// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary. `over`:
+/// the transports and devices that were tried, if that is known.
+Error unanswered(const std::string& over) {
+    return Error(Errc::manager_lost,
+                 "it has not answered a hello for " + std::to_string(limits::silence_until_lost.count()) +
+                     " ms" + (over.empty() ? "" : " over " + over) +
+                     ": it has ended, its node is down, this network does not lead there (UCX_NET_DEVICES "
+                     "chooses), or the handle is another's")
         .set_state(ManagerState::silent);
 }
 
@@ -142,7 +144,7 @@ void Requester::end_probe(Link& link) {
 /// Of a manager that has no connection, at the end of the patience with it.
 Error Requester::why_unreachable(const Link& link) const {
     const bool has_reason = link.why && link.why->code != Errc::timeout && link.why->detail[0] != '\0';
-    if (!has_reason) return link.opened == Time{} ? unanswered() : silent();
+    if (!has_reason) return link.opened == Time{} ? unanswered(describe(link.entry.manager)) : silent();
     if (link.state != LinkState::greeting) {
         Error why = *link.why;
         if (!is_own_trouble(why.code)) why.code = Errc::manager_lost;

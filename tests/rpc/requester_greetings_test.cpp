@@ -76,5 +76,20 @@ TEST_F(RequesterTest, AnAnswerToWhatWasNeverAskedIsNoSignOfLife) {
     EXPECT_EQ(outcome(operation), Errc::manager_lost);
 }
 
+/// Of several networks the wrong one may have been taken.
+TEST_F(RequesterTest, AManagerThatNeverAnswersIsSaidToBeLostOverWhichNetwork) {
+    know(elsewhere);
+    const auto operation = begin(Verb::contains);
+    pass(limits::silence_until_lost + 100ms);
+    ASSERT_TRUE(requester.done(operation));
+    const Result<Reply> reply = requester.take(operation);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, Errc::manager_lost);
+    const std::string why = reply.error().detail.data();
+    EXPECT_NE(why.find("over record: "), std::string::npos) << why;
+    EXPECT_NE(why.find("UCX_NET_DEVICES"), std::string::npos) << why;
+    EXPECT_EQ(why.find("..."), std::string::npos) << why;
+}
+
 }  // namespace
 }  // namespace ddict
