@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/limits.h"
 #include "tests/shm/chance.h"
 #include "tests/shm/test_pool.h"
 
