@@ -21,6 +21,9 @@
 namespace ddict::os {
 namespace {
 
+// Of a program whose status could not be found out: any but 0.
+constexpr int status_not_known = 255;
+
 Error cannot_run(const std::string& program, int error) {
     return Error(Errc::system, "cannot run " + program + ": " + std::strerror(error))
         .set_operation(Operation::launch);
@@ -151,11 +154,12 @@ Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_
 
 std::optional<ExitStatus> ChildProcess::reap() {
     if (!running()) return std::nullopt;
-    siginfo_t info{};
-    if (waitid(P_PIDFD, static_cast<id_t>(pidfd_.fd()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
-        return std::nullopt;
+    int status = 0;
+    const pid_t got = waitpid(pid_, &status, WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR)) return std::nullopt;
     pid_ = -1;
-    return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+    if (got < 0) return ExitStatus{false, status_not_known};  // somebody else has taken it
+    return WIFSIGNALED(status) ? ExitStatus{true, WTERMSIG(status)} : ExitStatus{false, WEXITSTATUS(status)};
 }
 
 void ChildProcess::signal(int number) const {
