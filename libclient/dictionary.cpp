@@ -17,6 +17,7 @@ using client::Attachment;
 using std::chrono::milliseconds;
 
 constexpr milliseconds destroy_patience{10'000};
+constexpr double timeout_seconds_max = 1e9;  // thirty years
 
 Result<std::optional<milliseconds>> timeout_from_environment() {
     const char* text = std::getenv("DDICT_OPERATION_TIMEOUT");
@@ -24,12 +25,13 @@ Result<std::optional<milliseconds>> timeout_from_environment() {
     const std::string_view digits = text;
     double seconds = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
-    if (error != std::errc() || end != digits.data() + digits.size() || !(seconds > 0) || seconds > 1e6) {
+    if (error != std::errc() || end != digits.data() + digits.size() || !(seconds > 0)) {
         return Error(Errc::invalid_argument, "DDICT_OPERATION_TIMEOUT is '" + std::string(digits) +
                                                  "': a number of seconds above 0 is needed")
             .set_operation(Operation::attach);
     }
-    return std::optional(milliseconds(static_cast<std::int64_t>(seconds * 1000)));
+    const std::chrono::duration<double> exact(std::min(seconds, timeout_seconds_max));
+    return std::optional(std::chrono::ceil<milliseconds>(exact));
 }
 
 /// A time-out above 0, cut to what can be added to the clock.

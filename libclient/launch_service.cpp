@@ -196,6 +196,10 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
     Pipe answer;
     if (!lifeline.open() || !answer.open())
         return create_error(Errc::system, system_text("cannot make a pipe"));
+    for (const std::string* text : {&options.name, &options.nodelist}) {
+        if (text->find('\0') != std::string::npos)
+            return create_error(Errc::invalid_argument, "a name holds a zero byte, at which it would be cut");
+    }
     const std::vector<std::string> arguments = launch_arguments(options);
     pid_t pid = -1;
     if (const int failure = spawn(arguments, lifeline.read_end, answer.write_end, pid); failure != 0) {

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -197,8 +198,9 @@ FoundProgram find_program(const std::string& command, const Environment& environ
 std::string own_program() {
     std::string path(PATH_MAX, '\0');
     const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
-    path.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-    return path;
+    if (size > 0) return path.substr(0, static_cast<std::size_t>(size));
+    // Without /proc: as it was named when it was executed, which may be relative to the folder of then.
+    return reinterpret_cast<const char*>(getauxval(AT_EXECFN));
 }
 
 Result<Captured> capture_output(const std::vector<std::string>& argv, const Environment& environment,

@@ -211,6 +211,9 @@ TEST(Create, SaysWhyItCannot) {
     EXPECT_EQ(too_much.error().code, Errc::no_space);
     EXPECT_NE(too_much.error().message().find("/dev/shm"), std::string::npos) << too_much.error().message();
     EXPECT_EQ(segments(), before);
+    const auto cut_name = Dictionary::try_create({.name = std::string("a\0b", 3)});
+    ASSERT_FALSE(cut_name);
+    EXPECT_EQ(cut_name.error().code, Errc::invalid_argument) << cut_name.error().message();
     const auto bad_name = Dictionary::try_create({.name = "no good name"});
     ASSERT_FALSE(bad_name);
     EXPECT_EQ(bad_name.error().code, Errc::invalid_argument);

@@ -280,6 +280,10 @@ TEST_F(LifeCycleTest, ADictionaryHasATimeoutOfItsOwn) {
     ASSERT_EQ(setenv("DDICT_OPERATION_TIMEOUT", "0.08", 1), 0);
     const Dictionary by_environment = Dictionary::attach(dict_->serialize());
     const Dictionary by_option = Dictionary::attach(dict_->serialize(), {.timeout = 300ms});
+    ASSERT_EQ(setenv("DDICT_OPERATION_TIMEOUT", "1e-300", 1), 0);
+    const auto shortest = Dictionary::try_attach(dict_->serialize());
+    ASSERT_EQ(setenv("DDICT_OPERATION_TIMEOUT", "1e300", 1), 0);
+    const auto longest = Dictionary::try_attach(dict_->serialize());
     ASSERT_EQ(setenv("DDICT_OPERATION_TIMEOUT", "soon", 1), 0);
     const auto no_number = Dictionary::try_attach(dict_->serialize());
     unsetenv("DDICT_OPERATION_TIMEOUT");
@@ -287,6 +291,10 @@ TEST_F(LifeCycleTest, ADictionaryHasATimeoutOfItsOwn) {
     EXPECT_LT(waits(by_environment), 2s);
     EXPECT_GE(waits(by_option), 295ms);
     EXPECT_EQ(code_of(no_number), Errc::invalid_argument);
+    ASSERT_TRUE(shortest);
+    EXPECT_LT(waits(*shortest), 2s);
+    ASSERT_TRUE(longest);
+    EXPECT_TRUE(longest->try_put("a", 1)) << "longer than any clock counts is for ever";
 }
 
 // ---- errors ----
