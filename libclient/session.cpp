@@ -26,7 +26,9 @@ Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials, L
 }
 
 Session::Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials, LostManagers& lost)
-    : worker_(std::move(worker)), requester_(*worker_, credentials, &lost) {}
+    : worker_(std::move(worker)), requester_(*worker_, credentials, &lost) {
+    flights_.reserve(limits::operations_in_flight_max);  // so that none is lost when memory runs out
+}
 
 Session::~Session() {
     // The managers must hear the goodbye first: they then drop what is on its way, and this side's transport

@@ -266,7 +266,12 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
         give_up_transfers(endpoint);
         ++counters.peers_lost;
         const Error ended = Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
-        const Error why = endpoint.process_ended ? ended : lost_error(endpoint.error);
+        // Its memory could not be mapped, though it lives: this process may have too little of its own.
+        const bool own_trouble =
+            endpoint.error == UCS_ERR_SHMEM_SEGMENT && endpoint.watch && endpoint.watch->alive();
+        const Error why = endpoint.process_ended ? ended
+                          : own_trouble          ? to_error(endpoint.error, "mapping memory of a peer")
+                                                 : lost_error(endpoint.error);
         events_.push_peer_lost(endpoint.id(), why);
         return true;
     }

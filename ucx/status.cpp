@@ -33,7 +33,9 @@ const char* advice(ucs_status_t status) noexcept {
         case UCS_ERR_UNREACHABLE:
             return "; the two processes share no transport: compare UCX_TLS and UCX_NET_DEVICES";
         case UCS_ERR_SHMEM_SEGMENT:
-            return "; if System V segments are refused here, UCX_TLS=^sysv does without them";
+            return "; if this process may not map more (ulimit -v), raise that; if System V segments are "
+                   "refused "
+                   "here, UCX_TLS=^sysv does without them";
         case UCS_ERR_NO_RESOURCE:
         case UCS_ERR_NO_MEMORY:
             return "; check the limits of System V segments (kernel.shmmni; ipcs -m lists them), of open "
