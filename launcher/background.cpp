@@ -111,12 +111,15 @@ class BackgroundSupervisor {
     const LaunchPlan& plan_;
     const std::string path_;
     os::FileDescriptor parent_;
+    bool term_ignored_ = false;  // by whoever started this
 };
 
 int BackgroundSupervisor::run() {
     setsid();
     // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
     os::close_all_from(3, parent_.fd());
+    // It is how an order to end comes, whatever the caller ignores.
+    term_ignored_ = signal(SIGTERM, SIG_DFL) == SIG_IGN;
     const auto signals = os::SignalFd::open(os::ending_signals());
     os::ignore_reserved_signals();
     const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
@@ -147,17 +150,20 @@ int BackgroundSupervisor::run() {
 
 /// Lets go of the terminal, of pipes that others read to their end, and of the folder.
 void BackgroundSupervisor::detach() {
-    const os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    parent_.reset();  // whose descriptor may be the only one to be had
+    os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    // Where there is none: what can neither be read nor written, so that nothing else gets these numbers.
+    if (!nothing.is_open()) nothing = os::FileDescriptor(open("/", O_PATH | O_CLOEXEC));
     for (int fd = 0; fd < 3; ++fd)
-        dup2(nothing.fd(), fd);
+        nothing.is_open() ? dup2(nothing.fd(), fd) : close(fd);
     [[maybe_unused]] const int moved = chdir("/");
-    parent_.reset();
 }
 
 /// Those of a job are signalled all together, so that its programs save: they need the dictionary then. It
 /// ends by ddict-launch stop, or with the job.
 bool BackgroundSupervisor::is_order_to_end(const os::SignalEvent& signal) const {
-    return signal.ordered || (signal.asks_to_end() && !plan_.allocation);
+    const bool ignored = signal.number == SIGTERM && term_ignored_;
+    return signal.ordered || (signal.asks_to_end() && !plan_.allocation && !ignored);
 }
 
 void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervision,
@@ -214,7 +220,7 @@ int await_handle(const Options& options, const os::Environment& environment, boo
             if (!options.export_line || !in_job) warn_of_other_handle(environment, handle);
             return 0;
         }
-        kill(supervisor, SIGTERM);  // nobody would know of it
+        os::order_to_end(os::open_pidfd(supervisor).fd());  // nobody would know of it
     }
     int status = 0;
     waitpid(supervisor, &status, 0);
@@ -428,7 +434,8 @@ int stop(const Options& options, const os::Environment& environment) {
     const auto found = find_record(options, environment);
     if (!found) return say_error(found.error());
     if (found->verdict.liveness == Liveness::stale) {
-        unlink(found->path.c_str());
+        if (const auto removed = remove_record(found->path, found->record.dictionary); !removed)
+            return say_error(removed.error());
         say("'" + options.name + "' had ended already without a word; removed its file");
         return 0;
     }

@@ -16,6 +16,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/hash.h"
+#include "base/hex.h"
 #include "cluster/handle.h"
 #include "launcher/own_file.h"
 #include "os/boot_clock.h"
@@ -44,6 +46,12 @@ std::string first_line(const std::string& path) {
     std::string line;
     std::getline(file, line);
     return line;
+}
+
+/// A hash of the machine's id, which itself is for programs of this host only (machine-id(5)).
+std::string machine() {
+    const std::string id = first_line("/etc/machine-id");
+    return id.empty() ? id : hex(hash_of(bytes_of("ddict" + id)));
 }
 
 /// Empty if /proc does not show this process by its number: it may be that of another namespace.
@@ -151,6 +159,7 @@ bool makes_sense(const RendezvousRecord& record) {
            (record.job.empty() || is_number(record.job)) &&
            (record.job_restart.empty() || is_number(record.job_restart)) &&
            (record.step.empty() || is_step(record.step)) && is_host(process.host) &&
+           (process.machine.empty() || is_word(process.machine)) &&
            (process.boot_id.empty() || is_word(process.boot_id, "-")) &&
            (process.pid_namespace.empty() || is_word(process.pid_namespace, ":[]")) && process.pid > 1 &&
            process.pid <= std::numeric_limits<pid_t>::max() && record.managers >= 1 &&
@@ -229,6 +238,7 @@ Result<std::string> absolute_folder(const std::string& folder) {
 ProcessRecord this_process() {
     ProcessRecord record;
     record.host = os::host_name();
+    record.machine = machine();
     record.boot_id = first_line("/proc/sys/kernel/random/boot_id");
     record.pid_namespace = pid_namespace();
     record.pid = getpid();
@@ -238,7 +248,7 @@ ProcessRecord this_process() {
 
 os::FileDescriptor open_process(const ProcessRecord& process) {
     const ProcessRecord here = this_process();
-    if (process.host != here.host || process.boot_id != here.boot_id ||
+    if (process.host != here.host || process.machine != here.machine || process.boot_id != here.boot_id ||
         process.pid_namespace != here.pid_namespace)
         return {};
     // First hold on to whatever has the number now, then look whether it is the right one.
@@ -258,6 +268,7 @@ std::string format_record(const RendezvousRecord& record) {
                       {"step", record.step},
                       {"supervisor",
                        {{"host", process.host},
+                        {"machine", process.machine},
                         {"boot_id", process.boot_id},
                         {"pid_namespace", process.pid_namespace},
                         {"pid", process.pid},
@@ -284,6 +295,7 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
         object.at("step").get_to(record.step);
         const json& process = object.at("supervisor");
         process.at("host").get_to(record.supervisor.host);
+        record.supervisor.machine = process.value("machine", "");  // which not all versions write
         process.at("boot_id").get_to(record.supervisor.boot_id);
         process.at("pid_namespace").get_to(record.supervisor.pid_namespace);
         object.at("nodes").get_to(record.nodes);
@@ -324,8 +336,13 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
         const std::string unreadable = "/proc does not show here whether its supervisor lives";
         if (there.boot_id.empty() || here.boot_id.empty() || here.pid_namespace.empty())
             return {Liveness::unknown, unreadable};
-        if (there.boot_id != here.boot_id) return {Liveness::stale, {}};
-        if (there.pid_namespace == here.pid_namespace) {
+        // Of this machine before it was started again, or of another one with the same name?
+        const bool same_machine = !there.machine.empty() && there.machine == here.machine;
+        if (there.boot_id != here.boot_id && same_machine) return {Liveness::stale, {}};
+        if (there.boot_id != here.boot_id && record.job.empty())
+            return {Liveness::unknown, "it was started on another machine that is called " + there.host +
+                                           " too, or before that was started again"};
+        if (there.boot_id == here.boot_id && there.pid_namespace == here.pid_namespace) {
             const Liveness liveness = liveness_here(there, here);
             return {liveness, liveness == Liveness::unknown ? unreadable : std::string()};
         }
@@ -368,7 +385,21 @@ Result<void> require_free(const std::string& path, const os::Environment& enviro
             .set_operation(Operation::launch);
     const Verdict verdict = liveness_of(*record, environment);
     if (verdict.liveness != Liveness::stale) return is_running(path, *record, verdict);
-    unlink(path.c_str());
+    return remove_record(path, record->dictionary);
+}
+
+Result<void> remove_record(const std::string& path, const std::string& dictionary) {
+    // Taken out of the way first: between a look and an unlink another dictionary could publish its own.
+    const std::string aside = path + "." + std::to_string(getpid()) + ".old";
+    if (rename(path.c_str(), aside.c_str()) != 0)
+        return errno == ENOENT ? Result<void>() : file_error("cannot remove", path, errno);
+    const auto record = read_record(aside);
+    if (record && record->dictionary != dictionary && link(aside.c_str(), path.c_str()) != 0 &&
+        errno != EEXIST) {
+        const int error = errno;
+        return file_error("cannot put back, from " + aside + ",", path, error);
+    }
+    if (unlink(aside.c_str()) != 0) return file_error("cannot remove", aside, errno);
     return {};
 }
 
@@ -400,9 +431,8 @@ Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const Re
 
 RendezvousFile::~RendezvousFile() {
     if (path_.empty()) return;
-    // Somebody may have taken this for stale, and put another dictionary's file in its place.
-    if (const auto record = read_record(path_); record && record->dictionary == dictionary_)
-        unlink(path_.c_str());
+    // If it stays, it is stale: whoever meets it finds that out.
+    [[maybe_unused]] const auto removed = remove_record(path_, dictionary_);
 }
 
 Result<void> RendezvousFile::update(const RendezvousRecord& record) const {

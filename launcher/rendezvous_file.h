@@ -22,6 +22,7 @@ namespace ddict::launcher {
 /// Which process, so exactly that no other can be taken for it.
 struct ProcessRecord {
     std::string host;
+    std::string machine;  // tells hosts of one name apart; empty if this one does not say
     std::string boot_id;
     std::string pid_namespace;
     std::int64_t pid = 0;
@@ -69,6 +70,10 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
 /// Only what this user has written, and nobody else can have changed. not_found; access_denied if it is
 /// somebody else's, or others may write to it; protocol if it is no record, or makes no sense.
 Result<RendezvousRecord> read_record(const std::string& path);
+
+/// Removes the file if it is still this dictionary's (its id): another may have published its own there since
+/// it was read. Nothing happens then, or if there is none. Errors: system, naming the file.
+Result<void> remove_record(const std::string& path, const std::string& dictionary);
 
 /// A rendezvous file that this process has written; removed with the object.
 class RendezvousFile {

@@ -189,6 +189,31 @@ TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
     EXPECT_EQ(run({"stop"}).status, 0) << "removes the stale file";
 }
 
+/// As a batch script does that saves when it gets it.
+TEST_F(BackgroundTest, StopsThoughItsCallerIgnoredTerm) {
+    Program shell(
+        {"/bin/sh", "-c",
+         "trap '' TERM; exec '" + program("ddict-launch") + "' start --managers-per-node 1 --total-mem 8M"},
+        environment());
+    ASSERT_EQ(shell.wait(), 0) << shell.err();
+    kill(supervisor_pid(), SIGTERM);
+    EXPECT_EQ(run({"status"}).status, 0) << "what the caller ignores is no order";
+    EXPECT_EQ(run({"stop"}).status, 0);
+    EXPECT_EQ(processes("").size(), 0U);
+}
+
+TEST_F(BackgroundTest, LetsGoOfItsCallersOutputWithoutANullDevice) {
+    Program shell(
+        {"/bin/sh", "-c",
+         "exec unshare --mount sh -c 'mount --bind / /mnt && mount -t tmpfs none /dev && mkdir /dev/shm && "
+         "mount --bind /mnt/dev/shm /dev/shm && h=$(\"$0\" start --managers-per-node 1 --total-mem 8M) && "
+         "test -n \"$h\"' '" +
+             program("ddict-launch") + "'"},
+        environment());
+    EXPECT_EQ(shell.wait(), 0) << shell.err();
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
 /// The supervisor does not stay in the folder that it was started in.
 TEST_F(BackgroundTest, AStateFolderMayBeNamedFromHere) {
     const auto in_folder = [&](const std::string& command) {

@@ -10,6 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <string>
+#include <utility>
+
 #include "base/hex.h"
 #include "cluster/handle.h"
 #include "launcher/preflight.h"
@@ -150,7 +154,14 @@ TEST(RendezvousRecord, KnowsTheLivingFromTheDead) {
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale);
     mine = record();
     mine.supervisor.boot_id = "before";
-    EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale) << "the machine was started anew";
+    const bool machine_is_known = !mine.supervisor.machine.empty();
+    EXPECT_EQ(liveness_of(mine, {}).liveness, machine_is_known ? Liveness::stale : Liveness::unknown)
+        << "the machine was started anew";
+    for (const std::string machine : {"", "another"}) {
+        mine.supervisor.machine = machine;
+        EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown) << "hosts may be called the same";
+        EXPECT_FALSE(open_process(mine.supervisor).is_open());
+    }
     for (const auto forget :
          {+[](ProcessRecord& r) { r.boot_id.clear(); }, +[](ProcessRecord& r) { r.start_time = 0; }}) {
         mine = record();
@@ -180,6 +191,35 @@ TEST(RendezvousRecord, IsNotJudgedWithoutProc) {
     int status = -1;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+/// Between a look at a record and its removal another dictionary may have been started.
+TEST(RendezvousRecord, IsRemovedOnlyIfItIsTheOneMeant) {
+    std::string folder = "/tmp/ddict-records-XXXXXX";
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    const std::string path = folder + "/one.json";
+    RendezvousRecord mine = record();
+    {
+        auto file = RendezvousFile::publish(path, mine, {});
+        ASSERT_TRUE(file) << file.error().message();
+        EXPECT_TRUE(remove_record(path, "0123456789abcdef"));
+        const auto still = read_record(path);
+        ASSERT_TRUE(still) << still.error().message();
+        EXPECT_EQ(still->dictionary, mine.dictionary);
+        EXPECT_TRUE(remove_record(path, mine.dictionary));
+        EXPECT_FALSE(read_record(path));
+        EXPECT_TRUE(remove_record(path, mine.dictionary)) << "there is none";
+        mine.dictionary = "0123456789abcdef";
+        const auto newer = RendezvousFile::publish(path, mine, {});
+        ASSERT_TRUE(newer) << newer.error().message();
+        { const RendezvousFile ended = *std::move(file); }
+        EXPECT_TRUE(read_record(path)) << "the end of the first takes away its own only";
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+    const auto failed = remove_record("/proc/version", mine.dictionary);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Errc::system);
+    std::filesystem::remove(folder);
 }
 
 TEST(RendezvousRecord, PathsTellJobsAndNamesApart) {
