@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/context.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -187,6 +189,9 @@ Result<WorkerHandle> make_worker(ucp_context_h context) {
     params.events = UCP_WAKEUP_RX | UCP_WAKEUP_TX;
     ucp_worker_h worker = nullptr;
     if (const ucs_status_t status = ucp_worker_create(context, &params, &worker); status != UCS_OK) {
+        if (::access("/proc/self", F_OK) != 0)
+            return Error(Errc::system,
+                         "creating a worker of UCX: /proc is not mounted here, which UCX needs");
         return to_error(status, "creating a worker of UCX");
     }
     return WorkerHandle(worker);
