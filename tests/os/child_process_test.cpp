@@ -14,6 +14,8 @@
 namespace ddict::os {
 namespace {
 
+using testing::make_fail;
+
 ChildProcess shell(const std::string& script) {
     SpawnOptions options;
     options.program = "/bin/sh";
