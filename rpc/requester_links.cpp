@@ -33,7 +33,7 @@ Error unanswered(const std::string& over) {
                  "it has not answered a hello for " + std::to_string(limits::silence_until_lost.count()) +
                      " ms" + (over.empty() ? "" : " over " + over) +
                      ": it has ended, its node is down, this network does not lead there (UCX_NET_DEVICES "
-                     "chooses), or the handle is another's")
+                     "chooses), or the handle is not of this dictionary")
         .set_state(ManagerState::silent);
 }
 
