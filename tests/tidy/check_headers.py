@@ -69,7 +69,9 @@ def nearest(entries, header):
     def shared(source):
         return len(os.path.commonpath([source, header]))
 
-    candidates = [source for source in sorted(entries) if source.split("/")[0] == header.split("/")[0]]
+    # The public library shows the public headers how users compile them.
+    folder = "libclient" if header.startswith("include/") else header.split("/")[0]
+    candidates = [source for source in sorted(entries) if source.split("/")[0] == folder]
     return entries[max(candidates, key=shared)] if candidates else None
 
 
