@@ -228,7 +228,9 @@ void test_default_timeout(void) {
     EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text("nobody"), DDICT_TEXT, DDICT_DEFAULT_TIMEOUT,
                                               &value, &error));
     EXPECT(error_says("wait_for of key 'nobody' on manager"));
-    EXPECT(error_says("the key did not appear in time"));
+    // On a busy machine the manager's own answer may come too late.
+    EXPECT(error_says("the key did not appear in time") ||
+           error_says("whether the key appeared is not known"));
     EXPECT(error.node[0] != '\0' && error.manager < 3);
     ddict_detach(quick);
     ddict_free(handle);

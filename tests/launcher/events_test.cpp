@@ -216,7 +216,7 @@ TEST(RendezvousRecord, IsRemovedOnlyIfItIsTheOneMeant) {
         EXPECT_TRUE(read_record(path)) << "the end of the first takes away its own only";
     }
     EXPECT_TRUE(std::filesystem::is_empty(folder));
-    const auto failed = remove_record("/proc/version", mine.dictionary);
+    const auto failed = remove_record("/etc/passwd/one.json", mine.dictionary);
     ASSERT_FALSE(failed);
     EXPECT_EQ(failed.error().code, Errc::system);
     std::filesystem::remove(folder);
