@@ -29,11 +29,11 @@ bool is_own_trouble(Errc code) {
 /// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary. `over`:
 /// the transports and devices that were tried, if that is known.
 Error unanswered(const std::string& over) {
-    return Error(Errc::manager_lost,
-                 "it has not answered a hello for " + std::to_string(limits::silence_until_lost.count()) +
-                     " ms" + (over.empty() ? "" : " over " + over) +
-                     ": it has ended, its node is down, this network does not lead there (UCX_NET_DEVICES "
-                     "chooses), or the handle is not of this dictionary")
+    return Error(Errc::manager_lost, "it has not answered a hello for " +
+                                         std::to_string(limits::silence_until_lost.count()) + " ms" +
+                                         (over.empty() ? "" : " over " + over) +
+                                         ": it has ended, its node is down, this network does not lead there "
+                                         "(UCX_NET_DEVICES), or the handle is not of this dictionary")
         .set_state(ManagerState::silent);
 }
 
