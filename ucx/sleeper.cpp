@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/sleeper.h"
 
-#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -16,20 +15,8 @@
 namespace ddict::ucx {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
-
-// Below this a window is not worth its look at the clock.
-constexpr microseconds window_min{4};
-// Less is the call itself, or an interrupt.
-constexpr microseconds taken_at_all{3};
-constexpr milliseconds crowding_lasts{2};
-// Of the order of what a scheduler gives to one who computes. That happens to anyone now and then; who really
-// computes keeps the next offer as well.
-constexpr microseconds kept_for_long{1000};
-constexpr milliseconds kept_again_within{20};
-constexpr milliseconds without_offers{100};
 
 }  // namespace
 
@@ -87,30 +74,6 @@ unsigned Sleeper::wait(nanoseconds timeout) {
         ++called;
     }
     return called;
-}
-
-void SpinWindow::slept(nanoseconds time) noexcept {
-    if (time <= longest_) {
-        window_ = std::min(longest_, std::max(nanoseconds(window_min), window_ * 2));
-    } else {
-        window_ /= 2;
-        if (window_ < window_min) window_ = nanoseconds(0);
-    }
-}
-
-ProcessorOffers::Clock::time_point ProcessorOffers::make(Clock::time_point now) noexcept {
-    ::sched_yield();
-    const auto after = Clock::now();
-    taken(after - now, after);
-    return after;
-}
-
-void ProcessorOffers::taken(nanoseconds time, Clock::time_point now) noexcept {
-    if (time >= kept_for_long) {
-        if (now - time - kept_at_ < kept_again_within) none_until_ = now + without_offers;
-        kept_at_ = now;
-    }
-    if (time >= taken_at_all) crowded_until_ = now + crowding_lasts;
 }
 
 }  // namespace ddict::ucx

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sleeping until any of several file descriptors is ready, and deciding when to stop spinning.
+// Sleeping until any of several file descriptors is ready.
 #pragma once
 
 #include <chrono>
@@ -45,46 +45,6 @@ class Sleeper {
     int epoll_fd_ = -1;
     std::uint32_t generation_ = 0;
     std::unordered_map<int, Watched> watched_;
-};
-
-/// How long to spin before sleeping: long while messages come soon after each other, not at all when they are
-/// rare, so that a message costs at most about twice the processor time that it must.
-class SpinWindow {
-  public:
-    explicit SpinWindow(std::chrono::nanoseconds longest) : longest_(longest), window_(longest) {}
-
-    std::chrono::nanoseconds value() const noexcept { return window_; }
-    /// A sleep ended with a message after this time.
-    void slept(std::chrono::nanoseconds time) noexcept;
-
-  private:
-    std::chrono::nanoseconds longest_;
-    std::chrono::nanoseconds window_;
-};
-
-/// Who spins offers its processor to others (sched_yield): the one that is waited for may have none. How long
-/// an offer was taken for tells who they are. Others who only wait give it back soon; then it is crowded, and
-/// to offer it after every poll is several times quicker than to sleep and be woken up. Who computes keeps it
-/// for long, and the next one too, while one who sleeps gets it back when a message comes; then there are no
-/// more offers for a while.
-class ProcessorOffers {
-  public:
-    using Clock = std::chrono::steady_clock;
-
-    /// Offers the processor and returns the time afterwards. Costs some hundred nanoseconds if nobody takes
-    /// it.
-    Clock::time_point make(Clock::time_point now) noexcept;
-    /// An offer was made, and this is how long it took.
-    void taken(std::chrono::nanoseconds time, Clock::time_point now) noexcept;
-
-    bool welcome(Clock::time_point now) const noexcept { return now >= none_until_; }
-    /// Others wait as well, and nobody computes.
-    bool crowded(Clock::time_point now) const noexcept { return now < crowded_until_ && welcome(now); }
-
-  private:
-    Clock::time_point none_until_;
-    Clock::time_point crowded_until_;
-    Clock::time_point kept_at_;  // when the last one that was kept for long came back
 };
 
 }  // namespace ddict::ucx

@@ -5,7 +5,6 @@
 #include "ucx/worker_impl.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,7 +24,6 @@ namespace ddict::ucx {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr unsigned message_id = 1;
 constexpr std::size_t body_head_bytes_max = 64 + limits::key_bytes_max;
@@ -37,25 +35,8 @@ constexpr std::size_t short_message_bytes_max = 96;
 constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_flight_max;
 // Looks at the clock and at the watched descriptors while messages keep coming.
 constexpr unsigned polls_between_clock = 32;
-// While it spins, progress() looks at the clock this often: a look costs more than a poll.
-constexpr unsigned spins_between_clock = 32;
 constexpr milliseconds look_interval{1};
 constexpr milliseconds queue_check_interval{5};
-// A sleep ends after this in any case, as a safety net against a wake-up that got lost.
-constexpr seconds sleep_max{1};
-// An answer that comes at once is not waited for: before this time the processor is not offered, unless it is
-// known that others wait for it.
-constexpr std::chrono::microseconds offers_begin{4};
-// How long to spin for a body that is under way: a megabyte takes less, and to sleep meanwhile and be woken
-// up costs an eighth of a put, a quarter of a get. Larger ones are slept through for the most part.
-constexpr std::chrono::microseconds body_spin{400};
-// How long to spin when it is crowded, and when others compute.
-constexpr std::chrono::microseconds crowded_spin{100};
-constexpr std::chrono::microseconds displaced_spin{2};
-// UCX refuses to be armed while something is under way in shared memory; if that lasts (a peer that does not
-// read, or died in the middle of a write) this is how often we try before we nap instead.
-constexpr unsigned busy_tries = 500;
-constexpr milliseconds busy_nap_max{8};
 
 // Workers of this process, those included that are being made or ended.
 std::atomic<std::uint32_t> workers{0};
@@ -124,7 +105,7 @@ Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHa
       identity(own),
       options_(options),
       queues_(std::move(queues)),
-      window_(options.spin),
+      waiting_(options.spin),
       last_look_(Clock::now()),
       context_(std::move(context)),
       worker_(std::move(worker)) {
@@ -354,13 +335,12 @@ void Worker::Impl::finish(Transfer* transfer, bool ok) {
 void Worker::Impl::begin_body(Transfer& transfer, Transfer::Kind kind, std::uint64_t tag) {
     transfer.kind = kind;
     transfer.tag = tag;
-    ++bodies_under_way_;
-    body_awaited_.reset();
+    waiting_.payload_began();
 }
 
 void Worker::Impl::tell_of_end(const Transfer& transfer, bool ok) {
     if (transfer.kind == Transfer::Kind::message) return;
-    --bodies_under_way_;
+    waiting_.payload_ended();
     if (transfer.kind == Transfer::Kind::outgoing_body) {
         events_.push_body_sent(transfer.tag, ok);
     } else {
@@ -389,59 +369,42 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
 
 unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadline) {
     user_fds_ready_ = 0;
-    busy_tries_ = 0;
-    bool slept = false;
-    Clock::time_point began{};  // of the spinning, later of the sleeping
-    for (unsigned polls = 1;; ++polls) {
+    waiting_.begin();
+    for (;;) {
         const unsigned delivered = poll(events);
         if (delivered != 0 || user_fds_ready_ != 0) {
-            busy_nap_ = milliseconds(1);
-            if (slept) window_.slept(Clock::now() - began);
+            waiting_.end(waiting_.has_slept() ? Clock::now() : Clock::time_point{});
             return delivered;
         }
-        if (!slept && !crowded_ && polls % spins_between_clock != 0) continue;
-        auto now = Clock::now();
+        if (!waiting_.wants_time()) continue;
+        const auto now = Clock::now();
         if (now >= deadline) return 0;
-        if (began == Clock::time_point{}) began = now;
-        if (!quiet_ || (!slept && now - began < spin_window(now))) {
-            const bool waits = crowded_ || now - began >= offers_begin;
-            if (!slept && waits && offers_.welcome(now)) now = offers_.make(now);
-            crowded_ = offers_.crowded(now);
-            continue;
+        switch (waiting_.next(now, quiet_)) {
+            case WaitPolicy::Step::poll:
+                break;
+            case WaitPolicy::Step::yield:
+                waiting_.yielded(now, yield_processor());
+                break;
+            case WaitPolicy::Step::sleep:
+                sleep(now, deadline);
+                break;
         }
-        if (!slept) began = now;
-        slept = true;
-        sleep(now, deadline);
     }
-}
-
-std::chrono::nanoseconds Worker::Impl::spin_window(Clock::time_point now) {
-    std::chrono::nanoseconds window = window_.value();
-    if (bodies_under_way_ != 0) {
-        if (!body_awaited_) body_awaited_ = now;
-        if (now - *body_awaited_ < body_spin) window = std::max<std::chrono::nanoseconds>(window, body_spin);
-    }
-    if (window.count() == 0) return window;  // where messages are rare
-    if (!offers_.welcome(now)) return std::min<std::chrono::nanoseconds>(window, displaced_spin);
-    return crowded_ ? crowded_spin : window;
 }
 
 void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
-    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - now);
     const ucs_status_t status = ucp_worker_arm(worker_.get());
-    std::chrono::nanoseconds timeout = sleep_max;
-    if (status == UCS_ERR_BUSY && ++busy_tries_ < busy_tries) return;
-    const bool nap = status != UCS_OK;
-    if (nap) {
-        timeout = busy_nap_;
-        busy_nap_ = std::min(busy_nap_ * 2, busy_nap_max);
-    }
-    if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(timeout, milliseconds(1));
+    const bool armed = status == UCS_OK;
+    auto timeout = waiting_.sleep_time(armed                    ? WaitPolicy::Arming::armed
+                                       : status == UCS_ERR_BUSY ? WaitPolicy::Arming::busy
+                                                                : WaitPolicy::Arming::failed);
+    if (!timeout) return;
+    if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(*timeout, milliseconds(1));
     ++counters.sleeps;
     // A descriptor that was not armed may be ready for no reason.
-    if (nap) sleeper.mute(ucx_fd_, true);
-    sleeper.wait(std::min(timeout, left));
-    if (nap) sleeper.mute(ucx_fd_, false);
+    if (!armed) sleeper.mute(ucx_fd_, true);
+    sleeper.wait(std::min<std::chrono::nanoseconds>(*timeout, deadline - now));
+    if (!armed) sleeper.mute(ucx_fd_, false);
     polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
 }
 

@@ -22,6 +22,7 @@
 #include "ucx/receive_queue.h"
 #include "ucx/send_pool.h"
 #include "ucx/sleeper.h"
+#include "ucx/wait_policy.h"
 #include "ucx/worker.h"
 
 namespace ddict::ucx {
@@ -107,7 +108,6 @@ class Worker::Impl {
     void check_queues(Clock::time_point now);
     void look_around(Clock::time_point now);  // at the watched descriptors
     void sleep(Clock::time_point now, Clock::time_point deadline);
-    std::chrono::nanoseconds spin_window(Clock::time_point now);
 
     WorkerCount count_;  // before what uses UCX, so that it goes after that
     WorkerOptions options_;
@@ -122,20 +122,14 @@ class Worker::Impl {
     bool retired_changed_ = false;
     std::vector<Endpoint*> attention_;
     std::vector<Endpoint*> attended_now_;
-    SpinWindow window_;
-    ProcessorOffers offers_;
-    bool crowded_ = false;                           // when it was last looked at
-    unsigned bodies_under_way_ = 0;                  // that have not ended
-    std::optional<Clock::time_point> body_awaited_;  // since when: the last that has begun
+    WaitPolicy waiting_;
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;
-    unsigned busy_tries_ = 0;
     // UCX had nothing to do when it was last asked. Only then may the worker sleep: to take notice of a
     // device that was not in use, UCX needs to be asked until it says so, and arming does not check that.
     bool quiet_ = false;
     unsigned user_fds_ready_ = 0;
-    std::chrono::milliseconds busy_nap_{1};
     bool stopping_ = false;
     int ucx_fd_ = -1;
     ucp_request_param_t message_param_{};

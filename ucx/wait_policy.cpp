@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/wait_policy.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace ddict::ucx {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+// Below this a window is not worth its look at the clock.
+constexpr microseconds window_min{4};
+// Shorter is the call itself, or an interrupt.
+constexpr microseconds yield_taken_min{3};
+constexpr milliseconds crowding_lasts{2};
+// Of the order of what a scheduler gives to a thread that computes. That happens to anyone now and then; a
+// thread that really computes keeps the next yield as well.
+constexpr microseconds long_yield{1000};
+constexpr milliseconds long_again_within{20};
+constexpr milliseconds without_yields{100};
+
+// An answer that comes at once is not waited for: before this time nothing is yielded, unless it is known
+// that others wait for the processor.
+constexpr microseconds yields_begin{4};
+// How long to spin for a payload that is under way: a megabyte takes less, and to sleep meanwhile and be
+// woken up costs an eighth of a put, a quarter of a get. Larger ones are slept through for the most part.
+constexpr microseconds payload_spin{400};
+// How long to spin when it is crowded, and when others compute.
+constexpr microseconds crowded_spin{100};
+constexpr microseconds displaced_spin{2};
+// A sleep ends after this in any case, as a safety net against a wake-up that got lost.
+constexpr seconds sleep_max{1};
+// How often a worker that UCX calls busy polls again before it naps instead.
+constexpr unsigned busy_tries_max = 500;
+constexpr milliseconds nap_max{8};
+
+}  // namespace
+
+void SpinWindow::slept(nanoseconds time) noexcept {
+    if (time <= longest_) {
+        window_ = std::min(longest_, std::max(nanoseconds(window_min), window_ * 2));
+    } else {
+        window_ /= 2;
+        if (window_ < window_min) window_ = nanoseconds(0);
+    }
+}
+
+void YieldHistory::add(nanoseconds time, Clock::time_point now) noexcept {
+    if (time >= long_yield) {
+        if (now - time - last_long_ < long_again_within) none_until_ = now + without_yields;
+        last_long_ = now;
+    }
+    if (time >= yield_taken_min) crowded_until_ = now + crowding_lasts;
+}
+
+WaitPolicy::Step WaitPolicy::next(Clock::time_point now, bool quiet) noexcept {
+    if (began_ == Clock::time_point{}) began_ = now;
+    if (!quiet || (!slept_ && now - began_ < spin_limit(now))) {
+        const bool others_first = crowded_ || now - began_ >= yields_begin;
+        crowded_ = yields_.is_crowded(now);
+        return !slept_ && others_first && yields_.may_yield(now) ? Step::yield : Step::poll;
+    }
+    if (!slept_) began_ = now;
+    slept_ = true;
+    return Step::sleep;
+}
+
+void WaitPolicy::yielded(Clock::time_point before, Clock::time_point after) noexcept {
+    yields_.add(after - before, after);
+    crowded_ = yields_.is_crowded(after);
+}
+
+void WaitPolicy::end(Clock::time_point now) noexcept {
+    nap_ = nap_min;
+    if (slept_) window_.slept(now - began_);
+}
+
+nanoseconds WaitPolicy::spin_limit(Clock::time_point now) noexcept {
+    nanoseconds limit = window_.value();
+    if (payloads_ != 0) {
+        if (!payload_awaited_) payload_awaited_ = now;
+        if (now - *payload_awaited_ < payload_spin) limit = std::max<nanoseconds>(limit, payload_spin);
+    }
+    if (limit.count() == 0) return limit;  // where messages are rare
+    if (!yields_.may_yield(now)) return std::min<nanoseconds>(limit, displaced_spin);
+    return crowded_ ? crowded_spin : limit;
+}
+
+std::optional<nanoseconds> WaitPolicy::sleep_time(Arming arming) noexcept {
+    if (arming == Arming::armed) return sleep_max;
+    if (arming == Arming::busy && ++busy_tries_ < busy_tries_max) return std::nullopt;
+    const milliseconds nap = nap_;
+    nap_ = std::min(nap_ * 2, nap_max);
+    return nap;
+}
+
+std::chrono::steady_clock::time_point yield_processor() noexcept {
+    ::sched_yield();
+    return std::chrono::steady_clock::now();
+}
+
+}  // namespace ddict::ucx
