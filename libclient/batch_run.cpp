@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "rpc/reply_errors.h"
 
 namespace ddict::client {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "rpc/requester.h"
+#include "rpc/request.h"
 
 namespace ddict::manager {
 

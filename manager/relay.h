@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "rpc/requester.h"
+#include "rpc/request.h"
 
 namespace ddict::manager {
 

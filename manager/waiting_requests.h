@@ -12,7 +12,7 @@
 
 #include "base/hash.h"
 #include "manager/private_memory.h"
-#include "rpc/requester.h"
+#include "rpc/request.h"
 #include "wire/messages.h"
 
 namespace ddict::manager {

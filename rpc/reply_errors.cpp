@@ -34,6 +34,15 @@ Error broadcast_error_of(const wire::ReplyHeader& header, const Request& request
     return error.set_state(ManagerState::unknown);
 }
 
+/// Whether the loss of a manager is that of the dictionary.
+bool is_end_of_dictionary(const Error& error, const Connection& connection, LostManagers& lost) {
+    if (lost.dictionary_has_ended()) return true;
+    if (error.manager_state != ManagerState::ended || !connection.is_on_this_host()) return false;
+    if (!lost.ended_in_order || !lost.ended_in_order(connection.entry().manager)) return false;
+    lost.note_end(dictionary_ended());
+    return true;
+}
+
 }  // namespace
 
 Error error_of(const wire::ReplyHeader& header, const Request& request) {
@@ -69,44 +78,24 @@ std::string_view overdue_text(const Request& request, bool was_sent) {
                : "the manager did not answer in time: whether the key appeared is not known";
 }
 
-std::uint64_t wait_argument(Time::duration left) noexcept {
-    using std::chrono::microseconds;
-    return static_cast<std::uint64_t>(
-        std::max<microseconds::rep>(1, std::chrono::ceil<microseconds>(left).count()));
-}
-
 std::string_view reason_of_refusal(Errc code) noexcept {
     if (code != Errc::invalid_argument) return "";
     return "the value was stored by a broadcast: only bput and berase change it";
 }
 
-/// `is_reply`: it is the manager's own answer to this request, and says itself whether there is doubt.
-Error Requester::named(Error error, const Slot& slot, bool is_reply) const {
-    error.set_operation(operation_of(slot.request.verb));
-    if (!is_reply) {
-        error.in_doubt = slot.session != 0 && wire::is_change(slot.request.verb);
-        if (error.code == Errc::manager_lost && error.manager_state == ManagerState::unknown)
-            error.set_state(ManagerState::unreachable);
-    }
-    if (error.code == Errc::manager_lost && !ends_manager(slot.request.verb) &&
-        dictionary_ended_with(error, *slot.link)) {
+Error with_context(Error error, const Request& request, const Connection& connection,
+                   const ConnectionTable& connections, LostManagers* lost) {
+    error.set_operation(operation_of(request.verb));
+    if (error.code == Errc::manager_lost && !ends_manager(request.verb) && lost != nullptr &&
+        is_end_of_dictionary(error, connection, *lost)) {
         error.code = Errc::dictionary_gone;
         error.set_detail(dictionary_ended().detail.data()).set_state(ManagerState::ended);
     }
-    if (error.manager == Error::no_manager) error.set_manager(slot.link->entry.manager);
-    if (const Link* link = find_link(error.manager); link != nullptr) error.set_node(link->entry.node);
-    if (!slot.request.key.empty()) error.set_key(text_of(slot.request.key));
+    if (error.manager == Error::no_manager) error.set_manager(connection.entry().manager);
+    if (const Connection* named = connections.find(error.manager); named != nullptr)
+        error.set_node(named->entry().node);
+    if (!request.key.empty()) error.set_key(text_of(request.key));
     return error;
-}
-
-/// Whether the loss of a manager is that of the dictionary.
-bool Requester::dictionary_ended_with(const Error& error, const Link& link) const {
-    if (lost_ == nullptr) return false;
-    if (lost_->dictionary_has_ended()) return true;
-    if (error.manager_state != ManagerState::ended || !link.same_host || !lost_->ended_in_order) return false;
-    if (!lost_->ended_in_order(link.entry.manager)) return false;
-    lost_->note_end(dictionary_ended());
-    return true;
 }
 
 }  // namespace ddict

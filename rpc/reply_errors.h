@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the requester puts into words what has gone wrong with a request.
+// What has gone wrong with a request, in words.
 #pragma once
 
 #include <string_view>
 
-#include "rpc/requester.h"
+#include "rpc/connection_table.h"
+#include "rpc/lost_managers.h"
+#include "rpc/request.h"
 
 namespace ddict {
 
@@ -14,5 +16,12 @@ namespace ddict {
 Error error_of(const wire::ReplyHeader& header, const Request& request);
 /// Why nothing has come of an operation at its deadline.
 std::string_view overdue_text(const Request& request, bool was_sent);
+/// Why a manager refuses to change a pair, alone or in a batch, where the code does not say it; else empty.
+std::string_view reason_of_refusal(Errc code) noexcept;
+
+/// The error of a request over this connection, with its operation, key, manager and node. The loss of a
+/// manager that is known to have ended with the dictionary becomes dictionary_gone. `lost` may be null.
+Error with_context(Error error, const Request& request, const Connection& connection,
+                   const ConnectionTable& connections, LostManagers* lost);
 
 }  // namespace ddict

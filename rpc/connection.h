@@ -1,0 +1,123 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A client's connection to one manager, and the session over it: hello and goodbye, silence, breaking and
+// connecting anew. Knows of operations only that some wait for the manager (ConnectionUser).
+//
+// Invariants:
+// 1. While it is open it has a peer and a session, and ConnectionUser::on_open() was the last event.
+// 2. It stands in the table under its peer exactly while it has one.
+// 3. Broken, it keeps the session, to go on with it; closed, it has none.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "cluster/directory.h"
+#include "rpc/connection_timers.h"
+#include "rpc/request_context.h"
+#include "rpc/session_messages.h"
+
+namespace ddict {
+
+class Connection;
+class ConnectionTable;
+
+/// What waits for connections.
+class ConnectionUser {
+  public:
+    /// Requests can be sent now, over peer() and in session(), which may be another one than before.
+    virtual void on_open(Connection& connection) = 0;
+    /// What was sent and not answered is to be sent once more, when it is open again.
+    virtual void on_broken(Connection& connection) = 0;
+    /// What waits for the manager ends with this error.
+    virtual void on_failed(Connection& connection, const Error& why) = 0;
+    /// The manager has ended in good order, and on_failed() follows: who asked it to has what he wants.
+    virtual void on_ended(Connection& connection) = 0;
+    /// Whether any payload is on its way from or to this manager.
+    virtual bool moves_payloads(const Connection& connection) const = 0;
+
+  protected:
+    ~ConnectionUser() = default;
+};
+
+class Connection {
+  public:
+    /// All of these must outlive it.
+    Connection(RequestContext& context, ConnectionTable& table, ConnectionUser& user,
+               const DirectoryEntry& entry);
+
+    /// The manager is there now.
+    void set_entry(const DirectoryEntry& entry);
+    const DirectoryEntry& entry() const noexcept { return entry_; }
+    bool is_on_this_host() const noexcept { return same_host_; }
+    bool is_open() const noexcept { return state_ == State::open; }
+    bool is_closed() const noexcept { return state_ == State::closed; }
+    PeerId peer() const noexcept { return peer_; }                // no_peer: none
+    std::uint64_t session() const noexcept { return session_; }   // unless open, the one to go on with, or 0
+    const std::optional<Error>& trouble() const { return why_; }  // why there is none, if that is known
+
+    /// An operation begins to wait for the manager.
+    void add_operation() {
+        if (pending_++ == 0) {
+            timers_.begin(context_.now());
+            if (state_ != State::open) forget_stale();
+        }
+    }
+    void remove_operation() noexcept { --pending_; }
+    std::uint32_t operations() const noexcept { return pending_; }
+    /// Why an operation that has begun need not wait for a connection, if that is known already.
+    std::optional<Error> refusal(wire::Verb verb);
+    /// Connects, unless that is under way.
+    void open();
+
+    /// The manager has answered an operation.
+    void heard() noexcept { timers_.heard(context_.now()); }
+    /// A reply to a message of the session. False if it answers nothing that was sent.
+    bool on_reply(const wire::ReplyHeader& header);
+    /// The transport has lost the peer.
+    void on_peer_lost(const Error& why);
+    /// What is due. Returns when to look again; nothing if that is not needed, or the manager is lost.
+    std::optional<Time> tick();
+
+    /// Ends the connection, not the session: what waits for an answer goes on waiting.
+    void break_off(const Error& why);
+    /// Ends the session: every operation that waits for this manager ends with the error.
+    void fail(const Error& why);
+    /// The same for good, in good order.
+    void leave(const Error& why);
+
+  private:
+    /// broken: the connection is gone and will be made anew, to go on with the session if there was one.
+    enum class State { closed, hello, open, broken };
+
+    void forget_stale();
+    void connect();
+    void attach_peer(PeerId peer);
+    void close_peer();
+    PeerId detach_peer();
+    void reset();
+    void lose(const Error& why);
+    void end_probe();
+    Error why_unreachable() const;
+    std::optional<Time> go_on_connecting();
+    std::optional<Time> watch_silence();
+    void on_hello_reply(const wire::ReplyHeader& header);
+    bool on_goodbye(const wire::ReplyHeader& header);
+
+    RequestContext& context_;
+    ConnectionTable& table_;
+    ConnectionUser& user_;
+    SessionMessages messages_;
+    ConnectionTimers timers_;
+    DirectoryEntry entry_;
+    bool same_host_ = false;
+    bool ended_ = false;  // it has said that the dictionary has ended
+    State state_ = State::closed;
+    PeerId peer_ = no_peer;
+    std::uint64_t session_ = 0;
+    std::uint32_t pending_ = 0;  // operations that are not finished
+    std::optional<Error> why_;   // the last connection broke, or could not be made
+};
+
+}  // namespace ddict

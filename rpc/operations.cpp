@@ -1,0 +1,343 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "rpc/operations.h"
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/limits.h"
+#include "rpc/reply_errors.h"
+
+namespace ddict {
+namespace {
+
+/// Where the sink wants the value. What it throws ends here: it comes from a user's type, or the value is
+/// larger than the memory there is, and above are a transport's events that must be delivered to their end.
+Result<MutableBytes> buffer_of(ValueSink& sink, std::uint64_t bytes, std::uint16_t value_type) {
+    try {
+        return sink.prepare(bytes, value_type);
+    } catch (const std::exception& e) {
+        return Error(Errc::system,
+                     "cannot make memory for the value of " + std::to_string(bytes) + " bytes: " + e.what());
+    }
+}
+
+Error wrong_size(std::size_t bytes, std::uint64_t expected) {
+    return Error(Errc::invalid_argument, "the sink returned a buffer of " + std::to_string(bytes) +
+                                             " bytes, expected " + std::to_string(expected));
+}
+
+}  // namespace
+
+/// The manager of a wait says itself that it is over, at its deadline: its word is listened for a little
+/// longer. Once: the argument says whether there is time left to wait.
+bool Operations::Operation::takes_grace(Time now) {
+    if (!wire::rule_of(request.verb).waits || session == 0 || replied || request.argument == 0) return false;
+    const Time::duration tenth = std::chrono::microseconds(request.argument / 10);
+    deadline += std::clamp<Time::duration>(tenth, limits::wait_grace_min, limits::wait_grace_max);
+    request.argument = 0;
+    return now < deadline;
+}
+
+void Operations::add_slot() {
+    DDICT_ASSERT(slots_.size() < limits::operations_in_flight_max, "too many operations in flight");
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.push_back(std::make_unique<Operation>());
+}
+
+OperationId Operations::begin(const Request& request, Time now, Time deadline) {
+    context_.set_now(now);
+    Connection* known = connections_.find(request.manager);
+    DDICT_ASSERT(known != nullptr, "operation on a manager that was never added");
+    DDICT_ASSERT(request.key.size() <= limits::key_bytes_max, "key above the limit");
+    Connection& connection = *known;
+    if (free_slots_.empty()) add_slot();
+    const std::uint32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    Operation& operation = *slots_[slot];
+    operation.id = (context_.next_sequence() << wire::place_bits) | slot;
+    operation.request = request;
+    operation.connection = &connection;
+    operation.peer = no_peer;
+    operation.session = 0;
+    operation.deadline = deadline;
+    operation.queued = operation.resend = operation.replied = false;
+    operation.payload_out = operation.payload_in = false;
+    operation.pending = true;
+    operation.error.reset();
+    operation.reply = {};
+    connection.add_operation();
+    if (connection.is_open()) {
+        send(operation);
+    } else if (const std::optional<Error> refusal = connection.refusal(request.verb)) {
+        fail(operation, *refusal);
+    } else {
+        enqueue(operation);
+        connection.open();
+    }
+    return operation.id;
+}
+
+Result<Reply> Operations::take(OperationId id) {
+    Operation& operation = get(id);
+    DDICT_ASSERT(operation.is_finished(), "operation is not done");
+    operation.id = 0;
+    free_slots_.push_back(wire::place_of(id));
+    if (operation.error) return *operation.error;
+    return operation.reply;
+}
+
+void Operations::give_up(OperationId id) {
+    Operation& operation = get(id);
+    if (!operation.is_finished()) end_overdue(operation);
+}
+
+Time Operations::end_overdue() {
+    Time next = Time::max();
+    for (const auto& operation : slots_) {
+        if (operation->id == 0 || operation->is_finished()) continue;
+        if (context_.now() < operation->deadline || operation->takes_grace(context_.now())) {
+            next = std::min(next, operation->deadline);
+        } else {
+            end_overdue(*operation);
+        }
+    }
+    return next;
+}
+
+void Operations::end_overdue(Operation& operation) {
+    Connection& connection = *operation.connection;
+    if (!operation.replied) {
+        Error late(Errc::timeout, overdue_text(operation.request, operation.session != 0));
+        late.set_state(ManagerState::silent);
+        const std::optional<Error>& trouble = connection.trouble();
+        if (operation.session == 0 && trouble && trouble->detail[0] != '\0')
+            late.set_detail(std::string(late.detail.data()) + ": " + trouble->detail.data());
+        fail(operation, late);
+    } else if (operation.payload_in && !operation.error) {
+        operation.error = named(Error(Errc::timeout, "the value did not arrive in time"), operation);
+    }
+    // Only the end of its connection gets the caller's memory back; the transport reports it from its poll().
+    // If the operation's connection has been ended already, there may be a new one: leave that alone.
+    if (!operation.moves_payload() || connection.peer() != operation.peer) return;
+    const Error why(Errc::timeout, "the connection was given up with another operation's deadline");
+    connection.operations() > 1 && connection.is_open() ? connection.break_off(why) : connection.fail(why);
+}
+
+void Operations::leave(const Error& why) {
+    for (const auto& operation : slots_) {
+        if (operation->id != 0 && operation->payload_in && !operation->error)
+            operation->error = named(why, *operation);
+    }
+}
+
+// ---- sending ----
+
+void Operations::enqueue(Operation& operation) {
+    if (operation.queued) return;
+    operation.queued = true;
+    queues_[operation.connection].push_back(operation.id);
+}
+
+void Operations::send(Operation& operation) {
+    const Request& request = operation.request;
+    operation.peer = operation.connection->peer();
+    operation.session = operation.connection->session();
+    wire::RequestHeader header;
+    header.verb = request.verb;
+    header.key_bytes = static_cast<std::uint16_t>(request.key.size());
+    header.value_type = request.value_type;
+    header.flags = request.flags;
+    header.session = operation.session;
+    header.request = operation.id;
+    header.checkpoint = request.checkpoint;
+    header.value_bytes = request.value.size();
+    header.argument = request.argument;
+    if (wire::rule_of(request.verb).waits) {
+        header.argument = std::min(header.argument, wait_argument(operation.deadline - context_.now()));
+    }
+
+    if (request.value.size() <= limits::inline_value_bytes_max)
+        return context_.send(operation.peer, header, request.key, request.value);
+    operation.payload_out = true;
+    context_.send_with_payload(operation.peer, header, request.key, request.value, operation.id);
+}
+
+void Operations::send_or_fail(Operation& operation) {
+    const bool forgotten = operation.session != 0 && operation.session != operation.connection->session();
+    if (forgotten && wire::is_cached(operation.request.verb)) {
+        fail(operation, Error(Errc::manager_lost,
+                              "the connection broke, and the manager has forgotten what came of this request")
+                            .set_state(ManagerState::answered));
+    } else if (operation.moves_payload()) {
+        operation.resend = true;
+    } else {
+        send(operation);
+    }
+}
+
+void Operations::resend_if_free(Operation& operation) {
+    if (!operation.resend || operation.moves_payload()) return;
+    operation.resend = false;
+    if (!operation.replied) send_or_fail(operation);
+}
+
+void Operations::on_payload_sent(OperationId id) {
+    // Whether the value arrived is what the reply tells; here it only matters that the caller's memory is
+    // free again.
+    Operation* operation = find(id);
+    if (operation == nullptr) return;
+    operation->payload_out = false;
+    resend_if_free(*operation);
+    settle(*operation);
+}
+
+// ---- replies ----
+
+void Operations::on_message(Bytes head, const IncomingBody& payload) {
+    wire::ReplyHeader header;
+    std::memcpy(&header, head.data(), sizeof header);
+    if (!is_well_formed(header)) return context_.reject(payload);
+    const Bytes inline_value = head.subspan(sizeof header);
+    Operation* operation = find(header.request);
+    // The answer to an operation that was given up.
+    if (operation == nullptr || operation->replied) return context_.discard(payload);
+    if (!is_reply_to(header, operation->request.verb) || operation->peer == no_peer)
+        return context_.reject(payload);
+    Connection& connection = *operation->connection;
+    // The last of a connection that broke: its payload cannot be had any more.
+    if (payload.token != 0 && connection.peer() == no_peer) return context_.discard(payload);
+    connection.heard();
+    operation->replied = true;
+    if (header.status != 0) {
+        context_.discard(payload);
+        operation->error = with_context(error_of(header, operation->request), operation->request, connection,
+                                        connections_, context_.lost_managers());
+        return settle(*operation);
+    }
+    operation->reply = {
+        .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
+    const bool awaits_value = operation->request.sink != nullptr;
+    if (awaits_value || header.value_bytes != 0 || payload.present() || !inline_value.empty())
+        take_value(*operation, header, inline_value, payload);
+    settle(*operation);
+}
+
+void Operations::take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
+                            const IncomingBody& payload) {
+    const std::uint64_t arrived = payload.present() ? payload.bytes : inline_value.size();
+    if (arrived != header.value_bytes) {
+        context_.discard(payload);
+        const Error error(Errc::protocol, "the length of the value is not as announced");
+        operation.error = named(error, operation);
+        return operation.connection->fail(error);
+    }
+    ValueSink* sink = operation.request.sink;
+    if (sink == nullptr || (arrived == 0 && !is_reply_to(header, wire::Verb::get)))
+        return context_.discard(payload);
+    const Result<MutableBytes> buffer = buffer_of(*sink, arrived, header.value_type);
+    if (!buffer || buffer->size() != arrived) {
+        context_.discard(payload);
+        operation.error = named(buffer ? wrong_size(buffer->size(), arrived) : buffer.error(), operation);
+        return;
+    }
+    if (payload.token != 0) {
+        operation.payload_in = true;
+        context_.transport().receive_body(operation.connection->peer(), payload.token, *buffer, operation.id);
+    } else if (arrived > 0) {
+        std::memcpy(buffer->data(), payload.present() ? payload.in_memory.data() : inline_value.data(),
+                    arrived);
+    }
+}
+
+void Operations::on_payload_received(OperationId id, bool ok) {
+    Operation* operation = find(id);
+    if (operation == nullptr) return;
+    Connection& connection = *operation->connection;
+    operation->payload_in = false;
+    if (!ok && !operation->error) {
+        const Error error(Errc::manager_lost, "the connection broke while the value was on its way");
+        if (connection.is_closed()) {
+            operation->error = named(error, *operation);
+        } else {  // the manager still has it, or can read it again
+            operation->replied = false;
+            operation->reply = {};
+            if (!connection.is_open()) {
+                enqueue(*operation);
+            } else if (connection.peer() == operation->peer) {
+                connection.break_off(error);
+            } else {
+                send_or_fail(*operation);
+            }
+        }
+    }
+    resend_if_free(*operation);
+    settle(*operation);
+}
+
+// ---- what happens to a connection ----
+
+void Operations::on_open(Connection& connection) {
+    const auto queue = queues_.find(&connection);
+    if (queue == queues_.end()) return;
+    const std::vector<OperationId> queued = std::exchange(queue->second, {});
+    for (const OperationId id : queued) {
+        Operation* operation = find(id);
+        if (operation == nullptr) continue;
+        operation->queued = false;
+        if (!operation->replied) send_or_fail(*operation);
+    }
+}
+
+void Operations::on_broken(Connection& connection) {
+    for (const auto& operation : slots_) {
+        if (operation->id == 0 || operation->connection != &connection || operation->replied) continue;
+        operation->resend = false;
+        enqueue(*operation);
+    }
+}
+
+void Operations::on_failed(Connection& connection, const Error& why) {
+    queues_.erase(&connection);
+    for (const auto& operation : slots_) {
+        if (operation->id != 0 && operation->connection == &connection && !operation->replied)
+            fail(*operation, why);
+    }
+}
+
+void Operations::on_ended(Connection& connection) {
+    for (const auto& operation : slots_) {
+        if (operation->id == 0 || operation->connection != &connection) continue;
+        if (operation->request.verb != wire::Verb::shutdown) continue;
+        operation->replied = true;
+        settle(*operation);
+    }
+}
+
+bool Operations::moves_payloads(const Connection& connection) const {
+    return std::any_of(slots_.begin(), slots_.end(), [&connection](const auto& operation) {
+        return operation->id != 0 && operation->connection == &connection && operation->moves_payload();
+    });
+}
+
+// ---- errors ----
+
+void Operations::fail(Operation& operation, const Error& error) {
+    operation.error = named(error, operation);
+    operation.replied = true;
+    settle(operation);
+}
+
+/// Of an error that is not the manager's own answer to this request.
+Error Operations::named(const Error& error, const Operation& operation) const {
+    Error named = error;
+    named.in_doubt = operation.session != 0 && wire::is_change(operation.request.verb);
+    if (named.code == Errc::manager_lost && named.manager_state == ManagerState::unknown)
+        named.set_state(ManagerState::unreachable);
+    return with_context(named, operation.request, *operation.connection, connections_,
+                        context_.lost_managers());
+}
+
+}  // namespace ddict

@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client asks of a manager, and what it gets.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include <ddict/value_sink.h>
+
+#include "base/bytes.h"
+#include "base/secret.h"
+#include "wire/messages.h"
+
+namespace ddict {
+
+using Time = std::chrono::steady_clock::time_point;
+
+struct Request {
+    wire::Verb verb = wire::Verb::ping;
+    std::uint32_t manager = 0;
+    Bytes key;
+    Bytes value;  // stays the caller's; must not change until the operation is done
+    std::uint16_t value_type = 0;
+    std::uint64_t checkpoint = 0;
+    std::uint64_t argument = 0;
+    std::uint16_t flags = 0;
+    ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
+};
+
+struct Reply {
+    std::uint64_t value_bytes = 0;
+    std::uint16_t value_type = 0;
+    std::uint64_t argument = 0;
+};
+
+/// Who attaches, and to what.
+struct Credentials {
+    std::uint64_t dictionary_id = 0;
+    Secret secret{};
+    std::uint32_t ucx_version = 0;
+    // Where the numbers of requests begin; the lower 46 bits count. Unpredictable in production: who does not
+    // see the requests cannot make up answers to them.
+    std::uint64_t sequence_start = 0;
+};
+
+/// Whether the fields of a reply's header can be what a manager has sent.
+inline bool is_well_formed(const wire::ReplyHeader& header) noexcept {
+    const auto verb = static_cast<std::uint8_t>(header.verb_and_reply_bit & ~wire::reply_bit);
+    return header.version == wire::protocol_version && (header.verb_and_reply_bit & wire::reply_bit) != 0 &&
+           wire::is_verb(verb) && header.flags == 0 && header.status <= errc_last &&
+           header.value_bytes <= limits::value_bytes_max;
+}
+inline bool is_reply_to(const wire::ReplyHeader& header, wire::Verb verb) noexcept {
+    return header.verb_and_reply_bit == (static_cast<std::uint8_t>(verb) | wire::reply_bit);
+}
+using wire::operation_of;
+/// Who asks managers to end has to hear of each whether it has: that another says the dictionary has ended is
+/// no answer.
+constexpr bool ends_manager(wire::Verb verb) noexcept {
+    return wire::rule_of(verb).effect == wire::Effect::end;
+}
+/// What a wait_for asks of its manager: microseconds.
+std::uint64_t wait_argument(Time::duration left) noexcept;
+
+}  // namespace ddict

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the connections and the operations of one requester share: the transport, who the client is, the
+// numbers of its requests, what the process knows of lost managers, and the time as the caller said it last.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "base/assert.h"
+#include "rpc/lost_managers.h"
+#include "rpc/request.h"
+#include "rpc/transport.h"
+#include "wire/messages.h"
+
+namespace ddict {
+
+class RequestContext {
+  public:
+    /// `transport` and `lost`, which may be null, must outlive it.
+    RequestContext(Transport& transport, const Credentials& credentials, LostManagers* lost);
+    RequestContext(const RequestContext&) = delete;
+    RequestContext& operator=(const RequestContext&) = delete;
+
+    Transport& transport() const noexcept { return transport_; }
+    const Credentials& credentials() const noexcept { return credentials_; }
+    LostManagers* lost_managers() const noexcept { return lost_; }
+    Time now() const noexcept { return now_; }
+    void set_now(Time now) noexcept { now_ = now; }
+
+    /// The number that was taken last.
+    std::uint64_t sequence() const noexcept { return sequence_; }
+    std::uint64_t next_sequence() noexcept { return ++sequence_; }
+
+    /// Sends a message whose value, if any, is inside.
+    void send(PeerId peer, const wire::RequestHeader& header, Bytes key = {}, Bytes value = {}) {
+        transport_.send(peer, message_of(header, key, value));
+    }
+    /// The same with a payload, which must stay as it is until the transport says so with `tag`.
+    void send_with_payload(PeerId peer, const wire::RequestHeader& header, Bytes key, Bytes payload,
+                           std::uint64_t tag) {
+        transport_.send(peer, message_of(header, key, {}), payload, tag);
+    }
+
+    /// Drops a message that is no reply to anything this client can have asked.
+    void reject(const IncomingBody& payload) {
+        ++rejected_messages_;
+        discard(payload);
+    }
+    std::uint64_t rejected_messages() const noexcept { return rejected_messages_; }
+    void discard(const IncomingBody& payload) {
+        if (payload.token != 0) transport_.discard_body(payload.token);
+    }
+
+  private:
+    /// There until the next one is made.
+    Bytes message_of(const wire::RequestHeader& header, Bytes key, Bytes value) {
+        const std::size_t bytes = sizeof header + key.size() + value.size();
+        DDICT_ASSERT(bytes <= message_.size(), "a message is above the limit");
+        std::byte* at = message_.data();
+        std::memcpy(at, &header, sizeof header);
+        at += sizeof header;
+        if (!key.empty()) std::memcpy(at, key.data(), key.size());
+        if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
+        return Bytes(message_).first(bytes);
+    }
+
+    Transport& transport_;
+    const Credentials credentials_;
+    LostManagers* lost_;
+    std::uint64_t sequence_;
+    std::uint64_t rejected_messages_ = 0;
+    std::vector<std::byte> message_;  // scratch: has the size of the longest
+    Time now_{};
+};
+
+}  // namespace ddict
