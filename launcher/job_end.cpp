@@ -50,10 +50,10 @@ void JobEnd::on_sign_of_life(Clock::time_point now) {
     silence_deadline_ = now + silence_max;
 }
 
-bool JobEnd::is_abandoned(const os::Environment& environment, Clock::time_point now) {
+bool JobEnd::is_abandoned(Clock::time_point now, const std::function<bool()>& others_run_here) {
     if (now < silence_deadline_) return false;
     silence_deadline_ = now + sign_of_life_interval;
-    return !others_of_job_run_here(environment);
+    return !others_run_here();
 }
 
 bool others_of_job_run_here(const os::Environment& environment) {

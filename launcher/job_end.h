@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 
 #include "os/environment.h"
@@ -27,8 +28,9 @@ class JobEnd {
     /// CONT and TERM have come together.
     bool has_begun() const { return begun_; }
     void on_sign_of_life(Clock::time_point now);
-    /// Whether nobody is left who could need the dictionary. Requires has_begun(); to be asked each second.
-    bool is_abandoned(const os::Environment& environment, Clock::time_point now);
+    /// Whether nobody is left who could need the dictionary: the supervisor is silent, and no other process
+    /// of the job is here. Requires has_begun(); to be asked each second.
+    bool is_abandoned(Clock::time_point now, const std::function<bool()>& others_run_here);
 
   private:
     std::optional<Clock::time_point> continued_at_;

@@ -13,7 +13,7 @@
 #include "launcher/background.h"
 #include "launcher/check.h"
 #include "launcher/client_hosts.h"
-#include "launcher/node_launcher.h"
+#include "launcher/node/node_launcher.h"
 #include "launcher/run_command.h"
 #include "launcher/supervision.h"
 #include "launcher/sweep.h"

@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/node/managers.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ddict::launcher {
+
+Result<void> NodeManagers::start(const NodeSegments& segments,
+                                 const std::vector<std::string>& shared_addresses) {
+    const auto program = find_manager_program(plan_.manager_program);
+    if (!program) return program.error();
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        auto manager = ManagerProcess::start({.manager = identity_.first_manager + i,
+                                              .program = *program,
+                                              .pool = segments.pool_name(i),
+                                              .directory = segments.directory_name(),
+                                              .shared_addresses = shared_addresses,
+                                              .environment = environment_});
+        if (!manager) return manager.error();
+        managers_.push_back(*std::move(manager));
+    }
+    return {};
+}
+
+void NodeManagers::add_poll_entries(std::vector<pollfd>& fds) const {
+    for (const ManagerProcess& manager : managers_) {
+        fds.push_back({manager.control_fd(), POLLIN, 0});
+        fds.push_back({manager.pidfd(), POLLIN, 0});
+    }
+}
+
+void NodeManagers::advance(
+    std::span<const pollfd> entries,
+    const std::function<void(const ManagerProcess&, ManagerProcess::State before)>& changed) {
+    for (std::size_t i = 0; i < managers_.size(); ++i) {
+        if (entries[2 * i].revents == 0 && entries[2 * i + 1].revents == 0) continue;
+        const ManagerProcess::State before = managers_[i].state();
+        managers_[i].advance();
+        if (managers_[i].state() != before) changed(managers_[i], before);
+    }
+}
+
+bool NodeManagers::all_are(ManagerProcess::State state) const {
+    return std::none_of(managers_.begin(), managers_.end(),
+                        [&](const ManagerProcess& m) { return m.state() < state; });
+}
+
+bool NodeManagers::any_runs() const {
+    return std::any_of(managers_.begin(), managers_.end(),
+                       [](const ManagerProcess& m) { return m.running(); });
+}
+
+Guardian::Managers NodeManagers::summary() const {
+    Guardian::Managers summary{.any_runs = any_runs()};
+    for (const ManagerProcess& manager : managers_) {
+        summary.any_serves |= manager.state() == ManagerProcess::State::ready;
+        summary.any_ended_by_client |= manager.ended_by_client();
+    }
+    return summary;
+}
+
+const ManagerProcess* NodeManagers::first_ended() const {
+    const auto found = std::find_if(managers_.begin(), managers_.end(), [](const ManagerProcess& m) {
+        return m.state() == ManagerProcess::State::lost || m.state() == ManagerProcess::State::ended;
+    });
+    return found == managers_.end() ? nullptr : &*found;
+}
+
+void NodeManagers::permit(const std::vector<std::string>& hosts) {
+    for (ManagerProcess& manager : managers_)
+        manager.permit(hosts);
+}
+
+void NodeManagers::tell_directory() {
+    for (ManagerProcess& manager : managers_)
+        manager.tell(Control::directory);
+}
+
+void NodeManagers::stop() {
+    for (ManagerProcess& manager : managers_)
+        manager.stop();
+}
+
+void NodeManagers::kill() {
+    for (ManagerProcess& manager : managers_)
+        manager.kill();
+}
+
+}  // namespace ddict::launcher

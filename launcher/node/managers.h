@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The managers of one node: processes of this one.
+#pragma once
+
+#include <poll.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "launcher/manager_process.h"
+#include "launcher/node/guardian.h"
+#include "launcher/node/node_identity.h"
+#include "launcher/node/segments.h"
+#include "launcher/plan.h"
+#include "os/environment.h"
+
+namespace ddict::launcher {
+
+class NodeManagers {
+  public:
+    /// All must outlive it.
+    NodeManagers(const NodePlan& plan, const os::Environment& environment, const NodeIdentity& identity)
+        : plan_(plan), environment_(environment), identity_(identity) {}
+
+    /// Starts all on their pools. `shared_addresses`, of several nodes, are not to be used.
+    Result<void> start(const NodeSegments& segments, const std::vector<std::string>& shared_addresses);
+    /// Forgets those that have ended.
+    void clear() { managers_.clear(); }
+
+    void add_poll_entries(std::vector<pollfd>& fds) const;
+    /// Takes in what those have said of which an entry is ready: `entries` are what add_poll_entries() has
+    /// added. Calls `changed` for each whose state is another one then.
+    void advance(std::span<const pollfd> entries,
+                 const std::function<void(const ManagerProcess&, ManagerProcess::State before)>& changed);
+
+    bool all_are(ManagerProcess::State state) const;  // or further
+    bool any_runs() const;
+    Guardian::Managers summary() const;
+    /// The first that has ended or failed; null if none has.
+    const ManagerProcess* first_ended() const;
+    std::span<const ManagerProcess> all() const { return managers_; }
+
+    /// Clients may come from these hosts. Before tell_directory().
+    void permit(const std::vector<std::string>& hosts);
+    void tell_directory();
+    void stop();
+    void kill();
+
+  private:
+    const NodePlan& plan_;
+    const os::Environment& environment_;
+    const NodeIdentity& identity_;
+    std::vector<ManagerProcess> managers_;
+};
+
+}  // namespace ddict::launcher

@@ -1,0 +1,102 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/node/node_launcher.h"
+
+#include <unistd.h>
+
+#include <chrono>
+
+#include "launcher/events.h"
+#include "launcher/node/bring_up.h"
+#include "launcher/node/node.h"
+#include "launcher/supervision.h"
+#include "os/file_descriptor.h"
+#include "os/signals.h"
+
+namespace ddict::launcher {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds look_interval{50};
+constexpr milliseconds last_words_grace{1'000};
+
+/// Until the dictionary is to end.
+void supervise(Node& node) {
+    for (;;) {
+        const Guardian::Turn turn = node.guardian.next_turn(node.managers.summary());
+        if (turn.beat) node.loop.report(node.identity.event(Event::Kind::beat));
+        if (turn.is_over) return;
+        node.loop.turn(turn.wait_max);
+    }
+}
+
+void end_managers(Node& node) {
+    node.managers.stop();
+    node.guardian.begin_stop();
+    for (;;) {
+        switch (node.guardian.next_stop(node.managers.any_runs())) {
+            case Guardian::Stop::done:
+                return;
+            case Guardian::Stop::kill:
+                node.managers.kill();
+                break;
+            case Guardian::Stop::wait:
+                node.loop.turn(look_interval);
+                break;
+        }
+    }
+}
+
+void linger(Node& node) {
+    node.guardian.begin_linger();
+    while (node.guardian.lingers())
+        node.loop.turn(look_interval);
+}
+
+int run(Node& node) {
+    BringUp bring_up(node);
+    if (const auto up = bring_up.run(); !up) {
+        if (!node.guardian.told_to_stop()) {
+            Event failed = node.identity.event(Event::Kind::error);
+            failed.text = bring_up.why(up.error());
+            failed.code = up.error().code;
+            node.loop.report(failed);
+        }
+        end_managers(node);
+        node.segments.remove();
+        linger(node);
+        node.loop.flush_within(last_words_grace);
+        return 1;
+    }
+    supervise(node);
+    Event stopped = node.identity.event(Event::Kind::stopped);
+    stopped.text = node.guardian.told_to_stop() ? "asked to" : stopped_by_client;
+    end_managers(node);
+    node.segments.remove();
+    node.loop.report(stopped);
+    node.loop.flush_within(last_words_grace);
+    return 0;
+}
+
+}  // namespace
+
+int run_node_launcher(const NodePlan& plan, os::Environment environment) {
+    auto signals = os::SignalFd::open(os::outside_signals());
+    os::ignore_reserved_signals();
+    // Theirs alone, and the managers': nobody waits there for a reader.
+    os::set_non_blocking(STDOUT_FILENO);
+    os::set_non_blocking(STDERR_FILENO);
+    if (!signals) {
+        Event failed;
+        failed.kind = Event::Kind::error;
+        failed.text = reason(signals.error());
+        os::write_fully(STDOUT_FILENO, format_event(failed));
+        return 1;
+    }
+    environment.erase(secret_variable);
+    Node node(plan, std::move(environment), *std::move(signals));
+    return run(node);
+}
+
+}  // namespace ddict::launcher

@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The event loop of a node launcher: signals, the lifeline on its standard input, its managers, and the
+// events that it reports on its standard output.
+#pragma once
+
+#include <unistd.h>
+
+#include <chrono>
+#include <string_view>
+
+#include "launcher/events.h"
+#include "launcher/node/guardian.h"
+#include "launcher/node/managers.h"
+#include "launcher/node/node_identity.h"
+#include "launcher/node/segments.h"
+#include "launcher/output.h"
+#include "os/signals.h"
+
+namespace ddict::launcher {
+
+class NodeLoop {
+  public:
+    /// All must outlive it.
+    NodeLoop(os::SignalFd signals, const NodeIdentity& identity, Guardian& guardian, NodeSegments& segments,
+             NodeManagers& managers)
+        : signals_(std::move(signals)),
+          identity_(identity),
+          guardian_(guardian),
+          segments_(segments),
+          managers_(managers) {}
+
+    /// Waits at the most so long for something to happen, and takes in all that has.
+    void turn(std::chrono::milliseconds wait);
+
+    /// If nobody listens any more, the lifeline says so too.
+    void report(const Event& event) { events_.add(format_event(event)); }
+    void report_handle(std::string_view handle);
+    void flush_within(std::chrono::milliseconds timeout) { events_.flush_within(timeout); }
+
+  private:
+    void take_signals();
+    void take_lifeline();
+    void on_change(const ManagerProcess& manager, ManagerProcess::State before);
+
+    os::SignalFd signals_;
+    const NodeIdentity& identity_;
+    Guardian& guardian_;
+    NodeSegments& segments_;
+    NodeManagers& managers_;
+    Output events_{STDOUT_FILENO};
+};
+
+}  // namespace ddict::launcher
