@@ -125,7 +125,7 @@ Result<Finding> try_it(LaunchPlan plan, const os::Environment& environment) {
     plan.managers_per_node = 1;
     plan.pool_bytes = (limits::pool_bytes_min + page_bytes - 1) / page_bytes * page_bytes;
     plan.timeout = std::min<std::chrono::milliseconds>(plan.timeout, trial_timeout_max);
-    const auto signals = os::SignalFd::open({SIGINT, SIGTERM, SIGHUP});
+    const auto signals = os::SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
     if (!signals) return signals.error();
     const auto supervisor = Supervisor::start(plan, environment);
     if (!supervisor) return supervisor.error();

@@ -89,13 +89,16 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd, Signals meaning) {
             std::chrono::duration_cast<std::chrono::seconds>(Supervisor::Clock::now() - began);
         progress_.show("ddict: " + supervisor_.progress() + ", " + std::to_string(seconds.count()) + " s");
         result.abandoned = happened.extra && at_end(cancel_fd);
-        if (!happened.signals.empty() && meaning == Signals::cancel)
-            result.signal = happened.signals.front().number;
+        int end_signals = 0;
+        for (const os::SignalEvent& signal : happened.signals) {
+            if (meaning == Signals::cancel && signal.asks_to_end() && ++end_signals == 1)
+                result.signal = signal.number;
+        }
         if (result.abandoned || result.signal != 0) {
             progress_.clear();
             supervisor_.stop();
             end_signals_ = 1;
-            if (result.signal != 0 && happened.signals.size() > 1) supervisor_.force();
+            if (end_signals > 1) supervisor_.force();
             return result;
         }
     }

@@ -57,8 +57,8 @@ class Supervision {
         Errc code = Errc::system;
     };
     enum class Signals { cancel, do_nothing };
-    /// Until ready, or it cannot be; shows progress on a terminal. Failed or cancelled, the supervisor is
-    /// stopping.
+    /// Until ready, or it cannot be; shows progress on a terminal. A signal that asks for an end cancels,
+    /// others do nothing. Failed or cancelled, the supervisor is stopping.
     BringUp bring_up(int cancel_fd, Signals meaning = Signals::cancel);
 
     /// Ends the dictionary and waits until nothing of it runs. The second signal that asks for an end,

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +122,69 @@ TEST_F(SignalsTest, DuringBringUpTheyCancelOnlyIfTheyAskForAnEnd) {
     EXPECT_FALSE(wrapper.complains("cannot start", milliseconds(300)));
     send(node[0], SIGTERM);
     EXPECT_EQ(wrapper.wait(), 1);
+}
+
+/// Managers that come up when somebody opens the pipe to them.
+class HeldBringUpTest : public SignalsTest {
+  protected:
+    void SetUp() override {
+        SignalsTest::SetUp();
+        const std::string held = folder() + "/held-manager";
+        gate_ = folder() + "/gate";
+        ASSERT_EQ(mkfifo(gate_.c_str(), 0600), 0);
+        opened_ = os::FileDescriptor(open(gate_.c_str(), O_RDWR | O_CLOEXEC));  // which waits for nobody
+        ASSERT_TRUE(opened_.is_open());
+        std::ofstream(held) << "#!/bin/sh\nread line < " << gate_ << "\nexec " << program("ddict-manager")
+                            << " \"$@\"\n";
+        ASSERT_EQ(chmod(held.c_str(), 0700), 0);
+        set("DDICT_MANAGER_PROGRAM", held);
+    }
+    bool manager_is_held() {
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        while (processes("--control-fd").empty() && std::chrono::steady_clock::now() < deadline)
+            sched_yield();
+        return !processes("--control-fd").empty();
+    }
+    void let_it_come_up() { ASSERT_TRUE(os::write_fully(opened_.fd(), "now\n")); }
+
+  private:
+    std::string gate_;
+    os::FileDescriptor opened_;
+};
+
+TEST_F(HeldBringUpTest, TheWrapperIsCancelledOnlyByThoseThatAskForAnEnd) {
+    Program wrapper(launch({"--", odd_program(), "exit", "7"}), environment());
+    ASSERT_TRUE(manager_is_held());
+    for (const int number : {SIGUSR1, SIGUSR2, SIGALRM, SIGPROF, SIGXCPU, SIGIO, SIGRTMIN, SIGRTMAX})
+        wrapper.signal(number);
+    let_it_come_up();
+    EXPECT_EQ(wrapper.wait(), 7) << wrapper.err();
+}
+
+TEST_F(HeldBringUpTest, TheSupervisorInTheBackgroundToo) {
+    Program start(launch({"start", "--name", "held"}), environment());
+    ASSERT_TRUE(manager_is_held());
+    const std::vector<pid_t> supervisors = processes("start");
+    ASSERT_EQ(supervisors.size(), 2U) << "the one that was started, and its own in the background";
+    const pid_t background =
+        *std::find_if(supervisors.begin(), supervisors.end(), [&](pid_t pid) { return pid != start.pid(); });
+    for (const int number : {SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU, SIGRTMIN})
+        send(background, number);
+    let_it_come_up();
+    EXPECT_EQ(start.wait(), 0) << start.err();
+    Program stop(launch({"stop", "--name", "held"}), environment());
+    EXPECT_EQ(stop.wait(), 0) << stop.err();
+}
+
+TEST_F(HeldBringUpTest, EachOfTheFourCancels) {
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+        Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
+        ASSERT_TRUE(manager_is_held());
+        wrapper.signal(SIGUSR1);
+        wrapper.signal(number);
+        EXPECT_EQ(wrapper.wait(), 128 + number) << wrapper.err();
+        ASSERT_TRUE(nothing_runs());
+    }
 }
 
 /// The program that has created the dictionary is signalled with it, and wants to save.
