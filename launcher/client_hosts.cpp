@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/comma_list.h"
 #include "launcher/node_check.h"
 #include "launcher/output.h"
 #include "launcher/supervision.h"
@@ -32,14 +33,6 @@ constexpr std::string_view last_line_of_node = "end";
 std::string allowed_by_user(const os::Environment& environment) {
     const auto found = environment.find("DDICT_ALLOW_HOSTS");
     return found == environment.end() ? std::string() : found->second;
-}
-
-bool allows_all(const std::string& allowed) {
-    std::istringstream words(allowed);
-    for (std::string word; std::getline(words, word, ',');) {
-        if (word == all_hosts) return true;
-    }
-    return false;
 }
 
 std::vector<std::string> nodes_without_managers(const LaunchPlan& plan, const slurm::Allocation& job) {
@@ -70,7 +63,7 @@ Result<std::vector<std::string>> ask(const std::vector<std::string>& nodes, cons
 ClientHosts find_client_hosts(const LaunchPlan& plan, const slurm::Allocation& job,
                               const os::Environment& environment) {
     const std::string allowed = allowed_by_user(environment);
-    if (allows_all(allowed)) return {{std::string(all_hosts)}, {}};
+    if (list_has(allowed, all_hosts)) return {{std::string(all_hosts)}, {}};
     ClientHosts found;
     const auto fall_back = [&](const std::string& which, const std::string& why) {
         if (allowed.empty()) found.hosts = {std::string(all_hosts)};

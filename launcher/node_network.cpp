@@ -4,20 +4,12 @@
 
 #include <algorithm>
 
+#include "base/comma_list.h"
+
 namespace ddict::launcher {
 namespace {
 
 constexpr const char* devices_variable = "UCX_NET_DEVICES";
-
-/// Whether a list of names, with commas between, has this one.
-bool lists(std::string_view list, std::string_view name) {
-    for (;;) {
-        const std::size_t comma = list.find(',');
-        if (list.substr(0, comma) == name) return true;
-        if (comma == std::string_view::npos) return false;
-        list.remove_prefix(comma + 1);
-    }
-}
 
 }  // namespace
 
@@ -30,7 +22,7 @@ std::vector<os::NetworkInterface> interfaces_for_ucx(std::span<const os::Network
     std::vector<os::NetworkInterface> usable;
     for (const os::NetworkInterface& interface : interfaces) {
         const bool wanted =
-            by_user ? lists(chosen->second, interface.name)
+            by_user ? list_has(chosen->second, interface.name)
                     : std::find(dead_ends.begin(), dead_ends.end(), interface.name) == dead_ends.end();
         if (wanted && !interface.addresses.empty()) usable.push_back(interface);
     }

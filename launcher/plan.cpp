@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <sstream>
 
+#include "base/comma_list.h"
 #include "base/hex.h"
 #include "cluster/directory.h"
 #include "launcher/sizes.h"
@@ -104,21 +104,6 @@ class NodeArguments {
     bool good_ = true;
 };
 
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words)
-        text += (text.empty() ? "" : ",") + word;
-    return text;
-}
-
-std::vector<std::string> split(const std::string& text) {
-    std::vector<std::string> words;
-    std::istringstream in(text);
-    for (std::string word; std::getline(in, word, ',');)
-        words.push_back(word);
-    return words;
-}
-
 bool parse_secret(std::string_view text, Secret& secret) {
     if (text.size() != 2 * secret.size()) return false;
     for (std::size_t i = 0; i < secret.size(); ++i) {
@@ -195,7 +180,7 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
             "--timeout-ms=" + std::to_string(plan.timeout.count()),
             "--job-memory=" + std::to_string(plan.job_memory_bytes.value_or(0)),
             "--manager-program=" + plan.manager_program,
-            "--client-hosts=" + joined(plan.client_hosts)};
+            "--client-hosts=" + join_list(plan.client_hosts)};
 }
 
 std::string secret_text(const Secret& secret) {
@@ -222,7 +207,7 @@ Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
     const auto job_memory = in.number<std::uint64_t>("job-memory");
     if (job_memory != 0) plan.job_memory_bytes = job_memory;
     plan.manager_program = in.text("manager-program");
-    plan.client_hosts = split(in.text("client-hosts"));
+    plan.client_hosts = split_list(in.text("client-hosts"));
     const bool sensible = (plan.pmix || rendezvous == "none") && plan.nodes >= 1 &&
                           plan.nodes <= limits::managers_max && plan.managers_per_node >= 1 &&
                           plan.managers_per_node <= limits::managers_per_node_max &&

@@ -16,9 +16,9 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <sstream>
 #include <utility>
 
+#include "base/comma_list.h"
 #include "base/limits.h"
 #include "manager/peer_users.h"
 #include "os/network_interfaces.h"
@@ -106,8 +106,7 @@ std::vector<ucx::IpNetwork> own_addresses() {
 
 Result<PermittedHosts> PermittedHosts::parse(const std::string& text) {
     PermittedHosts hosts{.all = false};
-    std::istringstream words(text);
-    for (std::string word; std::getline(words, word, ',');) {
+    for (const std::string& word : split_list(text)) {
         if (word == "all") {
             hosts.all = true;
         } else if (const auto network = ucx::IpNetwork::parse(word)) {
