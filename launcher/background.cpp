@@ -24,6 +24,7 @@
 #include "os/descriptors.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
+#include "os/process_watch.h"
 #include "os/signals.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"

@@ -20,10 +20,13 @@
 #include "base/hex.h"
 #include "cluster/handle.h"
 #include "launcher/own_file.h"
-#include "os/boot_clock.h"
+#include "os/boot_id.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/host_name.h"
+#include "os/process_stat.h"
+#include "os/process_watch.h"
+#include "os/small_file.h"
 
 namespace ddict::launcher {
 namespace {
@@ -41,16 +44,9 @@ Error file_error(const std::string& what, const std::string& path, int error) {
         .set_operation(Operation::launch);
 }
 
-std::string first_line(const std::string& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);
-    return line;
-}
-
 /// A hash of the machine's id, which itself is for programs of this host only (machine-id(5)).
 std::string machine() {
-    const std::string id = first_line("/etc/machine-id");
+    const std::string id = os::first_line_of("/etc/machine-id");
     return id.empty() ? id : hex(hash_of(bytes_of("ddict" + id)));
 }
 
@@ -59,31 +55,6 @@ std::string pid_namespace() {
     std::error_code error;
     if (fs::read_symlink("/proc/self", error).string() != std::to_string(getpid())) return {};
     return fs::read_symlink("/proc/self/ns/pid", error).string();
-}
-
-/// When a process of this host started; 0 if it has ended and only waits to be noticed. not_found: /proc does
-/// not show it.
-Result<std::uint64_t> start_time_of(std::int64_t pid) {
-    errno = 0;
-    const std::string stat = first_line("/proc/" + std::to_string(pid) + "/stat");
-    if (stat.empty() && (errno == ENOENT || errno == ESRCH)) return Error(Errc::not_found);
-    const Error unreadable(Errc::system, "/proc cannot be read");
-    // The program's name, in brackets, may hold anything; what follows it is fixed.
-    const std::size_t bracket = stat.rfind(')');
-    if (bracket == std::string::npos) return unreadable;
-    std::istringstream fields(stat.substr(bracket + 1));
-    std::string state;
-    fields >> state;
-    if (state == "Z" || state == "X") return std::uint64_t{0};
-    constexpr int fields_before_start_time = 18;  // of proc(5)'s list, after the state
-    std::string skipped;
-    for (int i = 0; i < fields_before_start_time; ++i)
-        fields >> skipped;
-    std::uint64_t start_time = 0;
-    if (!(fields >> start_time)) return unreadable;
-    const Result<std::int64_t> ahead = os::boot_clock_ahead_ticks();
-    if (!ahead) return ahead.error();
-    return start_time - static_cast<std::uint64_t>(*ahead);
 }
 
 /// Whether the process, which lives, is this user's.
@@ -109,14 +80,14 @@ bool is_known(const ProcessRecord& process) {
 Liveness liveness_here(const ProcessRecord& process, const ProcessRecord& here) {
     if (process.pid <= 0) return Liveness::stale;
     if (!is_known(process) || !is_known(here)) return Liveness::unknown;
-    const Result<std::uint64_t> start_time = start_time_of(process.pid);
-    if (start_time) {
-        const bool same = *start_time == process.start_time && is_own(process.pid);
+    const Result<os::ProcessStat> now = os::process_stat(static_cast<pid_t>(process.pid));
+    if (now) {
+        const bool same = !now->has_ended() && now->start_time == process.start_time && is_own(process.pid);
         return same ? Liveness::alive : Liveness::stale;
     }
     // A /proc that hides processes of others shows all of this user's, but another one may be mounted there.
     const bool has_gone = kill(static_cast<pid_t>(process.pid), 0) != 0 && (errno == ESRCH || errno == EPERM);
-    return start_time.error().code == Errc::not_found && has_gone ? Liveness::stale : Liveness::unknown;
+    return now.error().code == Errc::manager_lost && has_gone ? Liveness::stale : Liveness::unknown;
 }
 
 /// Not empty, not long, and nothing but these characters, letters and digits.
@@ -239,10 +210,10 @@ ProcessRecord this_process() {
     ProcessRecord record;
     record.host = os::host_name();
     record.machine = machine();
-    record.boot_id = first_line("/proc/sys/kernel/random/boot_id");
+    record.boot_id = os::boot_id().value_or("");
     record.pid_namespace = pid_namespace();
     record.pid = getpid();
-    if (const auto start_time = start_time_of(record.pid)) record.start_time = *start_time;
+    if (const auto self = os::process_stat(getpid())) record.start_time = self->start_time;
     return record;
 }
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/boot_clock.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,8 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+
+#include "os/small_file.h"
 
 namespace ddict::os {
 namespace {
@@ -44,15 +45,11 @@ ino_t number_of(const char* name_space) {
 Result<std::int64_t> boot_clock_ahead_ticks() {
     const ino_t own = number_of("/proc/self/ns/time");
     if (own == first_time_namespace) return std::int64_t{0};
-    const int file = ::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        if (errno == ENOENT) return std::int64_t{0};  // no such namespaces (before Linux 5.6), or no /proc
-        return not_known("/proc/self/timens_offsets cannot be opened");
-    }
     std::array<char, 256> buffer;
-    const ssize_t size = ::read(file, buffer.data(), buffer.size());
-    ::close(file);
-    std::string_view text(buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    const ssize_t bytes = read_small_file("/proc/self/timens_offsets", buffer);
+    if (bytes == -ENOENT) return std::int64_t{0};  // no such namespaces (before Linux 5.6), or no /proc
+    if (bytes < 0) return not_known("/proc/self/timens_offsets cannot be read");
+    std::string_view text(buffer.data(), static_cast<std::size_t>(bytes));
     // "boottime  SECONDS  NANOSECONDS"
     constexpr std::string_view name = "boottime";
     const std::size_t line = text.find(name);

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "os/descriptors.h"
+#include "os/process_watch.h"
 #include "os/signals.h"
 
 namespace ddict::os {
@@ -169,11 +170,6 @@ void ChildProcess::signal(int number) const {
 
 void ChildProcess::signal_group(int number) const {
     if (running()) kill(-pid_, number);
-}
-
-// glibc 2.36 declares its functions for these without C linkage.
-FileDescriptor open_pidfd(pid_t pid) {
-    return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 FoundProgram find_program(const std::string& command, const Environment& environment) {

@@ -77,9 +77,6 @@ class ChildProcess {
     FileDescriptor pidfd_;
 };
 
-/// Closed if there is no such process.
-FileDescriptor open_pidfd(pid_t pid);
-
 /// Looks a command up as a shell does: in PATH, unless it has a slash. error: 0, or what to report (ENOENT,
 /// EACCES).
 struct FoundProgram {

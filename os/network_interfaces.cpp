@@ -9,11 +9,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
 #include <string_view>
+
+#include "os/error.h"
 
 namespace ddict::os {
 namespace {
@@ -21,15 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view link_local_prefix = "169.254.";
-
-using InterfaceList = std::unique_ptr<ifaddrs, decltype(&freeifaddrs)>;
-
-/// Empty if the kernel does not say.
-InterfaceList list_interfaces() {
-    ifaddrs* raw = nullptr;
-    if (getifaddrs(&raw) != 0) raw = nullptr;
-    return {raw, freeifaddrs};
-}
+constexpr std::string_view lower_prefix = "lower_";  // what an interface is made of
+constexpr int layers_max = 4;                        // a VLAN on a bridge on a bond on cards
 
 bool is_link_local_v6(const sockaddr* address) {
     return address != nullptr && address->sa_family == AF_INET6 &&
@@ -66,7 +62,7 @@ bool leads_out(const std::string& interface) {
     if (fs::exists(folder / "device", error)) return true;
     const auto names = names_in(folder);
     return std::any_of(names.begin(), names.end(),
-                       [](const auto& name) { return name.starts_with("lower_"); });
+                       [](const auto& name) { return name.starts_with(lower_prefix); });
 }
 
 bool is_inner_bridge(const std::string& interface) {
@@ -77,23 +73,51 @@ bool is_inner_bridge(const std::string& interface) {
     return std::none_of(ports.begin(), ports.end(), leads_out);
 }
 
+bool is_hardware(const std::string& interface, int layers) {
+    const fs::path folder = "/sys/class/net/" + interface;
+    std::error_code error;
+    if (fs::exists(folder / "device", error)) return true;
+    if (layers == 0) return false;
+    const auto names = names_in(folder);
+    return std::any_of(names.begin(), names.end(), [layers](const std::string& name) {
+        return name.starts_with(lower_prefix) && is_hardware(name.substr(lower_prefix.size()), layers - 1);
+    });
+}
+
 }  // namespace
 
+Result<void> for_each_address(const std::function<void(const InterfaceAddress&)>& take) {
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return error_of(errno, "listing the network interfaces");
+    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+    for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
+        take({.name = at->ifa_name,
+              .up = (at->ifa_flags & IFF_UP) != 0 && (at->ifa_flags & IFF_RUNNING) != 0,
+              .loopback = (at->ifa_flags & IFF_LOOPBACK) != 0,
+              .address = at->ifa_addr,
+              .netmask = at->ifa_netmask});
+    }
+    return {};
+}
+
+bool is_hardware_interface(const std::string& name) {
+    return is_hardware(name, layers_max);
+}
+
 std::vector<NetworkInterface> network_interfaces() {
-    const InterfaceList list = list_interfaces();
     std::map<std::string, NetworkInterface> by_name;
-    for (const ifaddrs* at = list.get(); at != nullptr; at = at->ifa_next) {
-        if ((at->ifa_flags & IFF_UP) == 0 || (at->ifa_flags & IFF_RUNNING) == 0) continue;
+    // If the kernel does not say, there are none.
+    [[maybe_unused]] const Result<void> listed = for_each_address([&](const InterfaceAddress& at) {
+        if (!at.up) return;
         // "eth0:1" is a second address of eth0 under an old name.
-        const std::string name =
-            std::string(at->ifa_name).substr(0, std::string_view(at->ifa_name).find(':'));
+        const std::string name = std::string(at.name).substr(0, std::string_view(at.name).find(':'));
         NetworkInterface& interface = by_name[name];
         interface.name = name;
-        interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
-        if (is_link_local_v6(at->ifa_addr)) continue;
-        if (std::string text = address_text(at->ifa_addr); !text.empty())
+        interface.loopback = at.loopback;
+        if (is_link_local_v6(at.address)) return;
+        if (std::string text = address_text(at.address); !text.empty())
             interface.addresses.push_back(std::move(text));
-    }
+    });
     std::vector<NetworkInterface> all;
     for (auto& [name, interface] : by_name) {
         interface.inner_bridge = is_inner_bridge(name);
@@ -103,13 +127,12 @@ std::vector<NetworkInterface> network_interfaces() {
 }
 
 std::optional<std::vector<std::string>> host_addresses() {
-    const InterfaceList list = list_interfaces();
-    if (!list) return std::nullopt;
     std::set<std::string> addresses;
-    for (const ifaddrs* at = list.get(); at != nullptr; at = at->ifa_next) {
-        std::string text = address_text(at->ifa_addr);
+    const Result<void> listed = for_each_address([&](const InterfaceAddress& at) {
+        std::string text = address_text(at.address);
         if (!text.empty() && !text.starts_with("127.") && text != "::1") addresses.insert(std::move(text));
-    }
+    });
+    if (!listed) return std::nullopt;
     return std::vector<std::string>(addresses.begin(), addresses.end());
 }
 

@@ -5,10 +5,15 @@
 // the link to a board controller. UCX takes any that is up for a way to anywhere.
 #pragma once
 
+#include <sys/socket.h>
+
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <ddict/result.h>
 
 namespace ddict::os {
 
@@ -19,6 +24,20 @@ struct NetworkInterface {
     bool loopback = false;
     bool inner_bridge = false;  // a bridge none of whose ports leads out of this host
 };
+
+/// An address of an interface, in the kernel's form.
+struct InterfaceAddress {
+    const char* name;
+    bool up;
+    bool loopback;
+    const sockaddr* address;  // null: none; may be no address of IP
+    const sockaddr* netmask;
+};
+/// Calls `take` for every address of every interface, at least once for each interface. Errors: system.
+Result<void> for_each_address(const std::function<void(const InterfaceAddress&)>& take);
+
+/// A network card, or made of some: a bond, a VLAN, a bridge.
+bool is_hardware_interface(const std::string& name);
 
 /// Those that are up, sorted by name.
 std::vector<NetworkInterface> network_interfaces();

@@ -5,16 +5,17 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <ddict/result.h>
 
 #include "base/process_identity.h"
+#include "os/file_descriptor.h"
 
 namespace ddict::os {
 
-/// When a process was started, in clock ticks after the host's boot, whatever the time namespace. Errors:
-/// manager_lost: there is no such process; system: it could not be found out.
-Result<std::uint64_t> start_time_of(std::int32_t pid);
+/// Closed if there is no such process, or this kernel has none of these; errno says why.
+FileDescriptor open_pidfd(std::int32_t pid);
 
 /// Whether this kernel can watch processes at all (Linux 5.3), and lets this one. Errors: system: it could
 /// not be found out.
@@ -28,19 +29,15 @@ class ProcessWatch {
     /// there cannot be such a process; system: whether it lives could not be found out.
     static Result<ProcessWatch> open(const ProcessIdentity& process);
 
-    ProcessWatch(ProcessWatch&& other) noexcept : fd_(other.fd_), pid_(other.pid_) { other.fd_ = -1; }
-    ProcessWatch& operator=(ProcessWatch&& other) noexcept;
-    ~ProcessWatch();
-
-    int fd() const noexcept { return fd_; }
+    int fd() const noexcept { return pidfd_.fd(); }
     /// False only if the kernel says that it has ended: what could not be found out is asked again next time.
     bool alive() const noexcept;
     /// Whether it has been stopped, by a signal or a debugger; also if that could not be found out.
     bool may_be_stopped() const;
 
   private:
-    ProcessWatch(int fd, std::int32_t pid) noexcept : fd_(fd), pid_(pid) {}
-    int fd_ = -1;
+    ProcessWatch(FileDescriptor pidfd, std::int32_t pid) noexcept : pidfd_(std::move(pidfd)), pid_(pid) {}
+    FileDescriptor pidfd_;
     std::int32_t pid_ = 0;
 };
 

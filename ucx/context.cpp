@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "os/error.h"
+#include "os/network_interfaces.h"
 #include "ucx/library.h"
 #include "ucx/private_segments.h"
 #include "ucx/status.h"
@@ -118,7 +119,7 @@ constexpr unsigned descriptors_of_port = 8;       // of InfiniBand
 Result<void> choose_network(Settings& settings, const DeviceOptions& options) {
     const char* variable = std::getenv("UCX_NET_DEVICES");  // UCX prints long values cut
     const std::string chosen_by_user = variable != nullptr ? variable : settings.value("NET_DEVICES");
-    const std::vector<std::string> ports = infiniband_ports();
+    const std::vector<std::string> ports = os::infiniband_ports();
     std::size_t interfaces = 0;
     if (chosen_by_user.empty() || chosen_by_user == "all") {
         const Result<std::vector<Interface>> usable = usable_interfaces();

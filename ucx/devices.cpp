@@ -2,48 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/devices.h"
 
-#include <ifaddrs.h>
 #include <net/if.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <map>
-#include <memory>
+#include <optional>
 #include <tuple>
 
-#include "os/error.h"
+#include "base/comma_list.h"
+#include "os/network_interfaces.h"
 
 namespace ddict::ucx {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr int layers_max = 4;  // a VLAN on a bridge on a bond on cards
-
-/// Names of the entries of a folder of sysfs; none where that cannot be read.
-std::vector<std::string> entries(const std::string& folder) {
-    std::vector<std::string> names;
-    std::error_code error;
-    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-        names.push_back(at->path().filename());
-    return names;
-}
-
-/// A card has a device; what is made of others names them.
-bool is_hardware(const std::string& name, int layers = layers_max) {
-    const std::string folder = "/sys/class/net/" + name;
-    std::error_code error;
-    if (fs::exists(folder + "/device", error)) return true;
-    if (layers == 0) return false;
-    for (const std::string& entry : entries(folder)) {
-        constexpr std::string_view lower = "lower_";
-        if (entry.starts_with(lower) && is_hardware(entry.substr(lower.size()), layers - 1)) return true;
-    }
-    return false;
-}
 
 unsigned length_of(const sockaddr* mask) {
     const std::optional<IpNetwork> bits = IpNetwork::of(mask);
@@ -83,21 +54,18 @@ bool leads_to_one(const Interface& interface, const std::vector<IpNetwork>& peer
 }  // namespace
 
 Result<std::vector<Interface>> usable_interfaces() {
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return os::error_of(errno, "listing the network interfaces");
-    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
     std::map<std::string, Interface> by_name;
-    for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-        if ((at->ifa_flags & IFF_UP) == 0 || (at->ifa_flags & IFF_RUNNING) == 0) continue;
-        std::optional<IpNetwork> address = IpNetwork::of(at->ifa_addr);
-        if (!address || !usable(*address)) continue;
+    const Result<void> listed = os::for_each_address([&](const os::InterfaceAddress& at) {
+        std::optional<IpNetwork> address = at.up ? IpNetwork::of(at.address) : std::nullopt;
+        if (!address || !usable(*address)) return;
         address->prefix_bits =
-            static_cast<std::uint8_t>(std::min(length_of(at->ifa_netmask), address->bits_max()));
-        Interface& interface = by_name[at->ifa_name];
-        interface.name = at->ifa_name;
-        interface.loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
+            static_cast<std::uint8_t>(std::min(length_of(at.netmask), address->bits_max()));
+        Interface& interface = by_name[at.name];
+        interface.name = at.name;
+        interface.loopback = at.loopback;
         interface.addresses.push_back(*address);
-    }
+    });
+    if (!listed) return listed.error();
     std::vector<Interface> interfaces;
     for (auto& [name, interface] : by_name) {
         interface.index = ::if_nametoindex(name.c_str());
@@ -106,20 +74,9 @@ Result<std::vector<Interface>> usable_interfaces() {
     // Who has few needs no order among them.
     if (interfaces.size() > tcp_devices_max) {
         for (Interface& interface : interfaces)
-            interface.hardware = is_hardware(interface.name);
+            interface.hardware = os::is_hardware_interface(interface.name);
     }
     return interfaces;
-}
-
-std::vector<std::string> infiniband_ports() {
-    const std::string folder = "/sys/class/infiniband";
-    std::vector<std::string> names;
-    for (const std::string& adapter : entries(folder)) {
-        for (const std::string& port : entries(folder + "/" + adapter + "/ports"))
-            names.push_back(adapter + ":" + port);
-    }
-    std::sort(names.begin(), names.end());
-    return names;
 }
 
 DeviceChoice choose_devices(const std::vector<Interface>& interfaces, const DeviceOptions& options) {
@@ -148,15 +105,12 @@ DeviceChoice choose_devices(const std::vector<Interface>& interfaces, const Devi
 }
 
 std::string net_devices(const DeviceChoice& choice, const std::vector<std::string>& infiniband) {
-    std::string list;
-    std::size_t listed = choice.used.size();
-    for (const std::string& name : choice.used)
-        list += (list.empty() ? "" : ",") + name;
+    std::vector<std::string> devices = choice.used;
     for (const std::string& name : infiniband) {
-        if (++listed > listed_devices_max) break;
-        list += (list.empty() ? "" : ",") + name;
+        if (devices.size() >= listed_devices_max) break;
+        devices.push_back(name);
     }
-    return list.empty() ? "lo" : list;
+    return devices.empty() ? "lo" : join_list(devices);
 }
 
 }  // namespace ddict::ucx

@@ -47,8 +47,6 @@ inline constexpr std::size_t listed_devices_max = 64;
 
 /// Errors: system.
 Result<std::vector<Interface>> usable_interfaces();
-/// The names by which UCX knows the ports of InfiniBand and RoCE adapters, for example "mlx5_0:1".
-std::vector<std::string> infiniband_ports();
 
 /// Leaves out what the options name, and of the rest what is over tcp_devices_max: loopback stays always,
 /// then interfaces towards peers go before others, hardware before virtual ones, those with an address of

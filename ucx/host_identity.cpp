@@ -2,36 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ucx/host_identity.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <string>
 
 #include "base/hash.h"
-#include "os/error.h"
+#include "os/boot_id.h"
 #include "os/host_name.h"
+#include "os/process_stat.h"
 #include "os/process_watch.h"
 
 namespace ddict::ucx {
 namespace {
-
-/// Appends the boot id; false if the kernel does not tell.
-Result<bool> add_boot(std::string& facts) {
-    const char* path = "/proc/sys/kernel/random/boot_id";
-    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        if (errno == ENOENT || errno == EACCES) return false;
-        return os::error_of(errno, std::string("reading ") + path);
-    }
-    std::array<char, 64> text;
-    const ssize_t size = ::read(file, text.data(), text.size());
-    ::close(file);
-    if (size > 0) facts.append(text.data(), static_cast<std::size_t>(size));
-    return size > 0;
-}
 
 /// Appends the namespace's number: they are unique within one boot while one of its processes lives.
 bool add_namespace(std::string& facts, const char* path) {
@@ -46,16 +29,16 @@ bool add_namespace(std::string& facts, const char* path) {
 Result<ProcessIdentity> own_identity(bool has_shared_memory) {
     ProcessIdentity identity;
     identity.pid = static_cast<std::int32_t>(::getpid());
-    const Result<std::uint64_t> start = os::start_time_of(identity.pid);
+    const Result<os::ProcessStat> self = os::process_stat(identity.pid);
     // Where /proc does not show this process, it is alone.
-    if (!start && start.error().code != Errc::manager_lost) return start.error();
-    identity.start_time = start ? *start : 0;
+    if (!self && self.error().code != Errc::manager_lost) return self.error();
+    identity.start_time = self ? self->start_time : 0;
     const Result<bool> watches = os::process_watch_supported();
     if (!watches) return watches.error();
-    std::string facts;
-    const Result<bool> boot = add_boot(facts);
+    const Result<std::string> boot = os::boot_id();
     if (!boot) return boot.error();
-    bool shares = has_shared_memory && *watches && identity.start_time != 0 && *boot;
+    std::string facts = boot->empty() ? std::string() : *boot + '\n';
+    bool shares = has_shared_memory && *watches && identity.start_time != 0 && !boot->empty();
     for (const char* path : {"/proc/self/ns/ipc", "/proc/self/ns/pid", "/proc/self/ns/net"}) {
         shares = shares && add_namespace(facts, path);
     }

@@ -3,7 +3,6 @@
 #include "ucx/sleeper.h"
 
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -21,13 +20,9 @@ using std::chrono::nanoseconds;
 }  // namespace
 
 Result<Sleeper> Sleeper::create() {
-    const int fd = ::epoll_create1(EPOLL_CLOEXEC);
-    if (fd < 0) return os::error_of(errno, "opening an epoll descriptor");
-    return Sleeper(fd);
-}
-
-Sleeper::~Sleeper() {
-    if (epoll_fd_ >= 0) ::close(epoll_fd_);
+    os::FileDescriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll.is_open()) return os::error_of(errno, "opening an epoll descriptor");
+    return Sleeper(std::move(epoll));
 }
 
 Result<void> Sleeper::watch(int fd, Ready ready) {
@@ -38,14 +33,14 @@ Result<void> Sleeper::watch(int fd, Ready ready) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = (std::uint64_t{watched.generation} << 32) | static_cast<std::uint32_t>(fd);
-    if (::epoll_ctl(epoll_fd_, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) return {};
+    if (::epoll_ctl(epoll_.fd(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) return {};
     const Error error = os::error_of(errno, "watching a file descriptor");
     watched_.erase(fd);
     return error;
 }
 
 void Sleeper::unwatch(int fd) {
-    if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+    if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_.fd(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void Sleeper::mute(int fd, bool muted) {
@@ -54,14 +49,14 @@ void Sleeper::mute(int fd, bool muted) {
     epoll_event event{};
     event.events = muted ? 0U : static_cast<std::uint32_t>(EPOLLIN);
     event.data.u64 = (std::uint64_t{at->second.generation} << 32) | static_cast<std::uint32_t>(fd);
-    ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event);
+    ::epoll_ctl(epoll_.fd(), EPOLL_CTL_MOD, fd, &event);
 }
 
 unsigned Sleeper::wait(nanoseconds timeout) {
     std::array<epoll_event, 32> events;
     const auto timeout_ms = std::chrono::ceil<milliseconds>(
         std::clamp(timeout, nanoseconds(0), nanoseconds(milliseconds(60'000))));
-    const int count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()),
+    const int count = ::epoll_wait(epoll_.fd(), events.data(), static_cast<int>(events.size()),
                                    static_cast<int>(timeout_ms.count()));
     unsigned called = 0;
     for (int i = 0; i < count; ++i) {

@@ -9,8 +9,11 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include <ddict/result.h>
+
+#include "os/file_descriptor.h"
 
 namespace ddict::ucx {
 
@@ -20,10 +23,6 @@ class Sleeper {
     using Ready = std::function<void()>;
 
     static Result<Sleeper> create();
-    Sleeper(Sleeper&& other) noexcept : epoll_fd_(other.epoll_fd_), watched_(std::move(other.watched_)) {
-        other.epoll_fd_ = -1;
-    }
-    ~Sleeper();
 
     /// `ready` may be null: the descriptor then only ends the sleep.
     /// Fails if the kernel cannot watch this descriptor, or no more of them.
@@ -36,13 +35,13 @@ class Sleeper {
     unsigned wait(std::chrono::nanoseconds timeout);
 
   private:
-    explicit Sleeper(int epoll_fd) : epoll_fd_(epoll_fd) {}
+    explicit Sleeper(os::FileDescriptor epoll) : epoll_(std::move(epoll)) {}
 
     struct Watched {
         std::uint32_t generation = 0;  // tells the owner of a number from an earlier one, within one wait()
         std::shared_ptr<Ready> ready;  // shared: it may unwatch itself while it runs
     };
-    int epoll_fd_ = -1;
+    os::FileDescriptor epoll_;
     std::uint32_t generation_ = 0;
     std::unordered_map<int, Watched> watched_;
 };

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cluster/handle.h"
+#include "os/process_stat.h"
 #include "tests/shm/child.h"
 #include "tests/shm/string_sink.h"
 #include "tests/shm/test_pool.h"
@@ -43,7 +44,7 @@ class LocalPoolsTest : public testing::Test {
             if (i - first_local >= locals) continue;
             start_manager(i);
             entries[i].process.pid = processes_.back()->pid();
-            entries[i].process.start_time = os::start_time_of(processes_.back()->pid()).value();
+            entries[i].process.start_time = os::process_stat(processes_.back()->pid()).value().start_time;
         }
         shm::write_directory(*directory_segment_,
                              {.dictionary_id = handle_.dictionary_id,

@@ -3,6 +3,7 @@
 #include "tests/launcher/process_runner.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
+#include "os/process_watch.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "os/process_watch.h"
+#include "os/process_stat.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -29,7 +30,7 @@ struct Victim {
                 ::pause();
         }
         identity.pid = pid;
-        identity.start_time = start_time_of(pid).value();
+        identity.start_time = process_stat(pid).value().start_time;
     }
     ~Victim() { kill(); }
     void kill() {
@@ -108,7 +109,7 @@ bool holds_in_another_time(const std::function<bool()>& check) {
 TEST(ProcessWatch, KnowsAProcessFromAnotherTimeNamespaceToo) {
     Victim victim;
     EXPECT_TRUE(holds_in_another_time([&] {
-        return start_time_of(victim.pid).value() == victim.identity.start_time &&
+        return process_stat(victim.pid).value().start_time == victim.identity.start_time &&
                ProcessWatch::open(victim.identity).has_value();
     }));
     victim.kill();

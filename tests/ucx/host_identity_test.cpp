@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/process_identity.h"
-#include "os/process_watch.h"
+#include "os/process_stat.h"
 
 namespace ddict::ucx {
 namespace {
@@ -18,7 +18,7 @@ TEST(HostIdentity, NamesThisProcess) {
     EXPECT_NE(identity.start_time, 0U);
     EXPECT_NE(identity.host_key, 0U);
     EXPECT_EQ(identity.host_key, own_identity(true).value().host_key);
-    EXPECT_EQ(identity.start_time, os::start_time_of(identity.pid).value());
+    EXPECT_EQ(identity.start_time, os::process_stat(identity.pid).value().start_time);
 }
 
 TEST(HostIdentity, WithoutSharedMemoryEveryProcessIsAlone) {

@@ -18,6 +18,7 @@
 #include <map>
 
 #include "base/process_identity.h"
+#include "os/process_stat.h"
 #include "os/process_watch.h"
 #include "tests/ucx/peers.h"
 #include "ucx/host_identity.h"
@@ -203,7 +204,7 @@ TEST(Descriptors, ThatAreMissingAreNamedAndNothingAborts) {
 TEST(Descriptors, ThatAreMissingAreNoDeath) {
     ProcessIdentity process;
     process.pid = ::getpid();
-    process.start_time = os::start_time_of(process.pid).value();
+    process.start_time = os::process_stat(process.pid).value().start_time;
     for (unsigned left = 0; left < 2; ++left) {
         const FewDescriptors few(left);
         const auto watch = os::ProcessWatch::open(process);
