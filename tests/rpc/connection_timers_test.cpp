@@ -143,6 +143,9 @@ TEST_F(ConnectionTimersTest, SilenceIsCountedFromThePing) {
 TEST_F(ConnectionTimersTest, AProbeEndsEarlier) {
     begin();
     timers.begin_probe(now);
+    now += 150ms;
+    EXPECT_EQ(timers.next_step(now, true, false), Step::wait);
+    EXPECT_EQ(timers.next_look(now, true), Time(1h) + limits::lost_probe_patience);
     EXPECT_EQ(next(), Step::probe_over);
     EXPECT_EQ(now, Time(1h) + limits::lost_probe_patience);
     timers.end_probe();
