@@ -3,57 +3,16 @@
 #include "rpc/connection.h"
 
 #include <algorithm>
-#include <string>
-#include <utility>
 
-#include "base/limits.h"
 #include "rpc/connection_table.h"
 
 namespace ddict {
-namespace {
-
-Error silent() {
-    return Error(Errc::manager_lost, "nothing was heard from it for " +
-                                         std::to_string(limits::silence_until_lost.count()) +
-                                         " ms: it is stopped, or its node or the network is down")
-        .set_state(ManagerState::silent);
-}
-
-/// Trouble of this process or of its settings, which says nothing about the manager.
-bool is_own_trouble(Errc code) {
-    return code == Errc::system || code == Errc::bad_handle || code == Errc::incompatible;
-}
-
-/// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary. `over`:
-/// the transports and devices that were tried, if that is known.
-Error unanswered(const std::string& over) {
-    return Error(Errc::manager_lost, "it has not answered a hello for " +
-                                         std::to_string(limits::silence_until_lost.count()) + " ms" +
-                                         (over.empty() ? "" : " over " + over) +
-                                         ": it has ended, its node is down, this network does not lead there "
-                                         "(UCX_NET_DEVICES), or the handle is not of this dictionary")
-        .set_state(ManagerState::silent);
-}
-
-Error refused_hello(const wire::ReplyHeader& header, std::uint32_t own_ucx_version) {
-    Error error(static_cast<Errc>(header.status));
-    error.set_state(ManagerState::answered);
-    if (error.code == Errc::dictionary_gone) {
-        error.set_detail("the manager at its address is of another dictionary");
-    } else if (error.code == Errc::busy) {
-        error.set_detail("the manager has as many sessions as it takes");
-    } else if (error.code == Errc::incompatible) {
-        error.set_detail("this client runs UCX " + std::to_string(own_ucx_version >> 16) + "." +
-                         std::to_string(own_ucx_version & 0xffff) + ", the manager another version");
-    }
-    return error;
-}
-
-}  // namespace
-
 Connection::Connection(RequestContext& context, ConnectionTable& table, ConnectionUser& user,
                        const DirectoryEntry& entry)
-    : context_(context), table_(table), user_(user), messages_(context, entry.manager) {
+    : context_(context),
+      user_(user),
+      peer_(context.transport(), table, *this),
+      messages_(context, entry.manager) {
     set_entry(entry);
 }
 
@@ -92,37 +51,21 @@ void Connection::open() {
 }
 
 void Connection::connect() {
-    const Result<PeerId> peer = context_.transport().connect(entry_.address, entry_.process);
-    if (!peer && session_ != 0 && !same_host_) {  // a network that is away may say so at once
+    const Result<void> connected = peer_.connect(entry_);
+    if (!connected && session_ != 0 && !same_host_) {  // a network that is away may say so at once
         state_ = State::broken;
-        why_ = peer.error();
+        why_ = connected.error();
         timers_.broke(context_.now(), false);
         return;
     }
-    if (!peer) return lose(peer.error());
-    attach_peer(*peer);
+    if (!connected) return lose(connected.error());
     state_ = State::hello;
     timers_.said_hello(context_.now());
-    messages_.send_hello(peer_, session_);
-}
-
-void Connection::attach_peer(PeerId peer) {
-    peer_ = peer;
-    table_.set_peer(peer, *this);
-}
-
-/// Forgets the peer, which may still be connected.
-PeerId Connection::detach_peer() {
-    table_.remove_peer(peer_);
-    return std::exchange(peer_, no_peer);
-}
-
-void Connection::close_peer() {
-    if (const PeerId peer = detach_peer(); peer != no_peer) context_.transport().close(peer);
+    messages_.send_hello(peer_.id(), session_);
 }
 
 void Connection::break_off(const Error& why) {
-    const PeerId peer = detach_peer();
+    const PeerId peer = peer_.detach();
     state_ = State::broken;
     messages_.forget_latest();
     timers_.broke(context_.now(), true);
@@ -149,48 +92,34 @@ void Connection::lose(const Error& why) {
 /// through the old connection, the goodbye goes all the same: it is to end what it has.
 void Connection::leave(const Error& why) {
     if (state_ == State::hello || state_ == State::broken) {
-        if (peer_ == no_peer) {
-            if (const auto peer = context_.transport().connect(entry_.address, entry_.process))
-                attach_peer(*peer);
-        }
-        if (peer_ != no_peer) messages_.send_goodbye_of_unknown(peer_);
+        if (peer_.is_there() || peer_.connect(entry_)) messages_.send_goodbye_of_unknown(peer_.id());
     }
     fail(why);
 }
 
 void Connection::reset() {
-    if (state_ == State::open && peer_ != no_peer) messages_.send_goodbye(peer_, session_);
+    if (state_ == State::open && peer_.is_there()) messages_.send_goodbye(peer_.id(), session_);
     state_ = State::closed;
     session_ = 0;
     messages_.forget_all();
     timers_.reset();
     why_.reset();
-    close_peer();
+    peer_.close();
 }
 
 /// It is still lost. The connection is kept: its answer may come yet.
 void Connection::end_probe() {
-    const Error why = why_unreachable();
+    const Error why = describe(unreachable());
     if (LostManagers* lost = context_.lost_managers()) lost->remember(entry_.manager, why, context_.now());
     timers_.end_probe();
     user_.on_failed(*this, why);
 }
 
-/// Of a manager that has no connection, when it was waited for long enough.
-Error Connection::why_unreachable() const {
-    const bool has_reason = why_ && why_->code != Errc::timeout && why_->detail[0] != '\0';
-    if (!has_reason) {
-        if (timers_.was_opened()) return silent();
-        return unanswered(peer_ == no_peer ? std::string() : context_.transport().describe(peer_));
-    }
-    if (state_ != State::hello) {
-        Error why = *why_;
-        if (!is_own_trouble(why.code)) why.code = Errc::manager_lost;
-        return why;
-    }
-    Error why = silent();
-    if (why_->manager_state == ManagerState::silent) return why;
-    return why.set_detail(std::string("it does not answer; before that: ") + why_->detail.data());
+Unreachable Connection::unreachable() const {
+    return {.trouble = why_,
+            .says_hello = state_ == State::hello,
+            .was_opened = timers_.was_opened(),
+            .over = peer_.describe()};
 }
 
 std::optional<Time> Connection::tick() {
@@ -210,10 +139,10 @@ std::optional<Time> Connection::go_on_connecting() {
             end_probe();
             return std::nullopt;
         case Step::lost:
-            lose(why_unreachable());
+            lose(describe(unreachable()));
             return std::nullopt;
         case Step::connect:
-            close_peer();
+            peer_.close();
             connect();
             break;
     }
@@ -226,7 +155,7 @@ std::optional<Time> Connection::watch_silence() {
     if (!timers_.is_pinged()) {
         if (const Time due = timers_.ping_due(); now < due) return due;
         timers_.pinged(now);
-        messages_.send_ping(peer_, session_);
+        messages_.send_ping(peer_.id(), session_);
     }
     LostManagers* lost = context_.lost_managers();
     // Another thread has waited for it already.
@@ -285,7 +214,7 @@ bool Connection::on_goodbye(const wire::ReplyHeader& header) {
 }
 
 void Connection::on_peer_lost(const Error& why) {
-    detach_peer();
+    peer_.detach();
     if (pending_ == 0) return reset();  // the next operation will show
     timers_.may_try_again() ? break_off(why) : lose(why);
 }

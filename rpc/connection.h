@@ -6,15 +6,16 @@
 //
 // Invariants:
 // 1. While it is open it has a peer and a session, and ConnectionUser::on_open() was the last event.
-// 2. It stands in the table under its peer exactly while it has one.
-// 3. Broken, it keeps the session, to go on with it; closed, it has none.
+// 2. Broken, it keeps the session, to go on with it; closed, it has none.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
 #include "cluster/directory.h"
+#include "rpc/connection_errors.h"
 #include "rpc/connection_timers.h"
+#include "rpc/peer.h"
 #include "rpc/request_context.h"
 #include "rpc/session_messages.h"
 
@@ -53,7 +54,7 @@ class Connection {
     bool is_on_this_host() const noexcept { return same_host_; }
     bool is_open() const noexcept { return state_ == State::open; }
     bool is_closed() const noexcept { return state_ == State::closed; }
-    PeerId peer() const noexcept { return peer_; }                // no_peer: none
+    PeerId peer() const noexcept { return peer_.id(); }           // no_peer: none
     std::uint64_t session() const noexcept { return session_; }   // unless open, the one to go on with, or 0
     const std::optional<Error>& trouble() const { return why_; }  // why there is none, if that is known
 
@@ -93,28 +94,24 @@ class Connection {
 
     void forget_stale();
     void connect();
-    void attach_peer(PeerId peer);
-    void close_peer();
-    PeerId detach_peer();
     void reset();
     void lose(const Error& why);
     void end_probe();
-    Error why_unreachable() const;
+    Unreachable unreachable() const;
     std::optional<Time> go_on_connecting();
     std::optional<Time> watch_silence();
     void on_hello_reply(const wire::ReplyHeader& header);
     bool on_goodbye(const wire::ReplyHeader& header);
 
     RequestContext& context_;
-    ConnectionTable& table_;
     ConnectionUser& user_;
+    Peer peer_;
     SessionMessages messages_;
     ConnectionTimers timers_;
     DirectoryEntry entry_;
     bool same_host_ = false;
     bool ended_ = false;  // it has said that the dictionary has ended
     State state_ = State::closed;
-    PeerId peer_ = no_peer;
     std::uint64_t session_ = 0;
     std::uint32_t pending_ = 0;  // operations that are not finished
     std::optional<Error> why_;   // the last connection broke, or could not be made
