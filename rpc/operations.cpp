@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -43,8 +44,10 @@ bool Operations::Operation::takes_grace(Time now) {
 
 void Operations::add_slot() {
     DDICT_ASSERT(slots_.size() < limits::operations_in_flight_max, "too many operations in flight");
-    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    // First all that memory may be missing for: who gives a slot back cannot fail.
+    free_slots_.reserve(slots_.size() + 1);
     slots_.push_back(std::make_unique<Operation>());
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
 }
 
 OperationId Operations::begin(const Request& request, Time now, Time deadline) {
@@ -69,15 +72,33 @@ OperationId Operations::begin(const Request& request, Time now, Time deadline) {
     operation.error.reset();
     operation.reply = {};
     connection.add_operation();
-    if (connection.is_open()) {
-        send(operation);
-    } else if (const std::optional<Error> refusal = connection.refusal(request.verb)) {
-        fail(operation, *refusal);
-    } else {
-        enqueue(operation);
-        connection.open();
+    try {
+        if (connection.is_open()) {
+            send(operation);
+        } else if (const std::optional<Error> refusal = connection.refusal(request.verb)) {
+            fail(operation, *refusal);
+        } else {
+            enqueue(operation);
+            connection.open();
+        }
+    } catch (const std::bad_alloc&) {
+        fail_without_memory(operation);
     }
     return operation.id;
+}
+
+/// Nothing was sent.
+void Operations::fail_without_memory(Operation& operation) noexcept {
+    const Request& request = operation.request;
+    operation.error = Error(Errc::system, "no memory is left to send it")
+                          .set_operation(operation_of(request.verb))
+                          .set_key(text_of(request.key))
+                          .set_manager(request.manager)
+                          .set_node(operation.connection->entry().node);
+    operation.session = 0;
+    operation.payload_out = false;
+    operation.replied = true;
+    settle(operation);
 }
 
 Result<Reply> Operations::take(OperationId id) {

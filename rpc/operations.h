@@ -98,6 +98,7 @@ class Operations final : public ConnectionUser {
     void take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
                     const IncomingBody& payload);
     void fail(Operation& operation, const Error& error);
+    static void fail_without_memory(Operation& operation) noexcept;
     void end_overdue(Operation& operation);
     Error named(const Error& error, const Operation& operation) const;
     static void settle(Operation& operation) {

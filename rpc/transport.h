@@ -65,7 +65,8 @@ class Transport {
     virtual void close(PeerId peer) = 0;
 
     /// Sends a message of at most limits::head_bytes_max; `head` is copied if need be. Sending to a closed
-    /// peer is ignored: its loss has been or will be told.
+    /// peer is ignored: its loss has been or will be told. std::bad_alloc if memory is missing; nothing was
+    /// sent then.
     virtual void send(PeerId peer, Bytes head) = 0;
     /// The same with a body, which must stay as it is until on_body_sent(tag). Here the head has at most
     /// 64 + limits::key_bytes_max bytes.

@@ -58,6 +58,10 @@ class Endpoint {
     void unlink(Transfer* transfer) noexcept;
     Transfer* first_transfer() const noexcept { return transfers_; }
     std::uint32_t transfers() const noexcept { return transfer_count_; }
+    /// So that one more message can be held without memory.
+    void reserve_held() {
+        if (held.size() == held.capacity()) held.reserve(2 * held.size() + 8);
+    }
     /// Whether UCX still holds a pointer to this object.
     bool held_by_ucx() const noexcept { return flushes != 0 || close_request != nullptr; }
 

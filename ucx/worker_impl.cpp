@@ -246,6 +246,7 @@ void Worker::Impl::discard_body(std::uint64_t token) {
 void Worker::Impl::send(PeerId peer, Bytes head) {
     Endpoint* endpoint = endpoints_.find(peer);
     if (endpoint == nullptr || !endpoint->usable() || send_at_once(*endpoint, head)) return;
+    endpoint->reserve_held();
     Transfer* transfer = pool_.take(head.size());
     if (!head.empty()) std::memcpy(transfer->head(), head.data(), head.size());
     start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
@@ -271,6 +272,7 @@ void Worker::Impl::send_with_body(PeerId peer, Bytes head, Bytes body, std::uint
         events_.push_body_sent(tag, false);
         return;
     }
+    endpoint->reserve_held();
     Transfer* transfer = pool_.take(head.size());
     std::memcpy(transfer->head(), head.data(), head.size());
     begin_body(*transfer, Transfer::Kind::outgoing_body, tag);

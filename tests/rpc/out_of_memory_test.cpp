@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A requester in a process whose memory is used up for a while: what it cannot do it says, and it stays
+// whole.
+#include "tests/rpc/failing_memory.h"
+#include "tests/rpc/requester_fixture.h"
+
+namespace ddict {
+namespace {
+
+class OutOfMemoryTest : public RequesterTest, public testing::WithParamInterface<Verb> {
+  protected:
+    /// Begins operations of which one meets the end of memory at its `allocations`th allocation, and takes
+    /// all of them. False if none met it.
+    bool survives(long allocations, std::size_t operations) {
+        std::vector<Requester::OperationId> begun;
+        begun.reserve(operations);
+        bool met = false;
+        allocations_left = allocations;
+        for (std::size_t i = 0; i < operations; ++i) {
+            try {
+                begun.push_back(begin(GetParam()));
+            } catch (const std::bad_alloc&) {
+                met = true;  // nothing has begun
+            }
+        }
+        met = met || allocations_left < 0;
+        allocations_left = -1;
+        for (const Requester::OperationId id : begun) {
+            if (!requester.done(id)) requester.give_up(id);
+            if (!requester.done(id)) requester.on_body_sent(id, false);
+            EXPECT_TRUE(requester.done(id));
+            const Result<Reply> reply = requester.take(id);
+            EXPECT_FALSE(reply);
+            if (!reply && reply.error().code == Errc::system) {
+                EXPECT_EQ(reply.error().message().find("no memory"),
+                          reply.error().message().rfind("no memory"));
+                EXPECT_FALSE(reply.error().in_doubt) << reply.error().message();
+            }
+        }
+        return met;
+    }
+};
+
+TEST_P(OutOfMemoryTest, LosesNothingWhileItConnects) {
+    bool met = true;
+    long allocations = 0;
+    for (; met && allocations < 1'000; ++allocations) {
+        know(elsewhere);
+        met = survives(allocations, 3);
+    }
+    EXPECT_FALSE(met) << "allocations never succeeded";
+    EXPECT_GT(allocations, 3);
+}
+
+TEST_P(OutOfMemoryTest, LosesNothingOnceItIsConnected) {
+    know(elsewhere);
+    const auto first = begin(Verb::contains);
+    answer(0, 77);
+    answer();
+    ASSERT_EQ(outcome(first), Errc{});
+    for (long allocations = 0; allocations < 200; ++allocations)
+        survives(allocations, 40);
+    know(elsewhere);
+    const auto last = begin(Verb::contains);
+    answer(-1, 77);
+    answer();
+    EXPECT_EQ(outcome(last), Errc{}) << "it works on";
+}
+
+INSTANTIATE_TEST_SUITE_P(Verbs, OutOfMemoryTest, testing::Values(Verb::contains, Verb::put));
+
+}  // namespace
+}  // namespace ddict
