@@ -73,6 +73,12 @@ void print_value(const AnyValue& any, bool raw) {
     if (any.type != type_text) std::cerr << "ddict: --raw prints its bytes\n";
 }
 
+/// Throws OutputError where print_value would say only what the value is.
+void require_shown(const AnyValue& any, bool raw) {
+    if (raw || !output_is_terminal() || any.type == type_text || scalar_text(any.value, any.type)) return;
+    throw OutputError("without --raw a terminal shows no value of type " + type_in_words(any.type));
+}
+
 std::string_view without_line_end(std::string_view text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
         text.remove_suffix(1);
@@ -178,6 +184,7 @@ int run_pop(const Arguments& arguments) {
     const DeferredSignals signals;
     dict.pop_bytes(bytes_of(key), any).value();
     try {
+        require_shown(any, arguments.has("--raw"));
         print_value(any, arguments.has("--raw"));
         finish_output();
     } catch (const OutputError& error) {
@@ -349,9 +356,9 @@ std::vector<Command> key_commands() {
          .summary = "remove the pair and print its value, as get does",
          .help =
              "If the value cannot be printed, since nobody reads it, the disk is full, or a signal ends "
-             "ddict "
-             "(Ctrl-C, TERM), the pair is put back. A second signal ends it at once; the value may then be "
-             "lost, as by KILL.\n",
+             "ddict (Ctrl-C, TERM), the pair is put back; also on a terminal, without --raw, if the value is "
+             "neither text nor a number. A second signal ends it at once; the value may then be lost, as by "
+             "KILL.\n",
          .run = run_pop},
         incr_command(),
         wait_command(),

@@ -210,6 +210,19 @@ class Shell(unittest.TestCase):
         self.assertIn("<vector of float64, 8 bytes>\n", self.seen("get", "vector"))
         self.assertEqual(self.seen("get", "vector", "--raw"), "12345678")
 
+    def test_pop_on_a_terminal_removes_only_what_it_shows(self):
+        for type_name in ("vector of float64", "bytes", "list", "user type 7"):
+            ddict("put", "key", "12345678", "--as", type_name)
+            with Terminal(["ddict", "pop", "key"], lines=30, columns=200) as terminal:
+                self.assertEqual(terminal.status(), OTHER_FAILURE)
+                self.assertRegex(terminal.raw, f"without --raw a terminal shows no value of type {type_name}; the pair was put back")
+            self.assertEqual(ddict("get", "--type", "key").decode(), type_name + "\n")
+            self.assertEqual(self.seen("pop", "key", "--raw"), "12345678")
+            ddict("get", "key", status=NO_SUCH_KEY)
+        for option, shown in (("--text", "1.5"), ("--double", "1.5"), ("--float", "1.5")):
+            ddict("put", "key", "1.5", option)
+            self.assertEqual(self.seen("pop", "key"), shown + "\n")
+
     def test_items_on_a_terminal_are_a_line_each(self):
         ddict("put", "long", "-", stdin=b"x" * 300_000)
         ddict("put", "k" * 500, "value")
