@@ -61,7 +61,7 @@ std::span<const Option> options_of_all_commands() {
         {.name = "--timeout",
          .value = "SECONDS",
          .help = "how long it may take, give or take half a second; for keys and items, how long nothing may "
-                 "come (default 30, or DDICT_OPERATION_TIMEOUT)"},
+                 "come (default 30, or DDICT_OPERATION_TIMEOUT; of stats and health no more than 5)"},
         {.name = "--handle",
          .value = "HANDLE",
          .help = "of another dictionary. A handle holds a secret, and as an argument others on this machine "

@@ -18,7 +18,7 @@ constexpr const char* opening =
     "\n";
 
 constexpr const char* statuses =
-    "Exit status; one line on the standard error output says why:\n"
+    "Exit status; the standard error output says why:\n"
     "  0  success\n"
     "  1  no such key\n"
     "  2  the call is wrong, and another try is as wrong: the command line, a key or\n"
@@ -26,7 +26,7 @@ constexpr const char* statuses =
     "  3  timed out\n"
     "  4  the key's manager is lost or cannot be reached, or the dictionary is gone\n"
     "  5  incomplete: some managers did not answer; they are named, the others were\n"
-    "     asked all the same\n"
+    "     asked all the same. Of keys and items -0 also: pairs were left out\n"
     "  6  any other error: no space, frozen, busy, access denied, an input that\n"
     "     cannot be read, an output that cannot be written ...\n";
 

@@ -261,7 +261,8 @@ std::vector<Option> with_types(std::vector<Option> more) {
          .help =
              "the type of VALUE, as get --type prints it: text, bytes, bool, int8 to int64, uint8 to "
              "uint64, float32, float64, 'vector of float64', ...; of what is neither a number nor a bool, "
-             "VALUE is the bytes"},
+             "VALUE is the bytes: their number must fit a vector; those of lists, arrays, records and "
+             "maps are stored unchecked"},
         {.name = "--int", .help = "--as int64"},
         {.name = "--uint", .help = "--as uint64"},
         {.name = "--double", .help = "--as float64"},
@@ -313,7 +314,11 @@ Command incr_command() {
         .operands = "KEY [N]",
         .operands_min = 1,
         .operands_max = 2,
-        .options = with_types({escaped_option()}),
+        .options = {{.name = "--as", .value = "TYPE", .help = "int64, uint64 or float64"},
+                    {.name = "--int", .help = "--as int64"},
+                    {.name = "--uint", .help = "--as uint64"},
+                    {.name = "--double", .help = "--as float64"},
+                    escaped_option()},
         .summary = "add N (default 1) to a counter, and print it",
         .help =
             "A counter is an int64, or with --uint or --double a uint64 or a float64. It begins at 0 when "

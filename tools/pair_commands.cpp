@@ -77,8 +77,9 @@ class PairPrinter {
     }
 
     void refuse(std::string_view key) {
-        std::cerr << "ddict: incomplete: key '" << printable(key)
-                  << "' or its value has a zero byte; without --null it is told\n";
+        std::cerr
+            << "ddict: incomplete: the pair of key '" << printable(key)
+            << "' is left out: it has a zero byte, at which it would be cut; without -0 it is printed\n";
         ambiguous_ = true;
     }
 
@@ -167,8 +168,8 @@ int run_unfreeze(const Arguments& arguments) {
 const Option zeros{.name = "--null",
                    .letter = '0',
                    .help =
-                       "each as it is, followed by a zero byte (for xargs -0); what holds a zero byte itself "
-                       "is left out, and named"};
+                       "each as it is, followed by a zero byte (for xargs -0); a pair that has a zero byte "
+                       "itself is left out, and named, and the exit status is 5"};
 
 Command keys_command() {
     return {
@@ -181,7 +182,9 @@ Command keys_command() {
             "What cannot be printed is \\xNN, a backslash \\x5c, a blank at either end \\x20: each key is "
             "one line.\n"
             "\n"
-            "  ddict keys | while IFS= read -r key; do ddict get --escaped -- \"$key\"; done\n",
+            "  ddict keys | while IFS= read -r key; do\n"
+            "      ddict get --escaped -- \"$key\" && echo\n"
+            "  done\n",
         .run = run_keys};
 }
 

@@ -50,12 +50,25 @@ int run_destroy(const Arguments& arguments) {
 
 std::vector<Command> state_commands() {
     constexpr const char* at_most = "It takes 5 s at the most, or --timeout SECONDS.\n";
+    constexpr const char* legend =
+        "It takes 5 s at the most, or --timeout SECONDS.\n"
+        "\n"
+        "Of each manager:\n"
+        "  pool, used, free  memory for pairs; K, M and G are powers of 1024\n"
+        "  largest           the largest piece that is free: what fits in one pair\n"
+        "  sess              clients: threads of programs with a session there\n"
+        "  wait              operations that wait for a key or for a value\n"
+        "  rej               malformed or unauthorised messages since it came up\n"
+        "  transport         how clients reach it, and 'frozen' where nothing may change\n"
+        "Of each kind of operation: how many requests, and how long half of them, 99 of 100 and the longest "
+        "took in the manager. Reads of this node's shared memory ask no manager and are not counted. ping, "
+        "directory, attach, detach and stats are what clients ask besides, this command among them.\n";
     return {
         {.name = "stats",
          .options = {{.name = "--json",
                       .help = "for programs; also how fast each answers, and what this command did itself"}},
          .summary = "what each manager says of itself, or why it does not answer",
-         .help = at_most,
+         .help = legend,
          .run = run_stats},
         {.name = "top",
          .options = {{.name = "--once", .help = "one picture of one interval, as text, also on a terminal"},

@@ -152,7 +152,7 @@ class Shell(unittest.TestCase):
         printed = ddict("keys", "-0", status=PARTIAL).split(b"\0")
         self.assertEqual(printed.pop(), b"")
         self.assertEqual(set(printed), keys - with_zero)
-        self.assertEqual(ddict.said.count("incomplete: key '"), len(with_zero))
+        self.assertEqual(ddict.said.count("incomplete: the pair of key '"), len(with_zero))
         for key in with_zero:
             ddict("del", "--escaped", escaped(key))
         for key in ddict("keys", "--null").split(b"\0")[:-1]:
