@@ -246,7 +246,7 @@ std::string Error::message() const {
     std::string out;
     if (operation != Operation::none) out += name(operation);
     if (key_bytes_shown > 0) {
-        out += out.empty() ? "key '" : " of key '";
+        out += out.empty() ? "key '" : operation == Operation::scan ? " of prefix '" : " of key '";
         append_printable(out, {key.data(), key_bytes_shown});
         out += key_cut ? "...'" : "'";
     }

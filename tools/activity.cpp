@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <map>
 
+#include "tools/error_text.h"
+
 namespace ddict::tools {
 namespace {
 
@@ -43,12 +45,6 @@ bool comparable(const ManagerSample& now, const ManagerSample* before) {
 
 }  // namespace
 
-std::string ManagerSample::why_lost() const {
-    std::string why(name(lost->code));
-    if (lost->detail[0] != '\0') why += std::string(": ") + lost->detail.data();
-    return why;
-}
-
 ExitStatus status_of(const Sample& sample) {
     const auto is_lost = [](const ManagerSample& manager) { return manager.lost.has_value(); };
     const auto& all = sample.managers;
@@ -63,6 +59,7 @@ Sample ask_each(const View& dict) {
         found.manager = health.manager;
         found.node = health.node;
         found.lost = health.error;
+        if (found.lost) found.lost->set_operation(Operation::stats);
         found.round_trip = health.round_trip;
         if (found.lost) continue;
         if (Result<ManagerStats> stats = dict.try_stats(health.manager)) {
@@ -111,7 +108,10 @@ ManagerActivity ActivityLog::compare(const ManagerSample& now, const ManagerSamp
     activity.node = now.node;
     activity.stats = now.stats;
     if (!now.stats) {
-        if (now.lost) activity.lost = now.why_lost();
+        if (now.lost) {
+            activity.lost = reason_of(*now.lost);
+            activity.may_live = now.lost->manager_state != ManagerState::ended;
+        }
         return activity;
     }
     const bool compared = comparable(now, before);

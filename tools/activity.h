@@ -28,9 +28,6 @@ struct ManagerSample {
     std::optional<ManagerStats> stats{};
     std::optional<Error> lost{};
     std::chrono::nanoseconds round_trip{0};  ///< of an empty message; 0 if none was sent
-
-    /// "manager_lost: process 7 of this host has ended". Requires that it is lost.
-    std::string why_lost() const;
 };
 
 /// All managers at one time, by manager id.
@@ -55,7 +52,8 @@ struct ManagerActivity {
     std::uint32_t manager = 0;
     std::string node{};
     std::optional<ManagerStats> stats{};
-    std::string lost{};  ///< why there are no statistics; empty if there are
+    std::string lost{};     ///< why there are no statistics; empty if there are
+    bool may_live = false;  ///< there are none, but it is not known that it has ended
     std::chrono::seconds lost_for{0};
     std::optional<double> puts{};  ///< pairs, alone or in batches
     std::optional<double> gets{};  ///< the same; those of shared memory are not the manager's

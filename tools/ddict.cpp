@@ -8,6 +8,7 @@
 #include <new>
 
 #include "tools/commands.h"
+#include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
 #include "tools/help.h"
@@ -39,19 +40,22 @@ int fail(ExitStatus status, const std::string& why) {
 
 int main(int argc, char** argv) {
     std::string help = "ddict --help";
+    std::string_view command;
     try {
         reserve_standard_descriptors();
         const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-        for (const Command& command : all_commands()) {
-            if (!words.empty() && words[0] == command.name) help = "ddict " + words[0] + " --help";
+        for (const Command& known : all_commands()) {
+            if (!words.empty() && words[0] == known.name) help = "ddict " + words[0] + " --help";
         }
-        const int status = run(Arguments(words, options_of_all_commands(), all_commands()));
+        const Arguments arguments(words, options_of_all_commands(), all_commands());
+        if (arguments.command() != nullptr) command = arguments.command()->name;
+        const int status = run(arguments);
         finish_output();
         return status;
     } catch (const UsageError& error) {
         return fail(wrong_call, std::string(error.what()) + "; see " + help);
     } catch (const ddict::Exception& error) {
-        return fail(status_of(error.code()), error.what());
+        return fail(status_of(error.code()), message_of(error.error(), command));
     } catch (const std::bad_alloc&) {
         return fail(other_failure,
                     "not enough memory; a smaller value or a wider limit (ulimit -v) may help");

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <optional>
 
+#include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/standard_streams.h"
 
@@ -45,12 +46,12 @@ Result<bool> next_of(Cursor& cursor, const View& manager, steady_clock::time_poi
 
 }  // namespace
 
-ExitStatus Answers::tell() const {
+ExitStatus Answers::tell(std::string_view command) const {
     if (missing.empty()) return success;
     if (!any) throw Exception(missing.front());
     finish_output();  // what there is comes first
     for (const Error& error : missing)
-        std::cerr << "ddict: incomplete: " << printable_text(error.message()) << '\n';
+        std::cerr << "ddict: incomplete: " << printable_text(message_of(error, command)) << '\n';
     return partial;
 }
 

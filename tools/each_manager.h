@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "tools/exit_status.h"
@@ -20,9 +21,9 @@ struct Answers {
     std::vector<Error> missing{};
 
     /// To be called when what the others said has been printed: names the missing ones on the standard error
-    /// output. Returns success if there are none, else partial. Throws Exception, with the first error, if
-    /// none has answered.
-    ExitStatus tell() const;
+    /// output, in the words of the command. Returns success if there are none, else partial. Throws
+    /// Exception, with the first error, if none has answered.
+    ExitStatus tell(std::string_view command) const;
 };
 
 /// How long all of a command may take, and how long a manager that says nothing is waited for before it is

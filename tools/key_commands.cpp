@@ -6,6 +6,7 @@
 
 #include "tools/commands.h"
 #include "tools/deferred_signals.h"
+#include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
 #include "tools/standard_streams.h"
@@ -106,24 +107,31 @@ void increment(const Dictionary& dict, const std::string& key, const std::string
     }
 }
 
-/// Tells of each that was not removed, and why. Returns the exit status.
+/// Names each that was not removed, and says why, on a line each. Returns the exit status.
 int tell_of_removals(std::span<const std::string> keys, std::span<const ItemStatus> statuses,
                      const Result<std::uint64_t>& all) {
     std::size_t removed = 0;
     std::size_t absent = 0;
     for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (statuses[i].ok()) {
+        const ItemStatus& status = statuses[i];
+        if (status.ok()) {
             ++removed;
             continue;
         }
-        if (statuses[i].code == Errc::not_found) ++absent;
-        std::cerr << "ddict: erase of key '" << printable(keys[i]) << "': " << name(statuses[i].code) << '\n';
+        if (status.code == Errc::not_found) ++absent;
+        Error error(status.code);
+        // Of the errors of managers one is known in full.
+        if (!all && all.error().code == status.code && all.error().manager == status.manager)
+            error = all.error();
+        error.set_operation(Operation::erase).set_manager(status.manager);
+        error.in_doubt = status.in_doubt;
+        error.key_bytes_shown = 0;  // an error has not space for all of a long one
+        const std::string what = "del of key '" + printable(keys[i]) + "'";
+        std::cerr << "ddict: " << printable_text(message_of(error, what)) << '\n';
     }
     if (removed == keys.size()) return success;
     if (removed + absent == keys.size()) return no_such_key;
-    if (removed + absent == 0) throw Exception(all.error());
-    std::cerr << "ddict: " << printable_text(all.error().message()) << '\n';
-    return partial;
+    return removed + absent == 0 ? status_of(all.error().code) : partial;
 }
 
 int run_put(const Arguments& arguments) {
@@ -167,11 +175,6 @@ int run_del(const Arguments& arguments) {
     for (const std::string& key : keys)
         spans.push_back(bytes_of(key));
     const Dictionary dict = attach(arguments);
-    if (keys.size() == 1) {  // alone, its error has all there is to say
-        if (dict.erase(keys[0])) return success;
-        std::cerr << "ddict: erase of key '" << printable(keys[0]) << "': not_found\n";
-        return no_such_key;
-    }
     std::vector<ItemStatus> statuses(keys.size());
     const Result<std::uint64_t> all = dict.multi_erase_bytes(spans, statuses);
     return tell_of_removals(keys, statuses, all);

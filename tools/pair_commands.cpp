@@ -114,7 +114,7 @@ class PairPrinter {
 ExitStatus run_everywhere(const Arguments& arguments,
                           const std::function<Result<void>(const View&)>& change) {
     const Dictionary dict = attach(arguments);
-    return on_each_manager(dict, {patience_of(arguments)}, change, change).tell();
+    return on_each_manager(dict, {patience_of(arguments)}, change, change).tell(arguments.command()->name);
 }
 
 int run_keys(const Arguments& arguments) {
@@ -123,7 +123,7 @@ int run_keys(const Arguments& arguments) {
     PairPrinter printer(arguments);
     const Answers answers = walk_managers(dict, {patience_of(arguments)}, {.prefix = prefix},
                                           [&](const Cursor& item) { printer.print_key(item.key()); });
-    return std::max(answers.tell(), printer.status());
+    return std::max(answers.tell(arguments.command()->name), printer.status());
 }
 
 int run_items(const Arguments& arguments) {
@@ -132,7 +132,7 @@ int run_items(const Arguments& arguments) {
     PairPrinter printer(arguments);
     const Answers answers = walk_managers(dict, {patience_of(arguments)}, {.prefix = prefix, .values = true},
                                           [&](const Cursor& item) { printer.print_item(item); });
-    return std::max(answers.tell(), printer.status());
+    return std::max(answers.tell(arguments.command()->name), printer.status());
 }
 
 int run_size(const Arguments& arguments) {
@@ -146,7 +146,7 @@ int run_size(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const Answers answers = on_each_manager(dict, {patience_of(arguments)}, add, add);
     if (answers.any) print(std::to_string(pairs) + "\n");
-    return answers.tell();
+    return answers.tell(arguments.command()->name);
 }
 
 int run_clear(const Arguments& arguments) {
@@ -154,7 +154,8 @@ int run_clear(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const std::chrono::milliseconds patience = patience_of(arguments);
     const auto clear = [](const View& view) { return view.try_clear(); };
-    return on_each_manager(dict, {.patience = patience, .silence = patience}, clear, clear).tell();
+    return on_each_manager(dict, {.patience = patience, .silence = patience}, clear, clear)
+        .tell(arguments.command()->name);
 }
 
 int run_freeze(const Arguments& arguments) {

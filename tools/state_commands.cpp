@@ -5,6 +5,7 @@
 #include "tools/activity.h"
 #include "tools/commands.h"
 #include "tools/each_manager.h"
+#include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/standard_streams.h"
 #include "tools/stats_text.h"
@@ -34,7 +35,7 @@ int run_health(const Arguments& arguments) {
         const std::string node = health.node.empty() ? "?" : printable(health.node);
         print("manager " + std::to_string(health.manager) + " on " + node + ": " +
               (health.alive() ? "alive, " + std::to_string(health.round_trip.count() / 1000) + " us"
-                              : printable_text(health.error->message())) +
+                              : printable_text(reason_of(*health.error))) +
               "\n");
         sample.managers.push_back({.manager = health.manager, .lost = health.error});
     }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/shown.h"
 
@@ -111,7 +112,7 @@ std::string stats_table(const Sample& sample) {
         out << std::setw(7) << manager.manager << "  " << std::left << std::setw(width)
             << printable(manager.node) << std::right;
         if (!manager.stats) {
-            out << "  no answer: " << printable(manager.why_lost()) << '\n';
+            out << "  no answer: " << printable(reason_of(*manager.lost)) << '\n';
             continue;
         }
         const ManagerStats& s = *manager.stats;

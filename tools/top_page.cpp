@@ -192,7 +192,8 @@ Line row(const std::vector<Column>& table, const ManagerActivity& manager, bool 
     if (!manager.stats) {
         // What remains is known; the rest of the line says what has happened.
         const std::string id = fitted(std::to_string(manager.manager), manager_width, true);
-        line.push_back({id + " " + fitted(printable(manager.node), table[1].width, false) + " LOST for " +
+        line.push_back({id + " " + fitted(printable(manager.node), table[1].width, false) +
+                            (manager.may_live ? " SILENT for " : " LOST for ") +
                             std::to_string(manager.lost_for.count()) + " s: " + printable(manager.lost),
                         Tint::alarm});
         return line;
@@ -230,7 +231,7 @@ std::vector<const ManagerActivity*> in_order(const Activity& activity, Order ord
 struct Totals {
     std::uint64_t keys = 0, used = 0, pool = 0, waiting = 0, rejected = 0, refused = 0;
     std::uint64_t clients = 0;  // each has at most one session a manager
-    std::size_t lost = 0, frozen = 0;
+    std::size_t lost = 0, silent = 0, frozen = 0;
     std::set<std::string> nodes;
 };
 
@@ -239,7 +240,7 @@ Totals add_up(const Activity& activity) {
     for (const ManagerActivity& manager : activity.managers) {
         if (!manager.node.empty()) sum.nodes.insert(manager.node);
         if (!manager.stats) {
-            ++sum.lost;
+            ++(manager.may_live ? sum.silent : sum.lost);
             continue;
         }
         const ManagerStats& stats = *manager.stats;
@@ -266,13 +267,11 @@ std::vector<Line> head(const Activity& activity, const PageOptions& options, std
     if (!activity.dictionary.empty()) first.push_back({"  " + printable(activity.dictionary), Tint::strong});
     first.push_back(
         {"  " + plural(activity.managers.size(), "manager") + " on " + plural(sum.nodes.size(), "node")});
-    if (sum.lost > 0) {
-        first.push_back({"  " + std::to_string(sum.lost) + " LOST", Tint::alarm});
-    } else {
-        first.push_back({"  all alive", Tint::good});
-    }
+    if (sum.lost > 0) first.push_back({"  " + std::to_string(sum.lost) + " LOST", Tint::alarm});
+    if (sum.silent > 0) first.push_back({"  " + std::to_string(sum.silent) + " SILENT", Tint::alarm});
+    if (sum.lost + sum.silent == 0) first.push_back({"  all alive", Tint::good});
     if (sum.frozen > 0) {
-        const bool all = sum.frozen + sum.lost == activity.managers.size();
+        const bool all = sum.frozen + sum.lost + sum.silent == activity.managers.size();
         first.push_back({all ? "  FROZEN" : "  " + std::to_string(sum.frozen) + " FROZEN", Tint::warning});
     }
     // Since the managers came up.

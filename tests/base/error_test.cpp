@@ -39,6 +39,12 @@ TEST(Error, MessageOfLittle) {
     EXPECT_EQ(Error(Errc::not_found).set_key("k").message(), "key 'k': not_found");
 }
 
+TEST(Error, AScanHasAPrefixAndNoKey) {
+    Error error(Errc::busy);
+    error.set_operation(Operation::scan).set_key("user/");
+    EXPECT_EQ(error.message().substr(0, 29), "scan of prefix 'user/': busy;");
+}
+
 TEST(Error, EveryCodeSaysWhetherItLeavesDoubt) {
     Error error(Errc::timeout, "the manager did not answer in time");
     EXPECT_EQ(error.message(),

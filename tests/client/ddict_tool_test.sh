@@ -47,7 +47,10 @@ check "a value that begins with a dash" 0 "" ddict put dash -5
 check "and its value" 0 "-5" ddict get dash
 check "size" 0 "2" ddict size
 check "del" 0 "" ddict del dash
-check "del of a missing key" 1 "*not_found*" ddict del dash
+check "del of a missing key" 1 "ddict: del of key 'dash' on manager ?: not_found" ddict del dash
+check "del of several that are missing" 1 "ddict: del of key 'dash'*not_found"$'\n'"ddict: del of key 'dosh'*not_found" ddict del dash dosh
+check "del names a long key whole" 1 "ddict: del of key '$(printf '%100s' x | tr ' ' y)' on manager *" ddict del "$(printf '%100s' x | tr ' ' y)"
+check "a counter has no other type" 2 "ddict: unknown option '--text' of incr*" ddict incr counter --text
 check "an empty key" 2 "*invalid_argument*" ddict put "" x
 check "a long key" 2 "*too_large*1025*1024*shorter key*" ddict put "$(printf '%1025s' x)" x
 check "a key with a tab" 0 "" ddict put $'a\tb' x
@@ -60,14 +63,14 @@ check "incr by" 0 "-9" ddict incr counter -10
 check "wait for a counter" 0 "" ddict wait counter -9 --timeout 5
 check "wait for a counter in vain" 3 "*timeout*did not take the value*" ddict wait counter 9 --timeout 0.1
 check "incr by what is no number" 2 "*whole number*" ddict incr counter x
-check "incr of a text" 2 "*fetch_add of key 'Hello'*wrong_type*" ddict incr Hello
+check "incr of a text" 2 "ddict: incr of key 'Hello'*wrong_type*" ddict incr Hello
 check "get of a number" 0 "-9" ddict get counter
 check "items of numbers" 0 $'counter\t-9' ddict items counter
 check "pop" 0 "-9" ddict pop counter
 check "pop of a missing key" 1 "*pop of key 'counter'*not_found*" ddict pop counter
 check "wait for what is there" 0 "Dragon" ddict wait Hello
 check "wait for a value that is there" 0 "" ddict wait Hello Dragon
-check "wait in vain" 3 "*wait_for of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
+check "wait in vain" 3 "ddict: wait of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
 check "wait for a value in vain" 3 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
 check "wait with a timeout left out" 2 "*--timeout*" ddict wait Hello --timeout
 check "wait with a bad timeout" 2 "*--timeout*" ddict wait Hello --timeout 0
@@ -103,6 +106,11 @@ hung=$(ddict stats --json | python3 -c 'import json, sys; print(json.load(sys.st
 kill -STOP "$hung"
 check "stats with a manager that hangs" 5 "manager *"$'\n'"      0  *"$'\n'"      1 * no answer: timeout: *" \
   ddict --timeout 0.5 stats
+check "health with a manager that hangs" 5 "manager 0 on *: alive, * us"$'\n'"manager 1 on *: timeout: no connection *" \
+  ddict --timeout 0.5 health
+check "keys with a manager that hangs" 5 "*ddict: incomplete: keys of prefix 'key' on manager 1 (*): timeout: *" ddict --timeout 0.5 keys key
+check "top with a manager that hangs" 5 "ddict top*  1 SILENT*   1 * SILENT for * s: timeout: *" \
+  ddict top --interval 0.1
 check "the same for programs" 0 "2 0 * False False True False 1" bash -c "ddict --timeout 0.5 stats --json | python3 -c '$figures'"
 kill -CONT "$hung"
 check "clear" 0 "" ddict clear

@@ -35,7 +35,13 @@ inline ManagerSample working(std::uint32_t manager, std::uint64_t work) {
 }
 
 inline ManagerSample gone(std::uint32_t manager) {
-    return {.manager = manager, .lost = Error(Errc::manager_lost, "process 7 of this host has ended")};
+    Error error(Errc::manager_lost, "process 7 of this host has ended");
+    return {.manager = manager, .lost = error.set_state(ManagerState::ended)};
+}
+
+inline ManagerSample stopped(std::uint32_t manager) {
+    Error error(Errc::timeout, "the manager did not answer in time");
+    return {.manager = manager, .lost = error.set_state(ManagerState::silent)};
 }
 
 /// All managers, `seconds` after the first sample.

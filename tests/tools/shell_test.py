@@ -133,7 +133,7 @@ class Shell(unittest.TestCase):
         lines = ddict("keys").split(b"\n")[:-1]
         self.assertEqual({unescaped(line) for line in lines}, keys)
         self.assertEqual(len(lines), len(keys))
-        loop = "ddict keys | while read -r key; do ddict get --escaped -- \"$key\" || exit; done"
+        loop = "ddict keys | while IFS= read -r key; do ddict get --escaped -- \"$key\" || exit; done"
         read = subprocess.run(["bash", "-c", loop], capture_output=True, timeout=60)
         self.assertEqual((read.returncode, read.stderr), (SUCCESS, b""))
         self.assertEqual(read.stdout, b"".join(unescaped(line) + b"!" for line in lines))
@@ -351,20 +351,20 @@ class Shell(unittest.TestCase):
     def pid_of_manager(self, manager):
         return json.loads(ddict("stats", "--json"))["managers"][manager]["pid"]
 
-    def expect_the_others(self, reason, timeout):
+    def expect_the_others(self, reason, word, timeout):
         """All but manager 1 answer, and that is what is said."""
         limit = ["--timeout", timeout]
         there = {f"key{i}".encode() for i in range(12)}
         begun = time.monotonic()
         keys = set(ddict(*limit, "keys", status=PARTIAL).split(b"\n")[:-1])
         self.assertTrue(keys and keys < there, keys)
-        self.assertRegex(ddict.said, f"^ddict: incomplete: scan on manager 1 \\(.*\\): {reason}.*\n$")
+        self.assertRegex(ddict.said, f"^ddict: incomplete: keys on manager 1 \\(.*\\): {reason}.*\n$")
         items = {line.split(b"\t")[0] for line in ddict(*limit, "items", status=PARTIAL).split(b"\n")[:-1]}
         self.assertEqual(items, keys)
         self.assertEqual(ddict(*limit, "size", status=PARTIAL), f"{len(keys)}\n".encode())
         self.assertRegex(ddict.said, f"^ddict: incomplete: size on manager 1 \\(.*\\): {reason}.*\n$")
         for command, shown in (("stats", rf"1 +\S+ +no answer: {reason}"), ("health", f"manager 1 on .*{reason}"),
-                               ("top --once --interval 0.1", "1 LOST")):
+                               ("top --once --interval 0.1", rf" 1 {word}\n(.*\n)+ +1 \S+ +{word} for \d+ s: {reason}")):
             self.assertRegex(ddict(*limit, *command.split(), status=PARTIAL).decode(), shown)
         for command in ("freeze", "unfreeze"):
             ddict(*limit, command, status=PARTIAL)
@@ -378,7 +378,7 @@ class Shell(unittest.TestCase):
         pid = self.pid_of_manager(1)
         os.kill(pid, signal.SIGSTOP)
         try:
-            hidden = self.expect_the_others("timeout", "1")
+            hidden = self.expect_the_others("timeout", "SILENT", "1")
             ddict("--timeout", "0.5", "put", min(hidden), "value", status=TIMED_OUT)
             for command in ("keys", "items", "size", "freeze", "unfreeze", "stats", "health"):
                 begun = time.monotonic()
@@ -392,11 +392,15 @@ class Shell(unittest.TestCase):
         for i in range(12):
             ddict("put", f"key{i}", "value")
         os.kill(self.pid_of_manager(1), signal.SIGKILL)
-        hidden = self.expect_the_others("manager_lost", "20")
+        hidden = self.expect_the_others("manager_lost", "LOST", "20")
         ddict("get", min(hidden), status=UNREACHABLE)
         ddict("del", *(f"key{i}" for i in range(12)), status=PARTIAL)
-        self.assertEqual(ddict.said.count("': manager_lost\n"), len(hidden))
+        named = re.findall(r"^ddict: del of key '(\w+)' on manager 1.*: manager_lost: process \d+ of this host has ended", ddict.said,
+                           re.M)
+        self.assertEqual({key.encode() for key in named}, hidden)
+        self.assertEqual(len(ddict.said.splitlines()), len(hidden), "one line each")
         ddict("del", *hidden, status=UNREACHABLE)
+        self.assertEqual(len(ddict.said.splitlines()), len(hidden), "one line each")
         ddict("put", min({f"key{i}".encode() for i in range(12)} - hidden), "again")
         ddict("clear", status=PARTIAL)
         self.assertEqual(ddict("size", status=PARTIAL), b"0\n")

@@ -124,6 +124,22 @@ TEST(TopPage, LostManagersComeFirstAndInAlarm) {
         EXPECT_NE(span.tint, Tint::alarm);
 }
 
+TEST(TopPage, WhatMayLiveIsNotLost) {
+    ActivityLog log("weather");
+    Sample sample = sample_at(0, 4, 1000);
+    sample.managers[1] = gone(1);
+    sample.managers[2] = stopped(2);
+    sample.managers[3] = stopped(3);
+    sample.managers[3].lost->code = Errc::manager_lost;
+    sample.managers[3].lost->set_state(ManagerState::unreachable);
+    log.add(sample);
+    const std::vector<std::string> lines = texts(page_of(log.activity(), {}));
+    EXPECT_EQ(lines[0], "ddict top  weather  4 managers on 1 node  1 LOST  2 SILENT");
+    EXPECT_EQ(lines[5], "   1              LOST for 0 s: manager_lost: process 7 of this host has ended");
+    EXPECT_EQ(lines[6], "   2              SILENT for 0 s: timeout: the manager did not answer in time");
+    EXPECT_EQ(lines[7].substr(0, 46), "   3              SILENT for 0 s: manager_lost");
+}
+
 TEST(TopPage, WhenAllAreLostThatIsShown) {
     const PageOptions options{.width = 80, .height = 24};
     const Page page = page_of(busy(2, {0, 1}), options);
