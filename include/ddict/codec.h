@@ -96,11 +96,11 @@ concept HasDecode = requires(std::span<const std::byte> bytes) {
     { Codec<T>::decode(bytes) } -> std::same_as<Result<T>>;
 };
 
-/// What can be put, and what can be got.
+/// What can be put, and what can be got. Compilers quote the line, with its comment, where a type is neither.
 template <class T>
-concept Encodable = HasView<T> || HasEncode<T>;
+concept Encodable = HasView<T> || HasEncode<T>;  // neither? specialise ddict::Codec: see <ddict/codec.h>
 template <class T>
-concept Decodable = HasRoom<T> || HasDecode<T>;
+concept Decodable = HasRoom<T> || HasDecode<T>;  // neither? specialise ddict::Codec: see <ddict/codec.h>
 
 namespace detail {
 
