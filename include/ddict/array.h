@@ -370,7 +370,7 @@ struct Codec<ArrayView<T>> {
 namespace detail {
 
 template <class T>
-inline constexpr bool is_view_of_others<ArrayView<T>> = true;
+inline constexpr bool holds_address<ArrayView<T>> = true;
 
 /// Receives an array of the view's shape, and copies it there when it has been judged.
 template <class T>

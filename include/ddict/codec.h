@@ -3,11 +3,13 @@
 //
 // How C++ values become bytes and back.
 //
-// Out of the box: text, trivially copyable types, vectors, std::array and spans of trivially copyable types,
-// and vectors of anything else that can be stored (std::vector<std::string>, std::vector<std::vector<T>>).
-// <ddict/array.h> adds arrays of several dimensions, <ddict/record.h> pairs, tuples and maps. A value carries
-// a 16-bit type next to its bytes, so that a reader that asks for another type gets Errc::wrong_type and no
-// nonsense, and so that a program in another language knows what it has got. docs/values.md has the bytes.
+// Out of the box: text (what converts to std::string_view; of an array of char and of a const char* what
+// stands before its first zero), trivially copyable types without pointers, vectors, std::array and spans of
+// trivially copyable types, and vectors of anything else that can be stored (std::vector<std::string>,
+// std::vector<std::vector<T>>). <ddict/array.h> adds arrays of several dimensions, <ddict/record.h> pairs,
+// tuples and maps. A value carries a 16-bit type next to its bytes, so that a reader that asks for another
+// type gets Errc::wrong_type and no nonsense, and so that a program in another language knows what it has
+// got. docs/values.md has the bytes.
 //
 // Numbers are stored as they are in memory (little-endian, as on every host ddict runs on).
 //
@@ -29,6 +31,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +51,24 @@ template <class T>
 struct IsComplex : std::false_type {};
 template <std::floating_point T>
 struct IsComplex<std::complex<T>> : std::true_type {};
+
+/// Whose own bytes are, or hold, an address: they would mean nothing to who reads them. Members of structures
+/// cannot be looked at.
+template <class T>
+inline constexpr bool holds_address =
+    std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
+template <class T, std::size_t N>
+inline constexpr bool holds_address<std::span<T, N>> = true;
+template <class Char, class Traits>
+inline constexpr bool holds_address<std::basic_string_view<Char, Traits>> = true;
+template <class T>
+inline constexpr bool holds_address<std::initializer_list<T>> = true;
+template <class T>
+inline constexpr bool holds_address<std::reference_wrapper<T>> = true;
+template <class T>
+inline constexpr bool holds_address<std::optional<T>> = holds_address<T>;
+template <class T, std::size_t N>
+inline constexpr bool holds_address<std::array<T, N>> = holds_address<T>;
 }  // namespace detail
 
 /// The element number of a trivially copyable type: signed, unsigned, floating and complex numbers of 2^n
@@ -68,10 +91,11 @@ constexpr std::uint16_t element_type() {
 }
 
 template <class T>
-concept TriviallyCopyable = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_array_v<T>;
+concept TriviallyCopyable =
+    std::is_trivially_copyable_v<T> && !detail::holds_address<T> && !std::is_array_v<T>;
 
 template <class T>
-concept TextLike = std::convertible_to<const T&, std::string_view>;
+concept TextLike = std::convertible_to<const T&, std::string_view> && !std::is_null_pointer_v<T>;
 
 /// Specialise for types of your own; see above. The built-in codecs have `view` (the value's own bytes)
 /// instead of `encode`, and `room` (resize, and receive in place) instead of `decode`, so that nothing is
@@ -238,11 +262,6 @@ Result<void> check_bools(std::span<const std::byte> values) {
 }
 
 template <class T>
-inline constexpr bool is_view_of_others = false;
-template <class T, std::size_t N>
-inline constexpr bool is_view_of_others<std::span<T, N>> = true;
-
-template <class T>
 inline constexpr bool has_user_type = false;
 template <class T>
 requires requires {
@@ -252,23 +271,36 @@ inline constexpr bool has_user_type<T> = (Codec<T>::type & 0x8000) != 0;
 
 }  // namespace detail
 
-/// What can stand side by side in a vector as it is: no text, no view of something else, no codec of the
-/// user's.
+/// What can stand side by side in a vector as it is: no text, no codec of the user's.
 template <class T>
-concept Element =
-    TriviallyCopyable<T> && !TextLike<T> && !detail::is_view_of_others<T> && !detail::has_user_type<T>;
+concept Element = TriviallyCopyable<T> && !TextLike<T> && !detail::has_user_type<T>;
 
 template <TextLike T>
 struct Codec<T> {
     static constexpr std::uint16_t type = type_text;
+    /// Throws Exception (invalid_argument) for a null pointer.
     static std::span<const std::byte> view(const T& text) {
-        const std::string_view chars = text;
+        const std::string_view chars = chars_of(text);
         return std::as_bytes(std::span(chars.data(), chars.size()));
     }
     static Result<std::span<std::byte>> room(T& text,
                                              std::uint64_t bytes) requires std::same_as<T, std::string> {
         text.resize(bytes);
         return std::as_writable_bytes(std::span(text.data(), text.size()));
+    }
+
+  private:
+    static std::string_view chars_of(const T& text) {
+        if constexpr (std::is_array_v<T>) {
+            const char* const zero = std::char_traits<char>::find(text, std::extent_v<T>, '\0');
+            return {text, zero == nullptr ? std::extent_v<T> : static_cast<std::size_t>(zero - text)};
+        } else {
+            if constexpr (std::is_pointer_v<T>) {
+                if (text == nullptr)
+                    throw Exception(Error(Errc::invalid_argument, "the text is a null pointer"));
+            }
+            return text;
+        }
     }
 };
 

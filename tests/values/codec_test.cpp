@@ -87,6 +87,36 @@ TEST(Codec, Text) {
     static_assert(!Decodable<std::string_view>, "nobody would own the characters");
 }
 
+TEST(Codec, TextEndsAtItsFirstZero) {
+    struct {
+        char full[3] = {'x', 'y', 'z'};
+        char after[2] = {'!', '\0'};
+    } text;
+    EXPECT_EQ(encoded(text.full), encoded(std::string("xyz"))) << "nothing behind the array";
+    EXPECT_EQ(encoded(text.after), encoded(std::string("!")));
+    const char buffer[16] = "abc";
+    EXPECT_EQ(encoded(buffer), encoded(std::string("abc")));
+    EXPECT_EQ(encoded("a\0b"), encoded(std::string("a")));
+    EXPECT_EQ(encoded(std::string("a\0b", 3)).size(), 3u);
+    EXPECT_EQ(encoded(std::string_view("a\0b", 3)).size(), 3u);
+    const char* pointer = nullptr;
+    EXPECT_THROW(encoded(pointer), Exception);
+    EXPECT_THROW(encoded(std::vector<const char*>{"a", nullptr}), Exception);
+}
+
+TEST(Codec, AddressesAreNoValues) {
+    struct Plain {
+        int number;
+    };
+    static_assert(!Encodable<std::nullptr_t> && !Encodable<int*> && !Encodable<int Plain::*>);
+    static_assert(!Encodable<std::span<std::string>> && !Encodable<std::span<const char*>>);
+    static_assert(!Encodable<std::array<const char*, 2>> && !Encodable<std::array<std::string_view, 2>>);
+    static_assert(!Encodable<std::initializer_list<int>> && !Encodable<std::reference_wrapper<int>>);
+    static_assert(!Encodable<std::wstring_view> && !Encodable<std::optional<int*>>);
+    static_assert(!Encodable<std::array<std::array<int*, 2>, 2>> && !Decodable<std::array<int*, 2>>);
+    static_assert(Encodable<std::array<std::array<Plain, 2>, 2>> && Encodable<std::optional<Plain>>);
+}
+
 TEST(Codec, VectorsAndSpans) {
     expect_round_trip(std::vector<double>{});
     expect_round_trip(std::vector<double>{1, 2, 3});
