@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The ddict authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A client in C: text, an array, a counter, a walk over the keys.
+ * A client in C: text, a number, an array, a counter, a walk over the keys.
  *
  *   ddict-launch -- ./c_client
  */
@@ -29,6 +29,17 @@ static void share_text(ddict_dictionary* dict) {
 
     int code = ddict_get(dict, ddict_text("nobody"), DDICT_TEXT, &value, &error);
     if (code == DDICT_NOT_FOUND) printf("nobody is not there\n");
+}
+
+static void share_a_number(ddict_dictionary* dict) {
+    const double pi = 3.14159;
+    const uint16_t type = DDICT_SCALAR(DDICT_FLOAT64); /* of a value; DDICT_FLOAT64 alone is an element */
+    check(ddict_put(dict, ddict_text("pi"), ddict_bytes(&pi, sizeof pi), type, &error));
+
+    double number;
+    ddict_value value;
+    check(ddict_get_into(dict, ddict_text("pi"), type, &number, sizeof number, &value, &error));
+    printf("pi is %g\n", number);
 }
 
 static void share_an_array(ddict_dictionary* dict) {
@@ -69,6 +80,7 @@ int main(void) {
     ddict_dictionary* dict;
     check(ddict_attach(NULL, NULL, &dict, &error));
     share_text(dict);
+    share_a_number(dict);
     share_an_array(dict);
     count(dict);
     list_keys(dict);

@@ -113,6 +113,17 @@ Result<void> check(const ddict_slice& slice, const char* name) {
     return {};
 }
 
+Result<void> check_type(std::uint16_t type) {
+    if (type < DDICT_INT8 || type > DDICT_STRUCTURE) return {};
+    std::string element = type_in_words(static_cast<std::uint16_t>(type_scalar | type));
+    std::transform(element.begin(), element.end(), element.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+    const bool has_name = element.find(' ') == element.npos;
+    return Error(Errc::invalid_argument,
+                 "type " + std::to_string(type) + " is that of an element, not of a value" +
+                     (has_name ? ": DDICT_SCALAR(DDICT_" + element + ") is meant" : ""));
+}
+
 Result<std::chrono::nanoseconds> timeout_of(std::int64_t timeout_ms) {
     if (timeout_ms < 0)
         return Error(Errc::invalid_argument, "a time-out of " + std::to_string(timeout_ms) + " ms");

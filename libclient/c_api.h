@@ -49,6 +49,8 @@ struct Named {
 /// invalid_argument, with its name, for the first that is null.
 Result<void> given(std::initializer_list<Named> pointers);
 Result<void> check(const ddict_slice& slice, const char* name);
+/// invalid_argument for the number of an element alone, where the type of a value is wanted.
+Result<void> check_type(std::uint16_t type);
 inline Bytes bytes_of(const ddict_slice& slice) {
     return {static_cast<const std::byte*>(slice.data), slice.bytes};
 }

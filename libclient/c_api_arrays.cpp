@@ -36,7 +36,9 @@ Result<std::size_t> bytes_of_element(int element) {
             return std::size_t{1} << (element & 15);
         default:
             return Error(Errc::invalid_argument,
-                         "element " + std::to_string(element) + " is no number of a known size");
+                         "element " + std::to_string(element) +
+                             " is no number of a known size: one is written DDICT_FLOAT64, without "
+                             "DDICT_SCALAR or DDICT_ARRAY");
     }
 }
 
@@ -129,6 +131,7 @@ int ddict_array_in(ddict_slice value, uint16_t type, int element, ddict_array* a
     return c_api::guarded(Operation::none, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{array, "array"}}); !good) return good;
         if (const Result<void> good = c_api::check(value, "value"); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
         const Result<std::size_t> element_bytes = bytes_of_element(element);
         if (!element_bytes) return element_bytes.error();
         if (const Result<void> fits = detail::check_type(type, array_type(element)); !fits) return fits;

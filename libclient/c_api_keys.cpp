@@ -15,12 +15,14 @@ using c_api::put_out;
 
 namespace {
 
-/// An operation on one key that takes a value: f is called with the operations, the key and the value.
+/// An operation on one key that takes a value of a type: f is called with the operations, the key and the
+/// value.
 template <class F>
 int on_pair(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key,
-            const ddict_slice& value, ddict_error* error, F&& f) noexcept {
+            const ddict_slice& value, std::uint16_t type, ddict_error* error, F&& f) noexcept {
     return on_key(operation, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = c_api::check(value, "value"); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
         return f(view, k, c_api::bytes_of(value));
     });
 }
@@ -31,6 +33,7 @@ int receive(Operation operation, ddict_dictionary* dictionary, const ddict_slice
             ddict_value* value, ddict_error* error, F&& f) noexcept {
     return on_key(operation, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
         MallocSink sink(type);
         if (const Result<void> got = f(view, k, sink); !got) return got;
         sink.take(*value);
@@ -54,20 +57,20 @@ int add(ddict_dictionary* dictionary, const ddict_slice& key, N delta, N initial
 
 int ddict_put(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
               ddict_error* error) {
-    return on_pair(Operation::put, dictionary, key, value, error,
+    return on_pair(Operation::put, dictionary, key, value, type, error,
                    [&](View& view, Bytes k, Bytes v) { return view.put_bytes(k, v, type); });
 }
 
 int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                         bool* stored, ddict_error* error) {
-    return on_pair(Operation::put, dictionary, key, value, error, [&](View& view, Bytes k, Bytes v) {
+    return on_pair(Operation::put, dictionary, key, value, type, error, [&](View& view, Bytes k, Bytes v) {
         return put_out(view.put_bytes_if(PutCondition::absent, k, v, type), stored);
     });
 }
 
 int ddict_put_if_present(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                          bool* stored, ddict_error* error) {
-    return on_pair(Operation::put, dictionary, key, value, error, [&](View& view, Bytes k, Bytes v) {
+    return on_pair(Operation::put, dictionary, key, value, type, error, [&](View& view, Bytes k, Bytes v) {
         return put_out(view.put_bytes_if(PutCondition::present, k, v, type), stored);
     });
 }
@@ -83,6 +86,7 @@ int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type,
     return on_key(Operation::get, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
         if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
         detail::SpanSink sink({static_cast<std::byte*>(memory), room}, type);
         const Result<void> got = view.get_bytes(k, sink);
         if (got || !sink.fits()) {
@@ -128,6 +132,7 @@ int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_slice key, const 
     return on_key(
         Operation::compare_and_swap, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
             if (const Result<void> good = given({{swapped, "swapped"}}); !good) return good;
+            if (const Result<void> good = c_api::check_type(type); !good) return good;
             const auto bytes_or_none = [](const ddict_slice* slice) {
                 return slice == nullptr ? std::nullopt : std::optional<Bytes>(c_api::bytes_of(*slice));
             };
@@ -157,7 +162,7 @@ int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_slice key, double de
 
 int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                  uint64_t* bytes, ddict_error* error) {
-    return on_pair(Operation::append, dictionary, key, value, error, [&](View& view, Bytes k, Bytes v) {
+    return on_pair(Operation::append, dictionary, key, value, type, error, [&](View& view, Bytes k, Bytes v) {
         return put_out(view.append_bytes(k, v, type), bytes);
     });
 }
@@ -174,7 +179,7 @@ int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type,
 
 int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                          int64_t timeout_ms, ddict_error* error) {
-    return on_pair(Operation::wait_for, dictionary, key, value, error,
+    return on_pair(Operation::wait_for, dictionary, key, value, type, error,
                    [&](View& view, Bytes k, Bytes v) -> Result<void> {
                        const Result<View> limited = c_api::within(view, timeout_ms);
                        if (!limited) return limited.error();
@@ -184,7 +189,7 @@ int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_sl
 
 int ddict_bput(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
                ddict_error* error) {
-    return on_pair(Operation::broadcast_put, dictionary, key, value, error,
+    return on_pair(Operation::broadcast_put, dictionary, key, value, type, error,
                    [&](View& view, Bytes k, Bytes v) { return view.broadcast_put_bytes(k, v, type); });
 }
 

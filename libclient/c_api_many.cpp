@@ -105,6 +105,7 @@ int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_
         if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
         if (count == 0) return {};
         if (const Result<void> good = given({{values, "values"}, {statuses, "statuses"}}); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
         const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
         if (!checked) return checked.error();
         MallocItems items({values, count}, {statuses, count}, type);
@@ -130,6 +131,7 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
         for (std::size_t i = 0; i < count; ++i) {
             if (const Result<void> good = c_api::check(pairs[i].key, "a key"); !good) return good;
             if (const Result<void> good = c_api::check(pairs[i].value, "a value"); !good) return good;
+            if (const Result<void> good = c_api::check_type(pairs[i].type); !good) return good;
             items[i] = {c_api::bytes_of(pairs[i].key), c_api::bytes_of(pairs[i].value), pairs[i].type};
         }
         std::vector<ItemStatus> fared(count);
@@ -221,6 +223,7 @@ int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice v
     return begin(Operation::put, dictionary, key, pending, error,
                  [&](View& view, Bytes k, ddict_pending& made) -> Result<void> {
                      if (const Result<void> good = c_api::check(value, "value"); !good) return good;
+                     if (const Result<void> good = c_api::check_type(type); !good) return good;
                      made.operation = view.start_put(k, c_api::bytes_of(value), type);
                      return {};
                  });
@@ -230,6 +233,7 @@ int ddict_get_async(ddict_dictionary* dictionary, ddict_slice key, uint16_t type
                     ddict_error* error) {
     return begin(Operation::get, dictionary, key, pending, error,
                  [&](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                     if (const Result<void> good = c_api::check_type(type); !good) return good;
                      made.asked = type;
                      made.operation = view.start_get(k, detail::sink_type<MallocSink>());
                      return {};

@@ -243,6 +243,7 @@ int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t ty
                       ddict_slice* slice, ddict_error* error) {
     return c_api::on_key(Operation::view, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
         if (const Result<void> good = given({{frozen, "frozen"}, {slice, "slice"}}); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
         const Result<FrozenValue> value = view.view_frozen_bytes(k);
         if (!value) return value.error();
         if (const Result<void> fits = detail::check_type(value->value_type(), type); !fits)

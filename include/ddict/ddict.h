@@ -135,11 +135,11 @@ typedef struct ddict_slice {
     size_t bytes;
 } ddict_slice;
 
-/** The characters of a C string, without its final zero. */
+/** The characters of a C string, without its final zero. Of NULL a slice that every call refuses. */
 static inline ddict_slice ddict_text(const char* text) {
     ddict_slice slice;
     slice.data = text;
-    slice.bytes = strlen(text);
+    slice.bytes = text == NULL ? 1 : strlen(text);
     return slice;
 }
 /** Any memory. */
@@ -168,7 +168,8 @@ enum ddict_element {
     DDICT_STRUCTURE = 0x7f
 };
 
-/** Types of values: DDICT_BYTES, DDICT_TEXT, DDICT_SCALAR(DDICT_FLOAT64), DDICT_VECTOR(DDICT_INT32), ... */
+/** Types of values: DDICT_BYTES, DDICT_TEXT, DDICT_SCALAR(DDICT_FLOAT64), DDICT_VECTOR(DDICT_INT32), ... An
+ * element alone, such as DDICT_FLOAT64, is none: DDICT_INVALID_ARGUMENT. */
 #define DDICT_BYTES ((uint16_t)0x0000)
 #define DDICT_TEXT ((uint16_t)0x0001)
 #define DDICT_SCALAR(element) ((uint16_t)(0x0100 | (element)))

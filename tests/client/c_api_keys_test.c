@@ -343,6 +343,55 @@ void test_types_in_words(void) {
     EXPECT(ddict_error_message(NULL, words, sizeof words) == 0);
 }
 
+/** DDICT_FLOAT64 where DDICT_SCALAR(DDICT_FLOAT64) is meant. */
+void test_elements_are_no_types(void) {
+    double number = 1.5;
+    const ddict_slice key = ddict_text("k");
+    const ddict_slice bytes = ddict_bytes(&number, sizeof number);
+    const uint16_t wrong = DDICT_FLOAT64;
+    ddict_value value;
+    ddict_item_status status;
+    ddict_pair pair = {key, bytes, wrong};
+    ddict_pending* pending = NULL;
+    ddict_frozen* frozen = NULL;
+    ddict_slice slice;
+    ddict_array array;
+    bool flag;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, bytes, wrong, &error));
+    EXPECT(error_says("type 51 is that of an element, not of a value: DDICT_SCALAR(DDICT_FLOAT64) is meant"));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, bytes, DDICT_STRUCTURE, &error));
+    EXPECT(error_says("DDICT_SCALAR(DDICT_STRUCTURE) is meant"));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, bytes, DDICT_INT8, &error));
+    EXPECT(error_says("DDICT_SCALAR(DDICT_INT8) is meant"));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put_if_absent(dict, key, bytes, wrong, &flag, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put_if_present(dict, key, bytes, wrong, &flag, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get(dict, key, wrong, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_get_into(dict, key, wrong, &number, sizeof number, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get_or(dict, key, wrong, bytes, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_pop(dict, key, wrong, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_compare_and_swap(dict, key, NULL, &bytes, wrong, &flag, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_append(dict, key, bytes, wrong, NULL, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_wait_for(dict, key, wrong, 0, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_wait_for_value(dict, key, bytes, wrong, 0, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_bput(dict, key, bytes, wrong, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_bget(dict, key, wrong, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_multi_put(dict, &pair, 1, &status, &error));
+    EXPECT(status.code == DDICT_INVALID_ARGUMENT);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_multi_get(dict, &key, 1, wrong, &value, &status, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put_async(dict, key, bytes, wrong, &pending, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get_async(dict, key, wrong, &pending, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_view_frozen(dict, key, wrong, &frozen, &slice, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_array_in(bytes, wrong, DDICT_FLOAT64, &array, &error));
+    EXPECT(pending == NULL && frozen == NULL);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_get_array(dict, key, DDICT_SCALAR(DDICT_FLOAT64), &array, &error));
+    EXPECT(error_says("one is written DDICT_FLOAT64, without DDICT_SCALAR"));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_get(dict, key, DDICT_BYTES, &value, &error));
+    EXPECT_OK(ddict_put(dict, key, bytes, DDICT_SCALAR(DDICT_FLOAT64), &error));
+}
+
 void test_bad_arguments(void) {
     ddict_value value;
     bool flag;
@@ -357,6 +406,8 @@ void test_bad_arguments(void) {
     EXPECT(error_says("dictionary is NULL"));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_bytes(NULL, 3), key, DDICT_TEXT, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, ddict_bytes(NULL, 3), DDICT_TEXT, NULL));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, ddict_text(NULL), DDICT_TEXT, NULL));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_text(NULL), key, DDICT_TEXT, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get(dict, key, DDICT_TEXT, NULL, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get_into(dict, key, DDICT_TEXT, NULL, 8, &value, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_contains(dict, key, NULL, NULL));

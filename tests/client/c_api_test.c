@@ -59,6 +59,7 @@ static const struct {
     {"absurd_arrays", test_absurd_arrays},
     {"arrays_in_bytes", test_arrays_in_bytes},
     {"types_in_words", test_types_in_words},
+    {"elements_are_no_types", test_elements_are_no_types},
     {"bad_arguments", test_bad_arguments},
     {"batches", test_batches},
     {"collected_batch", test_collected_batch},

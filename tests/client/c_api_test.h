@@ -42,6 +42,7 @@ void test_arrays(void);
 void test_absurd_arrays(void);
 void test_arrays_in_bytes(void);
 void test_types_in_words(void);
+void test_elements_are_no_types(void);
 void test_bad_arguments(void);
 
 /* c_api_many_test.c */
