@@ -25,7 +25,9 @@ constexpr std::array<OptionText, 8> texts{{
     {"managers-per-node", "DDICT_MANAGERS_PER_NODE", "M", "1",
      "Managers on each node. Each is one thread with a pool of its own."},
     {"total-mem", "DDICT_TOTAL_MEM", "SIZE", "256M",
-     "Memory of the whole dictionary, divided evenly among the managers: 2G, 512M, 1.5G, 65536."},
+     "Memory of the whole dictionary, divided evenly among the managers, at least 1M for each: 2G, 512M, "
+     "1.5G, "
+     "268435456."},
     {"timeout", "DDICT_TIMEOUT", "SECONDS", "60",
      "How long the dictionary may take to come up, and to end on stop."},
     {"name", "DDICT_NAME", "NAME", "default",
@@ -120,6 +122,33 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
     return {};
 }
 
+/// The first word that is neither an option nor the value of one; nothing if there is none.
+std::optional<std::string> stray_word(const std::vector<std::string>& args) {
+    for (std::size_t i = 0; i < args.size(); ++i) {
+        if (!args[i].starts_with("--")) return args[i];
+        const bool takes_value = std::any_of(texts.begin(), texts.end(), [&](const OptionText& text) {
+            return args[i].substr(2) == text.option;
+        });
+        if (takes_value) ++i;
+    }
+    return std::nullopt;
+}
+
+Error wrong_word(const std::string& word, Verb verb) {
+    if (word.size() > 1 && word[0] == '-')
+        return wrong("unrecognised option '" + word + "'; see ddict-launch --help");
+    if (std::any_of(verbs.begin(), verbs.end(), [&](const VerbText& one) { return one.word == word; }))
+        return wrong("'" + word + "' comes first: ddict-launch " + word + " [options]");
+    for (const VerbText& one : verbs) {
+        if (one.verb == verb)
+            return wrong(std::string(one.word) + " takes no word '" + word.substr(0, 60) +
+                         "'; see ddict-launch --help");
+    }
+    return wrong(
+        "there is no command '" + word.substr(0, 60) +
+        "'; see ddict-launch --help. A program to run is written after --: ddict-launch -- ./program");
+}
+
 /// The first word may be a verb. Removes it from args.
 Verb take_verb(std::vector<std::string>& args) {
     if (args.empty()) return Verb::run;
@@ -138,7 +167,7 @@ po::options_description described_options() {
     return description;
 }
 
-Result<po::variables_map> parse_command_line(const std::vector<std::string>& args) {
+Result<po::variables_map> parse_command_line(const std::vector<std::string>& args, Verb verb) {
     po::variables_map given;
     try {
         using namespace po::command_line_style;
@@ -151,14 +180,7 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
                       .run(),
                   given);
     } catch (const po::too_many_positional_options_error&) {
-        for (const std::string& arg : args) {
-            if (arg.size() > 1 && arg[0] == '-' && arg[1] != '-')
-                return wrong("unrecognised option '" + arg + "'; see ddict-launch --help");
-            if (std::any_of(verbs.begin(), verbs.end(),
-                            [&](const VerbText& verb) { return verb.word == arg; }))
-                return wrong("'" + arg + "' comes first: ddict-launch " + arg + " [options]");
-        }
-        return wrong("a command is written after --, for example: ddict-launch --nodes 2 -- srun ./program");
+        return wrong_word(stray_word(args).value_or(""), verb);
     } catch (const po::error& error) {
         return wrong(std::string(error.what()) + "; see ddict-launch --help");
     }
@@ -231,7 +253,7 @@ Result<Options> parse_options(const std::vector<std::string>& args, const os::En
     if (has_command) options.command.assign(dashes + 1, mine.end());
     mine.erase(dashes, mine.end());
 
-    const auto given = parse_command_line(mine);
+    const auto given = parse_command_line(mine, options.verb);
     if (!given) return given.error();
     if (given->count("help") != 0) {
         options.verb = Verb::help;
@@ -264,7 +286,7 @@ std::string help_text() {
         "  ddict-launch start [options] [--export]   leave one running; prints its handle,\n"
         "                                            or with --export a line for eval\n"
         "  ddict-launch stop [--name NAME]           end it\n"
-        "  ddict-launch status [--name NAME] [--json]  what is running\n"
+        "  ddict-launch status [--name NAME] [--json]  what start has left running\n"
         "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
         "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
         "                                            'error CODE: REASON'; ends with its stdin\n"
@@ -294,8 +316,10 @@ std::string help_text() {
         "\n"
         "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"
         "found, 126 if it cannot be run; 1 if the dictionary could not be brought up; 2 if\n"
-        "the options are wrong; 128+N if cancelled by signal N before the command ran.\n"
-        "status: 0 if a dictionary is running, 1 if not.\n";
+        "the options are wrong, or do not fit the job; 128+N if cancelled by signal N before\n"
+        "the command ran. status: 0 if a dictionary of start is running, 1 if not. stop: 0 if\n"
+        "it has ended, also if a client had destroyed it.\n"
+        "Where env or start --export fail they print 'false', so that eval fails as well.\n";
     return out;
 }
 

@@ -118,10 +118,7 @@ int run_command(const Options& options, const os::Environment& environment) {
     const os::FoundProgram found = os::find_program(options.command[0], environment);
     if (found.error != 0) return say_not_runnable(options.command[0], found.error);
     const auto plan = prepare(options, environment);
-    if (!plan) {
-        say(reason(plan.error()));
-        return exit_bring_up_failed;
-    }
+    if (!plan) return say_unprepared(plan.error());
     const auto signals = os::SignalFd::open(os::ending_signals());
     os::ignore_reserved_signals();
     const auto supervisor = signals ? Supervisor::start(*plan, environment) : signals.error();
@@ -150,7 +147,8 @@ int serve(const Options& options, const os::Environment& environment) {
                                        : Supervisor::start(*plan, environment);
     if (!supervisor) {
         say_cannot_serve(supervisor.error().code, reason(supervisor.error()));
-        return exit_bring_up_failed;
+        const bool wrong_options = !plan && plan.error().code == Errc::invalid_argument;
+        return wrong_options ? exit_usage : exit_bring_up_failed;
     }
     Supervision supervision(**supervisor, *signals);
     const Supervision::BringUp up = supervision.bring_up(STDIN_FILENO, Supervision::Signals::do_nothing);

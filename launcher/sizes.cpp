@@ -12,7 +12,7 @@ constexpr std::string_view units = "KMGT";
 
 Error no_size(std::string_view text) {
     return Error(Errc::invalid_argument, "invalid size '" + std::string(text.substr(0, 40)) +
-                                             "': write for example 2G, 512M, 1.5G or 65536");
+                                             "': write for example 2G, 512M, 1.5G or 268435456");
 }
 
 /// How far a unit shifts: 10 for K. 0 if the letter is no unit.
@@ -58,6 +58,12 @@ std::string format_size(std::uint64_t bytes) {
     std::string text = std::to_string(whole);
     if (tenth != 0) text += "." + std::to_string(tenth);
     return text + units[static_cast<std::size_t>(unit - 1)];
+}
+
+std::string format_seconds(std::chrono::milliseconds time) {
+    const std::string digits = std::to_string(1000 + time.count() % 1000).substr(1);
+    const std::string part = digits.substr(0, digits.find_last_not_of('0') + 1);
+    return std::to_string(time.count() / 1000) + (part.empty() ? "" : "." + part);
 }
 
 }  // namespace ddict::launcher

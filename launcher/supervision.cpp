@@ -51,6 +51,11 @@ Result<LaunchPlan> prepare(const Options& options, const os::Environment& enviro
     return plan;
 }
 
+int say_unprepared(const Error& error) {
+    say(reason(error));
+    return error.code == Errc::invalid_argument ? exit_usage : exit_bring_up_failed;
+}
+
 std::vector<std::pair<std::string, std::string>> handle_variables(const std::string& handle,
                                                                   const std::string& name, bool in_job) {
     std::vector<std::pair<std::string, std::string>> variables{{"DDICT_HANDLE", handle},

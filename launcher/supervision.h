@@ -37,6 +37,9 @@ Result<LaunchPlan> prepare(const Options& options, const os::Environment& enviro
 std::vector<std::pair<std::string, std::string>> handle_variables(const std::string& handle,
                                                                   const std::string& name, bool in_job);
 
+/// Says why prepare() has failed. Returns the exit status: exit_usage where the options do not fit.
+int say_unprepared(const Error& error);
+
 class Supervision {
   public:
     Supervision(Supervisor& supervisor, const os::SignalFd& signals)

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "launcher/job_end.h"
+#include "launcher/sizes.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
 #include "shm/segment.h"
@@ -356,8 +357,8 @@ void Supervisor::listen_for_beats() {
 void Supervisor::apply_deadlines() {
     const auto now = Clock::now();
     if (stage_ == Stage::starting && now >= start_deadline_) {
-        fail("not ready within " + std::to_string(plan_.timeout.count() / 1000) + " s: " + missing() +
-                 last_words() + "; see ddict-launch --check, or raise --timeout",
+        fail("not ready within " + format_seconds(plan_.timeout) + " s: " + missing() + last_words() +
+                 "; see ddict-launch --check, or raise --timeout",
              Errc::timeout);
     }
     if (stage_ == Stage::ready && destroyed_ && now - destroyed_at_ >= destroy_grace) stop();

@@ -44,6 +44,22 @@ TEST(Sizes, RefuseWhatIsNone) {
         EXPECT_FALSE(parse_size(text)) << text;
 }
 
+TEST(Seconds, AreShownAsTheyWereGiven) {
+    EXPECT_EQ(format_seconds(60s), "60");
+    EXPECT_EQ(format_seconds(10ms), "0.01");
+    EXPECT_EQ(format_seconds(1500ms), "1.5");
+    EXPECT_EQ(format_seconds(0ms), "0");
+    EXPECT_EQ(format_seconds(10'001ms), "10.001");
+}
+
+TEST(Sizes, ThatAreOfferedCanBeUsed) {
+    const std::string offer = parse_size("1X").error().detail.data();
+    for (const char* const text : {"2G", "512M", "1.5G", "268435456"}) {
+        EXPECT_NE(offer.find(text), std::string::npos) << offer;
+        EXPECT_GE(parse_size(text).value(), limits::pool_bytes_min);
+    }
+}
+
 TEST(Sizes, AreShownShort) {
     EXPECT_EQ(format_size(0), "0");
     EXPECT_EQ(format_size(1023), "1023");
@@ -113,7 +129,15 @@ TEST(Options, NameWhatTheyCannotUnderstand) {
 }
 
 TEST(Options, WantTheCommandBehindTwoDashes) {
-    EXPECT_NE(why_not({"./program"}).find("a command is written after --"), std::string::npos);
+    EXPECT_NE(why_not({"./program"}).find("A program to run is written after --"), std::string::npos);
+    for (const char* const word : {"help", "foo", "Stop", "./program"})
+        EXPECT_EQ(
+            why_not({"--nodes", "2", word}).find("there is no command '" + std::string(word) + "'; see "), 0U)
+            << word;
+    EXPECT_EQ(why_not({"stop", "--name", "a", "extra"}),
+              "stop takes no word 'extra'; see ddict-launch --help");
+    EXPECT_EQ(why_not({"status", "a"}), "status takes no word 'a'; see ddict-launch --help");
+    EXPECT_NE(why_not({"start", "stop"}).find("'stop' comes first"), std::string::npos);
     EXPECT_NE(why_not({"--nodes", "2"}).find("no command"), std::string::npos);
     EXPECT_NE(why_not({"stop", "--", "x"}).find("leave out --"), std::string::npos);
 }
