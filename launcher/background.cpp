@@ -17,6 +17,8 @@
 
 #include "base/hex.h"
 #include "cluster/directory.h"
+#include "launcher/ending.h"
+#include "launcher/find_record.h"
 #include "launcher/rendezvous_file.h"
 #include "launcher/sizes.h"
 #include "launcher/supervision.h"
@@ -59,13 +61,6 @@ std::string export_lines(const std::string& handle, const std::string& name, boo
     for (const auto& [variable, value] : handle_variables(handle, name, in_job))
         line += " " + variable + "=" + quoted(value);
     return line;
-}
-
-/// For a terminal: what others have put into the words of a message must not act there.
-std::string printable(std::string text) {
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
-    return text;
 }
 
 std::string value_of(const os::Environment& environment, std::string_view name) {
@@ -184,12 +179,16 @@ void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervisio
 }
 
 /// The variable that srun hands on whatever it exports may be of another dictionary, and stay so.
-void warn_of_other_handle(const os::Environment& environment, const std::string& handle) {
+void warn_of_other_handle(const os::Environment& environment, const Options& options, bool in_job,
+                          const std::string& handle) {
     const std::string other = value_of(environment, "SLURM_DDICT_HANDLE");
     if (other.empty() || other == handle) return;
-    say("SLURM_DDICT_HANDLE is set, to another dictionary, which 'srun --export=NONE' would use: unset it, "
-        "or "
-        "in a job eval \"$(ddict-launch start --export)\" or env");
+    const std::string remedy =
+        in_job ? "eval \"$(ddict-launch env --name " + options.name + ")\", which sets it too" : "unset it";
+    say("SLURM_DDICT_HANDLE is set, to another dictionary, which 'srun --export=NONE' uses; where this one "
+        "is "
+        "to be used instead: " +
+        remedy);
 }
 
 /// In the process that the user waits for: until the supervisor says the handle, or ends.
@@ -218,7 +217,7 @@ int await_handle(const Options& options, const os::Environment& environment, boo
         sigprocmask(SIG_SETMASK, &signals->original_mask(), nullptr);
         std::cout << (options.export_line ? export_lines(handle, options.name, in_job) : handle) << std::endl;
         if (std::cout) {
-            if (!options.export_line || !in_job) warn_of_other_handle(environment, handle);
+            if (!options.export_line || !in_job) warn_of_other_handle(environment, options, in_job, handle);
             return 0;
         }
         os::order_to_end(os::open_pidfd(supervisor).fd());  // nobody would know of it
@@ -229,74 +228,10 @@ int await_handle(const Options& options, const os::Environment& environment, boo
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-struct Found {
-    std::string path;
-    RendezvousRecord record;
-    Verdict verdict;
-};
-
-std::string where(const RendezvousRecord& record) {
-    return record.job.empty() ? "on " + record.supervisor.host : "of job " + record.job;
-}
-
-/// Why it cannot be told whether a dictionary of that name runs; empty if it can.
-std::string doubt_about(const ListedRecord& listed, const std::string& name,
-                        const os::Environment& environment) {
-    if (!listed.record)
-        return listed.record.error().code == Errc::system
-                   ? printable(listed.path) + ": " + listed.record.error().detail.data()
-                   : std::string();
-    if (listed.record->name != name) return {};
-    return liveness_of(*listed.record, environment).why;
-}
-
-/// A dictionary that was started in a job, or under another name of this host, and that lives: status shows
-/// it here too, so it can be used and ended from here. Not if there are several.
-Result<Found> find_elsewhere(const std::string& folder, const std::string& name,
-                             const os::Environment& environment) {
-    std::vector<Found> alive;
-    const auto records = list_records(folder);
-    if (!records) return records.error();
-    std::string doubt;
-    for (const ListedRecord& listed : *records) {
-        if (doubt.empty()) doubt = doubt_about(listed, name, environment);
-        if (!listed.record || listed.record->name != name) continue;
-        Verdict verdict = liveness_of(*listed.record, environment);
-        if (verdict.liveness == Liveness::alive)
-            alive.push_back({listed.path, *listed.record, std::move(verdict)});
-    }
-    if (alive.size() == 1) return alive.front();
-    if (alive.empty())
-        return Error(Errc::not_found,
-                     "no dictionary named '" + name + "' is " +
-                         (doubt.empty() ? "running here" : "known to run here (" + doubt + ")") +
-                         "; see ddict-launch status");
-    std::string places = where(alive.front().record);
-    for (std::size_t i = 1; i < alive.size(); ++i)
-        places += (i + 1 < alive.size() ? ", " : " and ") + where(alive[i].record);
-    return Error(Errc::invalid_argument, "several dictionaries named '" + name + "' are running, " + places +
-                                             ": set SLURM_JOB_ID to the job of the one that is meant");
-}
-
-/// The dictionary that the options name, alive or not.
-Result<Found> find_record(const Options& options, const os::Environment& environment) {
-    const auto folder = state_folder(options, environment);
-    if (!folder) return folder.error();
-    const std::string path = record_path(*folder, options.name, environment);
-    auto record = read_record(path);
-    if (!record && record.error().code == Errc::not_found)
-        return find_elsewhere(*folder, options.name, environment);
-    if (!record && record.error().code == Errc::protocol)
-        return Error(Errc::protocol, path + ": " + record.error().detail.data() + "; remove it");
-    if (!record && record.error().code == Errc::system)
-        return Error(Errc::system,
-                     std::string(record.error().detail.data()) + "; check --state-dir (" + path + ")");
-    if (!record) return Error(record.error().code, path + ": " + record.error().detail.data());
-    if (record->name != options.name)
-        return Error(Errc::protocol, path + ": this file is of a dictionary named '" + record->name +
-                                         "'; put it back in its place, or remove it");
-    Verdict verdict = liveness_of(*record, environment);
-    return Found{path, *std::move(record), std::move(verdict)};
+/// The dictionary whose handle this shell still has, if it is of that name and has ended.
+bool has_ended_already(const std::string& name, const os::Environment& environment) {
+    const auto handle = Handle::parse(value_of(environment, "DDICT_HANDLE"));
+    return handle && handle->name == name && has_ended_here(*handle);
 }
 
 /// The same command again, where the supervisor is. False if that is no node of the job.
@@ -337,26 +272,12 @@ Result<os::FileDescriptor> ask_to_end(const Found& found, const os::Environment&
     return os::FileDescriptor();
 }
 
-/// Until the rendezvous file, and the process if it is here, are gone.
-bool wait_until_gone(const Found& found, const os::FileDescriptor& process, milliseconds timeout) {
-    const auto deadline = Clock::now() + timeout;
-    constexpr int look_again_ms = 50;
-    for (;;) {
-        const bool file_gone = access(found.path.c_str(), F_OK) != 0 && errno == ENOENT;
-        if (!process.is_open() && file_gone) return true;
-        const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
-        if (left <= 0) return false;
-        pollfd waiting{process.fd(), POLLIN, 0};
-        // Over a network file system there is nothing to wait on but the file itself.
-        const int wait_ms = process.is_open() ? static_cast<int>(left) : look_again_ms;
-        if (poll(&waiting, 1, wait_ms) > 0) return true;
-    }
-}
-
 std::string_view word_of(Liveness liveness) {
     switch (liveness) {
         case Liveness::alive:
             return "alive";
+        case Liveness::ending:
+            return "ending";
         case Liveness::stale:
             return "stale";
         case Liveness::unknown:
@@ -410,9 +331,13 @@ int start(const Options& options, const os::Environment& environment) {
     const auto folder = state_folder(options, environment);
     if (!folder) return say_error(folder.error());
     const std::string path = record_path(*folder, options.name, environment);
+    // One that a client has destroyed a moment ago is waited for.
+    if (const auto before = read_record(path);
+        before && liveness_of(*before, environment).liveness == Liveness::ending)
+        wait_until_gone(path, before->dictionary, open_process(before->supervisor), options.timeout);
     if (const auto free = require_free(path, environment); !free) return say_error(free.error());
     const auto plan = prepare(options, environment);
-    if (!plan) return say_error(plan.error());
+    if (!plan) return say_unprepared(plan.error());
 
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -433,6 +358,10 @@ int start(const Options& options, const os::Environment& environment) {
 
 int stop(const Options& options, const os::Environment& environment) {
     const auto found = find_record(options, environment);
+    if (!found && found.error().code == Errc::not_found && has_ended_already(options.name, environment)) {
+        say("'" + options.name + "' has ended already");
+        return 0;
+    }
     if (!found) return say_error(found.error());
     if (found->verdict.liveness == Liveness::stale) {
         if (const auto removed = remove_record(found->path, found->record.dictionary); !removed)
@@ -441,9 +370,16 @@ int stop(const Options& options, const os::Environment& environment) {
         return 0;
     }
     const auto asked = ask_to_end(*found, environment);
-    if (!asked) return say_error(asked.error());
-    if (wait_until_gone(*found, *asked, options.timeout)) return 0;
-    say("'" + options.name + "' has not ended within " + std::to_string(options.timeout.count() / 1000) +
+    const std::string& dictionary = found->record.dictionary;
+    if (!asked) {  // since it has just ended, by another stop perhaps?
+        constexpr milliseconds last_moments{2'000};
+        const os::FileDescriptor nobody;
+        if (wait_until_gone(found->path, dictionary, nobody, std::min(options.timeout, last_moments)))
+            return 0;
+        return say_error(asked.error());
+    }
+    if (wait_until_gone(found->path, dictionary, *asked, options.timeout)) return 0;
+    say("'" + options.name + "' has not ended within " + format_seconds(options.timeout) +
         " s: its supervisor is process " + std::to_string(found->record.supervisor.pid) + " on " +
         found->record.supervisor.host);
     return exit_bring_up_failed;
@@ -481,8 +417,9 @@ int status(const Options& options, const os::Environment& environment) {
     if (options.json) {
         std::cout << all.dump(2) << "\n";
     } else if (!any_alive) {
-        std::cout << "no dictionary " << (options.name_given ? "named '" + options.name + "' " : "")
-                  << (in_doubt ? "is known to run here\n" : "is running here\n");
+        std::cout << none_running(options.name_given ? options.name : "", in_doubt ? "see above" : "",
+                                  environment)
+                  << "\n";
     }
     return any_alive ? 0 : 1;
 }
@@ -492,6 +429,10 @@ int print_environment(const Options& options, const os::Environment& environment
     if (!found) return say_error(found.error());
     if (found->verdict.liveness == Liveness::stale) {
         say("'" + options.name + "' has ended without a word; start it again");
+        return exit_bring_up_failed;
+    }
+    if (found->verdict.liveness == Liveness::ending) {
+        say("'" + options.name + "' was destroyed by a client; start it again");
         return exit_bring_up_failed;
     }
     std::cout << export_lines(found->record.handle, found->record.name, !found->record.job.empty()) << "\n";

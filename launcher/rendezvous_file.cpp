@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/hex.h"
 #include "cluster/handle.h"
+#include "launcher/ending.h"
 #include "launcher/own_file.h"
 #include "os/boot_id.h"
 #include "os/child_process.h"
@@ -184,7 +185,9 @@ Verdict ask_slurm(const RendezvousRecord& record, const os::Environment& environ
 
 Error is_running(const std::string& path, const RendezvousRecord& record, const Verdict& verdict) {
     std::string text = "a dictionary named '" + record.name + "' ";
-    if (verdict.liveness == Liveness::alive) {
+    if (verdict.liveness == Liveness::ending) {
+        text += "was destroyed by a client, and has not ended yet: wait, or choose another --name";
+    } else if (verdict.liveness == Liveness::alive) {
         text += "is running already: end it with ddict-launch stop --name " + record.name +
                 ", or choose another --name";
     } else {
@@ -314,7 +317,8 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
             return {Liveness::unknown, "it was started on another machine that is called " + there.host +
                                            " too, or before that was started again"};
         if (there.boot_id == here.boot_id && there.pid_namespace == here.pid_namespace) {
-            const Liveness liveness = liveness_here(there, here);
+            Liveness liveness = liveness_here(there, here);
+            if (liveness == Liveness::alive && is_ending(record)) liveness = Liveness::ending;
             return {liveness, liveness == Liveness::unknown ? unreadable : std::string()};
         }
         if (record.job.empty())

@@ -59,7 +59,12 @@ Result<std::string> state_folder(const Options& options, const os::Environment& 
 std::string record_path(const std::string& folder, const std::string& name,
                         const os::Environment& environment);
 
-enum class Liveness { alive, stale, unknown };
+enum class Liveness {
+    alive,
+    ending,  // destroyed by a client: its supervisor is about to end
+    stale,
+    unknown
+};
 struct Verdict {
     Liveness liveness = Liveness::unknown;
     std::string why;  // of unknown
@@ -97,8 +102,8 @@ class RendezvousFile {
     std::string dictionary_;
 };
 
-/// invalid_argument if a living dictionary, or one whose life cannot be told, has this file, or if it cannot
-/// be read. Removes a stale file.
+/// invalid_argument if a dictionary that lives or ends, or one whose life cannot be told, has this file, or
+/// if it cannot be read. Removes a stale file.
 Result<void> require_free(const std::string& path, const os::Environment& environment);
 
 struct ListedRecord {

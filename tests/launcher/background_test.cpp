@@ -116,7 +116,8 @@ TEST_F(BackgroundTest, AFolderThatCannotBeReadIsNoAnswer) {
         }
     }
     EXPECT_TRUE(nothing_runs());
-    EXPECT_EQ(run({"status", "--state-dir", folder() + "/not there"}).out, "no dictionary is running here\n");
+    EXPECT_EQ(run({"status", "--state-dir", folder() + "/not there"}).out,
+              "no dictionary of ddict-launch start is running here\n");
 }
 
 TEST_F(BackgroundTest, ARecordThatCannotBeReadIsNoAnswer) {
@@ -164,7 +165,7 @@ TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
     EXPECT_EQ(one[0].at("name"), "one");
     const Ran none = run({"status", "--name", "three"});
     EXPECT_EQ(none.status, 1);
-    EXPECT_EQ(none.out, "no dictionary named 'three' is running here\n");
+    EXPECT_EQ(none.out, "no dictionary named 'three' of ddict-launch start is running here\n");
     EXPECT_EQ(run({"stop", "--name", "one"}).status, 0);
     const auto left = nlohmann::json::parse(run({"status", "--json"}).out);
     ASSERT_EQ(left.size(), 1U);
@@ -283,7 +284,8 @@ TEST_F(BackgroundTest, AnotherDictionarysFileIsLeftAlone) {
 TEST_F(BackgroundTest, NothingToStop) {
     const Ran stopped = run({"stop"});
     EXPECT_EQ(stopped.status, 1);
-    EXPECT_NE(stopped.err.find("no dictionary named 'default' is running here"), std::string::npos)
+    EXPECT_NE(stopped.err.find("no dictionary named 'default' of ddict-launch start is running here"),
+              std::string::npos)
         << stopped.err;
 }
 
@@ -294,6 +296,73 @@ TEST_F(BackgroundTest, AClientEndsIt) {
     Program destroy({program("ddict"), "destroy"}, environment());
     EXPECT_EQ(destroy.wait(), 0) << destroy.err();
     EXPECT_TRUE(nothing_runs());
+}
+
+/// destroy has returned, and the supervisor still lives: held up, so that this lasts.
+TEST_F(BackgroundTest, WhatAClientHasDestroyedIsNoLongerThere) {
+    const Ran started = run({"start"});
+    ASSERT_EQ(started.status, 0) << started.err;
+    set("DDICT_HANDLE", started.out.substr(0, started.out.find('\n')));
+    const pid_t supervisor = supervisor_pid();
+    kill(supervisor, SIGSTOP);
+    Program destroy({program("ddict"), "destroy"}, environment());
+    EXPECT_EQ(destroy.wait(), 0) << destroy.err();
+    const Ran status = run({"status"});
+    EXPECT_EQ(status.status, 1);
+    EXPECT_NE(status.out.find("default: ending"), std::string::npos) << status.out;
+    EXPECT_EQ(run({"env"}).out, "false\n");
+    const Ran hasty = run({"start", "--timeout", "0.2"});
+    EXPECT_EQ(hasty.status, 1);
+    EXPECT_NE(hasty.err.find("was destroyed by a client, and has not ended yet"), std::string::npos)
+        << hasty.err;
+    const Ran late = run({"stop", "--timeout", "0.2"});
+    EXPECT_EQ(late.status, 1);
+    EXPECT_NE(late.err.find("'default' has not ended within 0.2 s"), std::string::npos) << late.err;
+    kill(supervisor, SIGCONT);
+    const Ran stopped = run({"stop"});
+    EXPECT_EQ(stopped.status, 0) << stopped.err;
+    const Ran again = run({"stop"});
+    EXPECT_EQ(again.status, 0) << "this shell's dictionary has ended: " << again.err;
+    EXPECT_NE(again.err.find("'default' has ended already"), std::string::npos) << again.err;
+    EXPECT_EQ(run({"stop", "--name", "other"}).status, 1);
+}
+
+TEST_F(BackgroundTest, AfterDestroyAllGoesOnAtOnce) {
+    for (int round = 0; round < 5; ++round) {
+        const Ran started = run({"start"});
+        ASSERT_EQ(started.status, 0) << started.err;
+        set("DDICT_HANDLE", started.out.substr(0, started.out.find('\n')));
+        Program destroy({program("ddict"), "destroy"}, environment());
+        EXPECT_EQ(destroy.wait(), 0) << destroy.err();
+    }
+    const Ran stopped = run({"stop"});
+    EXPECT_EQ(stopped.status, 0) << stopped.err;
+}
+
+TEST_F(BackgroundTest, ACommandsOwnDictionaryIsNoneOfStart) {
+    for (const std::string verb : {"status", "stop", "env"}) {
+        Program wrapper(launch({"--", program("ddict-launch"), verb}), environment());
+        EXPECT_EQ(wrapper.wait(), 1) << verb;
+        EXPECT_NE((wrapper.out() + wrapper.err())
+                      .find("of ddict-launch start is running here; that of DDICT_HANDLE is a command's own"),
+                  std::string::npos)
+            << wrapper.out() << wrapper.err();
+    }
+}
+
+TEST_F(BackgroundTest, WhatDoesNotFitIsAWrongOption) {
+    for (const std::vector<std::string>& options :
+         {std::vector<std::string>{"--total-mem", "0"}, {"--total-mem", "65536"}, {"--nodelist", "n1"}}) {
+        std::vector<std::string> start{"start"};
+        start.insert(start.end(), options.begin(), options.end());
+        EXPECT_EQ(run(start).status, 2) << options[0];
+        std::vector<std::string> serve{"serve"};
+        serve.insert(serve.end(), options.begin(), options.end());
+        EXPECT_EQ(run(serve).status, 2) << options[0];
+        std::vector<std::string> command = options;
+        command.insert(command.end(), {"--", "true"});
+        EXPECT_EQ(run(command).status, 2) << options[0];
+    }
 }
 
 TEST_F(BackgroundTest, StatusTellsOfALostManager) {
