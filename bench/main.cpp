@@ -75,6 +75,10 @@ int main(int argc, char** argv) {
             std::fputs(help_text().c_str(), stdout);
             return EXIT_SUCCESS;
         }
+        if (options.version) {
+            std::fputs("ddict-bench " DDICT_VERSION "\n", stdout);
+            return EXIT_SUCCESS;
+        }
         run(options);
         return EXIT_SUCCESS;
     } catch (const UsageError& error) {

@@ -133,6 +133,7 @@ po::options_description description() {
     add("memory", "measure what pairs take, what of a full pool is payload, and how long moving pairs takes");
     add("connections", "measure what attaching and the first requests cost, for each number of --managers");
     add("help", "this text");
+    add("version", "the version of ddict");
     return text;
 }
 
@@ -203,6 +204,7 @@ Options parse_options(const std::vector<std::string>& args) {
 
     Options options;
     options.help = has("help");
+    options.version = has("version");
     if (has("clients"))
         options.clients = numbers<std::uint32_t>("clients", text("clients"), {1, clients_max});
     if (has("managers")) {

@@ -51,6 +51,7 @@ struct Options {
     bool memory = false;
     bool connections = false;
     bool help = false;
+    bool version = false;
 
     bool headline() const { return idle == 0 && !bring_up && !memory && !connections && !targets; }
 };

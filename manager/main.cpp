@@ -16,6 +16,7 @@
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "manager/server.h"
@@ -43,9 +44,28 @@ int probe() {
     return 0;
 }
 
+constexpr std::string_view help =
+    "Holds a part of a dictionary. ddict-launch starts it, on each node; by hand only:\n"
+    "\n"
+    "  ddict-manager --probe              what UCX offers on this node, as JSON\n"
+    "  ddict-manager --help, --version\n";
+
 int usage() {
-    std::cerr << "ddict-manager is started by ddict-launch; by hand only: ddict-manager --probe\n";
+    std::cerr << "ddict-manager is started by ddict-launch; see ddict-manager --help\n";
     return usage_error;
+}
+
+/// The exit status of a call by hand; nothing if it is none.
+std::optional<int> run_by_hand(std::string_view word) {
+    if (word == "--probe") return probe();
+    if (word == "--help" || word == "-h") {
+        std::cout << help << std::flush;
+    } else if (word == "--version") {
+        std::cout << "ddict-manager " DDICT_VERSION "\n" << std::flush;
+    } else {
+        return std::nullopt;
+    }
+    return std::cout ? 0 : 1;
 }
 
 /// What the kernel takes for rt_sigaction. All but the handler is zero in each of its layouts.
@@ -98,7 +118,9 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
 
 int main(int argc, char** argv) {
     ddict::os::ensure_standard_descriptors();
-    if (argc == 2 && std::string_view(argv[1]) == "--probe") return probe();
+    if (argc == 2) {
+        if (const std::optional<int> status = run_by_hand(argv[1])) return *status;
+    }
     ddict::manager::ServerOptions options;
     if (!parse(argc, argv, options)) return usage();
 

@@ -102,6 +102,12 @@ std::string name_of(const json& record) {
            record.at("clients").dump() + " " + record.at("managers").dump();
 }
 
+TEST_F(BenchProgram, SaysItsVersion) {
+    const Outcome outcome = bench("--version");
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_EQ(outcome.output.substr(0, 12), "ddict-bench ") << outcome.output;
+}
+
 TEST_F(BenchProgram, TheHeadlineWorkloadOverBothTransports) {
     for (const std::string transport : {"shm", "tcp"}) {
         SCOPED_TRACE(transport);

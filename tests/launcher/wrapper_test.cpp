@@ -29,6 +29,22 @@ TEST_F(WrapperTest, GivesTheCommandAHandleAndItsName) {
     EXPECT_EQ(name.out(), "here\n");
 }
 
+TEST_F(WrapperTest, EveryProgramSaysWhatItIs) {
+    for (const std::string name : {"ddict-launch", "ddict-manager", "ddict"}) {
+        Program version({program(name), "--version"}, environment());
+        EXPECT_EQ(version.wait(), 0) << name;
+        EXPECT_EQ(version.out().substr(0, name.size() + 1), name + " ");
+        for (const std::string option : {"--help", "-h"}) {
+            Program help({program(name), option}, environment());
+            EXPECT_EQ(help.wait(), 0) << name;
+            EXPECT_NE(help.out().find(name + " "), std::string::npos) << help.out();
+            EXPECT_EQ(help.err(), "");
+        }
+    }
+    Program alone({program("ddict-manager")}, environment());
+    EXPECT_EQ(alone.wait(), 2);
+}
+
 TEST_F(WrapperTest, KeepsTheLaunchersSecretVariableFromTheCommand) {
     Program secret(launch({"--", odd_program(), "print", "DDICT_SECRET"}), environment());
     EXPECT_EQ(secret.wait(), 0) << secret.err();
