@@ -131,9 +131,12 @@ Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const
     }
     const milliseconds timeout = options.timeout.value_or(limits::operation_timeout_default);
     std::shared_ptr<Attachment> attachment(new Attachment(handle, timeout));
-    const char* local_reads = std::getenv("DDICT_LOCAL_READS");
-    attachment->local_reads_allowed_ =
-        options.local_reads && (local_reads == nullptr || std::string_view(local_reads) != "0");
+    const char* const named = std::getenv("DDICT_LOCAL_READS");
+    const std::string_view local_reads = named == nullptr || *named == '\0' ? "1" : named;
+    if (local_reads != "0" && local_reads != "1")
+        return attach_error(Errc::invalid_argument,
+                            "DDICT_LOCAL_READS is '" + std::string(local_reads.substr(0, 40)) + "': 0 or 1");
+    attachment->local_reads_allowed_ = options.local_reads && local_reads == "1";
     if (const Result<void> found = attachment->find_managers(options.attach_timeout); !found)
         return found.error();
     return attachment;

@@ -253,7 +253,7 @@ int ddict_create(const ddict_create_options* options, ddict_dictionary** diction
         if (options != nullptr) {
             completed.nodes = options->nodes;
             if (options->nodelist != nullptr) completed.nodelist = options->nodelist;
-            if (options->managers_per_node > 0) completed.managers_per_node = options->managers_per_node;
+            completed.managers_per_node = options->managers_per_node;
             completed.total_mem = options->total_mem;
             if (options->name != nullptr) completed.name = options->name;
             if (options->launch_timeout_ms != 0)

@@ -73,9 +73,9 @@ std::string launch_program() {
 std::vector<std::string> launch_arguments(const CreateOptions& options) {
     const auto timeout = std::min<milliseconds>(options.launch_timeout, launch_timeout_max);
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(timeout).count();
-    std::vector<std::string> arguments{launch_program(),      "serve",
-                                       "--managers-per-node", std::to_string(options.managers_per_node),
-                                       "--timeout",           std::to_string(seconds)};
+    std::vector<std::string> arguments{launch_program(), "serve", "--timeout", std::to_string(seconds)};
+    if (options.managers_per_node > 0)
+        arguments.insert(arguments.end(), {"--managers-per-node", std::to_string(options.managers_per_node)});
     if (options.nodes > 0) arguments.insert(arguments.end(), {"--nodes", std::to_string(options.nodes)});
     if (!options.nodelist.empty()) arguments.insert(arguments.end(), {"--nodelist", options.nodelist});
     if (options.total_mem > 0)

@@ -212,7 +212,7 @@ typedef struct ddict_attach_options {
 typedef struct ddict_create_options {
     uint32_t nodes;       /**< of the Slurm job; default all. Elsewhere all managers are on this machine */
     const char* nodelist; /**< which of the job's nodes to choose from: "n1,n[4-7]"; default all */
-    uint32_t managers_per_node; /**< default 1 */
+    uint32_t managers_per_node; /**< 0: 1, or DDICT_MANAGERS_PER_NODE */
     uint64_t total_mem; /**< bytes for the whole dictionary, divided among the managers; default 256 MiB */
     const char* name;   /**< for people */
     int64_t launch_timeout_ms; /**< for the managers to come up; default 60 s */

@@ -59,14 +59,14 @@ struct AttachOptions {
     bool local_reads = true;
 };
 
-/// What is left at 0 or empty is taken from the environment (DDICT_NODES, DDICT_NODELIST, DDICT_TOTAL_MEM,
-/// DDICT_NAME), if it is set.
+/// What is left at 0 or empty is taken from the environment (DDICT_NODES, DDICT_NODELIST,
+/// DDICT_MANAGERS_PER_NODE, DDICT_TOTAL_MEM, DDICT_NAME), if it is set.
 struct CreateOptions {
     /// In a Slurm job: how many of its nodes to use; 0 means all. Elsewhere all managers are on this machine.
     std::uint32_t nodes = 0;
     /// In a Slurm job: which of its nodes to choose from, as Slurm writes them ("n1,n[4-7]"). Empty: all.
     std::string nodelist{};
-    std::uint32_t managers_per_node = 1;
+    std::uint32_t managers_per_node = 0;  ///< 0: 1
     /// For the whole dictionary, in bytes; it is divided evenly among the managers. 0: 256 MiB.
     std::uint64_t total_mem = 0;
     /// Tells several dictionaries of one job apart, for people. May be empty.

@@ -297,6 +297,27 @@ TEST_F(LifeCycleTest, ADictionaryHasATimeoutOfItsOwn) {
     EXPECT_TRUE(longest->try_put("a", 1)) << "longer than any clock counts is for ever";
 }
 
+TEST_F(LifeCycleTest, TheEnvironmentSaysHowManyManagersIfTheProgramDoesNot) {
+    ASSERT_EQ(setenv("DDICT_MANAGERS_PER_NODE", "3", 1), 0);
+    const Dictionary three = Dictionary::create({.total_mem = 24 << 20});
+    const Dictionary two = Dictionary::create({.managers_per_node = 2, .total_mem = 16 << 20});
+    unsetenv("DDICT_MANAGERS_PER_NODE");
+    const Dictionary one = Dictionary::create({.total_mem = 8 << 20});
+    EXPECT_EQ(three.manager_count(), 3u);
+    EXPECT_EQ(two.manager_count(), 2u);
+    EXPECT_EQ(one.manager_count(), 1u);
+}
+
+TEST_F(LifeCycleTest, LocalReadsAreWantedOrNot) {
+    for (const auto& [value, code] :
+         {std::pair("0", Errc{}), {"1", Errc{}}, {"", Errc{}}, {"maybe", Errc::invalid_argument}}) {
+        ASSERT_EQ(setenv("DDICT_LOCAL_READS", value, 1), 0);
+        const auto attached = Dictionary::try_attach(dict_->serialize());
+        unsetenv("DDICT_LOCAL_READS");
+        EXPECT_EQ(code_of(attached), code) << value;
+    }
+}
+
 // ---- errors ----
 
 /// Of every kind of operation, on a manager that does not answer.
