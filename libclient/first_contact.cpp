@@ -36,18 +36,19 @@ class AttachFailure {
         error.code = has_ended                     ? Errc::dictionary_gone
                      : error.code == Errc::timeout ? Errc::timeout
                                                    : Errc::manager_lost;
-        error.manager = Error::no_manager;
-        const std::string_view why = worst_.detail.data();
-        const std::string asked = std::to_string(asked_);
-        std::string text = has_ended ? "all " + asked + " managers asked have ended"
-                                     : "none of " + asked + " managers asked could be reached";
-        text += "; manager " + std::to_string(worst_.manager);
-        if (worst_.node[0] != '\0') text += std::string(" (") + worst_.node.data() + ")";
-        if (!why.empty()) text += ": " + std::string(why);
-        return error.set_node({}).set_detail(text);
+        // Of the manager that is named; most of the space is the reason's.
+        const std::string why = worst_.detail.data();
+        if (asked_ == 1) return error.set_detail(why.empty() ? how_they_are(has_ended) : why);
+        return error.set_detail(how_they_are(has_ended) + (why.empty() ? "" : "; this one: " + why));
     }
 
   private:
+    std::string how_they_are(bool have_ended) const {
+        if (asked_ == 1) return have_ended ? "it has ended" : "it could not be reached";
+        const std::string managers = std::to_string(asked_) + " managers asked ";
+        return have_ended ? "all " + managers + "have ended" : "none of " + managers + "could be reached";
+    }
+
     static constexpr int rank_of_managers = 2;
     static int rank(const Error& error) {
         if (error.code == Errc::dictionary_gone || error.manager_state == ManagerState::ended) return 0;

@@ -13,7 +13,7 @@ DEVCLUSTER = pathlib.Path(__file__).resolve().parents[2] / "slurm" / "devcluster
 # By the kernel's short names: everything of ddict, and what the tests start.
 OURS = ("ddict", "ddict-launch", "ddict-manager", "job_client", "client", "distributed_dic", "sleep")
 # What a client says of a dictionary that has ended: nobody on another node can tell that from a network that is down.
-NOT_THERE = r"(dictionary_gone|manager_lost: none of \d+ managers asked could be reached)"
+NOT_THERE = r"(dictionary_gone|attach on manager \d+ \(\S+\): manager_lost)"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE")
 
 
