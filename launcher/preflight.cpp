@@ -95,14 +95,15 @@ Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
         return {Level::failed, "memory: files may have " + format_size(facts.file_bytes_max) +
                                    " at the most (ulimit -f), and a pool in /dev/shm is a file of " +
                                    format_size(need.pool_bytes) + ": raise that limit"};
-    const std::string removed =
-        facts.stale_removed == 0
-            ? ""
-            : "; removed " + std::to_string(facts.stale_removed) + " segments of dictionaries that had ended";
+    const std::string removed = facts.stale_removed == 0
+                                    ? ""
+                                    : "; removed " + std::to_string(facts.stale_removed) +
+                                          (facts.stale_removed == 1 ? " segment" : " segments") +
+                                          " of dictionaries that had ended";
     if (!facts.limit_unseen.empty())
         return {Level::warning, "memory: needs " + format_size(need.shared_bytes()) + "; " +
                                     facts.limit_unseen +
-                                    ": if it is lower, the job is killed instead of refused"};
+                                    ": if it is less than that, the job is killed instead of refused"};
     return {Level::ok, "memory: needs " + format_size(need.shared_bytes()) + "; /dev/shm of " +
                            format_size(facts.shared_total_bytes) + " has " +
                            format_size(facts.memory.shared_free_bytes) + " free, " + facts.memory.limited_by +

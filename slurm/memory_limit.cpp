@@ -193,12 +193,14 @@ Result<MemoryLimit> memory_limit(std::optional<std::uint64_t> job_memory_bytes, 
         find_hierarchies(read_file(root / "proc/self/mountinfo").value_or(""), own_cgroups);
     std::string unseen;
     if (hierarchies.empty() && !own_cgroups.empty())
-        unseen = "no cgroups are mounted here, so that a limit of theirs cannot be seen";
+        unseen = "no cgroups are mounted here, so that a memory limit of theirs cannot be seen";
     for (const Hierarchy& hierarchy : hierarchies) {
         const fs::path mounted = root / hierarchy.mounted.relative_path();
         const auto groups = groups_upwards(hierarchy, mounted);
         if (groups.empty())
-            unseen = "the own cgroup is not among those mounted here, so that its limit cannot be seen";
+            unseen =
+                "this process's cgroup is not among those mounted here, so that its memory limit cannot be "
+                "seen";
         for (const std::string& group : groups) {
             const fs::path directory = mounted / fs::path(group).relative_path();
             if (auto limit = limit_of_group(directory, *hierarchy.version, group)) limits.push_back(*limit);
