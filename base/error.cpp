@@ -256,7 +256,7 @@ std::string Error::message() const {
     out += name(code);
     if (detail[0] != '\0') out += std::string(": ") + detail.data();
     if (need_bytes > 0 || have_bytes > 0) {
-        out += ": needs " + std::to_string(need_bytes) + " bytes, " +
+        out += ": needs " + std::to_string(need_bytes) + (need_bytes == 1 ? " byte, " : " bytes, ") +
                (code == Errc::too_large ? "the limit is " : "has ") + std::to_string(have_bytes);
     }
     if (in_doubt) out += "; it may or may not have taken effect";

@@ -148,8 +148,8 @@ std::vector<Record> measure_connections(const Options& options, Progress& progre
         Record& record = records.emplace_back();
         record.op = "connections";
         record.clients = 1;
-        progress.repeat(std::to_string(managers) + " managers: ", options.effort.repetitions,
-                        [&](unsigned) { once(options, managers, record); });
+        progress.repeat(std::to_string(managers) + (managers == 1 ? " manager: " : " managers: "),
+                        options.effort.repetitions, [&](unsigned) { once(options, managers, record); });
     }
     return records;
 }

@@ -102,7 +102,8 @@ class Headline {
             turns.push_back(&one);
         run_in_turns(turns, options_.effort, [this](const Series& one, const std::string& what) {
             progress_.show(one.record.op + ", " + std::to_string(one.record.bytes) + " bytes, " +
-                           std::to_string(one.record.clients) + " clients: " + what);
+                           std::to_string(one.record.clients) +
+                           (one.record.clients == 1 ? " client: " : " clients: ") + what);
         });
         std::stable_sort(all.begin(), all.end(), [](const Series& a, const Series& b) {
             return a.record.managers == 0 && b.record.managers != 0;

@@ -139,9 +139,9 @@ std::string banner(const Machine& machine, const Options& options) {
     std::string text =
         format("ddict %.*s, UCX %s, %s, %u cores, %s\n", static_cast<int>(commit().size()), commit().data(),
                machine.ucx_version.c_str(), machine.cpu.c_str(), machine.cores, machine.kernel.c_str());
-    text += format("%u repetitions, %s pinned, load before the run %.2f, reading the clock costs %.0f ns\n",
-                   options.effort.repetitions, options.pin ? "all" : "nothing", machine.load_average,
-                   machine.clock_read_ns);
+    text += format("%u repetition%s, %s pinned, load before the run %.2f, reading the clock costs %.0f ns\n",
+                   options.effort.repetitions, options.effort.repetitions == 1 ? "" : "s",
+                   options.pin ? "all" : "nothing", machine.load_average, machine.clock_read_ns);
     if (std::string_view(DDICT_BUILD_TYPE) == "Debug" || std::string_view(DDICT_BUILD_SANITIZE) != "") {
         text += "this build is not optimised: its figures say nothing\n";
     }

@@ -71,8 +71,10 @@ void Output::flush() {
         first.erase(0, static_cast<std::size_t>(written));
         if (first.empty()) waiting_.pop_front();
         if (waiting_.empty() && left_out_ != 0) {
-            const std::string line = "ddict-launch: " + std::to_string(std::exchange(left_out_, 0)) +
-                                     " messages were left out, since nobody read them\n";
+            const auto count = std::exchange(left_out_, 0);
+            const std::string line = "ddict-launch: " + std::to_string(count) +
+                                     (count == 1 ? " message was" : " messages were") +
+                                     " left out, since nobody read them\n";
             waiting_bytes_ += line.size();
             waiting_.push_back(line);
         }

@@ -17,7 +17,7 @@ Error wrong_type_of(const wire::ReplyHeader& header, const Request& request) {
     if (request.verb == wire::Verb::append)
         return Error(Errc::wrong_type, "values of this type cannot be appended to: " + words);
     return Error(Errc::wrong_type, "the value, of type " + words + ", has " +
-                                       std::to_string(header.argument2) + " bytes, not the 8 of a number");
+                                       detail::bytes_in_words(header.argument2) + ", not the 8 of a number");
 }
 
 /// Of a broadcast: at which manager it failed. If that is not the root, the root and others have done it.

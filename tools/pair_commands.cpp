@@ -98,7 +98,7 @@ class PairPrinter {
         const bool whole = value.size() <= 4 * width_ || !is_text;
         if (whole && width_of(shown) <= left) return print(line + shown + "\n");
         const std::string size =
-            " (" + (type_ ? "" : type + ", ") + std::to_string(item.value().size()) + " bytes)";
+            " (" + (type_ ? "" : type + ", ") + bytes_in_words(item.value().size()) + ")";
         const std::size_t taken = dots.size() + size.size();
         line.append(beginning_of(shown, left - std::min(left, taken))).append(dots).append(size);
         print(std::string(beginning_of(line, width_)) + "\n");

@@ -264,8 +264,8 @@ void check_size_of_value(std::uint16_t type, std::size_t bytes) {
     const std::size_t element = element_bytes(type);
     if (element == 0) return;
     if ((what == type_scalar && bytes != element) || (what == type_vector && bytes % element != 0)) {
-        throw UsageError(std::to_string(bytes) + " bytes are not the value of a " + type_in_words(type) +
-                         ": one has " + (what == type_vector ? "a multiple of " : "") +
+        throw UsageError(bytes_in_words(bytes) + (bytes == 1 ? " is" : " are") + " not the value of a " +
+                         type_in_words(type) + ": one has " + (what == type_vector ? "a multiple of " : "") +
                          std::to_string(element));
     }
 }
@@ -285,8 +285,12 @@ std::vector<std::byte> value_of(std::uint16_t type, std::string_view text) {
     return value;
 }
 
+std::string bytes_in_words(std::uint64_t bytes) {
+    return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+}
+
 std::string in_words(Bytes value, std::uint16_t type) {
-    return "<" + type_in_words(type) + ", " + std::to_string(value.size()) + " bytes>";
+    return "<" + type_in_words(type) + ", " + bytes_in_words(value.size()) + ">";
 }
 
 std::string on_one_line(Bytes value, std::uint16_t type) {

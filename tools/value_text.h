@@ -29,6 +29,8 @@ void check_size_of_value(std::uint16_t type, std::size_t bytes);
 /// UsageError if there is none, or the bytes cannot be a value of that type.
 std::vector<std::byte> value_of(std::uint16_t type, std::string_view text);
 
+/// "1 byte", "24 bytes"
+std::string bytes_in_words(std::uint64_t bytes);
 /// "<vector of float64, 24 bytes>"
 std::string in_words(std::span<const std::byte> value, std::uint16_t type);
 /// On one line: numbers as their text, text printable, everything else in words.

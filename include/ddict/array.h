@@ -138,8 +138,8 @@ struct ArrayHeader {
             return no_array("the value is an array of " + std::to_string(rank) + " dimensions");
         if (in.size() < bytes(rank)) return no_array("the value is too short for the shape of its array");
         if (const auto stored = number_at<std::uint32_t>(in, 4); stored != element_bytes) {
-            return no_array("the array has elements of " + std::to_string(stored) +
-                            " bytes, those asked for have " + std::to_string(element_bytes));
+            return no_array("the array has elements of " + bytes_in_words(stored) +
+                            ", those asked for have " + std::to_string(element_bytes));
         }
         std::array<std::uint64_t, array_rank_max> extents{};
         for (std::size_t i = 0; i < rank; ++i)
@@ -148,7 +148,7 @@ struct ArrayHeader {
         if (!shape)
             return no_array("the stored shape is no shape: " + std::string(shape.error().detail.data()));
         if (shape->size() * element_bytes != in.size() - bytes(rank)) {
-            return no_array("an array of " + shape->text() + " in " + std::to_string(in.size()) + " bytes");
+            return no_array("an array of " + shape->text() + " in " + bytes_in_words(in.size()));
         }
         return shape;
     }

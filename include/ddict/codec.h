@@ -312,8 +312,8 @@ requires(!TextLike<T>) struct Codec<T> {
     }
     static Result<std::span<std::byte>> room(T& value, std::uint64_t bytes) {
         if (bytes != sizeof(T)) {
-            return Error(Errc::wrong_type, "the value has " + std::to_string(bytes) +
-                                               " bytes, the type asked for " + std::to_string(sizeof(T)));
+            return Error(Errc::wrong_type, "the value has " + detail::bytes_in_words(bytes) +
+                                               ", the type asked for " + std::to_string(sizeof(T)));
         }
         return std::as_writable_bytes(std::span<T>(&value, 1));
     }
@@ -366,9 +366,8 @@ struct Codec<std::array<T, N>> {
     }
     static Result<std::span<std::byte>> room(std::array<T, N>& values, std::uint64_t bytes) {
         if (bytes != N * sizeof(T)) {
-            return Error(Errc::wrong_type, "the value has " + std::to_string(bytes) +
-                                               " bytes, the array asked for " +
-                                               std::to_string(N * sizeof(T)));
+            return Error(Errc::wrong_type, "the value has " + detail::bytes_in_words(bytes) +
+                                               ", the array asked for " + std::to_string(N * sizeof(T)));
         }
         return std::as_writable_bytes(std::span<T>(values));
     }

@@ -71,6 +71,11 @@ inline std::string type_in_words(std::uint16_t type) {
 
 namespace detail {
 
+/// "1 byte", "8 bytes". Allocates.
+inline std::string bytes_in_words(std::uint64_t bytes) {
+    return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+}
+
 inline Error wrong_type(std::uint16_t stored, std::uint16_t asked) {
     return Error(Errc::wrong_type, "stored: " + type_in_words(stored) + ", asked: " + type_in_words(asked));
 }

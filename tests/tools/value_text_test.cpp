@@ -185,6 +185,7 @@ TEST(ValueText, OneLine) {
     };
     EXPECT_EQ(shown_of(type_text, "a\n\x9b"), "a\\x0a\\x9b");
     EXPECT_EQ(shown_of(0x0233, "12345678"), "<vector of float64, 8 bytes>");
+    EXPECT_EQ(shown_of(0x0400, "x"), "<list, 1 byte>");
     EXPECT_EQ(shown_of(0x0113, "123"), "<int64, 3 bytes>");  // cut, by whoever stored it
     EXPECT_EQ(shown_of(0x0110, "A"), "65");
 }
