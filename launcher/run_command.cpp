@@ -86,7 +86,11 @@ int Wrapper::start_command(os::ChildProcess& command) const {
     spawn.parent_death_signal = SIGTERM;
     int error = 0;
     auto started = os::ChildProcess::spawn(spawn, &error);
-    if (!started) return say_not_runnable(options_.command[0], error != 0 ? error : EAGAIN);
+    if (!started && error != 0) return say_not_runnable(options_.command[0], error);
+    if (!started) {
+        say(reason(started.error()));
+        return exit_cannot_execute;
+    }
     command = *std::move(started);
     return 0;
 }

@@ -63,7 +63,8 @@ struct Prepared {
 void become(const SpawnOptions& options, const Prepared& prepared) {
     if (options.own_process_group && setpgid(0, 0) != 0) return;
     if (options.parent_death_signal != 0) {
-        if (prctl(PR_SET_PDEATHSIG, options.parent_death_signal) != 0) return;
+        // A sandbox may refuse it: then the child only learns later that it is alone.
+        [[maybe_unused]] const int refused = prctl(PR_SET_PDEATHSIG, options.parent_death_signal);
         if (getppid() != prepared.parent) raise(SIGKILL);
     }
     for (int target = 0; target < 3; ++target) {
@@ -139,6 +140,7 @@ Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_
     if (child.pid_ < 0) return cannot_run(options.program, errno);
     tell.reset();
     child.pidfd_ = open_pidfd(child.pid_);
+    const int watch_error = errno;
 
     int error = 0;
     ssize_t got = 0;
@@ -150,7 +152,11 @@ Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_
         if (exec_errno != nullptr) *exec_errno = error;
         return cannot_run(options.program, error);
     }
-    if (!child.pidfd_.is_open()) return cannot_run(options.program, ENOSYS);
+    if (!child.pidfd_.is_open())
+        return Error(Errc::system, "cannot watch the process of " + options.program +
+                                       " (pidfd_open): " + std::strerror(watch_error) +
+                                       "; Linux has it since 5.3, and a sandbox may refuse it")
+            .set_operation(Operation::launch);
     return child;
 }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ TEST(ChildProcess, TellsHowAProgramEnded) {
 }
 
 TEST(ChildProcess, IsNotReapedWhileItRuns) {
-    ChildProcess child = shell("sleep 1000");
+    ChildProcess child = shell("exec sleep 1000");
     EXPECT_EQ(child.reap(), std::nullopt);
     EXPECT_TRUE(child.running());
 }
@@ -71,6 +72,44 @@ TEST(ChildProcess, NeedsNoWaitingByDescriptor) {
     int status = -1;
     ASSERT_EQ(::waitpid(test, &status, 0), test);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+/// Whether a child of this process, in which a call fails, is content.
+template <class Check>
+bool holds_without(unsigned call, int error, Check check) {
+    const pid_t test = ::fork();
+    if (test == 0) {
+        if (!make_fail({call}, error)) _exit(2);
+        _exit(check() ? 0 : 1);
+    }
+    int status = -1;
+    return ::waitpid(test, &status, 0) == test && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(ChildProcess, ThatCannotBeWatchedIsRefusedWithTheReason) {
+    EXPECT_TRUE(holds_without(SYS_pidfd_open, EPERM, [] {
+        SpawnOptions options;
+        options.program = "/bin/sh";
+        options.argv = {"sh", "-c", "exec sleep 1000"};
+        const auto child = ChildProcess::spawn(options);
+        const std::string why = child ? "" : child.error().message();
+        return why.find("cannot watch the process of /bin/sh (pidfd_open): Operation not permitted") !=
+                   why.npos &&
+               ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
+    }));
+}
+
+TEST(ChildProcess, RunsWhereItMayNotAskForItsParentsEnd) {
+    EXPECT_TRUE(holds_without(SYS_prctl, EPERM, [] {
+        SpawnOptions options;
+        options.program = "/bin/sh";
+        options.argv = {"sh", "-c", "exit 3"};
+        options.parent_death_signal = SIGTERM;
+        auto child = ChildProcess::spawn(options);
+        if (!child) return false;
+        const auto status = end_of(*child);
+        return status && status->for_shell() == 3;
+    }));
 }
 
 }  // namespace
