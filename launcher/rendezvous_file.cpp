@@ -145,6 +145,16 @@ std::string variable(const os::Environment& environment, std::string_view name) 
     return found == environment.end() ? std::string() : found->second;
 }
 
+/// With those above it that are missing, each for this user alone whatever its umask says.
+Result<void> make_folder(const fs::path& folder) {
+    if (mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+    if (errno != ENOENT || !folder.has_parent_path() || folder.parent_path() == folder)
+        return file_error("cannot make", folder.string(), errno);
+    if (const auto above = make_folder(folder.parent_path()); !above) return above;
+    if (mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+    return file_error("cannot make", folder.string(), errno);
+}
+
 /// A new file beside `path` with the text in it, safely on the disk. Its name, or an error.
 Result<std::string> write_beside(const std::string& path, const std::string& text) {
     std::string name = path + ".XXXXXX";
@@ -380,10 +390,8 @@ Result<void> remove_record(const std::string& path, const std::string& dictionar
 
 Result<RendezvousFile> RendezvousFile::publish(const std::string& path, const RendezvousRecord& record,
                                                const os::Environment& environment) {
-    std::error_code error;
     const fs::path folder = fs::path(path).parent_path();
-    if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
-    if (error) return file_error("cannot make", folder.string(), error.value());
+    if (const auto made = make_folder(folder); !made) return made.error();
     if (const auto safe = require_safe_folder(folder.string()); !safe) return safe.error();
     const auto written = write_beside(path, format_record(record));
     if (!written) return written.error();

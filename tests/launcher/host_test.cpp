@@ -197,6 +197,15 @@ TEST_F(HostTest, ADictionaryOfAJobIsFoundFromOutside) {
     EXPECT_EQ(run({"stop"}).status, 0);
 }
 
+/// Others could rename a folder of theirs away, whatever is in it.
+TEST_F(HostTest, FoldersThatItMakesAreThisUsersAlone) {
+    const Ran made = shell(
+        "umask 000; unset DDICT_STATE_DIR XDG_STATE_HOME; mkdir $F/home; export HOME=$F/home; "
+        "$L start >/dev/null && cd $HOME && stat -c %a .local .local/state .local/state/ddict; $L stop");
+    EXPECT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(made.out, "700\n700\n700\n");
+}
+
 TEST_F(HostTest, CheckTriesWhatItPromises) {
     const Ran checked = run({"--check"});
     EXPECT_EQ(checked.status, 0) << checked.out;
