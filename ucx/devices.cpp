@@ -89,6 +89,14 @@ DeviceChoice choose_devices(const std::vector<Interface>& interfaces, const Devi
             candidates.push_back(&interface);
         }
     }
+    // Where not all may be used they are listed, with commas between them.
+    if (!choice.left_out.empty() || candidates.size() > tcp_devices_max) {
+        std::erase_if(candidates, [&](const Interface* interface) {
+            const bool has_comma = interface->name.find(',') != std::string::npos;
+            if (has_comma) choice.left_out.push_back(interface->name);
+            return has_comma;
+        });
+    }
     const auto rank = [&](const Interface& interface) {
         const bool own_address =
             std::any_of(interface.addresses.begin(), interface.addresses.end(),

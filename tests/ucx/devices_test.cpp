@@ -118,6 +118,19 @@ TEST(Devices, AreLeftOutByNameAddressAndNetwork) {
     EXPECT_TRUE(choose_devices(interfaces, {.leave_out = {"docker1", "172.17.0.2"}}).all);
 }
 
+TEST(Devices, WithACommaInTheirNamesCannotBeListed) {
+    std::vector<Interface> interfaces = crowd(0);
+    interfaces.push_back(interface("a,b", 5, "10.2.0.1/16", true));
+    EXPECT_TRUE(choose_devices(interfaces, {}).all) << "no list is made";
+    const DeviceChoice choice = choose_devices(interfaces, {.leave_out = {"ib0"}});
+    EXPECT_EQ(choice.left_out, (std::vector<std::string>{"ib0", "a,b"}));
+    EXPECT_EQ(net_devices(choice, {}), "lo,eth0");
+    std::vector<Interface> many = crowd(tcp_devices_max);
+    many.push_back(interface("a,b", 5, "10.2.0.1/16", true));
+    EXPECT_FALSE(uses(choose_devices(many, {}), "a,b"));
+    EXPECT_EQ(choose_devices(many, {}).used.size(), tcp_devices_max);
+}
+
 TEST(Devices, AreListedAsUcxTakesThem) {
     const DeviceChoice few{.all = false, .used = {"lo", "eth0"}, .left_out = {"docker0"}};
     EXPECT_EQ(net_devices(few, {}), "lo,eth0");
