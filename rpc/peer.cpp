@@ -13,8 +13,13 @@ Result<void> Peer::connect(const DirectoryEntry& entry) {
     DDICT_ASSERT(!is_there(), "a connection has two peers");
     const Result<PeerId> peer = transport_.connect(entry.address, entry.process);
     if (!peer) return peer.error();
+    try {
+        table_.set_peer(*peer, owner_);
+    } catch (...) {  // no memory
+        transport_.close(*peer);
+        throw;
+    }
     id_ = *peer;
-    table_.set_peer(id_, owner_);
     return {};
 }
 
