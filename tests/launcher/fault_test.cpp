@@ -44,7 +44,7 @@ TEST_F(FaultTest, MoreMemoryThanThereIs) {
 TEST_F(FaultTest, LessMemoryThanAManagerNeeds) {
     Program modest(launch({"--total-mem", "1M", "--nodes", "2", "--", odd_program(), "exit", "0"}),
                    environment());
-    EXPECT_EQ(modest.wait(), 1);
+    EXPECT_EQ(modest.wait(), 2) << "the options do not fit";
     EXPECT_NE(modest.err().find("ask for 2M or more"), std::string::npos) << modest.err();
 }
 
