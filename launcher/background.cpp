@@ -63,19 +63,14 @@ std::string export_lines(const std::string& handle, const std::string& name, boo
     return line;
 }
 
-std::string value_of(const os::Environment& environment, std::string_view name) {
-    const auto found = environment.find(name);
-    return found == environment.end() ? std::string() : found->second;
-}
-
 RendezvousRecord record_of(const Supervisor& supervisor, const os::Environment& environment) {
     const LaunchPlan& plan = supervisor.plan();
     RendezvousRecord record;
     record.name = plan.name;
     record.handle = supervisor.handle();
     record.dictionary = hex(plan.identity.dictionary_id);
-    record.job = value_of(environment, "SLURM_JOB_ID");
-    record.job_restart = value_of(environment, "SLURM_RESTART_COUNT");
+    record.job = os::value_of(environment, "SLURM_JOB_ID");
+    record.job_restart = os::value_of(environment, "SLURM_RESTART_COUNT");
     record.step = supervisor.step();
     record.supervisor = this_process();
     for (const auto& [index, node] : supervisor.nodes())
@@ -181,7 +176,7 @@ void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervisio
 /// The variable that srun hands on whatever it exports may be of another dictionary, and stay so.
 void warn_of_other_handle(const os::Environment& environment, const Options& options, bool in_job,
                           const std::string& handle) {
-    const std::string other = value_of(environment, "SLURM_DDICT_HANDLE");
+    const std::string other(os::value_of(environment, "SLURM_DDICT_HANDLE"));
     if (other.empty() || other == handle) return;
     const std::string remedy =
         in_job ? "eval \"$(ddict-launch env --name " + options.name + ")\", which sets it too" : "unset it";
@@ -230,7 +225,7 @@ int await_handle(const Options& options, const os::Environment& environment, boo
 
 /// The dictionary whose handle this shell still has, if it is of that name and has ended.
 bool has_ended_already(const std::string& name, const os::Environment& environment) {
-    const auto handle = Handle::parse(value_of(environment, "DDICT_HANDLE"));
+    const auto handle = Handle::parse(os::value_of(environment, "DDICT_HANDLE"));
     return handle && handle->name == name && has_ended_here(*handle);
 }
 

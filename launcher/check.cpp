@@ -65,10 +65,9 @@ void check_placement(const LaunchPlan& plan, std::vector<Finding>& findings) {
 /// Whose connections the managers accept.
 Finding judge_hosts(const LaunchPlan& plan, const os::Environment& environment) {
     if (!plan.hosts_trouble.empty()) return {Level::warning, "hosts of clients: " + plan.hosts_trouble};
-    const auto allowed = environment.find("DDICT_ALLOW_HOSTS");
+    const std::string allowed(os::value_of(environment, "DDICT_ALLOW_HOSTS"));
     std::string hosts = plan.allocation ? "the nodes of the job and this host" : "this machine";
-    if (allowed != environment.end() && !allowed->second.empty())
-        hosts += ", and DDICT_ALLOW_HOSTS: " + allowed->second;
+    if (!allowed.empty()) hosts += ", and DDICT_ALLOW_HOSTS: " + allowed;
     return {Level::ok, "hosts of clients: " + hosts};
 }
 

@@ -31,8 +31,7 @@ constexpr std::string_view line_prefix = "ddict-address ";
 constexpr std::string_view last_line_of_node = "end";
 
 std::string allowed_by_user(const os::Environment& environment) {
-    const auto found = environment.find("DDICT_ALLOW_HOSTS");
-    return found == environment.end() ? std::string() : found->second;
+    return std::string(os::value_of(environment, "DDICT_ALLOW_HOSTS"));
 }
 
 std::vector<std::string> nodes_without_managers(const LaunchPlan& plan, const slurm::Allocation& job) {

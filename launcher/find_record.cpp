@@ -74,12 +74,10 @@ Result<Found> find_record(const Options& options, const os::Environment& environ
 
 std::string none_running(const std::string& name, const std::string& doubt,
                          const os::Environment& environment) {
-    const auto handle = environment.find("DDICT_HANDLE");
+    const bool has_handle = !os::value_of(environment, "DDICT_HANDLE").empty();
     return "no dictionary " + (name.empty() ? "" : "named '" + name + "' ") + "of ddict-launch start is " +
            (doubt.empty() ? "running here" : "known to run here (" + doubt + ")") +
-           (handle == environment.end() || handle->second.empty()
-                ? ""
-                : "; that of DDICT_HANDLE is a command's own, or has ended");
+           (has_handle ? "; that of DDICT_HANDLE is a command's own, or has ended" : "");
 }
 
 std::string printable(std::string text) {

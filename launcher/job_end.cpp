@@ -30,11 +30,6 @@ std::string_view value_in(std::string_view block, std::string_view name) {
     return {};
 }
 
-std::string_view value_of(const os::Environment& environment, std::string_view name) {
-    const auto found = environment.find(name);
-    return found == environment.end() ? std::string_view() : found->second;
-}
-
 }  // namespace
 
 void JobEnd::on_signal(int number, Clock::time_point now) {
@@ -58,8 +53,8 @@ bool JobEnd::is_abandoned(Clock::time_point now, const std::function<bool()>& ot
 
 bool others_of_job_run_here(const os::Environment& environment) {
     namespace fs = std::filesystem;
-    const std::string_view job = value_of(environment, "SLURM_JOB_ID");
-    const std::string_view step = value_of(environment, "SLURM_STEP_ID");
+    const std::string_view job = os::value_of(environment, "SLURM_JOB_ID");
+    const std::string_view step = os::value_of(environment, "SLURM_STEP_ID");
     if (job.empty()) return false;
     std::error_code error;
     for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {

@@ -140,11 +140,6 @@ bool makes_sense(const RendezvousRecord& record) {
            record.created <= year_9999;
 }
 
-std::string variable(const os::Environment& environment, std::string_view name) {
-    const auto found = environment.find(name);
-    return found == environment.end() ? std::string() : found->second;
-}
-
 /// With those above it that are missing, each for this user alone whatever its umask says.
 Result<void> make_folder(const fs::path& folder) {
     if (mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -299,9 +294,9 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
 Result<std::string> state_folder(const Options& options, const os::Environment& environment) {
     if (!options.state_dir.empty()) return absolute_folder(options.state_dir);
     // The specification of that variable wants a relative path to be ignored.
-    if (const std::string xdg = variable(environment, "XDG_STATE_HOME"); xdg.starts_with('/'))
+    if (const std::string xdg(os::value_of(environment, "XDG_STATE_HOME")); xdg.starts_with('/'))
         return xdg + "/ddict";
-    if (const std::string home = variable(environment, "HOME"); !home.empty())
+    if (const std::string home(os::value_of(environment, "HOME")); !home.empty())
         return absolute_folder(home + "/.local/state/ddict");
     return Error(Errc::invalid_argument, "neither HOME nor XDG_STATE_HOME is set: say --state-dir")
         .set_operation(Operation::launch);
@@ -309,7 +304,7 @@ Result<std::string> state_folder(const Options& options, const os::Environment& 
 
 std::string record_path(const std::string& folder, const std::string& name,
                         const os::Environment& environment) {
-    const std::string job = variable(environment, "SLURM_JOB_ID");
+    const std::string job(os::value_of(environment, "SLURM_JOB_ID"));
     return folder + "/" + (job.empty() ? "local@" + os::host_name() : job) + "-" + name + ".json";
 }
 
@@ -336,8 +331,8 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
     }
     if (record.job.empty()) return {Liveness::unknown, "it was started on " + there.host};
     // The same job, put back into the queue and started again: what ran before is gone.
-    if (record.job == variable(environment, "SLURM_JOB_ID") &&
-        record.job_restart != variable(environment, "SLURM_RESTART_COUNT"))
+    if (record.job == os::value_of(environment, "SLURM_JOB_ID") &&
+        record.job_restart != os::value_of(environment, "SLURM_RESTART_COUNT"))
         return {Liveness::stale, {}};
     return ask_slurm(record, environment);
 }

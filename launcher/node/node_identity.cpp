@@ -24,8 +24,7 @@ Result<void> find_identity(const NodePlan& plan, const os::Environment& environm
     const auto step = environment.find("SLURM_STEP_ID");
     if (job != environment.end() && step != environment.end())
         identity.step = job->second + "." + step->second;
-    const auto rank = environment.find("SLURM_PROCID");
-    const std::string_view digits = rank == environment.end() ? std::string_view() : rank->second;
+    const std::string_view digits = os::value_of(environment, "SLURM_PROCID");
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), identity.index);
     if (digits.empty() || error != std::errc() || identity.index >= plan.nodes)
         return Error(Errc::system, "srun has not told this node launcher its rank (SLURM_PROCID)");
