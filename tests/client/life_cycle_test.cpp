@@ -299,13 +299,15 @@ TEST_F(LifeCycleTest, ADictionaryHasATimeoutOfItsOwn) {
 
 TEST_F(LifeCycleTest, TheEnvironmentSaysHowManyManagersIfTheProgramDoesNot) {
     ASSERT_EQ(setenv("DDICT_MANAGERS_PER_NODE", "3", 1), 0);
-    const Dictionary three = Dictionary::create({.total_mem = 24 << 20});
-    const Dictionary two = Dictionary::create({.managers_per_node = 2, .total_mem = 16 << 20});
+    Dictionary three = Dictionary::create({.total_mem = 24 << 20});
+    Dictionary two = Dictionary::create({.managers_per_node = 2, .total_mem = 16 << 20});
     unsetenv("DDICT_MANAGERS_PER_NODE");
-    const Dictionary one = Dictionary::create({.total_mem = 8 << 20});
+    Dictionary one = Dictionary::create({.total_mem = 8 << 20});
     EXPECT_EQ(three.manager_count(), 3u);
     EXPECT_EQ(two.manager_count(), 2u);
     EXPECT_EQ(one.manager_count(), 1u);
+    for (Dictionary* created : {&three, &two, &one})
+        created->destroy();
 }
 
 TEST_F(LifeCycleTest, LocalReadsAreWantedOrNot) {
