@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/value_buffer.h"
 #include "rpc/reply_errors.h"
 
 namespace ddict::client {
@@ -288,7 +289,9 @@ void BatchRun::complete_items(BatchLane& lane) {
         // Too large for the results. Its key is in a message that ends.
         if (ask_alone) return send_alone(Verb::get, index, lane.manager, key);
         if (verb_ == Verb::batch_get && result.status == 0) {
-            Result<MutableBytes> room = values_->prepare(index, result.value.size(), result.value_type);
+            const std::size_t bytes = result.value.size();
+            const Result<MutableBytes> room =
+                buffer_from(bytes, [&] { return values_->prepare(index, bytes, result.value_type); });
             if (!room) return tell_error(index, key, name_item(room.error(), lane.manager, key));
             std::copy(result.value.begin(), result.value.end(), room->begin());
         }

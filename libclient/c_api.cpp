@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/value_buffer.h"
 #include "rpc/requester.h"
 
 namespace ddict::c_api {
@@ -141,7 +142,7 @@ Result<std::span<std::byte>> MallocSink::prepare(std::uint64_t size, std::uint16
     if (const Result<void> fits = detail::check_type(value_type, asked_); !fits) return fits.error();
     std::free(std::exchange(data_, nullptr));
     data_ = std::malloc(static_cast<std::size_t>(size) + 1);
-    if (data_ == nullptr) return Error(Errc::system, "out of memory for the value").set_bytes(size, 0);
+    if (data_ == nullptr) return no_memory_to_receive(size);
     bytes_ = static_cast<std::size_t>(size);
     type_ = value_type;
     return bytes();

@@ -81,7 +81,7 @@ void Replies::send_pair(const Call& call, const shm::Block& block) {
 
 void Replies::send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block) {
     store_.pin(block);
-    const std::uint64_t tag = start_transfer({.request = call.header, .pinned = &block});
+    const std::uint64_t tag = start_transfer({.request = call.header, .peer = call.peer, .pinned = &block});
     transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), block.value(), tag);
 }
 
@@ -99,7 +99,8 @@ void Replies::send_page(const Call& call, Buffer buffer, std::size_t bytes, std:
         return transport_.send(call.peer, buffer.bytes().first(sizeof header + bytes));
     }
     const Bytes page = buffer.bytes().subspan(sizeof header, bytes);
-    const std::uint64_t tag = start_transfer({.request = call.header, .buffer = std::move(buffer)});
+    const std::uint64_t tag =
+        start_transfer({.request = call.header, .peer = call.peer, .buffer = std::move(buffer)});
     transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), page, tag);
 }
 
@@ -152,6 +153,13 @@ void Replies::send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_va
     if (!inline_value.empty())
         std::memcpy(head_.data() + sizeof header, inline_value.data(), inline_value.size());
     transport_.send(peer, Bytes(head_).first(sizeof header + inline_value.size()));
+}
+
+void Replies::answer_untaken(const Transfer& transfer) {
+    if (transfer.peer == no_peer || call_of(transfer.request).peer != transfer.peer) return;
+    wire::ReplyHeader header = reply_header(transfer.request);
+    header.status = static_cast<std::uint16_t>(Errc::system);
+    send(transfer.peer, header);
 }
 
 void Replies::receive_into(shm::Block& block, const Call& call) {

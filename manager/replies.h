@@ -25,6 +25,7 @@ namespace ddict::manager {
 /// `pinned` or `buffer`.
 struct Transfer {
     wire::RequestHeader request;
+    PeerId peer = no_peer;  // that it is sent to
     shm::Block* reserved = nullptr;
     const shm::Block* pinned = nullptr;
     PrivateMemory::Buffer buffer{};
@@ -64,6 +65,10 @@ class Replies {
     /// has sent a later one in its slot.
     void repeat(const Call& call, const store::CachedReply& cached);
     void send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value = {});
+
+    /// After a value that was sent and that its client has not taken. If its connection has broken, this goes
+    /// nowhere, and the client will ask again; if not, it has no memory for the value.
+    void answer_untaken(const Transfer& transfer);
 
     /// Has the value of a put received into the block.
     void receive_into(shm::Block& block, const Call& call);

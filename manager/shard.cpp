@@ -109,7 +109,14 @@ bool Shard::is_new(Session& session, Call& call) {
         return false;
     }
     if (request <= slot.reply->request) {
-        parts_.replies.repeat(call, *slot.reply);
+        const bool has_pair =
+            request == slot.reply->request && slot.reply->kind == store::CachedReply::Kind::pair;
+        if (has_pair && call.header.verb == Verb::pop && call.has(wire::pop_put_back)) {
+            call.slot = slot;
+            ops::put_back(parts_, call);
+        } else {
+            parts_.replies.repeat(call, *slot.reply);
+        }
         return false;
     }
     parts_.store.replies().release(*slot.session, *slot.reply);
@@ -172,8 +179,9 @@ void Shard::on_body_received(std::uint64_t tag, bool ok) {
     execute(call);
 }
 
-void Shard::on_body_sent(std::uint64_t tag, bool) {
+void Shard::on_body_sent(std::uint64_t tag, bool ok) {
     const Transfer transfer = parts_.replies.end_transfer(tag);
+    if (!ok) parts_.replies.answer_untaken(transfer);
     if (transfer.pinned != nullptr) parts_.store.unpin(*transfer.pinned);
 }
 

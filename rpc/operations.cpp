@@ -3,34 +3,15 @@
 #include "rpc/operations.h"
 
 #include <algorithm>
-#include <exception>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "base/limits.h"
+#include "base/value_buffer.h"
 #include "rpc/reply_errors.h"
 
 namespace ddict {
-namespace {
-
-/// Where the sink wants the value. What it throws ends here: it comes from a user's type, or the value is
-/// larger than the memory there is, and above are a transport's events that must be delivered to their end.
-Result<MutableBytes> buffer_of(ValueSink& sink, std::uint64_t bytes, std::uint16_t value_type) {
-    try {
-        return sink.prepare(bytes, value_type);
-    } catch (const std::exception& e) {
-        return Error(Errc::system,
-                     "cannot make memory for the value of " + std::to_string(bytes) + " bytes: " + e.what());
-    }
-}
-
-Error wrong_size(std::size_t bytes, std::uint64_t expected) {
-    return Error(Errc::invalid_argument, "the sink returned a buffer of " + std::to_string(bytes) +
-                                             " bytes, expected " + std::to_string(expected));
-}
-
-}  // namespace
 
 /// The manager of a wait says itself that it is over, at its deadline: its word is listened for a little
 /// longer. Once: the argument says whether there is time left to wait.
@@ -64,10 +45,11 @@ OperationId Operations::begin(const Request& request, Time now, Time deadline) {
     operation.request = request;
     operation.connection = &connection;
     operation.peer = no_peer;
+    operation.older_sends = 0;
     operation.session = 0;
     operation.deadline = deadline;
     operation.queued = operation.resend = operation.replied = false;
-    operation.payload_out = operation.payload_in = false;
+    operation.payload_out = operation.payload_in = operation.puts_back = false;
     operation.pending = true;
     operation.error.reset();
     operation.reply = {};
@@ -164,7 +146,9 @@ void Operations::enqueue(Operation& operation) {
 
 void Operations::send(Operation& operation) {
     const Request& request = operation.request;
-    operation.peer = operation.connection->peer();
+    const PeerId peer = operation.connection->peer();
+    if (operation.peer != no_peer && operation.peer != peer) ++operation.older_sends;
+    operation.peer = peer;
     operation.session = operation.connection->session();
     wire::RequestHeader header;
     header.verb = request.verb;
@@ -231,11 +215,17 @@ void Operations::on_message(Bytes head, const IncomingBody& payload) {
     // The last of a connection that broke: its payload cannot be had any more.
     if (payload.token != 0 && connection.peer() == no_peer) return context_.discard(payload);
     connection.heard();
+    if (operation->puts_back) {
+        context_.discard(payload);
+        return on_put_back(*operation, header);
+    }
+    if (is_stale_refusal(*operation, header)) return context_.discard(payload);
     operation->replied = true;
     if (header.status != 0) {
         context_.discard(payload);
         operation->error = with_context(error_of(header, operation->request), operation->request, connection,
                                         connections_, context_.lost_managers());
+        if (operation->error->code == Errc::system) ask_to_put_back(*operation);
         return settle(*operation);
     }
     operation->reply = {
@@ -259,18 +249,64 @@ void Operations::take_value(Operation& operation, const wire::ReplyHeader& heade
     if (sink == nullptr || (arrived == 0 && !is_reply_to(header, wire::Verb::get)))
         return context_.discard(payload);
     const Result<MutableBytes> buffer = buffer_of(*sink, arrived, header.value_type);
-    if (!buffer || buffer->size() != arrived) {
+    if (!buffer) {
         context_.discard(payload);
-        operation.error = named(buffer ? wrong_size(buffer->size(), arrived) : buffer.error(), operation);
-        return;
+        return refuse_value(operation, buffer.error());
     }
     if (payload.token != 0) {
         operation.payload_in = true;
-        context_.transport().receive_body(operation.connection->peer(), payload.token, *buffer, operation.id);
+        try {
+            context_.transport().receive_body(operation.connection->peer(), payload.token, *buffer,
+                                              operation.id);
+        } catch (const std::bad_alloc&) {
+            operation.payload_in = false;
+            context_.discard(payload);
+            refuse_value(operation, no_memory_to_receive(arrived));
+        }
     } else if (arrived > 0) {
         std::memcpy(buffer->data(), payload.present() ? payload.in_memory.data() : inline_value.data(),
                     arrived);
     }
+}
+
+/// A manager that cannot move a value says so; what it says of a connection that has broken since does not
+/// count. Of which it is cannot be seen: so it is asked again as often as there were others.
+bool Operations::is_stale_refusal(Operation& operation, const wire::ReplyHeader& header) {
+    if (header.status != static_cast<std::uint16_t>(Errc::system)) return false;
+    if (operation.peer != operation.connection->peer()) return true;  // to be sent when there is one again
+    if (operation.older_sends == 0) return false;
+    --operation.older_sends;
+    send_or_fail(operation);
+    return true;
+}
+
+/// The value has come, and cannot be taken.
+void Operations::refuse_value(Operation& operation, const Error& why) {
+    operation.error = named(why, operation);
+    ask_to_put_back(operation);
+}
+
+/// What was popped is still at the manager, until another request is in this one's slot.
+void Operations::ask_to_put_back(Operation& operation) noexcept {
+    if (operation.request.verb != wire::Verb::pop) return;
+    operation.puts_back = true;
+    operation.request.flags |= wire::pop_put_back;
+    operation.request.sink = nullptr;
+    operation.replied = false;
+    try {
+        operation.connection->is_open() ? send_or_fail(operation) : enqueue(operation);
+    } catch (const std::bad_alloc&) {
+        operation.replied = true;  // what has become of the pair is not known
+    }
+}
+
+/// What a pop has failed of stays its error.
+void Operations::on_put_back(Operation& operation, const wire::ReplyHeader& header) {
+    // The value once more, or that it was not taken.
+    if (header.value_bytes != 0 || header.status == static_cast<std::uint16_t>(Errc::system)) return;
+    operation.replied = true;
+    operation.error->in_doubt = header.status != 0;
+    settle(operation);
 }
 
 void Operations::on_payload_received(OperationId id, bool ok) {
@@ -346,7 +382,7 @@ bool Operations::moves_payloads(const Connection& connection) const {
 // ---- errors ----
 
 void Operations::fail(Operation& operation, const Error& error) {
-    operation.error = named(error, operation);
+    if (!operation.puts_back) operation.error = named(error, operation);
     operation.replied = true;
     settle(operation);
 }

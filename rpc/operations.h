@@ -65,12 +65,14 @@ class Operations final : public ConnectionUser {
         PeerId peer = no_peer;      // that it was sent to
         std::uint64_t session = 0;  // in which it was sent; 0: it has not been sent yet
         Time deadline{};
-        bool pending = false;      // counted in its connection
-        bool queued = false;       // to be sent once that is open
-        bool resend = false;       // as soon as the transport has released its payloads
-        bool replied = false;      // the outcome is known
-        bool payload_out = false;  // the transport still holds the caller's value
-        bool payload_in = false;   // the transport still writes into the caller's sink
+        bool pending = false;           // counted in its connection
+        bool queued = false;            // to be sent once that is open
+        bool resend = false;            // as soon as the transport has released its payloads
+        bool replied = false;           // the outcome is known
+        bool payload_out = false;       // the transport still holds the caller's value
+        bool payload_in = false;        // the transport still writes into the caller's sink
+        std::uint32_t older_sends = 0;  // over connections that have broken since
+        bool puts_back = false;         // a pop that has failed here: its manager is to put the pair back
         std::optional<Error> error;
         Reply reply;
 
@@ -97,6 +99,10 @@ class Operations final : public ConnectionUser {
     void resend_if_free(Operation& operation);
     void take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
                     const IncomingBody& payload);
+    bool is_stale_refusal(Operation& operation, const wire::ReplyHeader& header);
+    void refuse_value(Operation& operation, const Error& why);
+    void ask_to_put_back(Operation& operation) noexcept;
+    static void on_put_back(Operation& operation, const wire::ReplyHeader& header);
     void fail(Operation& operation, const Error& error);
     static void fail_without_memory(Operation& operation) noexcept;
     void end_overdue(Operation& operation);

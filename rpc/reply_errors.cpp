@@ -54,7 +54,10 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
         return error.set_detail((request.flags & wire::wait_for_value) != 0
                                     ? "the key did not take the value in time"
                                     : "the key did not appear in time");
-    if (error.code == Errc::no_space || error.code == Errc::too_large) {
+    if (error.code == Errc::system) {
+        error.set_detail("no memory is left to receive its answer");
+        error.in_doubt = wire::is_change(request.verb);
+    } else if (error.code == Errc::no_space || error.code == Errc::too_large) {
         error.set_bytes(header.argument, header.argument2);
     } else if (error.code == Errc::wrong_type) {
         return wrong_type_of(header, request).set_state(ManagerState::answered);

@@ -74,7 +74,7 @@ class Transport {
 
     /// Fetches an announced body; `into` must stay until on_body_received(tag). into.size() ==
     /// IncomingBody::bytes. `from` is whom the logic takes for the sender: if that peer is lost, the transfer
-    /// ends with ok == false.
+    /// ends with ok == false. std::bad_alloc if memory is missing; the body waits on then.
     virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
     virtual void discard_body(std::uint64_t token) = 0;
 

@@ -262,6 +262,17 @@ Result<void> Pool::show_new(std::uint64_t offset) {
     return {};
 }
 
+bool Pool::restore(const Block& block) {
+    const std::uint64_t offset = offset_of(&block);
+    std::uint64_t& word = block_at(offset).size_and_flags_;
+    DDICT_ASSERT((word & block_word::visible) == 0 && (word & block_word::pin_mask) != 0,
+                 "only a pair that was erased and is pinned can be restored");
+    if (index_.find(block.key(), block.hash()) || !index_.insert(offset, block.hash())) return false;
+    word |= block_word::visible;
+    show_counters();
+    return true;
+}
+
 void Pool::abandon(Block* block) {
     const std::uint64_t offset = offset_of(block);
     DDICT_ASSERT((block->size_and_flags_ & (block_word::visible | block_word::pin_mask)) == 0,

@@ -135,6 +135,10 @@ class Pool {
     /// blocks until they are let go. Takes constant time, and some for each of those.
     void clear();
 
+    /// Makes a pair visible again that was erased; its block has been pinned since before. False, and nothing
+    /// has happened, if the key has another pair by now, or the index cannot grow.
+    bool restore(const Block& block);
+
     /// A pinned block stays as it is, whatever happens to its key. At most 32767 pins at a time on one block.
     void pin(const Block* block);
     void unpin(const Block* block);

@@ -4,11 +4,11 @@
 
 #include <bit>
 #include <cstring>
-#include <exception>
 #include <string>
 #include <utility>
 
 #include "base/limits.h"
+#include "base/value_buffer.h"
 #include "cluster/placement.h"
 #include "shm/block.h"
 #include "shm/racy_memory.h"
@@ -61,20 +61,6 @@ Result<void> check_pool(const Segment& segment, const PoolOwner& owner) {
     if (header.state.load(acquire) != static_cast<std::uint32_t>(PoolState::attached))
         return attach_error(Errc::not_attached, segment, "has no manager yet");
     return {};
-}
-
-Result<MutableBytes> room_in(ValueSink& sink, std::uint64_t bytes, std::uint16_t value_type) {
-    try {
-        Result<MutableBytes> room = sink.prepare(bytes, value_type);
-        if (room && room->size() != bytes)
-            return Error(Errc::invalid_argument, "the sink returned a buffer of " +
-                                                     std::to_string(room->size()) + " bytes, expected " +
-                                                     std::to_string(bytes));
-        return room;
-    } catch (const std::exception& e) {
-        return Error(Errc::system,
-                     "cannot make memory for the value of " + std::to_string(bytes) + " bytes: " + e.what());
-    }
 }
 
 }  // namespace
@@ -213,7 +199,7 @@ Read PoolReader::get(Bytes key, std::uint64_t hash, ValueSink& sink, Result<void
         if (!still_true(found)) continue;
 
         if (checkpoint != nullptr) *checkpoint = found.checkpoint;
-        const Result<MutableBytes> room = room_in(sink, found.value_bytes, found.value_type);
+        const Result<MutableBytes> room = buffer_of(sink, found.value_bytes, found.value_type);
         if (!room) {
             outcome = room.error();
             return Read::value;

@@ -28,9 +28,13 @@ struct PackedChange {
 };
 static_assert(sizeof(PackedChange) == 64 && std::is_trivially_copyable_v<PackedChange>);
 
+bool has_value(ChangeKind kind) {
+    return kind == ChangeKind::put || kind == ChangeKind::put_back;
+}
+
 /// The kinds that have a key.
 bool has_key(ChangeKind kind) {
-    return kind == ChangeKind::put || kind == ChangeKind::erase || kind == ChangeKind::take;
+    return kind == ChangeKind::erase || kind == ChangeKind::take || has_value(kind);
 }
 
 bool makes_sense(const PackedChange& packed) {
@@ -41,7 +45,7 @@ bool makes_sense(const PackedChange& packed) {
     if (has_key(kind) ? packed.key_bytes == 0 || packed.key_bytes > limits::key_bytes_max
                       : packed.key_bytes != 0)
         return false;
-    if (kind != ChangeKind::put && packed.value_bytes != 0) return false;
+    if (!has_value(kind) && packed.value_bytes != 0) return false;
     return packed.checkpoint <= shm::checkpoint_max && packed.value_bytes <= limits::value_bytes_max;
 }
 

@@ -25,8 +25,9 @@ enum class ChangeKind : std::uint8_t {
     clear,     // all keys are gone
     freeze,    // no pair changes any more
     unfreeze,  //
+    put_back,  // the pair that a take has removed is there again; not_found if the key has another
 };
-inline constexpr std::uint8_t change_kind_last = static_cast<std::uint8_t>(ChangeKind::unfreeze);
+inline constexpr std::uint8_t change_kind_last = static_cast<std::uint8_t>(ChangeKind::put_back);
 
 /// Of a change that a broadcast makes.
 enum class BroadcastRole : std::uint8_t {
@@ -52,12 +53,12 @@ struct ReplySlot {
 struct Change {
     ChangeKind kind = ChangeKind::put;
     BroadcastRole role = BroadcastRole::none;
-    shm::Pair pair{};                // of a put; of an erase or take without value; or:
+    shm::Pair pair{};                // of a put or put_back; of an erase or take without value; or:
     shm::Block* reserved = nullptr;  // of a put, from Store::reserve(): has the pair itself
     std::uint64_t argument = 0;      // what the reply says if the change is made
     std::uint64_t version = 0;       // of a broadcast's copy
     Origin origin{};
-    ReplySlot slot{};
+    ReplySlot slot{};  // of a put_back: has the pair
 
     Bytes key() const noexcept { return reserved != nullptr ? reserved->key() : pair.key; }
     std::uint64_t hash() const noexcept { return reserved != nullptr ? reserved->hash() : pair.hash; }

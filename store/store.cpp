@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "base/assert.h"
+
 namespace ddict::store {
 namespace {
 
@@ -30,6 +32,8 @@ Applied Store::apply_if_permitted(const Change& change) {
     if (is_of_pairs(change.kind)) {
         if (const Errc code = refusal(change.key(), change.role); code != Errc{}) {
             if (change.reserved != nullptr) pool_->abandon(change.reserved);
+            if (change.kind == ChangeKind::put_back)
+                replies_.release(*change.slot.session, *change.slot.reply);
             return cached(change, {.code = code});
         }
     }
@@ -63,6 +67,8 @@ Applied Store::make_uncached(const Change& change) {
             return change.role == BroadcastRole::none ? erase(change) : erase_broadcast(change);
         case ChangeKind::take:
             return change.slot.reply != nullptr ? take(change) : erase(change);
+        case ChangeKind::put_back:
+            return put_back(change);
         case ChangeKind::clear:
             pool_->clear();
             marks_.clear();
@@ -110,6 +116,15 @@ Applied Store::take(const Change& change) {
     pool_->erase(change.pair.key, change.pair.hash);
     replies_.set_pair(change.slot, change.origin.request, *block);
     return {.argument = change.argument, .removed = block};
+}
+
+/// The reply that had the pair has it no longer, whatever comes of it.
+Applied Store::put_back(const Change& change) {
+    CachedReply& reply = *change.slot.reply;
+    DDICT_ASSERT(reply.kind == CachedReply::Kind::pair, "only a pair that is kept can be put back");
+    const bool restored = pool_->restore(*reply.block);
+    replies_.release(*change.slot.session, reply);
+    return {.code = restored ? Errc{} : Errc::not_found, .argument = change.argument};
 }
 
 void Store::mark(const Change& change, Bytes key, bool stored) {

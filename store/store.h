@@ -96,6 +96,7 @@ class Store {
     Applied erase(const Change& change);
     Applied erase_broadcast(const Change& change);
     Applied take(const Change& change);
+    Applied put_back(const Change& change);
     void mark(const Change& change, Bytes key, bool stored);
     void freeze(bool frozen);
     bool has_released_space(const Error& error);

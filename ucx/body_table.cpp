@@ -11,8 +11,8 @@ namespace ddict::ucx {
 std::uint64_t BodyTable::add(const AnnouncedBody& body) {
     if (free_.empty()) {
         if (slots_.size() >= limits::bodies_in_flight_max) return 0;
+        free_.reserve(slots_.size() + 1);
         slots_.emplace_back();
-        free_.reserve(slots_.size());
         free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
     }
     const std::uint32_t index = free_.back();

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -197,25 +198,32 @@ ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std
         ++counters.malformed;
         return UCS_ERR_INVALID_PARAM;
     }
-    const std::uint64_t token = stopping_ ? 0 : bodies_.add({descriptor, bytes});
+    std::uint64_t token = 0;
+    try {
+        if (!stopping_) token = bodies_.add({descriptor, bytes});
+        if (token != 0) events_.push_announcement(header, token, bytes);
+    } catch (const std::bad_alloc&) {
+        if (token != 0) static_cast<void>(bodies_.take(token));
+        token = 0;
+    }
     if (token == 0) {
         ++counters.bodies_refused;
         return UCS_ERR_NO_RESOURCE;
     }
-    events_.push_announcement(header, token, bytes);
     return UCS_INPROGRESS;
 }
 
 void Worker::Impl::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    Transfer* transfer = pool_.take(0);
     const auto body = bodies_.take(token);
     Endpoint* endpoint = endpoints_.find(from);
     DDICT_ASSERT(!body || body->bytes == into.size(), "a body is received into a buffer of another size");
     if (!body || endpoint == nullptr || !endpoint->usable()) {
         if (body) ucp_am_data_release(worker_.get(), body->descriptor);
+        pool_.give_back(transfer);
         events_.push_body_received(tag, false);
         return;
     }
-    Transfer* transfer = pool_.take(0);
     transfer->owner = this;
     begin_body(*transfer, Transfer::Kind::incoming_body, tag);
     transfer->bytes = body->bytes;

@@ -34,7 +34,8 @@ enum class Verb : std::uint8_t {
     stats,      // reply: value = ManagerStats, packed
     directory,  // argument = first manager id. reply: value = packed directory entries
     shutdown,   // the manager ends in good order, and says so to every session (farewell, in wire.h)
-    pop,        // key. reply: the value that was removed, or not_found
+    pop,        // key. reply: the value that was removed, or not_found. flags: pop_put_back, with the number
+                // of a pop whose value its client cannot take. reply: none if the pair is there again
     compare_and_swap,  // key; value = expected, then desired; argument = bytes of expected;
                        // flags: swap_if_absent, swap_erases. reply: argument = 1 if swapped, 0 if not
     fetch_add,         // key; argument = the addend's bits; value_type = type of the number; value = 8 bytes
@@ -55,6 +56,7 @@ inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::freeze
 // RequestHeader::flags, by verb; bits. Unknown ones are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
 inline constexpr std::uint16_t put_if_present = 2;
+inline constexpr std::uint16_t pop_put_back = 1;  // of a pop that has been answered: see there
 inline constexpr std::uint16_t scan_values = 1;
 inline constexpr std::uint16_t swap_if_absent = 1;  // expects that there is no such key; no expected bytes
 inline constexpr std::uint16_t swap_erases = 2;     // removes the key instead; no desired bytes
@@ -153,7 +155,8 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .name = "pop",
      .operation = Operation::pop,
      .key = required_key,
-     .effect = Effect::pairs},
+     .effect = Effect::pairs,
+     .flags = pop_put_back},
     {.verb = Verb::compare_and_swap,
      .name = "compare_and_swap",
      .operation = Operation::compare_and_swap,

@@ -68,6 +68,7 @@ void erase(ShardParts& shard, const Call& call) {
 
 /// The reply has a copy of a small value, and a pin of its own on the block of a large one.
 void pop(ShardParts& shard, const Call& call) {
+    if (call.has(wire::pop_put_back)) return shard.replies.refuse(call, Errc::not_found);  // none was made
     const shm::Block* block = shard.store.pool().find(call.key, call.hash);
     if (block != nullptr && block->value_bytes() > limits::inline_value_bytes_max &&
         !shard.replies.has_capacity_for_body())
@@ -75,6 +76,17 @@ void pop(ShardParts& shard, const Call& call) {
     const store::Applied applied = shard.store.apply(change_of(call, ChangeKind::take));
     applied.succeeded() ? shard.replies.send_pair(call, *applied.removed)
                         : shard.replies.answer(call, applied);
+}
+
+void put_back(ShardParts& shard, const Call& call) {
+    const shm::Block& block = *call.slot.reply->block;
+    store::Change change = change_of(call, ChangeKind::put_back);
+    change.pair = {.key = block.key(),
+                   .hash = block.hash(),
+                   .value_type = block.value_type(),
+                   .checkpoint = block.checkpoint(),
+                   .value = block.value()};
+    if (commit(shard, call, change)) shard.waiters.on_put(change);
 }
 
 void wait_for(ShardParts& shard, const Call& call) {

@@ -108,6 +108,90 @@ TEST_F(RepeatedRequestsTest, TwoCopiesWithBodiesAreExecutedOnce) {
     expect_at_rest();
 }
 
+/// Whose client has no memory for it.
+TEST_F(RepeatedRequestsTest, APoppedPairIsPutBackOnce) {
+    const std::uint64_t id = hello(1, 0);
+    ASSERT_TRUE(put_in_store("k", 1, large));
+    ASSERT_TRUE(put_in_store("other", 1, large));
+    const Ask wait{.verb = Verb::wait_for, .key = "k", .argument = 1'000'000};
+    const Ask pop{.verb = Verb::pop, .key = "k"};
+    Ask put_back = pop;
+    put_back.flags = wire::pop_put_back;
+    send(id, pop);
+    EXPECT_FALSE(has("k"));
+    const std::uint64_t tag = transport.sent.back().tag;
+    const std::uint64_t popped = last().request;
+    const std::uint64_t other = other_session();
+    send(other, wait);
+    same_again();
+    same_again();
+    const std::size_t sent = transport.sent.size();
+    EXPECT_EQ(send(id, put_back), popped);
+    ASSERT_EQ(transport.sent.size(), sent + 2) << "to who popped it, and to who waits for it";
+    EXPECT_EQ(transport.header<ReplyHeader>(-2).request, popped);
+    EXPECT_EQ(transport.header<ReplyHeader>(-2).status, 0);
+    EXPECT_EQ(last().value_bytes, large.size());
+    EXPECT_TRUE(std::ranges::equal(find("k")->value(), large));
+    EXPECT_EQ(find("k")->value_type(), 1);
+    EXPECT_EQ(shard_store.replies().values(), 0u);
+    shard.on_body_sent(transport.sent.back().tag, true);
+    shard.on_body_sent(tag, true);
+
+    ASSERT_TRUE(shard_store
+                    .apply({.kind = store::ChangeKind::erase,
+                            .pair = {bytes_of("k"), hash_of(bytes_of("k")), 0, 0, {}}})
+                    .succeeded());
+    same_again();
+    send(id, put_back);
+    EXPECT_EQ(last_code(), Errc{}) << "the same answer";
+    EXPECT_FALSE(has("k"));
+    expect_at_rest();
+}
+
+TEST_F(RepeatedRequestsTest, APoppedPairIsNotPutBackInTheWayOfOthers) {
+    const std::uint64_t id = hello(1, 0);
+    Ask put_back{.verb = Verb::pop, .key = "k", .flags = wire::pop_put_back};
+    store("k", "never popped");
+    send(id, put_back);
+    EXPECT_EQ(last_code(), Errc::not_found);
+    send(id, {.verb = Verb::pop, .key = "k"});
+    store("k", "newer");
+    same_again();
+    send(id, put_back);
+    EXPECT_EQ(last_code(), Errc::not_found);
+    EXPECT_EQ(stored("k"), "newer");
+    send(id, {.verb = Verb::pop, .key = "k"});
+    send(other_session(), {.verb = Verb::freeze, .argument = wire::freeze_on});
+    same_again();
+    same_again();
+    send(id, put_back);
+    EXPECT_EQ(last_code(), Errc::frozen);
+    EXPECT_FALSE(has("k"));
+    EXPECT_EQ(shard_store.replies().values(), 0u);
+    expect_at_rest();
+}
+
+/// Its client lives, and could not take it.
+TEST_F(RepeatedRequestsTest, AValueThatIsNotTakenIsAnsweredWithAnError) {
+    const std::uint64_t id = hello(1, 0);
+    ASSERT_TRUE(put_in_store("k", 0, large));
+    const std::uint64_t request = send(id, {.verb = Verb::get, .key = "k"});
+    const RecordingTransport::Sent body = transport.sent.back();
+    shard.on_body_sent(body.tag, false);
+    EXPECT_EQ(last().request, request);
+    EXPECT_EQ(last_code(), Errc::system);
+    EXPECT_EQ(transport.sent.back().peer, body.peer);
+    expect_at_rest();
+
+    send(id, {.verb = Verb::get, .key = "k"});
+    const std::uint64_t tag = transport.sent.back().tag;
+    EXPECT_EQ(hello(2, id), id) << "over a new connection";
+    const std::size_t sent = transport.sent.size();
+    shard.on_body_sent(tag, false);
+    EXPECT_EQ(transport.sent.size(), sent) << "the client will ask again";
+    expect_at_rest();
+}
+
 TEST_F(RepeatedRequestsTest, PoppedValuesGiveWayWhenThePoolIsFull) {
     const std::uint64_t id = hello(1, 0);
     const std::vector<std::byte> half(pool->usage().largest_free_bytes * 2 / 3);

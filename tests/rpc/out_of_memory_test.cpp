@@ -69,6 +69,26 @@ TEST_P(OutOfMemoryTest, LosesNothingOnceItIsConnected) {
     EXPECT_EQ(outcome(last), Errc{}) << "it works on";
 }
 
+TEST_F(RequesterTest, WithoutMemoryForATransferTheValueIsRefusedAndNothingElse) {
+    know(here);
+    const auto get = begin(Verb::get);
+    answer(0, 77);
+    sink.room.reserve(8192);
+    allocations_left = 1;  // of the message
+    announce_value(get);
+    allocations_left = -1;
+    ASSERT_TRUE(requester.done(get));
+    const Result<Reply> reply = requester.take(get);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, Errc::system);
+    EXPECT_NE(reply.error().message().find("no memory"), std::string::npos) << reply.error().message();
+    EXPECT_TRUE(transport.received.empty());
+    EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{9});
+    const auto next = begin(Verb::contains);
+    answer();
+    EXPECT_EQ(outcome(next), Errc{});
+}
+
 INSTANTIATE_TEST_SUITE_P(Verbs, OutOfMemoryTest, testing::Values(Verb::contains, Verb::put));
 
 }  // namespace

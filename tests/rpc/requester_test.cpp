@@ -222,23 +222,76 @@ TEST_F(RequesterTest, EveryChangeThatWasSentIsInDoubtWithEveryCode) {
     }
 }
 
-/// A value that was popped and cannot be kept is gone: nobody is told that nothing has happened.
-TEST_F(RequesterTest, APopWhoseValueCannotBeKeptIsInDoubt) {
-    know(here);
-    ThrowingSink throwing;
-    Request request = request_of(Verb::pop);
-    request.sink = &throwing;
-    const auto operation = requester.begin(request, now, now + 30s);
+class PopTest : public RequesterTest {
+  protected:
+    /// A pop, and its value, which cannot be received.
+    void SetUp() override {
+        know(here);
+        ThrowingSink throwing;
+        Request request = request_of(Verb::pop);
+        request.sink = &throwing;
+        operation = requester.begin(request, now, now + 30s);
+        answer(0, 77);
+        bring_value();
+    }
+    void bring_value() {
+        ReplyHeader reply;
+        reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::pop) | wire::reply_bit;
+        reply.request = operation;
+        reply.value_bytes = 1;
+        requester.on_message(message_of(reply, bytes_of("x")), {});
+    }
+    void expect_out_of_memory(bool in_doubt) {
+        ASSERT_TRUE(requester.done(operation));
+        const Result<Reply> popped = requester.take(operation);
+        ASSERT_FALSE(popped);
+        EXPECT_EQ(popped.error().code, Errc::system);
+        EXPECT_NE(popped.error().message().find("no memory"), std::string::npos) << popped.error().message();
+        EXPECT_EQ(popped.error().in_doubt, in_doubt);
+    }
+    Requester::OperationId operation = 0;
+};
+
+TEST_F(PopTest, WithoutMemoryForTheValueHasItPutBack) {
+    EXPECT_FALSE(requester.done(operation));
+    const auto request = transport.header<RequestHeader>();
+    EXPECT_EQ(request.verb, Verb::pop);
+    EXPECT_EQ(request.flags, wire::pop_put_back);
+    EXPECT_EQ(request.request, operation) << "its own slot still has the pair";
+    bring_value();
+    EXPECT_FALSE(requester.done(operation)) << "a second copy of the value is no answer";
+    answer();
+    expect_out_of_memory(false);
+}
+
+TEST_F(PopTest, IsInDoubtIfTheValueCannotBePutBack) {
+    answer(-1, 0, static_cast<std::uint16_t>(Errc::not_found));
+    expect_out_of_memory(true);
+}
+
+TEST_F(PopTest, IsInDoubtIfNobodySaysWhetherTheValueWasPutBack) {
+    pass(40s);
+    expect_out_of_memory(true);
+}
+
+TEST_F(RequesterTest, WhatAnOldConnectionCouldNotMoveIsAskedForAgain) {
+    know(elsewhere);
+    const auto operation = begin(Verb::get);
     answer(0, 77);
-    ReplyHeader reply;
-    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::pop) | wire::reply_bit;
-    reply.request = operation;
-    reply.value_bytes = 1;
-    requester.on_message(message_of(reply, bytes_of("x")), {});
-    const Result<Reply> popped = requester.take(operation);
-    ASSERT_FALSE(popped);
-    EXPECT_EQ(popped.error().code, Errc::system);
-    EXPECT_TRUE(popped.error().in_doubt);
+    const std::uint16_t untaken = static_cast<std::uint16_t>(Errc::system);
+    requester.on_peer_lost(transport.sent.back().peer, Error(Errc::manager_lost));
+    answer(1, 0, untaken);
+    EXPECT_FALSE(requester.done(operation)) << "there is no connection now";
+    pass(200ms);
+    ASSERT_EQ(last_verb(), Verb::hello);
+    answer(-1, 77);
+    ASSERT_EQ(last_verb(), Verb::get);
+    const std::size_t sent = transport.sent.size();
+    answer(-1, 0, untaken);
+    EXPECT_FALSE(requester.done(operation)) << "this may be of the old connection";
+    EXPECT_EQ(transport.sent.size(), sent + 1);
+    answer(-1, 0, untaken);
+    EXPECT_EQ(outcome(operation), Errc::system);
 }
 
 /// At the root nothing has happened then, anywhere; elsewhere some have it.

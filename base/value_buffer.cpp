@@ -1,0 +1,40 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "base/value_buffer.h"
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+namespace ddict {
+
+Error no_memory_to_receive(std::uint64_t bytes) {
+    std::array<char, 80> text{};
+    std::snprintf(text.data(), text.size(), "no memory is left to receive the value of %llu bytes",
+                  static_cast<unsigned long long>(bytes));
+    return Error(Errc::system, text.data());
+}
+
+namespace detail {
+
+Result<MutableBytes> checked_buffer(const Result<MutableBytes>& buffer, std::uint64_t bytes) {
+    if (!buffer || buffer->size() == bytes) return buffer;
+    return Error(Errc::invalid_argument, "the sink returned a buffer of " + std::to_string(buffer->size()) +
+                                             " bytes, expected " + std::to_string(bytes));
+}
+
+Error buffer_error(std::uint64_t bytes) {
+    try {
+        throw;
+    } catch (const std::bad_alloc&) {
+        return no_memory_to_receive(bytes);
+    } catch (const std::exception& e) {
+        return Error(Errc::system,
+                     "cannot make memory for the value of " + std::to_string(bytes) + " bytes: " + e.what());
+    }
+}
+
+}  // namespace detail
+}  // namespace ddict
