@@ -5,19 +5,13 @@
 # More connections than a manager has descriptors for, by somebody who says nothing on them: it goes on to hear from new
 # clients, while they stand and afterwards, and says so. Argument: the folder of the programs.
 set -euo pipefail
-if [[ ${2-} != inside ]]; then
-    exec unshare --user --map-root-user --net --mount --ipc --pid --fork --kill-child --mount-proc "$0" "$1" inside
-fi
-PATH=$1:$PATH
+# shellcheck source=tests/client/own_network.sh
+source "$(dirname "$0")/own_network.sh"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mount -t tmpfs -o size=256m tmpfs /dev/shm
-mount -t sysfs none /sys
-ip link set lo up
 export UCX_TLS=tcp,self UCX_NET_DEVICES=lo folder
 ulimit -n 64
 
-fail() { echo "FAILED: $*"; exit 1; }
 port() { ss --tcp --listening --numeric --processes | awk '/ddict-manager/ {sub(/.*:/, "", $4); print $4; exit}'; }
 # Holds 45 connections until its input ends.
 hold() {
@@ -51,6 +45,6 @@ crowd() {
     wait "${holders[@]}" || true
     reachable "when they have gone"
 }
-export -f fail port hold reachable crowd
+export -f port hold reachable crowd
 ddict-launch --total-mem 16M -- bash -c crowd 2>"$folder/log" || { cat "$folder/log"; exit 1; }
 grep -q "could not be answered: .*file descriptors" "$folder/log" || { cat "$folder/log"; fail "no word in the log"; }

@@ -6,16 +6,10 @@
 # make another meanwhile, some give up for good. The manager lives, and serves nearly all of a crowd that finds it
 # running. Argument: the folder of the programs.
 set -euo pipefail
-if [[ ${2-} != inside ]]; then
-    exec unshare --user --map-root-user --net --mount --ipc --pid --fork --kill-child --mount-proc "$0" "$1" inside
-fi
-PATH=$1:$PATH
-mount -t tmpfs -o size=256m tmpfs /dev/shm
-mount -t sysfs none /sys
-ip link set lo up
+# shellcheck source=tests/client/own_network.sh
+source "$(dirname "$0")/own_network.sh"
 export UCX_TLS=tcp,self UCX_NET_DEVICES=lo clients=32
 
-fail() { echo "FAILED: $*"; exit 1; }
 # What the kernel has accepted for the manager.
 connections() { ss --tcp --numeric --no-header state established "sport = :$port" | wc -l; }
 begin_all() {
@@ -65,5 +59,5 @@ crowd() {
         ((failed <= clients / 8)) || fail "$failed of $((2 * clients)) clients did not reach a manager that runs"
     done
 }
-export -f fail connections begin_all await_all crowd
+export -f connections begin_all await_all crowd
 ddict-launch --total-mem 16M -- bash -c crowd

@@ -6,12 +6,8 @@
 # its own, whose interfaces lead nowhere. Argument: the folder of the programs.
 set -euo pipefail
 interfaces=130
-if [[ ${2-} != inside ]]; then
-    exec unshare --user --map-root-user --net --mount --ipc --pid --fork --kill-child --mount-proc "$0" "$1" inside
-fi
-mount -t sysfs none /sys
-mount -t tmpfs -o size=256m tmpfs /dev/shm
-ip link set lo up
+# shellcheck source=tests/client/own_network.sh
+source "$(dirname "$0")/own_network.sh"
 for ((i = 1; i <= interfaces; i++)); do
     echo "link add d$i type veth peer name q$i"
     echo "link set q$i up"
@@ -21,8 +17,6 @@ done | ip -batch -
 usable=$(ip -4 -oneline addr show up | wc -l)
 ((usable > interfaces)) || { echo "only $usable interfaces have an address: this test asks in vain"; exit 1; }
 
-PATH=$1:$PATH
-fail() { echo "FAILED: $*"; exit 1; }
 # Managers and clients choose by themselves, each.
 got=$(timeout 100 ddict-launch --total-mem 64M -- sh -c 'ddict put key value && ddict get key') || fail "a launch: $?"
 [[ $got == value ]] || fail "a launch: '$got'"

@@ -7,15 +7,10 @@
 # nowhere else. Argument: the folder of the programs.
 set -euo pipefail
 here=198.18.99.1 there=198.18.99.2
-if [[ ${2-} != inside ]]; then
-    exec unshare --user --map-root-user --net --mount --ipc --pid --fork --kill-child --mount-proc "$0" "$1" inside
-fi
-PATH=$1:$PATH
+# shellcheck source=tests/client/own_network.sh
+source "$(dirname "$0")/own_network.sh"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mount -t tmpfs -o size=256m tmpfs /dev/shm
-mount -t sysfs none /sys
-ip link set lo up
 # The other host lives as long as this process.
 unshare --net --mount --ipc sh -c 'mount -t sysfs none /sys; mount -t tmpfs tmpfs /dev/shm; exec sleep 1000' &
 other=$!
@@ -35,8 +30,6 @@ there ip link set link1 up
 export UCX_TLS=tcp,self UCX_NET_DEVICES=lo,link0 here there folder other
 export -f there
 
-fail() { echo "FAILED: $*"; exit 1; }
-export -f fail
 # What a client of the other host does; its own device has another name.
 far() { there env UCX_NET_DEVICES=link1 timeout 60 "$@"; }
 # Bytes that would end UCX: its magic number, and a header of an absurd length.
