@@ -206,8 +206,8 @@ TEST_F(BackgroundTest, StopsThoughItsCallerIgnoredTerm) {
 TEST_F(BackgroundTest, LetsGoOfItsCallersOutputWithoutANullDevice) {
     Program shell(
         {"/bin/sh", "-c",
-         "exec unshare --mount sh -c 'mount --bind / /mnt && mount -t tmpfs none /dev && mkdir /dev/shm && "
-         "mount --bind /mnt/dev/shm /dev/shm && h=$(\"$0\" start --managers-per-node 1 --total-mem 8M) && "
+         "exec unshare --mount sh -c 'mount --bind / /media && mount -t tmpfs none /dev && mkdir /dev/shm && "
+         "mount --bind /media/dev/shm /dev/shm && h=$(\"$0\" start --managers-per-node 1 --total-mem 8M) && "
          "test -n \"$h\"' '" +
              program("ddict-launch") + "'"},
         environment());

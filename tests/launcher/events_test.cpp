@@ -195,7 +195,7 @@ TEST(RendezvousRecord, IsNotJudgedWithoutProc) {
 
 /// Between a look at a record and its removal another dictionary may have been started.
 TEST(RendezvousRecord, IsRemovedOnlyIfItIsTheOneMeant) {
-    std::string folder = "/tmp/ddict-records-XXXXXX";
+    std::string folder = std::filesystem::temp_directory_path().string() + "/ddict-records-XXXXXX";
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     const std::string path = folder + "/one.json";
     RendezvousRecord mine = record();

@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 namespace ddict::testing {
@@ -21,6 +23,20 @@ bool write_file(const char* path, const std::string& text) {
 
 std::string failure(const char* call) {
     return std::string(call) + ": " + std::strerror(errno);
+}
+
+/// /tmp stays: the programs, or the source, may lie there.
+std::string make_own_temporary_folder() {
+    constexpr const char* folder = "/mnt";
+    for (const char* needed : {"/proc/self/exe", "/proc/self/cwd"}) {
+        std::error_code none;
+        const auto path = std::filesystem::read_symlink(needed, none).string();
+        if (path.starts_with("/mnt/")) return {};
+    }
+    if (mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
+        return failure("mount of /mnt");
+    setenv("TMPDIR", folder, 1);
+    return {};
 }
 
 }  // namespace
@@ -40,7 +56,7 @@ std::string enter_own_host() {
     if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return failure("mount of /");
     if (mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
         return failure("mount of /dev/shm");
-    return {};
+    return make_own_temporary_folder();
 }
 
 void enter_own_host_or_say_why_not() {

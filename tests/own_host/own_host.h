@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A host of its own for a test, as far as dictionaries can tell: a /dev/shm that is empty at first, and no
-// System V segments. What others run on the machine is neither seen nor disturbed, so a test may compare all
+// System V segments; and TMPDIR is a folder in memory (/mnt, unless the programs lie there), which ends with
+// the last process. What others run on the machine is neither seen nor disturbed, so a test may compare all
 // that is there before and after.
 #pragma once
 

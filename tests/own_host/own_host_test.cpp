@@ -75,5 +75,19 @@ TEST(OwnHost, HidesFromOthersWhatItHas) {
     EXPECT_EQ(system_v_segments(), segments_before);
 }
 
+/// Nobody has to tidy up after a test that was killed.
+TEST(OwnHost, TakesTemporaryFoldersWithIt) {
+    const auto folder = [] {
+        return std::filesystem::temp_directory_path() / ("ddict-own-host-test-" + std::to_string(getppid()));
+    };
+    EXPECT_EQ(in_child([&] {
+                  if (const std::string why = enter_own_host(); !why.empty()) return 1;
+                  if (!std::filesystem::is_empty(std::filesystem::temp_directory_path())) return 2;
+                  return std::filesystem::create_directory(folder()) ? 0 : 3;
+              }),
+              0);
+    EXPECT_EQ(in_child([&] { return std::filesystem::exists(folder()) ? 1 : 0; }), 0);
+}
+
 }  // namespace
 }  // namespace ddict::testing
