@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <vector>
 
+#include <ddict/key_bytes.h>
+
 namespace ddict {
 
 static_assert(std::endian::native == std::endian::little,
@@ -27,6 +29,10 @@ inline Bytes bytes_of(std::string_view text) noexcept {
 }
 inline std::string_view text_of(Bytes bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+/// The bytes of a key, whatever its type.
+inline std::string_view text_of(KeyBytes key) noexcept {
+    return text_of(key.bytes());
 }
 
 /// Appends packed values to a buffer.

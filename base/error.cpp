@@ -2,9 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/error.h>
 
+#include <charconv>
 #include <cstring>
 #include <tuple>
 
+#include <ddict/key_bytes.h>
+
+#include "base/bytes.h"
 #include "base/limits.h"
 
 namespace ddict {
@@ -96,6 +100,44 @@ std::string_view advice(const Error& error) noexcept {
         default:
             return {};
     }
+}
+
+template <class Number>
+Number number_of(KeyBytes key) {
+    Number number{};
+    std::memcpy(&number, key.data(), sizeof number);
+    return number;
+}
+
+/// Numbers as numbers, with their type where it is not the usual one.
+bool append_number(std::string& out, KeyBytes key) {
+    if (key.size() != 8) return false;
+    switch (key.type()) {
+        case key_type_int64:
+            out += std::to_string(number_of<std::int64_t>(key));
+            return true;
+        case key_type_uint64:
+            out += std::to_string(number_of<std::uint64_t>(key)) + " (uint64)";
+            return true;
+        case key_type_float64: {
+            char digits[32];
+            const auto end = std::to_chars(digits, digits + sizeof digits, number_of<double>(key)).ptr;
+            const std::string_view text(digits, static_cast<std::size_t>(end - digits));
+            out += text;
+            if (text.find_first_not_of("-0123456789") == std::string_view::npos) out += ".0";
+            return true;
+        }
+        default:
+            return false;
+    }
+}
+
+void append_key(std::string& out, KeyBytes key, bool cut) {
+    if (!cut && append_number(out, key)) return;
+    out += '\'';
+    append_printable(out, text_of(key));
+    out += cut ? "...'" : "'";
+    if (key.type() != type_text) out += " (" + type_in_words(key.type()) + ")";
 }
 
 }  // namespace
@@ -226,9 +268,16 @@ Errc errc_named(std::string_view text) noexcept {
     return Errc::system;
 }
 
-Error& Error::set_key(std::string_view bytes) noexcept {
-    key_bytes_shown = static_cast<std::uint8_t>(bytes.copy(key.data(), key.size()));
-    key_cut = bytes.size() > key.size();
+Error& Error::set_key(std::string_view text) noexcept {
+    key_bytes_shown = static_cast<std::uint8_t>(text.copy(key.data(), key.size()));
+    key_cut = text.size() > key.size();
+    key_type = type_text;
+    return *this;
+}
+
+Error& Error::set_key(KeyBytes typed) noexcept {
+    set_key(text_of(typed));
+    key_type = typed.type();
     return *this;
 }
 
@@ -242,13 +291,18 @@ Error& Error::set_detail(std::string_view text) noexcept {
     return *this;
 }
 
+std::string in_words(KeyBytes key) {
+    std::string out;
+    append_key(out, key, false);
+    return out;
+}
+
 std::string Error::message() const {
     std::string out;
     if (operation != Operation::none) out += name(operation);
     if (key_bytes_shown > 0) {
-        out += out.empty() ? "key '" : operation == Operation::scan ? " of prefix '" : " of key '";
-        append_printable(out, {key.data(), key_bytes_shown});
-        out += key_cut ? "...'" : "'";
+        out += out.empty() ? "key " : operation == Operation::scan ? " of prefix " : " of key ";
+        append_key(out, {bytes_of({key.data(), key_bytes_shown}), key_type}, key_cut);
     }
     if (manager != no_manager) out += (out.empty() ? "manager " : " on manager ") + std::to_string(manager);
     if (node[0] != '\0') out += (out.empty() ? "node (" : " (") + std::string(node.data()) + ")";

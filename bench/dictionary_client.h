@@ -58,7 +58,7 @@ class DictionaryClient final : public Role {
     std::vector<std::byte> value_;
     std::vector<std::vector<std::byte>> values_;  // of a batch, or under way
     std::vector<std::uint64_t> pairs_;
-    std::vector<std::span<const std::byte>> keys_;
+    std::vector<KeyBytes> keys_;
     std::vector<PutItem> items_;
 };
 

@@ -7,6 +7,7 @@ namespace ddict {
 void pack(const DirectoryEntry& entry, std::vector<std::byte>& out) {
     Packer(out)
         .put(entry.manager)
+        .put(entry.epoch)
         .put_text(entry.node)
         .put(entry.process)
         .put(entry.pool_bytes)
@@ -16,6 +17,7 @@ void pack(const DirectoryEntry& entry, std::vector<std::byte>& out) {
 DirectoryEntry unpack_directory_entry(Unpacker& in) {
     DirectoryEntry entry;
     entry.manager = in.take<std::uint32_t>();
+    entry.epoch = in.take<std::uint32_t>();
     entry.node = in.take_text();
     entry.process = in.take<ProcessIdentity>();
     entry.pool_bytes = in.take<std::uint64_t>();

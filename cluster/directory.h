@@ -17,6 +17,7 @@ namespace ddict {
 
 struct DirectoryEntry {
     std::uint32_t manager = 0;
+    std::uint32_t epoch = 1;         // rises when another process takes the manager's place
     std::string node;                // host name
     ProcessIdentity process;         // of the manager
     std::uint64_t pool_bytes = 0;    // what its pool can hold at the most

@@ -13,7 +13,7 @@ namespace ddict {
 namespace {
 
 constexpr std::string_view handle_stem = "ddict";
-constexpr std::string_view handle_prefix = "ddict1.";
+constexpr std::string_view handle_prefix = "ddict2.";
 constexpr std::string_view base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 std::string encode_base64url(Bytes in) {  // RFC 4648, section 5, without padding
@@ -55,15 +55,15 @@ Error bad_handle(std::string_view why) {
 /// A handle of another version of ddict, or no handle at all?
 Error foreign_handle(std::string_view text) {
     if (!text.starts_with(handle_stem))
-        return bad_handle("it does not start with \"ddict1.\", so this is no handle");
+        return bad_handle("it does not start with \"ddict2.\", so this is no handle");
     unsigned version = 0;
     const std::string_view digits = text.substr(handle_stem.size());
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
     if (error != std::errc() || end == digits.data() + digits.size() || *end != '.') {
-        return bad_handle("it does not start with \"ddict1.\", so this is no handle");
+        return bad_handle("it does not start with \"ddict2.\", so this is no handle");
     }
     return Error(Errc::incompatible,
-                 "the handle is of format " + std::to_string(version) + ", this program reads format 1")
+                 "the handle is of format " + std::to_string(version) + ", this program reads format 2")
         .set_operation(Operation::attach);
 }
 

@@ -31,7 +31,7 @@ struct Handle {
     std::vector<DirectoryEntry> seeds;  // a few managers, from which the rest of the directory is fetched
     std::vector<std::string> shared_addresses;  // of several nodes each: their interfaces lead nowhere
 
-    /// "ddict1." + base64url + "." + 8 hex digits of XXH32 over what stands before the last dot.
+    /// "ddict2." + base64url + "." + 8 hex digits of XXH32 over what stands before the last dot.
     std::string serialize() const;
     /// bad_handle if it is garbage or was cut; incompatible if another version of ddict wrote it.
     static Result<Handle> parse(std::string_view text);

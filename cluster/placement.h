@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "base/key_placement.h"
+
 namespace ddict {
 
 /// The manager that owns a key: the hash scaled to [0, managers), which uses its upper bits and needs no
@@ -15,10 +17,11 @@ inline std::uint32_t manager_of(std::uint64_t hash, std::uint32_t managers) noex
     return static_cast<std::uint32_t>((static_cast<wide>(hash) * managers) >> 64);
 }
 
-/// A hash whose manager is this one. Requires manager < managers.
-inline std::uint64_t hash_of_manager(std::uint32_t manager, std::uint32_t managers) noexcept {
-    __extension__ using wide = unsigned __int128;
-    return static_cast<std::uint64_t>(((static_cast<wide>(manager) << 64) + managers - 1) / managers);
+/// The same of a key that may have been placed by hand.
+inline std::uint32_t manager_of(std::uint64_t hash, const KeyPlacement& placement,
+                                std::uint32_t managers) noexcept {
+    if (placement.by == PlacedBy::number) return static_cast<std::uint32_t>(placement.value % managers);
+    return manager_of(placement.by == PlacedBy::hash ? placement.value : hash, managers);
 }
 
 /// The hash as a shard uses it: the upper bits, which all keys of one manager share, are turned to the lower

@@ -96,7 +96,7 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
                                         bool temporary_value) {
     const auto failed = [&](Error error) {
         error.set_operation(operation_of(request.verb));
-        return failed_operation(error.set_key(text_of(request.key)));
+        return failed_operation(error.set_key(request.key));
     };
     const bool small = request.value.size() <= limits::inline_value_bytes_max;
     if (!small && temporary_value) {
@@ -109,12 +109,13 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
 
     AsyncOperation* operation = new_operation();
     detail::OperationHandle handle(operation);
-    operation->bytes.assign(request.key.begin(), request.key.end());
+    operation->bytes.assign(request.key.bytes().begin(), request.key.bytes().end());
     if (small) operation->bytes.insert(operation->bytes.end(), request.value.begin(), request.value.end());
     const Bytes copies = operation->bytes;
     if (small) request.value = copies.subspan(request.key.size());
-    request.key = copies.first(request.key.size());
+    request.key = {copies.first(request.key.size()), request.key.type()};
     operation->key_bytes = request.key.size();
+    operation->key_type = request.key.type();
     operation->manager = request.manager;
     if (sink != nullptr) {
         operation->make_sink(*sink);
@@ -148,8 +149,8 @@ ValueSink* OperationHandle::sink() const {
 
 Error OperationHandle::name_error(Error error) const {
     if (operation_ == nullptr) return error;
-    const Bytes key = Bytes(operation_->bytes).first(operation_->key_bytes);
-    error.set_operation(operation_of(operation_->flight.verb)).set_key(text_of(key));
+    const KeyBytes key(Bytes(operation_->bytes).first(operation_->key_bytes), operation_->key_type);
+    error.set_operation(operation_of(operation_->flight.verb)).set_key(key);
     return error.set_manager(operation_->manager).set_node(operation_->node.data());
 }
 

@@ -33,6 +33,7 @@ struct AsyncOperation {
     std::uint64_t fork_generation = 0;  // of the process that did
     std::vector<std::byte> bytes;       // copies of the key, and of the value if it is small
     std::size_t key_bytes = 0;          // how many of them are the key's
+    std::uint16_t key_type = type_text;
     std::uint32_t manager = Error::no_manager;
     std::array<char, sizeof(Error::node)> node{};
     ValueSink* sink = nullptr;

@@ -315,7 +315,7 @@ Result<void> Attachment::prepare(Session& session, Request& request, Time now, T
     const DirectoryEntry* known = session.known_manager(request.manager);
     const auto named = [&](Error error) {
         error.set_operation(operation_of(request.verb));
-        if (!request.key.empty()) error.set_key(text_of(request.key));
+        if (!request.key.empty()) error.set_key(request.key);
         // One that could not tell the manager's address has its name already.
         if (error.manager == Error::no_manager) error.set_manager(request.manager);
         name_node(error);
@@ -347,7 +347,7 @@ Result<Reply> Attachment::call(Request& request, const detail::Patience& patienc
         const Result<Session*> made = session();
         if (!made) {
             Error error = made.error();
-            if (!request.key.empty()) error.set_key(text_of(request.key));
+            if (!request.key.empty()) error.set_key(request.key);
             return error.set_operation(operation_of(request.verb));
         }
         own = *made;

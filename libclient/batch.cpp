@@ -19,7 +19,7 @@ class Outcomes final : public BatchItems {
   public:
     Outcomes(std::span<ItemStatus> statuses, ItemSink* sink) : statuses_(statuses), sink_(sink) {}
 
-    void done(std::size_t index, Bytes, const ItemStatus& status, const Error* error) override {
+    void done(std::size_t index, KeyBytes, const ItemStatus& status, const Error* error) override {
         if (status.ok()) ++successes;
         if (error != nullptr && first) first = *error;
         if (sink_ != nullptr) {
@@ -71,8 +71,8 @@ class HereSink final : public ValueSink {
 /// What can be read from this node's memory; the others are given to `ask`. In rounds: first the places where
 /// to look are fetched into the cache, then they are looked at.
 template <class Ask>
-void View::Calls::get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink, BatchItems& items,
-                           Ask ask) {
+void View::Calls::get_here(const View& view, std::span<const KeyBytes> keys, ItemSink& sink,
+                           BatchItems& items, Ask ask) {
     constexpr std::size_t round = 16;
     struct Place {
         std::uint64_t hash;
@@ -110,7 +110,7 @@ void View::Calls::get_here(const View& view, std::span<const Bytes> keys, ItemSi
     }
 }
 
-Result<void> View::multi_get_bytes(std::span<const Bytes> keys, ItemSink& sink) const {
+Result<void> View::multi_get_bytes(std::span<const KeyBytes> keys, ItemSink& sink) const {
     Outcomes outcomes({}, &sink);
     if (attachment_ == nullptr) {
         const Error error = Calls::no_dictionary(Operation::batch_get);
@@ -137,7 +137,9 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
     for (std::size_t i = 0; i < pairs.size(); ++i) {
         const PutItem& pair = pairs[i];
         if (Calls::is_good_key(pair.key)) {
-            run.add(i, Calls::owner(*this, pair.key), pair.key, pair.value, pair.value_type);
+            const KeyPlacement placement = Calls::placement(*this, pair.key);
+            const std::uint32_t manager = Calls::owner(*this, pair.key, placement);
+            run.add(i, manager, pair.key, pair.value, pair.value_type, placement);
         } else {
             const Error error = Calls::key_error(Operation::batch_put, pair.key);
             outcomes.done(i, pair.key, {error.code, Error::no_manager}, &error);
@@ -147,7 +149,7 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
     return outcomes.first;
 }
 
-Result<std::uint64_t> View::multi_erase_bytes(std::span<const Bytes> keys,
+Result<std::uint64_t> View::multi_erase_bytes(std::span<const KeyBytes> keys,
                                               std::span<ItemStatus> statuses) const {
     if (!statuses.empty() && statuses.size() != keys.size()) return wrong_size(Operation::batch_erase);
     Outcomes outcomes(statuses, nullptr);
@@ -172,7 +174,7 @@ Result<std::uint64_t> View::multi_erase_bytes(std::span<const Bytes> keys,
 
 // ---- puts that are collected ----
 
-void client::OpenBatch::done(std::size_t, Bytes key, const ItemStatus& status, const Error* error) {
+void client::OpenBatch::done(std::size_t, KeyBytes key, const ItemStatus& status, const Error* error) {
     if (status.ok()) {
         ++report_.stored;
         return;
@@ -183,14 +185,15 @@ void client::OpenBatch::done(std::size_t, Bytes key, const ItemStatus& status, c
             {std::string(text_of(key)), error == nullptr ? Error(status.code) : *error});
 }
 
-Result<void> View::Calls::collect(const View& view, Verb verb, Bytes key, Bytes value,
+Result<void> View::Calls::collect(const View& view, Verb verb, KeyBytes key, Bytes value,
                                   std::uint16_t value_type) {
     if (const Result<void> good = check(view, operation_of(verb), key); !good) return good;
     if (!view.batch_->belongs_to_caller()) return busy_elsewhere();
     if (verb == Verb::broadcast_put) {
         view.batch_->broadcast_put(broadcast_root(view, key), key, value, value_type);
     } else {
-        view.batch_->put(owner(view, key), key, value, value_type);
+        const KeyPlacement place = placement(view, key);
+        view.batch_->put(owner(view, key, place), key, value, value_type, place);
     }
     return {};
 }

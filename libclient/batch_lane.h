@@ -44,7 +44,7 @@ struct BatchLane {
     wire::ItemWriter writer{room};
     PageSink page;
     ItemValue value;
-    Bytes key;  // alone
+    KeyBytes key;  // alone
 };
 
 }  // namespace ddict::client

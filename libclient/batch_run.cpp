@@ -53,8 +53,8 @@ Result<void> BatchRun::find_session() {
     return {};
 }
 
-bool BatchRun::fits(const BatchLane& lane, Bytes key, Bytes value) const {
-    const std::size_t bytes = verb_ == Verb::batch_put ? wire::packed_pair_bytes(key.size(), value.size())
+bool BatchRun::fits(const BatchLane& lane, KeyBytes key, Bytes value, PlacedBy by) const {
+    const std::size_t bytes = verb_ == Verb::batch_put ? wire::packed_pair_bytes(key.size(), value.size(), by)
                                                        : wire::packed_key_bytes(key.size());
     return bytes <= lane.writer.left();
 }
@@ -73,11 +73,12 @@ BatchRun::Lane BatchRun::take_lane(std::uint32_t manager) {
 }
 
 /// The message for a manager that has room for this item.
-BatchLane& BatchRun::open_lane(std::uint32_t manager, Bytes key, Bytes value) {
-    if (last_open_.second != nullptr && last_open_.first == manager && fits(*last_open_.second, key, value))
+BatchLane& BatchRun::open_lane(std::uint32_t manager, KeyBytes key, Bytes value, PlacedBy by) {
+    if (last_open_.second != nullptr && last_open_.first == manager &&
+        fits(*last_open_.second, key, value, by))
         return *last_open_.second;
     if (const auto found = open_.find(manager); found != open_.end()) {
-        if (!fits(*found->second, key, value)) send_open(manager);
+        if (!fits(*found->second, key, value, by)) send_open(manager);
     } else if (open_.size() >= open_max) {
         send_open(open_.begin()->first);
     }
@@ -87,22 +88,22 @@ BatchLane& BatchRun::open_lane(std::uint32_t manager, Bytes key, Bytes value) {
     return *lane;
 }
 
-void BatchRun::add(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
-                   std::uint16_t value_type) {
+void BatchRun::add(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
+                   std::uint16_t value_type, const KeyPlacement& placement) {
     if (const Result<void> found = find_session(); !found)
         return tell_error(index, key, name_item(found.error(), manager, key));
     // First the value alone: a size that makes no sense must not become a small one by adding to it.
     if (value.size() > limits::inline_value_bytes_max ||
-        wire::packed_pair_bytes(key.size(), value.size()) > limits::inline_value_bytes_max)
-        return send_alone(single(verb_), index, manager, key, value, value_type);
-    BatchLane& lane = open_lane(manager, key, value);
+        wire::packed_pair_bytes(key.size(), value.size(), placement.by) > limits::inline_value_bytes_max)
+        return send_alone(single(verb_), index, manager, key, value, value_type, placement);
+    BatchLane& lane = open_lane(manager, key, value, placement.by);
     const bool written =
-        verb_ == Verb::batch_put ? lane.writer.pair(key, value_type, value) : lane.writer.key(key);
+        verb_ == Verb::batch_put ? lane.writer.pair(key, value_type, value, placement) : lane.writer.key(key);
     DDICT_ASSERT(written, "an item does not fit into an empty message");
     lane.indices.push_back(index);
 }
 
-void BatchRun::add_broadcast(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+void BatchRun::add_broadcast(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
                              std::uint16_t value_type) {
     if (const Result<void> found = find_session(); !found)
         return tell_error(index, key, name_item(found.error(), manager, key));
@@ -128,17 +129,17 @@ void BatchRun::send(Lane lane) {
 }
 
 /// Key and value are copied if they fit.
-void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
-                          std::uint16_t value_type) {
+void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
+                          std::uint16_t value_type, const KeyPlacement& placement) {
     Lane lane = take_lane(manager);
     lane->alone = true;
     lane->borrows = value.size() > lane->room.size() || key.size() + value.size() > lane->room.size();
     if (!lane->borrows) {
-        const auto value_room = std::copy(key.begin(), key.end(), lane->room.begin());
+        const auto value_room = std::copy_n(key.data(), key.size(), lane->room.begin());
         std::copy(value.begin(), value.end(), value_room);
         const Bytes room(lane->room);
         value = room.subspan(key.size(), value.size());
-        key = room.first(key.size());
+        key = {room.first(key.size()), key.type()};
     }
     lane->indices.push_back(index);
     lane->key = key;
@@ -151,6 +152,7 @@ void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, B
     request.value = value;
     request.value_type = value_type;
     request.sink = values_ == nullptr ? nullptr : &lane->value;
+    request.placement = placement;
     begin(std::move(lane), request);
 }
 
@@ -234,7 +236,7 @@ template <class F>
 void BatchRun::for_each_key(const BatchLane& lane, F f) const {
     wire::ItemReader in(lane.writer.written());
     for (const std::size_t index : lane.indices) {
-        Bytes key;
+        KeyBytes key;
         if (verb_ == Verb::batch_put) {
             wire::PackedPair pair;
             in.pair(pair);
@@ -259,7 +261,7 @@ void BatchRun::tell_outcome(BatchLane& lane) {
     } else if (outcome) {
         complete_items(lane);
     } else {
-        for_each_key(lane, [&](std::size_t index, Bytes key) {
+        for_each_key(lane, [&](std::size_t index, KeyBytes key) {
             tell_error(index, key, name_item(outcome.error(), lane.manager, key));
         });
     }
@@ -276,7 +278,7 @@ void BatchRun::complete_alone(BatchLane& lane) {
 void BatchRun::complete_items(BatchLane& lane) {
     wire::ItemReader results(lane.page.page());
     bool damaged = false;
-    for_each_key(lane, [&](std::size_t index, Bytes key) {
+    for_each_key(lane, [&](std::size_t index, KeyBytes key) {
         wire::PackedResult result;
         damaged =
             damaged || !(verb_ == Verb::batch_get ? results.result(result) : results.status(result.status));
@@ -299,7 +301,7 @@ void BatchRun::complete_items(BatchLane& lane) {
     });
 }
 
-void BatchRun::tell(std::size_t index, std::uint32_t manager, Bytes key, std::uint16_t status) {
+void BatchRun::tell(std::size_t index, std::uint32_t manager, KeyBytes key, std::uint16_t status) {
     const ItemStatus item{static_cast<Errc>(status), manager};
     if (item.ok() || (item.code == Errc::not_found && verb_ != Verb::batch_put))
         return items_.done(index, key, item, nullptr);
@@ -307,17 +309,17 @@ void BatchRun::tell(std::size_t index, std::uint32_t manager, Bytes key, std::ui
     tell_error(index, key, name_item(refusal, manager, key));
 }
 
-void BatchRun::tell_error(std::size_t index, Bytes key, const Error& error) {
+void BatchRun::tell_error(std::size_t index, KeyBytes key, const Error& error) {
     items_.done(index, key, {error.code, error.manager, error.in_doubt}, &error);
 }
 
-Error BatchRun::name_item(Error error, std::uint32_t manager, Bytes key) const {
+Error BatchRun::name_item(Error error, std::uint32_t manager, KeyBytes key) const {
     if (error.operation == Operation::none) error.set_operation(operation_of(verb_));
     if (error.manager == Error::no_manager) error.set_manager(manager);
     if (error.node[0] == '\0' && session_ != nullptr) {
         if (const DirectoryEntry* known = session_->known_manager(manager)) error.set_node(known->node);
     }
-    return error.set_key(text_of(key));
+    return error.set_key(key);
 }
 
 }  // namespace ddict::client

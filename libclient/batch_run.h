@@ -24,7 +24,7 @@ namespace ddict::client {
 class BatchItems {
   public:
     /// Once for each item, in any order. `error` is null on success, and for a missing key.
-    virtual void done(std::size_t index, Bytes key, const ItemStatus& status, const Error* error) = 0;
+    virtual void done(std::size_t index, KeyBytes key, const ItemStatus& status, const Error* error) = 0;
 
   protected:
     ~BatchItems() = default;
@@ -47,10 +47,10 @@ class BatchRun {
     /// Adds an item; may send messages and wait for room. `key` and `value` are the caller's: of an item that
     /// is small enough for a message they are copied, otherwise they must stay until finish(), or until
     /// wait_for_large(). The key is checked already.
-    void add(std::size_t index, std::uint32_t manager, Bytes key, Bytes value = {},
-             std::uint16_t value_type = 0);
+    void add(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value = {},
+             std::uint16_t value_type = 0, const KeyPlacement& placement = {});
     /// Stores a pair on all managers; `manager` is the root of its tree. Key and value as above.
-    void add_broadcast(std::size_t index, std::uint32_t manager, Bytes key, Bytes value,
+    void add_broadcast(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
                        std::uint16_t value_type);
     void wait_for_large();
     /// Sends what is left, and waits until every item is done.
@@ -60,13 +60,13 @@ class BatchRun {
     using Lane = std::unique_ptr<BatchLane>;
 
     Result<void> find_session();
-    bool fits(const BatchLane& lane, Bytes key, Bytes value) const;
+    bool fits(const BatchLane& lane, KeyBytes key, Bytes value, PlacedBy by) const;
     Lane take_lane(std::uint32_t manager);
-    BatchLane& open_lane(std::uint32_t manager, Bytes key, Bytes value);
+    BatchLane& open_lane(std::uint32_t manager, KeyBytes key, Bytes value, PlacedBy by);
     void send(Lane lane);
     void send_open(std::uint32_t manager);
-    void send_alone(wire::Verb verb, std::size_t index, std::uint32_t manager, Bytes key, Bytes value = {},
-                    std::uint16_t value_type = 0);
+    void send_alone(wire::Verb verb, std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value = {},
+                    std::uint16_t value_type = 0, const KeyPlacement& placement = {});
     void begin(Lane lane, Request request);
     bool reap();
     void await_one();
@@ -77,9 +77,9 @@ class BatchRun {
     void complete_items(BatchLane& lane);
     template <class F>
     void for_each_key(const BatchLane& lane, F f) const;
-    void tell(std::size_t index, std::uint32_t manager, Bytes key, std::uint16_t status);
-    void tell_error(std::size_t index, Bytes key, const Error& error);
-    Error name_item(Error error, std::uint32_t manager, Bytes key) const;
+    void tell(std::size_t index, std::uint32_t manager, KeyBytes key, std::uint16_t status);
+    void tell_error(std::size_t index, KeyBytes key, const Error& error);
+    Error name_item(Error error, std::uint32_t manager, KeyBytes key) const;
 
     std::shared_ptr<Attachment> attachment_;
     wire::Verb verb_;

@@ -55,8 +55,8 @@ class MallocItems final : public ItemSink {
     std::uint16_t asked_;
 };
 
-Result<std::vector<Bytes>> checked_keys(const ddict_slice* keys, std::size_t count) {
-    std::vector<Bytes> checked(count);
+Result<std::vector<KeyBytes>> checked_keys(const ddict_slice* keys, std::size_t count) {
+    std::vector<KeyBytes> checked(count);
     for (std::size_t i = 0; i < count; ++i) {
         if (const Result<void> good = c_api::check(keys[i], "a key"); !good) return good.error();
         checked[i] = c_api::bytes_of(keys[i]);
@@ -106,7 +106,7 @@ int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_
         if (count == 0) return {};
         if (const Result<void> good = given({{values, "values"}, {statuses, "statuses"}}); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;
-        const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
+        const Result<std::vector<KeyBytes>> checked = checked_keys(keys, count);
         if (!checked) return checked.error();
         MallocItems items({values, count}, {statuses, count}, type);
         fill(statuses, count, DDICT_SYSTEM);  // should an exception cut it short
@@ -147,7 +147,7 @@ int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, siz
     if (erased != nullptr) *erased = 0;
     return guarded(Operation::batch_erase, error, [&]() -> Result<void> {
         if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
-        const Result<std::vector<Bytes>> checked = checked_keys(keys, count);
+        const Result<std::vector<KeyBytes>> checked = checked_keys(keys, count);
         if (!checked) return checked.error();
         std::vector<ItemStatus> fared(count);
         const Result<std::uint64_t> done = dictionary->operations().multi_erase_bytes(*checked, fared);

@@ -40,7 +40,7 @@ std::uint16_t FrozenValue::value_type() const noexcept {
     return impl_->view.value_type();
 }
 
-Result<FrozenValue> View::view_frozen_bytes(Bytes key) const {
+Result<FrozenValue> View::view_frozen_bytes(KeyBytes key) const {
     if (const Result<void> good = Calls::check(*this, Operation::view, key); !good) return good.error();
     if (const Result<void> usable = attachment_->check_usable(); !usable)
         return name_error(usable.error(), Operation::view, key);

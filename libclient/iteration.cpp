@@ -179,7 +179,7 @@ Result<bool> Cursor::next() {
 }
 
 std::span<const std::byte> Cursor::key() const {
-    return impl_->pair.key;
+    return impl_->pair.key.bytes();
 }
 
 std::span<const std::byte> Cursor::value() const {
@@ -199,7 +199,7 @@ const std::vector<MissingManager>& Cursor::missing() const {
 }
 
 Error Cursor::name_error(Error error) const {
-    error.set_operation(Operation::scan).set_manager(manager()).set_key(text_of(key()));
+    error.set_operation(Operation::scan).set_manager(manager()).set_key(impl_->pair.key);
     if (impl_->attachment != nullptr) impl_->attachment->name_node(error);
     return error;
 }

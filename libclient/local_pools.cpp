@@ -83,7 +83,7 @@ void LocalPools::look_at_managers(std::int64_t now) {
     }
 }
 
-Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, Bytes key, std::uint64_t hash) {
+Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, KeyBytes key, std::uint64_t hash) {
     if (!is_local(manager))
         return Error(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
     if (const shm::PoolReader* pool = pool_of(manager)) return pool->view(key, hash);

@@ -40,12 +40,12 @@ class LocalPools {
     /// `hash` is hash_of(key), and `manager` the key's. Read::value: the value is in the sink, or the sink
     /// has refused it, and then `outcome` says so; it is not touched otherwise. `checkpoint`, if wanted, is
     /// that of the value.
-    Read get(std::uint32_t manager, Bytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
+    Read get(std::uint32_t manager, KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
              std::uint64_t* checkpoint = nullptr) {
         const shm::PoolReader* pool = pool_of(manager);
         return pool == nullptr ? Read::ask : pool->get(key, hash, sink, outcome, checkpoint);
     }
-    Read contains(std::uint32_t manager, Bytes key, std::uint64_t hash) {
+    Read contains(std::uint32_t manager, KeyBytes key, std::uint64_t hash) {
         const shm::PoolReader* pool = pool_of(manager);
         return pool == nullptr ? Read::ask : pool->contains(key, hash);
     }
@@ -55,7 +55,7 @@ class LocalPools {
     }
     /// A value of a frozen dictionary without a copy. not_found; invalid_argument if the dictionary is not
     /// frozen, or the manager is on another node; manager_lost, dictionary_gone; busy; why it cannot be read.
-    Result<shm::FrozenView> view(std::uint32_t manager, Bytes key, std::uint64_t hash);
+    Result<shm::FrozenView> view(std::uint32_t manager, KeyBytes key, std::uint64_t hash);
 
     /// Whether a manager of this node has left word that the dictionary ended with it. Not on the way of
     /// reads.

@@ -20,11 +20,12 @@ class OpenBatch final : public BatchItems {
     /// Any thread may ask: copies of the view may be anywhere.
     bool ended() const { return ended_.load(std::memory_order_relaxed); }
     bool belongs_to_caller() const { return run_.belongs_to_caller(); }
-    void put(std::uint32_t manager, Bytes key, Bytes value, std::uint16_t value_type) {
-        run_.add(0, manager, key, value, value_type);
+    void put(std::uint32_t manager, KeyBytes key, Bytes value, std::uint16_t value_type,
+             const KeyPlacement& placement) {
+        run_.add(0, manager, key, value, value_type, placement);
         run_.wait_for_large();
     }
-    void broadcast_put(std::uint32_t root, Bytes key, Bytes value, std::uint16_t value_type) {
+    void broadcast_put(std::uint32_t root, KeyBytes key, Bytes value, std::uint16_t value_type) {
         run_.add_broadcast(0, root, key, value, value_type);
         run_.wait_for_large();
     }
@@ -34,7 +35,7 @@ class OpenBatch final : public BatchItems {
         return std::move(report_);
     }
 
-    void done(std::size_t index, Bytes key, const ItemStatus& status, const Error* error) override;
+    void done(std::size_t index, KeyBytes key, const ItemStatus& status, const Error* error) override;
 
   private:
     static constexpr std::size_t failures_max = 1000;

@@ -113,7 +113,7 @@ Result<void> Session::make_room(const Request& request, Time& now, Time deadline
         if (now < deadline) continue;
         Error error(Errc::timeout,
                     "the deadline had passed before anything was sent: too many operations are under way");
-        error.set_operation(operation_of(request.verb)).set_key(text_of(request.key));
+        error.set_operation(operation_of(request.verb)).set_key(request.key);
         error.set_manager(request.manager);
         if (const DirectoryEntry* known = known_manager(request.manager)) error.set_node(known->node);
         return error;

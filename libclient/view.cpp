@@ -38,7 +38,7 @@ class RescueSink final : public ValueSink {
     ValueSink& sink_;
 };
 
-Request request_of(Verb verb, Bytes key, Bytes value = {}, std::uint16_t value_type = 0) {
+Request request_of(Verb verb, KeyBytes key, Bytes value = {}, std::uint16_t value_type = 0) {
     Request request;
     request.verb = verb;
     request.key = key;
@@ -64,19 +64,19 @@ Result<bool> whether_found(const Result<Reply>& reply) {
 }
 
 /// What the manager keeps of a request while it works on it is bounded.
-Result<void> check_operand(Operation operation, Bytes key, std::uint64_t bytes) {
+Result<void> check_operand(Operation operation, KeyBytes key, std::uint64_t bytes) {
     if (bytes <= limits::operand_bytes_max) return {};
     Error error(Errc::too_large, "the operands of this operation are too large");
-    return error.set_operation(operation).set_key(text_of(key)).set_bytes(bytes, limits::operand_bytes_max);
+    return error.set_operation(operation).set_key(key).set_bytes(bytes, limits::operand_bytes_max);
 }
 
 /// Replies without a value do not come to the sink by themselves, save those of a get.
-Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operation operation, Bytes key) {
+Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operation operation, KeyBytes key) {
     if (!reply) return reply.error();
     if (reply->value_bytes != 0) return {};
     const Result<MutableBytes> room = sink.prepare(0, reply->value_type);
     if (room) return {};
-    return Error(room.error()).set_operation(operation).set_key(text_of(key));
+    return Error(room.error()).set_operation(operation).set_key(key);
 }
 
 }  // namespace
@@ -115,22 +115,24 @@ Result<View> View::try_manager(std::uint32_t id) const {
 View View::placed_by(Placement placement) const {
     View view = *this;
     view.placement_ = placement ? std::make_shared<const Placement>(std::move(placement)) : nullptr;
+    view.places_by_number_ = false;
     return view;
 }
 
 View View::placed_at(ManagerOfKey manager_of) const {
     if (!manager_of || attachment_ == nullptr) return placed_by(nullptr);
-    return placed_by([manager_of = std::move(manager_of), managers = manager_count()](Bytes key) {
-        return hash_of_manager(manager_of(key) % managers, managers);
-    });
+    View view = placed_by(
+        [manager_of = std::move(manager_of)](Bytes key) -> std::uint64_t { return manager_of(key); });
+    view.places_by_number_ = true;
+    return view;
 }
 
-std::uint32_t View::manager_of_bytes(Bytes key) const {
+std::uint32_t View::manager_of_bytes(KeyBytes key) const {
     return attachment_ == nullptr ? 0 : Calls::owner(*this, key);
 }
 
-Error View::name_error(Error error, Operation operation, Bytes key) const {
-    error.set_operation(operation).set_key(text_of(key));
+Error View::name_error(Error error, Operation operation, KeyBytes key) const {
+    error.set_operation(operation).set_key(key);
     if (attachment_ == nullptr || operation == Operation::broadcast_get) return error;
     error.set_manager(Calls::owner(*this, key));
     attachment_->name_node(error);
@@ -139,22 +141,34 @@ Error View::name_error(Error error, Operation operation, Bytes key) const {
 
 // ---- what all calls have in common ----
 
-Error View::Calls::key_error(Operation operation, Bytes key) {
+Error View::Calls::key_error(Operation operation, KeyBytes key) {
     if (key.empty()) return Error(Errc::invalid_argument, "the key is empty").set_operation(operation);
     Error error(Errc::too_large, "the key is too long");
-    return error.set_operation(operation).set_key(text_of(key)).set_bytes(key.size(), limits::key_bytes_max);
+    return error.set_operation(operation).set_key(key).set_bytes(key.size(), limits::key_bytes_max);
 }
 
-Result<void> View::Calls::check(const View& view, Operation operation, Bytes key) {
-    if (view.attachment_ == nullptr) return no_dictionary(operation).set_key(text_of(key));
+Result<void> View::Calls::check(const View& view, Operation operation, KeyBytes key) {
+    if (view.attachment_ == nullptr) return no_dictionary(operation).set_key(key);
     if (!is_good_key(key)) return key_error(operation, key);
     return {};
+}
+
+KeyPlacement View::Calls::placement_by_hand(const View& view, KeyBytes key) {
+    if (view.manager_ != any_manager) return {.by = PlacedBy::number, .value = view.manager_};
+    return {.by = view.places_by_number_ ? PlacedBy::number : PlacedBy::hash,
+            .value = (*view.placement_)(key.bytes())};
+}
+
+void View::Calls::place_by_hand(const View& view, Request& request) {
+    const KeyPlacement placement = placement_by_hand(view, request.key);
+    request.manager = owner(view, request.key, placement);
+    if (wire::rule_of(request.verb).takes_placement) request.placement = placement;
 }
 
 Result<Reply> View::Calls::call(const View& view, Request&& request) {
     if (view.attachment_ == nullptr || !is_good_key(request.key))
         return check(view, operation_of(request.verb), request.key).error();
-    request.manager = owner(view, request.key);
+    place(view, request);
     return view.attachment_->call(request, view.patience_);
 }
 
@@ -162,7 +176,7 @@ Result<Reply> View::Calls::call_manager(const View& view, Request& request) {
     return view.attachment_->call(request, view.patience_);
 }
 
-bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t manager, Bytes key,
+bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t manager, KeyBytes key,
                             std::uint64_t hash, ValueSink& sink, Result<void>& outcome) {
     Attachment& attachment = *view.attachment_;
     // What is wrong otherwise, the way by message tells.
@@ -172,7 +186,7 @@ bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t
     attachment.count_local_read();
     if (read == client::LocalPools::Read::absent) outcome = Error(Errc::not_found);
     if (!outcome) {
-        outcome.error().set_operation(operation).set_key(text_of(key)).set_manager(manager);
+        outcome.error().set_operation(operation).set_key(key).set_manager(manager);
         outcome.error().set_node(attachment.node());
     }
     return true;
@@ -180,19 +194,19 @@ bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t
 
 // ---- one key ----
 
-Result<void> View::put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+Result<void> View::put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type) const {
     if (Calls::collects(*this)) return Calls::collect(*this, Verb::put, key, value, value_type);
     return without_value(Calls::call(*this, request_of(Verb::put, key, value, value_type)));
 }
 
-Result<bool> View::put_bytes_if(PutCondition condition, Bytes key, Bytes value,
+Result<bool> View::put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
                                 std::uint16_t value_type) const {
     Request request = request_of(Verb::put, key, value, value_type);
     request.flags = condition == PutCondition::absent ? wire::put_if_absent : wire::put_if_present;
     return truth_of(Calls::call(*this, std::move(request)));
 }
 
-Result<void> View::get_bytes(Bytes key, ValueSink& sink) const {
+Result<void> View::get_bytes(KeyBytes key, ValueSink& sink) const {
     if (const Result<void> good = Calls::check(*this, Operation::get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
     Request request = request_of(Verb::get, key);
@@ -203,7 +217,7 @@ Result<void> View::get_bytes(Bytes key, ValueSink& sink) const {
     return without_value(Calls::call_manager(*this, request));
 }
 
-Result<bool> View::contains_bytes(Bytes key) const {
+Result<bool> View::contains_bytes(KeyBytes key) const {
     if (const Result<void> good = Calls::check(*this, Operation::contains, key); !good) return good.error();
     const std::uint64_t hash = hash_of(key);
     const std::uint32_t manager = Calls::owner(*this, key, hash);
@@ -219,7 +233,7 @@ Result<bool> View::contains_bytes(Bytes key) const {
     return truth_of(Calls::call_manager(*this, request));
 }
 
-Result<void> View::pop_bytes(Bytes key, ValueSink& sink) const {
+Result<void> View::pop_bytes(KeyBytes key, ValueSink& sink) const {
     RescueSink rescue(sink);
     Request request = request_of(Verb::pop, key);
     request.sink = &rescue;
@@ -233,7 +247,7 @@ Result<void> View::pop_bytes(Bytes key, ValueSink& sink) const {
     return put_back(key, rescue.rescued, rescue.type, *rescue.refusal);
 }
 
-Error View::put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const {
+Error View::put_back(KeyBytes key, Bytes value, std::uint16_t value_type, const Error& why) const {
     const Result<bool> back = put_bytes_if(PutCondition::absent, key, value, value_type);
     Error error = name_error(why, Operation::pop, key);
     // What was taken away is then lost, or has given way to a newer value.
@@ -244,13 +258,13 @@ Error View::put_back(Bytes key, Bytes value, std::uint16_t value_type, const Err
     return error;
 }
 
-Result<bool> View::erase_bytes(Bytes key) const {
+Result<bool> View::erase_bytes(KeyBytes key) const {
     return whether_found(Calls::call(*this, request_of(Verb::erase, key)));
 }
 
 // ---- one key, atomically ----
 
-Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
+Result<bool> View::swap_bytes(KeyBytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
                               std::uint16_t value_type) const {
     if (!expected && !desired) {  // whether there is nothing to be removed
         const Result<bool> there = contains_bytes(key);
@@ -276,7 +290,7 @@ Result<bool> View::swap_bytes(Bytes key, std::optional<Bytes> expected, std::opt
     return truth_of(Calls::call(*this, std::move(request)));
 }
 
-Result<std::uint64_t> View::add_bits(Bytes key, std::uint16_t value_type, std::uint64_t delta,
+Result<std::uint64_t> View::add_bits(KeyBytes key, std::uint16_t value_type, std::uint64_t delta,
                                      std::uint64_t initial) const {
     const Bytes initial_bytes = std::as_bytes(std::span(&initial, 1));
     Request request = request_of(Verb::fetch_add, key, initial_bytes, value_type);
@@ -286,7 +300,7 @@ Result<std::uint64_t> View::add_bits(Bytes key, std::uint16_t value_type, std::u
     return reply->argument;
 }
 
-Result<std::uint64_t> View::append_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+Result<std::uint64_t> View::append_bytes(KeyBytes key, Bytes value, std::uint16_t value_type) const {
     if (const Result<void> good = check_operand(Operation::append, key, value.size()); !good)
         return good.error();
     const Result<Reply> reply = Calls::call(*this, request_of(Verb::append, key, value, value_type));
@@ -296,14 +310,14 @@ Result<std::uint64_t> View::append_bytes(Bytes key, Bytes value, std::uint16_t v
 
 // ---- waiting ----
 
-Result<void> View::wait_for_bytes(Bytes key, ValueSink& sink) const {
+Result<void> View::wait_for_bytes(KeyBytes key, ValueSink& sink) const {
     Request request = request_of(Verb::wait_for, key);
     request.sink = &sink;
     const Result<Reply> reply = Calls::call(*this, std::move(request));
     return deliver_empty(reply, sink, Operation::wait_for, key);
 }
 
-Result<void> View::wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+Result<void> View::wait_for_value_bytes(KeyBytes key, Bytes value, std::uint16_t value_type) const {
     if (const Result<void> good = check_operand(Operation::wait_for, key, value.size()); !good) return good;
     Request request = request_of(Verb::wait_for, key, value, value_type);
     request.flags = wire::wait_for_value;
@@ -322,16 +336,16 @@ Result<Reply> View::Calls::broadcast(const View& view, Request request) {
     return reply;
 }
 
-Result<void> View::broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type) const {
+Result<void> View::broadcast_put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type) const {
     if (Calls::collects(*this)) return Calls::collect(*this, Verb::broadcast_put, key, value, value_type);
     return without_value(Calls::broadcast(*this, request_of(Verb::broadcast_put, key, value, value_type)));
 }
 
-Result<bool> View::broadcast_erase_bytes(Bytes key) const {
+Result<bool> View::broadcast_erase_bytes(KeyBytes key) const {
     return whether_found(Calls::broadcast(*this, request_of(Verb::broadcast_erase, key)));
 }
 
-Result<void> View::Calls::get_from(const View& view, std::uint32_t manager, Bytes key, std::uint64_t hash,
+Result<void> View::Calls::get_from(const View& view, std::uint32_t manager, KeyBytes key, std::uint64_t hash,
                                    ValueSink& sink) {
     Result<void> outcome;
     if (read_here(view, Operation::broadcast_get, manager, key, hash, sink, outcome)) return outcome;
@@ -343,7 +357,7 @@ Result<void> View::Calls::get_from(const View& view, std::uint32_t manager, Byte
     return outcome;
 }
 
-Result<void> View::broadcast_get_bytes(Bytes key, ValueSink& sink) const {
+Result<void> View::broadcast_get_bytes(KeyBytes key, ValueSink& sink) const {
     constexpr std::uint32_t tries_max = 4;
     if (const Result<void> good = Calls::check(*this, Operation::broadcast_get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
@@ -375,20 +389,20 @@ detail::OperationHandle View::Calls::start(const View& view, Request request, co
                                            bool temporary_value) {
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return client::failed_operation(good.error());
-    request.manager = owner(view, request.key);
+    place(view, request);
     return client::start_operation(*view.attachment_, request, view.patience_, sink, temporary_value);
 }
 
-detail::OperationHandle View::start_put(Bytes key, Bytes value, std::uint16_t value_type,
+detail::OperationHandle View::start_put(KeyBytes key, Bytes value, std::uint16_t value_type,
                                         bool temporary) const {
     return Calls::start(*this, request_of(Verb::put, key, value, value_type), nullptr, temporary);
 }
 
-detail::OperationHandle View::start_get(Bytes key, const detail::SinkType& sink) const {
+detail::OperationHandle View::start_get(KeyBytes key, const detail::SinkType& sink) const {
     return Calls::start(*this, request_of(Verb::get, key), &sink, false);
 }
 
-detail::OperationHandle View::start_erase(Bytes key) const {
+detail::OperationHandle View::start_erase(KeyBytes key) const {
     return Calls::start(*this, request_of(Verb::erase, key), nullptr, false);
 }
 

@@ -21,31 +21,52 @@ struct View::Calls {
     }
 
     /// Whether this view can be used at all, and for this key; errors name what can be named.
-    static Result<void> check(const View& view, Operation operation, Bytes key);
-    static Error key_error(Operation operation, Bytes key);
-    static bool is_good_key(Bytes key) { return !key.empty() && key.size() <= limits::key_bytes_max; }
+    static Result<void> check(const View& view, Operation operation, KeyBytes key);
+    static Error key_error(Operation operation, KeyBytes key);
+    static bool is_good_key(KeyBytes key) { return !key.empty() && key.size() <= limits::key_bytes_max; }
 
-    /// The manager of a key whose hash is known.
-    static std::uint32_t owner(const View& view, Bytes key, std::uint64_t hash) {
-        if (view.manager_ != any_manager) return view.manager_;
-        return ddict::manager_of(view.placement_ == nullptr ? hash : (*view.placement_)(key),
-                                 view.attachment_->manager_count());
+    /// Whether keys live where the view says, and not where their hashes do.
+    static bool places_by_hand(const View& view) {
+        return view.manager_ != any_manager || view.placement_ != nullptr;
     }
-    static std::uint32_t owner(const View& view, Bytes key) {
+    /// Where the view says. Requires places_by_hand().
+    static KeyPlacement placement_by_hand(const View& view, KeyBytes key);
+    static KeyPlacement placement(const View& view, KeyBytes key) {
+        return places_by_hand(view) ? placement_by_hand(view, key) : KeyPlacement{};
+    }
+    /// The manager of a key whose hash is known.
+    static std::uint32_t owner(const View& view, KeyBytes key, std::uint64_t hash) {
+        if (view.manager_ != any_manager) return view.manager_;
+        const std::uint32_t managers = view.attachment_->manager_count();
+        if (view.placement_ == nullptr) return ddict::manager_of(hash, managers);
+        return ddict::manager_of(hash, placement_by_hand(view, key), managers);
+    }
+    static std::uint32_t owner(const View& view, KeyBytes key) {
         if (view.manager_ != any_manager) return view.manager_;
         if (view.placement_ == nullptr && view.attachment_->manager_count() == 1) return 0;
         return owner(view, key, hash_of(key));
     }
+    /// The manager of a key whose placement is known.
+    static std::uint32_t owner(const View& view, KeyBytes key, const KeyPlacement& placement) {
+        if (!placement.is_by_hand()) return owner(view, key);
+        return ddict::manager_of(0, placement, view.attachment_->manager_count());
+    }
+    /// The manager of a request on request.key, and what the pair is to remember of that.
+    static void place(const View& view, Request& request) {
+        if (places_by_hand(view)) return place_by_hand(view, request);
+        request.manager = owner(view, request.key);
+    }
+    static void place_by_hand(const View& view, Request& request);
 
     /// Sends a request on request.key to the manager that owns it.
     static Result<Reply> call(const View& view, Request&& request);
     /// The same to request.manager.
     static Result<Reply> call_manager(const View& view, Request& request);
-    static Result<void> get_from(const View& view, std::uint32_t manager, Bytes key, std::uint64_t hash,
+    static Result<void> get_from(const View& view, std::uint32_t manager, KeyBytes key, std::uint64_t hash,
                                  ValueSink& sink);
     static Result<Reply> broadcast(const View& view, Request request);
     /// A read from this node's memory if it can be had there: true, then `outcome` is its.
-    static bool read_here(const View& view, Operation operation, std::uint32_t manager, Bytes key,
+    static bool read_here(const View& view, Operation operation, std::uint32_t manager, KeyBytes key,
                           std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     static Result<void> ask_all(const View& view, const std::vector<std::uint32_t>& managers,
@@ -54,15 +75,15 @@ struct View::Calls {
                                                              const std::vector<std::uint32_t>& managers,
                                                              const Request& request, const OnReply& on_reply);
     template <class Ask>
-    static void get_here(const View& view, std::span<const Bytes> keys, ItemSink& sink,
+    static void get_here(const View& view, std::span<const KeyBytes> keys, ItemSink& sink,
                          client::BatchItems& items, Ask ask);
     /// Whether it collects a batch. The batch may have been ended through a copy.
     static bool collects(const View& view) { return view.batch_ != nullptr && !view.batch_->ended(); }
     /// Puts a put, or a put on all managers, into the batch that the view collects.
-    static Result<void> collect(const View& view, wire::Verb verb, Bytes key, Bytes value,
+    static Result<void> collect(const View& view, wire::Verb verb, KeyBytes key, Bytes value,
                                 std::uint16_t value_type);
     /// The root of the key's tree of managers, which does not depend on the view.
-    static std::uint32_t broadcast_root(const View& view, Bytes key) {
+    static std::uint32_t broadcast_root(const View& view, KeyBytes key) {
         return ddict::manager_of(hash_of(key), view.manager_count());
     }
     /// Begins a request on request.key.

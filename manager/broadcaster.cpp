@@ -103,8 +103,8 @@ void Broadcaster::put(const Call& call) {
 }
 
 void Broadcaster::finish_put(Call call, shm::Block* block) {
-    const std::string key(text_of(block->key()));
-    call.key = bytes_of(key);
+    const OwnedKey key(block->key());
+    call.key = key.view();
     call.hash = block->hash();
     if (store_.frozen()) {
         store_.abandon(block);
@@ -149,7 +149,7 @@ void Broadcaster::start(const Call& call, bool stored, Errc code) {
     set_under_way(call.header);
     const std::uint32_t tag =
         broadcasts_.add({.request = call.header,
-                         .key = std::string(text_of(call.key)),
+                         .key = OwnedKey(call.key),
                          .pinned = stored ? store_.pool().find(call.key, call.hash) : nullptr,
                          .children = static_cast<std::uint32_t>(children.end - children.first),
                          .code = code,
@@ -163,7 +163,7 @@ void Broadcaster::relay_to(const Children& children, const Broadcast& broadcast,
                            std::uint32_t tag) {
     ddict::Request request;
     request.verb = broadcast.pinned != nullptr ? Verb::broadcast_put : Verb::broadcast_erase;
-    request.key = bytes_of(broadcast.key);
+    request.key = broadcast.key.view();
     request.flags = wire::relayed;
     request.argument = version;
     if (broadcast.pinned != nullptr) {
@@ -201,7 +201,7 @@ void Broadcaster::on_relayed(std::uint64_t tag, const Result<Reply>& outcome) {
     const Broadcast ended = broadcasts_.remove(tag);
     if (ended.pinned != nullptr) store_.unpin(*ended.pinned);
     const Errc code_below = ended.code == Errc::not_found ? Errc{} : ended.code;
-    if (BroadcastProgress* progress = store_.progress(bytes_of(ended.key));
+    if (BroadcastProgress* progress = store_.progress(ended.key.view());
         progress != nullptr && progress->under_way == tag) {
         *progress = {
             .under_way = BroadcastProgress::none, .code = code_below, .failed_manager = ended.failed_manager};

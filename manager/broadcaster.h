@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "base/slot_table.h"
@@ -48,7 +47,7 @@ class Broadcaster {
     /// One that children have been asked to pass on.
     struct Broadcast {
         wire::RequestHeader request;
-        std::string key;
+        OwnedKey key;
         const shm::Block* pinned = nullptr;       // what is passed on; null: the key is erased
         std::uint32_t children = 0;               // that have not answered yet
         Errc code{};                              // the first error

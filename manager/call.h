@@ -16,10 +16,11 @@ namespace ddict::manager {
 
 struct Call {
     wire::RequestHeader header;
-    Bytes key{};
+    KeyBytes key{};
     Bytes value{};                 // whole, unless there is a token
     std::uint64_t body_token = 0;  // of a value that still waits at its sender
     std::uint64_t hash = 0;        // of the key, if there is one
+    std::uint64_t placement = 0;   // what the key was placed by; the header says by what
     PeerId peer = no_peer;         // who gets the reply
     store::ReplySlot slot{};       // where the reply is cached, if it is
 
@@ -32,7 +33,8 @@ inline shm::Pair pair_of(const Call& call, Bytes value) noexcept {
             .hash = call.hash,
             .value_type = call.header.value_type,
             .checkpoint = call.header.checkpoint,
-            .value = value};
+            .value = value,
+            .placement = {.by = call.header.placed_by, .value = call.placement}};
 }
 
 /// The change that the call asks for, of its key.

@@ -8,17 +8,20 @@ namespace ddict::manager {
 
 bool DeferredPuts::add(const Call& call) {
     if (puts_.size() >= limits::puts_seeking_room_max ||
-        !store_.pool().may_make_room(call.key.size(), call.header.value_bytes))
+        !store_.pool().may_make_room(pair_of(call, {}), call.header.value_bytes))
         return false;
-    puts_.push_back(
-        {.request = call.header, .key = std::string(text_of(call.key)), .body_token = call.body_token});
+    puts_.push_back({.request = call.header,
+                     .key = OwnedKey(call.key),
+                     .placement = call.placement,
+                     .body_token = call.body_token});
     return true;
 }
 
 void DeferredPuts::step() {
     const Put& first = puts_.front();
     Call call = replies_.call_of(first.request);
-    call.key = bytes_of(first.key);
+    call.key = first.key.view();
+    call.placement = first.placement;
     call.hash = hash_of(call.key);
     call.body_token = first.body_token;
     const std::uint64_t bytes = call.header.value_bytes;
@@ -27,12 +30,12 @@ void DeferredPuts::step() {
     } else if (!replies_.has_capacity_for_body()) {
         replies_.refuse(call, Errc::busy);
     } else {
-        store_.make_room(call.key.size(), bytes);
+        store_.make_room(pair_of(call, {}), bytes);
         const Result<shm::Block*> block = store_.reserve(pair_of(call, {}), bytes);
         if (block) {
             replies_.receive_into(**block, call);
         } else if (block.error().code != Errc::no_space ||
-                   !store_.pool().may_make_room(call.key.size(), bytes)) {
+                   !store_.pool().may_make_room(pair_of(call, {}), bytes)) {
             replies_.refuse(call, block.error());
         } else {
             return;

@@ -8,8 +8,8 @@
 
 #include <cstdint>
 #include <deque>
-#include <string>
 
+#include "base/owned_key.h"
 #include "manager/call.h"
 #include "manager/replies.h"
 #include "store/store.h"
@@ -32,7 +32,8 @@ class DeferredPuts {
   private:
     struct Put {
         wire::RequestHeader request;
-        std::string key;
+        OwnedKey key;
+        std::uint64_t placement = 0;  // as in Call
         std::uint64_t body_token = 0;
     };
 

@@ -175,7 +175,8 @@ void Replies::receive_operand(const Call& call) {
     if (!buffer) return refuse(call, Errc::busy);
     if (!call.key.empty()) std::memcpy(buffer.bytes().data(), call.key.data(), call.key.size());
     const MutableBytes into = buffer.bytes().subspan(call.key.size(), call.header.value_bytes);
-    const std::uint64_t tag = start_transfer({.request = call.header, .buffer = std::move(buffer)});
+    const std::uint64_t tag =
+        start_transfer({.request = call.header, .placement = call.placement, .buffer = std::move(buffer)});
     transport_.receive_body(call.peer, call.body_token, into, tag);
 }
 

@@ -174,7 +174,8 @@ void Shard::on_body_received(std::uint64_t tag, bool ok) {
     }
     if (block != nullptr && call.header.verb == Verb::put) return ops::finish_put(parts_, call, block);
     if (block != nullptr) return parts_.broadcaster.finish_put(call, block);
-    call.key = transfer.buffer.bytes().first(transfer.request.key_bytes);
+    call.key = {transfer.buffer.bytes().first(transfer.request.key_bytes), transfer.request.key_type};
+    call.placement = transfer.placement;
     call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
     execute(call);
 }

@@ -45,9 +45,10 @@ struct EventCounts {
 /// Of a batch; the bytes are those of the request.
 struct BatchItem {
     std::uint64_t hash;
-    Bytes key;
+    KeyBytes key;
     Bytes value;
     std::uint16_t value_type;
+    KeyPlacement placement;
 };
 
 struct ShardParts {

@@ -39,7 +39,7 @@ bool Waiters::ends(const Call& call, const shm::Block& block, Bytes expected) {
     return true;
 }
 
-void Waiters::wake(Bytes key, std::uint64_t hash) {
+void Waiters::wake(KeyBytes key, std::uint64_t hash) {
     const shm::Block* block = nullptr;
     requests_.for_each_of_key(key, [&](const WaitingRequests::Request& request) {
         if (block == nullptr) block = store_.pool().find(key, hash);

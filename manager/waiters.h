@@ -34,7 +34,7 @@ class Waiters {
     std::string inconsistency() const { return requests_.inconsistency(); }
 
   private:
-    void wake(Bytes key, std::uint64_t hash);
+    void wake(KeyBytes key, std::uint64_t hash);
     bool ends(const Call& call, const shm::Block& block, Bytes expected);
 
     store::Store& store_;

@@ -8,7 +8,7 @@
 
 namespace ddict::manager {
 
-void WaitingRequests::add(Bytes key, Request request) {
+void WaitingRequests::add(KeyBytes key, Request request) {
     DDICT_ASSERT(!full(), "more requests wait than may");
     if (free_.empty()) {
         free_.push_back(static_cast<std::uint32_t>(slots_.size()));
@@ -22,8 +22,8 @@ void WaitingRequests::add(Bytes key, Request request) {
     slot.dated = false;
     slot.of_key = slot.of_session = {};
     ++slot.use;
-    auto found = by_key_.find(text_of(key));
-    if (found == by_key_.end()) found = by_key_.emplace(text_of(key), List{}).first;
+    auto found = by_key_.find(key);
+    if (found == by_key_.end()) found = by_key_.emplace(OwnedKey(key), List{}).first;
     slot.key = &*found;  // stays where it is when the table grows
     append(found->second, &Slot::of_key, index);
     append(by_session_[slot.request.header.session], &Slot::of_session, index);

@@ -5,12 +5,11 @@
 #include <cstdint>
 #include <set>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "base/hash.h"
+#include "base/owned_key.h"
 #include "manager/private_memory.h"
 #include "rpc/request.h"
 #include "wire/messages.h"
@@ -34,14 +33,14 @@ class WaitingRequests {
     std::string inconsistency() const;
 
     /// Requires that it is not full.
-    void add(Bytes key, Request request);
+    void add(KeyBytes key, Request request);
     void drop_session(std::uint64_t session);
 
     /// Calls `is_over(request)` for all that wait for the key, in the order in which they came, and forgets
     /// those for which it is true.
     template <class F>
-    void for_each_of_key(Bytes key, F is_over) {
-        const auto found = by_key_.find(text_of(key));
+    void for_each_of_key(KeyBytes key, F is_over) {
+        const auto found = by_key_.find(key);
         if (found == by_key_.end()) return;
         for (std::uint32_t slot = found->second.first; slot != none;) {
             const std::uint32_t next = slots_[slot].of_key.next;  // the list itself may go with its last one
@@ -75,11 +74,7 @@ class WaitingRequests {
         std::uint32_t first = none;
         std::uint32_t last = none;
     };
-    struct KeyHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view key) const noexcept { return hash_of(bytes_of(key)); }
-    };
-    using ByKey = std::unordered_map<std::string, List, KeyHash, std::equal_to<>>;
+    using ByKey = MapByKey<List>;
     using BySession = std::unordered_map<std::uint64_t, List>;
     struct Slot {
         Request request;

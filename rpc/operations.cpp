@@ -74,7 +74,7 @@ void Operations::fail_without_memory(Operation& operation) noexcept {
     const Request& request = operation.request;
     operation.error = Error(Errc::system, "no memory is left to send it")
                           .set_operation(operation_of(request.verb))
-                          .set_key(text_of(request.key))
+                          .set_key(request.key)
                           .set_manager(request.manager)
                           .set_node(operation.connection->entry().node);
     operation.session = 0;
@@ -153,7 +153,9 @@ void Operations::send(Operation& operation) {
     wire::RequestHeader header;
     header.verb = request.verb;
     header.key_bytes = static_cast<std::uint16_t>(request.key.size());
+    header.key_type = request.key.type();
     header.value_type = request.value_type;
+    header.placed_by = request.placement.by;
     header.flags = request.flags;
     header.session = operation.session;
     header.request = operation.id;
@@ -165,9 +167,10 @@ void Operations::send(Operation& operation) {
     }
 
     if (request.value.size() <= limits::inline_value_bytes_max)
-        return context_.send(operation.peer, header, request.key, request.value);
+        return context_.send(operation.peer, header, request.key, request.value, request.placement);
     operation.payload_out = true;
-    context_.send_with_payload(operation.peer, header, request.key, request.value, operation.id);
+    context_.send_with_payload(operation.peer, header, request.key, request.value, operation.id,
+                               request.placement);
 }
 
 void Operations::send_or_fail(Operation& operation) {

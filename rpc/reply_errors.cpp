@@ -97,7 +97,7 @@ Error with_context(Error error, const Request& request, const Connection& connec
     if (error.manager == Error::no_manager) error.set_manager(connection.entry().manager);
     if (const Connection* named = connections.find(error.manager); named != nullptr)
         error.set_node(named->entry().node);
-    if (!request.key.empty()) error.set_key(text_of(request.key));
+    if (!request.key.empty()) error.set_key(request.key);
     return error;
 }
 

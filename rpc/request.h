@@ -20,13 +20,14 @@ using Time = std::chrono::steady_clock::time_point;
 struct Request {
     wire::Verb verb = wire::Verb::ping;
     std::uint32_t manager = 0;
-    Bytes key;
+    KeyBytes key;
     Bytes value;  // stays the caller's; must not change until the operation is done
     std::uint16_t value_type = 0;
-    std::uint64_t checkpoint = 0;
+    std::uint32_t checkpoint = 0;
     std::uint64_t argument = 0;
     std::uint16_t flags = 0;
     ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
+    KeyPlacement placement{};   // of a key placed by hand; only for verbs that take it (VerbRule)
 };
 
 struct Reply {

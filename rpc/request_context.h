@@ -35,13 +35,14 @@ class RequestContext {
     std::uint64_t next_sequence() noexcept { return ++sequence_; }
 
     /// Sends a message whose value, if any, is inside.
-    void send(PeerId peer, const wire::RequestHeader& header, Bytes key = {}, Bytes value = {}) {
-        transport_.send(peer, message_of(header, key, value));
+    void send(PeerId peer, const wire::RequestHeader& header, KeyBytes key = {}, Bytes value = {},
+              const KeyPlacement& placement = {}) {
+        transport_.send(peer, message_of(header, key, value, placement));
     }
     /// The same with a payload, which must stay as it is until the transport says so with `tag`.
-    void send_with_payload(PeerId peer, const wire::RequestHeader& header, Bytes key, Bytes payload,
-                           std::uint64_t tag) {
-        transport_.send(peer, message_of(header, key, {}), payload, tag);
+    void send_with_payload(PeerId peer, const wire::RequestHeader& header, KeyBytes key, Bytes payload,
+                           std::uint64_t tag, const KeyPlacement& placement = {}) {
+        transport_.send(peer, message_of(header, key, {}, placement), payload, tag);
     }
 
     /// Drops a message that is no reply to anything this client can have asked.
@@ -56,12 +57,17 @@ class RequestContext {
 
   private:
     /// There until the next one is made.
-    Bytes message_of(const wire::RequestHeader& header, Bytes key, Bytes value) {
-        const std::size_t bytes = sizeof header + key.size() + value.size();
+    Bytes message_of(const wire::RequestHeader& header, KeyBytes key, Bytes value,
+                     const KeyPlacement& placement) {
+        const std::size_t placement_bytes = placement.is_by_hand() ? sizeof placement.value : 0;
+        const std::size_t bytes = sizeof header + placement_bytes + key.size() + value.size();
         DDICT_ASSERT(bytes <= message_.size(), "a message is above the limit");
         std::byte* at = message_.data();
         std::memcpy(at, &header, sizeof header);
         at += sizeof header;
+        if (placement_bytes != 0) [[unlikely]]
+            std::memcpy(at, &placement.value, placement_bytes);
+        at += placement_bytes;
         if (!key.empty()) std::memcpy(at, key.data(), key.size());
         if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
         return Bytes(message_).first(bytes);

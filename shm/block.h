@@ -3,17 +3,20 @@
 //
 // A pair as it lies in the heap of a pool:
 //
-//   Block (32 bytes)  key  padding to a multiple of 16  value  padding to a multiple of 16
+//   Block (32 bytes)  key  padding to a multiple of 16  value  placement?  padding to a multiple of 16
 //
-// Blocks begin at multiples of 16, and so do values. A block does not change once it is visible: overwriting
+// Blocks begin at multiples of 16, and so do values. The placement, 8 bytes at a multiple of 8, is there if
+// the key was placed by hand: what it was placed by. A block does not change once it is visible: overwriting
 // a key makes a new one.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "base/bytes.h"
+#include "base/key_placement.h"
 
 namespace ddict::shm {
 
@@ -34,15 +37,14 @@ inline constexpr std::uint64_t pin_mask = std::uint64_t{0x7fff} << 48;
 inline constexpr std::uint64_t visible = std::uint64_t{1} << 63;  // the index leads to it
 }  // namespace block_word
 
-inline constexpr std::uint64_t checkpoint_max = (std::uint64_t{1} << 48) - 1;
-
 /// A pair that is to be stored. Refers to bytes of the caller.
 struct Pair {
-    Bytes key;
+    KeyBytes key;
     std::uint64_t hash = 0;  // hash_of(key)
     std::uint16_t value_type = 0;
-    std::uint64_t checkpoint = 0;
+    std::uint32_t checkpoint = 0;
     Bytes value{};
+    KeyPlacement placement{};
 };
 
 /// Lives in the pool; never made or copied elsewhere. A view of its own bytes, valid until the pair is
@@ -52,7 +54,7 @@ class Block {
     Block(const Block&) = delete;
     Block& operator=(const Block&) = delete;
 
-    Bytes key() const noexcept { return {reinterpret_cast<const std::byte*>(this + 1), key_bytes()}; }
+    KeyBytes key() const noexcept { return {reinterpret_cast<const std::byte*>(this + 1), key_word()}; }
     Bytes value() const noexcept {
         return {reinterpret_cast<const std::byte*>(this) + value_offset(key_bytes()), value_bytes()};
     }
@@ -61,20 +63,41 @@ class Block {
         return {reinterpret_cast<std::byte*>(this) + value_offset(key_bytes()), value_bytes()};
     }
     std::uint64_t hash() const noexcept { return hash_; }
-    std::uint64_t key_bytes() const noexcept { return key_bytes_in(key_bytes_and_checkpoint_); }
-    std::uint64_t checkpoint() const noexcept { return checkpoint_in(key_bytes_and_checkpoint_); }
+    std::uint64_t key_bytes() const noexcept { return key_word() & 0xffff; }
+    std::uint32_t key_word() const noexcept { return key_word_in(key_and_checkpoint_); }
+    std::uint32_t checkpoint() const noexcept { return checkpoint_in(key_and_checkpoint_); }
     std::uint64_t value_bytes() const noexcept { return value_bytes_in(value_bytes_and_type_); }
     std::uint16_t value_type() const noexcept { return value_type_in(value_bytes_and_type_); }
+    /// Where the key lives: it is found again on another number of managers.
+    KeyPlacement placement() const noexcept;
+    /// All of it; refers to these bytes.
+    Pair pair() const noexcept {
+        return {.key = key(),
+                .hash = hash(),
+                .value_type = value_type(),
+                .checkpoint = checkpoint(),
+                .value = value(),
+                .placement = placement()};
+    }
 
     // For those who read a pool that another process writes (reader.h): where the words stand, and what is in
     // them.
     static constexpr std::uint64_t hash_offset = 8;
-    static constexpr std::uint64_t key_bytes_and_checkpoint_offset = 16;
+    static constexpr unsigned value_bytes_bits = 46;
+    static constexpr std::uint64_t key_and_checkpoint_offset = 16;
     static constexpr std::uint64_t value_bytes_and_type_offset = 24;
-    static constexpr std::uint64_t key_bytes_in(std::uint64_t word) noexcept { return word & 0xffff; }
-    static constexpr std::uint64_t checkpoint_in(std::uint64_t word) noexcept { return word >> 16; }
+    /// KeyBytes::word().
+    static constexpr std::uint32_t key_word_in(std::uint64_t word) noexcept {
+        return static_cast<std::uint32_t>(word);
+    }
+    static constexpr std::uint32_t checkpoint_in(std::uint64_t word) noexcept {
+        return static_cast<std::uint32_t>(word >> 32);
+    }
     static constexpr std::uint64_t value_bytes_in(std::uint64_t word) noexcept {
-        return word & ((std::uint64_t{1} << 48) - 1);
+        return word & ((std::uint64_t{1} << value_bytes_bits) - 1);
+    }
+    static constexpr PlacedBy placed_by_in(std::uint64_t word) noexcept {
+        return static_cast<PlacedBy>((word >> value_bytes_bits) & 3);
     }
     static constexpr std::uint16_t value_type_in(std::uint64_t word) noexcept {
         return static_cast<std::uint16_t>(word >> 48);
@@ -84,19 +107,51 @@ class Block {
     static constexpr std::uint64_t value_offset(std::uint64_t key_bytes) noexcept {
         return 32 + align_up(key_bytes);
     }
+    /// Where the placement stands, if there is one.
+    static constexpr std::uint64_t placement_offset(std::uint64_t key_bytes,
+                                                    std::uint64_t value_bytes) noexcept {
+        return align_up(value_offset(key_bytes) + value_bytes, sizeof(std::uint64_t));
+    }
     /// All that a pair takes in the heap.
     static constexpr std::uint64_t bytes_for(std::uint64_t key_bytes, std::uint64_t value_bytes) noexcept {
         return align_up(value_offset(key_bytes) + value_bytes);
     }
+    /// The same of a key that was placed by hand.
+    static constexpr std::uint64_t bytes_with_placement(std::uint64_t key_bytes,
+                                                        std::uint64_t value_bytes) noexcept {
+        return align_up(placement_offset(key_bytes, value_bytes) + sizeof(std::uint64_t));
+    }
+    static std::uint64_t bytes_for(const Pair& pair, std::uint64_t value_bytes) noexcept {
+        const std::uint64_t key_bytes = pair.key.size();
+        return pair.placement.is_by_hand() ? bytes_with_placement(key_bytes, value_bytes)
+                                           : bytes_for(key_bytes, value_bytes);
+    }
 
   private:
     friend class Pool;
+    void set_placement(const KeyPlacement& placement) noexcept;
 
     std::uint64_t size_and_flags_;
     std::uint64_t hash_;
-    std::uint64_t key_bytes_and_checkpoint_;  // 16 and 48 bits
-    std::uint64_t value_bytes_and_type_;      // 48 and 16 bits
+    std::uint64_t key_and_checkpoint_;    // bytes of the key, its type, checkpoint: 16, 16 and 32 bits
+    std::uint64_t value_bytes_and_type_;  // bytes, PlacedBy, type of the value: 46, 2 and 16 bits
 };
 static_assert(sizeof(Block) == 32 && alignof(Block) == 8 && std::is_standard_layout_v<Block>);
+
+inline KeyPlacement Block::placement() const noexcept {
+    KeyPlacement placement{.by = placed_by_in(value_bytes_and_type_), .value = 0};
+    if (placement.is_by_hand())
+        std::memcpy(&placement.value,
+                    reinterpret_cast<const std::byte*>(this) + placement_offset(key_bytes(), value_bytes()),
+                    sizeof placement.value);
+    return placement;
+}
+
+/// Requires that lengths are there, and memory for it.
+inline void Block::set_placement(const KeyPlacement& placement) noexcept {
+    value_bytes_and_type_ |= static_cast<std::uint64_t>(placement.by) << value_bytes_bits;
+    std::memcpy(reinterpret_cast<std::byte*>(this) + placement_offset(key_bytes(), value_bytes()),
+                &placement.value, sizeof placement.value);
+}
 
 }  // namespace ddict::shm

@@ -86,20 +86,28 @@ unsigned free_slot(const Bucket& bucket) noexcept {
     return slot;
 }
 
-/// Compares short keys without a call of memcmp, which would cost more than comparing. False if they are not
-/// the same, and for all long ones.
-bool short_and_equal(Bytes a, Bytes b) noexcept {
+/// Compares a short key without a call of memcmp, which would cost more than comparing. False if the block's
+/// is another, and for all long ones.
+bool has_short_key(const Block& block, KeyBytes key) noexcept {
     constexpr std::size_t word = sizeof(std::uint64_t);
-    const std::size_t bytes = a.size();
-    if (bytes != b.size() || bytes > 8 * word) return false;
-    const auto same_word = [&](std::size_t at) {
-        return std::memcmp(a.data() + at, b.data() + at, word) == 0;
+    const std::size_t bytes = key.size();
+    if (block.key_word() != key.word() || bytes > 8 * word) return false;
+    const std::byte* a = block.key().data();
+    const std::byte* b = key.data();
+    const auto differ = [&](std::size_t at) {
+        std::uint64_t words[2];
+        std::memcpy(&words[0], a + at, word);
+        std::memcpy(&words[1], b + at, word);
+        return words[0] ^ words[1];
     };
-    std::size_t at = 0;
-    for (; at + word <= bytes; at += word)
-        if (!same_word(at)) return false;
-    if (bytes >= word) return same_word(bytes - word);
-    for (; at < bytes; ++at)
+    if (bytes >= 2 * word) {  // two words at a time; the last two may have been looked at in part
+        const std::size_t last = bytes - 2 * word;
+        for (std::size_t at = 0; at < last; at += 2 * word)
+            if ((differ(at) | differ(at + word)) != 0) return false;
+        return (differ(last) | differ(last + word)) == 0;
+    }
+    if (bytes >= word) return (differ(0) | differ(bytes - word)) == 0;
+    for (std::size_t at = 0; at < bytes; ++at)
         if (a[at] != b[at]) return false;
     return true;
 }
@@ -146,7 +154,7 @@ std::uint64_t Index::shard_hash_of(std::uint64_t block) const {
     return shard_hash(at<Block>(block).hash());
 }
 
-Index::Place Index::find(Bytes key, std::uint64_t hash) const {
+Index::Place Index::find(KeyBytes key, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
     const std::uint64_t tag = slot_tag(make_slot(h, 0));
     auto& segment = at<IndexSegment>(segment_of(h));
@@ -158,7 +166,7 @@ Index::Place Index::find(Bytes key, std::uint64_t hash) const {
             if (slot_tag(word) != tag || word == 0) continue;
             const auto& block = at<Block>(slot_block(word));
             if (block.hash() != hash) continue;
-            if (!short_and_equal(block.key(), key)) return find_among_alike(key, hash);
+            if (!has_short_key(block, key)) return find_among_alike(key, hash);
             return {.slot = &slot, .block = slot_block(word)};
         }
     } while (bucket_overflow(home.meta.load(relaxed)) != 0 && ++distance < probe_window);
@@ -166,7 +174,7 @@ Index::Place Index::find(Bytes key, std::uint64_t hash) const {
 }
 
 /// There is a key with the same 64 bits of hash: this one, if it is long; else another, which is rare.
-Index::Place Index::find_among_alike(Bytes key, std::uint64_t hash) const {
+Index::Place Index::find_among_alike(KeyBytes key, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
     auto& segment = at<IndexSegment>(segment_of(h));
     for (unsigned distance = 0; distance < probe_window; ++distance) {
@@ -174,7 +182,7 @@ Index::Place Index::find_among_alike(Bytes key, std::uint64_t hash) const {
             const std::uint64_t word = slot.load(relaxed);
             if (word == 0 || slot_tag(word) != slot_tag(make_slot(h, 0))) continue;
             const auto& block = at<Block>(slot_block(word));
-            if (block.hash() != hash || block.key_bytes() != key.size()) continue;
+            if (block.hash() != hash || block.key_word() != key.word()) continue;
             if (std::memcmp(block.key().data(), key.data(), key.size()) == 0)
                 return {.slot = &slot, .block = slot_block(word)};
         }

@@ -55,7 +55,7 @@ class Index {
     /// All must outlive the index. Makes it empty.
     Index(std::byte* pool, PoolHeader& header, Heap& heap);
 
-    Place find(Bytes key, std::uint64_t hash) const;
+    Place find(KeyBytes key, std::uint64_t hash) const;
     /// The same, by the block that the slot leads to.
     Place place_of(std::uint64_t block, std::uint64_t hash) const;
     /// Fetches the bucket into the cache ahead of a find.
@@ -105,7 +105,7 @@ class Index {
         const std::uint64_t entry = directory_entry(shard_hash, root_depth(r));
         return at<AtomicWord>(root_entries(r) + 8 * entry).load(std::memory_order_relaxed);
     }
-    Place find_among_alike(Bytes key, std::uint64_t hash) const;
+    Place find_among_alike(KeyBytes key, std::uint64_t hash) const;
     bool store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash);
     unsigned depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const;
     bool split_segment_of(std::uint64_t shard_hash);

@@ -43,7 +43,7 @@
 namespace ddict::shm {
 
 inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
-inline constexpr std::uint32_t pool_layout_version = 2;
+inline constexpr std::uint32_t pool_layout_version = 3;
 inline constexpr std::uint64_t page_bytes = 4096;
 
 using AtomicWord = std::atomic<std::uint64_t>;
@@ -134,7 +134,7 @@ constexpr unsigned root_depth(std::uint64_t root) noexcept {
 
 // A dictionary's directory segment; directory_segment.h has the grammar.
 inline constexpr std::uint64_t directory_magic = 0x31'7269'6464'6464ULL;  // "dddir1"
-inline constexpr std::uint32_t directory_layout_version = 1;
+inline constexpr std::uint32_t directory_layout_version = 2;
 
 struct alignas(64) DirectorySegmentHeader {
     AtomicWord ready;  // directory_magic when all is there; written last

@@ -15,9 +15,11 @@ namespace {
 
 // What a pair takes at the most beyond its key and value: its header, and padding after each of the two.
 constexpr std::uint64_t pair_overhead_bytes_max = sizeof(Block) + block_alignment;
+constexpr std::uint64_t placement_overhead_bytes_max = block_alignment;
 constexpr std::size_t held_blocks_usual = 256;
 constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
-static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < pool_bytes_max);
+static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
+                                                                               << Block::value_bytes_bits);
 static_assert(limits::pool_bytes_min > 2 * heap_start_offset);
 
 constexpr std::uint64_t heap_bytes_of(std::uint64_t pool_bytes) noexcept {
@@ -145,35 +147,37 @@ bool Pool::frozen() const noexcept {
 
 /// Whether an empty pool would take such a pair.
 bool Pool::admits(const Pair& pair, std::uint64_t value_bytes) const noexcept {
-    return !pair.key.empty() && pair.key.size() <= limits::key_bytes_max &&
-           pair.checkpoint <= checkpoint_max && value_bytes <= limits::value_bytes_max &&
-           value_bytes <= capacity_bytes_ - pair.key.size();
+    return pair.key.size() - 1 < limits::key_bytes_max &&  // neither empty nor too long
+           value_bytes <= limits::value_bytes_max && value_bytes <= bytes_max(pair) - pair.key.size();
+}
+
+/// Of key and value together.
+std::uint64_t Pool::bytes_max(const Pair& pair) const noexcept {
+    return pair.placement.is_by_hand() ? capacity_bytes_ - placement_overhead_bytes_max : capacity_bytes_;
 }
 
 /// Why not.
 Error Pool::refusal(const Pair& pair, std::uint64_t value_bytes) const {
-    const Bytes key = pair.key;
+    const KeyBytes key = pair.key;
     const auto refuse = [&](Errc code, std::uint64_t need, std::uint64_t limit, std::string_view why) {
         return Error(code, why)
             .set_operation(Operation::put)
-            .set_key(text_of(key))
+            .set_key(key)
             .set_manager(identity_.manager)
             .set_node(identity_.node)
             .set_bytes(need, limit);
     };
     if (key.empty()) return refuse(Errc::invalid_argument, 0, 0, "the key is empty");
-    if (pair.checkpoint > checkpoint_max)
-        return refuse(Errc::invalid_argument, 0, 0, "the checkpoint's number is out of range");
     if (key.size() > limits::key_bytes_max)
         return refuse(Errc::too_large, key.size(), limits::key_bytes_max, "use a shorter key");
-    const std::uint64_t limit = std::min(limits::value_bytes_max, capacity_bytes_ - key.size());
+    const std::uint64_t limit = std::min(limits::value_bytes_max, bytes_max(pair) - key.size());
     return refuse(Errc::too_large, key.size() + value_bytes, key.size() + limit, {});
 }
 
-Error Pool::no_room(Bytes key, std::uint64_t value_bytes) const {
+Error Pool::no_room(KeyBytes key, std::uint64_t value_bytes) const {
     return Error(Errc::no_space)
         .set_operation(Operation::put)
-        .set_key(text_of(key))
+        .set_key(key)
         .set_manager(identity_.manager)
         .set_node(identity_.node)
         .set_bytes(key.size() + value_bytes, usage().largest_free_bytes);
@@ -186,13 +190,13 @@ bool Pool::move_for(std::uint64_t heap_bytes, Compactor::Patience patience) {
     return compactor_.make_room(heap_bytes, patience, compaction_credit_) == Compactor::Outcome::made_room;
 }
 
-bool Pool::may_make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) const {
+bool Pool::may_make_room(const Pair& pair, std::uint64_t value_bytes) const {
     return !frozen() &&
-           compactor_.promising(Block::bytes_for(key_bytes, value_bytes), Compactor::Patience::to_the_end);
+           compactor_.promising(Block::bytes_for(pair, value_bytes), Compactor::Patience::to_the_end);
 }
 
-void Pool::make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) {
-    move_for(Block::bytes_for(key_bytes, value_bytes), Compactor::Patience::to_the_end);
+void Pool::make_room(const Pair& pair, std::uint64_t value_bytes) {
+    move_for(Block::bytes_for(pair, value_bytes), Compactor::Patience::to_the_end);
     show_counters();
 }
 
@@ -201,20 +205,32 @@ void Pool::stop_making_room() {
     show_counters();
 }
 
-/// 0 if there is no room.
-std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
-    const std::uint64_t need = Block::bytes_for(pair.key.size(), value_bytes);
+/// `need`: of the block. 0 if there is no room.
+inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need) {
     std::uint64_t offset = heap_.allocate(need);
     if (offset == 0 && move_for(need, Compactor::Patience::one_step)) offset = heap_.allocate(need);
     if (offset == 0) return 0;
     static_assert(offsetof(Block, hash_) == Block::hash_offset &&
-                  offsetof(Block, key_bytes_and_checkpoint_) == Block::key_bytes_and_checkpoint_offset &&
+                  offsetof(Block, key_and_checkpoint_) == Block::key_and_checkpoint_offset &&
                   offsetof(Block, value_bytes_and_type_) == Block::value_bytes_and_type_offset);
     Block& block = block_at(offset);
     block.hash_ = pair.hash;
-    block.key_bytes_and_checkpoint_ = pair.key.size() | (pair.checkpoint << 16);
+    block.key_and_checkpoint_ = pair.key.word() | (std::uint64_t{pair.checkpoint} << 32);
     block.value_bytes_and_type_ = value_bytes | (std::uint64_t{pair.value_type} << 48);
     std::memcpy(data_ + offset + sizeof(Block), pair.key.data(), pair.key.size());
+    return offset;
+}
+
+/// 0 if there is no room.
+std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
+    if (pair.placement.is_by_hand()) [[unlikely]]
+        return allocate_placed(pair, value_bytes);
+    return allocate(pair, value_bytes, Block::bytes_for(pair.key.size(), value_bytes));
+}
+
+std::uint64_t Pool::allocate_placed(const Pair& pair, std::uint64_t value_bytes) {
+    const std::uint64_t offset = allocate(pair, value_bytes, Block::bytes_for(pair, value_bytes));
+    if (offset != 0) block_at(offset).set_placement(pair.placement);
     return offset;
 }
 
@@ -295,7 +311,7 @@ Result<void> Pool::put_in_place(const Pair& pair) {
     const std::uint64_t value_bytes = pair.value.size();
     const Index::Place place = index_.find(pair.key, pair.hash);
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 ||
-        heap_.bytes_if_freed(place.block) < Block::bytes_for(pair.key.size(), value_bytes))
+        heap_.bytes_if_freed(place.block) < Block::bytes_for(pair, value_bytes))
         return no_room(pair.key, value_bytes);
     index_.take_out(place);
     drop(place.block);
@@ -308,7 +324,7 @@ Result<void> Pool::put_in_place(const Pair& pair) {
     return {};
 }
 
-bool Pool::erase(Bytes key, std::uint64_t hash) {
+bool Pool::erase(KeyBytes key, std::uint64_t hash) {
     const Index::Place place = index_.find(key, hash);
     if (!place) return false;
     index_.erase(place, hash);

@@ -82,7 +82,7 @@ class Pool {
     /// then the pair cannot be found and does not count. Exactly one of publish() and abandon() must follow;
     /// any number of writes, also of the same key, may happen meanwhile. no_space with need and have (key and
     /// value together); too_large if not even an empty pool would do; also too_large for a key above
-    /// limits::key_bytes_max, and invalid_argument for an empty key or a checkpoint above checkpoint_max.
+    /// limits::key_bytes_max, and invalid_argument for an empty key.
     /// Looks at all of the pair but its value.
     Result<Block*> reserve(const Pair& pair, std::uint64_t value_bytes);
     /// Makes the pair visible; replaces the key's older block. no_space if the index has to grow and cannot;
@@ -93,9 +93,9 @@ class Pool {
     /// After no_space: whether so large a pair might be reserved after all, once more pairs have been moved
     /// than one call does. Then make_room() and reserve() are to be called in turn, until reserve() succeeds
     /// or this is false.
-    bool may_make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) const;
+    bool may_make_room(const Pair& pair, std::uint64_t value_bytes) const;
     /// One more step towards that.
-    void make_room(std::uint64_t key_bytes, std::uint64_t value_bytes);
+    void make_room(const Pair& pair, std::uint64_t value_bytes);
     /// Nobody goes on with make_room().
     void stop_making_room();
 
@@ -121,7 +121,7 @@ class Pool {
     Result<void> put(const Pair& pair);
 
     /// The key's visible block, valid until the next write of any key; nullptr if there is none.
-    const Block* find(Bytes key, std::uint64_t hash) const {
+    const Block* find(KeyBytes key, std::uint64_t hash) const {
         const Index::Place place = index_.find(key, hash);
         return place ? &block_at(place.block) : nullptr;
     }
@@ -130,7 +130,7 @@ class Pool {
     /// Fetches the pair itself too. To be called some time after prefetch().
     void prefetch_pair(std::uint64_t hash) const { index_.prefetch_block(hash); }
     /// False if there was no such key. Erasing the last key also frees what the index has grown.
-    bool erase(Bytes key, std::uint64_t hash);
+    bool erase(KeyBytes key, std::uint64_t hash);
     /// Erases all keys: afterwards exactly as much is free as in the beginning, but for reserved and pinned
     /// blocks until they are let go. Takes constant time, and some for each of those.
     void clear();
@@ -168,9 +168,12 @@ class Pool {
     Block& block_at(std::uint64_t offset) const noexcept { return *reinterpret_cast<Block*>(data_ + offset); }
     std::uint64_t offset_of(const Block* block) const;
     bool admits(const Pair& pair, std::uint64_t value_bytes) const noexcept;
+    std::uint64_t bytes_max(const Pair& pair) const noexcept;
     Error refusal(const Pair& pair, std::uint64_t value_bytes) const;
-    Error no_room(Bytes key, std::uint64_t value_bytes) const;
+    Error no_room(KeyBytes key, std::uint64_t value_bytes) const;
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes);
+    std::uint64_t allocate_placed(const Pair& pair, std::uint64_t value_bytes);
+    std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need);
     bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
     Result<void> show(std::uint64_t offset);
     Result<void> show_new(std::uint64_t offset);

@@ -120,7 +120,7 @@ void PoolReader::prefetch(std::uint64_t hash) const noexcept {
 /// entry also sees what was written before it. In the other direction, the fence in still_true() and in here:
 /// whoever has seen anything of a later change also sees that the version or the epoch has changed. Words of
 /// a block, its key and its value are read in between, with no order among themselves.
-PoolReader::Look PoolReader::find(Bytes key, std::uint64_t hash, Found& found) const noexcept {
+PoolReader::Look PoolReader::find(KeyBytes key, std::uint64_t hash, Found& found) const noexcept {
     const std::uint64_t structure_epoch = header().structure_epoch.load(acquire);
     const std::uint64_t h = shard_hash(hash);
     const std::uint64_t tag = slot_tag(make_slot(h, 0));
@@ -151,12 +151,12 @@ PoolReader::Look PoolReader::find(Bytes key, std::uint64_t hash, Found& found) c
             const std::byte* block = pool_ + offset;
             __builtin_prefetch(block + 64);
             if (racy_word(block + Block::hash_offset) != hash) continue;
-            const std::uint64_t first = racy_word(block + Block::key_bytes_and_checkpoint_offset);
-            if (Block::key_bytes_in(first) != key.size()) continue;
+            const std::uint64_t first = racy_word(block + Block::key_and_checkpoint_offset);
+            if (Block::key_word_in(first) != key.word()) continue;
             const std::uint64_t second = racy_word(block + Block::value_bytes_and_type_offset);
             found.value_bytes = Block::value_bytes_in(second);
             if (!inside(offset, Block::bytes_for(key.size(), found.value_bytes))) return Look::again;
-            if (!racy_equal(block + sizeof(Block), key)) continue;
+            if (!racy_equal(block + sizeof(Block), key.bytes())) continue;
             found.bucket = &bucket;
             found.version = bucket_version(meta);
             found.structure_epoch = structure_epoch;
@@ -185,7 +185,7 @@ bool PoolReader::still_true(const Found& found) const noexcept {
            header().structure_epoch.load(relaxed) == found.structure_epoch;
 }
 
-Read PoolReader::get(Bytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
+Read PoolReader::get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
                      std::uint64_t* checkpoint) const {
     if (gone()) return Read::ask;
     for (unsigned attempt = 0; attempt < attempts_max; ++attempt, pause()) {
@@ -215,7 +215,7 @@ Read PoolReader::get(Bytes key, std::uint64_t hash, ValueSink& sink, Result<void
 }
 
 /// With retries. `again` if they have been in vain.
-PoolReader::Look PoolReader::find_true(Bytes key, std::uint64_t hash, Found& found) const noexcept {
+PoolReader::Look PoolReader::find_true(KeyBytes key, std::uint64_t hash, Found& found) const noexcept {
     for (unsigned attempt = 0; attempt < attempts_max; ++attempt, pause()) {
         const Look look = find(key, hash, found);
         if (look == Look::absent || (look == Look::found && still_true(found))) return look;
@@ -223,18 +223,18 @@ PoolReader::Look PoolReader::find_true(Bytes key, std::uint64_t hash, Found& fou
     return Look::again;
 }
 
-Read PoolReader::contains(Bytes key, std::uint64_t hash) const noexcept {
+Read PoolReader::contains(KeyBytes key, std::uint64_t hash) const noexcept {
     if (gone()) return Read::ask;
     Found found;
     const Look look = find_true(key, hash, found);
     return look == Look::found ? Read::value : look == Look::absent ? Read::absent : Read::ask;
 }
 
-Result<FrozenView> PoolReader::view(Bytes key, std::uint64_t hash) const {
+Result<FrozenView> PoolReader::view(KeyBytes key, std::uint64_t hash) const {
     const auto refuse = [&](Errc code, std::string_view why) {
         return Error(code, why)
             .set_operation(Operation::view)
-            .set_key(text_of(key))
+            .set_key(key)
             .set_manager(header().manager)
             .set_node({header().node, ::strnlen(header().node, sizeof header().node)});
     };

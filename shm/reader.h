@@ -83,15 +83,15 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
     /// Copies the value into the room that the sink prepares, which may be asked more than once: the last
     /// time counts. If the sink refuses the value, `outcome` says so, and the read has come to `value`.
     /// `outcome` is not touched otherwise. The room holds nothing of meaning if it does not come to `value`.
-    Read get(Bytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
+    Read get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
              std::uint64_t* checkpoint = nullptr) const;
-    Read contains(Bytes key, std::uint64_t hash) const noexcept;
+    Read contains(KeyBytes key, std::uint64_t hash) const noexcept;
     /// Fetches what get() will look at first into the cache; for batches.
     void prefetch(std::uint64_t hash) const noexcept;
 
     /// not_found; invalid_argument if the dictionary is not frozen; manager_lost if the pool is gone; busy if
     /// it cannot be read just now.
-    Result<FrozenView> view(Bytes key, std::uint64_t hash) const;
+    Result<FrozenView> view(KeyBytes key, std::uint64_t hash) const;
     bool frozen() const noexcept { return (freeze_epoch() & 1) != 0; }
 
     bool gone() const noexcept { return header().gone.load(std::memory_order_acquire) != 0; }
@@ -120,9 +120,9 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
         return offset <= pool_bytes_ && bytes <= pool_bytes_ - offset;
     }
     std::uint64_t segment_of(std::uint64_t shard_hash, const AtomicWord*& entry) const noexcept;
-    Look find(Bytes key, std::uint64_t hash, Found& found) const noexcept;
+    Look find(KeyBytes key, std::uint64_t hash, Found& found) const noexcept;
     bool still_true(const Found& found) const noexcept;
-    Look find_true(Bytes key, std::uint64_t hash, Found& found) const noexcept;
+    Look find_true(KeyBytes key, std::uint64_t hash, Found& found) const noexcept;
 
     Segment segment_;
     const std::byte* pool_;

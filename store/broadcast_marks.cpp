@@ -4,31 +4,31 @@
 
 namespace ddict::store {
 
-bool BroadcastMarks::holds(Bytes key) const {
+bool BroadcastMarks::holds(KeyBytes key) const {
     if (stored_ == 0) return false;
     const Mark* mark = find(key);
     return mark != nullptr && mark->stored;
 }
 
-bool BroadcastMarks::is_copy(Bytes key) const {
+bool BroadcastMarks::is_copy(KeyBytes key) const {
     if (copies_ == 0) return false;
     const Mark* mark = find(key);
     return mark != nullptr && mark->stored && !mark->own;
 }
 
-const BroadcastMarks::Mark* BroadcastMarks::find(Bytes key) const {
-    const auto found = marks_.find(text_of(key));
+const BroadcastMarks::Mark* BroadcastMarks::find(KeyBytes key) const {
+    const auto found = marks_.find(key);
     return found == marks_.end() ? nullptr : &found->second;
 }
 
-BroadcastProgress* BroadcastMarks::progress(Bytes key) {
-    const auto found = marks_.find(text_of(key));
+BroadcastProgress* BroadcastMarks::progress(KeyBytes key) {
+    const auto found = marks_.find(key);
     return found == marks_.end() ? nullptr : &found->second.progress;
 }
 
-void BroadcastMarks::set(Bytes key, std::uint64_t version, bool stored, bool own) {
-    auto found = marks_.find(text_of(key));
-    if (found == marks_.end()) found = marks_.emplace(text_of(key), Mark{}).first;
+void BroadcastMarks::set(KeyBytes key, std::uint64_t version, bool stored, bool own) {
+    auto found = marks_.find(key);
+    if (found == marks_.end()) found = marks_.emplace(OwnedKey(key), Mark{}).first;
     Mark& mark = found->second;
     count(mark, stored, own);
     mark.version = version;

@@ -4,14 +4,11 @@
 
 #include <cstdint>
 #include <deque>
-#include <string>
-#include <string_view>
-#include <unordered_map>
 
 #include <ddict/error.h>
 
 #include "base/bytes.h"
-#include "base/hash.h"
+#include "base/owned_key.h"
 
 namespace ddict::store {
 
@@ -40,17 +37,17 @@ class BroadcastMarks {
 
     /// Whether there is any such key; the question on the way of every write.
     bool any() const noexcept { return stored_ != 0; }
-    bool holds(Bytes key) const;
+    bool holds(KeyBytes key) const;
     /// The pair is a copy of another manager's.
-    bool is_copy(Bytes key) const;
+    bool is_copy(KeyBytes key) const;
     /// Null if the key is not known.
-    const Mark* find(Bytes key) const;
-    BroadcastProgress* progress(Bytes key);
+    const Mark* find(KeyBytes key) const;
+    BroadcastProgress* progress(KeyBytes key);
 
     /// The key is stored, or erased, in this version.
-    void set(Bytes key, std::uint64_t version, bool stored, bool own);
+    void set(KeyBytes key, std::uint64_t version, bool stored, bool own);
     /// The same, in the version after the last that began here.
-    void set_next(Bytes key, bool stored) { set(key, ++last_version_, stored, true); }
+    void set_next(KeyBytes key, bool stored) { set(key, ++last_version_, stored, true); }
     /// All are erased; their versions stay known.
     void clear();
 
@@ -60,19 +57,15 @@ class BroadcastMarks {
     std::size_t known() const noexcept { return marks_.size(); }
 
   private:
-    struct KeyHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view key) const noexcept { return hash_of(bytes_of(key)); }
-    };
     struct Erased {
-        std::string key;
+        OwnedKey key;
         std::uint64_t version;
     };
 
     void count(Mark& mark, bool stored, bool own) noexcept;
     void forget_some();
 
-    std::unordered_map<std::string, Mark, KeyHash, std::equal_to<>> marks_;
+    MapByKey<Mark> marks_;
     std::deque<Erased> erased_;
     std::size_t stored_ = 0;
     std::size_t copies_ = 0;

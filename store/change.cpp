@@ -17,16 +17,20 @@ struct PackedChange {
     std::uint8_t kind;
     std::uint8_t role;
     std::uint16_t value_type;
-    std::uint32_t key_bytes;
+    std::uint16_t key_bytes;
+    std::uint16_t key_type;
     std::uint64_t hash;
-    std::uint64_t checkpoint;
+    std::uint64_t placement;
+    std::uint32_t checkpoint;
+    std::uint8_t placed_by;
+    std::uint8_t zero[3];
     std::uint64_t value_bytes;
     std::uint64_t argument;
     std::uint64_t version;
     std::uint64_t session;
     std::uint64_t request;
 };
-static_assert(sizeof(PackedChange) == 64 && std::is_trivially_copyable_v<PackedChange>);
+static_assert(sizeof(PackedChange) == 72 && std::is_trivially_copyable_v<PackedChange>);
 
 bool has_value(ChangeKind kind) {
     return kind == ChangeKind::put || kind == ChangeKind::put_back;
@@ -46,26 +50,28 @@ bool makes_sense(const PackedChange& packed) {
                       : packed.key_bytes != 0)
         return false;
     if (!has_value(kind) && packed.value_bytes != 0) return false;
-    return packed.checkpoint <= shm::checkpoint_max && packed.value_bytes <= limits::value_bytes_max;
+    if (packed.placed_by > (has_value(kind) ? placed_by_last : 0)) return false;
+    if (packed.placed_by == 0 && packed.placement != 0) return false;
+    return packed.value_bytes <= limits::value_bytes_max;
 }
 
 }  // namespace
 
 void pack(const Change& change, std::vector<std::byte>& out) {
     const shm::Block* block = change.reserved;
-    const shm::Pair pair = block == nullptr ? change.pair
-                                            : shm::Pair{.key = block->key(),
-                                                        .hash = block->hash(),
-                                                        .value_type = block->value_type(),
-                                                        .checkpoint = block->checkpoint(),
-                                                        .value = std::as_const(*block).value()};
+    const shm::Pair pair = block == nullptr ? change.pair : block->pair();
+    const KeyPlacement placement = has_value(change.kind) ? pair.placement : KeyPlacement{};
     const PackedChange packed{
         .kind = static_cast<std::uint8_t>(change.kind),
         .role = static_cast<std::uint8_t>(change.role),
         .value_type = pair.value_type,
-        .key_bytes = static_cast<std::uint32_t>(pair.key.size()),
+        .key_bytes = static_cast<std::uint16_t>(pair.key.size()),
+        .key_type = pair.key.type(),
         .hash = pair.hash,
+        .placement = placement.value,
         .checkpoint = pair.checkpoint,
+        .placed_by = static_cast<std::uint8_t>(placement.by),
+        .zero = {},
         .value_bytes = pair.value.size(),
         .argument = change.argument,
         .version = change.version,
@@ -74,7 +80,7 @@ void pack(const Change& change, std::vector<std::byte>& out) {
     };
     const Bytes header = std::as_bytes(std::span(&packed, 1));
     out.insert(out.end(), header.begin(), header.end());
-    out.insert(out.end(), pair.key.begin(), pair.key.end());
+    out.insert(out.end(), pair.key.bytes().begin(), pair.key.bytes().end());
     out.insert(out.end(), pair.value.begin(), pair.value.end());
 }
 
@@ -86,20 +92,22 @@ bool unpack(Bytes& in, Change& change) {
     if (!makes_sense(packed) || packed.key_bytes > rest.size() ||
         packed.value_bytes > rest.size() - packed.key_bytes)
         return false;
-    const Bytes key = rest.first(packed.key_bytes);
+    const KeyBytes key(rest.first(packed.key_bytes), packed.key_type);
     if (!key.empty() && packed.hash != hash_of(key)) return false;
-    change = {.kind = static_cast<ChangeKind>(packed.kind),
-              .role = static_cast<BroadcastRole>(packed.role),
-              .pair = {.key = key,
-                       .hash = packed.hash,
-                       .value_type = packed.value_type,
-                       .checkpoint = packed.checkpoint,
-                       .value = rest.subspan(packed.key_bytes, packed.value_bytes)},
-              .reserved = nullptr,
-              .argument = packed.argument,
-              .version = packed.version,
-              .origin = {.session = packed.session, .request = packed.request},
-              .slot = {}};
+    change = {
+        .kind = static_cast<ChangeKind>(packed.kind),
+        .role = static_cast<BroadcastRole>(packed.role),
+        .pair = {.key = key,
+                 .hash = packed.hash,
+                 .value_type = packed.value_type,
+                 .checkpoint = packed.checkpoint,
+                 .value = rest.subspan(packed.key_bytes, packed.value_bytes),
+                 .placement = {.by = static_cast<PlacedBy>(packed.placed_by), .value = packed.placement}},
+        .reserved = nullptr,
+        .argument = packed.argument,
+        .version = packed.version,
+        .origin = {.session = packed.session, .request = packed.request},
+        .slot = {}};
     in = rest.subspan(packed.key_bytes + packed.value_bytes);
     return true;
 }

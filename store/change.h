@@ -60,7 +60,7 @@ struct Change {
     Origin origin{};
     ReplySlot slot{};  // of a put_back: has the pair
 
-    Bytes key() const noexcept { return reserved != nullptr ? reserved->key() : pair.key; }
+    KeyBytes key() const noexcept { return reserved != nullptr ? reserved->key() : pair.key; }
     std::uint64_t hash() const noexcept { return reserved != nullptr ? reserved->hash() : pair.hash; }
 };
 
@@ -82,8 +82,9 @@ struct Applied {
 /// The bytes of a change, wherever it has to outlive its request: all but the slot, and a reserved block as
 /// key and value. Grammar:
 ///
-///   change := kind:u8 role:u8 value_type:u16 key_bytes:u32 hash:u64 checkpoint:u64 value_bytes:u64
-///             argument:u64 version:u64 session:u64 request:u64 byte* byte*        key, value
+///   change := kind:u8 role:u8 value_type:u16 key_bytes:u16 key_type:u16 hash:u64 placement:u64
+///             checkpoint:u32 placed_by:u8 zero:u24 value_bytes:u64 argument:u64 version:u64 session:u64
+///             request:u64 byte* byte*                                                    key, value
 ///
 /// Numbers are little-endian. Appends to `out`.
 void pack(const Change& change, std::vector<std::byte>& out);

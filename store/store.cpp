@@ -22,7 +22,7 @@ bool is_of_pairs(ChangeKind kind) {
 Store::Store(std::unique_ptr<shm::Pool> pool) noexcept
     : pool_(std::move(pool)), replies_(*pool_), frozen_(pool_->frozen()) {}
 
-Errc Store::refusal(Bytes key, BroadcastRole role) const {
+Errc Store::refusal(KeyBytes key, BroadcastRole role) const {
     if (frozen_) return Errc::frozen;
     return role == BroadcastRole::none && marks_.holds(key) ? Errc::invalid_argument : Errc{};
 }
@@ -127,7 +127,7 @@ Applied Store::put_back(const Change& change) {
     return {.code = restored ? Errc{} : Errc::not_found, .argument = change.argument};
 }
 
-void Store::mark(const Change& change, Bytes key, bool stored) {
+void Store::mark(const Change& change, KeyBytes key, bool stored) {
     if (change.role == BroadcastRole::root) return marks_.set_next(key, stored);
     marks_.set(key, change.version, stored, false);
 }

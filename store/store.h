@@ -36,7 +36,7 @@ class Store {
     const ReplyCache& replies() const noexcept { return replies_; }
     ReplyCache& replies() noexcept { return replies_; }
     /// Null if the key is not known. See BroadcastProgress.
-    BroadcastProgress* progress(Bytes key) { return marks_.progress(key); }
+    BroadcastProgress* progress(KeyBytes key) { return marks_.progress(key); }
     /// Pairs of this shard's own, without the copies of other managers' broadcasts.
     std::uint64_t size() const noexcept { return pool_->size() - marks_.copies(); }
     bool frozen() const noexcept { return frozen_; }
@@ -64,7 +64,7 @@ class Store {
     /// Whether some changes are refused; the question on the way of every write.
     bool refuses_some() const noexcept { return frozen_ || marks_.any(); }
     /// Why a change of this pair would be refused now; Errc{} if it would not. An empty key stands for all.
-    Errc refusal(Bytes key, BroadcastRole role) const;
+    Errc refusal(KeyBytes key, BroadcastRole role) const;
 
     /// Caches a reply that says no more than this, and comes of no change.
     void cache(const ReplySlot& slot, std::uint64_t request, std::uint16_t status, std::uint64_t argument,
@@ -77,9 +77,7 @@ class Store {
     void abandon(shm::Block* block) { pool_->abandon(block); }
 
     // See shm::Pool. None of them changes what is stored.
-    void make_room(std::uint64_t key_bytes, std::uint64_t value_bytes) {
-        pool_->make_room(key_bytes, value_bytes);
-    }
+    void make_room(const shm::Pair& pair, std::uint64_t value_bytes) { pool_->make_room(pair, value_bytes); }
     void stop_making_room() { pool_->stop_making_room(); }
     void pin(const shm::Block& block) { pool_->pin(&block); }
     void unpin(const shm::Block& block) { pool_->unpin(&block); }
@@ -97,7 +95,7 @@ class Store {
     Applied erase_broadcast(const Change& change);
     Applied take(const Change& change);
     Applied put_back(const Change& change);
-    void mark(const Change& change, Bytes key, bool stored);
+    void mark(const Change& change, KeyBytes key, bool stored);
     void freeze(bool frozen);
     bool has_released_space(const Error& error);
 

@@ -169,7 +169,7 @@ int run_get(const Arguments& arguments) {
 
 int run_del(const Arguments& arguments) {
     std::vector<std::string> keys;
-    std::vector<Bytes> spans;
+    std::vector<KeyBytes> spans;
     for (std::size_t i = 0; i < arguments.operands().size(); ++i)
         keys.push_back(arguments.text(i));
     for (const std::string& key : keys)

@@ -3,10 +3,12 @@
 //
 // The items of batches and of a scan's pages, and their results, packed into one value:
 //
-//   key    := length:u16 byte*
-//   pair   := key_bytes:u16 value_type:u16 value_bytes:u32 byte* byte*       key, value
-//   result := status:u16 value_type:u16 value_bytes:u32 byte*                of one item, with its value
-//   status := u16
+//   key    := key_bytes:u16 key_type:u16 byte*
+//   pair   := key_bytes:u14 placed_by:u2 key_type:u16 value_type:u16 value_bytes:u16 placement:u64? byte*
+//   byte* result := status:u16 value_type:u16 value_bytes:u32 byte*                of one item, with its
+//   value status := u16
+//
+// A pair has a placement if its key was placed by hand, then key and value.
 //
 // Both sides use this: nothing here allocates, writes beyond the room it was given, or trusts what it reads.
 #pragma once
@@ -16,6 +18,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/key_placement.h"
 #include "base/limits.h"
 #include "wire/messages.h"
 
@@ -24,20 +27,30 @@ namespace ddict::wire {
 inline constexpr std::size_t item_head_bytes = 8;  // of a pair and of a result
 static_assert(limits::batch_items_max * item_head_bytes <= limits::batch_bytes_max,
               "the results of a full batch fit, if all values are asked for alone");
+// A larger value is sent alone, or asked for alone.
+inline constexpr std::size_t item_value_bytes_max = value_bytes_ask_alone - 1;
+static_assert(limits::inline_value_bytes_max <= item_value_bytes_max);
 
 constexpr std::size_t packed_key_bytes(std::size_t key_bytes) noexcept {
-    return sizeof(std::uint16_t) + key_bytes;
+    return 2 * sizeof(std::uint16_t) + key_bytes;
 }
-constexpr std::size_t packed_pair_bytes(std::size_t key_bytes, std::size_t value_bytes) noexcept {
-    return item_head_bytes + key_bytes + value_bytes;
+constexpr std::size_t packed_pair_bytes(std::size_t key_bytes, std::size_t value_bytes,
+                                        PlacedBy by = PlacedBy::own_hash) noexcept {
+    return item_head_bytes + (by == PlacedBy::own_hash ? 0 : sizeof(std::uint64_t)) + key_bytes + value_bytes;
 }
 constexpr std::size_t packed_result_bytes(std::size_t value_bytes) noexcept {
     return item_head_bytes + value_bytes;
 }
 
+// In the first word of a pair.
+inline constexpr unsigned placed_by_shift = 14;
+inline constexpr unsigned key_bytes_mask = (1u << placed_by_shift) - 1;
+static_assert(limits::key_bytes_max <= key_bytes_mask);
+
 struct PackedPair {
-    Bytes key;
+    KeyBytes key;
     Bytes value;
+    KeyPlacement placement{};
     std::uint16_t value_type = 0;
     bool ask_alone = false;  // the value is not here, but has to be asked for; only in pages
 };
@@ -55,29 +68,35 @@ class ItemWriter {
     /// `room` must outlive the writer.
     explicit ItemWriter(MutableBytes room) noexcept : room_(room) {}
 
-    bool key(Bytes key) noexcept {
+    bool key(KeyBytes key) noexcept {
         if (packed_key_bytes(key.size()) > left()) return false;
         put(static_cast<std::uint16_t>(key.size()));
-        put_raw(key);
+        put(key.type());
+        put_raw(key.bytes());
         return true;
     }
-    bool pair(Bytes key, std::uint16_t value_type, Bytes value) noexcept {
-        if (value.size() >= left() || packed_pair_bytes(key.size(), value.size()) > left()) return false;
-        put_head(static_cast<std::uint16_t>(key.size()), value_type,
-                 static_cast<std::uint32_t>(value.size()));
-        put_raw(key);
+    /// False as well for a value above item_value_bytes_max.
+    bool pair(KeyBytes key, std::uint16_t value_type, Bytes value,
+              const KeyPlacement& placement = {}) noexcept {
+        if (value.size() > item_value_bytes_max ||
+            packed_pair_bytes(key.size(), value.size(), placement.by) > left())
+            return false;
+        put_pair_head(key, value_type, static_cast<std::uint16_t>(value.size()), placement);
+        put_raw(key.bytes());
         put_raw(value);
         return true;
     }
-    bool pair_to_ask_alone(Bytes key, std::uint16_t value_type) noexcept {
+    bool pair_to_ask_alone(KeyBytes key, std::uint16_t value_type) noexcept {
         if (packed_pair_bytes(key.size(), 0) > left()) return false;
-        put_head(static_cast<std::uint16_t>(key.size()), value_type, value_bytes_ask_alone);
-        put_raw(key);
+        put_pair_head(key, value_type, value_bytes_ask_alone, {});
+        put_raw(key.bytes());
         return true;
     }
     bool result(std::uint16_t status, std::uint16_t value_type = 0, Bytes value = {}) noexcept {
         if (value.size() >= left() || packed_result_bytes(value.size()) > left()) return false;
-        put_head(status, value_type, static_cast<std::uint32_t>(value.size()));
+        put(status);
+        put(value_type);
+        put(static_cast<std::uint32_t>(value.size()));
         put_raw(value);
         return true;
     }
@@ -96,10 +115,14 @@ class ItemWriter {
         std::memcpy(room_.data() + used_, &number, sizeof number);
         used_ += sizeof number;
     }
-    void put_head(std::uint16_t first, std::uint16_t value_type, std::uint32_t value_bytes) noexcept {
-        put(first);
+    void put_pair_head(KeyBytes key, std::uint16_t value_type, std::uint16_t value_bytes,
+                       const KeyPlacement& placement) noexcept {
+        const unsigned by = static_cast<unsigned>(placement.by) << placed_by_shift;
+        put(static_cast<std::uint16_t>(key.size() | by));
+        put(key.type());
         put(value_type);
         put(value_bytes);
+        if (placement.is_by_hand()) put(placement.value);
     }
     void put_raw(Bytes bytes) noexcept {
         if (!bytes.empty()) std::memcpy(room_.data() + used_, bytes.data(), bytes.size());
@@ -116,32 +139,53 @@ class ItemReader {
   public:
     explicit ItemReader(Bytes in) noexcept : in_(in) {}
 
-    bool key(Bytes& out) noexcept {
-        std::uint16_t length = 0;
-        if (in_.size() < sizeof length) return false;
-        std::memcpy(&length, in_.data(), sizeof length);
-        if (!is_key_length(length) || in_.size() - sizeof length < length) return false;
-        out = in_.subspan(sizeof length, length);
-        in_ = in_.subspan(sizeof length + length);
+    bool key(KeyBytes& out) noexcept {
+        struct {
+            std::uint16_t bytes;
+            std::uint16_t type;
+        } head;
+        if (!peek(head) || !is_key_length(head.bytes) || in_.size() - sizeof head < head.bytes) return false;
+        out = {in_.subspan(sizeof head, head.bytes), head.type};
+        in_ = in_.subspan(sizeof head + head.bytes);
         return true;
     }
     bool pair(PackedPair& out) noexcept {
-        Head head;
-        if (!peek(head) || !is_key_length(head.first)) return false;
+        struct {
+            std::uint16_t key_bytes_and_placed_by;
+            std::uint16_t key_type;
+            std::uint16_t value_type;
+            std::uint16_t value_bytes;
+        } head;
+        static_assert(sizeof head == item_head_bytes);
+        if (!peek(head)) return false;
+        const auto key_bytes = static_cast<std::uint16_t>(head.key_bytes_and_placed_by & key_bytes_mask);
+        const unsigned by = head.key_bytes_and_placed_by >> placed_by_shift;
+        if (!is_key_length(key_bytes) || by > placed_by_last) return false;
         const bool ask_alone = head.value_bytes == value_bytes_ask_alone;
         const std::size_t value_bytes = ask_alone ? 0 : head.value_bytes;
-        if (in_.size() - item_head_bytes < head.first + value_bytes) return false;
-        out.key = in_.subspan(item_head_bytes, head.first);
-        out.value = in_.subspan(item_head_bytes + head.first, value_bytes);
+        KeyPlacement placement{.by = static_cast<PlacedBy>(by), .value = 0};
+        const std::size_t bytes = packed_pair_bytes(key_bytes, value_bytes, placement.by);
+        if (in_.size() < bytes) return false;
+        if (placement.is_by_hand())
+            std::memcpy(&placement.value, in_.data() + sizeof head, sizeof placement.value);
+        const Bytes item = in_.first(bytes);
+        out.key = {item.subspan(bytes - value_bytes - key_bytes, key_bytes), head.key_type};
+        out.value = item.last(value_bytes);
+        out.placement = placement;
         out.value_type = head.value_type;
         out.ask_alone = ask_alone;
-        in_ = in_.subspan(packed_pair_bytes(head.first, value_bytes));
+        in_ = in_.subspan(bytes);
         return true;
     }
     bool result(PackedResult& out) noexcept {
-        Head head;
-        if (!peek(head) || in_.size() - item_head_bytes < head.value_bytes) return false;
-        out.status = head.first;
+        struct {
+            std::uint16_t status;
+            std::uint16_t value_type;
+            std::uint32_t value_bytes;
+        } head;
+        static_assert(sizeof head == item_head_bytes);
+        if (!peek(head) || in_.size() - sizeof head < head.value_bytes) return false;
+        out.status = head.status;
         out.value_type = head.value_type;
         out.value = in_.subspan(item_head_bytes, head.value_bytes);
         in_ = in_.subspan(packed_result_bytes(head.value_bytes));
@@ -157,16 +201,10 @@ class ItemReader {
     bool at_end() const noexcept { return in_.empty(); }
 
   private:
-    struct Head {
-        std::uint16_t first;  // a key's length, or a status
-        std::uint16_t value_type;
-        std::uint32_t value_bytes;
-    };
-    static_assert(sizeof(Head) == item_head_bytes);
-
     static bool is_key_length(std::uint16_t bytes) noexcept {
         return bytes != 0 && bytes <= limits::key_bytes_max;
     }
+    template <class Head>
     bool peek(Head& head) const noexcept {
         if (in_.size() < sizeof head) return false;
         std::memcpy(&head, in_.data(), sizeof head);

@@ -4,8 +4,8 @@
 // The messages between clients and managers, and between managers. docs/protocol.md has the grammar and
 // example bytes. All numbers are little-endian.
 //
-//   request := RequestHeader key value?       value is in the head if value_bytes <= inline_value_bytes_max,
-//   reply   := ReplyHeader value?             otherwise it is the body of the message
+//   request := RequestHeader placement:u64? key value?     value is in the head if value_bytes <=
+//   reply   := ReplyHeader value?                          inline_value_bytes_max, otherwise it is the body
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <ddict/error.h>
+#include <ddict/value_type.h>
 
 #include "base/bytes.h"
 #include "base/limits.h"
@@ -23,7 +24,7 @@
 
 namespace ddict::wire {
 
-inline constexpr std::uint8_t protocol_version = 1;
+inline constexpr std::uint8_t protocol_version = 2;
 
 /// A client numbers its requests so that the lowest bits are a place that no other request has which waits
 /// for its answer, and of two requests with the same place the later has the higher number. So a request
@@ -37,22 +38,26 @@ constexpr std::uint32_t place_of(std::uint64_t request) noexcept {
 // A value that does not fit into the page is to be asked for alone: in the results of a batch_get the status
 // says so, in the pairs of a scan the number of its bytes.
 inline constexpr std::uint16_t status_ask_alone = 0xffff;
-inline constexpr std::uint32_t value_bytes_ask_alone = 0xffffffff;
+inline constexpr std::uint16_t value_bytes_ask_alone = 0xffff;
 
 struct RequestHeader {
     std::uint8_t version = protocol_version;
     Verb verb = Verb::ping;
     std::uint16_t key_bytes = 0;
-    std::uint16_t value_type = 0;  // see ddict/codec.h; 0 is plain bytes
-    std::uint16_t flags = 0;       // by verb
-    std::uint64_t session = 0;     // 0 only in hello and goodbye
-    std::uint64_t request = 0;     // chosen by the client, echoed in the reply; place_of() it
-    std::uint64_t checkpoint = 0;  // version of the dictionary that is meant
+    std::uint16_t key_type = type_text;  // see ddict/key_bytes.h; of no meaning without a key
+    std::uint16_t flags = 0;             // by verb
+    std::uint64_t session = 0;           // 0 only in hello and goodbye
+    std::uint64_t request = 0;           // chosen by the client, echoed in the reply; place_of() it
+    std::uint32_t checkpoint = 0;        // version of the dictionary that is meant
+    std::uint16_t value_type = 0;        // see ddict/codec.h; 0 is plain bytes
+    PlacedBy placed_by{};                // of a key placed by hand: then a placement follows the header
+    std::uint8_t reserved = 0;           // 0
     std::uint64_t value_bytes = 0;
     std::uint64_t argument = 0;
 };
 static_assert(sizeof(RequestHeader) == 48 && std::is_trivially_copyable_v<RequestHeader>);
-static_assert(offsetof(RequestHeader, session) == 8 && offsetof(RequestHeader, argument) == 40);
+static_assert(offsetof(RequestHeader, session) == 8 && offsetof(RequestHeader, checkpoint) == 24 &&
+              offsetof(RequestHeader, value_type) == 28 && offsetof(RequestHeader, argument) == 40);
 
 // The second byte of every message is the verb; its highest bit tells a reply from a request.
 inline constexpr std::uint8_t reply_bit = 0x80;

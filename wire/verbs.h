@@ -13,6 +13,7 @@
 
 #include <ddict/error.h>
 
+#include "base/key_placement.h"
 #include "base/limits.h"
 
 namespace ddict::wire {
@@ -29,7 +30,7 @@ enum class Verb : std::uint8_t {
     erase,      // key. reply: not_found or ok
     size,       // reply: argument = number of keys
     clear,      //
-    scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_values.
+    scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_values, scan_of_type.
                 // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
     stats,      // reply: value = ManagerStats, packed
     directory,  // argument = first manager id. reply: value = packed directory entries
@@ -58,6 +59,7 @@ inline constexpr std::uint16_t put_if_absent = 1;
 inline constexpr std::uint16_t put_if_present = 2;
 inline constexpr std::uint16_t pop_put_back = 1;  // of a pop that has been answered: see there
 inline constexpr std::uint16_t scan_values = 1;
+inline constexpr std::uint16_t scan_of_type = 2;    // only keys of the header's type; so also with a prefix
 inline constexpr std::uint16_t swap_if_absent = 1;  // expects that there is no such key; no expected bytes
 inline constexpr std::uint16_t swap_erases = 2;     // removes the key instead; no desired bytes
 inline constexpr std::uint16_t wait_for_value = 1;
@@ -99,6 +101,8 @@ struct alignas(64) VerbRule {
     std::uint64_t value_bytes_max = 0;  // any_value: the pool decides
     // What lengths, flags and argument must be to each other; null: nothing more.
     bool (*fits)(const RequestHeader&) noexcept = nullptr;
+    // May store a pair under a key placed by hand, and then says what it was placed by.
+    bool takes_placement = false;
     bool is_broadcast = false;  // goes to all managers, one after the other: errors say whose they are
     // The manager answers when something happens, or after RequestHeader::argument microseconds.
     bool waits = false;
@@ -133,7 +137,8 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .effect = Effect::pairs,
      .flags = put_if_absent | put_if_present,
      .exclusive_flags = put_if_absent | put_if_present,
-     .value_bytes_max = any_value},
+     .value_bytes_max = any_value,
+     .takes_placement = true},
     {.verb = Verb::get, .name = "get", .operation = Operation::get, .key = required_key},
     {.verb = Verb::contains, .name = "contains", .operation = Operation::contains, .key = required_key},
     {.verb = Verb::erase,
@@ -147,7 +152,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .name = "scan",
      .operation = Operation::scan,
      .key = optional_key,
-     .flags = scan_values},
+     .flags = scan_values | scan_of_type},
     {.verb = Verb::stats, .name = "stats", .operation = Operation::stats},
     {.verb = Verb::directory, .name = "directory", .operation = Operation::directory},
     {.verb = Verb::shutdown, .name = "shutdown", .operation = Operation::destroy, .effect = Effect::end},
@@ -165,20 +170,23 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .flags = swap_if_absent | swap_erases,
      .exclusive_flags = swap_if_absent | swap_erases,
      .value_bytes_max = limits::operand_bytes_max,
-     .fits = swap_fits},
+     .fits = swap_fits,
+     .takes_placement = true},
     {.verb = Verb::fetch_add,
      .name = "fetch_add",
      .operation = Operation::fetch_add,
      .key = required_key,
      .effect = Effect::pairs,
      .value_bytes_max = 8,
-     .fits = fetch_add_fits},
+     .fits = fetch_add_fits,
+     .takes_placement = true},
     {.verb = Verb::append,
      .name = "append",
      .operation = Operation::append,
      .key = required_key,
      .effect = Effect::pairs,
-     .value_bytes_max = limits::operand_bytes_max},
+     .value_bytes_max = limits::operand_bytes_max,
+     .takes_placement = true},
     {.verb = Verb::wait_for,
      .name = "wait_for",
      .operation = Operation::wait_for,

@@ -18,6 +18,7 @@
 
 #include <ddict/codec.h>
 #include <ddict/error.h>
+#include <ddict/key_bytes.h>
 #include <ddict/result.h>
 
 namespace ddict {
@@ -44,7 +45,7 @@ struct ItemResult {
 
 /// One pair as bytes; they stay the caller's.
 struct PutItem {
-    std::span<const std::byte> key;
+    KeyBytes key;
     std::span<const std::byte> value;
     std::uint16_t value_type = type_bytes;
 };
@@ -119,11 +120,11 @@ class KeyList {
         for (auto&& key : keys)
             keys_.push_back(kept_bytes<elements_stay<Keys>>(key, arena_));
     }
-    std::span<const std::span<const std::byte>> keys() const { return keys_; }
+    std::span<const KeyBytes> keys() const { return keys_; }
 
   private:
     Arena arena_;
-    std::vector<std::span<const std::byte>> keys_;
+    std::vector<KeyBytes> keys_;
 };
 
 class PairList {

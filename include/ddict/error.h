@@ -21,6 +21,8 @@
 
 namespace ddict {
 
+class KeyBytes;
+
 /// Why an operation failed. The comment says what the caller can do about it; docs/errors.md has the table of
 /// what is known for sure with each.
 enum class Errc : std::uint16_t {
@@ -107,11 +109,12 @@ struct Error {
                             ///< a part of it. If false, it has not.
     ManagerState manager_state = ManagerState::unknown;  ///< what is known of `manager`
     std::uint32_t manager = no_manager;                  ///< manager id
-    std::uint64_t need_bytes = 0;  ///< no_space, too_large, a buffer that is too small: what is needed
-    std::uint64_t have_bytes = 0;  ///< the same: what is free, the limit, the buffer's size
-    std::array<char, 40> key;      ///< the first bytes of the key
-    std::array<char, 65> node;     ///< NUL-terminated host name
-    std::array<char, 192> detail;  ///< NUL-terminated: what is special about this case, and what to do
+    std::uint16_t key_type = 0x0001;  ///< of the key, as KeyBytes::type(); text unless said otherwise
+    std::uint64_t need_bytes = 0;     ///< no_space, too_large, a buffer that is too small: what is needed
+    std::uint64_t have_bytes = 0;     ///< the same: what is free, the limit, the buffer's size
+    std::array<char, 40> key;         ///< the first bytes of the key
+    std::array<char, 65> node;        ///< NUL-terminated host name
+    std::array<char, 192> detail;     ///< NUL-terminated: what is special about this case, and what to do
 
     Error() noexcept { node[0] = detail[0] = '\0'; }
     explicit Error(Errc c, std::string_view text = {}) noexcept : Error() {
@@ -119,7 +122,8 @@ struct Error {
         if (!text.empty()) set_detail(text);
     }
 
-    Error& set_key(std::string_view bytes) noexcept;
+    Error& set_key(KeyBytes key) noexcept;
+    Error& set_key(std::string_view text) noexcept;
     Error& set_node(std::string_view host) noexcept;
     Error& set_detail(std::string_view text) noexcept;
     Error& set_operation(Operation op) noexcept {
@@ -142,7 +146,7 @@ struct Error {
 
     /// One line for people, for example
     /// "put of key 'Hello' on manager 3 (n2): no_space: needs 8272 bytes, 128 are free; erase keys or ...".
-    /// Bytes of the key that cannot be printed are shown as \xNN. Allocates.
+    /// The key is shown as in_words() does it (<ddict/key_bytes.h>). Allocates.
     std::string message() const;
 };
 

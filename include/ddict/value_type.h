@@ -23,6 +23,10 @@ inline constexpr std::uint16_t type_array = 0x0300;   ///< | element; a shape, t
 inline constexpr std::uint16_t type_list = 0x0400;    ///< items of one type, each with a length of its own
 inline constexpr std::uint16_t type_record = 0x0500;  ///< fields of different types
 inline constexpr std::uint16_t type_map = 0x0600;     ///< a record of two fields: all keys, all values
+// Those of the numbers that are keys: all integers are int64 if they are in its range, all floats float64.
+inline constexpr std::uint16_t key_type_int64 = 0x0113;
+inline constexpr std::uint16_t key_type_uint64 = 0x0123;  ///< above the range of int64
+inline constexpr std::uint16_t key_type_float64 = 0x0133;
 /// A type of the user's. Requires number <= 0x7fff.
 constexpr std::uint16_t user_type(std::uint16_t number) {
     return static_cast<std::uint16_t>(0x8000 | number);

@@ -45,6 +45,7 @@
 #include <ddict/error.h>
 #include <ddict/frozen_value.h>
 #include <ddict/iteration.h>
+#include <ddict/key_bytes.h>
 #include <ddict/operands.h>
 #include <ddict/partial.h>
 #include <ddict/profile.h>
@@ -513,43 +514,46 @@ class View {
     void profile_reset() const;
 
     // ---- the same calls on bytes as they are; those above are made of these ----
+    //
+    // A key given as bytes alone is a text; KeyBytes(bytes, type) is one of another type.
 
-    Result<void> put_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
-    Result<bool> put_bytes_if(PutCondition condition, Bytes key, Bytes value,
+    Result<void> put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<bool> put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
                               std::uint16_t value_type = type_bytes) const;
-    Result<void> get_bytes(Bytes key, ValueSink& sink) const;
-    Result<bool> contains_bytes(Bytes key) const;
+    Result<void> get_bytes(KeyBytes key, ValueSink& sink) const;
+    Result<bool> contains_bytes(KeyBytes key) const;
     /// not_found if there is no such key.
-    Result<void> pop_bytes(Bytes key, ValueSink& sink) const;
-    Result<bool> erase_bytes(Bytes key) const;
-    Result<bool> swap_bytes(Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
+    Result<void> pop_bytes(KeyBytes key, ValueSink& sink) const;
+    Result<bool> erase_bytes(KeyBytes key) const;
+    Result<bool> swap_bytes(KeyBytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
                             std::uint16_t value_type = type_bytes) const;
     /// `value_type` tells the kind of number; its 64 bits as they are in memory.
-    Result<std::uint64_t> add_bits(Bytes key, std::uint16_t value_type, std::uint64_t delta,
+    Result<std::uint64_t> add_bits(KeyBytes key, std::uint16_t value_type, std::uint64_t delta,
                                    std::uint64_t initial) const;
-    Result<std::uint64_t> append_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
-    Result<void> wait_for_bytes(Bytes key, ValueSink& sink) const;
-    Result<void> wait_for_value_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
-    Result<void> broadcast_put_bytes(Bytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
-    Result<void> broadcast_get_bytes(Bytes key, ValueSink& sink) const;
-    Result<bool> broadcast_erase_bytes(Bytes key) const;
-    Result<FrozenValue> view_frozen_bytes(Bytes key) const;
+    Result<std::uint64_t> append_bytes(KeyBytes key, Bytes value,
+                                       std::uint16_t value_type = type_bytes) const;
+    Result<void> wait_for_bytes(KeyBytes key, ValueSink& sink) const;
+    Result<void> wait_for_value_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<void> broadcast_put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<void> broadcast_get_bytes(KeyBytes key, ValueSink& sink) const;
+    Result<bool> broadcast_erase_bytes(KeyBytes key) const;
+    Result<FrozenValue> view_frozen_bytes(KeyBytes key) const;
     /// `sink` gets every item's outcome. The result is the first error that is not not_found, in full.
-    Result<void> multi_get_bytes(std::span<const Bytes> keys, ItemSink& sink) const;
+    Result<void> multi_get_bytes(std::span<const KeyBytes> keys, ItemSink& sink) const;
     /// `statuses` gets every item's outcome, or is empty. The result is the first error in full.
     Result<void> multi_put_bytes(std::span<const PutItem> pairs, std::span<ItemStatus> statuses) const;
     /// How many keys there were.
-    Result<std::uint64_t> multi_erase_bytes(std::span<const Bytes> keys,
+    Result<std::uint64_t> multi_erase_bytes(std::span<const KeyBytes> keys,
                                             std::span<ItemStatus> statuses) const;
     /// `value` is only the caller's for the call (`temporary`), or stays until the operation is done.
-    detail::OperationHandle start_put(Bytes key, Bytes value, std::uint16_t value_type,
+    detail::OperationHandle start_put(KeyBytes key, Bytes value, std::uint16_t value_type,
                                       bool temporary = false) const;
-    detail::OperationHandle start_get(Bytes key, const detail::SinkType& sink) const;
-    detail::OperationHandle start_erase(Bytes key) const;
-    std::uint32_t manager_of_bytes(Bytes key) const;
+    detail::OperationHandle start_get(KeyBytes key, const detail::SinkType& sink) const;
+    detail::OperationHandle start_erase(KeyBytes key) const;
+    std::uint32_t manager_of_bytes(KeyBytes key) const;
     /// Of what the caller finds wrong with a value that has come: names the operation, the key, its manager
     /// and that one's node. After a bget, which any manager may have answered, no manager.
-    Error name_error(Error error, Operation operation, Bytes key) const;
+    Error name_error(Error error, Operation operation, KeyBytes key) const;
 
   protected:
     View(std::shared_ptr<client::Attachment> attachment, std::chrono::nanoseconds timeout);
@@ -570,9 +574,9 @@ class View {
     }
     /// What may turn out to be no T only when all of it has come is received as bytes, to be put back then.
     template <Decodable T>
-    Result<T> popped(Bytes key) const;
+    Result<T> popped(KeyBytes key) const;
     /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
-    Error put_back(Bytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
+    Error put_back(KeyBytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
     template <Encodable K>
     Error name_error_of(const K& key, const Error& error, Operation operation) const {
         return detail::with_bytes(key, [&](Bytes bytes) { return name_error(error, operation, bytes); });
@@ -585,6 +589,7 @@ class View {
     detail::Patience patience_;
     std::uint32_t manager_ = any_manager;
     std::shared_ptr<const Placement> placement_;
+    bool places_by_number_ = false;             // placement_ gives the number of a manager, no hash
     std::shared_ptr<client::OpenBatch> batch_;  // while one is collected
 };
 

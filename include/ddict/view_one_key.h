@@ -60,7 +60,7 @@ Result<N> View::try_fetch_add(const K& key, D delta, std::type_identity_t<N> ini
 }
 
 template <Decodable T>
-Result<T> View::popped(Bytes key) const {
+Result<T> View::popped(KeyBytes key) const {
     if constexpr (HasDecode<T> || detail::HasCheck<T>) {
         detail::BytesSink sink;
         if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();

@@ -27,10 +27,10 @@ bool read_batch(ShardParts& shard, const Call& call) {
     wire::PackedPair pair;
     if (call.header.verb == Verb::batch_put) {
         while (items.size() < count && in.pair(pair) && !pair.ask_alone)
-            items.push_back({hash_of(pair.key), pair.key, pair.value, pair.value_type});
+            items.push_back({hash_of(pair.key), pair.key, pair.value, pair.value_type, pair.placement});
     } else {
         while (items.size() < count && in.key(pair.key))
-            items.push_back({hash_of(pair.key), pair.key, {}, 0});
+            items.push_back({hash_of(pair.key), pair.key, {}, 0, {}});
     }
     return items.size() == count && in.at_end();
 }
@@ -62,7 +62,8 @@ store::Change change_of(const Call& call, const BatchItem& item, ChangeKind kind
                    .hash = item.hash,
                    .value_type = item.value_type,
                    .checkpoint = call.header.checkpoint,
-                   .value = item.value};
+                   .value = item.value,
+                   .placement = item.placement};
     change.origin = {.session = call.header.session, .request = call.header.request};
     return change;
 }

@@ -8,7 +8,7 @@ namespace {
 using store::ChangeKind;
 
 /// Of put_if_absent and put_if_present.
-bool condition_holds(const ShardParts& shard, const Call& call, Bytes key, std::uint64_t hash) {
+bool condition_holds(const ShardParts& shard, const Call& call, KeyBytes key, std::uint64_t hash) {
     if (call.header.flags == 0) return true;
     return (shard.store.pool().find(key, hash) != nullptr) == call.has(wire::put_if_present);
 }
@@ -79,13 +79,8 @@ void pop(ShardParts& shard, const Call& call) {
 }
 
 void put_back(ShardParts& shard, const Call& call) {
-    const shm::Block& block = *call.slot.reply->block;
     store::Change change = change_of(call, ChangeKind::put_back);
-    change.pair = {.key = block.key(),
-                   .hash = block.hash(),
-                   .value_type = block.value_type(),
-                   .checkpoint = block.checkpoint(),
-                   .value = block.value()};
+    change.pair = call.slot.reply->block->pair();
     if (commit(shard, call, change)) shard.waiters.on_put(change);
 }
 

@@ -17,6 +17,12 @@ static_assert(PrivateMemory::page_room >=
                   wire::packed_pair_bytes(limits::key_bytes_max, value_bytes_in_page_max) +
                   27 * wire::packed_pair_bytes(limits::key_bytes_max, 0));
 
+/// A prefix is of one type.
+bool is_wanted(const Call& call, KeyBytes key) {
+    const bool of_type = !call.key.empty() || call.has(wire::scan_of_type);
+    return (!of_type || key.type() == call.header.key_type) && text_of(key).starts_with(text_of(call.key));
+}
+
 }  // namespace
 
 void scan(ShardParts& shard, const Call& call) {
@@ -28,8 +34,8 @@ void scan(ShardParts& shard, const Call& call) {
     std::size_t looked_at = 0;
     const auto visit = [&](const shm::Block& block) {
         ++looked_at;
-        const Bytes key = block.key();
-        if (text_of(key).starts_with(text_of(call.key)) && !shard.store.marks().is_copy(key)) {
+        const KeyBytes key = block.key();
+        if (is_wanted(call, key) && !shard.store.marks().is_copy(key)) {
             if (!with_values) {
                 page.key(key);
             } else if (block.value_bytes() > value_bytes_in_page_max ||

@@ -1,10 +1,12 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/error.h>
+#include <ddict/key_bytes.h>
 #include <ddict/result.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -43,6 +45,36 @@ TEST(Error, AScanHasAPrefixAndNoKey) {
     Error error(Errc::busy);
     error.set_operation(Operation::scan).set_key("user/");
     EXPECT_EQ(error.message().substr(0, 29), "scan of prefix 'user/': busy;");
+}
+
+template <class Number>
+std::string words_of(Number number, std::uint16_t type) {
+    const KeyBytes key(std::as_bytes(std::span(&number, 1)), type);
+    EXPECT_EQ(Error(Errc::not_found).set_key(key).message(), "key " + in_words(key) + ": not_found");
+    return in_words(key);
+}
+
+TEST(Error, KeysAreShownByTheirType) {
+    EXPECT_EQ(words_of(std::int64_t{42}, key_type_int64), "42");
+    EXPECT_EQ(words_of(INT64_MIN, key_type_int64), "-9223372036854775808");
+    EXPECT_EQ(words_of(UINT64_MAX, key_type_uint64), "18446744073709551615 (uint64)");
+    EXPECT_EQ(words_of(1.5, key_type_float64), "1.5");
+    EXPECT_EQ(words_of(-2.0, key_type_float64), "-2.0");
+    EXPECT_EQ(words_of(1e300, key_type_float64), "1e+300");
+    EXPECT_EQ(words_of(std::numeric_limits<double>::infinity(), key_type_float64), "inf");
+    EXPECT_EQ(words_of(std::uint32_t{0x01'6261}, type_bytes), "'ab\\x01\\x00' (bytes)");
+    EXPECT_EQ(words_of('k', user_type(7)), "'k' (user type 7)");
+    EXPECT_EQ(words_of('k', key_type_int64), "'k' (int64)") << "no int64, whatever it says";
+    EXPECT_EQ(words_of(std::int32_t{0}, type_text), "'\\x00\\x00\\x00\\x00'");
+    const std::string longest(50, 'k');
+    EXPECT_EQ(
+        Error(Errc::not_found).set_key(KeyBytes(std::as_bytes(std::span(longest)), user_type(7))).message(),
+        "key '" + std::string(40, 'k') + "...' (user type 7): not_found");
+    EXPECT_EQ(Error(Errc::not_found)
+                  .set_key(KeyBytes(std::as_bytes(std::span(longest)), user_type(7)))
+                  .set_key("k")
+                  .message(),
+              "key 'k': not_found");
 }
 
 TEST(Error, EveryCodeSaysWhetherItLeavesDoubt) {

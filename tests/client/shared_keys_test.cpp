@@ -163,7 +163,7 @@ class SharingThread {
                 pairs.push_back({bytes_of(ask.key), ask.value, ask.value_type});
             static_cast<void>(view().multi_put_bytes(pairs, statuses));
         } else {
-            std::vector<Bytes> names;
+            std::vector<KeyBytes> names;
             for (const Ask& ask : asks)
                 names.push_back(bytes_of(ask.key));
             if (verb == Verb::erase) {

@@ -13,7 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/handle.h"
 #include "tests/client/shared_dictionary.h"
+#include "tests/shm/visible_blocks.h"
 
 namespace ddict {
 namespace {
@@ -91,6 +93,54 @@ TEST_F(ViewsTest, AKeyThatNamesItsManager) {
     EXPECT_EQ(view.multi_get<int>(std::vector<std::string>{"1/10", "2/11"})[1], 11);
     EXPECT_EQ(code_of(View().placed_at([](std::span<const std::byte>) { return 1u; }).try_put("key", 1)),
               Errc::not_attached);
+}
+
+/// What the pairs of all managers were placed by, by key.
+std::map<std::string, KeyPlacement> placements(const Dictionary& dict) {
+    std::map<std::string, KeyPlacement> found;
+    const Handle handle = Handle::parse(dict.serialize()).value();
+    for (std::uint32_t manager = 0; manager < dict.manager_count(); ++manager) {
+        shm::for_each_visible_block(
+            shm::pool_segment_name(handle.dictionary_id, manager),
+            [&](const shm::Block& block) { found.emplace(text_of(block.key()), block.placement()); });
+    }
+    return found;
+}
+
+/// So that it can be found again on another number of managers.
+TEST_F(ViewsTest, APairKnowsWhatItsKeyWasPlacedBy) {
+    const std::string large(10'000, 'x');
+    const auto write = [&](const View& view, const std::string& name) {
+        view.put(name + "/put", 1);
+        view.put(name + "/large", large);
+        view.put_if_absent(name + "/absent", 1);
+        view.fetch_add(name + "/add");
+        view.append(name + "/append", "x");
+        view.compare_and_swap(name + "/swap", std::nullopt, 1);
+        view.put_async(name + "/async", 1).wait();
+        view.multi_put(
+            std::map<std::string, std::string>{{name + "/many", "1"}, {name + "/many large", large}});
+        view.update(std::map<std::string, int>{{name + "/update", 1}});
+        view.put(name + "/popped", "text");
+        EXPECT_EQ(code_of(view.try_pop<int>(name + "/popped")), Errc::wrong_type) << "it is put back";
+    };
+    write(*dict_, "own");
+    write(dict_->placed_by([](std::span<const std::byte> key) { return key.size() << 58; }), "hash");
+    write(dict_->placed_at(
+              [](std::span<const std::byte> key) { return 100 + static_cast<std::uint32_t>(key.size()); }),
+          "number");
+    write(dict_->manager(1), "manager");
+    dict_->manager(1).bput("all", 1);
+    const std::map<std::string, KeyPlacement> found = placements(*dict_);
+    EXPECT_EQ(found.size(), 4 * 11u + 1);
+    for (const auto& [key, placement] : found) {
+        KeyPlacement expected;
+        if (key.starts_with("hash")) expected = {.by = PlacedBy::hash, .value = key.size() << 58};
+        if (key.starts_with("number")) expected = {.by = PlacedBy::number, .value = 100 + key.size()};
+        if (key.starts_with("manager")) expected = {.by = PlacedBy::number, .value = 1};
+        EXPECT_EQ(placement.by, expected.by) << key;
+        EXPECT_EQ(placement.value, expected.value) << key;
+    }
 }
 
 TEST_F(ViewsTest, AViewOutlivesItsDictionarySafely) {

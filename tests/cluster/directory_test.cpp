@@ -134,7 +134,7 @@ TEST(Handle, GarbageIsABadHandle) {
         for (char& c : contents)
             c = static_cast<char>(random());
         for (const std::string& text :
-             {contents, "ddict1." + contents, with_checksum("ddict1." + contents)}) {
+             {contents, "ddict2." + contents, with_checksum("ddict2." + contents)}) {
             const Result<Handle> parsed = Handle::parse(text);
             ASSERT_FALSE(parsed);
             EXPECT_EQ(parsed.error().code, Errc::bad_handle);
@@ -178,7 +178,7 @@ TEST(Handle, AnAbsurdCountOfSeedsIsABadHandle) {
 }
 
 TEST(Handle, OfAnotherVersionSaysSo) {
-    for (const char* text : {"ddict2.AAAA.00000000", "ddict17.x"}) {
+    for (const char* text : {"ddict1.AAAA.00000000", "ddict17.x"}) {
         const Result<Handle> parsed = Handle::parse(text);
         ASSERT_FALSE(parsed);
         EXPECT_EQ(parsed.error().code, Errc::incompatible) << text;

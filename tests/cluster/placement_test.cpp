@@ -31,10 +31,42 @@ TEST(Placement, StaysInRange) {
     }
 }
 
-TEST(Placement, AHashForEachManager) {
-    for (const std::uint32_t managers : {1u, 2u, 3u, 7u, 64u, 1000u, 65'535u, 65'536u}) {
-        for (std::uint32_t manager = 0; manager < managers; ++manager)
-            ASSERT_EQ(manager_of(hash_of_manager(manager, managers), managers), manager) << managers;
+/// A key that was placed by hand lives where that says, on any number of managers.
+TEST(Placement, ByHand) {
+    for (const std::uint32_t managers : {1u, 2u, 3u, 7u, 64u, 65'536u}) {
+        const std::uint64_t hash = 0x4321'8765'0fed'cba9;
+        EXPECT_EQ(manager_of(hash, KeyPlacement{}, managers), manager_of(hash, managers));
+        const KeyPlacement by_hash{.by = PlacedBy::hash, .value = 0xfedc'ba98'7654'3210};
+        EXPECT_EQ(manager_of(hash, by_hash, managers), manager_of(by_hash.value, managers));
+        for (const std::uint32_t number : {0u, 1u, 5u, 70'000u, UINT32_MAX}) {
+            const KeyPlacement by_number{.by = PlacedBy::number, .value = number};
+            EXPECT_EQ(manager_of(hash, by_number, managers), number % managers);
+        }
+    }
+}
+
+/// The hash of a text is that of its bytes; the same bytes of other types are apart, and as even.
+TEST(Placement, KeysOfOtherTypesAreSpreadApart) {
+    constexpr std::uint32_t managers = 64;
+    for (const std::uint16_t type :
+         {type_bytes, std::uint16_t{0x0113}, std::uint16_t{0x0123}, std::uint16_t{0x0133}, user_type(7)}) {
+        std::vector<double> count(managers);
+        std::size_t same = 0;
+        constexpr std::size_t keys = 200 * std::size_t{managers};
+        for (std::size_t i = 0; i < keys; ++i) {
+            const std::string text = "key" + std::to_string(i);
+            const std::uint64_t of_text = hash_of(KeyBytes(bytes_of(text)));
+            ASSERT_EQ(of_text, hash_of(bytes_of(text)));
+            const std::uint64_t hash = hash_of(KeyBytes(bytes_of(text), type));
+            ASSERT_NE(hash, of_text);
+            ++count[manager_of(hash, managers)];
+            same += manager_of(hash, managers) == manager_of(of_text, managers) ? 1u : 0u;
+        }
+        double chi_squared = 0;
+        for (const double c : count)
+            chi_squared += (c - 200) * (c - 200) / 200;
+        EXPECT_LT(chi_squared, managers + 5 * std::sqrt(2.0 * managers) + 5) << type;
+        EXPECT_LT(same, keys / 8) << type;
     }
 }
 

@@ -44,7 +44,7 @@ class SignalsTest : public LauncherTest {
   protected:
     /// The handle of the dictionary that this wrapper's command, "report-handle", has printed.
     static std::string handle_of(const Program& program) {
-        const std::size_t begin = program.out().find("ddict1.");
+        const std::size_t begin = program.out().find("ddict2.");
         return program.out().substr(begin, program.out().find('\n', begin) - begin);
     }
     ::testing::AssertionResult serves(const std::string& handle, const std::string& value) {

@@ -31,7 +31,7 @@ class ScansTest : public ShardTest {
             for (wire::PackedPair pair; in.pair(pair);)
                 add(pair.key, {std::string(text_of(pair.value)), pair.value_type, pair.ask_alone});
         } else {
-            for (Bytes key; in.key(key);)
+            for (KeyBytes key; in.key(key);)
                 add(key, {});
         }
         EXPECT_TRUE(in.at_end());
@@ -52,7 +52,7 @@ class ScansTest : public ShardTest {
     std::uint64_t largest_page = 0;
 
   private:
-    void add(Bytes key, Found what) {
+    void add(KeyBytes key, Found what) {
         EXPECT_TRUE(found.emplace(text_of(key), std::move(what)).second) << text_of(key) << " came twice";
     }
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,9 @@ struct Ask {
     std::uint16_t flags = 0;
     std::uint64_t argument = 0;
     std::uint64_t body_token = 0;  // with a value above the inline limit: it waits at the client
+    std::uint16_t key_type = type_text;
+    PlacedBy placed_by{};
+    std::optional<std::uint64_t> placement{};  // as the message has it, whatever placed_by says
 };
 
 class ShardTest : public testing::Test {
@@ -99,13 +103,18 @@ class ShardTest : public testing::Test {
         header.value_type = ask.value_type;
         header.flags = ask.flags;
         header.argument = ask.argument;
+        header.key_type = ask.key_type;
+        header.placed_by = ask.placed_by;
+        std::string key;
+        if (ask.placement) key.append(reinterpret_cast<const char*>(&*ask.placement), sizeof *ask.placement);
+        key += ask.key;
         if (ask.value.size() <= limits::inline_value_bytes_max) {
-            shard.on_message(message_of(header, bytes_of(ask.key), ask.value), {});
+            shard.on_message(message_of(header, bytes_of(key), ask.value), {});
         } else if (ask.body_token == 0) {
-            shard.on_message(message_of(header, bytes_of(ask.key)),
+            shard.on_message(message_of(header, bytes_of(key)),
                              {.in_memory = ask.value, .token = 0, .bytes = ask.value.size()});
         } else {
-            shard.on_message(message_of(header, bytes_of(ask.key)),
+            shard.on_message(message_of(header, bytes_of(key)),
                              {.in_memory = {}, .token = ask.body_token, .bytes = ask.value.size()});
         }
         return header.request;

@@ -13,6 +13,39 @@ class ThrowingSink final : public ValueSink {
     Result<std::span<std::byte>> prepare(std::uint64_t, std::uint16_t) override { throw std::bad_alloc(); }
 };
 
+TEST_F(RequesterTest, AMessageSaysTheTypeOfItsKeyAndWhatItWasPlacedBy) {
+    know(here);
+    Request put = request_of(Verb::put);
+    put.key = {bytes_of("k"), user_type(5)};
+    put.value = bytes_of("value");
+    put.flags = wire::put_if_absent;
+    put.placement = {.by = PlacedBy::number, .value = 9};
+    requester.begin(put, now, now + 1s);
+    answer(0, 77);
+    const auto header = transport.header<RequestHeader>();
+    EXPECT_EQ(header.key_type, user_type(5));
+    EXPECT_EQ(header.flags, wire::put_if_absent);
+    EXPECT_EQ(header.placed_by, PlacedBy::number);
+    Unpacker in(Bytes(transport.sent.back().head).subspan(sizeof header));
+    EXPECT_EQ(in.take<std::uint64_t>(), 9u);
+    EXPECT_EQ(text_of(in.rest()), "kvalue");
+    put.value = large;
+    put.placement = {.by = PlacedBy::hash, .value = 10};
+    requester.begin(put, now, now + 1s);
+    EXPECT_EQ(transport.header<RequestHeader>().placed_by, PlacedBy::hash);
+    in = Unpacker(Bytes(transport.sent.back().head).subspan(sizeof header));
+    EXPECT_EQ(in.take<std::uint64_t>(), 10u);
+    EXPECT_EQ(text_of(in.rest()), "k");
+    EXPECT_EQ(transport.sent.back().body.size(), large.size());
+    put.key = bytes_of("k");
+    put.value = {};
+    put.placement = {};
+    requester.begin(put, now, now + 1s);
+    EXPECT_EQ(transport.header<RequestHeader>().key_type, type_text);
+    EXPECT_EQ(transport.header<RequestHeader>().placed_by, PlacedBy::own_hash);
+    EXPECT_EQ(transport.sent.back().head.size(), sizeof header + 1);
+}
+
 TEST_F(RequesterTest, GreetsOnFirstUseAndThenNoMore) {
     know(here);
     const auto first = begin(Verb::contains);

@@ -82,7 +82,8 @@ class Liar {
         }
         if (kind == "address") address[number % address.size()] ^= std::byte{0x10};  // the secret is right
         value = wire::pack_proven(secret, header, hello);
-        if (kind == "version") header.version = static_cast<std::uint8_t>(2 + number % 250);
+        if (kind == "version")
+            header.version = static_cast<std::uint8_t>(wire::protocol_version + 1 + number % 250);
         if (kind == "length") value.resize(number % value.size());
         return bytes(header, value);
     }

@@ -128,7 +128,7 @@ class Processes(SecurityTest):
     def test_without_a_handle_nobody_attaches(self):
         self.start()
         for user in STRANGERS:
-            status, text = self.run_as(user, "size", handle="ddict1.AAAA.00000000")
+            status, text = self.run_as(user, "size", handle="ddict2.AAAA.00000000")
             self.assertGreater(status, 1, text)
             self.assertIn("bad_handle", text)
 

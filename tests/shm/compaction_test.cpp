@@ -48,8 +48,9 @@ class CompactionTest : public testing::Test {
             const std::uint64_t number = first + count;
             if (put(number, value_bytes)) {
                 ++count;
-            } else if (patient && pool_->may_make_room(numbered_key(number).size(), value_bytes)) {
-                pool_->make_room(numbered_key(number).size(), value_bytes);
+            } else if (patient &&
+                       pool_->may_make_room({.key = bytes_of(numbered_key(number))}, value_bytes)) {
+                pool_->make_room({.key = bytes_of(numbered_key(number))}, value_bytes);
             } else {
                 return count;
             }
@@ -81,9 +82,9 @@ class CompactionTest : public testing::Test {
                 return steps;
             }
             EXPECT_EQ(block.error().code, Errc::no_space);
-            if (!pool_->may_make_room(key.size(), value_bytes)) return std::nullopt;
+            if (!pool_->may_make_room({.key = bytes_of(key)}, value_bytes)) return std::nullopt;
             EXPECT_LT(steps, 100'000U) << "it must come to an end";
-            pool_->make_room(key.size(), value_bytes);
+            pool_->make_room({.key = bytes_of(key)}, value_bytes);
         }
     }
 
@@ -176,7 +177,7 @@ TEST_F(CompactionTest, AFrozenPoolIsLeftAlone) {
     erase_at_random(50);
     pool_->set_frozen(true);
     EXPECT_FALSE(pool_->reserve({bytes_of("k"), hash_of(bytes_of("k")), 0, 0, {}}, 100'000));
-    EXPECT_FALSE(pool_->may_make_room(1, 100'000));
+    EXPECT_FALSE(pool_->may_make_room({.key = bytes_of("k")}, 100'000));
     EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
     pool_->set_frozen(false);
     EXPECT_TRUE(put(1'000'000, 100'000));
@@ -208,7 +209,7 @@ class LargePairsTest : public CompactionTest {
         ASSERT_FALSE(put(6, wanted));
         EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
         const std::uint64_t used = pool_->usage().used_bytes;
-        pool_->make_room(30, wanted);
+        pool_->make_room({.key = bytes_of(std::string(30, 'k'))}, wanted);
         EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
         EXPECT_GT(pool_->usage().used_bytes, used);
         check_all();

@@ -47,6 +47,17 @@ std::string key_of(std::uint64_t number) {
     return numbered_key(number, 12);
 }
 
+/// Of three types in turn.
+KeyBytes typed(std::uint64_t number, std::string_view key) {
+    constexpr std::array<std::uint16_t, 3> types{type_text, 0x0113, user_type(9)};
+    return {bytes_of(key), types[number % types.size()]};
+}
+
+/// Every fifth key was placed by hand.
+KeyPlacement placement_of(std::uint64_t number, std::uint64_t write) {
+    return number % 5 == 0 ? KeyPlacement{.by = PlacedBy::hash, .value = write} : KeyPlacement{};
+}
+
 /// Any part of the value tells whether it is of this write.
 std::vector<std::byte> value_of_write(std::uint64_t number, std::uint64_t write) {
     std::vector<std::uint64_t> words(1 + (number * 31 + write) % 60, number << 32 ^ write);
@@ -74,13 +85,16 @@ class Writer {
     void put(std::uint64_t number) {
         const std::uint64_t write = begin(number, false);
         const std::vector<std::byte> value = value_of_write(number, write);
-        const std::string key = key_of(number);
-        pool_->put({bytes_of(key), hash_of(bytes_of(key)), 0, 0, value}).value();
+        const std::string text = key_of(number);
+        const KeyBytes key = typed(number, text);
+        pool_->put({key, hash_of(key), 0, 0, value, placement_of(number, write)}).value();
         journal_.done[number].store(write);
     }
     void erase(std::uint64_t number) {
         const std::uint64_t write = begin(number, true);
-        shm::erase(*pool_, key_of(number));
+        const std::string text = key_of(number);
+        const KeyBytes key = typed(number, text);
+        pool_->erase(key, hash_of(key));
         journal_.done[number].store(write);
     }
     void clear() {
@@ -108,9 +122,10 @@ class Writer {
     bool try_put(std::uint64_t number) {
         const std::uint64_t before = journal_.done[number].load();
         const std::uint64_t write = begin(number, false);
-        const std::string key = key_of(number);
-        const bool stored = static_cast<bool>(
-            pool_->put({bytes_of(key), hash_of(bytes_of(key)), 0, 0, value_of_write(number, write)}));
+        const std::string text = key_of(number);
+        const KeyBytes key = typed(number, text);
+        const bool stored = static_cast<bool>(pool_->put(
+            {key, hash_of(key), 0, 0, value_of_write(number, write), placement_of(number, write)}));
         stored ? journal_.done[number].store(write) : journal_.started[number].store(before);
         return stored;
     }
@@ -123,8 +138,8 @@ class Writer {
         constexpr std::uint64_t bytes = 100'000;
         const auto reserve = [&] { return pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, bytes); };
         Result<Block*> block = reserve();
-        for (; !block && pool_->may_make_room(1, bytes); block = reserve())
-            pool_->make_room(1, bytes);
+        for (; !block && pool_->may_make_room({.key = bytes_of("x")}, bytes); block = reserve())
+            pool_->make_room({.key = bytes_of("x")}, bytes);
         if (block) pool_->abandon(*block);
     }
     std::uint64_t size() const { return pool_->size(); }
@@ -253,13 +268,18 @@ class KilledWriterTest : public LayoutTest {
         for (const std::uint64_t offset : live_blocks()) {
             const auto& block = at<Block>(offset);
             ASSERT_LE(end_of_last, offset) << "two live blocks overlap";
-            end_of_last = offset + Block::bytes_for(block.key_bytes(), block.value_bytes());
+            const bool placed = block.placement().is_by_hand();
+            end_of_last =
+                offset + (placed ? Block::bytes_with_placement(block.key_bytes(), block.value_bytes())
+                                 : Block::bytes_for(block.key_bytes(), block.value_bytes()));
             ASSERT_LE(end_of_last, header().heap_offset + header().heap_bytes);
             ASSERT_EQ(block.hash(), hash_of(block.key()));
             const std::string key(text_of(block.key()));
             const std::uint64_t number = std::stoull(key.substr(4));
             const std::optional<std::uint64_t> write = write_of_value(number, block.value());
             ASSERT_TRUE(write) << key << " is half-written";
+            ASSERT_EQ(block.key(), typed(number, key));
+            ASSERT_EQ(block.placement(), placement_of(number, *write)) << key;
             ASSERT_TRUE(found.emplace(key, *write).second) << key << " is there twice";
         }
         for (std::uint64_t number = 0; number < keys; ++number) {
@@ -301,8 +321,8 @@ class ReaderTest : public LayoutTest {
   protected:
     enum class Outcome { hit, miss, again };
 
-    Outcome try_get(std::string_view key, std::vector<std::byte>& value) const {
-        const std::uint64_t hash = hash_of(bytes_of(key));
+    Outcome try_get(KeyBytes key, std::vector<std::byte>& value) const {
+        const std::uint64_t hash = hash_of(key);
         const std::uint64_t h = shard_hash(hash);
         const std::uint64_t epoch = header().structure_epoch.load(std::memory_order_acquire);
         if (epoch % 2 != 0) return Outcome::again;
@@ -328,7 +348,7 @@ class ReaderTest : public LayoutTest {
         return inside(offset, 8) ? at<AtomicWord>(offset).load(std::memory_order_acquire) : pool_bytes;
     }
 
-    Outcome look(const Bucket& bucket, std::string_view key, std::uint64_t hash,
+    Outcome look(const Bucket& bucket, KeyBytes key, std::uint64_t hash,
                  std::vector<std::byte>& value) const {
         const std::uint64_t before = bucket.meta.load(std::memory_order_acquire);
         if (before % 2 != 0) return Outcome::again;
@@ -341,11 +361,11 @@ class ReaderTest : public LayoutTest {
             const auto& block = at<Block>(offset);
             const std::uint64_t key_bytes = block.key_bytes();
             const std::uint64_t value_bytes = block.value_bytes();
-            if (block.hash() != hash || key_bytes != key.size()) continue;
+            if (block.hash() != hash || block.key_word() != key.word()) continue;
             if (!inside(offset, Block::value_offset(key_bytes)) ||
                 !inside(offset + Block::value_offset(key_bytes), value_bytes))
                 return Outcome::again;
-            if (text_of(block.key()) != key) continue;
+            if (text_of(block.key()) != text_of(key)) continue;
             const std::byte* start = reader_->data() + offset + Block::value_offset(key_bytes);
             value.assign(start, start + value_bytes);
             outcome = Outcome::hit;
@@ -368,7 +388,8 @@ class ReaderTest : public LayoutTest {
             ASSERT_LT(std::chrono::steady_clock::now(), deadline);
             const std::uint64_t number = chance_.below(chance_.below(2) == 0 ? staying_keys : keys);
             const std::uint64_t done_before = journal().done[number].load();
-            const Outcome outcome = try_get(key_of(number), value);
+            const std::string key = key_of(number);
+            const Outcome outcome = try_get(typed(number, key), value);
             const std::uint64_t started_after = journal().started[number].load();
             if (outcome == Outcome::again) {
                 ++again;

@@ -19,7 +19,8 @@ struct Value {
     std::uint64_t seed = 0;
     std::uint64_t bytes = 0;
     std::uint16_t type = 0;
-    std::uint64_t checkpoint = 0;
+    std::uint32_t checkpoint = 0;
+    KeyPlacement placement{};
 };
 
 void fill(MutableBytes out, std::uint64_t seed) {
@@ -106,17 +107,23 @@ class PoolModel {
     };
 
     std::string random_key() { return numbered_key(chance_.below(keys_), 6 + chance_.below(2) * 40); }
+    KeyPlacement random_placement() {
+        const auto by = static_cast<PlacedBy>(chance_.below(placed_by_last + 1));
+        return {.by = by, .value = by == PlacedBy::own_hash ? 0 : chance_.number()};
+    }
     Value random_value() {
         const std::uint64_t kind = chance_.below(1000);
         const std::uint64_t limit = kind < 950 ? 300 : kind < 995 ? 20'000 : largest_value_;
         return {.seed = chance_.number(),
                 .bytes = chance_.below(limit),
                 .type = static_cast<std::uint16_t>(chance_.number()),
-                .checkpoint = chance_.number() & checkpoint_max};
+                .checkpoint = static_cast<std::uint32_t>(chance_.number()),
+                .placement = random_placement()};
     }
     void check(const Block& block, const Value& value) {
         EXPECT_EQ(block.value_type(), value.type);
         EXPECT_EQ(block.checkpoint(), value.checkpoint);
+        EXPECT_EQ(block.placement(), value.placement);
         scratch_.resize(value.bytes);
         fill(scratch_, value.seed);
         EXPECT_TRUE(std::ranges::equal(block.value(), scratch_));
@@ -126,8 +133,8 @@ class PoolModel {
         const Value value = random_value();
         scratch_.resize(value.bytes);
         fill(scratch_, value.seed);
-        const Result<void> stored =
-            pool_->put({bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, scratch_});
+        const Result<void> stored = pool_->put(
+            {bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, scratch_, value.placement});
         if (stored) {
             model_[key] = value;
             ++stored_;
@@ -138,14 +145,15 @@ class PoolModel {
     void reserve() {
         const std::string key = random_key();
         const Value value = random_value();
-        const Result<Block*> block = pool_->reserve(
-            {bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, {}}, value.bytes);
+        const Pair pair{bytes_of(key),  hash_of(bytes_of(key)), value.type, value.checkpoint, {},
+                        value.placement};
+        const Result<Block*> block = pool_->reserve(pair, value.bytes);
         if (!block) {
             // Sometimes goes on making room, and sometimes stops halfway.
             if (chance_.below(4) == 0) pool_->stop_making_room();
             for (std::uint64_t steps = chance_.below(20);
-                 steps > 0 && pool_->may_make_room(key.size(), value.bytes); --steps)
-                pool_->make_room(key.size(), value.bytes);
+                 steps > 0 && pool_->may_make_room(pair, value.bytes); --steps)
+                pool_->make_room(pair, value.bytes);
             return refused(block.error(), key);
         }
         fill((*block)->value(), value.seed);

@@ -30,11 +30,14 @@ void expect_one_free_block(const Pool& pool, std::uint64_t free_bytes) {
 
 TEST(PoolTest, KeepsWhatAPairSaysOfItself) {
     const std::unique_ptr<Pool> pool = make_pool(mebibyte);
-    const std::string key = "Hello";
-    const std::uint64_t hash = hash_of(bytes_of(key));
-    ASSERT_TRUE(pool->put({bytes_of(key), hash, 0xabcd, checkpoint_max, bytes_of("Dragon")}));
-    const Block* block = pool->find(bytes_of(key), hash);
+    const KeyBytes key(bytes_of("Hello"), 0x8123);
+    const std::uint64_t hash = hash_of(key);
+    constexpr std::uint32_t checkpoint_max = ~std::uint32_t{0};
+    ASSERT_TRUE(pool->put({key, hash, 0xabcd, checkpoint_max, bytes_of("Dragon")}));
+    const Block* block = pool->find(key, hash);
     ASSERT_NE(block, nullptr);
+    EXPECT_EQ(block->key(), key);
+    EXPECT_FALSE(block->placement().is_by_hand());
     EXPECT_EQ(text_of(block->key()), "Hello");
     EXPECT_EQ(text_of(block->value()), "Dragon");
     EXPECT_EQ(block->hash(), hash);
@@ -78,12 +81,78 @@ TEST(PoolTest, KeysMayBeAnyBytes) {
     EXPECT_EQ(value_of(*pool, longest), "longest");
 }
 
+TEST(PoolTest, KeysWithTheSameBytesAndDifferentTypesAreDifferentKeys) {
+    const std::unique_ptr<Pool> pool = make_pool(mebibyte);
+    const std::uint64_t free_before = pool->usage().free_bytes;
+    // Also where their hashes are the same: a long one, and a short one.
+    for (const std::string& bytes : {std::string("12345678"), std::string(100, 'k')}) {
+        constexpr std::uint64_t hash = 0x1234'5678'9abc'def0;
+        const KeyBytes text(bytes_of(bytes));
+        const KeyBytes number(bytes_of(bytes), 0x0113);
+        ASSERT_TRUE(pool->put({text, hash, 0, 0, bytes_of("of text")}));
+        EXPECT_EQ(pool->find(number, hash), nullptr);
+        ASSERT_TRUE(pool->put({number, hash, 0, 0, bytes_of("of number")}));
+        EXPECT_EQ(pool->size(), 2U);
+        EXPECT_EQ(text_of(pool->find(text, hash)->value()), "of text");
+        EXPECT_EQ(text_of(pool->find(number, hash)->value()), "of number");
+        EXPECT_TRUE(pool->erase(text, hash));
+        EXPECT_EQ(pool->find(text, hash), nullptr);
+        EXPECT_EQ(pool->find(number, hash)->key(), number);
+        EXPECT_TRUE(pool->erase(number, hash));
+        EXPECT_NE(hash_of(text), hash_of(number));
+    }
+    expect_one_free_block(*pool, free_before);
+}
+
+TEST(PoolTest, APairKnowsWhatItsKeyWasPlacedBy) {
+    const std::unique_ptr<Pool> pool = make_pool(mebibyte);
+    const std::uint64_t free_before = pool->usage().free_bytes;
+    const KeyPlacement hash{.by = PlacedBy::hash, .value = 0xfedc'ba98'7654'3210};
+    const KeyPlacement number{.by = PlacedBy::number, .value = 70'000};
+    for (std::size_t key_bytes = 1; key_bytes <= 33; ++key_bytes) {
+        const std::string key(key_bytes, 'k');
+        for (std::size_t value_bytes = 0; value_bytes <= 33; ++value_bytes) {
+            const std::string value(value_bytes, 'v');
+            for (const KeyPlacement& placement : {hash, number, KeyPlacement{}}) {
+                ASSERT_TRUE(
+                    pool->put({bytes_of(key), hash_of(bytes_of(key)), 1, 2, bytes_of(value), placement}));
+                const Block* block = shm::find(*pool, key);
+                ASSERT_EQ(block->placement(), placement) << key_bytes << ' ' << value_bytes;
+                ASSERT_EQ(text_of(block->key()), key);
+                ASSERT_EQ(text_of(block->value()), value);
+                ASSERT_EQ(block->value_type(), 1);
+            }
+        }
+    }
+    ASSERT_EQ(pool->inconsistency(), "");
+    pool->clear();
+    expect_one_free_block(*pool, free_before);
+}
+
+/// The largest there can be, with each length of the key's and the value's padding.
+TEST(PoolTest, TheLargestPairOfAPlacedKeyFits) {
+    const std::unique_ptr<Pool> pool = make_pool(mebibyte);
+    for (std::size_t key_bytes = 1; key_bytes <= 33; ++key_bytes) {
+        const std::string key(key_bytes, 'k');
+        const Pair pair{.key = bytes_of(key), .hash = 1, .placement = {.by = PlacedBy::number, .value = 3}};
+        const Result<Block*> refused = pool->reserve(pair, pool->capacity_bytes());
+        ASSERT_FALSE(refused);
+        ASSERT_EQ(refused.error().code, Errc::too_large);
+        const std::uint64_t limit = refused.error().have_bytes - key_bytes;
+        for (std::uint64_t less = 0; less <= 33; ++less) {
+            const Result<Block*> block = pool->reserve(pair, limit - less);
+            ASSERT_TRUE(block) << key_bytes << ' ' << less;
+            pool->abandon(*block);
+        }
+        ASSERT_EQ(pool->reserve(pair, limit + 1).error().code, Errc::too_large);
+    }
+}
+
 TEST(PoolTest, BadArgumentsAreRefusedAndChangeNothing) {
     const std::unique_ptr<Pool> pool = make_pool(mebibyte);
     const std::uint64_t free_before = pool->usage().free_bytes;
     EXPECT_EQ(put(*pool, "", "x").error().code, Errc::invalid_argument);
     EXPECT_EQ(put(*pool, std::string(limits::key_bytes_max + 1, 'k'), "x").error().code, Errc::too_large);
-    EXPECT_EQ(pool->put({bytes_of("k"), 1, 0, checkpoint_max + 1, {}}).error().code, Errc::invalid_argument);
     const Result<Block*> huge = reserve(*pool, "k", ~std::uint64_t{0} - 8);
     ASSERT_FALSE(huge);
     EXPECT_EQ(huge.error().code, Errc::too_large);

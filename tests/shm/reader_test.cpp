@@ -85,6 +85,29 @@ TEST_F(ReaderTest, FindsWhatIsThereAndNothingElse) {
     EXPECT_EQ(contains("Hello"), Read::absent);
 }
 
+TEST_F(ReaderTest, KeysWithTheSameBytesAndDifferentTypesAreDifferentKeys) {
+    const std::string bytes = "12345678";
+    constexpr std::uint64_t hash = 0x1234'5678'9abc'def0;  // the same, as it may be
+    const KeyBytes text(bytes_of(bytes));
+    const KeyBytes number(bytes_of(bytes), 0x0113);
+    const auto get_typed = [&](KeyBytes key) {
+        return reader_->get(key, hash, sink_, outcome_) == Read::value ? sink_.value() : "(none)";
+    };
+    pool_->put({number, hash, 0, 0, bytes_of("number"), {.by = PlacedBy::hash, .value = 1}}).value();
+    EXPECT_EQ(get_typed(text), "(none)");
+    EXPECT_EQ(reader_->contains(text, hash), Read::absent);
+    EXPECT_EQ(get_typed(number), "number");
+    pool_->put({text, hash, 0, 0, bytes_of("text")}).value();
+    EXPECT_EQ(get_typed(text), "text");
+    EXPECT_EQ(get_typed(number), "number");
+    pool_->set_frozen(true);
+    EXPECT_EQ(text_of(reader_->view(number, hash)->bytes().value()), "number");
+    pool_->set_frozen(false);
+    pool_->erase(number, hash);
+    EXPECT_EQ(get_typed(number), "(none)");
+    EXPECT_EQ(get_typed(text), "text");
+}
+
 TEST_F(ReaderTest, ReadsValuesAndKeysOfAllSizes) {
     Chance chance;
     std::vector<std::size_t> sizes{0, 1, 7, 8, 15, 16, 63, 64, 65, 4096, 65'537, mebibyte};

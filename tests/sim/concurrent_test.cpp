@@ -130,7 +130,7 @@ class OwningClient {
         }
         wire::ItemReader in(page);
         for (wire::PackedPair pair; in.pair(pair);) {
-            const std::string key(text_of(pair.key));
+            const std::string key = name_of(pair.key);
             ++scanned_[key];
             if (!pair.ask_alone) contents_[key] = content_of(pair.value, pair.value_type);
         }

@@ -83,8 +83,12 @@ void BusyClient::start() {
         next();
 }
 
+std::string BusyClient::key(unsigned number) {
+    return "busy" + std::to_string(number / 2) + (number % 2 == 0 ? "" : "#");
+}
+
 std::string BusyClient::random_key() {
-    return "busy" + std::to_string(cluster_.random().below(options_.keys));
+    return key(static_cast<unsigned>(cluster_.random().below(options_.keys)));
 }
 
 void BusyClient::next_after_pause() {
@@ -122,7 +126,7 @@ void BusyClient::batch() {
     wire::ItemWriter items(packed);
     std::vector<Histories::Line*> lines;
     for (unsigned i = 0; i < options_.keys; ++i) {
-        Ask ask{.verb = Verb::get, .key = "busy" + std::to_string(i)};
+        Ask ask{.verb = Verb::get, .key = key(i)};
         if (cluster_.manager_of_key(ask.key) != manager) continue;
         if (verb == Verb::batch_erase) ask.verb = Verb::erase;
         if (verb == Verb::batch_put) {
@@ -130,8 +134,8 @@ void BusyClient::batch() {
             ask.value = random.bytes(random.chance(30) ? 3000 + random.below(3000) : random.below(50));
             ask.value_type = 1;
         }
-        const bool fits = verb == Verb::batch_put ? items.pair(bytes_of(ask.key), ask.value_type, ask.value)
-                                                  : items.key(bytes_of(ask.key));
+        const bool fits = verb == Verb::batch_put ? items.pair(key_named(ask.key), ask.value_type, ask.value)
+                                                  : items.key(key_named(ask.key));
         DDICT_ASSERT(fits, "a small batch");
         lines.push_back(&histories_.open(ask));
     }

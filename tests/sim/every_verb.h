@@ -72,6 +72,7 @@ class BusyClient {
     void next();
     void next_after_pause();
     void batch();
+    static std::string key(unsigned number);
     std::string random_key();
 
     Cluster& cluster_;

@@ -91,6 +91,19 @@ SimClient::SimClient(Network& network, std::uint32_t host, const Credentials& cr
     process_.listen(*requester_, [this] { after_event(); });
 }
 
+constexpr std::uint16_t other_key_type = user_type(1);
+
+KeyBytes key_named(std::string_view name) {
+    if (!name.ends_with('#')) return bytes_of(name);
+    name.remove_suffix(1);
+    return {bytes_of(name), other_key_type};
+}
+
+std::string name_of(KeyBytes key) {
+    std::string name(text_of(key));
+    return key.type() == other_key_type ? name + '#' : name;
+}
+
 void SimClient::start(Ask ask, Then then) {
     auto call = std::make_unique<Call>();
     call->ask = std::move(ask);
@@ -98,7 +111,7 @@ void SimClient::start(Ask ask, Then then) {
     Request request;
     request.verb = call->ask.verb;
     request.manager = call->ask.manager;
-    request.key = bytes_of(call->ask.key);
+    request.key = key_named(call->ask.key);
     request.value = call->ask.value;
     request.value_type = call->ask.value_type;
     request.argument = call->ask.argument;
@@ -183,7 +196,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
 Cluster::~Cluster() = default;
 
 std::uint32_t Cluster::manager_of_key(std::string_view key) const {
-    return ddict::manager_of(hash_of(bytes_of(key)), managers());
+    return ddict::manager_of(hash_of(key_named(key)), managers());
 }
 
 SimClient& Cluster::add_client(std::uint32_t host) {
@@ -297,8 +310,8 @@ std::uint64_t content_of(Bytes value, std::uint16_t type) {
 std::vector<std::string> keys_of_page(Bytes page) {
     std::vector<std::string> keys;
     wire::ItemReader in(page);
-    for (Bytes key; in.key(key);)
-        keys.emplace_back(text_of(key));
+    for (KeyBytes key; in.key(key);)
+        keys.push_back(name_of(key));
     DDICT_ASSERT(in.at_end(), "a page of keys is damaged");
     return keys;
 }

@@ -64,11 +64,16 @@ class SimManager {
     Time timer_ = Time::max();  // the earliest timer that is set
 };
 
+/// A key by its name in the simulation, of which it is a part. Names that end in '#' are of keys of another
+/// type than text: "a" and "a#" have the same bytes.
+KeyBytes key_named(std::string_view name);
+std::string name_of(KeyBytes key);
+
 /// What a client asks for.
 struct Ask {
     wire::Verb verb = wire::Verb::ping;
     std::uint32_t manager = 0;
-    std::string key{};
+    std::string key{};  // its name
     std::vector<std::byte> value{};
     std::uint16_t value_type = 0;
     std::uint64_t argument = 0;
@@ -162,7 +167,7 @@ inline std::uint16_t type_of_value(std::uint64_t id) {
 /// A name for content and type together, never 0.
 std::uint64_t content_of(Bytes value, std::uint16_t type);
 
-/// The keys in a page of the reply to a scan.
+/// The names of the keys in a page of the reply to a scan.
 std::vector<std::string> keys_of_page(Bytes page);
 
 }  // namespace ddict::sim

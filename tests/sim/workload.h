@@ -65,7 +65,9 @@ class SharingClient {
   private:
     void next();
     void clear(std::uint32_t manager);
-    std::string key(std::uint64_t number) const { return "shared" + std::to_string(number); }
+    std::string key(std::uint64_t number) const {
+        return "shared" + std::to_string(number / 2) + (number % 2 == 0 ? "" : "#");
+    }
 
     Cluster& cluster_;
     SimClient& client_;

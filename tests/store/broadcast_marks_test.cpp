@@ -29,6 +29,19 @@ TEST(BroadcastMarks, KnowWhatIsStored) {
     EXPECT_EQ(marks.find(key)->version, 8u);
 }
 
+TEST(BroadcastMarks, AreOfKeysOfOneType) {
+    BroadcastMarks marks;
+    const KeyBytes text = bytes_of("k");
+    const KeyBytes other(bytes_of("k"), user_type(1));
+    marks.set(other, 5, true, false);
+    EXPECT_TRUE(marks.holds(other) && marks.is_copy(other));
+    EXPECT_FALSE(marks.holds(text) || marks.is_copy(text));
+    marks.set(text, 1, true, true);
+    EXPECT_EQ(marks.find(other)->version, 5u);
+    EXPECT_EQ(marks.find(text)->version, 1u);
+    EXPECT_EQ(marks.known(), 2u);
+}
+
 TEST(BroadcastMarks, RememberSoManyErasedOnes) {
     BroadcastMarks marks;
     const auto key = [](std::size_t i) { return "key" + std::to_string(i); };

@@ -14,7 +14,8 @@ class ChangeTest : public StoreTest {
     static void expect_same(const Change& a, const Change& b) {
         EXPECT_EQ(a.kind, b.kind);
         EXPECT_EQ(a.role, b.role);
-        EXPECT_EQ(text_of(a.pair.key), text_of(b.pair.key));
+        EXPECT_EQ(a.pair.key, b.pair.key);
+        EXPECT_EQ(a.pair.placement, b.pair.placement);
         EXPECT_EQ(a.pair.hash, b.pair.hash);
         EXPECT_EQ(a.pair.value_type, b.pair.value_type);
         EXPECT_EQ(a.pair.checkpoint, b.pair.checkpoint);
@@ -24,14 +25,16 @@ class ChangeTest : public StoreTest {
         EXPECT_EQ(a.origin.session, b.origin.session);
         EXPECT_EQ(a.origin.request, b.origin.request);
     }
+    static KeyBytes full_key() { return {bytes_of("key"), 0x8007}; }
     static Change full() {
         return {.kind = ChangeKind::put,
                 .role = BroadcastRole::copy,
-                .pair = {.key = bytes_of("key"),
-                         .hash = hash_of(bytes_of("key")),
+                .pair = {.key = full_key(),
+                         .hash = hash_of(full_key()),
                          .value_type = 2,
                          .checkpoint = 3,
-                         .value = bytes_of("value")},
+                         .value = bytes_of("value"),
+                         .placement = {.by = PlacedBy::number, .value = 9}},
                 .argument = 4,
                 .version = 5,
                 .origin = {.session = 6, .request = 7}};
@@ -73,10 +76,11 @@ TEST_F(ChangeTest, AReservedBlockIsPackedAsItsPair) {
 TEST_F(ChangeTest, HasTheBytesThatAreDocumented) {
     std::vector<std::byte> packed;
     pack(full(), packed);
-    ASSERT_EQ(packed.size(), 64u + 3 + 5);
-    const std::uint64_t words[] = {0x0000'0003'0002'0201, hash_of(bytes_of("key")), 3, 5, 4, 5, 6, 7};
+    ASSERT_EQ(packed.size(), 72u + 3 + 5);
+    const std::uint64_t words[] = {
+        0x8007'0003'0002'0201, hash_of(full_key()), 9, 0x0000'0002'0000'0003, 5, 4, 5, 6, 7};
     EXPECT_EQ(std::memcmp(packed.data(), words, sizeof words), 0);
-    EXPECT_EQ(text_of(Bytes(packed).subspan(64)), "keyvalue");
+    EXPECT_EQ(text_of(Bytes(packed).subspan(72)), "keyvalue");
 }
 
 TEST_F(ChangeTest, WhatIsCutOrDamagedIsRefusedOrStaysWithinItsBytes) {

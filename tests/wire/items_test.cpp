@@ -18,7 +18,7 @@ TEST(Batch, Keys) {
     ASSERT_TRUE(writer.key(bytes_of("one")) && writer.key(bytes_of("seven")));
     EXPECT_EQ(writer.written().size(), packed_key_bytes(3) + packed_key_bytes(5));
     ItemReader reader(writer.written());
-    Bytes key;
+    KeyBytes key;
     ASSERT_TRUE(reader.key(key));
     EXPECT_EQ(text_of(key), "one");
     ASSERT_TRUE(reader.key(key));
@@ -51,6 +51,64 @@ TEST(Batch, Pairs) {
     EXPECT_TRUE(reader.at_end());
 }
 
+TEST(Batch, KeysHaveTheirTypes) {
+    std::array<std::byte, 64> room;
+    ItemWriter keys(room);
+    ASSERT_TRUE(keys.key({bytes_of("12345678"), 0x0113}) && keys.key(bytes_of("12345678")));
+    ItemReader keys_again(keys.written());
+    KeyBytes key;
+    ASSERT_TRUE(keys_again.key(key));
+    EXPECT_EQ(key, KeyBytes(bytes_of("12345678"), 0x0113));
+    ASSERT_TRUE(keys_again.key(key));
+    EXPECT_EQ(key, KeyBytes(bytes_of("12345678"), type_text));
+    ItemWriter pairs(room);
+    ASSERT_TRUE(pairs.pair({bytes_of("k"), 0x8007}, 7, bytes_of("value")));
+    ItemReader pairs_again(pairs.written());
+    PackedPair pair;
+    ASSERT_TRUE(pairs_again.pair(pair));
+    EXPECT_EQ(pair.key, KeyBytes(bytes_of("k"), 0x8007));
+    EXPECT_FALSE(pair.placement.is_by_hand());
+}
+
+TEST(Batch, PairsSayWhatTheirKeysWerePlacedBy) {
+    std::array<std::byte, 64> room;
+    ItemWriter writer(room);
+    const KeyPlacement hash{.by = PlacedBy::hash, .value = 0xfedc'ba98'7654'3210};
+    const KeyPlacement number{.by = PlacedBy::number, .value = 5};
+    ASSERT_TRUE(writer.pair(bytes_of("k"), 7, bytes_of("value"), hash));
+    ASSERT_TRUE(writer.pair(bytes_of("l"), 7, bytes_of("v"), number));
+    ASSERT_TRUE(writer.pair(bytes_of("m"), 7, bytes_of("w")));
+    EXPECT_EQ(writer.written().size(), packed_pair_bytes(1, 5, PlacedBy::hash) +
+                                           packed_pair_bytes(1, 1, PlacedBy::number) +
+                                           packed_pair_bytes(1, 1));
+    ItemReader reader(writer.written());
+    PackedPair pair;
+    ASSERT_TRUE(reader.pair(pair));
+    EXPECT_EQ(text_of(pair.key), "k");
+    EXPECT_EQ(text_of(pair.value), "value");
+    EXPECT_EQ(pair.placement, hash);
+    ASSERT_TRUE(reader.pair(pair));
+    EXPECT_EQ(text_of(pair.key), "l");
+    EXPECT_EQ(pair.placement, number);
+    ASSERT_TRUE(reader.pair(pair));
+    EXPECT_EQ(pair.placement, KeyPlacement{});
+    EXPECT_TRUE(reader.at_end());
+    room[1] |= std::byte{0xc0};  // placed by neither
+    EXPECT_FALSE(ItemReader(writer.written()).pair(pair));
+}
+
+TEST(Batch, AValueAboveTheLimitOfItemsIsNone) {
+    std::vector<std::byte> room(2 * limits::batch_bytes_max);
+    ItemWriter writer(room);
+    EXPECT_FALSE(writer.pair(bytes_of("k"), 0, std::vector<std::byte>(item_value_bytes_max + 1)));
+    ASSERT_TRUE(writer.pair(bytes_of("k"), 0, std::vector<std::byte>(item_value_bytes_max)));
+    PackedPair pair;
+    ItemReader reader(writer.written());
+    ASSERT_TRUE(reader.pair(pair));
+    EXPECT_EQ(pair.value.size(), item_value_bytes_max);
+    EXPECT_FALSE(pair.ask_alone);
+}
+
 TEST(Batch, Results) {
     std::array<std::byte, 64> room;
     ItemWriter writer(room);
@@ -77,7 +135,7 @@ TEST(Batch, Results) {
 
 /// Each in exactly the room it needs, and in one byte less.
 TEST(Batch, WhatDoesNotFitIsNotBegun) {
-    const Bytes key = bytes_of("key");
+    const KeyBytes key = bytes_of("key");
     const Bytes value = bytes_of("value");
     std::array<std::byte, 64> room;
     room.fill(std::byte{0x5a});
@@ -94,6 +152,8 @@ TEST(Batch, WhatDoesNotFitIsNotBegun) {
     };
     expect_needs(packed_key_bytes(3), [&](ItemWriter& w) { return w.key(key); });
     expect_needs(packed_pair_bytes(3, 5), [&](ItemWriter& w) { return w.pair(key, 1, value); });
+    expect_needs(packed_pair_bytes(3, 5, PlacedBy::hash),
+                 [&](ItemWriter& w) { return w.pair(key, 1, value, {.by = PlacedBy::hash, .value = 2}); });
     expect_needs(packed_pair_bytes(3, 0), [&](ItemWriter& w) { return w.pair_to_ask_alone(key, 1); });
     expect_needs(packed_result_bytes(5), [&](ItemWriter& w) { return w.result(0, 1, value); });
     expect_needs(packed_result_bytes(0), [&](ItemWriter& w) { return w.result(0, 1); });
@@ -102,7 +162,7 @@ TEST(Batch, WhatDoesNotFitIsNotBegun) {
 
 TEST(Batch, KeysOutsideTheLimitsAreNone) {
     std::vector<std::byte> room(2 * limits::key_bytes_max);
-    Bytes key;
+    KeyBytes key;
     PackedPair pair;
     for (const std::size_t size : {std::size_t{0}, limits::key_bytes_max + 1}) {
         const std::string text(size, 'x');
@@ -133,7 +193,7 @@ TEST(Batch, CutItemsAreNone) {
     };
     expect_whole([](ItemWriter& w) { w.key(bytes_of("key")); },
                  [](ItemReader& r) {
-                     Bytes key;
+                     KeyBytes key;
                      return r.key(key);
                  });
     expect_whole([](ItemWriter& w) { w.pair(bytes_of("key"), 3, bytes_of("value")); },
@@ -163,15 +223,15 @@ TEST(Batch, RandomBytesAreReadWithinTheirBounds) {
         ItemReader pairs(bytes);
         PackedPair pair;
         for (; pairs.pair(pair); ++read)
-            ASSERT_TRUE(within(pair.key) && within(pair.value) && !pair.key.empty());
+            ASSERT_TRUE(within(pair.key.bytes()) && within(pair.value) && !pair.key.empty());
         ItemReader results(bytes);
         PackedResult result;
         for (; results.result(result); ++read)
             ASSERT_TRUE(within(result.value));
         ItemReader keys(bytes);
-        Bytes key;
+        KeyBytes key;
         for (; keys.key(key); ++read)
-            ASSERT_TRUE(within(key) && !key.empty());
+            ASSERT_TRUE(within(key.bytes()) && !key.empty());
     }
     EXPECT_GT(read, 1000u);
 }

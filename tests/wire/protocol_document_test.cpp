@@ -23,7 +23,6 @@ Header header_of(Bytes message) {
     EXPECT_GE(message.size(), sizeof header);
     if (message.size() >= sizeof header) std::memcpy(&header, message.data(), sizeof header);
     EXPECT_EQ(header.version, protocol_version);
-    EXPECT_EQ(header.flags, 0);
     return header;
 }
 
@@ -40,7 +39,7 @@ class ProtocolDocument : public testing::Test {
 };
 
 TEST_F(ProtocolDocument, HasTheExamples) {
-    EXPECT_EQ(examples_.size(), 14u);
+    EXPECT_EQ(examples_.size(), 15u);
 }
 
 TEST_F(ProtocolDocument, Hello) {
@@ -81,6 +80,8 @@ TEST_F(ProtocolDocument, PutAndGet) {
     EXPECT_EQ(header.session, session);
     EXPECT_EQ(header.value_type, 1);
     EXPECT_EQ(put.size(), sizeof header + header.key_bytes + header.value_bytes);
+    EXPECT_EQ(header.key_type, type_text);
+    EXPECT_EQ(header.flags, 0);
     EXPECT_EQ(text_of(put.subspan(sizeof header, header.key_bytes)), "Hello");
     EXPECT_EQ(text_of(put.subspan(sizeof header + header.key_bytes)), "Dragon");
     const auto put_reply = header_of<ReplyHeader>(example("put reply"));
@@ -101,6 +102,20 @@ TEST_F(ProtocolDocument, PutAndGet) {
     EXPECT_EQ(get_reply.value_type, 1);
     EXPECT_EQ(get_reply.value_bytes, 6u);
     EXPECT_EQ(text_of(reply.subspan(sizeof get_reply)), "Dragon");
+}
+
+TEST_F(ProtocolDocument, PlacedPut) {
+    const Bytes put = example("placed put request");
+    const auto header = header_of<RequestHeader>(put);
+    EXPECT_EQ(header.verb, Verb::put);
+    EXPECT_EQ(header.placed_by, PlacedBy::number);
+    EXPECT_EQ(header.key_type, 0x0113);
+    EXPECT_EQ(header.key_bytes, 8);
+    Unpacker in(put.subspan(sizeof header));
+    EXPECT_EQ(in.take<std::uint64_t>(), 5u);
+    EXPECT_EQ(in.take<std::int64_t>(), 42);
+    EXPECT_EQ(text_of(in.rest()), "x");
+    EXPECT_EQ(header.value_bytes, 1u);
 }
 
 TEST_F(ProtocolDocument, LargePut) {
@@ -126,11 +141,11 @@ TEST_F(ProtocolDocument, BatchPut) {
     ItemReader items(put.subspan(sizeof header));
     PackedPair pair;
     ASSERT_TRUE(items.pair(pair));
-    EXPECT_EQ(text_of(pair.key), "a");
+    EXPECT_EQ(pair.key, KeyBytes(bytes_of("a")));
     EXPECT_EQ(text_of(pair.value), "x");
     EXPECT_EQ(pair.value_type, 1);
     ASSERT_TRUE(items.pair(pair));
-    EXPECT_EQ(text_of(pair.key), "bc");
+    EXPECT_EQ(pair.key, KeyBytes(bytes_of("bc")));
     ASSERT_EQ(pair.value.size(), 2u);
     EXPECT_EQ(pair.value[1], std::byte{0xff});
     EXPECT_EQ(pair.value_type, 0);
