@@ -294,7 +294,9 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
     const std::lock_guard lock(mutex_);
     while (in.good() && !in.at_end()) {
         DirectoryEntry entry = unpack_directory_entry(in);
-        if (in.good()) fetched_.emplace(entry.manager, std::move(entry));
+        if (!in.good()) continue;
+        const auto [known, is_new] = fetched_.try_emplace(entry.manager, entry);
+        if (!is_new && entry.epoch > known->second.epoch) known->second = std::move(entry);
     }
     return {};
 }

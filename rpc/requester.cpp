@@ -9,9 +9,10 @@
 #include <optional>
 
 namespace ddict {
+/// What is of an older epoch than what is known tells nothing.
 void Requester::add_manager(const DirectoryEntry& entry) {
     if (Connection* known = connections_.find(entry.manager); known != nullptr) {
-        known->set_entry(entry);
+        if (entry.epoch >= known->entry().epoch) known->set_entry(entry);
     } else {
         connections_.add(std::make_unique<Connection>(context_, connections_, operations_, entry));
     }

@@ -13,6 +13,30 @@ class ThrowingSink final : public ValueSink {
     Result<std::span<std::byte>> prepare(std::uint64_t, std::uint16_t) override { throw std::bad_alloc(); }
 };
 
+TEST_F(RequesterTest, AnOlderEntryDoesNotReplaceANewerOne) {
+    DirectoryEntry newer = entry(here);
+    newer.epoch = 3;
+    newer.address.assign(8, std::byte{3});
+    know(here);
+    requester.add_manager(newer);
+    EXPECT_EQ(requester.known_manager(0)->epoch, 3u);
+    for (const std::uint32_t epoch : {0u, 1u, 2u}) {
+        DirectoryEntry older = entry(here);
+        older.epoch = epoch;
+        requester.add_manager(older);
+        EXPECT_EQ(requester.known_manager(0)->epoch, 3u);
+        EXPECT_EQ(requester.known_manager(0)->address, newer.address);
+    }
+    const auto get = begin(Verb::get);
+    newer.epoch = 4;
+    requester.add_manager(newer);
+    EXPECT_FALSE(requester.done(get)) << "the same address: what waits goes on";
+    newer.epoch = 5;
+    newer.address.assign(8, std::byte{5});
+    requester.add_manager(newer);
+    EXPECT_EQ(outcome(get), Errc::manager_lost) << "that of an older epoch is gone";
+}
+
 TEST_F(RequesterTest, AMessageSaysTheTypeOfItsKeyAndWhatItWasPlacedBy) {
     know(here);
     Request put = request_of(Verb::put);
