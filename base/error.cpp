@@ -301,7 +301,8 @@ std::string Error::message() const {
     std::string out;
     if (operation != Operation::none) out += name(operation);
     if (key_bytes_shown > 0) {
-        out += out.empty() ? "key " : operation == Operation::scan ? " of prefix " : " of key ";
+        const bool is_prefix = operation == Operation::scan && code != Errc::wrong_type;
+        out += out.empty() ? "key " : is_prefix ? " of prefix " : " of key ";
         append_key(out, {bytes_of({key.data(), key_bytes_shown}), key_type}, key_cut);
     }
     if (manager != no_manager) out += (out.empty() ? "manager " : " on manager ") + std::to_string(manager);

@@ -52,11 +52,16 @@ void missing_keys(ddict::Dictionary& dict) {
 }
 
 void keys(ddict::Dictionary& dict) {
-    dict.put(42, "the four bytes of an int");
-    dict.put(std::int64_t{42}, "eight bytes: another key");
-    dict.put("42", "two characters: another one");
+    dict.put(42, "an integer");
+    dict.put("42", "two characters: another key");
+    dict.put(42.0, "a float: a third one");
+    std::string same = dict.get(std::int64_t{42});  // "an integer"
 
-    check(dict.get(42) == "the four bytes of an int" && dict.get("42").starts_with("two"), "keys");
+    for (const ddict::AnyKey& key : dict.keys<ddict::AnyKey>()) {  // keys of all types
+        if (key.is<int>()) std::cout << key.as<int>() << '\n';
+    }
+
+    check(same == "an integer" && dict.get("42").starts_with("two"), "keys");
 }
 
 void change(ddict::Dictionary& dict) {

@@ -181,8 +181,7 @@ void client::OpenBatch::done(std::size_t, KeyBytes key, const ItemStatus& status
     }
     ++report_.failed;
     if (report_.failures.size() < failures_max)
-        report_.failures.push_back(
-            {std::string(text_of(key)), error == nullptr ? Error(status.code) : *error});
+        report_.failures.push_back({AnyKey(key), error == nullptr ? Error(status.code) : *error});
 }
 
 Result<void> View::Calls::collect(const View& view, Verb verb, KeyBytes key, Bytes value,

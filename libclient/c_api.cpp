@@ -38,6 +38,7 @@ Error told(const ddict_error& from) {
     error.operation = static_cast<Operation>(from.operation);
     error.key_bytes_shown = std::min<std::uint8_t>(from.key_bytes, sizeof from.key);
     error.key_cut = from.key_cut;
+    error.key_type = from.key_type;
     error.in_doubt = from.in_doubt;
     error.manager_state = static_cast<ManagerState>(from.manager_state);
     error.manager = from.manager;
@@ -70,6 +71,7 @@ void tell(ddict_error* to, const Error& from) noexcept {
     to->operation = static_cast<std::uint32_t>(from.operation);
     to->key_bytes = from.key_bytes_shown;
     to->key_cut = from.key_cut;
+    to->key_type = from.key_type;
     to->in_doubt = from.in_doubt;
     to->manager_state = static_cast<std::uint8_t>(from.manager_state);
     std::memcpy(to->key, from.key.data(), from.key_bytes_shown);
@@ -112,6 +114,10 @@ Result<void> check(const ddict_slice& slice, const char* name) {
     if (slice.data == nullptr && slice.bytes > 0)
         return Error(Errc::invalid_argument, std::string(name) + " has a size but no data");
     return {};
+}
+
+Result<void> check_key(const ddict_key& key, const char* name) {
+    return check(ddict_slice{key.data, key.bytes}, name);
 }
 
 Result<void> check_type(std::uint16_t type) {
@@ -329,7 +335,7 @@ int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, voi
     return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
         if (placement == nullptr) return Error(Errc::invalid_argument, "placement is NULL");
         return operations.placed_by(
-            [placement, context](c_api::Bytes key) { return placement(key.data(), key.size(), context); });
+            [placement, context](KeyBytes key) { return placement(c_api::key_of(key), context); });
     });
 }
 
@@ -338,7 +344,7 @@ int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_o
     return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
         if (manager_of == nullptr) return Error(Errc::invalid_argument, "manager_of is NULL");
         return operations.placed_at(
-            [manager_of, context](c_api::Bytes key) { return manager_of(key.data(), key.size(), context); });
+            [manager_of, context](KeyBytes key) { return manager_of(c_api::key_of(key), context); });
     });
 }
 

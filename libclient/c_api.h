@@ -51,8 +51,25 @@ Result<void> given(std::initializer_list<Named> pointers);
 Result<void> check(const ddict_slice& slice, const char* name);
 /// invalid_argument for the number of an element alone, where the type of a value is wanted.
 Result<void> check_type(std::uint16_t type);
+/// As its making functions leave it: then its bytes are those of `number`.
+inline bool holds_number(const ddict_key& key) {
+    return key.data == nullptr && key.bytes == 0 &&
+           (key.type == key_type_int64 || key.type == key_type_uint64 || key.type == key_type_float64);
+}
+/// invalid_argument for a key of a text that was NULL.
+Result<void> check_key(const ddict_key& key, const char* name);
 inline Bytes bytes_of(const ddict_slice& slice) {
     return {static_cast<const std::byte*>(slice.data), slice.bytes};
+}
+
+/// The bytes and the type of a key of the C API: those of a number stand in `key` itself.
+inline KeyBytes key_of(const ddict_key& key) {
+    if (holds_number(key)) return {std::as_bytes(std::span(&key.number, 1)), key.type};
+    return {{static_cast<const std::byte*>(key.data), key.bytes}, key.type};
+}
+/// The same the other way; refers to the same bytes.
+inline ddict_key key_of(KeyBytes key) {
+    return {key.data(), key.size(), 0, key.type()};
 }
 
 inline std::string_view text_of(Bytes bytes) {
@@ -98,12 +115,12 @@ int guarded(Operation operation, ddict_error* error, F&& f) noexcept {
 
 /// An operation on one key: f is called with the operations and the key.
 template <class F>
-int on_key(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key, ddict_error* error,
+int on_key(Operation operation, ddict_dictionary* dictionary, const ddict_key& key, ddict_error* error,
            F&& f) noexcept {
     return guarded(operation, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
-        if (const Result<void> good = check(key, "key"); !good) return good;
-        return f(dictionary->operations(), bytes_of(key));
+        if (const Result<void> good = check_key(key, "key"); !good) return good;
+        return f(dictionary->operations(), key_of(key));
     });
 }
 

@@ -69,9 +69,9 @@ ddict_array array_at(const void* value, const Shape& shape, int element) {
 
 }  // namespace
 
-int ddict_put_array(ddict_dictionary* dictionary, ddict_slice key, int element, uint32_t rank,
+int ddict_put_array(ddict_dictionary* dictionary, ddict_key key, int element, uint32_t rank,
                     const uint64_t* shape, const void* data, ddict_error* error) {
-    return on_key(Operation::put, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(Operation::put, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         const Result<std::size_t> element_bytes = bytes_of_element(element);
         if (!element_bytes) return element_bytes.error();
         const Result<Shape> checked = shape_of(rank, shape, *element_bytes);
@@ -86,9 +86,9 @@ int ddict_put_array(ddict_dictionary* dictionary, ddict_slice key, int element, 
     });
 }
 
-int ddict_get_array(ddict_dictionary* dictionary, ddict_slice key, int element, ddict_array* array,
+int ddict_get_array(ddict_dictionary* dictionary, ddict_key key, int element, ddict_array* array,
                     ddict_error* error) {
-    return on_key(Operation::get, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(Operation::get, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = given({{array, "array"}}); !good) return good;
         const Result<std::size_t> element_bytes = bytes_of_element(element);
         if (!element_bytes) return element_bytes.error();
@@ -104,9 +104,9 @@ int ddict_get_array(ddict_dictionary* dictionary, ddict_slice key, int element, 
     });
 }
 
-int ddict_get_array_into(ddict_dictionary* dictionary, ddict_slice key, int element, uint32_t rank,
+int ddict_get_array_into(ddict_dictionary* dictionary, ddict_key key, int element, uint32_t rank,
                          const uint64_t* shape, void* data, ddict_error* error) {
-    return on_key(Operation::get, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(Operation::get, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         const Result<std::size_t> element_bytes = bytes_of_element(element);
         if (!element_bytes) return element_bytes.error();
         const Result<Shape> expected = shape_of(rank, shape, *element_bytes);

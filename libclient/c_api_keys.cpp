@@ -18,9 +18,9 @@ namespace {
 /// An operation on one key that takes a value of a type: f is called with the operations, the key and the
 /// value.
 template <class F>
-int on_pair(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key,
-            const ddict_slice& value, std::uint16_t type, ddict_error* error, F&& f) noexcept {
-    return on_key(operation, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+int on_pair(Operation operation, ddict_dictionary* dictionary, const ddict_key& key, const ddict_slice& value,
+            std::uint16_t type, ddict_error* error, F&& f) noexcept {
+    return on_key(operation, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = c_api::check(value, "value"); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;
         return f(view, k, c_api::bytes_of(value));
@@ -29,9 +29,9 @@ int on_pair(Operation operation, ddict_dictionary* dictionary, const ddict_slice
 
 /// One that yields a value in memory of its own: f receives it into a sink.
 template <class F>
-int receive(Operation operation, ddict_dictionary* dictionary, const ddict_slice& key, std::uint16_t type,
+int receive(Operation operation, ddict_dictionary* dictionary, const ddict_key& key, std::uint16_t type,
             ddict_value* value, ddict_error* error, F&& f) noexcept {
-    return on_key(operation, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(operation, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;
         MallocSink sink(type);
@@ -42,9 +42,9 @@ int receive(Operation operation, ddict_dictionary* dictionary, const ddict_slice
 }
 
 template <class N>
-int add(ddict_dictionary* dictionary, const ddict_slice& key, N delta, N initial, N* before,
+int add(ddict_dictionary* dictionary, const ddict_key& key, N delta, N initial, N* before,
         ddict_error* error) noexcept {
-    return on_key(Operation::fetch_add, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(Operation::fetch_add, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         const Result<std::uint64_t> bits = view.add_bits(
             k, Codec<N>::type, std::bit_cast<std::uint64_t>(delta), std::bit_cast<std::uint64_t>(initial));
         if (!bits) return bits.error();
@@ -55,35 +55,35 @@ int add(ddict_dictionary* dictionary, const ddict_slice& key, N delta, N initial
 
 }  // namespace
 
-int ddict_put(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
               ddict_error* error) {
     return on_pair(Operation::put, dictionary, key, value, type, error,
-                   [&](View& view, Bytes k, Bytes v) { return view.put_bytes(k, v, type); });
+                   [&](View& view, KeyBytes k, Bytes v) { return view.put_bytes(k, v, type); });
 }
 
-int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                         bool* stored, ddict_error* error) {
-    return on_pair(Operation::put, dictionary, key, value, type, error, [&](View& view, Bytes k, Bytes v) {
+    return on_pair(Operation::put, dictionary, key, value, type, error, [&](View& view, KeyBytes k, Bytes v) {
         return put_out(view.put_bytes_if(PutCondition::absent, k, v, type), stored);
     });
 }
 
-int ddict_put_if_present(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put_if_present(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                          bool* stored, ddict_error* error) {
-    return on_pair(Operation::put, dictionary, key, value, type, error, [&](View& view, Bytes k, Bytes v) {
+    return on_pair(Operation::put, dictionary, key, value, type, error, [&](View& view, KeyBytes k, Bytes v) {
         return put_out(view.put_bytes_if(PutCondition::present, k, v, type), stored);
     });
 }
 
-int ddict_get(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+int ddict_get(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error) {
     return receive(Operation::get, dictionary, key, type, value, error,
-                   [](View& view, Bytes k, ValueSink& sink) { return view.get_bytes(k, sink); });
+                   [](View& view, KeyBytes k, ValueSink& sink) { return view.get_bytes(k, sink); });
 }
 
-int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, void* memory, size_t room,
+int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
                    ddict_value* value, ddict_error* error) {
-    return on_key(Operation::get, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(Operation::get, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
         if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;
@@ -98,10 +98,10 @@ int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type,
     });
 }
 
-int ddict_get_or(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_slice fallback,
+int ddict_get_or(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_slice fallback,
                  ddict_value* value, ddict_error* error) {
     return receive(Operation::get, dictionary, key, type, value, error,
-                   [&](View& view, Bytes k, MallocSink& sink) -> Result<void> {
+                   [&](View& view, KeyBytes k, MallocSink& sink) -> Result<void> {
                        if (const Result<void> good = c_api::check(fallback, "fallback"); !good) return good;
                        const Result<void> got = view.get_bytes(k, sink);
                        if (got || got.error().code != Errc::not_found) return got;
@@ -109,28 +109,28 @@ int ddict_get_or(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, d
                    });
 }
 
-int ddict_contains(ddict_dictionary* dictionary, ddict_slice key, bool* present, ddict_error* error) {
-    return on_key(Operation::contains, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+int ddict_contains(ddict_dictionary* dictionary, ddict_key key, bool* present, ddict_error* error) {
+    return on_key(Operation::contains, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = given({{present, "present"}}); !good) return good;
         return put_out(view.contains_bytes(k), present);
     });
 }
 
-int ddict_pop(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+int ddict_pop(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error) {
     return receive(Operation::pop, dictionary, key, type, value, error,
-                   [](View& view, Bytes k, ValueSink& sink) { return view.pop_bytes(k, sink); });
+                   [](View& view, KeyBytes k, ValueSink& sink) { return view.pop_bytes(k, sink); });
 }
 
-int ddict_erase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error) {
+int ddict_erase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict_error* error) {
     return on_key(Operation::erase, dictionary, key, error,
-                  [&](View& view, Bytes k) { return put_out(view.erase_bytes(k), erased); });
+                  [&](View& view, KeyBytes k) { return put_out(view.erase_bytes(k), erased); });
 }
 
-int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_slice key, const ddict_slice* expected,
+int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_key key, const ddict_slice* expected,
                            const ddict_slice* desired, uint16_t type, bool* swapped, ddict_error* error) {
     return on_key(
-        Operation::compare_and_swap, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+        Operation::compare_and_swap, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
             if (const Result<void> good = given({{swapped, "swapped"}}); !good) return good;
             if (const Result<void> good = c_api::check_type(type); !good) return good;
             const auto bytes_or_none = [](const ddict_slice* slice) {
@@ -145,61 +145,61 @@ int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_slice key, const 
         });
 }
 
-int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_slice key, int64_t delta, int64_t initial,
+int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_key key, int64_t delta, int64_t initial,
                         int64_t* before, ddict_error* error) {
     return add(dictionary, key, delta, initial, before, error);
 }
 
-int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_slice key, uint64_t delta, uint64_t initial,
+int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_key key, uint64_t delta, uint64_t initial,
                         uint64_t* before, ddict_error* error) {
     return add(dictionary, key, delta, initial, before, error);
 }
 
-int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_slice key, double delta, double initial,
+int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_key key, double delta, double initial,
                         double* before, ddict_error* error) {
     return add(dictionary, key, delta, initial, before, error);
 }
 
-int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_append(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                  uint64_t* bytes, ddict_error* error) {
-    return on_pair(Operation::append, dictionary, key, value, type, error, [&](View& view, Bytes k, Bytes v) {
-        return put_out(view.append_bytes(k, v, type), bytes);
-    });
+    return on_pair(
+        Operation::append, dictionary, key, value, type, error,
+        [&](View& view, KeyBytes k, Bytes v) { return put_out(view.append_bytes(k, v, type), bytes); });
 }
 
-int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, int64_t timeout_ms,
+int ddict_wait_for(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
                    ddict_value* value, ddict_error* error) {
     return receive(Operation::wait_for, dictionary, key, type, value, error,
-                   [&](View& view, Bytes k, ValueSink& sink) -> Result<void> {
+                   [&](View& view, KeyBytes k, ValueSink& sink) -> Result<void> {
                        const Result<View> limited = c_api::within(view, timeout_ms);
                        if (!limited) return limited.error();
                        return limited->wait_for_bytes(k, sink);
                    });
 }
 
-int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                          int64_t timeout_ms, ddict_error* error) {
     return on_pair(Operation::wait_for, dictionary, key, value, type, error,
-                   [&](View& view, Bytes k, Bytes v) -> Result<void> {
+                   [&](View& view, KeyBytes k, Bytes v) -> Result<void> {
                        const Result<View> limited = c_api::within(view, timeout_ms);
                        if (!limited) return limited.error();
                        return limited->wait_for_value_bytes(k, v, type);
                    });
 }
 
-int ddict_bput(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_bput(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                ddict_error* error) {
     return on_pair(Operation::broadcast_put, dictionary, key, value, type, error,
-                   [&](View& view, Bytes k, Bytes v) { return view.broadcast_put_bytes(k, v, type); });
+                   [&](View& view, KeyBytes k, Bytes v) { return view.broadcast_put_bytes(k, v, type); });
 }
 
-int ddict_bget(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+int ddict_bget(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
                ddict_error* error) {
     return receive(Operation::broadcast_get, dictionary, key, type, value, error,
-                   [](View& view, Bytes k, ValueSink& sink) { return view.broadcast_get_bytes(k, sink); });
+                   [](View& view, KeyBytes k, ValueSink& sink) { return view.broadcast_get_bytes(k, sink); });
 }
 
-int ddict_berase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error) {
+int ddict_berase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict_error* error) {
     return on_key(Operation::broadcast_erase, dictionary, key, error,
-                  [&](View& view, Bytes k) { return put_out(view.broadcast_erase_bytes(k), erased); });
+                  [&](View& view, KeyBytes k) { return put_out(view.broadcast_erase_bytes(k), erased); });
 }

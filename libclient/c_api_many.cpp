@@ -55,11 +55,11 @@ class MallocItems final : public ItemSink {
     std::uint16_t asked_;
 };
 
-Result<std::vector<KeyBytes>> checked_keys(const ddict_slice* keys, std::size_t count) {
+Result<std::vector<KeyBytes>> checked_keys(const ddict_key* keys, std::size_t count) {
     std::vector<KeyBytes> checked(count);
     for (std::size_t i = 0; i < count; ++i) {
-        if (const Result<void> good = c_api::check(keys[i], "a key"); !good) return good.error();
-        checked[i] = c_api::bytes_of(keys[i]);
+        if (const Result<void> good = c_api::check_key(keys[i], "a key"); !good) return good.error();
+        checked[i] = c_api::key_of(keys[i]);
     }
     return checked;
 }
@@ -82,9 +82,9 @@ Result<void> given_items(const ddict_dictionary* dictionary, const void* items, 
 
 /// Begins an operation; f makes its handle out of the operations and the key.
 template <class F>
-int begin(Operation kind, ddict_dictionary* dictionary, const ddict_slice& key, ddict_pending** pending,
+int begin(Operation kind, ddict_dictionary* dictionary, const ddict_key& key, ddict_pending** pending,
           ddict_error* error, F&& f) noexcept {
-    return on_key(kind, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
+    return on_key(kind, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = given({{pending, "pending"}}); !good) return good;
         auto made = std::make_unique<ddict_pending>();
         made->kind = kind;
@@ -96,7 +96,7 @@ int begin(Operation kind, ddict_dictionary* dictionary, const ddict_slice& key, 
 
 }  // namespace
 
-int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, uint16_t type,
+int ddict_multi_get(ddict_dictionary* dictionary, const ddict_key* keys, size_t count, uint16_t type,
                     ddict_value* values, ddict_item_status* statuses, ddict_error* error) {
     if (values != nullptr) std::fill_n(values, count, ddict_value{});
     fill(statuses, count, DDICT_INVALID_ARGUMENT);
@@ -129,10 +129,10 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
         if (const Result<void> good = given_items(dictionary, pairs, "pairs", count); !good) return good;
         std::vector<PutItem> items(count);
         for (std::size_t i = 0; i < count; ++i) {
-            if (const Result<void> good = c_api::check(pairs[i].key, "a key"); !good) return good;
+            if (const Result<void> good = c_api::check_key(pairs[i].key, "a key"); !good) return good;
             if (const Result<void> good = c_api::check(pairs[i].value, "a value"); !good) return good;
             if (const Result<void> good = c_api::check_type(pairs[i].type); !good) return good;
-            items[i] = {c_api::bytes_of(pairs[i].key), c_api::bytes_of(pairs[i].value), pairs[i].type};
+            items[i] = {c_api::key_of(pairs[i].key), c_api::bytes_of(pairs[i].value), pairs[i].type};
         }
         std::vector<ItemStatus> fared(count);
         const Result<void> put = dictionary->operations().multi_put_bytes(items, fared);
@@ -141,7 +141,7 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
     });
 }
 
-int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count,
+int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_key* keys, size_t count,
                       ddict_item_status* statuses, uint64_t* erased, ddict_error* error) {
     fill(statuses, count, DDICT_INVALID_ARGUMENT);
     if (erased != nullptr) *erased = 0;
@@ -192,20 +192,21 @@ int ddict_end_batch_put_report(ddict_dictionary* dictionary, ddict_batch_report*
         const std::size_t count = ended->failures.size();
         std::size_t bytes = count * sizeof(ddict_failure);
         for (const BatchReport::Failure& failure : ended->failures)
-            bytes += failure.key.size();
+            bytes += failure.key.bytes().size();
         auto* const failures = static_cast<ddict_failure*>(count == 0 ? nullptr : std::malloc(bytes));
         if (count > 0 && failures == nullptr) {
             Error full(Errc::system, "out of memory for the report; the batch has ended");
             full.in_doubt = true;
             return full;
         }
-        char* key = reinterpret_cast<char*>(failures + count);
+        auto* key = reinterpret_cast<std::byte*>(failures + count);
         for (std::size_t i = 0; i < count; ++i) {
             const BatchReport::Failure& failure = ended->failures[i];
-            failure.key.copy(key, failure.key.size());
-            failures[i].key = {key, failure.key.size()};
+            const Bytes bytes_of_key = failure.key.bytes();
+            std::copy(bytes_of_key.begin(), bytes_of_key.end(), key);
+            failures[i].key = {key, bytes_of_key.size(), 0, failure.key.type()};
             c_api::tell(&failures[i].error, failure.error);
-            key += failure.key.size();
+            key += bytes_of_key.size();
         }
         *report = {ended->stored, ended->failed, failures, count};
         return {};
@@ -218,10 +219,10 @@ void ddict_batch_report_free(ddict_batch_report* report) {
     *report = {};
 }
 
-int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put_async(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                     ddict_pending** pending, ddict_error* error) {
     return begin(Operation::put, dictionary, key, pending, error,
-                 [&](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                 [&](View& view, KeyBytes k, ddict_pending& made) -> Result<void> {
                      if (const Result<void> good = c_api::check(value, "value"); !good) return good;
                      if (const Result<void> good = c_api::check_type(type); !good) return good;
                      made.operation = view.start_put(k, c_api::bytes_of(value), type);
@@ -229,10 +230,10 @@ int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice v
                  });
 }
 
-int ddict_get_async(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_pending** pending,
+int ddict_get_async(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_pending** pending,
                     ddict_error* error) {
     return begin(Operation::get, dictionary, key, pending, error,
-                 [&](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                 [&](View& view, KeyBytes k, ddict_pending& made) -> Result<void> {
                      if (const Result<void> good = c_api::check_type(type); !good) return good;
                      made.asked = type;
                      made.operation = view.start_get(k, detail::sink_type<MallocSink>());
@@ -240,10 +241,10 @@ int ddict_get_async(ddict_dictionary* dictionary, ddict_slice key, uint16_t type
                  });
 }
 
-int ddict_erase_async(ddict_dictionary* dictionary, ddict_slice key, ddict_pending** pending,
+int ddict_erase_async(ddict_dictionary* dictionary, ddict_key key, ddict_pending** pending,
                       ddict_error* error) {
     return begin(Operation::erase, dictionary, key, pending, error,
-                 [](View& view, Bytes k, ddict_pending& made) -> Result<void> {
+                 [](View& view, KeyBytes k, ddict_pending& made) -> Result<void> {
                      made.operation = view.start_erase(k);
                      return {};
                  });

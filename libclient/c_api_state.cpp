@@ -127,11 +127,12 @@ int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, 
     return on_all(Operation::scan, dictionary, error, {{cursor, "cursor"}}, [&](View& view) -> Result<void> {
         ScanOptions completed;
         if (options != nullptr) {
-            if (const Result<void> good = c_api::check(options->prefix, "prefix"); !good) return good;
-            completed = {.prefix = c_api::text_of(c_api::bytes_of(options->prefix)),
-                         .values = options->values,
-                         .local = options->local,
-                         .partial = options->partial};
+            if (const Result<void> good = c_api::check_key(options->prefix, "prefix"); !good) return good;
+            completed = {.values = options->values, .local = options->local, .partial = options->partial};
+            if (options->prefix.data != nullptr) {
+                completed.prefix = c_api::text_of(c_api::key_of(options->prefix).bytes());
+                completed.type = options->prefix.type;
+            }
         }
         *cursor = new ddict_cursor(view.cursor(completed));
         return {};
@@ -146,9 +147,8 @@ int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error
         if (!moved) return moved.error();
         there = *moved;
         if (!there) return {};
-        const Bytes key = cursor->cursor.key();
         const Bytes value = cursor->cursor.value();
-        *item = {.key = {key.data(), key.size()},
+        *item = {.key = c_api::key_of(KeyBytes(cursor->cursor.key(), cursor->cursor.key_type())),
                  .value = {value.data(), value.size()},
                  .type = cursor->cursor.value_type(),
                  .manager = cursor->cursor.manager()};
@@ -176,17 +176,17 @@ int ddict_manager_count(ddict_dictionary* dictionary, uint32_t* count, ddict_err
     });
 }
 
-int ddict_which_manager(ddict_dictionary* dictionary, ddict_slice key, uint32_t* manager,
-                        ddict_error* error) {
-    return c_api::on_key(Operation::none, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
-        if (const Result<void> good = given({{manager, "manager"}}); !good) return good;
-        if (k.empty()) return Error(Errc::invalid_argument, "the key is empty");
-        if (k.size() > limits::key_bytes_max)
-            return Error(Errc::too_large).set_bytes(k.size(), limits::key_bytes_max);
-        if (const Result<void> good = view.check_attached(); !good) return good;
-        *manager = view.manager_of_bytes(k);
-        return {};
-    });
+int ddict_which_manager(ddict_dictionary* dictionary, ddict_key key, uint32_t* manager, ddict_error* error) {
+    return c_api::on_key(Operation::none, dictionary, key, error,
+                         [&](View& view, KeyBytes k) -> Result<void> {
+                             if (const Result<void> good = given({{manager, "manager"}}); !good) return good;
+                             if (k.empty()) return Error(Errc::invalid_argument, "the key is empty");
+                             if (k.size() > limits::key_bytes_max)
+                                 return Error(Errc::too_large).set_bytes(k.size(), limits::key_bytes_max);
+                             if (const Result<void> good = view.check_attached(); !good) return good;
+                             *manager = view.manager_of_bytes(k);
+                             return {};
+                         });
 }
 
 int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t room, size_t* count,
@@ -239,21 +239,22 @@ int ddict_is_frozen(ddict_dictionary* dictionary, bool* frozen, ddict_error* err
                   [&](View& view) { return put_out(view.try_is_frozen(), frozen); });
 }
 
-int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_frozen** frozen,
+int ddict_view_frozen(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_frozen** frozen,
                       ddict_slice* slice, ddict_error* error) {
-    return c_api::on_key(Operation::view, dictionary, key, error, [&](View& view, Bytes k) -> Result<void> {
-        if (const Result<void> good = given({{frozen, "frozen"}, {slice, "slice"}}); !good) return good;
-        if (const Result<void> good = c_api::check_type(type); !good) return good;
-        const Result<FrozenValue> value = view.view_frozen_bytes(k);
-        if (!value) return value.error();
-        if (const Result<void> fits = detail::check_type(value->value_type(), type); !fits)
-            return value->name_error(fits.error());
-        const Result<Bytes> bytes = value->try_bytes();
-        if (!bytes) return bytes.error();
-        *frozen = new ddict_frozen(*value);
-        *slice = {bytes->data(), bytes->size()};
-        return {};
-    });
+    return c_api::on_key(
+        Operation::view, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
+            if (const Result<void> good = given({{frozen, "frozen"}, {slice, "slice"}}); !good) return good;
+            if (const Result<void> good = c_api::check_type(type); !good) return good;
+            const Result<FrozenValue> value = view.view_frozen_bytes(k);
+            if (!value) return value.error();
+            if (const Result<void> fits = detail::check_type(value->value_type(), type); !fits)
+                return value->name_error(fits.error());
+            const Result<Bytes> bytes = value->try_bytes();
+            if (!bytes) return bytes.error();
+            *frozen = new ddict_frozen(*value);
+            *slice = {bytes->data(), bytes->size()};
+            return {};
+        });
 }
 
 bool ddict_frozen_valid(const ddict_frozen* frozen) {

@@ -47,6 +47,7 @@ struct Cursor::Impl {
     detail::Patience patience;
     std::vector<std::uint32_t> managers;  // to be visited
     std::string prefix;
+    std::optional<std::uint16_t> type;  // of the keys
     bool values = false;
     bool partial = false;
     bool asked_all = false;  // partial: whether they answer
@@ -138,9 +139,10 @@ Result<void> Cursor::Impl::fetch_page() {
     Request request;
     request.verb = Verb::scan;
     request.manager = managers[place];
-    request.key = bytes_of(prefix);
+    request.key = {bytes_of(prefix), type.value_or(type_text)};
     request.argument = started ? position : 0;
-    request.flags = values ? wire::scan_values : 0;
+    request.flags =
+        static_cast<std::uint16_t>((values ? wire::scan_values : 0) | (type ? wire::scan_of_type : 0));
     request.sink = &page;
     reader = wire::ItemReader(Bytes());
     page.clear();
@@ -182,6 +184,10 @@ std::span<const std::byte> Cursor::key() const {
     return impl_->pair.key.bytes();
 }
 
+std::uint16_t Cursor::key_type() const {
+    return impl_->pair.key.type();
+}
+
 std::span<const std::byte> Cursor::value() const {
     return impl_->pair.value;
 }
@@ -209,6 +215,7 @@ Cursor View::cursor(const ScanOptions& options) const {
     impl->attachment = attachment_;
     impl->patience = patience_;
     impl->prefix = options.prefix;
+    impl->type = options.type;
     impl->values = options.values;
     impl->partial = options.partial;
     // No key begins with what is longer than any key.
@@ -220,31 +227,6 @@ Cursor View::cursor(const ScanOptions& options) const {
         if (own != impl->managers.end()) std::rotate(impl->managers.begin(), own, impl->managers.end());
     }
     return Cursor(std::move(impl));
-}
-
-Result<std::vector<std::string>> View::try_keys(std::string_view prefix) const {
-    std::vector<std::string> keys;
-    // One call, one deadline, however many pages it takes.
-    Cursor walk = until(patience_.deadline(Clock::now())).cursor({.prefix = prefix});
-    for (;;) {
-        const Result<bool> more = walk.next();
-        if (!more) return more.error();
-        if (!*more) return keys;
-        keys.emplace_back(text_of(walk.key()));
-    }
-}
-
-Result<Partial<std::vector<std::string>>> View::try_partial_keys(std::string_view prefix) const {
-    Partial<std::vector<std::string>> keys;
-    Cursor walk = until(patience_.deadline(Clock::now())).cursor({.prefix = prefix, .partial = true});
-    for (;;) {
-        const Result<bool> more = walk.next();
-        if (!more) return more.error();
-        if (!*more) break;
-        keys.value.emplace_back(text_of(walk.key()));
-    }
-    keys.missing = walk.missing();
-    return keys;
 }
 
 }  // namespace ddict

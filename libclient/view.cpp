@@ -122,7 +122,7 @@ View View::placed_by(Placement placement) const {
 View View::placed_at(ManagerOfKey manager_of) const {
     if (!manager_of || attachment_ == nullptr) return placed_by(nullptr);
     View view = placed_by(
-        [manager_of = std::move(manager_of)](Bytes key) -> std::uint64_t { return manager_of(key); });
+        [manager_of = std::move(manager_of)](KeyBytes key) -> std::uint64_t { return manager_of(key); });
     view.places_by_number_ = true;
     return view;
 }
@@ -156,7 +156,7 @@ Result<void> View::Calls::check(const View& view, Operation operation, KeyBytes 
 KeyPlacement View::Calls::placement_by_hand(const View& view, KeyBytes key) {
     if (view.manager_ != any_manager) return {.by = PlacedBy::number, .value = view.manager_};
     return {.by = view.places_by_number_ ? PlacedBy::number : PlacedBy::hash,
-            .value = (*view.placement_)(key.bytes())};
+            .value = (*view.placement_)(key)};
 }
 
 void View::Calls::place_by_hand(const View& view, Request& request) {

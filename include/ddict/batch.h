@@ -18,7 +18,7 @@
 
 #include <ddict/codec.h>
 #include <ddict/error.h>
-#include <ddict/key_bytes.h>
+#include <ddict/key.h>
 #include <ddict/result.h>
 
 namespace ddict {
@@ -66,7 +66,7 @@ class ItemSink {
 /// How a batch of collected puts ended.
 struct BatchReport {
     struct Failure {
-        std::string key;
+        AnyKey key;
         Error error;
     };
     std::uint64_t stored = 0;
@@ -111,6 +111,21 @@ std::span<const std::byte> kept_bytes(const T& value, Arena& arena) {
     }
 }
 
+template <bool stays, EncodableKey T>
+KeyBytes kept_key(const T& key, Arena& arena) {
+    constexpr bool is_there = !IntegerKey<T> && !FloatKey<T>;
+    if constexpr (std::same_as<T, KeyBytes>) {
+        return key;
+    } else if constexpr (stays && is_there && HasView<T>) {
+        return {Codec<T>::view(key), Codec<T>::type};
+    } else if constexpr (stays && std::same_as<T, AnyKey>) {
+        return key.view();
+    } else {
+        return with_key(key,
+                        [&](KeyBytes bytes) { return KeyBytes(arena.copy(bytes.bytes()), bytes.type()); });
+    }
+}
+
 /// The keys of a range as bytes: in place where they stay, else copied.
 class KeyList {
   public:
@@ -118,7 +133,7 @@ class KeyList {
     explicit KeyList(Keys& keys) {
         if constexpr (std::ranges::sized_range<Keys>) keys_.reserve(std::ranges::size(keys));
         for (auto&& key : keys)
-            keys_.push_back(kept_bytes<elements_stay<Keys>>(key, arena_));
+            keys_.push_back(kept_key<elements_stay<Keys>>(key, arena_));
     }
     std::span<const KeyBytes> keys() const { return keys_; }
 
@@ -134,7 +149,7 @@ class PairList {
         if constexpr (std::ranges::sized_range<Pairs>) pairs_.reserve(std::ranges::size(pairs));
         for (auto&& pair : pairs) {
             const auto& [key, value] = pair;
-            pairs_.push_back({kept_bytes<elements_stay<Pairs>>(key, arena_),
+            pairs_.push_back({kept_key<elements_stay<Pairs>>(key, arena_),
                               kept_bytes<elements_stay<Pairs>>(value, arena_),
                               Codec<std::remove_cvref_t<decltype(value)>>::type});
         }

@@ -8,9 +8,9 @@
  *     ddict_error error;
  *     ddict_dictionary* dict = NULL;
  *     if (ddict_attach(NULL, NULL, &dict, &error) != DDICT_OK) ...   // the one of ddict-launch
- *     ddict_put(dict, ddict_text("Hello"), ddict_text("Dragon"), DDICT_TEXT, &error);
+ *     ddict_put(dict, ddict_text_key("Hello"), ddict_text("Dragon"), DDICT_TEXT, &error);
  *     ddict_value value;
- *     if (ddict_get(dict, ddict_text("Hello"), DDICT_TEXT, &value, &error) == DDICT_OK) {
+ *     if (ddict_get(dict, ddict_text_key("Hello"), DDICT_TEXT, &value, &error) == DDICT_OK) {
  *         puts(value.data);
  *         ddict_free(value.data);
  *     }
@@ -45,7 +45,7 @@
  * pending operation is for the thread that began it. A child of fork() cannot use its parent's handles, and
  * ddict_attach() fails with DDICT_SYSTEM in it if its parent was attached at the fork, until it calls exec.
  *
- * Types. A value carries a type (docs/values.md). Who reads says which type is expected: another one is
+ * Types. Keys and values carry a type (docs/values.md). Who reads says which type is expected: another one is
  * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything.
  *
  * Cost: that of the C++ calls of the same names (<ddict/view.h>); a call on one key is one message and its
@@ -58,7 +58,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +113,7 @@ typedef struct ddict_error {
     char node[65];         /**< host name of the manager's node, or "" */
     char detail[192];      /**< what is special about this case */
     uint8_t manager_state; /**< enum ddict_manager_state */
+    uint16_t key_type;     /**< of the key */
 } ddict_error;
 
 /** A manager that has not given its part of an answer, and why: `error` names manager and node too. */
@@ -136,19 +136,9 @@ typedef struct ddict_slice {
 } ddict_slice;
 
 /** The characters of a C string, without its final zero. Of NULL a slice that every call refuses. */
-static inline ddict_slice ddict_text(const char* text) {
-    ddict_slice slice;
-    slice.data = text;
-    slice.bytes = text == NULL ? 1 : strlen(text);
-    return slice;
-}
+ddict_slice ddict_text(const char* text);
 /** Any memory. */
-static inline ddict_slice ddict_bytes(const void* data, size_t bytes) {
-    ddict_slice slice;
-    slice.data = data;
-    slice.bytes = bytes;
-    return slice;
-}
+ddict_slice ddict_bytes(const void* data, size_t bytes);
 
 /** Elements of scalars, vectors and arrays. */
 enum ddict_element {
@@ -193,6 +183,37 @@ typedef struct ddict_value {
 
 /** Frees memory that came from the library. NULL is allowed. */
 void ddict_free(void* memory);
+
+/** A key: 1 to 1024 bytes and their type. The text "42", the integer 42 and the float 42.0 are three keys; an
+ * integer is the same key whatever the width that a program has it in. To be made by the functions below. */
+typedef struct ddict_key {
+    const void* data; /**< the bytes; NULL: `number` is the key */
+    size_t bytes;
+    uint64_t number; /**< the bits of an integer or a float; otherwise 0 */
+    uint16_t type;
+} ddict_key;
+
+/** The key of a C string. Of NULL a key that every call refuses. */
+ddict_key ddict_text_key(const char* text);
+/** An integer; DDICT_SCALAR(DDICT_INT64). */
+ddict_key ddict_integer_key(int64_t number);
+/** An integer. Up to INT64_MAX it is that of ddict_integer_key(), above DDICT_SCALAR(DDICT_UINT64). */
+ddict_key ddict_unsigned_key(uint64_t number);
+/** A float; DDICT_SCALAR(DDICT_FLOAT64). 0.0 and -0.0 are one key, and so is all that is no number. */
+ddict_key ddict_float_key(double number);
+/** Bytes of any type (docs/values.md), which must stay as long as the key is used. Numbers of other widths
+ * become what the functions above make of them. */
+ddict_key ddict_typed_key(const void* data, size_t bytes, uint16_t type);
+
+/** Whether the key is an integer that an int64_t can hold; then it is written to `number`, which may be
+ * NULL. */
+bool ddict_key_is_integer(ddict_key key, int64_t* number);
+/** The same for a uint64_t. */
+bool ddict_key_is_unsigned(ddict_key key, uint64_t* number);
+/** The same for a float. */
+bool ddict_key_is_float(ddict_key key, double* number);
+/** The key for people: 'Hello', 42, 1.5. Writes and returns as ddict_error_message(). */
+size_t ddict_key_in_words(ddict_key key, char* buffer, size_t room);
 
 /* ---- attaching ---- */
 
@@ -258,13 +279,13 @@ int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictiona
                   ddict_error* error);
 /** The hash of a key, all of whose 64 bits count (the upper ones decide). A pure function, the same in all
  * processes; called by any thread. */
-typedef uint64_t (*ddict_placement)(const void* key, size_t bytes, void* context);
+typedef uint64_t (*ddict_placement)(ddict_key key, void* context);
 /** A view in which `placement` decides where a key lives, instead of the key's own hash. `context` is handed
  * to it, and must live as long as the view. Otherwise as ddict_within(). */
 int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, void* context,
                     ddict_dictionary** view, ddict_error* error);
 /** The manager that a key names; taken modulo their number. As pure as a ddict_placement. */
-typedef uint32_t (*ddict_manager_of_key)(const void* key, size_t bytes, void* context);
+typedef uint32_t (*ddict_manager_of_key)(ddict_key key, void* context);
 /** A view in which `manager_of` decides on which manager a key lives. Otherwise as ddict_placed_by(). */
 int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_of, void* context,
                     ddict_dictionary** view, ddict_error* error);
@@ -272,62 +293,62 @@ int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_o
 /* ---- one key ---- */
 
 /** Stores a pair; a value that was there is replaced. Errors: NO_SPACE (what was there stays), TOO_LARGE. */
-int ddict_put(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
               ddict_error* error);
 /** Only if there is no such key. `stored` may be NULL. Errors: those of ddict_put(). */
-int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put_if_absent(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                         bool* stored, ddict_error* error);
 /** Only if there is such a key. `stored` may be NULL. Errors: those of ddict_put(). */
-int ddict_put_if_present(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put_if_present(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                          bool* stored, ddict_error* error);
 /** The value, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE. */
-int ddict_get(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+int ddict_get(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error);
 /** The value, into memory of the caller's: value->data is `memory` then, without a zero behind. Does not
  * allocate. Errors: NOT_FOUND, WRONG_TYPE; INVALID_ARGUMENT if `room` is too small: value->bytes and
  * need_bytes tell what is needed. */
-int ddict_get_into(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, void* memory, size_t room,
+int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
                    ddict_value* value, ddict_error* error);
 /** As ddict_get(), or a copy of `fallback` (as a value of `type`) if there is no such key. */
-int ddict_get_or(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_slice fallback,
+int ddict_get_or(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_slice fallback,
                  ddict_value* value, ddict_error* error);
 /** Whether there is such a key. */
-int ddict_contains(ddict_dictionary* dictionary, ddict_slice key, bool* present, ddict_error* error);
+int ddict_contains(ddict_dictionary* dictionary, ddict_key key, bool* present, ddict_error* error);
 /** Removes a pair and returns its value, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE (the pair is
  * put back, unless there is a newer one by then). */
-int ddict_pop(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+int ddict_pop(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error);
 /** Removes a pair. `erased` (may be NULL) tells whether there was one. */
-int ddict_erase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error);
+int ddict_erase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict_error* error);
 
 /** If the value is `expected`, of this type and byte for byte, makes it `desired`, of this type too. expected
  * NULL: the key must be absent; desired NULL: the key is erased. Errors: NO_SPACE; TOO_LARGE if both together
  * are above 1 MiB. */
-int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_slice key, const ddict_slice* expected,
+int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_key key, const ddict_slice* expected,
                            const ddict_slice* desired, uint16_t type, bool* swapped, ddict_error* error);
 /** Adds to a DDICT_SCALAR(DDICT_INT64), _UINT64 or _FLOAT64; an absent key counts as `initial`. `before` (may
  * be NULL) is what it was. Integers wrap around. Errors: WRONG_TYPE, NO_SPACE. */
-int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_slice key, int64_t delta, int64_t initial,
+int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_key key, int64_t delta, int64_t initial,
                         int64_t* before, ddict_error* error);
 /** As ddict_fetch_add_i64(). */
-int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_slice key, uint64_t delta, uint64_t initial,
+int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_key key, uint64_t delta, uint64_t initial,
                         uint64_t* before, ddict_error* error);
 /** As ddict_fetch_add_i64(). */
-int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_slice key, double delta, double initial,
+int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_key key, double delta, double initial,
                         double* before, ddict_error* error);
 /** Appends to a value of the same type, which must be bytes, text, a vector or a user's; absent counts as
  * empty. `bytes` (may be NULL) is its size afterwards. Errors: WRONG_TYPE, NO_SPACE, TOO_LARGE (above 1 MiB
  * at once). */
-int ddict_append(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_append(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                  uint64_t* bytes, ddict_error* error);
 
 /** The value of a key as soon as there is one, in memory to be freed. Errors: TIMEOUT (also after 24 hours,
  * whatever `timeout_ms` is), WRONG_TYPE. */
-int ddict_wait_for(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, int64_t timeout_ms,
+int ddict_wait_for(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
                    ddict_value* value, ddict_error* error);
 /** Returns when the key has, or takes, this value, of this type and byte for byte, whatever it had before.
  * Errors: TIMEOUT, TOO_LARGE (above 1 MiB). */
-int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                          int64_t timeout_ms, ddict_error* error);
 
 /* ---- arrays ---- */
@@ -345,14 +366,14 @@ typedef struct ddict_array {
 /** Stores an array of numbers: `rank` (0 to 8) extents in `shape`, which may be NULL for rank 0. Errors:
  * INVALID_ARGUMENT (an element without a size, a shape that is none), NO_SPACE, TOO_LARGE. Cost: one copy
  * more than ddict_put(). */
-int ddict_put_array(ddict_dictionary* dictionary, ddict_slice key, int element, uint32_t rank,
+int ddict_put_array(ddict_dictionary* dictionary, ddict_key key, int element, uint32_t rank,
                     const uint64_t* shape, const void* data, ddict_error* error);
 /** The array, to be given back with ddict_array_free(). Errors: NOT_FOUND, WRONG_TYPE. */
-int ddict_get_array(ddict_dictionary* dictionary, ddict_slice key, int element, ddict_array* array,
+int ddict_get_array(ddict_dictionary* dictionary, ddict_key key, int element, ddict_array* array,
                     ddict_error* error);
 /** The elements of an array of exactly this shape, into `data`. Errors: NOT_FOUND, WRONG_TYPE (another
  * element or shape: the text tells which). */
-int ddict_get_array_into(ddict_dictionary* dictionary, ddict_slice key, int element, uint32_t rank,
+int ddict_get_array_into(ddict_dictionary* dictionary, ddict_key key, int element, uint32_t rank,
                          const uint64_t* shape, void* data, ddict_error* error);
 /** The array in the bytes of a value that was read by another call, in place: an item of a cursor or of
  * ddict_multi_get(), a slice of ddict_view_frozen(), what ddict_wait_for() or ddict_bget() gave. `type` is
@@ -368,19 +389,19 @@ void ddict_array_free(ddict_array* array);
 
 /** Stores a pair on all managers. What a broadcast has stored only broadcasts may change: other writes of the
  * key are INVALID_ARGUMENT. Errors: NO_SPACE, MANAGER_LOST, TIMEOUT, FROZEN (some may have it then). */
-int ddict_bput(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_bput(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                ddict_error* error);
 /** The value from the nearest copy, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE. */
-int ddict_bget(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_value* value,
+int ddict_bget(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
                ddict_error* error);
 /** Removes a pair from all managers. `erased` may be NULL. */
-int ddict_berase(ddict_dictionary* dictionary, ddict_slice key, bool* erased, ddict_error* error);
+int ddict_berase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict_error* error);
 
 /* ---- many keys ---- */
 
 /** A pair to store. */
 typedef struct ddict_pair {
-    ddict_slice key;
+    ddict_key key;
     ddict_slice value;
     uint16_t type;
 } ddict_pair;
@@ -395,7 +416,7 @@ typedef struct ddict_item_status {
 /** The values of `count` keys. statuses[i] is that of item i; values[i] is to be freed if its code is
  * DDICT_OK, and {NULL, 0, 0} otherwise. Both are always filled. Returns DDICT_OK if no item fared worse than
  * NOT_FOUND, else the first such error. `type` is asked of all of them. */
-int ddict_multi_get(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count, uint16_t type,
+int ddict_multi_get(ddict_dictionary* dictionary, const ddict_key* keys, size_t count, uint16_t type,
                     ddict_value* values, ddict_item_status* statuses, ddict_error* error);
 /** Stores `count` pairs, all of which are in memory; for others (`update` of C++) ddict_start_batch_put().
  * statuses (may be NULL) is always filled. Returns the first error. */
@@ -403,7 +424,7 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
                     ddict_item_status* statuses, ddict_error* error);
 /** Removes `count` keys. statuses (may be NULL) is always filled, with NOT_FOUND where there was none;
  * `erased` (may be NULL) counts the others. Returns the first error that is not NOT_FOUND. */
-int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_slice* keys, size_t count,
+int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_key* keys, size_t count,
                       ddict_item_status* statuses, uint64_t* erased, ddict_error* error);
 /** From here to ddict_end_batch_put() the puts through this handle (ddict_put, ddict_bput) are collected and
  * sent as batches; their errors come at the end. INVALID_ARGUMENT: one has been started. */
@@ -414,7 +435,7 @@ int ddict_end_batch_put(ddict_dictionary* dictionary, uint64_t* stored, uint64_t
 
 /** A put of a batch that has failed. */
 typedef struct ddict_failure {
-    ddict_slice key; /**< all of it */
+    ddict_key key; /**< all of it */
     ddict_error error;
 } ddict_failure;
 
@@ -440,13 +461,13 @@ void ddict_batch_report_free(ddict_batch_report* report);
 typedef struct ddict_pending ddict_pending;
 
 /** Begins to store a pair. A value above 4096 bytes must stay as it is until the operation is done. */
-int ddict_put_async(ddict_dictionary* dictionary, ddict_slice key, ddict_slice value, uint16_t type,
+int ddict_put_async(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                     ddict_pending** pending, ddict_error* error);
 /** Begins to read a value, always by message. The key is copied. */
-int ddict_get_async(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_pending** pending,
+int ddict_get_async(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_pending** pending,
                     ddict_error* error);
 /** Begins to remove a pair. The key is copied. */
-int ddict_erase_async(ddict_dictionary* dictionary, ddict_slice key, ddict_pending** pending,
+int ddict_erase_async(ddict_dictionary* dictionary, ddict_key key, ddict_pending** pending,
                       ddict_error* error);
 /** Whether ddict_pending_wait() would return at once. Never waits. */
 int ddict_pending_ready(ddict_pending* pending, bool* ready, ddict_error* error);
@@ -478,15 +499,16 @@ typedef struct ddict_cursor ddict_cursor;
 
 /** Which pairs a cursor visits. All zero: all keys. */
 typedef struct ddict_scan_options {
-    ddict_slice prefix; /**< only keys that begin with it; copied */
-    bool values;        /**< with their values */
-    bool local;         /**< only those on this node's managers */
-    bool partial;       /**< leave out managers that do not answer: ddict_cursor_missing() names them */
+    ddict_key prefix; /**< unless `data` is NULL: only keys of this type whose bytes begin with these; copied.
+                           ddict_text_key("") are all texts */
+    bool values;      /**< with their values */
+    bool local;       /**< only those on this node's managers */
+    bool partial;     /**< leave out managers that do not answer: ddict_cursor_missing() names them */
 } ddict_scan_options;
 
 /** Where a cursor stands. All is the cursor's, until it moves or is given back. */
 typedef struct ddict_item {
-    ddict_slice key;
+    ddict_key key;
     ddict_slice value; /**< empty if the cursor visits keys only */
     uint16_t type;
     uint32_t manager;
@@ -510,7 +532,7 @@ void ddict_cursor_free(ddict_cursor* cursor);
 /** The number of managers of the whole dictionary. No message. */
 int ddict_manager_count(ddict_dictionary* dictionary, uint32_t* count, ddict_error* error);
 /** The manager that owns a key. No message. */
-int ddict_which_manager(ddict_dictionary* dictionary, ddict_slice key, uint32_t* manager, ddict_error* error);
+int ddict_which_manager(ddict_dictionary* dictionary, ddict_key key, uint32_t* manager, ddict_error* error);
 /** The managers on this node: `count` of them, of which the first `room` are written to `managers`. */
 int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t room, size_t* count,
                          ddict_error* error);
@@ -540,7 +562,7 @@ typedef struct ddict_frozen ddict_frozen;
 
 /** The value as `slice`: no message, no copy. It is right only while this freeze lasts. Errors: NOT_FOUND,
  * WRONG_TYPE; INVALID_ARGUMENT (the dictionary is not frozen, or the key's manager is on another node). */
-int ddict_view_frozen(ddict_dictionary* dictionary, ddict_slice key, uint16_t type, ddict_frozen** frozen,
+int ddict_view_frozen(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_frozen** frozen,
                       ddict_slice* slice, ddict_error* error);
 /** Whether the freeze still lasts. If it does after the bytes have been used, they were right. */
 bool ddict_frozen_valid(const ddict_frozen* frozen);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <ddict/codec.h>
+#include <ddict/key.h>
 #include <ddict/operands.h>
 #include <ddict/partial.h>
 #include <ddict/result.h>
@@ -41,6 +42,7 @@ class Cursor {
 
     // The pair it stands on: valid until next(), and only after that has said true.
     std::span<const std::byte> key() const;
+    std::uint16_t key_type() const;
     std::span<const std::byte> value() const;  ///< empty if it visits keys only
     std::uint16_t value_type() const;
     std::uint32_t manager() const;  ///< that owns it
@@ -50,10 +52,10 @@ class Cursor {
     /// they answer; one that does not is waited for 2 s at the most, each time.
     const std::vector<MissingManager>& missing() const;
 
-    /// wrong_type if the key has not the form of a K. Keys carry no type: only the form is checked.
-    template <Decodable K = std::string>
+    /// wrong_type if the key is no K. AnyKey takes them all.
+    template <DecodableKey K = std::string>
     Result<K> key_as() const {
-        return named(detail::from_bytes<K>(key()));
+        return named(detail::from_key<K>(KeyBytes(key(), key_type())));
     }
     template <Decodable V = std::string>
     Result<V> value_as() const {

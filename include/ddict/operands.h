@@ -9,6 +9,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@
 #include <utility>
 
 #include <ddict/codec.h>
+#include <ddict/key.h>
 #include <ddict/result.h>
 #include <ddict/value_sink.h>
 
@@ -24,16 +26,24 @@ namespace ddict {
 /// When a conditional put stores.
 enum class PutCondition { absent, present };
 
+/// A user's placement: the hash of a key (its bytes in normal form), all of whose 64 bits count (the upper
+/// ones decide). A pure function, the same in all processes; called by any thread.
+using Placement = std::function<std::uint64_t(KeyBytes key)>;
+/// The manager that a key names; taken modulo their number. As pure as a Placement.
+using ManagerOfKey = std::function<std::uint32_t(KeyBytes key)>;
+
 /// The numbers of fetch_add.
 template <class N>
 concept Counter = std::same_as<N, std::int64_t> || std::same_as<N, std::uint64_t> || std::same_as<N, double>;
 
 /// Which pairs an iteration visits.
 struct ScanOptions {
-    std::string_view prefix{};  ///< only keys that begin with it; copied
+    std::string_view prefix{};  ///< only keys that begin with it; copied. A prefix is of one type, of texts
+                                ///< unless `type` says otherwise
     bool values = false;        ///< with their values
     bool local = false;         ///< only on the managers of this node
     bool partial = false;       ///< leaves out managers that do not answer: Cursor::missing() names them
+    std::optional<std::uint16_t> type{};  ///< only keys of this type, as KeyBytes::type()
 };
 
 /// How the connection to one manager is.
@@ -106,9 +116,9 @@ class SpanSink final : public ValueSink {
     std::uint16_t value_type_ = type_bytes;
 };
 
-template <Encodable K, Encodable V, class F>
+template <EncodableKey K, Encodable V, class F>
 auto with_both(const K& key, const V& value, F&& f) {
-    return with_bytes(key, [&](std::span<const std::byte> key_bytes) {
+    return with_key(key, [&](KeyBytes key_bytes) {
         return with_bytes(value,
                           [&](std::span<const std::byte> value_bytes) { return f(key_bytes, value_bytes); });
     });

@@ -20,7 +20,8 @@
 // 1024 bytes (too_large); writes with frozen, and with invalid_argument what a broadcast has stored (bput).
 // The comments name what else there is.
 //
-// Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>.
+// Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>. Keys of
+// different types are different keys, but for the widths of numbers; see <ddict/key.h>.
 //
 // Threads: any number may use one view at once, save while it collects a batch (start_batch_put).
 #pragma once
@@ -28,7 +29,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -45,7 +45,7 @@
 #include <ddict/error.h>
 #include <ddict/frozen_value.h>
 #include <ddict/iteration.h>
-#include <ddict/key_bytes.h>
+#include <ddict/key.h>
 #include <ddict/operands.h>
 #include <ddict/partial.h>
 #include <ddict/profile.h>
@@ -58,12 +58,6 @@ namespace client {
 class Attachment;
 class OpenBatch;
 }  // namespace client
-
-/// A user's placement: the hash of a key, all of whose 64 bits count (the upper ones decide). A pure
-/// function, the same in all processes; called by any thread.
-using Placement = std::function<std::uint64_t(std::span<const std::byte> key)>;
-/// The manager that a key names; taken modulo their number. As pure as a Placement.
-using ManagerOfKey = std::function<std::uint32_t(std::span<const std::byte> key)>;
 
 class View {
   public:
@@ -97,113 +91,114 @@ class View {
 
     /// Stores a pair; a value that was there is replaced. Cost: one message and its answer. Errors:
     /// no_space (a value that was there stays), too_large.
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     void put(const K& key, const V& value) const {
         try_put(key, value).value();
     }
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     Result<void> try_put(const K& key, const V& value) const {
         return detail::with_both(key, value,
-                                 [&](Bytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
+                                 [&](KeyBytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
     }
 
     /// Stores a pair only if there is no such key, or only if there is; says whether it did. Errors and cost:
     /// those of put.
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     bool put_if_absent(const K& key, const V& value) const {
         return try_put_if_absent(key, value).value();
     }
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     Result<bool> try_put_if_absent(const K& key, const V& value) const {
-        return detail::with_both(key, value, [&](Bytes k, Bytes v) {
+        return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
             return put_bytes_if(PutCondition::absent, k, v, Codec<V>::type);
         });
     }
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     bool put_if_present(const K& key, const V& value) const {
         return try_put_if_present(key, value).value();
     }
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     Result<bool> try_put_if_present(const K& key, const V& value) const {
-        return detail::with_both(key, value, [&](Bytes k, Bytes v) {
+        return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
             return put_bytes_if(PutCondition::present, k, v, Codec<V>::type);
         });
     }
 
     /// The value of a key, as a T. Cost: a read of this node's shared memory if the manager is here, else one
     /// message and its answer. Errors: not_found, wrong_type.
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     T get(const K& key) const {
         return try_get<T>(key).value();
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Result<T> try_get(const K& key) const {
-        return received<T>(Operation::get, key, [&](Bytes k, ValueSink& sink) { return get_bytes(k, sink); });
+        return received<T>(Operation::get, key,
+                           [&](KeyBytes k, ValueSink& sink) { return get_bytes(k, sink); });
     }
     /// The same for programs in which a missing key is nothing special.
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     std::optional<T> find(const K& key) const {
         return try_find<T>(key).value();
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Result<std::optional<T>> try_find(const K& key) const {
         return detail::or_nothing(try_get<T>(key));
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     T get_or(const K& key, T fallback) const {
         return try_get_or<T>(key, std::move(fallback)).value();
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Result<T> try_get_or(const K& key, T fallback) const;
     /// Writes the value into the caller's memory; returns the number of its bytes. Does not allocate. Errors:
     /// not_found, wrong_type; invalid_argument if the value is larger than the room: Error::need_bytes says
     /// what is needed, and nothing was written.
-    template <Element T, std::size_t N, Encodable K>
+    template <Element T, std::size_t N, EncodableKey K>
     std::uint64_t get_into(const K& key, std::span<T, N> room) const {
         return try_get_into(key, room).value();
     }
-    template <Element T, std::size_t N, Encodable K>
+    template <Element T, std::size_t N, EncodableKey K>
     Result<std::uint64_t> try_get_into(const K& key, std::span<T, N> room) const;
     /// Into a value that is there already, and whose memory is used again: text, a vector, an array. Into a
     /// ddict::ArrayView only an array of the same shape. Errors: not_found, wrong_type; the value may then
     /// hold anything, a view only what it held.
-    template <detail::Receivable T, Encodable K>
+    template <detail::Receivable T, EncodableKey K>
     void get_into(const K& key, T&& value) const {
         try_get_into(key, value).value();
     }
-    template <detail::Receivable T, Encodable K>
+    template <detail::Receivable T, EncodableKey K>
     Result<void> try_get_into(const K& key, T&& value) const;
 
     /// Whether there is such a key. Cost: that of get.
-    template <Encodable K>
+    template <EncodableKey K>
     bool contains(const K& key) const {
         return try_contains(key).value();
     }
-    template <Encodable K>
+    template <EncodableKey K>
     Result<bool> try_contains(const K& key) const {
-        return detail::with_bytes(key, [&](Bytes bytes) { return contains_bytes(bytes); });
+        return detail::with_key(key, [&](KeyBytes bytes) { return contains_bytes(bytes); });
     }
 
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
     /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
     /// copied once more than by get.
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     std::optional<T> pop(const K& key) const {
         return try_pop<T>(key).value();
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Result<std::optional<T>> try_pop(const K& key) const {
-        return detail::or_nothing(detail::with_bytes(key, [&](Bytes bytes) { return popped<T>(bytes); }));
+        return detail::or_nothing(detail::with_key(key, [&](KeyBytes bytes) { return popped<T>(bytes); }));
     }
 
     /// Removes a pair; says whether there was one. The value is not sent.
-    template <Encodable K>
+    template <EncodableKey K>
     bool erase(const K& key) const {
         return try_erase(key).value();
     }
-    template <Encodable K>
+    template <EncodableKey K>
     Result<bool> try_erase(const K& key) const {
-        return detail::with_bytes(key, [&](Bytes bytes) { return erase_bytes(bytes); });
+        return detail::with_key(key, [&](KeyBytes bytes) { return erase_bytes(bytes); });
     }
 
     // ---- one key, atomically ----
@@ -211,35 +206,35 @@ class View {
     /// If the key's value is `expected`, of the same type and byte for byte, makes it `desired`; says whether
     /// it did. std::nullopt (or an empty optional) as `expected`: the key must be absent; as `desired`: the
     /// key is erased. Both together at most 1 MiB, else too_large. Errors: no_space.
-    template <Encodable K, class E, class D>
+    template <EncodableKey K, class E, class D>
     bool compare_and_swap(const K& key, const E& expected, const D& desired) const {
         return try_compare_and_swap(key, expected, desired).value();
     }
-    template <Encodable K, class E, class D>
+    template <EncodableKey K, class E, class D>
     Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const;
 
     /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
     /// what is returned. N is std::int64_t, std::uint64_t or double; integers wrap around. Errors: wrong_type
     /// (the value is no N), no_space.
-    template <Counter N = std::int64_t, Encodable K, class D = N>
+    template <Counter N = std::int64_t, EncodableKey K, class D = N>
     N fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
         return try_fetch_add<N>(key, delta, initial).value();
     }
-    template <Counter N = std::int64_t, Encodable K, class D = N>
+    template <Counter N = std::int64_t, EncodableKey K, class D = N>
     Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const;
 
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
     /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
     /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side
     /// by side in its pool.
-    template <Encodable K, detail::Appendable V>
+    template <EncodableKey K, detail::Appendable V>
     std::uint64_t append(const K& key, const V& value) const {
         return try_append(key, value).value();
     }
-    template <Encodable K, detail::Appendable V>
+    template <EncodableKey K, detail::Appendable V>
     Result<std::uint64_t> try_append(const K& key, const V& value) const {
         return detail::with_both(key, value,
-                                 [&](Bytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
+                                 [&](KeyBytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
     }
 
     // ---- waiting ----
@@ -249,25 +244,25 @@ class View {
     /// Error::manager_state is `answered` says that the key did not appear; `silent`: its manager did not
     /// answer, for which the client listens up to 20 ms longer, and nothing is known.
     /// Cost: one message and its answer, however long it waits.
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     T wait_for(const K& key) const {
         return try_wait_for<T>(key).value();
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Result<T> try_wait_for(const K& key) const {
         return received<T>(Operation::wait_for, key,
-                           [&](Bytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
+                           [&](KeyBytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
     }
     /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
     /// before. Errors: timeout (also after 24 hours), busy, too_large.
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     void wait_for_value(const K& key, const V& value) const {
         try_wait_for_value(key, value).value();
     }
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     Result<void> try_wait_for_value(const K& key, const V& value) const {
         return detail::with_both(
-            key, value, [&](Bytes k, Bytes v) { return wait_for_value_bytes(k, v, Codec<V>::type); });
+            key, value, [&](KeyBytes k, Bytes v) { return wait_for_value_bytes(k, v, Codec<V>::type); });
     }
 
     // ---- a copy on every manager ----
@@ -280,35 +275,35 @@ class View {
     /// Errors: no_space, manager_lost, timeout, and frozen where a freeze comes in between, naming the
     /// manager; some may have the new value then. Cost: a few message times for each level of the tree (base
     /// 4).
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     void bput(const K& key, const V& value) const {
         try_bput(key, value).value();
     }
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     Result<void> try_bput(const K& key, const V& value) const {
-        return detail::with_both(key, value,
-                                 [&](Bytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
+        return detail::with_both(
+            key, value, [&](KeyBytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
     }
     /// The value from the nearest copy: of a manager on this node if there is one, else of one drawn by lot
     /// once per process; from others if that is lost, from the key's own where it has none. Errors:
     /// not_found, wrong_type.
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     T bget(const K& key) const {
         return try_bget<T>(key).value();
     }
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Result<T> try_bget(const K& key) const {
         return received<T>(Operation::broadcast_get, key,
-                           [&](Bytes k, ValueSink& sink) { return broadcast_get_bytes(k, sink); });
+                           [&](KeyBytes k, ValueSink& sink) { return broadcast_get_bytes(k, sink); });
     }
     /// Removes a pair from all managers; says whether there was one.
-    template <Encodable K>
+    template <EncodableKey K>
     bool berase(const K& key) const {
         return try_berase(key).value();
     }
-    template <Encodable K>
+    template <EncodableKey K>
     Result<bool> try_berase(const K& key) const {
-        return detail::with_bytes(key, [&](Bytes bytes) { return broadcast_erase_bytes(bytes); });
+        return detail::with_key(key, [&](KeyBytes bytes) { return broadcast_erase_bytes(bytes); });
     }
 
     // ---- many keys ----
@@ -365,21 +360,21 @@ class View {
 
     /// Begins to store a pair. The key, and values of up to 4 KiB, are copied; larger ones must stay as they
     /// are until the handle is done, and so must a temporary that a codec's encode() would make (too_large).
-    template <Encodable K, Encodable V>
+    template <EncodableKey K, Encodable V>
     Pending<void> put_async(const K& key, const V& value) const {
         return Pending<void>(detail::with_both(
-            key, value, [&](Bytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
+            key, value, [&](KeyBytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
     }
     /// Begins to read a value, always by message. The key is copied.
-    template <Decodable T = std::string, Encodable K>
+    template <Decodable T = std::string, EncodableKey K>
     Pending<T> get_async(const K& key) const {
-        return Pending<T>(detail::with_bytes(
-            key, [&](Bytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
+        return Pending<T>(detail::with_key(
+            key, [&](KeyBytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
     }
     /// Begins to remove a pair; its outcome says whether there was one. The key is copied.
-    template <Encodable K>
+    template <EncodableKey K>
     Pending<bool> erase_async(const K& key) const {
-        return Pending<bool>(detail::with_bytes(key, [&](Bytes bytes) { return start_erase(bytes); }));
+        return Pending<bool>(detail::with_key(key, [&](KeyBytes bytes) { return start_erase(bytes); }));
     }
 
     // ---- all keys ----
@@ -395,10 +390,11 @@ class View {
     /// Lazy ranges over keys, values or pairs, in no particular order; page by page, with about 64 KiB at a
     /// time here and nothing kept at the managers, so that a loop may stop at any time. Every key that is
     /// there during the whole iteration is seen exactly once; one that comes or goes meanwhile is seen once
-    /// or not at all. Only keys that begin with `prefix`, which the managers look for. An error is thrown by
-    /// begin() or by the increment; Cursor (<ddict/iteration.h>) is the form without exceptions. Every page
-    /// may take as long as any call.
-    template <Decodable K = std::string>
+    /// or not at all. Only keys that begin with `prefix`, which the managers look for: a prefix is of texts.
+    /// A key that is no K is wrong_type, and nothing is left out: keys<AnyKey>() gives keys of all types, and
+    /// ScanOptions::type those of one. An error is thrown by begin() or by the increment; Cursor
+    /// (<ddict/iteration.h>) is the form without exceptions. Every page may take as long as any call.
+    template <DecodableKey K = std::string>
     KeyRange<K> keys(std::string_view prefix = {}) const {
         return KeyRange<K>(cursor({.prefix = prefix}));
     }
@@ -406,12 +402,12 @@ class View {
     ValueRange<V> values(std::string_view prefix = {}) const {
         return ValueRange<V>(cursor({.prefix = prefix, .values = true}));
     }
-    template <Decodable K = std::string, Decodable V = std::string>
+    template <DecodableKey K = std::string, Decodable V = std::string>
     ItemRange<K, V> items(std::string_view prefix = {}) const {
         return ItemRange<K, V>(cursor({.prefix = prefix, .values = true}));
     }
     /// The same of the managers on this node only; empty if it has none.
-    template <Decodable K = std::string>
+    template <DecodableKey K = std::string>
     KeyRange<K> local_keys(std::string_view prefix = {}) const {
         return KeyRange<K>(cursor({.prefix = prefix, .local = true}));
     }
@@ -419,7 +415,7 @@ class View {
     ValueRange<V> local_values(std::string_view prefix = {}) const {
         return ValueRange<V>(cursor({.prefix = prefix, .values = true, .local = true}));
     }
-    template <Decodable K = std::string, Decodable V = std::string>
+    template <DecodableKey K = std::string, Decodable V = std::string>
     ItemRange<K, V> local_items(std::string_view prefix = {}) const {
         return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
     }
@@ -429,24 +425,27 @@ class View {
     /// What the ranges are built on. Never fails itself: its next() tells.
     Cursor cursor(const ScanOptions& options = {}) const;
     /// All keys at once, without exceptions.
-    Result<std::vector<std::string>> try_keys(std::string_view prefix = {}) const;
+    template <DecodableKey K = std::string>
+    Result<std::vector<K>> try_keys(std::string_view prefix = {}) const;
     /// The same two of those managers that answer, with the names of the others. All are asked side by side;
     /// one that does not answer is waited for 2 s at the most. Errors: not_attached, dictionary_gone.
     Partial<std::uint64_t> partial_size() const { return try_partial_size().value(); }
     Result<Partial<std::uint64_t>> try_partial_size() const;
-    Partial<std::vector<std::string>> partial_keys(std::string_view prefix = {}) const {
-        return try_partial_keys(prefix).value();
+    template <DecodableKey K = std::string>
+    Partial<std::vector<K>> partial_keys(std::string_view prefix = {}) const {
+        return try_partial_keys<K>(prefix).value();
     }
-    Result<Partial<std::vector<std::string>>> try_partial_keys(std::string_view prefix = {}) const;
+    template <DecodableKey K = std::string>
+    Result<Partial<std::vector<K>>> try_partial_keys(std::string_view prefix = {}) const;
 
     // ---- where keys live ----
 
     /// Of the whole dictionary, also in a view of one manager; 0 when not attached. No message.
     std::uint32_t manager_count() const;
     /// The manager that owns a key in this view; 0 when not attached. A pure function: no message.
-    template <Encodable K>
+    template <EncodableKey K>
     std::uint32_t which_manager(const K& key) const {
-        return detail::with_bytes(key, [&](Bytes bytes) { return manager_of_bytes(bytes); });
+        return detail::with_key(key, [&](KeyBytes bytes) { return manager_of_bytes(bytes); });
     }
     /// The managers on this node, in order; empty if it has none, or when not attached.
     std::vector<std::uint32_t> local_managers() const;
@@ -478,13 +477,13 @@ class View {
 
     /// A value of a frozen dictionary, where it lies: no message, no copy. Errors: not_found;
     /// invalid_argument if the dictionary is not frozen, or the key's manager is on another node; busy.
-    template <Encodable K>
+    template <EncodableKey K>
     FrozenValue view_frozen(const K& key) const {
         return try_view_frozen(key).value();
     }
-    template <Encodable K>
+    template <EncodableKey K>
     Result<FrozenValue> try_view_frozen(const K& key) const {
-        return detail::with_bytes(key, [&](Bytes bytes) { return view_frozen_bytes(bytes); });
+        return detail::with_key(key, [&](KeyBytes bytes) { return view_frozen_bytes(bytes); });
     }
 
     /// Not_attached, with the reason, if this view can be used no more: its Dictionary was detached or
@@ -513,9 +512,8 @@ class View {
     /// Begins to count anew, for all views and threads. No message.
     void profile_reset() const;
 
-    // ---- the same calls on bytes as they are; those above are made of these ----
-    //
-    // A key given as bytes alone is a text; KeyBytes(bytes, type) is one of another type.
+    // ---- the same calls on bytes as they are; those above are made of these. A key given as bytes alone is
+    // a text ----
 
     Result<void> put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<bool> put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
@@ -563,10 +561,10 @@ class View {
     struct Calls;
     static constexpr std::uint32_t any_manager = UINT32_MAX;
 
-    template <Decodable T, Encodable K, class F>
+    template <Decodable T, EncodableKey K, class F>
     Result<T> received(Operation operation, const K& key, F&& receive) const {
         detail::SinkFor<T> sink;
-        const Result<void> got = detail::with_bytes(key, [&](Bytes bytes) { return receive(bytes, sink); });
+        const Result<void> got = detail::with_key(key, [&](KeyBytes bytes) { return receive(bytes, sink); });
         if (!got) return got.error();
         Result<T> value = std::move(sink).take();
         if (!value) value.error() = name_error_of(key, value.error(), operation);
@@ -577,11 +575,13 @@ class View {
     Result<T> popped(KeyBytes key) const;
     /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
     Error put_back(KeyBytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
-    template <Encodable K>
+    template <EncodableKey K>
     Error name_error_of(const K& key, const Error& error, Operation operation) const {
-        return detail::with_bytes(key, [&](Bytes bytes) { return name_error(error, operation, bytes); });
+        return detail::with_key(key, [&](KeyBytes bytes) { return name_error(error, operation, bytes); });
     }
     View with_timeout(std::chrono::nanoseconds timeout) const;
+    template <class K>
+    Result<Partial<std::vector<K>>> all_keys(const ScanOptions& options) const;
     std::vector<std::uint32_t> managers() const;
     std::vector<std::uint32_t> local_of_view() const;
 

@@ -56,6 +56,35 @@ std::vector<ItemStatus> View::try_multi_erase(Keys&& keys) const {
     return statuses;
 }
 
+template <class K>
+Result<Partial<std::vector<K>>> View::all_keys(const ScanOptions& options) const {
+    Partial<std::vector<K>> keys;
+    // One call, one deadline, however many pages it takes.
+    Cursor walk = until(patience_.deadline(Clock::now())).cursor(options);
+    for (;;) {
+        const Result<bool> more = walk.next();
+        if (!more) return more.error();
+        if (!*more) break;
+        Result<K> key = walk.key_as<K>();
+        if (!key) return key.error();
+        keys.value.push_back(*std::move(key));
+    }
+    keys.missing = walk.missing();
+    return keys;
+}
+
+template <DecodableKey K>
+Result<std::vector<K>> View::try_keys(std::string_view prefix) const {
+    Result<Partial<std::vector<K>>> keys = all_keys<K>({.prefix = prefix});
+    if (!keys) return keys.error();
+    return std::move(keys->value);
+}
+
+template <DecodableKey K>
+Result<Partial<std::vector<K>>> View::try_partial_keys(std::string_view prefix) const {
+    return all_keys<K>({.prefix = prefix, .partial = true});
+}
+
 template <std::ranges::input_range Pairs>
 void View::update(Pairs&& pairs) const {
     try_update(std::forward<Pairs>(pairs)).value();

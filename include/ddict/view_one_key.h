@@ -8,37 +8,37 @@
 
 namespace ddict {
 
-template <Decodable T, Encodable K>
+template <Decodable T, EncodableKey K>
 Result<T> View::try_get_or(const K& key, T fallback) const {
     Result<T> value = try_get<T>(key);
     if (!value && value.error().code == Errc::not_found) return fallback;
     return value;
 }
 
-template <Element T, std::size_t N, Encodable K>
+template <Element T, std::size_t N, EncodableKey K>
 Result<std::uint64_t> View::try_get_into(const K& key, std::span<T, N> room) const {
     detail::SpanSink sink(std::as_writable_bytes(room), Codec<std::span<T>>::type, sizeof(T));
     const Result<void> got =
-        detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
+        detail::with_key(key, [&](KeyBytes key_bytes) { return get_bytes(key_bytes, sink); });
     if (!got) return got.error();
     detail::make_bools_good(room.first(sink.bytes() / sizeof(T)));
     return sink.bytes();
 }
 
-template <detail::Receivable T, Encodable K>
+template <detail::Receivable T, EncodableKey K>
 Result<void> View::try_get_into(const K& key, T&& value) const {
     detail::SinkInto<std::remove_cvref_t<T>> sink(value);
     const Result<void> got =
-        detail::with_bytes(key, [&](Bytes key_bytes) { return get_bytes(key_bytes, sink); });
+        detail::with_key(key, [&](KeyBytes key_bytes) { return get_bytes(key_bytes, sink); });
     if (!got) return got;
     if (const Result<void> good = sink.finish(); !good)
         return name_error_of(key, good.error(), Operation::get);
     return {};
 }
 
-template <Encodable K, class E, class D>
+template <EncodableKey K, class E, class D>
 Result<bool> View::try_compare_and_swap(const K& key, const E& expected, const D& desired) const {
-    return detail::with_bytes(key, [&](Bytes k) {
+    return detail::with_key(key, [&](KeyBytes k) {
         return detail::with_optional_bytes(expected, [&](std::optional<Bytes> e) {
             return detail::with_optional_bytes(desired, [&](std::optional<Bytes> d) {
                 return swap_bytes(k, e, d, detail::type_of_swap<E, D>());
@@ -47,11 +47,11 @@ Result<bool> View::try_compare_and_swap(const K& key, const E& expected, const D
     });
 }
 
-template <Counter N, Encodable K, class D>
+template <Counter N, EncodableKey K, class D>
 Result<N> View::try_fetch_add(const K& key, D delta, std::type_identity_t<N> initial) const {
     static_assert(std::is_floating_point_v<N> || !std::is_floating_point_v<D>,
                   "to add a fraction to a counter, write fetch_add<double>");
-    const Result<std::uint64_t> before = detail::with_bytes(key, [&](Bytes bytes) {
+    const Result<std::uint64_t> before = detail::with_key(key, [&](KeyBytes bytes) {
         return add_bits(bytes, Codec<N>::type, std::bit_cast<std::uint64_t>(static_cast<N>(delta)),
                         std::bit_cast<std::uint64_t>(initial));
     });

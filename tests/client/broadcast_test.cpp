@@ -40,7 +40,7 @@ TEST_F(BroadcastTest, EveryManagerHasACopyAndItCountsOnce) {
 TEST_F(BroadcastTest, TheViewsPlacementDoesNotMatter) {
     const std::string key = key_on(0);
     dict_->manager(2).bput(key, 1);
-    dict_->placed_by([](std::span<const std::byte>) { return ~std::uint64_t{0}; }).bput(key, 2);
+    dict_->placed_by([](KeyBytes) { return ~std::uint64_t{0}; }).bput(key, 2);
     EXPECT_EQ(dict_->bget<int>(key), 2);
     EXPECT_EQ(dict_->manager(1).bget<int>(key), 2);
     EXPECT_TRUE(dict_->manager(1).berase(key));

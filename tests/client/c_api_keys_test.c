@@ -13,23 +13,23 @@ static bool is_text(ddict_value value, const char* text) {
 void test_put_and_get(void) {
     ddict_value value;
     bool present = true;
-    EXPECT_OK(ddict_contains(dict, ddict_text("Hello"), &present, &error));
+    EXPECT_OK(ddict_contains(dict, ddict_text_key("Hello"), &present, &error));
     EXPECT(!present);
-    EXPECT_CODE(DDICT_NOT_FOUND, ddict_get(dict, ddict_text("Hello"), DDICT_TEXT, &value, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_get(dict, ddict_text_key("Hello"), DDICT_TEXT, &value, &error));
     EXPECT(error.code == DDICT_NOT_FOUND);
     EXPECT(error.manager < 3);
     EXPECT(error.key_bytes == 5 && memcmp(error.key, "Hello", 5) == 0);
     EXPECT(error_says("get of key 'Hello' on manager"));
-    EXPECT_OK(ddict_put(dict, ddict_text("Hello"), ddict_text("Dragon"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_contains(dict, ddict_text("Hello"), &present, NULL));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("Hello"), ddict_text("Dragon"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_contains(dict, ddict_text_key("Hello"), &present, NULL));
     EXPECT(present);
-    EXPECT_OK(ddict_get(dict, ddict_text("Hello"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("Hello"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, "Dragon"));
     ddict_free(value.data);
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_get(dict, ddict_text("Hello"), DDICT_VECTOR(DDICT_INT32), &value, &error));
+                ddict_get(dict, ddict_text_key("Hello"), DDICT_VECTOR(DDICT_INT32), &value, &error));
     EXPECT(error_says("stored: text, asked: vector of int32"));
-    EXPECT_OK(ddict_get(dict, ddict_text("Hello"), DDICT_BYTES, &value, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("Hello"), DDICT_BYTES, &value, &error));
     EXPECT(is_text(value, "Dragon"));
     ddict_free(value.data);
 
@@ -37,12 +37,13 @@ void test_put_and_get(void) {
     char* bytes = malloc(large);
     for (size_t i = 0; i < large; ++i)
         bytes[i] = (char)(i * 7 % 251);
-    EXPECT_OK(ddict_put(dict, ddict_bytes("\0\1", 2), ddict_bytes(bytes, large), DDICT_BYTES, &error));
-    EXPECT_OK(ddict_get(dict, ddict_bytes("\0\1", 2), DDICT_BYTES, &value, &error));
+    EXPECT_OK(ddict_put(dict, ddict_typed_key("\0\1", 2, DDICT_TEXT), ddict_bytes(bytes, large), DDICT_BYTES,
+                        &error));
+    EXPECT_OK(ddict_get(dict, ddict_typed_key("\0\1", 2, DDICT_TEXT), DDICT_BYTES, &value, &error));
     EXPECT(value.bytes == large && memcmp(value.data, bytes, large) == 0);
     ddict_free(value.data);
-    EXPECT_OK(ddict_put(dict, ddict_text("empty"), ddict_bytes(NULL, 0), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_get(dict, ddict_text("empty"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("empty"), ddict_bytes(NULL, 0), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("empty"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, ""));
     ddict_free(value.data);
     free(bytes);
@@ -53,63 +54,64 @@ void test_get_into_tells_the_size(void) {
     double room[3] = {0, 0, 0};
     ddict_value value;
     const uint16_t type = DDICT_VECTOR(DDICT_FLOAT64);
-    EXPECT_OK(ddict_put(dict, ddict_text("v"), ddict_bytes(numbers, sizeof numbers), type, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("v"), ddict_bytes(numbers, sizeof numbers), type, &error));
     memset(&value, 0, sizeof value);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_get_into(dict, ddict_text("v"), type, room, 16, &value, &error));
+                ddict_get_into(dict, ddict_text_key("v"), type, room, 16, &value, &error));
     EXPECT(value.bytes == sizeof numbers);
     EXPECT(error.need_bytes == sizeof numbers && error.have_bytes == 16);
     EXPECT(room[0] == 0);
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get_into(dict, ddict_text("v"), type, NULL, 0, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_get_into(dict, ddict_text_key("v"), type, NULL, 0, &value, &error));
     EXPECT(value.bytes == sizeof numbers);
-    EXPECT_OK(ddict_get_into(dict, ddict_text("v"), type, room, sizeof room, &value, &error));
+    EXPECT_OK(ddict_get_into(dict, ddict_text_key("v"), type, room, sizeof room, &value, &error));
     EXPECT(value.data == room && value.bytes == sizeof room && value.type == type);
     EXPECT(room[2] == 3);
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_get_into(dict, ddict_text("v"), DDICT_TEXT, room, 24, &value, &error));
+                ddict_get_into(dict, ddict_text_key("v"), DDICT_TEXT, room, 24, &value, &error));
 }
 
 void test_get_or(void) {
     ddict_value value;
-    EXPECT_OK(ddict_get_or(dict, ddict_text("nobody"), DDICT_TEXT, ddict_text("else"), &value, &error));
+    EXPECT_OK(ddict_get_or(dict, ddict_text_key("nobody"), DDICT_TEXT, ddict_text("else"), &value, &error));
     EXPECT(is_text(value, "else"));
     ddict_free(value.data);
-    EXPECT_OK(ddict_put(dict, ddict_text("somebody"), ddict_text("here"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_get_or(dict, ddict_text("somebody"), DDICT_TEXT, ddict_text("else"), &value, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("somebody"), ddict_text("here"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_get_or(dict, ddict_text_key("somebody"), DDICT_TEXT, ddict_text("else"), &value, &error));
     EXPECT(is_text(value, "here"));
     ddict_free(value.data);
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_get_or(dict, ddict_text("somebody"), DDICT_LIST, ddict_text(""), &value, &error));
+                ddict_get_or(dict, ddict_text_key("somebody"), DDICT_LIST, ddict_text(""), &value, &error));
 }
 
 void test_pop_and_erase(void) {
     ddict_value value;
     bool erased = true;
-    EXPECT_OK(ddict_put(dict, ddict_text("a"), ddict_text("1"), DDICT_TEXT, &error));
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_pop(dict, ddict_text("a"), DDICT_MAP, &value, &error));
-    EXPECT_OK(ddict_pop(dict, ddict_text("a"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("a"), ddict_text("1"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_pop(dict, ddict_text_key("a"), DDICT_MAP, &value, &error));
+    EXPECT_OK(ddict_pop(dict, ddict_text_key("a"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, "1"));
     ddict_free(value.data);
-    EXPECT_CODE(DDICT_NOT_FOUND, ddict_pop(dict, ddict_text("a"), DDICT_TEXT, &value, &error));
-    EXPECT_OK(ddict_erase(dict, ddict_text("a"), &erased, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_pop(dict, ddict_text_key("a"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_erase(dict, ddict_text_key("a"), &erased, &error));
     EXPECT(!erased);
-    EXPECT_OK(ddict_put(dict, ddict_text("a"), ddict_text("1"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_erase(dict, ddict_text("a"), &erased, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("a"), ddict_text("1"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_erase(dict, ddict_text_key("a"), &erased, &error));
     EXPECT(erased);
-    EXPECT_OK(ddict_erase(dict, ddict_text("a"), NULL, NULL));
+    EXPECT_OK(ddict_erase(dict, ddict_text_key("a"), NULL, NULL));
 }
 
 void test_conditional_puts(void) {
     bool stored = true;
-    EXPECT_OK(ddict_put_if_present(dict, ddict_text("k"), ddict_text("1"), DDICT_TEXT, &stored, &error));
+    EXPECT_OK(ddict_put_if_present(dict, ddict_text_key("k"), ddict_text("1"), DDICT_TEXT, &stored, &error));
     EXPECT(!stored);
-    EXPECT_OK(ddict_put_if_absent(dict, ddict_text("k"), ddict_text("2"), DDICT_TEXT, &stored, &error));
+    EXPECT_OK(ddict_put_if_absent(dict, ddict_text_key("k"), ddict_text("2"), DDICT_TEXT, &stored, &error));
     EXPECT(stored);
-    EXPECT_OK(ddict_put_if_absent(dict, ddict_text("k"), ddict_text("3"), DDICT_TEXT, &stored, &error));
+    EXPECT_OK(ddict_put_if_absent(dict, ddict_text_key("k"), ddict_text("3"), DDICT_TEXT, &stored, &error));
     EXPECT(!stored);
-    EXPECT_OK(ddict_put_if_present(dict, ddict_text("k"), ddict_text("4"), DDICT_TEXT, NULL, &error));
+    EXPECT_OK(ddict_put_if_present(dict, ddict_text_key("k"), ddict_text("4"), DDICT_TEXT, NULL, &error));
     ddict_value value;
-    EXPECT_OK(ddict_get(dict, ddict_text("k"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("k"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, "4"));
     ddict_free(value.data);
 }
@@ -118,84 +120,86 @@ void test_compare_and_swap(void) {
     const ddict_slice one = ddict_text("one");
     const ddict_slice two = ddict_text("two");
     bool swapped = false;
-    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &one, &two, DDICT_TEXT, &swapped, &error));
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text_key("k"), &one, &two, DDICT_TEXT, &swapped, &error));
     EXPECT(!swapped);
-    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), NULL, &one, DDICT_TEXT, &swapped, &error));
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text_key("k"), NULL, &one, DDICT_TEXT, &swapped, &error));
     EXPECT(swapped);
-    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), NULL, &two, DDICT_TEXT, &swapped, &error));
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text_key("k"), NULL, &two, DDICT_TEXT, &swapped, &error));
     EXPECT(!swapped);
-    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &one, &two, DDICT_LIST, &swapped, &error));
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text_key("k"), &one, &two, DDICT_LIST, &swapped, &error));
     EXPECT(!swapped);
-    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &one, &two, DDICT_TEXT, &swapped, &error));
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text_key("k"), &one, &two, DDICT_TEXT, &swapped, &error));
     EXPECT(swapped);
-    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text("k"), &two, NULL, DDICT_TEXT, &swapped, &error));
+    EXPECT_OK(ddict_compare_and_swap(dict, ddict_text_key("k"), &two, NULL, DDICT_TEXT, &swapped, &error));
     EXPECT(swapped);
     bool present = true;
-    EXPECT_OK(ddict_contains(dict, ddict_text("k"), &present, &error));
+    EXPECT_OK(ddict_contains(dict, ddict_text_key("k"), &present, &error));
     EXPECT(!present);
 }
 
 void test_fetch_add(void) {
     int64_t before = 1;
-    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text("i"), 5, 0, &before, &error));
+    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text_key("i"), 5, 0, &before, &error));
     EXPECT(before == 0);
-    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text("i"), -7, 0, &before, &error));
+    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text_key("i"), -7, 0, &before, &error));
     EXPECT(before == 5);
-    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text("i"), 0, 0, &before, NULL));
+    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text_key("i"), 0, 0, &before, NULL));
     EXPECT(before == -2);
     uint64_t counted = 0;
-    EXPECT_OK(ddict_fetch_add_u64(dict, ddict_text("u"), 1, UINT64_MAX, &counted, &error));
+    EXPECT_OK(ddict_fetch_add_u64(dict, ddict_text_key("u"), 1, UINT64_MAX, &counted, &error));
     EXPECT(counted == UINT64_MAX);
-    EXPECT_OK(ddict_fetch_add_u64(dict, ddict_text("u"), 1, 9, &counted, &error));
+    EXPECT_OK(ddict_fetch_add_u64(dict, ddict_text_key("u"), 1, 9, &counted, &error));
     EXPECT(counted == 0);
     double sum = 1;
-    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text("d"), 0.5, 2, &sum, &error));
-    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text("d"), 0.25, 0, &sum, &error));
+    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text_key("d"), 0.5, 2, &sum, &error));
+    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text_key("d"), 0.25, 0, &sum, &error));
     EXPECT(sum == 2.5);
-    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text("d"), 0.25, 0, NULL, &error));
-    EXPECT_OK(ddict_put(dict, ddict_text("text"), ddict_text("no number"), DDICT_TEXT, &error));
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_i64(dict, ddict_text("text"), 1, 0, &before, &error));
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_f64(dict, ddict_text("i"), 1, 0, &sum, &error));
+    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text_key("d"), 0.25, 0, NULL, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("text"), ddict_text("no number"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_i64(dict, ddict_text_key("text"), 1, 0, &before, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_f64(dict, ddict_text_key("i"), 1, 0, &sum, &error));
     ddict_value value;
-    EXPECT_OK(ddict_get(dict, ddict_text("i"), DDICT_SCALAR(DDICT_INT64), &value, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("i"), DDICT_SCALAR(DDICT_INT64), &value, &error));
     EXPECT(value.bytes == 8 && *(int64_t*)value.data == -2);
     ddict_free(value.data);
 }
 
 void test_append(void) {
     uint64_t bytes = 0;
-    EXPECT_OK(ddict_append(dict, ddict_text("log"), ddict_text("one"), DDICT_TEXT, &bytes, &error));
+    EXPECT_OK(ddict_append(dict, ddict_text_key("log"), ddict_text("one"), DDICT_TEXT, &bytes, &error));
     EXPECT(bytes == 3);
-    EXPECT_OK(ddict_append(dict, ddict_text("log"), ddict_text(" two"), DDICT_TEXT, &bytes, &error));
+    EXPECT_OK(ddict_append(dict, ddict_text_key("log"), ddict_text(" two"), DDICT_TEXT, &bytes, &error));
     EXPECT(bytes == 7);
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_append(dict, ddict_text("log"), ddict_text(""),
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_append(dict, ddict_text_key("log"), ddict_text(""),
                                                DDICT_VECTOR(DDICT_INT8), NULL, &error));
     ddict_value value;
-    EXPECT_OK(ddict_get(dict, ddict_text("log"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("log"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, "one two"));
     ddict_free(value.data);
 }
 
 static void* put_result(void* code) {
-    *(int*)code = ddict_put(dict, ddict_text("result"), ddict_text("done"), DDICT_TEXT, NULL);
+    *(int*)code = ddict_put(dict, ddict_text_key("result"), ddict_text("done"), DDICT_TEXT, NULL);
     return NULL;
 }
 
 void test_wait_for(void) {
     ddict_value value;
-    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(dict, ddict_text("result"), DDICT_TEXT, 20, &value, &error));
-    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(dict, ddict_text("result"), DDICT_TEXT, 0, &value, &error));
+    EXPECT_CODE(DDICT_TIMEOUT,
+                ddict_wait_for(dict, ddict_text_key("result"), DDICT_TEXT, 20, &value, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(dict, ddict_text_key("result"), DDICT_TEXT, 0, &value, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_wait_for(dict, ddict_text("result"), DDICT_TEXT, -5, &value, &error));
+                ddict_wait_for(dict, ddict_text_key("result"), DDICT_TEXT, -5, &value, &error));
     pthread_t thread;
     int code = -1;
     EXPECT(pthread_create(&thread, NULL, put_result, &code) == 0);
-    EXPECT_OK(ddict_wait_for(dict, ddict_text("result"), DDICT_TEXT, DDICT_DEFAULT_TIMEOUT, &value, &error));
+    EXPECT_OK(
+        ddict_wait_for(dict, ddict_text_key("result"), DDICT_TEXT, DDICT_DEFAULT_TIMEOUT, &value, &error));
     EXPECT(is_text(value, "done"));
     ddict_free(value.data);
     EXPECT(pthread_join(thread, NULL) == 0);
     EXPECT(code == DDICT_OK);
-    const ddict_slice key = ddict_text("result");
+    const ddict_key key = ddict_text_key("result");
     EXPECT_OK(ddict_wait_for_value(dict, key, ddict_text("done"), DDICT_TEXT, 5000, &error));
     EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_value(dict, key, ddict_text("other"), DDICT_TEXT, 20, &error));
     EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_value(dict, key, ddict_text("done"), DDICT_LIST, 20, &error));
@@ -205,23 +209,23 @@ void test_broadcasts(void) {
     ddict_value value;
     bool erased = false;
     EXPECT_OK(ddict_start_batch_put(dict, &error));
-    EXPECT_OK(ddict_bput(dict, ddict_text("weights"), ddict_text("v0"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_bput(dict, ddict_text_key("weights"), ddict_text("v0"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_end_batch_put(dict, NULL, NULL, &error));
-    EXPECT_OK(ddict_bput(dict, ddict_text("weights"), ddict_text("v1"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_bget(dict, ddict_text("weights"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_bput(dict, ddict_text_key("weights"), ddict_text("v1"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_bget(dict, ddict_text_key("weights"), DDICT_TEXT, &value, &error));
     EXPECT(is_text(value, "v1"));
     ddict_free(value.data);
     for (uint32_t manager = 0; manager < 3; ++manager) {
         ddict_dictionary* one = NULL;
         EXPECT_OK(ddict_manager(dict, manager, &one, &error));
-        EXPECT_OK(ddict_get(one, ddict_text("weights"), DDICT_TEXT, &value, &error));
+        EXPECT_OK(ddict_get(one, ddict_text_key("weights"), DDICT_TEXT, &value, &error));
         EXPECT(is_text(value, "v1"));
         ddict_free(value.data);
         ddict_detach(one);
     }
-    EXPECT_OK(ddict_berase(dict, ddict_text("weights"), &erased, &error));
+    EXPECT_OK(ddict_berase(dict, ddict_text_key("weights"), &erased, &error));
     EXPECT(erased);
-    EXPECT_CODE(DDICT_NOT_FOUND, ddict_bget(dict, ddict_text("weights"), DDICT_TEXT, &value, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_bget(dict, ddict_text_key("weights"), DDICT_TEXT, &value, &error));
 }
 
 void test_arrays(void) {
@@ -229,8 +233,8 @@ void test_arrays(void) {
     const uint64_t shape[2] = {2, 3};
     const uint64_t turned[2] = {3, 2};
     ddict_array array;
-    EXPECT_OK(ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT32, 2, shape, numbers, &error));
-    EXPECT_OK(ddict_get_array(dict, ddict_text("a"), DDICT_FLOAT32, &array, &error));
+    EXPECT_OK(ddict_put_array(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, shape, numbers, &error));
+    EXPECT_OK(ddict_get_array(dict, ddict_text_key("a"), DDICT_FLOAT32, &array, &error));
     EXPECT(array.rank == 2 && array.shape[0] == 2 && array.shape[1] == 3 && array.count == 6);
     EXPECT(array.element == DDICT_FLOAT32);
     EXPECT((uintptr_t)array.data % 16 == 0);
@@ -240,21 +244,21 @@ void test_arrays(void) {
     ddict_array_free(&array);
     float room[6] = {9, 9, 9, 9, 9, 9};
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_get_array_into(dict, ddict_text("a"), DDICT_FLOAT32, 2, turned, room, &error));
+                ddict_get_array_into(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, turned, room, &error));
     EXPECT(error_says("stored: array of 2 x 3, asked: array of 3 x 2"));
     EXPECT(room[0] == 9);
-    EXPECT_OK(ddict_get_array_into(dict, ddict_text("a"), DDICT_FLOAT32, 2, shape, room, &error));
+    EXPECT_OK(ddict_get_array_into(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, shape, room, &error));
     EXPECT(memcmp(room, numbers, sizeof numbers) == 0);
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get_array(dict, ddict_text("a"), DDICT_FLOAT64, &array, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get_array(dict, ddict_text_key("a"), DDICT_FLOAT64, &array, &error));
     EXPECT(error_says("stored: array of float32, asked: array of float64"));
     const int64_t one = 42;
-    EXPECT_OK(ddict_put_array(dict, ddict_text("one"), DDICT_INT64, 0, NULL, &one, &error));
-    EXPECT_OK(ddict_get_array(dict, ddict_text("one"), DDICT_INT64, &array, &error));
+    EXPECT_OK(ddict_put_array(dict, ddict_text_key("one"), DDICT_INT64, 0, NULL, &one, &error));
+    EXPECT_OK(ddict_get_array(dict, ddict_text_key("one"), DDICT_INT64, &array, &error));
     EXPECT(array.rank == 0 && array.count == 1 && *(int64_t*)array.data == 42);
     ddict_array_free(&array);
     const uint64_t none[3] = {2, 0, 3};
-    EXPECT_OK(ddict_put_array(dict, ddict_text("none"), DDICT_COMPLEX128, 3, none, NULL, &error));
-    EXPECT_OK(ddict_get_array(dict, ddict_text("none"), DDICT_COMPLEX128, &array, &error));
+    EXPECT_OK(ddict_put_array(dict, ddict_text_key("none"), DDICT_COMPLEX128, 3, none, NULL, &error));
+    EXPECT_OK(ddict_get_array(dict, ddict_text_key("none"), DDICT_COMPLEX128, &array, &error));
     EXPECT(array.count == 0 && array.shape[2] == 3);
     ddict_array_free(&array);
 }
@@ -265,27 +269,28 @@ void test_absurd_arrays(void) {
     const double number = 1;
     ddict_array array;
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT64, 2, overflowing, &number, &error));
+                ddict_put_array(dict, ddict_text_key("a"), DDICT_FLOAT64, 2, overflowing, &number, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT64, 9, nine, &number, &error));
+                ddict_put_array(dict, ddict_text_key("a"), DDICT_FLOAT64, 9, nine, &number, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_put_array(dict, ddict_text("a"), DDICT_STRUCTURE, 1, nine, &number, &error));
+                ddict_put_array(dict, ddict_text_key("a"), DDICT_STRUCTURE, 1, nine, &number, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT64, 1, NULL, &number, &error));
+                ddict_put_array(dict, ddict_text_key("a"), DDICT_FLOAT64, 1, NULL, &number, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT64, 1, nine, NULL, &error));
+                ddict_put_array(dict, ddict_text_key("a"), DDICT_FLOAT64, 1, nine, NULL, &error));
     /* Bytes of another program that are no array, though they say so. */
-    EXPECT_OK(ddict_put(dict, ddict_text("bad"), ddict_bytes(overflowing, sizeof overflowing),
+    EXPECT_OK(ddict_put(dict, ddict_text_key("bad"), ddict_bytes(overflowing, sizeof overflowing),
                         DDICT_ARRAY(DDICT_FLOAT64), &error));
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get_array(dict, ddict_text("bad"), DDICT_FLOAT64, &array, &error));
-    EXPECT_CODE(DDICT_NOT_FOUND, ddict_get_array(dict, ddict_text("a"), DDICT_FLOAT64, &array, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_get_array(dict, ddict_text_key("bad"), DDICT_FLOAT64, &array, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_get_array(dict, ddict_text_key("a"), DDICT_FLOAT64, &array, &error));
 }
 
 /** Of values that came by any call. */
 void test_arrays_in_bytes(void) {
     const double numbers[4] = {1, 2, 3, 4};
     const uint64_t shape[2] = {2, 2};
-    const ddict_slice key = ddict_text("a");
+    const ddict_key key = ddict_text_key("a");
     ddict_array array;
     ddict_value value;
     EXPECT_OK(ddict_put_array(dict, key, DDICT_FLOAT64, 2, shape, numbers, &error));
@@ -346,7 +351,7 @@ void test_types_in_words(void) {
 /** DDICT_FLOAT64 where DDICT_SCALAR(DDICT_FLOAT64) is meant. */
 void test_elements_are_no_types(void) {
     double number = 1.5;
-    const ddict_slice key = ddict_text("k");
+    const ddict_key key = ddict_text_key("k");
     const ddict_slice bytes = ddict_bytes(&number, sizeof number);
     const uint16_t wrong = DDICT_FLOAT64;
     ddict_value value;
@@ -397,17 +402,20 @@ void test_bad_arguments(void) {
     bool flag;
     char longest[1025];
     memset(longest, 'k', sizeof longest);
-    const ddict_slice key = ddict_text("k");
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_text(""), key, DDICT_TEXT, &error));
-    EXPECT_CODE(DDICT_TOO_LARGE, ddict_put(dict, ddict_bytes(longest, 1025), key, DDICT_TEXT, &error));
+    const ddict_key key = ddict_text_key("k");
+    const ddict_slice text = ddict_text("v");
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_text_key(""), text, DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_TOO_LARGE,
+                ddict_put(dict, ddict_typed_key(longest, 1025, DDICT_TEXT), text, DDICT_TEXT, &error));
     EXPECT(error.need_bytes == 1025 && error.have_bytes == 1024);
-    EXPECT_OK(ddict_put(dict, ddict_bytes(longest, 1024), key, DDICT_TEXT, &error));
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(NULL, key, key, DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_typed_key(longest, 1024, DDICT_TEXT), text, DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(NULL, key, text, DDICT_TEXT, &error));
     EXPECT(error_says("dictionary is NULL"));
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_bytes(NULL, 3), key, DDICT_TEXT, NULL));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_put(dict, ddict_typed_key(NULL, 3, DDICT_TEXT), text, DDICT_TEXT, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, ddict_bytes(NULL, 3), DDICT_TEXT, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, key, ddict_text(NULL), DDICT_TEXT, NULL));
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_text(NULL), key, DDICT_TEXT, NULL));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_put(dict, ddict_text_key(NULL), text, DDICT_TEXT, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get(dict, key, DDICT_TEXT, NULL, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_get_into(dict, key, DDICT_TEXT, NULL, 8, &value, NULL));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_contains(dict, key, NULL, NULL));

@@ -27,7 +27,7 @@ void test_detach_deregisters(void) {
     for (uint32_t i = 0; i < 30; ++i) {
         ddict_dictionary* view = NULL;
         EXPECT_OK(ddict_manager(other, i % 3, &view, &error));
-        EXPECT_OK(ddict_put(view, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+        EXPECT_OK(ddict_put(view, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
         ddict_detach(view);
     }
     EXPECT(sessions() == before + 3);
@@ -63,11 +63,11 @@ void test_destroyed_by_another(void) {
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_destroy(other, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_name(other, name, sizeof name, &error));
     EXPECT_CODE(DDICT_DICTIONARY_GONE,
-                ddict_put(third, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+                ddict_put(third, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     EXPECT(error_says("put of key 'k' on manager 0"));
     EXPECT(error.manager_state == DDICT_MANAGER_ENDED);
     EXPECT_CODE(DDICT_DICTIONARY_GONE, ddict_attach(handle, NULL, &other, &error));
-    EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     ddict_detach(other);
     ddict_detach(third);
     ddict_detach(owner);
@@ -75,15 +75,15 @@ void test_destroyed_by_another(void) {
 }
 
 /** The first letter decides: 'a' to 'z' over all managers. */
-static uint64_t by_first_letter(const void* key, size_t bytes, void* calls) {
+static uint64_t by_first_letter(ddict_key key, void* calls) {
     ++*(int*)calls;
-    return bytes == 0 ? 0 : (uint64_t)(*(const char*)key - 'a') * (UINT64_MAX / 26);
+    return key.bytes == 0 ? 0 : (uint64_t)(*(const char*)key.data - 'a') * (UINT64_MAX / 26);
 }
 
 /** The last letter is the manager's number. */
-static uint32_t last_letter(const void* key, size_t bytes, void* calls) {
+static uint32_t last_letter(ddict_key key, void* calls) {
     ++*(int*)calls;
-    return bytes == 0 ? 0 : (uint32_t)(((const char*)key)[bytes - 1] - '0');
+    return key.bytes == 0 ? 0 : (uint32_t)(((const char*)key.data)[key.bytes - 1] - '0');
 }
 
 void test_keys_that_name_their_managers(void) {
@@ -93,8 +93,8 @@ void test_keys_that_name_their_managers(void) {
     for (uint32_t manager = 0; manager < 3; ++manager) {
         const char key[] = {'k', (char)('0' + manager), 0};
         uint32_t found = 9;
-        EXPECT_OK(ddict_put(view, ddict_text(key), ddict_text("x"), DDICT_TEXT, &error));
-        EXPECT_OK(ddict_which_manager(view, ddict_text(key), &found, &error));
+        EXPECT_OK(ddict_put(view, ddict_text_key(key), ddict_text("x"), DDICT_TEXT, &error));
+        EXPECT_OK(ddict_which_manager(view, ddict_text_key(key), &found, &error));
         EXPECT(found == manager);
     }
     EXPECT(calls >= 6);
@@ -109,15 +109,15 @@ void test_placement(void) {
     uint32_t manager = 9;
     int calls = 0;
     EXPECT_OK(ddict_placed_by(dict, by_first_letter, &calls, &view, &error));
-    EXPECT_OK(ddict_put(view, ddict_text("anna"), ddict_text("first"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_put(view, ddict_text("zoe"), ddict_text("last"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_which_manager(view, ddict_text("anna"), &manager, &error));
+    EXPECT_OK(ddict_put(view, ddict_text_key("anna"), ddict_text("first"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(view, ddict_text_key("zoe"), ddict_text("last"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_which_manager(view, ddict_text_key("anna"), &manager, &error));
     EXPECT(manager == 0);
-    EXPECT_OK(ddict_which_manager(view, ddict_text("zoe"), &manager, &error));
+    EXPECT_OK(ddict_which_manager(view, ddict_text_key("zoe"), &manager, &error));
     EXPECT(manager == 2);
     EXPECT(calls >= 4);
     ddict_value value;
-    EXPECT_OK(ddict_get(view, ddict_text("zoe"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_get(view, ddict_text_key("zoe"), DDICT_TEXT, &value, &error));
     EXPECT(strcmp(value.data, "last") == 0);
     ddict_free(value.data);
     uint64_t size = 0;
@@ -133,28 +133,31 @@ void test_placement_of_bad_keys(void) {
     char long_key[1025];
     uint32_t manager = 9;
     memset(long_key, 'k', sizeof long_key);
-    EXPECT_CODE(DDICT_TOO_LARGE,
-                ddict_which_manager(dict, ddict_bytes(long_key, sizeof long_key), &manager, &error));
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_which_manager(dict, ddict_text(""), &manager, &error));
+    EXPECT_CODE(
+        DDICT_TOO_LARGE,
+        ddict_which_manager(dict, ddict_typed_key(long_key, sizeof long_key, DDICT_TEXT), &manager, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_which_manager(dict, ddict_text_key(""), &manager, &error));
     EXPECT(manager == 9);
 }
 
 void test_absurd_sizes(void) {
     const size_t absurd[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 50, (size_t)1 << 41};
-    const ddict_slice key = ddict_text("k");
+    const ddict_key key = ddict_text_key("k");
+    const ddict_slice text = ddict_text("v");
     const char begin[256] = "errors show how a key begins";
     for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; ++i) {
         const ddict_slice huge = ddict_bytes(begin, absurd[i]);
         const ddict_pair pair = {key, huge, DDICT_TEXT};
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_put(dict, key, huge, DDICT_TEXT, &error));
         EXPECT(error.need_bytes >= absurd[i]);
-        EXPECT_CODE(DDICT_TOO_LARGE, ddict_put(dict, huge, key, DDICT_TEXT, &error));
+        EXPECT_CODE(DDICT_TOO_LARGE,
+                    ddict_put(dict, ddict_typed_key(begin, absurd[i], DDICT_TEXT), text, DDICT_TEXT, &error));
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_put_if_absent(dict, key, huge, DDICT_TEXT, NULL, &error));
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_append(dict, key, huge, DDICT_TEXT, NULL, &error));
         EXPECT_CODE(DDICT_TOO_LARGE,
                     ddict_compare_and_swap(dict, key, NULL, &huge, DDICT_TEXT, &(bool){false}, &error));
         EXPECT_CODE(DDICT_TOO_LARGE,
-                    ddict_compare_and_swap(dict, key, &huge, &key, DDICT_TEXT, &(bool){false}, &error));
+                    ddict_compare_and_swap(dict, key, &huge, &text, DDICT_TEXT, &(bool){false}, &error));
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_wait_for_value(dict, key, huge, DDICT_TEXT, 100, &error));
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_bput(dict, key, huge, DDICT_TEXT, &error));
         EXPECT_CODE(DDICT_TOO_LARGE, ddict_multi_put(dict, &pair, 1, NULL, &error));
@@ -194,18 +197,18 @@ void test_absurd_timeouts(void) {
     options.attach.attach_timeout_ms = INT64_MAX;
     EXPECT_OK(ddict_create(&options, &other, &error));
     if (other == NULL) return;
-    EXPECT_OK(ddict_put(other, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_wait_for(other, ddict_text("k"), DDICT_TEXT, INT64_MAX, &value, &error));
+    EXPECT_OK(ddict_put(other, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_wait_for(other, ddict_text_key("k"), DDICT_TEXT, INT64_MAX, &value, &error));
     ddict_free(value.data);
     ddict_pending* pending = NULL;
-    EXPECT_OK(ddict_get_async(other, ddict_text("k"), DDICT_TEXT, &pending, &error));
+    EXPECT_OK(ddict_get_async(other, ddict_text_key("k"), DDICT_TEXT, &pending, &error));
     EXPECT_OK(ddict_pending_wait(pending, INT64_MAX, &value, &error));
     ddict_free(value.data);
     ddict_pending_free(pending);
     EXPECT_OK(ddict_serialize(other, &handle, &error));
     ddict_dictionary* third = NULL;
     EXPECT_OK(ddict_attach(handle, &options.attach, &third, &error));
-    EXPECT_OK(ddict_erase(third, ddict_text("k"), NULL, &error));
+    EXPECT_OK(ddict_erase(third, ddict_text_key("k"), NULL, &error));
     options.attach.attach_timeout_ms = INT64_MIN;
     ddict_dictionary* fourth = NULL;
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_attach(handle, &options.attach, &fourth, &error));
@@ -225,8 +228,8 @@ void test_default_timeout(void) {
     options.timeout_ms = 50;
     EXPECT_OK(ddict_serialize(dict, &handle, &error));
     EXPECT_OK(ddict_attach(handle, &options, &quick, &error));
-    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text("nobody"), DDICT_TEXT, DDICT_DEFAULT_TIMEOUT,
-                                              &value, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text_key("nobody"), DDICT_TEXT,
+                                              DDICT_DEFAULT_TIMEOUT, &value, &error));
     EXPECT(error_says("wait_for of key 'nobody' on manager"));
     // On a busy machine the manager's own answer may come too late.
     EXPECT(error_says("the key did not appear in time") ||
@@ -240,7 +243,7 @@ void test_default_timeout(void) {
 void test_errors_found_here_name_everything(void) {
     char node[64];
     uint32_t manager = 9;
-    const ddict_slice key = ddict_text("some key");
+    const ddict_key key = ddict_text_key("some key");
     const uint64_t shape[1] = {2};
     double numbers[2] = {1, 2};
     ddict_array array;
@@ -282,7 +285,7 @@ void test_errors_name_everything(void) {
     char node[64];
     uint32_t manager = 9;
     ddict_value value;
-    const ddict_slice key = ddict_text("some key");
+    const ddict_key key = ddict_text_key("some key");
     EXPECT_OK(ddict_put(dict, key, ddict_text("text"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_which_manager(dict, key, &manager, &error));
     EXPECT_OK(ddict_manager_node(dict, manager, node, sizeof node, &error));
@@ -291,13 +294,14 @@ void test_errors_name_everything(void) {
         memset(&error, 0, sizeof error);
         switch (i) {
             case 0:
-                EXPECT_CODE(DDICT_FROZEN, ddict_put(dict, key, key, DDICT_TEXT, &error));
+                EXPECT_CODE(DDICT_FROZEN, ddict_put(dict, key, ddict_text("new"), DDICT_TEXT, &error));
                 break;
             case 1:
                 EXPECT_CODE(DDICT_FROZEN, ddict_erase(dict, key, NULL, &error));
                 break;
             case 2:
-                EXPECT_CODE(DDICT_FROZEN, ddict_append(dict, key, key, DDICT_TEXT, NULL, &error));
+                EXPECT_CODE(DDICT_FROZEN,
+                            ddict_append(dict, key, ddict_text("more"), DDICT_TEXT, NULL, &error));
                 break;
             case 3:
                 EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get(dict, key, DDICT_LIST, &value, &error));

@@ -10,12 +10,12 @@
 enum { many = 500 };
 
 static char names[many][16];
-static ddict_slice keys[many];
+static ddict_key keys[many];
 
 static void name_keys(void) {
     for (int i = 0; i < many; ++i) {
         snprintf(names[i], sizeof names[i], "key/%d", i);
-        keys[i] = ddict_text(names[i]);
+        keys[i] = ddict_text_key(names[i]);
     }
 }
 
@@ -99,11 +99,11 @@ void test_collected_batch(void) {
     bool there = false;
     EXPECT_OK(ddict_start_batch_put(dict, &error));
     EXPECT_OK(ddict_within(dict, 5000, &view, &error));
-    EXPECT_OK(ddict_put(view, ddict_text("collected"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(view, ddict_text_key("collected"), ddict_text("v"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_end_batch_put(dict, &stored, &failed, &error));
     EXPECT(stored == 1 && failed == 0);
-    EXPECT_OK(ddict_put(view, ddict_text("at once"), ddict_text("v"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_contains(dict, ddict_text("at once"), &there, &error));
+    EXPECT_OK(ddict_put(view, ddict_text_key("at once"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_contains(dict, ddict_text_key("at once"), &there, &error));
     EXPECT(there);
     ddict_detach(view);
 }
@@ -113,10 +113,12 @@ void test_failures_of_a_batch(void) {
     char long_key[100];
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_end_batch_put_report(dict, &report, &error));
     memset(long_key, 'k', sizeof long_key);
-    EXPECT_OK(ddict_bput(dict, ddict_bytes(long_key, sizeof long_key), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_bput(dict, ddict_typed_key(long_key, sizeof long_key, DDICT_TEXT), ddict_text("v"),
+                         DDICT_TEXT, &error));
     EXPECT_OK(ddict_start_batch_put(dict, &error));
-    EXPECT_OK(ddict_put(dict, ddict_bytes(long_key, sizeof long_key), ddict_text("w"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_put(dict, ddict_text("good"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_typed_key(long_key, sizeof long_key, DDICT_TEXT), ddict_text("w"),
+                        DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("good"), ddict_text("w"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_end_batch_put_report(dict, &report, &error));
     EXPECT(report.stored == 1 && report.failed == 1 && report.failure_count == 1);
     EXPECT(report.failures[0].key.bytes == sizeof long_key);
@@ -127,18 +129,18 @@ void test_failures_of_a_batch(void) {
     EXPECT(report.failures == NULL);
     ddict_batch_report_free(NULL);
     EXPECT_OK(ddict_start_batch_put(dict, &error));
-    EXPECT_OK(ddict_put(dict, ddict_text("good"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("good"), ddict_text("w"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_end_batch_put_report(dict, &report, &error));
     EXPECT(report.stored == 1 && report.failed == 0 && report.failures == NULL);
     ddict_batch_report_free(&report);
-    EXPECT_OK(ddict_berase(dict, ddict_bytes(long_key, sizeof long_key), NULL, &error));
+    EXPECT_OK(ddict_berase(dict, ddict_typed_key(long_key, sizeof long_key, DDICT_TEXT), NULL, &error));
 }
 
 void test_asynchronous(void) {
     ddict_pending* pending[50];
     name_keys();
     for (int i = 0; i < 50; ++i)
-        EXPECT_OK(ddict_put_async(dict, keys[i], keys[i], DDICT_TEXT, &pending[i], &error));
+        EXPECT_OK(ddict_put_async(dict, keys[i], ddict_text(names[i]), DDICT_TEXT, &pending[i], &error));
     for (int i = 0; i < 50; ++i) {
         EXPECT_OK(ddict_pending_wait(pending[i], DDICT_DEFAULT_TIMEOUT, NULL, &error));
         EXPECT_CODE(DDICT_INVALID_ARGUMENT,
@@ -170,7 +172,7 @@ void test_asynchronous(void) {
     EXPECT_OK(ddict_pending_ready(pending[0], &ready, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_pending_wait(pending[0], -7, &value, &error));
     ddict_pending_free(pending[0]);
-    EXPECT_OK(ddict_put_async(dict, keys[2], keys[2], DDICT_TEXT, &pending[0], &error));
+    EXPECT_OK(ddict_put_async(dict, keys[2], ddict_text(names[2]), DDICT_TEXT, &pending[0], &error));
     ddict_pending_free(pending[0]);
     EXPECT_OK(ddict_get(dict, keys[2], DDICT_TEXT, &value, &error));
     ddict_free(value.data);
@@ -178,10 +180,10 @@ void test_asynchronous(void) {
 
 void test_cursors(void) {
     put_many();
-    EXPECT_OK(ddict_put(dict, ddict_text("another"), ddict_text("x"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("another"), ddict_text("x"), DDICT_TEXT, &error));
     ddict_scan_options options;
     memset(&options, 0, sizeof options);
-    options.prefix = ddict_text("key/");
+    options.prefix = ddict_text_key("key/");
     options.values = true;
     bool seen[many] = {false};
     ddict_cursor* cursor = NULL;
@@ -249,12 +251,12 @@ void test_managers(void) {
     EXPECT(view == NULL);
     for (uint32_t i = 0; i < 3; ++i) {
         EXPECT_OK(ddict_manager(dict, i, &view, &error));
-        EXPECT_OK(ddict_put(view, ddict_text("same key"), ddict_bytes(&i, sizeof i),
+        EXPECT_OK(ddict_put(view, ddict_text_key("same key"), ddict_bytes(&i, sizeof i),
                             DDICT_SCALAR(DDICT_UINT32), &error));
         uint64_t size = 0;
         EXPECT_OK(ddict_size(view, &size, &error));
         EXPECT(size == 1);
-        EXPECT_OK(ddict_which_manager(view, ddict_text("same key"), &manager, &error));
+        EXPECT_OK(ddict_which_manager(view, ddict_text_key("same key"), &manager, &error));
         EXPECT(manager == i);
         EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_destroy(view, &error));
         ddict_detach(view);
@@ -268,15 +270,15 @@ void test_deadlines(void) {
     ddict_dictionary* quick = NULL;
     ddict_value value;
     EXPECT_OK(ddict_within(dict, 5000, &quick, &error));
-    EXPECT_OK(ddict_put(quick, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
-    EXPECT_OK(ddict_get(quick, ddict_text("k"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_put(quick, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_get(quick, ddict_text_key("k"), DDICT_TEXT, &value, &error));
     ddict_free(value.data);
     ddict_detach(quick);
     EXPECT_OK(ddict_within(dict, 0, &quick, &error));
-    EXPECT_CODE(DDICT_TIMEOUT, ddict_put(quick, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_put(quick, ddict_text_key("k"), ddict_text("w"), DDICT_TEXT, &error));
     ddict_detach(quick);
     EXPECT_OK(ddict_within(dict, INT64_MAX, &quick, &error));
-    EXPECT_OK(ddict_get(quick, ddict_text("k"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_get(quick, ddict_text_key("k"), DDICT_TEXT, &value, &error));
     EXPECT(strcmp(value.data, "v") == 0);
     ddict_free(value.data);
     ddict_detach(quick);
@@ -284,14 +286,14 @@ void test_deadlines(void) {
 
     const int64_t soon = ddict_now_ns() + 50 * 1000000;
     EXPECT_OK(ddict_until(dict, soon, &quick, &error));
-    EXPECT_OK(ddict_put(quick, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(quick, ddict_text_key("k"), ddict_text("w"), DDICT_TEXT, &error));
     for (int i = 0; i < 2; ++i) /* for all calls together */
-        EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text("nobody"), DDICT_TEXT,
+        EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for(quick, ddict_text_key("nobody"), DDICT_TEXT,
                                                   DDICT_DEFAULT_TIMEOUT, &value, &error));
     EXPECT(ddict_now_ns() >= soon);
     ddict_detach(quick);
     EXPECT_OK(ddict_until(dict, INT64_MIN, &quick, &error));
-    EXPECT_CODE(DDICT_TIMEOUT, ddict_put(quick, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_put(quick, ddict_text_key("k"), ddict_text("w"), DDICT_TEXT, &error));
     EXPECT(!error.in_doubt);
     ddict_detach(quick);
 }
@@ -299,34 +301,34 @@ void test_deadlines(void) {
 void test_freeze(void) {
     bool frozen = true;
     ddict_value value;
-    EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_is_frozen(dict, &frozen, &error));
     EXPECT(!frozen);
     EXPECT_OK(ddict_freeze(dict, &error));
     EXPECT_OK(ddict_is_frozen(dict, &frozen, &error));
     EXPECT(frozen);
-    EXPECT_CODE(DDICT_FROZEN, ddict_put(dict, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
-    EXPECT_CODE(DDICT_FROZEN, ddict_fetch_add_i64(dict, ddict_text("n"), 1, 0, NULL, &error));
+    EXPECT_CODE(DDICT_FROZEN, ddict_put(dict, ddict_text_key("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_FROZEN, ddict_fetch_add_i64(dict, ddict_text_key("n"), 1, 0, NULL, &error));
     EXPECT_CODE(DDICT_FROZEN, ddict_clear(dict, &error));
-    EXPECT_OK(ddict_get(dict, ddict_text("k"), DDICT_TEXT, &value, &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("k"), DDICT_TEXT, &value, &error));
     ddict_free(value.data);
     ddict_frozen* in_place = NULL;
     ddict_slice slice;
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_view_frozen(dict, ddict_text("k"), DDICT_LIST, &in_place, &slice, &error));
+                ddict_view_frozen(dict, ddict_text_key("k"), DDICT_LIST, &in_place, &slice, &error));
     EXPECT_CODE(DDICT_NOT_FOUND,
-                ddict_view_frozen(dict, ddict_text("nobody"), DDICT_TEXT, &in_place, &slice, &error));
+                ddict_view_frozen(dict, ddict_text_key("nobody"), DDICT_TEXT, &in_place, &slice, &error));
     EXPECT(in_place == NULL);
-    EXPECT_OK(ddict_view_frozen(dict, ddict_text("k"), DDICT_TEXT, &in_place, &slice, &error));
+    EXPECT_OK(ddict_view_frozen(dict, ddict_text_key("k"), DDICT_TEXT, &in_place, &slice, &error));
     EXPECT(slice.bytes == 1 && memcmp(slice.data, "v", 1) == 0);
     EXPECT(ddict_frozen_valid(in_place));
     EXPECT_OK(ddict_unfreeze(dict, &error));
-    EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("w"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("k"), ddict_text("w"), DDICT_TEXT, &error));
     EXPECT(!ddict_frozen_valid(in_place));
     ddict_frozen_free(in_place);
     ddict_frozen_free(NULL);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_view_frozen(dict, ddict_text("k"), DDICT_TEXT, &in_place, &slice, &error));
+                ddict_view_frozen(dict, ddict_text_key("k"), DDICT_TEXT, &in_place, &slice, &error));
 }
 
 void test_statistics(void) {
@@ -364,7 +366,7 @@ void test_health_and_profile(void) {
         EXPECT(health[i].manager == i && health[i].alive && health[i].round_trip_ns > 0 &&
                health[i].error.code == DDICT_OK);
     EXPECT_OK(ddict_profile_reset(dict, &error));
-    EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     ddict_client_profile profile;
     ddict_operation_profile operations[32];
     EXPECT_OK(ddict_profile(dict, &profile, operations, 32, &count, &error));
@@ -378,13 +380,14 @@ void test_health_and_profile(void) {
 
 void test_exceptions_stay_inside(void) {
     /* More pairs than memory can hold: std::length_error inside. */
-    const ddict_pair pair = {ddict_text("k"), ddict_text("v"), DDICT_TEXT};
+    const ddict_pair pair = {ddict_text_key("k"), ddict_text("v"), DDICT_TEXT};
     EXPECT_CODE(DDICT_SYSTEM, ddict_multi_put(dict, &pair, SIZE_MAX, NULL, &error));
     EXPECT_CODE(DDICT_SYSTEM, ddict_multi_erase(dict, &pair.key, SIZE_MAX, NULL, NULL, &error));
 #ifndef __SANITIZE_ADDRESS__ /* its operator new ends the program and throws nothing */
     /* An array that a shape can have and this machine has not: std::bad_alloc inside. */
     const uint64_t huge[1] = {UINT64_C(1) << 58};
-    EXPECT_CODE(DDICT_SYSTEM, ddict_put_array(dict, ddict_text("a"), DDICT_FLOAT64, 1, huge, huge, &error));
+    EXPECT_CODE(DDICT_SYSTEM,
+                ddict_put_array(dict, ddict_text_key("a"), DDICT_FLOAT64, 1, huge, huge, &error));
     EXPECT(error_says("out of memory"));
 #endif
 }
@@ -400,7 +403,7 @@ static void expect_nothing_of(ddict_dictionary* gone) {
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_local_manager(gone, &manager, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_local_managers(gone, NULL, 0, &count, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_manager_count(gone, &manager, &error));
-    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_which_manager(gone, ddict_text("k"), &manager, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_which_manager(gone, ddict_text_key("k"), &manager, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_manager_node(gone, 0, node, sizeof node, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_profile(gone, &profile, NULL, 0, &count, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_profile_reset(gone, &error));
@@ -411,13 +414,13 @@ static void expect_nothing_of(ddict_dictionary* gone) {
 
 void test_child_of_fork(void) {
     ddict_pending* pending = NULL;
-    EXPECT_OK(ddict_put_async(dict, ddict_text("a"), ddict_text("v"), DDICT_TEXT, &pending, &error));
+    EXPECT_OK(ddict_put_async(dict, ddict_text_key("a"), ddict_text("v"), DDICT_TEXT, &pending, &error));
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
         const int before = failure_count();
         EXPECT_CODE(DDICT_NOT_ATTACHED,
-                    ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+                    ddict_put(dict, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
         EXPECT(error_says("this process is a child of the one that attached"));
         expect_nothing_of(dict);
         EXPECT(error_says("this process is a child of the one that attached"));
@@ -431,7 +434,7 @@ void test_child_of_fork(void) {
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     EXPECT_OK(ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, NULL, &error));
     ddict_pending_free(pending);
-    EXPECT_OK(ddict_put(dict, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(dict, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
 }
 
 void test_detached_and_destroyed(void) {
@@ -442,9 +445,10 @@ void test_detached_and_destroyed(void) {
     EXPECT_OK(ddict_attach(handle, NULL, &other, &error));
     EXPECT_OK(ddict_within(other, 1000, &view, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_serialize(view, &handle, &error));
-    EXPECT_OK(ddict_put(view, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_put(view, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     ddict_detach(other);
-    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_put(view, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED,
+                ddict_put(view, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     ddict_detach(view);
     ddict_free(handle);
 
@@ -454,7 +458,8 @@ void test_detached_and_destroyed(void) {
     EXPECT_OK(ddict_create(&options, &other, &error));
     EXPECT_OK(ddict_serialize(other, &handle, &error));
     EXPECT_OK(ddict_destroy(other, &error));
-    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_put(other, ddict_text("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED,
+                ddict_put(other, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     expect_nothing_of(other);
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_serialize(other, &handle, &error));
     EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_destroy(other, &error));

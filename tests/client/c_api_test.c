@@ -84,6 +84,10 @@ static const struct {
     {"default_timeout", test_default_timeout},
     {"errors_name_everything", test_errors_name_everything},
     {"errors_found_here_name_everything", test_errors_found_here_name_everything},
+    {"number_keys", test_number_keys},
+    {"what_number_a_key_is", test_what_number_a_key_is},
+    {"cursors_over_typed_keys", test_cursors_over_typed_keys},
+    {"many_typed_keys", test_many_typed_keys},
 };
 
 int main(int argc, char** argv) {

@@ -9,6 +9,7 @@
 #include <ddict/ddict.h>
 #include <ddict/ddict_state.h>
 #include <stdio.h>
+#include <string.h>
 
 /** The dictionary of all tests, and the error of the last call that failed. */
 extern ddict_dictionary* dict;
@@ -71,3 +72,9 @@ void test_absurd_timeouts(void);
 void test_default_timeout(void);
 void test_errors_name_everything(void);
 void test_errors_found_here_name_everything(void);
+
+/* c_api_typed_keys_test.c */
+void test_number_keys(void);
+void test_what_number_a_key_is(void);
+void test_cursors_over_typed_keys(void);
+void test_many_typed_keys(void);

@@ -138,7 +138,7 @@ TEST(Attach, BadHandlesAreRefused) {
     EXPECT_EQ(code_of_attach(good + "\n"), Errc{});
     EXPECT_EQ(code_of_attach("garbage"), Errc::bad_handle);
     EXPECT_EQ(code_of_attach(" "), Errc::bad_handle);
-    EXPECT_EQ(code_of_attach("ddict2" + good.substr(6)), Errc::incompatible);
+    EXPECT_EQ(code_of_attach("ddict3" + good.substr(6)), Errc::incompatible);
     for (std::size_t length = 7; length < good.size(); length += 13) {
         EXPECT_EQ(code_of_attach(good.substr(0, length)), Errc::bad_handle) << length;
     }
@@ -353,7 +353,7 @@ TEST(Death, OfAManagerIsToldWithItsNameAndTheOthersGoOn) {
     EXPECT_EQ(size.missing[0].manager, 1u);
     EXPECT_EQ(size.missing[0].node, victim.node);
     EXPECT_EQ(size.missing[0].error.code, Errc::manager_lost);
-    const Partial<std::vector<std::string>> keys = dict.partial_keys();
+    const Partial<std::vector<int>> keys = dict.partial_keys<int>();
     EXPECT_EQ(keys.value.size(), static_cast<std::size_t>(300 - lost));
     EXPECT_EQ(keys.missing.size(), 1u);
     // A new client can still attach, and use what is left.

@@ -51,7 +51,7 @@ TEST_F(ErrorsTest, AStoppedManagerIsNamedAndTheOthersGiveWhatTheyHave) {
     // With the default deadline of 30 s.
     const Partial<std::vector<ManagerStats>> stats = by_message_->partial_stats();
     const Partial<std::uint64_t> size = by_message_->partial_size();
-    const Partial<std::vector<std::string>> keys = by_message_->partial_keys();
+    const Partial<std::vector<int>> keys = by_message_->partial_keys<int>();
     const std::vector<ManagerHealth> health = by_message_->health();
     const Result<Dictionary> newcomer = Dictionary::try_attach(dict_->serialize());
     const auto took = steady_clock::now() - began;
@@ -71,7 +71,7 @@ TEST_F(ErrorsTest, AStoppedManagerIsNamedAndTheOthersGiveWhatTheyHave) {
     for (const ManagerHealth& one : health)
         EXPECT_EQ(one.alive(), one.manager != 1);
     EXPECT_TRUE(dict_->partial_stats().complete());
-    EXPECT_EQ(dict_->partial_keys().value.size(), 300u);
+    EXPECT_EQ(dict_->partial_keys<int>().value.size(), 300u);
 }
 
 // ---- why ----

@@ -144,7 +144,7 @@ TEST_F(OperationsTest, CompareAndSwapOfLargeValues) {
 }
 
 TEST_F(OperationsTest, GetIntoDoesNotAllocate) {
-    const ddict_slice key = ddict_text("key");
+    const ddict_key key = ddict_text_key("key");
     for (const std::size_t count : {10ul, 100'000ul}) {
         std::vector<double> room(count, 1.5);
         const std::span<double> span(room);

@@ -63,7 +63,7 @@ TEST_F(ViewsTest, AnUnknownManagerIsRefused) {
 TEST_F(ViewsTest, AUsersPlacement) {
     // The first letter decides.
     const View view = dict_->placed_by(
-        [](std::span<const std::byte> key) { return key[0] == std::byte{'a'} ? 0 : ~std::uint64_t{0}; });
+        [](KeyBytes key) { return key.bytes()[0] == std::byte{'a'} ? 0 : ~std::uint64_t{0}; });
     for (int i = 0; i < 50; ++i) {
         view.put("a" + std::to_string(i), i);
         view.put("b" + std::to_string(i), i);
@@ -79,9 +79,8 @@ TEST_F(ViewsTest, AUsersPlacement) {
 
 TEST_F(ViewsTest, AKeyThatNamesItsManager) {
     // "2/key" lives on manager 2.
-    const View view = dict_->placed_at([](std::span<const std::byte> key) {
-        return static_cast<std::uint32_t>(std::to_integer<int>(key[0]) - '0');
-    });
+    const View view = dict_->placed_at(
+        [](KeyBytes key) { return static_cast<std::uint32_t>(std::to_integer<int>(key.bytes()[0]) - '0'); });
     for (int i = 0; i < 90; ++i)
         view.put(std::to_string(i % 9) + "/" + std::to_string(i), i);
     for (std::uint32_t manager = 0; manager < managers; ++manager) {
@@ -91,8 +90,7 @@ TEST_F(ViewsTest, AKeyThatNamesItsManager) {
     }
     EXPECT_EQ(view.get<int>("1/10"), 10);
     EXPECT_EQ(view.multi_get<int>(std::vector<std::string>{"1/10", "2/11"})[1], 11);
-    EXPECT_EQ(code_of(View().placed_at([](std::span<const std::byte>) { return 1u; }).try_put("key", 1)),
-              Errc::not_attached);
+    EXPECT_EQ(code_of(View().placed_at([](KeyBytes) { return 1u; }).try_put("key", 1)), Errc::not_attached);
 }
 
 /// What the pairs of all managers were placed by, by key.
@@ -125,9 +123,8 @@ TEST_F(ViewsTest, APairKnowsWhatItsKeyWasPlacedBy) {
         EXPECT_EQ(code_of(view.try_pop<int>(name + "/popped")), Errc::wrong_type) << "it is put back";
     };
     write(*dict_, "own");
-    write(dict_->placed_by([](std::span<const std::byte> key) { return key.size() << 58; }), "hash");
-    write(dict_->placed_at(
-              [](std::span<const std::byte> key) { return 100 + static_cast<std::uint32_t>(key.size()); }),
+    write(dict_->placed_by([](KeyBytes key) { return key.size() << 58; }), "hash");
+    write(dict_->placed_at([](KeyBytes key) { return 100 + static_cast<std::uint32_t>(key.size()); }),
           "number");
     write(dict_->manager(1), "manager");
     dict_->manager(1).bput("all", 1);

@@ -40,8 +40,8 @@ example() {
 
 example guide $'*count/be: 2*nobody is not there*all tasks done' guide
 example array_store "a field of 50 x 40 x 70 in 60 blocks" array_store
-example c_client $'Dragon\nnobody is not there\npi is 3.14159\n2 x 3, the last is 5\n0 visits before this one\n4 keys' c_client
-expect shell.sh $'Dragon\n1 2 3\n0.3333333333333333\nnobody did not come in time\na key of two lines\n5
+example c_client $'Dragon\nnobody is not there\npi is 3.14159\n2 x 3, the last is 5\n0 visits before this one\n*42*' c_client
+expect shell.sh $'Dragon\n1 2 3\n0.3333333333333333\nnobody did not come in time\na key of two lines\nwhat a program finds under the integer 42\n42\n5
 Hello\nfourth\nnumbers\nthird\ntwo\\\\x0alines\n1' bash "$source/shell.sh"
 for ((i = 0; i < 100; ++i)); do
   echo "the dragon and the dictionary"

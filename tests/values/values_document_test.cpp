@@ -3,9 +3,12 @@
 //
 // The example bytes of docs/values.md, read out of the document, decoded, and made again.
 #include <ddict/array.h>
+#include <ddict/key.h>
 #include <ddict/record.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <set>
 
@@ -32,6 +35,20 @@ class ValuesDocument : public testing::Test {
         seen_.insert(name);
     }
 
+    /// The same of a key.
+    template <class T>
+    void expect_key(const std::string& what, const T& value) {
+        const AnyKey key(value);
+        std::array<char, 16> type{};
+        std::snprintf(type.data(), type.size(), "key 0x%04x: ", key.type());
+        const std::string name = type.data() + what;
+        const auto found = examples_.find(name);
+        ASSERT_NE(found, examples_.end()) << name;
+        EXPECT_TRUE(std::ranges::equal(key.bytes(), found->second)) << name;
+        EXPECT_EQ(AnyKey(KeyBytes(found->second, key.type())).as<T>(), value) << name;
+        seen_.insert(name);
+    }
+
     std::map<std::string, std::vector<std::byte>> examples_ = examples_of(DDICT_VALUES_DOCUMENT);
     std::set<std::string> seen_;
 };
@@ -40,6 +57,11 @@ TEST_F(ValuesDocument, Examples) {
     expect_example("\"Dragon\"", std::string("Dragon"));
     expect_example("1.5", 1.5);
     expect_example("1, 2, -1", std::vector<std::int32_t>{1, 2, -1});
+    expect_key("42", 42);
+    expect_key("42", std::uint8_t{42});
+    expect_key("18446744073709551615", UINT64_MAX);
+    expect_key("1.5", 1.5F);
+    expect_key("\"42\"", std::string("42"));
     Array<float> array({2, 3});
     for (std::size_t i = 0; i < 6; ++i)
         array.elements()[i] = static_cast<float>(i);

@@ -1,0 +1,236 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How C++ values become keys and back. A key has a type, as a value has: the text "42" and the integer 42 are
+// two keys. So that whoever means the same key finds it, numbers have one form:
+//
+//   - An integer of any width is an int64; one above the range of int64 is a uint64. 42, 42L and char(42) are
+//     one key. An enumerator is its number.
+//   - float and double are a float64; 0.0 and -0.0 are one key, and so are all that are no number.
+//   - Anything else that can be stored (<ddict/codec.h>) is a key with its codec's type and bytes: text,
+//   bool,
+//     vectors, a type of the user's. long double is none.
+//
+// docs/values.md has the bytes of each. AnyKey holds a key of whatever type: what iterations over keys of
+// several types give.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <compare>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <ddict/codec.h>
+#include <ddict/key_bytes.h>
+#include <ddict/result.h>
+
+namespace ddict {
+
+class AnyKey;
+
+namespace detail {
+
+template <class T>
+concept IntegerKey = (std::is_integral_v<T> || std::is_enum_v<T>)&&!std::same_as<T, bool> &&
+                     !has_user_type<T> && sizeof(T) <= 8;
+template <class T>
+concept FloatKey = std::same_as<T, float> || std::same_as<T, double>;
+
+/// The normal form of a number.
+struct NumberKey {
+    std::uint64_t bits = 0;
+    std::uint16_t type = key_type_int64;
+
+    template <IntegerKey T>
+    explicit NumberKey(T number) {
+        if constexpr (std::is_enum_v<T>) {
+            *this = NumberKey(static_cast<std::underlying_type_t<T>>(number));
+        } else {
+            bits = static_cast<std::uint64_t>(number);
+            if (std::is_unsigned_v<T> && bits > INT64_MAX) type = key_type_uint64;
+        }
+    }
+    template <FloatKey T>
+    explicit NumberKey(T number) : type(key_type_float64) {
+        constexpr std::uint64_t no_number = 0x7ff8'0000'0000'0000;
+        const double value = number == 0 ? 0.0 : static_cast<double>(number);
+        bits = value == value ? std::bit_cast<std::uint64_t>(value) : no_number;
+    }
+    KeyBytes view() const { return {std::as_bytes(std::span(&bits, 1)), type}; }
+
+    /// That of a number of a type of values; none if the bytes are not one of an integer or a float.
+    static std::optional<NumberKey> of(std::span<const std::byte> bytes, std::uint16_t type) {
+        std::optional<NumberKey> number;
+        const auto take = [&]<class T>(T value) {
+            if (type != Codec<T>::type || bytes.size() != sizeof value) return;
+            std::memcpy(&value, bytes.data(), sizeof value);
+            number.emplace(value);
+        };
+        take(std::int8_t{}), take(std::int16_t{}), take(std::int32_t{}), take(std::int64_t{});
+        take(std::uint8_t{}), take(std::uint16_t{}), take(std::uint32_t{}), take(std::uint64_t{});
+        take(float{}), take(double{});
+        return number;
+    }
+};
+
+inline Error wrong_key(KeyBytes key, std::string_view asked) {
+    return Error(Errc::wrong_type, "the key is " + in_words(key) + ", asked: " + std::string(asked));
+}
+
+}  // namespace detail
+
+/// What can be a key, and what a key can be read as.
+template <class T>
+concept EncodableKey =
+    (Encodable<T> && !std::same_as<T, long double>) || std::same_as<T, AnyKey> || std::same_as<T, KeyBytes>;
+template <class T>
+concept DecodableKey = Decodable<T> || std::same_as<T, AnyKey>;
+
+namespace detail {
+
+/// Calls f with a key in its normal form.
+template <EncodableKey T, class F>
+auto with_key(const T& key, F&& f) {
+    if constexpr (std::same_as<T, KeyBytes>) {
+        return f(key);
+    } else if constexpr (std::same_as<T, AnyKey>) {
+        return f(key.view());
+    } else if constexpr (IntegerKey<T> || FloatKey<T>) {
+        const NumberKey number(key);
+        return f(number.view());
+    } else {
+        return with_bytes(
+            key, [&](std::span<const std::byte> bytes) { return f(KeyBytes(bytes, Codec<T>::type)); });
+    }
+}
+
+template <IntegerKey T>
+Result<T> integer_of(KeyBytes key) {
+    if constexpr (std::is_enum_v<T>) {
+        const auto number = integer_of<std::underlying_type_t<T>>(key);
+        if (!number) return number.error();
+        return static_cast<T>(*number);
+    } else {
+        const bool is_signed = key.type() == key_type_int64;
+        if (key.size() != 8 || (!is_signed && key.type() != key_type_uint64))
+            return wrong_key(key, "an integer");
+        const auto bits = number_at<std::uint64_t>(key.bytes(), 0);
+        using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+        constexpr auto most = static_cast<Wide>(std::numeric_limits<T>::max());
+        constexpr auto least = static_cast<Wide>(std::numeric_limits<T>::min());
+        const bool fits = is_signed ? std::cmp_less_equal(static_cast<std::int64_t>(bits), most) &&
+                                          std::cmp_greater_equal(static_cast<std::int64_t>(bits), least)
+                                    : std::cmp_less_equal(bits, most);
+        if (!fits) return wrong_key(key, type_in_words(Codec<T>::type));
+        return static_cast<T>(bits);
+    }
+}
+
+template <FloatKey T>
+Result<T> float_of(KeyBytes key) {
+    if (key.type() != key_type_float64 || key.size() != 8) return wrong_key(key, "a float");
+    const auto value = number_at<double>(key.bytes(), 0);
+    const T narrow = static_cast<T>(value);
+    if (value == value && static_cast<double>(narrow) != value)
+        return wrong_key(key, type_in_words(Codec<T>::type));
+    return narrow;
+}
+
+/// A T from a key; wrong_type if the key is none.
+template <DecodableKey T>
+Result<T> from_key(KeyBytes key) {
+    if constexpr (std::same_as<T, AnyKey>) {
+        return T(key);
+    } else if constexpr (IntegerKey<T>) {
+        return integer_of<T>(key);
+    } else if constexpr (FloatKey<T>) {
+        return float_of<T>(key);
+    } else {
+        if (key.type() != Codec<T>::type) return wrong_key(key, type_in_words(Codec<T>::type));
+        return from_bytes<T>(key.bytes());
+    }
+}
+
+/// A value that can be a key.
+template <class T>
+concept PlainKey = EncodableKey<T> && !std::same_as<T, AnyKey> && !std::same_as<T, KeyBytes>;
+
+}  // namespace detail
+
+/// A key of any type, with its own bytes. Can be put in place of a key in each call, compared, and used in
+/// maps.
+///
+///     for (const ddict::AnyKey& key : dict.keys<ddict::AnyKey>()) {
+///         if (key.is<std::int64_t>()) sum += key.as<std::int64_t>();
+///         dict.erase(key);
+///     }
+class AnyKey {
+  public:
+    /// No key: calls refuse it as empty.
+    AnyKey() = default;
+    explicit AnyKey(KeyBytes key) : type_(key.type()) {
+        bytes_.assign(reinterpret_cast<const char*>(key.data()), key.size());
+    }
+    template <detail::PlainKey T>
+    AnyKey(const T& key) {
+        detail::with_key(key, [this](KeyBytes bytes) { *this = AnyKey(bytes); });
+    }
+
+    /// From the bytes of a value of any type (docs/values.md): numbers take their one form.
+    static AnyKey of_type(std::span<const std::byte> bytes, std::uint16_t type) {
+        if (const auto number = detail::NumberKey::of(bytes, type)) return AnyKey(number->view());
+        return AnyKey(KeyBytes(bytes, type));
+    }
+
+    KeyBytes view() const { return {std::as_bytes(std::span(bytes_)), type_}; }
+    std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
+    std::uint16_t type() const { return type_; }
+    bool empty() const { return bytes_.empty(); }
+
+    /// Whether it can be read as a T. An integer can be read as any integer type that has its value.
+    template <DecodableKey T>
+    bool is() const {
+        return static_cast<bool>(try_as<T>());
+    }
+    /// wrong_type if it is none.
+    template <DecodableKey T>
+    T as() const {
+        return try_as<T>().value();
+    }
+    template <DecodableKey T>
+    Result<T> try_as() const {
+        return detail::from_key<T>(view());
+    }
+    /// For people: 'Hello', 42, 1.5.
+    std::string in_words() const { return ddict::in_words(view()); }
+
+    friend bool operator==(const AnyKey&, const AnyKey&) = default;
+    /// An order, of no meaning: by type, then by bytes.
+    friend std::strong_ordering operator<=>(const AnyKey&, const AnyKey&) = default;
+
+  private:
+    std::uint16_t type_ = type_text;
+    std::string bytes_;
+};
+
+}  // namespace ddict
+
+template <>
+struct std::hash<ddict::AnyKey> {
+    std::size_t operator()(const ddict::AnyKey& key) const noexcept {
+        const auto bytes = key.bytes();
+        const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        return std::hash<std::string_view>()(text) ^ (std::size_t{key.type()} * 0x9e3779b97f4a7c15u);
+    }
+};
