@@ -95,8 +95,9 @@ class Writer {
         const std::string name = numbered_key(key);
         const std::span value(value_.data(), size_of_value(key, write));
         fill(value, key, write);
-        const Result<void> stored = pool_->put(
-            {bytes_of(name), hash_of(bytes_of(name)), static_cast<std::uint16_t>(write), write, value});
+        const Result<void> stored =
+            pool_->put({bytes_of(name), hash_of(bytes_of(name)), static_cast<std::uint16_t>(write),
+                        static_cast<std::uint32_t>(write), value});
         if (stored) {
             journal_.done[key].store(write);
         } else {
