@@ -31,6 +31,11 @@ ddict keys two | while IFS= read -r key; do
   ddict get --escaped -- "$key" && echo
 done
 
+ddict put --key-type int 42 "what a program finds under the integer 42"
+ddict get --key-type int 42 && echo
+ddict keys --key-type int
+ddict del --key-type int 42
+
 ddict size
 ddict keys | LC_ALL=C sort
 ddict keys -0 | xargs -0 ddict del --

@@ -74,7 +74,9 @@ std::span<const Option> options_of_all_commands() {
 
 Option escaped_option() {
     return {.name = "--escaped",
-            .help = "KEY, PREFIX and VALUE are as keys and items print them: \\xNN is a byte"};
+            .help =
+                "KEY, PREFIX and VALUE are as keys and items print them: \\xNN is a byte, and a "
+                "KEY \\TYPE:VALUE is of that type"};
 }
 
 Dictionary attach(const Arguments& arguments) {

@@ -9,6 +9,7 @@
 #include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
+#include "tools/key_text.h"
 #include "tools/standard_streams.h"
 #include "tools/usage_error.h"
 #include "tools/value_text.h"
@@ -88,7 +89,7 @@ std::string_view without_line_end(std::string_view text) {
 
 /// A counter, counted further. Prints what it is then.
 template <class Number>
-void increment(const Dictionary& dict, const std::string& key, const std::string& delta) {
+void increment(const Dictionary& dict, const AnyKey& key, const std::string& delta) {
     const std::vector<std::byte> bytes = value_of(Codec<Number>::type, delta);
     Number step{};
     std::memcpy(&step, bytes.data(), sizeof step);
@@ -103,12 +104,12 @@ void increment(const Dictionary& dict, const std::string& key, const std::string
         print(scalar_text(std::as_bytes(std::span(&now, 1)), Codec<Number>::type).value() + "\n");
         finish_output();
     } catch (const OutputError& error) {
-        signals.fail(std::string(error.what()) + "; key '" + printable(key) + "' was counted all the same");
+        signals.fail(std::string(error.what()) + "; key " + key.in_words() + " was counted all the same");
     }
 }
 
 /// Names each that was not removed, and says why, on a line each. Returns the exit status.
-int tell_of_removals(std::span<const std::string> keys, std::span<const ItemStatus> statuses,
+int tell_of_removals(std::span<const AnyKey> keys, std::span<const ItemStatus> statuses,
                      const Result<std::uint64_t>& all) {
     std::size_t removed = 0;
     std::size_t absent = 0;
@@ -126,7 +127,7 @@ int tell_of_removals(std::span<const std::string> keys, std::span<const ItemStat
         error.set_operation(Operation::erase).set_manager(status.manager);
         error.in_doubt = status.in_doubt;
         error.key_bytes_shown = 0;  // an error has not space for all of a long one
-        const std::string what = "del of key '" + printable(keys[i]) + "'";
+        const std::string what = "del of key " + keys[i].in_words();
         std::cerr << "ddict: " << printable_text(message_of(error, what)) << '\n';
     }
     if (removed == keys.size()) return success;
@@ -136,7 +137,7 @@ int tell_of_removals(std::span<const std::string> keys, std::span<const ItemStat
 
 int run_put(const Arguments& arguments) {
     const std::uint16_t type = type_given(arguments).value_or(type_text);
-    const std::string key = arguments.text(0);
+    const AnyKey key = key_operand(arguments, 0);
     std::optional<Dictionary> dict;
     std::string text;
     if (arguments.operands()[1] == "-") {
@@ -152,13 +153,14 @@ int run_put(const Arguments& arguments) {
     const std::vector<std::byte> number = as_is ? std::vector<std::byte>() : value_of(type, text);
     if (as_is) check_size_of_value(type, text.size());
     if (!dict) dict.emplace(attach(arguments));
-    dict->put_bytes(bytes_of(key), as_is ? bytes_of(text) : Bytes(number), type).value();
+    dict->put_bytes(key.view(), as_is ? bytes_of(text) : Bytes(number), type).value();
     return success;
 }
 
 int run_get(const Arguments& arguments) {
+    const AnyKey key = key_operand(arguments, 0);
     AnyValue any;
-    attach(arguments).get_bytes(bytes_of(arguments.text(0)), any).value();
+    attach(arguments).get_bytes(key.view(), any).value();
     if (arguments.has("--type")) {
         print(type_in_words(any.type) + "\n");
     } else {
@@ -168,12 +170,12 @@ int run_get(const Arguments& arguments) {
 }
 
 int run_del(const Arguments& arguments) {
-    std::vector<std::string> keys;
+    std::vector<AnyKey> keys;
     std::vector<KeyBytes> spans;
     for (std::size_t i = 0; i < arguments.operands().size(); ++i)
-        keys.push_back(arguments.text(i));
-    for (const std::string& key : keys)
-        spans.push_back(bytes_of(key));
+        keys.push_back(key_operand(arguments, i));
+    for (const AnyKey& key : keys)
+        spans.push_back(key.view());
     const Dictionary dict = attach(arguments);
     std::vector<ItemStatus> statuses(keys.size());
     const Result<std::uint64_t> all = dict.multi_erase_bytes(spans, statuses);
@@ -182,17 +184,17 @@ int run_del(const Arguments& arguments) {
 
 int run_pop(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
-    const std::string key = arguments.text(0);
+    const AnyKey key = key_operand(arguments, 0);
     AnyValue any;
     const DeferredSignals signals;
-    dict.pop_bytes(bytes_of(key), any).value();
+    dict.pop_bytes(key.view(), any).value();
     try {
         require_shown(any, arguments.has("--raw"));
         print_value(any, arguments.has("--raw"));
         finish_output();
     } catch (const OutputError& error) {
         // What nobody has seen is not to be lost.
-        const Result<bool> back = dict.put_bytes_if(PutCondition::absent, bytes_of(key), any.value, any.type);
+        const Result<bool> back = dict.put_bytes_if(PutCondition::absent, key.view(), any.value, any.type);
         const std::string what_now = back && *back ? "the pair was put back"
                                      : back        ? "its value is lost: the key has another one by now"
                                                    : "its value is lost: " + back.error().message();
@@ -203,7 +205,7 @@ int run_pop(const Arguments& arguments) {
 
 int run_incr(const Arguments& arguments) {
     const std::uint16_t type = type_given(arguments).value_or(Codec<std::int64_t>::type);
-    const std::string key = arguments.text(0);
+    const AnyKey key = key_operand(arguments, 0);
     const std::string delta = arguments.operands().size() > 1 ? arguments.operands()[1] : "1";
     if (type != Codec<std::int64_t>::type && type != Codec<std::uint64_t>::type &&
         type != Codec<double>::type)
@@ -222,7 +224,7 @@ int run_incr(const Arguments& arguments) {
 
 int run_wait(const Arguments& arguments) {
     const std::optional<std::uint16_t> asked = type_given(arguments);
-    const std::string key = arguments.text(0);
+    const AnyKey key = key_operand(arguments, 0);
     std::optional<std::vector<std::byte>> wanted;
     if (asked && arguments.operands().size() > 1) wanted = value_of(*asked, arguments.text(1));
     const Dictionary dict = attach(arguments);
@@ -230,11 +232,11 @@ int run_wait(const Arguments& arguments) {
     const View in_time =
         dict.within(patience_of(arguments)).until(steady_clock::now() + patience_of(arguments));
     if (wanted) {
-        in_time.wait_for_value_bytes(bytes_of(key), *wanted, *asked).value();
+        in_time.wait_for_value_bytes(key.view(), *wanted, *asked).value();
         return success;
     }
     AnyValue any;
-    in_time.wait_for_bytes(bytes_of(key), any).value();
+    in_time.wait_for_bytes(key.view(), any).value();
     if (arguments.operands().size() < 2) {
         print_value(any, arguments.has("--raw"));
         return success;
@@ -250,7 +252,7 @@ int run_wait(const Arguments& arguments) {
         value = value_of(type, text);
     }
     if (!is_scalar_with_text(type)) type = type_bytes;
-    in_time.wait_for_value_bytes(bytes_of(key), value, type).value();
+    in_time.wait_for_value_bytes(key.view(), value, type).value();
     return success;
 }
 
@@ -283,7 +285,7 @@ Command put_command() {
             .operands = "KEY VALUE",
             .operands_min = 2,
             .operands_max = 2,
-            .options = with_types({escaped_option()}),
+            .options = with_types({key_type_option(), escaped_option()}),
             .summary = "store VALUE; '-' reads it from the standard input",
             .help =
                 "Without a type, VALUE is text. A number is read in decimal, also nan, inf and -0; what does "
@@ -300,7 +302,10 @@ Command get_command() {
         .operands = "KEY",
         .operands_min = 1,
         .operands_max = 1,
-        .options = {{.name = "--type", .help = "print the type of the value instead"}, raw, escaped_option()},
+        .options = {{.name = "--type", .help = "print the type of the value instead"},
+                    raw,
+                    key_type_option(),
+                    escaped_option()},
         .summary = "print the value, without a line end",
         .help =
             "A number is printed in decimal, the shortest text that is read back as the same number, a "
@@ -321,6 +326,7 @@ Command incr_command() {
                     {.name = "--int", .help = "--as int64"},
                     {.name = "--uint", .help = "--as uint64"},
                     {.name = "--double", .help = "--as float64"},
+                    key_type_option(),
                     escaped_option()},
         .summary = "add N (default 1) to a counter, and print it",
         .help =
@@ -334,7 +340,7 @@ Command wait_command() {
             .operands = "KEY [VALUE]",
             .operands_min = 1,
             .operands_max = 2,
-            .options = with_types({raw, escaped_option()}),
+            .options = with_types({raw, key_type_option(), escaped_option()}),
             .summary = "wait until there is such a key, and print its value, or until it has VALUE",
             .help =
                 "At most --timeout SECONDS. VALUE is of the type that is given, or else of the one that the "
@@ -352,7 +358,7 @@ std::vector<Command> key_commands() {
          .operands = "KEY...",
          .operands_min = 1,
          .operands_max = std::numeric_limits<std::size_t>::max(),
-         .options = {escaped_option()},
+         .options = {key_type_option(), escaped_option()},
          .summary = "remove the pairs",
          .help = "Each that was not removed is named.\n",
          .run = run_del},
@@ -360,7 +366,7 @@ std::vector<Command> key_commands() {
          .operands = "KEY",
          .operands_min = 1,
          .operands_max = 1,
-         .options = {raw, escaped_option()},
+         .options = {raw, key_type_option(), escaped_option()},
          .summary = "remove the pair and print its value, as get does",
          .help =
              "If the value cannot be printed, since nobody reads it, the disk is full, or a signal ends "

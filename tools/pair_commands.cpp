@@ -7,7 +7,9 @@
 #include "tools/commands.h"
 #include "tools/each_manager.h"
 #include "tools/escapes.h"
+#include "tools/key_text.h"
 #include "tools/standard_streams.h"
+#include "tools/usage_error.h"
 #include "tools/value_text.h"
 
 namespace ddict::tools {
@@ -17,8 +19,22 @@ std::string_view text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::string prefix_of(const Arguments& arguments) {
-    return arguments.operands().empty() ? std::string() : arguments.text(0);
+/// What a listing visits. `prefix` must live as long as it.
+struct Listing {
+    explicit Listing(const Arguments& arguments)
+        : prefix(arguments.operands().empty() ? std::string() : arguments.text(0)),
+          type(key_type_given(arguments)) {
+        if (type && is_scalar_with_text(*type) && !prefix.empty())
+            throw UsageError("keys that are numbers have no prefix");
+    }
+    ScanOptions options(bool values) const { return {.prefix = prefix, .values = values, .type = type}; }
+
+    std::string prefix;
+    std::optional<std::uint16_t> type;
+};
+
+KeyBytes key_of(const Cursor& item) {
+    return {item.key(), item.key_type()};
 }
 
 /// Prints the fields of pairs: on lines, so that each field can be read back, or with a zero byte after each.
@@ -28,22 +44,23 @@ class PairPrinter {
         : zero_(arguments.has("--null")),
           full_(arguments.has("--full")),
           type_(arguments.has("--type") || full_),
+          key_type_is_known_(arguments.has("--key-type")),
           width_(!zero_ && !full_ && output_is_terminal() ? terminal_width() : 0) {
         // How wide characters are is the locale's to say.
         if (width_ > 0 && (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1))
             std::setlocale(LC_CTYPE, "C.UTF-8");
     }
 
-    void print_key(std::span<const std::byte> key) { print_fields({text_of(key)}); }
+    void print_key(KeyBytes key) { print_fields(key, {}); }
 
     void print_item(const Cursor& item) {
         const std::string type = type_in_words(item.value_type());
         std::string value = value_of_item(item);
         if (width_ > 0) return print_cut(item, type, value);
-        std::vector<std::string_view> fields{text_of(item.key())};
+        std::vector<std::string_view> fields;
         if (type_) fields.push_back(type);
         fields.push_back(value);
-        print_fields(fields);
+        print_fields(key_of(item), fields);
     }
 
     /// Success, unless a field held what stands between fields.
@@ -57,36 +74,41 @@ class PairPrinter {
         return in_words(item.value(), item.value_type());
     }
 
-    void print_fields(std::vector<std::string_view> fields) {
-        if (zero_) {
-            for (const std::string_view field : fields) {
-                if (field.find('\0') != field.npos) return refuse(fields[0]);
-            }
-        }
-        std::string line;
-        for (const std::string_view field : fields) {
-            if (zero_) {
-                line.append(field).push_back('\0');
-            } else {
-                if (!line.empty()) line += '\t';
-                line += printable(field);
-            }
-        }
-        if (!zero_) line += '\n';
-        print(line);
+    /// A key as it is printed on a line.
+    std::string line_of(KeyBytes key) const {
+        return key_type_is_known_ ? printable(plain_text(key)) : escaped_text(key);
     }
 
-    void refuse(std::string_view key) {
-        std::cerr
-            << "ddict: incomplete: the pair of key '" << printable(key)
-            << "' is left out: it has a zero byte, at which it would be cut; without -0 it is printed\n";
+    void print_fields(KeyBytes key, const std::vector<std::string_view>& more) {
+        if (zero_) return print_with_zeros(key, more);
+        std::string line = line_of(key);
+        for (const std::string_view field : more)
+            line.append("\t").append(printable(field));
+        print(line + "\n");
+    }
+
+    void print_with_zeros(KeyBytes key, const std::vector<std::string_view>& more) {
+        if (key.type() != type_text && !key_type_is_known_)
+            return refuse(key, "it is no text; without -0, or with --key-type, it is printed");
+        std::string fields = plain_text(key);
+        fields += '\0';
+        for (const std::string_view field : more)
+            fields.append(field).push_back('\0');
+        if (static_cast<std::size_t>(std::ranges::count(fields, '\0')) != more.size() + 1)
+            return refuse(key, "it has a zero byte, at which it would be cut; without -0 it is printed");
+        print(fields);
+    }
+
+    void refuse(KeyBytes key, std::string_view why) {
+        std::cerr << "ddict: incomplete: the pair of key " << printable_text(ddict::in_words(key))
+                  << " is left out: " << why << '\n';
         ambiguous_ = true;
     }
 
     /// On one line of the terminal; what does not fit is cut, and how much it is stands at the end.
     void print_cut(const Cursor& item, const std::string& type, const std::string& value) const {
         constexpr std::string_view dots = "...";
-        std::string key = printable(text_of(item.key()));
+        std::string key = line_of(key_of(item));
         if (width_of(key) > width_ / 2)
             key = std::string(beginning_of(key, width_ / 2 - std::min(width_ / 2, dots.size()))).append(dots);
         std::string line = key + "  " + (type_ ? type + "  " : "");
@@ -107,6 +129,7 @@ class PairPrinter {
     bool zero_;
     bool full_;
     bool type_;
+    bool key_type_is_known_;
     std::size_t width_;  // of the terminal; 0 where nothing is cut
     bool ambiguous_ = false;
 };
@@ -119,18 +142,18 @@ ExitStatus run_everywhere(const Arguments& arguments,
 
 int run_keys(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
-    const std::string prefix = prefix_of(arguments);
+    const Listing listing(arguments);
     PairPrinter printer(arguments);
-    const Answers answers = walk_managers(dict, {patience_of(arguments)}, {.prefix = prefix},
-                                          [&](const Cursor& item) { printer.print_key(item.key()); });
+    const Answers answers = walk_managers(dict, {patience_of(arguments)}, listing.options(false),
+                                          [&](const Cursor& item) { printer.print_key(key_of(item)); });
     return std::max(answers.tell(arguments.command()->name), printer.status());
 }
 
 int run_items(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
-    const std::string prefix = prefix_of(arguments);
+    const Listing listing(arguments);
     PairPrinter printer(arguments);
-    const Answers answers = walk_managers(dict, {patience_of(arguments)}, {.prefix = prefix, .values = true},
+    const Answers answers = walk_managers(dict, {patience_of(arguments)}, listing.options(true),
                                           [&](const Cursor& item) { printer.print_item(item); });
     return std::max(answers.tell(arguments.command()->name), printer.status());
 }
@@ -177,11 +200,11 @@ Command keys_command() {
         .name = "keys",
         .operands = "[PREFIX]",
         .operands_max = 1,
-        .options = {zeros, escaped_option()},
+        .options = {key_type_option(), zeros, escaped_option()},
         .summary = "print all keys, or those that begin with PREFIX, one a line",
         .help =
             "What cannot be printed is \\xNN, a backslash \\x5c, a blank at either end \\x20: each key is "
-            "one line.\n"
+            "one line. A key that is no text stands with its type: \\int64:42.\n"
             "\n"
             "  ddict keys | while IFS= read -r key; do\n"
             "      ddict get --escaped -- \"$key\" && echo\n"
@@ -199,6 +222,7 @@ Command items_command() {
                      .help =
                          "with the type, and all bytes of each value, escaped like a key: what 'ddict put "
                          "--escaped --as TYPE -- KEY VALUE' stores again"},
+                    key_type_option(),
                     zeros,
                     escaped_option()},
         .summary = "print keys and values, one pair a line",

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keys as text, and text as keys. A text is itself; a key of another type is \TYPE:VALUE where texts are
+// escaped, so that the two cannot be taken for each other: \int64:42.
+#pragma once
+
+#include <ddict/key.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "tools/arguments.h"
+
+namespace ddict::tools {
+
+/// "--key-type", of all commands that take or print keys.
+Option key_type_option();
+/// What that option names, as keys have it: int64 for the integers, float64 for the floats. Nothing if it was
+/// not given. Throws UsageError.
+std::optional<std::uint16_t> key_type_given(const Arguments& arguments);
+/// The key in an operand: of the type of --key-type; else with --escaped, \TYPE:VALUE is of that type; else a
+/// text. Throws UsageError.
+AnyKey key_operand(const Arguments& arguments, std::size_t operand);
+
+/// The value of a key without its type: a number in decimal, of everything else its bytes.
+std::string plain_text(KeyBytes key);
+/// On one line, escaped; with its type if that is not text. key_operand() with --escaped reads it back.
+std::string escaped_text(KeyBytes key);
+
+}  // namespace ddict::tools
