@@ -25,7 +25,7 @@ namespace ddict::manager {
 /// `pinned` or `buffer`.
 struct Transfer {
     wire::RequestHeader request;
-    PeerId peer = no_peer;  // that it is sent to
+    PeerId peer = no_peer;        // that it is sent to
     std::uint64_t placement = 0;  // of a request with an operand
     shm::Block* reserved = nullptr;
     const shm::Block* pinned = nullptr;
