@@ -84,9 +84,9 @@ void DictionaryClient::work_shared_out(const Phase& phase, Tally& tally) {
         if (phase.task == Task::fill) put(pair);
         if (phase.task == Task::fill_broadcast) bput(pair);
         if (phase.task == Task::erase) {
-            (void)dictionary_->try_erase(workload_.key(pair)).value();
+            (void)dictionary_->try_erase(KeyBytes(workload_.key(pair))).value();
             if (pair < workload_.broadcast_pairs())
-                (void)dictionary_->try_berase(workload_.broadcast_key(pair)).value();
+                (void)dictionary_->try_berase(KeyBytes(workload_.broadcast_key(pair))).value();
         }
         ++tally.operations;
     }
@@ -183,7 +183,7 @@ void DictionaryClient::async_get(const Phase& phase, std::uint64_t operations, R
         finish(slot);
         pairs_[slot] = workload_.choose(random);
         if (phase.each) begun[slot] = Clock::now();
-        under_way[slot] = from.get_async(workload_.key(pairs_[slot]));
+        under_way[slot] = from.get_async(KeyBytes(workload_.key(pairs_[slot])));
         if (++slot == phase.group) slot = 0;
     }
     for (std::size_t slot = 0; slot < phase.group; ++slot)
@@ -204,7 +204,7 @@ void DictionaryClient::async_put(const Phase& phase, std::uint64_t operations, R
         const std::uint64_t pair = workload_.choose(random);
         Workload::stamp(values_[slot], pair);
         if (phase.each) begun[slot] = Clock::now();
-        under_way[slot] = dictionary_->put_async(workload_.key(pair), as_text(values_[slot]));
+        under_way[slot] = dictionary_->put_async(KeyBytes(workload_.key(pair)), as_text(values_[slot]));
         if (++slot == phase.group) slot = 0;
     }
     for (std::size_t slot = 0; slot < phase.group; ++slot)
