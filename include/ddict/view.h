@@ -96,10 +96,7 @@ class View {
         try_put(key, value).value();
     }
     template <EncodableKey K, Encodable V>
-    Result<void> try_put(const K& key, const V& value) const {
-        return detail::with_both(key, value,
-                                 [&](KeyBytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
-    }
+    Result<void> try_put(const K& key, const V& value) const;
 
     /// Stores a pair only if there is no such key, or only if there is; says whether it did. Errors and cost:
     /// those of put.
@@ -108,21 +105,13 @@ class View {
         return try_put_if_absent(key, value).value();
     }
     template <EncodableKey K, Encodable V>
-    Result<bool> try_put_if_absent(const K& key, const V& value) const {
-        return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
-            return put_bytes_if(PutCondition::absent, k, v, Codec<V>::type);
-        });
-    }
+    Result<bool> try_put_if_absent(const K& key, const V& value) const;
     template <EncodableKey K, Encodable V>
     bool put_if_present(const K& key, const V& value) const {
         return try_put_if_present(key, value).value();
     }
     template <EncodableKey K, Encodable V>
-    Result<bool> try_put_if_present(const K& key, const V& value) const {
-        return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
-            return put_bytes_if(PutCondition::present, k, v, Codec<V>::type);
-        });
-    }
+    Result<bool> try_put_if_present(const K& key, const V& value) const;
 
     /// The value of a key, as a T. Cost: a read of this node's shared memory if the manager is here, else one
     /// message and its answer. Errors: not_found, wrong_type.
@@ -131,10 +120,7 @@ class View {
         return try_get<T>(key).value();
     }
     template <Decodable T = std::string, EncodableKey K>
-    Result<T> try_get(const K& key) const {
-        return received<T>(Operation::get, key,
-                           [&](KeyBytes k, ValueSink& sink) { return get_bytes(k, sink); });
-    }
+    Result<T> try_get(const K& key) const;
     /// The same for programs in which a missing key is nothing special.
     template <Decodable T = std::string, EncodableKey K>
     std::optional<T> find(const K& key) const {
@@ -175,9 +161,7 @@ class View {
         return try_contains(key).value();
     }
     template <EncodableKey K>
-    Result<bool> try_contains(const K& key) const {
-        return detail::with_key(key, [&](KeyBytes bytes) { return contains_bytes(bytes); });
-    }
+    Result<bool> try_contains(const K& key) const;
 
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
     /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
@@ -187,9 +171,7 @@ class View {
         return try_pop<T>(key).value();
     }
     template <Decodable T = std::string, EncodableKey K>
-    Result<std::optional<T>> try_pop(const K& key) const {
-        return detail::or_nothing(detail::with_key(key, [&](KeyBytes bytes) { return popped<T>(bytes); }));
-    }
+    Result<std::optional<T>> try_pop(const K& key) const;
 
     /// Removes a pair; says whether there was one. The value is not sent.
     template <EncodableKey K>
@@ -197,9 +179,7 @@ class View {
         return try_erase(key).value();
     }
     template <EncodableKey K>
-    Result<bool> try_erase(const K& key) const {
-        return detail::with_key(key, [&](KeyBytes bytes) { return erase_bytes(bytes); });
-    }
+    Result<bool> try_erase(const K& key) const;
 
     // ---- one key, atomically ----
 
@@ -232,10 +212,7 @@ class View {
         return try_append(key, value).value();
     }
     template <EncodableKey K, detail::Appendable V>
-    Result<std::uint64_t> try_append(const K& key, const V& value) const {
-        return detail::with_both(key, value,
-                                 [&](KeyBytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
-    }
+    Result<std::uint64_t> try_append(const K& key, const V& value) const;
 
     // ---- waiting ----
 
@@ -249,10 +226,7 @@ class View {
         return try_wait_for<T>(key).value();
     }
     template <Decodable T = std::string, EncodableKey K>
-    Result<T> try_wait_for(const K& key) const {
-        return received<T>(Operation::wait_for, key,
-                           [&](KeyBytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
-    }
+    Result<T> try_wait_for(const K& key) const;
     /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
     /// before. Errors: timeout (also after 24 hours), busy, too_large.
     template <EncodableKey K, Encodable V>
@@ -260,10 +234,7 @@ class View {
         try_wait_for_value(key, value).value();
     }
     template <EncodableKey K, Encodable V>
-    Result<void> try_wait_for_value(const K& key, const V& value) const {
-        return detail::with_both(
-            key, value, [&](KeyBytes k, Bytes v) { return wait_for_value_bytes(k, v, Codec<V>::type); });
-    }
+    Result<void> try_wait_for_value(const K& key, const V& value) const;
 
     // ---- a copy on every manager ----
 
@@ -280,10 +251,7 @@ class View {
         try_bput(key, value).value();
     }
     template <EncodableKey K, Encodable V>
-    Result<void> try_bput(const K& key, const V& value) const {
-        return detail::with_both(
-            key, value, [&](KeyBytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
-    }
+    Result<void> try_bput(const K& key, const V& value) const;
     /// The value from the nearest copy: of a manager on this node if there is one, else of one drawn by lot
     /// once per process; from others if that is lost, from the key's own where it has none. Errors:
     /// not_found, wrong_type.
@@ -292,19 +260,14 @@ class View {
         return try_bget<T>(key).value();
     }
     template <Decodable T = std::string, EncodableKey K>
-    Result<T> try_bget(const K& key) const {
-        return received<T>(Operation::broadcast_get, key,
-                           [&](KeyBytes k, ValueSink& sink) { return broadcast_get_bytes(k, sink); });
-    }
+    Result<T> try_bget(const K& key) const;
     /// Removes a pair from all managers; says whether there was one.
     template <EncodableKey K>
     bool berase(const K& key) const {
         return try_berase(key).value();
     }
     template <EncodableKey K>
-    Result<bool> try_berase(const K& key) const {
-        return detail::with_key(key, [&](KeyBytes bytes) { return broadcast_erase_bytes(bytes); });
-    }
+    Result<bool> try_berase(const K& key) const;
 
     // ---- many keys ----
     //
@@ -361,21 +324,13 @@ class View {
     /// Begins to store a pair. The key, and values of up to 4 KiB, are copied; larger ones must stay as they
     /// are until the handle is done, and so must a temporary that a codec's encode() would make (too_large).
     template <EncodableKey K, Encodable V>
-    Pending<void> put_async(const K& key, const V& value) const {
-        return Pending<void>(detail::with_both(
-            key, value, [&](KeyBytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
-    }
+    Pending<void> put_async(const K& key, const V& value) const;
     /// Begins to read a value, always by message. The key is copied.
     template <Decodable T = std::string, EncodableKey K>
-    Pending<T> get_async(const K& key) const {
-        return Pending<T>(detail::with_key(
-            key, [&](KeyBytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
-    }
+    Pending<T> get_async(const K& key) const;
     /// Begins to remove a pair; its outcome says whether there was one. The key is copied.
     template <EncodableKey K>
-    Pending<bool> erase_async(const K& key) const {
-        return Pending<bool>(detail::with_key(key, [&](KeyBytes bytes) { return start_erase(bytes); }));
-    }
+    Pending<bool> erase_async(const K& key) const;
 
     // ---- all keys ----
 
@@ -562,14 +517,7 @@ class View {
     static constexpr std::uint32_t any_manager = UINT32_MAX;
 
     template <Decodable T, EncodableKey K, class F>
-    Result<T> received(Operation operation, const K& key, F&& receive) const {
-        detail::SinkFor<T> sink;
-        const Result<void> got = detail::with_key(key, [&](KeyBytes bytes) { return receive(bytes, sink); });
-        if (!got) return got.error();
-        Result<T> value = std::move(sink).take();
-        if (!value) value.error() = name_error_of(key, value.error(), operation);
-        return value;
-    }
+    Result<T> received(Operation operation, const K& key, F&& receive) const;
     /// What may turn out to be no T only when all of it has come is received as bytes, to be put back then.
     template <Decodable T>
     Result<T> popped(KeyBytes key) const;

@@ -8,6 +8,108 @@
 
 namespace ddict {
 
+template <EncodableKey K, Encodable V>
+Result<void> View::try_put(const K& key, const V& value) const {
+    return detail::with_both(key, value,
+                             [&](KeyBytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
+}
+
+template <EncodableKey K, Encodable V>
+Result<bool> View::try_put_if_absent(const K& key, const V& value) const {
+    return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
+        return put_bytes_if(PutCondition::absent, k, v, Codec<V>::type);
+    });
+}
+
+template <EncodableKey K, Encodable V>
+Result<bool> View::try_put_if_present(const K& key, const V& value) const {
+    return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
+        return put_bytes_if(PutCondition::present, k, v, Codec<V>::type);
+    });
+}
+
+template <Decodable T, EncodableKey K>
+Result<T> View::try_get(const K& key) const {
+    return received<T>(Operation::get, key, [&](KeyBytes k, ValueSink& sink) { return get_bytes(k, sink); });
+}
+
+template <EncodableKey K>
+Result<bool> View::try_contains(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return contains_bytes(bytes); });
+}
+
+template <Decodable T, EncodableKey K>
+Result<std::optional<T>> View::try_pop(const K& key) const {
+    return detail::or_nothing(detail::with_key(key, [&](KeyBytes bytes) { return popped<T>(bytes); }));
+}
+
+template <EncodableKey K>
+Result<bool> View::try_erase(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return erase_bytes(bytes); });
+}
+
+template <EncodableKey K, detail::Appendable V>
+Result<std::uint64_t> View::try_append(const K& key, const V& value) const {
+    return detail::with_both(key, value,
+                             [&](KeyBytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
+}
+
+template <Decodable T, EncodableKey K>
+Result<T> View::try_wait_for(const K& key) const {
+    return received<T>(Operation::wait_for, key,
+                       [&](KeyBytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
+}
+
+template <EncodableKey K, Encodable V>
+Result<void> View::try_wait_for_value(const K& key, const V& value) const {
+    return detail::with_both(key, value,
+                             [&](KeyBytes k, Bytes v) { return wait_for_value_bytes(k, v, Codec<V>::type); });
+}
+
+template <EncodableKey K, Encodable V>
+Result<void> View::try_bput(const K& key, const V& value) const {
+    return detail::with_both(key, value,
+                             [&](KeyBytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
+}
+
+template <Decodable T, EncodableKey K>
+Result<T> View::try_bget(const K& key) const {
+    return received<T>(Operation::broadcast_get, key,
+                       [&](KeyBytes k, ValueSink& sink) { return broadcast_get_bytes(k, sink); });
+}
+
+template <EncodableKey K>
+Result<bool> View::try_berase(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return broadcast_erase_bytes(bytes); });
+}
+
+template <EncodableKey K, Encodable V>
+Pending<void> View::put_async(const K& key, const V& value) const {
+    return Pending<void>(detail::with_both(
+        key, value, [&](KeyBytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
+}
+
+template <Decodable T, EncodableKey K>
+Pending<T> View::get_async(const K& key) const {
+    return Pending<T>(detail::with_key(
+        key, [&](KeyBytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
+}
+
+template <EncodableKey K>
+Pending<bool> View::erase_async(const K& key) const {
+    return Pending<bool>(detail::with_key(key, [&](KeyBytes bytes) { return start_erase(bytes); }));
+}
+
+template <Decodable T, EncodableKey K, class F>
+Result<T> View::received(Operation operation, const K& key, F&& receive) const {
+    detail::SinkFor<T> sink;
+    const Result<void> got = detail::with_key(key, [&](KeyBytes bytes) { return receive(bytes, sink); });
+    if (!got) return got.error();
+    Result<T> value = std::move(sink).take();
+    if (!value) value.error() = name_error_of(key, value.error(), operation);
+    return value;
+}
+
 template <Decodable T, EncodableKey K>
 Result<T> View::try_get_or(const K& key, T fallback) const {
     Result<T> value = try_get<T>(key);
