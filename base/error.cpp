@@ -241,6 +241,8 @@ std::string_view name(Operation operation) noexcept {
             return "freeze";
         case Operation::view:
             return "view";
+        case Operation::type_and_size:
+            return "type_and_size";
     }
     return "operation";
 }

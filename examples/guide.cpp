@@ -48,6 +48,10 @@ void missing_keys(ddict::Dictionary& dict) {
     bool there = dict.contains("retries");
     bool erased = dict.erase("retries");
 
+    // What a value is, without the value.
+    if (auto info = dict.type_and_size("field"))
+        std::cout << ddict::type_in_words(info->type) << ", " << info->bytes << " bytes\n";
+
     check(retries == 3 && !there && !erased, "missing keys");
 }
 

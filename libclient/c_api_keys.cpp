@@ -116,6 +116,19 @@ int ddict_contains(ddict_dictionary* dictionary, ddict_key key, bool* present, d
     });
 }
 
+int ddict_type_and_size(ddict_dictionary* dictionary, ddict_key key, uint16_t* type, uint64_t* bytes,
+                        ddict_error* error) {
+    constexpr Operation operation = Operation::type_and_size;
+    return on_key(operation, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
+        const Result<std::optional<ValueInfo>> info = view.type_and_size_bytes(k);
+        if (!info) return info.error();
+        if (!*info) return view.name_error(Error(Errc::not_found), operation, k);
+        if (type != nullptr) *type = (*info)->type;
+        if (bytes != nullptr) *bytes = (*info)->bytes;
+        return {};
+    });
+}
+
 int ddict_pop(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error) {
     return receive(Operation::pop, dictionary, key, type, value, error,

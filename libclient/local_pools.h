@@ -45,9 +45,9 @@ class LocalPools {
         const shm::PoolReader* pool = pool_of(manager);
         return pool == nullptr ? Read::ask : pool->get(key, hash, sink, outcome, checkpoint);
     }
-    Read contains(std::uint32_t manager, KeyBytes key, std::uint64_t hash) {
+    Read contains(std::uint32_t manager, KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr) {
         const shm::PoolReader* pool = pool_of(manager);
-        return pool == nullptr ? Read::ask : pool->contains(key, hash);
+        return pool == nullptr ? Read::ask : pool->contains(key, hash, info);
     }
     /// For batches: fetches what a get of this key will look at first into the cache.
     void prefetch(std::uint32_t manager, std::uint64_t hash) {

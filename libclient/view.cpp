@@ -217,20 +217,35 @@ Result<void> View::get_bytes(KeyBytes key, ValueSink& sink) const {
     return without_value(Calls::call_manager(*this, request));
 }
 
-Result<bool> View::contains_bytes(KeyBytes key) const {
-    if (const Result<void> good = Calls::check(*this, Operation::contains, key); !good) return good.error();
+Result<bool> View::Calls::look_up(const View& view, KeyBytes key, ValueInfo& info) {
+    if (const Result<void> good = check(view, Operation::contains, key); !good) return good.error();
     const std::uint64_t hash = hash_of(key);
-    const std::uint32_t manager = Calls::owner(*this, key, hash);
-    if (attachment_->reads_here() && !patience_.is_over()) {
-        const client::LocalPools::Read read = attachment_->pools().contains(manager, key, hash);
+    const std::uint32_t manager = owner(view, key, hash);
+    Attachment& attachment = *view.attachment_;
+    if (attachment.reads_here() && !view.patience_.is_over()) {
+        const client::LocalPools::Read read = attachment.pools().contains(manager, key, hash, &info);
         if (read != client::LocalPools::Read::ask) {
-            attachment_->count_local_read();
+            attachment.count_local_read();
             return read == client::LocalPools::Read::value;
         }
     }
     Request request = request_of(Verb::contains, key);
     request.manager = manager;
-    return truth_of(Calls::call_manager(*this, request));
+    const Result<Reply> reply = call_manager(view, request);
+    if (reply) info = {.type = reply->value_type, .bytes = reply->argument2};
+    return truth_of(reply);
+}
+
+Result<bool> View::contains_bytes(KeyBytes key) const {
+    ValueInfo info;
+    return Calls::look_up(*this, key, info);
+}
+
+Result<std::optional<ValueInfo>> View::type_and_size_bytes(KeyBytes key) const {
+    ValueInfo info;
+    const Result<bool> there = Calls::look_up(*this, key, info);
+    if (!there) return Error(there.error()).set_operation(Operation::type_and_size);
+    return *there ? std::optional(info) : std::nullopt;
 }
 
 Result<void> View::pop_bytes(KeyBytes key, ValueSink& sink) const {

@@ -68,6 +68,8 @@ struct View::Calls {
     /// A read from this node's memory if it can be had there: true, then `outcome` is its.
     static bool read_here(const View& view, Operation operation, std::uint32_t manager, KeyBytes key,
                           std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
+    /// Whether there is such a key; then `info` is of its value.
+    static Result<bool> look_up(const View& view, KeyBytes key, ValueInfo& info);
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     static Result<void> ask_all(const View& view, const std::vector<std::uint32_t>& managers,
                                 const Request& request, const OnReply& on_reply);

@@ -28,6 +28,16 @@ void Replies::reply(const Call& call, std::uint64_t argument) {
     send(call.peer, header);
 }
 
+void Replies::reply_info(const Call& call, const shm::Block* block) {
+    wire::ReplyHeader header = reply_header(call.header);
+    if (block != nullptr) {
+        header.value_type = block->value_type();
+        header.argument = 1;
+        header.argument2 = block->value_bytes();
+    }
+    send(call.peer, header);
+}
+
 void Replies::answer(const Call& call, Errc code, std::uint64_t argument, std::uint64_t argument2) {
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(code);

@@ -3,10 +3,10 @@
 //
 // Replies, and the bodies that go with them or come with requests.
 //
-// A request is answered by reply(), answer(), refuse() or one of the calls that send a value. reply() and
-// refuse() also cache the reply, if the request's are cached; before the others that has been done. A large
-// pair is sent from where it lies, pinned until the transport has sent it, whatever happens to its key
-// meanwhile.
+// A request is answered by reply(), answer(), refuse(), reply_info() or one of the calls that send a value.
+// reply() and refuse() also cache the reply, if the request's are cached; before the others that has been
+// done. A large pair is sent from where it lies, pinned until the transport has sent it, whatever happens to
+// its key meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,8 @@ class Replies {
     Call call_of(const wire::RequestHeader& request) const;
 
     void reply(const Call& call, std::uint64_t argument = 0);
+    /// Whether there is a pair (the block may be null), and the type and size of its value.
+    void reply_info(const Call& call, const shm::Block* block);
     /// To a request whose change has been applied, and whose reply is cached.
     void answer(const Call& call, const store::Applied& applied) {
         answer(call, applied.code, applied.argument, applied.argument2);

@@ -231,8 +231,10 @@ void Operations::on_message(Bytes head, const IncomingBody& payload) {
         if (operation->error->code == Errc::system) ask_to_put_back(*operation);
         return settle(*operation);
     }
-    operation->reply = {
-        .value_bytes = header.value_bytes, .value_type = header.value_type, .argument = header.argument};
+    operation->reply = {.value_bytes = header.value_bytes,
+                        .value_type = header.value_type,
+                        .argument = header.argument,
+                        .argument2 = header.argument2};
     const bool awaits_value = operation->request.sink != nullptr;
     if (awaits_value || header.value_bytes != 0 || payload.present() || !inline_value.empty())
         take_value(*operation, header, inline_value, payload);

@@ -34,6 +34,7 @@ struct Reply {
     std::uint64_t value_bytes = 0;
     std::uint16_t value_type = 0;
     std::uint64_t argument = 0;
+    std::uint64_t argument2 = 0;
 };
 
 /// Who attaches, and to what.

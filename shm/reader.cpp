@@ -223,10 +223,12 @@ PoolReader::Look PoolReader::find_true(KeyBytes key, std::uint64_t hash, Found& 
     return Look::again;
 }
 
-Read PoolReader::contains(KeyBytes key, std::uint64_t hash) const noexcept {
+Read PoolReader::contains(KeyBytes key, std::uint64_t hash, ValueInfo* info) const noexcept {
     if (gone()) return Read::ask;
     Found found;
     const Look look = find_true(key, hash, found);
+    if (look == Look::found && info != nullptr)
+        *info = {.type = found.value_type, .bytes = found.value_bytes};
     return look == Look::found ? Read::value : look == Look::absent ? Read::absent : Read::ask;
 }
 

@@ -10,6 +10,7 @@
 
 #include <ddict/result.h>
 #include <ddict/value_sink.h>
+#include <ddict/value_type.h>
 
 #include "base/bytes.h"
 #include "base/secret.h"
@@ -85,7 +86,8 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
     /// `outcome` is not touched otherwise. The room holds nothing of meaning if it does not come to `value`.
     Read get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
              std::uint64_t* checkpoint = nullptr) const;
-    Read contains(KeyBytes key, std::uint64_t hash) const noexcept;
+    /// `info`, if wanted, is of the value, and of no meaning unless it comes to `value`.
+    Read contains(KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr) const noexcept;
     /// Fetches what get() will look at first into the cache; for batches.
     void prefetch(std::uint64_t hash) const noexcept;
 

@@ -157,15 +157,29 @@ int run_put(const Arguments& arguments) {
     return success;
 }
 
+/// What the value is, for a command that does what `operation` says; not_found if there is no such key.
+ValueInfo info_of(const Dictionary& dict, const AnyKey& key, Operation operation) {
+    const std::optional<ValueInfo> info = dict.type_and_size_bytes(key.view()).value();
+    if (!info) throw Exception(dict.name_error(Error(Errc::not_found), operation, key.view()));
+    return *info;
+}
+
 int run_get(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
     const AnyKey key = key_operand(arguments, 0);
-    AnyValue any;
-    attach(arguments).get_bytes(key.view(), any).value();
     if (arguments.has("--type")) {
-        print(type_in_words(any.type) + "\n");
-    } else {
-        print_value(any, arguments.has("--raw"));
+        print(type_in_words(info_of(dict, key, Operation::get).type) + "\n");
+        return success;
     }
+    AnyValue any;
+    dict.get_bytes(key.view(), any).value();
+    print_value(any, arguments.has("--raw"));
+    return success;
+}
+
+int run_info(const Arguments& arguments) {
+    const ValueInfo info = info_of(attach(arguments), key_operand(arguments, 0), Operation::type_and_size);
+    print(type_in_words(info.type) + "\t" + std::to_string(info.bytes) + "\n");
     return success;
 }
 
@@ -354,6 +368,14 @@ std::vector<Command> key_commands() {
     return {
         put_command(),
         get_command(),
+        {.name = "info",
+         .operands = "KEY",
+         .operands_min = 1,
+         .operands_max = 1,
+         .options = {key_type_option(), escaped_option()},
+         .summary = "print the type and the size of the value: type, tab, number of bytes",
+         .help = "The value itself is not fetched.\n",
+         .run = run_info},
         {.name = "del",
          .operands = "KEY...",
          .operands_min = 1,

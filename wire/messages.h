@@ -70,8 +70,9 @@ struct ReplyHeader {
     std::uint16_t flags = 0;
     std::uint64_t request = 0;
     std::uint64_t value_bytes = 0;
-    std::uint64_t argument = 0;   // by verb; no_space, too_large: bytes needed; wrong_type: the type stored
-    std::uint64_t argument2 = 0;  // no_space, too_large: bytes free, or the limit; wrong_type: bytes stored
+    std::uint64_t argument = 0;  // by verb; no_space, too_large: bytes needed; wrong_type: the type stored
+    // no_space, too_large: bytes free, or the limit; wrong_type: bytes stored; else by verb.
+    std::uint64_t argument2 = 0;
 };
 static_assert(sizeof(ReplyHeader) == 40 && std::is_trivially_copyable_v<ReplyHeader>);
 static_assert(offsetof(ReplyHeader, request) == 8 && offsetof(ReplyHeader, argument2) == 32);

@@ -26,7 +26,7 @@ enum class Verb : std::uint8_t {
     ping,       //
     put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
     get,        // key. reply: value; argument = its checkpoint
-    contains,   // key. reply: argument = 0 or 1
+    contains,   // key. reply: argument = 0 or 1; then value_type and argument2 = bytes are those of the value
     erase,      // key. reply: not_found or ok
     size,       // reply: argument = number of keys
     clear,      //

@@ -314,6 +314,9 @@ int ddict_get_or(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddi
                  ddict_value* value, ddict_error* error);
 /** Whether there is such a key. */
 int ddict_contains(ddict_dictionary* dictionary, ddict_key key, bool* present, ddict_error* error);
+/** The type and the number of bytes of a value, without the value. Either may be NULL. Errors: NOT_FOUND. */
+int ddict_type_and_size(ddict_dictionary* dictionary, ddict_key key, uint16_t* type, uint64_t* bytes,
+                        ddict_error* error);
 /** Removes a pair and returns its value, in memory to be freed. Errors: NOT_FOUND, WRONG_TYPE (the pair is
  * put back, unless there is a newer one by then). */
 int ddict_pop(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,

@@ -79,6 +79,7 @@ enum class Operation : std::uint8_t {
     broadcast_erase,
     freeze,
     view,  ///< of a frozen value
+    type_and_size,
 };
 
 /// What is known of the manager that an error is about.

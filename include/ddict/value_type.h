@@ -32,6 +32,12 @@ constexpr std::uint16_t user_type(std::uint16_t number) {
     return static_cast<std::uint16_t>(0x8000 | number);
 }
 
+/// What a value is, without its bytes.
+struct ValueInfo {
+    std::uint16_t type = type_bytes;
+    std::uint64_t bytes = 0;  ///< how many it has, as docs/values.md lays it out
+};
+
 /// Whose bytes, followed by more of them, are such a value again. Arrays, lists, records and maps begin with
 /// their extents, and a number has the bytes that it has.
 constexpr bool can_be_appended_to(std::uint16_t type) {

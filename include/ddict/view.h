@@ -51,6 +51,7 @@
 #include <ddict/profile.h>
 #include <ddict/result.h>
 #include <ddict/stats.h>
+#include <ddict/value_type.h>
 
 namespace ddict {
 
@@ -162,6 +163,15 @@ class View {
     }
     template <EncodableKey K>
     Result<bool> try_contains(const K& key) const;
+
+    /// The type and the size of a value, without the value; nothing if there is no such key. Cost: that of
+    /// contains. type_in_words() says what a type is.
+    template <EncodableKey K>
+    std::optional<ValueInfo> type_and_size(const K& key) const {
+        return try_type_and_size(key).value();
+    }
+    template <EncodableKey K>
+    Result<std::optional<ValueInfo>> try_type_and_size(const K& key) const;
 
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
     /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
@@ -475,6 +485,7 @@ class View {
                               std::uint16_t value_type = type_bytes) const;
     Result<void> get_bytes(KeyBytes key, ValueSink& sink) const;
     Result<bool> contains_bytes(KeyBytes key) const;
+    Result<std::optional<ValueInfo>> type_and_size_bytes(KeyBytes key) const;
     /// not_found if there is no such key.
     Result<void> pop_bytes(KeyBytes key, ValueSink& sink) const;
     Result<bool> erase_bytes(KeyBytes key) const;

@@ -38,6 +38,11 @@ Result<bool> View::try_contains(const K& key) const {
     return detail::with_key(key, [&](KeyBytes bytes) { return contains_bytes(bytes); });
 }
 
+template <EncodableKey K>
+Result<std::optional<ValueInfo>> View::try_type_and_size(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return type_and_size_bytes(bytes); });
+}
+
 template <Decodable T, EncodableKey K>
 Result<std::optional<T>> View::try_pop(const K& key) const {
     return detail::or_nothing(detail::with_key(key, [&](KeyBytes bytes) { return popped<T>(bytes); }));

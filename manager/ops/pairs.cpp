@@ -58,7 +58,7 @@ void get(ShardParts& shard, const Call& call) {
 
 void contains(ShardParts& shard, const Call& call) {
     ++shard.counts.contains;
-    shard.replies.reply(call, shard.store.pool().find(call.key, call.hash) != nullptr ? 1 : 0);
+    shard.replies.reply_info(call, shard.store.pool().find(call.key, call.hash));
 }
 
 void erase(ShardParts& shard, const Call& call) {

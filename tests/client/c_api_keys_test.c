@@ -33,6 +33,16 @@ void test_put_and_get(void) {
     EXPECT(is_text(value, "Dragon"));
     ddict_free(value.data);
 
+    uint16_t type = 0;
+    uint64_t size = 0;
+    EXPECT_OK(ddict_type_and_size(dict, ddict_text("Hello"), &type, &size, &error));
+    EXPECT(type == DDICT_TEXT && size == 6);
+    EXPECT_OK(ddict_type_and_size(dict, ddict_text("Hello"), NULL, NULL, NULL));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_type_and_size(dict, ddict_text("nobody"), &type, &size, &error));
+    EXPECT(error_says("type_and_size of key 'nobody' on manager"));
+    EXPECT(type == DDICT_TEXT && size == 6);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_type_and_size(dict, ddict_text(NULL), &type, &size, &error));
+
     const size_t large = 3u << 20;
     char* bytes = malloc(large);
     for (size_t i = 0; i < large; ++i)

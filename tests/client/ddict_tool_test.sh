@@ -45,6 +45,9 @@ check "put" 0 "" ddict put Hello Dragon
 check "get" 0 "Dragon" ddict get Hello
 check "a value that begins with a dash" 0 "" ddict put dash -5
 check "and its value" 0 "-5" ddict get dash
+check "info" 0 $'text\t6' ddict info Hello
+check "info of a missing key" 1 "ddict: info of key 'nobody' on manager ?*not_found" ddict info nobody
+check "the type of a missing key" 1 "ddict: get of key 'nobody' on manager ?*not_found" ddict get --type nobody
 check "size" 0 "2" ddict size
 check "del" 0 "" ddict del dash
 check "del of a missing key" 1 "ddict: del of key 'dash' on manager ?: not_found" ddict del dash

@@ -332,6 +332,7 @@ TEST_F(LifeCycleTest, AnErrorSaysWhatWasWaitedForOfWhomAndWhere) {
         {"put", view.try_put(key, 1).error()},
         {"get", view.try_get<int>(key).error()},
         {"contains", view.try_contains(key).error()},
+        {"type_and_size", view.try_type_and_size(key).error()},
         {"erase", view.try_erase(key).error()},
         {"pop", view.try_pop<int>(key).error()},
         {"compare_and_swap", view.try_compare_and_swap(key, 1, 2).error()},

@@ -40,6 +40,35 @@ TEST_F(OperationsTest, ConditionalPutsStoreOrNot) {
     EXPECT_EQ(dict_->get<std::vector<double>>("key"), large);
 }
 
+TEST_F(OperationsTest, TypeAndSizeComeWithoutTheValue) {
+    const std::vector<double> large(100'000, 1.5);
+    for (const std::uint32_t manager : {0u, 1u, 2u}) {
+        const std::string key = key_on(manager);
+        for (const Dictionary* dict : {dict_.get(), by_message_.get()}) {
+            EXPECT_FALSE(dict->type_and_size(key));
+            dict->put(key, large);
+            dict->profile_reset();
+            const auto info = dict->type_and_size(key);
+            ASSERT_TRUE(info);
+            EXPECT_EQ(info->type, Codec<std::vector<double>>::type);
+            EXPECT_EQ(info->bytes, 800'000u);
+            const ClientProfile profile = dict->profile();
+            EXPECT_EQ(profile.local_reads, dict == dict_.get() ? 1u : 0u);
+            for (const OperationProfile& operation : profile.operations)
+                EXPECT_EQ(operation.bytes_received, 0u) << name(operation.operation);
+            dict->put(key, "");
+            EXPECT_EQ(dict->type_and_size(key)->type, type_text);
+            EXPECT_EQ(dict->type_and_size(key)->bytes, 0u);
+            dict->erase(key);
+        }
+    }
+    const auto refused = dict_->try_type_and_size("");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::invalid_argument);
+    EXPECT_EQ(refused.error().operation, Operation::type_and_size);
+    EXPECT_EQ(code_of(View().try_type_and_size("key")), Errc::not_attached);
+}
+
 TEST_F(OperationsTest, PopReturnsWhatItRemoves) {
     EXPECT_FALSE(dict_->pop("key"));
     dict_->put("key", "value");

@@ -26,7 +26,7 @@ using sim::Value;
 using wire::Verb;
 
 Reply with_argument(std::uint64_t argument) {
-    return {.value_bytes = 0, .value_type = 0, .argument = argument};
+    return {.value_bytes = 0, .value_type = 0, .argument = argument, .argument2 = 0};
 }
 
 /// What a call gave, as the manager would have answered it.
@@ -41,8 +41,14 @@ Outcome outcome_of(const Result<T>& result, F argument_of) {
 }
 Outcome outcome_of(const Result<void>& result, const detail::BytesSink& sink) {
     if (!result) return {result.error()};
-    return {Reply{.value_bytes = sink.bytes().size(), .value_type = sink.type(), .argument = 0},
-            {sink.bytes().begin(), sink.bytes().end()}};
+    return {
+        Reply{.value_bytes = sink.bytes().size(), .value_type = sink.type(), .argument = 0, .argument2 = 0},
+        {sink.bytes().begin(), sink.bytes().end()}};
+}
+Outcome outcome_of(const Result<std::optional<ValueInfo>>& info) {
+    if (!info) return {info.error()};
+    if (!*info) return {with_argument(0)};
+    return {Reply{.value_bytes = 0, .value_type = (*info)->type, .argument = 1, .argument2 = (*info)->bytes}};
 }
 
 /// Makes of a request the call of the public interface that sends it.
@@ -65,7 +71,7 @@ Outcome call(const View& view, const Ask& ask) {
                               sink);
         }
         case Verb::contains:
-            return outcome_of(view.contains_bytes(key), as_it_is);
+            return outcome_of(view.type_and_size_bytes(key));
         case Verb::erase: {
             const Result<bool> erased = view.erase_bytes(key);
             if (erased && !*erased) return {Error(Errc::not_found)};

@@ -277,6 +277,32 @@ TEST_F(ShardTest, ShutdownIsAnsweredAndRemembered) {
     EXPECT_EQ(last().status, 0);
 }
 
+TEST_F(ShardTest, ContainsTellsTypeAndSizeWithoutTheValue) {
+    const std::uint64_t id = session();
+    store("k", "value", 7);
+    store("empty", "", 8);
+    ASSERT_TRUE(put_in_store("large", 9, large));
+    struct Expected {
+        std::string_view key;
+        std::uint16_t type;
+        std::uint64_t bytes;
+    };
+    for (const Expected& expected : {Expected{"k", 7, 5}, {"empty", 8, 0}, {"large", 9, large.size()}}) {
+        ask(Verb::contains, id, expected.key);
+        EXPECT_EQ(last().argument, 1u) << expected.key;
+        EXPECT_EQ(last().value_type, expected.type) << expected.key;
+        EXPECT_EQ(last().argument2, expected.bytes) << expected.key;
+        EXPECT_EQ(last().value_bytes, 0u) << expected.key;
+        EXPECT_TRUE(last_value().empty()) << expected.key;
+    }
+    ask(Verb::contains, id, "none");
+    EXPECT_EQ(last_code(), Errc{});
+    EXPECT_EQ(last().argument, 0u);
+    EXPECT_EQ(last().value_type, 0u);
+    EXPECT_EQ(last().argument2, 0u);
+    expect_at_rest();
+}
+
 TEST_F(ShardTest, StatisticsCount) {
     const std::uint64_t id = session();
     ask(Verb::put, id, "k", bytes_of("value"));

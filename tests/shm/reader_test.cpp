@@ -74,6 +74,10 @@ TEST_F(ReaderTest, FindsWhatIsThereAndNothingElse) {
     EXPECT_EQ(sink_.value_type(), 7);
     EXPECT_EQ(checkpoint_, 42U);
     EXPECT_EQ(contains("Hello"), Read::value);
+    ValueInfo info;
+    EXPECT_EQ(reader_->contains(bytes_of("Hello"), hash_of(bytes_of("Hello")), &info), Read::value);
+    EXPECT_EQ(info.type, 7);
+    EXPECT_EQ(info.bytes, 6U);
     EXPECT_EQ(get("Hell"), Read::absent);
 
     put(*pool_, "Hello", "World").value();

@@ -75,6 +75,11 @@ Answer append(const Ask& ask, Value& value) {
     return {.argument = value->bytes.size()};
 }
 
+/// Of the type and the size of a value.
+std::uint64_t name_of_info(std::uint16_t type, std::uint64_t bytes) {
+    return std::uint64_t{1} << 63 | std::uint64_t{type} << 40 | bytes;
+}
+
 Answer read(const Value& value) {
     if (!value) return {.code = Errc::not_found};
     return {.content = content_of(value->bytes, value->type)};
@@ -100,7 +105,8 @@ Answer perform(const Ask& ask, Value& value) {
         case Verb::get:
             return read(value);
         case Verb::contains:
-            return {.argument = value ? 1u : 0u};
+            if (!value) return {};
+            return {.argument = 1, .content = name_of_info(value->type, value->bytes.size())};
         case Verb::erase:
         case Verb::pop: {
             Answer answer = read(value);
@@ -127,6 +133,9 @@ Answer answer_of(Verb verb, const Outcome& outcome) {
     if (!outcome.ok()) return {.code = outcome.code()};
     if (verb == Verb::get || verb == Verb::pop)
         return {.content = content_of(outcome.value, outcome.reply->value_type)};
+    if (verb == Verb::contains && outcome.reply->argument != 0)
+        return {.argument = outcome.reply->argument,
+                .content = name_of_info(outcome.reply->value_type, outcome.reply->argument2)};
     return {.argument = outcome.reply->argument};
 }
 

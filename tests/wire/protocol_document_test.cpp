@@ -39,7 +39,7 @@ class ProtocolDocument : public testing::Test {
 };
 
 TEST_F(ProtocolDocument, HasTheExamples) {
-    EXPECT_EQ(examples_.size(), 15u);
+    EXPECT_EQ(examples_.size(), 17u);
 }
 
 TEST_F(ProtocolDocument, Hello) {
@@ -102,6 +102,23 @@ TEST_F(ProtocolDocument, PutAndGet) {
     EXPECT_EQ(get_reply.value_type, 1);
     EXPECT_EQ(get_reply.value_bytes, 6u);
     EXPECT_EQ(text_of(reply.subspan(sizeof get_reply)), "Dragon");
+}
+
+TEST_F(ProtocolDocument, Contains) {
+    const Bytes request = example("contains request");
+    const auto header = header_of<RequestHeader>(request);
+    EXPECT_EQ(header.verb, Verb::contains);
+    EXPECT_EQ(header.session, session);
+    EXPECT_EQ(header.key_type, type_text);
+    EXPECT_EQ(text_of(request.subspan(sizeof header)), "Hello");
+    const Bytes reply = example("contains reply");
+    const auto reply_header = header_of<ReplyHeader>(reply);
+    EXPECT_EQ(reply_header.verb_and_reply_bit, static_cast<int>(Verb::contains) | reply_bit);
+    EXPECT_EQ(reply_header.request, header.request);
+    EXPECT_EQ(reply_header.value_type, type_text);
+    EXPECT_EQ(reply_header.argument, 1u);
+    EXPECT_EQ(reply_header.argument2, 6u);
+    EXPECT_EQ(reply.size(), sizeof reply_header);
 }
 
 TEST_F(ProtocolDocument, PlacedPut) {
