@@ -243,6 +243,10 @@ std::string_view name(Operation operation) noexcept {
             return "view";
         case Operation::type_and_size:
             return "type_and_size";
+        case Operation::count_prefix:
+            return "count_prefix";
+        case Operation::erase_prefix:
+            return "erase_prefix";
     }
     return "operation";
 }

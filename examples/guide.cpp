@@ -178,7 +178,10 @@ void look_at_all(ddict::Dictionary& dict) {
 
     std::uint64_t here = dict.local_size();  // on this node's managers
 
-    check(sum == 3 && here <= dict.size(), "look at all");
+    std::uint64_t users = dict.count_prefix("user/");  // nothing is sent but the number
+    std::uint64_t erased = dict.erase_prefix("user/");
+
+    check(sum == 3 && here <= dict.size() + erased && users == 2 && erased == 2, "look at all");
 }
 
 void broadcast(ddict::Dictionary& dict) {

@@ -362,7 +362,8 @@ Result<Reply> Attachment::call(Request& request, const detail::Patience& patienc
     return ready ? own->call(request, now, deadline) : Result<Reply>(ready.error());
 }
 
-Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers, Request request, Time deadline,
+Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers,
+                                  std::span<const std::uint64_t> arguments, Request request, Time deadline,
                                   Time::duration each_at_most, const OnReply& on_reply,
                                   const std::function<void(std::uint32_t, const Error&)>& on_error) {
     const Result<Session*> own = session();
@@ -373,6 +374,7 @@ Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers, Reque
         static_cast<std::uint32_t>(managers.size()), deadline,
         [&](std::uint32_t index, Time& latest) -> Result<Request> {
             request.manager = managers[index];
+            if (!arguments.empty()) request.argument = arguments[index];
             const Time now = steady_clock::now();
             if (latest - now > each_at_most) latest = now + each_at_most;
             if (const Result<void> ready = prepare(session, request, now, latest); !ready)
@@ -393,11 +395,11 @@ Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers, Reque
 
 Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, const Request& request,
                                    const detail::Patience& patience, const OnReply& on_reply,
-                                   bool ended_is_fine) {
+                                   bool ended_is_fine, std::span<const std::uint64_t> arguments) {
     Result<void> outcome;
     bool in_doubt = false;
     const Result<void> asked = ask_each(
-        managers, request, patience.deadline(steady_clock::now()), Time::duration::max(),
+        managers, arguments, request, patience.deadline(steady_clock::now()), Time::duration::max(),
         [&](std::uint32_t manager, const Reply& reply, Bytes page) {
             in_doubt = in_doubt || wire::is_change(request.verb);
             on_reply(manager, reply, page);
@@ -426,8 +428,8 @@ Result<std::vector<MissingManager>> Attachment::call_answering(std::span<const s
     std::vector<MissingManager> all_missing;
     Result<void> whole;
     const Result<void> asked =
-        ask_each(managers, request, patience.deadline(steady_clock::now()), limits::partial_answer_patience,
-                 on_reply, [&](std::uint32_t manager, const Error& error) {
+        ask_each(managers, {}, request, patience.deadline(steady_clock::now()),
+                 limits::partial_answer_patience, on_reply, [&](std::uint32_t manager, const Error& error) {
                      if (is_of_whole(error)) whole = error;
                      all_missing.push_back(missing(manager, error));
                  });

@@ -78,10 +78,11 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
     /// answers. The first error, if any; with `ended_is_fine` managers that have ended are none. A change
-    /// that some have made, or may have, leaves the error in doubt.
+    /// that some have made, or may have, leaves the error in doubt. `arguments`, if there are any, are those
+    /// of the managers' requests.
     Result<void> call_each(std::span<const std::uint32_t> managers, const Request& request,
                            const detail::Patience& patience, const OnReply& on_reply,
-                           bool ended_is_fine = false);
+                           bool ended_is_fine = false, std::span<const std::uint64_t> arguments = {});
     /// The same of those that answer, each within limits::partial_answer_patience; the others, by manager id.
     /// Errors: those of the whole.
     Result<std::vector<MissingManager>> call_answering(std::span<const std::uint32_t> managers,
@@ -123,8 +124,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Result<void> compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const;
     Result<void> greet_first(Session& session, Time deadline);
     std::vector<std::uint32_t> candidates_to_greet() const;
-    Result<void> ask_each(std::span<const std::uint32_t> managers, Request request, Time deadline,
-                          Time::duration each_at_most, const OnReply& on_reply,
+    Result<void> ask_each(std::span<const std::uint32_t> managers, std::span<const std::uint64_t> arguments,
+                          Request request, Time deadline, Time::duration each_at_most,
+                          const OnReply& on_reply,
                           const std::function<void(std::uint32_t, const Error&)>& on_error);
     Result<void> fetch_directory_page(Session& session, std::uint32_t manager, Time deadline);
 

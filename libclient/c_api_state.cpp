@@ -122,6 +122,23 @@ int ddict_clear(ddict_dictionary* dictionary, ddict_error* error) {
     return on_all(Operation::clear, dictionary, error, {}, [](View& view) { return view.try_clear(); });
 }
 
+int ddict_count_prefix(ddict_dictionary* dictionary, ddict_slice prefix, uint64_t* count,
+                       ddict_error* error) {
+    return on_all(Operation::count_prefix, dictionary, error, {{count, "count"}},
+                  [&](View& view) -> Result<void> {
+                      if (const Result<void> good = c_api::check(prefix, "prefix"); !good) return good;
+                      return put_out(view.count_prefix_bytes(c_api::bytes_of(prefix)), count);
+                  });
+}
+
+int ddict_erase_prefix(ddict_dictionary* dictionary, ddict_slice prefix, uint64_t* erased,
+                       ddict_error* error) {
+    return on_all(Operation::erase_prefix, dictionary, error, {}, [&](View& view) -> Result<void> {
+        if (const Result<void> good = c_api::check(prefix, "prefix"); !good) return good;
+        return put_out(view.erase_prefix_bytes(c_api::bytes_of(prefix)), erased);
+    });
+}
+
 int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, ddict_cursor** cursor,
                ddict_error* error) {
     return on_all(Operation::scan, dictionary, error, {{cursor, "cursor"}}, [&](View& view) -> Result<void> {

@@ -85,6 +85,52 @@ Result<void> View::try_clear() const {
                           [](std::uint32_t, const Reply&, Bytes) {});
 }
 
+// ---- the keys with a prefix ----
+
+Result<std::uint64_t> View::Calls::sum_of_parts(const View& view, Verb verb, KeyBytes prefix) {
+    if (view.attachment_ == nullptr) return no_dictionary(operation_of(verb));
+    if (const Result<void> good = view.attachment_->check_usable(); !good)
+        return Error(good.error()).set_operation(operation_of(verb));
+    std::uint64_t sum = 0;
+    if (prefix.size() > limits::key_bytes_max) return sum;  // no key begins with what is longer than any key
+    const detail::Patience one_deadline{.until = view.patience_.deadline(steady_clock::now())};
+    Request request = request_of(verb);
+    request.key = prefix;
+    std::vector<std::uint32_t> managers = view.managers();
+    std::vector<std::uint64_t> cursors(managers.size());
+    while (!managers.empty()) {
+        std::vector<std::uint32_t> unfinished;
+        std::vector<std::uint64_t> next;
+        const auto on_reply = [&](std::uint32_t manager, const Reply& reply, Bytes) {
+            sum += reply.argument2;
+            if (reply.argument == 0) return;
+            unfinished.push_back(manager);
+            next.push_back(reply.argument);
+        };
+        const Result<void> asked =
+            view.attachment_->call_each(managers, request, one_deadline, on_reply, false, cursors);
+        if (!asked) {
+            Error error = asked.error();
+            error.in_doubt = error.in_doubt || (wire::is_change(verb) && sum != 0);
+            return error;
+        }
+        managers.swap(unfinished);
+        cursors.swap(next);
+    }
+    return sum;
+}
+
+Result<std::uint64_t> View::count_prefix_bytes(KeyBytes prefix) const {
+    return Calls::sum_of_parts(*this, Verb::count_prefix, prefix);
+}
+
+Result<std::uint64_t> View::erase_prefix_bytes(KeyBytes prefix) const {
+    if (prefix.empty())
+        return Error(Errc::invalid_argument, "the prefix is empty; clear removes all pairs")
+            .set_operation(Operation::erase_prefix);
+    return Calls::sum_of_parts(*this, Verb::erase_prefix, prefix);
+}
+
 // ---- freezing ----
 
 Result<void> View::try_freeze() const {

@@ -21,10 +21,11 @@ Call Replies::call_of(const wire::RequestHeader& request) const {
     return call;
 }
 
-void Replies::reply(const Call& call, std::uint64_t argument) {
+void Replies::reply(const Call& call, std::uint64_t argument, std::uint64_t argument2) {
     wire::ReplyHeader header = reply_header(call.header);
     header.argument = argument;
-    store_.cache(call.slot, header.request, 0, argument, 0);
+    header.argument2 = argument2;
+    store_.cache(call.slot, header.request, 0, argument, argument2);
     send(call.peer, header);
 }
 

@@ -43,7 +43,7 @@ class Replies {
     /// A request whose message is long gone, and whose client may be too.
     Call call_of(const wire::RequestHeader& request) const;
 
-    void reply(const Call& call, std::uint64_t argument = 0);
+    void reply(const Call& call, std::uint64_t argument = 0, std::uint64_t argument2 = 0);
     /// Whether there is a pair (the block may be null), and the type and size of its value.
     void reply_info(const Call& call, const shm::Block* block);
     /// To a request whose change has been applied, and whose reply is cached.

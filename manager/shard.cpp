@@ -45,6 +45,8 @@ constexpr std::array op_of_verb = {
     OpOfVerb{Verb::broadcast_put, ops::broadcast_put},
     OpOfVerb{Verb::broadcast_erase, ops::broadcast_erase},
     OpOfVerb{Verb::freeze, ops::freeze},
+    OpOfVerb{Verb::count_prefix, ops::count_prefix},
+    OpOfVerb{Verb::erase_prefix, ops::erase_prefix},
 };
 
 constexpr std::array<Op, wire::verb_last + 1> op_table = [] {

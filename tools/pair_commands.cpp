@@ -159,9 +159,10 @@ int run_items(const Arguments& arguments) {
 }
 
 int run_size(const Arguments& arguments) {
+    const std::string prefix = prefix_of(arguments);
     std::uint64_t pairs = 0;
     const auto add = [&](const View& view) -> Result<void> {
-        const Result<std::uint64_t> size = view.try_size();
+        const Result<std::uint64_t> size = prefix.empty() ? view.try_size() : view.try_count_prefix(prefix);
         if (!size) return size.error();
         pairs += *size;
         return {};
@@ -172,7 +173,32 @@ int run_size(const Arguments& arguments) {
     return answers.tell(arguments.command()->name);
 }
 
+int clear_prefix(const Arguments& arguments) {
+    const std::string prefix = arguments.text(0);
+    if (prefix.empty())
+        throw UsageError("an empty PREFIX would remove all pairs; 'ddict clear' without it does so");
+    const Dictionary dict = attach(arguments);
+    std::uint64_t erased = 0;
+    const auto erase = [&](const View& view) -> Result<void> {
+        const Result<std::uint64_t> some = view.try_erase_prefix(prefix);
+        if (!some) return some.error();
+        erased += *some;
+        return {};
+    };
+    // One manager after the other: what went before one of them failed is counted.
+    const auto erase_everywhere = [&](const View& view) -> Result<void> {
+        for (std::uint32_t manager = 0; manager < view.manager_count(); ++manager) {
+            if (const Result<void> done = erase(view.manager(manager)); !done) return done;
+        }
+        return {};
+    };
+    const Answers answers = on_each_manager(dict, {patience_of(arguments)}, erase_everywhere, erase);
+    if (answers.any) print(std::to_string(erased) + "\n");
+    return answers.tell(arguments.command()->name);
+}
+
 int run_clear(const Arguments& arguments) {
+    if (!arguments.operands().empty()) return clear_prefix(arguments);
     // Of a large pool it takes its time, in which the manager says nothing.
     const Dictionary dict = attach(arguments);
     const std::chrono::milliseconds patience = patience_of(arguments);
@@ -239,8 +265,21 @@ std::vector<Command> pair_commands() {
     return {
         keys_command(),
         items_command(),
-        {.name = "size", .summary = "print the number of pairs", .run = run_size},
-        {.name = "clear", .summary = "remove all pairs", .run = run_clear},
+        {.name = "size",
+         .operands = "[PREFIX]",
+         .operands_max = 1,
+         .options = {escaped_option()},
+         .summary = "print the number of pairs, or of those whose keys begin with PREFIX",
+         .run = run_size},
+        {.name = "clear",
+         .operands = "[PREFIX]",
+         .operands_max = 1,
+         .options = {escaped_option()},
+         .summary = "remove all pairs, or those whose keys begin with PREFIX",
+         .help =
+             "With PREFIX it prints how many it has removed, and keeps what a broadcast has stored. An empty "
+             "PREFIX is refused.\n",
+         .run = run_clear},
         {.name = "freeze", .summary = "refuse all changes from now on, by everybody", .run = run_freeze},
         {.name = "unfreeze", .summary = "allow changes again", .run = run_unfreeze},
     };

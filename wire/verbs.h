@@ -51,8 +51,12 @@ enum class Verb : std::uint8_t {
                       // relayed (then argument = version). reply when all have it
     broadcast_erase,  // key; the same
     freeze,           // argument = freeze_on, freeze_off, freeze_ask. reply: argument = 1 if frozen
+    // The pairs whose keys begin with the key and are of its type, a part of the shard at a time:
+    count_prefix,  // key = prefix, or none: all; argument = cursor (0 at first). reply: argument = next
+                   // cursor, 0 at the end; argument2 = how many there are in this part
+    erase_prefix,  // key = prefix; the same of those that were erased; what a broadcast has stored stays
 };
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::freeze);
+inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::erase_prefix);
 
 // RequestHeader::flags, by verb; bits. Unknown ones are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
@@ -84,7 +88,7 @@ inline constexpr KeyRule required_key{1, limits::key_bytes_max};
 enum class Effect : std::uint8_t {
     nothing,
     pairs,  // of the pair of its key, or of all; a frozen dictionary refuses the request
-    items,  // pairs of a batch; a frozen dictionary refuses each item
+    items,  // several pairs; the verb's function sees to it that none changes that may not
     state,  // of the dictionary
     end,    // of the manager
 };
@@ -232,6 +236,15 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .operation = Operation::freeze,
      .effect = Effect::state,
      .fits = freeze_fits},
+    {.verb = Verb::count_prefix,
+     .name = "count_prefix",
+     .operation = Operation::count_prefix,
+     .key = optional_key},
+    {.verb = Verb::erase_prefix,
+     .name = "erase_prefix",
+     .operation = Operation::erase_prefix,
+     .key = required_key,
+     .effect = Effect::items},
 }};
 static_assert(
     [] {

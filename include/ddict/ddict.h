@@ -495,6 +495,13 @@ int ddict_partial_size(ddict_dictionary* dictionary, uint64_t* size, ddict_missi
 /** Removes all pairs. Not atomic: a put of another client at the same time may stay. Cost: a message to every
  * manager, and its time to walk over its pairs. */
 int ddict_clear(ddict_dictionary* dictionary, ddict_error* error);
+/** How many pairs there are whose keys are texts and begin with `prefix`; with an empty one, ddict_size(). */
+int ddict_count_prefix(ddict_dictionary* dictionary, ddict_slice prefix, uint64_t* count, ddict_error* error);
+/** Removes these pairs, save those that a broadcast has stored; `erased` (may be NULL) is how many. Not
+ * atomic: every pair that is there during the whole call goes. After an error (in_doubt) some may be gone.
+ * Errors: INVALID_ARGUMENT (an empty prefix). */
+int ddict_erase_prefix(ddict_dictionary* dictionary, ddict_slice prefix, uint64_t* erased,
+                       ddict_error* error);
 
 /** A walk over all pairs. Given back with ddict_cursor_free(), at any time. Every key that is there during
  * the whole walk is seen exactly once. Holds about 64 KiB. */

@@ -80,6 +80,8 @@ enum class Operation : std::uint8_t {
     freeze,
     view,  ///< of a frozen value
     type_and_size,
+    count_prefix,
+    erase_prefix,
 };
 
 /// What is known of the manager that an error is about.

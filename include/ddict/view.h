@@ -352,6 +352,24 @@ class View {
     void clear() const { try_clear().value(); }
     Result<void> try_clear() const;
 
+    /// How many pairs there are whose keys are texts and begin with `prefix`; with an empty one, size(). The
+    /// managers look; nothing else is sent. As in an iteration, a pair that is there during the whole call
+    /// counts once, and one that comes or goes meanwhile once or not at all. Cost: a message to every manager
+    /// for each 8192 pairs that it has, to all managers at once.
+    std::uint64_t count_prefix(std::string_view prefix) const { return try_count_prefix(prefix).value(); }
+    Result<std::uint64_t> try_count_prefix(std::string_view prefix) const {
+        return count_prefix_bytes(std::as_bytes(std::span(prefix)));
+    }
+    /// Removes the pairs whose keys are texts and begin with `prefix`; returns how many it has removed. Each
+    /// goes at once, but all together do not: every pair that is there during the whole call is gone when it
+    /// returns, and one that comes meanwhile may stay. What a broadcast has stored stays (berase). Errors:
+    /// invalid_argument (an empty prefix); after an error (in_doubt) some may be gone: call again. Cost: that
+    /// of count_prefix.
+    std::uint64_t erase_prefix(std::string_view prefix) const { return try_erase_prefix(prefix).value(); }
+    Result<std::uint64_t> try_erase_prefix(std::string_view prefix) const {
+        return erase_prefix_bytes(std::as_bytes(std::span(prefix)));
+    }
+
     /// Lazy ranges over keys, values or pairs, in no particular order; page by page, with about 64 KiB at a
     /// time here and nothing kept at the managers, so that a loop may stop at any time. Every key that is
     /// there during the whole iteration is seen exactly once; one that comes or goes meanwhile is seen once
@@ -509,6 +527,9 @@ class View {
     /// How many keys there were.
     Result<std::uint64_t> multi_erase_bytes(std::span<const KeyBytes> keys,
                                             std::span<ItemStatus> statuses) const;
+    /// Of keys of the prefix's type.
+    Result<std::uint64_t> count_prefix_bytes(KeyBytes prefix) const;
+    Result<std::uint64_t> erase_prefix_bytes(KeyBytes prefix) const;
     /// `value` is only the caller's for the call (`temporary`), or stays until the operation is done.
     detail::OperationHandle start_put(KeyBytes key, Bytes value, std::uint16_t value_type,
                                       bool temporary = false) const;

@@ -42,6 +42,8 @@ void batch(ShardParts& shard, const Call& call);
 
 // scans.cpp
 void scan(ShardParts& shard, const Call& call);
+void count_prefix(ShardParts& shard, const Call& call);
+void erase_prefix(ShardParts& shard, const Call& call);
 
 // whole_shard.cpp
 void size(ShardParts& shard, const Call& call);

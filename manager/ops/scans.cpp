@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
+#include "base/hash.h"
 #include "manager/ops/ops.h"
 #include "wire/items.h"
 
@@ -8,7 +9,8 @@ namespace {
 
 // A larger value has to be asked for alone.
 constexpr std::size_t value_bytes_in_page_max = 16 * 1024;
-// How many pairs one request looks at, whether they match or not: less than a millisecond's work.
+// How many pairs one request looks at, whether they match or not: less than a millisecond's work, or a few if
+// it erases all of them.
 constexpr std::size_t pairs_looked_at_max = 8 * 1024;
 // Beyond the page's nominal size there are at most one more pair and those that share its whole hash: 27
 // (see Pool::scan), whose values are left out if they do not fit.
@@ -49,6 +51,42 @@ void scan(ShardParts& shard, const Call& call) {
     const std::uint64_t next = shard.store.pool().scan(call.header.argument, visit);
     const std::size_t bytes = page.written().size();
     shard.replies.reply_page(call, std::move(buffer), bytes, next);
+}
+
+void count_prefix(ShardParts& shard, const Call& call) {
+    ++shard.counts.scans;
+    std::uint64_t count = 0;
+    std::size_t looked_at = 0;
+    const std::uint64_t next = shard.store.pool().scan(call.header.argument, [&](const shm::Block& block) {
+        const KeyBytes key = block.key();
+        if (is_wanted(call, key) && !shard.store.marks().is_copy(key)) ++count;
+        return ++looked_at < pairs_looked_at_max;
+    });
+    shard.replies.reply(call, next, count);
+}
+
+/// The keys are gathered first: nothing may change while the pool is scanned.
+void erase_prefix(ShardParts& shard, const Call& call) {
+    if (shard.store.frozen()) return shard.replies.refuse(call, Errc::frozen);
+    const PrivateMemory::Buffer buffer = shard.replies.memory().take_page();
+    if (!buffer) return shard.replies.refuse(call, Errc::busy);
+    wire::ItemWriter keys(buffer.bytes().first(PrivateMemory::page_room));
+    std::size_t looked_at = 0;
+    const std::uint64_t next = shard.store.pool().scan(call.header.argument, [&](const shm::Block& block) {
+        const KeyBytes key = block.key();
+        if (is_wanted(call, key) && !shard.store.marks().holds(key)) keys.key(key);
+        return ++looked_at < pairs_looked_at_max && keys.written().size() < limits::page_bytes_max;
+    });
+    // What came of all of them is cached together.
+    store::Change change = change_of(call, store::ChangeKind::erase);
+    change.slot = {};
+    std::uint64_t erased = 0;
+    for (wire::ItemReader in(keys.written()); in.key(change.pair.key);) {
+        change.pair.hash = hash_of(change.pair.key);
+        if (shard.store.apply(change).succeeded()) ++erased;
+    }
+    shard.counts.erases += erased;
+    shard.replies.reply(call, next, erased);
 }
 
 }  // namespace ddict::manager::ops

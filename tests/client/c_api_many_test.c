@@ -205,6 +205,16 @@ void test_cursors(void) {
     EXPECT(code == DDICT_NOT_FOUND && count == many);
     ddict_cursor_free(cursor);
 
+    uint64_t pairs = 0;
+    EXPECT_OK(ddict_count_prefix(dict, ddict_text("key/"), &pairs, &error));
+    EXPECT(pairs == many);
+    EXPECT_OK(ddict_count_prefix(dict, ddict_text(""), &pairs, &error));
+    EXPECT(pairs == many + 1);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_count_prefix(dict, ddict_text("key/"), NULL, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_count_prefix(dict, ddict_text(NULL), &pairs, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_erase_prefix(dict, ddict_text(""), &pairs, &error));
+    EXPECT(error_says("the prefix is empty"));
+
     EXPECT_OK(ddict_scan(dict, NULL, &cursor, &error));
     for (count = 0; ddict_cursor_next(cursor, &item, &error) == DDICT_OK; ++count)
         EXPECT(item.value.bytes == 0);
@@ -223,6 +233,12 @@ void test_cursors(void) {
     EXPECT_OK(ddict_cursor_next(cursor, &item, &error));
     ddict_cursor_free(cursor); /* before its end */
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_cursor_next(NULL, &item, &error));
+
+    EXPECT_OK(ddict_erase_prefix(dict, ddict_text("key/"), &pairs, &error));
+    EXPECT(pairs == many);
+    EXPECT_OK(ddict_erase_prefix(dict, ddict_text("another"), NULL, NULL));
+    EXPECT_OK(ddict_size(dict, &pairs, &error));
+    EXPECT(pairs == 0);
 }
 
 void test_managers(void) {

@@ -116,6 +116,13 @@ check "top with a manager that hangs" 5 "ddict top*  1 SILENT*   1 * SILENT for 
   ddict top --interval 0.1
 check "the same for programs" 0 "2 0 * False False True False 1" bash -c "ddict --timeout 0.5 stats --json | python3 -c '$figures'"
 kill -CONT "$hung"
+check "keys to be cleared" 0 "" bash -c "ddict put gone/1 x && ddict put gone/2 x"
+check "size of a prefix" 0 "2" ddict size gone/
+check "size of a prefix that none has" 0 "0" ddict size nobody
+check "clear of a prefix" 0 "2" ddict clear gone/
+check "clear of a prefix that none has" 0 "0" ddict clear gone/
+check "and the others are there" 0 "Dragon" ddict get Hello
+check "clear of an empty prefix" 2 "ddict: an empty PREFIX would remove all pairs*" ddict clear ""
 check "clear" 0 "" ddict clear
 check "size after clear" 0 "0" ddict size
 check "output that cannot be written" 6 "*standard output*" bash -c "ddict size >/dev/full"

@@ -347,6 +347,7 @@ TEST_F(LifeCycleTest, AnErrorSaysWhatWasWaitedForOfWhomAndWhere) {
         {"clear", view.manager(1).try_clear().error()},
         {"stats", view.try_stats().error()},
         {"scan", view.manager(1).try_keys().error()},
+        {"count_prefix", view.try_count_prefix("").error()},
         {"freeze", view.manager(1).try_is_frozen().error()},
     };
     const auto health = view.try_health();

@@ -338,6 +338,23 @@ TEST_F(BroadcastsTest, WhereThereIsNoRoomNoOlderCopyStays) {
     expect_settled();
 }
 
+TEST_F(BroadcastsTest, APrefixCountsTheOwnAndErasesNone) {
+    const std::string own = key_of(3);
+    const std::string copy = key_of(4);
+    begin({.verb = Verb::broadcast_put, .key = own, .value = bytes_of("value")});
+    children_answer();
+    relay_put(copy, "value", 1);
+    children_answer();
+    for (const std::string& key : {own, copy}) {
+        EXPECT_EQ(ask({.verb = Verb::count_prefix, .key = key}), Errc{});
+        EXPECT_EQ(last().argument2, key == own ? 1u : 0u);
+        EXPECT_EQ(ask({.verb = Verb::erase_prefix, .key = key}), Errc{}) << "the prefix is a broadcast key";
+        EXPECT_EQ(last().argument2, 0u);
+        EXPECT_TRUE(has(key));
+    }
+    expect_settled();
+}
+
 TEST_F(BroadcastsTest, WhileFrozenNobodyBroadcasts) {
     const std::string key = key_of(3);
     begin({.verb = Verb::broadcast_put, .key = key, .value = large, .body_token = 8});

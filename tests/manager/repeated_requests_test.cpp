@@ -62,6 +62,19 @@ TEST_F(RepeatedRequestsTest, EachWriteIsExecutedOnce) {
     EXPECT_EQ(shard.statistics().repeated_requests, 7u);
 }
 
+TEST_F(RepeatedRequestsTest, APartOfAnErasedPrefixIsToldAgain) {
+    const std::uint64_t id = hello(1, 0);
+    store("ka", "x");
+    store("kb", "x");
+    const Ask erase{.verb = Verb::erase_prefix, .key = "k"};
+    send(id, erase);
+    EXPECT_EQ(last().argument2, 2u);
+    store("kc", "new");
+    expect_same_answer_again(id, erase);
+    EXPECT_TRUE(has("kc")) << "it was executed twice";
+    EXPECT_EQ(shard.statistics().repeated_requests, 1u);
+}
+
 TEST_F(RepeatedRequestsTest, ABatchKeepsItsStatuses) {
     const std::uint64_t id = hello(1, 0);
     store("a", "x");

@@ -47,6 +47,21 @@ class ScansTest : public ShardTest {
         while (cursor != 0);
     }
 
+    /// All parts of a count_prefix or an erase_prefix: the sum of what they tell.
+    std::uint64_t sum_of_parts(Verb verb, std::string_view prefix, std::uint16_t key_type = type_text) {
+        std::uint64_t sum = 0;
+        std::uint64_t cursor = 0;
+        do {
+            const Errc code = ask({.verb = verb, .key = prefix, .argument = cursor, .key_type = key_type});
+            EXPECT_EQ(code, Errc{});
+            if (code != Errc{}) break;
+            sum += last().argument2;
+            cursor = last().argument;
+            ++pages;
+        } while (cursor != 0);
+        return sum;
+    }
+
     std::map<std::string, Found> found;
     unsigned pages = 0;
     std::uint64_t largest_page = 0;
@@ -96,6 +111,78 @@ TEST_F(ScansTest, PagesHaveAboutTheirSize) {
     EXPECT_GT(pages, 5u);
     EXPECT_GE(largest_page, limits::page_bytes_max);
     EXPECT_LE(largest_page, 2 * limits::page_bytes_max);
+    expect_at_rest();
+}
+
+TEST_F(ScansTest, CountsAndErasesWhatBeginsWithAPrefix) {
+    for (const char* key : {"a", "ab", "abc", "b", "ba"})
+        store(key, "value");
+    EXPECT_EQ(sum_of_parts(Verb::count_prefix, "ab"), 2u);
+    EXPECT_EQ(sum_of_parts(Verb::count_prefix, "abcd"), 0u);
+    EXPECT_EQ(sum_of_parts(Verb::count_prefix, ""), 5u);
+    EXPECT_EQ(sum_of_parts(Verb::count_prefix, "a", type_bytes), 0u) << "a prefix is of one type";
+    EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "a", type_bytes), 0u);
+    EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "ab"), 2u);
+    EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "ab"), 0u);
+    EXPECT_TRUE(has("a") && has("b") && has("ba"));
+    EXPECT_EQ(pool->size(), 3u);
+    EXPECT_EQ(shard.statistics().erases, 2u);
+    EXPECT_EQ(rejected(), 0u);
+    send(session(), {.verb = Verb::erase_prefix});
+    EXPECT_EQ(rejected(), 1u) << "an empty prefix would be all";
+    EXPECT_EQ(pool->size(), 3u);
+    expect_at_rest();
+}
+
+TEST_F(ScansTest, AFrozenShardErasesNothing) {
+    store("ab", "value");
+    EXPECT_EQ(ask({.verb = Verb::freeze, .argument = 1}), Errc{});
+    EXPECT_EQ(ask({.verb = Verb::erase_prefix, .key = "a"}), Errc::frozen);
+    EXPECT_EQ(ask({.verb = Verb::erase_prefix, .key = "nobody"}), Errc::frozen);
+    EXPECT_EQ(sum_of_parts(Verb::count_prefix, "a"), 1u);
+    EXPECT_TRUE(has("ab"));
+    expect_at_rest();
+}
+
+/// Of a value that is on its way to somebody.
+TEST_F(ScansTest, ErasingLeavesAPinnedValueWhole) {
+    const std::uint64_t reader = session();
+    ASSERT_TRUE(put_in_store("large", 0, large));
+    send(reader, {.verb = Verb::get, .key = "large"});
+    const RecordingTransport::Sent sent = transport.sent.back();
+    ASSERT_EQ(sent.body.size(), large.size());
+    EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "l"), 1u);
+    EXPECT_FALSE(has("large"));
+    store("other", std::string(large.size(), 'x'));
+    EXPECT_TRUE(std::equal(large.begin(), large.end(), sent.body.begin(), sent.body.end()));
+    shard.on_body_sent(sent.tag, true);
+    expect_at_rest();
+}
+
+TEST_F(ScansTest, ErasingEndsNoWait) {
+    const std::uint64_t waiter = session();
+    send(waiter, {.verb = Verb::wait_for, .key = "ab", .argument = 1'000'000});
+    store("abc", "value");
+    const std::size_t sent = transport.sent.size();
+    EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "a"), 1u);
+    EXPECT_EQ(shard.statistics().waiting, 1u);
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "ab", .value = bytes_of("value")}), Errc{});
+    EXPECT_EQ(shard.statistics().waiting, 0u);
+    EXPECT_GT(transport.sent.size(), sent);
+    expect_at_rest();
+}
+
+TEST_F(ScansTest, ErasesAllOfAFullShardInParts) {
+    std::uint64_t keys = 0;
+    while (put_in_store("k" + std::to_string(keys), 0, {}))
+        ++keys;
+    ASSERT_GT(keys, 10'000u);
+    EXPECT_EQ(sum_of_parts(Verb::count_prefix, "k"), keys);
+    EXPECT_EQ(pages, keys / (8 * 1024) + 1);
+    pages = 0;
+    EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "k"), keys);
+    EXPECT_GE(pages, keys / (8 * 1024) + 1);
+    EXPECT_EQ(pool->size(), 0u);
     expect_at_rest();
 }
 

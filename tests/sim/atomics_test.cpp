@@ -21,6 +21,7 @@ void add_up(Tally& tally, Cluster& cluster, const Histories& histories) {
 
 TEST(Atomics, AreLinearizable) {
     std::map<Verb, std::uint64_t> successes;
+    std::uint64_t erased_as_prefix = 0;
     for_each_seed(250, [&](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 2, .hosts = 2});
         Histories histories;
@@ -28,8 +29,10 @@ TEST(Atomics, AreLinearizable) {
         for (unsigned i = 0; i < 4; ++i)
             clients.emplace_back(cluster, cluster.add_client(i % 3), histories).start();
         ASSERT_TRUE(cluster.network().run());
-        for (const BusyClient& client : clients)
+        for (const BusyClient& client : clients) {
             EXPECT_TRUE(client.finished());
+            erased_as_prefix += client.erased_as_prefix();
+        }
         for (const auto& [code, count] : histories.errors())
             EXPECT_TRUE(code == Errc::not_found || code == Errc::wrong_type)
                 << count << " times " << name(code);
@@ -41,6 +44,7 @@ TEST(Atomics, AreLinearizable) {
     });
     for (const auto& [verb, count] : successes)
         EXPECT_TRUE(count > 100 || repeats_one_seed()) << name(operation_of(verb)) << " " << count;
+    EXPECT_TRUE(erased_as_prefix > 100 || repeats_one_seed()) << erased_as_prefix;
 }
 
 /// The most contended history, with more at once and only one key.

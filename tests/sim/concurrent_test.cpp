@@ -216,6 +216,70 @@ TEST(Concurrent, OwnKeysAreAMap) {
         << values_checked;
 }
 
+/// Erases all keys with a prefix at each manager, a part at a time, and goes on until nothing is left to ask.
+class Eraser {
+  public:
+    explicit Eraser(SimClient& client, std::string prefix) : client_(client), prefix_(std::move(prefix)) {}
+    void start(std::uint32_t manager, std::uint64_t cursor = 0) {
+        client_.start({.verb = Verb::erase_prefix, .manager = manager, .key = prefix_, .argument = cursor},
+                      [this, manager](const Outcome& outcome) {
+                          ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                          erased_ += outcome.reply->argument2;
+                          ++parts_;
+                          if (outcome.reply->argument != 0) start(manager, outcome.reply->argument);
+                      });
+    }
+    std::uint64_t erased() const { return erased_; }
+    std::uint64_t parts() const { return parts_; }
+
+  private:
+    SimClient& client_;
+    std::string prefix_;
+    std::uint64_t erased_ = 0;
+    std::uint64_t parts_ = 0;
+};
+
+/// However many erase the same keys at once, each key is counted by one of them, and the others stay.
+TEST(Concurrent, EachKeyOfAPrefixIsErasedOnce) {
+    std::uint64_t parts = 0;
+    std::uint64_t managers_asked = 0;
+    for_each_seed(20, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed);
+        SimClient& writer = cluster.add_client(0);
+        std::uint64_t keys = 0;
+        const std::string filler(500, '-');  // so that they do not fit into one page
+        for (int i = 0; i < 900; ++i) {
+            for (const std::string& key :
+                 {"gone/" + filler + std::to_string(i), "stay/" + std::to_string(i)}) {
+                const Ask put{.verb = Verb::put, .manager = cluster.manager_of_key(key), .key = key};
+                ASSERT_TRUE(writer.call(put).ok());
+            }
+            ++keys;
+        }
+        std::deque<Eraser> erasers;
+        for (std::uint32_t i = 0; i < 4; ++i) {
+            erasers.emplace_back(cluster.add_client(i % 3), "gone/");
+            for (std::uint32_t manager = 0; manager < cluster.managers(); ++manager, ++managers_asked)
+                erasers.back().start(manager);
+        }
+        ASSERT_TRUE(cluster.network().run());
+        std::uint64_t erased = 0;
+        for (const Eraser& eraser : erasers) {
+            erased += eraser.erased();
+            parts += eraser.parts();
+        }
+        EXPECT_EQ(erased, keys);
+        std::uint64_t left = 0;
+        for (std::uint32_t manager = 0; manager < cluster.managers(); ++manager)
+            left += writer.call({.verb = Verb::size, .manager = manager}).reply->argument;
+        EXPECT_EQ(left, keys);
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.operations += 2 * keys;
+        tally.events += cluster.network().counters().events;
+    });
+    EXPECT_GT(parts, managers_asked) << "each manager did it in one part";
+}
+
 TEST(Concurrent, SharedKeysAreLinearizable) {
     for_each_seed(250, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 2, .hosts = 2});

@@ -106,9 +106,17 @@ void BusyClient::next() {
     ask.manager = cluster_.manager_of_key(key);
     ask.timeout = options_.timeout;
     Histories::Line& line = histories_.open(ask);
-    client_.start(ask, [this, &line, ask](const Outcome& outcome) {
+    // No key of a history is the beginning of another; and a prefix is a text.
+    const bool as_prefix = ask.verb == Verb::erase && !key.ends_with('#') && cluster_.random().chance(50);
+    Ask sent = ask;
+    if (as_prefix) sent.verb = Verb::erase_prefix;
+    client_.start(std::move(sent), [this, &line, ask, as_prefix](const Outcome& outcome) {
         if (outcome_unknown(outcome.code())) {
             histories_.give_up(line, outcome.code(), outcome.reply.error().in_doubt);
+        } else if (as_prefix && outcome.ok()) {
+            const bool erased = outcome.reply->argument2 != 0;
+            if (erased) ++erased_as_prefix_;
+            histories_.close(line, {.code = erased ? Errc{} : Errc::not_found});
         } else {
             histories_.close(line, answer_of(ask.verb, outcome));
         }

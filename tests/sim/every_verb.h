@@ -67,6 +67,8 @@ class BusyClient {
     void start();
     SimClient& client() { return client_; }
     bool finished() const { return started_ == options_.operations && client_.in_flight() == 0; }
+    /// How often an erase_prefix has removed a key.
+    std::uint64_t erased_as_prefix() const { return erased_as_prefix_; }
 
   private:
     void next();
@@ -81,6 +83,7 @@ class BusyClient {
     BusyOptions options_;
     std::map<std::string, Value> seen_;
     unsigned started_ = 0;
+    std::uint64_t erased_as_prefix_ = 0;
 };
 
 }  // namespace ddict::sim

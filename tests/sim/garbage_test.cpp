@@ -94,6 +94,14 @@ Sample sample_of(Verb verb, Random& random) {
                 out.value = random.bytes(random.below(6000));
             }
             break;
+        case Verb::erase_prefix:
+            out.key = "k";
+            if (random.chance(30)) out.header.argument = random.number();
+            break;
+        case Verb::count_prefix:
+            if (random.chance(50)) out.key = "k";
+            if (random.chance(30)) out.header.argument = random.number();
+            break;
         case Verb::scan:
             if (random.chance(50)) out.key = "k";
             out.header.flags = static_cast<std::uint16_t>(random.below(2));

@@ -37,7 +37,7 @@ class Sequence {
         client_ = clients_[random.below(clients_.size())];
         key_ = random_name("key", 10);
         manager_ = cluster_.manager_of_key(key_);
-        switch (random.below(24)) {
+        switch (random.below(27)) {
             case 0:
                 return size();
             case 1:
@@ -64,6 +64,11 @@ class Sequence {
             case 11:
             case 12:
                 return read_copy();
+            case 13:
+            case 14:
+                return count_prefix();
+            case 15:
+                return erase_prefix();
             default:
                 return one_key();
         }
@@ -294,10 +299,44 @@ class Sequence {
         std::sort(found.begin(), found.end());
         std::vector<std::string> expected;
         for (const auto& [key, stored] : with_own_broadcasts()) {
-            const bool of_prefix = key.starts_with(prefix) && !key.ends_with('#');  // a prefix is a text
-            if (prefix.empty() || of_prefix) expected.push_back(key);
+            if (prefix.empty() || has_prefix(key, prefix)) expected.push_back(key);
         }
         EXPECT_EQ(found, expected);
+    }
+
+    /// Of texts: a prefix is one.
+    static bool has_prefix(const std::string& key, const std::string& prefix) {
+        return key.starts_with(prefix) && !key.ends_with('#');
+    }
+    /// The sum of what the parts tell.
+    std::uint64_t sum_of_parts(Verb verb, const std::string& prefix) {
+        std::uint64_t sum = 0;
+        std::uint64_t cursor = 0;
+        do {
+            const Outcome outcome = ask({.verb = verb, .key = prefix, .argument = cursor});
+            EXPECT_TRUE(outcome.ok());
+            if (!outcome.ok()) break;
+            sum += outcome.reply->argument2;
+            cursor = outcome.reply->argument;
+        } while (cursor != 0);
+        return sum;
+    }
+    void count_prefix() {
+        const std::string prefix = std::array{"", "key1", "all", "x"}[cluster_.random().below(4)];
+        std::uint64_t expected = 0;
+        for (const auto& [key, stored] : with_own_broadcasts())
+            expected += prefix.empty() || has_prefix(key, prefix) ? 1u : 0u;
+        EXPECT_EQ(sum_of_parts(Verb::count_prefix, prefix), expected) << prefix;
+    }
+    void erase_prefix() {
+        const std::string prefix = std::array{"key1", "all", "x"}[cluster_.random().below(3)];
+        if (frozen_) {
+            EXPECT_EQ(ask({.verb = Verb::erase_prefix, .key = prefix}).code(), Errc::frozen);
+            return;
+        }
+        const auto expected =
+            std::erase_if(model_[manager_], [&](const auto& pair) { return has_prefix(pair.first, prefix); });
+        EXPECT_EQ(sum_of_parts(Verb::erase_prefix, prefix), expected) << prefix;
     }
 
     void items() {

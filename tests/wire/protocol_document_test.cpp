@@ -39,7 +39,7 @@ class ProtocolDocument : public testing::Test {
 };
 
 TEST_F(ProtocolDocument, HasTheExamples) {
-    EXPECT_EQ(examples_.size(), 17u);
+    EXPECT_EQ(examples_.size(), 19u);
 }
 
 TEST_F(ProtocolDocument, Hello) {
@@ -208,6 +208,24 @@ TEST_F(ProtocolDocument, CompareAndSwap) {
     EXPECT_EQ(reply.verb_and_reply_bit, static_cast<int>(Verb::compare_and_swap) | reply_bit);
     EXPECT_EQ(reply.request, header.request);
     EXPECT_EQ(reply.argument, 0u);
+}
+
+TEST_F(ProtocolDocument, ErasePrefix) {
+    const Bytes erase = example("erase prefix request");
+    const auto header = header_of<RequestHeader>(erase);
+    EXPECT_EQ(header.verb, Verb::erase_prefix);
+    EXPECT_EQ(header.session, session);
+    EXPECT_EQ(header.key_type, type_text);
+    EXPECT_EQ(header.argument, 0u);
+    EXPECT_EQ(erase.size(), sizeof header + header.key_bytes);
+    EXPECT_EQ(text_of(erase.subspan(sizeof header)), "He");
+    const Bytes reply = example("erase prefix reply");
+    const auto reply_header = header_of<ReplyHeader>(reply);
+    EXPECT_EQ(reply_header.verb_and_reply_bit, static_cast<int>(Verb::erase_prefix) | reply_bit);
+    EXPECT_EQ(reply_header.request, header.request);
+    EXPECT_EQ(reply_header.argument, 0u);
+    EXPECT_EQ(reply_header.argument2, 2u);
+    EXPECT_EQ(reply.size(), sizeof reply_header);
 }
 
 /// The tables of the document, against the code.
