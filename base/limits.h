@@ -52,6 +52,9 @@ inline constexpr std::size_t private_bytes_max = std::size_t{256} << 20;
 
 // A client.
 inline constexpr std::uint32_t operations_in_flight_max = 1024;
+// Keys of one wait_for_any: each takes an operation, and another one when it is cancelled.
+inline constexpr std::uint32_t keys_waited_for_max = 256;
+static_assert(2 * keys_waited_for_max <= operations_in_flight_max);
 
 // Time. The defaults can be set by options; the others are part of the design.
 inline constexpr std::chrono::milliseconds operation_timeout_default{30'000};
@@ -83,6 +86,9 @@ inline constexpr std::chrono::milliseconds silence_before_next_candidate{200};
 // which tells that the manager lives: a tenth of the wait, within these bounds.
 inline constexpr std::chrono::milliseconds wait_grace_min{20};
 inline constexpr std::chrono::milliseconds wait_grace_max{100};
+// How long a wait_for_any that has its value waits for the managers to say that they have cancelled the waits
+// for the other keys.
+inline constexpr std::chrono::milliseconds cancel_patience{100};
 // After which a peer that acknowledges nothing of what was sent to it over TCP is lost: longer than a network
 // that comes back may be away. Its session is then kept for session_kept.
 inline constexpr std::chrono::milliseconds silence_of_peer_max{20'000};

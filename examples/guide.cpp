@@ -124,8 +124,12 @@ void wait_for_a_result(ddict::Dictionary& dict) {
     dict.within(5s).wait_for_value("result", 42);          // as soon as it is this
     auto late = dict.within(10ms).try_wait_for("nobody");  // an error, not an exception
 
+    std::vector<std::string> either{"result", "failure"};
+    auto first = dict.wait_for_any<int>(either);  // first.index says which, first.value is its value
+
     producer.join();
     check(result == 42 && late.error().code == ddict::Errc::timeout, "wait for a result");
+    check(first.index == 0 && first.value == 42, "wait for any");
 }
 
 void many_at_once(ddict::Dictionary& dict) {

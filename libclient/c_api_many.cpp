@@ -141,6 +141,25 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
     });
 }
 
+int ddict_wait_for_any(ddict_dictionary* dictionary, const ddict_key* keys, size_t count, uint16_t type,
+                       int64_t timeout_ms, size_t* index, ddict_value* value, ddict_error* error) {
+    return guarded(Operation::wait_for, error, [&]() -> Result<void> {
+        if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
+        if (const Result<void> good = given({{index, "index"}, {value, "value"}}); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
+        const Result<View> limited = c_api::within(dictionary->operations(), timeout_ms);
+        if (!limited) return limited.error();
+        const Result<std::vector<KeyBytes>> checked = checked_keys(keys, count);
+        if (!checked) return checked.error();
+        MallocSink sink(type);
+        const Result<std::size_t> found = limited->wait_for_any_bytes(*checked, sink);
+        if (!found) return found.error();
+        *index = *found;
+        sink.take(*value);
+        return {};
+    });
+}
+
 int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_key* keys, size_t count,
                       ddict_item_status* statuses, uint64_t* erased, ddict_error* error) {
     fill(statuses, count, DDICT_INVALID_ARGUMENT);

@@ -71,6 +71,10 @@ class Session {
         settle(flight);
         return true;
     }
+    /// Ends an operation as if its deadline were now; it is settled when nothing of the caller's is in use.
+    void give_up(Flight& flight) {
+        if (!flight.settled()) requester_.give_up(flight.id);
+    }
     /// Moves everything along; waits for something to happen until the deadline at the most.
     void progress(Time deadline);
     /// The same without waiting.

@@ -47,6 +47,7 @@ constexpr std::array op_of_verb = {
     OpOfVerb{Verb::freeze, ops::freeze},
     OpOfVerb{Verb::count_prefix, ops::count_prefix},
     OpOfVerb{Verb::erase_prefix, ops::erase_prefix},
+    OpOfVerb{Verb::cancel_wait, ops::cancel_wait},
 };
 
 constexpr std::array<Op, wire::verb_last + 1> op_table = [] {

@@ -47,6 +47,13 @@ void Waiters::wake(KeyBytes key, std::uint64_t hash) {
     });
 }
 
+bool Waiters::cancel(std::uint64_t session, std::uint64_t request) {
+    const std::optional<wire::RequestHeader> header = requests_.take(session, request);
+    if (!header) return false;
+    replies_.refuse(replies_.call_of(*header), Errc::timeout);
+    return true;
+}
+
 Time Waiters::tick(Time now) {
     return requests_.tick(now, [this](const wire::RequestHeader& header) {
         replies_.refuse(replies_.call_of(header), Errc::timeout);

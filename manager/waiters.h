@@ -28,6 +28,8 @@ class Waiters {
     /// Ends what has waited for too long. Returns the next deadline; Time::max() if there is none.
     Time tick(Time now);
     void drop_session(std::uint64_t session) { requests_.drop_session(session); }
+    /// Ends a wait as if its time were over. False if the session has none with this number.
+    bool cancel(std::uint64_t session, std::uint64_t request);
 
     bool empty() const noexcept { return requests_.empty(); }
     std::size_t size() const noexcept { return requests_.size(); }

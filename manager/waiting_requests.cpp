@@ -37,6 +37,18 @@ void WaitingRequests::drop_session(std::uint64_t session) {
         remove(found->second.first);
 }
 
+std::optional<wire::RequestHeader> WaitingRequests::take(std::uint64_t session, std::uint64_t request) {
+    const auto found = by_session_.find(session);
+    if (found == by_session_.end()) return std::nullopt;
+    for (std::uint32_t slot = found->second.first; slot != none; slot = slots_[slot].of_session.next) {
+        const wire::RequestHeader header = slots_[slot].request.header;
+        if (header.request != request) continue;
+        remove(slot);
+        return header;
+    }
+    return std::nullopt;
+}
+
 void WaitingRequests::append(List& list, Links Slot::*links, std::uint32_t slot) {
     (slots_[slot].*links).previous = list.last;
     if (list.last == none) {

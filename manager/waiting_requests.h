@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -35,6 +36,9 @@ class WaitingRequests {
     /// Requires that it is not full.
     void add(KeyBytes key, Request request);
     void drop_session(std::uint64_t session);
+    /// Forgets the session's request with this number; nothing if there is none. Looks at each of the
+    /// session's.
+    std::optional<wire::RequestHeader> take(std::uint64_t session, std::uint64_t request);
 
     /// Calls `is_over(request)` for all that wait for the key, in the order in which they came, and forgets
     /// those for which it is true.

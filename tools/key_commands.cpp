@@ -135,6 +135,21 @@ int tell_of_removals(std::span<const AnyKey> keys, std::span<const ItemStatus> s
     return removed + absent == 0 ? status_of(all.error().code) : partial;
 }
 
+/// All operands.
+std::vector<AnyKey> all_keys(const Arguments& arguments) {
+    std::vector<AnyKey> keys;
+    for (std::size_t i = 0; i < arguments.operands().size(); ++i)
+        keys.push_back(key_operand(arguments, i));
+    return keys;
+}
+
+std::vector<KeyBytes> views_of(std::span<const AnyKey> keys) {
+    std::vector<KeyBytes> views;
+    for (const AnyKey& key : keys)
+        views.push_back(key.view());
+    return views;
+}
+
 int run_put(const Arguments& arguments) {
     const std::uint16_t type = type_given(arguments).value_or(type_text);
     const AnyKey key = key_operand(arguments, 0);
@@ -184,15 +199,10 @@ int run_info(const Arguments& arguments) {
 }
 
 int run_del(const Arguments& arguments) {
-    std::vector<AnyKey> keys;
-    std::vector<KeyBytes> spans;
-    for (std::size_t i = 0; i < arguments.operands().size(); ++i)
-        keys.push_back(key_operand(arguments, i));
-    for (const AnyKey& key : keys)
-        spans.push_back(key.view());
+    const std::vector<AnyKey> keys = all_keys(arguments);
     const Dictionary dict = attach(arguments);
     std::vector<ItemStatus> statuses(keys.size());
-    const Result<std::uint64_t> all = dict.multi_erase_bytes(spans, statuses);
+    const Result<std::uint64_t> all = dict.multi_erase_bytes(views_of(keys), statuses);
     return tell_of_removals(keys, statuses, all);
 }
 
@@ -236,7 +246,24 @@ int run_incr(const Arguments& arguments) {
     return success;
 }
 
+/// Prints the first of the keys that is there.
+int wait_for_any(const Arguments& arguments) {
+    if (type_given(arguments) || arguments.has("--raw"))
+        throw UsageError("with --any, wait prints a key, and takes no option about values");
+    const std::vector<AnyKey> keys = all_keys(arguments);
+    const Dictionary dict = attach(arguments);
+    AnyValue any;
+    const std::size_t first =
+        dict.within(patience_of(arguments)).wait_for_any_bytes(views_of(keys), any).value();
+    const KeyBytes key = keys[first].view();
+    print((arguments.has("--key-type") ? printable(plain_text(key)) : escaped_text(key)) + "\n");
+    return success;
+}
+
 int run_wait(const Arguments& arguments) {
+    if (arguments.has("--any")) return wait_for_any(arguments);
+    if (arguments.operands().size() > 2)
+        throw UsageError("wait takes KEY [VALUE], and more keys only with --any");
     const std::optional<std::uint16_t> asked = type_given(arguments);
     const AnyKey key = key_operand(arguments, 0);
     std::optional<std::vector<std::byte>> wanted;
@@ -350,15 +377,19 @@ Command incr_command() {
 }
 
 Command wait_command() {
+    const Option any{.name = "--any", .help = "all operands are keys: print the first that is there"};
     return {.name = "wait",
             .operands = "KEY [VALUE]",
             .operands_min = 1,
-            .operands_max = 2,
-            .options = with_types({raw, key_type_option(), escaped_option()}),
+            .operands_max = std::numeric_limits<std::size_t>::max(),
+            .options = with_types({any, raw, key_type_option(), escaped_option()}),
             .summary = "wait until there is such a key, and print its value, or until it has VALUE",
             .help =
                 "At most --timeout SECONDS. VALUE is of the type that is given, or else of the one that the "
-                "key's value has when there is one.\n",
+                "key's value has when there is one. With --any it waits for up to 256 keys at once, and "
+                "prints the one that is there, as keys does:\n"
+                "\n"
+                "  ddict wait --any result/1 result/2 failed\n",
             .run = run_wait};
 }
 

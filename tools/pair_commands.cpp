@@ -159,7 +159,7 @@ int run_items(const Arguments& arguments) {
 }
 
 int run_size(const Arguments& arguments) {
-    const std::string prefix = prefix_of(arguments);
+    const std::string prefix = Listing(arguments).prefix;
     std::uint64_t pairs = 0;
     const auto add = [&](const View& view) -> Result<void> {
         const Result<std::uint64_t> size = prefix.empty() ? view.try_size() : view.try_count_prefix(prefix);

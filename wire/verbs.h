@@ -55,8 +55,10 @@ enum class Verb : std::uint8_t {
     count_prefix,  // key = prefix, or none: all; argument = cursor (0 at first). reply: argument = next
                    // cursor, 0 at the end; argument2 = how many there are in this part
     erase_prefix,  // key = prefix; the same of those that were erased; what a broadcast has stored stays
+    cancel_wait,   // argument = number of a wait_for of this session, which is answered with timeout.
+                   // reply: argument = 1 if it waited, 0 if not (any more, or yet)
 };
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::erase_prefix);
+inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::cancel_wait);
 
 // RequestHeader::flags, by verb; bits. Unknown ones are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
@@ -245,6 +247,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .operation = Operation::erase_prefix,
      .key = required_key,
      .effect = Effect::items},
+    {.verb = Verb::cancel_wait, .name = "cancel_wait", .operation = Operation::wait_for},
 }};
 static_assert(
     [] {

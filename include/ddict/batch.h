@@ -43,6 +43,13 @@ struct ItemResult {
     Errc code() const noexcept { return status.code; }
 };
 
+/// One of several values that were waited for.
+template <class T>
+struct IndexedValue {
+    std::size_t index = 0;  ///< of its key, in the range that was given
+    T value{};
+};
+
 /// One pair as bytes; they stay the caller's.
 struct PutItem {
     KeyBytes key;

@@ -246,6 +246,19 @@ class View {
     template <EncodableKey K, Encodable V>
     Result<void> try_wait_for_value(const K& key, const V& value) const;
 
+    /// Waits until one of the keys is there: which one, as its number in the range, and its value. If several
+    /// are there, it is any one of them; the waits for the others end. At most 256 keys, of any managers.
+    /// Errors: those of wait_for, of a key for which it cannot be waited; timeout, if none has appeared;
+    /// invalid_argument (no key, or too many). Cost: a message and its answer for each key, all at once, and
+    /// another for each that is still waited for when one is there. A manager that does not answer then holds
+    /// the call up for 0.1 s at the most.
+    template <Decodable T = std::string, std::ranges::input_range Keys>
+    IndexedValue<T> wait_for_any(Keys&& keys) const {
+        return try_wait_for_any<T>(std::forward<Keys>(keys)).value();
+    }
+    template <Decodable T = std::string, std::ranges::input_range Keys>
+    Result<IndexedValue<T>> try_wait_for_any(Keys&& keys) const;
+
     // ---- a copy on every manager ----
 
     /// Stores a pair on all managers, for values that many read: a copy reaches each along a tree, whatever
@@ -516,6 +529,8 @@ class View {
                                        std::uint16_t value_type = type_bytes) const;
     Result<void> wait_for_bytes(KeyBytes key, ValueSink& sink) const;
     Result<void> wait_for_value_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    /// Which key it is.
+    Result<std::size_t> wait_for_any_bytes(std::span<const KeyBytes> keys, ValueSink& sink) const;
     Result<void> broadcast_put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<void> broadcast_get_bytes(KeyBytes key, ValueSink& sink) const;
     Result<bool> broadcast_erase_bytes(KeyBytes key) const;

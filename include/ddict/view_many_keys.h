@@ -28,6 +28,17 @@ std::vector<ItemResult<T>> View::try_multi_get(Keys&& keys) const {
     return std::move(items).results();
 }
 
+template <Decodable T, std::ranges::input_range Keys>
+Result<IndexedValue<T>> View::try_wait_for_any(Keys&& keys) const {
+    const detail::KeyList list(keys);
+    detail::SinkFor<T> sink;
+    const Result<std::size_t> index = wait_for_any_bytes(list.keys(), sink);
+    if (!index) return index.error();
+    Result<T> value = std::move(sink).take();
+    if (!value) return name_error(value.error(), Operation::wait_for, list.keys()[*index]);
+    return IndexedValue<T>{*index, *std::move(value)};
+}
+
 template <std::ranges::input_range Pairs>
 void View::multi_put(Pairs&& pairs) const {
     const detail::PairList list(pairs);

@@ -29,6 +29,7 @@ void pop(ShardParts& shard, const Call& call);
 /// Of a pop whose reply is cached, and has the pair.
 void put_back(ShardParts& shard, const Call& call);
 void wait_for(ShardParts& shard, const Call& call);
+void cancel_wait(ShardParts& shard, const Call& call);
 /// The value of a put has come as a body.
 void finish_put(ShardParts& shard, const Call& call, shm::Block* block);
 

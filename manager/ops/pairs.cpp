@@ -89,4 +89,8 @@ void wait_for(ShardParts& shard, const Call& call) {
     shard.waiters.add(call);
 }
 
+void cancel_wait(ShardParts& shard, const Call& call) {
+    shard.replies.reply(call, shard.waiters.cancel(call.header.session, call.header.argument) ? 1 : 0);
+}
+
 }  // namespace ddict::manager::ops

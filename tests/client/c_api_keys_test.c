@@ -215,6 +215,32 @@ void test_wait_for(void) {
     EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_value(dict, key, ddict_text("done"), DDICT_LIST, 20, &error));
 }
 
+void test_wait_for_any(void) {
+    const ddict_slice keys[3] = {ddict_text("nobody"), ddict_text("here"), ddict_text("else")};
+    size_t index = 9;
+    ddict_value value;
+    EXPECT_OK(ddict_put(dict, keys[1], ddict_text("value"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_wait_for_any(dict, keys, 3, DDICT_TEXT, 20000, &index, &value, &error));
+    EXPECT(index == 1 && is_text(value, "value"));
+    ddict_free(value.data);
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_wait_for_any(dict, keys, 3, DDICT_SCALAR(DDICT_INT32), 20000, &index, &value, &error));
+    EXPECT(error_says("wait_for of key 'here'"));
+    EXPECT_OK(ddict_erase(dict, keys[1], NULL, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_any(dict, keys, 3, DDICT_TEXT, 20, &index, &value, &error));
+    EXPECT(error_says("none of the 3 keys"));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_wait_for_any(dict, keys, 0, DDICT_TEXT, 20, &index, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_wait_for_any(dict, NULL, 3, DDICT_TEXT, 20, &index, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_wait_for_any(dict, keys, 3, DDICT_TEXT, 20, NULL, &value, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_wait_for_any(dict, keys, 3, DDICT_TEXT, 20, &index, NULL, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_wait_for_any(dict, keys, 3, DDICT_TEXT, -2, &index, &value, &error));
+}
+
 void test_broadcasts(void) {
     ddict_value value;
     bool erased = false;

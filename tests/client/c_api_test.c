@@ -54,6 +54,7 @@ static const struct {
     {"fetch_add", test_fetch_add},
     {"append", test_append},
     {"wait_for", test_wait_for},
+    {"wait_for_any", test_wait_for_any},
     {"broadcasts", test_broadcasts},
     {"arrays", test_arrays},
     {"absurd_arrays", test_absurd_arrays},

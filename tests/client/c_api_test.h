@@ -38,6 +38,7 @@ void test_compare_and_swap(void);
 void test_fetch_add(void);
 void test_append(void);
 void test_wait_for(void);
+void test_wait_for_any(void);
 void test_broadcasts(void);
 void test_arrays(void);
 void test_absurd_arrays(void);

@@ -73,6 +73,14 @@ check "pop" 0 "-9" ddict pop counter
 check "pop of a missing key" 1 "*pop of key 'counter'*not_found*" ddict pop counter
 check "wait for what is there" 0 "Dragon" ddict wait Hello
 check "wait for a value that is there" 0 "" ddict wait Hello Dragon
+check "wait for any key" 0 "Hello" ddict wait --any nobody Hello
+check "wait for any key in vain" 3 "ddict: wait of key *timeout*none of the 2 keys appeared*" \
+  ddict wait --any nobody noone --timeout 0.1
+check "wait for any key until one comes" 0 "later" \
+  bash -c "ddict wait --any nobody later --timeout 20 & ddict put later later; wait"
+check "del what came" 0 "" ddict del later
+check "wait for any key and a type" 2 "ddict: with --any, wait prints a key*" ddict wait --any --int a b
+check "wait for too many words" 2 "ddict: wait takes KEY [[]VALUE]*" ddict wait a b c
 check "wait in vain" 3 "ddict: wait of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
 check "wait for a value in vain" 3 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
 check "wait with a timeout left out" 2 "*--timeout*" ddict wait Hello --timeout

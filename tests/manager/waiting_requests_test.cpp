@@ -92,6 +92,24 @@ TEST_F(WaitingTest, ASessionsEndEndsItsWaits) {
 }
 
 /// A slot that is given away again before the first tick has one deadline, its own.
+TEST_F(WaitingTest, OneIsTakenByItsNumber) {
+    for (const std::uint64_t request : {1u, 2u, 3u})
+        add("a", request);
+    add("a", 4, 2);
+    EXPECT_FALSE(waiting.take(2, 1)) << "it is another session's";
+    EXPECT_FALSE(waiting.take(3, 1));
+    overdue(start);
+    const auto taken = waiting.take(1, 2);
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->request, 2u);
+    EXPECT_FALSE(waiting.take(1, 2));
+    EXPECT_EQ(waiting.inconsistency(), "");
+    EXPECT_EQ(of_key("a", false), (Numbers{1, 3, 4}));
+    EXPECT_TRUE(waiting.take(1, 3) && waiting.take(1, 1) && waiting.take(2, 4));
+    EXPECT_TRUE(waiting.inconsistency().empty() && waiting.empty());
+    EXPECT_EQ(overdue(start + 1s), Numbers{});
+}
+
 TEST_F(WaitingTest, AnUndatedRequestThatIsOverLeavesNoDeadline) {
     add("a", 1, 1, 1000);
     add("b", 2, 1, 1000);

@@ -160,6 +160,33 @@ TEST_F(WaitsTest, TheEndOfASessionEndsItsWaits) {
     EXPECT_EQ(transport.sent.size(), sent + 2) << "the answers to a greeting and to the put";
 }
 
+TEST_F(WaitsTest, AWaitIsCancelledByItsNumber) {
+    const std::uint64_t first = wait("k");
+    const std::uint64_t second = wait("k");
+    const std::uint64_t with_value = wait_for_value("k", large);
+    const std::uint64_t other = other_session();
+    const auto cancel = [&](std::uint64_t session, std::uint64_t request) {
+        send(session, {.verb = Verb::cancel_wait, .argument = request});
+        EXPECT_EQ(last_code(), Errc{});
+        return last().argument;
+    };
+    EXPECT_EQ(cancel(other, first), 0u) << "it is another session's";
+    EXPECT_EQ(cancel(waiter, first), 1u);
+    ASSERT_TRUE(answer(first));
+    EXPECT_EQ(static_cast<Errc>(answer(first)->status), Errc::timeout);
+    EXPECT_EQ(cancel(waiter, first), 0u);
+    EXPECT_EQ(cancel(waiter, 12345), 0u);
+    EXPECT_FALSE(answer(second));
+    EXPECT_EQ(cancel(waiter, with_value), 1u);
+    EXPECT_EQ(shard.statistics().waiting, 1u);
+    store("other", "value");
+    EXPECT_EQ(ask({.verb = Verb::put, .key = "k", .value = bytes_of("value")}), Errc{});
+    ASSERT_TRUE(answer(second));
+    EXPECT_EQ(answer(second)->status, 0);
+    EXPECT_EQ(cancel(waiter, second), 0u);
+    expect_at_rest();
+}
+
 TEST_F(WaitsTest, ErasingWakesNobody) {
     store("k", "first");
     const std::uint64_t request = wait_for_value("k", bytes_of("second"));

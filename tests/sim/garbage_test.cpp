@@ -120,6 +120,9 @@ Sample sample_of(Verb verb, Random& random) {
             out.header.flags = static_cast<std::uint16_t>(random.below(2));
             if (out.header.flags == wire::relayed) out.header.argument = random.below(50);
             break;
+        case Verb::cancel_wait:
+            out.header.argument = random.chance(50) ? random.number() : 1 + random.below(4000);
+            break;
         case Verb::freeze:
             out.header.argument = random.below(3);
             break;

@@ -104,7 +104,7 @@ std::string name_of(KeyBytes key) {
     return key.type() == other_key_type ? name + '#' : name;
 }
 
-void SimClient::start(Ask ask, Then then) {
+OperationId SimClient::start(Ask ask, Then then) {
     auto call = std::make_unique<Call>();
     call->ask = std::move(ask);
     call->then = std::move(then);
@@ -118,8 +118,10 @@ void SimClient::start(Ask ask, Then then) {
     request.flags = call->ask.flags;
     request.sink = &call->sink;
     call->id = requester_->begin(request, network_.now(), network_.now() + call->ask.timeout);
+    const OperationId id = call->id;
     calls_.push_back(std::move(call));
     network_.at(network_.now(), process_, [] {});  // asks for the next tick; it may also be done already
+    return id;
 }
 
 Outcome SimClient::call(Ask ask) {

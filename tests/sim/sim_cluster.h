@@ -103,7 +103,7 @@ class SimClient {
     std::size_t in_flight() const { return calls_.size(); }
 
     /// Starts an operation; `then` is called when it is done, and may start others.
-    void start(Ask ask, Then then);
+    OperationId start(Ask ask, Then then);
     /// The same, and runs the network until it is done.
     Outcome call(Ask ask);
     void kill();

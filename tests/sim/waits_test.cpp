@@ -85,6 +85,82 @@ TEST(Waits, EndWhenTheKeyComes) {
     EXPECT_TRUE(deferred > 100 || repeats_one_seed());
 }
 
+/// Waits that are cancelled again and again until they are over, as a client does it, while some of their
+/// keys come: each is answered, and none waits for its deadline.
+TEST(Waits, EndWhenTheyAreCancelled) {
+    std::uint64_t cancelled = 0;
+    std::uint64_t found = 0;
+    std::uint64_t repeated = 0;
+    for_each_seed(150, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 2, .hosts = 2});
+        Network& network = cluster.network();
+        Random& random = cluster.random();
+        SimClient& writer = cluster.add_client(0);
+        std::vector<SimClient*> clients;
+        for (std::uint32_t i = 0; i < 4; ++i)
+            clients.push_back(&cluster.add_client(i % 3));
+        struct Wait {
+            SimClient* client;
+            std::uint32_t manager;
+            OperationId id = 0;
+            bool over = false;
+            unsigned cancels = 0;
+        };
+        std::deque<Wait> waits;
+        const Time began = network.now();
+        Time last_end{};
+        std::function<void(Wait&)> cancel = [&](Wait& wait) {
+            if (wait.over) return;
+            ++wait.cancels;
+            wait.client->start({.verb = Verb::cancel_wait, .manager = wait.manager, .argument = wait.id},
+                               [&](const Outcome& outcome) {
+                                   ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                                   if (outcome.reply->argument == 0) cancel(wait);
+                               });
+        };
+        for (int i = 0; i < 40; ++i) {
+            const std::string key = "key" + std::to_string(random.below(6));
+            Wait& wait =
+                waits.emplace_back(Wait{clients[random.below(clients.size())], cluster.manager_of_key(key)});
+            const std::chrono::microseconds when(random.below(4000));
+            network.at(began + when, wait.client->process(), [&, key] {
+                wait.id = wait.client->start({.verb = Verb::wait_for,
+                                              .manager = wait.manager,
+                                              .key = key,
+                                              .argument = microseconds(10s)},
+                                             [&](const Outcome& outcome) {
+                                                 EXPECT_TRUE(outcome.ok() || outcome.code() == Errc::timeout);
+                                                 wait.over = true;
+                                                 ++(outcome.ok() ? found : cancelled);
+                                                 repeated += wait.cancels > 1 ? 1u : 0u;
+                                                 last_end = network.now();
+                                             });
+            });
+            const std::chrono::microseconds pause(random.chance(50) ? 0 : random.below(3000));
+            network.at(began + when + pause, wait.client->process(), [&] { cancel(wait); });
+        }
+        for (int i = 0; i < 2; ++i) {
+            const std::string key = "key" + std::to_string(random.below(6));
+            network.at(began + std::chrono::microseconds(random.below(6000)), writer.process(), [&, key] {
+                writer.start({.verb = Verb::put,
+                              .manager = cluster.manager_of_key(key),
+                              .key = key,
+                              .value = value_number(random.number())},
+                             [](const Outcome& outcome) { EXPECT_TRUE(outcome.ok()); });
+            });
+        }
+        ASSERT_TRUE(network.run());
+        for (const Wait& wait : waits)
+            EXPECT_TRUE(wait.over);
+        EXPECT_LT(last_end - began, 1s) << "somebody waited for a deadline";
+        EXPECT_EQ(cluster.problems_at_rest(), "");
+        tally.operations += waits.size();
+        tally.events += network.counters().events;
+    });
+    EXPECT_TRUE((cancelled > 1000 && found > 100 && repeated > 0) || repeats_one_seed())
+        << cancelled << " " << found << " " << repeated;
+}
+
 /// A number counts up, each step by somebody else who has waited for it: a ring, which stops for good if one
 /// waking is lost.
 TEST(Waits, ForAValueMakeATurnstile) {

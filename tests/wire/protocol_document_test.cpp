@@ -39,7 +39,7 @@ class ProtocolDocument : public testing::Test {
 };
 
 TEST_F(ProtocolDocument, HasTheExamples) {
-    EXPECT_EQ(examples_.size(), 19u);
+    EXPECT_EQ(examples_.size(), 21u);
 }
 
 TEST_F(ProtocolDocument, Hello) {
@@ -225,6 +225,22 @@ TEST_F(ProtocolDocument, ErasePrefix) {
     EXPECT_EQ(reply_header.request, header.request);
     EXPECT_EQ(reply_header.argument, 0u);
     EXPECT_EQ(reply_header.argument2, 2u);
+    EXPECT_EQ(reply.size(), sizeof reply_header);
+}
+
+TEST_F(ProtocolDocument, CancelWait) {
+    const Bytes cancel = example("cancel wait request");
+    const auto header = header_of<RequestHeader>(cancel);
+    EXPECT_EQ(header.verb, Verb::cancel_wait);
+    EXPECT_EQ(header.session, session);
+    EXPECT_EQ(header.key_type, 0);
+    EXPECT_EQ(header.argument, 11264u);
+    EXPECT_EQ(cancel.size(), sizeof header);
+    const Bytes reply = example("cancel wait reply");
+    const auto reply_header = header_of<ReplyHeader>(reply);
+    EXPECT_EQ(reply_header.verb_and_reply_bit, static_cast<int>(Verb::cancel_wait) | reply_bit);
+    EXPECT_EQ(reply_header.request, header.request);
+    EXPECT_EQ(reply_header.argument, 1u);
     EXPECT_EQ(reply.size(), sizeof reply_header);
 }
 
