@@ -35,13 +35,14 @@ void test_put_and_get(void) {
 
     uint16_t type = 0;
     uint64_t size = 0;
-    EXPECT_OK(ddict_type_and_size(dict, ddict_text("Hello"), &type, &size, &error));
+    EXPECT_OK(ddict_type_and_size(dict, ddict_text_key("Hello"), &type, &size, &error));
     EXPECT(type == DDICT_TEXT && size == 6);
-    EXPECT_OK(ddict_type_and_size(dict, ddict_text("Hello"), NULL, NULL, NULL));
-    EXPECT_CODE(DDICT_NOT_FOUND, ddict_type_and_size(dict, ddict_text("nobody"), &type, &size, &error));
+    EXPECT_OK(ddict_type_and_size(dict, ddict_text_key("Hello"), NULL, NULL, NULL));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_type_and_size(dict, ddict_text_key("nobody"), &type, &size, &error));
     EXPECT(error_says("type_and_size of key 'nobody' on manager"));
     EXPECT(type == DDICT_TEXT && size == 6);
-    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_type_and_size(dict, ddict_text(NULL), &type, &size, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_type_and_size(dict, ddict_text_key(NULL), &type, &size, &error));
 
     const size_t large = 3u << 20;
     char* bytes = malloc(large);
@@ -216,7 +217,7 @@ void test_wait_for(void) {
 }
 
 void test_wait_for_any(void) {
-    const ddict_slice keys[3] = {ddict_text("nobody"), ddict_text("here"), ddict_text("else")};
+    const ddict_key keys[3] = {ddict_text_key("nobody"), ddict_text_key("here"), ddict_text_key("else")};
     size_t index = 9;
     ddict_value value;
     EXPECT_OK(ddict_put(dict, keys[1], ddict_text("value"), DDICT_TEXT, &error));
