@@ -19,9 +19,8 @@ Error no_memory_to_receive(std::uint64_t bytes) {
 
 namespace detail {
 
-Result<MutableBytes> checked_buffer(const Result<MutableBytes>& buffer, std::uint64_t bytes) {
-    if (!buffer || buffer->size() == bytes) return buffer;
-    return Error(Errc::invalid_argument, "the sink returned a buffer of " + std::to_string(buffer->size()) +
+Error wrong_buffer(std::uint64_t size, std::uint64_t bytes) {
+    return Error(Errc::invalid_argument, "the sink returned a buffer of " + std::to_string(size) +
                                              " bytes, expected " + std::to_string(bytes));
 }
 
