@@ -117,7 +117,9 @@ Result<void> check(const ddict_slice& slice, const char* name) {
 }
 
 Result<void> check_key(const ddict_key& key, const char* name) {
-    return check(ddict_slice{key.data, key.bytes}, name);
+    if (key.data == nullptr && key.bytes > 0)
+        return Error(Errc::invalid_argument, std::string(name) + " is NULL");
+    return {};
 }
 
 Result<void> check_type(std::uint16_t type) {

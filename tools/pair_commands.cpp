@@ -193,8 +193,15 @@ int clear_prefix(const Arguments& arguments) {
         return {};
     };
     const Answers answers = on_each_manager(dict, {patience_of(arguments)}, erase_everywhere, erase);
-    if (answers.any) print(std::to_string(erased) + "\n");
-    return answers.tell(arguments.command()->name);
+    const int status = answers.tell(arguments.command()->name);
+    try {
+        if (answers.any) print(std::to_string(erased) + "\n");
+        finish_output();
+    } catch (const OutputError& error) {
+        throw OutputError(std::string(error.what()) + "; " + std::to_string(erased) +
+                          (erased == 1 ? " pair was" : " pairs were") + " removed all the same");
+    }
+    return status;
 }
 
 int run_clear(const Arguments& arguments) {
@@ -215,11 +222,13 @@ int run_unfreeze(const Arguments& arguments) {
     return run_everywhere(arguments, [](const View& view) { return view.try_unfreeze(); });
 }
 
-const Option zeros{.name = "--null",
-                   .letter = '0',
-                   .help =
-                       "each as it is, followed by a zero byte (for xargs -0); a pair that has a zero byte "
-                       "itself is left out, and named, and the exit status is 5"};
+const Option zeros{
+    .name = "--null",
+    .letter = '0',
+    .help =
+        "each as it is, followed by a zero byte (for xargs -0); a pair that has a zero byte "
+        "itself, or without --key-type a key that is no text, is left out, and named, and the exit status "
+        "is 5"};
 
 Command keys_command() {
     return {

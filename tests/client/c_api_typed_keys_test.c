@@ -44,6 +44,8 @@ void test_number_keys(void) {
                 ddict_contains(dict, ddict_typed_key(NULL, 0, DDICT_BYTES), &present, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
                 ddict_contains(dict, ddict_typed_key(NULL, 4, DDICT_SCALAR(DDICT_INT32)), &present, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_contains(dict, ddict_text_key(NULL), &present, &error));
+    EXPECT(error_says("key is NULL"));
 }
 
 void test_what_number_a_key_is(void) {

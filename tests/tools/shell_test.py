@@ -330,6 +330,10 @@ class Shell(unittest.TestCase):
                     self.assertEqual(done.returncode, OTHER_FAILURE)
                     self.assertIn(b"cannot write to the standard output", done.stderr)
         self.assertEqual(ddict("get", "key"), b"value", "what was popped was put back")
+        ddict("put", "prefix/1", "x")
+        done = subprocess.run(["bash", "-c", "ddict clear prefix/ >/dev/full"], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, OTHER_FAILURE)
+        self.assertIn(b"1 pair was removed all the same", done.stderr)
         for command in ("put key value", "del key", "clear", "freeze", "unfreeze"):  # that print nothing
             subprocess.run(["bash", "-c", f"ddict {command} <&- >&-"], check=True, timeout=60)
         done = subprocess.run(["bash", "-c", "ddict size <&- >&- 2>&-"], timeout=60)
