@@ -42,8 +42,8 @@ class FirstSink final : public ValueSink {
 /// Invariant: what a flight under way refers to stays until it is settled; the end of this object sees to it.
 class Waits {
   public:
-    Waits(Session& session, std::span<const KeyBytes> keys, ValueSink& sink, Time deadline)
-        : session_(session), keys_(keys), deadline_(deadline), choice_{.sink = sink} {
+    Waits(const View& view, Session& session, std::span<const KeyBytes> keys, ValueSink& sink, Time deadline)
+        : view_(view), session_(session), keys_(keys), deadline_(deadline), choice_{.sink = sink} {
         waits_.reserve(keys.size());
         for (std::size_t i = 0; i < keys.size(); ++i)
             waits_.emplace_back(choice_, i);
@@ -75,7 +75,7 @@ class Waits {
         Flight cancel;
         bool is_over = true;        // or has not begun
         bool is_cancelled = false;  // its manager has said so: the answer is on its way
-        bool cancels = false;       // the cancel is under way, or has been answered
+        bool cancels = false;       // the cancel is under way
     };
 
     void start(std::size_t index, const Result<Request>& request) {
@@ -114,13 +114,7 @@ class Waits {
         if (reply->value_bytes == 0) {  // then the sink has not been asked
             const Result<MutableBytes> room = wait.sink.prepare(0, reply->value_type);
             if (choice_.index != index) return;
-            if (!room) {
-                Error error = room.error();
-                error.set_operation(Operation::wait_for).set_key(keys_[index]).set_manager(wait.manager);
-                if (const DirectoryEntry* known = session_.known_manager(wait.manager))
-                    error.set_node(known->node);
-                return note(error);
-            }
+            if (!room) return note(view_.name_error(room.error(), Operation::wait_for, keys_[index]));
         }
         found_ = index;
     }
@@ -188,6 +182,7 @@ class Waits {
         return error.set_detail("none of the " + std::to_string(keys_.size()) + " keys appeared in time");
     }
 
+    const View& view_;
     Session& session_;
     std::span<const KeyBytes> keys_;
     Time deadline_;
@@ -216,7 +211,7 @@ Result<std::size_t> View::wait_for_any_bytes(std::span<const KeyBytes> keys, Val
     const Result<Session*> session = attachment_->session();
     if (!session) return Error(session.error()).set_operation(Operation::wait_for).set_key(keys[0]);
     const Time deadline = patience_.deadline(Clock::now());
-    Waits waits(**session, keys, sink, deadline);
+    Waits waits(*this, **session, keys, sink, deadline);
     return waits.run([&](std::size_t index, ValueSink& first) -> Result<Request> {
         Request request;
         request.verb = Verb::wait_for;

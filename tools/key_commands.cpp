@@ -255,8 +255,7 @@ int wait_for_any(const Arguments& arguments) {
     AnyValue any;
     const std::size_t first =
         dict.within(patience_of(arguments)).wait_for_any_bytes(views_of(keys), any).value();
-    const KeyBytes key = keys[first].view();
-    print((arguments.has("--key-type") ? printable(plain_text(key)) : escaped_text(key)) + "\n");
+    print(escaped_text(keys[first].view(), arguments.has("--key-type")) + "\n");
     return success;
 }
 

@@ -69,9 +69,9 @@ std::string plain_text(KeyBytes key) {
     return std::string(reinterpret_cast<const char*>(key.data()), key.size());
 }
 
-std::string escaped_text(KeyBytes key) {
+std::string escaped_text(KeyBytes key, bool type_is_known) {
     const std::string text = printable(plain_text(key));
-    return key.type() == type_text ? text : "\\" + type_in_words(key.type()) + ":" + text;
+    return type_is_known || key.type() == type_text ? text : "\\" + type_in_words(key.type()) + ":" + text;
 }
 
 }  // namespace ddict::tools

@@ -27,7 +27,8 @@ AnyKey key_operand(const Arguments& arguments, std::size_t operand);
 
 /// The value of a key without its type: a number in decimal, of everything else its bytes.
 std::string plain_text(KeyBytes key);
-/// On one line, escaped; with its type if that is not text. key_operand() with --escaped reads it back.
-std::string escaped_text(KeyBytes key);
+/// On one line, escaped; with its type, unless that is text or `type_is_known` from elsewhere (--key-type).
+/// key_operand() with --escaped, and then with the type, reads it back.
+std::string escaped_text(KeyBytes key, bool type_is_known);
 
 }  // namespace ddict::tools

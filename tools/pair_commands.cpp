@@ -74,14 +74,9 @@ class PairPrinter {
         return in_words(item.value(), item.value_type());
     }
 
-    /// A key as it is printed on a line.
-    std::string line_of(KeyBytes key) const {
-        return key_type_is_known_ ? printable(plain_text(key)) : escaped_text(key);
-    }
-
     void print_fields(KeyBytes key, const std::vector<std::string_view>& more) {
         if (zero_) return print_with_zeros(key, more);
-        std::string line = line_of(key);
+        std::string line = escaped_text(key, key_type_is_known_);
         for (const std::string_view field : more)
             line.append("\t").append(printable(field));
         print(line + "\n");
@@ -108,7 +103,7 @@ class PairPrinter {
     /// On one line of the terminal; what does not fit is cut, and how much it is stands at the end.
     void print_cut(const Cursor& item, const std::string& type, const std::string& value) const {
         constexpr std::string_view dots = "...";
-        std::string key = line_of(key_of(item));
+        std::string key = escaped_text(key_of(item), key_type_is_known_);
         if (width_of(key) > width_ / 2)
             key = std::string(beginning_of(key, width_ / 2 - std::min(width_ / 2, dots.size()))).append(dots);
         std::string line = key + "  " + (type_ ? type + "  " : "");
