@@ -176,6 +176,13 @@ class GetItems final : public ItemSink {
 
     Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
                                          std::uint16_t value_type) override {
+        if constexpr (is_number<T>) {
+            if (is_other_number<T>(value_type)) {
+                if (others_.empty()) others_.resize(results_.size());
+                return others_[index].prepare(bytes, value_type);
+            }
+            if (!others_.empty()) others_[index].clear();
+        }
         if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
         if constexpr (HasRoom<T>) {
             return Codec<T>::room(results_[index].value.emplace(), bytes);
@@ -193,7 +200,9 @@ class GetItems final : public ItemSink {
             return;
         }
         Result<void> good;
-        if constexpr (HasRoom<T>) {
+        if (!others_.empty() && others_[index].is_used()) {
+            good = take_number(result, others_[index]);
+        } else if constexpr (HasRoom<T>) {
             good = check_received(*result.value);
         } else {
             Result<T> value = Codec<T>::decode(raw_[index]);
@@ -227,7 +236,18 @@ class GetItems final : public ItemSink {
     }
 
   private:
+    static Result<void> take_number([[maybe_unused]] ItemResult<T>& result,
+                                    [[maybe_unused]] const NumberBuffer& from) {
+        if constexpr (is_number<T>) {
+            Result<T> number = from.template take<T>();
+            if (!number) return number.error();
+            result.value = *number;
+        }
+        return {};
+    }
+
     std::vector<ItemResult<T>> results_;
+    std::vector<NumberBuffer> others_;         // numbers of another type than T
     std::vector<std::vector<std::byte>> raw_;  // of types that are decoded
     std::optional<Unreadable> unreadable_;
 };

@@ -40,6 +40,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <ddict/number.h>
 #include <ddict/result.h>
 #include <ddict/value_sink.h>
 #include <ddict/value_type.h>
@@ -47,11 +48,6 @@
 namespace ddict {
 
 namespace detail {
-template <class T>
-struct IsComplex : std::false_type {};
-template <std::floating_point T>
-struct IsComplex<std::complex<T>> : std::true_type {};
-
 /// Whose own bytes are, or hold, an address: they would mean nothing to who reads them. Members of structures
 /// cannot be looked at.
 template <class T>
@@ -70,25 +66,6 @@ inline constexpr bool holds_address<std::optional<T>> = holds_address<T>;
 template <class T, std::size_t N>
 inline constexpr bool holds_address<std::array<T, N>> = holds_address<T>;
 }  // namespace detail
-
-/// The element number of a trivially copyable type: signed, unsigned, floating and complex numbers of 2^n
-/// bytes are told apart; all others (structures, enumerations) share 0x7f, and only their size is checked.
-template <class T>
-constexpr std::uint16_t element_type() {
-    if constexpr (std::is_same_v<T, std::byte> || std::is_same_v<T, bool>) {
-        return std::is_same_v<T, bool> ? 0x40 : 0x20;
-    } else if constexpr (std::is_integral_v<T> || std::is_floating_point_v<T> ||
-                         detail::IsComplex<T>::value) {
-        std::uint16_t power = 0;
-        while ((std::size_t{1} << power) < sizeof(T))
-            ++power;
-        if (detail::IsComplex<T>::value) return static_cast<std::uint16_t>(0x50 + power);
-        const int kind = std::is_floating_point_v<T> ? 3 : (std::is_unsigned_v<T> ? 2 : 1);
-        return static_cast<std::uint16_t>(kind * 16 + power);
-    } else {
-        return 0x7f;
-    }
-}
 
 template <class T>
 concept TriviallyCopyable =
@@ -148,11 +125,28 @@ Result<void> check_received(T& value) {
     }
 }
 
+template <Decodable T>
+Result<T> from_bytes(std::span<const std::byte> bytes);
+
+/// A T from the bytes of a value of `stored` type. A number is converted where nothing of it is lost.
+template <Decodable T>
+Result<T> read_value(std::span<const std::byte> bytes, std::uint16_t stored) {
+    if constexpr (is_number<T>) {
+        if (is_other_number<T>(stored)) return converted<T>(bytes, stored);
+    }
+    if (const Result<void> fits = check_type(stored, Codec<T>::type); !fits) return fits.error();
+    return from_bytes<T>(bytes);
+}
+
 /// Receives a T, in place where its codec can.
 template <Decodable T>
 class SinkFor final : public ValueSink {
   public:
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        if constexpr (is_number<T>) {
+            if (is_other_number<T>(value_type)) return other_.prepare(bytes, value_type);
+            other_.clear();
+        }
         if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
         if constexpr (HasRoom<T>) {
             return Codec<T>::room(value_, bytes);
@@ -162,6 +156,9 @@ class SinkFor final : public ValueSink {
         }
     }
     Result<T> take() && {
+        if constexpr (is_number<T>) {
+            if (other_.is_used()) return other_.template take<T>();
+        }
         if constexpr (HasRoom<T>) {
             if (const Result<void> good = check_received(value_); !good) return good.error();
             return std::move(value_);
@@ -171,7 +168,9 @@ class SinkFor final : public ValueSink {
     }
 
   private:
+    struct Nothing {};
     std::conditional_t<HasRoom<T>, T, std::vector<std::byte>> value_{};
+    [[no_unique_address]] std::conditional_t<is_number<T>, NumberBuffer, Nothing> other_{};
 };
 
 /// Receives bytes as they are, whatever they are.
@@ -199,14 +198,30 @@ class SinkInto<T> final : public ValueSink {
   public:
     explicit SinkInto(T& value) : value_(value) {}
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        if constexpr (is_number<T>) {
+            if (is_other_number<T>(value_type)) return other_.prepare(bytes, value_type);
+            other_.clear();
+        }
         if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
         return Codec<T>::room(value_, bytes);
     }
     /// To be called when all has arrived.
-    Result<void> finish() { return check_received(value_); }
+    Result<void> finish() {
+        if constexpr (is_number<T>) {
+            if (other_.is_used()) {
+                const Result<T> number = other_.template take<T>();
+                if (!number) return number.error();
+                value_ = *number;
+                return {};
+            }
+        }
+        return check_received(value_);
+    }
 
   private:
+    struct Nothing {};
     T& value_;
+    [[no_unique_address]] std::conditional_t<is_number<T>, NumberBuffer, Nothing> other_{};
 };
 
 /// What a value can be received into.

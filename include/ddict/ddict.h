@@ -329,14 +329,14 @@ int ddict_erase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict
  * are above 1 MiB. */
 int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_key key, const ddict_slice* expected,
                            const ddict_slice* desired, uint16_t type, bool* swapped, ddict_error* error);
-/** Adds to a DDICT_SCALAR(DDICT_INT64), _UINT64 or _FLOAT64; an absent key counts as `initial`. `before` (may
- * be NULL) is what it was. Integers wrap around. Errors: WRONG_TYPE, NO_SPACE. */
+/** Adds to an integer of any width, which is a DDICT_SCALAR(DDICT_INT64) afterwards; an absent key counts as
+ * `initial`. `before` (may be NULL) is what it was. Integers wrap around. Errors: WRONG_TYPE, NO_SPACE. */
 int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_key key, int64_t delta, int64_t initial,
                         int64_t* before, ddict_error* error);
-/** As ddict_fetch_add_i64(). */
+/** The same with DDICT_UINT64. */
 int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_key key, uint64_t delta, uint64_t initial,
                         uint64_t* before, ddict_error* error);
-/** As ddict_fetch_add_i64(). */
+/** The same of any number, with DDICT_FLOAT64. */
 int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_key key, double delta, double initial,
                         double* before, ddict_error* error);
 /** Appends to a value of the same type, which must be bytes, text, a vector or a user's; absent counts as

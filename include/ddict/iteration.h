@@ -59,9 +59,7 @@ class Cursor {
     }
     template <Decodable V = std::string>
     Result<V> value_as() const {
-        if (const Result<void> fits = detail::check_type(value_type(), Codec<V>::type); !fits)
-            return named(Result<V>(fits.error()));
-        return named(detail::from_bytes<V>(value()));
+        return named(detail::read_value<V>(value(), value_type()));
     }
 
   private:

@@ -23,7 +23,6 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -122,29 +121,20 @@ Result<T> integer_of(KeyBytes key) {
         if (!number) return number.error();
         return static_cast<T>(*number);
     } else {
-        const bool is_signed = key.type() == key_type_int64;
-        if (key.size() != 8 || (!is_signed && key.type() != key_type_uint64))
+        if (key.type() != key_type_int64 && key.type() != key_type_uint64)
             return wrong_key(key, "an integer");
-        const auto bits = number_at<std::uint64_t>(key.bytes(), 0);
-        using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
-        constexpr auto most = static_cast<Wide>(std::numeric_limits<T>::max());
-        constexpr auto least = static_cast<Wide>(std::numeric_limits<T>::min());
-        const bool fits = is_signed ? std::cmp_less_equal(static_cast<std::int64_t>(bits), most) &&
-                                          std::cmp_greater_equal(static_cast<std::int64_t>(bits), least)
-                                    : std::cmp_less_equal(bits, most);
-        if (!fits) return wrong_key(key, type_in_words(Codec<T>::type));
-        return static_cast<T>(bits);
+        const std::optional<T> number = number_as<T>(key.bytes(), key.type());
+        if (!number) return wrong_key(key, type_in_words(Codec<T>::type));
+        return *number;
     }
 }
 
 template <FloatKey T>
 Result<T> float_of(KeyBytes key) {
-    if (key.type() != key_type_float64 || key.size() != 8) return wrong_key(key, "a float");
-    const auto value = number_at<double>(key.bytes(), 0);
-    const T narrow = static_cast<T>(value);
-    if (value == value && static_cast<double>(narrow) != value)
-        return wrong_key(key, type_in_words(Codec<T>::type));
-    return narrow;
+    if (key.type() != key_type_float64) return wrong_key(key, "a float");
+    const std::optional<T> number = number_as<T>(key.bytes(), key.type());
+    if (!number) return wrong_key(key, type_in_words(Codec<T>::type));
+    return *number;
 }
 
 /// A T from a key; wrong_type if the key is none.

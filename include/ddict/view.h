@@ -204,8 +204,8 @@ class View {
     Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const;
 
     /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
-    /// what is returned. N is std::int64_t, std::uint64_t or double; integers wrap around. Errors: wrong_type
-    /// (the value is no N), no_space.
+    /// what is returned. N is std::int64_t, std::uint64_t or double, and the sum is an N; integers wrap
+    /// around. Errors: wrong_type (the value is no number that an N can be; a float is no integer), no_space.
     template <Counter N = std::int64_t, EncodableKey K, class D = N>
     N fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
         return try_fetch_add<N>(key, delta, initial).value();

@@ -172,8 +172,7 @@ Result<T> View::popped(KeyBytes key) const {
         detail::BytesSink sink;
         if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
         try {
-            const Result<void> fits = detail::check_type(sink.type(), Codec<T>::type);
-            Result<T> value = fits ? detail::from_bytes<T>(sink.bytes()) : fits.error();
+            Result<T> value = detail::read_value<T>(sink.bytes(), sink.type());
             if (!value) value.error() = put_back(key, sink.bytes(), sink.type(), value.error());
             return value;
         } catch (...) {  // of a user's codec, or for want of memory

@@ -5,8 +5,9 @@
 // one thing at a time.
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <optional>
 
+#include <ddict/number.h>
 #include <ddict/value_type.h>
 
 #include "manager/ops/ops.h"
@@ -25,10 +26,17 @@ bool is_number(std::uint16_t type) {
     return type == type_of_i64 || type == type_of_u64 || type == type_of_f64;
 }
 
-std::uint64_t bits_in(Bytes value) {
-    std::uint64_t bits = 0;
-    std::memcpy(&bits, value.data(), sizeof bits);
-    return bits;
+template <class N>
+std::optional<std::uint64_t> bits_as(Bytes value, std::uint16_t type) {
+    const std::optional<N> number = ddict::detail::number_as<N>(value, type);
+    return number ? std::optional(std::bit_cast<std::uint64_t>(*number)) : std::nullopt;
+}
+
+/// A value as a number of the type that is added: nothing of it may be lost, and a float is no integer.
+std::optional<std::uint64_t> bits_in(Bytes value, std::uint16_t stored, std::uint16_t type) {
+    if (type == type_of_f64) return bits_as<double>(value, stored);
+    if ((stored & 0xf0) == (type_of_f64 & 0xf0)) return std::nullopt;
+    return type == type_of_i64 ? bits_as<std::int64_t>(value, stored) : bits_as<std::uint64_t>(value, stored);
 }
 
 /// Integers wrap around, signed or not.
@@ -59,13 +67,15 @@ void fetch_add(ShardParts& shard, const Call& call) {
     if (!is_number(header.value_type)) return shard.replies.refuse_type(call, header.value_type, 0);
     const shm::Block* block = shard.store.pool().find(call.key, call.hash);
     if (block == nullptr && call.value.empty()) return shard.replies.refuse(call, Errc::not_found);
-    if (block != nullptr && (block->value_type() != header.value_type || block->value_bytes() != 8))
-        return shard.replies.refuse_type(call, block->value_type(), block->value_bytes());
-    const std::uint64_t before = bits_in(block != nullptr ? block->value() : call.value);
-    const std::uint64_t after = sum_of(header.value_type, before, header.argument);
+    const std::uint16_t type = header.value_type;
+    const std::optional<std::uint64_t> before = block != nullptr
+                                                    ? bits_in(block->value(), block->value_type(), type)
+                                                    : bits_in(call.value, type, type);
+    if (!before) return shard.replies.refuse_type(call, block->value_type(), block->value_bytes());
+    const std::uint64_t after = sum_of(type, *before, header.argument);
     store::Change change = change_of(call, ChangeKind::put);
     change.pair.value = std::as_bytes(std::span(&after, 1));
-    change.argument = before;
+    change.argument = *before;
     commit(shard, call, change);
 }
 

@@ -168,7 +168,14 @@ void test_fetch_add(void) {
     EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text_key("d"), 0.25, 0, NULL, &error));
     EXPECT_OK(ddict_put(dict, ddict_text_key("text"), ddict_text("no number"), DDICT_TEXT, &error));
     EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_i64(dict, ddict_text_key("text"), 1, 0, &before, &error));
-    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_f64(dict, ddict_text_key("i"), 1, 0, &sum, &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_fetch_add_i64(dict, ddict_text_key("d"), 1, 0, &before, &error));
+    const int16_t narrow = 7;
+    EXPECT_OK(ddict_put(dict, ddict_text_key("narrow"), ddict_bytes(&narrow, sizeof narrow),
+                        DDICT_SCALAR(DDICT_INT16), &error));
+    EXPECT_OK(ddict_fetch_add_i64(dict, ddict_text_key("narrow"), 1, 0, &before, &error));
+    EXPECT(before == 7);
+    EXPECT_OK(ddict_fetch_add_f64(dict, ddict_text_key("narrow"), 0.5, 0, &sum, &error));
+    EXPECT(sum == 8);
     ddict_value value;
     EXPECT_OK(ddict_get(dict, ddict_text_key("i"), DDICT_SCALAR(DDICT_INT64), &value, &error));
     EXPECT(value.bytes == 8 && *(int64_t*)value.data == -2);

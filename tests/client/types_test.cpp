@@ -6,6 +6,9 @@
 #include <ddict/record.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
 #include <numeric>
 
 #include "tests/client/shared_dictionary.h"
@@ -131,6 +134,89 @@ TEST_F(TypesTest, TheErrorSaysBothTypesInWords) {
     EXPECT_NE(wrong.error().message().find("stored: list of text, asked: list of vector of int32"),
               std::string::npos)
         << wrong.error().message();
+}
+
+TEST_F(TypesTest, NumbersAreConvertedWhereNothingIsLost) {
+    dict_->put("n", 5);
+    for (const View& view : {View(*dict_), View(*by_message_)}) {
+        EXPECT_EQ(view.get<long>("n"), 5);
+        EXPECT_EQ(view.get<std::uint8_t>("n"), 5);
+        EXPECT_EQ(view.get<double>("n"), 5.0);
+        EXPECT_EQ(view.get<float>("n"), 5.0F);
+        EXPECT_EQ(view.find<short>("n"), 5);
+        EXPECT_EQ(view.wait_for<std::uint64_t>("n"), 5u);
+        EXPECT_EQ(view.get_async<double>("n").wait(), 5.0);
+        EXPECT_EQ(view.multi_get<double>(std::vector{"n", "n"})[1], 5.0);
+        double into = 0;
+        view.get_into("n", into);
+        EXPECT_EQ(into, 5.0);
+        EXPECT_EQ(code_of(view.try_get<bool>("n")), Errc::wrong_type);
+        EXPECT_EQ(code_of(view.try_get<std::string>("n")), Errc::wrong_type);
+        EXPECT_EQ(code_of(view.try_get<std::vector<int>>("n")), Errc::wrong_type);
+        EXPECT_EQ(code_of(view.try_get<Sample>("n")), Errc::wrong_type);
+    }
+    for (const auto& [key, value] : dict_->items<std::string, long>())
+        EXPECT_EQ(value, 5) << key;
+    dict_->bput("everywhere", 7L);
+    EXPECT_EQ(dict_->bget<int>("everywhere"), 7);
+    EXPECT_EQ(dict_->pop<std::uint16_t>("n"), 5);
+}
+
+TEST_F(TypesTest, NumbersThatWouldLoseSomethingAreWrongType) {
+    const auto refused = [](const auto& value, auto as) {
+        dict_->put("n", value);
+        const auto by_memory = dict_->try_get<decltype(as)>("n");
+        const auto by_message = by_message_->try_get<decltype(as)>("n");
+        const bool both = code_of(by_memory) == Errc::wrong_type && code_of(by_message) == Errc::wrong_type;
+        return both ? by_memory.error().message() : std::string();
+    };
+    const std::string why = refused(300, std::int8_t{});
+    EXPECT_NE(why.find("stored: int32 300, asked: int8"), std::string::npos) << why;
+    EXPECT_NE(refused(-1, std::uint64_t{}), "");
+    EXPECT_NE(refused(UINT64_MAX, std::int64_t{}), "");
+    EXPECT_NE(refused(INT64_MAX, double{}), "") << "2^63 - 1 is no double, though 2^63 is";
+    EXPECT_NE(refused((std::int64_t{1} << 53) + 1, double{}), "");
+    EXPECT_NE(refused(0.5, int{}), "");
+    EXPECT_NE(refused(1e300, float{}), "");
+    EXPECT_NE(refused(9223372036854775808.0, std::int64_t{}), "") << "2^63";
+    EXPECT_NE(refused(std::numeric_limits<double>::quiet_NaN(), int{}), "");
+    EXPECT_NE(refused(std::numeric_limits<double>::infinity(), std::uint64_t{}), "");
+    EXPECT_NE(refused(true, int{}), "");
+    // Popped, it is there all the same.
+    dict_->put("n", 300);
+    EXPECT_EQ(code_of(dict_->try_pop<std::int8_t>("n")), Errc::wrong_type);
+    EXPECT_EQ(dict_->get<int>("n"), 300);
+    const auto some = dict_->try_multi_get<std::int8_t>(std::vector{"n"});
+    EXPECT_EQ(some[0].status.code, Errc::wrong_type);
+}
+
+TEST_F(TypesTest, LimitsAreNumbersOfOtherTypesToo) {
+    dict_->put("least", INT64_MIN);
+    EXPECT_EQ(dict_->get<double>("least"), -9223372036854775808.0);
+    dict_->put("least", -9223372036854775808.0);
+    EXPECT_EQ(dict_->get<std::int64_t>("least"), INT64_MIN);
+    dict_->put("most", std::uint64_t{INT64_MAX});
+    EXPECT_EQ(dict_->get<std::int64_t>("most"), INT64_MAX);
+    dict_->put("infinite", std::numeric_limits<float>::infinity());
+    EXPECT_EQ(dict_->get<double>("infinite"), std::numeric_limits<double>::infinity());
+    dict_->put("none", std::numeric_limits<float>::quiet_NaN());
+    EXPECT_TRUE(std::isnan(dict_->get<double>("none")));
+}
+
+TEST_F(TypesTest, AnyIntegerIsACounter) {
+    dict_->put("n", 5);
+    EXPECT_EQ(dict_->fetch_add("n", 2), 5);
+    EXPECT_EQ(dict_->get<int>("n"), 7);
+    dict_->put("n", std::uint8_t{255});
+    EXPECT_EQ(dict_->fetch_add<std::uint64_t>("n", 1), 255u);
+    EXPECT_EQ(dict_->fetch_add("n", 1), 256) << "of another counter's type by now";
+    EXPECT_EQ(dict_->fetch_add<double>("n", 0.5), 257.0);
+    EXPECT_EQ(dict_->get<double>("n"), 257.5);
+    EXPECT_EQ(code_of(dict_->try_fetch_add("n", 1)), Errc::wrong_type);
+    dict_->put("n", UINT64_MAX);
+    EXPECT_EQ(code_of(dict_->try_fetch_add("n", 1)), Errc::wrong_type);
+    dict_->put("n", "text");
+    EXPECT_EQ(code_of(dict_->try_fetch_add("n", 1)), Errc::wrong_type);
 }
 
 TEST_F(TypesTest, BytesOfOthersAreJudged) {

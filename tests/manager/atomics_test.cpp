@@ -205,7 +205,7 @@ TEST_F(AtomicsTest, AddsFloatingNumbers) {
     EXPECT_EQ(number<double>("k"), -0.25);
 }
 
-TEST_F(AtomicsTest, AddsOnlyToNumbersOfTheSameType) {
+TEST_F(AtomicsTest, AddsToWhateverIsTheSameNumber) {
     store("text", "12345678", type_text);
     store("bytes", "12345678", type_bytes);
     store("short", "1234", Codec<std::int64_t>::type);
@@ -213,12 +213,20 @@ TEST_F(AtomicsTest, AddsOnlyToNumbersOfTheSameType) {
     EXPECT_EQ((add<std::int64_t>("bytes", 1, 0)), Errc::wrong_type);
     EXPECT_EQ((add<std::int64_t>("short", 1, 0)), Errc::wrong_type);
     EXPECT_EQ((add<std::uint64_t>("number", 1, 0)), Errc{});
-    EXPECT_EQ(add<std::int64_t>("number", 1), Errc::wrong_type);
-    EXPECT_EQ(add<double>("number", 1), Errc::wrong_type);
+    EXPECT_EQ(add<std::int64_t>("number", 1), Errc{});
+    EXPECT_EQ(number<std::int64_t>("number"), 2);
+    EXPECT_EQ(add<double>("number", 0.5), Errc{});
+    EXPECT_EQ(number<double>("number"), 2.5);
+    EXPECT_EQ(add<std::int64_t>("number", 1), Errc::wrong_type) << "a float is no integer counter";
     EXPECT_EQ(ask({.verb = Verb::fetch_add, .key = "number", .value_type = 0}), Errc::wrong_type);
     EXPECT_EQ(ask({.verb = Verb::fetch_add, .key = "number", .value_type = Codec<int>::type}),
               Errc::wrong_type);
-    EXPECT_EQ(number<std::uint64_t>("number"), 1u);
+    EXPECT_EQ(number<double>("number"), 2.5);
+    store("least", std::string(8, '\xff'), Codec<std::int64_t>::type);
+    EXPECT_EQ(add<std::uint64_t>("least", 1), Errc::wrong_type) << "-1 is no uint64";
+    store("narrow", std::string("\x05\0", 2), Codec<std::uint16_t>::type);
+    EXPECT_EQ(add<std::uint64_t>("narrow", 1), Errc{});
+    EXPECT_EQ(number<std::uint64_t>("narrow"), 6u);
 }
 
 TEST_F(AtomicsTest, ANumberHasEightBytes) {

@@ -3,6 +3,7 @@
 #include "tests/sim/value_model.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <sstream>
 
@@ -22,6 +23,12 @@ T from_bits(std::uint64_t bits) {
     return out;
 }
 
+std::uint64_t bits_of_float(double number) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
 std::uint64_t bits_of(const std::vector<std::byte>& bytes) {
     std::uint64_t bits = 0;
     std::memcpy(&bits, bytes.data(), std::min(bytes.size(), sizeof bits));
@@ -38,12 +45,33 @@ bool is_number(std::uint16_t type) {
     return std::find(std::begin(number_types), std::end(number_types), type) != std::end(number_types);
 }
 
+/// The bits of a stored number as one of the type that is added; nothing if it is none.
+std::optional<std::uint64_t> number_of(const Stored& stored, std::uint16_t type) {
+    if (stored.type == type && stored.bytes.size() == 8) return bits_of(stored.bytes);
+    const bool is_short = stored.type == 0x0112 && stored.bytes.size() == 4;
+    if (!is_short && (stored.bytes.size() != 8 || !is_number(stored.type))) return std::nullopt;
+    if (stored.type == 0x0133) return std::nullopt;  // a float is no integer
+    std::int32_t narrow = 0;
+    if (is_short) std::memcpy(&narrow, stored.bytes.data(), sizeof narrow);
+    const std::uint64_t bits =
+        is_short ? static_cast<std::uint64_t>(std::int64_t{narrow}) : bits_of(stored.bytes);
+    const bool negative = stored.type != 0x0123 && static_cast<std::int64_t>(bits) < 0;
+    if (type != 0x0133) {
+        const bool changes = (bits >> 63) != 0 && (stored.type == 0x0123 || type == 0x0123);
+        return changes ? std::nullopt : std::optional(bits);
+    }
+    const std::uint64_t size = negative ? 0 - bits : bits;
+    if (size >> 53 != 0 && size % (std::uint64_t{1} << (std::bit_width(size) - 53)) != 0) return std::nullopt;
+    const auto as_float = static_cast<double>(size);
+    return bits_of_float(negative ? -as_float : as_float);
+}
+
 Answer add(const Ask& ask, Value& value) {
     if (!is_number(ask.value_type)) return {.code = Errc::wrong_type};
     if (!value && ask.value.empty()) return {.code = Errc::not_found};
-    if (value && (value->type != ask.value_type || value->bytes.size() != 8))
-        return {.code = Errc::wrong_type};
-    const std::uint64_t before = bits_of(value ? value->bytes : ask.value);
+    const std::optional<std::uint64_t> there = value ? number_of(*value, ask.value_type) : bits_of(ask.value);
+    if (!there) return {.code = Errc::wrong_type};
+    const std::uint64_t before = *there;
     std::uint64_t after = before + ask.argument;
     if (ask.value_type == 0x0133) {
         const double sum = from_bits<double>(before) + from_bits<double>(ask.argument);
@@ -162,6 +190,10 @@ Ask random_ask(Random& random, std::string key, const Value& seen) {
             ask.verb = Verb::put;
             ask.flags = static_cast<std::uint16_t>(random.below(3));
             ask.value = ask.value_type == 0x0113 ? bytes_of_bits(random.number()) : some_value();
+            if (ask.value_type == 0x0113 && random.chance(30)) {
+                ask.value_type = 0x0112;
+                ask.value.resize(sizeof(std::int32_t));
+            }
             break;
         case 5:
         case 6:
@@ -184,7 +216,13 @@ Ask random_ask(Random& random, std::string key, const Value& seen) {
         case 9:
             ask.verb = Verb::fetch_add;
             ask.argument = random.chance(50) ? random.below(10) : random.number();
-            if (random.chance(85)) ask.value_type = 0x0113;
+            if (random.chance(75)) {
+                ask.value_type = 0x0113;
+            } else if (random.chance(60)) {
+                ask.value_type = random.chance(50) ? 0x0123 : 0x0133;
+                if (ask.value_type == 0x0133)
+                    ask.argument = bits_of_float(static_cast<double>(random.below(10)));
+            }
             if (random.chance(70)) ask.value = bytes_of_bits(random.below(100));
             break;
         case 10:

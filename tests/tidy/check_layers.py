@@ -27,8 +27,8 @@ LAYERS = {
 FREE = ("tests", "bench", "examples")
 PURE = ("base", "wire", "cluster", "rpc")  # no operating system
 # Public headers that all folders may include. The others are of the public library.
-VOCABULARY = ("ddict/error.h", "ddict/key_bytes.h", "ddict/result.h", "ddict/stats.h", "ddict/value_sink.h",
-              "ddict/value_type.h")
+VOCABULARY = ("ddict/error.h", "ddict/key_bytes.h", "ddict/number.h", "ddict/result.h", "ddict/stats.h",
+              "ddict/value_sink.h", "ddict/value_type.h")
 USERS_OF_LIBCLIENT = ("include", "libclient", "launcher", "tools") + FREE
 FOLDER_OF_TARGET = {"client": "libclient"}
 
