@@ -132,6 +132,12 @@ bool append_number(std::string& out, KeyBytes key) {
     }
 }
 
+/// Of these the key is a prefix of keys.
+bool is_about_prefix(Operation operation) noexcept {
+    return operation == Operation::scan || operation == Operation::count_prefix ||
+           operation == Operation::erase_prefix;
+}
+
 void append_key(std::string& out, KeyBytes key, bool cut) {
     if (!cut && append_number(out, key)) return;
     out += '\'';
@@ -307,7 +313,7 @@ std::string Error::message() const {
     std::string out;
     if (operation != Operation::none) out += name(operation);
     if (key_bytes_shown > 0) {
-        const bool is_prefix = operation == Operation::scan && code != Errc::wrong_type;
+        const bool is_prefix = is_about_prefix(operation) && code != Errc::wrong_type;
         out += out.empty() ? "key " : is_prefix ? " of prefix " : " of key ";
         append_key(out, {bytes_of({key.data(), key_bytes_shown}), key_type}, key_cut);
     }

@@ -41,10 +41,13 @@ TEST(Error, MessageOfLittle) {
     EXPECT_EQ(Error(Errc::not_found).set_key("k").message(), "key 'k': not_found");
 }
 
-TEST(Error, AScanHasAPrefixAndNoKey) {
-    Error error(Errc::busy);
-    error.set_operation(Operation::scan).set_key("user/");
-    EXPECT_EQ(error.message().substr(0, 29), "scan of prefix 'user/': busy;");
+TEST(Error, WhatIsAboutAPrefixNamesNoKey) {
+    for (const Operation operation : {Operation::scan, Operation::count_prefix, Operation::erase_prefix}) {
+        Error error(Errc::busy);
+        error.set_operation(operation).set_key("user/");
+        const std::string expected = std::string(name(operation)) + " of prefix 'user/': busy;";
+        EXPECT_EQ(error.message().substr(0, expected.size()), expected);
+    }
 }
 
 template <class Number>

@@ -97,7 +97,7 @@ TEST_F(PrefixesTest, WhatMayNotChangeStays) {
     EXPECT_EQ(frozen.error().code, Errc::frozen);
     EXPECT_EQ(frozen.error().operation, Operation::erase_prefix);
     EXPECT_FALSE(frozen.error().in_doubt);
-    EXPECT_NE(frozen.error().message().find("erase_prefix of key 'p/'"), std::string::npos)
+    EXPECT_NE(frozen.error().message().find("erase_prefix of prefix 'p/'"), std::string::npos)
         << frozen.error().message();
     EXPECT_EQ(dict_->count_prefix("p/"), 2u);
     dict_->unfreeze();
