@@ -253,6 +253,10 @@ std::string_view name(Operation operation) noexcept {
             return "count_prefix";
         case Operation::erase_prefix:
             return "erase_prefix";
+        case Operation::cancel_wait:
+            return "cancel_wait";
+        case Operation::wait_for_any:
+            return "wait_for_any";
     }
     return "operation";
 }

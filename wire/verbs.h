@@ -247,7 +247,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .operation = Operation::erase_prefix,
      .key = required_key,
      .effect = Effect::items},
-    {.verb = Verb::cancel_wait, .name = "cancel_wait", .operation = Operation::wait_for},
+    {.verb = Verb::cancel_wait, .name = "cancel_wait", .operation = Operation::cancel_wait},
 }};
 static_assert(
     [] {
@@ -257,6 +257,17 @@ static_assert(
         return true;
     }(),
     "the rules stand in the order of the verbs");
+static_assert(
+    [] {
+        for (std::size_t i = 1; i < verb_rules.size(); ++i) {
+            if (verb_rules[i].operation == Operation::none) return false;
+            for (std::size_t j = 1; j < i; ++j) {
+                if (verb_rules[i].operation == verb_rules[j].operation) return false;
+            }
+        }
+        return true;
+    }(),
+    "each verb has an operation of its own: statistics know verbs by it");
 
 constexpr bool is_verb(std::uint8_t number) noexcept {
     return number != 0 && number <= verb_last;

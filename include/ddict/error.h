@@ -82,6 +82,8 @@ enum class Operation : std::uint8_t {
     type_and_size,
     count_prefix,
     erase_prefix,
+    cancel_wait,  ///< of the keys of a wait_for_any that did not come first
+    wait_for_any,
 };
 
 /// What is known of the manager that an error is about.

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string_view>
+
 namespace ddict::manager {
 namespace {
 
@@ -49,6 +52,18 @@ TEST(OperationTimes, Percentiles) {
     EXPECT_NEAR(static_cast<double>(stats.p50_ns), 1000, 16);
     EXPECT_NEAR(static_cast<double>(stats.p99_ns), 50'000, 800);
     EXPECT_EQ(stats.max_ns, 50'000u);
+}
+
+/// Else their lines could not be told apart.
+TEST(OperationTimes, EachVerbHasAnOperationOfItsOwn) {
+    OperationTimes times(nullptr);
+    for (std::uint8_t verb = 1; verb <= wire::verb_last; ++verb)
+        times.count(static_cast<Verb>(verb));
+    std::set<std::string_view> names;
+    for (const OperationStats& stats : times.statistics())
+        names.insert(name(stats.operation));
+    EXPECT_EQ(names.size(), wire::verb_last);
+    EXPECT_FALSE(names.contains(name(Operation::none)));
 }
 
 TEST(OperationTimes, WithoutAClockOnlyCounts) {
