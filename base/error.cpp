@@ -58,6 +58,7 @@ std::string_view advice_when_lost(const Error& error) noexcept {
 std::string_view advice_after_deadline(const Error& error) noexcept {
     switch (error.manager_state) {
         case ManagerState::answered:
+            if (error.detail[0] != '\0') return {};  // says it itself
             return "its manager answers: wait for longer";
         case ManagerState::silent:
         case ManagerState::unreachable:

@@ -29,8 +29,9 @@ void Replies::reply(const Call& call, std::uint64_t argument, std::uint64_t argu
     send(call.peer, header);
 }
 
-void Replies::reply_info(const Call& call, const shm::Block* block) {
+void Replies::reply_info(const Call& call, const shm::Block* block, Errc status) {
     wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(status);
     if (block != nullptr) {
         header.value_type = block->value_type();
         header.argument = 1;

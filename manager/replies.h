@@ -45,7 +45,7 @@ class Replies {
 
     void reply(const Call& call, std::uint64_t argument = 0, std::uint64_t argument2 = 0);
     /// Whether there is a pair (the block may be null), and the type and size of its value.
-    void reply_info(const Call& call, const shm::Block* block);
+    void reply_info(const Call& call, const shm::Block* block, Errc status = Errc{});
     /// To a request whose change has been applied, and whose reply is cached.
     void answer(const Call& call, const store::Applied& applied) {
         answer(call, applied.code, applied.argument, applied.argument2);

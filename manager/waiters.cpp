@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/hash.h"
+
 namespace ddict::manager {
 
 bool has_value(const shm::Block& block, std::uint16_t value_type, Bytes value) noexcept {
@@ -16,7 +18,7 @@ bool has_value(const shm::Block& block, std::uint16_t value_type, Bytes value) n
 void Waiters::add(const Call& call) {
     const shm::Block* block = store_.pool().find(call.key, call.hash);
     if (block != nullptr && ends(call, *block, call.value)) return;
-    if (call.header.argument == 0) return replies_.refuse(call, Errc::timeout);
+    if (call.header.argument == 0) return time_out(call, call.key, call.hash);
     if (requests_.full()) return replies_.refuse(call, Errc::busy);
     PrivateMemory::Buffer value;
     if (!call.value.empty()) {
@@ -39,6 +41,12 @@ bool Waiters::ends(const Call& call, const shm::Block& block, Bytes expected) {
     return true;
 }
 
+/// Who waits for a value learns of what type the one is that is there: it may never be the expected one.
+void Waiters::time_out(const Call& call, KeyBytes key, std::uint64_t hash) {
+    const bool tells = call.has(wire::wait_for_value);
+    replies_.reply_info(call, tells ? store_.pool().find(key, hash) : nullptr, Errc::timeout);
+}
+
 void Waiters::wake(KeyBytes key, std::uint64_t hash) {
     const shm::Block* block = nullptr;
     requests_.for_each_of_key(key, [&](const WaitingRequests::Request& request) {
@@ -55,8 +63,8 @@ bool Waiters::cancel(std::uint64_t session, std::uint64_t request) {
 }
 
 Time Waiters::tick(Time now) {
-    return requests_.tick(now, [this](const wire::RequestHeader& header) {
-        replies_.refuse(replies_.call_of(header), Errc::timeout);
+    return requests_.tick(now, [this](const wire::RequestHeader& header, KeyBytes key) {
+        time_out(replies_.call_of(header), key, hash_of(key));
     });
 }
 

@@ -38,6 +38,7 @@ class Waiters {
   private:
     void wake(KeyBytes key, std::uint64_t hash);
     bool ends(const Call& call, const shm::Block& block, Bytes expected);
+    void time_out(const Call& call, KeyBytes key, std::uint64_t hash);
 
     store::Store& store_;
     Replies& replies_;

@@ -53,16 +53,15 @@ class WaitingRequests {
         }
     }
 
-    /// Calls `on_timeout(header)` for those whose deadline has passed, and forgets them. Returns the next
-    /// deadline; Time::max() if there is none.
+    /// Calls `on_timeout(header, key)` for those whose deadline has passed, and forgets them. Returns the
+    /// next deadline; Time::max() if there is none.
     template <class F>
     Time tick(Time now, F on_timeout) {
         date(now);
         while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
             const std::uint32_t slot = deadlines_.begin()->second;
-            const wire::RequestHeader header = slots_[slot].request.header;
+            on_timeout(slots_[slot].request.header, slots_[slot].key->first.view());
             remove(slot);
-            on_timeout(header);
         }
         return deadlines_.empty() ? Time::max() : deadlines_.begin()->first;
     }

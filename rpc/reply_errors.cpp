@@ -7,6 +7,8 @@
 
 #include <ddict/value_type.h>
 
+#include "base/limits.h"
+
 namespace ddict {
 namespace {
 
@@ -43,6 +45,21 @@ bool is_end_of_dictionary(const Error& error, const Connection& connection, Lost
     return true;
 }
 
+/// What a manager says when the time of a wait is over.
+std::string end_of_wait(const wire::ReplyHeader& header, const Request& request) {
+    const bool for_value = (request.flags & wire::wait_for_value) != 0;
+    const std::string what = for_value ? "the key did not take the value" : "the key did not appear";
+    if (request.argument > wait_argument(limits::wait_max))
+        return what + ", and a wait ends after 24 hours: wait again";
+    constexpr const char* longer = "; its manager answers: wait for longer";
+    if (!for_value || header.argument == 0) return what + " in time" + longer;
+    const bool may_be_equal =
+        header.value_type == request.value_type || header.value_type == 0 || request.value_type == 0;
+    if (may_be_equal) return what + " in time: it has another one" + longer;
+    return what + " in time: it has one of type " + type_in_words(header.value_type) + ", not " +
+           type_in_words(request.value_type) + ", and no value of another type is the one waited for";
+}
+
 }  // namespace
 
 Error error_of(const wire::ReplyHeader& header, const Request& request) {
@@ -50,10 +67,7 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
     error.set_state(ManagerState::answered);
     const wire::VerbRule& rule = wire::rule_of(request.verb);
     if (rule.is_broadcast) return broadcast_error_of(header, request, error);
-    if (rule.waits && error.code == Errc::timeout)
-        return error.set_detail((request.flags & wire::wait_for_value) != 0
-                                    ? "the key did not take the value in time"
-                                    : "the key did not appear in time");
+    if (rule.waits && error.code == Errc::timeout) return error.set_detail(end_of_wait(header, request));
     if (error.code == Errc::system) {
         error.set_detail("no memory is left to receive its answer");
         error.in_doubt = wire::is_change(request.verb);

@@ -43,7 +43,8 @@ enum class Verb : std::uint8_t {
                        // that count where there is no such key, or none. reply: argument = the bits before
     append,            // key, value. reply: argument = bytes of the value afterwards
     wait_for,          // key; argument = microseconds to wait at most; flags: wait_for_value: until it is
-                       // this value. reply, when it is there: as get, without value if it was given
+                       // this value. reply, when it is there: as get, without value if it was given; timeout
+                       // of a wait for a value: as contains
     batch_get,         // value = packed keys; argument = how many. reply: value = packed results
     batch_put,         // value = packed pairs; argument = how many. reply: value = packed statuses
     batch_erase,       // value = packed keys; argument = how many. reply: value = packed statuses

@@ -350,7 +350,8 @@ int ddict_append(ddict_dictionary* dictionary, ddict_key key, ddict_slice value,
 int ddict_wait_for(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
                    ddict_value* value, ddict_error* error);
 /** Returns when the key has, or takes, this value, of this type and byte for byte, whatever it had before.
- * Errors: TIMEOUT, TOO_LARGE (above 1 MiB). */
+ * Errors: TIMEOUT (which says of what type the value is that is there, if of another), TOO_LARGE (above
+ * 1 MiB). */
 int ddict_wait_for_value(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
                          int64_t timeout_ms, ddict_error* error);
 

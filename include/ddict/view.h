@@ -238,7 +238,8 @@ class View {
     template <Decodable T = std::string, EncodableKey K>
     Result<T> try_wait_for(const K& key) const;
     /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
-    /// before. Errors: timeout (also after 24 hours), busy, too_large.
+    /// before. Errors: timeout (also after 24 hours; it says of what type the value is that is there, if of
+    /// another), busy, too_large.
     template <EncodableKey K, Encodable V>
     void wait_for_value(const K& key, const V& value) const {
         try_wait_for_value(key, value).value();

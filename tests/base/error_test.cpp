@@ -115,6 +115,8 @@ TEST(Error, ATimeoutSaysWhetherTheManagerAnswers) {
     Error late(Errc::timeout);
     late.set_operation(Operation::wait_for).set_state(ManagerState::answered);
     EXPECT_NE(late.message().find("its manager answers"), std::string::npos) << late.message();
+    late.set_detail("it has another value; wait for that");
+    EXPECT_EQ(late.message(), "wait_for: timeout: it has another value; wait for that");
     late.set_state(ManagerState::silent);
     EXPECT_EQ(late.message().find("its manager answers"), std::string::npos) << late.message();
 }

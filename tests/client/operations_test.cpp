@@ -393,6 +393,19 @@ TEST_F(OperationsTest, WaitForEndsAtItsDeadlineAndLeavesNoTrace) {
     EXPECT_EQ(dict_->get<int>("key"), 2);
 }
 
+TEST_F(OperationsTest, AWaitForAValueOfAnotherTypeSaysWhatIsThere) {
+    dict_->put("key", "5");
+    const auto waited = dict_->within(50ms).try_wait_for_value("key", 5);
+    ASSERT_FALSE(waited);
+    EXPECT_EQ(waited.error().code, Errc::timeout);
+    const std::string message = waited.error().message();
+    EXPECT_NE(message.find("it has one of type text, not int32"), std::string::npos) << message;
+    EXPECT_EQ(message.find("wait for longer"), std::string::npos) << message;
+    const std::string other = dict_->within(50ms).try_wait_for_value("key", "6").error().message();
+    EXPECT_NE(other.find("it has another one; its manager answers: wait for longer"), std::string::npos)
+        << other;
+}
+
 // ---- deadlines ----
 
 TEST_F(OperationsTest, ADeadlineOfZeroOrInThePastEndsAtOnceAndSendsNothing) {

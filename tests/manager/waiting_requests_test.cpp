@@ -36,7 +36,8 @@ class WaitingTest : public testing::Test {
     }
     std::vector<std::uint64_t> overdue(Time now) {
         std::vector<std::uint64_t> out;
-        next = waiting.tick(now, [&](const wire::RequestHeader& header) { out.push_back(header.request); });
+        next = waiting.tick(
+            now, [&](const wire::RequestHeader& header, KeyBytes) { out.push_back(header.request); });
         return out;
     }
 

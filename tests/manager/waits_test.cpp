@@ -150,6 +150,26 @@ TEST_F(WaitsTest, TheDeadlineEndsAWait) {
     expect_at_rest();
 }
 
+/// Who waits for a value learns what is there instead, as contains tells it.
+TEST_F(WaitsTest, TheEndOfAWaitForAValueTellsWhatIsThere) {
+    const auto end_of = [&](std::uint64_t request) {
+        shard.tick(start);
+        shard.tick(start + 2s);
+        return answer(request).value();
+    };
+    const ReplyHeader absent = end_of(wait_for_value("k", bytes_of("value"), 7));
+    EXPECT_EQ(static_cast<Errc>(absent.status), Errc::timeout);
+    EXPECT_EQ(absent.argument, 0u);
+    store("k", "another", 8);
+    const ReplyHeader there = end_of(wait_for_value("k", bytes_of("value"), 7));
+    EXPECT_EQ(static_cast<Errc>(there.status), Errc::timeout);
+    EXPECT_EQ(there.argument, 1u);
+    EXPECT_EQ(there.value_type, 8);
+    EXPECT_EQ(there.argument2, 7u);
+    EXPECT_EQ(there.value_bytes, 0u);
+    expect_at_rest();
+}
+
 TEST_F(WaitsTest, TheEndOfASessionEndsItsWaits) {
     wait("k");
     wait_for_value("k", bytes_of("value"));
