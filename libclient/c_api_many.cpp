@@ -143,7 +143,7 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
 
 int ddict_wait_for_any(ddict_dictionary* dictionary, const ddict_key* keys, size_t count, uint16_t type,
                        int64_t timeout_ms, size_t* index, ddict_value* value, ddict_error* error) {
-    return guarded(Operation::wait_for, error, [&]() -> Result<void> {
+    return guarded(Operation::wait_for_any, error, [&]() -> Result<void> {
         if (const Result<void> good = given_items(dictionary, keys, "keys", count); !good) return good;
         if (const Result<void> good = given({{index, "index"}, {value, "value"}}); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;

@@ -114,7 +114,7 @@ class Waits {
         if (reply->value_bytes == 0) {  // then the sink has not been asked
             const Result<MutableBytes> room = wait.sink.prepare(0, reply->value_type);
             if (choice_.index != index) return;
-            if (!room) return note(view_.name_error(room.error(), Operation::wait_for, keys_[index]));
+            if (!room) return note(view_.name_error(room.error(), Operation::wait_for_any, keys_[index]));
         }
         found_ = index;
     }
@@ -175,11 +175,33 @@ class Waits {
         }
     }
 
+    /// What is not of one key alone names none.
     Error error() const {
         Error error = *error_;
-        if (error.code != Errc::timeout || error.manager_state != ManagerState::answered || keys_.size() == 1)
-            return error;
-        return error.set_detail("none of the " + std::to_string(keys_.size()) + " keys appeared in time");
+        if (error.operation == Operation::wait_for) error.set_operation(Operation::wait_for_any);
+        if (error.code != Errc::timeout || keys_.size() == 1) return error;
+        const auto of_all = [&](std::string_view why) {
+            return Error(Errc::timeout, why)
+                .set_operation(Operation::wait_for_any)
+                .set_state(error.manager_state);
+        };
+        if (error.manager_state == ManagerState::unknown) return of_all(error.detail.data());  // nothing sent
+        if (error.manager_state != ManagerState::answered) return error;
+        const bool ended_early = steady_clock::now() < deadline_;
+        return of_all("none of the " + std::to_string(keys_.size()) + " keys " + some_keys() +
+                      (ended_early ? "appeared, and a wait ends after 24 hours: wait again"
+                                   : "appeared in time; their managers answer: wait for longer"));
+    }
+    /// The first ones, as many as an error takes.
+    std::string some_keys() const {
+        constexpr std::size_t bytes_max = 100;
+        std::string names;
+        for (const KeyBytes key : keys_) {
+            const std::string name = in_words(key);
+            if (names.size() + name.size() > bytes_max) return names.empty() ? names : names + ", ... ";
+            names += (names.empty() ? "" : ", ") + name;
+        }
+        return names + " ";
     }
 
     const View& view_;
@@ -197,19 +219,19 @@ class Waits {
 }  // namespace
 
 Result<std::size_t> View::wait_for_any_bytes(std::span<const KeyBytes> keys, ValueSink& sink) const {
-    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::wait_for);
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::wait_for_any);
     if (keys.empty() || keys.size() > limits::keys_waited_for_max) {
         return Error(Errc::invalid_argument, "one waits for 1 to " +
                                                  std::to_string(limits::keys_waited_for_max) +
                                                  " keys at once, not for " + std::to_string(keys.size()))
-            .set_operation(Operation::wait_for);
+            .set_operation(Operation::wait_for_any);
     }
     for (const KeyBytes key : keys) {
-        if (const Result<void> good = Calls::check(*this, Operation::wait_for, key); !good)
+        if (const Result<void> good = Calls::check(*this, Operation::wait_for_any, key); !good)
             return good.error();
     }
     const Result<Session*> session = attachment_->session();
-    if (!session) return Error(session.error()).set_operation(Operation::wait_for).set_key(keys[0]);
+    if (!session) return Error(session.error()).set_operation(Operation::wait_for_any);
     const Time deadline = patience_.deadline(Clock::now());
     Waits waits(*this, **session, keys, sink, deadline);
     return waits.run([&](std::size_t index, ValueSink& first) -> Result<Request> {

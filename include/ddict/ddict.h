@@ -423,8 +423,8 @@ typedef struct ddict_item_status {
 int ddict_multi_get(ddict_dictionary* dictionary, const ddict_key* keys, size_t count, uint16_t type,
                     ddict_value* values, ddict_item_status* statuses, ddict_error* error);
 /** Waits until one of `count` keys (1 to 256) is there: which one, and its value, in memory to be freed. If
- * several are there, it is any one of them. Errors: those of ddict_wait_for(), of a key for which it cannot
- * be waited; TIMEOUT if none has appeared. */
+ * several are there, it is any one of them. Errors: those of ddict_wait_for(): the first key for which it
+ * cannot be waited ends the call, so that one lost manager does; TIMEOUT if none has appeared. */
 int ddict_wait_for_any(ddict_dictionary* dictionary, const ddict_key* keys, size_t count, uint16_t type,
                        int64_t timeout_ms, size_t* index, ddict_value* value, ddict_error* error);
 /** Stores `count` pairs, all of which are in memory; for others (`update` of C++) ddict_start_batch_put().

@@ -249,7 +249,8 @@ class View {
 
     /// Waits until one of the keys is there: which one, as its number in the range, and its value. If several
     /// are there, it is any one of them; the waits for the others end. At most 256 keys, of any managers.
-    /// Errors: those of wait_for, of a key for which it cannot be waited; timeout, if none has appeared;
+    /// Errors: those of wait_for: the first key for which it cannot be waited ends the call, so that one lost
+    /// manager does (manager_lost), though other keys might come; timeout, if none has appeared;
     /// invalid_argument (no key, or too many). Cost: a message and its answer for each key, all at once, and
     /// another for each that is still waited for when one is there. A manager that does not answer then holds
     /// the call up for 0.1 s at the most.

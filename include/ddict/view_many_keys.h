@@ -35,7 +35,7 @@ Result<IndexedValue<T>> View::try_wait_for_any(Keys&& keys) const {
     const Result<std::size_t> index = wait_for_any_bytes(list.keys(), sink);
     if (!index) return index.error();
     Result<T> value = std::move(sink).take();
-    if (!value) return name_error(value.error(), Operation::wait_for, list.keys()[*index]);
+    if (!value) return name_error(value.error(), Operation::wait_for_any, list.keys()[*index]);
     return IndexedValue<T>{*index, *std::move(value)};
 }
 

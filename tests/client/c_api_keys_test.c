@@ -233,7 +233,7 @@ void test_wait_for_any(void) {
     ddict_free(value.data);
     EXPECT_CODE(DDICT_WRONG_TYPE,
                 ddict_wait_for_any(dict, keys, 3, DDICT_SCALAR(DDICT_INT32), 20000, &index, &value, &error));
-    EXPECT(error_says("wait_for of key 'here'"));
+    EXPECT(error_says("wait_for_any of key 'here'"));
     EXPECT_OK(ddict_erase(dict, keys[1], NULL, &error));
     EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_any(dict, keys, 3, DDICT_TEXT, 20, &index, &value, &error));
     EXPECT(error_says("none of the 3 keys"));

@@ -74,7 +74,7 @@ check "pop of a missing key" 1 "*pop of key 'counter'*not_found*" ddict pop coun
 check "wait for what is there" 0 "Dragon" ddict wait Hello
 check "wait for a value that is there" 0 "" ddict wait Hello Dragon
 check "wait for any key" 0 "Hello" ddict wait --any nobody Hello
-check "wait for any key in vain" 3 "ddict: wait of key *timeout*none of the 2 keys appeared*" \
+check "wait for any key in vain" 3 "ddict: wait: timeout: none of the 2 keys 'nobody', 'noone' appeared in time; their managers *" \
   ddict wait --any nobody noone --timeout 0.1
 check "wait for any key until one comes" 0 "later" \
   bash -c "ddict wait --any nobody later --timeout 20 & ddict put later later; wait"

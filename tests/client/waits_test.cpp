@@ -99,11 +99,39 @@ TEST_F(WaitForAnyTest, NoneComesInTime) {
     ASSERT_FALSE(late);
     EXPECT_GE(steady_clock::now() - began, 50ms);
     EXPECT_EQ(late.error().code, Errc::timeout);
-    EXPECT_EQ(late.error().operation, Operation::wait_for);
+    EXPECT_EQ(late.error().operation, Operation::wait_for_any);
     EXPECT_EQ(late.error().manager_state, ManagerState::answered);
-    EXPECT_NE(late.error().message().find("none of the 3 keys appeared in time"), std::string::npos)
-        << late.error().message();
-    EXPECT_EQ(code_of(dict_->within(0ms).try_wait_for_any(keys)), Errc::timeout);
+    EXPECT_EQ(late.error().message(), "wait_for_any: timeout: none of the 3 keys '" + keys[0] + "', '" +
+                                          keys[1] + "', '" + keys[2] +
+                                          "' appeared in time; their managers answer: wait for longer");
+    const auto at_once = dict_->within(0ms).try_wait_for_any(keys);
+    ASSERT_FALSE(at_once);
+    EXPECT_EQ(at_once.error().code, Errc::timeout);
+    EXPECT_EQ(
+        at_once.error().message(),
+        "wait_for_any: timeout: the deadline had passed before anything was sent; raise the deadline or "
+        "try again")
+        << "it is of no single key";
+}
+
+/// An error has not space for all of them; each that is named is named whole.
+TEST_F(WaitForAnyTest, OfManyKeysTheFirstAreNamed) {
+    std::vector<std::string> keys;
+    for (int i = 0; i < 100; ++i)
+        keys.push_back("a key of some length " + std::to_string(i));
+    const std::string message = dict_->within(50ms).try_wait_for_any(keys).error().message();
+    EXPECT_NE(message.find("none of the 100 keys 'a key of some length 0', 'a key of some length 1', "),
+              std::string::npos)
+        << message;
+    EXPECT_NE(message.find(", ... appeared in time; their managers answer: wait for longer"),
+              std::string::npos)
+        << message;
+    const std::string long_one =
+        dict_->within(50ms).try_wait_for_any(std::vector{std::string(1000, 'x'), keys[0]}).error().message();
+    EXPECT_NE(long_one.find("none of the 2 keys appeared in time; their"), std::string::npos) << long_one;
+    const std::string alone = dict_->within(50ms).try_wait_for_any(std::vector{keys[0]}).error().message();
+    EXPECT_NE(alone.find("wait_for_any of key 'a key of some length 0' on manager"), std::string::npos)
+        << alone;
 }
 
 TEST_F(WaitForAnyTest, AnotherTypeIsAnErrorThatNamesTheKey) {
