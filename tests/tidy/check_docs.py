@@ -15,6 +15,8 @@ INLINE_CODE = re.compile(r"`([^`]+)`")
 PUBLIC_HEADER = re.compile(r"<(ddict/[\w/]+\.h)>")
 PROGRAM = re.compile(r"build/\w+/(?:bin|examples|tests)/([\w-]+)")
 TARGET = re.compile(r"\b(?:ddict_program|ddict_test|add_executable)\s*\(\s*([\w-]+)")
+# `base/limits.h` (`wait_max`, `hosts_max`): what is in a file.
+NAMES_OF_FILE = re.compile(r"`([\w/]+\.(?:cpp|h))` \((`~?\w+(?:->\w+)?`(?:, `~?\w+(?:->\w+)?`)*)\)")
 # A name with one of these stands for many.
 PATTERN = re.compile(r"[*<>{}$…]|NNNN|\.\.\.")
 
@@ -29,6 +31,8 @@ def check(repo, report):
             for target in [] if code == line else LINK.findall(INLINE_CODE.sub("", line)):
                 check_link(repo, report, path, number, target)
             check_code(repo, report, path, number, code, folders, programs)
+            for file, names in NAMES_OF_FILE.findall(line):
+                check_names(repo, report, path, number, file, re.findall(r"`([^`]+)`", names))
     check_packages(repo, report)
     return f"links and names in {len(documents)} documents"
 
@@ -91,6 +95,13 @@ def check_code(repo, report, path, number, code, folders, programs):
                 report.problem(path, number, f"there is no {word}")
             elif repo.is_script(word, "sh") if (repo.root / word).is_file() else False:
                 script = word
+
+
+def check_names(repo, report, path, number, file, names):
+    text = repo.text(file) if file in repo.files else ""
+    for name in names:
+        if not re.search(re.escape(name) + r"\b", text):
+            report.problem(path, number, f"there is no {name} in {file}")
 
 
 def script_text(repo, script):

@@ -288,6 +288,13 @@ class Docs(Checks):
     def test_option(self):
         self.read("run `scripts/run --slow`", "scripts/run does not know --slow")
 
+    def test_names_in_a_file(self):
+        self.write("base/limits.h", "int keys_max;\n")
+        self.write("docs/other.md", "\n`base/limits.h` (`keys_max`)\n")
+        self.assert_fine("docs")
+        self.read("`base/limits.h` (`keys_max`, `keys_min`)", "there is no keys_min in base/limits.h")
+        self.read("`base/limits.h` (`keys`)", "there is no keys in base/limits.h")
+
     def test_package(self):
         script = self.write("scripts/install-packages", "#!/bin/bash\necho libnew-dev\n")
         script.chmod(0o755)
