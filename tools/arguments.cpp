@@ -97,6 +97,11 @@ void Arguments::take_word(const std::string& word, std::span<const Command> comm
         operands_.push_back(word);
         return;
     }
+    if (word == "help" && !is_help_) {
+        is_help_ = true;
+        options_["--help"];
+        return;
+    }
     const auto found = std::find_if(commands.begin(), commands.end(),
                                     [&](const Command& command) { return command.name == word; });
     if (found == commands.end()) throw UsageError("there is no command " + in_quotes(word));
@@ -105,12 +110,12 @@ void Arguments::take_word(const std::string& word, std::span<const Command> comm
 
 void Arguments::check() const {
     if (has("--help") || has("--version")) return;
-    if (command_ == nullptr) throw UsageError("which command?");
+    if (command_ == nullptr) throw UsageError("no command was given");
     if (operands_.size() >= command_->operands_min && operands_.size() <= command_->operands_max) return;
     throw UsageError(std::string(command_->name) + " takes " +
                      (command_->operands.empty() ? "no argument" : std::string(command_->operands)) +
-                     ", not " + std::to_string(operands_.size()) +
-                     (operands_.size() == 1 ? " word" : " words"));
+                     (command_->also.empty() ? "" : ", or " + std::string(command_->also)) + ", not " +
+                     std::to_string(operands_.size()) + (operands_.size() == 1 ? " word" : " words"));
 }
 
 std::optional<std::string> Arguments::value(std::string_view option) const {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The words of a command line. Options may stand anywhere, before the command those of all commands; what
-// follows "--" is no option. A word like -5 or -inf is none either, unless the command has an option of that
-// name.
+// follows "--" is no option. The word help before the command, or alone, is the option --help. A word like -5
+// or -inf is none either, unless the command has an option of that name.
 #pragma once
 
 #include <chrono>
@@ -35,6 +35,7 @@ struct Command {
     std::vector<Option> options{};
     std::string_view summary{};  ///< one line
     std::string_view help{};     ///< the rest of what there is to say
+    std::string_view also{};     ///< other operands that it takes, for people: "--any KEY..."
     int (*run)(const Arguments&) = nullptr;
 };
 
@@ -66,6 +67,7 @@ class Arguments {
     const Command* command_ = nullptr;
     std::vector<std::string> operands_;
     std::map<std::string_view, std::string, std::less<>> options_;  // by their long names
+    bool is_help_ = false;                                          // the word has come
 };
 
 }  // namespace ddict::tools

@@ -12,7 +12,8 @@ constexpr std::size_t width = 80;
 
 constexpr const char* opening =
     "usage: ddict COMMAND [OPTIONS] ...\n"
-    "       ddict COMMAND --help     what there is to say of it, and its options\n"
+    "       ddict help COMMAND       what there is to say of it, and its options;\n"
+    "                                ddict COMMAND --help is the same\n"
     "\n"
     "Talks to the dictionary whose handle is in the environment (DDICT_HANDLE).\n"
     "\n";
@@ -100,12 +101,23 @@ std::string help_text(std::span<const Command> commands, std::span<const Option>
 }
 
 std::string help_text(const Command& command, std::span<const Option> of_all_commands) {
-    std::string text = "usage: ddict " + synopsis(command) + " [OPTIONS]\n\n";
+    std::string text = "usage: ddict " + synopsis(command) + " [OPTIONS]\n";
+    if (!command.also.empty())
+        text.append("       ddict ")
+            .append(command.name)
+            .append(" ")
+            .append(command.also)
+            .append(" [OPTIONS]\n");
     std::string summary(command.summary);
     summary[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(summary[0])));
-    text += filled(summary + ".\n" + std::string(command.help));
-    text += "\nOptions (they stand anywhere; what follows -- is none):\n";
-    return text + entries(command.options) + entries(of_all_commands) + "\n" + statuses;
+    text += "\n" + filled(summary + ".\n" + std::string(command.help));
+    if (!command.options.empty())
+        text += "\nOptions (they stand anywhere; what follows -- is none):\n" + entries(command.options);
+    std::string common;
+    for (const Option& option : of_all_commands)
+        common.append(common.empty() ? "" : ", ").append(option.name);
+    return text + "\n" +
+           filled("'ddict --help' has the options of all commands (" + common + ") and the exit statuses.\n");
 }
 
 }  // namespace ddict::tools

@@ -29,7 +29,8 @@ const std::vector<Command> commands{
      .operands = "[PREFIX]",
      .operands_max = 1,
      .options = {{.name = "--null", .letter = '0', .help = "zero bytes"}},
-     .summary = "list them"},
+     .summary = "list them",
+     .also = "--all"},
 };
 
 Arguments parsed(std::vector<std::string> words) {
@@ -67,6 +68,16 @@ TEST(Arguments, HelpIsHelpWhereverItStands) {
     EXPECT_FALSE(parsed({"get", "--", "--help"}).has("--help"));
 }
 
+TEST(Arguments, TheWordHelpIsTheOption) {
+    EXPECT_TRUE(parsed({"help"}).has("--help"));
+    EXPECT_EQ(parsed({"help"}).command(), nullptr);
+    EXPECT_TRUE(parsed({"help", "put"}).has("--help"));
+    EXPECT_EQ(parsed({"help", "put"}).command()->name, "put");
+    EXPECT_FALSE(parsed({"get", "help"}).has("--help")) << "it is the key";
+    EXPECT_EQ(refused({"help", "fly"}), "there is no command 'fly'");
+    EXPECT_EQ(refused({"help", "help"}), "there is no command 'help'");
+}
+
 TEST(Arguments, AfterTwoDashesNothingIsAnOption) {
     EXPECT_EQ(parsed({"put", "--", "-k", "--escaped"}).operands(), (Words{"-k", "--escaped"}));
     EXPECT_EQ(parsed({"put", "--", "--", "-"}).operands(), (Words{"--", "-"}));
@@ -81,7 +92,7 @@ TEST(Arguments, NumbersAreNoOptions) {
 }
 
 TEST(Arguments, WhatMakesNoSenseIsRefused) {
-    EXPECT_EQ(refused({}), "which command?");
+    EXPECT_EQ(refused({}), "no command was given");
     EXPECT_EQ(refused({"fly\x1b"}), "there is no command 'fly\\x1b'");
     EXPECT_EQ(refused({"--fly", "get", "k"}), "unknown option '--fly'");
     EXPECT_EQ(refused({"get", "--json"}),
@@ -93,7 +104,7 @@ TEST(Arguments, WhatMakesNoSenseIsRefused) {
     EXPECT_EQ(refused({"put", "k", "v", "--escaped=1"}), "--escaped takes no value");
     EXPECT_EQ(refused({"get"}), "get takes KEY, not 0 words");
     EXPECT_EQ(refused({"get", "a", "b"}), "get takes KEY, not 2 words");
-    EXPECT_EQ(refused({"keys", "a", "b"}), "keys takes [PREFIX], not 2 words");
+    EXPECT_EQ(refused({"keys", "a", "b"}), "keys takes [PREFIX], or --all, not 2 words");
 }
 
 TEST(Arguments, SecondsAreANumberAllOfIt) {
@@ -119,8 +130,15 @@ TEST(Help, HasEverythingWithin80Columns) {
         const std::string one = help_text(command, everywhere);
         for (const Option& option : command.options)
             EXPECT_NE(one.find(option.name), std::string::npos);
-        EXPECT_NE(one.find("Exit status"), std::string::npos);
+        for (const Option& option : everywhere)
+            EXPECT_EQ(one.find("\n  " + std::string(option.name)), std::string::npos)
+                << "it is of all commands";
+        EXPECT_EQ(one.find("Exit status"), std::string::npos);
+        EXPECT_NE(one.find("'ddict --help' has"), std::string::npos) << "it says where the rest stands";
     }
+    EXPECT_NE(all.find("Exit status"), std::string::npos);
+    EXPECT_NE(help_text(commands.back(), everywhere).find("\n       ddict keys --all [OPTIONS]\n"),
+              std::string::npos);
     std::size_t begin = 0;
     for (std::size_t end = 0; (end = all.find('\n', begin)) != all.npos; begin = end + 1)
         EXPECT_LE(end - begin, 80u) << all.substr(begin, end - begin);
