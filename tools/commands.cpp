@@ -74,9 +74,18 @@ std::span<const Option> options_of_all_commands() {
 
 Option escaped_option() {
     return {.name = "--escaped",
+            .help = "KEY is as keys prints it: \\xNN is a byte, and \\TYPE:VALUE is a key of that type"};
+}
+
+Option escaped_pair_option() {
+    return {.name = "--escaped",
             .help =
-                "KEY, PREFIX and VALUE are as keys and items print them: \\xNN is a byte, and a "
-                "KEY \\TYPE:VALUE is of that type"};
+                "KEY and VALUE are as keys and items print them: \\xNN is a byte, and a KEY "
+                "\\TYPE:VALUE is of that type"};
+}
+
+Option escaped_prefix_option() {
+    return {.name = "--escaped", .help = "in PREFIX \\xNN is a byte, as keys prints it"};
 }
 
 Dictionary attach(const Arguments& arguments) {

@@ -22,8 +22,11 @@ std::vector<Command> state_commands();  ///< on the managers: stats, top, health
 /// All of them.
 std::span<const Command> all_commands();
 std::span<const Option> options_of_all_commands();
-/// --escaped: see Arguments::text.
+/// --escaped (see Arguments::text) of a command that takes KEY.
 Option escaped_option();
+/// The same of one that takes KEY and VALUE, and of one that takes PREFIX.
+Option escaped_pair_option();
+Option escaped_prefix_option();
 
 /// Attaching may take as long as all of the command.
 Dictionary attach(const Arguments& arguments);

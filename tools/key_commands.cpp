@@ -55,7 +55,7 @@ std::optional<std::uint16_t> type_given(const Arguments& arguments) {
     }
     if (!name) return std::nullopt;
     const std::optional<std::uint16_t> type = type_named(*name);
-    if (!type) throw UsageError("there is no type '" + printable(*name) + "'");
+    if (!type) throw UsageError(no_such_type(*name));
     return type;
 }
 
@@ -104,13 +104,14 @@ void increment(const Dictionary& dict, const AnyKey& key, const std::string& del
         print(scalar_text(std::as_bytes(std::span(&now, 1)), Codec<Number>::type).value() + "\n");
         finish_output();
     } catch (const OutputError& error) {
-        signals.fail(std::string(error.what()) + "; key " + key.in_words() + " was counted all the same");
+        signals.fail(std::string(error.what()) + "; key " + shown_key(key.view()) +
+                     " was counted all the same");
     }
 }
 
 /// Names each that was not removed, and says why, on a line each. Returns the exit status.
-int tell_of_removals(std::span<const AnyKey> keys, std::span<const ItemStatus> statuses,
-                     const Result<std::uint64_t>& all) {
+int tell_of_removals(const Dictionary& dict, std::span<const AnyKey> keys,
+                     std::span<const ItemStatus> statuses, const Result<std::uint64_t>& all) {
     std::size_t removed = 0;
     std::size_t absent = 0;
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -124,10 +125,10 @@ int tell_of_removals(std::span<const AnyKey> keys, std::span<const ItemStatus> s
         // Of the errors of managers one is known in full.
         if (!all && all.error().code == status.code && all.error().manager == status.manager)
             error = all.error();
-        error.set_operation(Operation::erase).set_manager(status.manager);
+        error = dict.name_error(error, Operation::erase, keys[i].view());
         error.in_doubt = status.in_doubt;
         error.key_bytes_shown = 0;  // an error has not space for all of a long one
-        const std::string what = "del of key " + keys[i].in_words();
+        const std::string what = "del of key " + shown_key(keys[i].view());
         std::cerr << "ddict: " << printable_text(message_of(error, what)) << '\n';
     }
     if (removed == keys.size()) return success;
@@ -203,7 +204,7 @@ int run_del(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     std::vector<ItemStatus> statuses(keys.size());
     const Result<std::uint64_t> all = dict.multi_erase_bytes(views_of(keys), statuses);
-    return tell_of_removals(keys, statuses, all);
+    return tell_of_removals(dict, keys, statuses, all);
 }
 
 int run_pop(const Arguments& arguments) {
@@ -221,7 +222,7 @@ int run_pop(const Arguments& arguments) {
         const Result<bool> back = dict.put_bytes_if(PutCondition::absent, key.view(), any.value, any.type);
         const std::string what_now = back && *back ? "the pair was put back"
                                      : back        ? "its value is lost: the key has another one by now"
-                                                   : "its value is lost: " + back.error().message();
+                                                   : "its value is lost: " + message_of(back.error(), {});
         signals.fail(std::string(error.what()) + "; " + what_now);
     }
     return success;
@@ -262,7 +263,8 @@ int wait_for_any(const Arguments& arguments) {
 int run_wait(const Arguments& arguments) {
     if (arguments.has("--any")) return wait_for_any(arguments);
     if (arguments.operands().size() > 2)
-        throw UsageError("wait takes KEY [VALUE], and more keys only with --any");
+        throw UsageError("wait takes KEY [VALUE], or --any KEY..., not " +
+                         std::to_string(arguments.operands().size()) + " words");
     const std::optional<std::uint16_t> asked = type_given(arguments);
     const AnyKey key = key_operand(arguments, 0);
     std::optional<std::vector<std::byte>> wanted;
@@ -304,14 +306,14 @@ std::vector<Option> with_types(std::vector<Option> more) {
         {.name = "--as",
          .value = "TYPE",
          .help =
-             "the type of VALUE, as get --type prints it: text, bytes, bool, int8 to int64, uint8 to "
-             "uint64, float32, float64, 'vector of float64', ...; of what is neither a number nor a bool, "
-             "VALUE is the bytes: their number must fit a vector; those of lists, arrays, records and "
-             "maps are stored unchecked"},
-        {.name = "--int", .help = "--as int64"},
-        {.name = "--uint", .help = "--as uint64"},
-        {.name = "--double", .help = "--as float64"},
-        {.name = "--float", .help = "--as float32"},
+             "the type of VALUE, as get --type prints it: text, bytes, bool, int8 to int64 (int), uint8 to "
+             "uint64 (uint), float32 (float), float64 (double), 'vector of float64', ...; of what is neither "
+             "a number nor a bool, VALUE is the bytes: their number must fit a vector; those of lists, "
+             "arrays, records and maps are stored unchecked"},
+        {.name = "--int", .help = "--as int, which is int64"},
+        {.name = "--uint", .help = "--as uint, which is uint64"},
+        {.name = "--double", .help = "--as double, which is float64"},
+        {.name = "--float", .help = "--as float, which is float32"},
         {.name = "--bool", .help = "--as bool: true or false"},
         {.name = "--text", .help = "--as text"},
         {.name = "--bytes", .help = "--as bytes"},
@@ -325,7 +327,7 @@ Command put_command() {
             .operands = "KEY VALUE",
             .operands_min = 2,
             .operands_max = 2,
-            .options = with_types({key_type_option(), escaped_option()}),
+            .options = with_types({key_type_option(), escaped_pair_option()}),
             .summary = "store VALUE; '-' reads it from the standard input",
             .help =
                 "Without a type, VALUE is text. A number is read in decimal, also nan, inf and -0; what does "
@@ -362,34 +364,44 @@ Command incr_command() {
         .operands = "KEY [N]",
         .operands_min = 1,
         .operands_max = 2,
-        .options = {{.name = "--as", .value = "TYPE", .help = "int64, uint64 or float64"},
-                    {.name = "--int", .help = "--as int64"},
-                    {.name = "--uint", .help = "--as uint64"},
-                    {.name = "--double", .help = "--as float64"},
+        .options = {{.name = "--as",
+                     .value = "TYPE",
+                     .help = "int (int64), uint (uint64) or double (float64)"},
+                    {.name = "--int", .help = "--as int, which is what it is without a type"},
+                    {.name = "--uint", .help = "--as uint"},
+                    {.name = "--double", .help = "--as double"},
                     key_type_option(),
                     escaped_option()},
         .summary = "add N (default 1) to a counter, and print it",
         .help =
             "A counter is an int64, or with --uint or --double a uint64 or a float64. It begins at 0 when "
-            "there is no such key. (What put stores without a type is text.)\n",
+            "there is no such key. Beyond the largest number of its type an integer goes on at the smallest, "
+            "and the other way round. What put stores without a type is text, which cannot be counted: "
+            "'ddict put --int KEY N' stores a number.\n",
         .run = run_incr};
 }
 
 Command wait_command() {
     const Option any{.name = "--any", .help = "all operands are keys: print the first that is there"};
-    return {.name = "wait",
-            .operands = "KEY [VALUE]",
-            .operands_min = 1,
-            .operands_max = std::numeric_limits<std::size_t>::max(),
-            .options = with_types({any, raw, key_type_option(), escaped_option()}),
-            .summary = "wait until there is such a key, and print its value, or until it has VALUE",
-            .help =
-                "At most --timeout SECONDS. VALUE is of the type that is given, or else of the one that the "
-                "key's value has when there is one. With --any it waits for up to 256 keys at once, and "
-                "prints the one that is there, as keys does:\n"
-                "\n"
-                "  ddict wait --any result/1 result/2 failed\n",
-            .run = run_wait};
+    return {
+        .name = "wait",
+        .operands = "KEY [VALUE]",
+        .operands_min = 1,
+        .operands_max = std::numeric_limits<std::size_t>::max(),
+        .options = with_types({any, raw, key_type_option(), escaped_pair_option()}),
+        .summary = "wait until there is such a key, and print its value, or until it has VALUE",
+        .help =
+            "At most --timeout SECONDS (30 without it), and at most 24 hours. VALUE is of the type that is "
+            "given, or else of the one that the key's value has when there is one; a value of another type "
+            "is never the one that is waited for. With --any it waits for up to 256 keys at once, and prints "
+            "the one that is there, as keys does:\n"
+            "\n"
+            "  ddict wait --any result/1 result/2 failed\n"
+            "\n"
+            "It then ends with exit status 4 as soon as the manager of one of the keys is lost, though "
+            "others may still come.\n",
+        .also = "--any KEY...",
+        .run = run_wait};
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace {
 
 std::uint16_t type_of_key(const std::string& name) {
     const std::optional<std::uint16_t> type = type_named(name);
-    if (!type) throw UsageError("there is no type '" + printable(name) + "'");
+    if (!type) throw UsageError(no_such_type(name));
     return *type;
 }
 
@@ -36,9 +36,16 @@ Option key_type_option() {
     return {.name = "--key-type",
             .value = "TYPE",
             .help =
-                "KEY is of this type, as get --type prints it: int64 (which any integer is, but for those "
-                "above it, which are uint64), float64, bytes, ...; default text. With keys and items: only "
-                "keys of this type"};
+                "KEY is of this type, not a text: int (any integer is an int64, or above that a uint64), "
+                "double, bytes, ... as get --type prints it"};
+}
+
+Option key_type_of_listing_option() {
+    return {.name = "--key-type",
+            .value = "TYPE",
+            .help =
+                "only keys of this type (int, double, text, bytes, ... as get --type prints it), which is "
+                "then not printed with them; PREFIX is of this type too, and numbers have none"};
 }
 
 std::optional<std::uint16_t> key_type_given(const Arguments& arguments) {
@@ -67,6 +74,11 @@ AnyKey key_operand(const Arguments& arguments, std::size_t operand) {
 std::string plain_text(KeyBytes key) {
     if (auto number = scalar_text(key.bytes(), key.type())) return *std::move(number);
     return std::string(reinterpret_cast<const char*>(key.data()), key.size());
+}
+
+std::string shown_key(KeyBytes key, bool is_cut) {
+    const std::string text = escaped_text(key) + (is_cut ? "..." : "");
+    return key.type() == type_text ? "'" + text + "'" : text;
 }
 
 std::string escaped_text(KeyBytes key, bool type_is_known) {

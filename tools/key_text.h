@@ -16,8 +16,9 @@
 
 namespace ddict::tools {
 
-/// "--key-type", of all commands that take or print keys.
+/// "--key-type", of the commands that take keys, and of those that list them.
 Option key_type_option();
+Option key_type_of_listing_option();
 /// What that option names, as keys have it: int64 for the integers, float64 for the floats. Nothing if it was
 /// not given. Throws UsageError.
 std::optional<std::uint16_t> key_type_given(const Arguments& arguments);
@@ -29,6 +30,9 @@ AnyKey key_operand(const Arguments& arguments, std::size_t operand);
 std::string plain_text(KeyBytes key);
 /// On one line, escaped; with its type, unless that is text or `type_is_known` from elsewhere (--key-type).
 /// key_operand() with --escaped, and then with the type, reads it back.
-std::string escaped_text(KeyBytes key, bool type_is_known);
+std::string escaped_text(KeyBytes key, bool type_is_known = false);
+/// As messages name a key: as escaped_text() has it, and a text in quotes. `is_cut`: it is the beginning of
+/// one.
+std::string shown_key(KeyBytes key, bool is_cut = false);
 
 }  // namespace ddict::tools

@@ -95,8 +95,8 @@ class PairPrinter {
     }
 
     void refuse(KeyBytes key, std::string_view why) {
-        std::cerr << "ddict: incomplete: the pair of key " << printable_text(ddict::in_words(key))
-                  << " is left out: " << why << '\n';
+        std::cerr << "ddict: incomplete: the pair of key " << shown_key(key) << " is left out: " << why
+                  << '\n';
         ambiguous_ = true;
     }
 
@@ -230,11 +230,12 @@ Command keys_command() {
         .name = "keys",
         .operands = "[PREFIX]",
         .operands_max = 1,
-        .options = {key_type_option(), zeros, escaped_option()},
+        .options = {key_type_of_listing_option(), zeros, escaped_prefix_option()},
         .summary = "print all keys, or those that begin with PREFIX, one a line",
         .help =
             "What cannot be printed is \\xNN, a backslash \\x5c, a blank at either end \\x20: each key is "
-            "one line. A key that is no text stands with its type: \\int64:42.\n"
+            "one line. A key that is no text stands with its type: \\int64:42. Only texts begin with a "
+            "PREFIX, unless --key-type says otherwise.\n"
             "\n"
             "  ddict keys | while IFS= read -r key; do\n"
             "      ddict get --escaped -- \"$key\" && echo\n"
@@ -252,9 +253,9 @@ Command items_command() {
                      .help =
                          "with the type, and all bytes of each value, escaped like a key: what 'ddict put "
                          "--escaped --as TYPE -- KEY VALUE' stores again"},
-                    key_type_option(),
+                    key_type_of_listing_option(),
                     zeros,
-                    escaped_option()},
+                    escaped_prefix_option()},
         .summary = "print keys and values, one pair a line",
         .help =
             "Key, tab, value. Text is escaped like a key; of what is neither text nor a number stand the "
@@ -272,17 +273,25 @@ std::vector<Command> pair_commands() {
         {.name = "size",
          .operands = "[PREFIX]",
          .operands_max = 1,
-         .options = {escaped_option()},
+         .options = {escaped_prefix_option()},
          .summary = "print the number of pairs, or of those whose keys begin with PREFIX",
+         .help = "Only keys that are texts begin with a PREFIX; without it all are counted, of whatever "
+                 "type. Those "
+                 "of one type are counted by\n"
+                 "\n"
+                 "  ddict keys --key-type int | wc -l\n",
          .run = run_size},
         {.name = "clear",
          .operands = "[PREFIX]",
          .operands_max = 1,
-         .options = {escaped_option()},
+         .options = {escaped_prefix_option()},
          .summary = "remove all pairs, or those whose keys begin with PREFIX",
          .help =
              "With PREFIX it prints how many it has removed, and keeps what a broadcast has stored. An empty "
-             "PREFIX is refused.\n",
+             "PREFIX is refused. Only keys that are texts begin with a PREFIX; those of another type are "
+             "removed by\n"
+             "\n"
+             "  ddict keys -0 --key-type int | xargs -0 -r ddict del --key-type int --\n",
          .run = run_clear},
         {.name = "freeze", .summary = "refuse all changes from now on, by everybody", .run = run_freeze},
         {.name = "unfreeze", .summary = "allow changes again", .run = run_unfreeze},

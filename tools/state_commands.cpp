@@ -63,7 +63,8 @@ std::vector<Command> state_commands() {
         "  transport         how clients reach it, and 'frozen' where nothing may change\n"
         "Of each kind of operation: how many requests, and how long half of them, 99 of 100 and the longest "
         "took in the manager. Reads of this node's shared memory ask no manager and are not counted. ping, "
-        "directory, attach, detach and stats are what clients ask besides, this command among them.\n";
+        "directory, detach and stats are what clients ask besides, this command among them; "
+        "cancel_wait ends the waits for the keys of a wait --any that did not come first.\n";
     return {
         {.name = "stats",
          .options = {{.name = "--json",

@@ -241,6 +241,12 @@ std::optional<std::uint16_t> type_named(std::string_view name) {
     return std::nullopt;
 }
 
+std::string no_such_type(std::string_view name) {
+    return "there is no type '" + printable(name) +
+           "'; int, uint, double, float, bool, text and bytes are some, the others are as 'ddict get --type' "
+           "prints them";
+}
+
 bool is_scalar_with_text(std::uint16_t type) {
     return with_scalar(type, [](auto) {});
 }

@@ -17,6 +17,8 @@ namespace ddict::tools {
 /// The type that type_in_words() spells so, or that a short name stands for (int: int64, uint: uint64, float:
 /// float32, double: float64); nothing if there is none.
 std::optional<std::uint16_t> type_named(std::string_view name);
+/// What to say where there is none of that name.
+std::string no_such_type(std::string_view name);
 
 /// Whether values of this type have a text of their own: numbers of the usual sizes, complex ones and bool.
 bool is_scalar_with_text(std::uint16_t type);

@@ -27,7 +27,10 @@ check() {
 
 if [[ ${2:-} != inside ]]; then
   check "help" 0 "usage: ddict*put KEY VALUE*stats*Exit status*" ddict --help
-  check "no command" 2 "ddict: *see ddict --help" ddict
+  check "help without dashes" 0 "usage: ddict*put KEY VALUE*stats*Exit status*" ddict help
+  check "help of a command" 0 "usage: ddict put KEY VALUE*" ddict help put
+  check "help of what is no command" 2 "ddict: there is no command 'fly'; see ddict --help" ddict help fly
+  check "no command" 2 "ddict: no command was given; see ddict --help" ddict
   check "unknown command" 2 "ddict: there is no command 'fly'; see ddict --help" ddict fly
   check "version" 0 "ddict [0-9]*" ddict --version
   check "unknown option" 2 "ddict: *see ddict --help" ddict --fly size
@@ -50,7 +53,7 @@ check "info of a missing key" 1 "ddict: info of key 'nobody' on manager ?*not_fo
 check "the type of a missing key" 1 "ddict: get of key 'nobody' on manager ?*not_found" ddict get --type nobody
 check "size" 0 "2" ddict size
 check "del" 0 "" ddict del dash
-check "del of a missing key" 1 "ddict: del of key 'dash' on manager ?: not_found" ddict del dash
+check "del of a missing key" 1 "ddict: del of key 'dash' on manager ? (?*): not_found" ddict del dash
 check "del of several that are missing" 1 "ddict: del of key 'dash'*not_found"$'\n'"ddict: del of key 'dosh'*not_found" ddict del dash dosh
 check "del names a long key whole" 1 "ddict: del of key '$(printf '%100s' x | tr ' ' y)' on manager *" ddict del "$(printf '%100s' x | tr ' ' y)"
 check "a counter has no other type" 2 "ddict: unknown option '--text' of incr*" ddict incr counter --text
@@ -66,7 +69,7 @@ check "incr by" 0 "-9" ddict incr counter -10
 check "wait for a counter" 0 "" ddict wait counter -9 --timeout 5
 check "wait for a counter in vain" 3 "*timeout*did not take the value*" ddict wait counter 9 --timeout 0.1
 check "incr by what is no number" 2 "*whole number*" ddict incr counter x
-check "incr of a text" 2 "ddict: incr of key 'Hello'*wrong_type*" ddict incr Hello
+check "incr of a text" 2 "ddict: incr of key 'Hello'*wrong_type*'ddict put --int KEY N' stores one" ddict incr Hello
 check "get of a number" 0 "-9" ddict get counter
 check "items of numbers" 0 $'counter\t-9' ddict items counter
 check "pop" 0 "-9" ddict pop counter
@@ -80,7 +83,10 @@ check "wait for any key until one comes" 0 "later" \
   bash -c "ddict wait --any nobody later --timeout 20 & ddict put later later; wait"
 check "del what came" 0 "" ddict del later
 check "wait for any key and a type" 2 "ddict: with --any, wait prints a key*" ddict wait --any --int a b
-check "wait for too many words" 2 "ddict: wait takes KEY [[]VALUE]*" ddict wait a b c
+check "wait for too many words" 2 "ddict: wait takes KEY [[]VALUE], or --any KEY..., not 3 words; *" ddict wait a b c
+check "wait for nothing" 2 "ddict: wait takes KEY [[]VALUE], or --any KEY..., not 0 words; *" ddict wait
+check "wait for a value of another type" 3 "*did not take the value in time: it has one of type text, not int64, *" \
+  ddict wait Hello --int 5 --timeout 0.1
 check "wait in vain" 3 "ddict: wait of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
 check "wait for a value in vain" 3 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
 check "wait with a timeout left out" 2 "*--timeout*" ddict wait Hello --timeout
@@ -131,6 +137,9 @@ check "clear of a prefix" 0 "2" ddict clear gone/
 check "clear of a prefix that none has" 0 "0" ddict clear gone/
 check "and the others are there" 0 "Dragon" ddict get Hello
 check "clear of an empty prefix" 2 "ddict: an empty PREFIX would remove all pairs*" ddict clear ""
+check "freeze once more" 0 "" ddict freeze
+check "clear of a prefix that is frozen" 6 "ddict: clear of prefix 'gone/' on manager ?*frozen*" ddict clear gone/
+check "and thaw" 0 "" ddict unfreeze
 check "clear" 0 "" ddict clear
 check "size after clear" 0 "0" ddict size
 check "output that cannot be written" 6 "*standard output*" bash -c "ddict size >/dev/full"

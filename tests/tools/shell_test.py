@@ -20,22 +20,10 @@ import tempfile
 import time
 import unittest
 
+from shell import NO_SUCH_KEY, OTHER_FAILURE, PARTIAL, SUCCESS, TIMED_OUT, UNREACHABLE, WRONG_CALL, ddict, main
 from terminal import Terminal
 
-MANAGERS = 3
-SUCCESS, NO_SUCH_KEY, WRONG_CALL, TIMED_OUT, UNREACHABLE, PARTIAL, OTHER_FAILURE = range(7)
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
-
-
-def ddict(*arguments, status=SUCCESS, stdin=b"", **options):
-    """What a command printed."""
-    done = subprocess.run(["ddict", *arguments], input=stdin, capture_output=True, timeout=120, **options)
-    if done.returncode != status:
-        raise AssertionError(f"{arguments}: status {done.returncode}, not {status}: {done.stderr}")
-    if status != SUCCESS and not (done.stderr.startswith(b"ddict: ") or done.stdout):
-        raise AssertionError(f"{arguments}: nothing is said: {done.stderr}")
-    ddict.said = done.stderr.decode()
-    return done.stdout
 
 
 def escaped(raw):
@@ -65,50 +53,6 @@ class Shell(unittest.TestCase):
 
     def some_keys(self, count):
         return {self.any_bytes() for _ in range(count)} | {b"-", b"--", b"-k", b"\\", b"\\x41", b" a ", b"\x1b[2J", b"\x00"}
-
-    # ---- keys that are no text ----
-
-    def test_keys_of_any_type_come_back(self):
-        ddict("put", "42", "a text")
-        ddict("put", "\\int64:42", "a text that looks like an integer")
-        cases = [("int8", "42", "int64"), ("uint32", "7", "int64"), ("uint64", "18446744073709551615", "uint64"),
-                 ("int64", "-9223372036854775808", "int64"), ("float32", "0.5", "float64"), ("double", "1e+300", "float64"),
-                 ("bool", "true", "bool"), ("bytes", "42", "bytes"), ("user type 7", "a:b", "user type 7")]
-        for number, (type_name, key, stored_as) in enumerate(cases):
-            with self.subTest(type=type_name):
-                ddict("put", "--key-type", type_name, key, str(number))
-                self.assertEqual(ddict("get", "--key-type", type_name, key).decode(), str(number))
-                self.assertIn(f"\\{stored_as}:{key}\n", ddict("keys").decode())
-                self.assertIn(key + "\n", ddict("keys", "--key-type", stored_as).decode())
-                self.assertEqual(ddict("get", "--escaped", f"\\{stored_as}:{key}").decode(), str(number))
-        self.assertEqual(ddict("get", "42"), b"a text")
-        lines = ddict("keys").decode().splitlines()
-        self.assertEqual(len(lines), len(cases) + 2)
-        values = {ddict("get", "--escaped", "--", line).decode() for line in lines}
-        self.assertEqual(len(values), len(lines), "each key names its own value")
-        for line in lines:
-            ddict("del", "--escaped", "--", line)
-        self.assertEqual(ddict("size"), b"0\n")
-
-    def test_every_command_takes_a_key_of_any_type(self):
-        self.assertEqual(ddict("incr", "--key-type", "int", "5", "2"), b"2\n")
-        self.assertEqual(ddict("wait", "--key-type", "int", "5", "--timeout", "5"), b"2")
-        self.assertEqual(ddict("pop", "--key-type", "int", "5"), b"2")
-        ddict("get", "--key-type", "int", "5", status=NO_SUCH_KEY)
-        self.assertIn("get of key 5 on manager", ddict.said)
-        ddict("del", "--key-type", "int", "5", status=NO_SUCH_KEY)
-        self.assertIn("del of key 5 on manager", ddict.said)
-        for wrong in (("get", "--key-type", "nothing", "5"), ("get", "--key-type", "int", "x"),
-                      ("get", "--escaped", "\\nothing:5"), ("keys", "--key-type", "int", "4")):
-            ddict(*wrong, status=WRONG_CALL)
-
-    def test_keys_of_many_types_between_zero_bytes(self):
-        ddict("put", "text", "1")
-        ddict("put", "--key-type", "int", "42", "2")
-        self.assertEqual(ddict("keys", "-0", status=PARTIAL), b"text\0")
-        self.assertIn("42", ddict.said)
-        self.assertEqual(ddict("keys", "-0", "--key-type", "int"), b"42\0")
-        self.assertEqual(ddict("keys", "-0", "--key-type", "text"), b"text\0")
 
     # ---- values ----
 
@@ -308,17 +252,6 @@ class Shell(unittest.TestCase):
         ddict("clear", status=OTHER_FAILURE)
         ddict("unfreeze")
 
-    def test_help_of_every_command(self):
-        commands = re.findall(r"^  ([a-z]+) ", ddict("--help").decode().split("Options")[0], re.M)
-        self.assertEqual(len(commands), 17)
-        for command in commands:
-            for arguments in ([command, "--help"], [command, "-h"], ["--help", command], [command, "x", "y", "z", "--help"]):
-                self.assertIn(f"usage: ddict {command}", ddict(*arguments).decode())
-            self.assertEqual(ddict(command, "--no-such-option", status=WRONG_CALL), b"")
-            self.assertIn(f"see ddict {command} --help", ddict.said)
-        for text in (ddict("--help"), *(ddict(command, "--help") for command in commands)):
-            self.assertLessEqual(max(map(len, text.decode().splitlines())), 80)
-
     def test_output_that_cannot_be_written(self):
         ddict("put", "key", "value")
         ddict("put", "counter", "1", "--int")
@@ -456,14 +389,5 @@ class Shell(unittest.TestCase):
         ddict("size", status=UNREACHABLE)
 
 
-def main():
-    if len(sys.argv) == 2:
-        # Again, with a dictionary.
-        os.environ["PATH"] = sys.argv[1] + ":" + os.environ["PATH"]
-        command = ["ddict-launch", "--managers-per-node", str(MANAGERS), "--total-mem", "24M"]
-        sys.exit(subprocess.run([*command, "--", sys.executable, "-B", __file__]).returncode)
-    unittest.main()
-
-
 if __name__ == "__main__":
-    main()
+    main(__file__)
