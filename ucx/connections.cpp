@@ -65,7 +65,7 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& proc
     Endpoint& endpoint = endpoints_.add(same_host, this);
     endpoint.address.assign(raw->begin(), raw->end());
     if (watch) {
-        const Result<void> watched = sleeper.watch(watch->fd(), [this, &endpoint] {
+        const Result<void> watched = poller.watch(watch->fd(), [this, &endpoint] {
             endpoint.process_ended = true;
             queues_.note_death(Clock::now());
             unwatch(endpoint);
@@ -181,7 +181,7 @@ void Worker::Impl::on_closed(void* request, ucs_status_t, void* user_data) noexc
 
 void Worker::Impl::unwatch(Endpoint& endpoint) {
     if (!endpoint.watch) return;
-    sleeper.unwatch(endpoint.watch->fd());
+    poller.unwatch(endpoint.watch->fd());
     endpoint.watch.reset();
 }
 
@@ -336,7 +336,7 @@ void Worker::Impl::stop(Clock::time_point deadline) {
         // What is left waits for peers (over TCP, UCX's flush wants an answer), who need not be reading.
         if (endpoints_.empty()) deadline = std::min(deadline, now + failing_grace);
         if (now >= deadline) break;
-        if (!moved) sleeper.wait(endpoints_.empty() ? milliseconds(1) : milliseconds(0));
+        if (!moved) poller.wait(endpoints_.empty() ? milliseconds(1) : milliseconds(0));
     }
 }
 

@@ -31,7 +31,7 @@ Result<void> Worker::watch_fd(int fd, std::function<void()> ready) {
 }
 
 void Worker::unwatch_fd(int fd) {
-    impl_->sleeper.unwatch(fd);
+    impl_->poller.unwatch(fd);
 }
 
 void Worker::stop(std::chrono::steady_clock::time_point deadline) {

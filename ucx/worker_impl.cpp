@@ -89,20 +89,20 @@ Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& 
     const bool none_redirected = private_segments_made() == segments_before;
     if (none_redirected && has_transport(context->handle.get(), {"sysv"})) return segments_not_private();
     lock.unlock();
-    auto sleeper = Sleeper::create();
-    if (!sleeper) return sleeper.error();
+    auto poller = os::Poller::create();
+    if (!poller) return poller.error();
     // Without a way to repair the queues, one killed process could silence this one: rather no shared memory.
     const auto identity = own_identity(has_shared_memory(context->handle.get()) && !queues->empty());
     if (!identity) return identity.error();
     auto impl = std::make_unique<Impl>(options, std::move(context->handle), *std::move(worker),
-                                       *std::move(queues), *std::move(sleeper), *identity);
+                                       *std::move(queues), *std::move(poller), *identity);
     if (auto started = impl->start(); !started) return started.error();
     return impl;
 }
 
 Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker,
-                   ReceiveQueues queues, Sleeper sleep, const ProcessIdentity& own)
-    : sleeper(std::move(sleep)),
+                   ReceiveQueues queues, os::Poller sleep, const ProcessIdentity& own)
+    : poller(std::move(sleep)),
       identity(own),
       options_(options),
       queues_(std::move(queues)),
@@ -150,7 +150,7 @@ Result<void> Worker::Impl::start() {
     if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &ucx_fd_); status != UCS_OK) {
         return to_error(status, "asking UCX for a descriptor to sleep on");
     }
-    if (Result<void> watched = sleeper.watch(ucx_fd_, nullptr); !watched) return watched;
+    if (Result<void> watched = poller.watch(ucx_fd_, nullptr); !watched) return watched;
     auto made = make_address(worker_.get());
     if (!made) return made.error();
     address = *std::move(made);
@@ -390,12 +390,12 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
         const auto now = Clock::now();
         if (now >= deadline) return 0;
         switch (waiting_.next(now, quiet_)) {
-            case WaitPolicy::Step::poll:
+            case os::WaitPolicy::Step::poll:
                 break;
-            case WaitPolicy::Step::yield:
-                waiting_.yielded(now, yield_processor());
+            case os::WaitPolicy::Step::yield:
+                waiting_.yielded(now, os::yield_processor());
                 break;
-            case WaitPolicy::Step::sleep:
+            case os::WaitPolicy::Step::sleep:
                 sleep(now, deadline);
                 break;
         }
@@ -405,26 +405,26 @@ unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadl
 void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
     const ucs_status_t status = ucp_worker_arm(worker_.get());
     const bool armed = status == UCS_OK;
-    auto timeout = waiting_.sleep_time(armed                    ? WaitPolicy::Arming::armed
-                                       : status == UCS_ERR_BUSY ? WaitPolicy::Arming::busy
-                                                                : WaitPolicy::Arming::failed);
+    auto timeout = waiting_.sleep_time(armed                    ? os::WaitPolicy::Arming::armed
+                                       : status == UCS_ERR_BUSY ? os::WaitPolicy::Arming::busy
+                                                                : os::WaitPolicy::Arming::failed);
     if (!timeout) return;
     if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(*timeout, milliseconds(1));
     ++counters.sleeps;
     // A descriptor that was not armed may be ready for no reason.
-    if (!armed) sleeper.mute(ucx_fd_, true);
-    sleeper.wait(std::min<std::chrono::nanoseconds>(*timeout, deadline - now));
-    if (!armed) sleeper.mute(ucx_fd_, false);
+    if (!armed) poller.mute(ucx_fd_, true);
+    poller.wait(std::min<std::chrono::nanoseconds>(*timeout, deadline - now));
+    if (!armed) poller.mute(ucx_fd_, false);
     polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
 }
 
 void Worker::Impl::look_around(Clock::time_point now) {
     last_look_ = now;
-    sleeper.wait(std::chrono::nanoseconds(0));
+    poller.wait(std::chrono::nanoseconds(0));
 }
 
 Result<void> Worker::Impl::watch_fd(int fd, std::function<void()> ready) {
-    return sleeper.watch(fd, [this, ready = std::move(ready)] {
+    return poller.watch(fd, [this, ready = std::move(ready)] {
         ++user_fds_ready_;
         ready();
     });

@@ -15,14 +15,14 @@
 #include <vector>
 
 #include "base/process_identity.h"
+#include "os/poller.h"
+#include "os/wait_policy.h"
 #include "ucx/body_table.h"
 #include "ucx/context.h"
 #include "ucx/endpoint.h"
 #include "ucx/event_queue.h"
 #include "ucx/receive_queue.h"
 #include "ucx/send_pool.h"
-#include "ucx/sleeper.h"
-#include "ucx/wait_policy.h"
 #include "ucx/worker.h"
 
 namespace ddict::ucx {
@@ -42,7 +42,7 @@ class Worker::Impl {
 
     static Result<std::unique_ptr<Impl>> create(const WorkerOptions& options);
     Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, ReceiveQueues queues,
-         Sleeper sleeper, const ProcessIdentity& identity);
+         os::Poller poller, const ProcessIdentity& identity);
     ~Impl();
 
     unsigned poll(TransportEvents& events);
@@ -58,7 +58,7 @@ class Worker::Impl {
     void discard_body(std::uint64_t token);
     std::string describe(PeerId peer) const;
 
-    Sleeper sleeper;
+    os::Poller poller;
     WorkerCounters counters;
     std::vector<std::byte> address;
     ProcessIdentity identity;
@@ -122,7 +122,7 @@ class Worker::Impl {
     bool retired_changed_ = false;
     std::vector<Endpoint*> attention_;
     std::vector<Endpoint*> attended_now_;
-    WaitPolicy waiting_;
+    os::WaitPolicy waiting_;
     Clock::time_point last_look_;
     Clock::time_point last_queue_check_;
     unsigned polls_since_clock_ = 0;

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "ucx/wait_policy.h"
+#include "os/wait_policy.h"
 
 #include <sched.h>
 
 #include <algorithm>
 
-namespace ddict::ucx {
+namespace ddict::os {
 namespace {
 
 using std::chrono::microseconds;
@@ -36,7 +36,7 @@ constexpr microseconds crowded_spin{100};
 constexpr microseconds displaced_spin{2};
 // A sleep ends after this in any case, as a safety net against a wake-up that got lost.
 constexpr seconds sleep_max{1};
-// How often a worker that UCX calls busy polls again before it naps instead.
+// How often a worker whose transport is busy polls again before it naps instead.
 constexpr unsigned busy_tries_max = 500;
 constexpr milliseconds nap_max{8};
 
@@ -105,4 +105,4 @@ std::chrono::steady_clock::time_point yield_processor() noexcept {
     return std::chrono::steady_clock::now();
 }
 
-}  // namespace ddict::ucx
+}  // namespace ddict::os

@@ -4,9 +4,9 @@
 // How long to spin, when to yield and when to sleep: decided from times that are given here, without waiting.
 #include <gtest/gtest.h>
 
-#include "ucx/wait_policy.h"
+#include "os/wait_policy.h"
 
-namespace ddict::ucx {
+namespace ddict::os {
 namespace {
 
 using namespace std::chrono_literals;
@@ -145,7 +145,7 @@ TEST_F(WaitPolicyTest, PollsThenYieldsThenSleeps) {
     EXPECT_FALSE(policy.has_slept());
 }
 
-TEST_F(WaitPolicyTest, DoesNotSleepWhileUcxHasSomethingToDo) {
+TEST_F(WaitPolicyTest, DoesNotSleepWhileThereIsSomethingToDo) {
     begin();
     EXPECT_NE(at(5ms, false), Step::sleep);
     ASSERT_EQ(at(6ms), Step::sleep);
@@ -201,7 +201,7 @@ TEST_F(WaitPolicyTest, SleepsSoonWhereSomebodyComputes) {
     EXPECT_EQ(policy.next(after + 2us, true), Step::sleep);
 }
 
-TEST_F(WaitPolicyTest, NapsWhereUcxCannotBeArmed) {
+TEST_F(WaitPolicyTest, NapsWhereNothingCanWakeItUp) {
     begin();
     EXPECT_EQ(policy.sleep_time(Arming::armed), 1s);
     EXPECT_EQ(policy.sleep_time(Arming::failed), 1ms);
@@ -220,4 +220,4 @@ TEST_F(WaitPolicyTest, NapsWhereUcxCannotBeArmed) {
 }
 
 }  // namespace
-}  // namespace ddict::ucx
+}  // namespace ddict::os

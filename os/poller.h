@@ -15,14 +15,14 @@
 
 #include "os/file_descriptor.h"
 
-namespace ddict::ucx {
+namespace ddict::os {
 
 /// Owns an epoll descriptor.
-class Sleeper {
+class Poller {
   public:
     using Ready = std::function<void()>;
 
-    static Result<Sleeper> create();
+    static Result<Poller> create();
 
     /// `ready` may be null: the descriptor then only ends the sleep.
     /// Fails if the kernel cannot watch this descriptor, or no more of them.
@@ -35,15 +35,15 @@ class Sleeper {
     unsigned wait(std::chrono::nanoseconds timeout);
 
   private:
-    explicit Sleeper(os::FileDescriptor epoll) : epoll_(std::move(epoll)) {}
+    explicit Poller(FileDescriptor epoll) : epoll_(std::move(epoll)) {}
 
     struct Watched {
         std::uint32_t generation = 0;  // tells the owner of a number from an earlier one, within one wait()
         std::shared_ptr<Ready> ready;  // shared: it may unwatch itself while it runs
     };
-    os::FileDescriptor epoll_;
+    FileDescriptor epoll_;
     std::uint32_t generation_ = 0;
     std::unordered_map<int, Watched> watched_;
 };
 
-}  // namespace ddict::ucx
+}  // namespace ddict::os

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "ucx/sleeper.h"
+#include "os/poller.h"
 
 #include <sys/epoll.h>
 
@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "os/error.h"
 
-namespace ddict::ucx {
+namespace ddict::os {
 namespace {
 
 using std::chrono::milliseconds;
@@ -19,13 +19,13 @@ using std::chrono::nanoseconds;
 
 }  // namespace
 
-Result<Sleeper> Sleeper::create() {
-    os::FileDescriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
-    if (!epoll.is_open()) return os::error_of(errno, "opening an epoll descriptor");
-    return Sleeper(std::move(epoll));
+Result<Poller> Poller::create() {
+    FileDescriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll.is_open()) return error_of(errno, "opening an epoll descriptor");
+    return Poller(std::move(epoll));
 }
 
-Result<void> Sleeper::watch(int fd, Ready ready) {
+Result<void> Poller::watch(int fd, Ready ready) {
     Watched& watched = watched_[fd];
     const bool known = watched.generation != 0;
     watched.generation = ++generation_;
@@ -34,16 +34,16 @@ Result<void> Sleeper::watch(int fd, Ready ready) {
     event.events = EPOLLIN;
     event.data.u64 = (std::uint64_t{watched.generation} << 32) | static_cast<std::uint32_t>(fd);
     if (::epoll_ctl(epoll_.fd(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0) return {};
-    const Error error = os::error_of(errno, "watching a file descriptor");
+    const Error error = error_of(errno, "watching a file descriptor");
     watched_.erase(fd);
     return error;
 }
 
-void Sleeper::unwatch(int fd) {
+void Poller::unwatch(int fd) {
     if (watched_.erase(fd) != 0) ::epoll_ctl(epoll_.fd(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-void Sleeper::mute(int fd, bool muted) {
+void Poller::mute(int fd, bool muted) {
     const auto at = watched_.find(fd);
     DDICT_ASSERT(at != watched_.end(), "a file descriptor that is not watched");
     epoll_event event{};
@@ -52,7 +52,7 @@ void Sleeper::mute(int fd, bool muted) {
     ::epoll_ctl(epoll_.fd(), EPOLL_CTL_MOD, fd, &event);
 }
 
-unsigned Sleeper::wait(nanoseconds timeout) {
+unsigned Poller::wait(nanoseconds timeout) {
     std::array<epoll_event, 32> events;
     const auto timeout_ms = std::chrono::ceil<milliseconds>(
         std::clamp(timeout, nanoseconds(0), nanoseconds(milliseconds(60'000))));
@@ -71,4 +71,4 @@ unsigned Sleeper::wait(nanoseconds timeout) {
     return called;
 }
 
-}  // namespace ddict::ucx
+}  // namespace ddict::os

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace ddict::ucx {
+namespace ddict::os {
 
 /// How long to spin before sleeping: long while messages come soon after each other, not at all when they are
 /// rare, so that a message costs at most about twice the processor time that it must.
@@ -29,8 +29,8 @@ class SpinWindow {
 /// A spinning thread calls sched_yield(), because the peer that it waits for may need this processor. How
 /// long a yield lasts tells what else runs here. Others that only wait give the processor back soon; then it
 /// is crowded, and to yield after every poll is several times quicker than to sleep and be woken up. A thread
-/// that computes keeps the processor for long, and the next time too, while a sleeper gets it back when a
-/// message comes; then yields stop for a while.
+/// that computes keeps the processor for long, and the next time too, while one that sleeps gets it back when
+/// a message comes; then yields stop for a while.
 class YieldHistory {
   public:
     using Clock = std::chrono::steady_clock;
@@ -85,14 +85,14 @@ class WaitPolicy {
     void end(Clock::time_point now) noexcept;
     bool has_slept() const noexcept { return slept_; }
 
-    /// What UCX says to going to sleep.
+    /// What the transport says to going to sleep.
     enum class Arming {
         armed,
         busy,   ///< something is under way in shared memory
         failed  ///< it cannot be woken up
     };
     /// How long to sleep at the most; nothing: poll again instead. A worker that is not armed naps: a peer
-    /// that does not read, or died in the middle of a write, can keep UCX busy for ever.
+    /// that does not read, or died in the middle of a write, can keep it busy for ever.
     std::optional<std::chrono::nanoseconds> sleep_time(Arming arming) noexcept;
 
   private:
@@ -118,4 +118,4 @@ class WaitPolicy {
 /// Costs some hundred nanoseconds if nobody else wants to run. Returns the time afterwards.
 std::chrono::steady_clock::time_point yield_processor() noexcept;
 
-}  // namespace ddict::ucx
+}  // namespace ddict::os
