@@ -14,10 +14,11 @@
 #include <optional>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/process_identity.h"
+#include "base/token_table.h"
 #include "os/poller.h"
 #include "os/wait_policy.h"
-#include "ucx/body_table.h"
 #include "ucx/context.h"
 #include "ucx/endpoint.h"
 #include "ucx/event_queue.h"
@@ -26,6 +27,11 @@
 #include "ucx/worker.h"
 
 namespace ddict::ucx {
+
+struct AnnouncedBody {
+    void* descriptor = nullptr;  // UCX's
+    std::uint64_t bytes = 0;
+};
 
 /// Counts a worker as long as anything of it may use UCX; a fork meanwhile makes UCX useless in the child.
 class WorkerCount {
@@ -115,7 +121,7 @@ class Worker::Impl {
     unsigned heard_ = 0;                   // messages delivered to it
     EventQueue events_;
     ReceiveQueues queues_;
-    BodyTable bodies_;
+    TokenTable<AnnouncedBody> bodies_{limits::bodies_in_flight_max};  // that wait at their senders
     SendPool pool_;
     EndpointTable endpoints_;
     std::vector<std::unique_ptr<Endpoint>> retired_;  // closed for the logic, but UCX is not done with them
