@@ -1,0 +1,277 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the connections of a transport come and go.
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/limits.h"
+#include "os/error.h"
+#include "samehost/transport.h"
+
+namespace ddict::samehost {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint32_t links_max = limits::sessions_max;
+// Whoever connects says at once who it is; these have not.
+constexpr std::uint32_t strangers_max = 1024;
+constexpr milliseconds introduction_timeout{2'000};
+// How long a connection may stand that nobody asks for: its first message proves nothing, or never comes.
+constexpr milliseconds claim_timeout{5'000};
+// How long messages of a closed connection may wait for space in the ring.
+constexpr milliseconds linger_timeout{1'000};
+// After which a process without free descriptors accepts again.
+constexpr milliseconds pause_without_descriptors{100};
+constexpr unsigned accepted_at_once_max = 64;
+
+}  // namespace
+
+Result<std::unique_ptr<Transport>> Transport::create(os::Poller& poller) {
+    const Result<LinkName> name = make_link_name();
+    if (!name) return name.error();
+    std::uint64_t nonce = 0;
+    if (::getrandom(&nonce, sizeof nonce, 0) != static_cast<ssize_t>(sizeof nonce))
+        return os::error_of(errno, "asking the kernel for random bytes");
+    return std::unique_ptr<Transport>(new Transport(poller, *name, nonce));
+}
+
+Transport::Transport(os::Poller& poller, const LinkName& name, std::uint64_t nonce)
+    : poller_(poller),
+      name_(name),
+      nonce_(nonce),
+      strangers_(strangers_max),
+      links_(links_max),
+      payloads_(events_),
+      copy_(record_content_max) {}
+
+Transport::~Transport() {
+    links_.for_each([&](std::uint64_t, const std::unique_ptr<Link>& link) {
+        link->withdraw();
+        poller_.unwatch(link->socket());
+    });
+    strangers_.for_each(
+        [&](std::uint64_t, const Stranger& stranger) { poller_.unwatch(stranger.socket.fd()); });
+    if (!listener_socket_.is_open()) return;
+    poller_.unwatch(listener_socket_.fd());
+    ::unlink(path_.c_str());
+}
+
+// ---- connecting ----
+
+Result<PeerId> Transport::connect(const std::string& path) {
+    Result<Channel::Made> made = Channel::make();
+    if (!made) return made.error();
+    Result<os::FileDescriptor> socket = meet(path, name_, made->memory);
+    if (!socket) return socket.error();
+    const Result<pid_t> peer = peer_of(*socket);
+    if (!peer) return peer.error();
+    const Result<Link*> link =
+        add_link(*std::move(socket), std::move(made->channel), Side::connecting, *peer);
+    if (!link) return link.error();
+    (*link)->state = LinkState::open;
+    return (*link)->id;
+}
+
+Result<Link*> Transport::add_link(os::FileDescriptor socket, Channel channel, Side side, pid_t peer) {
+    auto made = std::make_unique<Link>(os::UnsharedDescriptor(std::move(socket)), std::move(channel), side,
+                                       peer, nonce_);
+    Link* const link = made.get();
+    const std::uint64_t token = links_.add(std::move(made));
+    if (token == 0) return Error(Errc::busy, "this process has as many connections as it may have");
+    link->id = token | id_bit;
+    const Result<void> watched = poller_.watch(link->socket(), [this, link] { on_socket(*link); });
+    if (!watched) {
+        static_cast<void>(links_.take(token));
+        return watched.error();
+    }
+    return link;
+}
+
+PeerId Transport::claim(const LinkName& name) {
+    const auto found = unclaimed_.find(name);
+    if (found == unclaimed_.end()) return no_peer;
+    const PeerId peer = found->second;
+    unclaimed_.erase(found);
+    deadlines_.erase(peer);
+    (*links_.find(peer & ~id_bit))->state = LinkState::open;
+    return peer;
+}
+
+Link* Transport::find(PeerId peer) noexcept {
+    const std::unique_ptr<Link>* const link = links_.find(peer & ~id_bit);
+    return link != nullptr && (*link)->state == LinkState::open ? link->get() : nullptr;
+}
+
+std::string Transport::describe(PeerId peer) const {
+    Link* const link = const_cast<Transport*>(this)->find(peer);
+    if (link == nullptr) return "closed";
+    return link->peer_memory().may_be_read() ? "same host" : "same host, large values in pieces";
+}
+
+// ---- accepting ----
+
+Result<void> Transport::listen(const std::string& path) {
+    Result<os::FileDescriptor> socket = listen_at(path);
+    if (!socket) return socket.error();
+    listener_socket_ = *std::move(socket);
+    path_ = path;
+    is_accepting_ = true;
+    return poller_.watch(listener_socket_.fd(), [this] { on_connection(); });
+}
+
+void Transport::on_connection() {
+    for (unsigned i = 0; i < accepted_at_once_max; ++i) {
+        os::FileDescriptor socket(
+            ::accept4(listener_socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!socket.is_open()) {
+            if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED) return;
+            // The socket stays readable: without a pause this would be asked for ever.
+            is_accepting_ = false;
+            accepts_again_ = Clock::now() + pause_without_descriptors;
+            poller_.mute(listener_socket_.fd(), true);
+            return;
+        }
+        const Result<pid_t> peer = peer_of(socket);
+        const int fd = socket.fd();
+        const std::uint64_t stranger =
+            peer ? strangers_.add({std::move(socket), *peer, Clock::now() + introduction_timeout}) : 0;
+        if (stranger == 0) {
+            ++counters_.links_refused;
+            continue;
+        }
+        if (!poller_.watch(fd, [this, stranger] { on_introduction(stranger); })) {
+            refuse(stranger);
+            continue;
+        }
+        on_introduction(stranger);
+    }
+}
+
+void Transport::on_introduction(std::uint64_t token) {
+    Stranger* const stranger = strangers_.find(token);
+    if (stranger == nullptr) return;
+    Result<std::optional<Introduction>> introduction = read_introduction(stranger->socket.fd());
+    if (!introduction) return refuse(token);
+    if (!*introduction) return;
+    Result<Channel> channel = Channel::map((*introduction)->memory);
+    if (!channel) return refuse(token);
+    poller_.unwatch(stranger->socket.fd());
+    Stranger known = *strangers_.take(token);
+    const Result<Link*> link =
+        add_link(std::move(known.socket), *std::move(channel), Side::accepting, known.peer);
+    if (!link) {
+        ++counters_.links_refused;
+        return;
+    }
+    unclaimed_[(*introduction)->name] = (*link)->id;
+    deadlines_[(*link)->id] = Clock::now() + claim_timeout;
+    start_polling(**link);
+}
+
+void Transport::refuse(std::uint64_t token) {
+    if (const auto stranger = strangers_.take(token)) poller_.unwatch(stranger->socket.fd());
+    ++counters_.links_refused;
+}
+
+// ---- ending ----
+
+void Transport::on_socket(Link& link) {
+    if (link.hear()) {
+        ++counters_.doorbells;
+        if (link.state <= LinkState::open) start_polling(link);
+        return;
+    }
+    poller_.unwatch(link.socket());
+    if (link.is_lost) return;
+    link.is_lost = true;
+    lost_.push_back(&link);
+}
+
+/// What the other end has written before it went is still there.
+void Transport::lose(Link& link, TransportEvents& listener) {
+    const bool may_be_read = !link.trouble.has_value();
+    while (may_be_read && link.state <= LinkState::open && take_records(link, listener) != 0) {
+    }
+    if (link.state == LinkState::closed) return;
+    if (link.state == LinkState::open) {
+        ++counters_.peers_lost;
+        link.withdraw();
+        payloads_.drop(link);
+        tags_.clear();
+        link.drop_waiting(tags_);
+        for (const std::uint64_t tag : tags_)
+            events_.payload_sent(tag, false);
+        events_.peer_lost(link.id, link.trouble.value_or(Error(Errc::manager_lost, "its process has ended")));
+    }
+    link.state = LinkState::closed;
+    some_closed_ = true;
+}
+
+void Transport::close(PeerId peer) {
+    Link* const link = find(peer);
+    if (link == nullptr) return;
+    link->withdraw();
+    payloads_.drop(*link);
+    tags_.clear();
+    link->drop_waiting_payloads(tags_);
+    for (const std::uint64_t tag : tags_)
+        events_.payload_sent(tag, false);
+    link->state = LinkState::closed;
+    if (link->has_waiting() && !link->is_lost) {
+        link->state = LinkState::closing;
+        deadlines_[peer] = Clock::now() + linger_timeout;
+    } else {
+        some_closed_ = true;
+    }
+}
+
+void Transport::destroy_closed() {
+    some_closed_ = false;
+    const auto is_closed = [](const Link* link) { return link->state == LinkState::closed; };
+    std::erase_if(polled_, is_closed);
+    std::erase_if(waiting_, is_closed);
+    std::erase_if(lost_, is_closed);
+    std::erase_if(unclaimed_,
+                  [&](const auto& one) { return is_closed(links_.find(one.second & ~id_bit)->get()); });
+    links_.for_each([&](std::uint64_t token, const std::unique_ptr<Link>& link) {
+        if (!is_closed(link.get())) return;
+        payloads_.drop(*link);
+        poller_.unwatch(link->socket());
+        deadlines_.erase(link->id);
+        static_cast<void>(links_.take(token));
+    });
+}
+
+void Transport::tick(Clock::time_point now) {
+    if (listener_socket_.is_open() && !is_accepting_ && now >= accepts_again_) {
+        is_accepting_ = true;
+        poller_.mute(listener_socket_.fd(), false);
+    }
+    strangers_.for_each([&](std::uint64_t token, const Stranger& stranger) {
+        if (now >= stranger.deadline) refuse(token);
+    });
+    for (const auto& [peer, deadline] : deadlines_) {
+        if (now < deadline) continue;
+        Link& link = **links_.find(peer & ~id_bit);
+        if (link.state == LinkState::unclaimed) ++counters_.links_refused;
+        link.state = LinkState::closed;
+        some_closed_ = true;
+    }
+}
+
+bool Transport::drain() {
+    if (is_accepting_) poller_.mute(listener_socket_.fd(), true);
+    is_accepting_ = false;
+    accepts_again_ = Clock::time_point::max();
+    flush();
+    return waiting_.empty();
+}
+
+}  // namespace ddict::samehost

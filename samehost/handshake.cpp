@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "samehost/handshake.h"
+
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "os/error.h"
+
+namespace ddict::samehost {
+namespace {
+
+// Connections that wait to be accepted; the kernel has a limit of its own (net.core.somaxconn).
+constexpr int backlog = 4096;
+constexpr mode_t for_this_user_alone = 0600;
+
+Result<sockaddr_un> address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        return Error(Errc::invalid_argument, "the path of a socket may have " +
+                                                 std::to_string(sizeof address.sun_path - 1) +
+                                                 " bytes: " + path);
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return address;
+}
+
+const sockaddr* general(const sockaddr_un& address) noexcept {
+    return reinterpret_cast<const sockaddr*>(&address);
+}
+
+Result<os::FileDescriptor> make_socket() {
+    os::FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket.is_open()) return os::error_of(errno, "making a socket to speak within the node");
+    return socket;
+}
+
+/// Memory for one descriptor that goes with a message.
+struct Passing {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    iovec data{};
+    msghdr message{};
+
+    Passing(void* bytes, std::size_t size) : data{bytes, size} {
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+    }
+};
+
+Error nonsense(const char* why) {
+    return Error(Errc::protocol, std::string("a connection within the node is refused: ") + why);
+}
+
+}  // namespace
+
+Result<LinkName> make_link_name() {
+    LinkName name;
+    if (::getrandom(name.data(), name.size(), 0) != static_cast<ssize_t>(name.size()))
+        return os::error_of(errno, "asking the kernel for random bytes");
+    return name;
+}
+
+Result<os::FileDescriptor> listen_at(const std::string& path) {
+    const Result<sockaddr_un> address = address_of(path);
+    if (!address) return address.error();
+    Result<os::FileDescriptor> socket = make_socket();
+    if (!socket) return socket.error();
+    const std::string listening = "listening at " + path;
+    // The file gets the mode of the socket, less the umask.
+    if (::fchmod(socket->fd(), for_this_user_alone) != 0) return os::error_of(errno, listening);
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
+    if (::bind(socket->fd(), general(*address), sizeof *address) != 0 || ::listen(socket->fd(), backlog) != 0)
+        return os::error_of(errno, listening);
+    return socket;
+}
+
+Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
+                                const os::FileDescriptor& memory) {
+    const Result<sockaddr_un> address = address_of(path);
+    if (!address) return address.error();
+    Result<os::FileDescriptor> socket = make_socket();
+    if (!socket) return socket.error();
+    const std::string connecting = "connecting to " + path;
+    int connected = 0;
+    do {
+        connected = ::connect(socket->fd(), general(*address), sizeof *address);
+    } while (connected != 0 && errno == EINTR);
+    if (connected != 0) {
+        switch (errno) {
+            case ENOENT:
+            case EACCES:
+            case EPERM:
+                return Error(Errc::not_found, connecting + ": " + std::strerror(errno));
+            case ECONNREFUSED:
+                return Error(Errc::manager_lost, "its process has ended: nobody listens at " + path);
+            case EAGAIN:
+                return Error(Errc::busy, "too many processes are connecting to " + path);
+            default:
+                return os::error_of(errno, connecting);
+        }
+    }
+    if (const Result<pid_t> peer = peer_of(*socket); !peer) return peer.error();
+    Handshake handshake;
+    handshake.name = name;
+    Passing passing(&handshake, sizeof handshake);
+    cmsghdr* const control = CMSG_FIRSTHDR(&passing.message);
+    control->cmsg_level = SOL_SOCKET;
+    control->cmsg_type = SCM_RIGHTS;
+    control->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = memory.fd();
+    std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
+    ssize_t sent = 0;
+    do {
+        sent = ::sendmsg(socket->fd(), &passing.message, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent == static_cast<ssize_t>(sizeof handshake)) return socket;
+    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+        return Error(Errc::manager_lost, "it has closed the connection at " + path);
+    if (sent < 0 && (errno == ETOOMANYREFS || errno == EAGAIN))
+        return Error(Errc::busy, "too many processes are connecting to " + path);
+    return os::error_of(errno, connecting);
+}
+
+Result<pid_t> peer_of(const os::FileDescriptor& socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket.fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return os::error_of(errno, "asking who is at the other end of a connection");
+    if (peer.uid != ::geteuid())
+        return Error(Errc::access_denied,
+                     "the process at the other end is of another user, uid " + std::to_string(peer.uid));
+    return peer.pid;
+}
+
+Result<std::optional<Introduction>> read_introduction(int socket) {
+    Handshake handshake;
+    Passing passing(&handshake, sizeof handshake);
+    const ssize_t got = ::recvmsg(socket, &passing.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return std::optional<Introduction>();
+    os::FileDescriptor memory;
+    for (cmsghdr* at = CMSG_FIRSTHDR(&passing.message); got > 0 && at != nullptr;
+         at = CMSG_NXTHDR(&passing.message, at)) {
+        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS ||
+            at->cmsg_len != CMSG_LEN(sizeof(int)))
+            continue;
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(at), sizeof fd);
+        memory = os::FileDescriptor(fd);
+    }
+    if (got < 0) return nonsense(std::strerror(errno));
+    if (got != static_cast<ssize_t>(sizeof handshake))
+        return nonsense("it ended, or began with half a message");
+    if (handshake.magic != Handshake::magic_of_this_version) return nonsense("it speaks something else");
+    if ((passing.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !memory.is_open())
+        return nonsense("it must hand over one descriptor, and this process have one to spare");
+    return std::optional<Introduction>(Introduction{handshake.name, std::move(memory)});
+}
+
+}  // namespace ddict::samehost

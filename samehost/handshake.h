@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How two processes of a host meet: the socket of one of them in the file system, and the first message that
+// the other sends to it, with the memory for the connection.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <ddict/result.h>
+
+#include "os/file_descriptor.h"
+
+namespace ddict::samehost {
+
+/// By which the accepting side knows a connection again: chosen at random by the connecting transport.
+using LinkName = std::array<std::byte, 16>;
+/// Errors: system.
+Result<LinkName> make_link_name();
+
+/// The first and only message that goes through the socket.
+struct Handshake {
+    static constexpr std::array<char, 8> magic_of_this_version{'d', 'd', 'i', 'c', 't', 's', 'h', '1'};
+    std::array<char, 8> magic = magic_of_this_version;
+    LinkName name{};
+};
+
+/// A socket that listens at this path, for this user alone. A socket that a process has left there is
+/// replaced. Errors: invalid_argument if the path is too long; system.
+Result<os::FileDescriptor> listen_at(const std::string& path);
+
+/// Connects, and hands the memory over. Never waits. Errors: not_found: nobody can be reached at this path
+/// from here: there is no such socket, or it is another user's; manager_lost: it was left by a process that
+/// has ended; busy: too many wait to be accepted, try again; system.
+Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
+                                const os::FileDescriptor& memory);
+
+/// The process at the other end, as far as this one sees it: 0 if not at all. Errors: access_denied if it is
+/// another user's; system.
+Result<pid_t> peer_of(const os::FileDescriptor& socket);
+
+struct Introduction {
+    LinkName name;
+    os::FileDescriptor memory;
+};
+/// What meet() has sent. Empty if it has not arrived yet. Errors: protocol.
+Result<std::optional<Introduction>> read_introduction(int socket);
+
+}  // namespace ddict::samehost

@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "samehost/payloads.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ddict::samehost {
+namespace {
+
+// Copied in one go: others wait for so long.
+constexpr std::size_t copied_at_once_max = std::size_t{1} << 20;
+
+template <class T>
+Bytes bytes_of_object(const T& object) noexcept {
+    return std::as_bytes(std::span(&object, 1));
+}
+
+}  // namespace
+
+void Payloads::send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value) {
+    const PayloadStatus status{.token = token, .value = value};
+    link.send(kind, bytes_of_object(status), {});
+}
+
+// ---- the sender's side ----
+
+void Payloads::offer(Link& link, Bytes header, Bytes payload, std::uint64_t tag) {
+    const std::uint64_t token = offered_.add({.link = &link, .payload = payload, .tag = tag});
+    const PayloadOffer offer{
+        .token = token, .bytes = payload.size(), .address = reinterpret_cast<std::uintptr_t>(payload.data())};
+    try {
+        link.send(RecordKind::offer, bytes_of_object(offer), header);
+    } catch (...) {
+        static_cast<void>(offered_.take(token));
+        throw;
+    }
+}
+
+void Payloads::on_taken(Link& link, const PayloadStatus& status) {
+    const Offered* const offered = offered_.find(status.token);
+    if (offered == nullptr || offered->link != &link) return;
+    std::erase(sending_, status.token);
+    events_.payload_sent(offered->tag, status.value != 0);
+    static_cast<void>(offered_.take(status.token));
+}
+
+void Payloads::on_request(Link& link, const PayloadStatus& status) {
+    Offered* const offered = offered_.find(status.token);
+    if (offered == nullptr || offered->link != &link || offered->receiver_token != 0 || status.value == 0)
+        return;
+    offered->receiver_token = status.value;
+    sending_.push_back(status.token);
+}
+
+bool Payloads::send_some(std::uint64_t token) {
+    Offered& offered = *offered_.find(token);
+    if (offered.link->has_waiting()) return false;
+    const std::size_t sent =
+        offered.link->send_piece(offered.receiver_token, offered.payload.subspan(offered.sent));
+    offered.sent += sent;
+    return sent != 0;
+}
+
+// ---- the receiver's side ----
+
+std::uint64_t Payloads::on_offer(Link& link, const PayloadOffer& offer) {
+    const std::uint64_t token = incoming_.add({.link = &link, .offer = offer});
+    if (token != 0) return token;
+    ++refused_;
+    send_status(link, RecordKind::taken, offer.token, 0);
+    return 0;
+}
+
+void Payloads::receive(std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    Incoming* const found = incoming_.find(token);
+    if (found == nullptr || found->offer.bytes != into.size()) {
+        events_.payload_received(tag, false);
+        return;
+    }
+    copying_.reserve(copying_.size() + 1);
+    const Incoming incoming = *found;
+    const std::uint64_t receiving = receiving_.add({.link = incoming.link,
+                                                    .sender_token = incoming.offer.token,
+                                                    .address = incoming.offer.address,
+                                                    .into = into,
+                                                    .tag = tag});
+    static_cast<void>(incoming_.take(token));
+    if (incoming.link->peer_memory().may_be_read()) {
+        copying_.push_back(receiving);
+    } else {
+        ask_for_pieces(receiving, *receiving_.find(receiving));
+    }
+}
+
+void Payloads::discard(std::uint64_t token) {
+    if (const auto incoming = incoming_.take(token))
+        send_status(*incoming->link, RecordKind::taken, incoming->offer.token, 1);
+}
+
+void Payloads::ask_for_pieces(std::uint64_t token, const Receiving& receiving) {
+    send_status(*receiving.link, RecordKind::request, receiving.sender_token, token);
+}
+
+void Payloads::end_receiving(std::uint64_t token, bool ok) {
+    const Receiving ended = *receiving_.take(token);
+    events_.payload_received(ended.tag, ok);
+    send_status(*ended.link, RecordKind::taken, ended.sender_token, ok ? 1 : 0);
+}
+
+/// True if it has ended, or is not for this process to copy any more.
+bool Payloads::copy_some(std::uint64_t token) {
+    Receiving& receiving = *receiving_.find(token);
+    const std::size_t bytes = std::min(receiving.into.size() - receiving.received, copied_at_once_max);
+    const auto outcome = receiving.link->peer_memory().read(
+        receiving.address + receiving.received, receiving.into.subspan(receiving.received, bytes));
+    if (outcome == PeerMemory::Outcome::not_permitted) {
+        receiving.received = 0;
+        ask_for_pieces(token, receiving);
+        return true;
+    }
+    receiving.received += bytes;
+    const bool ok = outcome == PeerMemory::Outcome::done && !receiving.link->peer_has_withdrawn();
+    if (ok && receiving.received < receiving.into.size()) return false;
+    end_receiving(token, ok);
+    return true;
+}
+
+bool Payloads::on_piece(Link& link, const PayloadStatus& status, Bytes piece) {
+    Receiving* const receiving = receiving_.find(status.token);
+    if (receiving == nullptr || receiving->link != &link) return true;  // of one that has been given up
+    if (std::find(copying_.begin(), copying_.end(), status.token) != copying_.end()) return false;
+    if (piece.empty() || piece.size() > receiving->into.size() - receiving->received) return false;
+    std::memcpy(receiving->into.data() + receiving->received, piece.data(), piece.size());
+    receiving->received += piece.size();
+    if (receiving->received == receiving->into.size())
+        end_receiving(status.token, !link.peer_has_withdrawn());
+    return true;
+}
+
+// ---- both ----
+
+bool Payloads::progress() {
+    const bool had_something = !copying_.empty();
+    bool moved = had_something;
+    std::erase_if(copying_, [&](std::uint64_t token) { return copy_some(token); });
+    for (const std::uint64_t token : sending_)
+        moved = send_some(token) || moved;
+    std::erase_if(sending_, [&](std::uint64_t token) {
+        const Offered& offered = *offered_.find(token);
+        return offered.sent == offered.payload.size();
+    });
+    return moved;
+}
+
+bool Payloads::ask_for_space() {
+    for (const std::uint64_t token : sending_) {
+        if (!offered_.find(token)->link->has_waiting() &&
+            offered_.find(token)->link->ask_for_space_of_piece())
+            return true;
+    }
+    return !copying_.empty();
+}
+
+void Payloads::drop(const Link& link) {
+    offered_.for_each([&](std::uint64_t token, const Offered& offered) {
+        if (offered.link != &link) return;
+        std::erase(sending_, token);
+        events_.payload_sent(offered.tag, false);
+        static_cast<void>(offered_.take(token));
+    });
+    receiving_.for_each([&](std::uint64_t token, const Receiving& receiving) {
+        if (receiving.link != &link) return;
+        std::erase(copying_, token);
+        events_.payload_received(receiving.tag, false);
+        static_cast<void>(receiving_.take(token));
+    });
+    incoming_.for_each([&](std::uint64_t token, const Incoming& incoming) {
+        if (incoming.link == &link) static_cast<void>(incoming_.take(token));
+    });
+}
+
+}  // namespace ddict::samehost

@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Payloads that are too large to go with their message. The sender offers one, and keeps it where it is; the
+// receiver copies it from the sender's memory when it knows where to, and says that it has. Where the kernel
+// does not let it, it asks for the payload in pieces, which go through the ring.
+//
+// Only receivers copy. So nothing is ever written into a process that does not wait for it; and what was
+// copied while the sender took the payload back is thrown away (Link::withdraw).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/token_table.h"
+#include "samehost/events.h"
+#include "samehost/link.h"
+
+namespace ddict::samehost {
+
+class Payloads {
+  public:
+    explicit Payloads(Events& events) : events_(events) {}
+
+    // ---- the sender's side ----
+
+    /// Sends the message with an offer of its payload; payload_sent(tag) comes when the payload is needed no
+    /// more. Requires an open link. std::bad_alloc if memory is missing; nothing was sent then.
+    void offer(Link& link, Bytes header, Bytes payload, std::uint64_t tag);
+    void on_taken(Link& link, const PayloadStatus& status);
+    void on_request(Link& link, const PayloadStatus& status);
+
+    // ---- the receiver's side ----
+
+    /// A token for what was offered; 0 if there are too many already, and then the sender has been told.
+    std::uint64_t on_offer(Link& link, const PayloadOffer& offer);
+    /// payload_received(tag) comes. std::bad_alloc if memory is missing; the payload waits on then.
+    void receive(std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void discard(std::uint64_t token);
+    /// False if it says what cannot be.
+    bool on_piece(Link& link, const PayloadStatus& status, Bytes piece);
+
+    /// Moves what is under way by a step; false if nothing was. Never waits.
+    bool progress();
+    bool is_idle() const noexcept { return copying_.empty() && sending_.empty(); }
+    /// Before going to sleep: whether there is something to do after all.
+    bool ask_for_space();
+
+    /// Ends all of a link: payload_sent and payload_received, not ok, of what was under way.
+    void drop(const Link& link);
+    std::uint64_t refused() const noexcept { return refused_; }
+
+  private:
+    struct Offered {
+        Link* link;
+        Bytes payload;
+        std::uint64_t tag;
+        std::uint64_t receiver_token = 0;  // if it is sent in pieces
+        std::size_t sent = 0;
+    };
+    struct Incoming {
+        Link* link;
+        PayloadOffer offer;
+    };
+    struct Receiving {
+        Link* link;
+        std::uint64_t sender_token;
+        std::uint64_t address;
+        MutableBytes into;
+        std::uint64_t tag;
+        std::size_t received = 0;
+    };
+    bool copy_some(std::uint64_t token);
+    bool send_some(std::uint64_t token);
+    void ask_for_pieces(std::uint64_t token, const Receiving& receiving);
+    void end_receiving(std::uint64_t token, bool ok);
+    static void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value);
+
+    Events& events_;
+    TokenTable<Offered> offered_{0x7fff'ffff};
+    TokenTable<Incoming> incoming_{limits::bodies_in_flight_max};
+    TokenTable<Receiving> receiving_{0x7fff'ffff};
+    std::vector<std::uint64_t> copying_;  // of receiving_: by this process, from the sender's memory
+    std::vector<std::uint64_t> sending_;  // of offered_: in pieces
+    std::uint64_t refused_ = 0;
+};
+
+}  // namespace ddict::samehost

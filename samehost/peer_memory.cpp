@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "samehost/peer_memory.h"
+
+#include <sys/uio.h>
+
+#include <cerrno>
+
+namespace ddict::samehost {
+
+/// The nonce is read with every copy: a number of a process can be given again, and in another namespace of
+/// processes it is another's.
+PeerMemory::Outcome PeerMemory::read(std::uint64_t address, MutableBytes into) noexcept {
+    const std::uint64_t nonce_address = facts_.nonce_address.load(std::memory_order_relaxed);
+    if (peer_ <= 0 || nonce_address == 0) permitted_ = false;
+    if (!permitted_) return Outcome::not_permitted;
+    std::uint64_t nonce = 0;
+    const iovec here[] = {{&nonce, sizeof nonce}, {into.data(), into.size()}};
+    const iovec there[] = {{reinterpret_cast<void*>(nonce_address), sizeof nonce},
+                           {reinterpret_cast<void*>(address), into.size()}};
+    const ssize_t got = ::process_vm_readv(peer_, here, 2, there, 2, 0);
+    if (got < static_cast<ssize_t>(sizeof nonce)) {
+        // Whatever the kernel says of a process that it does not show, the payload can come in pieces.
+        permitted_ = false;
+        return Outcome::not_permitted;
+    }
+    if (nonce != facts_.nonce.load(std::memory_order_relaxed)) {
+        permitted_ = false;
+        return Outcome::not_permitted;
+    }
+    return got == static_cast<ssize_t>(sizeof nonce + into.size()) ? Outcome::done : Outcome::not_there;
+}
+
+}  // namespace ddict::samehost

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory of the process at the other end, from which large payloads are copied without a stop on the way.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "samehost/channel.h"
+
+namespace ddict::samehost {
+
+class PeerMemory {
+  public:
+    /// `peer` as this process sees it; 0 if it does not. `facts` are the peer's, and must outlive this.
+    PeerMemory(pid_t peer, const EndFacts& facts) : peer_(peer), facts_(facts) {}
+
+    enum class Outcome {
+        done,
+        not_there,     ///< the process has no such memory: it has ended, or says what is not so
+        not_permitted  ///< the kernel does not let this process, or it cannot see the other
+    };
+    /// Copies from the peer's memory. Cost: one system call, and the copy.
+    Outcome read(std::uint64_t address, MutableBytes into) noexcept;
+    /// Not after it was not permitted once.
+    bool may_be_read() const noexcept { return permitted_; }
+
+  private:
+    pid_t peer_;
+    const EndFacts& facts_;
+    bool permitted_ = true;
+};
+
+}  // namespace ddict::samehost

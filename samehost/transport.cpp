@@ -1,0 +1,236 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages and the turn of a poll. How connections come and go is in connections.cpp.
+#include "samehost/transport.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/limits.h"
+
+namespace ddict::samehost {
+namespace {
+
+// A payload up to here goes with its message, through the ring. Beyond, one copy by the receiver costs less
+// than two.
+constexpr std::size_t payload_inline_max = 12 * 1024;
+constexpr std::size_t header_with_payload_max = 64 + limits::key_bytes_max;
+static_assert(payload_inline_max + header_with_payload_max <= record_content_max);
+static_assert(limits::head_bytes_max <= record_content_max);
+// A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
+constexpr std::size_t waiting_per_link_max = 4 * limits::operations_in_flight_max;
+// Of one link before it is another one's turn.
+constexpr unsigned records_at_once_max = 64;
+// A link that has brought nothing for so many turns is not polled any more, while others are.
+constexpr std::uint64_t idle_turns_max = 4096;
+constexpr std::uint64_t turns_between_looks = 1024;
+
+/// Reads a T from the beginning of a record, once.
+template <class T>
+bool read_fixed(const Record& record, T& fixed) noexcept {
+    if (record.content.size() < sizeof fixed) return false;
+    std::memcpy(&fixed, record.content.data(), sizeof fixed);
+    return true;
+}
+
+}  // namespace
+
+// ---- sending ----
+
+void Transport::send(PeerId peer, Bytes header) {
+    Link* const link = find(peer);
+    if (link == nullptr || link->is_lost) return;
+    if (!link->send(RecordKind::message, {}, header)) note_waiting(*link);
+    ++counters_.messages_sent;
+    if (!link->is_polled) start_polling(*link);  // an answer will come
+}
+
+void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
+    Link* const link = find(peer);
+    if (link == nullptr || link->is_lost) {
+        events_.payload_sent(tag, false);
+        return;
+    }
+    if (payload.size() > payload_inline_max) {
+        payloads_.offer(*link, header, payload, tag);
+        if (link->has_waiting()) note_waiting(*link);
+    } else if (link->send(RecordKind::message, {}, header, payload, tag)) {
+        events_.payload_sent(tag, true);
+    } else {
+        note_waiting(*link);
+    }
+    ++counters_.messages_sent;
+    if (!link->is_polled) start_polling(*link);
+}
+
+void Transport::note_waiting(Link& link) {
+    if (std::find(waiting_.begin(), waiting_.end(), &link) == waiting_.end()) waiting_.push_back(&link);
+    if (link.waiting() <= waiting_per_link_max || link.is_lost) return;
+    link.trouble = Error(Errc::manager_lost, "it does not read what it is sent");
+    link.is_lost = true;
+    lost_.push_back(&link);
+}
+
+void Transport::receive_payload(std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    payloads_.receive(token & ~id_bit, into, tag);
+}
+
+void Transport::discard_payload(std::uint64_t token) {
+    payloads_.discard(token & ~id_bit);
+}
+
+// ---- receiving ----
+
+unsigned Transport::poll(TransportEvents& listener) {
+    ++turn_;
+    unsigned delivered = 0;
+    // (By number: what a message causes may add to the list.)
+    for (std::size_t i = 0; i < polled_.size(); ++i)
+        delivered += take_records(*polled_[i], listener);
+    if (!waiting_.empty() || !lost_.empty() || some_closed_ || !events_.empty() || !payloads_.is_idle())
+        delivered += attend(listener);
+    if (turn_ % turns_between_looks == 0 && polled_.size() > 1) stop_polling_idle();
+    return delivered;
+}
+
+unsigned Transport::take_records(Link& link, TransportEvents& listener) {
+    RingReader& reader = link.reader();
+    unsigned taken = 0;
+    for (; taken < records_at_once_max && link.state <= LinkState::open; ++taken) {
+        const std::optional<Record> record = reader.next();
+        if (!record) break;
+        const bool is_sound = take_record(link, *record, listener);
+        reader.advance();
+        if (!is_sound) {
+            malformed(link, "a message that breaks the rules");
+            break;
+        }
+    }
+    if (taken != 0) link.last_active = turn_;
+    if (reader.is_broken()) malformed(link, "a record that cannot be");
+    if (reader.publish()) link.ring();
+    return taken;
+}
+
+bool Transport::take_record(Link& link, const Record& record, TransportEvents& listener) {
+    PayloadStatus status;
+    switch (record.kind) {
+        case RecordKind::message:
+            return take_message(record, listener);
+        case RecordKind::offer:
+            return take_offer(link, record, listener);
+        case RecordKind::taken:
+            if (!read_fixed(record, status)) return false;
+            payloads_.on_taken(link, status);
+            return true;
+        case RecordKind::request:
+            if (!read_fixed(record, status)) return false;
+            payloads_.on_request(link, status);
+            return true;
+        case RecordKind::piece:
+            return read_fixed(record, status) &&
+                   payloads_.on_piece(link, status, record.content.subspan(sizeof status));
+        case RecordKind::none:
+        case RecordKind::skip:
+            break;
+    }
+    return false;
+}
+
+bool Transport::take_message(const Record& record, TransportEvents& listener) {
+    const std::size_t payload_bytes = record.content.size() - record.header_bytes;
+    const std::size_t header_max = payload_bytes == 0 ? limits::head_bytes_max : header_with_payload_max;
+    if (record.header_bytes > header_max) return false;
+    std::memcpy(copy_.data(), record.content.data(), record.content.size());
+    const Bytes copy = Bytes(copy_).first(record.content.size());
+    IncomingBody payload;
+    if (payload_bytes != 0)
+        payload = {.in_memory = copy.subspan(record.header_bytes), .token = 0, .bytes = payload_bytes};
+    ++counters_.messages_received;
+    listener.on_message(copy.first(record.header_bytes), payload);
+    return true;
+}
+
+bool Transport::take_offer(Link& link, const Record& record, TransportEvents& listener) {
+    PayloadOffer offer;
+    if (!read_fixed(record, offer) || record.content.size() - sizeof offer != record.header_bytes ||
+        record.header_bytes > header_with_payload_max || offer.bytes == 0)
+        return false;
+    std::memcpy(copy_.data(), record.content.data() + sizeof offer, record.header_bytes);
+    ++counters_.messages_received;
+    const std::uint64_t token = payloads_.on_offer(link, offer);
+    if (token == 0) return true;
+    listener.on_message(Bytes(copy_).first(record.header_bytes),
+                        {.in_memory = {}, .token = token | id_bit, .bytes = offer.bytes});
+    return true;
+}
+
+void Transport::malformed(Link& link, const char* what) {
+    if (link.is_lost) return;
+    ++counters_.malformed;
+    link.trouble = Error(Errc::protocol, std::string("it sent ") + what + "; the connection was dropped");
+    link.is_lost = true;
+    lost_.push_back(&link);
+}
+
+// ---- what else a turn has to do ----
+
+unsigned Transport::attend(TransportEvents& listener) {
+    payloads_.progress();
+    flush();
+    while (!lost_.empty()) {
+        Link& link = *lost_.back();
+        lost_.pop_back();
+        lose(link, listener);
+    }
+    if (some_closed_) destroy_closed();
+    return events_.empty() ? 0 : events_.deliver(listener);
+}
+
+void Transport::flush() {
+    tags_.clear();
+    for (Link* const link : waiting_) {
+        link->flush(tags_);
+        if (link->has_waiting() || link->state != LinkState::closing) continue;
+        link->state = LinkState::closed;
+        some_closed_ = true;
+    }
+    std::erase_if(waiting_, [](const Link* link) { return !link->has_waiting(); });
+    for (const std::uint64_t tag : tags_)
+        events_.payload_sent(tag, true);
+}
+
+bool Transport::prepare_to_sleep() {
+    if (!lost_.empty() || some_closed_ || !events_.empty() || payloads_.ask_for_space()) return false;
+    for (Link* const link : waiting_) {
+        if (link->ask_for_space()) return false;
+    }
+    for (; !polled_.empty(); polled_.pop_back()) {
+        Link& link = *polled_.back();
+        if (link.reader().publish_all()) link.ring();
+        if (!link.reader().stop_polling()) return false;
+        link.is_polled = false;
+    }
+    return true;
+}
+
+void Transport::start_polling(Link& link) {
+    if (link.is_polled) return;
+    polled_.push_back(&link);
+    link.is_polled = true;
+    link.last_active = turn_;
+    link.reader().poll_from_now_on();
+}
+
+void Transport::stop_polling_idle() {
+    std::erase_if(polled_, [&](Link* link) {
+        if (turn_ - link->last_active < idle_turns_max) return false;
+        if (link->reader().publish_all()) link->ring();
+        if (!link->reader().stop_polling()) return false;
+        link->is_polled = false;
+        return true;
+    });
+}
+
+}  // namespace ddict::samehost

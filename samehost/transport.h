@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages between processes of one host, through memory that two of them share. docs/architecture.md has the
+// picture, docs/protocol.md the bytes.
+//
+// Whoever dies harms no one else: what two processes share, no third one has. What arrives is checked, and
+// copied before it is believed. The kernel tells who is at the other end, and that it has gone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/token_table.h"
+#include "os/poller.h"
+#include "rpc/transport.h"
+#include "samehost/events.h"
+#include "samehost/handshake.h"
+#include "samehost/link.h"
+#include "samehost/payloads.h"
+
+namespace ddict::samehost {
+
+struct Counters {
+    std::uint64_t messages_sent = 0;
+    std::uint64_t messages_received = 0;
+    std::uint64_t links_refused = 0;  ///< of other users, of programs that speak something else, too many
+    std::uint64_t malformed = 0;      ///< links that were dropped because nonsense came through them
+    std::uint64_t peers_lost = 0;
+    std::uint64_t doorbells = 0;  ///< heard
+};
+
+/// Invariants:
+/// 1. A PeerId is known from the call that returns it until close(), or until on_peer_lost is delivered.
+/// 2. A link is polled exactly if it is in polled_, and its peer rings exactly if it is not.
+///
+/// Threads: belongs to the thread that made it. fork(): a child has neither sockets nor memory of it, and
+/// must not touch it. Memory: Channel::bytes for each connection, of which it uses what messages need.
+class Transport {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    /// `poller` tells it, from its wait(), what the sockets have to say, and must outlive it. Errors: system.
+    static Result<std::unique_ptr<Transport>> create(os::Poller& poller);
+    ~Transport();
+    Transport(const Transport&) = delete;
+    Transport& operator=(const Transport&) = delete;
+
+    /// From now on others can connect. Errors: invalid_argument, system.
+    Result<void> listen(const std::string& path);
+    /// What claim() of another transport knows a connection of this one by.
+    const LinkName& name() const noexcept { return name_; }
+
+    /// Connects to a transport that listens. Never waits. Errors: those of meet(), system.
+    Result<PeerId> connect(const std::string& path);
+    /// The connection that the transport of this name has made to this one, and nobody has claimed yet;
+    /// no_peer if there is none.
+    PeerId claim(const LinkName& name);
+    static constexpr bool is_own(PeerId peer) noexcept { return (peer & id_bit) != 0; }
+
+    // As of ddict::Transport.
+    void close(PeerId peer);
+    void send(PeerId peer, Bytes header);
+    void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag);
+    void receive_payload(std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void discard_payload(std::uint64_t token);
+    std::string describe(PeerId peer) const;
+
+    /// Delivers what has arrived; never waits. The number of events.
+    unsigned poll(TransportEvents& listener);
+    /// Whether a payload is under way that this process moves when it polls.
+    bool is_moving() const noexcept { return !payloads_.is_idle(); }
+    /// Before the poller waits: from now on whoever sends something wakes it up. False if there is something
+    /// to do already.
+    bool prepare_to_sleep();
+    /// To be called every now and then: closes what has not gone on in time.
+    void tick(Clock::time_point now);
+    /// Nothing more is accepted. True if all messages that wait have been written.
+    bool drain();
+
+    const Counters& counters() const noexcept { return counters_; }
+    std::size_t links() const noexcept { return links_.size(); }
+
+  private:
+    /// Accepted, and has not said anything yet.
+    struct Stranger {
+        os::FileDescriptor socket;
+        pid_t peer;
+        Clock::time_point deadline;
+    };
+    static constexpr std::uint64_t id_bit = std::uint64_t{1} << 63;
+
+    Transport(os::Poller& poller, const LinkName& name, std::uint64_t nonce);
+    Result<Link*> add_link(os::FileDescriptor socket, Channel channel, Side side, pid_t peer);
+    Link* find(PeerId peer) noexcept;
+    void on_connection();
+    void on_introduction(std::uint64_t stranger);
+    void refuse(std::uint64_t stranger);
+    void on_socket(Link& link);
+
+    unsigned take_records(Link& link, TransportEvents& listener);
+    bool take_record(Link& link, const Record& record, TransportEvents& listener);
+    bool take_message(const Record& record, TransportEvents& listener);
+    bool take_offer(Link& link, const Record& record, TransportEvents& listener);
+    unsigned attend(TransportEvents& listener);
+    void flush();
+    void lose(Link& link, TransportEvents& listener);
+    void destroy_closed();
+    void start_polling(Link& link);
+    void stop_polling_idle();
+    void note_waiting(Link& link);
+    void malformed(Link& link, const char* what);
+
+    os::Poller& poller_;
+    LinkName name_;
+    std::uint64_t nonce_;  // others find it in this process's memory: see EndFacts
+    std::string path_;     // of the socket, if it listens
+    os::FileDescriptor listener_socket_;
+    bool is_accepting_ = false;
+    Clock::time_point accepts_again_{};
+    TokenTable<Stranger> strangers_;
+    TokenTable<std::unique_ptr<Link>> links_;
+    std::map<LinkName, PeerId> unclaimed_;
+    std::map<PeerId, Clock::time_point> deadlines_;  // of links that are unclaimed, or closing
+    std::vector<Link*> polled_;
+    std::vector<Link*> waiting_;  // have messages that wait for space
+    std::vector<Link*> lost_;     // is_lost
+    bool some_closed_ = false;    // links_ has closed ones
+    std::vector<std::uint64_t> tags_;
+    Events events_;
+    Payloads payloads_;
+    std::uint64_t turn_ = 0;
+    std::vector<std::byte> copy_;  // of a message, to be believed
+    Counters counters_;
+};
+
+}  // namespace ddict::samehost
