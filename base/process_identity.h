@@ -6,13 +6,13 @@
 
 namespace ddict {
 
-/// Where a peer lives, as it says itself. Two processes share a host when their host keys are equal: then the
-/// connection may use shared memory, and the transport watches the process itself for its death.
+/// Where a peer lives, as it says itself. Two processes share a host when their host keys are equal: then
+/// they can meet without a network.
 struct ProcessIdentity {
-    std::uint64_t host_key = 0;  ///< boot id and namespaces, hashed
-    std::int32_t pid = 0;        ///< as seen on that host
-    std::uint32_t reserved = 0;
-    std::uint64_t start_time = 0;  ///< of the process, in clock ticks after boot: tells a reused pid
+    std::uint64_t host_key = 0;       ///< boot, /dev/shm and user, hashed
+    std::int32_t pid = 0;             ///< of its namespace of processes
+    std::uint32_t pid_namespace = 0;  ///< of one host; 0: not known
+    std::uint64_t start_time = 0;     ///< of the process, in clock ticks after boot: tells a reused pid
 };
 
 }  // namespace ddict

@@ -127,7 +127,8 @@ class Void final : public Transport {
     void receive_body(PeerId, std::uint64_t, MutableBytes, std::uint64_t) override {}
     void discard_body(std::uint64_t) override {}
     std::string describe(PeerId) const override { return {}; }
-    Bytes address() const override { return {}; }
+    bool is_same_host(PeerId) const override { return false; }
+    Bytes address_for(PeerId) override { return {}; }
     ProcessIdentity identity() const override { return {}; }
 
     wire::ReplyHeader last;

@@ -116,7 +116,7 @@ po::options_description description() {
         "how long each phase should take; the number of operations is chosen once for it [0.3]");
     add("ops", value("N"), "operations per client and phase, instead of --seconds");
     add("repetitions", value("N"), "of each phase; medians are shown [5]");
-    add("transport", value("shm|tcp"), "what UCX may use, in every process of the run (sets UCX_TLS)");
+    add("transport", value("shm|tcp"), "within the host, or over the network: in every process of the run");
     add("pin",
         "keep every process that measures, and every manager, on one processor, in turns: for a machine on "
         "which others are at work");

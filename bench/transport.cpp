@@ -13,6 +13,17 @@ void choose_transport(Transport transport) {
         const char* value = std::getenv("UCX_TLS");
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
     }();
+    static const std::optional<std::string> users_same_host = [] {
+        const char* value = std::getenv("DDICT_SAME_HOST");
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+    }();
+    if (transport == Transport::tcp) {
+        setenv("DDICT_SAME_HOST", "0", 1);
+    } else if (users_same_host && transport == Transport::as_it_comes) {
+        setenv("DDICT_SAME_HOST", users_same_host->c_str(), 1);
+    } else {
+        unsetenv("DDICT_SAME_HOST");
+    }
     if (transport != Transport::as_it_comes) {
         setenv("UCX_TLS", std::string(name_of(transport)).c_str(), 1);
     } else if (users) {

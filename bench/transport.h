@@ -8,8 +8,8 @@ namespace ddict::bench {
 
 enum class Transport { as_it_comes, shm, tcp };
 
-/// What UCX may use in every process that is started from here on: the managers', the clients', the
-/// baseline's. Sets UCX_TLS; as_it_comes: as it was when this was first called.
+/// What every process that is started from here on may use: managers and clients (DDICT_SAME_HOST), and the
+/// baseline, which is UCX alone (UCX_TLS). as_it_comes: as it was when this was first called.
 void choose_transport(Transport transport);
 /// "shm", "tcp", "default"
 std::string_view name_of(Transport transport);

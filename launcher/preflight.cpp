@@ -54,16 +54,7 @@ std::string limit_text(std::uint64_t limit) {
 
 Finding judge_ucx(const NodeFacts& facts) {
     if (facts.ucx_version.empty()) return {Level::failed, "UCX: " + facts.ucx_error};
-    std::vector<std::string> inside;
-    for (const auto& transport : facts.transports) {
-        if (transport.second == "memory" && transport.first != "self") inside.push_back(transport.first);
-    }
-    if (inside.empty())
-        return {Level::warning,
-                "UCX " + facts.ucx_version +
-                    " has no shared memory: same-node traffic goes over the network; let UCX_TLS "
-                    "include sm, or unset it"};
-    const std::string text = "UCX " + facts.ucx_version + ", within a node over " + joined(inside);
+    const std::string text = "UCX " + facts.ucx_version;
     if (facts.ucx_refused.empty()) return {Level::ok, text};
     return {Level::warning, text + "; this version does not take " + facts.ucx_refused +
                                 ": ddict goes without; see docs/dependencies.md"};

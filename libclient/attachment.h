@@ -131,7 +131,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Result<void> fetch_directory_page(Session& session, std::uint32_t manager, Time deadline);
 
     Handle handle_;
-    ucx::WorkerOptions worker_options_;
+    transport::WorkerOptions worker_options_;
     std::chrono::milliseconds timeout_;
     std::uint64_t serial_;           // tells this attachment from earlier ones at the same address
     std::uint64_t fork_generation_;  // of the process that attached

@@ -27,12 +27,14 @@ class AttachFailure {
         if (asked_ == 1 || rank(error) > rank(worst_)) worst_ = error;
         return error.code != Errc::access_denied && error.code != Errc::incompatible;
     }
-    /// `no_directory`: nothing on this node says that the dictionary is running.
-    Error sum_up(bool no_directory) const {
+    /// `no_directory`: nothing on this node says that the dictionary is running, of which there are so many
+    /// managers.
+    Error sum_up(bool no_directory, std::uint32_t managers) const {
         Error error = worst_;
         error.set_operation(Operation::attach);
         if (rank(error) > rank_of_managers) return error;
-        const bool has_ended = ended_ == asked_ && (no_directory || is_sure_);
+        const bool is_proof = no_directory || is_sure_ || asked_ == managers;
+        const bool has_ended = ended_ == asked_ && is_proof;
         error.code = has_ended                     ? Errc::dictionary_gone
                      : error.code == Errc::timeout ? Errc::timeout
                                                    : Errc::manager_lost;
@@ -107,7 +109,7 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
             return failure.add(error);
         });
     if (answered) return {};
-    return failure.sum_up(!directory_);
+    return failure.sum_up(!directory_, handle_.managers);
 }
 
 }  // namespace ddict::client

@@ -19,13 +19,14 @@ constexpr unsigned give_up_turns_max = 100'000;
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials, LostManagers& lost,
-                                               const ucx::WorkerOptions& options) {
-    Result<std::unique_ptr<ucx::Worker>> worker = ucx::Worker::create(options);
+                                               const transport::WorkerOptions& options) {
+    Result<std::unique_ptr<transport::Worker>> worker = transport::Worker::create(options);
     if (!worker) return worker.error();
     return std::unique_ptr<Session>(new Session(*std::move(worker), credentials, lost));
 }
 
-Session::Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials, LostManagers& lost)
+Session::Session(std::unique_ptr<transport::Worker> worker, const Credentials& credentials,
+                 LostManagers& lost)
     : worker_(std::move(worker)), requester_(*worker_, credentials, &lost) {
     flights_.reserve(limits::operations_in_flight_max);  // so that none is lost when memory runs out
 }

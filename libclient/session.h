@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// One thread's connections to a dictionary: a UCX worker and the client side of the protocol, driven
+// One thread's connections to a dictionary: its ways to others and the client side of the protocol, driven
 // together. It runs one operation at a time (call), or any number side by side (start).
 #pragma once
 
@@ -15,7 +15,7 @@
 #include "base/process_identity.h"
 #include "libclient/counters.h"
 #include "rpc/requester.h"
-#include "ucx/worker.h"
+#include "transport/worker.h"
 
 namespace ddict::client {
 
@@ -40,7 +40,7 @@ class Session {
   public:
     /// `lost` is what all sessions of the process share.
     static Result<std::unique_ptr<Session>> open(const Credentials& credentials, LostManagers& lost,
-                                                 const ucx::WorkerOptions& options);
+                                                 const transport::WorkerOptions& options);
     /// Ends what is under way with not_attached and says goodbye to the managers; takes some milliseconds at
     /// the most.
     ~Session();
@@ -108,14 +108,14 @@ class Session {
     std::vector<std::unique_ptr<BatchLane>>& spare_lanes() { return spare_lanes_; }
 
   private:
-    Session(std::unique_ptr<ucx::Worker> worker, const Credentials& credentials, LostManagers& lost);
+    Session(std::unique_ptr<transport::Worker> worker, const Credentials& credentials, LostManagers& lost);
     Result<Reply> call_now(const Request& request, Time now, Time deadline);
     Result<Reply> call_later(const Request& request, Time now, Time deadline);
     Result<void> make_room(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
     void look_at_clock_by(Time time);
 
-    std::unique_ptr<ucx::Worker> worker_;
+    std::unique_ptr<transport::Worker> worker_;
     Requester requester_;
     Time next_tick_ = Time::min();  // when the requester wants to look at the clock again
     std::vector<Flight*> flights_;  // under way

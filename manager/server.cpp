@@ -56,16 +56,18 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     PermittedHosts at_first = *hosts;
     at_first.all = at_first.all || is_told_hosts_later();
     ConnectionGuard::instance().permit(std::move(at_first));
-    Result<std::unique_ptr<ucx::Worker>> worker =
-        ucx::Worker::create({.devices = {.leave_out = os::dead_end_interfaces(os::network_interfaces(),
-                                                                              options.shared_addresses)}});
+    Result<std::unique_ptr<transport::Worker>> worker =
+        transport::Worker::create({.devices = {.leave_out = os::dead_end_interfaces(
+                                                   os::network_interfaces(), options.shared_addresses)},
+                                   .listen_at = shm::socket_path(options.pool),
+                                   .on_network = true});
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(
         new Server(options, *std::move(hosts), *std::move(pool), *std::move(worker)));
 }
 
 Server::Server(const ServerOptions& options, PermittedHosts hosts, std::unique_ptr<shm::Pool> pool,
-               std::unique_ptr<ucx::Worker> worker)
+               std::unique_ptr<transport::Worker> worker)
     : options_(options),
       hosts_(std::move(hosts)),
       store_(std::move(pool)),
@@ -173,13 +175,12 @@ void Server::tell(Control kind, Bytes payload) {
 }
 
 void Server::announce() {
-    const Bytes address = worker_->address();
     DirectoryEntry entry;
     entry.manager = store_.pool().identity().manager;
     entry.node = store_.pool().identity().node;
     entry.process = worker_->identity();
     entry.pool_bytes = store_.pool().capacity_bytes();
-    entry.address.assign(address.begin(), address.end());
+    entry.address = worker_->address();
     std::vector<std::byte> packed;
     pack(entry, packed);
     Packer(packed).put(ucx::runtime_version());
@@ -236,6 +237,7 @@ void Server::fail(const Error& why) {
 /// removal of the directory finds nothing.
 void Server::remove_segments() {
     shm::Segment::remove(options_.pool);
+    shm::remove_socket(options_.pool);
     shm::Segment::remove(options_.directory);
 }
 

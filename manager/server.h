@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A manager process: its pool, its UCX worker, its logic, and the control socket to the node launcher, in one
-// event loop of one thread. docs/architecture.md tells how it comes up and ends.
+// A manager process: its pool, its ways to others, its logic, and the control socket to the node launcher, in
+// one event loop of one thread. docs/architecture.md tells how it comes up and ends.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
 #include "store/store.h"
-#include "ucx/worker.h"
+#include "transport/worker.h"
 #include "wire/control.h"
 
 namespace ddict::manager {
@@ -40,7 +40,7 @@ class Server {
 
   private:
     Server(const ServerOptions& options, PermittedHosts hosts, std::unique_ptr<shm::Pool> pool,
-           std::unique_ptr<ucx::Worker> worker);
+           std::unique_ptr<transport::Worker> worker);
 
     void tell(Control kind, Bytes payload = {});
     void announce();
@@ -56,7 +56,7 @@ class Server {
     ServerOptions options_;
     PermittedHosts hosts_;  // until all are known
     store::Store store_;
-    std::unique_ptr<ucx::Worker> worker_;
+    std::unique_ptr<transport::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;
     Member member_;
     std::uint64_t unreachable_told_ = 0;

@@ -59,6 +59,8 @@ void Connection::connect() {
         return;
     }
     if (!connected) return lose(connected.error());
+    same_host_ = context_.transport().is_same_host(peer_.id());
+    timers_.set_same_host(same_host_);
     state_ = State::hello;
     timers_.said_hello(context_.now());
     messages_.send_hello(peer_.id(), session_);

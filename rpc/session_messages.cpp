@@ -35,12 +35,13 @@ void SessionMessages::send_goodbye_of_unknown(PeerId peer) {
 
 void SessionMessages::send_introduction(PeerId peer, wire::RequestHeader header) {
     const Credentials& credentials = context_.credentials();
-    const std::vector<std::byte> hello = wire::pack_proven(credentials.secret, header,
-                                                           {.dictionary_id = credentials.dictionary_id,
-                                                            .proof = {},
-                                                            .ucx_version = credentials.ucx_version,
-                                                            .process = context_.transport().identity(),
-                                                            .address = context_.transport().address()});
+    const std::vector<std::byte> hello =
+        wire::pack_proven(credentials.secret, header,
+                          {.dictionary_id = credentials.dictionary_id,
+                           .proof = {},
+                           .ucx_version = credentials.ucx_version,
+                           .process = context_.transport().identity(),
+                           .address = context_.transport().address_for(peer)});
     context_.send(peer, header, {}, hello);
 }
 

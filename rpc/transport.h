@@ -78,10 +78,13 @@ class Transport {
     virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
     virtual void discard_body(std::uint64_t token) = 0;
 
-    /// The transports and devices that the connection really uses, for people: "sysv cma" or "tcp/eth0".
+    /// The transports and devices that the connection really uses, for people: "same host" or "tcp/eth0".
     virtual std::string describe(PeerId peer) const = 0;
-    /// How others reach this transport, and who this process is.
-    virtual Bytes address() const = 0;
+    /// The kernel tells when the peer's process has ended: silence of it needs no question.
+    virtual bool is_same_host(PeerId peer) const = 0;
+    /// How the peer reaches this transport; good until the next call.
+    virtual Bytes address_for(PeerId peer) = 0;
+    /// Who this process is.
     virtual ProcessIdentity identity() const = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +36,11 @@ Result<Channel::Made> Channel::make() {
     static_assert(sizeof(Front) <= bytes - 2 * ring_bytes);
     os::FileDescriptor memory(::memfd_create("ddict-connection", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!memory.is_open()) return os::error_of(errno, "making memory to share with a process of this node");
+    rlimit largest_file{};
+    if (::getrlimit(RLIMIT_FSIZE, &largest_file) == 0 &&
+        largest_file.rlim_cur < bytes)  // or SIGXFSZ would come
+        return Error(Errc::not_found, "this process may not make files of " + std::to_string(bytes) +
+                                          " bytes (ulimit -f), as memory to share is one");
     if (::ftruncate(memory.fd(), bytes) != 0 || ::fcntl(memory.fd(), F_ADD_SEALS, seals) != 0)
         return os::error_of(errno, "making memory to share with a process of this node");
     Result<Channel> channel = map_checked(memory);

@@ -40,7 +40,8 @@ class Channel {
     static constexpr std::size_t bytes = 4096 + 2 * ring_bytes;
 
     struct Made;
-    /// New memory, that cannot change its size any more. Errors: system.
+    /// New memory, that cannot change its size any more. Errors: not_found where this process may make none;
+    /// system.
     static Result<Made> make();
     /// Memory that another process made. Errors: protocol if it is not what make() makes; system.
     static Result<Channel> map(const os::FileDescriptor& memory);

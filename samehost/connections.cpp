@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How the connections of a transport come and go.
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #include "base/limits.h"
 #include "os/error.h"
+#include "os/process_watch.h"
 #include "samehost/transport.h"
 
 namespace ddict::samehost {
@@ -23,8 +25,6 @@ constexpr std::uint32_t links_max = limits::sessions_max;
 // Whoever connects says at once who it is; these have not.
 constexpr std::uint32_t strangers_max = 1024;
 constexpr milliseconds introduction_timeout{2'000};
-// How long a connection may stand that nobody asks for: its first message proves nothing, or never comes.
-constexpr milliseconds claim_timeout{5'000};
 // How long messages of a closed connection may wait for space in the ring.
 constexpr milliseconds linger_timeout{1'000};
 // After which a process without free descriptors accepts again.
@@ -33,22 +33,25 @@ constexpr unsigned accepted_at_once_max = 64;
 
 }  // namespace
 
-Result<std::unique_ptr<Transport>> Transport::create(os::Poller& poller) {
+Result<std::unique_ptr<Transport>> Transport::create(os::Poller& poller, os::WaitPolicy& waiting,
+                                                     milliseconds claim_timeout) {
     const Result<LinkName> name = make_link_name();
     if (!name) return name.error();
     std::uint64_t nonce = 0;
     if (::getrandom(&nonce, sizeof nonce, 0) != static_cast<ssize_t>(sizeof nonce))
         return os::error_of(errno, "asking the kernel for random bytes");
-    return std::unique_ptr<Transport>(new Transport(poller, *name, nonce));
+    return std::unique_ptr<Transport>(new Transport(poller, waiting, claim_timeout, *name, nonce));
 }
 
-Transport::Transport(os::Poller& poller, const LinkName& name, std::uint64_t nonce)
+Transport::Transport(os::Poller& poller, os::WaitPolicy& waiting, milliseconds claim_timeout,
+                     const LinkName& name, std::uint64_t nonce)
     : poller_(poller),
+      claim_timeout_(claim_timeout),
       name_(name),
       nonce_(nonce),
       strangers_(strangers_max),
       links_(links_max),
-      payloads_(events_),
+      payloads_(events_, waiting),
       copy_(record_content_max) {}
 
 Transport::~Transport() {
@@ -171,7 +174,7 @@ void Transport::on_introduction(std::uint64_t token) {
         return;
     }
     unclaimed_[(*introduction)->name] = (*link)->id;
-    deadlines_[(*link)->id] = Clock::now() + claim_timeout;
+    deadlines_[(*link)->id] = Clock::now() + claim_timeout_;
     start_polling(**link);
 }
 
@@ -194,6 +197,23 @@ void Transport::on_socket(Link& link) {
     lost_.push_back(&link);
 }
 
+namespace {
+
+/// A process that ends closes its sockets a moment before the kernel tells of its end.
+constexpr milliseconds end_told_within{20};
+
+/// Why a socket has hung up: not every process whose connection has gone has ended.
+Error why_gone(const Link& link) {
+    const os::FileDescriptor watch = link.peer() > 0 ? os::open_pidfd(link.peer()) : os::FileDescriptor();
+    pollfd ended{.fd = watch.fd(), .events = POLLIN, .revents = 0};
+    const bool has_ended = watch.is_open() ? ::poll(&ended, 1, static_cast<int>(end_told_within.count())) == 1
+                                           : link.peer() > 0 && errno == ESRCH;
+    if (has_ended) return Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
+    return Error(Errc::manager_lost, "it has closed the connection, or its process has ended");
+}
+
+}  // namespace
+
 /// What the other end has written before it went is still there.
 void Transport::lose(Link& link, TransportEvents& listener) {
     const bool may_be_read = !link.trouble.has_value();
@@ -208,7 +228,7 @@ void Transport::lose(Link& link, TransportEvents& listener) {
         link.drop_waiting(tags_);
         for (const std::uint64_t tag : tags_)
             events_.payload_sent(tag, false);
-        events_.peer_lost(link.id, link.trouble.value_or(Error(Errc::manager_lost, "its process has ended")));
+        events_.peer_lost(link.id, link.trouble.value_or(why_gone(link)));
     }
     link.state = LinkState::closed;
     some_closed_ = true;

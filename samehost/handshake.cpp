@@ -103,7 +103,8 @@ Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
             case EPERM:
                 return Error(Errc::not_found, connecting + ": " + std::strerror(errno));
             case ECONNREFUSED:
-                return Error(Errc::manager_lost, "its process has ended: nobody listens at " + path);
+                return Error(Errc::manager_lost, "its process has ended: nobody listens at " + path)
+                    .set_state(ManagerState::ended);
             case EAGAIN:
                 return Error(Errc::busy, "too many processes are connecting to " + path);
             default:

@@ -35,14 +35,19 @@ void Payloads::offer(Link& link, Bytes header, Bytes payload, std::uint64_t tag)
         static_cast<void>(offered_.take(token));
         throw;
     }
+    waiting_.payload_began();
 }
 
 void Payloads::on_taken(Link& link, const PayloadStatus& status) {
     const Offered* const offered = offered_.find(status.token);
     if (offered == nullptr || offered->link != &link) return;
-    std::erase(sending_, status.token);
-    events_.payload_sent(offered->tag, status.value != 0);
-    static_cast<void>(offered_.take(status.token));
+    end_sending(status.token, status.value != 0);
+}
+
+void Payloads::end_sending(std::uint64_t token, bool ok) {
+    std::erase(sending_, token);
+    events_.payload_sent(offered_.take(token)->tag, ok);
+    waiting_.payload_ended();
 }
 
 void Payloads::on_request(Link& link, const PayloadStatus& status) {
@@ -164,10 +169,7 @@ bool Payloads::ask_for_space() {
 
 void Payloads::drop(const Link& link) {
     offered_.for_each([&](std::uint64_t token, const Offered& offered) {
-        if (offered.link != &link) return;
-        std::erase(sending_, token);
-        events_.payload_sent(offered.tag, false);
-        static_cast<void>(offered_.take(token));
+        if (offered.link == &link) end_sending(token, false);
     });
     receiving_.for_each([&](std::uint64_t token, const Receiving& receiving) {
         if (receiving.link != &link) return;

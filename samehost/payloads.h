@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "base/token_table.h"
+#include "os/wait_policy.h"
 #include "samehost/events.h"
 #include "samehost/link.h"
 
@@ -21,7 +22,7 @@ namespace ddict::samehost {
 
 class Payloads {
   public:
-    explicit Payloads(Events& events) : events_(events) {}
+    Payloads(Events& events, os::WaitPolicy& waiting) : events_(events), waiting_(waiting) {}
 
     // ---- the sender's side ----
 
@@ -44,6 +45,7 @@ class Payloads {
     /// Moves what is under way by a step; false if nothing was. Never waits.
     bool progress();
     bool is_idle() const noexcept { return copying_.empty() && sending_.empty(); }
+    bool is_copying() const noexcept { return !copying_.empty(); }
     /// Before going to sleep: whether there is something to do after all.
     bool ask_for_space();
 
@@ -77,7 +79,10 @@ class Payloads {
     void end_receiving(std::uint64_t token, bool ok);
     static void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value);
 
+    void end_sending(std::uint64_t token, bool ok);
+
     Events& events_;
+    os::WaitPolicy& waiting_;
     TokenTable<Offered> offered_{0x7fff'ffff};
     TokenTable<Incoming> incoming_{limits::bodies_in_flight_max};
     TokenTable<Receiving> receiving_{0x7fff'ffff};

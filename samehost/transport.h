@@ -17,6 +17,7 @@
 
 #include "base/token_table.h"
 #include "os/poller.h"
+#include "os/wait_policy.h"
 #include "rpc/transport.h"
 #include "samehost/events.h"
 #include "samehost/handshake.h"
@@ -44,8 +45,13 @@ class Transport {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// `poller` tells it, from its wait(), what the sockets have to say, and must outlive it. Errors: system.
-    static Result<std::unique_ptr<Transport>> create(os::Poller& poller);
+    /// `poller` tells it, from its wait(), what the sockets have to say; `waiting` learns of payloads. Both
+    /// must outlive it. Errors: system.
+    static Result<std::unique_ptr<Transport>> create(
+        os::Poller& poller, os::WaitPolicy& waiting,
+        std::chrono::milliseconds claim_timeout = claim_timeout_default);
+    /// How long a connection may stand that nobody claims: its first message proves nothing, or never comes.
+    static constexpr std::chrono::milliseconds claim_timeout_default{5'000};
     ~Transport();
     Transport(const Transport&) = delete;
     Transport& operator=(const Transport&) = delete;
@@ -72,8 +78,11 @@ class Transport {
 
     /// Delivers what has arrived; never waits. The number of events.
     unsigned poll(TransportEvents& listener);
-    /// Whether a payload is under way that this process moves when it polls.
-    bool is_moving() const noexcept { return !payloads_.is_idle(); }
+    /// Whether a payload is under way that this process copies when it polls.
+    bool is_copying() const noexcept { return payloads_.is_copying(); }
+    /// Whether somebody may ring, or knock, whom only the poller hears.
+    bool has_unpolled_links() const noexcept { return links_.size() > polled_.size(); }
+    bool is_listening() const noexcept { return listener_socket_.is_open(); }
     /// Before the poller waits: from now on whoever sends something wakes it up. False if there is something
     /// to do already.
     bool prepare_to_sleep();
@@ -94,7 +103,8 @@ class Transport {
     };
     static constexpr std::uint64_t id_bit = std::uint64_t{1} << 63;
 
-    Transport(os::Poller& poller, const LinkName& name, std::uint64_t nonce);
+    Transport(os::Poller& poller, os::WaitPolicy& waiting, std::chrono::milliseconds claim_timeout,
+              const LinkName& name, std::uint64_t nonce);
     Result<Link*> add_link(os::FileDescriptor socket, Channel channel, Side side, pid_t peer);
     Link* find(PeerId peer) noexcept;
     void on_connection();
@@ -116,6 +126,7 @@ class Transport {
     void malformed(Link& link, const char* what);
 
     os::Poller& poller_;
+    std::chrono::milliseconds claim_timeout_;
     LinkName name_;
     std::uint64_t nonce_;  // others find it in this process's memory: see EndFacts
     std::string path_;     // of the socket, if it listens

@@ -34,6 +34,7 @@ namespace bip = boost::interprocess;
 constexpr const char* shared_memory_folder = "/dev/shm";
 constexpr std::string_view name_prefix = "ddict-";
 constexpr std::string_view directory_suffix = "-directory";
+constexpr std::string_view socket_suffix = "-socket";
 constexpr std::size_t hex_digits = 16;
 // Reserving memory can be interrupted by a signal, and then starts again: in pieces, so that it gets on.
 constexpr std::uint64_t reserve_step_bytes = std::uint64_t{64} << 20;
@@ -112,12 +113,13 @@ struct SegmentName {
     bool directory = false;
 };
 
-/// What the name of a dictionary's segment says; nothing if it is none.
+/// What the name of a dictionary's segment, or socket, says; nothing if it is none.
 std::optional<SegmentName> parse(std::string_view name) {
     if (!name.starts_with(name_prefix) || name.size() <= name_prefix.size() + hex_digits) return std::nullopt;
     const std::string_view id = name.substr(name_prefix.size(), hex_digits);
     if (id.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
-    const std::string_view rest = name.substr(name_prefix.size() + hex_digits);
+    std::string_view rest = name.substr(name_prefix.size() + hex_digits);
+    if (rest.ends_with(socket_suffix)) rest.remove_suffix(socket_suffix.size());
     const bool directory = rest == directory_suffix;
     const bool pool = rest.size() > 2 && rest.starts_with("-m") &&
                       rest.find_first_not_of("0123456789", 2) == std::string_view::npos;
@@ -127,8 +129,8 @@ std::optional<SegmentName> parse(std::string_view name) {
 
 bool is_own_file(int folder, const char* name) {
     struct stat info {};
-    return ::fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
-           info.st_uid == ::geteuid();
+    return ::fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode)) && info.st_uid == ::geteuid();
 }
 
 bool owner_lives(int folder, const std::string& id) {
@@ -173,6 +175,14 @@ Segment::~Segment() = default;
 
 std::string pool_segment_name(std::uint64_t dictionary_id, std::uint32_t manager) {
     return std::string(name_prefix) + hex(dictionary_id) + "-m" + std::to_string(manager);
+}
+
+std::string socket_path(const std::string& pool_segment_name) {
+    return path_of(pool_segment_name + std::string(socket_suffix));
+}
+
+bool remove_socket(const std::string& pool_segment_name) {
+    return ::unlink(socket_path(pool_segment_name).c_str()) == 0;
 }
 
 std::string directory_segment_name(std::uint64_t dictionary_id) {

@@ -24,6 +24,11 @@ namespace ddict::shm {
 
 /// "ddict-<16 hex digits>-m<manager>"
 std::string pool_segment_name(std::uint64_t dictionary_id, std::uint32_t manager);
+/// "/dev/shm/ddict-<16 hex digits>-m<manager>-socket": where the manager of this pool listens for processes
+/// of its host.
+std::string socket_path(const std::string& pool_segment_name);
+/// Takes the socket's name away; false if there is none.
+bool remove_socket(const std::string& pool_segment_name);
 /// "ddict-<16 hex digits>-directory"
 std::string directory_segment_name(std::uint64_t dictionary_id);
 
@@ -62,8 +67,8 @@ class Segment {
     std::unique_ptr<State> state_;
 };
 
-/// Removes all segments of this user whose dictionary has no owner any more: a step that was killed could
-/// not. Returns their names. Any number of processes may do it at any time.
+/// Removes all segments and sockets of this user whose dictionary has no owner any more: a step that was
+/// killed could not. Returns their names. Any number of processes may do it at any time.
 std::vector<std::string> remove_stale_segments();
 
 /// What /dev/shm has left.

@@ -3,17 +3,9 @@
 //
 // The connections of a worker: how they come about, and how they end.
 //
-// To a process on the same host, UCX's error mode is NONE, the only one with shared memory; the kernel tells
-// when the process has ended. Such an endpoint cannot be closed by force, and its requests cannot be
-// cancelled. What makes it safe to give them up once the process has ended: messages move only into the dead
-// process's own receive queue, which nobody empties any more, and out of our receive queue, which drain() has
-// emptied; a body is copied by us (we get an error) or by the dead process (which does not run). So after
-// drain() nothing moves that could read or write a buffer of ours. While the process lives, the opposite
-// holds: it may still be copying a body of ours, so an endpoint with bodies on their way is not closed in UCX
-// before they have been fetched or the process has ended, although its owner has long been told. To other
-// hosts the error mode is PEER: UCX itself reports errors, and closing by force cancels everything.
+// The error mode is PEER: UCX itself reports errors, and closing by force cancels everything.
 //
-// To other hosts, nothing is sent before the connection stands on both sides. UCX takes messages earlier, but
+// Nothing is sent before the connection stands on both sides. UCX takes messages earlier, but
 // then asks the peer for the id of its endpoint, and the peer's answer waits inside TCP for the connection
 // back to us; if we die before that is up, UCX 1.13 aborts the peer by an assertion ("got REP message"). A
 // message on a standing connection needs no id, and the answer to a later question (the first body) need not
@@ -27,7 +19,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/process_identity.h"
 #include "os/error.h"
 #include "ucx/status.h"
 #include "ucx/worker_impl.h"
@@ -41,46 +32,24 @@ using std::chrono::milliseconds;
 constexpr milliseconds closing_grace{300};
 // How long UCX may take to end what is outstanding on a connection that was closed by force.
 constexpr milliseconds failing_grace{200};
-constexpr milliseconds drain_max{20};
-// A watch and what it reads, or sockets to the peer and back from it.
+// Sockets to the peer and back from it, and one that is being made anew.
 constexpr unsigned descriptors_of_connection = 3;
 
 }  // namespace
 
-Result<PeerId> Worker::Impl::connect(Bytes envelope, const ProcessIdentity& process) {
+Result<PeerId> Worker::Impl::connect(Bytes envelope) {
     auto raw = open_address(envelope);
     if (!raw) return raw.error();
-    const bool same_host = process.host_key == identity.host_key;
     // UCX says "Input/output error" where a socket of its is missing, and loses its listener where it cannot
     // accept the peer's.
     if (const Result<void> enough = os::need_descriptors(descriptors_of_connection, "connecting to a peer");
         !enough)
         return enough.error();
-    std::optional<os::ProcessWatch> watch;
-    if (same_host) {
-        auto opened = os::ProcessWatch::open(process);
-        if (!opened) return opened.error();
-        watch.emplace(*std::move(opened));
-    }
-    Endpoint& endpoint = endpoints_.add(same_host, this);
+    Endpoint& endpoint = endpoints_.add(this);
     endpoint.address.assign(raw->begin(), raw->end());
-    if (watch) {
-        const Result<void> watched = poller.watch(watch->fd(), [this, &endpoint] {
-            endpoint.process_ended = true;
-            queues_.note_death(Clock::now());
-            unwatch(endpoint);
-            need_attention(endpoint);
-        });
-        if (!watched) {
-            endpoints_.remove(endpoint.id());
-            return watched.error();
-        }
-        endpoint.watch = std::move(watch);
-    }
     if (listener_ != nullptr) {  // inside UCX
         need_attention(endpoint);
     } else if (const ucs_status_t status = connect_in_ucx(endpoint); status != UCS_OK) {
-        unwatch(endpoint);
         endpoints_.remove(endpoint.id());
         return peer_error(status, "connecting to a peer");
     }
@@ -94,12 +63,11 @@ ucs_status_t Worker::Impl::connect_in_ucx(Endpoint& endpoint) {
     params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                         UCP_EP_PARAM_FIELD_ERR_HANDLER;
     params.address = reinterpret_cast<const ucp_address_t*>(of_peer.data());
-    params.err_mode = endpoint.same_host() ? UCP_ERR_HANDLING_MODE_NONE : UCP_ERR_HANDLING_MODE_PEER;
+    params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
     params.err_handler.cb = &Impl::on_endpoint_error;
     params.err_handler.arg = &endpoint;
     const ucs_status_t status = ucp_ep_create(worker_.get(), &params, &endpoint.handle);
     if (status != UCS_OK) return status;
-    endpoint.sends_at_once = endpoint.same_host();
     flush(endpoint);
     return UCS_OK;
 }
@@ -167,7 +135,7 @@ void Worker::Impl::close_in_ucx(Endpoint& endpoint) {
     param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
     param.cb.send = &Impl::on_closed;
     param.user_data = &endpoint;
-    param.flags = endpoint.same_host() ? 0 : UCP_EP_CLOSE_FLAG_FORCE;
+    param.flags = UCP_EP_CLOSE_FLAG_FORCE;
     void* request = ucp_ep_close_nbx(std::exchange(endpoint.handle, nullptr), &param);
     if (UCS_PTR_IS_PTR(request)) endpoint.close_request = request;
 }
@@ -177,32 +145,6 @@ void Worker::Impl::on_closed(void* request, ucs_status_t, void* user_data) noexc
     ucp_request_free(request);
     endpoint.close_request = nullptr;
     static_cast<Impl*>(endpoint.owner)->need_attention(endpoint);
-}
-
-void Worker::Impl::unwatch(Endpoint& endpoint) {
-    if (!endpoint.watch) return;
-    poller.unwatch(endpoint.watch->fd());
-    endpoint.watch.reset();
-}
-
-/// Takes in everything that has arrived: afterwards nothing that a dead process wrote is left in our queues.
-void Worker::Impl::drain() {
-    const auto until = Clock::now() + drain_max;
-    for (unsigned quiet = 0; quiet < 2 && Clock::now() < until;) {
-        quiet = ucp_worker_progress(worker_.get()) == 0 ? quiet + 1 : 0;
-    }
-}
-
-void Worker::Impl::check_queues(Clock::time_point now) {
-    last_queue_check_ = now;
-    counters.queue_repairs += queues_.check(now, [this] {
-        // A writer that somebody has stopped will go on writing when it may run again.
-        bool stopped = false;
-        endpoints_.for_each([&stopped](const Endpoint& endpoint) {
-            stopped = stopped || (endpoint.watch && endpoint.watch->may_be_stopped());
-        });
-        return stopped;
-    });
 }
 
 void Worker::Impl::give_up_transfers(Endpoint& endpoint) {
@@ -245,45 +187,31 @@ void Worker::Impl::attend(Clock::time_point now) {
 }
 
 bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
-    if (!endpoint.address.empty() && !endpoint.process_ended) {
+    if (!endpoint.address.empty()) {
         const ucs_status_t status = connect_in_ucx(endpoint);
         if (status != UCS_OK) endpoint.error = status;
     }
-    const bool broken = endpoint.process_ended || endpoint.error != UCS_OK;
+    const bool broken = endpoint.error != UCS_OK;
     if (endpoint.usable() && broken) begin_failure(endpoint, now);
-    if ((endpoint.reached || endpoint.sends_at_once) && !broken && !endpoint.held.empty()) {
+    if (endpoint.reached && !broken && !endpoint.held.empty()) {
         release_held(endpoint);
         if (endpoint.state() == EndpointState::closing) flush(endpoint);
     }
     if (endpoint.state() == EndpointState::failed) {
         const bool done = endpoint.transfers() == 0 && !endpoint.held_by_ucx();
-        if (!endpoint.same_host() && !done && now < endpoint.deadline) return false;
-        if (endpoint.same_host()) {
-            // Behind a hole may be more from the dead process.
-            if (queues_.any_hole() && now < endpoint.deadline) return false;
-            drain();
-        }
+        if (!done && now < endpoint.deadline) return false;
         give_up_transfers(endpoint);
         ++counters.peers_lost;
-        const Error ended = Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
-        // Its memory could not be mapped, though it lives: this process may have too little of its own.
-        const bool own_trouble =
-            endpoint.error == UCS_ERR_SHMEM_SEGMENT && endpoint.watch && endpoint.watch->alive();
-        const Error why = endpoint.process_ended ? ended
-                          : own_trouble          ? to_error(endpoint.error, "mapping memory of a peer")
-                                                 : lost_error(endpoint.error);
-        events_.push_peer_lost(endpoint.id(), why);
+        events_.push_peer_lost(endpoint.id(), lost_error(endpoint.error));
         return true;
     }
     if (endpoint.state() == EndpointState::closing) {
-        if (broken && endpoint.same_host()) drain();
-        const bool idle = endpoint.flushes == 0 && (endpoint.transfers() == 0 || !endpoint.same_host());
-        if (!broken && !idle && now < endpoint.deadline) return false;
-        if (!endpoint.same_host() && endpoint.handle != nullptr) {
+        if (!broken && endpoint.flushes != 0 && now < endpoint.deadline) return false;
+        if (endpoint.handle != nullptr) {
             close_in_ucx(endpoint);
             endpoint.deadline = now + failing_grace;
         }
-        if (!endpoint.same_host() && endpoint.transfers() != 0 && now < endpoint.deadline) return false;
+        if (endpoint.transfers() != 0 && now < endpoint.deadline) return false;
         give_up_transfers(endpoint);
         return true;
     }
@@ -293,7 +221,7 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
 void Worker::Impl::begin_failure(Endpoint& endpoint, Clock::time_point now) {
     endpoint.set_state(EndpointState::failed);
     endpoint.deadline = now + failing_grace;
-    if (!endpoint.same_host()) close_in_ucx(endpoint);
+    close_in_ucx(endpoint);
 }
 
 void Worker::Impl::retire(Endpoint& endpoint) {
@@ -307,12 +235,8 @@ void Worker::Impl::retire(Endpoint& endpoint) {
 void Worker::Impl::sweep_retired() {
     retired_changed_ = false;
     std::erase_if(retired_, [this](const std::unique_ptr<Endpoint>& endpoint) {
-        // A live process on this host may still be reading a body of ours: see above.
-        const bool movable = endpoint->same_host() && !endpoint->process_ended && endpoint->transfers() != 0;
-        if (movable && endpoint->error == UCS_OK) return false;
         close_in_ucx(*endpoint);
         if (endpoint->held_by_ucx()) return false;
-        unwatch(*endpoint);
         forget_transfers(*endpoint);
         return true;
     });
@@ -330,21 +254,20 @@ void Worker::Impl::stop(Clock::time_point deadline) {
         const bool moved = ucp_worker_progress(worker_.get()) != 0;
         events_.drop(worker_.get());
         const auto now = Clock::now();
-        look_around(now);
+        poller_.wait(milliseconds(0));
         attend(now);
         sweep_retired();
         // What is left waits for peers (over TCP, UCX's flush wants an answer), who need not be reading.
         if (endpoints_.empty()) deadline = std::min(deadline, now + failing_grace);
         if (now >= deadline) break;
-        if (!moved) poller.wait(endpoints_.empty() ? milliseconds(1) : milliseconds(0));
+        if (!moved) poller_.wait(endpoints_.empty() ? milliseconds(1) : milliseconds(0));
     }
 }
 
 Worker::Impl::~Impl() {
     stopping_ = true;
-    endpoints_.for_each([this](Endpoint& endpoint) {
-        if (!endpoint.same_host()) close_in_ucx(endpoint);
-    });
+    poller_.unwatch(ucx_fd_);
+    endpoints_.for_each([this](Endpoint& endpoint) { close_in_ucx(endpoint); });
     while (const auto body = bodies_.take_any())
         ucp_am_data_release(worker_.get(), body->descriptor);
     for (unsigned i = 0; i < 16; ++i) {

@@ -11,15 +11,14 @@
 #include <string_view>
 #include <utility>
 
+#include "base/comma_list.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "os/error.h"
 #include "os/network_interfaces.h"
 #include "ucx/library.h"
-#include "ucx/private_segments.h"
 #include "ucx/status.h"
 #include "ucx/worker.h"
-#include "wire/messages.h"
 
 namespace ddict::ucx {
 namespace {
@@ -79,15 +78,26 @@ bool user_has_set(std::initializer_list<const char*> variables) {
                        [](const char* variable) { return std::getenv(variable) != nullptr; });
 }
 
-/// Not used unless asked for by name:
-/// - xpmem: a write to the memory of a process that has just died is a SIGBUS in the writer; sysv and posix
-///   memory lives as long as it is mapped. So a killed client could take a manager with it.
-/// - posix: UCX fills its segment, some megabytes, before it removes its name; of ten clients that are killed
-///   at random moments one leaves its segment in /dev/shm. sysv does the same work without a name.
-/// - sysv too, where others could read its segments.
-void leave_out_transports(Settings& settings, bool segments_are_private) {
-    if (settings.value("TLS") != "all") return;
-    settings.set({"TLS"}, segments_are_private ? "^xpmem,posix" : "^xpmem,posix,sysv");
+/// Within a host others carry the messages (samehost/), and shared memory of UCX does harm: a killed process
+/// can block the receive queue of another, segments stay behind or can be read by others, and each process
+/// pays for it. So it is left out, also where the user lists it for a program's other libraries.
+void leave_out_shared_memory(Settings& settings) {
+    const std::vector<std::string> ours{"sysv", "posix", "xpmem", "cma", "knem"};
+    const std::vector<std::string> groups{"mm", "sm", "shm"};
+    const std::string chosen = settings.value("TLS");
+    std::vector<std::string> names;
+    if (chosen.empty() || chosen == "all" || chosen[0] == '^') {
+        if (chosen.starts_with('^')) names = split_list(chosen.substr(1));
+        names.insert(names.end(), ours.begin(), ours.end());
+        settings.set({"TLS"}, "^" + join_list(names));
+        return;
+    }
+    for (const std::string& name : split_list(chosen)) {
+        const bool left_out = std::count(ours.begin(), ours.end(), name) != 0 ||
+                              std::count(groups.begin(), groups.end(), name) != 0;
+        if (!left_out) names.push_back(name);
+    }
+    settings.set({"TLS"}, names.empty() ? "tcp" : join_list(names));
 }
 
 /// - TCP connects in the caller's time, and to a host that is down that takes seconds to minutes, in which a
@@ -100,14 +110,6 @@ void set_up_tcp(Settings& settings) {
     // UCX 1.13 knows the option of a transport without the transport's name, later releases with it.
     if (!user_has_set({"UCX_TCP_CONN_NB"})) settings.set({"CONN_NB", "TCP_CONN_NB"}, "y");
     if (!user_has_set({"UCX_TCP_MAX_POLL"})) settings.set({"MAX_POLL", "TCP_MAX_POLL"}, "1");
-}
-
-/// The pieces in which shared memory takes a message. A value of 8 KiB, which many are, is by our headers and
-/// its key too long for UCX's own choice, 8256 bytes, and then takes four times as long.
-void take_eight_kibibytes_whole(Settings& settings) {
-    if (user_has_set({"UCX_SYSV_SEG_SIZE", "UCX_POSIX_SEG_SIZE", "UCX_MM_SEG_SIZE", "UCX_SEG_SIZE"})) return;
-    constexpr std::size_t bytes = 8192 + 64 + sizeof(wire::RequestHeader) + limits::key_bytes_max;
-    settings.set({"MM_SEG_SIZE"}, std::to_string((bytes + 63) / 64 * 64));
 }
 
 /// UCX's own descriptors: epoll, eventfd, sockets to wake sleepers through; and what it opens in passing.
@@ -151,12 +153,6 @@ std::uint32_t runtime_version() {
     return (major << 16) | minor;
 }
 
-Error segments_not_private() {
-    return Error(Errc::system,
-                 "UCX's shared memory cannot be kept from the other members of this user's group on this "
-                 "system; do without it: UCX_TLS=^sysv");
-}
-
 Result<Context> make_context(const DeviceOptions& devices) {
     restrain_library();
     ucp_config_t* raw_config = nullptr;
@@ -166,9 +162,8 @@ Result<Context> make_context(const DeviceOptions& devices) {
     const std::unique_ptr<ucp_config_t, ConfigDeleter> config(raw_config);
     Settings settings(config.get());
     if (const Result<void> chosen = choose_network(settings, devices); !chosen) return chosen.error();
-    leave_out_transports(settings, make_segments_private());
+    leave_out_shared_memory(settings);
     set_up_tcp(settings);
-    take_eight_kibibytes_whole(settings);
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
@@ -177,10 +172,7 @@ Result<Context> make_context(const DeviceOptions& devices) {
     if (const ucs_status_t status = ucp_init(&params, config.get(), &context); status != UCS_OK) {
         return to_error(status, "starting UCX");
     }
-    Context made{ContextHandle(context), std::move(settings).refused()};
-    // Again, for the libraries that it has loaded meanwhile.
-    if (!make_segments_private() && has_transport(context, {"sysv"})) return segments_not_private();
-    return made;
+    return Context{ContextHandle(context), std::move(settings).refused()};
 }
 
 Result<WorkerHandle> make_worker(ucp_context_h context) {

@@ -37,19 +37,13 @@ struct Context {
 };
 
 /// A context for active messages that can sleep. Honours the user's UCX_* settings; what the user leaves open
-/// is chosen here: no xpmem, the network devices, shared memory for this user alone, and more (see
-/// context.cpp for the reasons). Errors: system, also where this process has not the descriptors that UCX
-/// will need: UCX aborts it then.
+/// is chosen here: the network devices, and more (see context.cpp for the reasons). Never shared memory.
+/// Errors: system, also where this process has not the descriptors that UCX will need: UCX aborts it then.
 Result<Context> make_context(const DeviceOptions& devices = {});
-/// Why a context, or a worker, that has shared memory is not used.
-Error segments_not_private();
 Result<WorkerHandle> make_worker(ucp_context_h context);
 
-/// What the context can use, by transport and device; and whether that includes one of these transports, or
-/// shared memory for messages.
+/// What the context can use, by transport and device.
 std::vector<TransportDevice> usable_transports(ucp_context_h context);
-bool has_transport(ucp_context_h context, std::initializer_list<std::string_view> names);
-bool has_shared_memory(ucp_context_h context);
 
 /// The worker's address in an envelope (magic, version of UCX, checksum), since UCX itself reads any bytes as
 /// an address and crashes on those that are none.

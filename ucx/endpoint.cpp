@@ -39,9 +39,8 @@ void Endpoint::set_state(EndpointState next) {
     static const bool traced = std::getenv("DDICT_UCX_TRACE") != nullptr;
     DDICT_ASSERT(may_follow(state_, next), "an endpoint cannot change its state like this");
     if (traced) {
-        std::fprintf(stderr, "ddict: peer %llx (%s): %s -> %s%s%s, %u under way\n",
-                     static_cast<unsigned long long>(id_), same_host_ ? "same host" : "other host",
-                     name(state_), name(next), process_ended ? ", its process has ended" : "",
+        std::fprintf(stderr, "ddict: peer %llx: %s -> %s%s, %u under way\n",
+                     static_cast<unsigned long long>(id_), name(state_), name(next),
                      error != UCS_OK ? ", UCX reports an error" : "", transfer_count_);
     }
     state_ = next;
@@ -67,7 +66,7 @@ void Endpoint::unlink(Transfer* transfer) noexcept {
     --transfer_count_;
 }
 
-Endpoint& EndpointTable::add(bool same_host, void* worker) {
+Endpoint& EndpointTable::add(void* worker) {
     if (free_.empty()) {
         slots_.emplace_back();
         free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
@@ -76,7 +75,7 @@ Endpoint& EndpointTable::add(bool same_host, void* worker) {
     free_.pop_back();
     Slot& slot = slots_[index];
     const PeerId id = (PeerId{++slot.generation} << 32) | (index + 1);
-    slot.endpoint = std::make_unique<Endpoint>(id, same_host, worker);
+    slot.endpoint = std::make_unique<Endpoint>(id, worker);
     return *slot.endpoint;
 }
 

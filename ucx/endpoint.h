@@ -6,13 +6,11 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <ucp/api/ucp.h>
 
-#include "os/process_watch.h"
 #include "rpc/transport.h"
 #include "ucx/send_pool.h"
 
@@ -40,13 +38,11 @@ class Endpoint {
   public:
     using Clock = std::chrono::steady_clock;
 
-    Endpoint(PeerId id, bool same_host, void* worker) : owner(worker), id_(id), same_host_(same_host) {}
+    Endpoint(PeerId id, void* worker) : owner(worker), id_(id) {}
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
 
     PeerId id() const noexcept { return id_; }
-    /// Error mode NONE with a process watch; otherwise error mode PEER.
-    bool same_host() const noexcept { return same_host_; }
     EndpointState state() const noexcept { return state_; }
     bool usable() const noexcept {
         return state_ == EndpointState::connecting || state_ == EndpointState::open;
@@ -65,24 +61,20 @@ class Endpoint {
     /// Whether UCX still holds a pointer to this object.
     bool held_by_ucx() const noexcept { return flushes != 0 || close_request != nullptr; }
 
-    void* const owner;               // the Worker::Impl
-    std::vector<std::byte> address;  // of the peer, until UCX has been told to connect to it
-    ucp_ep_h handle = nullptr;       // null before that, and once it has been closed in UCX
-    bool sends_at_once = false;      // UCX takes messages now: a peer on the same host that it knows of
-    std::optional<os::ProcessWatch> watch;  // of a peer on the same host, until it is closed
-    ucs_status_t error = UCS_OK;            // reported by UCX
-    bool process_ended = false;             // reported by the kernel
-    bool reached = false;                   // a flush has come through: both sides have the connection
-    std::vector<HeldSend> held;             // until then, or until sends_at_once
-    unsigned flushes = 0;                   // outstanding flush requests
-    void* close_request = nullptr;          // outstanding
-    bool attended = false;                  // is in the worker's list of endpoints that need attention
-    Clock::time_point deadline;             // of failed and closing
-    mutable std::string description;        // cached
+    void* const owner;                // the Worker::Impl
+    std::vector<std::byte> address;   // of the peer, until UCX has been told to connect to it
+    ucp_ep_h handle = nullptr;        // null before that, and once it has been closed in UCX
+    ucs_status_t error = UCS_OK;      // reported by UCX
+    bool reached = false;             // a flush has come through: both sides have the connection
+    std::vector<HeldSend> held;       // until then
+    unsigned flushes = 0;             // outstanding flush requests
+    void* close_request = nullptr;    // outstanding
+    bool attended = false;            // is in the worker's list of endpoints that need attention
+    Clock::time_point deadline;       // of failed and closing
+    mutable std::string description;  // cached
 
   private:
     PeerId id_;
-    bool same_host_;
     EndpointState state_ = EndpointState::connecting;
     Transfer* transfers_ = nullptr;
     std::uint32_t transfer_count_ = 0;
@@ -91,7 +83,7 @@ class Endpoint {
 /// The endpoints by PeerId. A number is a slot and its generation, so it is not used again.
 class EndpointTable {
   public:
-    Endpoint& add(bool same_host, void* worker);
+    Endpoint& add(void* worker);
     /// Null if there is none (any more).
     Endpoint* find(PeerId id) const noexcept {
         const auto number = static_cast<std::uint32_t>(id);

@@ -26,17 +26,6 @@ std::vector<TransportDevice> usable_transports(ucp_context_h context) {
     return usable;
 }
 
-bool has_transport(ucp_context_h context, std::initializer_list<std::string_view> names) {
-    for (const TransportDevice& usable : usable_transports(context)) {
-        if (std::find(names.begin(), names.end(), usable.transport) != names.end()) return true;
-    }
-    return false;
-}
-
-bool has_shared_memory(ucp_context_h context) {
-    return has_transport(context, {"sysv", "posix", "xpmem"});
-}
-
 Result<TransportSummary> available_transports(const DeviceOptions& devices) {
     auto context = make_context(devices);
     if (!context) return context.error();

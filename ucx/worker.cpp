@@ -12,8 +12,9 @@ Worker::Worker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Worker::~Worker() = default;
 
-Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options) {
-    auto impl = Impl::create(options);
+Result<std::unique_ptr<Worker>> Worker::create(const DeviceOptions& devices, os::Poller& poller,
+                                               os::WaitPolicy& waiting) {
+    auto impl = Impl::create(devices, poller, waiting);
     if (!impl) return impl.error();
     return std::unique_ptr<Worker>(new Worker(*std::move(impl)));
 }
@@ -22,16 +23,20 @@ unsigned Worker::poll(TransportEvents& events) {
     return impl_->poll(events);
 }
 
-unsigned Worker::progress(TransportEvents& events, std::chrono::steady_clock::time_point deadline) {
-    return impl_->progress(events, deadline);
+bool Worker::is_quiet() const noexcept {
+    return impl_->is_quiet();
 }
 
-Result<void> Worker::watch_fd(int fd, std::function<void()> ready) {
-    return impl_->watch_fd(fd, std::move(ready));
+os::WaitPolicy::Arming Worker::prepare_to_sleep() {
+    return impl_->prepare_to_sleep();
 }
 
-void Worker::unwatch_fd(int fd) {
-    impl_->poller.unwatch(fd);
+void Worker::end_sleep() {
+    impl_->end_sleep();
+}
+
+bool Worker::needs_attention() const noexcept {
+    return impl_->needs_attention();
 }
 
 void Worker::stop(std::chrono::steady_clock::time_point deadline) {
@@ -42,8 +47,8 @@ const WorkerCounters& Worker::counters() const noexcept {
     return impl_->counters;
 }
 
-Result<PeerId> Worker::connect(Bytes address, const ProcessIdentity& process) {
-    return impl_->connect(address, process);
+Result<PeerId> Worker::connect(Bytes address) {
+    return impl_->connect(address);
 }
 
 void Worker::close(PeerId peer) {
@@ -72,10 +77,6 @@ std::string Worker::describe(PeerId peer) const {
 
 Bytes Worker::address() const {
     return impl_->address;
-}
-
-ProcessIdentity Worker::identity() const {
-    return impl_->identity;
 }
 
 }  // namespace ddict::ucx

@@ -6,11 +6,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "os/poller.h"
+#include "os/wait_policy.h"
 #include "rpc/transport.h"
 #include "ucx/devices.h"
 
@@ -36,14 +37,6 @@ struct TransportSummary {
 /// What UCX can use on this node. Needs no peer. Costs a UCX context: some milliseconds.
 Result<TransportSummary> available_transports(const DeviceOptions& devices = {});
 
-struct WorkerOptions {
-    /// How long progress() polls, at the most, before it sleeps; the time really spent adapts to the traffic.
-    /// While a body is under way, and where processors are scarce, there are other limits.
-    std::chrono::microseconds spin{50};
-    /// Unless the user has set UCX_NET_DEVICES.
-    DeviceOptions devices{};
-};
-
 /// What a worker has seen since it was made.
 struct WorkerCounters {
     std::uint64_t messages_sent = 0;
@@ -52,39 +45,36 @@ struct WorkerCounters {
     std::uint64_t bodies_refused =
         0;  ///< bodies dropped because limits::bodies_in_flight_max were held already
     std::uint64_t peers_lost = 0;
-    std::uint64_t queue_repairs =
-        0;                     ///< messages that their killed senders left half-written in shared memory
-    std::uint64_t sleeps = 0;  ///< how often progress() went to sleep
     std::uint64_t requests_given_up = 0;  ///< requests that were reported as failed but UCX has not let go of
 };
 
-/// A Transport over UCX.
+/// Messages to processes of other hosts, and to those of this one that cannot be reached otherwise.
 ///
 /// Threads: belongs to the thread that made it; nothing may be called from another. A child of fork() must
 /// not touch it. Memory: bounded by limits.h; no allocation per message once the buffers have grown to the
-/// load. Endpoints to processes of the same host use shared memory, and the death of the process is learnt
-/// from the kernel; for others UCX reports errors of the network, but not a cut cable: that takes heartbeats
-/// above this class.
-class Worker final : public Transport {
+/// load. UCX reports errors of the network, and that a process has ended, but not a cut cable: that takes
+/// heartbeats above this class.
+class Worker {
   public:
-    static Result<std::unique_ptr<Worker>> create(const WorkerOptions& options = {});
+    /// `poller` and `waiting` are those of the thread's loop, and must outlive it. `devices` unless the user
+    /// has set UCX_NET_DEVICES.
+    static Result<std::unique_ptr<Worker>> create(const DeviceOptions& devices, os::Poller& poller,
+                                                  os::WaitPolicy& waiting);
     /// Does what stop() has left to do, without waiting.
-    ~Worker() override;
+    ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
     /// Delivers what has arrived; never waits. Returns the number of events delivered. Not to be called from
     /// an event.
     unsigned poll(TransportEvents& events);
-    /// Delivers at least one event, or returns 0 at the deadline, or when a watched file descriptor was
-    /// ready. Spins for a while, then sleeps; an idle worker costs no CPU worth naming.
-    unsigned progress(TransportEvents& events, std::chrono::steady_clock::time_point deadline);
-
-    /// Calls `ready` from poll() or progress() while `fd` is readable: at once when asleep, within about a
-    /// millisecond when busy. The descriptor stays the caller's; unwatch it before closing it. `ready` may
-    /// call watch_fd and unwatch_fd, also for itself. Fails if the kernel cannot watch it.
-    Result<void> watch_fd(int fd, std::function<void()> ready);
-    void unwatch_fd(int fd);
+    /// The last poll had nothing at all to do. Without that the thread must not sleep.
+    bool is_quiet() const noexcept;
+    /// Before the poller waits, and after that: whether UCX wakes it up.
+    os::WaitPolicy::Arming prepare_to_sleep();
+    void end_sleep();
+    /// Connections want to be looked after soon, whatever arrives.
+    bool needs_attention() const noexcept;
 
     /// Orderly end: sends what is outstanding, closes all connections, returns at the deadline at the latest.
     /// Events are not delivered any more; afterwards only the destructor may be called.
@@ -92,15 +82,15 @@ class Worker final : public Transport {
 
     const WorkerCounters& counters() const noexcept;
 
-    Result<PeerId> connect(Bytes address, const ProcessIdentity& process) override;
-    void close(PeerId peer) override;
-    void send(PeerId peer, Bytes head) override;
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
-    void discard_body(std::uint64_t token) override;
-    std::string describe(PeerId peer) const override;
-    Bytes address() const override;
-    ProcessIdentity identity() const override;
+    // As of Transport.
+    Result<PeerId> connect(Bytes address);
+    void close(PeerId peer);
+    void send(PeerId peer, Bytes head);
+    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag);
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void discard_body(std::uint64_t token);
+    std::string describe(PeerId peer) const;
+    Bytes address() const;
 
   private:
     class Impl;

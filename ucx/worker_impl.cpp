@@ -15,29 +15,18 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "base/process_identity.h"
-#include "ucx/host_identity.h"
 #include "ucx/library.h"
-#include "ucx/private_segments.h"
 #include "ucx/status.h"
 
 namespace ddict::ucx {
 namespace {
 
-using std::chrono::milliseconds;
-
 constexpr unsigned message_id = 1;
 constexpr std::size_t body_head_bytes_max = 64 + limits::key_bytes_max;
 // Up to here a copy costs less than keeping UCX's buffer.
 constexpr std::size_t copied_bytes_max = 512;
-// What UCX's shared memory takes into the queue itself (its option FIFO_ELEM_SIZE less the headers).
-constexpr std::size_t short_message_bytes_max = 96;
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
 constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_flight_max;
-// Looks at the clock and at the watched descriptors while messages keep coming.
-constexpr unsigned polls_between_clock = 32;
-constexpr milliseconds look_interval{1};
-constexpr milliseconds queue_check_interval{5};
 
 // Workers of this process, those included that are being made or ended.
 std::atomic<std::uint32_t> workers{0};
@@ -65,7 +54,8 @@ WorkerCount::~WorkerCount() {
     --workers;
 }
 
-Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& options) {
+Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const DeviceOptions& devices, os::Poller& poller,
+                                                           os::WaitPolicy& waiting) {
     if (ucx_is_of_parent) {
         return Error(
             Errc::system,
@@ -74,52 +64,23 @@ Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const WorkerOptions& 
     }
     WorkerCount count;
     const SignalsBlocked blocked;
-    auto context = make_context(options.devices);
+    auto context = make_context(devices);
     if (!context) return context.error();
-    // One at a time: what is mapped meanwhile is taken for the new worker's.
-    static std::mutex one_at_a_time;
-    std::unique_lock lock(one_at_a_time);
-    const auto mapped_before = ReceiveQueues::mapped();
-    if (!mapped_before) return mapped_before.error();
-    const std::uint64_t segments_before = private_segments_made();
     auto worker = make_worker(context->handle.get());
     if (!worker) return worker.error();
-    auto queues = ReceiveQueues::find(*mapped_before);
-    if (!queues) return queues.error();
-    const bool none_redirected = private_segments_made() == segments_before;
-    if (none_redirected && has_transport(context->handle.get(), {"sysv"})) return segments_not_private();
-    lock.unlock();
-    auto poller = os::Poller::create();
-    if (!poller) return poller.error();
-    // Without a way to repair the queues, one killed process could silence this one: rather no shared memory.
-    const auto identity = own_identity(has_shared_memory(context->handle.get()) && !queues->empty());
-    if (!identity) return identity.error();
-    auto impl = std::make_unique<Impl>(options, std::move(context->handle), *std::move(worker),
-                                       *std::move(queues), *std::move(poller), *identity);
+    auto impl = std::make_unique<Impl>(poller, waiting, std::move(context->handle), *std::move(worker));
     if (auto started = impl->start(); !started) return started.error();
     return impl;
 }
 
-Worker::Impl::Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker,
-                   ReceiveQueues queues, os::Poller sleep, const ProcessIdentity& own)
-    : poller(std::move(sleep)),
-      identity(own),
-      options_(options),
-      queues_(std::move(queues)),
-      waiting_(options.spin),
-      last_look_(Clock::now()),
-      context_(std::move(context)),
-      worker_(std::move(worker)) {
+Worker::Impl::Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker)
+    : poller_(poller), waiting_(waiting), context_(std::move(context)), worker_(std::move(worker)) {
     // The head of a message without body is its payload, and always eager: the shortest path through UCX.
     message_param_.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
                                   UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
     message_param_.cb.send = &Impl::on_sent;
     message_param_.flags = UCP_AM_SEND_FLAG_EAGER;
     message_param_.memory_type = UCS_MEMORY_TYPE_HOST;
-    short_message_param_.op_attr_mask =
-        UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE | UCP_OP_ATTR_FLAG_FORCE_IMM_CMPL;
-    short_message_param_.flags = UCP_AM_SEND_FLAG_EAGER;
-    short_message_param_.memory_type = UCS_MEMORY_TYPE_HOST;
     // With a body, UCX chooses between eager and rendezvous by size and transport.
     body_param_ = message_param_;
     body_param_.flags = 0;
@@ -150,7 +111,7 @@ Result<void> Worker::Impl::start() {
     if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &ucx_fd_); status != UCS_OK) {
         return to_error(status, "asking UCX for a descriptor to sleep on");
     }
-    if (Result<void> watched = poller.watch(ucx_fd_, nullptr); !watched) return watched;
+    if (Result<void> watched = poller_.watch(ucx_fd_, nullptr); !watched) return watched;
     auto made = make_address(worker_.get());
     if (!made) return made.error();
     address = *std::move(made);
@@ -253,23 +214,11 @@ void Worker::Impl::discard_body(std::uint64_t token) {
 
 void Worker::Impl::send(PeerId peer, Bytes head) {
     Endpoint* endpoint = endpoints_.find(peer);
-    if (endpoint == nullptr || !endpoint->usable() || send_at_once(*endpoint, head)) return;
+    if (endpoint == nullptr || !endpoint->usable()) return;
     endpoint->reserve_held();
     Transfer* transfer = pool_.take(head.size());
     if (!head.empty()) std::memcpy(transfer->head(), head.data(), head.size());
     start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
-}
-
-/// The way of most messages: UCX copies it into the queue of a peer on this host, and that was it. False if
-/// that is not possible.
-bool Worker::Impl::send_at_once(Endpoint& endpoint, Bytes head) {
-    if (!endpoint.sends_at_once || head.size() > short_message_bytes_max || endpoint.transfers() != 0)
-        return false;
-    const void* sent = ucp_am_send_nbx(endpoint.handle, message_id, nullptr, 0, head.data(), head.size(),
-                                       &short_message_param_);
-    if (sent != nullptr) return false;
-    ++counters.messages_sent;
-    return true;
 }
 
 void Worker::Impl::send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
@@ -291,7 +240,7 @@ void Worker::Impl::start_send(Endpoint& endpoint, Transfer* transfer, Bytes head
                               const ucp_request_param_t& common) {
     transfer->owner = this;
     endpoint.link(transfer);
-    if (endpoint.sends_at_once || (endpoint.reached && endpoint.held.empty())) {
+    if (endpoint.reached && endpoint.held.empty()) {
         hand_over(endpoint, transfer, header, payload, common);
         return;
     }
@@ -366,68 +315,24 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
     quiet_ = ucp_worker_progress(worker_.get()) == 0;
     listener_ = nullptr;
     const unsigned heard = heard_;
-    if (++polls_since_clock_ >= polls_between_clock || !attention_.empty()) {
-        polls_since_clock_ = 0;
-        const auto now = Clock::now();
-        if (now - last_look_ >= look_interval) look_around(now);
-        if (now - last_queue_check_ >= queue_check_interval) check_queues(now);
-        if (!attention_.empty()) attend(now);
-        if (retired_changed_) sweep_retired();
-    }
+    if (!attention_.empty()) attend(Clock::now());
+    if (retired_changed_) sweep_retired();
     return events_.empty() ? heard : heard + events_.deliver(events, worker_.get());
 }
 
-unsigned Worker::Impl::progress(TransportEvents& events, Clock::time_point deadline) {
-    user_fds_ready_ = 0;
-    waiting_.begin();
-    for (;;) {
-        const unsigned delivered = poll(events);
-        if (delivered != 0 || user_fds_ready_ != 0) {
-            waiting_.end(waiting_.has_slept() ? Clock::now() : Clock::time_point{});
-            return delivered;
-        }
-        if (!waiting_.wants_time()) continue;
-        const auto now = Clock::now();
-        if (now >= deadline) return 0;
-        switch (waiting_.next(now, quiet_)) {
-            case os::WaitPolicy::Step::poll:
-                break;
-            case os::WaitPolicy::Step::yield:
-                waiting_.yielded(now, os::yield_processor());
-                break;
-            case os::WaitPolicy::Step::sleep:
-                sleep(now, deadline);
-                break;
-        }
-    }
-}
-
-void Worker::Impl::sleep(Clock::time_point now, Clock::time_point deadline) {
+os::WaitPolicy::Arming Worker::Impl::prepare_to_sleep() {
+    using Arming = os::WaitPolicy::Arming;
     const ucs_status_t status = ucp_worker_arm(worker_.get());
-    const bool armed = status == UCS_OK;
-    auto timeout = waiting_.sleep_time(armed                    ? os::WaitPolicy::Arming::armed
-                                       : status == UCS_ERR_BUSY ? os::WaitPolicy::Arming::busy
-                                                                : os::WaitPolicy::Arming::failed);
-    if (!timeout) return;
-    if (!attention_.empty()) timeout = std::min<std::chrono::nanoseconds>(*timeout, milliseconds(1));
-    ++counters.sleeps;
+    if (status == UCS_OK) return Arming::armed;
     // A descriptor that was not armed may be ready for no reason.
-    if (!armed) poller.mute(ucx_fd_, true);
-    poller.wait(std::min<std::chrono::nanoseconds>(*timeout, deadline - now));
-    if (!armed) poller.mute(ucx_fd_, false);
-    polls_since_clock_ = polls_between_clock;  // attend to what the sleep has shown
+    poller_.mute(ucx_fd_, true);
+    is_muted_ = true;
+    return status == UCS_ERR_BUSY ? Arming::busy : Arming::failed;
 }
 
-void Worker::Impl::look_around(Clock::time_point now) {
-    last_look_ = now;
-    poller.wait(std::chrono::nanoseconds(0));
-}
-
-Result<void> Worker::Impl::watch_fd(int fd, std::function<void()> ready) {
-    return poller.watch(fd, [this, ready = std::move(ready)] {
-        ++user_fds_ready_;
-        ready();
-    });
+void Worker::Impl::end_sleep() {
+    if (is_muted_) poller_.mute(ucx_fd_, false);
+    is_muted_ = false;
 }
 
 }  // namespace ddict::ucx

@@ -15,14 +15,12 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "base/process_identity.h"
 #include "base/token_table.h"
 #include "os/poller.h"
 #include "os/wait_policy.h"
 #include "ucx/context.h"
 #include "ucx/endpoint.h"
 #include "ucx/event_queue.h"
-#include "ucx/receive_queue.h"
 #include "ucx/send_pool.h"
 #include "ucx/worker.h"
 
@@ -46,17 +44,19 @@ class Worker::Impl {
   public:
     using Clock = std::chrono::steady_clock;
 
-    static Result<std::unique_ptr<Impl>> create(const WorkerOptions& options);
-    Impl(const WorkerOptions& options, ContextHandle context, WorkerHandle worker, ReceiveQueues queues,
-         os::Poller poller, const ProcessIdentity& identity);
+    static Result<std::unique_ptr<Impl>> create(const DeviceOptions& devices, os::Poller& poller,
+                                                os::WaitPolicy& waiting);
+    Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker);
     ~Impl();
 
     unsigned poll(TransportEvents& events);
-    unsigned progress(TransportEvents& events, Clock::time_point deadline);
+    bool is_quiet() const noexcept { return quiet_; }
+    os::WaitPolicy::Arming prepare_to_sleep();
+    void end_sleep();
+    bool needs_attention() const noexcept { return !attention_.empty(); }
     void stop(Clock::time_point deadline);
-    Result<void> watch_fd(int fd, std::function<void()> ready);
 
-    Result<PeerId> connect(Bytes address, const ProcessIdentity& process);
+    Result<PeerId> connect(Bytes address);
     void close(PeerId peer);
     void send(PeerId peer, Bytes head);
     void send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag);
@@ -64,10 +64,8 @@ class Worker::Impl {
     void discard_body(std::uint64_t token);
     std::string describe(PeerId peer) const;
 
-    os::Poller poller;
     WorkerCounters counters;
     std::vector<std::byte> address;
-    ProcessIdentity identity;
 
   private:
     // UCX's callbacks (worker_callbacks in worker_impl.cpp). `self` is the Impl, or what was given with the
@@ -84,7 +82,6 @@ class Worker::Impl {
     Result<void> start();
     ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
-    bool send_at_once(Endpoint& endpoint, Bytes head);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
@@ -99,7 +96,6 @@ class Worker::Impl {
     /// Tells the logic that all transfers of an endpoint have ended, although UCX has not finished them.
     void give_up_transfers(Endpoint& endpoint);
     void forget_transfers(Endpoint& endpoint);
-    void unwatch(Endpoint& endpoint);
 
     ucs_status_t connect_in_ucx(Endpoint& endpoint);
     void need_attention(Endpoint& endpoint);
@@ -110,17 +106,13 @@ class Worker::Impl {
     void close_in_ucx(Endpoint& endpoint);
     void retire(Endpoint& endpoint);
     void sweep_retired();
-    void drain();
-    void check_queues(Clock::time_point now);
-    void look_around(Clock::time_point now);  // at the watched descriptors
-    void sleep(Clock::time_point now, Clock::time_point deadline);
 
     WorkerCount count_;  // before what uses UCX, so that it goes after that
-    WorkerOptions options_;
+    os::Poller& poller_;
+    os::WaitPolicy& waiting_;
     TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
     unsigned heard_ = 0;                   // messages delivered to it
     EventQueue events_;
-    ReceiveQueues queues_;
     TokenTable<AnnouncedBody> bodies_{limits::bodies_in_flight_max};  // that wait at their senders
     SendPool pool_;
     EndpointTable endpoints_;
@@ -128,18 +120,13 @@ class Worker::Impl {
     bool retired_changed_ = false;
     std::vector<Endpoint*> attention_;
     std::vector<Endpoint*> attended_now_;
-    os::WaitPolicy waiting_;
-    Clock::time_point last_look_;
-    Clock::time_point last_queue_check_;
-    unsigned polls_since_clock_ = 0;
     // UCX had nothing to do when it was last asked. Only then may the worker sleep: to take notice of a
     // device that was not in use, UCX needs to be asked until it says so, and arming does not check that.
     bool quiet_ = false;
-    unsigned user_fds_ready_ = 0;
+    bool is_muted_ = false;  // UCX does not wake the poller up
     bool stopping_ = false;
     int ucx_fd_ = -1;
     ucp_request_param_t message_param_{};
-    ucp_request_param_t short_message_param_{};
     ucp_request_param_t body_param_{};
 
     // Last, so that they go first: UCX calls back while the worker is destroyed.

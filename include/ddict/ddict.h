@@ -43,7 +43,7 @@
  * Threads. Any number may use one handle of a dictionary at once, save while it collects a batch
  * (ddict_start_batch_put) and in ddict_detach and ddict_destroy. A cursor is for one thread at a time; a
  * pending operation is for the thread that began it. A child of fork() cannot use its parent's handles, and
- * ddict_attach() fails with DDICT_SYSTEM in it if its parent was attached at the fork, until it calls exec.
+ * attaches anew. Managers of other nodes it reaches only if its parent had not spoken to any at the fork.
  *
  * Types. Keys and values carry a type (docs/values.md). Who reads says which type is expected: another one is
  * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything.

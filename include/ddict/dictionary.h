@@ -23,8 +23,9 @@
 // end of the process, which managers notice.
 //
 // Processes. A child of fork() cannot use its parent's dictionary: its calls fail with Errc::not_attached.
-// Nor can it attach, if its parent was attached to any dictionary at the fork: UCX does not survive that, and
-// attach() fails with Errc::system. Fork before attaching, or detach before forking, or have the child exec.
+// It attaches anew. Managers of other nodes it reaches only if its parent had not spoken to any at the fork:
+// UCX does not survive that, and such calls fail with Errc::system. Fork before speaking to other nodes, or
+// have the child exec.
 //
 // Cost. A call on one key is one message to its manager and one back; get, contains, multi_get and bget of
 // keys whose manager is on this node read its memory instead, without a message. Connections are made at the

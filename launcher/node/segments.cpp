@@ -62,6 +62,7 @@ void NodeSegments::withdraw_names() {
         auto pool = shm::Segment::open(name, shm::Access::read_write);
         withdrawn_.push_back(pool ? std::optional(*std::move(pool)) : std::nullopt);
         shm::Segment::remove(name);
+        shm::remove_socket(name);
     }
     if (directory_) shm::Segment::remove(directory_->name());
 }
@@ -73,6 +74,7 @@ void NodeSegments::remove() {
     for (const std::string& name : pool_names_) {
         shm::Pool::mark_gone(name);
         shm::Segment::remove(name);
+        shm::remove_socket(name);
     }
     withdrawn_.clear();
     pool_names_.clear();

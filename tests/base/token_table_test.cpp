@@ -36,8 +36,9 @@ TEST(TokenTable, TokensAreNotUsedAgain) {
 TEST(TokenTable, WhatIsMadeUpFindsNothing) {
     TokenTable<int> table(2);
     const std::uint64_t token = table.add(7);
-    for (const std::uint64_t wrong : {std::uint64_t{0}, token + 1, token - 1, token + (std::uint64_t{1} << 32),
-                                      ~std::uint64_t{0}, std::uint64_t{1} << 32})
+    for (const std::uint64_t wrong :
+         {std::uint64_t{0}, token + 1, token - 1, token + (std::uint64_t{1} << 32), ~std::uint64_t{0},
+          std::uint64_t{1} << 32})
         EXPECT_EQ(table.find(wrong), nullptr) << wrong;
     EXPECT_EQ(table.take(token), 7);
 }

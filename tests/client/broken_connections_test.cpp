@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Real connections of a client are shut down under it, over the loopback network (UCX_TLS=tcp): the program
-// sees nothing of it, and what it asked for has happened once.
+// Real connections of a client are shut down under it, over the loopback network (DDICT_SAME_HOST=0): the
+// program sees nothing of it, and what it asked for has happened once.
 #include <ddict/dictionary.h>
 #include <dirent.h>
 #include <gtest/gtest.h>
@@ -72,7 +72,7 @@ class Breaker {
 };
 
 TEST(BrokenConnections, AreNotNoticed) {
-    ASSERT_NE(std::getenv("UCX_TLS"), nullptr) << "this test is about UCX_TLS=tcp,self";
+    ASSERT_NE(std::getenv("DDICT_SAME_HOST"), nullptr) << "this test is about DDICT_SAME_HOST=0";
     Dictionary owner = Dictionary::create({.managers_per_node = 2, .total_mem = 64 << 20});
     Dictionary dict = Dictionary::attach(owner.serialize(), {.local_reads = false});
     dict.stats();  // a manager that has never answered is given up sooner

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Managers that live and cannot be asked: stopped, on what counts as another host (UCX_TLS=tcp), and in a
-// network that the client is not in.
+// Managers that live and cannot be asked: stopped, on what counts as another host (DDICT_SAME_HOST=0), and in
+// a network that the client is not in.
 #include <ddict/dictionary.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -111,7 +111,7 @@ TEST(LostManagers, InAnotherNetworkAreNotCalledDead) {
 class StoppedManagerTest : public SharedDictionaryTest {
   protected:
     static void SetUpTestSuite() {
-        ASSERT_NE(std::getenv("UCX_TLS"), nullptr) << "this test is about UCX_TLS=tcp,self";
+        ASSERT_NE(std::getenv("DDICT_SAME_HOST"), nullptr) << "this test is about DDICT_SAME_HOST=0";
         SharedDictionaryTest::SetUpTestSuite();
     }
 };

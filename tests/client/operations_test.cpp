@@ -14,14 +14,14 @@
 #include <ddict/record.h>
 
 #include "tests/client/shared_dictionary.h"
-#include "tests/ucx/allocations.h"
+#include "tests/transport/allocations.h"
 
 namespace ddict {
 namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
-using ucx::testing::allocations;
+using transport::testing::allocations;
 
 using OperationsTest = SharedDictionaryTest;
 

@@ -27,7 +27,7 @@ there() { nsenter --target "$other" --net --mount --ipc -- "$@"; }
 there ip link set lo up
 there ip addr add $there/24 dev link1
 there ip link set link1 up
-export UCX_TLS=tcp,self UCX_NET_DEVICES=lo,link0 here there folder other
+export DDICT_SAME_HOST=0 UCX_NET_DEVICES=lo,link0 here there folder other
 export -f there
 
 # What a client of the other host does; its own device has another name.

@@ -18,7 +18,7 @@ DirectoryEntry entry(std::uint32_t manager) {
     DirectoryEntry e;
     e.manager = manager;
     e.node = "node" + std::to_string(manager);
-    e.process = {.host_key = 77, .pid = 1234, .reserved = 0, .start_time = 99};
+    e.process = {.host_key = 77, .pid = 1234, .pid_namespace = 0, .start_time = 99};
     e.pool_bytes = std::uint64_t{1} << 33;
     e.address.assign(215, static_cast<std::byte>(manager + 1));
     return e;

@@ -243,7 +243,7 @@ NodeFacts good_facts() {
     facts.shared_total_bytes = std::uint64_t{16} << 30;
     facts.open_files_soft = facts.open_files_hard = 65536;
     facts.ucx_version = "1.13.1";
-    facts.transports = {{"self", "memory"}, {"sysv", "memory"}, {"tcp", "lo"}, {"tcp", "eth0"}};
+    facts.transports = {{"self", "memory"}, {"tcp", "lo"}, {"tcp", "eth0"}};
     return facts;
 }
 

@@ -6,14 +6,14 @@
 #include <gtest/gtest.h>
 
 #include "manager/connection_guard.h"
-#include "tests/ucx/peers.h"
-#include "ucx/worker.h"
+#include "tests/transport/peers.h"
+#include "transport/worker.h"
 
 namespace ddict::manager {
 namespace {
 
-using namespace ucx::testing;
-using ucx::Worker;
+using namespace transport::testing;
+using transport::Worker;
 
 enum class Word : char {
     nothing = 'n',
@@ -101,8 +101,7 @@ class ConnectBackTest : public ::testing::TestWithParam<Way> {
     PeerId to_host = no_peer;
 };
 
-INSTANTIATE_TEST_SUITE_P(Ways, ConnectBackTest,
-                         ::testing::Values(shared_memory, tcp_between_hosts, tcp_on_one_host),
+INSTANTIATE_TEST_SUITE_P(Ways, ConnectBackTest, ::testing::Values(same_host, tcp_between_hosts),
                          [](const auto& instance) { return instance.param.name; });
 
 TEST_P(ConnectBackTest, MoreMessagesLieBehindTheGreeting) {
@@ -177,7 +176,7 @@ TEST_P(ConnectBackTest, TheAnswerArrivesThoughTheConnectionBackIsClosedAtOnce) {
 }  // namespace ddict::manager
 
 int main(int argc, char** argv) {
-    ddict::ucx::testing::run_as_partner(argc, argv);
+    ddict::transport::testing::run_as_partner(argc, argv);
     ::testing::InitGoogleTest(&argc, argv);
     // Its accept(), connect() and send() are in use as soon as it is part of the program.
     if (ddict::manager::ConnectionGuard::instance().event_fd() < 0) return 1;

@@ -73,7 +73,7 @@ class ShardTest : public testing::Test {
         return {.dictionary_id = pool->identity().dictionary_id,
                 .proof = {},
                 .ucx_version = 1,
-                .process = {.host_key = 1, .pid = 9, .reserved = 0, .start_time = 1},
+                .process = {.host_key = 1, .pid = 9, .pid_namespace = 0, .start_time = 1},
                 .address = bytes_of(address)};
     }
     std::uint64_t session() {

@@ -31,8 +31,9 @@ class RecordingTransport final : public Transport {
         std::uint64_t tag;
     };
 
-    Result<PeerId> connect(Bytes, const ProcessIdentity&) override {
+    Result<PeerId> connect(Bytes, const ProcessIdentity& process) override {
         if (refusal) return *refusal;
+        if (process.host_key == identity().host_key) on_same_host.insert(next_peer_);
         open.insert(next_peer_);
         return next_peer_++;
     }
@@ -46,9 +47,10 @@ class RecordingTransport final : public Transport {
     }
     void discard_body(std::uint64_t token) override { discarded.push_back(token); }
     std::string describe(PeerId) const override { return "record"; }
-    Bytes address() const override { return bytes_of("my address"); }
+    bool is_same_host(PeerId peer) const override { return on_same_host.count(peer) != 0; }
+    Bytes address_for(PeerId) override { return bytes_of("my address"); }
     ProcessIdentity identity() const override {
-        return {.host_key = 1, .pid = 2, .reserved = 0, .start_time = 3};
+        return {.host_key = 1, .pid = 2, .pid_namespace = 0, .start_time = 3};
     }
 
     /// The header of a message that was sent; -1 is the last one.
@@ -66,6 +68,7 @@ class RecordingTransport final : public Transport {
     std::vector<Received> received;
     std::vector<std::uint64_t> discarded;
     std::set<PeerId> open;
+    std::set<PeerId> on_same_host;
 
   private:
     PeerId next_peer_ = 1;

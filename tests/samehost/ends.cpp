@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "ends.h"
+#include "tests/samehost/ends.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -33,7 +33,7 @@ std::string socket_path(const std::string& name) {
     return path;
 }
 
-End::End() : poller(os::Poller::create().value()), transport(Transport::create(poller).value()) {}
+End::End() : poller(os::Poller::create().value()), transport(Transport::create(poller, waiting).value()) {}
 
 void End::on_message(Bytes header, const IncomingBody& payload) {
     messages.push_back({.header = {header.begin(), header.end()},
@@ -111,12 +111,13 @@ class Echo : public TransportEvents {
 
 void serve_echo(const std::string& path) {
     os::Poller poller = os::Poller::create().value();
-    const std::unique_ptr<Transport> transport = Transport::create(poller).value();
+    os::WaitPolicy waiting(std::chrono::microseconds(50));
+    const std::unique_ptr<Transport> transport = Transport::create(poller, waiting).value();
     if (!transport->listen(path)) ::_exit(3);
     Echo echo(*transport);
     for (;;) {
         if (transport->poll(echo) != 0) continue;
-        if (transport->is_moving() || !transport->prepare_to_sleep()) {
+        if (transport->is_copying() || !transport->prepare_to_sleep()) {
             poller.wait(std::chrono::nanoseconds(0));
         } else {
             poller.wait(std::chrono::milliseconds(100));

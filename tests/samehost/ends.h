@@ -49,6 +49,7 @@ class End : public TransportEvents {
     void introduce_to(PeerId peer);
 
     os::Poller poller;
+    os::WaitPolicy waiting{std::chrono::microseconds(50)};
     std::unique_ptr<Transport> transport;
     std::vector<Message> messages;
     std::vector<std::pair<std::uint64_t, bool>> received;

@@ -20,7 +20,7 @@
 #include <cstring>
 #include <random>
 
-#include "ends.h"
+#include "tests/samehost/ends.h"
 
 namespace ddict::samehost {
 namespace {

@@ -15,7 +15,7 @@
 #include <cstring>
 
 #include "base/limits.h"
-#include "ends.h"
+#include "tests/samehost/ends.h"
 
 namespace ddict::samehost {
 namespace {

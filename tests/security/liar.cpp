@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "base/secret.h"
 #include "cluster/handle.h"
-#include "ucx/worker.h"
+#include "transport/worker.h"
 #include "wire/messages.h"
 
 namespace ddict {
@@ -43,7 +43,7 @@ struct Answers final : TransportEvents {
 
 class Liar {
   public:
-    Liar(const Handle& handle, Transport& transport) : handle_(handle), transport_(transport) {}
+    Liar(const Handle& handle, const transport::Worker& worker) : handle_(handle), worker_(worker) {}
 
     std::vector<std::byte> message(const std::string& kind, std::uint64_t number) {
         wire::RequestHeader header;
@@ -60,24 +60,21 @@ class Liar {
                 b = static_cast<std::byte>(random_());
             return noise;
         }
-        std::vector<std::byte> address(transport_.address().begin(), transport_.address().end());
+        std::vector<std::byte> address = worker_.address();
         Secret secret = handle_.secret;
         wire::Hello hello{.dictionary_id = handle_.dictionary_id,
                           .proof = {},
                           .ucx_version = ucx::runtime_version(),
-                          .process = transport_.identity(),
+                          .process = worker_.identity(),
                           .address = address};
         if (kind == "secret") secret[number % secret.size()] ^= std::byte{1};
         if (kind == "id") ++hello.dictionary_id;
         std::vector<std::byte> value;
-        if (kind == "proof") {  // made for another address, and the envelope's checksum is right again
+        if (kind == "proof") {  // made for another address, and all its checksums are right again
             value = wire::pack_proven(secret, header, hello);
-            const std::size_t begin = value.size() - address.size();
-            constexpr std::size_t envelope = 16;
-            value[begin + envelope + number % (address.size() - envelope)] ^=
-                static_cast<std::byte>(1 + number % 255);
-            const std::uint64_t checksum = hash_of(Bytes(value).subspan(begin + envelope));
-            std::memcpy(value.data() + begin + 8, &checksum, sizeof checksum);
+            const std::vector<std::byte> changed = with_another_ucx_address(address, number);
+            std::copy(changed.begin(), changed.end(),
+                      value.end() - static_cast<std::ptrdiff_t>(address.size()));
             return bytes(header, value);
         }
         if (kind == "address") address[number % address.size()] ^= std::byte{0x10};  // the secret is right
@@ -89,6 +86,16 @@ class Liar {
     }
 
   private:
+    static std::vector<std::byte> with_another_ucx_address(Bytes packed, std::uint64_t number) {
+        transport::Address address = transport::unpack(packed).value();
+        std::vector<std::byte> ucx(address.ucx.begin(), address.ucx.end());
+        constexpr std::size_t envelope = 16;
+        ucx[envelope + number % (ucx.size() - envelope)] ^= static_cast<std::byte>(1 + number % 255);
+        const std::uint64_t checksum = hash_of(Bytes(ucx).subspan(envelope));
+        std::memcpy(ucx.data() + 8, &checksum, sizeof checksum);
+        address.ucx = ucx;
+        return transport::pack(address);
+    }
     static std::vector<std::byte> bytes(wire::RequestHeader header, Bytes value) {
         std::vector<std::byte> message(sizeof header + value.size());
         std::memcpy(message.data(), &header, sizeof header);
@@ -97,7 +104,7 @@ class Liar {
     }
 
     const Handle& handle_;
-    Transport& transport_;
+    const transport::Worker& worker_;
     std::mt19937_64 random_{std::random_device{}()};
 };
 
@@ -110,7 +117,7 @@ int run(char** argv) {
         std::perror("becoming another user");
         return 1;
     }
-    ::setenv("UCX_TLS", "tcp,self", 1);
+    ::setenv("DDICT_SAME_HOST", "0", 1);
     ::setenv("UCX_NET_DEVICES", "lo", 1);
     Handle handle = Handle::parse(text).value();
     const std::string kind = argv[3];
@@ -119,7 +126,7 @@ int run(char** argv) {
         std::cout << handle.serialize() << '\n';
         return 0;
     }
-    const auto worker = ucx::Worker::create().value();
+    const auto worker = transport::Worker::create().value();
     const std::uint64_t count = std::strtoull(argv[4], nullptr, 10);
     const auto& manager = handle.seeds.at(std::strtoul(argv[5], nullptr, 10));
     const PeerId peer = worker->connect(manager.address, manager.process).value();

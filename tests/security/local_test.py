@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -15,13 +16,6 @@ from users import (DEADLINE, OTHER, STRANGERS, SecurityTest, as_user, end_sleepe
 libc = ctypes.CDLL(None, use_errno=True)
 libc.shmat.restype = ctypes.c_void_p
 NO_ACCESS = ("PermissionError",)
-
-
-def attach_segment(shmid, flags):
-    address = libc.shmat(shmid, None, flags)
-    if address == ctypes.c_void_p(-1).value:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def read_memory(pid):
@@ -37,33 +31,35 @@ def read_memory(pid):
 
 
 class Segments(SecurityTest):
-    def test_ucx_segments_are_the_owners_alone(self):
+    def test_nobody_has_segments_without_a_name(self):
+        """Neither managers nor clients: all that they share within the host is in files of their own."""
+        def creators():
+            with open("/proc/sysvipc/shm") as lines:
+                return {int(line.split()[4]) for line in list(lines)[1:]}
+
         self.start()
         client = subprocess.Popen([program("ddict"), "--timeout", str(2 * DEADLINE), "wait", "never"],
                                   env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self.waits_until(lambda: sum(manager["waiting"] for manager in self.stats()) == 1, "the client waits")
-            segments = {}
-            with open("/proc/sysvipc/shm") as lines:
-                for line in list(lines)[1:]:
-                    fields = line.split()
-                    segments[int(fields[1])] = (int(fields[2], 8) & 0o777, int(fields[4]))
-            for process in (*self.managers, client.pid):
-                self.assertIn(process, [creator for _, creator in segments.values()], "it has no segment: look again")
-            for shmid, (mode, creator) in segments.items():
-                self.assertEqual(oct(mode), "0o600", f"segment {shmid} of process {creator}")
-            for user in STRANGERS:
-                for flags in (0, 0o10000):  # SHM_RDONLY
-                    errors = as_user(user, lambda f=flags: [error_of(attach_segment, shmid, f) for shmid in segments])
-                    self.assertEqual(set(errors), {"PermissionError"}, user)
+            self.assertFalse(creators() & {*self.managers, client.pid})
         finally:
             client.kill()
             client.wait()
 
+    def test_strangers_cannot_connect_to_managers(self):
+        self.start()
+        sockets = [f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if name.endswith("-socket")]
+        self.assertEqual(len(sockets), 2)
+        for path in sockets:
+            for user in STRANGERS:
+                connect = lambda: error_of(socket.socket(socket.AF_UNIX).connect, path)
+                self.assertEqual(as_user(user, connect), "PermissionError", (user, path))
+
     def test_pools_and_directory_are_the_owners_alone(self):
         self.start()
         names = [name for name in os.listdir("/dev/shm") if name.startswith("ddict-")]
-        self.assertEqual(len(names), 3)  # two pools and the directory
+        self.assertEqual(len(names), 5)  # two pools with their sockets, and the directory
         for name in names:
             path = os.path.join("/dev/shm", name)
             self.assertEqual(oct(os.stat(path).st_mode & 0o7777), "0o600")

@@ -29,7 +29,7 @@ def descriptors(pid):
 class Liars(SecurityTest):
     def setUp(self):
         super().setUp()
-        self.environment.update(UCX_NET_DEVICES="lo", UCX_TLS="tcp,self")  # managers and clients as on two nodes
+        self.environment.update(UCX_NET_DEVICES="lo", DDICT_SAME_HOST="0")  # managers and clients as on two nodes
         self.start()
 
     def lie(self, kind, count, manager=0):
@@ -148,7 +148,7 @@ class Holders(SecurityTest):
 
     def setUp(self):
         super().setUp()
-        self.environment.update(UCX_NET_DEVICES="lo", UCX_TLS="tcp,self")
+        self.environment.update(UCX_NET_DEVICES="lo", DDICT_SAME_HOST="0")
         self.start(files_max=self.LIMIT)
 
     def port(self):
@@ -220,7 +220,7 @@ class WrongHandles(SecurityTest):
         self.assertIn("another secret than the dictionary", text)
 
     def test_and_in_bounded_time_from_elsewhere(self):
-        self.environment.update(UCX_NET_DEVICES="lo", UCX_TLS="tcp,self")
+        self.environment.update(UCX_NET_DEVICES="lo", DDICT_SAME_HOST="0")
         self.start()
         pid = os.fork()
         if pid == 0:  # a mount namespace with an empty /dev/shm stands for the other node

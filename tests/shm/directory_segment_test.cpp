@@ -19,8 +19,10 @@ std::vector<DirectoryEntry> entries_of(std::uint32_t managers) {
     for (std::uint32_t i = 0; i < managers; ++i) {
         entries[i].manager = i;
         entries[i].node = "node" + std::to_string(i / 4);
-        entries[i].process = {
-            .host_key = i * 77, .pid = static_cast<std::int32_t>(1000 + i), .reserved = 0, .start_time = 5};
+        entries[i].process = {.host_key = i * 77,
+                              .pid = static_cast<std::int32_t>(1000 + i),
+                              .pid_namespace = 0,
+                              .start_time = 5};
         entries[i].pool_bytes = 1'000'000 + i;
         entries[i].address.assign(79 + i % 200, static_cast<std::byte>(i));
     }

@@ -72,7 +72,9 @@ class Seat final : public Transport, private TransportEvents {
         process_.discard_body(token);
     }
     std::string describe(PeerId peer) const override { return process_.describe(peer); }
-    Bytes address() const override { return process_.address(); }
+    bool is_same_host(PeerId peer) const override { return process_.is_same_host(peer); }
+    Bytes address_for(PeerId peer) override { return process_.address_for(peer); }
+    Bytes address() const { return process_.address(); }
     ProcessIdentity identity() const override { return process_.identity(); }
 
   private:

@@ -101,6 +101,11 @@ void Process::discard_body(std::uint64_t token) {
     network_->tell_sender_later(body, network_->random_.chance(50));
 }
 
+bool Process::is_same_host(PeerId peer) const {
+    const auto found = connections_.find(peer);
+    return found != connections_.end() && found->second.remote->identity_.host_key == identity_.host_key;
+}
+
 std::string Process::describe(PeerId peer) const {
     const auto found = connections_.find(peer);
     if (found == connections_.end()) return {};
@@ -116,7 +121,7 @@ Process& Network::start(std::uint32_t host) {
     process.host_ = host;
     process.identity_ = {.host_key = 1000 + std::uint64_t{host},
                          .pid = static_cast<std::int32_t>(100 + process.index_),
-                         .reserved = 0,
+                         .pid_namespace = 0,
                          .start_time = 7};
     process.next_peer_ = 1 + random_.below(1000);
     Packer(process.address_).put(address_magic).put(std::uint64_t{process.index_});

@@ -59,7 +59,9 @@ class Process final : public Transport {
     void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
     void discard_body(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
-    Bytes address() const override { return address_; }
+    bool is_same_host(PeerId peer) const override;
+    Bytes address_for(PeerId) override { return address_; }
+    Bytes address() const { return address_; }
     ProcessIdentity identity() const override { return identity_; }
 
   private:

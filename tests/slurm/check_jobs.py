@@ -40,7 +40,7 @@ def managers_placed_by(cluster, report, options, what):
 def placement(cluster, report):
     seen = managers_placed_by(cluster, report, "--nodes 2 --managers-per-node 2", "a job with --nodes 2 of its three")
     report.check("managers are where they were asked for", [s[:2] for s in seen] == [(0, "n2"), (1, "n2"), (2, "n3"), (3, "n3")], seen)
-    report.check("shared memory on the same node", all("sysv" in s[2] or "posix" in s[2] for s in seen[:2]), seen[:2])
+    report.check("memory of our own within the node", all(s[2] == "same host" for s in seen[:2]), seen[:2])
     report.check("the network between nodes", all(s[2] == "tcp/eth0" for s in seen[2:]), seen[2:])
 
 

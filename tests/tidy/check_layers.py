@@ -20,8 +20,9 @@ LAYERS = {
     "ucx": ("base", "os", "wire", "rpc"),
     "pmix": ("base", "cluster"),
     "slurm": ("base", "os"),
-    "manager": ("base", "os", "wire", "cluster", "rpc", "shm", "store", "ucx"),
-    "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "ucx"),
+    "transport": ("base", "os", "rpc", "samehost", "ucx"),
+    "manager": ("base", "os", "wire", "cluster", "rpc", "shm", "store", "ucx", "transport"),
+    "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "ucx", "transport"),
     "launcher": ("base", "os", "wire", "cluster", "shm", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
 }

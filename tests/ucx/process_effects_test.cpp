@@ -20,10 +20,10 @@
 #include "base/process_identity.h"
 #include "os/process_stat.h"
 #include "os/process_watch.h"
-#include "tests/ucx/peers.h"
-#include "ucx/host_identity.h"
+#include "samehost/host_identity.h"
+#include "tests/transport/peers.h"
 
-namespace ddict::ucx::testing {
+namespace ddict::transport::testing {
 namespace {
 
 /// The signals that a handler of UCX is set for.
@@ -92,7 +92,7 @@ TEST(Signals, AreTheProgramsAfterLoading) {
 
 TEST(Signals, AreTheProgramsWhileAWorkerLives) {
     {
-        const auto worker = make_worker(shared_memory);
+        const auto worker = make_worker(tcp_between_hosts);
         EXPECT_EQ(signals_of_ucx(), "");
     }
     EXPECT_EQ(signals_of_ucx(), "");
@@ -114,7 +114,7 @@ TEST(Signals, AreUcxsWhereTheUserAsks) {
 }
 
 TEST(Signals, AreNotHandledByThreadsOfUcx) {
-    const auto worker = make_worker(shared_memory);
+    const auto worker = make_worker(tcp_between_hosts);
     unsigned others = 0;
     for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
         if (thread.path().filename() == std::to_string(::gettid())) continue;
@@ -191,7 +191,7 @@ TEST(Descriptors, ThatAreMissingAreNamedAndNothingAborts) {
     unsigned refused = 0;
     for (unsigned left = 0; left < 80 && !came_up; ++left) {
         const FewDescriptors few(left);
-        const auto worker = Worker::create();
+        const auto worker = Worker::create({.on_network = true});
         came_up = bool(worker);
         if (came_up) continue;
         ++refused;
@@ -216,21 +216,23 @@ TEST(Descriptors, ThatAreMissingAreNoDeath) {
 }
 
 TEST(Descriptors, ThatAreMissingMakeNobodyAlone) {
+    const std::uint64_t before = samehost::own_identity().value().host_key;
     {
         const FewDescriptors few(0);
-        const auto identity = own_identity(true);
+        const auto identity = samehost::own_identity();
         ASSERT_FALSE(identity);
         expect_descriptors_named(identity.error());
     }
     // What could not be found out once is not taken for the answer later.
-    EXPECT_NE(own_identity(true).value().host_key, own_identity(false).value().host_key);
+    EXPECT_EQ(samehost::own_identity().value().host_key, before);
 }
 
 TEST(Descriptors, ThatAreMissingStopAConnection) {
-    for (const Way& way : {shared_memory, tcp_between_hosts}) {
+    for (const Way& way : {same_host, tcp_between_hosts}) {
+        const unsigned needed = way.other_host ? 3 : 2;
         const auto worker = make_worker(way);
         Partner partner(way, *worker);
-        for (unsigned left = 0; left < 3; ++left) {
+        for (unsigned left = 0; left < needed; ++left) {
             const FewDescriptors few(left);
             const auto peer = partner.connect(*worker);
             ASSERT_FALSE(peer);
@@ -250,7 +252,7 @@ int run_as_child(const std::string& what) {
         const std::string found = signals_of_ucx();
         return ::write(STDERR_FILENO, found.data(), found.size()) < 0 ? 1 : 0;
     }
-    const auto worker = Worker::create();
+    const auto worker = Worker::create({.on_network = true});
     if (!worker) return 1;
     if (what == "work") return 0;
     ::raise(SIGHUP);
@@ -258,11 +260,11 @@ int run_as_child(const std::string& what) {
 }
 
 }  // namespace
-}  // namespace ddict::ucx::testing
+}  // namespace ddict::transport::testing
 
 int main(int argc, char** argv) {
-    ddict::ucx::testing::run_as_partner(argc, argv);
-    if (argc == 2 && argv[1][0] != '-') return ddict::ucx::testing::run_as_child(argv[1]);
+    ddict::transport::testing::run_as_partner(argc, argv);
+    if (argc == 2 && argv[1][0] != '-') return ddict::transport::testing::run_as_child(argv[1]);
     ::testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }

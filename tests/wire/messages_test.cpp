@@ -17,7 +17,7 @@ std::vector<std::byte> packed_hello(std::size_t address_bytes) {
     hello.dictionary_id = 11;
     hello.proof.fill(std::byte{3});
     hello.ucx_version = 1 << 16 | 13;
-    hello.process = {.host_key = 5, .pid = 42, .reserved = 0, .start_time = 9};
+    hello.process = {.host_key = 5, .pid = 42, .pid_namespace = 0, .start_time = 9};
     hello.address = address;
     std::vector<std::byte> out;
     pack(hello, out);
@@ -60,7 +60,7 @@ TEST(Hello, TheProofCoversAllOfIt) {
     const Hello made{.dictionary_id = 11,
                      .proof = {},
                      .ucx_version = 1 << 16 | 13,
-                     .process = {.host_key = 5, .pid = 42, .reserved = 0, .start_time = 9},
+                     .process = {.host_key = 5, .pid = 42, .pid_namespace = 0, .start_time = 9},
                      .address = bytes_of(address)};
     const std::vector<std::byte> packed = pack_proven(secret, header, made);
     EXPECT_EQ(header.value_bytes, packed.size());

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/ucx/peers.h"
+#include "tests/transport/peers.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -30,7 +30,7 @@
 #endif
 #endif
 
-namespace ddict::ucx::testing {
+namespace ddict::transport::testing {
 namespace {
 
 using std::chrono::milliseconds;
@@ -282,15 +282,27 @@ bool run_until(Worker& worker, TransportEvents& events, const std::function<bool
 }
 
 std::unique_ptr<Worker> make_worker(const Way& way) {
-    if (way.tls != nullptr) ::setenv("UCX_TLS", way.tls, 1);
-    auto worker = Worker::create();
-    if (way.tls != nullptr) ::unsetenv("UCX_TLS");
+    static unsigned number = 0;
+    WorkerOptions options;
+    options.on_network = way.other_host;
+    options.claim_timeout = std::chrono::hours(1);  // both ends connect, and use the connection of their own
+    if (!way.other_host)
+        options.listen_at =
+            "/dev/shm/ddict-test-" + std::to_string(::getpid()) + "-" + std::to_string(++number) + "-socket";
+    if (way.other_host) ::setenv("UCX_TLS", "tcp", 1);
+    auto worker = Worker::create(options);
+    ::unsetenv("UCX_TLS");
     return std::move(worker.value());
+}
+
+std::uint64_t malformed(const Worker& worker) {
+    const ucx::WorkerCounters* const of_ucx = worker.counters_of_ucx();
+    return worker.counters_of_samehost().malformed + (of_ucx != nullptr ? of_ucx->malformed : 0);
 }
 
 Card card_of(const Worker& worker, std::uint64_t salt) {
     Card card;
-    card.address.assign(worker.address().begin(), worker.address().end());
+    card.address = worker.address();
     card.identity = worker.identity();
     card.identity.host_key ^= salt;
     return card;
@@ -304,15 +316,13 @@ Partner::Partner(const Way& way, const Worker& to, const std::string& role) {
     ::posix_spawn_file_actions_init(&actions);
     constexpr int channel_in_child = 100;
     ::posix_spawn_file_actions_adddup2(&actions, ends[1], channel_in_child);
-    std::vector<std::string> words{"partner", "--partner", role, std::to_string(::getpid())};
+    std::vector<std::string> words{"partner", "--partner", role, std::to_string(::getpid()), way.name};
     std::vector<char*> argv;
     for (std::string& word : words)
         argv.push_back(word.data());
     argv.push_back(nullptr);
-    if (way.tls != nullptr) ::setenv("UCX_TLS", way.tls, 1);
     if (::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, argv.data(), environ) != 0)
         fail("posix_spawn");
-    if (way.tls != nullptr) ::unsetenv("UCX_TLS");
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(ends[1]);
     write_card(channel_, card_of(to, way.other_host ? 1 : 0));
@@ -346,23 +356,23 @@ int Partner::finish(const std::function<void()>& meanwhile) {
 }
 
 void run_as_partner(int argc, char** argv) {
-    if (argc != 4 || std::strcmp(argv[1], "--partner") != 0) return;
+    if (argc != 5 || std::strcmp(argv[1], "--partner") != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != std::atoi(argv[3])) std::_Exit(0);
     constexpr int channel = 100;
-    auto worker = Worker::create();
-    if (!worker) fail(worker.error().message().c_str());
-    write_card(channel, card_of(**worker));
+    const Way way = std::strcmp(argv[4], same_host.name) == 0 ? same_host : tcp_between_hosts;
+    std::unique_ptr<Worker> worker = make_worker(way);
+    write_card(channel, card_of(*worker));
     const Card other = read_card(channel);
-    const auto peer = (*worker)->connect(other.address, other.identity);
+    const auto peer = worker->connect(other.address, other.identity);
     if (!peer) fail(peer.error().message().c_str());
     const std::string role = argv[2];
-    if (role == "obey") obey(**worker, *peer);
-    if (role == "pester") pester(**worker, *peer);
-    if (role == "flood") flood(**worker, *peer);
-    if (role == "steady") be_steady(**worker, *peer, channel);
-    worker->reset();
+    if (role == "obey") obey(*worker, *peer);
+    if (role == "pester") pester(*worker, *peer);
+    if (role == "flood") flood(*worker, *peer);
+    if (role == "steady") be_steady(*worker, *peer, channel);
+    worker.reset();
     std::_Exit(0);
 }
 
-}  // namespace ddict::ucx::testing
+}  // namespace ddict::transport::testing

@@ -11,10 +11,10 @@
 #include <random>
 
 #include "base/limits.h"
-#include "tests/ucx/peers.h"
-#include "ucx/worker.h"
+#include "tests/transport/peers.h"
+#include "transport/worker.h"
 
-namespace ddict::ucx::testing {
+namespace ddict::transport::testing {
 namespace {
 
 constexpr std::chrono::milliseconds loss_told_within{500};
@@ -50,8 +50,7 @@ class WorkerLossTest : public ::testing::TestWithParam<Way> {
     Observer observer;
 };
 
-INSTANTIATE_TEST_SUITE_P(Ways, WorkerLossTest,
-                         ::testing::Values(shared_memory, tcp_between_hosts, tcp_on_one_host),
+INSTANTIATE_TEST_SUITE_P(Ways, WorkerLossTest, ::testing::Values(same_host, tcp_between_hosts),
                          [](const auto& instance) { return instance.param.name; });
 
 TEST_P(WorkerLossTest, AnIdlePeer) {
@@ -166,7 +165,7 @@ struct Server : TransportEvents {
 
 class KillSoak : public ::testing::TestWithParam<Way> {};
 
-INSTANTIATE_TEST_SUITE_P(Ways, KillSoak, ::testing::Values(shared_memory, tcp_between_hosts),
+INSTANTIATE_TEST_SUITE_P(Ways, KillSoak, ::testing::Values(same_host, tcp_between_hosts),
                          [](const auto& instance) { return instance.param.name; });
 
 // DDICT_SOAK_SECONDS makes it longer.
@@ -205,18 +204,18 @@ TEST_P(KillSoak, ASteadyPeerDoesNotNotice) {
         server.peers.erase(victim.pid());
         ++kills;
     }
-    std::printf("%s: %u kills, %llu messages, %llu queue repairs, %llu requests given up\n", GetParam().name,
-                kills, static_cast<unsigned long long>(server.messages),
-                static_cast<unsigned long long>(worker->counters().queue_repairs),
-                static_cast<unsigned long long>(worker->counters().requests_given_up));
+    const ucx::WorkerCounters* const of_ucx = worker->counters_of_ucx();
+    std::printf("%s: %u kills, %llu messages, %llu requests given up\n", GetParam().name, kills,
+                static_cast<unsigned long long>(server.messages),
+                static_cast<unsigned long long>(of_ucx != nullptr ? of_ucx->requests_given_up : 0));
     EXPECT_EQ(steady.finish([&] { worker->poll(server); }), 0);
 }
 
 }  // namespace
-}  // namespace ddict::ucx::testing
+}  // namespace ddict::transport::testing
 
 int main(int argc, char** argv) {
-    ddict::ucx::testing::run_as_partner(argc, argv);
+    ddict::transport::testing::run_as_partner(argc, argv);
     ::testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }

@@ -7,8 +7,8 @@
 
 #include <cstdint>
 
-namespace ddict::ucx::testing {
+namespace ddict::transport::testing {
 
 std::uint64_t allocations();
 
-}  // namespace ddict::ucx::testing
+}  // namespace ddict::transport::testing

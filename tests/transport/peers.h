@@ -16,22 +16,20 @@
 #include <vector>
 
 #include "rpc/transport.h"
-#include "ucx/worker.h"
+#include "transport/worker.h"
 
-namespace ddict::ucx::testing {
+namespace ddict::transport::testing {
 
 using Clock = std::chrono::steady_clock;
 
 /// How two processes talk in a test.
 struct Way {
     const char* name;
-    const char* tls;  // UCX_TLS of both; null: UCX's choice
     bool other_host;  // each takes the other for a process of another host
 };
 void PrintTo(const Way& way, std::ostream* out);
-inline constexpr Way shared_memory{"shared_memory", nullptr, false};
-inline constexpr Way tcp_between_hosts{"tcp_between_hosts", "tcp", true};
-inline constexpr Way tcp_on_one_host{"tcp_on_one_host", "tcp", false};
+inline constexpr Way same_host{"same_host", false};
+inline constexpr Way tcp_between_hosts{"tcp_between_hosts", true};
 
 /// Every wait of a test ends after this; longer under sanitizers.
 std::chrono::milliseconds patience();
@@ -74,8 +72,10 @@ class Observer : public TransportEvents {
 /// Runs the worker until done() or patience is over; returns done().
 bool run_until(Worker& worker, TransportEvents& events, const std::function<bool()>& done);
 
-/// A worker of this process, with the transports of `way`.
+/// A worker of this process that others can reach by this way.
 std::unique_ptr<Worker> make_worker(const Way& way);
+/// What has come to it that breaks the rules.
+std::uint64_t malformed(const Worker& worker);
 
 /// What another process needs to connect; `salt` makes a process of this host look like one of another.
 struct Card {
@@ -84,7 +84,7 @@ struct Card {
 };
 Card card_of(const Worker& worker, std::uint64_t salt = 0);
 
-/// Another process, started by executing this test binary again: UCX does not survive a fork.
+/// Another process, started by executing this test binary again.
 class Partner {
   public:
     /// role: "obey" (orders), "pester" (asks for echoes of random sizes for ever), "flood" (sends without a
@@ -113,4 +113,4 @@ class Partner {
 /// If this process was started as a partner: runs as one and exits.
 void run_as_partner(int argc, char** argv);
 
-}  // namespace ddict::ucx::testing
+}  // namespace ddict::transport::testing

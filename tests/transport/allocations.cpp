@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // In a file of its own: the compiler must not see through these where they are called.
-#include "tests/ucx/allocations.h"
+#include "tests/transport/allocations.h"
 
 #include <atomic>
 #include <cstdlib>
@@ -32,10 +32,10 @@ void operator delete(void* memory, std::size_t) noexcept {
 }
 #endif
 
-namespace ddict::ucx::testing {
+namespace ddict::transport::testing {
 
 std::uint64_t allocations() {
     return count.load();
 }
 
-}  // namespace ddict::ucx::testing
+}  // namespace ddict::transport::testing

@@ -1,0 +1,224 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/worker.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "os/process_watch.h"
+#include "samehost/host_identity.h"
+
+namespace ddict::transport {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+// Looks at the clock, and then at the descriptors, while messages keep coming or are waited for.
+constexpr unsigned polls_between_clock = 32;
+constexpr microseconds look_interval{1000};
+// Where a connection may ring that is not polled: its message waits for so long at the most.
+constexpr microseconds look_interval_with_doorbells{20};
+constexpr microseconds look_interval_with_callers{100};
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options) {
+    const auto identity = samehost::own_identity();
+    if (!identity) return identity.error();
+    auto poller = os::Poller::create();
+    if (!poller) return poller.error();
+    std::unique_ptr<Worker> worker(
+        new Worker(options, std::make_unique<os::Poller>(*std::move(poller)), *identity));
+    if (const Result<void> started = worker->start_samehost(); !started) return started.error();
+    if (options.on_network) {
+        if (const Result<void> started = worker->start_ucx(); !started) return started.error();
+    }
+    return worker;
+}
+
+Worker::Worker(const WorkerOptions& options, std::unique_ptr<os::Poller> poller,
+               const ProcessIdentity& identity)
+    : options_(options),
+      identity_(identity),
+      poller_(std::move(poller)),
+      waiting_(options.spin),
+      last_look_(Clock::now()) {}
+
+Worker::~Worker() = default;
+
+Result<void> Worker::start_samehost() {
+    auto samehost = samehost::Transport::create(*poller_, waiting_, options_.claim_timeout);
+    if (!samehost) return samehost.error();
+    samehost_ = *std::move(samehost);
+    if (samehost::is_switched_off()) options_.listen_at.clear();
+    return options_.listen_at.empty() ? Result<void>() : samehost_->listen(options_.listen_at);
+}
+
+Result<void> Worker::start_ucx() {
+    auto ucx = ucx::Worker::create(options_.devices, *poller_, waiting_);
+    if (!ucx) return ucx.error();
+    ucx_ = *std::move(ucx);
+    return {};
+}
+
+// ---- the loop ----
+
+unsigned Worker::poll(TransportEvents& events) {
+    unsigned delivered = samehost_->poll(events);
+    if (ucx_ != nullptr) delivered += ucx_->poll(events);
+    if (++polls_since_look_ >= polls_between_clock) {
+        polls_since_look_ = 0;
+        const auto now = Clock::now();
+        const nanoseconds interval = samehost_->has_unpolled_links() ? look_interval_with_doorbells
+                                     : samehost_->is_listening()     ? look_interval_with_callers
+                                                                     : look_interval;
+        if (now - last_look_ >= interval) look_around(now);
+    }
+    return delivered;
+}
+
+unsigned Worker::progress(TransportEvents& events, Clock::time_point deadline) {
+    user_fds_ready_ = 0;
+    waiting_.begin();
+    for (;;) {
+        const unsigned delivered = poll(events);
+        if (delivered != 0 || user_fds_ready_ != 0) {
+            waiting_.end(waiting_.has_slept() ? Clock::now() : Clock::time_point{});
+            return delivered;
+        }
+        if (!waiting_.wants_time()) continue;
+        const auto now = Clock::now();
+        if (now >= deadline) return 0;
+        const bool is_quiet = (ucx_ == nullptr || ucx_->is_quiet()) && !samehost_->is_copying();
+        switch (waiting_.next(now, is_quiet)) {
+            case os::WaitPolicy::Step::poll:
+                break;
+            case os::WaitPolicy::Step::yield:
+                waiting_.yielded(now, os::yield_processor());
+                break;
+            case os::WaitPolicy::Step::sleep:
+                sleep(now, deadline);
+                break;
+        }
+    }
+}
+
+void Worker::sleep(Clock::time_point now, Clock::time_point deadline) {
+    using Arming = os::WaitPolicy::Arming;
+    if (!samehost_->prepare_to_sleep()) return;
+    const auto timeout = waiting_.sleep_time(ucx_ != nullptr ? ucx_->prepare_to_sleep() : Arming::armed);
+    if (timeout) {
+        const bool soon = ucx_ != nullptr && ucx_->needs_attention();
+        poller_->wait(std::min<nanoseconds>({soon ? milliseconds(1) : *timeout, *timeout, deadline - now}));
+        last_look_ = Clock::now();
+        samehost_->tick(last_look_);
+    }
+    if (ucx_ != nullptr) ucx_->end_sleep();
+}
+
+void Worker::look_around(Clock::time_point now) {
+    last_look_ = now;
+    poller_->wait(nanoseconds(0));
+    samehost_->tick(now);
+}
+
+Result<void> Worker::watch_fd(int fd, std::function<void()> ready) {
+    return poller_->watch(fd, [this, ready = std::move(ready)] {
+        ++user_fds_ready_;
+        ready();
+    });
+}
+
+void Worker::stop(Clock::time_point deadline) {
+    while (!samehost_->drain() && Clock::now() < deadline)
+        poller_->wait(milliseconds(1));
+    if (ucx_ != nullptr) ucx_->stop(deadline);
+}
+
+// ---- connections ----
+
+std::vector<std::byte> Worker::address() const {
+    return pack({.name = samehost_->name(),
+                 .path = options_.listen_at,
+                 .ucx = ucx_ != nullptr ? ucx_->address() : Bytes()});
+}
+
+/// Always the same for one way: by it the other side knows this one again.
+Bytes Worker::address_for(PeerId peer) {
+    const bool by_network = !is_same_host(peer) && ucx_ != nullptr;
+    address_ = pack({.name = samehost_->name(), .path = {}, .ucx = by_network ? ucx_->address() : Bytes()});
+    return address_;
+}
+
+Result<PeerId> Worker::connect(Bytes packed, const ProcessIdentity& process) {
+    const Result<Address> address = unpack(packed);
+    if (!address) return address.error();
+    if (process.host_key == identity_.host_key) {
+        if (const PeerId peer = samehost_->claim(address->name); peer != no_peer) return peer;
+        if (!address->path.empty()) {
+            const Result<PeerId> peer = samehost_->connect(address->path);
+            const bool try_network =
+                !peer && (peer.error().code == Errc::not_found || peer.error().code == Errc::access_denied ||
+                          peer.error().code == Errc::busy);
+            if (!try_network) return peer;
+            if (const Result<void> lives = check_process(process); !lives) return lives.error();
+            if (address->ucx.empty()) return peer;
+        }
+    }
+    return connect_over_ucx(*address);
+}
+
+/// The kernel knows it of processes that this one can see.
+Result<void> Worker::check_process(const ProcessIdentity& process) const {
+    const bool can_be_seen = process.pid_namespace != 0 && process.pid_namespace == identity_.pid_namespace;
+    if (!can_be_seen) return {};
+    const Result<os::ProcessWatch> watch = os::ProcessWatch::open(process);
+    if (watch || watch.error().code != Errc::manager_lost) return {};
+    return watch.error();
+}
+
+Result<PeerId> Worker::connect_over_ucx(const Address& address) {
+    if (address.ucx.empty())
+        return Error(Errc::manager_lost,
+                     "its connection has gone, and it cannot be reached over the network");
+    if (ucx_ == nullptr) {
+        if (const Result<void> started = start_ucx(); !started) return started.error();
+    }
+    return ucx_->connect(address.ucx);
+}
+
+void Worker::close(PeerId peer) {
+    if (is_same_host(peer)) return samehost_->close(peer);
+    if (ucx_ != nullptr) ucx_->close(peer);
+}
+
+void Worker::send(PeerId peer, Bytes head) {
+    if (is_same_host(peer)) return samehost_->send(peer, head);
+    if (ucx_ != nullptr) ucx_->send(peer, head);
+}
+
+void Worker::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
+    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, head, body, tag);
+    ucx_->send(peer, head, body, tag);
+}
+
+void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    if (samehost::Transport::is_own(token) || ucx_ == nullptr)
+        return samehost_->receive_payload(token, into, tag);
+    ucx_->receive_body(from, token, into, tag);
+}
+
+void Worker::discard_body(std::uint64_t token) {
+    if (samehost::Transport::is_own(token)) return samehost_->discard_payload(token);
+    if (ucx_ != nullptr) ucx_->discard_body(token);
+}
+
+std::string Worker::describe(PeerId peer) const {
+    if (is_same_host(peer)) return samehost_->describe(peer);
+    return ucx_ != nullptr ? ucx_->describe(peer) : "closed";
+}
+
+}  // namespace ddict::transport

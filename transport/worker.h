@@ -1,0 +1,112 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// All the ways of a thread to other processes, and the loop that drives them: messages within the host go
+// through samehost/, all others through UCX, which is started when the first of them comes.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "os/poller.h"
+#include "os/wait_policy.h"
+#include "rpc/transport.h"
+#include "samehost/transport.h"
+#include "transport/address.h"
+#include "ucx/worker.h"
+
+namespace ddict::transport {
+
+struct WorkerOptions {
+    /// How long progress() polls, at the most, before it sleeps; the time really spent adapts to the traffic.
+    /// While a payload is under way, and where processors are scarce, there are other limits.
+    std::chrono::microseconds spin{50};
+    /// Of UCX, unless the user has set UCX_NET_DEVICES.
+    ucx::DeviceOptions devices{};
+    /// Where processes of this host can connect; empty: nowhere.
+    std::string listen_at{};
+    /// Others can connect over the network: UCX is started at once.
+    bool on_network = false;
+    /// Of connections within the host that nobody claims.
+    std::chrono::milliseconds claim_timeout = samehost::Transport::claim_timeout_default;
+};
+
+/// Invariant: a PeerId or token with the highest bit is samehost's, any other UCX's.
+///
+/// Threads: belongs to the thread that made it; nothing may be called from another. A child of fork() must
+/// not touch it, and may make its own, unless UCX was up in the parent.
+class Worker final : public Transport {
+  public:
+    /// Errors: invalid_argument, system.
+    static Result<std::unique_ptr<Worker>> create(const WorkerOptions& options = {});
+    /// Does what stop() has left to do, without waiting.
+    ~Worker() override;
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    /// Delivers what has arrived; never waits. Returns the number of events delivered. Not to be called from
+    /// an event.
+    unsigned poll(TransportEvents& events);
+    /// Delivers at least one event, or returns 0 at the deadline, or when a watched file descriptor was
+    /// ready. Spins for a while, then sleeps; an idle worker costs no CPU worth naming.
+    unsigned progress(TransportEvents& events, std::chrono::steady_clock::time_point deadline);
+
+    /// Calls `ready` from poll() or progress() while `fd` is readable: at once when asleep, within about a
+    /// millisecond when busy. The descriptor stays the caller's; unwatch it before closing it. `ready` may
+    /// call watch_fd and unwatch_fd, also for itself. Fails if the kernel cannot watch it.
+    Result<void> watch_fd(int fd, std::function<void()> ready);
+    void unwatch_fd(int fd) { poller_->unwatch(fd); }
+
+    /// Orderly end: sends what is outstanding, closes all connections, returns at the deadline at the latest.
+    /// Events are not delivered any more; afterwards only the destructor may be called.
+    void stop(std::chrono::steady_clock::time_point deadline);
+
+    bool has_started_ucx() const noexcept { return ucx_ != nullptr; }
+    const samehost::Counters& counters_of_samehost() const noexcept { return samehost_->counters(); }
+    /// Null as long as UCX has not been started.
+    const ucx::WorkerCounters* counters_of_ucx() const noexcept {
+        return ucx_ != nullptr ? &ucx_->counters() : nullptr;
+    }
+
+    /// How others reach it, over all its ways.
+    std::vector<std::byte> address() const;
+
+    Result<PeerId> connect(Bytes address, const ProcessIdentity& process) override;
+    void close(PeerId peer) override;
+    void send(PeerId peer, Bytes head) override;
+    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void discard_body(std::uint64_t token) override;
+    std::string describe(PeerId peer) const override;
+    bool is_same_host(PeerId peer) const override { return samehost::Transport::is_own(peer); }
+    Bytes address_for(PeerId peer) override;
+    ProcessIdentity identity() const override { return identity_; }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    Worker(const WorkerOptions& options, std::unique_ptr<os::Poller> poller, const ProcessIdentity& identity);
+    Result<void> start_samehost();
+    Result<void> start_ucx();
+    Result<void> check_process(const ProcessIdentity& process) const;
+    Result<PeerId> connect_over_ucx(const Address& address);
+    void sleep(Clock::time_point now, Clock::time_point deadline);
+    void look_around(Clock::time_point now);
+
+    WorkerOptions options_;
+    ProcessIdentity identity_;
+    std::unique_ptr<os::Poller> poller_;
+    os::WaitPolicy waiting_;
+    std::unique_ptr<samehost::Transport> samehost_;
+    std::unique_ptr<ucx::Worker> ucx_;  // once it is needed
+    std::vector<std::byte> address_;    // that address_for() has returned last
+    Clock::time_point last_look_;
+    unsigned polls_since_look_ = 0;
+    unsigned user_fds_ready_ = 0;
+};
+
+}  // namespace ddict::transport
