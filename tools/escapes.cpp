@@ -117,6 +117,7 @@ Piece piece_at(std::string_view text) {
 }  // namespace
 
 std::string printable(std::string_view bytes) {
+    if (bytes == "-") return "\\x2d";
     std::string text = printable(bytes, "", "\\");
     constexpr std::string_view blank = "\\x20";
     if (text.starts_with(' ')) text.replace(0, 1, blank);

@@ -14,7 +14,8 @@ namespace ddict::tools {
 
 /// Valid UTF-8 that a terminal shows stays as it is. Everything else becomes \xNN, byte by byte: control
 /// characters, what is not valid UTF-8, what is invisible or turns the direction of the text, backslashes,
-/// and a blank at either end, which shells strip. unescaped() of it gives the same bytes again.
+/// a blank at either end, which shells strip, and a lone "-", which commands take for standard input.
+/// unescaped() of it gives the same bytes again.
 std::string printable(std::string_view bytes);
 /// The same, but what a text is made of stays: line ends, tabs and backslashes. For people; it cannot be
 /// undone.

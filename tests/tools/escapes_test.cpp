@@ -19,6 +19,13 @@ TEST(Escapes, WhatCannotBePrintedIsSpelled) {
     EXPECT_EQ(printable("Größe 龍 🐉"), "Größe 龍 🐉");
 }
 
+TEST(Escapes, ALoneDashIsNoStandardInput) {
+    EXPECT_EQ(printable("-"), "\\x2d");
+    EXPECT_EQ(unescaped("\\x2d"), "-");
+    EXPECT_EQ(printable("--"), "--");
+    EXPECT_EQ(printable("a-"), "a-");
+}
+
 TEST(Escapes, ControlCharactersOfOneByteAndOfTwo) {
     for (int byte = 0x80; byte <= 0x9f; ++byte) {
         const auto c = static_cast<char>(byte);
