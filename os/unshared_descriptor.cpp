@@ -43,6 +43,15 @@ UnsharedDescriptor::UnsharedDescriptor(FileDescriptor descriptor) : descriptor_(
     registry().descriptors.push_back(descriptor_.fd());
 }
 
+UnsharedDescriptor UnsharedDescriptor::make(const std::function<FileDescriptor()>& open) {
+    const std::lock_guard lock(registry().mutex);
+    registry().descriptors.reserve(registry().descriptors.size() + 1);
+    UnsharedDescriptor made;
+    made.descriptor_ = open();
+    if (made.is_open()) registry().descriptors.push_back(made.fd());
+    return made;
+}
+
 void UnsharedDescriptor::reset() noexcept {
     if (!descriptor_.is_open()) return;
     const std::lock_guard lock(registry().mutex);

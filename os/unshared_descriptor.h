@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+
 #include "os/file_descriptor.h"
 
 namespace ddict::os {
@@ -16,6 +18,9 @@ class UnsharedDescriptor {
     UnsharedDescriptor() = default;
     /// std::bad_alloc if memory is missing; the descriptor is closed then.
     explicit UnsharedDescriptor(FileDescriptor descriptor);
+    /// What `open` returns, while no thread can fork: a child never has it, not even for a moment. errno is
+    /// that of `open`.
+    static UnsharedDescriptor make(const std::function<FileDescriptor()>& open);
     UnsharedDescriptor(UnsharedDescriptor&&) noexcept = default;
     UnsharedDescriptor& operator=(UnsharedDescriptor&&) noexcept = default;
     ~UnsharedDescriptor() { reset(); }

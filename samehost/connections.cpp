@@ -4,11 +4,13 @@
 // How the connections of a transport come and go.
 #include <poll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "base/limits.h"
@@ -30,6 +32,16 @@ constexpr milliseconds linger_timeout{1'000};
 // After which a process without free descriptors accepts again.
 constexpr milliseconds pause_without_descriptors{100};
 constexpr unsigned accepted_at_once_max = 64;
+// Of this process's descriptors, kept for what it has already.
+constexpr int descriptors_reserved = 16;
+// An honest ring holds no more records than this many turns take.
+constexpr int last_turns_max = 16;
+
+int descriptors_max() noexcept {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
+    return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX));
+}
 
 }  // namespace
 
@@ -51,7 +63,7 @@ Transport::Transport(os::Poller& poller, os::WaitPolicy& waiting, milliseconds c
       nonce_(nonce),
       strangers_(strangers_max),
       links_(links_max),
-      payloads_(events_, waiting),
+      payloads_(events_, waiting, [this](Link& link) { note_waiting(link); }),
       copy_(record_content_max) {}
 
 Transport::~Transport() {
@@ -71,9 +83,9 @@ Transport::~Transport() {
 Result<PeerId> Transport::connect(const std::string& path) {
     Result<Channel::Made> made = Channel::make();
     if (!made) return made.error();
-    Result<os::FileDescriptor> socket = meet(path, name_, made->memory);
+    Result<os::UnsharedDescriptor> socket = meet(path, name_, made->memory);
     if (!socket) return socket.error();
-    const Result<pid_t> peer = peer_of(*socket);
+    const Result<pid_t> peer = peer_of(socket->fd());
     if (!peer) return peer.error();
     const Result<Link*> link =
         add_link(*std::move(socket), std::move(made->channel), Side::connecting, *peer);
@@ -82,9 +94,11 @@ Result<PeerId> Transport::connect(const std::string& path) {
     return (*link)->id;
 }
 
-Result<Link*> Transport::add_link(os::FileDescriptor socket, Channel channel, Side side, pid_t peer) {
-    auto made = std::make_unique<Link>(os::UnsharedDescriptor(std::move(socket)), std::move(channel), side,
-                                       peer, nonce_);
+Result<Link*> Transport::add_link(os::UnsharedDescriptor socket, Channel channel, Side side, pid_t peer) {
+    // So that what must not fail later needs no memory.
+    for (std::vector<Link*>* const list : {&polled_, &waiting_, &lost_})
+        list->reserve(links_.size() + 1);
+    auto made = std::make_unique<Link>(std::move(socket), std::move(channel), side, peer, nonce_);
     Link* const link = made.get();
     const std::uint64_t token = links_.add(std::move(made));
     if (token == 0) return Error(Errc::busy, "this process has as many connections as it may have");
@@ -97,14 +111,17 @@ Result<Link*> Transport::add_link(os::FileDescriptor socket, Channel channel, Si
     return link;
 }
 
+/// Whoever repeats its first message through another connection has two of one name: the one whose message
+/// this answers is meant.
 PeerId Transport::claim(const LinkName& name) {
     const auto found = unclaimed_.find(name);
-    if (found == unclaimed_.end()) return no_peer;
-    const PeerId peer = found->second;
-    unclaimed_.erase(found);
-    deadlines_.erase(peer);
-    (*links_.find(peer & ~id_bit))->state = LinkState::open;
-    return peer;
+    Link* link = found != unclaimed_.end() ? links_.find(found->second & ~id_bit)->get() : nullptr;
+    if (reading_ != nullptr && reading_->name == name && reading_->side() == Side::accepting) link = reading_;
+    if (link == nullptr || link->state != LinkState::unclaimed) return no_peer;
+    if (found != unclaimed_.end() && found->second == link->id) unclaimed_.erase(found);
+    deadlines_.erase(link->id);
+    link->state = LinkState::open;
+    return link->id;
 }
 
 Link* Transport::find(PeerId peer) noexcept {
@@ -141,19 +158,31 @@ void Transport::on_connection() {
             poller_.mute(listener_socket_.fd(), true);
             return;
         }
-        const Result<pid_t> peer = peer_of(socket);
-        const int fd = socket.fd();
-        const std::uint64_t stranger =
-            peer ? strangers_.add({std::move(socket), *peer, Clock::now() + introduction_timeout}) : 0;
-        if (stranger == 0) {
+        if (socket.fd() >= descriptors_max() - descriptors_reserved) {
+            ++counters_.links_refused;  // what is left is for the connections that stand
+            continue;
+        }
+        const Result<pid_t> peer = peer_of(socket.fd());
+        if (!peer) {
             ++counters_.links_refused;
             continue;
         }
-        if (!poller_.watch(fd, [this, stranger] { on_introduction(stranger); })) {
-            refuse(stranger);
-            continue;
+        // It has come with the connection, as a rule.
+        Result<std::optional<Introduction>> introduction = read_introduction(socket.fd());
+        if (!introduction) {
+            ++counters_.links_refused;
+        } else if (introduction->has_value()) {
+            accept_link(std::move(socket), *peer, *std::move(*introduction));
+        } else {
+            const int fd = socket.fd();
+            const std::uint64_t stranger =
+                strangers_.add({std::move(socket), *peer, Clock::now() + introduction_timeout});
+            if (stranger == 0) {
+                ++counters_.links_refused;
+            } else if (!poller_.watch(fd, [this, stranger] { on_introduction(stranger); })) {
+                refuse(stranger);
+            }
         }
-        on_introduction(stranger);
     }
 }
 
@@ -162,20 +191,25 @@ void Transport::on_introduction(std::uint64_t token) {
     if (stranger == nullptr) return;
     Result<std::optional<Introduction>> introduction = read_introduction(stranger->socket.fd());
     if (!introduction) return refuse(token);
-    if (!*introduction) return;
-    Result<Channel> channel = Channel::map((*introduction)->memory);
-    if (!channel) return refuse(token);
+    if (!introduction->has_value()) return;
     poller_.unwatch(stranger->socket.fd());
     Stranger known = *strangers_.take(token);
-    const Result<Link*> link =
-        add_link(std::move(known.socket), *std::move(channel), Side::accepting, known.peer);
-    if (!link) {
-        ++counters_.links_refused;
-        return;
+    accept_link(std::move(known.socket), known.peer, *std::move(*introduction));
+}
+
+void Transport::accept_link(os::FileDescriptor socket, pid_t peer, Introduction introduction) {
+    Result<Channel> channel = Channel::map(introduction.memory);
+    if (channel) {
+        const Result<Link*> link =
+            add_link(os::UnsharedDescriptor(std::move(socket)), *std::move(channel), Side::accepting, peer);
+        if (link) {
+            (*link)->name = introduction.name;
+            unclaimed_[introduction.name] = (*link)->id;
+            deadlines_[(*link)->id] = Clock::now() + claim_timeout_;
+            return start_polling(**link);
+        }
     }
-    unclaimed_[(*introduction)->name] = (*link)->id;
-    deadlines_[(*link)->id] = Clock::now() + claim_timeout_;
-    start_polling(**link);
+    ++counters_.links_refused;
 }
 
 void Transport::refuse(std::uint64_t token) {
@@ -202,11 +236,13 @@ namespace {
 /// A process that ends closes its sockets a moment before the kernel tells of its end.
 constexpr milliseconds end_told_within{20};
 
-/// Why a socket has hung up: not every process whose connection has gone has ended.
+/// Why a socket has hung up: not every process whose connection has gone has ended. Who accepts does not wait
+/// to find out.
 Error why_gone(const Link& link) {
     const os::FileDescriptor watch = link.peer() > 0 ? os::open_pidfd(link.peer()) : os::FileDescriptor();
+    const milliseconds time = link.side() == Side::connecting ? end_told_within : milliseconds(0);
     pollfd ended{.fd = watch.fd(), .events = POLLIN, .revents = 0};
-    const bool has_ended = watch.is_open() ? ::poll(&ended, 1, static_cast<int>(end_told_within.count())) == 1
+    const bool has_ended = watch.is_open() ? ::poll(&ended, 1, static_cast<int>(time.count())) == 1
                                            : link.peer() > 0 && errno == ESRCH;
     if (has_ended) return Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
     return Error(Errc::manager_lost, "it has closed the connection, or its process has ended");
@@ -217,7 +253,8 @@ Error why_gone(const Link& link) {
 /// What the other end has written before it went is still there.
 void Transport::lose(Link& link, TransportEvents& listener) {
     const bool may_be_read = !link.trouble.has_value();
-    while (may_be_read && link.state <= LinkState::open && take_records(link, listener) != 0) {
+    for (int turn = 0; may_be_read && turn < last_turns_max && link.state <= LinkState::open; ++turn) {
+        if (take_records(link, listener) == 0) break;
     }
     if (link.state == LinkState::closed) return;
     if (link.state == LinkState::open) {
@@ -228,7 +265,7 @@ void Transport::lose(Link& link, TransportEvents& listener) {
         link.drop_waiting(tags_);
         for (const std::uint64_t tag : tags_)
             events_.payload_sent(tag, false);
-        events_.peer_lost(link.id, link.trouble.value_or(why_gone(link)));
+        events_.peer_lost(link.id, link.trouble ? *link.trouble : why_gone(link));
     }
     link.state = LinkState::closed;
     some_closed_ = true;
@@ -291,7 +328,7 @@ bool Transport::drain() {
     is_accepting_ = false;
     accepts_again_ = Clock::time_point::max();
     flush();
-    return waiting_.empty();
+    return std::all_of(waiting_.begin(), waiting_.end(), [](const Link* link) { return link->is_lost; });
 }
 
 }  // namespace ddict::samehost

@@ -19,6 +19,10 @@ class Events {
     }
     void peer_lost(PeerId peer, const Error& why) { filling_.push_back({Kind::peer_lost, false, peer, why}); }
 
+    /// So that the next one needs no memory.
+    void reserve_one() {
+        if (filling_.size() == filling_.capacity()) filling_.reserve(2 * filling_.size() + 8);
+    }
     bool empty() const noexcept { return filling_.empty(); }
     /// Tells what was there at the call, in order; how much that was. What the logic's answers cause comes
     /// the next time.

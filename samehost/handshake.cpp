@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "os/error.h"
 
@@ -37,8 +38,12 @@ const sockaddr* general(const sockaddr_un& address) noexcept {
     return reinterpret_cast<const sockaddr*>(&address);
 }
 
+os::FileDescriptor open_socket() {
+    return os::FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
 Result<os::FileDescriptor> make_socket() {
-    os::FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    os::FileDescriptor socket = open_socket();
     if (!socket.is_open()) return os::error_of(errno, "making a socket to speak within the node");
     return socket;
 }
@@ -85,16 +90,16 @@ Result<os::FileDescriptor> listen_at(const std::string& path) {
     return socket;
 }
 
-Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
-                                const os::FileDescriptor& memory) {
+Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& name,
+                                    const os::FileDescriptor& memory) {
     const Result<sockaddr_un> address = address_of(path);
     if (!address) return address.error();
-    Result<os::FileDescriptor> socket = make_socket();
-    if (!socket) return socket.error();
+    auto socket = os::UnsharedDescriptor::make([] { return open_socket(); });
+    if (!socket.is_open()) return os::error_of(errno, "making a socket to speak within the node");
     const std::string connecting = "connecting to " + path;
     int connected = 0;
     do {
-        connected = ::connect(socket->fd(), general(*address), sizeof *address);
+        connected = ::connect(socket.fd(), general(*address), sizeof *address);
     } while (connected != 0 && errno == EINTR);
     if (connected != 0) {
         switch (errno) {
@@ -111,7 +116,7 @@ Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
                 return os::error_of(errno, connecting);
         }
     }
-    if (const Result<pid_t> peer = peer_of(*socket); !peer) return peer.error();
+    if (const Result<pid_t> peer = peer_of(socket.fd()); !peer) return peer.error();
     Handshake handshake;
     handshake.name = name;
     Passing passing(&handshake, sizeof handshake);
@@ -123,7 +128,7 @@ Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
     std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
     ssize_t sent = 0;
     do {
-        sent = ::sendmsg(socket->fd(), &passing.message, MSG_NOSIGNAL);
+        sent = ::sendmsg(socket.fd(), &passing.message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent == static_cast<ssize_t>(sizeof handshake)) return socket;
     if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
@@ -133,10 +138,10 @@ Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
     return os::error_of(errno, connecting);
 }
 
-Result<pid_t> peer_of(const os::FileDescriptor& socket) {
+Result<pid_t> peer_of(int socket) {
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (::getsockopt(socket.fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return os::error_of(errno, "asking who is at the other end of a connection");
     if (peer.uid != ::geteuid())
         return Error(Errc::access_denied,
@@ -150,23 +155,24 @@ Result<std::optional<Introduction>> read_introduction(int socket) {
     const ssize_t got = ::recvmsg(socket, &passing.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return std::optional<Introduction>();
-    os::FileDescriptor memory;
+    std::vector<os::FileDescriptor> passed;
     for (cmsghdr* at = CMSG_FIRSTHDR(&passing.message); got > 0 && at != nullptr;
          at = CMSG_NXTHDR(&passing.message, at)) {
-        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS ||
-            at->cmsg_len != CMSG_LEN(sizeof(int)))
-            continue;
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(at), sizeof fd);
-        memory = os::FileDescriptor(fd);
+        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+        // As many have arrived as there is space for with alignment, which may be more than one.
+        for (std::size_t i = 0; i < (at->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(at) + i * sizeof fd, sizeof fd);
+            passed.emplace_back(fd);
+        }
     }
     if (got < 0) return nonsense(std::strerror(errno));
     if (got != static_cast<ssize_t>(sizeof handshake))
         return nonsense("it ended, or began with half a message");
     if (handshake.magic != Handshake::magic_of_this_version) return nonsense("it speaks something else");
-    if ((passing.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !memory.is_open())
+    if ((passing.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || passed.size() != 1)
         return nonsense("it must hand over one descriptor, and this process have one to spare");
-    return std::optional<Introduction>(Introduction{handshake.name, std::move(memory)});
+    return std::optional<Introduction>(Introduction{handshake.name, std::move(passed[0])});
 }
 
 }  // namespace ddict::samehost

@@ -15,6 +15,7 @@
 #include <ddict/result.h>
 
 #include "os/file_descriptor.h"
+#include "os/unshared_descriptor.h"
 
 namespace ddict::samehost {
 
@@ -37,12 +38,12 @@ Result<os::FileDescriptor> listen_at(const std::string& path);
 /// Connects, and hands the memory over. Never waits. Errors: not_found: nobody can be reached at this path
 /// from here: there is no such socket, or it is another user's; manager_lost: it was left by a process that
 /// has ended; busy: too many wait to be accepted, try again; system.
-Result<os::FileDescriptor> meet(const std::string& path, const LinkName& name,
-                                const os::FileDescriptor& memory);
+Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& name,
+                                    const os::FileDescriptor& memory);
 
 /// The process at the other end, as far as this one sees it: 0 if not at all. Errors: access_denied if it is
 /// another user's; system.
-Result<pid_t> peer_of(const os::FileDescriptor& socket);
+Result<pid_t> peer_of(int socket);
 
 struct Introduction {
     LinkName name;

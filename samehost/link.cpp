@@ -67,7 +67,10 @@ bool Link::send(RecordKind kind, Bytes fixed, Bytes header, Bytes payload, std::
 std::size_t Link::send_piece(std::uint64_t token, Bytes rest) noexcept {
     constexpr std::size_t fixed_bytes = sizeof(PayloadStatus);
     const std::size_t space = writer_.space();
-    if (space < fixed_bytes + std::min(rest.size(), piece_bytes_min)) return 0;
+    if (space < fixed_bytes + std::min(rest.size(), piece_bytes_min)) {
+        writer_.hurry_reader();
+        return 0;
+    }
     const Bytes piece = rest.first(std::min(rest.size(), space - fixed_bytes));
     const PayloadStatus status{.token = token, .value = 0};
     return write(RecordKind::piece, 0, std::as_bytes(std::span(&status, 1)), {}, piece) ? piece.size() : 0;
@@ -76,7 +79,11 @@ std::size_t Link::send_piece(std::uint64_t token, Bytes rest) noexcept {
 void Link::flush(std::vector<std::uint64_t>& written) {
     for (; !waiting_.empty(); waiting_.pop_front()) {
         const Waiting& next = waiting_.front();
-        if (!write(next.kind, next.header_bytes, next.content, {}, next.payload)) return;
+        written.reserve(written.size() + 1);
+        if (!write(next.kind, next.header_bytes, next.content, {}, next.payload)) {
+            writer_.hurry_reader();
+            return;
+        }
         if (next.tag) written.push_back(*next.tag);
     }
 }

@@ -15,6 +15,7 @@
 #include "os/unshared_descriptor.h"
 #include "rpc/transport.h"
 #include "samehost/channel.h"
+#include "samehost/handshake.h"
 #include "samehost/peer_memory.h"
 
 namespace ddict::samehost {
@@ -82,6 +83,7 @@ class Link {
     bool hear() noexcept;
 
     PeerId id = no_peer;
+    LinkName name{};  // of the transport that has connected
     LinkState state = LinkState::unclaimed;
     bool is_polled = false;
     bool is_lost = false;           // the other end has gone, or has sent nonsense

@@ -20,7 +20,7 @@ Bytes bytes_of_object(const T& object) noexcept {
 
 void Payloads::send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value) {
     const PayloadStatus status{.token = token, .value = value};
-    link.send(kind, bytes_of_object(status), {});
+    if (!link.send(kind, bytes_of_object(status), {})) note_waiting_(link);
 }
 
 // ---- the sender's side ----
@@ -90,12 +90,17 @@ void Payloads::receive(std::uint64_t token, MutableBytes into, std::uint64_t tag
                                                     .address = incoming.offer.address,
                                                     .into = into,
                                                     .tag = tag});
-    static_cast<void>(incoming_.take(token));
-    if (incoming.link->peer_memory().may_be_read()) {
-        copying_.push_back(receiving);
-    } else {
-        ask_for_pieces(receiving, *receiving_.find(receiving));
+    try {
+        if (incoming.link->peer_memory().may_be_read()) {
+            copying_.push_back(receiving);
+        } else {
+            ask_for_pieces(receiving, *receiving_.find(receiving));
+        }
+    } catch (...) {
+        static_cast<void>(receiving_.take(receiving));
+        throw;
     }
+    static_cast<void>(incoming_.take(token));
 }
 
 void Payloads::discard(std::uint64_t token) {
@@ -145,10 +150,15 @@ bool Payloads::on_piece(Link& link, const PayloadStatus& status, Bytes piece) {
 
 // ---- both ----
 
+/// One step of one that is copied, so that others wait no longer than that; they take turns.
 bool Payloads::progress() {
-    const bool had_something = !copying_.empty();
-    bool moved = had_something;
-    std::erase_if(copying_, [&](std::uint64_t token) { return copy_some(token); });
+    bool moved = !copying_.empty();
+    if (moved) {
+        const std::uint64_t token = copying_.front();
+        const bool ended = copy_some(token);
+        std::rotate(copying_.begin(), copying_.begin() + 1, copying_.end());
+        if (ended) copying_.pop_back();
+    }
     for (const std::uint64_t token : sending_)
         moved = send_some(token) || moved;
     std::erase_if(sending_, [&](std::uint64_t token) {

@@ -10,6 +10,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/limits.h"
@@ -22,7 +24,9 @@ namespace ddict::samehost {
 
 class Payloads {
   public:
-    Payloads(Events& events, os::WaitPolicy& waiting) : events_(events), waiting_(waiting) {}
+    /// `note_waiting` is told of a link on which a record has to wait for space.
+    Payloads(Events& events, os::WaitPolicy& waiting, std::function<void(Link&)> note_waiting)
+        : events_(events), waiting_(waiting), note_waiting_(std::move(note_waiting)) {}
 
     // ---- the sender's side ----
 
@@ -77,12 +81,13 @@ class Payloads {
     bool send_some(std::uint64_t token);
     void ask_for_pieces(std::uint64_t token, const Receiving& receiving);
     void end_receiving(std::uint64_t token, bool ok);
-    static void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value);
+    void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value);
 
     void end_sending(std::uint64_t token, bool ok);
 
     Events& events_;
     os::WaitPolicy& waiting_;
+    std::function<void(Link&)> note_waiting_;
     TokenTable<Offered> offered_{0x7fff'ffff};
     TokenTable<Incoming> incoming_{limits::bodies_in_flight_max};
     TokenTable<Receiving> receiving_{0x7fff'ffff};

@@ -85,8 +85,13 @@ std::size_t RingWriter::space() noexcept {
     if (fits(record_bytes_max)) return record_content_max;
     const std::size_t until_end = ring_bytes - offset_of(written_);
     const std::size_t free = ring_bytes - static_cast<std::size_t>(written_ - read_);
-    const std::size_t usable = std::min(until_end, free < cache_line_bytes ? 0 : free - cache_line_bytes);
-    return usable < cache_line_bytes ? 0 : std::min(usable, record_bytes_max) - sizeof(std::uint64_t);
+    const auto without_line = [](std::size_t bytes) {
+        return bytes < cache_line_bytes ? 0 : bytes - cache_line_bytes;
+    };
+    const std::size_t before_end = std::min(until_end, without_line(free));
+    const std::size_t at_beginning = free < until_end ? 0 : without_line(free - until_end);
+    const std::size_t usable = std::min(std::max(before_end, at_beginning), record_bytes_max);
+    return usable < cache_line_bytes ? 0 : usable - sizeof(std::uint64_t);
 }
 
 /// Either this sees that the reader has stopped polling, or the reader sees the record (stop_polling).
@@ -98,9 +103,14 @@ bool RingWriter::must_ring() noexcept {
     return control_.attention.compare_exchange_strong(expected, static_cast<std::uint32_t>(Attention::rung));
 }
 
+void RingWriter::hurry_reader() noexcept {
+    if (control_.wants_space.load(std::memory_order_relaxed) == 0)
+        control_.wants_space.store(static_cast<std::uint32_t>(Want::soon), std::memory_order_relaxed);
+}
+
 bool RingWriter::ask_for_space(std::size_t bytes) noexcept {
     const std::size_t record_bytes = record_bytes_of(std::min(bytes, record_content_max));
-    control_.wants_space.store(1, std::memory_order_relaxed);
+    control_.wants_space.store(static_cast<std::uint32_t>(Want::doorbell), std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return fits(record_bytes);
 }
@@ -155,9 +165,9 @@ bool RingReader::publish_all() noexcept {
     published_ = read_;
     control_.read.store(read_, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (control_.wants_space.load(std::memory_order_relaxed) == 0) return false;
-    control_.wants_space.store(0, std::memory_order_relaxed);
-    return true;
+    const std::uint32_t wanted = control_.wants_space.load(std::memory_order_relaxed);
+    if (wanted != 0) control_.wants_space.store(0, std::memory_order_relaxed);
+    return wanted == static_cast<std::uint32_t>(Want::doorbell);
 }
 
 void RingReader::poll_from_now_on() noexcept {

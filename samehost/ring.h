@@ -48,13 +48,20 @@ enum class Attention : std::uint32_t {
     rung = 2       ///< the writer has rung
 };
 
+/// Whether the writer waits for `read` to rise.
+enum class Want : std::uint32_t {
+    nothing = 0,
+    soon = 1,     ///< the reader says at once how far it has read
+    doorbell = 2  ///< and rings
+};
+
 /// The part of a ring that tells each side how far the other is; in shared memory.
 struct RingControl {
     // The reader's.
     alignas(cache_line_bytes) std::atomic<std::uint64_t> read;  // all before this position has been read
     std::atomic<std::uint32_t> attention;  // see Attention; the writer may say that it has rung
     // The writer's.
-    alignas(cache_line_bytes) std::atomic<std::uint32_t> wants_space;  // it waits for `read` to rise
+    alignas(cache_line_bytes) std::atomic<std::uint32_t> wants_space;  // see Want; the reader sets it back
 };
 static_assert(sizeof(RingControl) == 2 * cache_line_bytes && std::atomic<std::uint64_t>::is_always_lock_free);
 
@@ -71,7 +78,9 @@ class RingWriter {
     std::size_t space() noexcept;
     /// Whether the reader has to be told of what was written since: at most once until it polls again.
     bool must_ring() noexcept;
-    /// Says that the writer waits for space; true if there is some by now after all.
+    /// Has the reader say how far it is, if it looks.
+    void hurry_reader() noexcept;
+    /// Has the reader ring when there is space; true if there is some by now after all.
     bool ask_for_space(std::size_t bytes) noexcept;
 
   private:

@@ -52,9 +52,10 @@ void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag
         events_.payload_sent(tag, false);
         return;
     }
+    events_.reserve_one();
     if (payload.size() > payload_inline_max) {
         payloads_.offer(*link, header, payload, tag);
-        if (link->has_waiting()) note_waiting(*link);
+        if (link->has_waiting()) note_waiting(*link);  // the offer, or what was there before
     } else if (link->send(RecordKind::message, {}, header, payload, tag)) {
         events_.payload_sent(tag, true);
     } else {
@@ -100,7 +101,9 @@ unsigned Transport::take_records(Link& link, TransportEvents& listener) {
     for (; taken < records_at_once_max && link.state <= LinkState::open; ++taken) {
         const std::optional<Record> record = reader.next();
         if (!record) break;
+        reading_ = &link;
         const bool is_sound = take_record(link, *record, listener);
+        reading_ = nullptr;
         reader.advance();
         if (!is_sound) {
             malformed(link, "a message that breaks the rules");

@@ -105,7 +105,8 @@ class Transport {
 
     Transport(os::Poller& poller, os::WaitPolicy& waiting, std::chrono::milliseconds claim_timeout,
               const LinkName& name, std::uint64_t nonce);
-    Result<Link*> add_link(os::FileDescriptor socket, Channel channel, Side side, pid_t peer);
+    Result<Link*> add_link(os::UnsharedDescriptor socket, Channel channel, Side side, pid_t peer);
+    void accept_link(os::FileDescriptor socket, pid_t peer, Introduction introduction);
     Link* find(PeerId peer) noexcept;
     void on_connection();
     void on_introduction(std::uint64_t stranger);
@@ -142,6 +143,7 @@ class Transport {
     std::vector<Link*> lost_;     // is_lost
     bool some_closed_ = false;    // links_ has closed ones
     std::vector<std::uint64_t> tags_;
+    Link* reading_ = nullptr;  // a message of it is being delivered
     Events events_;
     Payloads payloads_;
     std::uint64_t turn_ = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "os/process_watch.h"
@@ -22,6 +23,13 @@ constexpr microseconds look_interval{1000};
 // Where a connection may ring that is not polled: its message waits for so long at the most.
 constexpr microseconds look_interval_with_doorbells{20};
 constexpr microseconds look_interval_with_callers{100};
+
+/// Others could keep whoever connects waiting (in a file system of somebody's own), or be anybody's.
+bool is_socket_of_manager(std::string_view path) noexcept {
+    constexpr std::string_view folder = "/dev/shm/ddict-";
+    return path.starts_with(folder) && path.ends_with("-socket") &&
+           path.find('/', folder.size()) == path.npos;
+}
 
 }  // namespace
 
@@ -158,6 +166,8 @@ Result<PeerId> Worker::connect(Bytes packed, const ProcessIdentity& process) {
     if (!address) return address.error();
     if (process.host_key == identity_.host_key) {
         if (const PeerId peer = samehost_->claim(address->name); peer != no_peer) return peer;
+        if (!address->path.empty() && !is_socket_of_manager(address->path))
+            return Error(Errc::bad_handle, "the address of the peer names no socket of a manager");
         if (!address->path.empty()) {
             const Result<PeerId> peer = samehost_->connect(address->path);
             const bool try_network =

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -96,6 +97,37 @@ int check_echo(const std::string& path, std::size_t size_max) {
     return end.lost.empty() ? 0 : 13;
 }
 
+/// Many payloads in both directions at once.
+int check_many(const std::string& path) {
+    constexpr std::size_t count = 12;
+    End end;
+    const PeerId peer = connect_or_exit(end, path);
+    const std::vector<std::byte> header(end.transport->name().begin(), end.transport->name().end());
+    std::vector<std::vector<std::byte>> payloads;
+    for (std::size_t i = 0; i < count; ++i)
+        payloads.push_back(pattern(300'000 + i, i));
+    for (std::size_t i = 0; i < count; ++i)
+        end.transport->send(peer, header, payloads[i], i);
+    std::vector<std::vector<std::byte>> back(count);
+    std::size_t asked = 0;
+    std::size_t looked = 0;
+    const auto ask = [&] {
+        for (; looked < end.messages.size(); ++looked) {
+            const End::Message& message = end.messages[looked];
+            if (message.token == 0) continue;
+            back[asked].resize(message.bytes);
+            end.transport->receive_payload(message.token, back[asked], asked);
+            ++asked;
+        }
+        return end.received.size() == count && end.sent.size() == count;
+    };
+    if (!end.run_until(ask)) return 20;
+    for (const auto& payload : back) {
+        if (std::find(payloads.begin(), payloads.end(), payload) == payloads.end()) return 21;
+    }
+    return 0;
+}
+
 constexpr std::size_t large = std::size_t{40} << 20;
 
 TEST(SamehostProcesses, PayloadsGoThereAndBack) {
@@ -115,6 +147,11 @@ TEST(SamehostProcesses, PayloadsGoInPiecesWhereMemoryOfOthersMayNotBeRead) {
         EXPECT_EQ(Child([&] {
                       if (!forbid_reading_memory_of_others()) ::_exit(5);
                       ::_exit(check_echo(path, large));
+                  }).wait(),
+                  0);
+        EXPECT_EQ(Child([&] {
+                      if (!forbid_reading_memory_of_others()) ::_exit(5);
+                      ::_exit(check_many(path));
                   }).wait(),
                   0);
         ::unlink(path.c_str());

@@ -112,6 +112,10 @@ TEST_F(RingTest, SaysHowMuchCanBeWritten) {
             ASSERT_LE(space, record_content_max);
             ASSERT_TRUE(write(content(random() % 8 == 0 ? space : random() % (space + 1), 0))) << space;
         }
+        const std::size_t wanted = random() % (record_content_max + 1);
+        if (writer.ask_for_space(wanted)) {
+            ASSERT_GE(writer.space(), wanted) << "a writer would wait, and not sleep";
+        }
         while (random() % 3 == 0 && reader.next())
             reader.advance();
         if (random() % 2 == 0) reader.publish_all();

@@ -12,7 +12,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstring>
+#include <filesystem>
+#include <thread>
 
 #include "base/limits.h"
 #include "tests/samehost/ends.h"
@@ -283,6 +288,95 @@ TEST_F(SamehostTest, AHandshakeWithoutMemoryIsRefused) {
     const Handshake handshake;
     ASSERT_GT(::send(socket.fd(), &handshake, sizeof handshake, 0), 0);
     EXPECT_TRUE(server.run_until([&] { return server.transport->counters().links_refused == 1; }));
+}
+
+TEST_F(SamehostTest, AHandshakeWithTwoDescriptorsIsRefusedAndLeavesNone) {
+    const auto open_files = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                             std::filesystem::directory_iterator());
+    };
+    const auto before = open_files();
+    {
+        const os::FileDescriptor socket = raw_connection(path);
+        Handshake handshake;
+        std::array<int, 2> two{socket.fd(), socket.fd()};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof two)> control{};
+        iovec data{&handshake, sizeof handshake};
+        msghdr message{};
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* const header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof two);
+        std::memcpy(CMSG_DATA(header), two.data(), sizeof two);
+        ASSERT_GT(::sendmsg(socket.fd(), &message, 0), 0);
+        ASSERT_TRUE(server.run_until([&] { return server.transport->counters().links_refused == 1; }));
+    }
+    EXPECT_EQ(open_files(), before);
+}
+
+/// Claims whoever introduces itself, while it does.
+struct Claimer : TransportEvents {
+    explicit Claimer(Transport& owner) : transport(owner) {}
+    void on_message(Bytes header, const IncomingBody&) override {
+        LinkName name{};
+        std::memcpy(name.data(), header.data(), std::min(name.size(), header.size()));
+        claimed.push_back(transport.claim(name));
+    }
+    void on_body_received(std::uint64_t, bool) override {}
+    void on_body_sent(std::uint64_t, bool) override {}
+    void on_peer_lost(PeerId peer, const Error&) override { lost.push_back(peer); }
+
+    Transport& transport;
+    std::vector<PeerId> claimed;
+    std::vector<PeerId> lost;
+};
+
+/// As a client does whose first greeting was not answered in time.
+TEST_F(SamehostTest, OfTwoConnectionsOfOneProcessTheOneThatSpeaksIsClaimed) {
+    End other;
+    const PeerId first = other.transport->connect(path).value();
+    const PeerId second = other.transport->connect(path).value();
+    Claimer claimer(*server.transport);
+    const auto turn_until = [&](const std::function<bool()>& done) {
+        for (int i = 0; i < 100'000 && !done(); ++i) {
+            other.turn();
+            server.poller.wait(0ns);
+            server.transport->poll(claimer);
+        }
+        return done();
+    };
+    other.introduce_to(first);
+    ASSERT_TRUE(turn_until([&] { return claimer.claimed.size() == 1; }));
+    other.introduce_to(second);
+    ASSERT_TRUE(turn_until([&] { return claimer.claimed.size() == 2; }));
+    EXPECT_NE(claimer.claimed[0], no_peer);
+    EXPECT_NE(claimer.claimed[1], no_peer);
+    other.transport->close(first);
+    ASSERT_TRUE(turn_until([&] { return !claimer.lost.empty(); }));
+    EXPECT_EQ(claimer.lost[0], claimer.claimed[0]);
+    EXPECT_NE(claimer.claimed[0], claimer.claimed[1]);
+}
+
+/// Hangs up for reading, and goes on writing.
+TEST_F(SamehostTest, WhoWritesOnAfterHangingUpKeepsNobodyBusy) {
+    const Channel::Made made = Channel::make().value();
+    const auto socket = meet(path, LinkName{}, made.memory);
+    ASSERT_TRUE(socket);
+    RingWriter writer = const_cast<Channel&>(made.channel).writer(Side::connecting);
+    std::atomic<bool> stop{false};
+    std::thread floods([&] {
+        while (!stop)
+            writer.write(RecordKind::message, 1, bytes_of("x"));
+    });
+    ASSERT_TRUE(server.run_until([&] { return server.transport->links() == 2; }));
+    ::shutdown(socket->fd(), SHUT_WR);
+    EXPECT_TRUE(server.run_until([&] { return server.transport->links() == 1; }));
+    stop = true;
+    floods.join();
 }
 
 TEST_F(SamehostTest, WhoSaysNothingIsNotWaitedForLong) {

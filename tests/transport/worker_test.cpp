@@ -362,6 +362,18 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
     EXPECT_FALSE(asker.lost);
 }
 
+/// A path elsewhere could be one that keeps whoever connects waiting.
+TEST(WorkerAddress, NamesASocketOfAManagerOrNone) {
+    const ProcessIdentity identity = Worker::create().value()->identity();
+    const auto connecting = Worker::create().value();
+    for (const char* path :
+         {"/tmp/socket", "/dev/shm/ddict-x/y-socket", "/dev/shm/other-socket", "relative"}) {
+        const auto connected = connecting->connect(pack({.name = {}, .path = path, .ucx = {}}), identity);
+        ASSERT_FALSE(connected) << path;
+        EXPECT_EQ(connected.error().code, Errc::bad_handle) << path;
+    }
+}
+
 /// In a child of a process that has UCX up, UCX may hang: its own thread is not there, and locks may be held
 /// for ever. Within the host nothing of the parent is in the way.
 TEST(WorkerInAChildOfFork, SpeaksWithinTheHostAndRefusesUcx) {
