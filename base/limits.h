@@ -16,7 +16,7 @@ namespace ddict::limits {
 inline constexpr std::size_t key_bytes_max = 1024;
 inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
 // A value of at most this size travels in one piece with its request or reply; a larger one is a body of its
-// own, which UCX moves without a copy of ours.
+// own, which goes straight from where it lies to where it belongs.
 inline constexpr std::size_t inline_value_bytes_max = 4096;
 inline constexpr std::size_t head_bytes_max = 64 + key_bytes_max + inline_value_bytes_max;
 // A reply of packed records (keys, directory entries) is filled up to about this size.

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The port through which the logic of managers and clients talks to the world: messages out through
-// Transport, messages and events in through TransportEvents. UCX implements it for real, the simulated
-// network in the tests.
+// Transport, messages and events in through TransportEvents. transport/ implements it for real, the
+// simulated network in the tests.
 //
 // A message is a *head* (small; our fixed header, the key, and a small value) and, for large values, a *body*
 // that is moved separately and without copies. Messages between two peers may overtake each other. A message
