@@ -226,9 +226,16 @@ void Transport::on_socket(Link& link) {
         return;
     }
     poller_.unwatch(link.socket());
-    if (link.is_lost) return;
-    link.is_lost = true;
-    lost_.push_back(&link);
+    mark_lost(link);
+}
+
+void Transport::end_payloads(Link& link) {
+    link.withdraw();
+    payloads_.drop(link);
+    tags_.clear();
+    link.drop_waiting_payloads(tags_);
+    for (const std::uint64_t tag : tags_)
+        events_.payload_sent(tag, false);
 }
 
 namespace {
@@ -259,12 +266,7 @@ void Transport::lose(Link& link, TransportEvents& listener) {
     if (link.state == LinkState::closed) return;
     if (link.state == LinkState::open) {
         ++counters_.peers_lost;
-        link.withdraw();
-        payloads_.drop(link);
-        tags_.clear();
-        link.drop_waiting(tags_);
-        for (const std::uint64_t tag : tags_)
-            events_.payload_sent(tag, false);
+        end_payloads(link);
         events_.peer_lost(link.id, link.trouble ? *link.trouble : why_gone(link));
     }
     link.state = LinkState::closed;
@@ -274,12 +276,7 @@ void Transport::lose(Link& link, TransportEvents& listener) {
 void Transport::close(PeerId peer) {
     Link* const link = find(peer);
     if (link == nullptr) return;
-    link->withdraw();
-    payloads_.drop(*link);
-    tags_.clear();
-    link->drop_waiting_payloads(tags_);
-    for (const std::uint64_t tag : tags_)
-        events_.payload_sent(tag, false);
+    end_payloads(*link);
     link->state = LinkState::closed;
     if (link->has_waiting() && !link->is_lost) {
         link->state = LinkState::closing;

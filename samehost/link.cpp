@@ -88,11 +88,6 @@ void Link::flush(std::vector<std::uint64_t>& written) {
     }
 }
 
-void Link::drop_waiting(std::vector<std::uint64_t>& tags) {
-    drop_waiting_payloads(tags);
-    waiting_.clear();
-}
-
 void Link::drop_waiting_payloads(std::vector<std::uint64_t>& tags) {
     for (const Waiting& one : waiting_) {
         if (one.tag) tags.push_back(*one.tag);

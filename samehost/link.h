@@ -69,9 +69,7 @@ class Link {
     std::size_t waiting() const noexcept { return waiting_.size(); }
     /// Writes what waits and has space by now; appends the tags of payloads that were written.
     void flush(std::vector<std::uint64_t>& written);
-    /// The tags of payloads that wait. What waits is forgotten.
-    void drop_waiting(std::vector<std::uint64_t>& tags);
-    /// The same, but messages without a payload go on waiting.
+    /// Forgets the payloads that wait, with their messages, and appends their tags. Others go on waiting.
     void drop_waiting_payloads(std::vector<std::uint64_t>& tags);
     /// Before going to sleep: true if there is space by now for what waits.
     bool ask_for_space() noexcept;

@@ -58,13 +58,10 @@ void Payloads::on_request(Link& link, const PayloadStatus& status) {
     sending_.push_back(status.token);
 }
 
-bool Payloads::send_some(std::uint64_t token) {
+void Payloads::send_some(std::uint64_t token) {
     Offered& offered = *offered_.find(token);
-    if (offered.link->has_waiting()) return false;
-    const std::size_t sent =
-        offered.link->send_piece(offered.receiver_token, offered.payload.subspan(offered.sent));
-    offered.sent += sent;
-    return sent != 0;
+    if (offered.link->has_waiting()) return;
+    offered.sent += offered.link->send_piece(offered.receiver_token, offered.payload.subspan(offered.sent));
 }
 
 // ---- the receiver's side ----
@@ -151,21 +148,19 @@ bool Payloads::on_piece(Link& link, const PayloadStatus& status, Bytes piece) {
 // ---- both ----
 
 /// One step of one that is copied, so that others wait no longer than that; they take turns.
-bool Payloads::progress() {
-    bool moved = !copying_.empty();
-    if (moved) {
+void Payloads::progress() {
+    if (!copying_.empty()) {
         const std::uint64_t token = copying_.front();
         const bool ended = copy_some(token);
         std::rotate(copying_.begin(), copying_.begin() + 1, copying_.end());
         if (ended) copying_.pop_back();
     }
     for (const std::uint64_t token : sending_)
-        moved = send_some(token) || moved;
+        send_some(token);
     std::erase_if(sending_, [&](std::uint64_t token) {
         const Offered& offered = *offered_.find(token);
         return offered.sent == offered.payload.size();
     });
-    return moved;
 }
 
 bool Payloads::ask_for_space() {

@@ -46,8 +46,8 @@ class Payloads {
     /// False if it says what cannot be.
     bool on_piece(Link& link, const PayloadStatus& status, Bytes piece);
 
-    /// Moves what is under way by a step; false if nothing was. Never waits.
-    bool progress();
+    /// Moves what is under way by a step.
+    void progress();
     bool is_idle() const noexcept { return copying_.empty() && sending_.empty(); }
     bool is_copying() const noexcept { return !copying_.empty(); }
     /// Before going to sleep: whether there is something to do after all.
@@ -78,7 +78,7 @@ class Payloads {
         std::size_t received = 0;
     };
     bool copy_some(std::uint64_t token);
-    bool send_some(std::uint64_t token);
+    void send_some(std::uint64_t token);
     void ask_for_pieces(std::uint64_t token, const Receiving& receiving);
     void end_receiving(std::uint64_t token, bool ok);
     void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value);

@@ -69,8 +69,7 @@ void Transport::note_waiting(Link& link) {
     if (std::find(waiting_.begin(), waiting_.end(), &link) == waiting_.end()) waiting_.push_back(&link);
     if (link.waiting() <= waiting_per_link_max || link.is_lost) return;
     link.trouble = Error(Errc::manager_lost, "it does not read what it is sent");
-    link.is_lost = true;
-    lost_.push_back(&link);
+    mark_lost(link);
 }
 
 void Transport::receive_payload(std::uint64_t token, MutableBytes into, std::uint64_t tag) {
@@ -173,6 +172,11 @@ void Transport::malformed(Link& link, const char* what) {
     if (link.is_lost) return;
     ++counters_.malformed;
     link.trouble = Error(Errc::protocol, std::string("it sent ") + what + "; the connection was dropped");
+    mark_lost(link);
+}
+
+void Transport::mark_lost(Link& link) {
+    if (link.is_lost) return;
     link.is_lost = true;
     lost_.push_back(&link);
 }

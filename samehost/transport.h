@@ -125,6 +125,10 @@ class Transport {
     void stop_polling_idle();
     void note_waiting(Link& link);
     void malformed(Link& link, const char* what);
+    /// The rest is for attend().
+    void mark_lost(Link& link);
+    /// Ends all payloads of a link; what its peer has copied of them does not count.
+    void end_payloads(Link& link);
 
     os::Poller& poller_;
     std::chrono::milliseconds claim_timeout_;
