@@ -13,7 +13,6 @@ struct ProcessStat {
     char state = '?';              // as in proc(5): 'T' and 't' are stopped, 'Z' and 'X' have ended
     std::uint64_t start_time = 0;  // in clock ticks after the host's boot, whatever the time namespace
 
-    bool is_stopped() const { return state == 'T' || state == 't'; }
     bool has_ended() const { return state == 'Z' || state == 'X'; }
 };
 

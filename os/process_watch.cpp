@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -20,17 +19,6 @@ FileDescriptor open_pidfd(std::int32_t pid) {
     return FileDescriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
-Result<bool> process_watch_supported() {
-    enum : int { unknown, no, yes };
-    static std::atomic<int> supported{unknown};  // what is asked once is known for ever, a failure is not
-    if (const int known = supported; known != unknown) return known == yes;
-    const FileDescriptor own = open_pidfd(static_cast<std::int32_t>(::getpid()));
-    if (!own.is_open() && errno != ENOSYS && errno != EPERM)  // EPERM: a filter of system calls
-        return error_of(errno, "watching a process");
-    supported = own.is_open() ? yes : no;
-    return own.is_open();
-}
-
 Result<ProcessWatch> ProcessWatch::open(const ProcessIdentity& process) {
     const std::string watching = "watching process " + std::to_string(process.pid);
     if (process.pid <= 0) return Error(Errc::bad_handle, watching + ": there is no such number");
@@ -40,7 +28,7 @@ Result<ProcessWatch> ProcessWatch::open(const ProcessIdentity& process) {
         if (errno == ESRCH || errno == EINVAL || errno == ENOENT) return process_ended(process.pid);
         return error_of(errno, watching);
     }
-    ProcessWatch watch(std::move(pidfd), process.pid);
+    ProcessWatch watch(std::move(pidfd));
     // Read after the descriptor was opened: an equal start time means that the descriptor is of the process
     // meant.
     const Result<ProcessStat> now = process_stat(process.pid);
@@ -48,11 +36,6 @@ Result<ProcessWatch> ProcessWatch::open(const ProcessIdentity& process) {
     if (now) return watch;
     if (now.error().code != Errc::manager_lost) return now.error();
     return Error(Errc::system, watching + ": it lives, but this process may not see it in /proc");
-}
-
-bool ProcessWatch::may_be_stopped() const {
-    const Result<ProcessStat> now = process_stat(pid_);
-    return now ? now->is_stopped() : now.error().code != Errc::manager_lost;
 }
 
 bool ProcessWatch::alive() const noexcept {

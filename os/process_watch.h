@@ -17,10 +17,6 @@ namespace ddict::os {
 /// Closed if there is no such process, or this kernel has none of these; errno says why.
 FileDescriptor open_pidfd(std::int32_t pid);
 
-/// Whether this kernel can watch processes at all (Linux 5.3), and lets this one. Errors: system: it could
-/// not be found out.
-Result<bool> process_watch_supported();
-
 /// Owns a pidfd: a file descriptor that becomes readable when the process ends, and is never fooled by a
 /// reused pid.
 class ProcessWatch {
@@ -32,13 +28,10 @@ class ProcessWatch {
     int fd() const noexcept { return pidfd_.fd(); }
     /// False only if the kernel says that it has ended: what could not be found out is asked again next time.
     bool alive() const noexcept;
-    /// Whether it has been stopped, by a signal or a debugger; also if that could not be found out.
-    bool may_be_stopped() const;
 
   private:
-    ProcessWatch(FileDescriptor pidfd, std::int32_t pid) noexcept : pidfd_(std::move(pidfd)), pid_(pid) {}
+    explicit ProcessWatch(FileDescriptor pidfd) noexcept : pidfd_(std::move(pidfd)) {}
     FileDescriptor pidfd_;
-    std::int32_t pid_ = 0;
 };
 
 }  // namespace ddict::os
