@@ -333,6 +333,9 @@ Partner::Partner(const Way& way, const Worker& to, const std::string& role) {
 Partner::~Partner() {
     kill();
     ::close(channel_);
+    // One that was killed leaves its socket.
+    if (const auto address = unpack(card.address); address && !address->path.empty())
+        ::unlink(address->path.c_str());
 }
 
 void Partner::kill() {
