@@ -40,6 +40,12 @@ std::uint64_t seed() {
     return value;
 }
 
+/// DDICT_TEST_KILLS=N for a longer run.
+int kills() {
+    const char* given = std::getenv("DDICT_TEST_KILLS");
+    return given != nullptr ? std::atoi(given) : 60;
+}
+
 std::size_t entries_of(const char* folder) {
     std::size_t count = 0;
     DIR* const opened = ::opendir(folder);
@@ -128,7 +134,7 @@ int check_many(const std::string& path) {
     return 0;
 }
 
-constexpr std::size_t large = std::size_t{40} << 20;
+constexpr std::size_t large = std::size_t{8} << 20;
 
 TEST(SamehostProcesses, PayloadsGoThereAndBack) {
     const std::string path = socket_path("echo");
@@ -279,7 +285,7 @@ TEST(SamehostProcesses, WhoeverDiesDiesAlone) {
     const std::string server_files = "/proc/" + std::to_string(server.pid()) + "/fd";
     std::mt19937_64 random(seed());
     std::size_t before = 0;
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < kills(); ++i) {
         const std::size_t size_max = random() % 3 == 0 ? large : random() % 3 == 0 ? 100'000 : 100;
         const Child victim([&] { ::_exit(check_echo(path, size_max)); });
         ::usleep(static_cast<useconds_t>(random() % 6000));
