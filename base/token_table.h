@@ -22,7 +22,7 @@ class TokenTable {
     std::uint64_t add(T thing) {
         if (free_.empty()) {
             if (slots_.size() >= size_max_) return 0;
-            free_.reserve(slots_.size() + 1);
+            if (free_.capacity() <= slots_.size()) free_.reserve(2 * slots_.size() + 8);
             slots_.emplace_back();
             free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
         }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,14 @@ namespace {
 
 // Without these, the other end could take memory away that is mapped: to touch it would be a SIGBUS.
 constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+bool reserve_pages(const os::FileDescriptor& memory) noexcept {
+    int done = 0;
+    do {
+        done = ::fallocate(memory.fd(), 0, 0, Channel::bytes);
+    } while (done != 0 && errno == EINTR);
+    return done == 0 || errno == EOPNOTSUPP;
+}
 
 Error not_a_channel(const std::string& why) {
     return Error(Errc::protocol, "the memory of a connection within the node is refused: " + why);
@@ -35,13 +44,22 @@ struct Channel::Front {
 Result<Channel::Made> Channel::make() {
     static_assert(sizeof(Front) <= bytes - 2 * ring_bytes);
     os::FileDescriptor memory(::memfd_create("ddict-connection", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!memory.is_open()) return os::error_of(errno, "making memory to share with a process of this node");
+    if (!memory.is_open()) {
+        // A filter of system calls, or a kernel without it.
+        if (errno == EPERM || errno == EACCES || errno == ENOSYS)
+            return Error(Errc::not_found, std::string("this process may not make memory to share "
+                                                      "(memfd_create): ") +
+                                              std::strerror(errno));
+        return os::error_of(errno, "making memory to share with a process of this node");
+    }
     rlimit largest_file{};
     if (::getrlimit(RLIMIT_FSIZE, &largest_file) == 0 &&
         largest_file.rlim_cur < bytes)  // or SIGXFSZ would come
         return Error(Errc::not_found, "this process may not make files of " + std::to_string(bytes) +
                                           " bytes (ulimit -f), as memory to share is one");
-    if (::ftruncate(memory.fd(), bytes) != 0 || ::fcntl(memory.fd(), F_ADD_SEALS, seals) != 0)
+    // A page that the kernel did not have at the first touch would be a SIGBUS: take them now.
+    if (::ftruncate(memory.fd(), bytes) != 0 || !reserve_pages(memory) ||
+        ::fcntl(memory.fd(), F_ADD_SEALS, seals) != 0)
         return os::error_of(errno, "making memory to share with a process of this node");
     Result<Channel> channel = map_checked(memory);
     if (!channel) return channel.error();
@@ -59,6 +77,8 @@ Result<Channel> Channel::map(const os::FileDescriptor& memory) {
     if (status.st_size != static_cast<off_t>(bytes))
         return not_a_channel("it has " + std::to_string(status.st_size) + " bytes, not " +
                              std::to_string(bytes));
+    if (!reserve_pages(memory))
+        return os::error_of(errno, "reserving memory shared with a process of this node");
     return map_checked(memory);
 }
 

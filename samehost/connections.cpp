@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <new>
 #include <utility>
 
 #include "base/limits.h"
@@ -29,6 +30,8 @@ constexpr std::uint32_t strangers_max = 1024;
 constexpr milliseconds introduction_timeout{2'000};
 // How long messages of a closed connection may wait for space in the ring.
 constexpr milliseconds linger_timeout{1'000};
+// How exactly time limits are kept.
+constexpr milliseconds tick_interval{10};
 // After which a process without free descriptors accepts again.
 constexpr milliseconds pause_without_descriptors{100};
 constexpr unsigned accepted_at_once_max = 64;
@@ -63,7 +66,9 @@ Transport::Transport(os::Poller& poller, os::WaitPolicy& waiting, milliseconds c
       nonce_(nonce),
       strangers_(strangers_max),
       links_(links_max),
-      payloads_(events_, waiting, [this](Link& link) { note_waiting(link); }),
+      payloads_(
+          events_, waiting, [this](Link& link) { note_waiting(link); },
+          [this](Link& link) { out_of_memory(link); }),
       copy_(record_content_max) {}
 
 Transport::~Transport() {
@@ -81,6 +86,14 @@ Transport::~Transport() {
 // ---- connecting ----
 
 Result<PeerId> Transport::connect(const std::string& path) {
+    try {
+        return connect_now(path);
+    } catch (const std::bad_alloc&) {
+        return Error(Errc::system, "this process has no memory for another connection");
+    }
+}
+
+Result<PeerId> Transport::connect_now(const std::string& path) {
     Result<Channel::Made> made = Channel::make();
     if (!made) return made.error();
     Result<os::UnsharedDescriptor> socket = meet(path, name_, made->memory);
@@ -95,20 +108,38 @@ Result<PeerId> Transport::connect(const std::string& path) {
 }
 
 Result<Link*> Transport::add_link(os::UnsharedDescriptor socket, Channel channel, Side side, pid_t peer) {
-    // So that what must not fail later needs no memory.
-    for (std::vector<Link*>* const list : {&polled_, &waiting_, &lost_})
-        list->reserve(links_.size() + 1);
-    auto made = std::make_unique<Link>(std::move(socket), std::move(channel), side, peer, nonce_);
-    Link* const link = made.get();
-    const std::uint64_t token = links_.add(std::move(made));
-    if (token == 0) return Error(Errc::busy, "this process has as many connections as it may have");
-    link->id = token | id_bit;
-    const Result<void> watched = poller_.watch(link->socket(), [this, link] { on_socket(*link); });
-    if (!watched) {
-        static_cast<void>(links_.take(token));
+    std::uint64_t token = 0;
+    try {
+        // So that what must not fail later needs no memory.
+        for (std::vector<Link*>* const list : {&polled_, &waiting_, &lost_, &closed_}) {
+            if (list->capacity() <= links_.size()) list->reserve(2 * links_.size() + 8);
+        }
+        auto made = std::make_unique<Link>(std::move(socket), std::move(channel), side, peer, nonce_);
+        Link* const link = made.get();
+        token = links_.add(std::move(made));
+        if (token == 0) return Error(Errc::busy, "this process has as many connections as it may have");
+        link->id = token | id_bit;
+        events_.promise();
+        link->is_loss_promised = true;
+        const Result<void> watched = poller_.watch(link->socket(), [this, link] { on_socket(*link); });
+        if (watched) return link;
+        remove_link(token);
         return watched.error();
+    } catch (const std::bad_alloc&) {
+        if (token != 0) remove_link(token);
+        return Error(Errc::system, "this process has no memory for another connection");
     }
-    return link;
+}
+
+/// What knows of it forgets it.
+void Transport::remove_link(std::uint64_t token) {
+    const std::unique_ptr<Link> link = *links_.take(token);
+    if (link->is_loss_promised) events_.forget();
+    payloads_.drop(*link);
+    poller_.unwatch(link->socket());
+    deadlines_.erase(link->id);
+    const auto unclaimed = unclaimed_.find(link->name);
+    if (unclaimed != unclaimed_.end() && unclaimed->second == link->id) unclaimed_.erase(unclaimed);
 }
 
 /// Whoever repeats its first message through another connection has two of one name: the one whose message
@@ -174,16 +205,20 @@ void Transport::on_connection() {
         } else if (introduction->has_value()) {
             accept_link(std::move(socket), *peer, *std::move(*introduction));
         } else {
-            const int fd = socket.fd();
-            const std::uint64_t stranger =
-                strangers_.add({std::move(socket), *peer, Clock::now() + introduction_timeout});
-            if (stranger == 0) {
-                ++counters_.links_refused;
-            } else if (!poller_.watch(fd, [this, stranger] { on_introduction(stranger); })) {
-                refuse(stranger);
-            }
+            await_introduction(std::move(socket), *peer);
         }
     }
+}
+
+void Transport::await_introduction(os::FileDescriptor socket, pid_t peer) {
+    std::uint64_t stranger = 0;
+    try {
+        const int fd = socket.fd();
+        stranger = strangers_.add({std::move(socket), peer, Clock::now() + introduction_timeout});
+        if (stranger != 0 && poller_.watch(fd, [this, stranger] { on_introduction(stranger); })) return;
+    } catch (const std::bad_alloc&) {
+    }
+    refuse(stranger);
 }
 
 void Transport::on_introduction(std::uint64_t token) {
@@ -202,14 +237,22 @@ void Transport::accept_link(os::FileDescriptor socket, pid_t peer, Introduction 
     if (channel) {
         const Result<Link*> link =
             add_link(os::UnsharedDescriptor(std::move(socket)), *std::move(channel), Side::accepting, peer);
-        if (link) {
-            (*link)->name = introduction.name;
-            unclaimed_[introduction.name] = (*link)->id;
-            deadlines_[(*link)->id] = Clock::now() + claim_timeout_;
-            return start_polling(**link);
-        }
+        if (link && make_claimable(**link, introduction.name)) return start_polling(**link);
     }
     ++counters_.links_refused;
+}
+
+/// False if memory is missing; the link is removed then.
+bool Transport::make_claimable(Link& link, const LinkName& name) {
+    try {
+        deadlines_[link.id] = Clock::now() + claim_timeout_;
+        unclaimed_[name] = link.id;
+        link.name = name;
+        return true;
+    } catch (const std::bad_alloc&) {
+        remove_link(link.id & ~id_bit);
+        return false;
+    }
 }
 
 void Transport::refuse(std::uint64_t token) {
@@ -232,10 +275,7 @@ void Transport::on_socket(Link& link) {
 void Transport::end_payloads(Link& link) {
     link.withdraw();
     payloads_.drop(link);
-    tags_.clear();
-    link.drop_waiting_payloads(tags_);
-    for (const std::uint64_t tag : tags_)
-        events_.payload_sent(tag, false);
+    link.drop_waiting_payloads([this](std::uint64_t tag) { events_.payload_sent(tag, false); });
 }
 
 namespace {
@@ -267,43 +307,44 @@ void Transport::lose(Link& link, TransportEvents& listener) {
     if (link.state == LinkState::open) {
         ++counters_.peers_lost;
         end_payloads(link);
+        link.is_loss_promised = false;
         events_.peer_lost(link.id, link.trouble ? *link.trouble : why_gone(link));
     }
-    link.state = LinkState::closed;
-    some_closed_ = true;
+    mark_closed(link);
 }
 
 void Transport::close(PeerId peer) {
     Link* const link = find(peer);
     if (link == nullptr) return;
     end_payloads(*link);
-    link->state = LinkState::closed;
-    if (link->has_waiting() && !link->is_lost) {
-        link->state = LinkState::closing;
-        deadlines_[peer] = Clock::now() + linger_timeout;
-    } else {
-        some_closed_ = true;
+    if (link->has_waiting() && !link->is_lost && linger(*link)) return;
+    mark_closed(*link);
+}
+
+/// Messages of a connection that is closed may still go out. False if memory is missing.
+bool Transport::linger(Link& link) {
+    try {
+        deadlines_[link.id] = Clock::now() + linger_timeout;
+    } catch (const std::bad_alloc&) {
+        return false;
     }
+    link.state = LinkState::closing;
+    return true;
 }
 
 void Transport::destroy_closed() {
-    some_closed_ = false;
     const auto is_closed = [](const Link* link) { return link->state == LinkState::closed; };
     std::erase_if(polled_, is_closed);
     std::erase_if(waiting_, is_closed);
     std::erase_if(lost_, is_closed);
-    std::erase_if(unclaimed_,
-                  [&](const auto& one) { return is_closed(links_.find(one.second & ~id_bit)->get()); });
-    links_.for_each([&](std::uint64_t token, const std::unique_ptr<Link>& link) {
-        if (!is_closed(link.get())) return;
-        payloads_.drop(*link);
-        poller_.unwatch(link->socket());
-        deadlines_.erase(link->id);
-        static_cast<void>(links_.take(token));
-    });
+    for (Link* const link : closed_)
+        remove_link(link->id & ~id_bit);
+    closed_.clear();
 }
 
 void Transport::tick(Clock::time_point now) {
+    if (now < next_tick_) return;
+    next_tick_ = now + tick_interval;
     if (listener_socket_.is_open() && !is_accepting_ && now >= accepts_again_) {
         is_accepting_ = true;
         poller_.mute(listener_socket_.fd(), false);
@@ -315,8 +356,7 @@ void Transport::tick(Clock::time_point now) {
         if (now < deadline) continue;
         Link& link = **links_.find(peer & ~id_bit);
         if (link.state == LinkState::unclaimed) ++counters_.links_refused;
-        link.state = LinkState::closed;
-        some_closed_ = true;
+        mark_closed(link);
     }
 }
 

@@ -4,6 +4,7 @@
 // What has happened, and the logic has not been told yet.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -11,51 +12,70 @@
 
 namespace ddict::samehost {
 
+/// Invariant: there is memory for all events that were promised, so that none is ever lost for want of it.
 class Events {
   public:
-    void payload_sent(std::uint64_t tag, bool ok) { filling_.push_back({Kind::payload_sent, ok, tag, {}}); }
-    void payload_received(std::uint64_t tag, bool ok) {
-        filling_.push_back({Kind::payload_received, ok, tag, {}});
+    /// One event will come. std::bad_alloc if memory is missing.
+    void promise() {
+        const std::size_t needed = events_.size() + promised_ + 1;
+        if (events_.capacity() < needed) events_.reserve(2 * needed + 8);
+        ++promised_;
     }
-    void peer_lost(PeerId peer, const Error& why) { filling_.push_back({Kind::peer_lost, false, peer, why}); }
+    /// One that was promised will not come.
+    void forget() noexcept { --promised_; }
 
-    /// So that the next one needs no memory.
-    void reserve_one() {
-        if (filling_.size() == filling_.capacity()) filling_.reserve(2 * filling_.size() + 8);
-    }
-    bool empty() const noexcept { return filling_.empty(); }
-    /// Tells what was there at the call, in order; how much that was. What the logic's answers cause comes
-    /// the next time.
+    // Each was promised.
+    void payload_sent(std::uint64_t tag, bool ok) noexcept { add({Kind::payload_sent, ok, tag, {}}); }
+    void payload_received(std::uint64_t tag, bool ok) noexcept { add({Kind::payload_received, ok, tag, {}}); }
+    void peer_lost(PeerId peer, const Error& why) noexcept { add({Kind::peer_lost, false, peer, why}); }
+
+    bool empty() const noexcept { return events_.empty(); }
+    /// Delivers what was there at the call, in order; how much that was. What the logic's answers cause comes
+    /// the next time, but for payloads: of these nothing comes after the loss of a peer that was there
+    /// before.
     unsigned deliver(TransportEvents& listener) {
-        delivering_.swap(filling_);
-        for (const Event& event : delivering_) {
-            switch (event.kind) {
-                case Kind::payload_sent:
-                    listener.on_body_sent(event.id, event.ok);
-                    break;
-                case Kind::payload_received:
-                    listener.on_body_received(event.id, event.ok);
-                    break;
-                case Kind::peer_lost:
-                    listener.on_peer_lost(event.id, event.why);
-                    break;
+        const std::size_t count = events_.size();
+        for (std::size_t i = 0; i < count; ++i) {
+            if (events_[i].kind == Kind::peer_lost) {
+                for (std::size_t later = count, end = events_.size(); later < end; ++later)
+                    deliver_payload(later, listener);
+                const Error why = events_[i].why;  // (events_ may grow)
+                events_[i].kind = Kind::delivered;
+                listener.on_peer_lost(events_[i].id, why);
+            } else {
+                deliver_payload(i, listener);
             }
         }
-        const auto delivered = static_cast<unsigned>(delivering_.size());
-        delivering_.clear();
-        return delivered;
+        events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count));
+        std::erase_if(events_, [](const Event& event) { return event.kind == Kind::delivered; });
+        return static_cast<unsigned>(count);
     }
 
   private:
-    enum class Kind : std::uint8_t { payload_sent, payload_received, peer_lost };
+    enum class Kind : std::uint8_t { payload_sent, payload_received, peer_lost, delivered };
     struct Event {
         Kind kind;
         bool ok;
         std::uint64_t id;  // a tag, or a peer
         Error why;
     };
-    std::vector<Event> filling_;
-    std::vector<Event> delivering_;
+    void add(const Event& event) noexcept {
+        --promised_;
+        events_.push_back(event);
+    }
+    void deliver_payload(std::size_t at, TransportEvents& listener) {
+        const Kind kind = events_[at].kind;
+        if (kind != Kind::payload_sent && kind != Kind::payload_received) return;
+        events_[at].kind = Kind::delivered;
+        if (kind == Kind::payload_sent) {
+            listener.on_body_sent(events_[at].id, events_[at].ok);
+        } else {
+            listener.on_body_received(events_[at].id, events_[at].ok);
+        }
+    }
+
+    std::vector<Event> events_;
+    std::size_t promised_ = 0;
 };
 
 }  // namespace ddict::samehost

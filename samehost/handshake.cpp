@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "os/error.h"
 
@@ -62,8 +61,9 @@ struct Passing {
     }
 };
 
-Error nonsense(const char* why) {
-    return Error(Errc::protocol, std::string("a connection within the node is refused: ") + why);
+/// Needs no memory: whoever connects must not be able to bring that about.
+Error nonsense(const char* why) noexcept {
+    return Error(Errc::protocol, why);
 }
 
 }  // namespace
@@ -155,22 +155,24 @@ Result<std::optional<Introduction>> read_introduction(int socket) {
     const ssize_t got = ::recvmsg(socket, &passing.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return std::optional<Introduction>();
-    std::vector<os::FileDescriptor> passed;
+    // As many as there is space for with alignment, which may be more than one.
+    std::array<os::FileDescriptor, 4> passed;
+    std::size_t count = 0;
     for (cmsghdr* at = CMSG_FIRSTHDR(&passing.message); got > 0 && at != nullptr;
          at = CMSG_NXTHDR(&passing.message, at)) {
         if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
-        // As many have arrived as there is space for with alignment, which may be more than one.
         for (std::size_t i = 0; i < (at->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(at) + i * sizeof fd, sizeof fd);
-            passed.emplace_back(fd);
+            os::FileDescriptor one(fd);
+            if (count < passed.size()) passed[count++] = std::move(one);
         }
     }
     if (got < 0) return nonsense(std::strerror(errno));
     if (got != static_cast<ssize_t>(sizeof handshake))
         return nonsense("it ended, or began with half a message");
     if (handshake.magic != Handshake::magic_of_this_version) return nonsense("it speaks something else");
-    if ((passing.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || passed.size() != 1)
+    if ((passing.message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || count != 1)
         return nonsense("it must hand over one descriptor, and this process have one to spare");
     return std::optional<Introduction>(Introduction{handshake.name, std::move(passed[0])});
 }

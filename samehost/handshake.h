@@ -35,9 +35,10 @@ struct Handshake {
 /// replaced. Errors: invalid_argument if the path is too long; system.
 Result<os::FileDescriptor> listen_at(const std::string& path);
 
-/// Connects, and hands the memory over. Never waits. Errors: not_found: nobody can be reached at this path
-/// from here: there is no such socket, or it is another user's; manager_lost: it was left by a process that
-/// has ended; busy: too many wait to be accepted, try again; system.
+/// Connects, and hands the memory over, without waiting for the other to accept. Errors: not_found: nobody
+/// can be reached at this path from here: there is no such socket, or it is another user's; manager_lost: it
+/// was left by a process that has ended; busy: too many wait to be accepted, now or as many descriptors are
+/// under way as the kernel allows; system.
 Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& name,
                                     const os::FileDescriptor& memory);
 

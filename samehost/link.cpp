@@ -76,23 +76,11 @@ std::size_t Link::send_piece(std::uint64_t token, Bytes rest) noexcept {
     return write(RecordKind::piece, 0, std::as_bytes(std::span(&status, 1)), {}, piece) ? piece.size() : 0;
 }
 
-void Link::flush(std::vector<std::uint64_t>& written) {
-    for (; !waiting_.empty(); waiting_.pop_front()) {
-        const Waiting& next = waiting_.front();
-        written.reserve(written.size() + 1);
-        if (!write(next.kind, next.header_bytes, next.content, {}, next.payload)) {
-            writer_.hurry_reader();
-            return;
-        }
-        if (next.tag) written.push_back(*next.tag);
-    }
-}
-
-void Link::drop_waiting_payloads(std::vector<std::uint64_t>& tags) {
-    for (const Waiting& one : waiting_) {
-        if (one.tag) tags.push_back(*one.tag);
-    }
-    std::erase_if(waiting_, [](const Waiting& one) { return one.tag.has_value(); });
+bool Link::write_first() noexcept {
+    const Waiting& next = waiting_.front();
+    if (write(next.kind, next.header_bytes, next.content, {}, next.payload)) return true;
+    writer_.hurry_reader();
+    return false;
 }
 
 bool Link::ask_for_space() noexcept {
@@ -104,10 +92,15 @@ bool Link::ask_for_space_of_piece() noexcept {
     return writer_.ask_for_space(sizeof(PayloadStatus) + piece_bytes_min);
 }
 
-/// What does not go in is not needed: the other end has as much to hear already.
+/// Where the socket is full, the other end has as much to hear already.
 void Link::ring() noexcept {
     const char byte = 0;
-    [[maybe_unused]] const ssize_t sent = ::send(socket_.fd(), &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = 0;
+    do {
+        sent = ::send(socket_.fd(), &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    const bool may_sleep_on = sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK;
+    if (may_sleep_on) ::shutdown(socket_.fd(), SHUT_RDWR);
 }
 
 bool Link::hear() noexcept {

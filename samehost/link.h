@@ -67,15 +67,31 @@ class Link {
     std::size_t send_piece(std::uint64_t token, Bytes rest) noexcept;
     bool has_waiting() const noexcept { return !waiting_.empty(); }
     std::size_t waiting() const noexcept { return waiting_.size(); }
-    /// Writes what waits and has space by now; appends the tags of payloads that were written.
-    void flush(std::vector<std::uint64_t>& written);
-    /// Forgets the payloads that wait, with their messages, and appends their tags. Others go on waiting.
-    void drop_waiting_payloads(std::vector<std::uint64_t>& tags);
+    /// Writes what waits and has space by now; calls written(tag) for each payload.
+    template <class Written>
+    void flush(Written&& written) {
+        while (!waiting_.empty()) {
+            if (!write_first()) return;
+            const std::optional<std::uint64_t> tag = waiting_.front().tag;
+            waiting_.pop_front();
+            if (tag) written(*tag);
+        }
+    }
+    /// Forgets the payloads that wait, with their messages; calls dropped(tag) for each. Others go on
+    /// waiting.
+    template <class Dropped>
+    void drop_waiting_payloads(Dropped&& dropped) {
+        for (const Waiting& one : waiting_) {
+            if (one.tag) dropped(*one.tag);
+        }
+        std::erase_if(waiting_, [](const Waiting& one) { return one.tag.has_value(); });
+    }
     /// Before going to sleep: true if there is space by now for what waits.
     bool ask_for_space() noexcept;
     /// For the same reason: space for a piece.
     bool ask_for_space_of_piece() noexcept;
 
+    /// Wakes the other end up. A connection that cannot is shut down: both ends learn of that.
     void ring() noexcept;
     /// Reads what the other end has rung; false if that has gone.
     bool hear() noexcept;
@@ -84,7 +100,10 @@ class Link {
     LinkName name{};  // of the transport that has connected
     LinkState state = LinkState::unclaimed;
     bool is_polled = false;
+    bool is_waiting = false;        // in its transport's list
     bool is_lost = false;           // the other end has gone, or has sent nonsense
+    bool is_loss_promised = false;  // an event for its loss
+    unsigned payloads = 0;          // in the tables of Payloads
     std::uint64_t last_active = 0;  // the transport's turn in which it last brought something
     std::optional<Error> trouble{};
 
@@ -96,6 +115,7 @@ class Link {
         Bytes payload;
         std::optional<std::uint64_t> tag;
     };
+    bool write_first() noexcept;
     bool write(RecordKind kind, std::size_t header_bytes, Bytes fixed, Bytes header, Bytes payload) noexcept;
 
     os::UnsharedDescriptor socket_;

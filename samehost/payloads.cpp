@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace ddict::samehost {
 namespace {
@@ -18,23 +19,34 @@ Bytes bytes_of_object(const T& object) noexcept {
 
 }  // namespace
 
-void Payloads::send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value) {
+/// The other end waits for it: without it the connection has no sense any more.
+void Payloads::send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value) noexcept {
     const PayloadStatus status{.token = token, .value = value};
-    if (!link.send(kind, bytes_of_object(status), {})) note_waiting_(link);
+    try {
+        if (!link.send(kind, bytes_of_object(status), {})) note_waiting_(link);
+    } catch (const std::bad_alloc&) {
+        out_of_memory_(link);
+    }
 }
 
 // ---- the sender's side ----
 
 void Payloads::offer(Link& link, Bytes header, Bytes payload, std::uint64_t tag) {
-    const std::uint64_t token = offered_.add({.link = &link, .payload = payload, .tag = tag});
-    const PayloadOffer offer{
-        .token = token, .bytes = payload.size(), .address = reinterpret_cast<std::uintptr_t>(payload.data())};
+    events_.promise();
+    std::uint64_t token = 0;
     try {
+        sending_.reserve(offered_.size() + 1);  // for on_request()
+        token = offered_.add({.link = &link, .payload = payload, .tag = tag});
+        const PayloadOffer offer{.token = token,
+                                 .bytes = payload.size(),
+                                 .address = reinterpret_cast<std::uintptr_t>(payload.data())};
         link.send(RecordKind::offer, bytes_of_object(offer), header);
     } catch (...) {
-        static_cast<void>(offered_.take(token));
+        if (token != 0) static_cast<void>(offered_.take(token));
+        events_.forget();
         throw;
     }
+    ++link.payloads;
     waiting_.payload_began();
 }
 
@@ -46,7 +58,9 @@ void Payloads::on_taken(Link& link, const PayloadStatus& status) {
 
 void Payloads::end_sending(std::uint64_t token, bool ok) {
     std::erase(sending_, token);
-    events_.payload_sent(offered_.take(token)->tag, ok);
+    const Offered ended = *offered_.take(token);
+    --ended.link->payloads;
+    events_.payload_sent(ended.tag, ok);
     waiting_.payload_ended();
 }
 
@@ -67,50 +81,67 @@ void Payloads::send_some(std::uint64_t token) {
 // ---- the receiver's side ----
 
 std::uint64_t Payloads::on_offer(Link& link, const PayloadOffer& offer) {
-    const std::uint64_t token = incoming_.add({.link = &link, .offer = offer});
-    if (token != 0) return token;
+    std::uint64_t token = 0;
+    try {
+        token = incoming_.add({.link = &link, .offer = offer});
+    } catch (const std::bad_alloc&) {
+    }
+    if (token != 0) {
+        ++link.payloads;
+        return token;
+    }
     ++refused_;
     send_status(link, RecordKind::taken, offer.token, 0);
     return 0;
 }
 
-void Payloads::receive(std::uint64_t token, MutableBytes into, std::uint64_t tag) {
-    Incoming* const found = incoming_.find(token);
-    if (found == nullptr || found->offer.bytes != into.size()) {
-        events_.payload_received(tag, false);
-        return;
-    }
-    copying_.reserve(copying_.size() + 1);
+void Payloads::receive(Link* from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    events_.promise();
+    const Incoming* const found = incoming_.find(token);
+    if (found == nullptr || found->offer.bytes != into.size()) return events_.payload_received(tag, false);
     const Incoming incoming = *found;
-    const std::uint64_t receiving = receiving_.add({.link = incoming.link,
-                                                    .sender_token = incoming.offer.token,
-                                                    .address = incoming.offer.address,
-                                                    .into = into,
-                                                    .tag = tag});
+    std::uint64_t receiving = 0;
     try {
-        if (incoming.link->peer_memory().may_be_read()) {
-            copying_.push_back(receiving);
-        } else {
-            ask_for_pieces(receiving, *receiving_.find(receiving));
-        }
+        copying_.reserve(copying_.size() + 1);
+        receiving = receiving_.add({.link = incoming.link,
+                                    .from = from != nullptr ? from : incoming.link,
+                                    .sender_token = incoming.offer.token,
+                                    .address = incoming.offer.address,
+                                    .into = into,
+                                    .tag = tag});
     } catch (...) {
-        static_cast<void>(receiving_.take(receiving));
+        events_.forget();
         throw;
     }
-    static_cast<void>(incoming_.take(token));
+    if (incoming.link->peer_memory().may_be_read()) {
+        copying_.push_back(receiving);
+    } else {
+        ask_for_pieces(receiving, *receiving_.find(receiving));
+    }
+    static_cast<void>(incoming_.take(token));  // which incoming.link->payloads has counted
+    if (from != nullptr && from != incoming.link) ++from->payloads;
 }
 
 void Payloads::discard(std::uint64_t token) {
-    if (const auto incoming = incoming_.take(token))
-        send_status(*incoming->link, RecordKind::taken, incoming->offer.token, 1);
+    const auto incoming = incoming_.take(token);
+    if (!incoming) return;
+    --incoming->link->payloads;
+    send_status(*incoming->link, RecordKind::taken, incoming->offer.token, 1);
 }
 
 void Payloads::ask_for_pieces(std::uint64_t token, const Receiving& receiving) {
     send_status(*receiving.link, RecordKind::request, receiving.sender_token, token);
 }
 
+Payloads::Receiving Payloads::take_receiving(std::uint64_t token) {
+    const Receiving taken = *receiving_.take(token);
+    --taken.link->payloads;
+    if (taken.from != taken.link) --taken.from->payloads;
+    return taken;
+}
+
 void Payloads::end_receiving(std::uint64_t token, bool ok) {
-    const Receiving ended = *receiving_.take(token);
+    const Receiving ended = take_receiving(token);
     events_.payload_received(ended.tag, ok);
     send_status(*ended.link, RecordKind::taken, ended.sender_token, ok ? 1 : 0);
 }
@@ -172,18 +203,21 @@ bool Payloads::ask_for_space() {
     return !copying_.empty();
 }
 
-void Payloads::drop(const Link& link) {
+void Payloads::drop(Link& link) {
+    if (link.payloads == 0) return;
     offered_.for_each([&](std::uint64_t token, const Offered& offered) {
         if (offered.link == &link) end_sending(token, false);
     });
     receiving_.for_each([&](std::uint64_t token, const Receiving& receiving) {
-        if (receiving.link != &link) return;
+        if (receiving.link != &link && receiving.from != &link) return;
         std::erase(copying_, token);
-        events_.payload_received(receiving.tag, false);
-        static_cast<void>(receiving_.take(token));
+        if (receiving.link != &link) return end_receiving(token, false);
+        events_.payload_received(take_receiving(token).tag, false);
     });
     incoming_.for_each([&](std::uint64_t token, const Incoming& incoming) {
-        if (incoming.link == &link) static_cast<void>(incoming_.take(token));
+        if (incoming.link != &link) return;
+        static_cast<void>(incoming_.take(token));
+        --link.payloads;
     });
 }
 

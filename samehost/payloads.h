@@ -24,9 +24,14 @@ namespace ddict::samehost {
 
 class Payloads {
   public:
-    /// `note_waiting` is told of a link on which a record has to wait for space.
-    Payloads(Events& events, os::WaitPolicy& waiting, std::function<void(Link&)> note_waiting)
-        : events_(events), waiting_(waiting), note_waiting_(std::move(note_waiting)) {}
+    /// `note_waiting` is told of a link on which a record has to wait for space; `out_of_memory` of one that
+    /// cannot go on.
+    Payloads(Events& events, os::WaitPolicy& waiting, std::function<void(Link&)> note_waiting,
+             std::function<void(Link&)> out_of_memory)
+        : events_(events),
+          waiting_(waiting),
+          note_waiting_(std::move(note_waiting)),
+          out_of_memory_(std::move(out_of_memory)) {}
 
     // ---- the sender's side ----
 
@@ -38,10 +43,13 @@ class Payloads {
 
     // ---- the receiver's side ----
 
-    /// A token for what was offered; 0 if there are too many already, and then the sender has been told.
+    /// A token for what was offered; 0 if there are too many already, or no memory, and then the sender has
+    /// been told.
     std::uint64_t on_offer(Link& link, const PayloadOffer& offer);
     /// payload_received(tag) comes. std::bad_alloc if memory is missing; the payload waits on then.
-    void receive(std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    /// `from` is the link to whom the caller takes for the sender, null if it is the one of the offer: that
+    /// ends it too.
+    void receive(Link* from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
     void discard(std::uint64_t token);
     /// False if it says what cannot be.
     bool on_piece(Link& link, const PayloadStatus& status, Bytes piece);
@@ -54,7 +62,7 @@ class Payloads {
     bool ask_for_space();
 
     /// Ends all of a link: payload_sent and payload_received, not ok, of what was under way.
-    void drop(const Link& link);
+    void drop(Link& link);
     std::uint64_t refused() const noexcept { return refused_; }
 
   private:
@@ -71,6 +79,7 @@ class Payloads {
     };
     struct Receiving {
         Link* link;
+        Link* from;  // often the same
         std::uint64_t sender_token;
         std::uint64_t address;
         MutableBytes into;
@@ -80,14 +89,16 @@ class Payloads {
     bool copy_some(std::uint64_t token);
     void send_some(std::uint64_t token);
     void ask_for_pieces(std::uint64_t token, const Receiving& receiving);
+    Receiving take_receiving(std::uint64_t token);
     void end_receiving(std::uint64_t token, bool ok);
-    void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value);
+    void send_status(Link& link, RecordKind kind, std::uint64_t token, std::uint64_t value) noexcept;
 
     void end_sending(std::uint64_t token, bool ok);
 
     Events& events_;
     os::WaitPolicy& waiting_;
     std::function<void(Link&)> note_waiting_;
+    std::function<void(Link&)> out_of_memory_;
     TokenTable<Offered> offered_{0x7fff'ffff};
     TokenTable<Incoming> incoming_{limits::bodies_in_flight_max};
     TokenTable<Receiving> receiving_{0x7fff'ffff};

@@ -22,9 +22,14 @@ static_assert(limits::head_bytes_max <= record_content_max);
 constexpr std::size_t waiting_per_link_max = 4 * limits::operations_in_flight_max;
 // Of one link before it is another one's turn.
 constexpr unsigned records_at_once_max = 64;
-// A link that has brought nothing for so many turns is not polled any more, while others are.
+// While others are polled, a link that has brought nothing for some turns is not: for fewer, the more there
+// are, so that many that come at once and say nothing more cost no more than so many looks at each.
+constexpr std::uint64_t idle_looks_max = std::uint64_t{1} << 18;
+constexpr std::uint64_t idle_turns_min = 64;
 constexpr std::uint64_t idle_turns_max = 4096;
-constexpr std::uint64_t turns_between_looks = 1024;
+constexpr std::uint64_t idle_turns_for(std::size_t polled) noexcept {
+    return std::clamp(idle_looks_max / std::max<std::uint64_t>(polled, 1), idle_turns_min, idle_turns_max);
+}
 
 /// Reads a T from the beginning of a record, once.
 template <class T>
@@ -49,14 +54,14 @@ void Transport::send(PeerId peer, Bytes header) {
 void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
     Link* const link = find(peer);
     if (link == nullptr || link->is_lost) {
+        events_.promise();
         events_.payload_sent(tag, false);
         return;
     }
-    events_.reserve_one();
     if (payload.size() > payload_inline_max) {
         payloads_.offer(*link, header, payload, tag);
         if (link->has_waiting()) note_waiting(*link);  // the offer, or what was there before
-    } else if (link->send(RecordKind::message, {}, header, payload, tag)) {
+    } else if (send_inline(*link, header, payload, tag)) {
         events_.payload_sent(tag, true);
     } else {
         note_waiting(*link);
@@ -65,15 +70,33 @@ void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag
     if (!link->is_polled) start_polling(*link);
 }
 
+/// True if it was written now, and its event is due.
+bool Transport::send_inline(Link& link, Bytes header, Bytes payload, std::uint64_t tag) {
+    events_.promise();
+    try {
+        return link.send(RecordKind::message, {}, header, payload, tag);
+    } catch (...) {
+        events_.forget();
+        throw;
+    }
+}
+
 void Transport::note_waiting(Link& link) {
-    if (std::find(waiting_.begin(), waiting_.end(), &link) == waiting_.end()) waiting_.push_back(&link);
+    if (!link.is_waiting) waiting_.push_back(&link);
+    link.is_waiting = true;
     if (link.waiting() <= waiting_per_link_max || link.is_lost) return;
     link.trouble = Error(Errc::manager_lost, "it does not read what it is sent");
     mark_lost(link);
 }
 
-void Transport::receive_payload(std::uint64_t token, MutableBytes into, std::uint64_t tag) {
-    payloads_.receive(token & ~id_bit, into, tag);
+void Transport::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    Link* const sender = find(from);
+    if (sender == nullptr && is_own(from)) {  // lost, or closed
+        events_.promise();
+        payloads_.discard(token & ~id_bit);
+        return events_.payload_received(tag, false);
+    }
+    payloads_.receive(sender, token & ~id_bit, into, tag);
 }
 
 void Transport::discard_payload(std::uint64_t token) {
@@ -88,9 +111,9 @@ unsigned Transport::poll(TransportEvents& listener) {
     // (By number: what a message causes may add to the list.)
     for (std::size_t i = 0; i < polled_.size(); ++i)
         delivered += take_records(*polled_[i], listener);
-    if (!waiting_.empty() || !lost_.empty() || some_closed_ || !events_.empty() || !payloads_.is_idle())
+    if (!waiting_.empty() || !lost_.empty() || !closed_.empty() || !events_.empty() || !payloads_.is_idle())
         delivered += attend(listener);
-    if (turn_ % turns_between_looks == 0 && polled_.size() > 1) stop_polling_idle();
+    if (turn_ >= next_idle_look_ && polled_.size() > 1) stop_polling_idle();
     return delivered;
 }
 
@@ -105,12 +128,12 @@ unsigned Transport::take_records(Link& link, TransportEvents& listener) {
         reading_ = nullptr;
         reader.advance();
         if (!is_sound) {
-            malformed(link, "a message that breaks the rules");
+            malformed(link, "it sent a message that breaks the rules; the connection was dropped");
             break;
         }
     }
     if (taken != 0) link.last_active = turn_;
-    if (reader.is_broken()) malformed(link, "a record that cannot be");
+    if (reader.is_broken()) malformed(link, "it sent a record that cannot be; the connection was dropped");
     if (reader.publish()) link.ring();
     return taken;
 }
@@ -171,7 +194,14 @@ bool Transport::take_offer(Link& link, const Record& record, TransportEvents& li
 void Transport::malformed(Link& link, const char* what) {
     if (link.is_lost) return;
     ++counters_.malformed;
-    link.trouble = Error(Errc::protocol, std::string("it sent ") + what + "; the connection was dropped");
+    link.trouble = Error(Errc::protocol, what);
+    mark_lost(link);
+}
+
+void Transport::out_of_memory(Link& link) {
+    if (link.is_lost) return;
+    link.trouble =
+        Error(Errc::manager_lost, "this process has no memory to go on with the connection, and dropped it");
     mark_lost(link);
 }
 
@@ -179,6 +209,12 @@ void Transport::mark_lost(Link& link) {
     if (link.is_lost) return;
     link.is_lost = true;
     lost_.push_back(&link);
+}
+
+void Transport::mark_closed(Link& link) {
+    if (link.state == LinkState::closed) return;
+    link.state = LinkState::closed;
+    closed_.push_back(&link);
 }
 
 // ---- what else a turn has to do ----
@@ -191,25 +227,23 @@ unsigned Transport::attend(TransportEvents& listener) {
         lost_.pop_back();
         lose(link, listener);
     }
-    if (some_closed_) destroy_closed();
+    if (!closed_.empty()) destroy_closed();
     return events_.empty() ? 0 : events_.deliver(listener);
 }
 
 void Transport::flush() {
-    tags_.clear();
     for (Link* const link : waiting_) {
-        link->flush(tags_);
-        if (link->has_waiting() || link->state != LinkState::closing) continue;
-        link->state = LinkState::closed;
-        some_closed_ = true;
+        link->flush([this](std::uint64_t tag) { events_.payload_sent(tag, true); });
+        if (!link->has_waiting() && link->state == LinkState::closing) mark_closed(*link);
     }
-    std::erase_if(waiting_, [](const Link* link) { return !link->has_waiting(); });
-    for (const std::uint64_t tag : tags_)
-        events_.payload_sent(tag, true);
+    std::erase_if(waiting_, [](Link* link) {
+        link->is_waiting = link->has_waiting();
+        return !link->is_waiting;
+    });
 }
 
 bool Transport::prepare_to_sleep() {
-    if (!lost_.empty() || some_closed_ || !events_.empty() || payloads_.ask_for_space()) return false;
+    if (!lost_.empty() || !closed_.empty() || !events_.empty() || payloads_.ask_for_space()) return false;
     for (Link* const link : waiting_) {
         if (link->ask_for_space()) return false;
     }
@@ -231,8 +265,10 @@ void Transport::start_polling(Link& link) {
 }
 
 void Transport::stop_polling_idle() {
+    const std::uint64_t idle_turns = idle_turns_for(polled_.size());
+    next_idle_look_ = turn_ + idle_turns / 4;
     std::erase_if(polled_, [&](Link* link) {
-        if (turn_ - link->last_active < idle_turns_max) return false;
+        if (turn_ - link->last_active < idle_turns) return false;
         if (link->reader().publish_all()) link->ring();
         if (!link->reader().stop_polling()) return false;
         link->is_polled = false;

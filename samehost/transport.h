@@ -61,7 +61,8 @@ class Transport {
     /// What claim() of another transport knows a connection of this one by.
     const LinkName& name() const noexcept { return name_; }
 
-    /// Connects to a transport that listens. Never waits. Errors: those of meet(), system.
+    /// Connects to a transport that listens; without waiting for it to accept. Errors: those of meet(),
+    /// system.
     Result<PeerId> connect(const std::string& path);
     /// The connection that the transport of this name has made to this one, and nobody has claimed yet;
     /// no_peer if there is none.
@@ -72,11 +73,12 @@ class Transport {
     void close(PeerId peer);
     void send(PeerId peer, Bytes header);
     void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag);
-    void receive_payload(std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
     void discard_payload(std::uint64_t token);
     std::string describe(PeerId peer) const;
 
-    /// Delivers what has arrived; never waits. The number of events.
+    /// Delivers what has arrived. The number of events. Waits in one case alone, for 20 ms at the most: a
+    /// process that this one has connected to has gone, and the kernel is asked whether it has ended.
     unsigned poll(TransportEvents& listener);
     /// Whether a payload is under way that this process copies when it polls.
     bool is_copying() const noexcept { return payloads_.is_copying(); }
@@ -105,7 +107,12 @@ class Transport {
 
     Transport(os::Poller& poller, os::WaitPolicy& waiting, std::chrono::milliseconds claim_timeout,
               const LinkName& name, std::uint64_t nonce);
+    Result<PeerId> connect_now(const std::string& path);
     Result<Link*> add_link(os::UnsharedDescriptor socket, Channel channel, Side side, pid_t peer);
+    void remove_link(std::uint64_t token);
+    bool make_claimable(Link& link, const LinkName& name);
+    bool linger(Link& link);
+    void await_introduction(os::FileDescriptor socket, pid_t peer);
     void accept_link(os::FileDescriptor socket, pid_t peer, Introduction introduction);
     Link* find(PeerId peer) noexcept;
     void on_connection();
@@ -123,8 +130,12 @@ class Transport {
     void destroy_closed();
     void start_polling(Link& link);
     void stop_polling_idle();
+    bool send_inline(Link& link, Bytes header, Bytes payload, std::uint64_t tag);
     void note_waiting(Link& link);
     void malformed(Link& link, const char* what);
+    void out_of_memory(Link& link);
+    /// Nothing more comes through it; attend() destroys it.
+    void mark_closed(Link& link);
     /// The rest is for attend().
     void mark_lost(Link& link);
     /// Ends all payloads of a link; what its peer has copied of them does not count.
@@ -145,12 +156,13 @@ class Transport {
     std::vector<Link*> polled_;
     std::vector<Link*> waiting_;  // have messages that wait for space
     std::vector<Link*> lost_;     // is_lost
-    bool some_closed_ = false;    // links_ has closed ones
-    std::vector<std::uint64_t> tags_;
+    std::vector<Link*> closed_;   // LinkState::closed
+    Clock::time_point next_tick_{};
     Link* reading_ = nullptr;  // a message of it is being delivered
     Events events_;
     Payloads payloads_;
     std::uint64_t turn_ = 0;
+    std::uint64_t next_idle_look_ = 0;
     std::vector<std::byte> copy_;  // of a message, to be believed
     Counters counters_;
 };

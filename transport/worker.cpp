@@ -217,7 +217,7 @@ void Worker::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
 
 void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
     if (samehost::Transport::is_own(token) || ucx_ == nullptr)
-        return samehost_->receive_payload(token, into, tag);
+        return samehost_->receive_payload(from, token, into, tag);
     ucx_->receive_body(from, token, into, tag);
 }
 

@@ -48,8 +48,8 @@ class Worker final : public Transport {
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    /// Delivers what has arrived; never waits. Returns the number of events delivered. Not to be called from
-    /// an event.
+    /// Delivers what has arrived; does not wait for more (see samehost::Transport::poll for the one
+    /// exception). Returns the number of events delivered. Not to be called from an event.
     unsigned poll(TransportEvents& events);
     /// Delivers at least one event, or returns 0 at the deadline, or when a watched file descriptor was
     /// ready. Spins for a while, then sleeps; an idle worker costs no CPU worth naming.

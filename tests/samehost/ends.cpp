@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -81,7 +82,7 @@ class Echo : public TransportEvents {
         if (!payload.present()) return transport_.send(peer, header);
         Kept& kept = kept_[++tag_];
         kept = {peer, {header.begin(), header.end()}, std::vector<std::byte>(payload.bytes)};
-        if (payload.token != 0) return transport_.receive_payload(payload.token, kept.payload, tag_);
+        if (payload.token != 0) return transport_.receive_payload(peer, payload.token, kept.payload, tag_);
         std::memcpy(kept.payload.data(), payload.in_memory.data(), payload.in_memory.size());
         transport_.send(peer, kept.header, kept.payload, tag_);
     }
@@ -153,17 +154,21 @@ int Child::wait() {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-bool forbid_reading_memory_of_others() {
+bool refuse_system_call(int number, int error) {
     const std::array<sock_filter, 4> program{{
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     }};
     const sock_fprog filter{.len = static_cast<unsigned short>(program.size()),
                             .filter = const_cast<sock_filter*>(program.data())};
     return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+bool forbid_reading_memory_of_others() {
+    return refuse_system_call(SYS_process_vm_readv, EPERM);
 }
 
 }  // namespace ddict::samehost::testing

@@ -76,6 +76,9 @@ class Child {
     pid_t pid_;
 };
 
+/// Of this process: from now on the kernel refuses this system call with this error. False if it cannot be
+/// arranged.
+bool refuse_system_call(int number, int error);
 /// Of this process: from now on the kernel refuses to read the memory of others (EPERM), as in many
 /// containers. False if it cannot be arranged.
 bool forbid_reading_memory_of_others();

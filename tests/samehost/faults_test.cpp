@@ -95,7 +95,7 @@ int check_echo(const std::string& path, std::size_t size_max) {
         if (message.token != 0) {
             back.resize(message.bytes);
             end.received.clear();
-            end.transport->receive_payload(message.token, back, 1);
+            end.transport->receive_payload(peer, message.token, back, 1);
             if (!end.run_until([&] { return !end.received.empty(); }) || !end.received[0].second) return 11;
         }
         if (back != payload) return 12;
@@ -122,7 +122,7 @@ int check_many(const std::string& path) {
             const End::Message& message = end.messages[looked];
             if (message.token == 0) continue;
             back[asked].resize(message.bytes);
-            end.transport->receive_payload(message.token, back[asked], asked);
+            end.transport->receive_payload(peer, message.token, back[asked], asked);
             ++asked;
         }
         return end.received.size() == count && end.sent.size() == count;

@@ -57,7 +57,7 @@ class SamehostTest : public ::testing::Test {
         if (message.token != 0) {
             arrived.resize(payload.size());
             server.received.clear();
-            server.transport->receive_payload(message.token, arrived, 7);
+            server.transport->receive_payload(to_client, message.token, arrived, 7);
             EXPECT_TRUE(both_until([&] { return !server.received.empty(); }));
             EXPECT_EQ(server.received[0], std::make_pair(std::uint64_t{7}, true));
         }
@@ -139,13 +139,48 @@ TEST_F(SamehostTest, ATokenIsGoodForOnce) {
     ASSERT_TRUE(both_until([&] { return !server.messages.empty(); }));
     std::vector<std::byte> buffer(payload.size());
     const std::uint64_t token = server.messages[0].token;
-    server.transport->receive_payload(token, buffer, 1);
-    server.transport->receive_payload(token, buffer, 2);
+    server.transport->receive_payload(to_client, token, buffer, 1);
+    server.transport->receive_payload(to_client, token, buffer, 2);
     server.transport->discard_payload(token);
     ASSERT_TRUE(both_until([&] { return server.received.size() == 2; }));
     EXPECT_EQ(server.received[0], std::make_pair(std::uint64_t{2}, false));
     EXPECT_EQ(server.received[1], std::make_pair(std::uint64_t{1}, true));
     EXPECT_EQ(buffer, payload);
+}
+
+TEST_F(SamehostTest, APayloadOfALostPeerIsNotReceived) {
+    const auto payload = pattern(100'000, 1);
+    client.transport->send(to_server, bytes_of("x"), payload, 5);
+    ASSERT_TRUE(both_until([&] { return !server.messages.empty(); }));
+    std::vector<std::byte> buffer(payload.size());
+    server.transport->receive_payload(to_client + 1, server.messages[0].token, buffer, 1);
+    ASSERT_TRUE(both_until([&] { return !server.received.empty() && !client.sent.empty(); }));
+    EXPECT_EQ(server.received[0], std::make_pair(std::uint64_t{1}, false));
+}
+
+/// Sends once more when it is told that a payload was not sent, as a relay does.
+struct Insistent : End {
+    void on_body_sent(std::uint64_t tag, bool ok) override {
+        EXPECT_TRUE(lost.empty()) << tag;
+        End::on_body_sent(tag, ok);
+        if (tag == 5) transport->send(to, bytes_of("x"), pattern(10, 1), 6);
+    }
+    PeerId to = no_peer;
+};
+
+TEST(SamehostEvents, NothingOfAPeerComesAfterItsLoss) {
+    const std::string path = socket_path("order");
+    Insistent insistent;
+    {
+        End other;
+        ASSERT_TRUE(other.transport->listen(path));
+        insistent.to = insistent.transport->connect(path).value();
+        const auto payload = pattern(100'000, 1);
+        insistent.transport->send(insistent.to, bytes_of("x"), payload, 5);
+        ASSERT_TRUE(insistent.run_until([&] { return other.transport->links() == 1; }, {&other}));
+    }
+    ASSERT_TRUE(insistent.run_until([&] { return !insistent.lost.empty(); }));
+    EXPECT_EQ(insistent.sent.size(), 2U);
 }
 
 TEST_F(SamehostTest, WhatWasSentBeforeClosingArrives) {
@@ -168,8 +203,8 @@ TEST_F(SamehostTest, PayloadsEndWithTheirConnection) {
     ASSERT_TRUE(both_until([&] { return !server.messages.empty() && !client.messages.empty(); }));
     client.transport->close(to_server);
     std::vector<std::byte> buffer(payload.size());
-    server.transport->receive_payload(server.messages[0].token, buffer, 1);
-    client.transport->receive_payload(client.messages[0].token, buffer, 2);
+    server.transport->receive_payload(to_client, server.messages[0].token, buffer, 1);
+    client.transport->receive_payload(to_server, client.messages[0].token, buffer, 2);
     ASSERT_TRUE(both_until([&] {
         return client.sent.size() == 1 && client.received.size() == 1 && server.sent.size() == 1 &&
                server.received.size() == 1 && !server.lost.empty();
