@@ -26,7 +26,7 @@ std::string reason(const Error& error) {
 
 Result<LaunchPlan> prepare(const Options& options, const os::Environment& environment) {
     const auto allocation = slurm::detect_allocation(environment);
-    if (!allocation) return allocation.error();
+    if (!allocation.has_value()) return allocation.error();
     const auto identity = make_identity();
     if (!identity) return identity.error();
     auto plan =

@@ -177,7 +177,7 @@ Result<std::unique_ptr<Session>> Session::open(std::chrono::milliseconds timeout
                      "with srun --mpi=pmix")
             .set_operation(Operation::launch);
     const auto called = bounded_call<Started>(start_pmix, Clock::now() + timeout, never);
-    if (!called) return no_thread(called.error());
+    if (!called.has_value()) return no_thread(called.error());
     const std::optional<Started>& started = *called;
     if (!started) return given_up("joining the other node launchers", false);
     if (started->status != PMIX_SUCCESS) return to_error(started->status, "joining the other node launchers");
@@ -219,7 +219,7 @@ Result<std::vector<std::string>> Session::exchange(std::string_view key, std::st
     auto called = bounded_call<Collected>([full_key = full(key), self = state_->self,
                                            count = state_->count] { return collect(full_key, self, count); },
                                           Clock::now() + limits::pmix_answer_timeout, cancelled);
-    if (!called) return no_thread(called.error());
+    if (!called.has_value()) return no_thread(called.error());
     std::optional<Collected>& all = *called;
     if (!all) {
         state_->wedged = true;
@@ -256,7 +256,7 @@ Result<void> Session::State::put(std::string_view key, std::string_view mine,
             return publish(full_key, contribution);
         },
         Clock::now() + limits::pmix_answer_timeout, cancelled);
-    if (!called) return no_thread(called.error());
+    if (!called.has_value()) return no_thread(called.error());
     const std::optional<pmix_status_t>& status = *called;
     if (!status) {
         wedged = true;
@@ -294,7 +294,7 @@ Result<void> Session::leave() {
     if (state_->wedged) return given_up("leaving the other node launchers", false);
     const auto called = bounded_call<pmix_status_t>([] { return PMIx_Finalize(nullptr, 0); },
                                                     Clock::now() + limits::pmix_leave_timeout, never);
-    if (!called) {  // PMIx does not know that this process leaves
+    if (!called.has_value()) {  // PMIx does not know that this process leaves
         state_->wedged = true;
         return no_thread(called.error());
     }

@@ -37,7 +37,8 @@ Result<bool> next_of(Cursor& cursor, const View& manager, steady_clock::time_poi
                      std::chrono::milliseconds silence, std::chrono::milliseconds asking) {
     for (;;) {
         Result<bool> more = cursor.next();
-        if (more || more.error().code != Errc::timeout || steady_clock::now() + silence / 2 >= deadline)
+        if (more.has_value() || more.error().code != Errc::timeout ||
+            steady_clock::now() + silence / 2 >= deadline)
             return more;
         const Result<std::vector<ManagerHealth>> health = manager.within(asking).try_health();
         if (!health || !health->front().alive()) return more;
@@ -93,12 +94,12 @@ Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOption
         const View quick = dict.manager(manager).within(silence);
         Cursor cursor = quick.cursor(options);
         Result<bool> more = next_of(cursor, quick, deadline, silence, asking);
-        for (; more && *more; more = next_of(cursor, quick, deadline, silence, asking)) {
+        for (; more.has_value() && *more; more = next_of(cursor, quick, deadline, silence, asking)) {
             visit(cursor);
             deadline = steady_clock::now() + waiting.patience;
         }
-        answers.any = answers.any || more;
-        if (more) continue;
+        answers.any = answers.any || more.has_value();
+        if (more.has_value()) continue;
         if (!is_of_one_manager(more.error())) throw Exception(more.error());
         // Which others there is no use in waiting for is found out for all at once.
         if (answers.missing.empty()) {

@@ -220,9 +220,10 @@ int run_pop(const Arguments& arguments) {
     } catch (const OutputError& error) {
         // What nobody has seen is not to be lost.
         const Result<bool> back = dict.put_bytes_if(PutCondition::absent, key.view(), any.value, any.type);
-        const std::string what_now = back && *back ? "the pair was put back"
-                                     : back        ? "its value is lost: the key has another one by now"
-                                                   : "its value is lost: " + message_of(back.error(), {});
+        const std::string what_now = back.has_value() && *back ? "the pair was put back"
+                                     : back.has_value()
+                                         ? "its value is lost: the key has another one by now"
+                                         : "its value is lost: " + message_of(back.error(), {});
         signals.fail(std::string(error.what()) + "; " + what_now);
     }
     return success;

@@ -5,77 +5,167 @@
 // Error>, which will replace it.
 #pragma once
 
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <ddict/error.h>
 
 namespace ddict {
 
+namespace detail {
+
+/// The Error of a Result, or none; a pointer. A thread keeps the memory of a few errors to use it again, so
+/// that a missing key allocates nothing, save the first one. After a move from it, it holds none.
+class ErrorBox {
+  public:
+    ErrorBox() noexcept = default;
+    /// Throws std::bad_alloc.
+    explicit ErrorBox(const Error& error) : error_(make(error)) {}
+    ErrorBox(const ErrorBox& other) : error_(other.error_ == nullptr ? nullptr : make(*other.error_)) {}
+    ErrorBox(ErrorBox&& other) noexcept : error_(std::exchange(other.error_, nullptr)) {}
+    ErrorBox& operator=(ErrorBox other) noexcept {
+        std::swap(error_, other.error_);
+        return *this;
+    }
+    ~ErrorBox() {
+        if (error_ != nullptr) [[unlikely]]
+            release(error_);
+    }
+    bool empty() const noexcept { return error_ == nullptr; }
+    /// Requires that there is one.
+    Error& operator*() const noexcept { return *error_; }
+
+  private:
+    static Error* make(const Error& error);
+    static void release(Error* error) noexcept;
+    Error* error_ = nullptr;
+};
+
+/// What says yes or no by itself: a Result of it is no condition, which would be true for "no".
+template <class T>
+inline constexpr bool is_yes_or_no = std::is_same_v<T, bool>;
+template <class T>
+inline constexpr bool is_yes_or_no<std::optional<T>> = true;
+
+}  // namespace detail
+
 template <class T>
 class [[nodiscard]] Result {
   public:
-    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-    Result(const Error& error) : state_(std::in_place_index<1>, error) {}
+    Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : value_(std::move(value)), has_value_(true) {}
+    Result(const Error& error) : error_(error), has_value_(false) {}
+    Result(const Result& other) requires std::copy_constructible<T> : has_value_(other.has_value_) {
+        construct(other);
+    }
+    /// The other may then only be assigned to or destroyed.
+    Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
+        construct(std::move(other));
+    }
+    Result& operator=(Result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+        end();
+        std::construct_at(&error_);  // what stays if the move throws
+        has_value_ = false;
+        if (other.has_value_) {
+            construct_value(std::move(other.value_));
+        } else {
+            error_ = std::move(other.error_);
+        }
+        return *this;
+    }
+    ~Result() { end(); }
 
-    bool has_value() const noexcept { return state_.index() == 0; }
-    explicit operator bool() const noexcept { return has_value(); }
+    bool has_value() const noexcept { return has_value_; }
+    explicit operator bool() const noexcept requires(!detail::is_yes_or_no<T>) { return has_value_; }
+    explicit operator bool() const requires detail::is_yes_or_no<T>
+    = delete;  // has_value(), or the value?
 
     /// Requires has_value().
-    T& operator*() & noexcept { return *std::get_if<0>(&state_); }
-    const T& operator*() const& noexcept { return *std::get_if<0>(&state_); }
-    T&& operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
-    T* operator->() noexcept { return std::get_if<0>(&state_); }
-    const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+    T& operator*() & noexcept { return value_; }
+    const T& operator*() const& noexcept { return value_; }
+    T&& operator*() && noexcept { return std::move(value_); }
+    T* operator->() noexcept { return &value_; }
+    const T* operator->() const noexcept { return &value_; }
 
     /// The value, or throws Exception.
     T& value() & {
         check();
-        return **this;
+        return value_;
     }
     const T& value() const& {
         check();
-        return **this;
+        return value_;
     }
     T&& value() && {
         check();
-        return std::move(**this);
+        return std::move(value_);
     }
 
     template <class U>
     T value_or(U&& other) && {
-        return has_value() ? std::move(**this) : static_cast<T>(std::forward<U>(other));
+        return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(other));
     }
 
     /// Requires !has_value().
-    const Error& error() const noexcept { return *std::get_if<1>(&state_); }
-    Error& error() noexcept { return *std::get_if<1>(&state_); }
+    const Error& error() const noexcept { return *error_; }
+    Error& error() noexcept { return *error_; }
 
   private:
     void check() const {
-        if (!has_value()) throw Exception(error());
+        if (!has_value_) throw Exception(error());
+    }
+    template <class U>
+    void construct_value(U&& value) {
+        std::construct_at(&value_, std::forward<U>(value));
+        has_value_ = true;
+    }
+    template <class Other>
+    void construct(Other&& other) {
+        if (has_value_) {
+            std::construct_at(&value_, std::forward<Other>(other).value_);
+        } else {
+            std::construct_at(&error_, std::forward<Other>(other).error_);
+        }
+    }
+    void end() noexcept {
+        if (has_value_) {
+            value_.~T();
+        } else {
+            error_.~ErrorBox();
+        }
     }
 
-    std::variant<T, Error> state_;
+    union {
+        T value_;
+        detail::ErrorBox error_;
+    };
+    bool has_value_;
 };
 
 template <>
 class [[nodiscard]] Result<void> {
   public:
-    Result() noexcept : failed_(false) {}
-    Result(const Error& error) noexcept : error_(error), failed_(true) {}
+    Result() noexcept = default;
+    Result(const Error& error) : error_(error) {}
 
-    bool has_value() const noexcept { return !failed_; }
-    explicit operator bool() const noexcept { return !failed_; }
+    bool has_value() const noexcept { return error_.empty(); }
+    explicit operator bool() const noexcept { return error_.empty(); }
     void value() const {
-        if (failed_) throw Exception(error_);
+        if (!error_.empty()) throw Exception(*error_);
     }
-    const Error& error() const noexcept { return error_; }
-    Error& error() noexcept { return error_; }
+    /// Requires !has_value().
+    const Error& error() const noexcept { return *error_; }
+    Error& error() noexcept { return *error_; }
 
   private:
-    Error error_;
-    bool failed_;
+    detail::ErrorBox error_;
 };
+
+// The error costs a result no more than two pointers.
+static_assert(sizeof(Result<void>) <= 2 * sizeof(void*) && sizeof(Result<char>) <= 1 + 2 * sizeof(void*) &&
+              sizeof(Result<double>) <= sizeof(double) + 2 * sizeof(void*));
 
 }  // namespace ddict

@@ -158,7 +158,7 @@ TEST(Attach, AForkedChildCannotUseItsParentsDictionary) {
         const auto got = dict.try_get("key");
         const auto there = dict.try_contains("key");
         const auto view = dict.try_view_frozen("key");
-        const bool all_refused = !got && got.error().code == Errc::not_attached && !there &&
+        const bool all_refused = !got && got.error().code == Errc::not_attached && !there.has_value() &&
                                  there.error().code == Errc::not_attached && !view &&
                                  view.error().code == Errc::not_attached;
         _exit(all_refused ? 0 : 1);

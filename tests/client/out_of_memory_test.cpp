@@ -49,7 +49,7 @@ class LittleMemory {
 
 template <class T>
 Result<void> end_of(const Result<T>& result) {
-    if (!result) return result.error();
+    if (!result.has_value()) return result.error();
     return {};
 }
 

@@ -51,7 +51,7 @@ class SharedDictionaryTest : public ::testing::Test {
 /// The code of a failure; 0 of a success.
 template <class T>
 Errc code_of(const Result<T>& result) {
-    return result ? Errc{} : result.error().code;
+    return result.has_value() ? Errc{} : result.error().code;
 }
 
 /// Asks until the answer is yes, for at most `patience`.

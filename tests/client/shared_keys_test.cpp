@@ -32,7 +32,7 @@ Reply with_argument(std::uint64_t argument) {
 /// What a call gave, as the manager would have answered it.
 template <class T, class F>
 Outcome outcome_of(const Result<T>& result, F argument_of) {
-    if (!result) return {result.error()};
+    if (!result.has_value()) return {result.error()};
     if constexpr (std::is_void_v<T>) {
         return {with_argument(argument_of())};
     } else {
@@ -46,7 +46,7 @@ Outcome outcome_of(const Result<void>& result, const detail::BytesSink& sink) {
         {sink.bytes().begin(), sink.bytes().end()}};
 }
 Outcome outcome_of(const Result<std::optional<ValueInfo>>& info) {
-    if (!info) return {info.error()};
+    if (!info.has_value()) return {info.error()};
     if (!*info) return {with_argument(0)};
     return {Reply{.value_bytes = 0, .value_type = (*info)->type, .argument = 1, .argument2 = (*info)->bytes}};
 }
@@ -74,7 +74,7 @@ Outcome call(const View& view, const Ask& ask) {
             return outcome_of(view.type_and_size_bytes(key));
         case Verb::erase: {
             const Result<bool> erased = view.erase_bytes(key);
-            if (erased && !*erased) return {Error(Errc::not_found)};
+            if (erased.has_value() && !*erased) return {Error(Errc::not_found)};
             return outcome_of(erased, [](bool) { return 0u; });
         }
         case Verb::compare_and_swap: {

@@ -29,7 +29,7 @@ bool any_signal_is_blocked() {
 
 TEST(BoundedCall, ReturnsWhatTheCallReturns) {
     const auto answer = bounded_call<int>([] { return 42; }, steady_clock::now() + 10s, never);
-    ASSERT_TRUE(answer);
+    ASSERT_TRUE(answer.has_value());
     EXPECT_EQ(*answer, 42);
 }
 
@@ -41,10 +41,10 @@ TEST(BoundedCall, GivesUpAtTheDeadlineAndWhenCancelled) {
         return 1;
     };
     const auto late = bounded_call<int>(block, steady_clock::now() + 20ms, never);
-    ASSERT_TRUE(late);
+    ASSERT_TRUE(late.has_value());
     EXPECT_FALSE(late->has_value());
     const auto cancelled = bounded_call<int>(block, steady_clock::now() + 10s, [] { return true; });
-    ASSERT_TRUE(cancelled);
+    ASSERT_TRUE(cancelled.has_value());
     EXPECT_FALSE(cancelled->has_value());
     *done = true;
 }
@@ -68,7 +68,7 @@ TEST(BoundedCall, WithoutAThreadIsAnError) {
     pthread_attr_setstacksize(&attributes, std::size_t{1} << 20);
     pthread_setattr_default_np(&attributes);
     pthread_attr_destroy(&attributes);
-    ASSERT_FALSE(answer);
+    ASSERT_FALSE(answer.has_value());
     EXPECT_EQ(answer.error().code, Errc::system);
     EXPECT_FALSE(any_signal_is_blocked());
     EXPECT_TRUE(bounded_call<int>([] { return 1; }, steady_clock::now() + 10s, never)->has_value());

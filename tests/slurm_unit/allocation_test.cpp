@@ -12,9 +12,9 @@ constexpr std::uint64_t mib = 1 << 20;
 
 Allocation detected(const os::Environment& environment) {
     const auto found = detect_allocation(environment);
-    EXPECT_TRUE(found) << found.error().message();
-    EXPECT_TRUE(found && *found);
-    return found && *found ? **found : Allocation{};
+    EXPECT_TRUE(found.has_value()) << found.error().message();
+    EXPECT_TRUE(found.has_value() && *found);
+    return found.has_value() && *found ? **found : Allocation{};
 }
 
 std::string names_of(const Allocation& allocation) {
@@ -29,7 +29,7 @@ TEST(Allocation, there_is_none_outside_a_job) {
          {os::Environment{}, os::Environment{{"PATH", "/bin"}, {"SLURM_CONF", "/etc/x"}},
           os::Environment{{"SLURM_JOB_ID", ""}}}) {
         const auto found = detect_allocation(environment);
-        ASSERT_TRUE(found);
+        ASSERT_TRUE(found.has_value());
         EXPECT_FALSE(*found);
     }
 }
@@ -108,7 +108,7 @@ TEST(Allocation, nonsense_is_refused_by_the_name_of_its_variable) {
                                   {"SLURM_JOB_NODELIST", "n[1-2]"},
                                   {"SLURM_JOB_CPUS_PER_NODE", "4(x2)"},
                                   {"SLURM_MEM_PER_NODE", "100"}};
-    ASSERT_TRUE(detect_allocation(good));
+    ASSERT_TRUE(detect_allocation(good).has_value());
     const std::pair<const char*, const char*> cases[] = {
         {"SLURM_JOB_NODELIST", "n[1-"},
         {"SLURM_JOB_NODELIST", "n[0-99999999]"},
@@ -130,7 +130,7 @@ TEST(Allocation, nonsense_is_refused_by_the_name_of_its_variable) {
         os::Environment bad = good;
         bad[variable] = value;
         const auto found = detect_allocation(bad);
-        ASSERT_FALSE(found) << variable << "=" << value;
+        ASSERT_FALSE(found.has_value()) << variable << "=" << value;
         EXPECT_EQ(found.error().code, Errc::invalid_argument);
         EXPECT_NE(found.error().message().find(variable), std::string::npos) << found.error().message();
     }
