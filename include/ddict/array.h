@@ -183,6 +183,8 @@ class ArrayView {
     T* data() const { return data_; }
     /// All elements, in their order in memory.
     std::span<T> elements() const { return {data_, static_cast<std::size_t>(size())}; }
+    T* begin() const { return data_; }
+    T* end() const { return data_ + size(); }
     /// Requires an index for each dimension, each below its extent: view(i, j).
     template <std::convertible_to<std::uint64_t>... Index>
     T& operator()(Index... index) const {
@@ -247,6 +249,11 @@ class Array {
     const T* data() const { return reinterpret_cast<const T*>(bytes_.get() + header_bytes()); }
     std::span<T> elements() { return {data(), static_cast<std::size_t>(size())}; }
     std::span<const T> elements() const { return {data(), static_cast<std::size_t>(size())}; }
+    /// Of all elements, in their order in memory.
+    T* begin() { return data(); }
+    T* end() { return data() + size(); }
+    const T* begin() const { return data(); }
+    const T* end() const { return data() + size(); }
     template <std::convertible_to<std::uint64_t>... Index>
     T& operator()(Index... index) {
         return data()[shape_.offset(index...)];
@@ -300,7 +307,7 @@ class Array {
 
 template <class T>
 struct Codec<Array<T>> {
-    static constexpr std::uint16_t type = type_array | element_type<T>();
+    static constexpr std::uint16_t type = detail::type_of_elements<T>(type_array, type_structure_array);
     static std::span<const std::byte> view(const Array<T>& array) {
         return {array.bytes_.get(), array.used_};
     }
@@ -322,6 +329,14 @@ struct Codec<Array<T>> {
     }
 };
 
+template <class T>
+inline constexpr std::string_view detail::name_of_structure<Array<T>> = detail::name_of_structure<T>;
+template <class T>
+inline constexpr bool detail::has_unsteady_bytes<Array<T>> = detail::has_unsteady_bytes<T>;
+template <class T>
+inline constexpr bool detail::has_unsteady_bytes<ArrayView<T>> =
+    detail::has_unsteady_bytes<std::remove_const_t<T>>;
+
 /// The array in the bytes of a stored value, in place: for values that are read without a copy. The bytes
 /// must outlive the view. Errors, which name no key: wrong_type (no array, or of elements of another size, or
 /// a bool that is neither 0 nor 1), invalid_argument (the bytes are not aligned as the elements need it).
@@ -341,7 +356,9 @@ requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(std::span<c
 /// wrong_type, and those of FrozenValue::try_bytes().
 template <class T>
 requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(const FrozenValue& value) {
-    if (const Result<void> fits = detail::check_type(value.value_type(), Codec<Array<T>>::type); !fits)
+    if (const Result<void> fits =
+            detail::check_type(value.value_type(), Codec<Array<T>>::type, detail::name_of_structure<T>);
+        !fits)
         return value.name_error(fits.error());
     const Result<std::span<const std::byte>> bytes = value.try_bytes();
     if (!bytes) return bytes.error();
@@ -354,7 +371,7 @@ requires detail::ArrayElement<T> Result<ArrayView<const T>> array_in(const Froze
 template <class T>
 struct Codec<ArrayView<T>> {
     using Value = std::remove_const_t<T>;
-    static constexpr std::uint16_t type = type_array | element_type<Value>();
+    static constexpr std::uint16_t type = detail::type_of_elements<Value>(type_array, type_structure_array);
     static std::vector<std::byte> encode(const ArrayView<T>& view) {
         const std::size_t header = detail::ArrayHeader::bytes(view.rank());
         const std::span<const std::byte> elements = std::as_bytes(view.elements());
@@ -378,7 +395,8 @@ requires(!std::is_const_v<T>) class SinkInto<ArrayView<T>> final : public ValueS
   public:
     explicit SinkInto(ArrayView<T>& view) : view_(view) {}
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
-        if (const Result<void> fits = check_type(value_type, Codec<ArrayView<T>>::type); !fits)
+        if (const Result<void> fits = check_type(value_type, Codec<ArrayView<T>>::type, name_of_structure<T>);
+            !fits)
             return fits.error();
         const std::uint64_t expected = ArrayHeader::bytes(view_.rank()) + view_.size() * sizeof(T);
         if (bytes != expected) {

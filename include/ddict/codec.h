@@ -13,6 +13,11 @@
 //
 // Numbers are stored as they are in memory (little-endian, as on every host ddict runs on).
 //
+// Structures and enumerations that are stored as they are in memory are told apart by a number made of their
+// name (<ddict/structure.h>). Padding between their members is stored too, with whatever stands in it: two
+// that are equal may differ in their bytes, which compare_and_swap and wait_for_value look at, and what
+// stands there can be read by others. Give such types a codec.
+//
 // A type of your own (Writer and Reader of <ddict/record.h> write the two functions' bodies for you):
 //
 //     template <> struct ddict::Codec<Particle> {
@@ -26,7 +31,6 @@
 
 #include <algorithm>
 #include <array>
-#include <complex>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -42,6 +46,7 @@
 
 #include <ddict/number.h>
 #include <ddict/result.h>
+#include <ddict/structure.h>
 #include <ddict/value_sink.h>
 #include <ddict/value_type.h>
 
@@ -105,10 +110,78 @@ concept Decodable = HasRoom<T> || HasDecode<T>;  // neither? specialise ddict::C
 
 namespace detail {
 
+/// Whether a value can be stored; if not, this line is what the compiler says, and all that it says.
+template <class T>
+constexpr bool can_be_stored() {
+    static_assert(Encodable<T>,
+                  "this type has no codec to store it: specialise ddict::Codec: see <ddict/codec.h>");
+    return Encodable<T>;
+}
+/// The same of a type that a value is asked for as.
+template <class T>
+constexpr bool can_be_read() {
+    static_assert(Decodable<T>,
+                  "this type has no codec to read it: specialise ddict::Codec: see <ddict/codec.h>");
+    return Decodable<T>;
+}
+
+/// That of values of this type; 0 if it has no codec.
+template <class T>
+constexpr std::uint16_t type_of() {
+    if constexpr (Encodable<T> || Decodable<T>) {
+        return Codec<T>::type;
+    } else {
+        return 0;
+    }
+}
+
+/// The type of one or several elements: `plain` of numbers, `structured` of others.
+template <class T>
+constexpr std::uint16_t type_of_elements(std::uint16_t plain, std::uint16_t structured) {
+    if constexpr (element_type<T>() == element_structure) {
+        constexpr std::uint16_t number = structure_number<T>;
+        static_assert(number <= declared_structure_max || number == structure_number_of(type_name<T>()),
+                      "a declared structure_number is one of 0 to 255");
+        return static_cast<std::uint16_t>(structured | number);
+    } else {
+        return static_cast<std::uint16_t>(plain | element_type<T>());
+    }
+}
+
+/// The name of the structures that a value is made of; nothing if it is made of something else.
+template <class T>
+inline constexpr std::string_view name_of_structure{};
+template <class T>
+requires(std::is_trivially_copyable_v<T>&& element_type<T>() ==
+         element_structure) inline constexpr std::string_view name_of_structure<T> = type_name<T>();
+template <class T>
+inline constexpr std::string_view name_of_structure<std::vector<T>> = name_of_structure<T>;
+template <class T, std::size_t N>
+inline constexpr std::string_view name_of_structure<std::array<T, N>> = name_of_structure<T>;
+
+/// Whether two equal values may have different bytes: structures with padding or floats between their
+/// members, whatever holds such.
+template <class T>
+inline constexpr bool has_unsteady_bytes = false;
+template <class T>
+requires(std::is_trivially_copyable_v<T> && !std::is_floating_point_v<T> &&
+         !ComplexNumber<T>) inline constexpr bool has_unsteady_bytes<T> =
+    !std::has_unique_object_representations_v<T> && !TextLike<T>;
+template <>
+inline constexpr bool has_unsteady_bytes<long double> = true;
+template <ComplexNumber T>
+inline constexpr bool has_unsteady_bytes<T> = has_unsteady_bytes<typename T::value_type>;
+template <class T>
+inline constexpr bool has_unsteady_bytes<std::vector<T>> = has_unsteady_bytes<T>;
+template <class T, std::size_t N>
+inline constexpr bool has_unsteady_bytes<std::array<T, N>> = has_unsteady_bytes<T>;
+template <class T, std::size_t N>
+inline constexpr bool has_unsteady_bytes<std::span<T, N>> = has_unsteady_bytes<std::remove_const_t<T>>;
+
 /// Plain bytes fit every type, and every type can be read as plain bytes.
-inline Result<void> check_type(std::uint16_t stored, std::uint16_t asked) {
+inline Result<void> check_type(std::uint16_t stored, std::uint16_t asked, std::string_view name = {}) {
     if (stored == asked || stored == type_bytes || asked == type_bytes) return {};
-    return wrong_type(stored, asked);
+    return wrong_type(stored, asked, name);
 }
 
 template <class T>
@@ -134,7 +207,8 @@ Result<T> read_value(std::span<const std::byte> bytes, std::uint16_t stored) {
     if constexpr (is_number<T>) {
         if (is_other_number<T>(stored)) return converted<T>(bytes, stored);
     }
-    if (const Result<void> fits = check_type(stored, Codec<T>::type); !fits) return fits.error();
+    if (const Result<void> fits = check_type(stored, Codec<T>::type, name_of_structure<T>); !fits)
+        return fits.error();
     return from_bytes<T>(bytes);
 }
 
@@ -147,7 +221,8 @@ class SinkFor final : public ValueSink {
             if (is_other_number<T>(value_type)) return other_.prepare(bytes, value_type);
             other_.clear();
         }
-        if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
+        if (const Result<void> fits = check_type(value_type, Codec<T>::type, name_of_structure<T>); !fits)
+            return fits.error();
         if constexpr (HasRoom<T>) {
             return Codec<T>::room(value_, bytes);
         } else {
@@ -202,7 +277,8 @@ class SinkInto<T> final : public ValueSink {
             if (is_other_number<T>(value_type)) return other_.prepare(bytes, value_type);
             other_.clear();
         }
-        if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
+        if (const Result<void> fits = check_type(value_type, Codec<T>::type, name_of_structure<T>); !fits)
+            return fits.error();
         return Codec<T>::room(value_, bytes);
     }
     /// To be called when all has arrived.
@@ -224,17 +300,12 @@ class SinkInto<T> final : public ValueSink {
     [[no_unique_address]] std::conditional_t<is_number<T>, NumberBuffer, Nothing> other_{};
 };
 
-/// What a value can be received into.
-template <class T>
-concept Receivable =
-    !std::is_const_v<std::remove_reference_t<T>> && requires(std::remove_cvref_t<T> & value) {
-    SinkInto<std::remove_cvref_t<T>>(value).finish();
-};
-
 /// Calls f with the bytes of a value.
-template <Encodable T, class F>
+template <class T, class F>
 auto with_bytes(const T& value, F&& f) {
-    if constexpr (HasView<T>) {
+    if constexpr (!can_be_stored<T>()) {
+        return f(std::span<const std::byte>());
+    } else if constexpr (HasView<T>) {
         return f(Codec<T>::view(value));
     } else {
         const std::vector<std::byte> encoded = Codec<T>::encode(value);
@@ -321,7 +392,7 @@ struct Codec<T> {
 
 template <TriviallyCopyable T>
 requires(!TextLike<T>) struct Codec<T> {
-    static constexpr std::uint16_t type = type_scalar | element_type<T>();
+    static constexpr std::uint16_t type = detail::type_of_elements<T>(type_scalar, type_structure);
     static std::span<const std::byte> view(const T& value) {
         return std::as_bytes(std::span<const T, 1>(&value, 1));
     }
@@ -341,7 +412,8 @@ requires(!TextLike<T>) struct Codec<T> {
 template <Element T>
 struct Codec<std::vector<T>> {
     static constexpr std::uint16_t type =
-        std::is_same_v<T, std::byte> ? type_bytes : type_vector | element_type<T>();
+        std::is_same_v<T, std::byte> ? type_bytes
+                                     : detail::type_of_elements<T>(type_vector, type_structure_vector);
     static std::span<const std::byte> view(const std::vector<T>& values) {
         return std::as_bytes(std::span(values));
     }
@@ -485,7 +557,7 @@ requires(!Element<T>) struct Codec<std::vector<T>> {
             if (at > in.size() || length > in.size() - at)
                 return Error(Errc::wrong_type, "an item of the list reaches beyond its end");
             Result<T> item = detail::from_bytes<T>(in.subspan(at, length));
-            if (!item) return item.error();
+            if (!item.has_value()) return item.error();
             items.push_back(*std::move(item));
             at += length;
         }

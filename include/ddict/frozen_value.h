@@ -35,7 +35,9 @@ class FrozenValue {
     }
     template <Element T>
     Result<std::span<const T>> try_elements() const {
-        if (const Result<void> fits = detail::check_type(value_type(), Codec<std::vector<T>>::type); !fits)
+        if (const Result<void> fits =
+                detail::check_type(value_type(), Codec<std::vector<T>>::type, detail::name_of_structure<T>);
+            !fits)
             return name_error(fits.error());
         const Result<std::span<const std::byte>> raw = try_bytes();
         if (!raw) return raw.error();

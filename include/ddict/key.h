@@ -9,7 +9,8 @@
 //   - float and double are a float64; 0.0 and -0.0 are one key, and so are all that are no number.
 //   - Anything else that can be stored (<ddict/codec.h>) is a key with its codec's type and bytes: text,
 //   bool,
-//     vectors, a type of the user's. long double is none.
+//     vectors, a type of the user's. Floats in it are what they are in memory. What may have other bytes when
+//     it is equal can be no key: long double, structures with padding or floats, unordered maps.
 //
 // docs/values.md has the bytes of each. AnyKey holds a key of whatever type: what iterations over keys of
 // several types give.
@@ -83,25 +84,63 @@ struct NumberKey {
     }
 };
 
+inline Error no_number_key(std::uint64_t bytes, std::uint16_t type) {
+    return Error(Errc::invalid_argument, "a key of type " + type_in_words(type) + " has other than " +
+                                             bytes_in_words(bytes) + ": as many as the number has");
+}
+
 inline Error wrong_key(KeyBytes key, std::string_view asked) {
     return Error(Errc::wrong_type, "the key is " + in_words(key) + ", asked: " + std::string(asked));
 }
 
 }  // namespace detail
 
+namespace detail {
+/// A type without a codec of the user's whose bytes are not the same whenever its values are.
+template <class T>
+inline constexpr bool is_unsteady_key = has_unsteady_bytes<T> && !has_user_type<T>;
+}  // namespace detail
+
 /// What can be a key, and what a key can be read as.
 template <class T>
 concept EncodableKey =
-    (Encodable<T> && !std::same_as<T, long double>) || std::same_as<T, AnyKey> || std::same_as<T, KeyBytes>;
+    (Encodable<T> && !detail::is_unsteady_key<T>) || std::same_as<T, AnyKey> || std::same_as<T, KeyBytes>;
 template <class T>
-concept DecodableKey = Decodable<T> || std::same_as<T, AnyKey>;
+concept DecodableKey = (Decodable<T> && !detail::is_unsteady_key<T>) || std::same_as<T, AnyKey>;
 
 namespace detail {
 
+template <class T>
+constexpr void require_steady_bytes() {
+    static_assert(!std::same_as<T, long double>, "long double is no key: its bytes differ between machines");
+    static_assert(
+        !is_unsteady_key<T> || std::same_as<T, long double>,
+        "no key: what is between the members of this type is part of its bytes, and equal values may "
+        "have different ones; give it a codec: see <ddict/codec.h>");
+}
+/// Whether it can be a key; if not, one of these lines is what the compiler says.
+template <class T>
+constexpr bool can_be_key() {
+    if constexpr (!std::same_as<T, AnyKey> && !std::same_as<T, KeyBytes>) {
+        if constexpr (can_be_stored<T>()) require_steady_bytes<T>();
+    }
+    return EncodableKey<T>;
+}
+/// The same of a type that keys are to be read as.
+template <class T>
+constexpr bool can_be_read_key() {
+    if constexpr (!std::same_as<T, AnyKey>) {
+        if constexpr (can_be_read<T>()) require_steady_bytes<T>();
+    }
+    return DecodableKey<T>;
+}
+
 /// Calls f with a key in its normal form.
-template <EncodableKey T, class F>
+template <class T, class F>
 auto with_key(const T& key, F&& f) {
-    if constexpr (std::same_as<T, KeyBytes>) {
+    if constexpr (!can_be_key<T>()) {
+        return f(KeyBytes());
+    } else if constexpr (std::same_as<T, KeyBytes>) {
         return f(key);
     } else if constexpr (std::same_as<T, AnyKey>) {
         return f(key.view());
@@ -177,9 +216,11 @@ class AnyKey {
         detail::with_key(key, [this](KeyBytes bytes) { *this = AnyKey(bytes); });
     }
 
-    /// From the bytes of a value of any type (docs/values.md): numbers take their one form.
+    /// From the bytes of a value of any type (docs/values.md): numbers take their one form. Throws
+    /// Exception(invalid_argument) if these are no bytes of a number, and the type is that of one.
     static AnyKey of_type(std::span<const std::byte> bytes, std::uint16_t type) {
         if (const auto number = detail::NumberKey::of(bytes, type)) return AnyKey(number->view());
+        if (detail::is_number_type(type)) throw Exception(detail::no_number_key(bytes.size(), type));
         return AnyKey(KeyBytes(bytes, type));
     }
 

@@ -6,8 +6,6 @@
 #pragma once
 
 #include <array>
-#include <cmath>
-#include <complex>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -25,28 +23,31 @@
 namespace ddict {
 
 namespace detail {
+/// std::complex, and what is laid out like it.
 template <class T>
-struct IsComplex : std::false_type {};
-template <std::floating_point T>
-struct IsComplex<std::complex<T>> : std::true_type {};
+concept ComplexNumber = requires(const T& number) {
+    requires std::floating_point<typename T::value_type> && sizeof(T) == 2 * sizeof(typename T::value_type);
+    { number.real() } -> std::convertible_to<typename T::value_type>;
+    { number.imag() } -> std::convertible_to<typename T::value_type>;
+};
 }  // namespace detail
 
 /// The element number of a trivially copyable type: signed, unsigned, floating and complex numbers of 2^n
-/// bytes are told apart; all others (structures, enumerations) share 0x7f, and only their size is checked.
+/// bytes are told apart; all others (structures, enumerations) have element_structure, and a number of their
+/// own in the type of the value (<ddict/structure.h>).
 template <class T>
 constexpr std::uint16_t element_type() {
     if constexpr (std::is_same_v<T, std::byte> || std::is_same_v<T, bool>) {
         return std::is_same_v<T, bool> ? 0x40 : 0x20;
-    } else if constexpr (std::is_integral_v<T> || std::is_floating_point_v<T> ||
-                         detail::IsComplex<T>::value) {
+    } else if constexpr (std::is_integral_v<T> || std::is_floating_point_v<T> || detail::ComplexNumber<T>) {
         std::uint16_t power = 0;
         while ((std::size_t{1} << power) < sizeof(T))
             ++power;
-        if (detail::IsComplex<T>::value) return static_cast<std::uint16_t>(0x50 + power);
+        if (detail::ComplexNumber<T>) return static_cast<std::uint16_t>(0x50 + power);
         const int kind = std::is_floating_point_v<T> ? 3 : (std::is_unsigned_v<T> ? 2 : 1);
         return static_cast<std::uint16_t>(kind * 16 + power);
     } else {
-        return 0x7f;
+        return element_structure;
     }
 }
 
@@ -72,10 +73,12 @@ std::optional<T> same_number(S number) {
         return as_t;
     } else if constexpr (std::integral<T>) {
         // Both bounds are powers of two, which a float has.
-        const S end = std::ldexp(S{1}, std::numeric_limits<T>::digits);
-        const S begin = std::is_signed_v<T> ? -end : S{0};
-        if (!(number >= begin && number < end) || std::trunc(number) != number) return std::nullopt;
-        return static_cast<T>(number);
+        constexpr S end = static_cast<S>(std::numeric_limits<T>::max() / 2 + 1) * 2;
+        constexpr S begin = std::is_signed_v<T> ? -end : S{0};
+        if (!(number >= begin && number < end)) return std::nullopt;
+        const auto as_t = static_cast<T>(number);
+        if (static_cast<S>(as_t) != number) return std::nullopt;
+        return as_t;
     } else {
         const auto as_t = static_cast<T>(number);
         if constexpr (std::integral<S>) {
@@ -104,13 +107,18 @@ std::optional<T> number_as(std::span<const std::byte> bytes, std::uint16_t store
     return found;
 }
 
-/// Whether values of this type are numbers, and not those of type T, which need no conversion.
+/// Whether values of this type are integers or floats of up to 8 bytes.
+constexpr bool is_number_type(std::uint16_t type) {
+    const int kind = (type & 0xf0) >> 4;
+    return (type & 0xff00) == type_scalar && (type & 0x0f) <= 3 && kind >= 1 && kind <= 3;
+}
+
+/// Whether they are numbers, and not those of type T, which need no conversion.
 template <Number T>
 constexpr bool is_other_number(std::uint16_t type) {
     if (type == (type_scalar | element_type<T>())) [[likely]]
         return false;
-    const int kind = (type & 0xf0) >> 4;
-    return (type & 0xff00) == type_scalar && (type & 0x0f) <= 3 && kind >= 1 && kind <= 3;
+    return is_number_type(type);
 }
 
 /// The same, or wrong_type with the number and both types.

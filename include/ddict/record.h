@@ -43,10 +43,10 @@ inline constexpr std::size_t field_header_bytes = 16;  ///< type, 6 bytes of zer
 class Writer {
   public:
     /// Appends a field. Cost: a copy of its bytes; nothing else for the types whose codec has `view`.
-    template <Encodable T>
+    template <class T>
     Writer& field(const T& value) {
         detail::with_bytes(
-            value, [&](std::span<const std::byte> bytes) { return field_bytes(Codec<T>::type, bytes); });
+            value, [&](std::span<const std::byte> bytes) { field_bytes(detail::type_of<T>(), bytes); });
         return *this;
     }
     /// Appends a field of any type number.
@@ -71,20 +71,18 @@ class Reader {
   public:
     explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
 
-    /// The next field, into `value`.
-    template <Decodable T>
+    /// The next field, into `value`. Numbers are converted where nothing of them is lost.
+    template <class T>
     Reader& field(T& value) {
         const Field next = next_field();
         if (!good_) return *this;
-        if (const Result<void> fits = detail::check_type(next.type, Codec<T>::type); !fits) {
-            fail(fits.error());
-            return *this;
-        }
-        Result<T> read = detail::from_bytes<T>(next.bytes);
-        if (read) {
-            value = *std::move(read);
-        } else {
-            fail(read.error());
+        if constexpr (detail::can_be_read<T>()) {
+            Result<T> read = detail::read_value<T>(next.bytes, next.type);
+            if (read.has_value()) {
+                value = *std::move(read);
+            } else {
+                fail(read.error());
+            }
         }
         return *this;
     }
@@ -137,6 +135,17 @@ class Reader {
 
 namespace detail {
 
+template <class A, class B>
+inline constexpr bool has_unsteady_bytes<std::pair<A, B>> = has_unsteady_bytes<A> || has_unsteady_bytes<B>;
+template <class... T>
+inline constexpr bool has_unsteady_bytes<std::tuple<T...>> = (has_unsteady_bytes<T> || ...);
+template <class K, class V, class... Rest>
+inline constexpr bool has_unsteady_bytes<std::map<K, V, Rest...>> =
+    has_unsteady_bytes<K> || has_unsteady_bytes<V>;
+// In no particular order.
+template <class K, class V, class... Rest>
+inline constexpr bool has_unsteady_bytes<std::unordered_map<K, V, Rest...>> = true;
+
 template <class T>
 struct TupleCodec {
     static constexpr std::uint16_t type = type_record;
@@ -173,8 +182,7 @@ struct MapCodec {
         std::vector<Value> values;
         Reader in(bytes);
         in.field(keys).field(values);
-        const Result<bool> read = in.finish(true);
-        if (!read) return read.error();
+        if (!in.good() || in.more()) return in.finish(T());
         if (keys.size() != values.size())
             return Error(Errc::wrong_type, "the map has another number of keys than of values");
         T map;

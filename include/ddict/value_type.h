@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include <ddict/error.h>
 
@@ -17,12 +18,19 @@ namespace ddict {
 inline constexpr std::uint16_t type_bytes =
     0x0000;  ///< any bytes; can be read as anything, and anything as this
 inline constexpr std::uint16_t type_text = 0x0001;
-inline constexpr std::uint16_t type_scalar = 0x0100;  ///< | element
-inline constexpr std::uint16_t type_vector = 0x0200;  ///< | element
-inline constexpr std::uint16_t type_array = 0x0300;   ///< | element; a shape, then the elements
+inline constexpr std::uint16_t type_scalar = 0x0100;      ///< | element
+inline constexpr std::uint16_t type_vector = 0x0200;      ///< | element
+inline constexpr std::uint16_t type_array = 0x0300;       ///< | element; a shape, then the elements
+inline constexpr std::uint16_t element_structure = 0x7f;  ///< in C: of which structure is not said
 inline constexpr std::uint16_t type_list = 0x0400;    ///< items of one type, each with a length of its own
 inline constexpr std::uint16_t type_record = 0x0500;  ///< fields of different types
 inline constexpr std::uint16_t type_map = 0x0600;     ///< a record of two fields: all keys, all values
+// | number: of structures and enumerations without a codec, <ddict/structure.h>.
+inline constexpr std::uint16_t type_structure = 0x2000;
+inline constexpr std::uint16_t type_structure_vector = 0x4000;
+inline constexpr std::uint16_t type_structure_array = 0x6000;
+inline constexpr std::uint16_t structure_count = 0x2000;      ///< numbers there are
+inline constexpr std::uint16_t declared_structure_max = 255;  ///< up to here a program may declare them
 // Those of the numbers that are keys: all integers are int64 if they are in its range, all floats float64.
 inline constexpr std::uint16_t key_type_int64 = 0x0113;
 inline constexpr std::uint16_t key_type_uint64 = 0x0123;  ///< above the range of int64
@@ -41,21 +49,27 @@ struct ValueInfo {
 /// Whose bytes, followed by more of them, are such a value again. Arrays, lists, records and maps begin with
 /// their extents, and a number has the bytes that it has.
 constexpr bool can_be_appended_to(std::uint16_t type) {
-    return type == type_bytes || type == type_text || (type & 0xff00) == type_vector || type >= user_type(0);
+    return type == type_bytes || type == type_text || (type & 0xff00) == type_vector ||
+           (type & 0xe000) == type_structure_vector || type >= user_type(0);
 }
 
-/// A type number in words: "array of float64", "text", "user type 7". Allocates.
+/// A type number in words: "array of float64", "text", "structure 1234", "user type 7". Allocates.
 inline std::string type_in_words(std::uint16_t type) {
     const auto element = [](int number) -> std::string {
         constexpr std::array<const char*, 6> kinds{"", "int", "uint", "float", "", "complex"};
         const auto kind = static_cast<std::size_t>(number >> 4);
         if (number == 0x40) return "bool";
-        if (number == 0x7f) return "structure";
+        if (number == element_structure) return "structure";
         if (kind < kinds.size() && *kinds[kind] != '\0')
             return kinds[kind] + std::to_string(8 << (number & 15));
         return "unknown element " + std::to_string(number);
     };
     if (type >= 0x8000) return "user type " + std::to_string(type & 0x7fff);
+    if (type >= type_structure) {
+        constexpr std::array<const char*, 4> kinds{"", "structure ", "vector of structure ",
+                                                   "array of structure "};
+        return kinds[type >> 13] + std::to_string(type & (structure_count - 1));
+    }
     switch (type & 0xff00) {
         case type_bytes:
             if (type == type_bytes) return "bytes";
@@ -86,8 +100,11 @@ inline std::string bytes_in_words(std::uint64_t bytes) {
     return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
 }
 
-inline Error wrong_type(std::uint16_t stored, std::uint16_t asked) {
-    return Error(Errc::wrong_type, "stored: " + type_in_words(stored) + ", asked: " + type_in_words(asked));
+/// `name`: of the structure that was asked for.
+inline Error wrong_type(std::uint16_t stored, std::uint16_t asked, std::string_view name = {}) {
+    std::string text = "stored: " + type_in_words(stored) + ", asked: " + type_in_words(asked);
+    if (!name.empty()) text.append(" (").append(name).append(")");
+    return Error(Errc::wrong_type, text);
 }
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 #include <ddict/codec.h>
 #include <gtest/gtest.h>
 
+#include <complex>
 #include <limits>
 #include <set>
 
@@ -232,7 +233,10 @@ TEST(Codec, ATypeNumberInWords) {
     EXPECT_EQ(type_in_words(type_text), "text");
     EXPECT_EQ(type_in_words(Codec<std::int16_t>::type), "int16");
     EXPECT_EQ(type_in_words(Codec<bool>::type), "bool");
-    EXPECT_EQ(type_in_words(Codec<Point>::type), "structure");
+    EXPECT_EQ(type_in_words(0x017f), "structure");
+    EXPECT_EQ(type_in_words(0x2007), "structure 7");
+    EXPECT_EQ(type_in_words(0x4007), "vector of structure 7");
+    EXPECT_EQ(type_in_words(0x7fff), "array of structure 8191");
     EXPECT_EQ(type_in_words(Codec<std::vector<std::uint8_t>>::type), "vector of uint8");
     EXPECT_EQ(type_in_words(Codec<std::vector<std::complex<double>>>::type), "vector of complex128");
     EXPECT_EQ(type_in_words(type_array | element_type<double>()), "array of float64");
@@ -288,7 +292,7 @@ TEST(Codec, TypesAreFixedForTheProtocolVersion) {
     EXPECT_EQ(Codec<float>::type, 0x0132);
     EXPECT_EQ(Codec<double>::type, 0x0133);
     EXPECT_EQ(Codec<bool>::type, 0x0140);
-    EXPECT_EQ(Codec<Point>::type, 0x017f);
+    EXPECT_EQ(Codec<Point>::type, 0x2000 | structure_number_of("Point"));
     EXPECT_EQ(Codec<std::vector<double>>::type, 0x0233);
 }
 

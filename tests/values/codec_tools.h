@@ -35,7 +35,7 @@ Result<T> decoded(const std::vector<std::byte>& bytes, std::uint16_t type) {
 template <class T>
 void expect_round_trip(const T& value) {
     const Result<T> back = decoded<T>(encoded(value), Codec<T>::type);
-    ASSERT_TRUE(back) << back.error().message();
+    ASSERT_TRUE(back.has_value()) << back.error().message();
     EXPECT_TRUE(*back == value);
 }
 

@@ -15,8 +15,17 @@
 #include "tests/values/codec_tools.h"
 #include "tests/values/document_examples.h"
 
+namespace geometry {
+struct Point {
+    std::int32_t x, y;
+    bool operator==(const Point&) const = default;
+};
+}  // namespace geometry
+
 namespace ddict {
 namespace {
+
+using geometry::Point;
 
 class ValuesDocument : public testing::Test {
   protected:
@@ -68,6 +77,8 @@ TEST_F(ValuesDocument, Examples) {
     expect_example("2 x 3", array);
     expect_example("texts", std::vector<std::string>{"a", "", "bcd"});
     expect_example("vectors", std::vector<std::vector<double>>{{1}, {2, 3}});
+    expect_example("x 1, y 2", Point{1, 2});
+    expect_example("two points", std::vector<Point>{{1, 2}, {3, 4}});
     expect_example("\"x\", 7", std::pair<std::string, std::int32_t>("x", 7));
     expect_example("a, b", std::map<std::string, std::uint8_t>{{"a", 1}, {"b", 2}});
     EXPECT_EQ(seen_.size(), examples_.size()) << "an example of the document that is not decoded here";
@@ -107,7 +118,10 @@ TEST_F(ValuesDocument, TypesAndElements) {
     expect_elements({0x53, 0x54});
     EXPECT_EQ(element_type<bool>(), 0x40);
     EXPECT_NE(text.find("all else true | 0x40 |"), std::string::npos);
-    EXPECT_NE(text.find("structures, enumerations | 0x7f |"), std::string::npos);
+    EXPECT_NE(text.find("a structure of which nothing is known | 0x7f |"), std::string::npos);
+    EXPECT_EQ(structure_number_of("geometry::Point"), Codec<Point>::type & 0x1fff);
+    EXPECT_NE(text.find("`geometry::Point` is " + std::to_string(structure_number_of("geometry::Point"))),
+              std::string::npos);
 }
 
 }  // namespace
