@@ -93,12 +93,18 @@ void share_an_array(ddict::Dictionary& dict) {
     for (int step = 0; step < 3; ++step)
         dict.get_into("field", copy);
 
-    // Memory of your own.
+    // Memory of your own: a span gets as many elements as there are, which is also what is returned.
+    std::vector<float> part(16);
+    dict.put("part", std::vector<float>{1, 2, 3});
+    std::uint64_t elements = dict.get_into("part", std::span(part));
+    auto taken = dict.pop_into("part", std::span(part));  // nothing if there was no such pair
+
     std::vector<double> mine(rows * columns);
     dict.get_into("field", ddict::ArrayView<double>(mine.data(), {rows, columns}));
     dict.put("mine", ddict::ArrayView<const double>(mine.data(), {rows, columns}));
 
     check(copy.extent(1) == columns && element == 1.5 && mine[2 * columns + 3] == 1.5, "share an array");
+    check(elements == 3 && taken == 3 && part[2] == 3, "values into memory that is there");
 }
 
 void count_words(ddict::Dictionary& dict, const std::vector<std::string>& words) {
@@ -124,8 +130,7 @@ void wait_for_a_result(ddict::Dictionary& dict) {
     dict.within(5s).wait_for_value("result", 42);          // as soon as it is this
     auto late = dict.within(10ms).try_wait_for("nobody");  // an error, not an exception
 
-    std::vector<std::string> either{"result", "failure"};
-    auto first = dict.wait_for_any<int>(either);  // first.index says which, first.value is its value
+    auto first = dict.wait_for_any<int>({"result", "failure"});  // first.index and first.value
 
     producer.join();
     check(result == 42 && late.error().code == ddict::Errc::timeout, "wait for a result");
@@ -145,12 +150,19 @@ void many_at_once(ddict::Dictionary& dict) {
 
     std::uint64_t erased = dict.multi_erase(keys);
 
-    dict.start_batch_put();  // from here on, puts are collected
+    auto batch = dict.batch();
     for (int i = 0; i < 1000; ++i)
-        dict.put(i, i * i);
-    dict.end_batch_put();  // all are stored, or this throws
+        batch.put(i, i * i);
+    batch.commit();  // all are stored, or this throws; a batch that is not committed does nothing
 
-    check(values[1] == 2.0 && !values[2] && erased == 2 && dict.get<int>(31) == 961, "many at once");
+    dict.start_batch_put();  // as calls: from here on, puts are collected, and sent as messages fill
+    for (int i = 1000; i < 2000; ++i)
+        dict.put(i, i * i);
+    dict.end_batch_put();
+
+    check(values[1] == 2.0 && !values[2] && erased == 2 && dict.get<int>(31) == 961 &&
+              dict.get<int>(1031) == 1062961,
+          "many at once");
 }
 
 void meanwhile(ddict::Dictionary& dict) {
@@ -178,6 +190,14 @@ void look_at_all(ddict::Dictionary& dict) {
     for (const auto& [key, value] : dict.items<std::string, int>("user/")) {
         sum += value;
         if (sum > 100) break;  // at any time
+    }
+
+    auto cursor = dict.cursor({.prefix = "user/", .values = true});  // without exceptions
+    for (;;) {
+        const ddict::Result<bool> next = cursor.next();
+        if (!next.has_value()) std::cerr << next.error().message() << '\n';
+        if (!next.has_value() || !*next) break;  // an error, or no more pairs
+        std::cout << cursor.key_as().value_or("no text") << '\n';
     }
 
     std::uint64_t here = dict.local_size();  // on this node's managers
@@ -240,7 +260,7 @@ void deadlines_and_errors(ddict::Dictionary& dict) {
 void several_dictionaries(ddict::Dictionary& dict) {
     auto scratch = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "scratch"});
     scratch.put("key", "of the other one");
-    std::string handle = scratch.serialize();  // a secret: whoever has it can attach
+    std::string handle = scratch.handle();  // a secret: whoever has it can attach
 
     auto again = ddict::Dictionary::attach(handle);
     std::string value = again.get("key");

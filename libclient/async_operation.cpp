@@ -172,7 +172,7 @@ Result<bool> OperationHandle::ready() {
 
 Result<std::uint64_t> OperationHandle::wait(std::optional<std::chrono::steady_clock::time_point> deadline) {
     const Result<bool> begun = ready();
-    if (!begun) return begun.error();
+    if (!begun.has_value()) return begun.error();
     client::Flight& flight = operation_->flight;
     while (!flight.settled()) {
         client::Session& session = *flight.session;

@@ -12,6 +12,7 @@ namespace {
 
 using client::BatchItems;
 using client::BatchRun;
+using Sends = client::OpenBatch::Sends;
 using wire::Verb;
 
 /// Statuses go to where the caller wants them; the first error is kept in full.
@@ -40,6 +41,11 @@ class Outcomes final : public BatchItems {
 Error wrong_size(Operation operation) {
     return Error(Errc::invalid_argument, "there must be a status for each item, or none at all")
         .set_operation(operation);
+}
+
+Error committed() {
+    return Error(Errc::invalid_argument, "the batch has been committed: begin another one")
+        .set_operation(Operation::batch_put);
 }
 
 Error busy_elsewhere() {
@@ -174,6 +180,34 @@ Result<std::uint64_t> View::multi_erase_bytes(std::span<const KeyBytes> keys,
 
 // ---- puts that are collected ----
 
+void client::OpenBatch::add(const Put& put) {
+    if (sends_ == Sends::as_it_fills) {
+        send(put);
+        return run_.wait_for_large();
+    }
+    Put kept = put;
+    kept.pair.key = {copies_.copy(put.pair.key.bytes()), put.pair.key.type()};
+    kept.pair.value = copies_.copy(put.pair.value);
+    kept_.push_back(kept);
+}
+
+void client::OpenBatch::send(const Put& put) {
+    const auto& [key, value, value_type] = put.pair;
+    if (put.on_all) {
+        run_.add_broadcast(0, put.manager, key, value, value_type);
+    } else {
+        run_.add(0, put.manager, key, value, value_type, put.placement);
+    }
+}
+
+BatchReport client::OpenBatch::end() {
+    ended_.store(true, std::memory_order_relaxed);
+    for (const Put& put : kept_)
+        send(put);
+    run_.finish();
+    return std::move(report_);
+}
+
 void client::OpenBatch::done(std::size_t, KeyBytes key, const ItemStatus& status, const Error* error) {
     if (status.ok()) {
         ++report_.stored;
@@ -189,10 +223,10 @@ Result<void> View::Calls::collect(const View& view, Verb verb, KeyBytes key, Byt
     if (const Result<void> good = check(view, operation_of(verb), key); !good) return good;
     if (!view.batch_->belongs_to_caller()) return busy_elsewhere();
     if (verb == Verb::broadcast_put) {
-        view.batch_->broadcast_put(broadcast_root(view, key), key, value, value_type);
+        view.batch_->broadcast_put(broadcast_root(view, key), {key, value, value_type});
     } else {
         const KeyPlacement place = placement(view, key);
-        view.batch_->put(owner(view, key, place), key, value, value_type, place);
+        view.batch_->put(owner(view, key, place), {key, value, value_type}, place);
     }
     return {};
 }
@@ -204,8 +238,37 @@ Result<void> View::try_start_batch_put() {
         return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
             .set_operation(Operation::batch_put);
     }
-    batch_ = std::make_shared<client::OpenBatch>(attachment_, patience_);
+    batch_ = std::make_shared<client::OpenBatch>(attachment_, patience_, Sends::as_it_fills);
     return {};
+}
+
+Result<Batch> View::try_batch() const {
+    if (const Result<void> good = check_attached(); !good)
+        return Error(good.error()).set_operation(Operation::batch_put);
+    View collecting = *this;
+    collecting.batch_ = std::make_shared<client::OpenBatch>(attachment_, patience_, Sends::at_its_end);
+    return Batch(std::move(collecting));
+}
+
+Result<void> Batch::put_bytes(KeyBytes key, std::span<const std::byte> value, std::uint16_t value_type) {
+    return open_ ? view_.put_bytes(key, value, value_type) : committed();
+}
+
+Result<void> Batch::broadcast_put_bytes(KeyBytes key, std::span<const std::byte> value,
+                                        std::uint16_t value_type) {
+    return open_ ? view_.broadcast_put_bytes(key, value, value_type) : committed();
+}
+
+void Batch::commit() {
+    if (!open_) throw Exception(committed());
+    open_.is = false;
+    view_.end_batch_put();
+}
+
+Result<BatchReport> Batch::try_commit() {
+    if (!open_) return committed();
+    open_.is = false;
+    return view_.try_end_batch_put();
 }
 
 Result<BatchReport> View::try_end_batch_put() {

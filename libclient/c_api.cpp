@@ -3,6 +3,7 @@
 #include "libclient/c_api.h"
 
 #include <algorithm>
+#include <complex>
 #include <cstring>
 #include <string>
 
@@ -28,7 +29,10 @@ static_assert(DDICT_ARRAY(DDICT_FLOAT64) == (type_array | element_type<double>()
               DDICT_SCALAR(DDICT_COMPLEX64) == Codec<std::complex<float>>::type &&
               DDICT_SCALAR(DDICT_BOOL) == Codec<bool>::type && DDICT_TEXT == type_text &&
               DDICT_LIST == type_list && DDICT_RECORD == type_record && DDICT_MAP == type_map &&
-              DDICT_USER_TYPE(7) == user_type(7));
+              DDICT_USER_TYPE(7) == user_type(7) && DDICT_STRUCTURE == element_structure &&
+              DDICT_STRUCTURE_SCALAR(7) == (type_structure | 7) &&
+              DDICT_STRUCTURE_VECTOR(7) == (type_structure_vector | 7) &&
+              DDICT_STRUCTURE_ARRAY(7) == (type_structure_array | 7));
 static_assert(sizeof(ddict_error::key) == sizeof(Error::key) &&
               sizeof(ddict_error::node) == sizeof(Error::node) &&
               sizeof(ddict_error::detail) == sizeof(Error::detail));
@@ -119,6 +123,9 @@ Result<void> check(const ddict_slice& slice, const char* name) {
 Result<void> check_key(const ddict_key& key, const char* name) {
     if (key.data == nullptr && key.bytes > 0)
         return Error(Errc::invalid_argument, std::string(name) + " is NULL");
+    if (key.data != nullptr && detail::is_number_type(key.type) &&
+        !detail::NumberKey::of(bytes_of({key.data, key.bytes}), key.type))
+        return detail::no_number_key(key.bytes, key.type);
     return {};
 }
 
@@ -147,18 +154,54 @@ Result<View> within(const View& view, std::int64_t timeout_ms) {
 }
 
 Result<std::span<std::byte>> MallocSink::prepare(std::uint64_t size, std::uint16_t value_type) {
-    if (const Result<void> fits = detail::check_type(value_type, asked_); !fits) return fits.error();
+    if (!are_two_numbers(value_type, asked_)) {
+        if (const Result<void> fits = detail::check_type(value_type, asked_); !fits) return fits.error();
+    }
     std::free(std::exchange(data_, nullptr));
-    data_ = std::malloc(static_cast<std::size_t>(size) + 1);
+    data_ = std::malloc(std::max(static_cast<std::size_t>(size), sizeof(std::uint64_t)) + 1);
     if (data_ == nullptr) return no_memory_to_receive(size);
     bytes_ = static_cast<std::size_t>(size);
     type_ = value_type;
     return bytes();
 }
 
-void MallocSink::take(ddict_value& value) {
+Result<void> MallocSink::take(ddict_value& value, std::uint16_t asked) {
+    if (!are_two_numbers(type_, asked)) {
+        if (const Result<void> fits = detail::check_type(type_, asked); !fits) return fits;
+    }
+    ddict_value taken{.data = data_, .bytes = bytes_, .type = type_};
+    if (const Result<void> converted = convert_number(taken, asked); !converted) return converted;
+    data_ = nullptr;
+    value = taken;
+    return {};
+}
+
+ddict_value MallocSink::release() {
     static_cast<char*>(data_)[bytes_] = '\0';
-    value = {.data = std::exchange(data_, nullptr), .bytes = bytes_, .type = type_};
+    return {.data = std::exchange(data_, nullptr), .bytes = bytes_, .type = type_};
+}
+
+Result<void> convert_number(ddict_value& value, std::uint16_t asked) {
+    Result<void> outcome;
+    const auto take = [&]<class T>(T) {
+        if (asked != Codec<T>::type) return;
+        const Result<T> number =
+            detail::converted<T>({static_cast<const std::byte*>(value.data), value.bytes}, value.type);
+        if (!number) {
+            outcome = number.error();
+            return;
+        }
+        std::memcpy(value.data, &*number, sizeof(T));
+        value.bytes = sizeof(T);
+        value.type = asked;
+    };
+    if (are_two_numbers(value.type, asked)) {
+        take(std::int8_t{}), take(std::int16_t{}), take(std::int32_t{}), take(std::int64_t{});
+        take(std::uint8_t{}), take(std::uint16_t{}), take(std::uint32_t{}), take(std::uint64_t{});
+        take(float{}), take(double{});
+    }
+    if (outcome) static_cast<char*>(value.data)[value.bytes] = '\0';
+    return outcome;
 }
 
 Result<void> MallocSink::copy(Bytes from, std::uint16_t value_type) {
@@ -197,6 +240,10 @@ size_t ddict_type_in_words(uint16_t type, char* buffer, size_t room) {
     } catch (...) {
         return 0;
     }
+}
+
+uint16_t ddict_structure_number(const char* name) {
+    return name == nullptr ? std::uint16_t{0} : structure_number_of(name);
 }
 
 void ddict_free(void* memory) {
@@ -289,17 +336,19 @@ int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error) {
 }
 
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error) {
+    return ddict_handle(dictionary, handle, error);
+}
+
+int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error) {
     return guarded(Operation::none, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{handle, "handle"}}); !good) return good;
         if (const Result<void> good = only_whole(dictionary); !good) return good;
-        const std::string text = dictionary->dictionary->serialize();
+        const std::string text = dictionary->dictionary->handle();
         if (text.empty()) return dictionary->dictionary->check_attached();
         c_api::MallocSink copy;
         const auto bytes = std::as_bytes(std::span(text));
         if (const Result<void> copied = copy.copy(bytes, type_text); !copied) return copied;
-        ddict_value value;
-        copy.take(value);
-        *handle = static_cast<char*>(value.data);
+        *handle = static_cast<char*>(copy.release().data);
         return {};
     });
 }

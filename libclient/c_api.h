@@ -56,7 +56,7 @@ inline bool holds_number(const ddict_key& key) {
     return key.data == nullptr && key.bytes == 0 &&
            (key.type == key_type_int64 || key.type == key_type_uint64 || key.type == key_type_float64);
 }
-/// invalid_argument for a key of a text that was NULL.
+/// invalid_argument for a key of a text that was NULL, and for bytes that are no number of their type.
 Result<void> check_key(const ddict_key& key, const char* name);
 inline Bytes bytes_of(const ddict_slice& slice) {
     return {static_cast<const std::byte*>(slice.data), slice.bytes};
@@ -127,9 +127,17 @@ int on_key(Operation operation, ddict_dictionary* dictionary, const ddict_key& k
 /// Writes the outcome to where the caller wants it, if it wants it.
 template <class T>
 Result<void> put_out(const Result<T>& from, std::type_identity_t<T>* to) {
-    if (!from) return from.error();
+    if (!from.has_value()) return from.error();
     if (to != nullptr) *to = *from;
     return {};
+}
+
+/// Makes a number the type that was asked for, in place: there are at least 8 bytes. Leaves all else as it
+/// is. Errors: wrong_type.
+Result<void> convert_number(ddict_value& value, std::uint16_t asked);
+/// Whether the one can be converted to the other, if the number allows it.
+constexpr bool are_two_numbers(std::uint16_t stored, std::uint16_t asked) {
+    return stored != asked && detail::is_number_type(stored) && detail::is_number_type(asked);
 }
 
 /// Receives a value into memory of malloc, which the caller of the C API is to free.
@@ -143,8 +151,12 @@ class MallocSink final : public ValueSink {
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override;
     std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), bytes_}; }
     std::uint16_t type() const { return type_; }
-    /// The value, which is the caller's from now on. Requires that it has come.
-    void take(ddict_value& value);
+    /// The value, which is the caller's from now on. Requires that it has come. Errors: wrong_type; it is
+    /// then still here.
+    Result<void> take(ddict_value& value) { return take(value, asked_); }
+    Result<void> take(ddict_value& value, std::uint16_t asked);
+    /// The same as it is stored.
+    ddict_value release();
     /// Makes it a copy. Errors: system (no memory).
     Result<void> copy(Bytes bytes, std::uint16_t value_type);
 

@@ -96,8 +96,7 @@ int ddict_get_array(ddict_dictionary* dictionary, ddict_key key, int element, dd
         if (const Result<void> got = view.get_bytes(k, sink); !got) return got;
         const Result<Shape> shape = ArrayHeader::read(sink.bytes(), *element_bytes);
         if (!shape) return view.name_error(shape.error(), Operation::get, k);
-        ddict_value value;
-        sink.take(value);
+        const ddict_value value = sink.release();
         *array = array_at(value.data, *shape, element);
         array->memory = value.data;
         return {};

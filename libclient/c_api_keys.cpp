@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The C API's operations on one key.
+#include <array>
 #include <bit>
+#include <cstring>
 
 #include "libclient/c_api.h"
 
@@ -27,6 +29,14 @@ int on_pair(Operation operation, ddict_dictionary* dictionary, const ddict_key& 
     });
 }
 
+/// Undoes a pop whose value is not what was asked for.
+Error put_back(const View& view, KeyBytes key, Bytes value, std::uint16_t type, const Error& why) {
+    const Result<bool> back = view.put_bytes_if(PutCondition::absent, key, value, type);
+    Error error = view.name_error(why, Operation::pop, key);
+    error.in_doubt = !back.has_value() || !*back;
+    return error;
+}
+
 /// One that yields a value in memory of its own: f receives it into a sink.
 template <class F>
 int receive(Operation operation, ddict_dictionary* dictionary, const ddict_key& key, std::uint16_t type,
@@ -36,8 +46,82 @@ int receive(Operation operation, ddict_dictionary* dictionary, const ddict_key& 
         if (const Result<void> good = c_api::check_type(type); !good) return good;
         MallocSink sink(type);
         if (const Result<void> got = f(view, k, sink); !got) return got;
-        sink.take(*value);
+        const Result<void> taken = sink.take(*value);
+        if (taken) return taken;
+        if (operation == Operation::pop) return put_back(view, k, sink.bytes(), sink.type(), taken.error());
+        return view.name_error(taken.error(), operation, k);
+    });
+}
+
+/// Receives into the caller's memory; a number of another type first comes here.
+class IntoSink final : public ValueSink {
+  public:
+    IntoSink(void* memory, std::size_t room, std::uint16_t asked)
+        : sink_({static_cast<std::byte*>(memory), room}, asked),
+          memory_(memory),
+          room_(room),
+          asked_(asked) {}
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        is_other_ = c_api::are_two_numbers(value_type, asked_) && bytes <= sizeof(std::uint64_t);
+        if (!is_other_) return sink_.prepare(bytes, value_type);
+        number_ = {
+            .data = number_bytes_.data(), .bytes = static_cast<std::size_t>(bytes), .type = value_type};
+        return std::span(number_bytes_).first(number_.bytes);
+    }
+    Bytes bytes() const {
+        const auto* const from = static_cast<const std::byte*>(is_other_ ? number_.data : memory_);
+        return {from, is_other_ ? number_.bytes : static_cast<std::size_t>(sink_.bytes())};
+    }
+    std::uint16_t type() const { return is_other_ ? number_.type : sink_.value_type(); }
+    bool is_too_large() const { return !is_other_ && !sink_.fits(); }
+    /// What has come, in the caller's memory. Errors: wrong_type, invalid_argument (not enough of it).
+    Result<void> take(ddict_value& value) {
+        if (is_other_) {
+            ddict_value number = number_;
+            if (const Result<void> converted = c_api::convert_number(number, asked_); !converted)
+                return converted;
+            if (number.bytes > room_) {
+                Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
+                return error.set_bytes(number.bytes, room_);
+            }
+            std::memcpy(memory_, number.data, number.bytes);
+            value = {.data = memory_, .bytes = number.bytes, .type = asked_};
+            return {};
+        }
+        value = {
+            .data = memory_, .bytes = static_cast<std::size_t>(sink_.bytes()), .type = sink_.value_type()};
         return {};
+    }
+
+  private:
+    detail::SpanSink sink_;
+    void* memory_;
+    std::size_t room_;
+    std::uint16_t asked_;
+    bool is_other_ = false;
+    std::array<std::byte, sizeof(std::uint64_t) + 1> number_bytes_{};
+    ddict_value number_{};
+};
+
+/// One that yields a value in the caller's memory.
+template <class F>
+int receive_into(Operation operation, ddict_dictionary* dictionary, const ddict_key& key, std::uint16_t type,
+                 void* memory, std::size_t room, ddict_value* value, ddict_error* error, F&& f) noexcept {
+    return on_key(operation, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
+        if (const Result<void> good = given({{value, "value"}}); !good) return good;
+        if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
+        if (const Result<void> good = c_api::check_type(type); !good) return good;
+        IntoSink sink(memory, room, type);
+        if (const Result<void> got = f(view, k, sink); !got) {
+            if (sink.is_too_large())
+                *value = {.data = nullptr, .bytes = sink.bytes().size(), .type = sink.type()};
+            return got;
+        }
+        const Bytes came = sink.bytes();
+        const Result<void> taken = sink.take(*value);
+        if (taken) return taken;
+        if (operation == Operation::pop) return put_back(view, k, came, sink.type(), taken.error());
+        return view.name_error(taken.error(), operation, k);
     });
 }
 
@@ -83,19 +167,24 @@ int ddict_get(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_
 
 int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
                    ddict_value* value, ddict_error* error) {
-    return on_key(Operation::get, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
-        if (const Result<void> good = given({{value, "value"}}); !good) return good;
-        if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
-        if (const Result<void> good = c_api::check_type(type); !good) return good;
-        detail::SpanSink sink({static_cast<std::byte*>(memory), room}, type);
-        const Result<void> got = view.get_bytes(k, sink);
-        if (got || !sink.fits()) {
-            *value = {.data = got ? memory : nullptr,
-                      .bytes = static_cast<std::size_t>(sink.bytes()),
-                      .type = sink.value_type()};
-        }
-        return got;
-    });
+    return receive_into(Operation::get, dictionary, key, type, memory, room, value, error,
+                        [](View& view, KeyBytes k, ValueSink& sink) { return view.get_bytes(k, sink); });
+}
+
+int ddict_pop_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
+                   ddict_value* value, ddict_error* error) {
+    return receive_into(Operation::pop, dictionary, key, type, memory, room, value, error,
+                        [](View& view, KeyBytes k, ValueSink& sink) { return view.pop_bytes(k, sink); });
+}
+
+int ddict_wait_for_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
+                        void* memory, size_t room, ddict_value* value, ddict_error* error) {
+    return receive_into(Operation::wait_for, dictionary, key, type, memory, room, value, error,
+                        [&](View& view, KeyBytes k, ValueSink& sink) -> Result<void> {
+                            const Result<View> limited = c_api::within(view, timeout_ms);
+                            if (!limited) return limited.error();
+                            return limited->wait_for_bytes(k, sink);
+                        });
 }
 
 int ddict_get_or(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_slice fallback,
@@ -121,7 +210,7 @@ int ddict_type_and_size(ddict_dictionary* dictionary, ddict_key key, uint16_t* t
     constexpr Operation operation = Operation::type_and_size;
     return on_key(operation, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         const Result<std::optional<ValueInfo>> info = view.type_and_size_bytes(k);
-        if (!info) return info.error();
+        if (!info.has_value()) return info.error();
         if (!*info) return view.name_error(Error(Errc::not_found), operation, k);
         if (type != nullptr) *type = (*info)->type;
         if (bytes != nullptr) *bytes = (*info)->bytes;

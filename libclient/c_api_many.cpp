@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The C API's batches and asynchronous operations.
+// The C API's operations on many keys, and asynchronous ones.
 #include <chrono>
 #include <vector>
 
@@ -37,13 +37,20 @@ class MallocItems final : public ItemSink {
         forget(index);
         MallocSink sink(asked_);
         if (const auto room = sink.prepare(bytes, value_type); !room) return room.error();
-        sink.take(values_[index]);
+        values_[index] = sink.release();
         return std::span(static_cast<std::byte*>(values_[index].data), values_[index].bytes);
     }
     void done(std::size_t index, const ItemStatus& status) override {
         statuses_[index] = told(status);
-        if (!status.ok()) forget(index);
+        if (!status.ok()) return forget(index);
+        const Result<void> converted = c_api::convert_number(values_[index], asked_);
+        if (converted) return;
+        statuses_[index].code = static_cast<int>(converted.error().code);
+        forget(index);
+        if (!unreadable) unreadable = {index, converted.error()};
     }
+    /// A value that came, and is no number of the type that was asked for.
+    std::optional<std::pair<std::size_t, Error>> unreadable;
     void forget(std::size_t index) {
         std::free(values_[index].data);
         values_[index] = {};
@@ -111,7 +118,11 @@ int ddict_multi_get(ddict_dictionary* dictionary, const ddict_key* keys, size_t 
         MallocItems items({values, count}, {statuses, count}, type);
         fill(statuses, count, DDICT_SYSTEM);  // should an exception cut it short
         asked = true;
-        return dictionary->operations().multi_get_bytes(*checked, items);
+        const View& view = dictionary->operations();
+        const Result<void> got = view.multi_get_bytes(*checked, items);
+        if (!got || !items.unreadable) return got;
+        const auto& [index, why] = *items.unreadable;
+        return view.name_error(why, Operation::batch_get, (*checked)[index]);
     });
     // An item that was cut short has no value.
     for (std::size_t i = 0; asked && i < count; ++i) {
@@ -154,8 +165,9 @@ int ddict_wait_for_any(ddict_dictionary* dictionary, const ddict_key* keys, size
         MallocSink sink(type);
         const Result<std::size_t> found = limited->wait_for_any_bytes(*checked, sink);
         if (!found) return found.error();
+        if (const Result<void> taken = sink.take(*value); !taken)
+            return limited->name_error(taken.error(), Operation::wait_for_any, (*checked)[*found]);
         *index = *found;
-        sink.take(*value);
         return {};
     });
 }
@@ -177,65 +189,6 @@ int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_key* keys, size_
         if (!done) return done.error();
         return {};
     });
-}
-
-int ddict_start_batch_put(ddict_dictionary* dictionary, ddict_error* error) {
-    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
-        return dictionary->operations().try_start_batch_put();
-    });
-}
-
-int ddict_end_batch_put(ddict_dictionary* dictionary, uint64_t* stored, uint64_t* failed,
-                        ddict_error* error) {
-    if (stored != nullptr) *stored = 0;
-    if (failed != nullptr) *failed = 0;
-    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
-        const Result<BatchReport> report = dictionary->operations().try_end_batch_put();
-        if (!report) return report.error();
-        if (stored != nullptr) *stored = report->stored;
-        if (failed != nullptr) *failed = report->failed;
-        if (!report->failures.empty()) return report->failures.front().error;
-        return {};
-    });
-}
-
-int ddict_end_batch_put_report(ddict_dictionary* dictionary, ddict_batch_report* report, ddict_error* error) {
-    return guarded(Operation::batch_put, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {report, "report"}}); !good)
-            return good;
-        const Result<BatchReport> ended = dictionary->operations().try_end_batch_put();
-        if (!ended) return ended.error();
-        // One piece of memory: the failures, then their keys.
-        const std::size_t count = ended->failures.size();
-        std::size_t bytes = count * sizeof(ddict_failure);
-        for (const BatchReport::Failure& failure : ended->failures)
-            bytes += failure.key.bytes().size();
-        auto* const failures = static_cast<ddict_failure*>(count == 0 ? nullptr : std::malloc(bytes));
-        if (count > 0 && failures == nullptr) {
-            Error full(Errc::system, "out of memory for the report; the batch has ended");
-            full.in_doubt = true;
-            return full;
-        }
-        auto* key = reinterpret_cast<std::byte*>(failures + count);
-        for (std::size_t i = 0; i < count; ++i) {
-            const BatchReport::Failure& failure = ended->failures[i];
-            const Bytes bytes_of_key = failure.key.bytes();
-            std::copy(bytes_of_key.begin(), bytes_of_key.end(), key);
-            failures[i].key = {key, bytes_of_key.size(), 0, failure.key.type()};
-            c_api::tell(&failures[i].error, failure.error);
-            key += bytes_of_key.size();
-        }
-        *report = {ended->stored, ended->failed, failures, count};
-        return {};
-    });
-}
-
-void ddict_batch_report_free(ddict_batch_report* report) {
-    if (report == nullptr) return;
-    std::free(const_cast<ddict_failure*>(report->failures));
-    *report = {};
 }
 
 int ddict_put_async(ddict_dictionary* dictionary, ddict_key key, ddict_slice value, uint16_t type,
@@ -295,10 +248,8 @@ int ddict_pending_wait(ddict_pending* pending, int64_t timeout_ms, ddict_value* 
         if (!outcome) return outcome.error();
         if (kind != Operation::get) return {};
         auto& sink = *static_cast<MallocSink*>(ended.sink());
-        if (const Result<void> fits = detail::check_type(sink.type(), pending->asked); !fits)
-            return ended.name_error(fits.error());
-        sink.take(*value);
-        return {};
+        const Result<void> taken = sink.take(*value, pending->asked);
+        return taken ? taken : ended.name_error(taken.error());
     });
 }
 

@@ -144,7 +144,9 @@ int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, 
     return on_all(Operation::scan, dictionary, error, {{cursor, "cursor"}}, [&](View& view) -> Result<void> {
         ScanOptions completed;
         if (options != nullptr) {
-            if (const Result<void> good = c_api::check_key(options->prefix, "prefix"); !good) return good;
+            if (options->prefix.data == nullptr) {
+                if (const Result<void> good = c_api::check_key(options->prefix, "prefix"); !good) return good;
+            }
             completed = {.values = options->values, .local = options->local, .partial = options->partial};
             if (options->prefix.data != nullptr) {
                 completed.prefix = c_api::text_of(c_api::key_of(options->prefix).bytes());
@@ -161,7 +163,7 @@ int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error
     const int code = guarded(Operation::scan, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{cursor, "cursor"}, {item, "item"}}); !good) return good;
         const Result<bool> moved = cursor->cursor.next();
-        if (!moved) return moved.error();
+        if (!moved.has_value()) return moved.error();
         there = *moved;
         if (!there) return {};
         const Bytes value = cursor->cursor.value();

@@ -91,7 +91,7 @@ Result<Dictionary> Dictionary::try_attach(std::string_view text, const AttachOpt
     if (!handle) return handle.error();
     if (!completed->timeout) {
         Result<std::optional<milliseconds>> timeout = timeout_from_environment();
-        if (!timeout) return timeout.error();
+        if (!timeout.has_value()) return timeout.error();
         completed->timeout = *timeout;
     }
     Result<std::shared_ptr<Attachment>> attachment = Attachment::open(*handle, *completed);
@@ -119,7 +119,7 @@ Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {
     return dictionary;
 }
 
-std::string Dictionary::serialize() const {
+std::string Dictionary::handle() const {
     return attachment() == nullptr ? std::string() : attachment()->handle().serialize();
 }
 

@@ -77,8 +77,8 @@ Result<bool> Cursor::Impl::next() {
     for (;;) {
         if (value_to_come) {
             const Result<bool> got = fetch_value();
-            if (!got && leaves_out(got.error())) continue;
-            if (!got) return got.error();
+            if (!got.has_value() && leaves_out(got.error())) continue;
+            if (!got.has_value()) return got.error();
             value_to_come = false;
             if (*got) return true;
             continue;  // erased meanwhile

@@ -1,10 +1,13 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The batch that a View collects between start_batch_put() and end_batch_put().
+// The puts that a View collects: between start_batch_put() and end_batch_put(), or in a Batch.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
 
 #include <ddict/batch.h>
 
@@ -14,33 +17,39 @@ namespace ddict::client {
 
 class OpenBatch final : public BatchItems {
   public:
-    OpenBatch(std::shared_ptr<Attachment> attachment, const detail::Patience& patience)
-        : run_(std::move(attachment), wire::Verb::batch_put, patience, *this) {}
+    /// When puts are sent: as messages fill, or not before the end.
+    enum class Sends { as_it_fills, at_its_end };
+
+    OpenBatch(std::shared_ptr<Attachment> attachment, const detail::Patience& patience, Sends sends)
+        : sends_(sends), run_(std::move(attachment), wire::Verb::batch_put, patience, *this) {}
 
     /// Any thread may ask: copies of the view may be anywhere.
     bool ended() const { return ended_.load(std::memory_order_relaxed); }
     bool belongs_to_caller() const { return run_.belongs_to_caller(); }
-    void put(std::uint32_t manager, KeyBytes key, Bytes value, std::uint16_t value_type,
-             const KeyPlacement& placement) {
-        run_.add(0, manager, key, value, value_type, placement);
-        run_.wait_for_large();
+    /// The pair's bytes are the caller's again when it returns.
+    void put(std::uint32_t manager, const PutItem& pair, const KeyPlacement& placement) {
+        add({manager, pair, placement, false});
     }
-    void broadcast_put(std::uint32_t root, KeyBytes key, Bytes value, std::uint16_t value_type) {
-        run_.add_broadcast(0, root, key, value, value_type);
-        run_.wait_for_large();
-    }
-    BatchReport end() {
-        ended_.store(true, std::memory_order_relaxed);
-        run_.finish();
-        return std::move(report_);
-    }
+    void broadcast_put(std::uint32_t root, const PutItem& pair) { add({root, pair, {}, true}); }
+    BatchReport end();
 
     void done(std::size_t index, KeyBytes key, const ItemStatus& status, const Error* error) override;
 
   private:
     static constexpr std::size_t failures_max = 1000;
+    struct Put {
+        std::uint32_t manager;
+        PutItem pair;
+        KeyPlacement placement;
+        bool on_all;
+    };
+    void add(const Put& put);
+    void send(const Put& put);
 
     std::atomic<bool> ended_{false};
+    const Sends sends_;
+    std::vector<Put> kept_;  // whose bytes are those of copies_
+    detail::Arena copies_;
     BatchReport report_;
     BatchRun run_;
 };

@@ -244,7 +244,7 @@ Result<bool> View::contains_bytes(KeyBytes key) const {
 Result<std::optional<ValueInfo>> View::type_and_size_bytes(KeyBytes key) const {
     ValueInfo info;
     const Result<bool> there = Calls::look_up(*this, key, info);
-    if (!there) return Error(there.error()).set_operation(Operation::type_and_size);
+    if (!there.has_value()) return Error(there.error()).set_operation(Operation::type_and_size);
     return *there ? std::optional(info) : std::nullopt;
 }
 
@@ -266,8 +266,8 @@ Error View::put_back(KeyBytes key, Bytes value, std::uint16_t value_type, const 
     const Result<bool> back = put_bytes_if(PutCondition::absent, key, value, value_type);
     Error error = name_error(why, Operation::pop, key);
     // What was taken away is then lost, or has given way to a newer value.
-    error.in_doubt = !back || !*back;
-    if (!back)
+    error.in_doubt = !back.has_value() || !*back;
+    if (!back.has_value())
         error.set_detail(std::string("the value is not what was asked for, and could not be put back: ") +
                          std::string(name(back.error().code)) + " " + back.error().detail.data());
     return error;
@@ -283,7 +283,7 @@ Result<bool> View::swap_bytes(KeyBytes key, std::optional<Bytes> expected, std::
                               std::uint16_t value_type) const {
     if (!expected && !desired) {  // whether there is nothing to be removed
         const Result<bool> there = contains_bytes(key);
-        if (!there) return Error(there.error()).set_operation(Operation::compare_and_swap);
+        if (!there.has_value()) return Error(there.error()).set_operation(Operation::compare_and_swap);
         return !*there;
     }
     const std::size_t expected_bytes = expected ? expected->size() : 0;

@@ -132,7 +132,7 @@ class [[nodiscard]] Pending {
     static Result<T> value_of(const Result<std::uint64_t>& outcome, const detail::OperationHandle& ended) {
         if (!outcome) return outcome.error();
         Result<T> value = std::move(*static_cast<detail::SinkFor<T>*>(ended.sink())).take();
-        if (!value) value.error() = ended.name_error(value.error());
+        if (!value.has_value()) value.error() = ended.name_error(value.error());
         return value;
     }
 

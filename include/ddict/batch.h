@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -37,7 +38,9 @@ template <class T>
 struct ItemResult {
     ItemStatus status;
     std::optional<T> value;  ///< if status.ok()
-    explicit operator bool() const noexcept { return value.has_value(); }
+    explicit operator bool() const noexcept requires(!detail::is_yes_or_no<T>) { return value.has_value(); }
+    explicit operator bool() const requires detail::is_yes_or_no<T>
+    = delete;  // status.ok(), or the value?
     T& operator*() noexcept { return *value; }
     const T& operator*() const noexcept { return *value; }
     Errc code() const noexcept { return status.code; }
@@ -109,7 +112,7 @@ template <class Range>
 inline constexpr bool elements_stay =
     std::ranges::forward_range<Range>&& std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
 
-template <bool stays, Encodable T>
+template <bool stays, class T>
 std::span<const std::byte> kept_bytes(const T& value, Arena& arena) {
     if constexpr (stays && HasView<T>) {
         return Codec<T>::view(value);
@@ -118,10 +121,12 @@ std::span<const std::byte> kept_bytes(const T& value, Arena& arena) {
     }
 }
 
-template <bool stays, EncodableKey T>
+template <bool stays, class T>
 KeyBytes kept_key(const T& key, Arena& arena) {
     constexpr bool is_there = !IntegerKey<T> && !FloatKey<T>;
-    if constexpr (std::same_as<T, KeyBytes>) {
+    if constexpr (!can_be_key<T>()) {
+        return {};
+    } else if constexpr (std::same_as<T, KeyBytes>) {
         return key;
     } else if constexpr (stays && is_there && HasView<T>) {
         return {Codec<T>::view(key), Codec<T>::type};
@@ -132,6 +137,9 @@ KeyBytes kept_key(const T& key, Arena& arena) {
                         [&](KeyBytes bytes) { return KeyBytes(arena.copy(bytes.bytes()), bytes.type()); });
     }
 }
+
+/// What a call that takes a range of keys is given in braces: keys of whatever types.
+using BraceKeys = std::initializer_list<AnyKey>;
 
 /// The keys of a range as bytes: in place where they stay, else copied.
 class KeyList {
@@ -158,7 +166,7 @@ class PairList {
             const auto& [key, value] = pair;
             pairs_.push_back({kept_key<elements_stay<Pairs>>(key, arena_),
                               kept_bytes<elements_stay<Pairs>>(value, arena_),
-                              Codec<std::remove_cvref_t<decltype(value)>>::type});
+                              type_of<std::remove_cvref_t<decltype(value)>>()});
         }
     }
     std::span<const PutItem> pairs() const { return pairs_; }
@@ -183,7 +191,8 @@ class GetItems final : public ItemSink {
             }
             if (!others_.empty()) others_[index].clear();
         }
-        if (const Result<void> fits = check_type(value_type, Codec<T>::type); !fits) return fits.error();
+        if (const Result<void> fits = check_type(value_type, Codec<T>::type, name_of_structure<T>); !fits)
+            return fits.error();
         if constexpr (HasRoom<T>) {
             return Codec<T>::room(results_[index].value.emplace(), bytes);
         } else {
@@ -207,7 +216,7 @@ class GetItems final : public ItemSink {
         } else {
             Result<T> value = Codec<T>::decode(raw_[index]);
             raw_[index] = {};
-            if (value) {
+            if (value.has_value()) {
                 result.value = *std::move(value);
             } else {
                 good = value.error();

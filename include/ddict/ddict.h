@@ -28,9 +28,9 @@
  * what a broadcast has stored; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to a
  * frozen dictionary. The comments name what else there is, without its DDICT_.
  *
- * Handles (ddict_dictionary, ddict_cursor, ddict_pending, ddict_frozen) are the caller's, and given back with
- * the function that their comment names; NULL is allowed there. A handle that was given back must not be
- * used.
+ * Handles (ddict_dictionary, ddict_batch, ddict_cursor, ddict_pending, ddict_frozen) are the caller's, and
+ * given back with the function that their comment names; NULL is allowed there. A handle that was given back
+ * must not be used.
  *
  * Memory that comes from the library (value.data and the like) is the caller's and freed with ddict_free(),
  * an array with ddict_array_free(), a report with ddict_batch_report_free(). Slices and other memory of the
@@ -46,7 +46,9 @@
  * attaches anew. Managers of other nodes it reaches only if its parent had not spoken to any at the fork.
  *
  * Types. Keys and values carry a type (docs/values.md). Who reads says which type is expected: another one is
- * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything.
+ * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything. A
+ * scalar integer or float is converted to the one that is expected where nothing of it is lost; the type of
+ * the ddict_value is then that.
  *
  * Cost: that of the C++ calls of the same names (<ddict/view.h>); a call on one key is one message and its
  * answer, a get on the manager's node a read of shared memory.
@@ -168,6 +170,14 @@ enum ddict_element {
 #define DDICT_LIST ((uint16_t)0x0400)
 #define DDICT_RECORD ((uint16_t)0x0500)
 #define DDICT_MAP ((uint16_t)0x0600)
+/** Structures and enumerations of C++ without a codec, by number; what DDICT_STRUCTURE says is a structure of
+ * which nothing is known. */
+#define DDICT_STRUCTURE_SCALAR(number) ((uint16_t)(0x2000 | (number)))
+#define DDICT_STRUCTURE_VECTOR(number) ((uint16_t)(0x4000 | (number)))
+#define DDICT_STRUCTURE_ARRAY(number) ((uint16_t)(0x6000 | (number)))
+/** The number of the structure of C++ whose name, with its namespaces, this is: "physics::Particle"
+ * (<ddict/structure.h>). 0 for NULL. */
+uint16_t ddict_structure_number(const char* name);
 /** A type of your own, numbered 0 to 0x7fff. */
 #define DDICT_USER_TYPE(number) ((uint16_t)(0x8000 | (number)))
 
@@ -178,7 +188,7 @@ size_t ddict_type_in_words(uint16_t type, char* buffer, size_t room);
 typedef struct ddict_value {
     void* data; /**< aligned to 16 bytes; a zero byte follows, which is not counted */
     size_t bytes;
-    uint16_t type; /**< as stored */
+    uint16_t type; /**< as stored, or as asked if it was a number that was converted */
 } ddict_value;
 
 /** Frees memory that came from the library. NULL is allowed. */
@@ -202,7 +212,8 @@ ddict_key ddict_unsigned_key(uint64_t number);
 /** A float; DDICT_SCALAR(DDICT_FLOAT64). 0.0 and -0.0 are one key, and so is all that is no number. */
 ddict_key ddict_float_key(double number);
 /** Bytes of any type (docs/values.md), which must stay as long as the key is used. Numbers of other widths
- * become what the functions above make of them. */
+ * become what the functions above make of them; as many bytes as such a number has not are no key: calls with
+ * it are INVALID_ARGUMENT. */
 ddict_key ddict_typed_key(const void* data, size_t bytes, uint16_t type);
 
 /** Whether the key is an integer that an int64_t can hold; then it is written to `number`, which may be
@@ -257,6 +268,8 @@ void ddict_detach(ddict_dictionary* dictionary);
 int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
 /** The handle as a string: whoever has it can attach, so treat it like a password. To be
  * freed. Not for views (INVALID_ARGUMENT). */
+int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error);
+/** The same, as the reference calls it. */
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error);
 /** The name that the dictionary was given, cut to `room` bytes with a final zero; "default" if it
  * was given none. Not for views
@@ -321,6 +334,9 @@ int ddict_type_and_size(ddict_dictionary* dictionary, ddict_key key, uint16_t* t
  * put back, unless there is a newer one by then). */
 int ddict_pop(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error);
+/** The same into memory of the caller's, as ddict_get_into(); what does not fit is put back too. */
+int ddict_pop_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
+                   ddict_value* value, ddict_error* error);
 /** Removes a pair. `erased` (may be NULL) tells whether there was one. */
 int ddict_erase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict_error* error);
 
@@ -329,14 +345,15 @@ int ddict_erase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict
  * are above 1 MiB. */
 int ddict_compare_and_swap(ddict_dictionary* dictionary, ddict_key key, const ddict_slice* expected,
                            const ddict_slice* desired, uint16_t type, bool* swapped, ddict_error* error);
-/** Adds to an integer of any width, which is a DDICT_SCALAR(DDICT_INT64) afterwards; an absent key counts as
- * `initial`. `before` (may be NULL) is what it was. Integers wrap around. Errors: WRONG_TYPE, NO_SPACE. */
+/** Adds to an integer, which is a DDICT_SCALAR(DDICT_INT64) afterwards; an absent key counts as `initial`.
+ * `before` (may be NULL) is what it was. Integers wrap around. Errors: WRONG_TYPE (no integer, or none of
+ * this range), NO_SPACE. */
 int ddict_fetch_add_i64(ddict_dictionary* dictionary, ddict_key key, int64_t delta, int64_t initial,
                         int64_t* before, ddict_error* error);
 /** The same with DDICT_UINT64. */
 int ddict_fetch_add_u64(ddict_dictionary* dictionary, ddict_key key, uint64_t delta, uint64_t initial,
                         uint64_t* before, ddict_error* error);
-/** The same of any number, with DDICT_FLOAT64. */
+/** The same of any number, which is a DDICT_SCALAR(DDICT_FLOAT64) afterwards. */
 int ddict_fetch_add_f64(ddict_dictionary* dictionary, ddict_key key, double delta, double initial,
                         double* before, ddict_error* error);
 /** Appends to a value of the same type, which must be bytes, text, a vector or a user's; absent counts as
@@ -349,6 +366,9 @@ int ddict_append(ddict_dictionary* dictionary, ddict_key key, ddict_slice value,
  * whatever `timeout_ms` is), WRONG_TYPE. */
 int ddict_wait_for(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
                    ddict_value* value, ddict_error* error);
+/** The same into memory of the caller's, as ddict_get_into(). */
+int ddict_wait_for_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
+                        void* memory, size_t room, ddict_value* value, ddict_error* error);
 /** Returns when the key has, or takes, this value, of this type and byte for byte, whatever it had before.
  * Errors: TIMEOUT (which says of what type the value is that is there, if of another), TOO_LARGE (above
  * 1 MiB). */
@@ -435,33 +455,6 @@ int ddict_multi_put(ddict_dictionary* dictionary, const ddict_pair* pairs, size_
  * `erased` (may be NULL) counts the others. Returns the first error that is not NOT_FOUND. */
 int ddict_multi_erase(ddict_dictionary* dictionary, const ddict_key* keys, size_t count,
                       ddict_item_status* statuses, uint64_t* erased, ddict_error* error);
-/** From here to ddict_end_batch_put() the puts through this handle (ddict_put, ddict_bput) are collected and
- * sent as batches; their errors come at the end. INVALID_ARGUMENT: one has been started. */
-int ddict_start_batch_put(ddict_dictionary* dictionary, ddict_error* error);
-/** Sends what is left and waits for all. `stored` and `failed` (may be NULL) are always filled. Returns the
- * first error of a put. INVALID_ARGUMENT: none was started. */
-int ddict_end_batch_put(ddict_dictionary* dictionary, uint64_t* stored, uint64_t* failed, ddict_error* error);
-
-/** A put of a batch that has failed. */
-typedef struct ddict_failure {
-    ddict_key key; /**< all of it */
-    ddict_error error;
-} ddict_failure;
-
-/** How a batch of collected puts ended. */
-typedef struct ddict_batch_report {
-    uint64_t stored;
-    uint64_t failed;
-    const ddict_failure* failures; /**< the first thousand of them; the library's, as all that they hold */
-    size_t failure_count;
-} ddict_batch_report;
-
-/** As ddict_end_batch_put(), but tells of all failures, by key, which are no error of the call. The report is
- * to be given back with ddict_batch_report_free(). INVALID_ARGUMENT: no batch was started. */
-int ddict_end_batch_put_report(ddict_dictionary* dictionary, ddict_batch_report* report, ddict_error* error);
-/** Gives back what ddict_end_batch_put_report() has filled in. NULL is allowed. */
-void ddict_batch_report_free(ddict_batch_report* report);
-
 /* ---- operations that run while the program does something else ---- */
 
 /** An operation under way. Given back with ddict_pending_free(). Things move along inside any call of the
@@ -588,5 +581,7 @@ void ddict_frozen_free(ddict_frozen* frozen);
 #ifdef __cplusplus
 }
 #endif
+
+#include <ddict/ddict_batch.h>
 
 #endif

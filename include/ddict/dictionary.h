@@ -89,7 +89,7 @@ class Dictionary : public View {
     static Dictionary attach(const AttachOptions& options = {}) { return try_attach(options).value(); }
     static Result<Dictionary> try_attach(const AttachOptions& options = {});
 
-    /// Attaches to the dictionary of a handle (serialize(), ddict-launch start).
+    /// Attaches to the dictionary of a handle (handle(), ddict-launch start).
     static Dictionary attach(std::string_view handle, const AttachOptions& options = {}) {
         return try_attach(handle, options).value();
     }
@@ -113,7 +113,9 @@ class Dictionary : public View {
 
     /// The handle: any process that has it and can reach the managers can attach, whatever its user. Treat it
     /// like a password. Empty if not attached.
-    std::string serialize() const;
+    std::string handle() const;
+    /// The same, as the reference calls it.
+    std::string serialize() const { return handle(); }
     /// The name that the dictionary was given (CreateOptions::name, ddict-launch --name, DDICT_NAME);
     /// "default" if it was given none.
     std::string name() const;

@@ -53,13 +53,21 @@ class Cursor {
     const std::vector<MissingManager>& missing() const;
 
     /// wrong_type if the key is no K. AnyKey takes them all.
-    template <DecodableKey K = std::string>
+    template <class K = std::string>
     Result<K> key_as() const {
-        return named(detail::from_key<K>(KeyBytes(key(), key_type())));
+        if constexpr (detail::can_be_read_key<K>()) {
+            return named(detail::from_key<K>(KeyBytes(key(), key_type())));
+        } else {
+            return Error();
+        }
     }
-    template <Decodable V = std::string>
+    template <class V = std::string>
     Result<V> value_as() const {
-        return named(detail::read_value<V>(value(), value_type()));
+        if constexpr (detail::can_be_read<V>()) {
+            return named(detail::read_value<V>(value(), value_type()));
+        } else {
+            return Error();
+        }
     }
 
   private:
@@ -69,7 +77,7 @@ class Cursor {
     Error name_error(Error error) const;
     template <class T>
     Result<T> named(Result<T> result) const {
-        if (!result) result.error() = name_error(result.error());
+        if (!result.has_value()) result.error() = name_error(result.error());
         return result;
     }
 
@@ -141,9 +149,9 @@ struct ReadItem {
     using value_type = std::pair<K, V>;
     static Result<value_type> read(const Cursor& cursor) {
         Result<K> key = cursor.key_as<K>();
-        if (!key) return key.error();
+        if (!key.has_value()) return key.error();
         Result<V> value = cursor.value_as<V>();
-        if (!value) return value.error();
+        if (!value.has_value()) return value.error();
         return value_type(*std::move(key), *std::move(value));
     }
 };

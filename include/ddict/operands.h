@@ -116,7 +116,53 @@ class SpanSink final : public ValueSink {
     std::uint16_t value_type_ = type_bytes;
 };
 
-template <EncodableKey K, Encodable V, class F>
+/// Into a span of elements: as many as come.
+template <Element T, std::size_t N>
+class SinkInto<std::span<T, N>> final : public ValueSink {
+  public:
+    explicit SinkInto(std::span<T, N> elements)
+        : elements_(elements),
+          sink_(std::as_writable_bytes(elements), Codec<std::span<T>>::type, sizeof(T)) {}
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
+        return sink_.prepare(bytes, value_type);
+    }
+    /// How many have come.
+    Result<std::uint64_t> finish() {
+        const std::uint64_t count = sink_.bytes() / sizeof(T);
+        make_bools_good(elements_.first(static_cast<std::size_t>(count)));
+        return count;
+    }
+
+  private:
+    std::span<T> elements_;
+    SpanSink sink_;
+};
+
+template <class T>
+inline constexpr bool is_span = false;
+template <class T, std::size_t N>
+inline constexpr bool is_span<std::span<T, N>> = true;
+
+/// What a value can be received into.
+template <class T>
+concept Receivable = (!std::is_const_v<std::remove_reference_t<T>> ||
+                      is_span<std::remove_cvref_t<T>>)&&requires(std::remove_cvref_t<T>& value) {
+    SinkInto<std::remove_cvref_t<T>>(value).finish();
+};
+template <class T>
+constexpr bool can_be_received_into() {
+    static_assert(Receivable<T>,
+                  "nothing can be received into this: it is const, or its type has no codec with "
+                  "room, see <ddict/codec.h>");
+    return Receivable<T>;
+}
+/// What receiving into it returns: of a span how many elements have come.
+template <class T>
+using Received = std::conditional_t<is_span<std::remove_cvref_t<T>>, std::uint64_t, void>;
+template <class T>
+using Popped = std::conditional_t<is_span<std::remove_cvref_t<T>>, std::optional<std::uint64_t>, bool>;
+
+template <class K, class V, class F>
 auto with_both(const K& key, const V& value, F&& f) {
     return with_key(key, [&](KeyBytes key_bytes) {
         return with_bytes(value,
@@ -126,7 +172,13 @@ auto with_both(const K& key, const V& value, F&& f) {
 
 /// What can grow at its end: text, bytes, vectors of elements, types of the user's.
 template <class V>
-concept Appendable = Encodable<V> && can_be_appended_to(Codec<V>::type);
+constexpr bool can_be_appended() {
+    if constexpr (can_be_stored<V>())
+        static_assert(
+            can_be_appended_to(Codec<V>::type),
+            "only text, bytes, vectors of elements and types with a codec of yours can grow at their end");
+    return Encodable<V> && can_be_appended_to(type_of<V>());
+}
 
 template <class T>
 inline constexpr bool is_optional = false;
@@ -163,12 +215,12 @@ constexpr std::uint16_t type_of_swap() {
     if constexpr (std::same_as<D, std::nullopt_t> && std::same_as<E, std::nullopt_t>) {
         return type_bytes;
     } else if constexpr (std::same_as<D, std::nullopt_t>) {
-        return Codec<typename Given<E>::type>::type;
+        return type_of<typename Given<E>::type>();
     } else if constexpr (std::same_as<E, std::nullopt_t>) {
-        return Codec<typename Given<D>::type>::type;
+        return type_of<typename Given<D>::type>();
     } else {
-        constexpr std::uint16_t type = Codec<typename Given<D>::type>::type;
-        static_assert(Codec<typename Given<E>::type>::type == type, "expected and desired are of one type");
+        constexpr std::uint16_t type = type_of<typename Given<D>::type>();
+        static_assert(type_of<typename Given<E>::type>() == type, "expected and desired are of one type");
         return type;
     }
 }
@@ -176,7 +228,7 @@ constexpr std::uint16_t type_of_swap() {
 /// A missing key as an empty optional.
 template <class T>
 Result<std::optional<T>> or_nothing(Result<T> value) {
-    if (value) return std::optional<T>(*std::move(value));
+    if (value.has_value()) return std::optional<T>(*std::move(value));
     if (value.error().code == Errc::not_found) return std::optional<T>();
     return value.error();
 }

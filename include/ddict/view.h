@@ -20,38 +20,32 @@
 // 1024 bytes (too_large); writes with frozen, and with invalid_argument what a broadcast has stored (bput).
 // The comments name what else there is.
 //
-// Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>. Keys of
-// different types are different keys, but for the widths of numbers; see <ddict/key.h>.
+// Keys and values are whatever has a ddict::Codec: text, numbers, vectors, ...; see <ddict/codec.h>. A K is
+// an EncodableKey (of keys(): a DecodableKey), a V Encodable, a T Decodable; for another one the compiler
+// says in one line what is missing. Keys of different types are different keys, but for the widths of
+// numbers; see <ddict/key.h>. A scalar integer or float can be read as any other that has its value.
 //
 // Threads: any number may use one view at once, save while it collects a batch (start_batch_put).
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <ranges>
-#include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 #include <ddict/async.h>
 #include <ddict/batch.h>
-#include <ddict/codec.h>
-#include <ddict/error.h>
 #include <ddict/frozen_value.h>
 #include <ddict/iteration.h>
 #include <ddict/key.h>
 #include <ddict/operands.h>
 #include <ddict/partial.h>
 #include <ddict/profile.h>
-#include <ddict/result.h>
 #include <ddict/stats.h>
-#include <ddict/value_type.h>
 
 namespace ddict {
 
@@ -59,6 +53,7 @@ namespace client {
 class Attachment;
 class OpenBatch;
 }  // namespace client
+class Batch;
 
 class View {
   public:
@@ -92,103 +87,99 @@ class View {
 
     /// Stores a pair; a value that was there is replaced. Cost: one message and its answer. Errors:
     /// no_space (a value that was there stays), too_large.
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     void put(const K& key, const V& value) const {
         try_put(key, value).value();
     }
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     Result<void> try_put(const K& key, const V& value) const;
-
     /// Stores a pair only if there is no such key, or only if there is; says whether it did. Errors and cost:
     /// those of put.
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     bool put_if_absent(const K& key, const V& value) const {
         return try_put_if_absent(key, value).value();
     }
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     Result<bool> try_put_if_absent(const K& key, const V& value) const;
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     bool put_if_present(const K& key, const V& value) const {
         return try_put_if_present(key, value).value();
     }
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     Result<bool> try_put_if_present(const K& key, const V& value) const;
 
     /// The value of a key, as a T. Cost: a read of this node's shared memory if the manager is here, else one
     /// message and its answer. Errors: not_found, wrong_type.
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     T get(const K& key) const {
         return try_get<T>(key).value();
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Result<T> try_get(const K& key) const;
-    /// The same for programs in which a missing key is nothing special.
-    template <Decodable T = std::string, EncodableKey K>
+    /// The same where a missing key is nothing special.
+    template <class T = std::string, class K>
     std::optional<T> find(const K& key) const {
         return try_find<T>(key).value();
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Result<std::optional<T>> try_find(const K& key) const {
         return detail::or_nothing(try_get<T>(key));
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     T get_or(const K& key, T fallback) const {
         return try_get_or<T>(key, std::move(fallback)).value();
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Result<T> try_get_or(const K& key, T fallback) const;
-    /// Writes the value into the caller's memory; returns the number of its bytes. Does not allocate. Errors:
-    /// not_found, wrong_type; invalid_argument if the value is larger than the room: Error::need_bytes says
-    /// what is needed, and nothing was written.
-    template <Element T, std::size_t N, EncodableKey K>
-    std::uint64_t get_into(const K& key, std::span<T, N> room) const {
-        return try_get_into(key, room).value();
+    /// Into memory that is there already. A std::span of elements: returns how many have come; does not
+    /// allocate; invalid_argument if there are more than it has room for: Error::need_bytes says what is
+    /// needed, and nothing was written. Text, a vector, an array: returns nothing; its memory is used again.
+    /// A ddict::ArrayView: an array of the same shape. Errors: not_found, wrong_type; the value may then hold
+    /// anything, a view only what it held.
+    template <class T, class K>
+    detail::Received<T> get_into(const K& key, T&& value) const {
+        return try_get_into(key, value).value();
     }
-    template <Element T, std::size_t N, EncodableKey K>
-    Result<std::uint64_t> try_get_into(const K& key, std::span<T, N> room) const;
-    /// Into a value that is there already, and whose memory is used again: text, a vector, an array. Into a
-    /// ddict::ArrayView only an array of the same shape. Errors: not_found, wrong_type; the value may then
-    /// hold anything, a view only what it held.
-    template <detail::Receivable T, EncodableKey K>
-    void get_into(const K& key, T&& value) const {
-        try_get_into(key, value).value();
-    }
-    template <detail::Receivable T, EncodableKey K>
-    Result<void> try_get_into(const K& key, T&& value) const;
-
+    template <class T, class K>
+    Result<detail::Received<T>> try_get_into(const K& key, T&& value) const;
     /// Whether there is such a key. Cost: that of get.
-    template <EncodableKey K>
+    template <class K>
     bool contains(const K& key) const {
         return try_contains(key).value();
     }
-    template <EncodableKey K>
+    template <class K>
     Result<bool> try_contains(const K& key) const;
-
-    /// The type and the size of a value, without the value; nothing if there is no such key. Cost: that of
-    /// contains. type_in_words() says what a type is.
-    template <EncodableKey K>
+    /// The type and the size of a value, without the value; nothing if there is none. Cost: that of contains.
+    template <class K>
     std::optional<ValueInfo> type_and_size(const K& key) const {
         return try_type_and_size(key).value();
     }
-    template <EncodableKey K>
+    template <class K>
     Result<std::optional<ValueInfo>> try_type_and_size(const K& key) const;
 
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
     /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
     /// copied once more than by get.
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     std::optional<T> pop(const K& key) const {
         return try_pop<T>(key).value();
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Result<std::optional<T>> try_pop(const K& key) const;
-
+    /// The same into memory that is there already, as get_into(): false, or nothing, if there was no such
+    /// pair.
+    template <class T, class K>
+    detail::Popped<T> pop_into(const K& key, T&& value) const {
+        return try_pop_into(key, value).value();
+    }
+    template <class T, class K>
+    Result<detail::Popped<T>> try_pop_into(const K& key, T&& value) const;
     /// Removes a pair; says whether there was one. The value is not sent.
-    template <EncodableKey K>
+    template <class K>
     bool erase(const K& key) const {
         return try_erase(key).value();
     }
-    template <EncodableKey K>
+    template <class K>
     Result<bool> try_erase(const K& key) const;
 
     // ---- one key, atomically ----
@@ -196,32 +187,32 @@ class View {
     /// If the key's value is `expected`, of the same type and byte for byte, makes it `desired`; says whether
     /// it did. std::nullopt (or an empty optional) as `expected`: the key must be absent; as `desired`: the
     /// key is erased. Both together at most 1 MiB, else too_large. Errors: no_space.
-    template <EncodableKey K, class E, class D>
+    template <class K, class E, class D>
     bool compare_and_swap(const K& key, const E& expected, const D& desired) const {
         return try_compare_and_swap(key, expected, desired).value();
     }
-    template <EncodableKey K, class E, class D>
+    template <class K, class E, class D>
     Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const;
 
     /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
     /// what is returned. N is std::int64_t, std::uint64_t or double, and the sum is an N; integers wrap
     /// around. Errors: wrong_type (the value is no number that an N can be; a float is no integer), no_space.
-    template <Counter N = std::int64_t, EncodableKey K, class D = N>
+    template <Counter N = std::int64_t, class K, class D = N>
     N fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
         return try_fetch_add<N>(key, delta, initial).value();
     }
-    template <Counter N = std::int64_t, EncodableKey K, class D = N>
+    template <Counter N = std::int64_t, class K, class D = N>
     Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const;
 
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
     /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
     /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side
     /// by side in its pool.
-    template <EncodableKey K, detail::Appendable V>
+    template <class K, class V>
     std::uint64_t append(const K& key, const V& value) const {
         return try_append(key, value).value();
     }
-    template <EncodableKey K, detail::Appendable V>
+    template <class K, class V>
     Result<std::uint64_t> try_append(const K& key, const V& value) const;
 
     // ---- waiting ----
@@ -231,20 +222,26 @@ class View {
     /// Error::manager_state is `answered` says that the key did not appear; `silent`: its manager did not
     /// answer, for which the client listens up to 20 ms longer, and nothing is known.
     /// Cost: one message and its answer, however long it waits.
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     T wait_for(const K& key) const {
         return try_wait_for<T>(key).value();
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Result<T> try_wait_for(const K& key) const;
+    /// The same into memory that is there already, as get_into().
+    template <class T, class K>
+    detail::Received<T> wait_for_into(const K& key, T&& value) const {
+        return try_wait_for_into(key, value).value();
+    }
+    template <class T, class K>
+    Result<detail::Received<T>> try_wait_for_into(const K& key, T&& value) const;
     /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
-    /// before. Errors: timeout (also after 24 hours; it says of what type the value is that is there, if of
-    /// another), busy, too_large.
-    template <EncodableKey K, Encodable V>
+    /// before. Errors: timeout (also after 24 hours; names the type of another value there), busy, too_large.
+    template <class K, class V>
     void wait_for_value(const K& key, const V& value) const {
         try_wait_for_value(key, value).value();
     }
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     Result<void> try_wait_for_value(const K& key, const V& value) const;
 
     /// Waits until one of the keys is there: which one, as its number in the range, and its value. If several
@@ -254,11 +251,11 @@ class View {
     /// invalid_argument (no key, or too many). Cost: a message and its answer for each key, all at once, and
     /// another for each that is still waited for when one is there. A manager that does not answer then holds
     /// the call up for 0.1 s at the most.
-    template <Decodable T = std::string, std::ranges::input_range Keys>
+    template <class T = std::string, std::ranges::input_range Keys = detail::BraceKeys>
     IndexedValue<T> wait_for_any(Keys&& keys) const {
         return try_wait_for_any<T>(std::forward<Keys>(keys)).value();
     }
-    template <Decodable T = std::string, std::ranges::input_range Keys>
+    template <class T = std::string, std::ranges::input_range Keys = detail::BraceKeys>
     Result<IndexedValue<T>> try_wait_for_any(Keys&& keys) const;
 
     // ---- a copy on every manager ----
@@ -271,40 +268,41 @@ class View {
     /// Errors: no_space, manager_lost, timeout, and frozen where a freeze comes in between, naming the
     /// manager; some may have the new value then. Cost: a few message times for each level of the tree (base
     /// 4).
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     void bput(const K& key, const V& value) const {
         try_bput(key, value).value();
     }
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     Result<void> try_bput(const K& key, const V& value) const;
     /// The value from the nearest copy: of a manager on this node if there is one, else of one drawn by lot
     /// once per process; from others if that is lost, from the key's own where it has none. Errors:
     /// not_found, wrong_type.
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     T bget(const K& key) const {
         return try_bget<T>(key).value();
     }
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Result<T> try_bget(const K& key) const;
     /// Removes a pair from all managers; says whether there was one.
-    template <EncodableKey K>
+    template <class K>
     bool berase(const K& key) const {
         return try_berase(key).value();
     }
-    template <EncodableKey K>
+    template <class K>
     Result<bool> try_berase(const K& key) const;
 
     // ---- many keys ----
     //
     // Items are grouped by manager, packed into few messages, and several messages to several managers are
-    // under way at once. Ranges may be any input ranges. The outcome of item i stands at place i. A key that
-    // is in one batch twice has one of the two values afterwards.
+    // under way at once. Ranges may be any input ranges; of keys also braces: multi_get({"a", "b"}). The
+    // outcome of item i stands at place i. A key that is in one batch twice has one of the two values
+    // afterwards.
 
     /// The values of keys; nothing where there is no such key. Throws the first error that is no missing key.
-    template <Decodable T = std::string, std::ranges::input_range Keys>
+    template <class T = std::string, std::ranges::input_range Keys = detail::BraceKeys>
     std::vector<std::optional<T>> multi_get(Keys&& keys) const;
     /// The same, with a status for each.
-    template <Decodable T = std::string, std::ranges::input_range Keys>
+    template <class T = std::string, std::ranges::input_range Keys = detail::BraceKeys>
     std::vector<ItemResult<T>> try_multi_get(Keys&& keys) const;
     /// Stores pairs (std::pair, std::tuple, elements of a map). Throws the first error; the other pairs are
     /// stored all the same.
@@ -313,21 +311,23 @@ class View {
     template <std::ranges::input_range Pairs>
     std::vector<ItemStatus> try_multi_put(Pairs&& pairs) const;
     /// Removes pairs; returns how many there were. Throws the first error.
-    template <std::ranges::input_range Keys>
+    template <std::ranges::input_range Keys = detail::BraceKeys>
     std::uint64_t multi_erase(Keys&& keys) const;
     /// The same with a status for each: not_found where there was none.
-    template <std::ranges::input_range Keys>
+    template <std::ranges::input_range Keys = detail::BraceKeys>
     std::vector<ItemStatus> try_multi_erase(Keys&& keys) const;
 
+    /// An object that puts are collected in, and stored by its commit(): <ddict/put_batch.h>. One that is not
+    /// committed does nothing.
+    Batch batch() const;
+    Result<Batch> try_batch() const;
     /// Stores all pairs of a range that need not fit into memory at once. Throws, or returns, the first error
     /// when all others are stored. Every put of a pair, and the end, may take as long as any call: a view
-    /// made by until() limits it as a whole. invalid_argument while this view collects a
-    /// batch.
+    /// made by until() limits it as a whole. invalid_argument while this view collects a batch.
     template <std::ranges::input_range Pairs>
     void update(Pairs&& pairs) const;
     template <std::ranges::input_range Pairs>
     Result<void> try_update(Pairs&& pairs) const;
-
     /// From here to end_batch_put() the puts of this view are collected and sent as batches: as they fill,
     /// and at the end. Values above 4 KiB are sent alone, and at once, and so is each bput; of these up to 16
     /// are under way at once, while small ones are waited for only at the end. Errors of items come at the
@@ -348,13 +348,13 @@ class View {
 
     /// Begins to store a pair. The key, and values of up to 4 KiB, are copied; larger ones must stay as they
     /// are until the handle is done, and so must a temporary that a codec's encode() would make (too_large).
-    template <EncodableKey K, Encodable V>
+    template <class K, class V>
     Pending<void> put_async(const K& key, const V& value) const;
     /// Begins to read a value, always by message. The key is copied.
-    template <Decodable T = std::string, EncodableKey K>
+    template <class T = std::string, class K>
     Pending<T> get_async(const K& key) const;
     /// Begins to remove a pair; its outcome says whether there was one. The key is copied.
-    template <EncodableKey K>
+    template <class K>
     Pending<bool> erase_async(const K& key) const;
 
     // ---- all keys ----
@@ -392,28 +392,28 @@ class View {
     /// A key that is no K is wrong_type, and nothing is left out: keys<AnyKey>() gives keys of all types, and
     /// ScanOptions::type those of one. An error is thrown by begin() or by the increment; Cursor
     /// (<ddict/iteration.h>) is the form without exceptions. Every page may take as long as any call.
-    template <DecodableKey K = std::string>
+    template <class K = std::string>
     KeyRange<K> keys(std::string_view prefix = {}) const {
         return KeyRange<K>(cursor({.prefix = prefix}));
     }
-    template <Decodable V = std::string>
+    template <class V = std::string>
     ValueRange<V> values(std::string_view prefix = {}) const {
         return ValueRange<V>(cursor({.prefix = prefix, .values = true}));
     }
-    template <DecodableKey K = std::string, Decodable V = std::string>
+    template <class K = std::string, class V = std::string>
     ItemRange<K, V> items(std::string_view prefix = {}) const {
         return ItemRange<K, V>(cursor({.prefix = prefix, .values = true}));
     }
     /// The same of the managers on this node only; empty if it has none.
-    template <DecodableKey K = std::string>
+    template <class K = std::string>
     KeyRange<K> local_keys(std::string_view prefix = {}) const {
         return KeyRange<K>(cursor({.prefix = prefix, .local = true}));
     }
-    template <Decodable V = std::string>
+    template <class V = std::string>
     ValueRange<V> local_values(std::string_view prefix = {}) const {
         return ValueRange<V>(cursor({.prefix = prefix, .values = true, .local = true}));
     }
-    template <DecodableKey K = std::string, Decodable V = std::string>
+    template <class K = std::string, class V = std::string>
     ItemRange<K, V> local_items(std::string_view prefix = {}) const {
         return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
     }
@@ -423,17 +423,17 @@ class View {
     /// What the ranges are built on. Never fails itself: its next() tells.
     Cursor cursor(const ScanOptions& options = {}) const;
     /// All keys at once, without exceptions.
-    template <DecodableKey K = std::string>
+    template <class K = std::string>
     Result<std::vector<K>> try_keys(std::string_view prefix = {}) const;
     /// The same two of those managers that answer, with the names of the others. All are asked side by side;
     /// one that does not answer is waited for 2 s at the most. Errors: not_attached, dictionary_gone.
     Partial<std::uint64_t> partial_size() const { return try_partial_size().value(); }
     Result<Partial<std::uint64_t>> try_partial_size() const;
-    template <DecodableKey K = std::string>
+    template <class K = std::string>
     Partial<std::vector<K>> partial_keys(std::string_view prefix = {}) const {
         return try_partial_keys<K>(prefix).value();
     }
-    template <DecodableKey K = std::string>
+    template <class K = std::string>
     Result<Partial<std::vector<K>>> try_partial_keys(std::string_view prefix = {}) const;
 
     // ---- where keys live ----
@@ -441,7 +441,7 @@ class View {
     /// Of the whole dictionary, also in a view of one manager; 0 when not attached. No message.
     std::uint32_t manager_count() const;
     /// The manager that owns a key in this view; 0 when not attached. A pure function: no message.
-    template <EncodableKey K>
+    template <class K>
     std::uint32_t which_manager(const K& key) const {
         return detail::with_key(key, [&](KeyBytes bytes) { return manager_of_bytes(bytes); });
     }
@@ -475,11 +475,11 @@ class View {
 
     /// A value of a frozen dictionary, where it lies: no message, no copy. Errors: not_found;
     /// invalid_argument if the dictionary is not frozen, or the key's manager is on another node; busy.
-    template <EncodableKey K>
+    template <class K>
     FrozenValue view_frozen(const K& key) const {
         return try_view_frozen(key).value();
     }
-    template <EncodableKey K>
+    template <class K>
     Result<FrozenValue> try_view_frozen(const K& key) const {
         return detail::with_key(key, [&](KeyBytes bytes) { return view_frozen_bytes(bytes); });
     }
@@ -510,8 +510,7 @@ class View {
     /// Begins to count anew, for all views and threads. No message.
     void profile_reset() const;
 
-    // ---- the same calls on bytes as they are; those above are made of these. A key given as bytes alone is
-    // a text ----
+    // ---- the same calls on bytes; those above are made of these. A key given as bytes alone is a text ----
 
     Result<void> put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     Result<bool> put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
@@ -565,14 +564,18 @@ class View {
     struct Calls;
     static constexpr std::uint32_t any_manager = UINT32_MAX;
 
-    template <Decodable T, EncodableKey K, class F>
+    template <class T, class K, class F>
     Result<T> received(Operation operation, const K& key, F&& receive) const;
     /// What may turn out to be no T only when all of it has come is received as bytes, to be put back then.
-    template <Decodable T>
+    template <class T>
     Result<T> popped(KeyBytes key) const;
+    template <class T>
+    Result<detail::Popped<T>> popped_into(KeyBytes key, T& value) const;
+    template <class T, class K, class F>
+    Result<detail::Received<T>> received_into(Operation operation, const K& key, T& value, F&& receive) const;
     /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
     Error put_back(KeyBytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
-    template <EncodableKey K>
+    template <class K>
     Error name_error_of(const K& key, const Error& error, Operation operation) const {
         return detail::with_key(key, [&](KeyBytes bytes) { return name_error(error, operation, bytes); });
     }
@@ -581,7 +584,6 @@ class View {
     Result<Partial<std::vector<K>>> all_keys(const ScanOptions& options) const;
     std::vector<std::uint32_t> managers() const;
     std::vector<std::uint32_t> local_of_view() const;
-
     std::shared_ptr<client::Attachment> attachment_;
     detail::Patience patience_;
     std::uint32_t manager_ = any_manager;
@@ -592,5 +594,6 @@ class View {
 
 }  // namespace ddict
 
+#include <ddict/put_batch.h>
 #include <ddict/view_many_keys.h>  // bodies
 #include <ddict/view_one_key.h>

@@ -8,35 +8,48 @@
 
 namespace ddict {
 
-template <Decodable T, std::ranges::input_range Keys>
+template <class T, std::ranges::input_range Keys>
 std::vector<std::optional<T>> View::multi_get(Keys&& keys) const {
-    detail::GetItems<T> items;
-    const detail::KeyList list(keys);
-    items.expect(list.keys().size());
-    multi_get_bytes(list.keys(), items).value();
-    if (const auto& bad = items.unreadable())
-        throw Exception(name_error(bad->error, Operation::batch_get, list.keys()[bad->index]));
-    return std::move(items).values();
+    if constexpr (detail::can_be_read<T>()) {
+        detail::GetItems<T> items;
+        const detail::KeyList list(keys);
+        items.expect(list.keys().size());
+        multi_get_bytes(list.keys(), items).value();
+        if (const auto& bad = items.unreadable())
+            throw Exception(name_error(bad->error, Operation::batch_get, list.keys()[bad->index]));
+        return std::move(items).values();
+    } else {
+        return {};
+    }
 }
 
-template <Decodable T, std::ranges::input_range Keys>
+template <class T, std::ranges::input_range Keys>
 std::vector<ItemResult<T>> View::try_multi_get(Keys&& keys) const {
-    detail::GetItems<T> items;
-    const detail::KeyList list(keys);
-    items.expect(list.keys().size());
-    static_cast<void>(multi_get_bytes(list.keys(), items));
-    return std::move(items).results();
+    if constexpr (detail::can_be_read<T>()) {
+        detail::GetItems<T> items;
+        const detail::KeyList list(keys);
+        items.expect(list.keys().size());
+        static_cast<void>(multi_get_bytes(list.keys(), items));
+        return std::move(items).results();
+    } else {
+        return {};
+    }
 }
 
-template <Decodable T, std::ranges::input_range Keys>
+template <class T, std::ranges::input_range Keys>
 Result<IndexedValue<T>> View::try_wait_for_any(Keys&& keys) const {
-    const detail::KeyList list(keys);
-    detail::SinkFor<T> sink;
-    const Result<std::size_t> index = wait_for_any_bytes(list.keys(), sink);
-    if (!index) return index.error();
-    Result<T> value = std::move(sink).take();
-    if (!value) return name_error(value.error(), Operation::wait_for_any, list.keys()[*index]);
-    return IndexedValue<T>{*index, *std::move(value)};
+    if constexpr (detail::can_be_read<T>()) {
+        const detail::KeyList list(keys);
+        detail::SinkFor<T> sink;
+        const Result<std::size_t> index = wait_for_any_bytes(list.keys(), sink);
+        if (!index) return index.error();
+        Result<T> value = std::move(sink).take();
+        if (!value.has_value())
+            return name_error(value.error(), Operation::wait_for_any, list.keys()[*index]);
+        return IndexedValue<T>{*index, *std::move(value)};
+    } else {
+        return Error();
+    }
 }
 
 template <std::ranges::input_range Pairs>
@@ -74,24 +87,24 @@ Result<Partial<std::vector<K>>> View::all_keys(const ScanOptions& options) const
     Cursor walk = until(patience_.deadline(Clock::now())).cursor(options);
     for (;;) {
         const Result<bool> more = walk.next();
-        if (!more) return more.error();
+        if (!more.has_value()) return more.error();
         if (!*more) break;
         Result<K> key = walk.key_as<K>();
-        if (!key) return key.error();
+        if (!key.has_value()) return key.error();
         keys.value.push_back(*std::move(key));
     }
     keys.missing = walk.missing();
     return keys;
 }
 
-template <DecodableKey K>
+template <class K>
 Result<std::vector<K>> View::try_keys(std::string_view prefix) const {
     Result<Partial<std::vector<K>>> keys = all_keys<K>({.prefix = prefix});
     if (!keys) return keys.error();
     return std::move(keys->value);
 }
 
-template <DecodableKey K>
+template <class K>
 Result<Partial<std::vector<K>>> View::try_partial_keys(std::string_view prefix) const {
     return all_keys<K>({.prefix = prefix, .partial = true});
 }

@@ -8,142 +8,172 @@
 
 namespace ddict {
 
-template <EncodableKey K, Encodable V>
+template <class K, class V>
 Result<void> View::try_put(const K& key, const V& value) const {
     return detail::with_both(key, value,
-                             [&](KeyBytes k, Bytes v) { return put_bytes(k, v, Codec<V>::type); });
+                             [&](KeyBytes k, Bytes v) { return put_bytes(k, v, detail::type_of<V>()); });
 }
 
-template <EncodableKey K, Encodable V>
+template <class K, class V>
 Result<bool> View::try_put_if_absent(const K& key, const V& value) const {
     return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
-        return put_bytes_if(PutCondition::absent, k, v, Codec<V>::type);
+        return put_bytes_if(PutCondition::absent, k, v, detail::type_of<V>());
     });
 }
 
-template <EncodableKey K, Encodable V>
+template <class K, class V>
 Result<bool> View::try_put_if_present(const K& key, const V& value) const {
     return detail::with_both(key, value, [&](KeyBytes k, Bytes v) {
-        return put_bytes_if(PutCondition::present, k, v, Codec<V>::type);
+        return put_bytes_if(PutCondition::present, k, v, detail::type_of<V>());
     });
 }
 
-template <Decodable T, EncodableKey K>
+template <class T, class K>
 Result<T> View::try_get(const K& key) const {
     return received<T>(Operation::get, key, [&](KeyBytes k, ValueSink& sink) { return get_bytes(k, sink); });
 }
 
-template <EncodableKey K>
+template <class K>
 Result<bool> View::try_contains(const K& key) const {
     return detail::with_key(key, [&](KeyBytes bytes) { return contains_bytes(bytes); });
 }
 
-template <EncodableKey K>
+template <class K>
 Result<std::optional<ValueInfo>> View::try_type_and_size(const K& key) const {
     return detail::with_key(key, [&](KeyBytes bytes) { return type_and_size_bytes(bytes); });
 }
 
-template <Decodable T, EncodableKey K>
+template <class T, class K>
 Result<std::optional<T>> View::try_pop(const K& key) const {
     return detail::or_nothing(detail::with_key(key, [&](KeyBytes bytes) { return popped<T>(bytes); }));
 }
 
-template <EncodableKey K>
+template <class K>
 Result<bool> View::try_erase(const K& key) const {
     return detail::with_key(key, [&](KeyBytes bytes) { return erase_bytes(bytes); });
 }
 
-template <EncodableKey K, detail::Appendable V>
+template <class K, class V>
 Result<std::uint64_t> View::try_append(const K& key, const V& value) const {
-    return detail::with_both(key, value,
-                             [&](KeyBytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
+    if constexpr (detail::can_be_appended<V>()) {
+        return detail::with_both(key, value,
+                                 [&](KeyBytes k, Bytes v) { return append_bytes(k, v, Codec<V>::type); });
+    } else {
+        return Error();
+    }
 }
 
-template <Decodable T, EncodableKey K>
+template <class T, class K>
 Result<T> View::try_wait_for(const K& key) const {
     return received<T>(Operation::wait_for, key,
                        [&](KeyBytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
 }
 
-template <EncodableKey K, Encodable V>
+template <class K, class V>
 Result<void> View::try_wait_for_value(const K& key, const V& value) const {
-    return detail::with_both(key, value,
-                             [&](KeyBytes k, Bytes v) { return wait_for_value_bytes(k, v, Codec<V>::type); });
+    return detail::with_both(
+        key, value, [&](KeyBytes k, Bytes v) { return wait_for_value_bytes(k, v, detail::type_of<V>()); });
 }
 
-template <EncodableKey K, Encodable V>
+template <class K, class V>
 Result<void> View::try_bput(const K& key, const V& value) const {
-    return detail::with_both(key, value,
-                             [&](KeyBytes k, Bytes v) { return broadcast_put_bytes(k, v, Codec<V>::type); });
+    return detail::with_both(
+        key, value, [&](KeyBytes k, Bytes v) { return broadcast_put_bytes(k, v, detail::type_of<V>()); });
 }
 
-template <Decodable T, EncodableKey K>
+template <class T, class K>
 Result<T> View::try_bget(const K& key) const {
     return received<T>(Operation::broadcast_get, key,
                        [&](KeyBytes k, ValueSink& sink) { return broadcast_get_bytes(k, sink); });
 }
 
-template <EncodableKey K>
+template <class K>
 Result<bool> View::try_berase(const K& key) const {
     return detail::with_key(key, [&](KeyBytes bytes) { return broadcast_erase_bytes(bytes); });
 }
 
-template <EncodableKey K, Encodable V>
+template <class K, class V>
 Pending<void> View::put_async(const K& key, const V& value) const {
     return Pending<void>(detail::with_both(
-        key, value, [&](KeyBytes k, Bytes v) { return start_put(k, v, Codec<V>::type, !HasView<V>); }));
+        key, value, [&](KeyBytes k, Bytes v) { return start_put(k, v, detail::type_of<V>(), !HasView<V>); }));
 }
 
-template <Decodable T, EncodableKey K>
+template <class T, class K>
 Pending<T> View::get_async(const K& key) const {
-    return Pending<T>(detail::with_key(
-        key, [&](KeyBytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
+    if constexpr (detail::can_be_read<T>()) {
+        return Pending<T>(detail::with_key(
+            key, [&](KeyBytes bytes) { return start_get(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
+    } else {
+        return Pending<T>();
+    }
 }
 
-template <EncodableKey K>
+template <class K>
 Pending<bool> View::erase_async(const K& key) const {
     return Pending<bool>(detail::with_key(key, [&](KeyBytes bytes) { return start_erase(bytes); }));
 }
 
-template <Decodable T, EncodableKey K, class F>
+template <class T, class K, class F>
 Result<T> View::received(Operation operation, const K& key, F&& receive) const {
-    detail::SinkFor<T> sink;
-    const Result<void> got = detail::with_key(key, [&](KeyBytes bytes) { return receive(bytes, sink); });
-    if (!got) return got.error();
-    Result<T> value = std::move(sink).take();
-    if (!value) value.error() = name_error_of(key, value.error(), operation);
-    return value;
+    if constexpr (detail::can_be_read<T>()) {
+        detail::SinkFor<T> sink;
+        const Result<void> got = detail::with_key(key, [&](KeyBytes bytes) { return receive(bytes, sink); });
+        if (!got) return got.error();
+        Result<T> value = std::move(sink).take();
+        if (!value.has_value()) value.error() = name_error_of(key, value.error(), operation);
+        return value;
+    } else {
+        return Error();
+    }
 }
 
-template <Decodable T, EncodableKey K>
+template <class T, class K>
 Result<T> View::try_get_or(const K& key, T fallback) const {
     Result<T> value = try_get<T>(key);
-    if (!value && value.error().code == Errc::not_found) return fallback;
+    if (!value.has_value() && value.error().code == Errc::not_found) return fallback;
     return value;
 }
 
-template <Element T, std::size_t N, EncodableKey K>
-Result<std::uint64_t> View::try_get_into(const K& key, std::span<T, N> room) const {
-    detail::SpanSink sink(std::as_writable_bytes(room), Codec<std::span<T>>::type, sizeof(T));
-    const Result<void> got =
-        detail::with_key(key, [&](KeyBytes key_bytes) { return get_bytes(key_bytes, sink); });
-    if (!got) return got.error();
-    detail::make_bools_good(room.first(sink.bytes() / sizeof(T)));
-    return sink.bytes();
+template <class T, class K, class F>
+Result<detail::Received<T>> View::received_into(Operation operation, const K& key, T& value,
+                                                F&& receive) const {
+    if constexpr (detail::can_be_received_into<T&>()) {
+        detail::SinkInto<std::remove_cvref_t<T>> sink(value);
+        const Result<void> got = detail::with_key(key, [&](KeyBytes bytes) { return receive(bytes, sink); });
+        if (!got) return got.error();
+        Result<detail::Received<T>> finished = sink.finish();
+        if (!finished) finished.error() = name_error_of(key, finished.error(), operation);
+        return finished;
+    } else {
+        return Error();
+    }
 }
 
-template <detail::Receivable T, EncodableKey K>
-Result<void> View::try_get_into(const K& key, T&& value) const {
-    detail::SinkInto<std::remove_cvref_t<T>> sink(value);
-    const Result<void> got =
-        detail::with_key(key, [&](KeyBytes key_bytes) { return get_bytes(key_bytes, sink); });
-    if (!got) return got;
-    if (const Result<void> good = sink.finish(); !good)
-        return name_error_of(key, good.error(), Operation::get);
-    return {};
+template <class T, class K>
+Result<detail::Received<T>> View::try_get_into(const K& key, T&& value) const {
+    return received_into(Operation::get, key, value,
+                         [&](KeyBytes k, ValueSink& sink) { return get_bytes(k, sink); });
 }
 
-template <EncodableKey K, class E, class D>
+template <class T, class K>
+Result<detail::Received<T>> View::try_wait_for_into(const K& key, T&& value) const {
+    return received_into(Operation::wait_for, key, value,
+                         [&](KeyBytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
+}
+
+template <class T, class K>
+Result<detail::Popped<T>> View::try_pop_into(const K& key, T&& value) const {
+    if constexpr (detail::can_be_received_into<T>()) {
+        Result<detail::Popped<T>> popped =
+            detail::with_key(key, [&](KeyBytes bytes) { return popped_into(bytes, value); });
+        if (!popped.has_value() && popped.error().code == Errc::not_found) return detail::Popped<T>();
+        return popped;
+    } else {
+        return Error();
+    }
+}
+
+template <class K, class E, class D>
 Result<bool> View::try_compare_and_swap(const K& key, const E& expected, const D& desired) const {
     return detail::with_key(key, [&](KeyBytes k) {
         return detail::with_optional_bytes(expected, [&](std::optional<Bytes> e) {
@@ -154,7 +184,7 @@ Result<bool> View::try_compare_and_swap(const K& key, const E& expected, const D
     });
 }
 
-template <Counter N, EncodableKey K, class D>
+template <Counter N, class K, class D>
 Result<N> View::try_fetch_add(const K& key, D delta, std::type_identity_t<N> initial) const {
     static_assert(std::is_floating_point_v<N> || !std::is_floating_point_v<D>,
                   "to add a fraction to a counter, write fetch_add<double>");
@@ -166,14 +196,16 @@ Result<N> View::try_fetch_add(const K& key, D delta, std::type_identity_t<N> ini
     return std::bit_cast<N>(*before);
 }
 
-template <Decodable T>
+template <class T>
 Result<T> View::popped(KeyBytes key) const {
-    if constexpr (HasDecode<T> || detail::HasCheck<T>) {
+    if constexpr (!detail::can_be_read<T>()) {
+        return Error();
+    } else if constexpr (HasDecode<T> || detail::HasCheck<T>) {
         detail::BytesSink sink;
         if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
         try {
             Result<T> value = detail::read_value<T>(sink.bytes(), sink.type());
-            if (!value) value.error() = put_back(key, sink.bytes(), sink.type(), value.error());
+            if (!value.has_value()) value.error() = put_back(key, sink.bytes(), sink.type(), value.error());
             return value;
         } catch (...) {  // of a user's codec, or for want of memory
             static_cast<void>(put_back(key, sink.bytes(), sink.type(), Error()));
@@ -183,6 +215,32 @@ Result<T> View::popped(KeyBytes key) const {
         detail::SinkFor<T> sink;
         if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
         return std::move(sink).take();
+    }
+}
+
+template <class T>
+Result<detail::Popped<T>> View::popped_into(KeyBytes key, T& value) const {
+    using Value = std::remove_cvref_t<T>;
+    detail::SinkInto<Value> sink(value);
+    const auto outcome = [](const auto& finished) -> Result<detail::Popped<T>> {
+        if constexpr (detail::is_span<Value>) {
+            return detail::Popped<T>(*finished);
+        } else {
+            return true;
+        }
+    };
+    if constexpr (detail::is_span<Value> || (HasRoom<Value> && !detail::HasCheck<Value>)) {
+        if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
+        return outcome(sink.finish());
+    } else {
+        detail::BytesSink bytes;
+        if (const Result<void> got = pop_bytes(key, bytes); !got) return got.error();
+        const Result<std::span<std::byte>> room = sink.prepare(bytes.bytes().size(), bytes.type());
+        if (!room) return put_back(key, bytes.bytes(), bytes.type(), room.error());
+        std::copy(bytes.bytes().begin(), bytes.bytes().end(), room->begin());
+        const auto finished = sink.finish();
+        if (!finished) return put_back(key, bytes.bytes(), bytes.type(), finished.error());
+        return outcome(finished);
     }
 }
 

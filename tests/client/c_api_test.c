@@ -89,6 +89,12 @@ static const struct {
     {"what_number_a_key_is", test_what_number_a_key_is},
     {"cursors_over_typed_keys", test_cursors_over_typed_keys},
     {"many_typed_keys", test_many_typed_keys},
+    {"bytes_that_are_no_number_are_no_key", test_bytes_that_are_no_number_are_no_key},
+    {"numbers_are_converted", test_numbers_are_converted},
+    {"structures_by_number", test_structures_by_number},
+    {"batch_objects", test_batch_objects},
+    {"pop_and_wait_into", test_pop_and_wait_into},
+    {"handle_by_both_names", test_handle_by_both_names},
 };
 
 int main(int argc, char** argv) {

@@ -130,3 +130,83 @@ void test_many_typed_keys(void) {
     EXPECT_OK(ddict_multi_erase(dict, keys, many, NULL, &erased, &error));
     EXPECT(erased == many);
 }
+
+void test_bytes_that_are_no_number_are_no_key(void) {
+    bool present = false;
+    const int64_t number = 5;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_contains(dict, ddict_typed_key("ab", 2, DDICT_SCALAR(DDICT_INT64)), &present, &error));
+    EXPECT(error_says("a key of type int64 has other than 2 bytes"));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_put(dict, ddict_typed_key("abc", 3, DDICT_SCALAR(DDICT_FLOAT32)), ddict_text("v"),
+                          DDICT_TEXT, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_erase(dict, ddict_typed_key("", 0, DDICT_SCALAR(DDICT_UINT16)), NULL, &error));
+    const ddict_key keys[] = {ddict_integer_key(1), ddict_typed_key("ab", 2, DDICT_SCALAR(DDICT_INT32))};
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_multi_erase(dict, keys, 2, NULL, NULL, &error));
+    EXPECT_OK(ddict_contains(dict, ddict_typed_key(&number, sizeof number, DDICT_SCALAR(DDICT_INT64)),
+                             &present, &error));
+}
+
+void test_numbers_are_converted(void) {
+    const int32_t five = 5;
+    const ddict_key key = ddict_text_key("n");
+    ddict_value value;
+    EXPECT_OK(ddict_put(dict, key, ddict_bytes(&five, sizeof five), DDICT_SCALAR(DDICT_INT32), &error));
+    EXPECT_OK(ddict_get(dict, key, DDICT_SCALAR(DDICT_INT64), &value, &error));
+    EXPECT(value.bytes == 8 && *(int64_t*)value.data == 5 && value.type == DDICT_SCALAR(DDICT_INT64));
+    ddict_free(value.data);
+    EXPECT_OK(ddict_wait_for(dict, key, DDICT_SCALAR(DDICT_FLOAT64), DDICT_DEFAULT_TIMEOUT, &value, &error));
+    EXPECT(*(double*)value.data == 5);
+    ddict_free(value.data);
+    int8_t narrow = 0;
+    EXPECT_OK(ddict_get_into(dict, key, DDICT_SCALAR(DDICT_INT8), &narrow, 1, &value, &error));
+    EXPECT(narrow == 5 && value.data == &narrow && value.bytes == 1);
+    ddict_item_status status;
+    EXPECT_OK(ddict_multi_get(dict, &key, 1, DDICT_SCALAR(DDICT_FLOAT32), &value, &status, &error));
+    EXPECT(*(float*)value.data == 5 && value.bytes == 4);
+    ddict_free(value.data);
+    ddict_pending* pending = NULL;
+    EXPECT_OK(ddict_get_async(dict, key, DDICT_SCALAR(DDICT_UINT16), &pending, &error));
+    EXPECT_OK(ddict_pending_wait(pending, DDICT_DEFAULT_TIMEOUT, &value, &error));
+    EXPECT(*(uint16_t*)value.data == 5 && value.bytes == 2);
+    ddict_free(value.data);
+    ddict_pending_free(pending);
+    int64_t wide = 0;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_get_into(dict, key, DDICT_SCALAR(DDICT_INT64), &wide, 4, &value, &error));
+    EXPECT(error.need_bytes == 8 && error.have_bytes == 4);
+
+    const int32_t large = 300;
+    EXPECT_OK(ddict_put(dict, key, ddict_bytes(&large, sizeof large), DDICT_SCALAR(DDICT_INT32), &error));
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get(dict, key, DDICT_SCALAR(DDICT_INT8), &value, &error));
+    EXPECT(error_says("get of key 'n' on manager"));
+    EXPECT(error_says("stored: int32 300, asked: int8"));
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_multi_get(dict, &key, 1, DDICT_SCALAR(DDICT_INT8), &value, &status, &error));
+    EXPECT(status.code == DDICT_WRONG_TYPE && value.data == NULL);
+    EXPECT_CODE(DDICT_WRONG_TYPE, ddict_pop(dict, key, DDICT_SCALAR(DDICT_INT8), &value, &error));
+    EXPECT(!error.in_doubt);
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_pop_into(dict, key, DDICT_SCALAR(DDICT_INT8), &narrow, 1, &value, &error));
+    EXPECT_OK(ddict_pop(dict, key, DDICT_SCALAR(DDICT_UINT64), &value, &error));
+    EXPECT(*(uint64_t*)value.data == 300);
+    ddict_free(value.data);
+}
+
+void test_structures_by_number(void) {
+    const uint16_t number = ddict_structure_number("physics::Particle");
+    EXPECT(number > 255 && number < 0x2000);
+    EXPECT(number != ddict_structure_number("physics::Cell"));
+    EXPECT(ddict_structure_number("physics::Small<unsigned long, 3>") ==
+           ddict_structure_number("physics::Small<long unsigned int, 3ul>"));
+    EXPECT(ddict_structure_number(NULL) == 0);
+    ddict_value value;
+    EXPECT_OK(ddict_put(dict, ddict_text_key("p"), ddict_bytes("12345678", 8), DDICT_STRUCTURE_SCALAR(number),
+                        &error));
+    EXPECT_OK(ddict_get(dict, ddict_text_key("p"), DDICT_STRUCTURE_SCALAR(number), &value, &error));
+    ddict_free(value.data);
+    EXPECT_CODE(DDICT_WRONG_TYPE,
+                ddict_get(dict, ddict_text_key("p"), DDICT_STRUCTURE_SCALAR(7), &value, &error));
+    EXPECT(error_says("asked: structure 7"));
+}

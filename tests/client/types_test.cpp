@@ -219,6 +219,55 @@ TEST_F(TypesTest, AnyIntegerIsACounter) {
     EXPECT_EQ(code_of(dict_->try_fetch_add("n", 1)), Errc::wrong_type);
 }
 
+namespace one {
+struct Point {
+    int x, y;
+};
+}  // namespace one
+namespace other {
+struct Point {
+    int x, y;
+};
+}  // namespace other
+
+TEST_F(TypesTest, StructuresOfTheSameSizeAreToldApart) {
+    dict_->put("point", one::Point{1, 2});
+    dict_->put("points", std::vector<one::Point>{{1, 2}});
+    for (const View& view : {View(*dict_), View(*by_message_)}) {
+        EXPECT_EQ(view.get<one::Point>("point").y, 2);
+        const auto wrong = view.try_get<other::Point>("point");
+        EXPECT_EQ(code_of(wrong), Errc::wrong_type);
+        EXPECT_NE(wrong.error().message().find("other::Point"), std::string::npos) << wrong.error().message();
+        EXPECT_EQ(code_of(view.try_get<std::vector<other::Point>>("points")), Errc::wrong_type);
+        EXPECT_EQ(code_of(view.try_get<std::int64_t>("point")), Errc::wrong_type);
+    }
+    EXPECT_EQ(code_of(dict_->try_append("points", std::vector<other::Point>{{3, 4}})), Errc::wrong_type);
+    EXPECT_EQ(dict_->append("points", std::vector<one::Point>{{3, 4}}), 16u);
+    EXPECT_EQ(code_of(dict_->try_pop<other::Point>("point")), Errc::wrong_type);
+    EXPECT_EQ(dict_->pop<one::Point>("point")->x, 1);
+}
+
+TEST_F(TypesTest, AnArrayIsARange) {
+    Array<int> array({2, 3});
+    int next = 0;
+    for (int& element : array)
+        element = next++;
+    EXPECT_EQ(array(1, 2), 5);
+    const Array<int>& same = array;
+    EXPECT_EQ(std::accumulate(same.begin(), same.end(), 0), 15);
+    const ArrayView<const int> view = same;
+    EXPECT_EQ(std::accumulate(view.begin(), view.end(), 0), 15);
+    EXPECT_TRUE(std::ranges::equal(array, view));
+}
+
+TEST_F(TypesTest, NumbersInRecordsAreConvertedToo) {
+    dict_->put("pair", std::pair<std::string, int>("a", 5));
+    EXPECT_EQ((dict_->get<std::pair<std::string, long>>("pair").second), 5);
+    EXPECT_EQ((dict_->get<std::pair<std::string, double>>("pair").second), 5.0);
+    dict_->put("pair", std::pair<std::string, int>("a", 500));
+    EXPECT_EQ(code_of(dict_->try_get<std::pair<std::string, std::int8_t>>("pair")), Errc::wrong_type);
+}
+
 TEST_F(TypesTest, BytesOfOthersAreJudged) {
     const std::vector<std::byte> bytes(100, std::byte{0xff});
     for (const std::uint16_t type : {Codec<Array<double>>::type, type_list, type_map, type_record}) {
