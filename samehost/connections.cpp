@@ -200,7 +200,7 @@ void Transport::on_connection() {
         }
         // It has come with the connection, as a rule.
         Result<std::optional<Introduction>> introduction = read_introduction(socket.fd());
-        if (!introduction) {
+        if (!introduction.has_value()) {
             ++counters_.links_refused;
         } else if (introduction->has_value()) {
             accept_link(std::move(socket), *peer, *std::move(*introduction));
@@ -225,7 +225,7 @@ void Transport::on_introduction(std::uint64_t token) {
     Stranger* const stranger = strangers_.find(token);
     if (stranger == nullptr) return;
     Result<std::optional<Introduction>> introduction = read_introduction(stranger->socket.fd());
-    if (!introduction) return refuse(token);
+    if (!introduction.has_value()) return refuse(token);
     if (!introduction->has_value()) return;
     poller_.unwatch(stranger->socket.fd());
     Stranger known = *strangers_.take(token);
