@@ -105,7 +105,7 @@ TEST(BrokenConnections, AreNotNoticed) {
                     const Result<void> stored = dict.try_put(key, large);
                     ASSERT_TRUE(stored) << stored.error().message();
                     const auto value = dict.try_pop<std::vector<std::byte>>(key);
-                    ASSERT_TRUE(value) << value.error().message();
+                    ASSERT_TRUE(value.has_value()) << value.error().message();
                     ASSERT_TRUE(*value == large);
                     ++popped;
                     break;
@@ -115,7 +115,7 @@ TEST(BrokenConnections, AreNotNoticed) {
                     const Result<void> stored = dict.try_put(small, swapped);
                     ASSERT_TRUE(stored) << stored.error().message();
                     const auto done = dict.try_compare_and_swap(small, swapped, swapped + 1);
-                    ASSERT_TRUE(done) << done.error().message();
+                    ASSERT_TRUE(done.has_value()) << done.error().message();
                     ASSERT_TRUE(*done);
                     ASSERT_EQ(dict.get<std::uint64_t>(small), ++swapped);
                 }
