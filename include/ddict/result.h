@@ -80,8 +80,8 @@ class [[nodiscard]] Result {
 
     bool has_value() const noexcept { return has_value_; }
     explicit operator bool() const noexcept requires(!detail::is_yes_or_no<T>) { return has_value_; }
-    explicit operator bool() const requires detail::is_yes_or_no<T>
-    = delete;  // has_value(), or the value?
+    explicit operator bool() const requires detail::is_yes_or_no<T>  // has_value(), or the value?
+    = delete;
 
     /// Requires has_value().
     T& operator*() & noexcept { return value_; }

@@ -95,8 +95,9 @@ Answer swap(const Ask& ask, Value& value) {
 }
 
 Answer append(const Ask& ask, Value& value) {
-    const std::uint16_t kind = ask.value_type & 0xff00;
-    if (ask.value_type > 1 && kind != 0x0200 && kind < 0x8000) return {.code = Errc::wrong_type};
+    const std::uint16_t type = ask.value_type;
+    const bool is_vector = (type & 0xff00) == 0x0200 || (type & 0xe000) == 0x4000;
+    if (type > 1 && !is_vector && type < 0x8000) return {.code = Errc::wrong_type};
     if (!value) value = Stored{{}, ask.value_type};
     if (value->type != ask.value_type) return {.code = Errc::wrong_type};
     value->bytes.insert(value->bytes.end(), ask.value.begin(), ask.value.end());
@@ -173,7 +174,7 @@ Ask random_ask(Random& random, std::string key, const Value& seen) {
         return random.bytes(random.chance(10) ? limits::inline_value_bytes_max - 50 + random.below(9000)
                                               : random.below(60));
     };
-    const std::uint16_t types[] = {0, 1, 1, 1, 0x0113, 0x0113, 0x0213};
+    const std::uint16_t types[] = {0, 1, 1, 1, 0x0113, 0x0113, 0x0213, 0x2005, 0x4005};
     ask.value_type = types[random.below(std::size(types))];
     switch (random.below(13)) {
         case 0:

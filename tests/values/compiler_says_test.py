@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """compiler_says_test.py COMPILER INCLUDE: what does not compile says in one line what to do about it."""
 import concurrent.futures
+import os
 import subprocess
 import sys
+import tempfile
 
 PROGRAM = """
-#include <ddict/dictionary.h>
 struct NoCodec { std::string name; };
 struct Padded { char a; int b; };
 void program(const ddict::Dictionary& dict, const ddict::Cursor& cursor) {
@@ -36,25 +37,38 @@ CALLS = (
 )
 
 
-def judge(compiler, include, call, *expected):
-    done = subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-I" + include, "-xc++", "-"],
-                          input=PROGRAM % call, capture_output=True, text=True)
-    errors = [line for line in done.stderr.splitlines() if "error:" in line]
-    if done.returncode == 0:
-        return f"{call}: compiles"
-    missing = [words for words in expected if words not in done.stderr]
-    if len(errors) != 1 or missing:
-        return f"{call}: {len(errors)} errors, without {missing}:\n" + "\n".join(errors)
-    return None
+class Compiler:
+    """Parses the header once: it stands precompiled in `folder`."""
+
+    def __init__(self, compiler, include, folder):
+        self.command = [compiler, "-std=c++20", "-I" + include]
+        header = os.path.join(folder, "dictionary.h")
+        with open(header, "w", encoding="ascii") as out:
+            out.write("#include <ddict/dictionary.h>\n")
+        subprocess.run([*self.command, "-xc++-header", header, "-o", header + ".gch"], check=True)
+        self.command += ["-include", header, "-fsyntax-only", "-xc++", "-"]
+
+    def compile(self, call):
+        return subprocess.run(self.command, input=PROGRAM % call, capture_output=True, text=True)
+
+    def judge(self, call, *expected):
+        done = self.compile(call)
+        errors = [line for line in done.stderr.splitlines() if "error:" in line]
+        if done.returncode == 0:
+            return f"{call}: compiles"
+        missing = [words for words in expected if words not in done.stderr]
+        if len(errors) != 1 or missing:
+            return f"{call}: {len(errors)} errors, without {missing}:\n" + done.stderr
+        return None
 
 
 def main():
-    compiler, include = sys.argv[1:]
-    good = subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-I" + include, "-xc++", "-"],
-                          input=PROGRAM % 'dict.put("k", Padded{})', capture_output=True, text=True)
-    problems = [] if good.returncode == 0 else [good.stderr]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        problems += filter(None, pool.map(lambda call: judge(compiler, include, *call), CALLS))
+    with tempfile.TemporaryDirectory() as folder:
+        compiler = Compiler(*sys.argv[1:], folder)
+        good = compiler.compile('dict.put("k", Padded{})')
+        problems = [] if good.returncode == 0 else [good.stderr]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            problems += filter(None, pool.map(lambda call: compiler.judge(*call), CALLS))
     print("\n".join(problems) or f"{len(CALLS)} calls")
     return 1 if problems else 0
 
