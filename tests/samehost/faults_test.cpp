@@ -240,6 +240,8 @@ TEST(SamehostProcesses, ChildrenOfForkHaveNoPartInAConnection) {
     ASSERT_TRUE(server.transport->listen(path));
     std::array<int, 2> pipe{};
     ASSERT_EQ(::pipe(pipe.data()), 0);
+    std::array<int, 2> lives_until_closed{};
+    ASSERT_EQ(::pipe(lives_until_closed.data()), 0);
     const Child client([&] {
         const auto end = std::make_unique<End>();
         connect_or_exit(*end, path);
@@ -251,8 +253,9 @@ TEST(SamehostProcesses, ChildrenOfForkHaveNoPartInAConnection) {
             const char verdict = static_cast<char>('0' + status);
             if (::write(pipe[1], &verdict, 1) != 1) ::_exit(1);
             ::prctl(PR_SET_PDEATHSIG, 0);
-            ::sleep(60);
-            ::_exit(0);
+            ::close(lives_until_closed[1]);
+            char none = 0;
+            ::_exit(::read(lives_until_closed[0], &none, 1) == 0 ? 0 : 1);
         }
         ::pause();
     });
@@ -269,8 +272,8 @@ TEST(SamehostProcesses, ChildrenOfForkHaveNoPartInAConnection) {
     EXPECT_TRUE(server.run_until([&] { return server.lost.size() == 1; }));
     server.transport->poll(server);
     EXPECT_EQ(server.transport->links(), 1U) << "the child's own connection stands";
-    ::close(pipe[0]);
-    ::close(pipe[1]);
+    for (const int fd : {pipe[0], pipe[1], lives_until_closed[0], lives_until_closed[1]})
+        ::close(fd);
 }
 
 /// kill -9 of clients at random moments, while one goes on and checks each answer; then all is as it was.
