@@ -127,6 +127,7 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
         const std::string& node = (*session)->known_manager(request.manager)->node;
         operation->node = {};
         node.copy(operation->node.data(), operation->node.size() - 1);
+        operation->flight.outlives_call = true;
         (*session)->start(operation->flight, request, now, deadline);
     } else {
         operation->flight.outcome = ready.error();

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/session.h"
 
+#include <ddict/interrupt.h>
+
 #include <algorithm>
+#include <atomic>
 
 #include "base/assert.h"
 #include "libclient/batch_lane.h"
@@ -15,6 +18,12 @@ using std::chrono::steady_clock;
 constexpr std::chrono::milliseconds goodbye_timeout{200};
 // Turns of a millisecond at the most, until the transport must have given back all memory.
 constexpr unsigned give_up_turns_max = 100'000;
+constexpr std::chrono::milliseconds interrupt_look_interval{100};
+
+std::atomic<InterruptCheck> interrupt_check{nullptr};
+InterruptCheck current_interrupt_check() {
+    return interrupt_check.load(std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -50,7 +59,27 @@ void Session::progress(Time deadline) {
     // What has arrived may have begun another wait (a greeting is answered, a body follows), for which the
     // old time is no good; and before a tick all that has arrived must be delivered. So the next turn does
     // not wait.
-    next_tick_ = arrived ? Time::min() : requester_.tick(steady_clock::now());
+    if (arrived) {
+        next_tick_ = Time::min();
+        return;
+    }
+    const Time now = steady_clock::now();
+    next_tick_ = requester_.tick(now);
+    if (current_interrupt_check() != nullptr) look_for_interrupt(now);
+}
+
+void Session::look_for_interrupt(Time now) {
+    if (now >= next_interrupt_look_) {
+        next_interrupt_look_ = now + interrupt_look_interval;
+        const InterruptCheck check = current_interrupt_check();
+        if (check != nullptr && check()) {
+            is_interrupted_ = true;
+            for (Flight* flight : flights_) {
+                if (!flight->outlives_call) give_up(*flight);
+            }
+        }
+    }
+    next_tick_ = std::min(next_tick_, next_interrupt_look_);
 }
 
 void Session::poll() {
@@ -68,18 +97,38 @@ Result<Reply> Session::call_later(const Request& request, Time now, Time deadlin
 
 /// (One function with one result: that is made where the caller wants it, not copied there.)
 Result<Reply> Session::call_now(const Request& request, Time now, Time deadline) {
+    is_interrupted_ = false;
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
-    look_at_clock_by(now + limits::silence_before_ping);
+    look_at_clock_by(now + quiet_time());
     if (requester_.done(operation)) {
         poll();  // it has failed at once: what has arrived may tell better for the next
     } else {
         do {
             progress(deadline);
+            if (is_interrupted_) requester_.give_up(operation);
         } while (!requester_.done(operation));
     }
     Result<Reply> reply = requester_.take(operation);
     counters_.add(request.verb, request.value.size(), reply, now);
+    if (request.verb == wire::Verb::wait_for && is_interrupted_ && !reply)
+        cancel_wait(request.manager, operation);
     return reply;
+}
+
+/// Its manager would wait on, to the deadline that it was given. One that does not answer is left to that.
+void Session::cancel_wait(std::uint32_t manager, Requester::OperationId wait) {
+    Request cancel;
+    cancel.verb = wire::Verb::cancel_wait;
+    cancel.manager = manager;
+    cancel.argument = wait;
+    const Time now = steady_clock::now();
+    const Time deadline = now + limits::cancel_patience;
+    const Requester::OperationId operation = requester_.begin(cancel, now, deadline);
+    look_at_clock_by(deadline);
+    while (!requester_.done(operation))
+        progress(deadline);
+    static_cast<void>(requester_.take(operation));
+    is_interrupted_ = true;
 }
 
 void Session::start(Flight& flight, const Request& request, Time now, Time deadline) {
@@ -88,13 +137,19 @@ void Session::start(Flight& flight, const Request& request, Time now, Time deadl
         return;
     }
     flight.id = requester_.begin(request, now, deadline);
-    look_at_clock_by(std::min(deadline, now + limits::silence_before_ping));
+    look_at_clock_by(std::min(deadline, now + quiet_time()));
     flight.session = this;
     flight.place = flights_.size();
     flight.verb = request.verb;
     flight.value_bytes = request.value.size();
     flight.started = now;
     flights_.push_back(&flight);
+}
+
+/// How long nothing need be looked at.
+Time::duration Session::quiet_time() {
+    if (current_interrupt_check() == nullptr) return limits::silence_before_ping;
+    return std::min<Time::duration>(limits::silence_before_ping, interrupt_look_interval);
 }
 
 /// The others under way may have to be looked after earlier.
@@ -211,3 +266,7 @@ std::optional<std::uint32_t> Session::call_any(
 }
 
 }  // namespace ddict::client
+
+ddict::InterruptCheck ddict::set_interrupt_check(InterruptCheck check) noexcept {
+    return client::interrupt_check.exchange(check);
+}

@@ -27,7 +27,8 @@ struct BatchLane;
 struct Flight {
     Session* session = nullptr;  // while it is under way
     Requester::OperationId id = 0;
-    std::size_t place = 0;  // in the session's list
+    std::size_t place = 0;       // in the session's list
+    bool outlives_call = false;  // no interrupt ends it: nobody waits for it, or its owner does so
     wire::Verb verb = wire::Verb::ping;
     std::uint64_t value_bytes = 0;  // of the request
     Time started{};
@@ -75,6 +76,10 @@ class Session {
     void give_up(Flight& flight) {
         if (!flight.settled()) requester_.give_up(flight.id);
     }
+    /// Whether the program has wanted the call to end since interruptible() (<ddict/interrupt.h>).
+    bool is_interrupted() const { return is_interrupted_; }
+    /// Here a call of several operations begins.
+    void interruptible() { is_interrupted_ = false; }
     /// Moves everything along; waits for something to happen until the deadline at the most.
     void progress(Time deadline);
     /// The same without waiting.
@@ -114,10 +119,15 @@ class Session {
     Result<void> make_room(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
     void look_at_clock_by(Time time);
+    void look_for_interrupt(Time now);
+    void cancel_wait(std::uint32_t manager, Requester::OperationId wait);
+    static Time::duration quiet_time();
 
     std::unique_ptr<transport::Worker> worker_;
     Requester requester_;
     Time next_tick_ = Time::min();  // when the requester wants to look at the clock again
+    Time next_interrupt_look_ = Time::min();
+    bool is_interrupted_ = false;   // since the call began
     std::vector<Flight*> flights_;  // under way
     Counters counters_;
     std::vector<std::unique_ptr<BatchLane>> spare_lanes_;

@@ -55,10 +55,13 @@ class Waits {
     /// `prepare(index, sink)` makes the request, or says why it cannot be made.
     template <class F>
     Result<std::size_t> run(F prepare) {
+        session_.interruptible();
         for (std::size_t i = 0; i < keys_.size() && !has_failed_; ++i)
             start(i, prepare(i, waits_[i].sink));
-        while (goes_on())
+        while (goes_on() && !session_.is_interrupted())
             session_.progress(deadline_);
+        if (session_.is_interrupted())
+            note(Error(Errc::timeout, "the program has ended the wait before its deadline"));
         cancel();
         end();
         if (found_ != Choice::none) return found_;
@@ -83,6 +86,7 @@ class Waits {
         if (!request) return note(request.error());
         wait.is_over = false;
         wait.manager = request->manager;
+        wait.flight.outlives_call = true;  // run() ends it, at its manager too
         session_.start(wait.flight, *request, steady_clock::now(), deadline_);
     }
     /// Takes what has ended. Whether there is more to be waited for, before the others are cancelled.
