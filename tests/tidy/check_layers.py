@@ -25,13 +25,14 @@ LAYERS = {
     "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "ucx", "transport"),
     "launcher": ("base", "os", "wire", "cluster", "shm", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
+    "bindings": (),  # the same
 }
 FREE = ("tests", "bench", "examples")
 PURE = ("base", "wire", "cluster", "rpc")  # no operating system
 # Public headers that all folders may include. The others are of the public library.
 VOCABULARY = ("ddict/error.h", "ddict/key_bytes.h", "ddict/number.h", "ddict/result.h", "ddict/stats.h",
               "ddict/value_sink.h", "ddict/value_type.h")
-USERS_OF_LIBCLIENT = ("include", "libclient", "launcher", "tools") + FREE
+USERS_OF_LIBCLIENT = ("include", "libclient", "launcher", "tools", "bindings") + FREE
 FOLDER_OF_TARGET = {"client": "libclient"}
 
 # What is not ours: pattern of the header, its name, and where alone it may be included.
@@ -45,6 +46,7 @@ FOREIGN = (
     (r"n?curses", "ncurses", ("tools/",)),
     (r"hiredis/", "hiredis", ("bench/",)),
     (r"valgrind/callgrind\.h", "Valgrind", ("bench/",)),
+    (r"pybind11/|Python\.h", "pybind11", ("bindings/",)),
     (r"xxhash\.h", "xxHash", ("base/", "cluster/")),
     (r"(gtest|gmock)/", "GoogleTest", ("tests/",)),
     (r"benchmark/", "google-benchmark", ("bench/",)),
@@ -54,6 +56,7 @@ FOREIGN_TARGETS = (
     (r"PkgConfig::PMIX", "PMIx", ("pmix/", "tests/")),
     (r"PkgConfig::HIREDIS", "hiredis", ("bench/",)),
     (r"PkgConfig::NCURSES", "ncurses", ("tools/",)),
+    (r"pybind11_add_module", "pybind11", ("bindings/",)),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")
 STANDARD_OF_C = re.compile(r"(stdbool|stddef|stdint|string)\.h")  # public headers may be for C

@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The class Dictionary of Python: a view of a link's keys, with a deadline and a manager of its own, perhaps.
+#pragma once
+
+#include <ddict/view.h>
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "bindings/python/errors.h"
+#include "bindings/python/gil.h"
+#include "bindings/python/keys.h"
+#include "bindings/python/link.h"
+#include "bindings/python/values.h"
+
+namespace ddict::python {
+
+namespace py = pybind11;
+
+/// What makes a view out of the link's.
+struct ViewRecipe {
+    std::optional<std::chrono::nanoseconds> timeout{};
+    std::optional<std::uint32_t> manager{};
+    bool allow_pickle = true;
+};
+
+/// Threads: any number, with the interpreter's lock; its calls release it.
+class PyDictionary {
+  public:
+    PyDictionary(std::shared_ptr<Link> link, const ViewRecipe& recipe)
+        : link_(std::move(link)), recipe_(recipe) {}
+
+    Link& link() const { return *link_; }
+    const std::shared_ptr<Link>& shared_link() const { return link_; }
+    const ViewRecipe& recipe() const { return recipe_; }
+    PyDictionary with(const ViewRecipe& recipe) const { return {link_, recipe}; }
+    ValueReader reader() const { return {recipe_.allow_pickle}; }
+
+    /// What f(view) returns, called without the interpreter's lock. Throws what a signal's handler has
+    /// raised.
+    template <class F>
+    auto call(F&& f) {
+        refuse_in_handler();
+        if (generation_ != process_generation) [[unlikely]]
+            make_view();
+        link_->begin_call();
+        auto result = without_gil([&] {
+            Link* const outer = std::exchange(link_of_call, link_.get());
+            auto inner = f(static_cast<const View&>(view_));
+            link_of_call = outer;
+            return inner;
+        });
+        link_->end_call();
+        throw_if_interrupted();
+        return result;
+    }
+    /// The same of a Result, whose error is raised.
+    template <class F>
+    auto value_of(F&& f, py::handle key = {}) {
+        auto result = call(std::forward<F>(f));
+        if (!result.has_value()) raise(result.error(), key);
+        if constexpr (!std::is_same_v<decltype(result), Result<void>>) return *std::move(result);
+    }
+
+  private:
+    void make_view();
+
+    std::shared_ptr<Link> link_;
+    ViewRecipe recipe_;
+    std::uint64_t generation_ = 0;  // of the process whose attachment view_ is of
+    View view_;
+};
+
+/// Seconds as the program has them; None for `fallback`. Throws for what is no time.
+std::optional<std::chrono::nanoseconds> seconds_of(const py::object& seconds, const char* name);
+
+/// Receives the value of a call that may be made again (a get).
+template <class F>
+py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObject* fallback = nullptr) {
+    const KeyArgument bytes(key);
+    ReceivedValue value;
+    value.may_ask_again(true);
+    Result<void> got = self.call([&](const View& view) { return receive(view, bytes.view(), value); });
+    for (int i = 0; !got && value.wants_object() && i < 4; ++i) {
+        value.make_object();
+        if (i == 3) value.may_ask_again(false);  // its size changes all the time
+        got = self.call([&](const View& view) { return receive(view, bytes.view(), value); });
+    }
+    if (!got) {
+        if (fallback != nullptr && got.error().code == Errc::not_found)
+            return py::reinterpret_borrow<py::object>(fallback);
+        raise(got.error(), key);
+    }
+    return self.reader().object_of(value);
+}
+
+/// The same of one that must not be.
+template <class F>
+py::object received_once(PyDictionary& self, PyObject* key, F&& receive, PyObject* fallback = nullptr) {
+    const KeyArgument bytes(key);
+    ReceivedValue value;
+    const Result<void> got = self.call([&](const View& view) { return receive(view, bytes.view(), value); });
+    if (!got) {
+        if (fallback != nullptr && got.error().code == Errc::not_found)
+            return py::reinterpret_borrow<py::object>(fallback);
+        raise(got.error(), key);
+    }
+    return self.reader().object_of(value);
+}
+
+using DictionaryClass = py::class_<PyDictionary>;
+
+// Each adds its methods to the class.
+void bind_mapping(DictionaryClass& dictionary);
+void bind_atomics(DictionaryClass& dictionary);
+void bind_waits(DictionaryClass& dictionary);
+void bind_many(DictionaryClass& dictionary);
+void bind_scans(py::module_& module, DictionaryClass& dictionary);
+void bind_arrays(DictionaryClass& dictionary);
+void bind_state(DictionaryClass& dictionary);
+/// The slots that make it a mapping: before the class is made.
+void set_mapping_slots(PyHeapTypeObject* type);
+
+}  // namespace ddict::python

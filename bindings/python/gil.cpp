@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings/python/gil.h"
+
+#include <ddict/interrupt.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+#include "bindings/python/errors.h"
+
+namespace ddict::python {
+namespace {
+
+std::atomic<bool> interpreter_ends{false};
+std::atomic<std::uint64_t> taking{0};  // threads that are about to take the lock
+std::atomic<EndsCall> ends_call{nullptr};
+pthread_t main_thread;             // of the interpreter; in a child of fork() the one that forked
+bool was_interrupted = false;      // of the main thread; guarded by the lock
+bool is_handling_signals = false;  // the same
+
+bool is_main_thread() {
+    return pthread_equal(pthread_self(), main_thread) != 0;
+}
+
+/// Asked by the library in a thread that waits.
+bool is_to_end() {
+    if (const EndsCall ends = ends_call.load(std::memory_order_relaxed); ends != nullptr && ends())
+        return true;
+    if (!is_main_thread()) return false;
+    const PyGILState_STATE state = PyGILState_Ensure();
+    if (!was_interrupted) {
+        is_handling_signals = true;
+        was_interrupted = PyErr_CheckSignals() != 0;
+        is_handling_signals = false;
+    }
+    const bool ends = was_interrupted;
+    PyGILState_Release(state);
+    return ends;
+}
+
+/// Afterwards no other thread waits for the lock in a call of ours: Python would unwind it there, without the
+/// lock, and what its frames hold would be released all the same.
+void end_of_interpreter() {
+    interpreter_ends.store(true);
+    while (taking.load() != 0) {
+        PyThreadState* const state = PyEval_SaveThread();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        PyEval_RestoreThread(state);
+    }
+}
+
+}  // namespace
+
+void watch_interpreter() {
+    // Imported by another thread, the module asks who is the main one.
+    const auto threading = py::module_::import("threading");
+    main_thread = threading.attr("main_thread")().attr("ident").cast<pthread_t>();
+    pthread_atfork(nullptr, nullptr, [] {
+        main_thread = pthread_self();
+        taking = 0;  // other threads are not there any more
+    });
+    py::module_::import("atexit").attr("register")(py::cpp_function(end_of_interpreter));
+    set_interrupt_check(is_to_end);
+}
+
+void take_gil(PyThreadState* state) {
+    ++taking;
+    if (interpreter_ends.load() && !is_main_thread()) [[unlikely]] {
+        --taking;
+        for (;;)
+            pause();
+    }
+    PyEval_RestoreThread(state);
+    --taking;
+}
+
+void throw_if_interrupted() {
+    if (!was_interrupted || !is_main_thread()) return;
+    was_interrupted = false;
+    throw py::error_already_set();
+}
+
+void refuse_in_handler() {
+    if (!is_handling_signals || !is_main_thread()) return;
+    raise(Error(Errc::busy,
+                "a signal handler has interrupted a call of this thread, and must not make another: let "
+                "it set a flag or raise an exception"));
+}
+
+void set_ends_call(EndsCall ends) {
+    ends_call.store(ends);
+}
+
+}  // namespace ddict::python

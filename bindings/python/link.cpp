@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings/python/link.h"
+
+#include <pthread.h>
+
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "bindings/python/errors.h"
+#include "bindings/python/gil.h"
+
+namespace ddict::python {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds end_of_calls_max{5};
+
+std::mutex attaching;  // one thread attaches; held across fork(), so that no child finds it locked
+
+std::unordered_map<std::string, std::weak_ptr<Link>>& links() {
+    static auto* const all =
+        new std::unordered_map<std::string, std::weak_ptr<Link>>;  // for as long as the process
+    return *all;
+}
+
+}  // namespace
+
+void watch_processes() {
+    pthread_atfork([] { attaching.lock(); }, [] { attaching.unlock(); },
+                   [] {
+                       attaching.unlock();
+                       ++process_generation;
+                       link_of_call = nullptr;
+                   });
+    set_ends_call([] { return link_of_call != nullptr && link_of_call->is_closing(); });
+}
+
+Link::Link(Dictionary dictionary, const AttachOptions& options)
+    : handle_(dictionary.handle()),
+      options_(options),
+      dictionary_(std::move(dictionary)),
+      generation_(process_generation) {}
+
+Link::~Link() {
+    if (!dictionary_) return;
+    if (generation_ != process_generation || calls_ != 0) {
+        // The parent's, or in use by a thread that the end of the interpreter has stopped.
+        static_cast<void>(new Dictionary(*std::move(dictionary_)));
+    } else {
+        without_gil([&] {
+            dictionary_.reset();
+            return 0;
+        });
+    }
+}
+
+std::shared_ptr<Link> Link::of_handle(const std::string& handle, const AttachOptions& options) {
+    if (const auto known = links().find(handle); known != links().end()) {
+        if (auto link = known->second.lock(); link && !link->is_detached()) return link;
+    }
+    auto link = std::make_shared<Link>(handle, options);
+    remember(link);
+    return link;
+}
+
+void Link::remember(const std::shared_ptr<Link>& link) {
+    std::erase_if(links(), [](const auto& known) { return known.second.expired(); });
+    links().insert_or_assign(link->handle_, link);
+}
+
+void Link::require_attached() {
+    if (!is_detached_ && !is_closing()) return;
+    raise(Error(Errc::not_attached, "this dictionary was detached or destroyed here"));
+}
+
+const View& Link::root() {
+    require_attached();
+    if (generation_ == process_generation) return *dictionary_;
+    begin_call();
+    Link* const outer = std::exchange(link_of_call, this);
+    const Result<bool> attached = without_gil([&]() -> Result<bool> {
+        const std::lock_guard lock(attaching);
+        if (generation_ == process_generation) return true;
+        Result<Dictionary> made = Dictionary::try_attach(handle_, options_);
+        if (!made) return made.error();
+        // What the parent has made stays as it is.
+        if (dictionary_) static_cast<void>(new Dictionary(*std::move(dictionary_)));
+        dictionary_.emplace(*std::move(made));
+        generation_ = process_generation;
+        return true;
+    });
+    link_of_call = outer;
+    end_call();
+    throw_if_interrupted();
+    if (!attached.has_value()) raise(attached.error());
+    return *dictionary_;
+}
+
+std::string Link::name() {
+    root();
+    return dictionary_->name();
+}
+
+void Link::end_calls() {
+    is_closing_ = true;
+    const auto latest = steady_clock::now() + end_of_calls_max;
+    while (calls_ != 0 && steady_clock::now() < latest) {
+        without_gil([] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            return 0;
+        });
+    }
+    if (calls_ == 0) return;
+    is_closing_ = false;
+    raise(Error(Errc::busy, "other threads are in calls to this dictionary, and these do not end"));
+}
+
+void Link::detach() {
+    if (is_detached_ || is_closing()) return;
+    if (generation_ == process_generation) {
+        end_calls();
+        without_gil([&] {
+            dictionary_->detach();
+            return 0;
+        });
+    }
+    is_detached_ = true;
+}
+
+void Link::destroy() {
+    root();
+    end_calls();
+    const Result<void> destroyed = without_gil([&] { return dictionary_->try_destroy(); });
+    is_detached_ = true;
+    throw_if_interrupted();
+    if (!destroyed) raise(destroyed.error());
+}
+
+}  // namespace ddict::python

@@ -1,0 +1,279 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Other views, the life of a dictionary, and what it says of itself.
+#include <cmath>
+
+#include "bindings/python/dictionary.h"
+
+namespace ddict::python {
+namespace {
+
+using std::chrono::nanoseconds;
+
+py::object made_from_pickle() {
+    return py::module_::import("ddict._mapping").attr("from_pickle");
+}
+
+/// The handle, and what makes this view of it.
+py::tuple reduce(PyDictionary& self) {
+    const AttachOptions& options = self.link().options();
+    const ViewRecipe& recipe = self.recipe();
+    const auto seconds = [](auto time) -> py::object {
+        if (!time) return py::none();
+        return py::float_(std::chrono::duration<double>(*time).count());
+    };
+    const py::object manager =
+        recipe.manager ? py::object(py::int_(*recipe.manager)) : py::object(py::none());
+    return py::make_tuple(made_from_pickle(),
+                          py::make_tuple(self.link().handle(), seconds(options.timeout), options.local_reads,
+                                         seconds(recipe.timeout), manager, recipe.allow_pickle));
+}
+
+std::string shown(PyDictionary& self) {
+    std::string text = "<ddict.Dictionary";
+    if (self.link().is_detached()) return text + ", detached>";
+    text += " '" + self.link().name() + "', " +
+            std::to_string(self.call([](const View& view) { return view.manager_count(); })) + " managers";
+    if (self.recipe().manager) text += ", manager " + std::to_string(*self.recipe().manager);
+    if (self.recipe().timeout) {
+        const double seconds = std::chrono::duration<double>(*self.recipe().timeout).count();
+        text += ", within " + py::str(py::float_(seconds)).cast<std::string>() + " s";
+    }
+    return text + ">";
+}
+
+py::dict operation_stats(const OperationStats& stats) {
+    py::dict dict;
+    dict["count"] = stats.count;
+    dict["p50_ns"] = stats.p50_ns;
+    dict["p99_ns"] = stats.p99_ns;
+    dict["max_ns"] = stats.max_ns;
+    return dict;
+}
+
+py::dict stats_of(const ManagerStats& stats) {
+    py::dict dict;
+    dict["manager"] = stats.manager;
+    dict["node"] = stats.node;
+    dict["pid"] = stats.pid;
+    dict["keys"] = stats.keys;
+    dict["pool_bytes"] = stats.pool_bytes;
+    dict["used_bytes"] = stats.used_bytes;
+    dict["free_bytes"] = stats.free_bytes;
+    dict["largest_free_bytes"] = stats.largest_free_bytes;
+    dict["index_bytes"] = stats.index_bytes;
+    dict["sessions"] = stats.sessions;
+    dict["rejected_messages"] = stats.rejected_messages;
+    dict["puts"] = stats.puts;
+    dict["gets"] = stats.gets;
+    dict["hits"] = stats.hits;
+    dict["contains"] = stats.contains;
+    dict["erases"] = stats.erases;
+    dict["clears"] = stats.clears;
+    dict["scans"] = stats.scans;
+    dict["refused_puts"] = stats.refused_puts;
+    dict["waiting"] = stats.waiting;
+    dict["broadcasts"] = stats.broadcasts;
+    dict["broadcast_keys"] = stats.broadcast_keys;
+    dict["bodies_in_flight"] = stats.bodies_in_flight;
+    dict["private_bytes"] = stats.private_bytes;
+    dict["repeated_requests"] = stats.repeated_requests;
+    dict["unreachable_clients"] = stats.unreachable_clients;
+    dict["frozen"] = stats.frozen;
+    dict["transport"] = stats.transport;
+    py::dict operations;
+    for (const OperationStats& operation : stats.operations)
+        operations[py::str(std::string(name(operation.operation)))] = operation_stats(operation);
+    dict["operations"] = operations;
+    return dict;
+}
+
+py::list stats(PyDictionary& self) {
+    const auto all = self.value_of([](const View& view) { return view.try_stats(); });
+    py::list list;
+    for (const ManagerStats& manager : all)
+        list.append(stats_of(manager));
+    return list;
+}
+
+py::list health(PyDictionary& self) {
+    const auto all = self.value_of([](const View& view) { return view.try_health(); });
+    py::list list;
+    for (const ManagerHealth& manager : all) {
+        py::dict dict;
+        dict["manager"] = manager.manager;
+        dict["node"] = manager.node.empty() ? py::object(py::none()) : py::object(py::str(manager.node));
+        dict["alive"] = manager.alive();
+        dict["round_trip"] = std::chrono::duration<double>(manager.round_trip).count();
+        dict["error"] = manager.error ? exception_of(*manager.error) : py::object(py::none());
+        list.append(dict);
+    }
+    return list;
+}
+
+py::dict profile(PyDictionary& self) {
+    const ClientProfile all = self.call([](const View& view) { return view.profile(); });
+    const auto seconds = [](nanoseconds time) { return std::chrono::duration<double>(time).count(); };
+    py::dict operations;
+    for (const OperationProfile& operation : all.operations) {
+        py::dict dict;
+        dict["count"] = operation.count;
+        dict["errors"] = operation.errors;
+        dict["bytes_sent"] = operation.bytes_sent;
+        dict["bytes_received"] = operation.bytes_received;
+        dict["samples"] = operation.samples;
+        dict["p50"] = seconds(operation.p50);
+        dict["p90"] = seconds(operation.p90);
+        dict["p99"] = seconds(operation.p99);
+        dict["longest"] = seconds(operation.longest);
+        operations[py::str(std::string(name(operation.operation)))] = dict;
+    }
+    py::dict dict;
+    dict["threads"] = all.threads;
+    dict["local_reads"] = all.local_reads;
+    dict["operations"] = operations;
+    return dict;
+}
+
+py::list numbers(const std::vector<std::uint32_t>& ids) {
+    py::list list;
+    for (const std::uint32_t id : ids)
+        list.append(id);
+    return list;
+}
+
+void bind_views(DictionaryClass& dictionary) {
+    dictionary
+        .def(
+            "within",
+            [](PyDictionary& self, const py::object& seconds) {
+                ViewRecipe recipe = self.recipe();
+                recipe.timeout = seconds_of(seconds, "timeout");
+                return self.with(recipe);
+            },
+            py::arg("timeout"),
+            "The same dictionary, each of whose calls takes this many seconds at the most.")
+        .def(
+            "manager",
+            [](PyDictionary& self, std::uint32_t id) {
+                self.value_of([&](const View& view) { return view.try_manager(id); });
+                ViewRecipe recipe = self.recipe();
+                recipe.manager = id;
+                return self.with(recipe);
+            },
+            py::arg("id"),
+            "The same dictionary, all of whose keys live on one manager, whatever their hash; len, clear, "
+            "iterations, "
+            "stats and freeze are of that manager only.")
+        .def_property_readonly(
+            "manager_count",
+            [](PyDictionary& self) {
+                return self.call([](const View& view) { return view.manager_count(); });
+            },
+            "The number of managers of the whole dictionary.")
+        .def(
+            "which_manager",
+            [](PyDictionary& self, const py::object& key) {
+                const KeyArgument bytes(key.ptr());
+                return self.call([&](const View& view) { return view.manager_of_bytes(bytes.view()); });
+            },
+            py::arg("key"), "The manager that owns a key. No message.")
+        .def_property_readonly(
+            "local_managers",
+            [](PyDictionary& self) {
+                return numbers(self.call([](const View& view) { return view.local_managers(); }));
+            },
+            "The managers on this node, in order.")
+        .def_property_readonly(
+            "main_manager",
+            [](PyDictionary& self) {
+                return self.call([](const View& view) { return view.main_manager(); });
+            },
+            "A manager of this node, or if there is none, one of all; always the same in one process.")
+        .def(
+            "manager_nodes",
+            [](PyDictionary& self) {
+                py::list list;
+                for (const auto& node :
+                     self.value_of([](const View& view) { return view.try_manager_nodes(); }))
+                    list.append(node);
+                return list;
+            },
+            "The host names of the managers' nodes, by manager.");
+}
+
+void bind_life(DictionaryClass& dictionary) {
+    dictionary.def("__repr__", shown)
+        .def("__reduce__", reduce)
+        .def_property_readonly(
+            "handle", [](PyDictionary& self) { return self.link().handle(); },
+            "Whoever has it can attach. Treat it like a password.")
+        .def(
+            "serialize", [](PyDictionary& self) { return self.link().handle(); },
+            "The handle, as the reference calls it.")
+        .def_property_readonly("name", [](PyDictionary& self) { return self.link().name(); })
+        .def_property_readonly("allow_pickle", [](PyDictionary& self) { return self.recipe().allow_pickle; })
+        .def(
+            "detach", [](PyDictionary& self) { self.link().detach(); },
+            "Gives up this process's connections: calls after it are NotAttached, also of what was made from "
+            "this. Calls "
+            "that other threads are in end with the same, or with Timeout.")
+        .def(
+            "destroy", [](PyDictionary& self) { self.link().destroy(); },
+            "Ends the dictionary for everybody, and gives its memory back.");
+}
+
+}  // namespace
+
+std::optional<nanoseconds> seconds_of(const py::object& seconds, const char* name) {
+    if (seconds.is_none()) return std::nullopt;
+    const double number = PyFloat_AsDouble(seconds.ptr());
+    if (number == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    if (std::isnan(number)) {
+        raise(Error(Errc::invalid_argument, std::string(name) + " is nan: a number of seconds is needed"));
+    }
+    return detail::Patience::clamped(std::chrono::duration<double>(number));
+}
+
+void PyDictionary::make_view() {
+    View view = link_->root();
+    if (recipe_.timeout) view = view.within(*recipe_.timeout);
+    if (recipe_.manager) {
+        Result<View> one = view.try_manager(*recipe_.manager);
+        if (!one) raise(one.error());
+        view = *std::move(one);
+    }
+    view_ = std::move(view);
+    generation_ = process_generation;
+}
+
+void bind_state(DictionaryClass& dictionary) {
+    bind_views(dictionary);
+    bind_life(dictionary);
+    dictionary.def("stats", stats, "What every manager says of itself: a list of dicts.")
+        .def("health", health, "Asks every manager for a sign of life, within 2 s: a list of dicts.")
+        .def("profile", profile, "What this process has done with the dictionary, and how long it took.")
+        .def(
+            "profile_reset",
+            [](PyDictionary& self) {
+                self.call([](const View& view) {
+                    view.profile_reset();
+                    return 0;
+                });
+            },
+            "Begins to count anew.")
+        .def(
+            "freeze",
+            [](PyDictionary& self) { self.value_of([](const View& view) { return view.try_freeze(); }); },
+            "Until unfreeze(), all that would change the dictionary is Frozen, for everybody.")
+        .def(
+            "unfreeze",
+            [](PyDictionary& self) { self.value_of([](const View& view) { return view.try_unfreeze(); }); },
+            "Allows changes again.")
+        .def_property_readonly("is_frozen", [](PyDictionary& self) {
+            return self.value_of([](const View& view) { return view.try_is_frozen(); });
+        });
+}
+
+}  // namespace ddict::python

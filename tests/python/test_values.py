@@ -1,0 +1,261 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is put comes back: every kind of value, and what cannot be a value is refused."""
+
+import array
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import pickle
+import sys
+import threading
+import zoneinfo
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+import ddict
+
+UTC = datetime.timezone.utc
+EXACT = ["", "text", "\0", "ünï", "\U0001f600", "\udcff", "\ud800", "a\udcc3\udca9", b"", b"ab", b"\0" * 70000, 0, -1, 2**63 - 1,
+         -2**63, 2**63, 2**64 - 1, 2**64, -2**63 - 1, 10**500, -10**500, 0.0, 1.5, float("inf"), sys.float_info.min, True,
+         False, None, 1 + 2j, datetime.datetime(2026, 11, 28, 23, 59, 59, 999999),
+         datetime.datetime(1, 1, 1, tzinfo=UTC), datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone(-datetime.timedelta(hours=3))),
+         datetime.datetime(2026, 6, 1, tzinfo=zoneinfo.ZoneInfo("UTC")), datetime.datetime(2026, 10, 25, 2, fold=1),
+         datetime.date(2026, 1, 1), datetime.timedelta(1), [], [1, 2, 3], [2**63, 1], [-1, 2**63], [2**70], [1.5, -0.5],
+         [True, False], [1j], ["a", "", "bcd"], [b"x", b""], [None, None], [[1], [2, 3]], [[1], ["a"]], [[]], [1, "x", 2.5],
+         [True, 1], (), (1,), ("x", 7, 2.5, None, b"y", True), ((1, ("a",)), "z"), {}, {"a": 1, "b": 2}, {1: 1.5},
+         {"a": 1, "b": "x"}, {(1, 2): [3]}, {"n": {"m": 1}}, {1, 2}, frozenset("ab"), range(5), slice(1, 2), Ellipsis,
+         decimal.Decimal("1.50"), fractions.Fraction(1, 3), ddict.TypedValue(0x8007, b"mine"), ddict.TypedValue(0x2c01, b"12345678"),
+         ValueError, len]
+
+
+@dataclasses.dataclass
+class Record:
+    name: str
+    field: object
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Named(str):
+    pass
+
+
+@pytest.mark.parametrize("value", EXACT, ids=lambda value: repr(value)[:30])
+def test_a_value_comes_back_as_it_was(d, value):
+    d["v"] = value
+    found = d["v"]
+    assert type(found) is type(value) and found == value and repr(found) == repr(value)
+    assert d.get_many(["v"])[0] == value
+    assert d.pop("v") == value
+
+
+@pytest.mark.parametrize("value", [Record("x", [1, 2]), Colour.RED, Named("n"), decimal.Context(prec=3).create_decimal("1.25")],
+                         ids=lambda value: type(value).__name__)
+def test_other_types_are_pickled(d, value):
+    d["v"] = value
+    assert d["v"] == value and type(d["v"]) is type(value)
+
+
+def test_a_nan_stays_one(d):
+    d["v"] = float("nan")
+    assert d["v"] != d["v"]
+
+
+@pytest.mark.parametrize("value", [bytearray(b"xy"), memoryview(b"xy"), memoryview(b"x_y_")[::2], pickle.PickleBuffer(b"xy")],
+                         ids=lambda value: type(value).__name__)
+def test_what_is_like_bytes_comes_back_as_bytes(d, value):
+    d["v"] = value
+    assert d["v"] == b"xy" and type(d["v"]) is bytes
+
+
+@pytest.mark.parametrize("scalar", [np.float32(1.5), np.float64(0.1), np.int8(-3), np.uint64(2**64 - 1), np.bool_(True),
+                                    np.complex64(1 + 2j), np.str_("text"), np.bytes_(b"ab")], ids=lambda s: type(s).__name__)
+def test_scalars_of_numpy_come_back_as_python_s(d, scalar):
+    d["v"] = scalar
+    assert d["v"] == scalar.item() and type(d["v"]) is type(scalar.item())
+
+
+@pytest.mark.parametrize("scalar", [np.float16(2), np.longdouble(2), np.datetime64("2026-01-01"), np.timedelta64(5, "s"),
+                                    np.zeros(1, "i4,f8")[0]], ids=lambda s: type(s).__name__)
+def test_scalars_that_python_has_not_come_back_as_they_were(d, scalar):
+    d["v"] = scalar
+    assert d["v"] == scalar and type(d["v"]) is type(scalar) and d["v"].dtype == scalar.dtype
+
+
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "c8", "c16", "f2", "g", ">f4", ">i8", "M8[s]",
+          "m8[D]", "U3", "S2", "V5", "i4,f8", [("a", "i4"), ("b", "f4", (2,))], "O"]
+SHAPES = [(), (0,), (5,), (2, 3), (0, 3), (3, 1, 2), (1,) * 9, (64, 64)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_an_array_comes_back_as_it_was(d, dtype):
+    dtype = np.dtype(dtype)
+    for shape in SHAPES:
+        count = int(np.prod(shape))
+        plain = np.arange(1, count + 1, dtype="u1").astype("S4").astype("U4") if dtype.kind in "US" else np.arange(1, count + 1)
+        made = np.zeros(shape, dtype)
+        if dtype.kind not in "V":
+            made = plain.astype(dtype).reshape(shape)
+        for form in (made, np.asfortranarray(made), made[::-1] if shape else made, made.T):
+            d["v"] = form
+            found = d["v"]
+            assert type(found) is np.ndarray and found.dtype == form.dtype and found.shape == form.shape
+            assert np.array_equal(found, form) and found.flags.writeable and found.flags.aligned
+
+
+def test_arrays_within_others(d):
+    values = [[np.zeros(3), np.ones((2, 2))], {"w": np.ones(5000), "b": np.zeros(3)}, (1, np.arange(3)),
+              {"model": np.ones(5000), "name": "x", "s": {1}}, Record("x", np.arange(100000))]
+    for value in values:
+        d["v"] = value
+        np.testing.assert_equal(dataclasses.asdict(d["v"]) if isinstance(value, Record) else d["v"],
+                                dataclasses.asdict(value) if isinstance(value, Record) else value)
+
+
+def test_typed_buffers_are_arrays(d):
+    d["v"] = array.array("d", [1, 2])
+    assert d["v"].dtype == "f8" and list(d["v"]) == [1, 2]
+    d["v"] = memoryview(array.array("i", range(6))).cast("B").cast("i", (2, 3))
+    assert d["v"].shape == (2, 3) and d["v"].dtype == "i4"
+
+
+class Tensor:
+    """What another library's array looks like: DLPack, and no buffer."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __dlpack__(self, stream=None):
+        return self.data.__dlpack__()
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+
+def test_what_has_dlpack_is_an_array(d):
+    d["v"] = Tensor(np.arange(6.0).reshape(2, 3))
+    assert np.array_equal(d["v"], np.arange(6.0).reshape(2, 3))
+    assert type(d["v", np]) is np.ndarray  # any module with from_dlpack
+
+
+def test_a_large_object_is_not_copied_when_it_is_read(d):
+    d["v"] = {"a": np.ones(1 << 20), "s": {1}}
+    found = d["v"]
+    assert found["a"].base is not None and found["a"].flags.writeable
+    d["b"] = b"x" * (1 << 20)
+    assert d["b"] == b"x" * (1 << 20)
+
+
+def test_values_that_change_their_kind_while_they_are_read(d):
+    stop = threading.Event()
+    kinds = [b"x" * 100000, b"y" * 200000, "t", np.zeros(50000), {1}, b""]
+
+    def change():
+        i = 0
+        while not stop.is_set():
+            d["v"] = kinds[i % len(kinds)]
+            i += 1
+
+    d["v"] = b""
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(300):
+            found = d["v"]
+            assert any(type(found) is type(kind) and np.array_equal(found, kind) for kind in kinds)
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def nested(value, depth):
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_what_holds_itself_comes_back_so(d):
+    ring = [1]
+    ring.append(ring)
+    d["v"] = ring
+    assert d["v"][1][1][0] == 1
+    d["v"] = nested(1, 60)
+    assert d["v"] == nested(1, 60)
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), lambda: 1, (n for n in [1]), [object(), threading.Lock()]],
+                         ids=lambda value: type(value).__name__)
+def test_what_cannot_be_pickled_is_named(d, value):
+    with pytest.raises(TypeError, match=type(value).__name__):
+        d["v"] = value
+    assert "v" not in d
+
+
+def test_no_pickle_where_none_is_allowed(d):
+    strict = ddict.attach(d.handle, allow_pickle=False)
+    d["v"] = {1, 2}
+    with pytest.raises(TypeError, match="allow_pickle"):
+        strict["v"]
+    with pytest.raises(TypeError, match="allow_pickle"):
+        strict["w"] = {1, 2}
+    for value in (1, "x", [1.5], ("a", 1), {"a": 1}, 2**99, None):
+        strict["w"] = value
+        assert strict["w"] == value
+    strict["w"] = np.zeros(3, "i4,f8")
+    assert not strict.within(1).allow_pickle and not pickle.loads(pickle.dumps(strict)).allow_pickle
+    strict.detach()
+
+
+def test_a_pickle_of_a_class_that_is_not_there_says_which(d, python):
+    python("""
+import sys, types, ddict
+module = types.ModuleType("elsewhere"); sys.modules["elsewhere"] = module
+exec("class Thing: pass", module.__dict__)
+ddict.attach(sys.argv[1])["v"] = module.Thing()
+""", d.handle)
+    with pytest.raises(ddict.Unreadable, match="elsewhere") as caught:
+        d["v"]
+    assert isinstance(caught.value, TypeError)
+
+
+def test_bytes_that_are_not_of_their_type_are_refused(d, chance):
+    """Whatever others have written is an object or WrongType, and never ends the process."""
+    good = []
+    for value in EXACT[:60] + [np.zeros((2, 3)), np.zeros(3, "i4,f8"), {"a": np.ones(1000), "s": {1}}]:
+        d["v"] = value
+        typed = d.get_typed("v")
+        assert d.type_and_size("v") == (typed.type, len(typed.data))
+        good.append((typed.type, typed.data))
+    for _ in range(1500):
+        kind, data = chance.choice(good)
+        data = bytearray(data[:chance.choice([10, 100, 10000])])
+        for _ in range(chance.randrange(4)):
+            if data:
+                data[chance.randrange(len(data))] = chance.randrange(256)
+        if kind == 0x0704:
+            continue  # a pickle is a program: who may put one is trusted
+        d["v"] = ddict.TypedValue(chance.choice([kind, chance.randrange(0x0500), chance.choice([0x400, 0x500, 0x600, 0x703])]),
+                                  bytes(data))
+        try:
+            d["v"]
+        except (ddict.WrongType, TypeError, RecursionError):
+            pass
+
+
+@hypothesis.settings(max_examples=150)
+@hypothesis.given(st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.complex_numbers(allow_nan=False),
+              st.datetimes(timezones=st.sampled_from([None, UTC]))),
+    lambda inner: st.one_of(st.lists(inner), st.tuples(inner, inner), st.dictionaries(st.text(), inner)), max_leaves=12))
+def test_any_value(shared, value):
+    shared["any"] = value
+    found = shared["any"]
+    assert found == value and repr(found) == repr(value)
