@@ -3,7 +3,8 @@
 # What "cmake --install" puts where. Include it after all targets exist.
 #
 #   bin/                    the programs
-#   lib/libddict_client.so  with everything of ours linked into it; UCX is its only foreign dependency of weight
+#   lib/libddict_client.so  with everything of ours linked into it
+#   lib/libddict_ucx-*.so   what it loads to speak to other hosts, with UCX as its dependency
 #   include/ddict/          the public headers
 #   lib/cmake/ddict/        find_package(ddict), target ddict::client
 #   lib/pkgconfig/ddict.pc
@@ -13,9 +14,9 @@
 # ddict_ROOT or PKG_CONFIG_PATH set to it: it has files of its own for both, which know where the sources are.
 include(CMakePackageConfigHelpers)
 
-# ddict_install(LIBRARY ddict_client PROGRAMS ddict-launch ...)
+# ddict_install(LIBRARY ddict_client MODULE ddict_ucx_module PROGRAMS ddict-launch ...)
 function(ddict_install)
-  cmake_parse_arguments(ARG "" "LIBRARY" "PROGRAMS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LIBRARY;MODULE" "PROGRAMS" ${ARGN})
 
   # Programs find the library beside them, wherever the tree stands.
   file(RELATIVE_PATH from_bin_to_lib
@@ -32,6 +33,7 @@ function(ddict_install)
   install(TARGETS ${ARG_LIBRARY} EXPORT ddict
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(TARGETS ${ARG_MODULE} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ddict
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "cluster/placement.h"
 #include "libclient/coarse_clock.h"
+#include "libclient/load_ucx.h"
 #include "libclient/page_sink.h"
 #include "os/host_name.h"
 #include "os/network_interfaces.h"
@@ -125,10 +126,6 @@ Attachment::~Attachment() {
 }
 
 Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const AttachOptions& options) {
-    if (handle.ucx_version != ucx::runtime_version()) {
-        return attach_error(Errc::incompatible, "the managers run " + ucx_text(handle.ucx_version) +
-                                                    ", this process " + ucx_text(ucx::runtime_version()));
-    }
     const milliseconds timeout = options.timeout.value_or(limits::operation_timeout_default);
     std::shared_ptr<Attachment> attachment(new Attachment(handle, timeout));
     const char* const named = std::getenv("DDICT_LOCAL_READS");
@@ -154,11 +151,24 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     }  // else there are no managers of this user on this node, and the seeds know
     pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
     node_ = os::host_name();
-    worker_options_.devices.leave_out =
-        os::dead_end_interfaces(os::network_interfaces(), handle_.shared_addresses);
+    worker_options_.start_network = [this](os::Poller& poller, os::WaitPolicy& waiting) {
+        return start_network(poller, waiting);
+    };
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
     return greet_first(**own, steady_clock::now() + timeout);
+}
+
+Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& poller,
+                                                               os::WaitPolicy& waiting) const {
+    const Result<const ucx::Module*> module = load_ucx();
+    if (!module) return module.error();
+    if ((*module)->runtime_version != handle_.ucx_version)
+        return Error(Errc::incompatible, "the managers run " + ucx_text(handle_.ucx_version) +
+                                             ", this process " + ucx_text((*module)->runtime_version));
+    return (*module)->create_worker(
+        {.leave_out = os::dead_end_interfaces(os::network_interfaces(), handle_.shared_addresses)}, poller,
+        waiting);
 }
 
 /// A handle that is not this dictionary's is told from it here: managers do not answer it.
@@ -199,7 +209,7 @@ Result<Session*> Attachment::session() {
     if (Session* known = known_session()) return known;
     Result<std::unique_ptr<Session>> made = Session::open({.dictionary_id = handle_.dictionary_id,
                                                            .secret = handle_.secret,
-                                                           .ucx_version = ucx::runtime_version(),
+                                                           .ucx_version = handle_.ucx_version,
                                                            .sequence_start = unpredictable_number()},
                                                           lost_, worker_options_);
     if (!made) return made.error();

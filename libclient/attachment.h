@@ -121,6 +121,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Session* known_session();
     Session* look_up_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
+    /// For messages that leave this host; any thread. Errors: system, incompatible.
+    Result<std::unique_ptr<ucx::Worker>> start_network(os::Poller& poller, os::WaitPolicy& waiting) const;
     Result<void> compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const;
     Result<void> greet_first(Session& session, Time deadline);
     std::vector<std::uint32_t> candidates_to_greet() const;

@@ -56,11 +56,15 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     PermittedHosts at_first = *hosts;
     at_first.all = at_first.all || is_told_hosts_later();
     ConnectionGuard::instance().permit(std::move(at_first));
-    Result<std::unique_ptr<transport::Worker>> worker =
-        transport::Worker::create({.devices = {.leave_out = os::dead_end_interfaces(
-                                                   os::network_interfaces(), options.shared_addresses)},
-                                   .listen_at = shm::socket_path(options.pool),
-                                   .on_network = true});
+    Result<std::unique_ptr<transport::Worker>> worker = transport::Worker::create(
+        {.start_network =
+             [&](os::Poller& poller, os::WaitPolicy& waiting) {
+                 return ucx::Worker::create({.leave_out = os::dead_end_interfaces(os::network_interfaces(),
+                                                                                  options.shared_addresses)},
+                                            poller, waiting);
+             },
+         .listen_at = shm::socket_path(options.pool),
+         .on_network = true});
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(
         new Server(options, *std::move(hosts), *std::move(pool), *std::move(worker)));

@@ -66,7 +66,9 @@ Result<void> Worker::start_samehost() {
 }
 
 Result<void> Worker::start_ucx() {
-    auto ucx = ucx::Worker::create(options_.devices, *poller_, waiting_);
+    if (!options_.start_network)
+        return Error(Errc::system, "this process has no way to the network: it speaks within its host only");
+    auto ucx = options_.start_network(*poller_, waiting_);
     if (!ucx) return ucx.error();
     ucx_ = *std::move(ucx);
     return {};

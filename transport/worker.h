@@ -21,12 +21,14 @@
 
 namespace ddict::transport {
 
+using StartNetwork = std::function<Result<std::unique_ptr<ucx::Worker>>(os::Poller&, os::WaitPolicy&)>;
+
 struct WorkerOptions {
     /// How long progress() polls, at the most, before it sleeps; the time really spent adapts to the traffic.
     /// While a payload is under way, and where processors are scarce, there are other limits.
     std::chrono::microseconds spin{50};
-    /// Of UCX, unless the user has set UCX_NET_DEVICES.
-    ucx::DeviceOptions devices{};
+    /// Starts UCX, once, when the first message must leave the host; without it none can.
+    StartNetwork start_network{};
     /// Where processes of this host can connect; empty: nowhere.
     std::string listen_at{};
     /// Others can connect over the network: UCX is started at once.

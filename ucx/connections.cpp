@@ -151,7 +151,7 @@ void Worker::Impl::give_up_transfers(Endpoint& endpoint) {
     for (Transfer* transfer = endpoint.first_transfer(); transfer != nullptr; transfer = transfer->next) {
         if (transfer->given_up) continue;
         transfer->given_up = true;
-        ++counters.requests_given_up;
+        ++counters_.requests_given_up;
         tell_of_end(*transfer, false);
     }
 }
@@ -201,7 +201,7 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
         const bool done = endpoint.transfers() == 0 && !endpoint.held_by_ucx();
         if (!done && now < endpoint.deadline) return false;
         give_up_transfers(endpoint);
-        ++counters.peers_lost;
+        ++counters_.peers_lost;
         events_.push_peer_lost(endpoint.id(), lost_error(endpoint.error));
         return true;
     }

@@ -54,6 +54,8 @@ struct WorkerCounters {
 /// not touch it. Memory: bounded by limits.h; no allocation per message once the buffers have grown to the
 /// load. UCX reports errors of the network, and that a process has ended, but not a cut cable: that takes
 /// heartbeats above this class.
+///
+/// An interface, so that what calls it need not be linked with UCX: see module.h.
 class Worker {
   public:
     /// `poller` and `waiting` are those of the thread's loop, and must outlive it. `devices` unless the user
@@ -61,41 +63,42 @@ class Worker {
     static Result<std::unique_ptr<Worker>> create(const DeviceOptions& devices, os::Poller& poller,
                                                   os::WaitPolicy& waiting);
     /// Does what stop() has left to do, without waiting.
-    ~Worker();
+    virtual ~Worker() = default;
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
     /// Delivers what has arrived; never waits. Returns the number of events delivered. Not to be called from
     /// an event.
-    unsigned poll(TransportEvents& events);
+    virtual unsigned poll(TransportEvents& events) = 0;
     /// The last poll had nothing at all to do. Without that the thread must not sleep.
-    bool is_quiet() const noexcept;
+    virtual bool is_quiet() const noexcept = 0;
     /// Before the poller waits, and after that: whether UCX wakes it up.
-    os::WaitPolicy::Arming prepare_to_sleep();
-    void end_sleep();
+    virtual os::WaitPolicy::Arming prepare_to_sleep() = 0;
+    virtual void end_sleep() = 0;
     /// Connections want to be looked after soon, whatever arrives.
-    bool needs_attention() const noexcept;
+    virtual bool needs_attention() const noexcept = 0;
 
     /// Orderly end: sends what is outstanding, closes all connections, returns at the deadline at the latest.
     /// Events are not delivered any more; afterwards only the destructor may be called.
-    void stop(std::chrono::steady_clock::time_point deadline);
+    virtual void stop(std::chrono::steady_clock::time_point deadline) = 0;
 
-    const WorkerCounters& counters() const noexcept;
+    virtual const WorkerCounters& counters() const noexcept = 0;
 
     // As of Transport.
-    Result<PeerId> connect(Bytes address);
-    void close(PeerId peer);
-    void send(PeerId peer, Bytes head);
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag);
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
-    void discard_body(std::uint64_t token);
-    std::string describe(PeerId peer) const;
-    Bytes address() const;
+    virtual Result<PeerId> connect(Bytes address) = 0;
+    virtual void close(PeerId peer) = 0;
+    virtual void send(PeerId peer, Bytes head) = 0;
+    virtual void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) = 0;
+    virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
+    virtual void discard_body(std::uint64_t token) = 0;
+    virtual std::string describe(PeerId peer) const = 0;
+    virtual Bytes address() const = 0;
+
+  protected:
+    Worker() = default;
 
   private:
     class Impl;
-    explicit Worker(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace ddict::ucx

@@ -54,8 +54,8 @@ WorkerCount::~WorkerCount() {
     --workers;
 }
 
-Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const DeviceOptions& devices, os::Poller& poller,
-                                                           os::WaitPolicy& waiting) {
+Result<std::unique_ptr<Worker>> Worker::create(const DeviceOptions& devices, os::Poller& poller,
+                                               os::WaitPolicy& waiting) {
     if (ucx_is_of_parent) {
         return Error(
             Errc::system,
@@ -70,7 +70,7 @@ Result<std::unique_ptr<Worker::Impl>> Worker::Impl::create(const DeviceOptions& 
     if (!worker) return worker.error();
     auto impl = std::make_unique<Impl>(poller, waiting, std::move(context->handle), *std::move(worker));
     if (auto started = impl->start(); !started) return started.error();
-    return impl;
+    return std::unique_ptr<Worker>(std::move(impl));
 }
 
 Worker::Impl::Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker)
@@ -114,7 +114,7 @@ Result<void> Worker::Impl::start() {
     if (Result<void> watched = poller_.watch(ucx_fd_, nullptr); !watched) return watched;
     auto made = make_address(worker_.get());
     if (!made) return made.error();
-    address = *std::move(made);
+    address_ = *std::move(made);
     return {};
 }
 
@@ -124,7 +124,7 @@ ucs_status_t Worker::Impl::on_active_message(void* self, const void* header, std
                                              void* data, std::size_t bytes,
                                              const ucp_am_recv_param_t* param) noexcept {
     auto& impl = *static_cast<Impl*>(self);
-    ++impl.counters.messages_received;
+    ++impl.counters_.messages_received;
     const Bytes head = bytes_at(header, header_bytes);
     if ((param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0)
         return impl.take_announcement(head, data, bytes);
@@ -134,7 +134,7 @@ ucs_status_t Worker::Impl::on_active_message(void* self, const void* header, std
 ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t bytes, bool may_hold) {
     const bool has_body = !header.empty();
     if (has_body ? header.size() > body_head_bytes_max || bytes == 0 : bytes > limits::head_bytes_max) {
-        ++counters.malformed;
+        ++counters_.malformed;
         return UCS_OK;
     }
     const Bytes payload = bytes_at(data, bytes);
@@ -156,7 +156,7 @@ ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t by
 ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std::size_t bytes) {
     // The status that is returned for a body that is not wanted becomes the status of the sender's request.
     if (header.empty() || header.size() > body_head_bytes_max || bytes == 0) {
-        ++counters.malformed;
+        ++counters_.malformed;
         return UCS_ERR_INVALID_PARAM;
     }
     std::uint64_t token = 0;
@@ -168,7 +168,7 @@ ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std
         token = 0;
     }
     if (token == 0) {
-        ++counters.bodies_refused;
+        ++counters_.bodies_refused;
         return UCS_ERR_NO_RESOURCE;
     }
     return UCS_INPROGRESS;
@@ -221,7 +221,7 @@ void Worker::Impl::send(PeerId peer, Bytes head) {
     start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
 }
 
-void Worker::Impl::send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
+void Worker::Impl::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
     DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty(),
                  "a message with a wrong body");
     Endpoint* endpoint = endpoints_.find(peer);
@@ -257,7 +257,7 @@ void Worker::Impl::hand_over(Endpoint& endpoint, Transfer* transfer, Bytes heade
     param.user_data = transfer;
     void* request = ucp_am_send_nbx(endpoint.handle, message_id, header.empty() ? nullptr : header.data(),
                                     header.size(), payload.data(), payload.size(), &param);
-    ++counters.messages_sent;
+    ++counters_.messages_sent;
     if (request == nullptr) {
         finish(transfer, true);
         return;
@@ -284,7 +284,7 @@ void Worker::Impl::finish(Transfer* transfer, bool ok) {
         if (!endpoint->usable()) need_attention(*endpoint);
     }
     if (transfer->given_up) {
-        --counters.requests_given_up;
+        --counters_.requests_given_up;
     } else {
         tell_of_end(*transfer, ok);
     }

@@ -40,32 +40,31 @@ class WorkerCount {
     WorkerCount& operator=(const WorkerCount&) = delete;
 };
 
-class Worker::Impl {
+class Worker::Impl final : public Worker {
   public:
     using Clock = std::chrono::steady_clock;
 
-    static Result<std::unique_ptr<Impl>> create(const DeviceOptions& devices, os::Poller& poller,
-                                                os::WaitPolicy& waiting);
     Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker);
-    ~Impl();
+    ~Impl() override;
 
-    unsigned poll(TransportEvents& events);
-    bool is_quiet() const noexcept { return quiet_; }
-    os::WaitPolicy::Arming prepare_to_sleep();
-    void end_sleep();
-    bool needs_attention() const noexcept { return !attention_.empty(); }
-    void stop(Clock::time_point deadline);
+    Result<void> start();
 
-    Result<PeerId> connect(Bytes address);
-    void close(PeerId peer);
-    void send(PeerId peer, Bytes head);
-    void send_with_body(PeerId peer, Bytes head, Bytes body, std::uint64_t tag);
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
-    void discard_body(std::uint64_t token);
-    std::string describe(PeerId peer) const;
+    unsigned poll(TransportEvents& events) override;
+    bool is_quiet() const noexcept override { return quiet_; }
+    os::WaitPolicy::Arming prepare_to_sleep() override;
+    void end_sleep() override;
+    bool needs_attention() const noexcept override { return !attention_.empty(); }
+    void stop(Clock::time_point deadline) override;
+    const WorkerCounters& counters() const noexcept override { return counters_; }
 
-    WorkerCounters counters;
-    std::vector<std::byte> address;
+    Result<PeerId> connect(Bytes address) override;
+    void close(PeerId peer) override;
+    void send(PeerId peer, Bytes head) override;
+    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void discard_body(std::uint64_t token) override;
+    std::string describe(PeerId peer) const override;
+    Bytes address() const override { return address_; }
 
   private:
     // UCX's callbacks (worker_callbacks in worker_impl.cpp). `self` is the Impl, or what was given with the
@@ -79,7 +78,6 @@ class Worker::Impl {
     static void on_flushed(void* request, ucs_status_t status, void* endpoint) noexcept;
     static void on_closed(void* request, ucs_status_t status, void* endpoint) noexcept;
 
-    Result<void> start();
     ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
@@ -110,6 +108,8 @@ class Worker::Impl {
     WorkerCount count_;  // before what uses UCX, so that it goes after that
     os::Poller& poller_;
     os::WaitPolicy& waiting_;
+    WorkerCounters counters_;
+    std::vector<std::byte> address_;
     TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
     unsigned heard_ = 0;                   // messages delivered to it
     EventQueue events_;
@@ -132,8 +132,6 @@ class Worker::Impl {
     // Last, so that they go first: UCX calls back while the worker is destroyed.
     ContextHandle context_;
     WorkerHandle worker_;
-
-    friend class Worker;
 };
 
 }  // namespace ddict::ucx

@@ -126,7 +126,10 @@ int run(char** argv) {
         std::cout << handle.serialize() << '\n';
         return 0;
     }
-    const auto worker = transport::Worker::create().value();
+    const auto worker =
+        transport::Worker::create({.start_network = [](os::Poller& poller, os::WaitPolicy& waiting) {
+            return ucx::Worker::create({}, poller, waiting);
+        }}).value();
     const std::uint64_t count = std::strtoull(argv[4], nullptr, 10);
     const auto& manager = handle.seeds.at(std::strtoul(argv[5], nullptr, 10));
     const PeerId peer = worker->connect(manager.address, manager.process).value();

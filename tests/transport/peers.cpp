@@ -281,10 +281,16 @@ bool run_until(Worker& worker, TransportEvents& events, const std::function<bool
     return done();
 }
 
+StartNetwork over_ucx() {
+    return
+        [](os::Poller& poller, os::WaitPolicy& waiting) { return ucx::Worker::create({}, poller, waiting); };
+}
+
 std::unique_ptr<Worker> make_worker(const Way& way) {
     static unsigned number = 0;
     WorkerOptions options;
     options.on_network = way.other_host;
+    options.start_network = over_ucx();
     options.claim_timeout = std::chrono::hours(1);  // both ends connect, and use the connection of their own
     if (!way.other_host)
         options.listen_at =

@@ -72,6 +72,8 @@ class Observer : public TransportEvents {
 /// Runs the worker until done() or patience is over; returns done().
 bool run_until(Worker& worker, TransportEvents& events, const std::function<bool()>& done);
 
+/// How UCX is started here.
+StartNetwork over_ucx();
 /// A worker of this process that others can reach by this way.
 std::unique_ptr<Worker> make_worker(const Way& way);
 /// What has come to it that breaks the rules.

@@ -397,7 +397,7 @@ TEST(WorkerInAChildOfFork, SpeaksWithinTheHostAndRefusesUcx) {
     const auto on_network = make_worker(tcp_between_hosts);
     EXPECT_EQ(in_child(connects), 0);
     EXPECT_EQ(in_child([] {
-                  const auto refused = Worker::create({.on_network = true});
+                  const auto refused = Worker::create({.start_network = over_ucx(), .on_network = true});
                   return !refused && refused.error().code == Errc::system &&
                          refused.error().message().find("fork") != std::string::npos;
               }),

@@ -191,7 +191,7 @@ TEST(Descriptors, ThatAreMissingAreNamedAndNothingAborts) {
     unsigned refused = 0;
     for (unsigned left = 0; left < 80 && !came_up; ++left) {
         const FewDescriptors few(left);
-        const auto worker = Worker::create({.on_network = true});
+        const auto worker = Worker::create({.start_network = over_ucx(), .on_network = true});
         came_up = bool(worker);
         if (came_up) continue;
         ++refused;
@@ -252,7 +252,7 @@ int run_as_child(const std::string& what) {
         const std::string found = signals_of_ucx();
         return ::write(STDERR_FILENO, found.data(), found.size()) < 0 ? 1 : 0;
     }
-    const auto worker = Worker::create({.on_network = true});
+    const auto worker = Worker::create({.start_network = over_ucx(), .on_network = true});
     if (!worker) return 1;
     if (what == "work") return 0;
     ::raise(SIGHUP);

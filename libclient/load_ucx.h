@@ -1,0 +1,14 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ucx/module.h"
+
+namespace ddict::client {
+
+/// UCX, with what is ours around it; loaded by the first call that succeeds, and for good. Costs some
+/// milliseconds then. Errors: system, where its file, beside this library, or a library of UCX cannot be
+/// loaded. Threads: any.
+Result<const ucx::Module*> load_ucx();
+
+}  // namespace ddict::client

@@ -1,0 +1,9 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "ucx/module.h"
+
+extern "C" __attribute__((visibility("default"))) const ddict::ucx::Module* ddict_ucx_module() {
+    static const ddict::ucx::Module module{.runtime_version = ddict::ucx::runtime_version(),
+                                           .create_worker = &ddict::ucx::Worker::create};
+    return &module;
+}

@@ -1,0 +1,26 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// UCX as a library that is loaded when it is needed: what module.cpp exports to who loads it. To be linked
+// with UCX costs a program more than the rest of its start, and hooks, signal handlers and a thread in a
+// process that may never leave its host.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ucx/worker.h"
+
+namespace ddict::ucx {
+
+/// Belongs to the library that loads it: both are built together, and its file's name has the version.
+struct Module {
+    std::uint32_t runtime_version;  ///< of the UCX that came with it
+    Result<std::unique_ptr<Worker>> (*create_worker)(const DeviceOptions& devices, os::Poller& poller,
+                                                     os::WaitPolicy& waiting);
+};
+
+using ModuleEntry = const Module*();
+inline constexpr const char* module_entry_name = "ddict_ucx_module";
+
+}  // namespace ddict::ucx
