@@ -148,7 +148,7 @@ class SecurityTest(unittest.TestCase):
             shutil.copy(program("ddict"), folder)
             libraries = os.path.join(BUILD, "lib")
             for name in os.listdir(libraries):
-                if name.startswith("libddict_client.so"):
+                if name.startswith(("libddict_client.so", "libddict_ucx")):
                     shutil.copy(os.path.join(libraries, name), folder)
         return folder
 
