@@ -143,15 +143,14 @@ class Victim {
 }  // namespace
 
 void run_victim(const std::string& handle, SharedState& shared, std::size_t slot, std::uint64_t number,
-                std::uint64_t seed, std::uint64_t leave_after_us) {
-    const auto end = steady_clock::now() + std::chrono::microseconds(leave_after_us);
+                std::uint64_t seed) {
     VictimRecord& record = shared.victims[slot];
     record.doing = Doing::attaching;
     {
         auto attached = Dictionary::try_attach(handle, {.local_reads = seed % 2 == 0});
         if (!attached) fail("attach: " + attached.error().message());
         Victim victim(*attached, record, number, seed);
-        while (steady_clock::now() < end)
+        while (!record.is_to_leave)
             victim.do_something();
         record.doing = Doing::detaching;
     }

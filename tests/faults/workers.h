@@ -37,6 +37,7 @@ inline constexpr std::size_t large_key = plain_keys;
 /// What a victim has begun to write, and what the managers have acknowledged.
 struct VictimRecord {
     std::atomic<Doing> doing;
+    std::atomic<bool> is_to_leave;
     std::array<std::atomic<std::uint64_t>, keys_of_victim> begun;
     std::array<std::atomic<std::uint64_t>, keys_of_victim> acknowledged;
 };
@@ -63,9 +64,9 @@ struct SharedState {
     std::atomic<std::uint64_t> checked_operations;
 };
 
-/// Attaches, and does all sorts of things until it is killed, or `leave_after_us` have passed.
+/// Attaches, and does all sorts of things until it is killed, or told to leave.
 [[noreturn]] void run_victim(const std::string& handle, SharedState& shared, std::size_t slot,
-                             std::uint64_t number, std::uint64_t seed, std::uint64_t leave_after_us);
+                             std::uint64_t number, std::uint64_t seed);
 /// Checks every answer until SharedState::stop. Exit status 0 if all were right.
 [[noreturn]] void run_steady(const std::string& handle, SharedState& shared, unsigned number);
 /// Attaches, puts, gets, and leaves. Exit status 0 if all was right.
