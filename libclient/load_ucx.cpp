@@ -4,7 +4,9 @@
 
 #include <dlfcn.h>
 
-#include <mutex>
+#include <atomic>
+#include <cstdlib>
+#include <memory>
 #include <string>
 
 namespace ddict::client {
@@ -15,13 +17,17 @@ std::string own_folder() {
     Dl_info info{};
     if (::dladdr(reinterpret_cast<const void*>(&load_ucx), &info) == 0 || info.dli_fname == nullptr)
         return {};
-    const std::string file = info.dli_fname;
+    const std::unique_ptr<char, void (*)(void*)> absolute(::realpath(info.dli_fname, nullptr), &std::free);
+    const std::string file = absolute != nullptr ? absolute.get() : info.dli_fname;
     const std::size_t slash = file.rfind('/');
     return slash == file.npos ? std::string() : file.substr(0, slash + 1);
 }
 
+// While the library is loaded: later the program may be in another folder, and the name be relative.
+const std::string folder = own_folder();
+
 Result<const ucx::Module*> load() {
-    const std::string file = own_folder() + DDICT_UCX_MODULE;
+    const std::string file = folder + DDICT_UCX_MODULE;
     void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     void* const entry = library != nullptr ? ::dlsym(library, ucx::module_entry_name) : nullptr;
     if (entry == nullptr) {
@@ -29,18 +35,22 @@ Result<const ucx::Module*> load() {
         return Error(Errc::system, std::string("the library for messages to other hosts cannot be loaded: ") +
                                        (why != nullptr ? why : file.c_str()));
     }
-    return reinterpret_cast<ucx::ModuleEntry*>(entry)();
+    const ucx::Module* const module = reinterpret_cast<ucx::ModuleEntry*>(entry)();
+    if (module->layout != ucx::module_layout)
+        return Error(Errc::incompatible,
+                     "the library for messages to other hosts is of another build than this one: " + file);
+    return module;
 }
 
 }  // namespace
 
+/// Without a lock, which a fork could find taken: to load it twice gives the same.
 Result<const ucx::Module*> load_ucx() {
-    static std::mutex mutex;
-    static const ucx::Module* loaded = nullptr;
-    const std::lock_guard lock(mutex);
-    if (loaded != nullptr) return loaded;
+    static std::atomic<const ucx::Module*> loaded{nullptr};
+    if (const ucx::Module* const known = loaded.load(std::memory_order_acquire); known != nullptr)
+        return known;
     const Result<const ucx::Module*> module = load();
-    if (module) loaded = *module;
+    if (module) loaded.store(*module, std::memory_order_release);
     return module;
 }
 

@@ -8,7 +8,7 @@ namespace ddict::client {
 
 /// UCX, with what is ours around it; loaded by the first call that succeeds, and for good. Costs some
 /// milliseconds then. Errors: system, where its file, beside this library, or a library of UCX cannot be
-/// loaded. Threads: any.
+/// loaded; incompatible, if it is of another build. Threads: any.
 Result<const ucx::Module*> load_ucx();
 
 }  // namespace ddict::client

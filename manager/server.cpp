@@ -58,10 +58,10 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
     ConnectionGuard::instance().permit(std::move(at_first));
     Result<std::unique_ptr<transport::Worker>> worker = transport::Worker::create(
         {.start_network =
-             [&](os::Poller& poller, os::WaitPolicy& waiting) {
-                 return ucx::Worker::create({.leave_out = os::dead_end_interfaces(os::network_interfaces(),
-                                                                                  options.shared_addresses)},
-                                            poller, waiting);
+             [shared = options.shared_addresses](os::Poller& poller, os::WaitPolicy& waiting) {
+                 return ucx::Worker::create(
+                     {.leave_out = os::dead_end_interfaces(os::network_interfaces(), shared)}, poller,
+                     waiting);
              },
          .listen_at = shm::socket_path(options.pool),
          .on_network = true});

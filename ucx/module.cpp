@@ -3,7 +3,8 @@
 #include "ucx/module.h"
 
 extern "C" __attribute__((visibility("default"))) const ddict::ucx::Module* ddict_ucx_module() {
-    static const ddict::ucx::Module module{.runtime_version = ddict::ucx::runtime_version(),
+    static const ddict::ucx::Module module{.layout = ddict::ucx::module_layout,
+                                           .runtime_version = ddict::ucx::runtime_version(),
                                            .create_worker = &ddict::ucx::Worker::create};
     return &module;
 }

@@ -156,7 +156,10 @@ class RowsSink final : public ItemSink {
         row.shape = shape_;
         const Result<std::size_t> header = header_in(row, bytes, value_type);
         if (!header) return header.error();
-        if (*header == 0) return std::span(row.data, row.size);
+        if (*header == 0) {
+            scratch_[index].memory = Memory();
+            return std::span(row.data, row.size);
+        }
         scratch_[index].header = *header;
         scratch_[index].memory = Memory(static_cast<std::size_t>(bytes));
         return scratch_[index].memory.bytes();

@@ -58,6 +58,7 @@ std::string text_in(const py::object& text) {
 
 /// Any other element type: a record of its description, the order, the shape and the elements.
 std::optional<ArrayBytes> bytes_of_other(const py::array& array, bool is_scalar) {
+    if (array.itemsize() == 0) return std::nullopt;
     const py::object description = py::module_::import("ddict._values").attr("describe")(array.dtype());
     if (description.is_none()) return std::nullopt;
     const bool columns =
@@ -85,6 +86,14 @@ py::array over(const py::dtype& dtype, std::vector<py::ssize_t> shape, std::vect
     return py::array(dtype, std::move(shape), std::move(strides), data.data(), owner);
 }
 
+/// Before numpy's types are asked for: pybind11 imports it under a lock that no other thread may wait for
+/// with the interpreter's.
+void need_numpy() {
+    static bool is_there = false;
+    if (!is_there) py::module_::import("numpy.core.multiarray");
+    is_there = true;
+}
+
 Error no_array(const std::string& why) {
     return Error(Errc::wrong_type, why);
 }
@@ -103,6 +112,7 @@ bool is_array(PyObject* object) {
 }
 
 std::uint16_t element_of(const py::dtype& dtype) {
+    need_numpy();
     const char order = dtype.byteorder();
     if (order == '>' || dtype.has_fields() || !py::object(dtype.attr("subdtype")).is_none()) return 0;
     for (const Element& element : elements) {
@@ -113,6 +123,7 @@ std::uint16_t element_of(const py::dtype& dtype) {
 
 std::optional<py::dtype> dtype_of_element(std::uint16_t number) {
     static std::array<PyObject*, elements.size()> made{};
+    need_numpy();
     for (std::size_t i = 0; i < elements.size(); ++i) {
         if (elements[i].number != number) continue;
         if (made[i] == nullptr) made[i] = py::dtype(elements[i].name).release().ptr();
@@ -141,6 +152,7 @@ std::optional<ArrayBytes> bytes_of_array(const py::array& array) {
 }
 
 std::optional<ArrayBytes> bytes_of_numpy_scalar(PyObject* scalar) {
+    need_numpy();
     const auto array = py::array::ensure(scalar);
     if (!array) throw py::error_already_set();
     const std::uint16_t element = element_of(array.dtype());
@@ -153,6 +165,7 @@ std::optional<ArrayBytes> bytes_of_numpy_scalar(PyObject* scalar) {
 }
 
 py::object array_from(PyObject* object) {
+    need_numpy();
     const py::handle given(object);
     if (py::hasattr(given, "__dlpack__")) return py::module_::import("numpy").attr("from_dlpack")(given);
     if (PyObject_CheckBuffer(object) == 0) return {};
@@ -196,15 +209,18 @@ py::object numpy_array_of(Bytes bytes, const py::object& owner) {
     const Reader::Field data = in.next_field();
     const Result<bool> good = in.finish(true);
     if (!good.has_value()) raise(no_array(std::string("no numpy array: ") + good.error().detail.data()));
+    need_numpy();
     const auto values = py::module_::import("ddict._values");
     const py::object dtype = values.attr("described")(text_of(std::as_bytes(std::span(description))));
     if (dtype.is_none()) raise(no_array("numpy has no element type " + description));
     const auto element = py::reinterpret_borrow<py::dtype>(dtype);
+    // (numpy makes elements of one letter of those without any: they would lie beyond the bytes.)
+    if (element.itemsize() <= 0) raise(no_array("elements without bytes: " + description));
     auto size = static_cast<std::uint64_t>(element.itemsize());
     std::vector<py::ssize_t> extents;
     std::vector<py::ssize_t> strides(shape.size());
     for (const std::uint64_t extent : shape) {
-        if (extent != 0 && size > (std::uint64_t{1} << 62) / extent)
+        if (extent > std::uint64_t{1} << 62 || (extent != 0 && size > (std::uint64_t{1} << 62) / extent))
             raise(no_array("the shape is too large"));
         size *= extent;
         extents.push_back(static_cast<py::ssize_t>(extent));
@@ -218,7 +234,8 @@ py::object numpy_array_of(Bytes bytes, const py::object& owner) {
         stride *= std::max<py::ssize_t>(extents[axis], 1);
     }
     const py::array array = over(element, extents, strides, data.bytes, owner);
-    if (order == "scalar") return array[py::tuple()];
+    // A structured one would lie in the memory of the array, and be written to.
+    if (order == "scalar") return py::object(array.attr("copy")())[py::tuple()];
     return array;
 }
 

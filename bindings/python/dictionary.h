@@ -50,16 +50,8 @@ class PyDictionary {
         refuse_in_handler();
         if (generation_ != process_generation) [[unlikely]]
             make_view();
-        link_->begin_call();
-        auto result = without_gil([&] {
-            Link* const outer = std::exchange(link_of_call, link_.get());
-            auto inner = f(static_cast<const View&>(view_));
-            link_of_call = outer;
-            return inner;
-        });
-        link_->end_call();
-        throw_if_interrupted();
-        return result;
+        link_->require_attached();
+        return link_->call([&] { return f(static_cast<const View&>(view_)); });
     }
     /// The same of a Result, whose error is raised.
     template <class F>
@@ -103,15 +95,10 @@ py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObje
 
 /// The same of one that must not be.
 template <class F>
-py::object received_once(PyDictionary& self, PyObject* key, F&& receive, PyObject* fallback = nullptr) {
+py::object received_once(PyDictionary& self, PyObject* key, F&& receive) {
     const KeyArgument bytes(key);
     ReceivedValue value;
-    const Result<void> got = self.call([&](const View& view) { return receive(view, bytes.view(), value); });
-    if (!got) {
-        if (fallback != nullptr && got.error().code == Errc::not_found)
-            return py::reinterpret_borrow<py::object>(fallback);
-        raise(got.error(), key);
-    }
+    self.value_of([&](const View& view) { return receive(view, bytes.view(), value); }, key);
     return self.reader().object_of(value);
 }
 

@@ -187,8 +187,9 @@ class Encoder {
     }
     /// All keys, then all values.
     std::optional<std::uint16_t> append_dict(PyObject* dict, int depth) {
-        for (const auto& items : {PyDict_Keys(dict), PyDict_Values(dict)}) {
-            const auto list = py::reinterpret_steal<py::object>(items);
+        for (PyObject* (*const items)(PyObject*) : {PyDict_Keys, PyDict_Values}) {
+            const auto list = py::reinterpret_steal<py::object>(items(dict));
+            if (!list) throw py::error_already_set();
             Encoder encoder;
             const auto type = encoder.append(list.ptr(), depth + 1);
             if (!type) return std::nullopt;

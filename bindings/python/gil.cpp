@@ -62,7 +62,8 @@ void watch_interpreter() {
     main_thread = threading.attr("main_thread")().attr("ident").cast<pthread_t>();
     pthread_atfork(nullptr, nullptr, [] {
         main_thread = pthread_self();
-        taking = 0;  // other threads are not there any more
+        taking = 0;  // other threads are not there any more, nor what they were in
+        was_interrupted = is_handling_signals = false;
     });
     py::module_::import("atexit").attr("register")(py::cpp_function(end_of_interpreter));
     set_interrupt_check(is_to_end);

@@ -60,6 +60,8 @@ R guarded(R failed, F&& f) {
         return f();
     } catch (py::error_already_set& error) {
         error.restore();
+    } catch (py::builtin_exception& error) {
+        error.set_error();
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
     } catch (const std::exception& error) {

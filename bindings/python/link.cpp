@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 
@@ -18,8 +17,6 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds end_of_calls_max{5};
 
-std::mutex attaching;  // one thread attaches; held across fork(), so that no child finds it locked
-
 std::unordered_map<std::string, std::weak_ptr<Link>>& links() {
     static auto* const all =
         new std::unordered_map<std::string, std::weak_ptr<Link>>;  // for as long as the process
@@ -29,12 +26,10 @@ std::unordered_map<std::string, std::weak_ptr<Link>>& links() {
 }  // namespace
 
 void watch_processes() {
-    pthread_atfork([] { attaching.lock(); }, [] { attaching.unlock(); },
-                   [] {
-                       attaching.unlock();
-                       ++process_generation;
-                       link_of_call = nullptr;
-                   });
+    pthread_atfork(nullptr, nullptr, [] {
+        ++process_generation;
+        link_of_call = nullptr;
+    });
     set_ends_call([] { return link_of_call != nullptr && link_of_call->is_closing(); });
 }
 
@@ -46,6 +41,7 @@ Link::Link(Dictionary dictionary, const AttachOptions& options)
 
 Link::~Link() {
     if (!dictionary_) return;
+    begin_generation();
     if (generation_ != process_generation || calls_ != 0) {
         // The parent's, or in use by a thread that the end of the interpreter has stopped.
         static_cast<void>(new Dictionary(*std::move(dictionary_)));
@@ -71,32 +67,58 @@ void Link::remember(const std::shared_ptr<Link>& link) {
     links().insert_or_assign(link->handle_, link);
 }
 
-void Link::require_attached() {
-    if (!is_detached_ && !is_closing()) return;
+void Link::refuse_detached() {
+    begin_generation();
+    if (!is_detached_ && !is_closing()) return;  // that was the parent's
     raise(Error(Errc::not_attached, "this dictionary was detached or destroyed here"));
 }
 
+void Link::refuse_ended(Error why) {
+    if (why.code != Errc::timeout) return;
+    why.code = Errc::not_attached;
+    why.set_detail("this dictionary was detached here, which has ended the call");
+    raise(why);
+}
+
 const View& Link::root() {
+    refuse_in_handler();
+    begin_generation();
     require_attached();
-    if (generation_ == process_generation) return *dictionary_;
-    begin_call();
-    Link* const outer = std::exchange(link_of_call, this);
-    const Result<bool> attached = without_gil([&]() -> Result<bool> {
-        const std::lock_guard lock(attaching);
-        if (generation_ == process_generation) return true;
-        Result<Dictionary> made = Dictionary::try_attach(handle_, options_);
-        if (!made) return made.error();
-        // What the parent has made stays as it is.
-        if (dictionary_) static_cast<void>(new Dictionary(*std::move(dictionary_)));
-        dictionary_.emplace(*std::move(made));
-        generation_ = process_generation;
-        return true;
-    });
-    link_of_call = outer;
-    end_call();
-    throw_if_interrupted();
-    if (!attached.has_value()) raise(attached.error());
+    while (generation_ != process_generation) {
+        if (is_attaching_) {  // each attach has a deadline
+            without_gil([] {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                return 0;
+            });
+            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        } else {
+            attach();
+        }
+        require_attached();
+    }
     return *dictionary_;
+}
+
+void Link::attach() {
+    const std::uint64_t generation = process_generation;
+    is_attaching_ = true;
+    std::optional<Result<Dictionary>> made;
+    try {
+        made = call([&] { return std::optional(Dictionary::try_attach(handle_, options_)); });
+    } catch (...) {
+        is_attaching_ = false;
+        throw;
+    }
+    is_attaching_ = false;
+    if (!made->has_value()) raise(made->error());
+    // What the parent has made, or another process than this one, stays as it is.
+    if (generation != process_generation) {
+        static_cast<void>(new Dictionary(*std::move(*made)));
+        return;
+    }
+    if (dictionary_) static_cast<void>(new Dictionary(*std::move(dictionary_)));
+    dictionary_.emplace(*std::move(*made));
+    generation_ = process_generation;
 }
 
 std::string Link::name() {
@@ -105,6 +127,7 @@ std::string Link::name() {
 }
 
 void Link::end_calls() {
+    begin_generation();
     is_closing_ = true;
     const auto latest = steady_clock::now() + end_of_calls_max;
     while (calls_ != 0 && steady_clock::now() < latest) {
@@ -119,9 +142,11 @@ void Link::end_calls() {
 }
 
 void Link::detach() {
+    refuse_in_handler();
+    begin_generation();
     if (is_detached_ || is_closing()) return;
+    end_calls();
     if (generation_ == process_generation) {
-        end_calls();
         without_gil([&] {
             dictionary_->detach();
             return 0;

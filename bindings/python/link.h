@@ -14,6 +14,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+
+#include "bindings/python/gil.h"
 
 namespace ddict::python {
 
@@ -48,26 +51,99 @@ class Link {
     void destroy();
     bool is_detached() const { return is_detached_; }
     bool is_closing() const { return is_closing_.load(std::memory_order_relaxed); }
+    /// Throws NotAttached.
+    void require_attached() {
+        if (is_detached_ || is_closing()) [[unlikely]]
+            refuse_detached();
+    }
 
-    /// A call of this thread, from its begin to its end. With the interpreter's lock.
-    void begin_call() { ++calls_; }
-    void end_call() { --calls_; }
+    /// What f() returns, called without the interpreter's lock: a call of this thread, which detach() ends or
+    /// waits for. Throws what f() throws, and before that what a signal's handler has raised.
+    template <class F>
+    auto call(F&& f) {
+        const CountedCall counted(*this);
+        try {
+            auto result = without_gil([&] {
+                const CurrentLink current(this);
+                return f();
+            });
+            throw_if_interrupted();
+            if constexpr (requires { result.error(); }) {
+                if (!result.has_value() && is_closing()) refuse_ended(result.error());
+            }
+            return result;
+        } catch (const py::error_already_set&) {
+            throw;
+        } catch (...) {
+            throw_if_interrupted();
+            throw;
+        }
+    }
 
   private:
-    void require_attached();
+    /// With the interpreter's lock.
+    class CountedCall {
+      public:
+        explicit CountedCall(Link& link) : link_(link) {
+            link_.begin_generation();
+            ++link_.calls_;
+        }
+        ~CountedCall() {
+            if (generation_ == process_generation) --link_.calls_;
+        }
+        CountedCall(const CountedCall&) = delete;
+        CountedCall& operator=(const CountedCall&) = delete;
+
+      private:
+        Link& link_;
+        const std::uint64_t generation_ = process_generation;
+    };
+    /// Of this thread.
+    class CurrentLink {
+      public:
+        explicit CurrentLink(Link* link);
+        ~CurrentLink();
+        CurrentLink(const CurrentLink&) = delete;
+        CurrentLink& operator=(const CurrentLink&) = delete;
+
+      private:
+        Link* outer_;
+    };
+
+    /// In a child of fork() the calls and the attaching of other threads are the parent's.
+    void begin_generation() {
+        if (calls_generation_ == process_generation) return;
+        calls_generation_ = process_generation;
+        calls_ = 0;
+        is_attaching_ = false;
+        is_closing_ = false;
+    }
+    void refuse_detached();
+    /// Of a call that has failed while this was detached: throws NotAttached if it has been ended because of
+    /// that.
+    static void refuse_ended(Error why);
     void end_calls();
+    void attach();
 
     std::string handle_;
     AttachOptions options_;
     std::optional<Dictionary> dictionary_;
     std::atomic<std::uint64_t> generation_ = 0;  // of the process that has attached
     std::atomic<bool> is_closing_ = false;
+    // Guarded by the interpreter's lock:
     bool is_detached_ = false;
-    std::uint64_t calls_ = 0;  // under way; guarded by the interpreter's lock
+    bool is_attaching_ = false;           // a thread
+    std::uint64_t calls_ = 0;             // under way
+    std::uint64_t calls_generation_ = 0;  // of the process that these are of
 };
 
 /// The link that this thread is in a call of.
 inline thread_local Link* link_of_call = nullptr;
+
+inline Link::CurrentLink::CurrentLink(Link* link) : outer_(std::exchange(link_of_call, link)) {}
+inline Link::CurrentLink::~CurrentLink() {
+    link_of_call = outer_;
+}
 
 /// Sees to forks and to the end of calls. Once.
 void watch_processes();

@@ -97,6 +97,16 @@ bool returns_errors(const std::string& errors) {
     raise(Error(Errc::invalid_argument, "errors is 'raise' or 'return', not '" + errors + "'"));
 }
 
+/// One of the values; where errors are returned, the one that says why it cannot be read.
+py::object taken(ReceivedItems& items, std::size_t i, const ValueReader& reader, bool returns) {
+    try {
+        return items.take(i, reader);
+    } catch (const py::error_already_set& error) {
+        if (!returns || !error.matches(PyExc_Exception)) throw;
+        return error.value();
+    }
+}
+
 py::list get_many(PyDictionary& self, const py::object& given, const py::object& fallback,
                   const std::string& errors) {
     const bool returns = returns_errors(errors);
@@ -112,7 +122,7 @@ py::list get_many(PyDictionary& self, const py::object& given, const py::object&
         const ItemStatus& status = items.status(i);
         py::object value;
         if (status.ok()) {
-            value = items.take(i, reader);
+            value = taken(items, i, reader, returns);
         } else if (status.code == Errc::not_found) {
             value = fallback;
         } else {

@@ -101,12 +101,30 @@ PyMethodDef fast_methods[] = {
      "for a key to come."},
     {nullptr, nullptr, 0, nullptr}};
 
+/// What was taken. If it cannot be read here it is put back, as if it had not been taken; the error is in
+/// doubt where that fails.
+py::object read_or_put_back(PyDictionary& self, KeyBytes key, ReceivedValue& value) {
+    const bool may_fail = !value.is_in_object() && (value.type() & 0xff00) != type_array;
+    if (!may_fail) return self.reader().object_of(value);
+    try {
+        return self.reader().object_of(value.bytes(), value.type());  // a copy
+    } catch (py::error_already_set& error) {
+        const Result<bool> back = self.call([&](const View& view) {
+            return view.put_bytes_if(PutCondition::absent, key, value.bytes(), value.type());
+        });
+        if (!back.has_value()) error.value().attr("in_doubt") = true;
+        throw;
+    }
+}
+
 py::object pop(PyDictionary& self, const py::object& key, const py::args& fallback) {
     if (fallback.size() > 1) throw py::type_error("pop() takes a key, and a default");
-    return received_once(
-        self, key.ptr(),
-        [](const View& view, KeyBytes bytes, ValueSink& sink) { return view.pop_bytes(bytes, sink); },
-        fallback.empty() ? nullptr : fallback[0].ptr());
+    const KeyArgument bytes(key.ptr());
+    ReceivedValue value;
+    const Result<void> got = self.call([&](const View& view) { return view.pop_bytes(bytes.view(), value); });
+    if (got) return read_or_put_back(self, bytes.view(), value);
+    if (!fallback.empty() && got.error().code == Errc::not_found) return fallback[0];
+    raise(got.error(), key);
 }
 
 /// Atomic: of all who call it at once, one stores its own, and all return that.

@@ -54,7 +54,10 @@ class ReceivedValue final : public ValueSink {
         size_ = static_cast<std::size_t>(bytes);
         if (size_ <= small_max) return std::span(small_).first(size_);
         if (asks_for_object_ && value_type == type_bytes && size_ >= bytes_object_min) {
-            if (object_size() == size_) return std::span(object_data(), size_);
+            if (object_size() == size_) {
+                large_ = Memory();
+                return std::span(object_data(), size_);
+            }
             wants_object_ = true;
             return Error(Errc::busy, "the value has to be asked for again");
         }

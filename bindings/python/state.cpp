@@ -238,6 +238,7 @@ std::optional<nanoseconds> seconds_of(const py::object& seconds, const char* nam
 
 void PyDictionary::make_view() {
     View view = link_->root();
+    if (generation_ == process_generation) return;  // another thread has, while this one attached
     if (recipe_.timeout) view = view.within(*recipe_.timeout);
     if (recipe_.manager) {
         Result<View> one = view.try_manager(*recipe_.manager);

@@ -14,7 +14,7 @@ import numpy as np
 
 import ddict
 
-ROUNDS = int(os.environ.get("DDICT_TEST_LEAK_ROUNDS", 3))
+ROUNDS = int(os.environ.get("DDICT_TEST_LEAK_ROUNDS", 30))
 
 
 def resident_bytes():
@@ -53,7 +53,7 @@ def round_of_operations(d, values, keys, times):
 
 def test_nothing_grows(d):
     values = ["text", b"bytes" * 5000, 5, 2**70, 1.5, None, (1, "x"), [1.0] * 100, {"a": 1}, {1, 2}, np.zeros(100), np.zeros(5000),
-              np.zeros(3, "i4,f8"), {"w": np.ones(5000), "s": {1}}]
+              np.zeros(3, "i4,f8"), {"w": np.ones(5000), "s": {1}}, {"a": 1, 1: 2}]
     keys = ["array" if i == 10 else (i, "k") if i % 3 else i + 1 for i in range(len(values))]
     round_of_operations(d, values, keys, 60)  # all caches are filled, and all memory that is kept is there
     gc.collect()
@@ -66,5 +66,6 @@ def test_nothing_grows(d):
     assert len(os.listdir("/proc/self/fd")) == descriptors
     found = [sys.getrefcount(one) for one in [*values, *keys, None, d, ddict.ABSENT, d.__class__]]
     assert all(after - before < 50 for before, after in zip(counts, found)), list(zip(counts, found))
-    assert sys.getallocatedblocks() - blocks < 500
+    # What the interpreter keeps of its own is some hundreds; what leaks has one for each turn at the least.
+    assert sys.getallocatedblocks() - blocks < 50 * ROUNDS
     assert resident_bytes() - resident < 8 << 20
