@@ -19,6 +19,9 @@ constexpr microseconds window_min{4};
 // Shorter is the call itself, or an interrupt.
 constexpr microseconds yield_taken_min{3};
 constexpr milliseconds crowding_lasts{2};
+// Each that was not shorter counts two, each that was takes one back: more than one of three that follow.
+constexpr unsigned taken_by_others_min = 3;
+constexpr unsigned taken_max = 6;
 // Of the order of what a scheduler gives to a thread that computes. That happens to anyone now and then; a
 // thread that really computes keeps the next yield as well.
 constexpr microseconds long_yield{1000};
@@ -56,7 +59,12 @@ void YieldHistory::add(nanoseconds time, Clock::time_point now) noexcept {
         if (now - time - last_long_ < long_again_within) none_until_ = now + without_yields;
         last_long_ = now;
     }
-    if (time >= yield_taken_min) crowded_until_ = now + crowding_lasts;
+    if (time < yield_taken_min) {
+        if (taken_ > 0) --taken_;
+        return;
+    }
+    taken_ = std::min(taken_ + 2, taken_max);
+    if (taken_ >= taken_by_others_min) crowded_until_ = now + crowding_lasts;
 }
 
 WaitPolicy::Step WaitPolicy::next(Clock::time_point now, bool quiet) noexcept {

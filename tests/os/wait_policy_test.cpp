@@ -32,6 +32,7 @@ TEST(SpinWindow, IsLongWhileMessagesComeSoonAndNothingWhereTheyAreRare) {
 /// Yields again and again from `now` on, each for so long. Moves `now` to the next one.
 void expect_they_go_on(YieldHistory& yields, int times, Clock::duration lasted, Clock::duration apart,
                        Clock::time_point& now) {
+    yields.add(lasted, now - apart);
     for (int i = 0; i < times; ++i, now += apart) {
         yields.add(lasted, now);
         ASSERT_TRUE(yields.may_yield(now));
@@ -54,6 +55,30 @@ TEST(YieldHistory, AmongOthersThatWaitTheyGoOn) {
     Clock::time_point now = Clock::now();
     expect_they_go_on(yields, 1000, 20us, 20us, now);
     EXPECT_FALSE(yields.is_crowded(now + 10ms)) << "it is not crowded for ever";
+}
+
+TEST(YieldHistory, AnInterruptIsNobodyThatWaits) {
+    YieldHistory yields;
+    Clock::time_point now = Clock::now();
+    for (int i = 0; i < 100; ++i) {
+        yields.add(20us, now += 20us);
+        EXPECT_FALSE(yields.is_crowded(now)) << i;
+        for (int j = 0; j < 3; ++j) {
+            yields.add(500ns, now += 1us);
+            EXPECT_FALSE(yields.is_crowded(now)) << i;
+        }
+    }
+}
+
+TEST(YieldHistory, OthersThatWaitDoNotTakeEveryOne) {
+    YieldHistory yields;
+    Clock::time_point now = Clock::now();
+    yields.add(20us, now += 20us);
+    for (int i = 0; i < 100; ++i) {
+        yields.add(500ns, now += 1us);
+        yields.add(20us, now += 20us);
+        EXPECT_TRUE(yields.is_crowded(now)) << i;
+    }
 }
 
 TEST(YieldHistory, StopForAWhileWhereSomebodyComputes) {
@@ -182,6 +207,9 @@ TEST_F(WaitPolicyTest, YieldsAfterEveryPollWhereItIsCrowded) {
     begin();
     ASSERT_EQ(at(10us), Step::yield);
     policy.yielded(began + 10us, began + 30us);
+    EXPECT_FALSE(policy.wants_time()) << "one could be an interrupt";
+    ASSERT_EQ(at(40us), Step::yield);
+    policy.yielded(began + 40us, began + 60us);
     EXPECT_TRUE(policy.wants_time());
     EXPECT_EQ(at(99us), Step::yield) << "for longer than it would spin alone";
     EXPECT_EQ(at(100us), Step::sleep);
