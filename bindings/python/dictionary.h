@@ -93,15 +93,6 @@ py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObje
     return self.reader().object_of(value);
 }
 
-/// The same of one that must not be.
-template <class F>
-py::object received_once(PyDictionary& self, PyObject* key, F&& receive) {
-    const KeyArgument bytes(key);
-    ReceivedValue value;
-    self.value_of([&](const View& view) { return receive(view, bytes.view(), value); }, key);
-    return self.reader().object_of(value);
-}
-
 using DictionaryClass = py::class_<PyDictionary>;
 
 // Each adds its methods to the class.

@@ -15,9 +15,10 @@ PyDictionary within(PyDictionary& self, const py::object& timeout) {
 
 py::object wait(PyDictionary& self, const py::object& key, const py::object& timeout) {
     PyDictionary view = within(self, timeout);
-    return received_once(view, key.ptr(), [](const View& one, KeyBytes bytes, ValueSink& sink) {
-        return one.wait_for_bytes(bytes, sink);
-    });
+    const KeyArgument bytes(key.ptr());
+    ReceivedValue value;
+    view.value_of([&](const View& one) { return one.wait_for_bytes(bytes.view(), value); }, key);
+    return self.reader().object_of(value);
 }
 
 void wait_for_value(PyDictionary& self, const py::object& key, const py::object& value,
