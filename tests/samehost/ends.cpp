@@ -28,6 +28,12 @@ std::vector<std::byte> pattern(std::size_t size, std::uint64_t number) {
     return made;
 }
 
+LinkName name_in(Bytes header) {
+    LinkName name{};
+    std::memcpy(name.data(), header.data(), std::min(name.size(), header.size()));
+    return name;
+}
+
 std::string socket_path(const std::string& name) {
     const std::string path = "/dev/shm/ddict-test-" + std::to_string(::getpid()) + "-" + name;
     ::unlink(path.c_str());

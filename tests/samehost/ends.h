@@ -22,6 +22,8 @@ namespace ddict::samehost::testing {
 inline constexpr std::chrono::seconds test_timeout{30};
 
 std::vector<std::byte> pattern(std::size_t size, std::uint64_t number);
+/// The name of a transport that a message's header begins with, by which it claims the connection.
+LinkName name_in(Bytes header);
 /// A path for a socket of this test, that nothing is at.
 std::string socket_path(const std::string& name);
 

@@ -198,8 +198,7 @@ TEST(SamehostLimits, WhereMemoryToShareMayNotBeMadeTheNextWayIsTaken) {
 struct Claimer : TransportEvents {
     explicit Claimer(Transport& owner) : transport(owner) {}
     void on_message(Bytes header, const IncomingBody& payload) override {
-        LinkName name{};
-        std::memcpy(name.data(), header.data(), std::min(name.size(), header.size()));
+        const LinkName name = name_in(header);
         if (const PeerId peer = transport.claim(name); peer != no_peer) claimed.push_back(peer);
         if (payload.token != 0) transport.discard_payload(payload.token);
         ++messages;

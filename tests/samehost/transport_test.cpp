@@ -357,8 +357,7 @@ TEST_F(SamehostTest, AHandshakeWithTwoDescriptorsIsRefusedAndLeavesNone) {
 struct Claimer : TransportEvents {
     explicit Claimer(Transport& owner) : transport(owner) {}
     void on_message(Bytes header, const IncomingBody&) override {
-        LinkName name{};
-        std::memcpy(name.data(), header.data(), std::min(name.size(), header.size()));
+        const LinkName name = name_in(header);
         claimed.push_back(transport.claim(name));
     }
     void on_body_received(std::uint64_t, bool) override {}
