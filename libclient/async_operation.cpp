@@ -175,10 +175,11 @@ Result<std::uint64_t> OperationHandle::wait(std::optional<std::chrono::steady_cl
     const Result<bool> begun = ready();
     if (!begun.has_value()) return begun.error();
     client::Flight& flight = operation_->flight;
+    if (!flight.settled()) flight.session->interruptible();
     while (!flight.settled()) {
         client::Session& session = *flight.session;
         if (session.finished(flight)) break;
-        if (deadline && client::steady_clock::now() >= *deadline) {
+        if (session.is_interrupted() || (deadline && client::steady_clock::now() >= *deadline)) {
             Error error(Errc::timeout, "it is still under way; the handle can be waited for again");
             error.in_doubt = session.may_take_effect(flight);
             return name_error(error);

@@ -4,6 +4,8 @@
 // Calls that the program ends before their deadline.
 #include <ddict/interrupt.h>
 
+#include <signal.h>
+
 #include <atomic>
 #include <thread>
 
@@ -89,6 +91,19 @@ TEST_F(InterruptTest, WhatWasBegunGoesOn) {
     EXPECT_EQ(error.code, Errc::timeout);
     put.wait();
     EXPECT_EQ(dict_->get<int>("begun"), 5);
+}
+
+TEST_F(InterruptTest, AWaitForWhatWasBegunEnds) {
+    const auto manager = static_cast<pid_t>(dict_->stats(dict_->which_manager("begun")).pid);
+    ASSERT_EQ(::kill(manager, SIGSTOP), 0);
+    auto put = dict_->within(10min).put_async("begun", 7);
+    const Error error = ended([&](const View&) { return put.try_wait(); });
+    ASSERT_EQ(::kill(manager, SIGCONT), 0);
+    EXPECT_EQ(error.code, Errc::timeout);
+    EXPECT_TRUE(error.in_doubt);
+    ASSERT_TRUE(put.valid());
+    put.wait();
+    EXPECT_EQ(dict_->get<int>("begun"), 7);
 }
 
 TEST_F(InterruptTest, CallsThatDoNotWaitAreNotEnded) {
