@@ -4,9 +4,11 @@
 // From objects to bytes.
 #include <ddict/record.h>
 
+#include <algorithm>
 #include <complex>
 #include <optional>
 #include <string>
+#include <unordered_set>
 
 #include "bindings/python/arrays.h"
 #include "bindings/python/errors.h"
@@ -37,9 +39,28 @@ py::object owned(PyObject* object) {
     return py::reinterpret_borrow<py::object>(object);
 }
 
+/// How often the parts of one value may be written once more because several others hold them. A pickle
+/// writes each once, and so it has no more than a value has: ten lists that each hold the one before ten
+/// times are 10^10 items.
+class Repeats {
+  public:
+    /// Of a part with so many items; false if it has been written before, and that was once too often.
+    bool may_write(PyObject* part, std::size_t items) {
+        // What only its container and this holds is written once.
+        if (Py_REFCNT(part) <= 2 || written_.insert(part).second) return true;
+        left_ -= std::min(left_, items + 1);
+        return left_ != 0;
+    }
+
+  private:
+    std::unordered_set<const PyObject*> written_;
+    std::size_t left_ = std::size_t{1} << 20;
+};
+
 /// Values that are no pickle, of any depth.
 class Encoder {
   public:
+    explicit Encoder(Repeats& repeats) : repeats_(repeats) {}
     Pieces take() { return std::move(out_); }
 
     /// The type, or nothing if there is no form for it but a pickle. What was appended then is of no use.
@@ -53,9 +74,12 @@ class Encoder {
         if (PyBool_Check(value)) return append_scalar(value == Py_True);
         if (value == Py_None) return type_none;
         if (PyComplex_CheckExact(value)) return append_scalar(complex_of(value));
-        if (PyList_CheckExact(value)) return append_list(value, depth);
-        if (PyTuple_CheckExact(value)) return append_tuple(value, depth);
-        if (PyDict_CheckExact(value)) return append_dict(value, depth);
+        if (PyList_CheckExact(value))
+            return append_part(value, PyList_GET_SIZE(value), depth, &Encoder::append_list);
+        if (PyTuple_CheckExact(value))
+            return append_part(value, PyTuple_GET_SIZE(value), depth, &Encoder::append_tuple);
+        if (PyDict_CheckExact(value))
+            return append_part(value, PyDict_GET_SIZE(value), depth, &Encoder::append_dict);
         if (is_array(value)) return append_array(bytes_of_array(py::reinterpret_borrow<py::array>(value)));
         return append_rare(value);
     }
@@ -108,6 +132,11 @@ class Encoder {
         return array->type;
     }
 
+    using AppendPart = std::optional<std::uint16_t> (Encoder::*)(PyObject*, int);
+    std::optional<std::uint16_t> append_part(PyObject* part, Py_ssize_t items, int depth, AppendPart write) {
+        if (!repeats_.may_write(part, static_cast<std::size_t>(items))) return std::nullopt;
+        return (this->*write)(part, depth);
+    }
     std::optional<std::uint16_t> append_list(PyObject* list, int depth) {
         const Py_ssize_t count = PyList_GET_SIZE(list);
         if (count == 0) return append_items({}, type_bytes);
@@ -126,7 +155,7 @@ class Encoder {
             // An item may be another by now: encoding runs code of the program's.
             if (PyList_GET_SIZE(list) != count) return std::nullopt;
             const py::object item = owned(PyList_GET_ITEM(list, static_cast<Py_ssize_t>(i)));
-            Encoder encoder;
+            Encoder encoder(repeats_);
             const auto found = encoder.append(item.ptr(), depth + 1);
             if (!found || (item_type && *found != *item_type)) return std::nullopt;
             item_type = found;
@@ -172,7 +201,7 @@ class Encoder {
 
     std::optional<std::uint16_t> append_tuple(PyObject* tuple, int depth) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
-            Encoder field;
+            Encoder field(repeats_);
             const auto type = field.append(PyTuple_GET_ITEM(tuple, i), depth + 1);
             if (!type) return std::nullopt;
             append_field(*type, field.take());
@@ -190,8 +219,8 @@ class Encoder {
         for (PyObject* (*const items)(PyObject*) : {PyDict_Keys, PyDict_Values}) {
             const auto list = py::reinterpret_steal<py::object>(items(dict));
             if (!list) throw py::error_already_set();
-            Encoder encoder;
-            const auto type = encoder.append(list.ptr(), depth + 1);
+            Encoder encoder(repeats_);
+            const auto type = encoder.append_list(list.ptr(), depth + 1);
             if (!type) return std::nullopt;
             append_field(*type, encoder.take());
         }
@@ -249,6 +278,7 @@ class Encoder {
         return bytes_of_array(py::reinterpret_borrow<py::array>(array));
     }
 
+    Repeats& repeats_;
     Pieces out_;
 };
 
@@ -322,7 +352,8 @@ bool ValueArgument::take_plain(PyObject* value) {
 }
 
 void ValueArgument::take_other(PyObject* value, bool allow_pickle) {
-    Encoder encoder;
+    Repeats repeats;
+    Encoder encoder(repeats);
     if (const auto type = encoder.append(value)) {
         pieces_ = std::make_unique<Pieces>(encoder.take());
         type_ = *type;

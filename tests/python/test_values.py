@@ -146,6 +146,43 @@ def test_what_has_dlpack_is_an_array(d):
     assert type(d["v", np]) is np.ndarray  # any module with from_dlpack
 
 
+def test_an_array_is_received_into_what_has_dlpack(d):
+    d["v"] = np.arange(6.0).reshape(2, 3)
+    d["w"] = np.arange(3.0)
+    out = Tensor(np.zeros((2, 3)))
+    assert d.get_into("v", out) is out and np.array_equal(out.data, d["v"])
+    rows = Tensor(np.zeros((2, 3)))
+    d.get_batch(["w", "w"], rows)
+    assert np.array_equal(rows.data, [[0, 1, 2]] * 2)
+    read_only = np.zeros(3)
+    read_only.flags.writeable = False
+    for wrong in (read_only, b"x" * 24):
+        with pytest.raises(ddict.InvalidArgument, match="read-only"):
+            d.get_into("w", wrong)
+    with pytest.raises(BufferError):  # it says so itself
+        d.get_into("w", Tensor(read_only))
+
+
+def lists_of_lists(width, depth):
+    value = ["x"]
+    for _ in range(depth):
+        value = [value] * width
+    return value
+
+
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: (v, v), lambda v: {"a": v, "b": v}])
+def test_shared_parts_are_not_written_without_a_bound(d, wrap):
+    d["v"] = wrap(lists_of_lists(12, 12))  # 9 * 10^12 items, of thirteen lists
+    assert d.type_and_size("v")[1] < 4096
+    part = d["v"]
+    while not isinstance(part, list) or part != ["x"]:
+        part = part["a"] if isinstance(part, dict) else part[0]
+        if isinstance(part, list) and len(part) == 12:
+            assert all(one is part[0] for one in part)
+    d["few"] = wrap(lists_of_lists(3, 4))  # the form that C++ reads
+    assert d["few"] == wrap(lists_of_lists(3, 4)) and d.type_and_size("few")[0] != d.type_and_size("v")[0]
+
+
 def test_a_large_object_is_not_copied_when_it_is_read(d):
     d["v"] = {"a": np.ones(1 << 20), "s": {1}}
     found = d["v"]
