@@ -19,9 +19,10 @@ namespace {
 std::atomic<bool> interpreter_ends{false};
 std::atomic<std::uint64_t> taking{0};  // threads that are about to take the lock
 std::atomic<EndsCall> ends_call{nullptr};
-pthread_t main_thread;             // of the interpreter; in a child of fork() the one that forked
-bool was_interrupted = false;      // of the main thread; guarded by the lock
-bool is_handling_signals = false;  // the same
+pthread_t main_thread;                   // of the interpreter; in a child of fork() the one that forked
+bool was_interrupted = false;            // of the main thread; guarded by the lock
+bool is_handling_signals = false;        // the same
+InterruptCheck check_outside = nullptr;  // of the program that has the interpreter
 
 bool is_main_thread() {
     return pthread_equal(pthread_self(), main_thread) != 0;
@@ -66,7 +67,11 @@ void watch_interpreter() {
         was_interrupted = is_handling_signals = false;
     });
     py::module_::import("atexit").attr("register")(py::cpp_function(end_of_interpreter));
-    set_interrupt_check(is_to_end);
+    // A program that has embedded the interpreter may go on with the library when that has ended.
+    interpreter_ends = false;
+    const InterruptCheck outer = set_interrupt_check(is_to_end);
+    if (outer != is_to_end) check_outside = outer;
+    if (Py_AtExit([] { set_interrupt_check(check_outside); }) != 0) set_interrupt_check(check_outside);
 }
 
 void take_gil(PyThreadState* state) {

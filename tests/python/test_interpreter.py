@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 
@@ -174,6 +175,13 @@ def test_the_end_of_the_interpreter(d, ending):
         done = subprocess.run([sys.executable, "-c", program, d.handle], capture_output=True, text=True, timeout=60)
         assert done.returncode == wanted, done.stderr
         assert "Fatal" not in done.stderr, done.stderr
+
+
+def test_a_program_that_has_ended_its_interpreter_goes_on(d):
+    library = os.path.join(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))
+    done = subprocess.run([os.environ["DDICT_EMBEDDER"], library, "import ddict\nd = ddict.attach()\nd['embedded'] = 1\nd.get('k')"],
+                          capture_output=True, text=True, timeout=60, env={**os.environ, "DDICT_HANDLE": d.handle})
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_maker_ends_without_destroying(python):
