@@ -25,6 +25,15 @@ struct Target {
     raise(Error(Errc::invalid_argument, why));
 }
 
+/// numpy below 2 makes what __dlpack__ gives read-only, whatever it is. The protocol had no word for that
+/// then: who could not be written to gave nothing.
+bool is_writable_tensor(const py::object& out, const py::array& array) {
+    if (out.ptr() == array.ptr() || !py::hasattr(out, "__dlpack__") || PyObject_CheckBuffer(out.ptr()) != 0)
+        return false;
+    const auto version = py::module_::import("numpy").attr("__version__").cast<std::string>();
+    return version.starts_with("1.");
+}
+
 Target target_of(const py::object& out) {
     Target target;
     py::object given = out;
@@ -38,7 +47,7 @@ Target target_of(const py::object& out) {
         }
     }
     const auto array = py::reinterpret_borrow<py::array>(given);
-    if (!array.writeable()) refuse("out is read-only");
+    if (!array.writeable() && !is_writable_tensor(out, array)) refuse("out is read-only");
     if ((array.flags() & py::array::c_style) == 0)
         refuse("out is not contiguous: its rows do not follow each other");
     target.element = element_of(array.dtype());
@@ -227,22 +236,15 @@ py::object view_of(PyDictionary& self, const py::object& key) {
     const std::uint16_t element = type & 0xff;
     auto owner =
         py::capsule(new FrozenValue(value), [](void* held) { delete static_cast<FrozenValue*>(held); });
-    py::object array;
-    if (kind == type_array) {
-        array = array_of(*lies, element, owner);
-    } else if (kind == type_vector) {
-        array = elements_as_array(*lies, element, owner);
-    } else if (type == type_numpy_array) {
-        array = numpy_array_of(*lies, owner);
-    } else if (type == type_bytes || type == type_text) {
-        array = elements_as_array(*lies, 0x20, owner);
-    } else {
-        raise(value.name_error(Error(Errc::wrong_type,
-                                     "only arrays, vectors, bytes and text can be used where they "
-                                     "lie; stored: " +
-                                         type_in_words(type))),
-              key);
-    }
+    const py::object array = self.read(Operation::view, bytes.view(), key, [&]() -> py::object {
+        if (kind == type_array) return array_of(*lies, element, owner);
+        if (kind == type_vector) return elements_as_array(*lies, element, owner);
+        if (type == type_numpy_array) return numpy_array_of(*lies, owner);
+        if (type == type_bytes || type == type_text) return elements_as_array(*lies, 0x20, owner);
+        raise(Error(Errc::wrong_type,
+                    "only arrays, vectors, bytes and text can be used where they lie; stored: " +
+                        type_in_words(type)));
+    });
     if (is_array(array.ptr())) array.attr("setflags")(py::arg("write") = false);
     return array;
 }

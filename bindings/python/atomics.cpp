@@ -3,6 +3,7 @@
 //
 // One key, atomically; and copies on every manager.
 #include <bit>
+#include <cstring>
 
 #include "bindings/python/dictionary.h"
 
@@ -54,6 +55,40 @@ std::int64_t integer_in(const py::object& number, const char* name) {
     return value;
 }
 
+/// A number from 2^63 on, which is stored without a sign. It counts on exactly, as long as 64 bits hold it.
+class LargeCounter {
+  public:
+    LargeCounter(PyDictionary& self, KeyBytes key) : key_(key) {
+        ReceivedValue value;
+        const Result<void> got = self.call([&](const View& view) { return view.get_bytes(key_, value); });
+        is_there_ = got && value.type() == type && value.bytes().size() == sizeof value_;
+        if (is_there_) std::memcpy(&value_, value.bytes().data(), sizeof value_);
+    }
+    bool is_there() const { return is_there_; }
+    /// What it was; nothing if it has changed in between.
+    std::optional<std::uint64_t> add(PyDictionary& self, const py::object& key, std::int64_t delta) const {
+        const std::uint64_t sum = value_ + static_cast<std::uint64_t>(delta);
+        if (delta < 0 ? sum > value_ : sum < value_) {
+            Error error(Errc::invalid_argument,
+                        "the counter is " + std::to_string(value_) + ", and would leave 0 to 2^64 - 1");
+            raise(error.set_operation(Operation::fetch_add).set_key(key_), key);
+        }
+        const auto swapped = [&](const View& view) {
+            return view.swap_bytes(key_, bytes_of(value_), bytes_of(sum), type);
+        };
+        return self.value_of(swapped, key) ? std::optional(value_) : std::nullopt;
+    }
+
+  private:
+    static constexpr std::uint16_t type = Codec<std::uint64_t>::type;
+    static std::span<const std::byte> bytes_of(const std::uint64_t& number) {
+        return std::as_bytes(std::span(&number, 1));
+    }
+    KeyBytes key_;
+    std::uint64_t value_ = 0;
+    bool is_there_ = false;
+};
+
 /// The number before the addition.
 py::object fetch_add(PyDictionary& self, const py::object& key, const py::object& delta,
                      const py::object& initial) {
@@ -68,9 +103,19 @@ py::object fetch_add(PyDictionary& self, const py::object& key, const py::object
             std::bit_cast<double>(add(Codec<double>::type, std::bit_cast<std::uint64_t>(delta.cast<double>()),
                                       std::bit_cast<std::uint64_t>(initial.cast<double>()))));
     }
-    return py::int_(static_cast<std::int64_t>(
-        add(Codec<std::int64_t>::type, static_cast<std::uint64_t>(integer_in(delta, "the number to add")),
-            static_cast<std::uint64_t>(integer_in(initial, "initial")))));
+    const std::int64_t added = integer_in(delta, "the number to add");
+    const std::int64_t first = integer_in(initial, "initial");
+    for (;;) {
+        const Result<std::uint64_t> before = self.call([&](const View& view) {
+            return view.add_bits(bytes.view(), Codec<std::int64_t>::type, static_cast<std::uint64_t>(added),
+                                 static_cast<std::uint64_t>(first));
+        });
+        if (before.has_value()) return py::int_(static_cast<std::int64_t>(*before));
+        if (before.error().code != Errc::wrong_type) raise(before.error(), key);
+        const LargeCounter counter(self, bytes.view());
+        if (!counter.is_there()) raise(before.error(), key);
+        if (const auto counted = counter.add(self, key, added)) return py::int_(*counted);
+    }
 }
 
 /// The number after it.
@@ -79,8 +124,11 @@ py::object incr(PyDictionary& self, const py::object& key, const py::object& del
     const py::object before = fetch_add(self, key, delta, initial);
     if (PyFloat_Check(before.ptr())) return py::float_(before.cast<double>() + delta.cast<double>());
     // As the counter itself: around, at the end.
-    return py::int_(static_cast<std::int64_t>(static_cast<std::uint64_t>(before.cast<std::int64_t>()) +
-                                              static_cast<std::uint64_t>(delta.cast<std::int64_t>())));
+    const auto added = static_cast<std::uint64_t>(delta.cast<std::int64_t>());
+    int is_large = 0;
+    const long long small = PyLong_AsLongLongAndOverflow(before.ptr(), &is_large);
+    if (is_large != 0) return py::int_(before.cast<std::uint64_t>() + added);
+    return py::int_(static_cast<std::int64_t>(static_cast<std::uint64_t>(small) + added));
 }
 
 std::uint64_t append(PyDictionary& self, const py::object& key, const py::object& value) {
@@ -102,9 +150,12 @@ void bput(PyDictionary& self, const py::object& key, const py::object& value) {
 }
 
 py::object bget(PyDictionary& self, const py::object& key) {
-    return received_again(self, key.ptr(), [](const View& view, KeyBytes bytes, ValueSink& sink) {
-        return view.broadcast_get_bytes(bytes, sink);
-    });
+    return received_again(
+        self, key.ptr(),
+        [](const View& view, KeyBytes bytes, ValueSink& sink) {
+            return view.broadcast_get_bytes(bytes, sink);
+        },
+        nullptr, Operation::broadcast_get);
 }
 
 }  // namespace
@@ -116,10 +167,11 @@ void bind_atomics(DictionaryClass& dictionary) {
              "says "
              "whether it did. ddict.ABSENT as expected: there must be no such key; as desired: the key is "
              "removed.")
-        .def("fetch_add", fetch_add, py::arg("key"), py::arg("delta") = 1, py::arg("initial") = 0,
-             "Adds to a number and returns what it was before; an absent key counts as initial. Ints are 64 "
-             "bits and "
-             "wrap around; a float delta makes it a float.")
+        .def(
+            "fetch_add", fetch_add, py::arg("key"), py::arg("delta") = 1, py::arg("initial") = 0,
+            "Adds to a number and returns what it was before; an absent key counts as initial. Ints are from "
+            "-2^63 to 2^63 - 1 and wrap around; one that was stored as more counts up to 2^64 - 1. A float "
+            "delta makes it a float.")
         .def("incr", incr, py::arg("key"), py::arg("delta") = 1, py::arg("initial") = 0,
              "Adds to a number and returns what it is then. Of all who count at once, each gets another "
              "number.")

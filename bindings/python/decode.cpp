@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bindings/python/arrays.h"
+#include "bindings/python/dictionary.h"
 #include "bindings/python/errors.h"
 #include "bindings/python/keys.h"
 #include "bindings/python/typed.h"
@@ -261,7 +262,8 @@ py::object owner_of(Memory memory) {
 }
 
 void bind_memory(py::module_& module) {
-    py::class_<Memory>(module, "_Memory", py::buffer_protocol(), py::module_local())
+    py::class_<Memory>(module, "_Memory", py::buffer_protocol(), py::module_local(),
+                       py::custom_type_setup(refuse_new))
         .def_buffer([](Memory& memory) {
             return py::buffer_info(reinterpret_cast<unsigned char*>(memory.data()),
                                    static_cast<py::ssize_t>(memory.size()), false);

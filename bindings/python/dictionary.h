@@ -61,8 +61,21 @@ class PyDictionary {
         if constexpr (!std::is_same_v<decltype(result), Result<void>>) return *std::move(result);
     }
 
+    /// What f() reads from bytes that have come. Where they are not what their type says, the error names
+    /// what was read, and where it lies.
+    template <class F>
+    py::object read(Operation operation, KeyBytes bytes, py::handle key, F&& f) {
+        try {
+            return f();
+        } catch (py::error_already_set& error) {
+            name_error(error, operation, bytes, key);
+            throw;
+        }
+    }
+
   private:
     void make_view();
+    void name_error(py::error_already_set& error, Operation operation, KeyBytes bytes, py::handle key);
 
     std::shared_ptr<Link> link_;
     ViewRecipe recipe_;
@@ -75,7 +88,8 @@ std::optional<std::chrono::nanoseconds> seconds_of(const py::object& seconds, co
 
 /// Receives the value of a call that may be made again (a get).
 template <class F>
-py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObject* fallback = nullptr) {
+py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObject* fallback = nullptr,
+                          Operation operation = Operation::get) {
     const KeyArgument bytes(key);
     ReceivedValue value;
     value.may_ask_again(true);
@@ -90,10 +104,13 @@ py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObje
             return py::reinterpret_borrow<py::object>(fallback);
         raise(got.error(), key);
     }
-    return self.reader().object_of(value);
+    return self.read(operation, bytes.view(), key, [&] { return self.reader().object_of(value); });
 }
 
 using DictionaryClass = py::class_<PyDictionary>;
+
+/// For a class that only this module makes objects of: Class.__new__(Class) would have none of the parts.
+void refuse_new(PyHeapTypeObject* type);
 
 // Each adds its methods to the class.
 void bind_mapping(DictionaryClass& dictionary);

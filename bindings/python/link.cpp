@@ -23,6 +23,13 @@ std::unordered_map<std::string, std::weak_ptr<Link>>& links() {
     return *all;
 }
 
+/// What a link is known by: those with other options have attachments of their own.
+std::string name_of(const std::string& handle, const AttachOptions& options) {
+    const auto count = [](auto time) { return std::to_string(time.count()) + ' '; };
+    return count(options.timeout.value_or(std::chrono::milliseconds(-1))) + count(options.attach_timeout) +
+           (options.local_reads ? "local " : "remote ") + handle;
+}
+
 }  // namespace
 
 void watch_processes() {
@@ -54,7 +61,7 @@ Link::~Link() {
 }
 
 std::shared_ptr<Link> Link::of_handle(const std::string& handle, const AttachOptions& options) {
-    if (const auto known = links().find(handle); known != links().end()) {
+    if (const auto known = links().find(name_of(handle, options)); known != links().end()) {
         if (auto link = known->second.lock(); link && !link->is_detached()) return link;
     }
     auto link = std::make_shared<Link>(handle, options);
@@ -64,7 +71,7 @@ std::shared_ptr<Link> Link::of_handle(const std::string& handle, const AttachOpt
 
 void Link::remember(const std::shared_ptr<Link>& link) {
     std::erase_if(links(), [](const auto& known) { return known.second.expired(); });
-    links().insert_or_assign(link->handle_, link);
+    links().insert_or_assign(name_of(link->handle_, link->options_), link);
 }
 
 void Link::refuse_detached() {

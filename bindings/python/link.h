@@ -35,7 +35,7 @@ class Link {
     Link(const Link&) = delete;
     Link& operator=(const Link&) = delete;
 
-    /// One for each handle in this process: for what comes out of pickles.
+    /// One for each handle and its options in this process: for what comes out of pickles.
     static std::shared_ptr<Link> of_handle(const std::string& handle, const AttachOptions& options);
     static void remember(const std::shared_ptr<Link>& link);
 

@@ -98,9 +98,10 @@ bool returns_errors(const std::string& errors) {
 }
 
 /// One of the values; where errors are returned, the one that says why it cannot be read.
-py::object taken(ReceivedItems& items, std::size_t i, const ValueReader& reader, bool returns) {
+py::object taken(PyDictionary& self, const Keys& keys, ReceivedItems& items, std::size_t i, bool returns) {
     try {
-        return items.take(i, reader);
+        return self.read(Operation::batch_get, keys.views()[i], keys[i],
+                         [&] { return items.take(i, self.reader()); });
     } catch (const py::error_already_set& error) {
         if (!returns || !error.matches(PyExc_Exception)) throw;
         return error.value();
@@ -115,14 +116,13 @@ py::list get_many(PyDictionary& self, const py::object& given, const py::object&
     const Result<void> got =
         self.call([&](const View& view) { return view.multi_get_bytes(keys.views(), items); });
     if (!got && !returns) raise(got.error());
-    const ValueReader reader = self.reader();
     auto values = py::reinterpret_steal<py::list>(PyList_New(static_cast<Py_ssize_t>(keys.size())));
     if (!values) throw py::error_already_set();
     for (std::size_t i = 0; i < keys.size(); ++i) {
         const ItemStatus& status = items.status(i);
         py::object value;
         if (status.ok()) {
-            value = taken(items, i, reader, returns);
+            value = taken(self, keys, items, i, returns);
         } else if (status.code == Errc::not_found) {
             value = fallback;
         } else {

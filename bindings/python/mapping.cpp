@@ -105,9 +105,10 @@ PyMethodDef fast_methods[] = {
 /// doubt where that fails.
 py::object read_or_put_back(PyDictionary& self, KeyBytes key, ReceivedValue& value) {
     const bool may_fail = !value.is_in_object() && (value.type() & 0xff00) != type_array;
-    if (!may_fail) return self.reader().object_of(value);
+    if (!may_fail) return self.read(Operation::pop, key, {}, [&] { return self.reader().object_of(value); });
     try {
-        return self.reader().object_of(value.bytes(), value.type());  // a copy
+        const auto copy = [&] { return self.reader().object_of(value.bytes(), value.type()); };
+        return self.read(Operation::pop, key, {}, copy);
     } catch (py::error_already_set& error) {
         const Result<bool> back = self.call([&](const View& view) {
             return view.put_bytes_if(PutCondition::absent, key, value.bytes(), value.type());
@@ -173,7 +174,17 @@ py::object get_typed(PyDictionary& self, const py::object& key) {
 
 }  // namespace
 
+void refuse_new(PyHeapTypeObject* type) {
+    type->ht_type.tp_new = [](PyTypeObject* made, PyObject*, PyObject*) -> PyObject* {
+        PyErr_Format(PyExc_TypeError,
+                     "a %s cannot be made this way: ddict.attach() and ddict.create() give a Dictionary",
+                     made->tp_name);
+        return nullptr;
+    };
+}
+
 void set_mapping_slots(PyHeapTypeObject* type) {
+    refuse_new(type);
     type->as_mapping.mp_subscript = subscript;
     type->as_mapping.mp_ass_subscript = assign_subscript;
     type->as_mapping.mp_length = length;

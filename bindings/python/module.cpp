@@ -71,10 +71,10 @@ PyDictionary create(std::uint32_t nodes, std::uint32_t managers_per_node, const 
     return made(without_gil([&] { return Dictionary::try_create(options); }), options.attach, allow_pickle);
 }
 
-PyDictionary from_pickle(const std::string& handle, const py::object& timeout, bool local_reads,
-                         const py::object& view_timeout, const std::optional<std::uint32_t>& manager,
-                         bool allow_pickle) {
-    const AttachOptions options = options_of(timeout, py::none(), local_reads);
+PyDictionary from_pickle(const std::string& handle, const py::object& timeout,
+                         const py::object& attach_timeout, bool local_reads, const py::object& view_timeout,
+                         const std::optional<std::uint32_t>& manager, bool allow_pickle) {
+    const AttachOptions options = options_of(timeout, attach_timeout, local_reads);
     return {
         Link::of_handle(handle, options),
         {.timeout = seconds_of(view_timeout, "timeout"), .manager = manager, .allow_pickle = allow_pickle}};

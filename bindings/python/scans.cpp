@@ -57,7 +57,10 @@ class Scan {
             key = object_of_key(KeyBytes(cursor_->key(), cursor_->key_type()));
             if (visit_ == Visit::keys) return key;
         }
-        py::object value = self_.reader().object_of(cursor_->value(), cursor_->value_type());
+        const KeyBytes bytes(cursor_->key(), cursor_->key_type());
+        py::object value = self_.read(Operation::scan, bytes, {}, [&] {
+            return self_.reader().object_of(cursor_->value(), cursor_->value_type());
+        });
         return visit_ == Visit::values ? value : py::make_tuple(key, value);
     }
 
@@ -73,7 +76,8 @@ class Scan {
 }  // namespace
 
 void bind_scans(py::module_& module, DictionaryClass& dictionary) {
-    py::class_<Scan>(module, "_Scan", py::module_local(), "An iteration, a page at a time.")
+    py::class_<Scan>(module, "_Scan", py::module_local(), py::custom_type_setup(refuse_new),
+                     "An iteration, a page at a time.")
         .def("__iter__", [](const py::object& self) { return self; })
         .def("__next__", &Scan::next);
     dictionary

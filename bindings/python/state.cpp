@@ -26,7 +26,8 @@ py::tuple reduce(PyDictionary& self) {
     const py::object manager =
         recipe.manager ? py::object(py::int_(*recipe.manager)) : py::object(py::none());
     return py::make_tuple(made_from_pickle(),
-                          py::make_tuple(self.link().handle(), seconds(options.timeout), options.local_reads,
+                          py::make_tuple(self.link().handle(), seconds(options.timeout),
+                                         seconds(std::optional(options.attach_timeout)), options.local_reads,
                                          seconds(recipe.timeout), manager, recipe.allow_pickle));
 }
 
@@ -247,6 +248,18 @@ void PyDictionary::make_view() {
     }
     view_ = std::move(view);
     generation_ = process_generation;
+}
+
+void PyDictionary::name_error(py::error_already_set& error, Operation operation, KeyBytes bytes,
+                              py::handle key) {
+    const py::object exception = error.value();
+    const py::object kind = py::module_::import("ddict._errors").attr("Error");
+    if (!py::isinstance(exception, kind) || !exception.attr("operation").is_none()) return;
+    const py::object detail = exception.attr("detail");
+    const Error bare(Errc::wrong_type, py::str(detail.is_none() ? exception : detail).cast<std::string>());
+    const py::object named = exception_of(view_.name_error(bare, operation, bytes), key);
+    for (const char* const part : {"operation", "key", "manager", "node", "args"})
+        exception.attr(part) = named.attr(part);
 }
 
 void bind_state(DictionaryClass& dictionary) {

@@ -18,7 +18,7 @@ py::object wait(PyDictionary& self, const py::object& key, const py::object& tim
     const KeyArgument bytes(key.ptr());
     ReceivedValue value;
     view.value_of([&](const View& one) { return one.wait_for_bytes(bytes.view(), value); }, key);
-    return self.reader().object_of(value);
+    return view.read(Operation::wait_for, bytes.view(), key, [&] { return self.reader().object_of(value); });
 }
 
 void wait_for_value(PyDictionary& self, const py::object& key, const py::object& value,
@@ -46,7 +46,9 @@ py::tuple wait_any(PyDictionary& self, const py::object& keys, const py::object&
     PyDictionary view = within(self, timeout);
     const std::size_t index =
         view.value_of([&](const View& one) { return one.wait_for_any_bytes(views, value); });
-    return py::make_tuple(objects[index], self.reader().object_of(value));
+    const py::object key = objects[index];
+    return py::make_tuple(key, view.read(Operation::wait_for_any, views[index], key,
+                                         [&] { return self.reader().object_of(value); }));
 }
 
 }  // namespace

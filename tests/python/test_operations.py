@@ -26,6 +26,20 @@ def test_counters(d):
         d.incr("t", 2**63)
 
 
+def test_counters_that_were_stored_as_more(d):
+    d["n"] = 2**63
+    assert [d.incr("n"), d.fetch_add("n", 5), d.incr("n", -7), d["n"]] == [2**63 + 1, 2**63 + 1, 2**63 - 1, 2**63 - 1]
+    assert d.incr("n", -1) == 2**63 - 2 == d["n"]
+    d["n"] = 2**64 - 2
+    assert d.incr("n") == 2**64 - 1
+    with pytest.raises(ddict.InvalidArgument, match="2\\^64 - 1") as caught:
+        d.incr("n")
+    assert caught.value.key == "n" and d["n"] == 2**64 - 1
+    d["n"] = 2**64
+    with pytest.raises(ddict.WrongType):
+        d.incr("n")
+
+
 def test_each_gets_a_number_of_its_own(d):
     found = []
     threads = [threading.Thread(target=lambda: found.extend([d.incr("t") for _ in range(200)])) for _ in range(4)]

@@ -7,6 +7,7 @@ import copy
 import multiprocessing
 import os
 import pickle
+import time
 
 import pytest
 
@@ -109,6 +110,24 @@ def test_a_pickle_is_one_attachment_of_a_process(d):
     lazy = pickle.loads(pickle.dumps(d).replace(d.handle.encode(), b"x" * len(d.handle)))
     with pytest.raises(ddict.BadHandle):
         lazy["a"]
+
+
+def test_unpickled_ones_have_their_own_options(d):
+    quick = ddict.attach(d.handle, timeout=0.05, attach_timeout=3)
+    by_message = ddict.attach(d.handle, timeout=20, local_reads=False)
+    for made in (d, quick, by_message):
+        again = pickle.loads(pickle.dumps(made))
+        assert pickle.dumps(again) == pickle.dumps(made)
+        again["k"] = 1
+    begin = time.monotonic()
+    with pytest.raises(ddict.Timeout):
+        pickle.loads(pickle.dumps(quick)).wait("never")
+    assert time.monotonic() - begin < 5
+    reads = pickle.loads(pickle.dumps(by_message))
+    reads["k"]
+    assert reads.profile()["local_reads"] == 0
+    quick.detach()
+    by_message.detach()
 
 
 def test_after_detaching_a_pickle_attaches_anew(shared):

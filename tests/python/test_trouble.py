@@ -71,6 +71,61 @@ def test_get_many_returns_why_a_value_cannot_be_read(d):
     strict.detach()
 
 
+
+READS = {
+    "get": lambda d, key: d[key],
+    "pop": lambda d, key: d.pop(key),
+    "wait_for": lambda d, key: d.wait(key, 5),
+    "wait_for_any": lambda d, key: d.wait_any([key], 5),
+    "batch_get": lambda d, key: d.get_many([key]),
+    "scan": lambda d, key: list(d.items(prefix="mal")),
+}
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_what_cannot_be_read_is_named(d, operation):
+    vector = ddict.TypedValue(0x0213, b"x" * 7)  # of eight bytes each
+    d["mal"] = vector
+    with pytest.raises(ddict.WrongType, match="mal") as caught:
+        READS[operation](d, "mal")
+    error = caught.value
+    assert (error.key, error.operation, error.manager) == ("mal", operation, d.which_manager("mal"))
+    assert error.node in d.manager_nodes() and str(error.manager) in str(error)
+    assert d.get_typed("mal") == vector  # also after a pop
+    again = d.get_many(["mal"], errors="return")[0]
+    assert again.key == "mal" and again.operation == "batch_get"
+
+
+def test_what_cannot_be_read_of_a_broadcast_and_a_view_is_named(d):
+    d.bput("mal", ddict.TypedValue(0x0213, b"x" * 7))
+    with pytest.raises(ddict.WrongType, match="mal") as caught:
+        d.bget("mal")
+    assert caught.value.operation == "broadcast_get" and caught.value.key == "mal"
+    with d.frozen(), pytest.raises(ddict.WrongType, match="mal") as caught:
+        d.view("mal")
+    assert caught.value.operation == "view" and caught.value.manager == d.which_manager("mal")
+    d.berase("mal")
+
+
+def test_a_pickle_that_cannot_be_read_is_named(d):
+    d["p"] = Colour.RED
+    typed = d.get_typed("p")
+    d["p"] = ddict.TypedValue(typed.type, typed.data.replace(b"Colour", b"Kolour"))
+    with pytest.raises(ddict.Unreadable, match="Kolour") as caught:
+        d["p"]
+    assert caught.value.key == "p" and caught.value.manager is not None and isinstance(caught.value.__cause__, AttributeError)
+
+
+def test_no_object_is_made_without_its_parts(d):
+    classes = [ddict.Dictionary, type(iter(d)), sys.modules["ddict._ddict"]._Memory]
+    for kind in classes:
+        for make in (kind, lambda kind=kind: kind.__new__(kind), lambda kind=kind: type("Derived", (kind,), {})()):
+            with pytest.raises(TypeError, match="ddict.attach"):
+                make()
+        with pytest.raises(TypeError):
+            object.__new__(kind)
+
+
 def test_elements_without_bytes_are_refused(d):
     d["letters"] = np.zeros(0, "<U1")
     typed = d.get_typed("letters")

@@ -112,6 +112,7 @@ def create(
 def _from_pickle(
     handle: str,
     timeout: Optional[float],
+    attach_timeout: float,
     local_reads: bool,
     view_timeout: Optional[float],
     manager: Optional[int],
