@@ -16,6 +16,7 @@ LAYERS = {
     "rpc": ("base", "wire", "cluster"),
     "shm": ("base", "os", "cluster"),
     "store": ("base", "wire", "shm"),
+    "persist": ("base", "os", "cluster"),
     "samehost": ("base", "os", "rpc"),
     "ucx": ("base", "os", "wire", "rpc"),
     "pmix": ("base", "cluster"),

@@ -9,7 +9,7 @@ import repository
 SPDX = ("SPDX-FileCopyrightText: The ddict authors", "SPDX-License-Identifier: Apache-2.0")
 LINES_MAX = 600
 LINES_WISHED = 500
-NO_TEXT = "tests/fuzz/corpus/"  # bytes that fuzzers begin with
+NO_TEXT = ("tests/fuzz/corpus/", "tests/persist/golden/")  # bytes that fuzzers begin with; checkpoints
 WITHOUT_LICENCE = (".json", "LICENSE", ".gitignore", ".clang-format", ".clang-tidy")
 
 # Spelled in parts, so that this file passes its own check.

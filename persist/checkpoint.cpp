@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "persist/checkpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+#include "cluster/placement.h"
+#include "persist/file.h"
+#include "persist/folder.h"
+
+namespace ddict::persist {
+namespace {
+
+namespace fs = std::filesystem;
+
+Listed look_at(const fs::path& folder) {
+    Listed listed{.folder = folder, .state = CheckpointState::unfinished, .commit = {}, .why = {}};
+    if (has_commit(folder)) {
+        Result<Commit> commit = read_commit(folder);
+        listed.state = commit ? CheckpointState::committed : CheckpointState::damaged;
+        if (commit) {
+            listed.commit = *std::move(commit);
+        } else {
+            listed.why = commit.error();
+        }
+    } else if (holder_of(folder) == Holder::somebody) {
+        listed.state = CheckpointState::writing;
+    }
+    return listed;
+}
+
+/// By number: from the millionth on the names are longer.
+void append_generations(const std::vector<fs::path>& folders, std::vector<Listed>& listed) {
+    std::vector<fs::path> generations;
+    for (const fs::path& folder : folders) {
+        if (generation_of(folder)) generations.push_back(folder);
+    }
+    std::sort(generations.begin(), generations.end(),
+              [](const fs::path& a, const fs::path& b) { return generation_of(a) < generation_of(b); });
+    for (const fs::path& folder : generations)
+        listed.push_back(look_at(folder));
+}
+
+bool is_generation(const fs::path& folder) {
+    return generation_of(folder).has_value();
+}
+
+Result<void> for_each_extent(const Checkpoint& checkpoint,
+                             const std::function<Result<void>(const Extent&, Bytes)>& visit) {
+    ExtentBuffer buffer;
+    for (const CommittedFile& file : checkpoint.commit.files) {
+        const Result<FileReader> reader = FileReader::open(checkpoint.folder, checkpoint.commit, file);
+        if (!reader) return reader.error();
+        for (const Extent& extent : reader->extents()) {
+            const Result<Bytes> records = reader->read(extent, buffer);
+            if (!records) return records.error();
+            const Result<void> visited = visit(extent, *records);
+            if (!visited && visited.error().code == Errc::protocol)
+                return about(visited.error(), checkpoint.folder / file.name);
+            if (!visited) return visited;
+        }
+    }
+    return {};
+}
+
+Result<void> for_each_record(const Extent& extent, Bytes bytes,
+                             const std::function<Result<void>(const Record&)>& visit) {
+    RecordReader records(bytes);
+    Record record;
+    std::uint64_t count = 0;
+    std::uint64_t hash = extent.first_hash;
+    bool ordered = true;
+    for (; ordered && records.next(record); ++count) {
+        const std::uint64_t last = std::exchange(hash, shard_hash(hash_of(record.key)));
+        ordered = hash >= last && hash <= extent.last_hash;
+        if (!ordered || visit == nullptr) continue;
+        if (const Result<void> visited = visit(record); !visited) return visited;
+    }
+    if (!ordered || !records.at_end() || count != extent.pairs)
+        return Error(Errc::protocol, "damaged: the records of an extent make no sense");
+    return {};
+}
+
+/// Files that are none of it.
+Result<void> find_foreign(const Checkpoint& checkpoint) {
+    std::error_code error;
+    for (fs::directory_iterator entry(checkpoint.folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        const std::string name = entry->path().filename().string();
+        const bool known = name == commit_name || name == writing_name ||
+                           std::any_of(checkpoint.commit.files.begin(), checkpoint.commit.files.end(),
+                                       [&](const CommittedFile& file) { return file.name == name; });
+        if (!known) return about(Error(Errc::protocol, "it is no file of this checkpoint"), entry->path());
+    }
+    if (error) return file_error(error.value(), "reading the folder", checkpoint.folder);
+    return {};
+}
+
+}  // namespace
+
+Result<std::vector<Listed>> list_checkpoints(const fs::path& given) {
+    const fs::path path = given.has_filename() ? given : given.parent_path();
+    const Result<std::vector<fs::path>> folders = folders_in(path);
+    if (!folders) return folders.error();
+    std::vector<Listed> listed;
+    if (has_commit(path) || is_generation(fs::absolute(path))) {
+        listed.push_back(look_at(path));
+    } else if (std::any_of(folders->begin(), folders->end(), is_generation)) {
+        append_generations(*folders, listed);
+    } else {
+        for (const fs::path& folder : *folders) {
+            const Result<std::vector<fs::path>> inside = folders_in(folder);
+            if (inside) append_generations(*inside, listed);
+        }
+    }
+    return listed;
+}
+
+Result<Checkpoint> find_checkpoint(const fs::path& path) {
+    Result<std::vector<Listed>> listed = list_checkpoints(path);
+    if (!listed) return listed.error();
+    Listed* newest = nullptr;
+    for (Listed& one : *listed) {
+        if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
+        if (newest != nullptr && newest->folder.parent_path() != one.folder.parent_path())
+            return Error(Errc::invalid_argument, "there are checkpoints of several dictionaries: name one, " +
+                                                     newest->folder.parent_path().string() + " or " +
+                                                     one.folder.parent_path().string());
+        newest = &one;
+    }
+    if (newest == nullptr) return Error(Errc::not_found, "there is no checkpoint in " + path.string());
+    if (!newest->why) return newest->why.error();
+    return Checkpoint{.folder = newest->folder, .commit = std::move(newest->commit)};
+}
+
+Result<void> verify(const Checkpoint& checkpoint, const Progress& progress) {
+    if (const Result<void> none = find_foreign(checkpoint); !none) return none;
+    return for_each_extent(checkpoint, [&](const Extent& extent, Bytes bytes) -> Result<void> {
+        if (const Result<void> good = for_each_record(extent, bytes, nullptr); !good) return good;
+        if (progress && !progress(aligned(extent.bytes))) return Error(Errc::timeout, "it was stopped");
+        return {};
+    });
+}
+
+Result<void> for_each(const Checkpoint& checkpoint, const std::function<Result<void>(const Record&)>& visit) {
+    return for_each_extent(
+        checkpoint, [&](const Extent& extent, Bytes bytes) { return for_each_record(extent, bytes, visit); });
+}
+
+Result<void> remove_checkpoint(const fs::path& given) {
+    const fs::path folder = given.has_filename() ? given : given.parent_path();
+    if (const Result<std::vector<fs::path>> there = folders_in(folder); !there) return there.error();
+    if (!is_generation(fs::absolute(folder)))
+        return Error(Errc::invalid_argument, "no checkpoint is in " + folder.string() +
+                                                 ": name the folder of one, DIR/NAME/GENERATION");
+    const Result<os::FileDescriptor> lock = lock_folder(fs::absolute(folder).parent_path());
+    if (!lock) return lock.error();
+    const Holder holder = has_commit(folder) ? Holder::nobody : holder_of(folder);
+    if (holder == Holder::somebody) return Error(Errc::busy, "a save writes " + folder.string());
+    if (holder == Holder::unknown)
+        return Error(Errc::busy, "its file system has no locks, so a save may be writing it; remove " +
+                                     folder.string() + " by hand");
+    return remove_files(folder);
+}
+
+}  // namespace ddict::persist

@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checkpoints that are there: DIR/NAME/GENERATION/ holds one, with a file of each manager, and the commit
+// file, which is written last: without it there is no checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "persist/file_reader.h"
+#include "persist/format.h"
+#include "persist/record.h"
+
+namespace ddict::persist {
+
+/// One that is there.
+struct Checkpoint {
+    std::filesystem::path folder;
+    Commit commit;
+};
+
+enum class CheckpointState {
+    committed,
+    damaged,     // has a commit file that cannot be read
+    writing,     // a save is under way
+    unfinished,  // has no commit file, and no save that lives is known of
+};
+
+struct Listed {
+    std::filesystem::path folder;
+    CheckpointState state{};
+    Commit commit;     // of one that is committed
+    Result<void> why;  // what is wrong with it
+};
+
+/// Those at this path: of all dictionaries (DIR), of one (DIR/NAME), or the very one (DIR/NAME/GENERATION);
+/// in the order of names and generations. Errors: system; not_found if there is no such folder.
+Result<std::vector<Listed>> list_checkpoints(const std::filesystem::path& path);
+/// The newest that is committed, at a path as above. Errors: not_found; invalid_argument if there are some of
+/// several dictionaries; protocol, incompatible if it cannot be read: an older one has to be named then.
+Result<Checkpoint> find_checkpoint(const std::filesystem::path& path);
+
+/// Of bytes that have been read; false: stop. Called after each extent.
+using Progress = std::function<bool(std::uint64_t bytes)>;
+/// Reads all of it, and says what is wrong first. Errors: as FileReader; protocol as well for a file in its
+/// folder that is none of it; timeout when it was stopped.
+Result<void> verify(const Checkpoint& checkpoint, const Progress& progress);
+/// Every record of a checkpoint, in the order of managers and shard hashes.
+Result<void> for_each(const Checkpoint& checkpoint, const std::function<Result<void>(const Record&)>& visit);
+
+/// The checkpoint in this folder, whole or not, is gone: first its commit file. Errors: system; not_found;
+/// invalid_argument for what is no folder of a checkpoint; busy while a save writes it. A file that is none
+/// of a checkpoint's stays, and its folder with it, which is told as invalid_argument.
+Result<void> remove_checkpoint(const std::filesystem::path& folder);
+
+}  // namespace ddict::persist

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "persist/file_reader.h"
+
+#include <array>
+
+#include "base/checksum.h"
+#include "persist/file.h"
+
+namespace ddict::persist {
+namespace {
+
+// Memory for an extent with a large value is given back before a smaller one is read.
+constexpr std::size_t kept_bytes_max = std::size_t{16} << 20;
+
+}  // namespace
+
+MutableBytes ExtentBuffer::of(std::size_t bytes) {
+    if (memory_.size() > kept_bytes_max) memory_ = {};
+    if (memory_.size() < bytes) {
+        memory_ = {};
+        memory_.resize(bytes);
+    }
+    return MutableBytes(memory_).first(bytes);
+}
+
+Result<FileReader> FileReader::open(const std::filesystem::path& folder, const Commit& commit,
+                                    const CommittedFile& file) {
+    std::filesystem::path path = folder / file.name;
+    Result<os::FileDescriptor> descriptor = open_file(path);
+    if (!descriptor) return descriptor.error();
+    FileReader reader(std::move(path), *std::move(descriptor), file);
+    const Result<void> good = reader.read_all_but_extents(commit);
+    if (!good) return good.error().code == Errc::system ? good.error() : about(good.error(), reader.path_);
+    return reader;
+}
+
+Result<void> FileReader::read_all_but_extents(const Commit& commit) {
+    const Result<std::uint64_t> bytes = size_of(descriptor_, path_);
+    if (!bytes) return bytes.error();
+    if (*bytes != file_.bytes)
+        return Error(Errc::protocol, "damaged: it has " + std::to_string(*bytes) + " bytes, and had " +
+                                         std::to_string(file_.bytes) + " when it was saved");
+    std::vector<std::byte> page(alignment);
+    std::array<std::byte, sizeof(Footer)> last;
+    if (*bytes < page.size() + last.size()) return Error(Errc::protocol, "damaged: it is too short");
+    if (const Result<void> read = read_at(descriptor_, 0, page, path_); !read) return read;
+    if (const Result<void> read = read_at(descriptor_, *bytes - last.size(), last, path_); !read) return read;
+    const Result<FileHeader> header = header_of(page);
+    if (!header) return header.error();
+    const Result<Footer> footer = footer_of(last, *bytes);
+    if (!footer) return footer.error();
+    if (header->save_id != commit.save_id || header->dictionary_id != commit.dictionary_id ||
+        header->generation != commit.generation || header->managers != commit.managers ||
+        header->manager != file_.manager)
+        return Error(Errc::protocol, "it is a file of another checkpoint, or of another manager");
+    if (footer->checksum != file_.checksum || footer->header_checksum != header->checksum ||
+        footer->pairs != file_.pairs || footer->value_bytes != file_.value_bytes)
+        return Error(Errc::protocol, "damaged: it is not as the commit file has it");
+    std::vector<std::byte> table(footer->extents * sizeof(Extent));
+    if (const Result<void> read = read_at(descriptor_, footer->table_offset, table, path_); !read)
+        return read;
+    Result<std::vector<Extent>> extents = table_of(table, *footer);
+    if (!extents) return extents.error();
+    extents_ = *std::move(extents);
+    return {};
+}
+
+Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const {
+    const MutableBytes bytes = buffer.of(aligned(extent.bytes));
+    if (const Result<void> read = read_at(descriptor_, extent.offset, bytes, path_); !read)
+        return read.error();
+    if (checksum_of(bytes) != extent.checksum)
+        return about(Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) +
+                                               " has another checksum"),
+                     path_);
+    return Bytes(bytes.first(extent.bytes));
+}
+
+}  // namespace ddict::persist

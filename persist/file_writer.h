@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "base/checksum.h"
+#include "os/file_descriptor.h"
+#include "persist/format.h"
+#include "persist/record.h"
+
+namespace ddict::persist {
+
+/// Writes the file of one manager, in extents. For one thread. Records have to come in the order of their
+/// shard hashes. Memory: one extent. After an error only the destructor may follow: the file is left, and is
+/// worth nothing.
+class FileWriter {
+  public:
+    /// The file must not be there. `header` says whose it is.
+    static Result<FileWriter> create(const std::filesystem::path& folder, const FileHeader& header);
+
+    /// Copies the pair.
+    Result<void> add(const Record& record, std::uint64_t shard_hash);
+    /// Memory for a pair that the caller fills in itself: front and value. keep() adds it; without, nothing
+    /// has happened. Requires bytes <= pair_bytes_max, and the same order.
+    static constexpr std::uint64_t pair_bytes_max = record_front_bytes_max + large_value_bytes;
+    Result<std::byte*> reserve(std::uint64_t bytes);
+    void keep(std::uint64_t bytes, std::uint64_t value_bytes, std::uint64_t shard_hash) noexcept;
+
+    // A pair whose value comes in pieces, in an extent of its own: begin, as many pieces as it takes, and
+    // then keep or drop it.
+    Result<void> begin_large(const Record& front, std::uint64_t value_bytes, std::uint64_t shard_hash);
+    Result<void> add_piece(Bytes piece);
+    Result<void> keep_large();
+    /// The pair is as if it had never begun.
+    Result<void> drop_large();
+
+    /// Writes what is left, table and footer, and returns when all is on the medium.
+    Result<CommittedFile> finish();
+
+    std::uint64_t pairs() const noexcept { return footer_.pairs + open_.pairs; }
+    std::uint64_t value_bytes() const noexcept { return footer_.value_bytes; }
+
+  private:
+    FileWriter(std::filesystem::path path, os::FileDescriptor file, const FileHeader& header);
+    Result<void> flush();
+    void end_extent();
+    Result<void> write(Bytes bytes);
+
+    std::filesystem::path path_;
+    os::FileDescriptor file_;
+    FileHeader header_;
+    std::unique_ptr<std::byte[]> buffer_;
+    std::uint64_t used_ = 0;
+    std::uint64_t offset_ = alignment;  // where the next write goes
+    Extent open_;                       // the extent that is being filled
+    std::uint64_t large_value_bytes_ = 0;
+    Checksum checksum_;  // of a large pair's extent
+    std::vector<Extent> extents_;
+    Footer footer_;
+};
+
+}  // namespace ddict::persist

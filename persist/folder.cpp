@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "persist/folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "persist/file.h"
+
+namespace ddict::persist {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds lock_timeout{10};
+constexpr std::chrono::milliseconds between_tries{10};
+
+enum class Lock { taken, held, unsupported };
+
+Lock try_lock(const os::FileDescriptor& file) {
+    while (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return Lock::held;
+        if (errno != EINTR) return Lock::unsupported;
+    }
+    return Lock::taken;
+}
+
+Result<os::FileDescriptor> open_lock(const fs::path& path, int flags) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0666);
+    if (fd < 0) return file_error(errno, "opening", path);
+    return os::FileDescriptor(fd);
+}
+
+bool is_of_checkpoint(const fs::path& file) {
+    const std::string name = file.filename().string();
+    unsigned manager = 0;
+    int end = 0;
+    return name == commit_name || name == new_commit_name || name == writing_name ||
+           (std::sscanf(name.c_str(), "manager-%u.ddict%n", &manager, &end) == 1 &&
+            name == file_name(manager));
+}
+
+Result<void> unlink(const fs::path& path) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return file_error(errno, "removing", path);
+    return {};
+}
+
+}  // namespace
+
+std::string folder_name(std::string_view dictionary) {
+    std::string name;
+    for (const char c : dictionary) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '-' || c == '_' || (c == '.' && !name.empty());
+        char hex[4];
+        std::snprintf(hex, sizeof hex, "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+        name += plain ? std::string(1, c) : std::string(hex);
+    }
+    return name.empty() ? "default" : name;
+}
+
+std::string generation_name(std::uint64_t generation) {
+    char name[24];
+    std::snprintf(name, sizeof name, "%06llu", static_cast<unsigned long long>(generation));
+    return name;
+}
+
+std::optional<std::uint64_t> generation_of(const fs::path& folder) {
+    const std::string name = folder.filename().string();
+    std::uint64_t generation = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), generation);
+    if (error != std::errc() || name != generation_name(generation)) return std::nullopt;
+    return generation;
+}
+
+Result<std::vector<fs::path>> folders_in(const fs::path& folder) {
+    std::error_code error;
+    fs::directory_iterator entry(folder, error);
+    std::vector<fs::path> folders;
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+        std::error_code gone;
+        if (entry->is_directory(gone) && !entry->path().filename().string().starts_with('.'))
+            folders.push_back(entry->path());
+    }
+    if (error == std::errc::no_such_file_or_directory)
+        return Error(Errc::not_found, "there is no folder " + folder.string());
+    if (error) return file_error(error.value(), "reading the folder", folder);
+    std::sort(folders.begin(), folders.end());
+    return folders;
+}
+
+bool has_commit(const fs::path& folder) {
+    std::error_code none;
+    return fs::exists(fs::symlink_status(folder / commit_name, none));
+}
+
+Result<Commit> read_commit(const fs::path& folder) {
+    const fs::path path = folder / commit_name;
+    const Result<os::FileDescriptor> file = open_file(path);
+    if (!file) return file.error();
+    const Result<std::uint64_t> bytes = size_of(*file, path);
+    if (!bytes) return bytes.error();
+    if (*bytes > commit_bytes_max)
+        return about(Error(Errc::protocol, "damaged: the commit file is too large"), path);
+    std::vector<std::byte> content(*bytes);
+    if (const Result<void> read = read_at(*file, 0, content, path); !read) return read.error();
+    Result<Commit> commit = commit_of(content);
+    if (!commit) return about(commit.error(), path);
+    if (const auto generation = generation_of(folder); generation && *generation != commit->generation)
+        return about(Error(Errc::protocol, "it is of generation " + std::to_string(commit->generation)),
+                     path);
+    return commit;
+}
+
+Holder holder_of(const fs::path& folder) {
+    const Result<os::FileDescriptor> file = open_lock(folder / writing_name, 0);
+    if (!file) return ::access((folder / writing_name).c_str(), F_OK) == 0 ? Holder::unknown : Holder::nobody;
+    switch (try_lock(*file)) {
+        case Lock::taken:
+            return Holder::nobody;
+        case Lock::held:
+            return Holder::somebody;
+        default:
+            return Holder::unknown;
+    }
+}
+
+Result<os::FileDescriptor> hold(const fs::path& folder) {
+    Result<os::FileDescriptor> file = open_lock(folder / writing_name, O_CREAT | O_EXCL);
+    if (file) static_cast<void>(try_lock(*file));  // without locks nobody removes what a dead save leaves
+    return file;
+}
+
+Result<os::FileDescriptor> lock_folder(const fs::path& folder) {
+    Result<os::FileDescriptor> file = open_lock(folder / lock_name, O_CREAT);
+    if (!file) return file;
+    const auto deadline = steady_clock::now() + lock_timeout;
+    for (;;) {
+        const Lock lock = try_lock(*file);
+        if (lock == Lock::taken) return file;
+        if (lock == Lock::unsupported) return os::FileDescriptor();
+        if (steady_clock::now() >= deadline)
+            return Error(Errc::timeout, "for 10 s another process has held " + (folder / lock_name).string());
+        std::this_thread::sleep_for(between_tries);
+    }
+}
+
+Result<void> remove_files(const fs::path& folder) {
+    for (const char* first : {commit_name, new_commit_name}) {
+        if (const Result<void> removed = unlink(folder / first); !removed) return removed;
+    }
+    if (const Result<void> synced = sync_folder(folder); !synced) return synced;
+    std::error_code error;
+    std::vector<fs::path> files;
+    for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        if (is_of_checkpoint(entry->path())) files.push_back(entry->path());
+    }
+    if (error) return file_error(error.value(), "reading the folder", folder);
+    for (const fs::path& file : files) {
+        if (const Result<void> removed = unlink(file); !removed) return removed;
+    }
+    if (::rmdir(folder.c_str()) == 0 || errno == ENOENT) return {};
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return Error(Errc::invalid_argument,
+                     "the checkpoint is removed, but something else is in " + folder.string());
+    return file_error(errno, "removing", folder);
+}
+
+}  // namespace ddict::persist

@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <ddict/result.h>
+
+#include "os/file_descriptor.h"
+#include "persist/format.h"
+
+namespace ddict::persist {
+
+/// One that is being written. The process that has it shows by a lock that it lives; what a dead one has
+/// left, the next save into the same folder removes.
+class NewCheckpoint {
+  public:
+    struct Source {
+        std::string name;  // of the dictionary
+        std::uint64_t dictionary_id = 0;
+        std::uint32_t managers = 0;
+    };
+    /// Makes the folders, all but the parent of `dir`. Errors: system; timeout if another save holds the
+    /// folder's lock for 10 s.
+    static Result<NewCheckpoint> begin(const std::filesystem::path& dir, const Source& source);
+    NewCheckpoint(NewCheckpoint&&) = default;
+    NewCheckpoint& operator=(NewCheckpoint&&) = delete;
+    /// What was not committed is removed.
+    ~NewCheckpoint();
+
+    const std::filesystem::path& folder() const noexcept { return folder_; }
+    std::uint64_t generation() const noexcept { return commit_.generation; }
+    /// For the file of a manager.
+    FileHeader header(std::uint32_t manager) const noexcept;
+    /// `files` are complete, one for each manager, in any order. From when it returns, the checkpoint is
+    /// there; after an error it is not.
+    Result<Commit> commit(std::vector<CommittedFile> files);
+
+  private:
+    NewCheckpoint() = default;
+    Result<void> take_folder(const std::filesystem::path& parent);
+    Result<void> write_commit() const;
+
+    std::filesystem::path folder_;
+    os::FileDescriptor lock_;
+    Commit commit_;
+};
+
+}  // namespace ddict::persist
