@@ -14,7 +14,7 @@ enum class PlacedBy : std::uint8_t {
 };
 inline constexpr std::uint8_t placed_by_last = static_cast<std::uint8_t>(PlacedBy::number);
 
-/// Where a key lives, whatever the number of managers (manager_of() in cluster/placement.h).
+/// Where a key lives, whatever the number of managers (shard_of() in cluster/placement.h).
 struct KeyPlacement {
     PlacedBy by = PlacedBy::own_hash;
     std::uint64_t value = 0;  // the hash or the number; 0 where the key's own hash decides

@@ -92,7 +92,7 @@ void get(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) 
     for (std::uint64_t number = 0; number < pairs; ++number) {
         const std::string key = key_number(number);
         const std::uint64_t hash = hash_of(bytes_of(key));
-        pools[manager_of(hash, managers)]
+        pools[number_of(shard_of(hash, managers))]
             .pool->put({bytes_of(key), hash, type_text, 0, value_number(number)})
             .value();
     }
@@ -107,7 +107,7 @@ void get(std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) 
         for (const std::string& key : keys) {
             const std::uint64_t hash = hash_of(bytes_of(key));
             const shm::Read read =
-                pools[manager_of(hash, managers)].reader->get(bytes_of(key), hash, buffer, outcome);
+                pools[number_of(shard_of(hash, managers))].reader->get(bytes_of(key), hash, buffer, outcome);
             found += read == shm::Read::value ? 1 : 0;
         }
     });
@@ -169,7 +169,7 @@ void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, 
     for (std::uint64_t number = 0; number < pairs; ++number) {
         std::string key = key_number(number);
         const std::uint64_t hash = hash_of(bytes_of(key));
-        if (manager_of(hash, managers) != manager) continue;
+        if (shard_of(hash, managers) != ShardId{manager}) continue;
         pool->put({bytes_of(key), hash, type_text, 0, value_number(number)}).value();
         keys.push_back(std::move(key));
     }

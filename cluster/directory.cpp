@@ -6,7 +6,7 @@ namespace ddict {
 
 void pack(const DirectoryEntry& entry, std::vector<std::byte>& out) {
     Packer(out)
-        .put(entry.manager)
+        .put(entry.shard)
         .put(entry.epoch)
         .put_text(entry.node)
         .put(entry.process)
@@ -16,8 +16,8 @@ void pack(const DirectoryEntry& entry, std::vector<std::byte>& out) {
 
 DirectoryEntry unpack_directory_entry(Unpacker& in) {
     DirectoryEntry entry;
-    entry.manager = in.take<std::uint32_t>();
-    entry.epoch = in.take<std::uint32_t>();
+    entry.shard = in.take<ShardId>();
+    entry.epoch = in.take<Epoch>();
     entry.node = in.take_text();
     entry.process = in.take<ProcessIdentity>();
     entry.pool_bytes = in.take<std::uint64_t>();

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The directory: manager id -> node, process and UCX address.
+// The directory: shard -> node, process and address of the manager that serves it.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,13 @@
 
 #include "base/bytes.h"
 #include "base/process_identity.h"
+#include "cluster/ids.h"
 
 namespace ddict {
 
 struct DirectoryEntry {
-    std::uint32_t manager = 0;
-    std::uint32_t epoch = 1;         // rises when another process takes the manager's place
+    ShardId shard{};
+    Epoch epoch = first_epoch;       // rises when another process takes the manager's place
     std::string node;                // host name
     ProcessIdentity process;         // of the manager
     std::uint64_t pool_bytes = 0;    // what its pool can hold at the most
@@ -33,8 +34,8 @@ class DirectoryView {
   public:
     virtual ~DirectoryView() = default;
     virtual std::uint32_t manager_count() const = 0;
-    /// Requires manager < manager_count().
-    virtual Result<DirectoryEntry> entry(std::uint32_t manager) const = 0;
+    /// Requires number_of(shard) < manager_count().
+    virtual Result<DirectoryEntry> entry(ShardId shard) const = 0;
 };
 
 }  // namespace ddict

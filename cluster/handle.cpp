@@ -113,7 +113,7 @@ Result<Handle> Handle::parse(std::string_view text) {
         return bad_handle("the handle is malformed");
     }
     for (const DirectoryEntry& seed : handle.seeds) {
-        if (seed.manager >= handle.managers || seed.address.empty())
+        if (number_of(seed.shard) >= handle.managers || seed.address.empty())
             return bad_handle("the handle is malformed");
     }
     return handle;

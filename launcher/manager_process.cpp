@@ -103,8 +103,8 @@ void ManagerProcess::on_started(Bytes payload) {
     Unpacker in(payload);
     entry_ = unpack_directory_entry(in);
     ucx_version_ = in.take<std::uint32_t>();
-    const bool sensible = in.good() && in.at_end() && entry_.manager == manager_ && !entry_.address.empty() &&
-                          entry_.address.size() <= limits::address_bytes_max;
+    const bool sensible = in.good() && in.at_end() && number_of(entry_.shard) == manager_ &&
+                          !entry_.address.empty() && entry_.address.size() <= limits::address_bytes_max;
     if (state_ != State::starting || !sensible) return fail("announced itself in a way that makes no sense");
     state_ = State::started;
 }

@@ -50,7 +50,7 @@ Result<NodeDirectory> NodeDirectory::gather(const std::vector<std::string>& cont
             return Error(Errc::protocol,
                          "what node launcher " + std::to_string(node) + " sent makes no sense");
         for (DirectoryEntry& entry : entries) {
-            if (entry.manager != all.entries.size() || entry.address.empty())
+            if (number_of(entry.shard) != all.entries.size() || entry.address.empty())
                 return Error(Errc::protocol,
                              "node launcher " + std::to_string(node) + " sent a wrong directory entry");
             all.entries.push_back(std::move(entry));

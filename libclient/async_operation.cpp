@@ -116,7 +116,7 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
     request.key = {copies.first(request.key.size()), request.key.type()};
     operation->key_bytes = request.key.size();
     operation->key_type = request.key.type();
-    operation->manager = request.manager;
+    operation->manager = number_of(request.shard);
     if (sink != nullptr) {
         operation->make_sink(*sink);
         request.sink = operation->sink;
@@ -124,7 +124,7 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
     const Time now = steady_clock::now();
     const Time deadline = patience.deadline(now);
     if (const Result<void> ready = attachment.prepare(**session, request, now, deadline); ready) {
-        const std::string& node = (*session)->known_manager(request.manager)->node;
+        const std::string& node = (*session)->known_manager(request.shard)->node;
         operation->node = {};
         node.copy(operation->node.data(), operation->node.size() - 1);
         operation->flight.outlives_call = true;

@@ -110,9 +110,9 @@ Attachment::Attachment(const Handle& handle, milliseconds timeout)
       serial_(++attachments_made),
       fork_generation_(fork_generation.load(std::memory_order_relaxed)) {
     for (const DirectoryEntry& seed : handle_.seeds)
-        fetched_[seed.manager] = seed;
-    lost_.ended_in_order = [this](std::uint32_t manager) {
-        return pools_.has_value() && pools_->ended_with_dictionary(manager);
+        fetched_[seed.shard] = seed;
+    lost_.ended_in_order = [this](ShardId shard) {
+        return pools_.has_value() && pools_->ended_with_dictionary(shard);
     };
 }
 
@@ -258,22 +258,23 @@ bool Attachment::stays_until_exit() {
     return true;
 }
 
-Result<DirectoryEntry> Attachment::entry(Session& session, std::uint32_t manager, Time deadline) {
-    if (directory_) return directory_->entry(manager);
+Result<DirectoryEntry> Attachment::entry(Session& session, ShardId shard, Time deadline) {
+    if (directory_) return directory_->entry(shard);
     const auto known = [&]() -> std::optional<DirectoryEntry> {
         const std::lock_guard lock(mutex_);
-        const auto found = fetched_.find(manager);
+        const auto found = fetched_.find(shard);
         return found == fetched_.end() ? std::nullopt : std::optional(found->second);
     };
     if (auto found = known()) return *std::move(found);
-    if (const Result<void> fetched = fetch_directory_page(session, manager, deadline); !fetched)
+    if (const Result<void> fetched = fetch_directory_page(session, shard, deadline); !fetched)
         return fetched.error();
     if (auto found = known()) return *std::move(found);
-    return Error(Errc::protocol, "the directory that was sent has no such manager").set_manager(manager);
+    return Error(Errc::protocol, "the directory that was sent has no such manager")
+        .set_manager(number_of(shard));
 }
 
 /// From one of the seeds. Each process asks them in an order of its own.
-Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t manager, Time deadline) {
+Result<void> Attachment::fetch_directory_page(Session& session, ShardId shard, Time deadline) {
     const auto count = static_cast<std::uint32_t>(handle_.seeds.size());
     std::vector<PageSink> sinks(count);
     const auto seed_of = [&](std::uint32_t i) -> const DirectoryEntry& {
@@ -286,8 +287,8 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
             session.add_manager(seed_of(i));
             Request request;
             request.verb = wire::Verb::directory;
-            request.manager = seed_of(i).manager;
-            request.argument = manager;
+            request.shard = seed_of(i).shard;
+            request.argument = number_of(shard);
             request.sink = &sinks[i];
             return request;
         },
@@ -297,7 +298,7 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
         });
     if (!answered) {
         const std::string_view why = failure.detail.data();
-        return failure.set_detail("asked for the address of manager " + std::to_string(manager) +
+        return failure.set_detail("asked for the address of manager " + std::to_string(number_of(shard)) +
                                   (why.empty() ? "" : ": ") + std::string(why));
     }
     Unpacker in(sinks[*answered].page());
@@ -305,7 +306,7 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
     while (in.good() && !in.at_end()) {
         DirectoryEntry entry = unpack_directory_entry(in);
         if (!in.good()) continue;
-        const auto [known, is_new] = fetched_.try_emplace(entry.manager, entry);
+        const auto [known, is_new] = fetched_.try_emplace(entry.shard, entry);
         if (!is_new && entry.epoch > known->second.epoch) known->second = std::move(entry);
     }
     return {};
@@ -314,32 +315,32 @@ Result<void> Attachment::fetch_directory_page(Session& session, std::uint32_t ma
 void Attachment::name_node(Error& error) {
     if (error.manager == Error::no_manager || error.node[0] != '\0' || !is_usable()) return;
     if (directory_) {
-        if (const Result<DirectoryEntry> entry = directory_->entry(error.manager))
+        if (const Result<DirectoryEntry> entry = directory_->entry(ShardId{error.manager}))
             error.set_node(entry->node);
         return;
     }
     const std::lock_guard lock(mutex_);
-    if (const auto found = fetched_.find(error.manager); found != fetched_.end())
+    if (const auto found = fetched_.find(ShardId{error.manager}); found != fetched_.end())
         error.set_node(found->second.node);
 }
 
 Result<void> Attachment::prepare(Session& session, Request& request, Time now, Time deadline) {
-    const DirectoryEntry* known = session.known_manager(request.manager);
+    const DirectoryEntry* known = session.known_manager(request.shard);
     const auto named = [&](Error error) {
         error.set_operation(operation_of(request.verb));
         if (!request.key.empty()) error.set_key(request.key);
         // One that could not tell the manager's address has its name already.
-        if (error.manager == Error::no_manager) error.set_manager(request.manager);
+        if (error.manager == Error::no_manager) error.set_manager(number_of(request.shard));
         name_node(error);
         return error;
     };
     if (deadline <= now)
         return named(Error(Errc::timeout, "the deadline had passed before anything was sent"));
     if (known == nullptr) {
-        const Result<DirectoryEntry> found = entry(session, request.manager, deadline);
+        const Result<DirectoryEntry> found = entry(session, request.shard, deadline);
         if (!found) return named(found.error());
         session.add_manager(*found);
-        known = session.known_manager(request.manager);
+        known = session.known_manager(request.shard);
     }
     // A size that makes no sense must not become a small one by adding to it.
     const std::uint64_t bytes = request.value.size() > limits::value_bytes_max
@@ -383,7 +384,7 @@ Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers,
     session.call_all(
         static_cast<std::uint32_t>(managers.size()), deadline,
         [&](std::uint32_t index, Time& latest) -> Result<Request> {
-            request.manager = managers[index];
+            request.shard = ShardId{managers[index]};
             if (!arguments.empty()) request.argument = arguments[index];
             const Time now = steady_clock::now();
             if (latest - now > each_at_most) latest = now + each_at_most;
@@ -453,7 +454,7 @@ Result<std::vector<MissingManager>> Attachment::call_answering(std::span<const s
 const std::vector<std::uint32_t>& Attachment::local_managers() {
     std::call_once(local_found_, [&] {
         for (std::uint32_t manager = 0; manager < handle_.managers; ++manager) {
-            if (pools_->is_local(manager)) local_managers_.push_back(manager);
+            if (pools_->is_local(ShardId{manager})) local_managers_.push_back(manager);
         }
     });
     return local_managers_;
@@ -465,7 +466,7 @@ std::uint32_t Attachment::main_manager() {
     const std::uint64_t lot = hash_of(std::as_bytes(std::span(&handle_.dictionary_id, 1))) ^
                               (static_cast<std::uint64_t>(::getpid()) * 0x9e3779b97f4a7c15u);
     if (!local.empty()) return local[(lot >> 32) % local.size()];
-    return manager_of(lot, handle_.managers);
+    return number_of(shard_of(lot, handle_.managers));
 }
 
 void Attachment::sum_up(Counters::Sums& sums) {

@@ -67,7 +67,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     /// The same, but null if the thread has none, or may not have one.
     Session* existing_session() { return is_usable() ? known_session() : nullptr; }
     /// Where a manager is; from the node's segment, or from another manager, once.
-    Result<DirectoryEntry> entry(Session& session, std::uint32_t manager, Time deadline);
+    Result<DirectoryEntry> entry(Session& session, ShardId shard, Time deadline);
     /// Names the node of the error's manager, if it has one and the node is known here. No message.
     void name_node(Error& error);
     /// Sees to it that the session knows the manager, and sets the request's argument where that says how
@@ -130,7 +130,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
                           Request request, Time deadline, Time::duration each_at_most,
                           const OnReply& on_reply,
                           const std::function<void(std::uint32_t, const Error&)>& on_error);
-    Result<void> fetch_directory_page(Session& session, std::uint32_t manager, Time deadline);
+    Result<void> fetch_directory_page(Session& session, ShardId shard, Time deadline);
 
     Handle handle_;
     transport::WorkerOptions worker_options_;
@@ -158,7 +158,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Counters::Sums ended_{};   // of sessions that have ended
     Counters::Sums before_{};  // at the last reset
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> sessions_;
-    std::unordered_map<std::uint32_t, DirectoryEntry> fetched_;  // entries that came from managers
+    std::unordered_map<ShardId, DirectoryEntry> fetched_;  // entries that came from managers
 };
 
 inline void Attachment::count_local_read() {

@@ -82,7 +82,7 @@ void View::Calls::get_here(const View& view, std::span<const KeyBytes> keys, Ite
     constexpr std::size_t round = 16;
     struct Place {
         std::uint64_t hash;
-        std::uint32_t manager;
+        ShardId shard;
     };
     std::array<Place, round> places;
     client::LocalPools& pools = view.attachment_->pools();
@@ -94,7 +94,7 @@ void View::Calls::get_here(const View& view, std::span<const KeyBytes> keys, Ite
             if (!is_good_key(keys[i])) continue;
             const std::uint64_t hash = hash_of(keys[i]);
             places[i - begin] = {hash, owner(view, keys[i], hash)};
-            if (reads_here) pools.prefetch(places[i - begin].manager, hash);
+            if (reads_here) pools.prefetch(places[i - begin].shard, hash);
         }
         for (std::size_t i = begin; i < end; ++i) {
             if (!is_good_key(keys[i])) {
@@ -102,13 +102,13 @@ void View::Calls::get_here(const View& view, std::span<const KeyBytes> keys, Ite
                 items.done(i, keys[i], {error.code, Error::no_manager}, &error);
                 continue;
             }
-            const auto [hash, manager] = places[i - begin];
+            const auto [hash, shard] = places[i - begin];
             Result<void> outcome;
             value.index = i;
-            if (!read_here(view, Operation::batch_get, manager, keys[i], hash, value, outcome)) {
-                ask(i, manager);
+            if (!read_here(view, Operation::batch_get, shard, keys[i], hash, value, outcome)) {
+                ask(i, shard);
             } else {
-                const ItemStatus status{outcome ? Errc{} : outcome.error().code, manager};
+                const ItemStatus status{outcome ? Errc{} : outcome.error().code, number_of(shard)};
                 const bool error = !outcome && status.code != Errc::not_found;
                 items.done(i, keys[i], status, error ? &outcome.error() : nullptr);
             }
@@ -126,7 +126,7 @@ Result<void> View::multi_get_bytes(std::span<const KeyBytes> keys, ItemSink& sin
     }
     BatchRun run(attachment_, Verb::batch_get, of_one_call(patience_), outcomes, &sink);
     Calls::get_here(*this, keys, sink, outcomes,
-                    [&](std::size_t i, std::uint32_t manager) { run.add(i, manager, keys[i]); });
+                    [&](std::size_t i, ShardId shard) { run.add(i, shard, keys[i]); });
     run.finish();
     return outcomes.first;
 }
@@ -144,8 +144,8 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
         const PutItem& pair = pairs[i];
         if (Calls::is_good_key(pair.key)) {
             const KeyPlacement placement = Calls::placement(*this, pair.key);
-            const std::uint32_t manager = Calls::owner(*this, pair.key, placement);
-            run.add(i, manager, pair.key, pair.value, pair.value_type, placement);
+            const ShardId shard = Calls::owner(*this, pair.key, placement);
+            run.add(i, shard, pair.key, pair.value, pair.value_type, placement);
         } else {
             const Error error = Calls::key_error(Operation::batch_put, pair.key);
             outcomes.done(i, pair.key, {error.code, Error::no_manager}, &error);
@@ -194,9 +194,9 @@ void client::OpenBatch::add(const Put& put) {
 void client::OpenBatch::send(const Put& put) {
     const auto& [key, value, value_type] = put.pair;
     if (put.on_all) {
-        run_.add_broadcast(0, put.manager, key, value, value_type);
+        run_.add_broadcast(0, put.shard, key, value, value_type);
     } else {
-        run_.add(0, put.manager, key, value, value_type, put.placement);
+        run_.add(0, put.shard, key, value, value_type, put.placement);
     }
 }
 

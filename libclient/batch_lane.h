@@ -27,8 +27,8 @@ struct BatchLane {
         std::size_t index = 0;
     };
 
-    void open(std::uint32_t for_manager) {
-        manager = for_manager;
+    void open(ShardId for_shard) {
+        shard = for_shard;
         alone = borrows = false;
         indices.clear();
         writer = wire::ItemWriter(room);
@@ -36,7 +36,7 @@ struct BatchLane {
     }
 
     Flight flight;
-    std::uint32_t manager = 0;
+    ShardId shard{};
     bool alone = false;    // an operation on a single item, and no message of many
     bool borrows = false;  // alone: key and value are the caller's; otherwise they are in the room
     std::vector<std::size_t> indices;

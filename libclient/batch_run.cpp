@@ -59,7 +59,7 @@ bool BatchRun::fits(const BatchLane& lane, KeyBytes key, Bytes value, PlacedBy b
     return bytes <= lane.writer.left();
 }
 
-BatchRun::Lane BatchRun::take_lane(std::uint32_t manager) {
+BatchRun::Lane BatchRun::take_lane(ShardId shard) {
     auto& spare = session_->spare_lanes();
     Lane lane;
     if (spare.empty()) {
@@ -68,50 +68,49 @@ BatchRun::Lane BatchRun::take_lane(std::uint32_t manager) {
         lane = std::move(spare.back());
         spare.pop_back();
     }
-    lane->open(manager);
+    lane->open(shard);
     return lane;
 }
 
 /// The message for a manager that has room for this item.
-BatchLane& BatchRun::open_lane(std::uint32_t manager, KeyBytes key, Bytes value, PlacedBy by) {
-    if (last_open_.second != nullptr && last_open_.first == manager &&
-        fits(*last_open_.second, key, value, by))
+BatchLane& BatchRun::open_lane(ShardId shard, KeyBytes key, Bytes value, PlacedBy by) {
+    if (last_open_.second != nullptr && last_open_.first == shard && fits(*last_open_.second, key, value, by))
         return *last_open_.second;
-    if (const auto found = open_.find(manager); found != open_.end()) {
-        if (!fits(*found->second, key, value, by)) send_open(manager);
+    if (const auto found = open_.find(shard); found != open_.end()) {
+        if (!fits(*found->second, key, value, by)) send_open(shard);
     } else if (open_.size() >= open_max) {
         send_open(open_.begin()->first);
     }
-    Lane& lane = open_[manager];
-    if (lane == nullptr) lane = take_lane(manager);
-    last_open_ = {manager, lane.get()};
+    Lane& lane = open_[shard];
+    if (lane == nullptr) lane = take_lane(shard);
+    last_open_ = {shard, lane.get()};
     return *lane;
 }
 
-void BatchRun::add(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
-                   std::uint16_t value_type, const KeyPlacement& placement) {
+void BatchRun::add(std::size_t index, ShardId shard, KeyBytes key, Bytes value, std::uint16_t value_type,
+                   const KeyPlacement& placement) {
     if (const Result<void> found = find_session(); !found)
-        return tell_error(index, key, name_item(found.error(), manager, key));
+        return tell_error(index, key, name_item(found.error(), shard, key));
     // First the value alone: a size that makes no sense must not become a small one by adding to it.
     if (value.size() > limits::inline_value_bytes_max ||
         wire::packed_pair_bytes(key.size(), value.size(), placement.by) > limits::inline_value_bytes_max)
-        return send_alone(single(verb_), index, manager, key, value, value_type, placement);
-    BatchLane& lane = open_lane(manager, key, value, placement.by);
+        return send_alone(single(verb_), index, shard, key, value, value_type, placement);
+    BatchLane& lane = open_lane(shard, key, value, placement.by);
     const bool written =
         verb_ == Verb::batch_put ? lane.writer.pair(key, value_type, value, placement) : lane.writer.key(key);
     DDICT_ASSERT(written, "an item does not fit into an empty message");
     lane.indices.push_back(index);
 }
 
-void BatchRun::add_broadcast(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
+void BatchRun::add_broadcast(std::size_t index, ShardId shard, KeyBytes key, Bytes value,
                              std::uint16_t value_type) {
     if (const Result<void> found = find_session(); !found)
-        return tell_error(index, key, name_item(found.error(), manager, key));
-    send_alone(Verb::broadcast_put, index, manager, key, value, value_type);
+        return tell_error(index, key, name_item(found.error(), shard, key));
+    send_alone(Verb::broadcast_put, index, shard, key, value, value_type);
 }
 
-void BatchRun::send_open(std::uint32_t manager) {
-    const auto found = open_.find(manager);
+void BatchRun::send_open(ShardId shard) {
+    const auto found = open_.find(shard);
     Lane lane = std::move(found->second);
     open_.erase(found);
     last_open_.second = nullptr;
@@ -121,7 +120,7 @@ void BatchRun::send_open(std::uint32_t manager) {
 void BatchRun::send(Lane lane) {
     Request request;
     request.verb = verb_;
-    request.manager = lane->manager;
+    request.shard = lane->shard;
     request.value = lane->writer.written();
     request.argument = lane->indices.size();
     request.sink = &lane->page;
@@ -129,9 +128,9 @@ void BatchRun::send(Lane lane) {
 }
 
 /// Key and value are copied if they fit.
-void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
+void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes key, Bytes value,
                           std::uint16_t value_type, const KeyPlacement& placement) {
-    Lane lane = take_lane(manager);
+    Lane lane = take_lane(shard);
     lane->alone = true;
     lane->borrows = value.size() > lane->room.size() || key.size() + value.size() > lane->room.size();
     if (!lane->borrows) {
@@ -147,7 +146,7 @@ void BatchRun::send_alone(Verb verb, std::size_t index, std::uint32_t manager, K
     lane->value.index = index;
     Request request;
     request.verb = verb;
-    request.manager = manager;
+    request.shard = shard;
     request.key = key;
     request.value = value;
     request.value_type = value_type;
@@ -213,7 +212,7 @@ void BatchRun::finish() {
 /// more: the parent's, whose memory must stay as it is.
 void BatchRun::give_up(const Error& why) {
     last_open_.second = nullptr;
-    for (auto& [manager, lane] : open_) {
+    for (auto& [shard, lane] : open_) {
         lane->flight.outcome = why;
         tell_outcome(*lane);
     }
@@ -262,7 +261,7 @@ void BatchRun::tell_outcome(BatchLane& lane) {
         complete_items(lane);
     } else {
         for_each_key(lane, [&](std::size_t index, KeyBytes key) {
-            tell_error(index, key, name_item(outcome.error(), lane.manager, key));
+            tell_error(index, key, name_item(outcome.error(), lane.shard, key));
         });
     }
 }
@@ -271,8 +270,8 @@ void BatchRun::complete_alone(BatchLane& lane) {
     const Result<Reply>& outcome = lane.flight.outcome;
     const std::size_t index = lane.indices.front();
     if (!outcome && outcome.error().code != Errc::not_found)
-        return tell_error(index, lane.key, name_item(outcome.error(), lane.manager, lane.key));
-    tell(index, lane.manager, lane.key, outcome ? 0 : static_cast<std::uint16_t>(Errc::not_found));
+        return tell_error(index, lane.key, name_item(outcome.error(), lane.shard, lane.key));
+    tell(index, lane.shard, lane.key, outcome ? 0 : static_cast<std::uint16_t>(Errc::not_found));
 }
 
 void BatchRun::complete_items(BatchLane& lane) {
@@ -286,38 +285,38 @@ void BatchRun::complete_items(BatchLane& lane) {
         if (damaged || (result.status > errc_last && !ask_alone)) {
             Error error(Errc::protocol, "the results of a batch that it sent are malformed");
             error.set_state(ManagerState::answered).in_doubt = wire::is_change(verb_);
-            return tell_error(index, key, name_item(error, lane.manager, key));
+            return tell_error(index, key, name_item(error, lane.shard, key));
         }
         // Too large for the results. Its key is in a message that ends.
-        if (ask_alone) return send_alone(Verb::get, index, lane.manager, key);
+        if (ask_alone) return send_alone(Verb::get, index, lane.shard, key);
         if (verb_ == Verb::batch_get && result.status == 0) {
             const std::size_t bytes = result.value.size();
             const Result<MutableBytes> room =
                 buffer_from(bytes, [&] { return values_->prepare(index, bytes, result.value_type); });
-            if (!room) return tell_error(index, key, name_item(room.error(), lane.manager, key));
+            if (!room) return tell_error(index, key, name_item(room.error(), lane.shard, key));
             std::copy(result.value.begin(), result.value.end(), room->begin());
         }
-        tell(index, lane.manager, key, result.status);
+        tell(index, lane.shard, key, result.status);
     });
 }
 
-void BatchRun::tell(std::size_t index, std::uint32_t manager, KeyBytes key, std::uint16_t status) {
-    const ItemStatus item{static_cast<Errc>(status), manager};
+void BatchRun::tell(std::size_t index, ShardId shard, KeyBytes key, std::uint16_t status) {
+    const ItemStatus item{static_cast<Errc>(status), number_of(shard)};
     if (item.ok() || (item.code == Errc::not_found && verb_ != Verb::batch_put))
         return items_.done(index, key, item, nullptr);
     const Error refusal = Error(item.code, reason_of_refusal(item.code)).set_state(ManagerState::answered);
-    tell_error(index, key, name_item(refusal, manager, key));
+    tell_error(index, key, name_item(refusal, shard, key));
 }
 
 void BatchRun::tell_error(std::size_t index, KeyBytes key, const Error& error) {
     items_.done(index, key, {error.code, error.manager, error.in_doubt}, &error);
 }
 
-Error BatchRun::name_item(Error error, std::uint32_t manager, KeyBytes key) const {
+Error BatchRun::name_item(Error error, ShardId shard, KeyBytes key) const {
     if (error.operation == Operation::none) error.set_operation(operation_of(verb_));
-    if (error.manager == Error::no_manager) error.set_manager(manager);
+    if (error.manager == Error::no_manager) error.set_manager(number_of(shard));
     if (error.node[0] == '\0' && session_ != nullptr) {
-        if (const DirectoryEntry* known = session_->known_manager(manager)) error.set_node(known->node);
+        if (const DirectoryEntry* known = session_->known_manager(shard)) error.set_node(known->node);
     }
     return error.set_key(key);
 }

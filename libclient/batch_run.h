@@ -47,11 +47,10 @@ class BatchRun {
     /// Adds an item; may send messages and wait for room. `key` and `value` are the caller's: of an item that
     /// is small enough for a message they are copied, otherwise they must stay until finish(), or until
     /// wait_for_large(). The key is checked already.
-    void add(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value = {},
-             std::uint16_t value_type = 0, const KeyPlacement& placement = {});
+    void add(std::size_t index, ShardId shard, KeyBytes key, Bytes value = {}, std::uint16_t value_type = 0,
+             const KeyPlacement& placement = {});
     /// Stores a pair on all managers; `manager` is the root of its tree. Key and value as above.
-    void add_broadcast(std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value,
-                       std::uint16_t value_type);
+    void add_broadcast(std::size_t index, ShardId shard, KeyBytes key, Bytes value, std::uint16_t value_type);
     void wait_for_large();
     /// Sends what is left, and waits until every item is done.
     void finish();
@@ -61,11 +60,11 @@ class BatchRun {
 
     Result<void> find_session();
     bool fits(const BatchLane& lane, KeyBytes key, Bytes value, PlacedBy by) const;
-    Lane take_lane(std::uint32_t manager);
-    BatchLane& open_lane(std::uint32_t manager, KeyBytes key, Bytes value, PlacedBy by);
+    Lane take_lane(ShardId shard);
+    BatchLane& open_lane(ShardId shard, KeyBytes key, Bytes value, PlacedBy by);
     void send(Lane lane);
-    void send_open(std::uint32_t manager);
-    void send_alone(wire::Verb verb, std::size_t index, std::uint32_t manager, KeyBytes key, Bytes value = {},
+    void send_open(ShardId shard);
+    void send_alone(wire::Verb verb, std::size_t index, ShardId shard, KeyBytes key, Bytes value = {},
                     std::uint16_t value_type = 0, const KeyPlacement& placement = {});
     void begin(Lane lane, Request request);
     bool reap();
@@ -77,9 +76,9 @@ class BatchRun {
     void complete_items(BatchLane& lane);
     template <class F>
     void for_each_key(const BatchLane& lane, F f) const;
-    void tell(std::size_t index, std::uint32_t manager, KeyBytes key, std::uint16_t status);
+    void tell(std::size_t index, ShardId shard, KeyBytes key, std::uint16_t status);
     void tell_error(std::size_t index, KeyBytes key, const Error& error);
-    Error name_item(Error error, std::uint32_t manager, KeyBytes key) const;
+    Error name_item(Error error, ShardId shard, KeyBytes key) const;
 
     std::shared_ptr<Attachment> attachment_;
     wire::Verb verb_;
@@ -88,8 +87,8 @@ class BatchRun {
     ItemSink* values_;
     std::thread::id thread_ = std::this_thread::get_id();
     Session* session_ = nullptr;  // of the thread; null from the first call that finds it gone
-    std::unordered_map<std::uint32_t, Lane> open_;
-    std::pair<std::uint32_t, BatchLane*> last_open_{0, nullptr};  // most batches stay with one for a while
+    std::unordered_map<ShardId, Lane> open_;
+    std::pair<ShardId, BatchLane*> last_open_{{}, nullptr};  // most batches stay with one for a while
     std::vector<Lane> running_;
     std::size_t alone_running_ = 0;
     std::size_t borrowing_running_ = 0;

@@ -81,7 +81,7 @@ std::vector<std::uint32_t> Attachment::candidates_to_greet() const {
     if (directory_) add(first);
     const std::size_t before = candidates.size();
     for (const DirectoryEntry& seed : handle_.seeds)
-        add(seed.manager);
+        add(number_of(seed.shard));
     std::shuffle(candidates.begin() + static_cast<std::ptrdiff_t>(before), candidates.end(), random);
     for (std::uint32_t i = 1; directory_ && i < handle_.managers && candidates.size() < candidates_max; ++i)
         add((first + i) % handle_.managers);
@@ -96,11 +96,11 @@ Result<void> Attachment::greet_first(Session& session, Time deadline) {
     const auto answered = session.call_any(
         static_cast<std::uint32_t>(candidates.size()), deadline,
         [&](std::uint32_t i) -> Result<Request> {
-            const Result<DirectoryEntry> where = entry(session, candidates[i], deadline);
+            const Result<DirectoryEntry> where = entry(session, ShardId{candidates[i]}, deadline);
             if (!where) return where.error();
             session.add_manager(*where);
             Request ping;
-            ping.manager = candidates[i];
+            ping.shard = ShardId{candidates[i]};
             return ping;
         },
         [&](std::uint32_t i, Error error) {

@@ -138,7 +138,7 @@ bool Cursor::Impl::leaves_out(const Error& error) {
 Result<void> Cursor::Impl::fetch_page() {
     Request request;
     request.verb = Verb::scan;
-    request.manager = managers[place];
+    request.shard = ShardId{managers[place]};
     request.key = {bytes_of(prefix), type.value_or(type_text)};
     request.argument = started ? position : 0;
     request.flags =
@@ -158,7 +158,7 @@ Result<void> Cursor::Impl::fetch_page() {
 Result<bool> Cursor::Impl::fetch_value() {
     Request request;
     request.verb = Verb::get;
-    request.manager = managers[place];
+    request.shard = ShardId{managers[place]};
     request.key = pair.key;
     request.sink = &alone;
     const Result<Reply> reply = attachment->call(request, patience_now());

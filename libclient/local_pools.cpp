@@ -35,13 +35,13 @@ LocalPools::LocalPools(const shm::DirectorySegment* directory, const Handle& han
 LocalPools::~LocalPools() = default;
 
 /// False if it was not for the manager or its pool that this could not be done, but for this process.
-bool LocalPools::try_to_map(Local& local, std::uint32_t manager) {
-    const Result<DirectoryEntry> entry = directory_->entry(manager);
+bool LocalPools::try_to_map(Local& local, ShardId shard) {
+    const Result<DirectoryEntry> entry = directory_->entry(shard);
     if (!entry) return true;
     Result<os::ProcessWatch> watch = os::ProcessWatch::open(entry->process);
     if (!watch) return watch.error().code != Errc::system;
-    auto pool =
-        shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    auto pool = shm::PoolReader::open(
+        {.dictionary_id = dictionary_id_, .secret = secret_, .manager = number_of(shard)});
     if (!pool) return pool.error().code != Errc::system;
     local.watch.emplace(*std::move(watch));
     local.mapped = *std::move(pool);
@@ -54,8 +54,9 @@ const shm::PoolReader* LocalPools::map(std::uint32_t place) {
     const std::lock_guard lock(mutex_);
     Local& local = locals_[place];
     if (local.tried.load(std::memory_order_relaxed)) return local.pool.load(std::memory_order_relaxed);
-    local.again_at =
-        try_to_map(local, first_ + place) ? 0 : nanoseconds_of(coarse_now()) + nanoseconds_until_retry;
+    local.again_at = try_to_map(local, ShardId{first_ + place})
+                         ? 0
+                         : nanoseconds_of(coarse_now()) + nanoseconds_until_retry;
     local.tried.store(true, std::memory_order_relaxed);
     return local.pool.load(std::memory_order_relaxed);
 }
@@ -83,22 +84,22 @@ void LocalPools::look_at_managers(std::int64_t now) {
     }
 }
 
-Result<shm::FrozenView> LocalPools::view(std::uint32_t manager, KeyBytes key, std::uint64_t hash) {
-    if (!is_local(manager))
+Result<shm::FrozenView> LocalPools::view(ShardId shard, KeyBytes key, std::uint64_t hash) {
+    if (!is_local(shard))
         return Error(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
-    if (const shm::PoolReader* pool = pool_of(manager)) return pool->view(key, hash);
-    if (ended_with_dictionary(manager)) return dictionary_ended();
-    return why_unreadable(manager);
+    if (const shm::PoolReader* pool = pool_of(shard)) return pool->view(key, hash);
+    if (ended_with_dictionary(shard)) return dictionary_ended();
+    return why_unreadable(shard);
 }
 
 /// Of a pool that is not mapped, or is not read any more.
-Error LocalPools::why_unreadable(std::uint32_t manager) const {
-    const Result<DirectoryEntry> entry = directory_->entry(manager);
+Error LocalPools::why_unreadable(ShardId shard) const {
+    const Result<DirectoryEntry> entry = directory_->entry(shard);
     if (!entry) return entry.error();
     const Result<os::ProcessWatch> watch = os::ProcessWatch::open(entry->process);
     if (!watch) return watch.error();
-    const auto pool =
-        shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    const auto pool = shm::PoolReader::open(
+        {.dictionary_id = dictionary_id_, .secret = secret_, .manager = number_of(shard)});
     if (!pool && pool.error().code == Errc::dictionary_gone)
         return Error(
             Errc::system,
@@ -110,15 +111,15 @@ Error LocalPools::why_unreadable(std::uint32_t manager) const {
                  "copy instead");
 }
 
-bool LocalPools::ended_with_dictionary(std::uint32_t manager) {
-    if (!is_local(manager)) return false;
+bool LocalPools::ended_with_dictionary(ShardId shard) {
+    if (!is_local(shard)) return false;
     {
         const std::lock_guard lock(mutex_);
-        if (const auto& mapped = locals_[manager - first_].mapped; mapped != nullptr)
+        if (const auto& mapped = locals_[number_of(shard) - first_].mapped; mapped != nullptr)
             return mapped->ended_with_dictionary();
     }
-    const auto pool =
-        shm::PoolReader::open({.dictionary_id = dictionary_id_, .secret = secret_, .manager = manager});
+    const auto pool = shm::PoolReader::open(
+        {.dictionary_id = dictionary_id_, .secret = secret_, .manager = number_of(shard)});
     if (pool) return (*pool)->ended_with_dictionary();
     // The names of pools are removed while the managers live, when a job is about to be killed. Once their
     // node launcher is dead, so are they.

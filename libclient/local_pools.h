@@ -37,32 +37,32 @@ class LocalPools {
     LocalPools(const LocalPools&) = delete;
     LocalPools& operator=(const LocalPools&) = delete;
 
-    /// `hash` is hash_of(key), and `manager` the key's. Read::value: the value is in the sink, or the sink
+    /// `hash` is hash_of(key), and `shard` the key's. Read::value: the value is in the sink, or the sink
     /// has refused it, and then `outcome` says so; it is not touched otherwise. `checkpoint`, if wanted, is
     /// that of the value.
-    Read get(std::uint32_t manager, KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
+    Read get(ShardId shard, KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
              std::uint64_t* checkpoint = nullptr) {
-        const shm::PoolReader* pool = pool_of(manager);
+        const shm::PoolReader* pool = pool_of(shard);
         return pool == nullptr ? Read::ask : pool->get(key, hash, sink, outcome, checkpoint);
     }
-    Read contains(std::uint32_t manager, KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr) {
-        const shm::PoolReader* pool = pool_of(manager);
+    Read contains(ShardId shard, KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr) {
+        const shm::PoolReader* pool = pool_of(shard);
         return pool == nullptr ? Read::ask : pool->contains(key, hash, info);
     }
     /// For batches: fetches what a get of this key will look at first into the cache.
-    void prefetch(std::uint32_t manager, std::uint64_t hash) {
-        if (const shm::PoolReader* pool = pool_of(manager); pool != nullptr) pool->prefetch(hash);
+    void prefetch(ShardId shard, std::uint64_t hash) {
+        if (const shm::PoolReader* pool = pool_of(shard); pool != nullptr) pool->prefetch(hash);
     }
     /// A value of a frozen dictionary without a copy. not_found; invalid_argument if the dictionary is not
     /// frozen, or the manager is on another node; manager_lost, dictionary_gone; busy; why it cannot be read.
-    Result<shm::FrozenView> view(std::uint32_t manager, KeyBytes key, std::uint64_t hash);
+    Result<shm::FrozenView> view(ShardId shard, KeyBytes key, std::uint64_t hash);
 
     /// Whether a manager of this node has left word that the dictionary ended with it. Not on the way of
     /// reads.
-    bool ended_with_dictionary(std::uint32_t manager);
+    bool ended_with_dictionary(ShardId shard);
 
     /// Whether this manager's pool is in this node's memory. It may still not be readable.
-    bool is_local(std::uint32_t manager) const noexcept { return manager - first_ < count_; }
+    bool is_local(ShardId shard) const noexcept { return number_of(shard) - first_ < count_; }
 
   private:
     struct Local {
@@ -75,8 +75,8 @@ class LocalPools {
     // How many reads a thread may do before it looks at the clock, when it reads often.
     static constexpr unsigned reads_between_looks = 16;
 
-    const shm::PoolReader* pool_of(std::uint32_t manager) {
-        const std::uint32_t place = manager - first_;
+    const shm::PoolReader* pool_of(ShardId shard) {
+        const std::uint32_t place = number_of(shard) - first_;
         if (place >= count_) return nullptr;
         if (reads_until_look_ == 0) {
             look_at_clock();
@@ -88,10 +88,10 @@ class LocalPools {
         return pool != nullptr || local.tried.load(std::memory_order_relaxed) ? pool : map(place);
     }
     const shm::PoolReader* map(std::uint32_t place);
-    Error why_unreadable(std::uint32_t manager) const;
+    Error why_unreadable(ShardId shard) const;
     void look_at_clock();
     void look_at_managers(std::int64_t now);
-    bool try_to_map(Local& local, std::uint32_t manager);
+    bool try_to_map(Local& local, ShardId shard);
 
     static inline constinit thread_local unsigned reads_until_look_ = 0;
 

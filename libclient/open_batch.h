@@ -27,10 +27,10 @@ class OpenBatch final : public BatchItems {
     bool ended() const { return ended_.load(std::memory_order_relaxed); }
     bool belongs_to_caller() const { return run_.belongs_to_caller(); }
     /// The pair's bytes are the caller's again when it returns.
-    void put(std::uint32_t manager, const PutItem& pair, const KeyPlacement& placement) {
-        add({manager, pair, placement, false});
+    void put(ShardId shard, const PutItem& pair, const KeyPlacement& placement) {
+        add({shard, pair, placement, false});
     }
-    void broadcast_put(std::uint32_t root, const PutItem& pair) { add({root, pair, {}, true}); }
+    void broadcast_put(ShardId root, const PutItem& pair) { add({root, pair, {}, true}); }
     BatchReport end();
 
     void done(std::size_t index, KeyBytes key, const ItemStatus& status, const Error* error) override;
@@ -38,7 +38,7 @@ class OpenBatch final : public BatchItems {
   private:
     static constexpr std::size_t failures_max = 1000;
     struct Put {
-        std::uint32_t manager;
+        ShardId shard{};
         PutItem pair;
         KeyPlacement placement;
         bool on_all;

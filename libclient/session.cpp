@@ -111,15 +111,15 @@ Result<Reply> Session::call_now(const Request& request, Time now, Time deadline)
     Result<Reply> reply = requester_.take(operation);
     counters_.add(request.verb, request.value.size(), reply, now);
     if (request.verb == wire::Verb::wait_for && is_interrupted_ && !reply)
-        cancel_wait(request.manager, operation);
+        cancel_wait(request.shard, operation);
     return reply;
 }
 
 /// Its manager would wait on, to the deadline that it was given. One that does not answer is left to that.
-void Session::cancel_wait(std::uint32_t manager, Requester::OperationId wait) {
+void Session::cancel_wait(ShardId shard, Requester::OperationId wait) {
     Request cancel;
     cancel.verb = wire::Verb::cancel_wait;
-    cancel.manager = manager;
+    cancel.shard = shard;
     cancel.argument = wait;
     const Time now = steady_clock::now();
     const Time deadline = now + limits::cancel_patience;
@@ -170,8 +170,8 @@ Result<void> Session::make_room(const Request& request, Time& now, Time deadline
         Error error(Errc::timeout,
                     "the deadline had passed before anything was sent: too many operations are under way");
         error.set_operation(operation_of(request.verb)).set_key(request.key);
-        error.set_manager(request.manager);
-        if (const DirectoryEntry* known = known_manager(request.manager)) error.set_node(known->node);
+        error.set_manager(number_of(request.shard));
+        if (const DirectoryEntry* known = known_manager(request.shard)) error.set_node(known->node);
         return error;
     }
     return {};

@@ -49,9 +49,7 @@ class Session {
     Session& operator=(const Session&) = delete;
 
     /// What add_manager() was told; null if nothing.
-    const DirectoryEntry* known_manager(std::uint32_t manager) const {
-        return requester_.known_manager(manager);
-    }
+    const DirectoryEntry* known_manager(ShardId shard) const { return requester_.known_manager(shard); }
     void add_manager(const DirectoryEntry& entry) { requester_.add_manager(entry); }
 
     /// One request and its reply; `now` is the current time. Returns at the deadline at the latest, and then
@@ -106,7 +104,7 @@ class Session {
         return !flight.settled() && requester_.may_take_effect(flight.id);
     }
     ProcessIdentity identity() const { return worker_->identity(); }
-    std::string describe(std::uint32_t manager) const { return requester_.describe(manager); }
+    std::string describe(ShardId shard) const { return requester_.describe(shard); }
     Counters& counters() { return counters_; }
 
     /// Memory for batches, kept from one to the next.
@@ -120,7 +118,7 @@ class Session {
     void settle(Flight& flight);
     void look_at_clock_by(Time time);
     void look_for_interrupt(Time now);
-    void cancel_wait(std::uint32_t manager, Requester::OperationId wait);
+    void cancel_wait(ShardId shard, Requester::OperationId wait);
     static Time::duration quiet_time();
 
     std::unique_ptr<transport::Worker> worker_;

@@ -128,13 +128,13 @@ View View::placed_at(ManagerOfKey manager_of) const {
 }
 
 std::uint32_t View::manager_of_bytes(KeyBytes key) const {
-    return attachment_ == nullptr ? 0 : Calls::owner(*this, key);
+    return attachment_ == nullptr ? 0 : number_of(Calls::owner(*this, key));
 }
 
 Error View::name_error(Error error, Operation operation, KeyBytes key) const {
     error.set_operation(operation).set_key(key);
     if (attachment_ == nullptr || operation == Operation::broadcast_get) return error;
-    error.set_manager(Calls::owner(*this, key));
+    error.set_manager(number_of(Calls::owner(*this, key)));
     attachment_->name_node(error);
     return error;
 }
@@ -161,7 +161,7 @@ KeyPlacement View::Calls::placement_by_hand(const View& view, KeyBytes key) {
 
 void View::Calls::place_by_hand(const View& view, Request& request) {
     const KeyPlacement placement = placement_by_hand(view, request.key);
-    request.manager = owner(view, request.key, placement);
+    request.shard = owner(view, request.key, placement);
     if (wire::rule_of(request.verb).takes_placement) request.placement = placement;
 }
 
@@ -176,17 +176,17 @@ Result<Reply> View::Calls::call_manager(const View& view, Request& request) {
     return view.attachment_->call(request, view.patience_);
 }
 
-bool View::Calls::read_here(const View& view, Operation operation, std::uint32_t manager, KeyBytes key,
+bool View::Calls::read_here(const View& view, Operation operation, ShardId shard, KeyBytes key,
                             std::uint64_t hash, ValueSink& sink, Result<void>& outcome) {
     Attachment& attachment = *view.attachment_;
     // What is wrong otherwise, the way by message tells.
     if (!attachment.reads_here() || view.patience_.is_over()) return false;
-    const client::LocalPools::Read read = attachment.pools().get(manager, key, hash, sink, outcome);
+    const client::LocalPools::Read read = attachment.pools().get(shard, key, hash, sink, outcome);
     if (read == client::LocalPools::Read::ask) return false;
     attachment.count_local_read();
     if (read == client::LocalPools::Read::absent) outcome = Error(Errc::not_found);
     if (!outcome) {
-        outcome.error().set_operation(operation).set_key(key).set_manager(manager);
+        outcome.error().set_operation(operation).set_key(key).set_manager(number_of(shard));
         outcome.error().set_node(attachment.node());
     }
     return true;
@@ -210,27 +210,27 @@ Result<void> View::get_bytes(KeyBytes key, ValueSink& sink) const {
     if (const Result<void> good = Calls::check(*this, Operation::get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
     Request request = request_of(Verb::get, key);
-    request.manager = Calls::owner(*this, key, hash);
+    request.shard = Calls::owner(*this, key, hash);
     request.sink = &sink;
     Result<void> outcome;
-    if (Calls::read_here(*this, Operation::get, request.manager, key, hash, sink, outcome)) return outcome;
+    if (Calls::read_here(*this, Operation::get, request.shard, key, hash, sink, outcome)) return outcome;
     return without_value(Calls::call_manager(*this, request));
 }
 
 Result<bool> View::Calls::look_up(const View& view, KeyBytes key, ValueInfo& info) {
     if (const Result<void> good = check(view, Operation::contains, key); !good) return good.error();
     const std::uint64_t hash = hash_of(key);
-    const std::uint32_t manager = owner(view, key, hash);
+    const ShardId shard = owner(view, key, hash);
     Attachment& attachment = *view.attachment_;
     if (attachment.reads_here() && !view.patience_.is_over()) {
-        const client::LocalPools::Read read = attachment.pools().contains(manager, key, hash, &info);
+        const client::LocalPools::Read read = attachment.pools().contains(shard, key, hash, &info);
         if (read != client::LocalPools::Read::ask) {
             attachment.count_local_read();
             return read == client::LocalPools::Read::value;
         }
     }
     Request request = request_of(Verb::contains, key);
-    request.manager = manager;
+    request.shard = shard;
     const Result<Reply> reply = call_manager(view, request);
     if (reply) info = {.type = reply->value_type, .bytes = reply->argument2};
     return truth_of(reply);
@@ -344,7 +344,7 @@ Result<void> View::wait_for_value_bytes(KeyBytes key, Bytes value, std::uint16_t
 Result<Reply> View::Calls::broadcast(const View& view, Request request) {
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return good.error();
-    request.manager = broadcast_root(view, request.key);
+    request.shard = broadcast_root(view, request.key);
     Result<Reply> reply = call_manager(view, request);
     // It may be about a manager that this thread has never spoken to.
     if (!reply) view.attachment_->name_node(reply.error());
@@ -360,12 +360,12 @@ Result<bool> View::broadcast_erase_bytes(KeyBytes key) const {
     return whether_found(Calls::broadcast(*this, request_of(Verb::broadcast_erase, key)));
 }
 
-Result<void> View::Calls::get_from(const View& view, std::uint32_t manager, KeyBytes key, std::uint64_t hash,
+Result<void> View::Calls::get_from(const View& view, ShardId shard, KeyBytes key, std::uint64_t hash,
                                    ValueSink& sink) {
     Result<void> outcome;
-    if (read_here(view, Operation::broadcast_get, manager, key, hash, sink, outcome)) return outcome;
+    if (read_here(view, Operation::broadcast_get, shard, key, hash, sink, outcome)) return outcome;
     Request request = request_of(Verb::get, key);
-    request.manager = manager;
+    request.shard = shard;
     request.sink = &sink;
     outcome = without_value(call_manager(view, request));
     if (!outcome) outcome.error().set_operation(Operation::broadcast_get);
@@ -377,24 +377,24 @@ Result<void> View::broadcast_get_bytes(KeyBytes key, ValueSink& sink) const {
     if (const Result<void> good = Calls::check(*this, Operation::broadcast_get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
     const std::uint32_t count = manager_count();
-    const std::uint32_t root = ddict::manager_of(hash, count);
+    const ShardId root = ddict::shard_of(hash, count);
     const std::uint32_t nearest = manager_ == any_manager ? attachment_->main_manager() : manager_;
     Result<void> outcome;
     const bool was_here =
-        Calls::read_here(*this, Operation::broadcast_get, nearest, key, hash, sink, outcome);
+        Calls::read_here(*this, Operation::broadcast_get, ShardId{nearest}, key, hash, sink, outcome);
     if (was_here && (outcome || outcome.error().code != Errc::not_found)) return outcome;
     const View timed = until(patience_.deadline(Clock::now()));
     const std::uint32_t tries = std::min(tries_max, count);
     for (std::uint32_t i = 0; !was_here && i < tries; ++i) {
         // The managers of a node have numbers that follow each other: far from those of a lost node are
         // others.
-        const std::uint32_t manager = (nearest + i * count / tries) % count;
-        outcome = Calls::get_from(timed, manager, key, hash, sink);
+        const ShardId shard{(nearest + i * count / tries) % count};
+        outcome = Calls::get_from(timed, shard, key, hash, sink);
         if (outcome || outcome.error().code != Errc::manager_lost) break;
     }
     const bool ask_root =
         !outcome && (outcome.error().code == Errc::not_found || outcome.error().code == Errc::manager_lost);
-    if (!ask_root || outcome.error().manager == root) return outcome;
+    if (!ask_root || outcome.error().manager == number_of(root)) return outcome;
     return Calls::get_from(timed, root, key, hash, sink);
 }
 

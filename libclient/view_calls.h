@@ -34,39 +34,39 @@ struct View::Calls {
     static KeyPlacement placement(const View& view, KeyBytes key) {
         return places_by_hand(view) ? placement_by_hand(view, key) : KeyPlacement{};
     }
-    /// The manager of a key whose hash is known.
-    static std::uint32_t owner(const View& view, KeyBytes key, std::uint64_t hash) {
-        if (view.manager_ != any_manager) return view.manager_;
+    /// The shard of a key whose hash is known.
+    static ShardId owner(const View& view, KeyBytes key, std::uint64_t hash) {
+        if (view.manager_ != any_manager) return ShardId{view.manager_};
         const std::uint32_t managers = view.attachment_->manager_count();
-        if (view.placement_ == nullptr) return ddict::manager_of(hash, managers);
-        return ddict::manager_of(hash, placement_by_hand(view, key), managers);
+        if (view.placement_ == nullptr) return ddict::shard_of(hash, managers);
+        return ddict::shard_of(hash, placement_by_hand(view, key), managers);
     }
-    static std::uint32_t owner(const View& view, KeyBytes key) {
-        if (view.manager_ != any_manager) return view.manager_;
-        if (view.placement_ == nullptr && view.attachment_->manager_count() == 1) return 0;
+    static ShardId owner(const View& view, KeyBytes key) {
+        if (view.manager_ != any_manager) return ShardId{view.manager_};
+        if (view.placement_ == nullptr && view.attachment_->manager_count() == 1) return ShardId{0};
         return owner(view, key, hash_of(key));
     }
-    /// The manager of a key whose placement is known.
-    static std::uint32_t owner(const View& view, KeyBytes key, const KeyPlacement& placement) {
+    /// The shard of a key whose placement is known.
+    static ShardId owner(const View& view, KeyBytes key, const KeyPlacement& placement) {
         if (!placement.is_by_hand()) return owner(view, key);
-        return ddict::manager_of(0, placement, view.attachment_->manager_count());
+        return ddict::shard_of(0, placement, view.attachment_->manager_count());
     }
-    /// The manager of a request on request.key, and what the pair is to remember of that.
+    /// The shard of a request on request.key, and what the pair is to remember of that.
     static void place(const View& view, Request& request) {
         if (places_by_hand(view)) return place_by_hand(view, request);
-        request.manager = owner(view, request.key);
+        request.shard = owner(view, request.key);
     }
     static void place_by_hand(const View& view, Request& request);
 
     /// Sends a request on request.key to the manager that owns it.
     static Result<Reply> call(const View& view, Request&& request);
-    /// The same to request.manager.
+    /// The same to the manager of request.shard.
     static Result<Reply> call_manager(const View& view, Request& request);
-    static Result<void> get_from(const View& view, std::uint32_t manager, KeyBytes key, std::uint64_t hash,
+    static Result<void> get_from(const View& view, ShardId shard, KeyBytes key, std::uint64_t hash,
                                  ValueSink& sink);
     static Result<Reply> broadcast(const View& view, Request request);
     /// A read from this node's memory if it can be had there: true, then `outcome` is its.
-    static bool read_here(const View& view, Operation operation, std::uint32_t manager, KeyBytes key,
+    static bool read_here(const View& view, Operation operation, ShardId shard, KeyBytes key,
                           std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
     /// Whether there is such a key; then `info` is of its value.
     static Result<bool> look_up(const View& view, KeyBytes key, ValueInfo& info);
@@ -87,8 +87,8 @@ struct View::Calls {
     static Result<void> collect(const View& view, wire::Verb verb, KeyBytes key, Bytes value,
                                 std::uint16_t value_type);
     /// The root of the key's tree of managers, which does not depend on the view.
-    static std::uint32_t broadcast_root(const View& view, KeyBytes key) {
-        return ddict::manager_of(hash_of(key), view.manager_count());
+    static ShardId broadcast_root(const View& view, KeyBytes key) {
+        return ddict::shard_of(hash_of(key), view.manager_count());
     }
     /// Begins a request on request.key.
     static detail::OperationHandle start(const View& view, Request request, const detail::SinkType* sink,

@@ -73,7 +73,7 @@ class Waits {
         Wait(Choice& choice, std::size_t index) : sink(choice, index) {}
 
         FirstSink sink;
-        std::uint32_t manager = 0;
+        ShardId shard{};
         Flight flight;
         Flight cancel;
         bool is_over = true;        // or has not begun
@@ -85,7 +85,7 @@ class Waits {
         Wait& wait = waits_[index];
         if (!request) return note(request.error());
         wait.is_over = false;
-        wait.manager = request->manager;
+        wait.shard = request->shard;
         wait.flight.outlives_call = true;  // run() ends it, at its manager too
         session_.start(wait.flight, *request, steady_clock::now(), deadline_);
     }
@@ -156,7 +156,7 @@ class Waits {
             if (!wait.is_over && !wait.is_cancelled && !wait.cancels && now < until) {
                 Request request;
                 request.verb = Verb::cancel_wait;
-                request.manager = wait.manager;
+                request.shard = wait.shard;
                 request.argument = wait.flight.id;
                 wait.cancels = true;
                 session_.start(wait.cancel, request, now, until);

@@ -190,7 +190,7 @@ Result<std::string> View::try_manager_node(std::uint32_t manager) const {
     const Result<client::Session*> session = attachment_->session();
     if (!session) return Error(session.error()).set_operation(Operation::directory);
     const Time deadline = patience_.deadline(steady_clock::now());
-    Result<DirectoryEntry> entry = attachment_->entry(**session, manager, deadline);
+    Result<DirectoryEntry> entry = attachment_->entry(**session, ShardId{manager}, deadline);
     if (!entry) return Error(entry.error()).set_operation(Operation::directory);
     return std::move(entry->node);
 }
@@ -263,9 +263,9 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
         [&](std::uint32_t i, Time& latest) -> Result<Request> {
             all[i].manager = asked_ones[i];
             Request ping = request_of(Verb::ping);
-            ping.manager = asked_ones[i];
+            ping.shard = ShardId{asked_ones[i]};
             const Result<void> ready = attachment_->prepare(**session, ping, steady_clock::now(), deadline);
-            if (const DirectoryEntry* known = (*session)->known_manager(ping.manager))
+            if (const DirectoryEntry* known = (*session)->known_manager(ping.shard))
                 all[i].node = known->node;
             if (!ready) return ready.error();
             sent[i] = steady_clock::now();
@@ -287,7 +287,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
     for (ManagerHealth& one : all) {
         const Time before = steady_clock::now();
         if (!one.alive() || before >= deadline) continue;
-        ping.manager = one.manager;
+        ping.shard = ShardId{one.manager};
         const Result<Reply> reply =
             (*session)->call(ping, before, std::min(deadline, before + limits::partial_answer_patience));
         one.round_trip = steady_clock::now() - before;

@@ -56,7 +56,7 @@ bool Broadcaster::admits(const Call& call) {
     const bool is_relayed = call.has(wire::relayed);
     if (directory_ == nullptr || relay_ == nullptr) {
         replies_.refuse(call, Errc::system);
-    } else if (!is_relayed && manager_of(call.hash, directory_->manager_count()) != own_manager()) {
+    } else if (!is_relayed && shard_of(call.hash, directory_->manager_count()) != own_shard()) {
         replies_.refuse(call, Errc::invalid_argument);
     } else if (is_relayed && is_overtaken(call)) {
         replies_.discard_body(call.body_token);
@@ -123,7 +123,7 @@ void Broadcaster::finish_put(Call call, shm::Block* block) {
 /// in all that is below.
 void Broadcaster::fail_to_store(const Call& call, Errc code) {
     replies_.count_refused(code);
-    if (!call.has(wire::relayed)) return end(call.header, code, own_manager());
+    if (!call.has(wire::relayed)) return end(call.header, code, number_of(own_shard()));
     store_.apply(change_of_broadcast(call, ChangeKind::erase));
     start(call, false, code);
 }
@@ -140,11 +140,11 @@ void Broadcaster::erase(const Call& call) {
 /// What is to be had here is stored or erased: now the others. `code`: what has gone wrong already.
 void Broadcaster::start(const Call& call, bool stored, Errc code) {
     BroadcastProgress& progress = *store_.progress(call.key);
-    progress.failed_manager = own_manager();
+    progress.failed_manager = number_of(own_shard());
     const Children children = children_of(call.hash);
     if (children.first >= children.end) {
         if (code != Errc::not_found) progress.code = code;
-        return end(call.header, code, own_manager());
+        return end(call.header, code, number_of(own_shard()));
     }
     set_under_way(call.header);
     const std::uint32_t tag =
@@ -153,7 +153,7 @@ void Broadcaster::start(const Call& call, bool stored, Errc code) {
                          .pinned = stored ? store_.pool().find(call.key, call.hash) : nullptr,
                          .children = static_cast<std::uint32_t>(children.end - children.first),
                          .code = code,
-                         .failed_manager = own_manager(),
+                         .failed_manager = number_of(own_shard()),
                          .joined = {}});
     progress.under_way = tag;
     relay_to(children, broadcasts_[tag], store_.marks().find(call.key)->version, tag);
@@ -174,15 +174,16 @@ void Broadcaster::relay_to(const Children& children, const Broadcast& broadcast,
     }
     const auto patience = patience_of(children.levels, request.value.size());
     for (std::uint64_t child = children.first; child < children.end; ++child) {
-        request.manager = static_cast<std::uint32_t>((children.root + child) % directory_->manager_count());
+        request.shard =
+            ShardId{static_cast<std::uint32_t>((children.root + child) % directory_->manager_count())};
         relay_->relay(request, patience, tag);
     }
 }
 
 Broadcaster::Children Broadcaster::children_of(std::uint64_t hash) const {
     const std::uint64_t managers = directory_->manager_count();
-    const std::uint64_t root = manager_of(hash, directory_->manager_count());
-    const std::uint64_t position = (own_manager() + managers - root) % managers;
+    const std::uint64_t root = number_of(shard_of(hash, directory_->manager_count()));
+    const std::uint64_t position = (number_of(own_shard()) + managers - root) % managers;
     const std::uint64_t first = branching * position + 1;
     return {.root = root,
             .first = first,

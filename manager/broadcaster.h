@@ -62,7 +62,7 @@ class Broadcaster {
         std::uint64_t levels = 0;  // of the tree below this manager
     };
 
-    std::uint32_t own_manager() const noexcept { return store_.pool().identity().manager; }
+    ShardId own_shard() const noexcept { return ShardId{store_.pool().identity().manager}; }
     store::Change change_of_broadcast(const Call& call, store::ChangeKind kind) const;
     bool admits(const Call& call);
     bool is_overtaken(const Call& call) const;

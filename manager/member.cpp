@@ -17,7 +17,7 @@ bool is_reply(Bytes head) {
 }  // namespace
 
 Member::Member(store::Store& store, Transport& transport, const ShardOptions& options)
-    : manager_(store.pool().identity().manager),
+    : own_shard_{store.pool().identity().manager},
       shard_(store, transport, options),
       others_(transport,
               {.dictionary_id = store.pool().identity().dictionary_id,
@@ -32,7 +32,7 @@ void Member::set_directory(const DirectoryView& directory) {
 }
 
 void Member::begin_roll_call(Time now, Time deadline) {
-    roll_call_.emplace(others_, *directory_, manager_, now, deadline);
+    roll_call_.emplace(others_, *directory_, own_shard_, now, deadline);
 }
 
 std::optional<Result<void>> Member::take_roll_call() {
@@ -63,12 +63,12 @@ void Member::start_queued(Time now) {
     while (!queued_.empty() && !roll_call_ && under_way_.size() < limits::operations_in_flight_max) {
         const Queued queued = queued_.front();
         queued_.pop_front();
-        const std::uint32_t manager = queued.request.manager;
-        if (others_.known_manager(manager) == nullptr) {
-            const Result<DirectoryEntry> entry = directory_->entry(manager);
+        const ShardId shard = queued.request.shard;
+        if (others_.known_manager(shard) == nullptr) {
+            const Result<DirectoryEntry> entry = directory_->entry(shard);
             if (!entry) {
                 Error error = entry.error();
-                shard_.on_relayed(queued.tag, error.set_manager(manager));
+                shard_.on_relayed(queued.tag, error.set_manager(number_of(shard)));
                 continue;
             }
             others_.add_manager(*entry);

@@ -64,7 +64,7 @@ class Member final : public TransportEvents, private Relay {
     void start_queued(Time now);
     bool finish_some();
 
-    std::uint32_t manager_;
+    ShardId own_shard_;
     Shard shard_;
     LostManagers lost_;
     Requester others_;  // this manager as a client of others

@@ -12,8 +12,9 @@ namespace ddict::manager {
 /// How a shard asks other managers.
 class Relay {
   public:
-    /// Sends a request to request.manager. Its outcome goes to Shard::on_relayed(tag), exactly once, and
-    /// never from inside this call; until then key and value must stay. After `patience` it is timeout.
+    /// Sends a request to the manager of request.shard. Its outcome goes to Shard::on_relayed(tag), exactly
+    /// once, and never from inside this call; until then key and value must stay. After `patience` it is
+    /// timeout.
     virtual void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) = 0;
 
   protected:

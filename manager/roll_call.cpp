@@ -19,13 +19,12 @@ Error launch_error(Error error) {
 
 }  // namespace
 
-RollCall::RollCall(Requester& requester, const DirectoryView& directory, std::uint32_t manager, Time now,
-                   Time deadline)
+RollCall::RollCall(Requester& requester, const DirectoryView& directory, ShardId own, Time now, Time deadline)
     : requester_(requester) {
-    const std::uint64_t first = 2 * std::uint64_t{manager} + 1;
+    const std::uint64_t first = 2 * std::uint64_t{number_of(own)} + 1;
     const std::uint64_t end = std::min<std::uint64_t>(first + 2, directory.manager_count());
     for (std::uint64_t child = first; child < end; ++child) {
-        const Result<DirectoryEntry> entry = directory.entry(static_cast<std::uint32_t>(child));
+        const Result<DirectoryEntry> entry = directory.entry(ShardId{static_cast<std::uint32_t>(child)});
         if (!entry) {
             result_ = entry.error();
             continue;
@@ -33,7 +32,7 @@ RollCall::RollCall(Requester& requester, const DirectoryView& directory, std::ui
         requester.add_manager(*entry);
         Request ping;
         ping.verb = wire::Verb::ping;
-        ping.manager = entry->manager;
+        ping.shard = entry->shard;
         pings_.push_back(requester.begin(ping, now, deadline));
     }
 }

@@ -16,10 +16,9 @@ namespace ddict::manager {
 
 class RollCall {
   public:
-    /// Greets the children of `manager`. `requester` must outlive the roll call; nobody else may use it
-    /// meanwhile.
-    RollCall(Requester& requester, const DirectoryView& directory, std::uint32_t manager, Time now,
-             Time deadline);
+    /// Greets the children of the manager of `own`. `requester` must outlive the roll call; nobody else may
+    /// use it meanwhile.
+    RollCall(Requester& requester, const DirectoryView& directory, ShardId own, Time now, Time deadline);
 
     /// Nothing while answers are missing; then success, or the first error. To be called after every event
     /// and tick.

@@ -180,7 +180,7 @@ void Server::tell(Control kind, Bytes payload) {
 
 void Server::announce() {
     DirectoryEntry entry;
-    entry.manager = store_.pool().identity().manager;
+    entry.shard = ShardId{store_.pool().identity().manager};
     entry.node = store_.pool().identity().node;
     entry.process = worker_->identity();
     entry.pool_bytes = store_.pool().capacity_bytes();

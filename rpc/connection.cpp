@@ -12,7 +12,7 @@ Connection::Connection(RequestContext& context, ConnectionTable& table, Connecti
     : context_(context),
       user_(user),
       peer_(context.transport(), table, *this),
-      messages_(context, entry.manager) {
+      messages_(context, entry.shard) {
     set_entry(entry);
 }
 
@@ -39,7 +39,7 @@ std::optional<Error> Connection::refusal(wire::Verb verb) {
     LostManagers* lost = context_.lost_managers();
     if (lost == nullptr || !lost->any() || ends_manager(verb)) return std::nullopt;
     Error why;
-    const LostManagers::Look look = lost->look(entry_.manager, context_.now(), why);
+    const LostManagers::Look look = lost->look(entry_.shard, context_.now(), why);
     if (look == LostManagers::Look::lost) return why;
     // What waits already has its own time.
     if (look == LostManagers::Look::probe && waits_alone) timers_.begin_probe(context_.now());
@@ -86,7 +86,7 @@ void Connection::fail(const Error& why) {
 void Connection::lose(const Error& why) {
     if (LostManagers* lost = context_.lost_managers();
         lost != nullptr && !same_host_ && why.code == Errc::manager_lost)
-        lost->remember(entry_.manager, why, context_.now());
+        lost->remember(entry_.shard, why, context_.now());
     fail(why);
 }
 
@@ -112,7 +112,7 @@ void Connection::reset() {
 /// It is still lost. The connection is kept: its answer may come yet.
 void Connection::end_probe() {
     const Error why = describe(unreachable());
-    if (LostManagers* lost = context_.lost_managers()) lost->remember(entry_.manager, why, context_.now());
+    if (LostManagers* lost = context_.lost_managers()) lost->remember(entry_.shard, why, context_.now());
     timers_.end_probe();
     user_.on_failed(*this, why);
 }
@@ -161,7 +161,7 @@ std::optional<Time> Connection::watch_silence() {
     }
     LostManagers* lost = context_.lost_managers();
     // Another thread has waited for it already.
-    const bool known = lost != nullptr && lost->any() && lost->is_lost(entry_.manager, now);
+    const bool known = lost != nullptr && lost->any() && lost->is_lost(entry_.shard, now);
     const ConnectionTimers::Silence ends = timers_.silence(known, user_.moves_payloads(*this));
     if (now >= ends.lost) {
         lose(silent());
@@ -196,7 +196,7 @@ void Connection::on_hello_reply(const wire::ReplyHeader& header) {
     timers_.opened(context_.now());
     why_.reset();
     if (LostManagers* lost = context_.lost_managers(); lost != nullptr && lost->any())
-        lost->forget(entry_.manager);
+        lost->forget(entry_.shard);
     user_.on_open(*this);
 }
 

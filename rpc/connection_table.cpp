@@ -4,9 +4,9 @@
 
 namespace ddict {
 
-Connection* ConnectionTable::look_up(std::uint32_t manager) const {
-    const auto found = by_manager_.find(manager);
-    return found == by_manager_.end() ? nullptr : last_ = found->second.get();
+Connection* ConnectionTable::look_up(ShardId shard) const {
+    const auto found = by_shard_.find(shard);
+    return found == by_shard_.end() ? nullptr : last_ = found->second.get();
 }
 
 Connection* ConnectionTable::find_peer(PeerId peer) const {
@@ -15,9 +15,9 @@ Connection* ConnectionTable::find_peer(PeerId peer) const {
 }
 
 void ConnectionTable::add(std::unique_ptr<Connection> connection) {
-    const std::uint32_t manager = connection->entry().manager;
-    const bool added = by_manager_.emplace(manager, std::move(connection)).second;
-    DDICT_ASSERT(added, "a manager has two connections");
+    const ShardId shard = connection->entry().shard;
+    const bool added = by_shard_.emplace(shard, std::move(connection)).second;
+    DDICT_ASSERT(added, "a shard has two connections");
 }
 
 }  // namespace ddict

@@ -12,8 +12,8 @@ Error dictionary_ended() {
 }
 
 /// Requires the lock.
-LostManagers::Note* LostManagers::find(std::uint32_t manager, Time now) {
-    const auto found = lost_.find(manager);
+LostManagers::Note* LostManagers::find(ShardId shard, Time now) {
+    const auto found = lost_.find(shard);
     if (found == lost_.end()) return nullptr;
     if (now - found->second.noted < limits::lost_remembered) return &found->second;
     lost_.erase(found);
@@ -21,13 +21,13 @@ LostManagers::Note* LostManagers::find(std::uint32_t manager, Time now) {
     return nullptr;
 }
 
-LostManagers::Look LostManagers::look(std::uint32_t manager, Time now, Error& why) {
+LostManagers::Look LostManagers::look(ShardId shard, Time now, Error& why) {
     const std::lock_guard lock(mutex_);
     if (ended_) {
         why = why_ended_;
         return Look::lost;
     }
-    Note* note = find(manager, now);
+    Note* note = find(shard, now);
     if (note == nullptr) return Look::not_lost;
     if (now >= note->next_probe) {
         note->next_probe = now + limits::lost_probe_interval;
@@ -37,25 +37,25 @@ LostManagers::Look LostManagers::look(std::uint32_t manager, Time now, Error& wh
     return Look::lost;
 }
 
-bool LostManagers::is_lost(std::uint32_t manager, Time now) {
+bool LostManagers::is_lost(ShardId shard, Time now) {
     const std::lock_guard lock(mutex_);
-    return ended_ || find(manager, now) != nullptr;
+    return ended_ || find(shard, now) != nullptr;
 }
 
-void LostManagers::remember(std::uint32_t manager, const Error& why, Time now) {
+void LostManagers::remember(ShardId shard, const Error& why, Time now) {
     const std::lock_guard lock(mutex_);
-    if (Note* known = find(manager, now); known != nullptr) {
+    if (Note* known = find(shard, now); known != nullptr) {
         known->why = why;
         known->noted = now;
         return;
     }
-    lost_[manager] = {why, now, now + limits::lost_probe_interval};
+    lost_[shard] = {why, now, now + limits::lost_probe_interval};
     notes_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void LostManagers::forget(std::uint32_t manager) {
+void LostManagers::forget(ShardId shard) {
     const std::lock_guard lock(mutex_);
-    if (lost_.erase(manager) != 0) notes_.fetch_sub(1, std::memory_order_relaxed);
+    if (lost_.erase(shard) != 0) notes_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void LostManagers::note_end(const Error& why) {

@@ -19,6 +19,8 @@
 
 #include <ddict/error.h>
 
+#include "cluster/ids.h"
+
 namespace ddict {
 
 class LostManagers {
@@ -32,13 +34,13 @@ class LostManagers {
 
     /// Whether any manager is remembered, or the dictionary has ended.
     bool any() const noexcept { return notes_.load(std::memory_order_relaxed) != 0; }
-    Look look(std::uint32_t manager, Time now, Error& why);
+    Look look(ShardId shard, Time now, Error& why);
     /// The same, but never `probe`.
-    bool is_lost(std::uint32_t manager, Time now);
+    bool is_lost(ShardId shard, Time now);
     /// It has not answered, or could not be reached. Again: it still does not.
-    void remember(std::uint32_t manager, const Error& why, Time now);
+    void remember(ShardId shard, const Error& why, Time now);
     /// It has answered.
-    void forget(std::uint32_t manager);
+    void forget(ShardId shard);
 
     /// A manager has said that the dictionary has ended. For good.
     void note_end(const Error& why);
@@ -46,7 +48,7 @@ class LostManagers {
 
     /// Asked when the process of a manager on this host has ended: whether it has left word that the
     /// dictionary ended with it. Set before the first requester is made.
-    std::function<bool(std::uint32_t manager)> ended_in_order;
+    std::function<bool(ShardId shard)> ended_in_order;
 
   private:
     struct Note {
@@ -54,12 +56,12 @@ class LostManagers {
         Time noted;
         Time next_probe;
     };
-    Note* find(std::uint32_t manager, Time now);
+    Note* find(ShardId shard, Time now);
 
     std::atomic<std::uint64_t> notes_{0};
     std::atomic<bool> ended_{false};
     std::mutex mutex_;  // guards what follows
-    std::unordered_map<std::uint32_t, Note> lost_;
+    std::unordered_map<ShardId, Note> lost_;
     Error why_ended_;
 };
 

@@ -33,7 +33,7 @@ void Operations::add_slot() {
 
 OperationId Operations::begin(const Request& request, Time now, Time deadline) {
     context_.set_now(now);
-    Connection* known = connections_.find(request.manager);
+    Connection* known = connections_.find(request.shard);
     DDICT_ASSERT(known != nullptr, "operation on a manager that was never added");
     DDICT_ASSERT(request.key.size() <= limits::key_bytes_max, "key above the limit");
     Connection& connection = *known;
@@ -75,7 +75,7 @@ void Operations::fail_without_memory(Operation& operation) noexcept {
     operation.error = Error(Errc::system, "no memory is left to send it")
                           .set_operation(operation_of(request.verb))
                           .set_key(request.key)
-                          .set_manager(request.manager)
+                          .set_manager(number_of(request.shard))
                           .set_node(operation.connection->entry().node);
     operation.session = 0;
     operation.payload_out = false;

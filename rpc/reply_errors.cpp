@@ -31,7 +31,7 @@ Error broadcast_error_of(const wire::ReplyHeader& header, const Request& request
     } else if (error.code == Errc::invalid_argument) {
         error.set_detail("the key holds a value that no broadcast has stored: erase it");
     }
-    if (error.manager == request.manager) return error;
+    if (error.manager == number_of(request.shard)) return error;
     error.in_doubt = true;
     return error.set_state(ManagerState::unknown);
 }
@@ -40,7 +40,7 @@ Error broadcast_error_of(const wire::ReplyHeader& header, const Request& request
 bool is_end_of_dictionary(const Error& error, const Connection& connection, LostManagers& lost) {
     if (lost.dictionary_has_ended()) return true;
     if (error.manager_state != ManagerState::ended || !connection.is_on_this_host()) return false;
-    if (!lost.ended_in_order || !lost.ended_in_order(connection.entry().manager)) return false;
+    if (!lost.ended_in_order || !lost.ended_in_order(connection.entry().shard)) return false;
     lost.note_end(dictionary_ended());
     return true;
 }
@@ -108,8 +108,8 @@ Error with_context(Error error, const Request& request, const Connection& connec
         error.code = Errc::dictionary_gone;
         error.set_detail(dictionary_ended().detail.data()).set_state(ManagerState::ended);
     }
-    if (error.manager == Error::no_manager) error.set_manager(connection.entry().manager);
-    if (const Connection* named = connections.find(error.manager); named != nullptr)
+    if (error.manager == Error::no_manager) error.set_manager(number_of(connection.entry().shard));
+    if (const Connection* named = connections.find(ShardId{error.manager}); named != nullptr)
         error.set_node(named->entry().node);
     if (!request.key.empty()) error.set_key(request.key);
     return error;

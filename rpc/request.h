@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/secret.h"
+#include "cluster/ids.h"
 #include "wire/messages.h"
 
 namespace ddict {
@@ -19,7 +20,7 @@ using Time = std::chrono::steady_clock::time_point;
 
 struct Request {
     wire::Verb verb = wire::Verb::ping;
-    std::uint32_t manager = 0;
+    ShardId shard{};
     KeyBytes key;
     Bytes value;  // stays the caller's; must not change until the operation is done
     std::uint16_t value_type = 0;

@@ -11,7 +11,7 @@
 namespace ddict {
 /// What is of an older epoch than what is known tells nothing.
 void Requester::add_manager(const DirectoryEntry& entry) {
-    if (Connection* known = connections_.find(entry.manager); known != nullptr) {
+    if (Connection* known = connections_.find(entry.shard); known != nullptr) {
         if (entry.epoch >= known->entry().epoch) known->set_entry(entry);
     } else {
         connections_.add(std::make_unique<Connection>(context_, connections_, operations_, entry));
@@ -21,7 +21,7 @@ void Requester::add_manager(const DirectoryEntry& entry) {
 Time Requester::tick(Time now) {
     context_.set_now(now);
     Time next = operations_.end_overdue();
-    for (const auto& [manager, connection] : connections_) {
+    for (const auto& [shard, connection] : connections_) {
         if (const std::optional<Time> again = connection->tick()) next = std::min(next, *again);
     }
     return next;
@@ -30,12 +30,12 @@ Time Requester::tick(Time now) {
 void Requester::leave() {
     const Error why(Errc::not_attached, "the dictionary was detached, or the thread ended, meanwhile");
     operations_.leave(why);
-    for (const auto& [manager, connection] : connections_)
+    for (const auto& [shard, connection] : connections_)
         connection->leave(why);
 }
 
-std::string Requester::describe(std::uint32_t manager) const {
-    const Connection* connection = connections_.find(manager);
+std::string Requester::describe(ShardId shard) const {
+    const Connection* connection = connections_.find(shard);
     if (connection == nullptr || connection->peer() == no_peer) return {};
     return context_.transport().describe(connection->peer());
 }
@@ -55,7 +55,7 @@ void Requester::on_session_message(Bytes head, const IncomingBody& payload) {
     std::memcpy(&header, head.data(), sizeof header);
     if (!is_well_formed(header) || payload.token != 0 || header.value_bytes != 0)
         return context_.reject(payload);
-    Connection* connection = connections_.find(SessionMessages::manager_of(header.request));
+    Connection* connection = connections_.find(SessionMessages::shard_of(header.request));
     const bool expected = connection != nullptr ? connection->on_reply(header)
                                                 : is_reply_to(header, wire::Verb::hello) ||
                                                       is_reply_to(header, wire::Verb::ping);

@@ -46,8 +46,8 @@ class Requester final : public TransportEvents {
     /// known.
     void add_manager(const DirectoryEntry& entry);
     /// What add_manager() was told; null if nothing.
-    const DirectoryEntry* known_manager(std::uint32_t manager) const {
-        const Connection* connection = connections_.find(manager);
+    const DirectoryEntry* known_manager(ShardId shard) const {
+        const Connection* connection = connections_.find(shard);
         return connection == nullptr ? nullptr : &connection->entry();
     }
 
@@ -76,7 +76,7 @@ class Requester final : public TransportEvents {
     void leave();
 
     /// How this client reaches a manager, for people; empty if there is no connection.
-    std::string describe(std::uint32_t manager) const;
+    std::string describe(ShardId shard) const;
     /// Messages that were no reply to anything this requester can have asked.
     std::uint64_t rejected_messages() const { return context_.rejected_messages(); }
 

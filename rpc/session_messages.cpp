@@ -50,7 +50,7 @@ bool SessionMessages::answers_any(std::uint64_t request) const noexcept {
 }
 
 std::uint64_t SessionMessages::highest_request() const noexcept {
-    return wire::connection_request_bit | context_.sequence() << wire::manager_bits | manager_;
+    return wire::connection_request_bit | context_.sequence() << wire::manager_bits | number_of(shard_);
 }
 
 std::uint64_t SessionMessages::next_request() noexcept {

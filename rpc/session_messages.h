@@ -13,8 +13,8 @@ namespace ddict {
 
 class SessionMessages {
   public:
-    /// With the manager of this id. `context` must outlive it.
-    SessionMessages(RequestContext& context, std::uint32_t manager) : context_(context), manager_(manager) {}
+    /// With the manager of this shard. `context` must outlive it.
+    SessionMessages(RequestContext& context, ShardId shard) : context_(context), shard_(shard) {}
 
     /// Says who this client is; `session` is the one to go on with, or 0.
     void send_hello(PeerId peer, std::uint64_t session);
@@ -34,8 +34,8 @@ class SessionMessages {
     void forget_all() noexcept { latest_ = first_unanswered_ = 0; }
 
     /// The manager that a reply to such a message is from.
-    static std::uint32_t manager_of(std::uint64_t request) noexcept {
-        return static_cast<std::uint32_t>(request) & ((1U << wire::manager_bits) - 1);
+    static ShardId shard_of(std::uint64_t request) noexcept {
+        return ShardId{static_cast<std::uint32_t>(request) & ((1U << wire::manager_bits) - 1)};
     }
 
   private:
@@ -46,7 +46,7 @@ class SessionMessages {
     void ask() noexcept;
 
     RequestContext& context_;
-    const std::uint32_t manager_;
+    const ShardId shard_;
     std::uint64_t latest_ = 0;            // number of the hello or ping under way
     std::uint64_t first_unanswered_ = 0;  // of the first one since the last answer
 };

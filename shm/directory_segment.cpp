@@ -73,7 +73,7 @@ Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity
     std::vector<std::uint64_t> offsets;
     std::vector<std::byte> packed;
     for (const DirectoryEntry& entry : entries) {
-        if (entry.manager != offsets.size()) return refuse("the managers are not in order");
+        if (number_of(entry.shard) != offsets.size()) return refuse("the managers are not in order");
         offsets.push_back(entries_offset(entries.size()) + packed.size());
         pack(entry, packed);
     }
@@ -118,7 +118,8 @@ DirectorySegment::DirectorySegment(Segment segment, const DirectoryIdentity& ide
                                    std::uint32_t manager_count, std::uint64_t bytes)
     : segment_(std::move(segment)), identity_(identity), manager_count_(manager_count), bytes_(bytes) {}
 
-Result<DirectoryEntry> DirectorySegment::entry(std::uint32_t manager) const {
+Result<DirectoryEntry> DirectorySegment::entry(ShardId shard) const {
+    const std::uint32_t manager = number_of(shard);
     if (manager >= manager_count_)
         return Error(Errc::invalid_argument, "there is no such manager")
             .set_operation(Operation::directory)
@@ -130,7 +131,7 @@ Result<DirectoryEntry> DirectorySegment::entry(std::uint32_t manager) const {
     if (range[0] < entries_offset(manager_count_) || range[0] > range[1] || range[1] > bytes_) return damaged;
     Unpacker in(Bytes(segment_.data() + range[0], range[1] - range[0]));
     DirectoryEntry entry = unpack_directory_entry(in);
-    if (!in.good() || !in.at_end() || entry.manager != manager) return damaged;
+    if (!in.good() || !in.at_end() || entry.shard != shard) return damaged;
     return entry;
 }
 

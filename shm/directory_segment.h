@@ -36,7 +36,7 @@ Result<Segment> create_directory_segment(std::uint64_t dictionary_id);
 /// What the segment must hold.
 std::uint64_t directory_segment_bytes(const std::vector<DirectoryEntry>& entries);
 /// Fills it, makes it grow if need be, and makes all visible in one step. Once only. Requires
-/// entries[i].manager == i, and that the managers of this node are among them.
+/// entries[i].shard == ShardId{i}, and that the managers of this node are among them.
 Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity,
                              const std::vector<DirectoryEntry>& entries);
 
@@ -51,7 +51,7 @@ class DirectorySegment final : public DirectoryView {
     const DirectoryIdentity& identity() const noexcept { return identity_; }
     std::uint32_t manager_count() const override { return manager_count_; }
     /// O(1). invalid_argument beyond the last manager; protocol if the entry is damaged.
-    Result<DirectoryEntry> entry(std::uint32_t manager) const override;
+    Result<DirectoryEntry> entry(ShardId shard) const override;
     /// Whether the node launcher that owns the directory still lives. Two system calls.
     bool has_owner() const { return segment_.has_owner(); }
 

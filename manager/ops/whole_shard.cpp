@@ -40,7 +40,8 @@ void directory(ShardParts& shard, const Call& call) {
     std::vector<std::byte> page;
     std::uint64_t manager = call.header.argument;
     for (; manager < shard.directory->manager_count() && page.size() < limits::page_bytes_max; ++manager) {
-        const Result<DirectoryEntry> entry = shard.directory->entry(static_cast<std::uint32_t>(manager));
+        const Result<DirectoryEntry> entry =
+            shard.directory->entry(ShardId{static_cast<std::uint32_t>(manager)});
         if (!entry) return shard.replies.refuse(call, entry.error());
         pack(*entry, page);
     }

@@ -38,7 +38,7 @@ class LocalPoolsTest : public testing::Test {
         directory_segment_.emplace(shm::create_directory_segment(handle_.dictionary_id).value());
         std::vector<DirectoryEntry> entries(managers);
         for (std::uint32_t i = 0; i < managers; ++i) {
-            entries[i].manager = i;
+            entries[i].shard = ShardId{i};
             entries[i].node = "n";
             entries[i].process.pid = 1;
             if (i - first_local >= locals) continue;
@@ -85,15 +85,15 @@ class LocalPoolsTest : public testing::Test {
     static Read get(LocalPools& pools, std::uint32_t manager, shm::StringSink& sink,
                     std::string_view key = "key") {
         Result<void> outcome;
-        const Read read = pools.get(manager, bytes_of(key), hash_of(bytes_of(key)), sink, outcome);
+        const Read read = pools.get(ShardId{manager}, bytes_of(key), hash_of(bytes_of(key)), sink, outcome);
         EXPECT_TRUE(outcome);
         return read;
     }
     static Read contains(LocalPools& pools, std::uint32_t manager) {
-        return pools.contains(manager, bytes_of("key"), hash_of(bytes_of("key")));
+        return pools.contains(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")));
     }
     static auto view(LocalPools& pools, std::uint32_t manager) {
-        return pools.view(manager, bytes_of("key"), hash_of(bytes_of("key")));
+        return pools.view(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")));
     }
 
     Handle handle_;
@@ -139,14 +139,14 @@ TEST_F(LocalPoolsTest, ReadsThePoolsOfThisNodeAndNoOthers) {
     shm::StringSink sink;
     for (std::uint32_t manager = 0; manager <= managers; ++manager) {
         const bool local = manager == 2 || manager == 3;
-        EXPECT_EQ(pools.is_local(manager), local);
+        EXPECT_EQ(pools.is_local(ShardId{manager}), local);
         ASSERT_EQ(get(pools, manager, sink), local ? Read::value : Read::ask) << manager;
         if (local) {
             EXPECT_EQ(sink.value(), std::to_string(manager));
         }
         EXPECT_EQ(get(pools, manager, sink, "nobody"), local ? Read::absent : Read::ask);
         EXPECT_EQ(contains(pools, manager), local ? Read::value : Read::ask);
-        pools.prefetch(manager, 0);
+        pools.prefetch(ShardId{manager}, 0);
         const auto seen = view(pools, manager);
         EXPECT_EQ(seen.has_value(), local);
         if (local) {
@@ -184,13 +184,13 @@ TEST_F(LocalPoolsTest, AMissingNameIsNoEnd) {
     const auto seen = view(pools, 2);
     ASSERT_FALSE(seen);
     EXPECT_EQ(seen.error().code, Errc::system) << "the manager lives, and answers messages";
-    EXPECT_FALSE(pools.ended_with_dictionary(2));
+    EXPECT_FALSE(pools.ended_with_dictionary(ShardId{2}));
     EXPECT_EQ(contains(pools, 3), Read::value);
     processes_[0]->kill();
-    EXPECT_FALSE(pools.ended_with_dictionary(2)) << "it has ended alone";
+    EXPECT_FALSE(pools.ended_with_dictionary(ShardId{2})) << "it has ended alone";
     processes_[1]->kill();       // which has inherited the lock
     directory_segment_.reset();  // as when the node launcher has ended
-    EXPECT_TRUE(pools.ended_with_dictionary(2));
+    EXPECT_TRUE(pools.ended_with_dictionary(ShardId{2}));
 }
 
 // Nobody is left to mark the pool.

@@ -16,7 +16,7 @@ namespace {
 
 DirectoryEntry entry(std::uint32_t manager) {
     DirectoryEntry e;
-    e.manager = manager;
+    e.shard = ShardId{manager};
     e.node = "node" + std::to_string(manager);
     e.process = {.host_key = 77, .pid = 1234, .pid_namespace = 0, .start_time = 99};
     e.pool_bytes = std::uint64_t{1} << 33;
@@ -25,7 +25,7 @@ DirectoryEntry entry(std::uint32_t manager) {
 }
 
 bool same(const DirectoryEntry& a, const DirectoryEntry& b) {
-    return a.manager == b.manager && a.node == b.node && a.process.host_key == b.process.host_key &&
+    return a.shard == b.shard && a.node == b.node && a.process.host_key == b.process.host_key &&
            a.process.pid == b.process.pid && a.process.start_time == b.process.start_time &&
            a.pool_bytes == b.pool_bytes && a.address == b.address;
 }
@@ -153,7 +153,7 @@ TEST(Handle, ContentsThatMakeNoSenseAreABadHandle) {
     expect_bad([](Handle& h) { h.managers = 0; });
     expect_bad([](Handle& h) { h.managers = limits::managers_max + 1; });
     expect_bad([](Handle& h) { h.seeds.clear(); });
-    expect_bad([](Handle& h) { h.seeds[0].manager = h.managers; });
+    expect_bad([](Handle& h) { h.seeds[0].shard = ShardId{h.managers}; });
     expect_bad([](Handle& h) { h.seeds[0].address.clear(); });
     expect_bad([](Handle& h) { h.seeds[0].address.resize(limits::handle_bytes_max); });
 }

@@ -13,21 +13,28 @@
 namespace ddict {
 namespace {
 
+std::uint32_t shard_number(std::uint64_t hash, std::uint32_t managers) {
+    return number_of(shard_of(hash, managers));
+}
+std::uint32_t shard_number(std::uint64_t hash, const KeyPlacement& placement, std::uint32_t managers) {
+    return number_of(shard_of(hash, placement, managers));
+}
+
 /// Fixed by the protocol version: a change moves every key to another manager.
 TEST(Placement, Examples) {
     EXPECT_EQ(hash_of(bytes_of("")), 0x2d06800538d394c2u);
     EXPECT_EQ(hash_of(bytes_of("Hello")), 0x38e23bf5a2a77616u);
     EXPECT_EQ(hash_of(bytes_of("Dragon")), 0x626a3115c2c08467u);
     EXPECT_EQ(hash_of(bytes_of(std::string(1024, 'k'))), 0x686d3de82e988280u);
-    EXPECT_EQ(manager_of(hash_of(bytes_of("Hello")), 8), 1u);
-    EXPECT_EQ(manager_of(hash_of(bytes_of("Hello")), 10'000), 2222u);
-    EXPECT_EQ(manager_of(hash_of(bytes_of("Dragon")), 8), 3u);
+    EXPECT_EQ(shard_number(hash_of(bytes_of("Hello")), 8), 1u);
+    EXPECT_EQ(shard_number(hash_of(bytes_of("Hello")), 10'000), 2222u);
+    EXPECT_EQ(shard_number(hash_of(bytes_of("Dragon")), 8), 3u);
 }
 
 TEST(Placement, StaysInRange) {
     for (const std::uint32_t managers : {1u, 2u, 3u, 7u, 65'536u}) {
-        EXPECT_EQ(manager_of(0, managers), 0u);
-        EXPECT_EQ(manager_of(UINT64_MAX, managers), managers - 1);
+        EXPECT_EQ(shard_number(0, managers), 0u);
+        EXPECT_EQ(shard_number(UINT64_MAX, managers), managers - 1);
     }
 }
 
@@ -35,12 +42,12 @@ TEST(Placement, StaysInRange) {
 TEST(Placement, ByHand) {
     for (const std::uint32_t managers : {1u, 2u, 3u, 7u, 64u, 65'536u}) {
         const std::uint64_t hash = 0x4321'8765'0fed'cba9;
-        EXPECT_EQ(manager_of(hash, KeyPlacement{}, managers), manager_of(hash, managers));
+        EXPECT_EQ(shard_number(hash, KeyPlacement{}, managers), shard_number(hash, managers));
         const KeyPlacement by_hash{.by = PlacedBy::hash, .value = 0xfedc'ba98'7654'3210};
-        EXPECT_EQ(manager_of(hash, by_hash, managers), manager_of(by_hash.value, managers));
+        EXPECT_EQ(shard_number(hash, by_hash, managers), shard_number(by_hash.value, managers));
         for (const std::uint32_t number : {0u, 1u, 5u, 70'000u, UINT32_MAX}) {
             const KeyPlacement by_number{.by = PlacedBy::number, .value = number};
-            EXPECT_EQ(manager_of(hash, by_number, managers), number % managers);
+            EXPECT_EQ(shard_number(hash, by_number, managers), number % managers);
         }
     }
 }
@@ -59,8 +66,8 @@ TEST(Placement, KeysOfOtherTypesAreSpreadApart) {
             ASSERT_EQ(of_text, hash_of(bytes_of(text)));
             const std::uint64_t hash = hash_of(KeyBytes(bytes_of(text), type));
             ASSERT_NE(hash, of_text);
-            ++count[manager_of(hash, managers)];
-            same += manager_of(hash, managers) == manager_of(of_text, managers) ? 1u : 0u;
+            ++count[shard_number(hash, managers)];
+            same += shard_number(hash, managers) == shard_number(of_text, managers) ? 1u : 0u;
         }
         double chi_squared = 0;
         for (const double c : count)
@@ -76,7 +83,7 @@ TEST(Placement, IsEven) {
         std::vector<double> count(managers);
         const std::size_t keys = 200 * std::size_t{managers};
         for (std::size_t i = 0; i < keys; ++i)
-            ++count[manager_of(hash_of(bytes_of("key" + std::to_string(i))), managers)];
+            ++count[shard_number(hash_of(bytes_of("key" + std::to_string(i))), managers)];
         double chi_squared = 0;
         for (const double c : count)
             chi_squared += (c - 200) * (c - 200) / 200;
@@ -94,7 +101,7 @@ TEST(Placement, LeavesTheShardItsBits) {
     unsigned keys = 0;
     for (std::uint64_t i = 0; keys < 64; ++i) {
         const std::uint64_t hash = hash_of(std::as_bytes(std::span(&i, 1)));
-        if (manager_of(hash, managers) >= 64) continue;  // the first of all the managers: upper bits alike
+        if (shard_number(hash, managers) >= 64) continue;  // the first of all the managers: upper bits alike
         ++keys;
         upper.insert(shard_hash(hash) >> 48);
         lower.insert(shard_hash(hash) & 0xffff);

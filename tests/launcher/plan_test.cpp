@@ -199,7 +199,7 @@ std::string node_of(std::uint32_t first, std::uint32_t count, const std::string&
     std::vector<DirectoryEntry> entries;
     for (std::uint32_t i = 0; i < count; ++i) {
         DirectoryEntry entry;
-        entry.manager = first + i;
+        entry.shard = ShardId{first + i};
         entry.node = name;
         entry.address.assign(10 + i, std::byte{7});
         entries.push_back(entry);
@@ -214,7 +214,7 @@ TEST(NodeDirectory, IsGatheredInOrder) {
     ASSERT_TRUE(all);
     ASSERT_EQ(all->entries.size(), 6U);
     for (std::uint32_t i = 0; i < 6; ++i)
-        EXPECT_EQ(all->entries[i].manager, i);
+        EXPECT_EQ(all->entries[i].shard, ShardId{i});
     EXPECT_EQ(all->ucx_version, 5U);
 
     NodePlan plan;

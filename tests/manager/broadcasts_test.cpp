@@ -13,7 +13,7 @@ namespace {
 class Managers final : public DirectoryView {
   public:
     std::uint32_t manager_count() const override { return count; }
-    Result<DirectoryEntry> entry(std::uint32_t) const override { return Error(Errc::system); }
+    Result<DirectoryEntry> entry(ShardId) const override { return Error(Errc::system); }
     std::uint32_t count = 20;
 };
 
@@ -49,7 +49,7 @@ class BroadcastsTest : public ShardTest {
     std::string key_of(std::uint32_t manager, std::string_view name = "key") const {
         for (int i = 0;; ++i) {
             std::string key = std::string(name) + std::to_string(i);
-            if (manager_of(hash_of(bytes_of(key)), managers.count) == manager) return key;
+            if (shard_of(hash_of(bytes_of(key)), managers.count) == ShardId{manager}) return key;
         }
     }
     std::uint64_t begin(const Ask& request) { return send(parent, request); }
@@ -97,7 +97,7 @@ TEST_F(BroadcastsTest, TheRootStoresAndPassesOn) {
     ASSERT_EQ(relayed.all.size(), 4u);
     for (std::uint32_t i = 0; i < 4; ++i) {
         const Relayed::One& one = relayed.all[i];
-        EXPECT_EQ(one.request.manager, 3 + 1 + i);
+        EXPECT_EQ(number_of(one.request.shard), 3 + 1 + i);
         EXPECT_EQ(one.request.verb, Verb::broadcast_put);
         EXPECT_EQ(one.request.flags, wire::relayed);
         EXPECT_EQ(one.request.argument, 1u);
@@ -121,7 +121,7 @@ TEST_F(BroadcastsTest, OthersTakeTheirPlacesInTheTree) {
     const std::uint64_t request = relay_put(key, "value", 9);
     ASSERT_EQ(relayed.all.size(), 3u);
     for (std::uint32_t i = 0; i < 3; ++i) {
-        EXPECT_EQ(relayed.all[i].request.manager, 16 + i);
+        EXPECT_EQ(number_of(relayed.all[i].request.shard), 16 + i);
         EXPECT_EQ(relayed.all[i].request.argument, 9u);
     }
     children_answer();
@@ -397,7 +397,8 @@ TEST_F(BroadcastsTest, OfFewManagersTheRootAsksAll) {
     begin({.verb = Verb::broadcast_put, .key = key_of(3)});
     ASSERT_EQ(relayed.all.size(), 3u);
     for (std::uint32_t i = 0; i < 3; ++i)
-        EXPECT_EQ(relayed.all[i].request.manager, i) << "the root is the last one, and counting goes on at 0";
+        EXPECT_EQ(number_of(relayed.all[i].request.shard), i)
+            << "the root is the last one, and counting goes on at 0";
     children_answer();
     expect_settled();
 }

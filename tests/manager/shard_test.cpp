@@ -229,9 +229,10 @@ TEST_F(ShardTest, ACursorThatIsNoneIsHarmless) {
 class ManyEntries final : public DirectoryView {
   public:
     std::uint32_t manager_count() const override { return 1000; }
-    Result<DirectoryEntry> entry(std::uint32_t manager) const override {
+    Result<DirectoryEntry> entry(ShardId shard) const override {
+        const std::uint32_t manager = number_of(shard);
         DirectoryEntry entry;
-        entry.manager = manager;
+        entry.shard = shard;
         entry.node = "node" + std::to_string(manager);
         entry.address.assign(200, static_cast<std::byte>(manager));
         return entry;

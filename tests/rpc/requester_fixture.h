@@ -33,7 +33,7 @@ class RequesterTest : public testing::Test {
   protected:
     static DirectoryEntry entry(std::uint64_t host_key) {
         DirectoryEntry e;
-        e.manager = 0;
+        e.shard = ShardId{0};
         e.node = "n0";
         e.process.host_key = host_key;
         e.address.assign(8, std::byte{1});

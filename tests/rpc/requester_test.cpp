@@ -15,23 +15,23 @@ class ThrowingSink final : public ValueSink {
 
 TEST_F(RequesterTest, AnOlderEntryDoesNotReplaceANewerOne) {
     DirectoryEntry newer = entry(here);
-    newer.epoch = 3;
+    newer.epoch = Epoch{3};
     newer.address.assign(8, std::byte{3});
     know(here);
     requester.add_manager(newer);
-    EXPECT_EQ(requester.known_manager(0)->epoch, 3u);
+    EXPECT_EQ(requester.known_manager(ShardId{0})->epoch, Epoch{3});
     for (const std::uint32_t epoch : {0u, 1u, 2u}) {
         DirectoryEntry older = entry(here);
-        older.epoch = epoch;
+        older.epoch = Epoch{epoch};
         requester.add_manager(older);
-        EXPECT_EQ(requester.known_manager(0)->epoch, 3u);
-        EXPECT_EQ(requester.known_manager(0)->address, newer.address);
+        EXPECT_EQ(requester.known_manager(ShardId{0})->epoch, Epoch{3});
+        EXPECT_EQ(requester.known_manager(ShardId{0})->address, newer.address);
     }
     const auto get = begin(Verb::get);
-    newer.epoch = 4;
+    newer.epoch = Epoch{4};
     requester.add_manager(newer);
     EXPECT_FALSE(requester.done(get)) << "the same address: what waits goes on";
-    newer.epoch = 5;
+    newer.epoch = Epoch{5};
     newer.address.assign(8, std::byte{5});
     requester.add_manager(newer);
     EXPECT_EQ(outcome(get), Errc::manager_lost) << "that of an older epoch is gone";

@@ -17,7 +17,7 @@ namespace {
 std::vector<DirectoryEntry> entries_of(std::uint32_t managers) {
     std::vector<DirectoryEntry> entries(managers);
     for (std::uint32_t i = 0; i < managers; ++i) {
-        entries[i].manager = i;
+        entries[i].shard = ShardId{i};
         entries[i].node = "node" + std::to_string(i / 4);
         entries[i].process = {.host_key = i * 77,
                               .pid = static_cast<std::int32_t>(1000 + i),
@@ -81,9 +81,9 @@ TEST_F(DirectorySegmentTest, GivesBackWhatWasWritten) {
     EXPECT_EQ(directory->manager_count(), managers);
     const std::vector<DirectoryEntry> expected = entries_of(managers);
     for (std::uint32_t i = 0; i < managers; ++i) {
-        const Result<DirectoryEntry> entry = directory->entry(i);
+        const Result<DirectoryEntry> entry = directory->entry(ShardId{i});
         ASSERT_TRUE(entry) << entry.error().message();
-        EXPECT_EQ(entry->manager, i);
+        EXPECT_EQ(number_of(entry->shard), i);
         EXPECT_EQ(entry->node, expected[i].node);
         EXPECT_EQ(entry->process.host_key, expected[i].process.host_key);
         EXPECT_EQ(entry->process.pid, expected[i].process.pid);
@@ -91,7 +91,7 @@ TEST_F(DirectorySegmentTest, GivesBackWhatWasWritten) {
         EXPECT_EQ(entry->pool_bytes, expected[i].pool_bytes);
         EXPECT_EQ(entry->address, expected[i].address);
     }
-    EXPECT_EQ(directory->entry(managers).error().code, Errc::invalid_argument);
+    EXPECT_EQ(directory->entry(ShardId{managers}).error().code, Errc::invalid_argument);
     EXPECT_EQ(header().bytes, directory_segment_bytes(expected));
 }
 
@@ -160,12 +160,12 @@ TEST_F(DirectorySegmentTest, WithADamagedEntry) {
         offsets[1] = bad;
         const Result<DirectorySegment> directory = open();
         ASSERT_TRUE(directory);
-        EXPECT_EQ(directory->entry(1).error().code, Errc::protocol) << bad;
-        EXPECT_TRUE(directory->entry(2)) << "the others can still be read";
+        EXPECT_EQ(directory->entry(ShardId{1}).error().code, Errc::protocol) << bad;
+        EXPECT_TRUE(directory->entry(ShardId{2})) << "the others can still be read";
         offsets[1] = before;
     }
     std::swap(offsets[0], offsets[1]);
-    EXPECT_EQ(open()->entry(0).error().code, Errc::protocol);
+    EXPECT_EQ(open()->entry(ShardId{0}).error().code, Errc::protocol);
 }
 
 // Whatever the bytes are, reading stays inside the segment and an entry is of the manager asked for.
@@ -181,9 +181,9 @@ TEST_F(DirectorySegmentTest, OfRandomDamage) {
             segment_->data()[8 + chance.below(written)] = static_cast<std::byte>(chance.number());
         const Result<DirectorySegment> directory = open();
         for (std::uint32_t i = 0; directory && i < directory->manager_count(); ++i) {
-            const Result<DirectoryEntry> entry = directory->entry(i);
+            const Result<DirectoryEntry> entry = directory->entry(ShardId{i});
             if (entry) {
-                EXPECT_EQ(entry->manager, i);
+                EXPECT_EQ(number_of(entry->shard), i);
             }
             ++opened;
         }

@@ -111,7 +111,7 @@ void keep_ends_only(std::byte* memory, std::uint64_t bytes) {
 Request request_to(std::uint32_t manager, wire::Verb verb) {
     Request request;
     request.verb = verb;
-    request.manager = manager;
+    request.shard = ShardId{manager};
     return request;
 }
 
@@ -129,7 +129,7 @@ class LargeManager {
         std::byte* memory = segment.data();
         store_.emplace(shm::Pool::attach(std::move(segment)).value());
         keep_ends_only(memory, limits::pool_bytes_min);
-        entry_ = {.manager = identity.manager,
+        entry_ = {.shard = ShardId{identity.manager},
                   .node = identity.node,
                   .process = seat_.identity(),
                   .pool_bytes = store_->pool().capacity_bytes(),
@@ -227,7 +227,7 @@ class LargeClient {
     }
     void know(std::uint32_t manager) {
         const OnAccount own(Account::clients);
-        requester_->add_manager(directory_.entry(manager).value());
+        requester_->add_manager(directory_.entry(ShardId{manager}).value());
     }
     void begin(const Request& request) {
         under_way_ = requester_->begin(request, network_.now(), network_.now() + patience);
@@ -235,7 +235,7 @@ class LargeClient {
     /// Where the manager is has to be asked for, if this host has no directory.
     void next() {
         const std::uint32_t manager = partners_[operations_ % partners_.size()];
-        if (requester_->known_manager(manager) == nullptr) {
+        if (requester_->known_manager(ShardId{manager}) == nullptr) {
             if (!has_directory_) {
                 wanted_ = manager;
                 Request request = request_to(main_, wire::Verb::directory);
@@ -333,7 +333,7 @@ class LargeCluster final : public DirectoryView {
 
   private:
     std::uint32_t manager_count() const override { return options_.managers; }
-    Result<DirectoryEntry> entry(std::uint32_t manager) const override { return managers_[manager].entry(); }
+    Result<DirectoryEntry> entry(ShardId shard) const override { return managers_[number_of(shard)].entry(); }
     std::uint32_t random_manager() { return static_cast<std::uint32_t>(random_.below(options_.managers)); }
 
     void make() {

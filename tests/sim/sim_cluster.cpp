@@ -39,7 +39,7 @@ SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIden
         manager::ShardOptions{
             .ucx_version = ucx_version, .session_seed = session_seed, .pid = process_.identity().pid});
     process_.listen(*member_, [this] { after_event(); });
-    entry_.manager = identity.manager;
+    entry_.shard = ShardId{identity.manager};
     entry_.node = identity.node;
     entry_.process = process_.identity();
     entry_.pool_bytes = pool().capacity_bytes();
@@ -110,7 +110,7 @@ OperationId SimClient::start(Ask ask, Then then) {
     call->then = std::move(then);
     Request request;
     request.verb = call->ask.verb;
-    request.manager = call->ask.manager;
+    request.shard = ShardId{call->ask.manager};
     request.key = key_named(call->ask.key);
     request.value = call->ask.value;
     request.value_type = call->ask.value_type;
@@ -198,7 +198,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
 Cluster::~Cluster() = default;
 
 std::uint32_t Cluster::manager_of_key(std::string_view key) const {
-    return ddict::manager_of(hash_of(key_named(key)), managers());
+    return number_of(shard_of(hash_of(key_named(key)), managers()));
 }
 
 SimClient& Cluster::add_client(std::uint32_t host) {
@@ -250,7 +250,7 @@ std::string Cluster::leaks(std::size_t sessions_max) {
     std::string out;
     for (const auto& manager : managers_) {
         if (!manager->process().alive()) continue;
-        const std::string name = "manager " + std::to_string(manager->entry().manager) + ": ";
+        const std::string name = "manager " + std::to_string(number_of(manager->entry().shard)) + ": ";
         const ManagerStats stats = manager->statistics();
         const store::ReplyCache& replies = manager->store().replies();
         const auto expect_none = [&](std::uint64_t count, const std::string& what) {

@@ -149,7 +149,9 @@ class Cluster final : private DirectoryView {
   private:
     SimClient& know_all(SimClient& client);
     std::uint32_t manager_count() const override { return managers(); }
-    Result<DirectoryEntry> entry(std::uint32_t manager) const override { return managers_[manager]->entry(); }
+    Result<DirectoryEntry> entry(ShardId shard) const override {
+        return managers_[number_of(shard)]->entry();
+    }
     std::string leaks(std::size_t sessions_max);
 
     Random random_;
