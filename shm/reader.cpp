@@ -12,6 +12,7 @@
 #include "cluster/placement.h"
 #include "shm/block.h"
 #include "shm/racy_memory.h"
+#include "shm/reader_found.h"
 
 // gcc's thread sanitizer does not see fences and says so; what they order here is hidden from it anyway
 // (racy_memory.h).
@@ -64,17 +65,6 @@ Result<void> check_pool(const Segment& segment, const PoolOwner& owner) {
 }
 
 }  // namespace
-
-/// A pair as it was found, and what must still be so for it to be true.
-struct PoolReader::Found {
-    const Bucket* bucket;
-    std::uint32_t version;
-    std::uint64_t structure_epoch;
-    const std::byte* value;
-    std::uint64_t value_bytes;
-    std::uint64_t checkpoint;
-    std::uint16_t value_type;
-};
 
 PoolReader::PoolReader(Segment segment, const std::byte* pool, std::uint64_t pool_bytes)
     : segment_(std::move(segment)), pool_(pool), pool_bytes_(pool_bytes) {}

@@ -33,6 +33,7 @@ struct PoolOwner {
 };
 
 class PoolReader;
+class PoolWalk;
 
 /// A value of a frozen dictionary, where it lies: nothing is copied. Keeps the pool mapped. May be copied and
 /// used from any thread.
@@ -105,6 +106,7 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
 
   private:
     friend class FrozenView;
+    friend class PoolWalk;
     enum class Look { found, absent, again };
     struct Found;
 
