@@ -86,9 +86,10 @@ class ItemWriter {
         put_raw(value);
         return true;
     }
-    bool pair_to_ask_alone(KeyBytes key, std::uint16_t value_type) noexcept {
-        if (packed_pair_bytes(key.size(), 0) > left()) return false;
-        put_pair_head(key, value_type, value_bytes_ask_alone, {});
+    bool pair_to_ask_alone(KeyBytes key, std::uint16_t value_type,
+                           const KeyPlacement& placement = {}) noexcept {
+        if (packed_pair_bytes(key.size(), 0, placement.by) > left()) return false;
+        put_pair_head(key, value_type, value_bytes_ask_alone, placement);
         put_raw(key.bytes());
         return true;
     }

@@ -30,7 +30,7 @@ enum class Verb : std::uint8_t {
     erase,      // key. reply: not_found or ok
     size,       // reply: argument = number of keys
     clear,      //
-    scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_values, scan_of_type.
+    scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_*.
                 // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
     stats,      // reply: value = ManagerStats, packed
     directory,  // argument = first manager id. reply: value = packed directory entries
@@ -66,9 +66,11 @@ inline constexpr std::uint16_t put_if_absent = 1;
 inline constexpr std::uint16_t put_if_present = 2;
 inline constexpr std::uint16_t pop_put_back = 1;  // of a pop that has been answered: see there
 inline constexpr std::uint16_t scan_values = 1;
-inline constexpr std::uint16_t scan_of_type = 2;    // only keys of the header's type; so also with a prefix
-inline constexpr std::uint16_t swap_if_absent = 1;  // expects that there is no such key; no expected bytes
-inline constexpr std::uint16_t swap_erases = 2;     // removes the key instead; no desired bytes
+inline constexpr std::uint16_t scan_of_type = 2;     // only keys of the header's type; so also with a prefix
+inline constexpr std::uint16_t scan_placements = 4;  // pairs have their placements
+inline constexpr std::uint16_t scan_broadcasts = 8;  // only what broadcasts have stored
+inline constexpr std::uint16_t swap_if_absent = 1;   // expects that there is no such key; no expected bytes
+inline constexpr std::uint16_t swap_erases = 2;      // removes the key instead; no desired bytes
 inline constexpr std::uint16_t wait_for_value = 1;
 inline constexpr std::uint16_t relayed = 1;
 
@@ -159,7 +161,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .name = "scan",
      .operation = Operation::scan,
      .key = optional_key,
-     .flags = scan_values | scan_of_type},
+     .flags = scan_values | scan_of_type | scan_placements | scan_broadcasts},
     {.verb = Verb::stats, .name = "stats", .operation = Operation::stats},
     {.verb = Verb::directory, .name = "directory", .operation = Operation::directory},
     {.verb = Verb::shutdown, .name = "shutdown", .operation = Operation::destroy, .effect = Effect::end},

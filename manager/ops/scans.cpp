@@ -16,8 +16,8 @@ constexpr std::size_t pairs_looked_at_max = 8 * 1024;
 // (see Pool::scan), whose values are left out if they do not fit.
 static_assert(PrivateMemory::page_room >=
               limits::page_bytes_max +
-                  wire::packed_pair_bytes(limits::key_bytes_max, value_bytes_in_page_max) +
-                  27 * wire::packed_pair_bytes(limits::key_bytes_max, 0));
+                  wire::packed_pair_bytes(limits::key_bytes_max, value_bytes_in_page_max, PlacedBy::hash) +
+                  27 * wire::packed_pair_bytes(limits::key_bytes_max, 0, PlacedBy::hash));
 
 /// A prefix is of one type.
 bool is_wanted(const Call& call, KeyBytes key) {
@@ -33,17 +33,22 @@ void scan(ShardParts& shard, const Call& call) {
     if (!buffer) return shard.replies.refuse(call, Errc::busy);
     wire::ItemWriter page(buffer.bytes().subspan(sizeof(wire::ReplyHeader), PrivateMemory::page_room));
     const bool with_values = call.has(wire::scan_values);
+    const store::BroadcastMarks& marks = shard.store.marks();
+    const bool only_broadcasts = call.has(wire::scan_broadcasts);
+    if (only_broadcasts && !marks.any()) return shard.replies.reply_page(call, std::move(buffer), 0, 0);
     std::size_t looked_at = 0;
     const auto visit = [&](const shm::Block& block) {
         ++looked_at;
         const KeyBytes key = block.key();
-        if (is_wanted(call, key) && !shard.store.marks().is_copy(key)) {
+        if (is_wanted(call, key) && !marks.is_copy(key) && (!only_broadcasts || marks.holds(key))) {
+            const KeyPlacement placement =
+                call.has(wire::scan_placements) ? block.placement() : KeyPlacement{};
             if (!with_values) {
                 page.key(key);
             } else if (block.value_bytes() > value_bytes_in_page_max ||
                        page.written().size() >= limits::page_bytes_max ||
-                       !page.pair(key, block.value_type(), block.value())) {
-                page.pair_to_ask_alone(key, block.value_type());
+                       !page.pair(key, block.value_type(), block.value(), placement)) {
+                page.pair_to_ask_alone(key, block.value_type(), placement);
             }
         }
         return page.written().size() < limits::page_bytes_max && looked_at < pairs_looked_at_max;

@@ -72,6 +72,33 @@ class ScansTest : public ShardTest {
     }
 };
 
+TEST_F(ScansTest, PairsHaveTheirPlacementsIfThatIsAsked) {
+    const KeyPlacement placement{.by = PlacedBy::number, .value = 5};
+    for (const char* key : {"small", "large"}) {
+        const std::string value(key[0] == 's' ? 1 : 20'000, 'v');
+        shard_store.apply({.pair = {.key = bytes_of(key),
+                                    .hash = hash_of(bytes_of(key)),
+                                    .value = bytes_of(value),
+                                    .placement = placement}});
+    }
+    for (const std::uint16_t more : {std::uint16_t{0}, wire::scan_placements}) {
+        const auto flags = static_cast<std::uint16_t>(wire::scan_values | more);
+        ASSERT_EQ(ask({.verb = Verb::scan, .flags = flags}), Errc{});
+        wire::ItemReader in(last_value());
+        int count = 0;
+        for (wire::PackedPair pair; in.pair(pair); ++count) {
+            EXPECT_EQ(pair.ask_alone, text_of(pair.key) == "large");
+            EXPECT_EQ(pair.placement, more != 0 ? placement : KeyPlacement{});
+        }
+        EXPECT_TRUE(in.at_end());
+        EXPECT_EQ(count, 2);
+    }
+    // No broadcast has stored anything.
+    ASSERT_EQ(ask({.verb = Verb::scan, .flags = wire::scan_broadcasts}), Errc{});
+    EXPECT_TRUE(last_value().empty());
+    EXPECT_EQ(last().argument, 0u);
+}
+
 TEST_F(ScansTest, APrefixIsAFilter) {
     for (const char* key : {"a", "ab", "abc", "b", "ba"})
         store(key, "");
