@@ -116,6 +116,12 @@ Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {
         return dictionary.error();
     }
     dictionary->attachment()->own(*std::move(service));
+    if (!options.load.empty()) {
+        if (const Result<CheckpointInfo> loaded = dictionary->try_load(options.load); !loaded) {
+            static_cast<void>(dictionary->try_destroy());
+            return loaded.error();
+        }
+    }
     return dictionary;
 }
 

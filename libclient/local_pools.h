@@ -57,6 +57,13 @@ class LocalPools {
     /// frozen, or the manager is on another node; manager_lost, dictionary_gone; busy; why it cannot be read.
     Result<shm::FrozenView> view(ShardId shard, KeyBytes key, std::uint64_t hash);
 
+    /// A pool to be read whole; null where get() would ask by message. A dead manager is known within a tenth
+    /// of a second: ask again afterwards.
+    std::shared_ptr<const shm::PoolReader> whole(ShardId shard) {
+        const shm::PoolReader* pool = pool_of(shard);
+        return pool == nullptr ? nullptr : pool->shared_from_this();
+    }
+
     /// Whether a manager of this node has left word that the dictionary ended with it. Not on the way of
     /// reads.
     bool ended_with_dictionary(ShardId shard);

@@ -41,6 +41,7 @@
 #include <string_view>
 
 #include <ddict/array.h>
+#include <ddict/checkpoint.h>
 #include <ddict/error.h>
 #include <ddict/record.h>
 #include <ddict/result.h>
@@ -75,6 +76,8 @@ struct CreateOptions {
     /// How long the managers may take to come up.
     std::chrono::milliseconds launch_timeout{60'000};
     AttachOptions attach{};
+    /// A checkpoint to begin with, as of Dictionary::load(). If it cannot be loaded, there is no dictionary.
+    std::string load{};
 };
 
 /// A process's hold on one dictionary: the View of all of it, which can end it too. A process may have
@@ -119,6 +122,29 @@ class Dictionary : public View {
     /// The name that the dictionary was given (CreateOptions::name, ddict-launch --name, DDICT_NAME);
     /// "default" if it was given none.
     std::string name() const;
+    /// Saves all pairs to a new folder in `dir`, which is made if its parent is there: DIR/NAME/GENERATION.
+    /// It is there when this returns, on the medium, and not before; after an error, or when this process is
+    /// killed, there is nothing. Others may go on: each pair is as it was at one moment of the save, a key
+    /// that is there all the while is saved, one that comes or goes may be. Several keys are of one moment
+    /// only if nobody writes meanwhile (freeze()). Managers of this node are read from their memory, without
+    /// a message; those of other nodes send their pairs here. The file system must be able to hold the files.
+    /// Errors: system (what the file system says), manager_lost, timeout; those of a call to each manager.
+    /// Memory: 8 MiB for each manager that is saved at once, and the largest value of other nodes.
+    CheckpointInfo save(std::string_view dir, const SaveOptions& options = {}) const {
+        return try_save(dir, options).value();
+    }
+    Result<CheckpointInfo> try_save(std::string_view dir, const SaveOptions& options = {}) const;
+    /// Stores all pairs of a checkpoint: the newest at `path` (Checkpoints). What is in the dictionary stays,
+    /// but for the keys that are in both. The number of managers may be another: keys come to where they
+    /// belong, placed by hand or not, and broadcasts to all. Before anything is changed, all is read and
+    /// measured. Errors: no_space if it does not fit, for the first manager (need_bytes, have_bytes);
+    /// not_found, protocol, incompatible, invalid_argument (Checkpoints::find; or keys that were on different
+    /// managers would meet on one); others, in doubt, after which a part of it may be stored.
+    CheckpointInfo load(std::string_view path, const LoadOptions& options = {}) const {
+        return try_load(path, options).value();
+    }
+    Result<CheckpointInfo> try_load(std::string_view path, const LoadOptions& options = {}) const;
+
     /// Gives up all connections. Other clients, and the dictionary, are not affected. Calls after it, also
     /// through views that were made from this: not_attached. Operations that are still under way end with
     /// the same.

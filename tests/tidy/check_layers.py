@@ -23,7 +23,7 @@ LAYERS = {
     "slurm": ("base", "os"),
     "transport": ("base", "os", "rpc", "samehost", "ucx"),
     "manager": ("base", "os", "wire", "cluster", "rpc", "shm", "store", "ucx", "transport"),
-    "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "ucx", "transport"),
+    "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "persist", "ucx", "transport"),
     "launcher": ("base", "os", "wire", "cluster", "shm", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
     "bindings": (),  # the same

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a dictionary was saved to: Dictionary::save() and load() (<ddict/dictionary.h>), and what can be asked
+// of checkpoints without a dictionary. docs/checkpoint_format.md has their bytes.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ddict/error.h>
+#include <ddict/key_bytes.h>
+#include <ddict/result.h>
+
+namespace ddict {
+
+enum class CheckpointState : std::uint8_t {
+    committed,   ///< whole
+    damaged,     ///< was committed, and its commit file cannot be read: CheckpointInfo::error says why
+    writing,     ///< a save is under way
+    unfinished,  ///< left by a save that has died: the next save of that dictionary removes it
+};
+
+/// One checkpoint. All but path and state are of one that is committed.
+struct CheckpointInfo {
+    std::string path;  ///< its folder
+    CheckpointState state = CheckpointState::committed;
+    std::string name;  ///< the dictionary's
+    std::uint64_t generation = 0;
+    std::uint32_t managers = 0;
+    std::uint64_t pairs = 0;
+    std::uint64_t value_bytes = 0;
+    std::uint64_t bytes = 0;  ///< of its files
+    std::chrono::system_clock::time_point began{};
+    std::chrono::system_clock::time_point ended{};
+    Error error{};  ///< of one that is damaged
+};
+
+/// How far a save, a load or a verification is.
+struct CheckpointProgress {
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t bytes_in_all = 0;  ///< 0 where it is not known
+};
+/// Called now and then, by one thread at a time, not always the caller's; false ends it with timeout.
+using OnCheckpointProgress = std::function<bool(const CheckpointProgress&)>;
+
+struct SaveOptions {
+    OnCheckpointProgress progress{};
+    unsigned threads = 0;  ///< how many managers are saved at once; 0: up to 4
+};
+struct LoadOptions {
+    OnCheckpointProgress progress{};
+    unsigned threads = 0;  ///< how many extents are read at once; 0: up to 4
+};
+
+/// A pair of a checkpoint. Its bytes stay for the time of the call that has it.
+struct CheckpointPair {
+    KeyBytes key;
+    std::span<const std::byte> value;
+    std::uint16_t value_type = 0;
+    std::uint32_t checkpoint = 0;
+    bool broadcast = false;       ///< on all managers
+    bool placed_by_hand = false;  ///< by a hash or a number
+    std::uint64_t placement = 0;  ///< that hash or number
+};
+
+/// A path names a checkpoint (DIR/NAME/GENERATION), those of a dictionary (DIR/NAME), or those of all that
+/// were saved there (DIR). Errors of all: system (the file system says no), not_found.
+class Checkpoints {
+  public:
+    /// In the order of names and generations.
+    static Result<std::vector<CheckpointInfo>> list(std::string_view path);
+    /// The newest. Errors: invalid_argument (of several dictionaries), protocol (it is damaged),
+    /// incompatible (another version has written it).
+    static Result<CheckpointInfo> find(std::string_view path);
+    /// Reads all of the newest, and returns the first thing that is wrong. Errors: those of find().
+    static Result<void> verify(std::string_view path, const OnCheckpointProgress& progress = {});
+    /// Every pair of the newest; an error that `visit` returns ends it. Errors: those of find().
+    static Result<void> for_each(std::string_view path,
+                                 const std::function<Result<void>(const CheckpointPair&)>& visit);
+    /// Removes one: the path is that of its folder. Errors: busy (a save writes it), invalid_argument (it is
+    /// no folder of a checkpoint, or has something else in it).
+    static Result<void> remove(std::string_view path);
+};
+
+}  // namespace ddict

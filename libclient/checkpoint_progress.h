@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <ddict/checkpoint.h>
+
+#include "persist/checkpoint.h"
+
+namespace ddict::client {
+
+/// What the threads of a save or a load have done, and what became of the first that failed.
+class SharedProgress {
+  public:
+    SharedProgress(const OnCheckpointProgress& on_progress, std::uint64_t bytes_in_all)
+        : on_progress_(on_progress), all_{.pairs = 0, .bytes = 0, .bytes_in_all = bytes_in_all} {}
+
+    /// False: some thread has failed, or the caller wants no more.
+    bool add(std::uint64_t pairs, std::uint64_t bytes) {
+        const std::lock_guard lock(mutex_);
+        all_.pairs += pairs;
+        all_.bytes += bytes;
+        if (outcome_ && on_progress_ && !on_progress_(all_))
+            outcome_ = Error(Errc::timeout, "it was stopped");
+        return static_cast<bool>(outcome_);
+    }
+    /// The first counts.
+    void fail(const Error& error) {
+        const std::lock_guard lock(mutex_);
+        if (outcome_) outcome_ = error;
+    }
+    Result<void> outcome() {
+        const std::lock_guard lock(mutex_);
+        return outcome_;
+    }
+
+  private:
+    std::mutex mutex_;
+    const OnCheckpointProgress& on_progress_;
+    CheckpointProgress all_;
+    Result<void> outcome_;
+};
+
+/// Runs `work` for 0 to count - 1, by so many threads (0: up to 4), until one has failed.
+inline Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgress& progress,
+                                const std::function<Result<void>(std::size_t)>& work) {
+    constexpr unsigned threads_by_default = 4;
+    std::atomic<std::size_t> next{0};
+    const auto run = [&] {
+        for (std::size_t i = next++; i < count && progress.outcome(); i = next++) {
+            try {
+                if (const Result<void> done = work(i); !done) progress.fail(done.error());
+            } catch (const std::exception& error) {  // no memory
+                progress.fail(Error(Errc::system, error.what()));
+            }
+        }
+    };
+    const std::size_t wanted = threads == 0 ? threads_by_default : threads;
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < std::min(wanted, count); ++i) {
+        try {
+            others.emplace_back(run);
+        } catch (const std::system_error&) {
+            break;  // with fewer
+        }
+    }
+    run();
+    others.clear();
+    return progress.outcome();
+}
+
+/// For the caller of the public library.
+CheckpointInfo info_of(const persist::Checkpoint& checkpoint);
+
+}  // namespace ddict::client
