@@ -49,7 +49,7 @@ Dictionary attach_within(const Arguments& arguments, milliseconds attach_timeout
 std::span<const Command> all_commands() {
     static const std::vector<Command> commands = [] {
         std::vector<Command> all = key_commands();
-        for (const std::vector<Command>& more : {pair_commands(), state_commands()})
+        for (const std::vector<Command>& more : {pair_commands(), state_commands(), checkpoint_commands()})
             all.insert(all.end(), more.begin(), more.end());
         return all;
     }();

@@ -140,8 +140,31 @@ check "clear of an empty prefix" 2 "ddict: an empty PREFIX would remove all pair
 check "freeze once more" 0 "" ddict freeze
 check "clear of a prefix that is frozen" 6 "ddict: clear of prefix 'gone/' on manager ?*frozen*" ddict clear gone/
 check "and thaw" 0 "" ddict unfreeze
+saved=$(mktemp -d)
+size=$(ddict size)
+check "save" 0 "saved $saved/default/000001: $size pairs, * MiB, * s" ddict save "$saved"
+check "a key that comes" 0 "" ddict put comes later
+check "save once more" 0 "saved $saved/default/000002: *" ddict save "$saved"
+check "checkpoint ls" 0 "$saved/default/000001"$'\t'"committed"$'\t'"*$saved/default/000002"$'\t'"committed"$'\t'"*" \
+  ddict checkpoint ls "$saved"
+check "checkpoint info" 0 "*dictionary  default"$'\n'"generation  2"$'\n'"managers    2"$'\n'"*" ddict checkpoint info "$saved"
+check "checkpoint verify" 0 "whole: $saved/default/000002: *" ddict checkpoint verify "$saved"
+check "checkpoint cat" 0 $'*Hello\tDragon*' ddict checkpoint cat "$saved/default/000001"
+check "checkpoint diff" 1 "+ comes" ddict checkpoint diff "$saved/default/000001" "$saved/default/000002"
+check "checkpoint diff with itself" 0 "" ddict checkpoint diff "$saved" "$saved"
+check "checkpoint rm" 0 "" ddict checkpoint rm "$saved/default/000002"
+check "checkpoint rm of all" 2 "ddict: invalid_argument: *name the folder of one*" ddict checkpoint rm "$saved"
 check "clear" 0 "" ddict clear
 check "size after clear" 0 "0" ddict size
+check "load" 0 "loaded $saved/default/000001: $size pairs, *" ddict load "$saved"
+check "and what was saved" 0 "Dragon" ddict get Hello
+check "and not what came later" 1 "*not_found*" ddict get comes
+printf x >>"$saved/default/000001/manager-000001.ddict"
+check "load of a damaged one" 6 "ddict: protocol: *manager-000001.ddict: damaged: *" ddict load "$saved"
+check "verify of a damaged one" 6 "ddict: protocol: *manager-000001.ddict: damaged: *" ddict checkpoint verify "$saved"
+check "load of what is not there" 1 "ddict: not_found: *" ddict load "$saved/none"
+check "what checkpoint does not do" 2 "ddict: there is no 'checkpoint fly'*" ddict checkpoint fly "$saved"
+rm -r "$saved"
 check "output that cannot be written" 6 "*standard output*" bash -c "ddict size >/dev/full"
 check "destroy" 0 "" ddict destroy
 check "after destroy" 4 "*dictionary_gone*" ddict size
