@@ -46,6 +46,7 @@ static const struct {
     void (*run)(void);
 } tests[] = {
     {"put_and_get", test_put_and_get},
+    {"saved_and_loaded", test_saved_and_loaded},
     {"get_into_tells_the_size", test_get_into_tells_the_size},
     {"get_or", test_get_or},
     {"pop_and_erase", test_pop_and_erase},

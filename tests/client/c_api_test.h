@@ -47,6 +47,9 @@ void test_types_in_words(void);
 void test_elements_are_no_types(void);
 void test_bad_arguments(void);
 
+/* c_api_checkpoints_test.c */
+void test_saved_and_loaded(void);
+
 /* c_api_many_test.c */
 void test_batches(void);
 void test_collected_batch(void);

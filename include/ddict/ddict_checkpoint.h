@@ -1,0 +1,45 @@
+/* SPDX-FileCopyrightText: The ddict authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A dictionary that is saved, and loaded, for C. The conventions are those of <ddict/ddict.h>; what a save
+ * and a load do stands in <ddict/dictionary.h>.
+ */
+#ifndef DDICT_DDICT_CHECKPOINT_H
+#define DDICT_DDICT_CHECKPOINT_H
+#pragma once
+
+#include <ddict/ddict.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One checkpoint that is whole. */
+typedef struct ddict_checkpoint_info {
+    char path[1024]; /**< its folder; cut if it is longer */
+    uint64_t generation;
+    uint32_t managers;
+    uint64_t pairs;
+    uint64_t value_bytes;
+    uint64_t bytes; /**< of its files */
+} ddict_checkpoint_info;
+
+/** Saves all pairs to a new folder DIR/NAME/GENERATION, which is there when this returns DDICT_OK, and not
+ * before. `info` may be NULL. Not for views (INVALID_ARGUMENT). Errors: SYSTEM (what the file system says),
+ * MANAGER_LOST, TIMEOUT. */
+int ddict_save(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
+               ddict_error* error);
+/** Stores all pairs of the newest checkpoint at `path` (DIR, DIR/NAME or DIR/NAME/GENERATION), with whatever
+ * number of managers. `info` may be NULL. Not for views (INVALID_ARGUMENT). Before anything is changed:
+ * NO_SPACE, with `manager`, `need_bytes` and `have_bytes`; NOT_FOUND, PROTOCOL (damaged), INCOMPATIBLE,
+ * INVALID_ARGUMENT. Other errors are in doubt: a part may be stored. */
+int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
+               ddict_error* error);
+/** The newest checkpoint at a path; needs no dictionary. Errors: as of ddict_load(). */
+int ddict_find_checkpoint(const char* path, ddict_checkpoint_info* info, ddict_error* error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
