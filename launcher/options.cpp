@@ -17,7 +17,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<OptionText, 8> texts{{
+constexpr std::array<OptionText, 10> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
     {"nodelist", "DDICT_NODELIST", "NODES", "all of the job",
@@ -35,6 +35,11 @@ constexpr std::array<OptionText, 8> texts{{
     {"state-dir", "DDICT_STATE_DIR", "DIR", "~/.local/state/ddict",
      "Where start, stop, status and env keep what is running. Every node of the job must see it."},
     {"manager-program", "DDICT_MANAGER_PROGRAM", "FILE", "beside ddict-launch", "The ddict-manager to run."},
+    {"load", "DDICT_LOAD", "PATH", "nothing",
+     "A checkpoint to load before the command runs: one that 'ddict save' or --save has written. Only with a "
+     "command."},
+    {"save", "DDICT_SAVE", "DIR", "nowhere",
+     "Where to save all pairs when the command has ended, whatever its exit status. Only with a command."},
 }};
 
 struct VerbText {
@@ -118,6 +123,10 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
         options.state_dir = text;
     } else if (option == "manager-program") {
         options.manager_program = text;
+    } else if (option == "load") {
+        options.load = text;
+    } else if (option == "save") {
+        options.save = text;
     }
     return {};
 }
@@ -209,6 +218,11 @@ Result<void> apply_flags(Options& options, const po::variables_map& given) {
     if (options.export_line && options.verb != Verb::start)
         return wrong("--export belongs to: ddict-launch start");
     if (options.json && options.verb != Verb::status) return wrong("--json belongs to: ddict-launch status");
+    for (const char* option : {"load", "save"}) {
+        if (given.count(option) != 0 && options.verb != Verb::run)
+            return wrong(std::string("--") + option +
+                         " belongs to: ddict-launch -- COMMAND; after start: ddict " + option);
+    }
     return {};
 }
 
@@ -315,10 +329,10 @@ std::string help_text() {
         "start ends by stop, or with its job; outside a job also by INT, TERM or HUP.\n"
         "\n"
         "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"
-        "found, 126 if it cannot be run; 1 if the dictionary could not be brought up; 2 if\n"
-        "the options are wrong, or do not fit the job; 128+N if cancelled by signal N before\n"
-        "the command ran. status: 0 if a dictionary of start is running, 1 if not. stop: 0 if\n"
-        "it has ended, also if a client had destroyed it.\n"
+        "found, 126 if it cannot be run; 1 if the dictionary could not be brought up, loaded\n"
+        "or saved; 2 if the options are wrong, or do not fit the job; 128+N if cancelled by\n"
+        "signal N before the command ran. status: 0 if a dictionary of start is running, 1 if\n"
+        "not. stop: 0 if it has ended, also if a client had destroyed it.\n"
         "Where env or start --export fail they print 'false', so that eval fails as well.\n";
     return out;
 }

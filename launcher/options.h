@@ -49,6 +49,8 @@ struct Options {
     std::string manager_program;       // empty: the one beside ddict-launch
     bool export_line = false;          // start --export
     bool json = false;                 // status --json
+    std::string load;                  // run: a checkpoint; empty: none
+    std::string save;                  // run: where to save at the end; empty: nowhere
     std::vector<std::string> command;  // run: what stands after --
     std::vector<std::string> hidden;   // node, check_node, sweep: their own arguments
 };

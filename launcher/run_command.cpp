@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 #include "launcher/progress_line.h"
 #include "launcher/supervision.h"
@@ -28,6 +30,11 @@ int say_not_runnable(const std::string& command, int error) {
     return status;
 }
 
+/// Beside this one.
+std::string ddict_program() {
+    return (std::filesystem::path(os::own_program()).parent_path() / "ddict").string();
+}
+
 class Wrapper {
   public:
     Wrapper(const Options& options, const os::Environment& environment, Supervisor& supervisor,
@@ -41,7 +48,9 @@ class Wrapper {
     int run();
 
   private:
+    os::SpawnOptions spawn_options(const std::string& program, std::vector<std::string> argv) const;
     int start_command(os::ChildProcess& command) const;
+    int run_ddict(const char* command, const std::string& operand);
     int attend(os::ChildProcess& command);
     void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals) const;
 
@@ -56,9 +65,14 @@ int Wrapper::run() {
     const Supervision::BringUp up = supervision_.bring_up(-1);
     int status = 0;
     if (up.ready) {
+        const bool loaded = options_.load.empty() || run_ddict("load", options_.load) == 0;
         os::ChildProcess command;
-        status = start_command(command);
-        if (status == 0) status = attend(command);
+        status = loaded ? start_command(command) : exit_bring_up_failed;
+        if (status == 0) {
+            status = attend(command);
+            const bool saved = options_.save.empty() || run_ddict("save", options_.save) == 0;
+            if (!saved && status == 0) status = exit_bring_up_failed;
+        }
     } else if (up.signal != 0) {
         status = 128 + up.signal;
     } else {
@@ -69,13 +83,10 @@ int Wrapper::run() {
     return status;
 }
 
-/// 0, or the exit status that says why not.
-int Wrapper::start_command(os::ChildProcess& command) const {
-    const os::FoundProgram found = os::find_program(options_.command[0], environment_);
-    if (found.error != 0) return say_not_runnable(options_.command[0], found.error);
+os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<std::string> argv) const {
     os::SpawnOptions spawn;
-    spawn.program = found.path;
-    spawn.argv = options_.command;
+    spawn.program = program;
+    spawn.argv = std::move(argv);
     spawn.environment = environment_;
     for (const auto& [name, value] :
          handle_variables(supervisor_.handle(), options_.name, supervisor_.plan().allocation.has_value()))
@@ -84,6 +95,29 @@ int Wrapper::start_command(os::ChildProcess& command) const {
     spawn.as_inherited = true;
     // When this process is killed, the dictionary goes; a command without its dictionary has nothing to do.
     spawn.parent_death_signal = SIGTERM;
+    return spawn;
+}
+
+/// The program ddict, whose words go to the standard error output. Its exit status.
+int Wrapper::run_ddict(const char* command, const std::string& operand) {
+    os::SpawnOptions spawn = spawn_options(ddict_program(), {"ddict", command, "--", operand});
+    spawn.standard_fds = {-1, STDERR_FILENO, STDERR_FILENO};
+    int error = 0;
+    auto started = os::ChildProcess::spawn(spawn, &error);
+    if (!started && error != 0) return say_not_runnable(spawn.program, error);
+    if (!started) {
+        say(reason(started.error()));
+        return exit_cannot_execute;
+    }
+    os::ChildProcess child = *std::move(started);
+    return attend(child);
+}
+
+/// 0, or the exit status that says why not.
+int Wrapper::start_command(os::ChildProcess& command) const {
+    const os::FoundProgram found = os::find_program(options_.command[0], environment_);
+    if (found.error != 0) return say_not_runnable(options_.command[0], found.error);
+    const os::SpawnOptions spawn = spawn_options(found.path, options_.command);
     int error = 0;
     auto started = os::ChildProcess::spawn(spawn, &error);
     if (!started && error != 0) return say_not_runnable(options_.command[0], error);
@@ -121,6 +155,8 @@ int run_command(const Options& options, const os::Environment& environment) {
     // Nothing need be brought up for a command that is not there.
     const os::FoundProgram found = os::find_program(options.command[0], environment);
     if (found.error != 0) return say_not_runnable(options.command[0], found.error);
+    if ((!options.load.empty() || !options.save.empty()) && access(ddict_program().c_str(), X_OK) != 0)
+        return say_not_runnable(ddict_program(), errno);
     const auto plan = prepare(options, environment);
     if (!plan) return say_unprepared(plan.error());
     const auto signals = os::SignalFd::open(os::ending_signals());

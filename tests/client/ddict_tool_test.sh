@@ -38,6 +38,17 @@ if [[ ${2:-} != inside ]]; then
   check "no dictionary" 2 "ddict: attach: not_attached*ddict-launch*" env -u DDICT_HANDLE ddict size
   check "no dictionary for top" 2 "ddict: attach: not_attached*ddict-launch*" env -u DDICT_HANDLE ddict top
   check "garbage for a handle" 2 "ddict: attach: bad_handle*" ddict --handle garbage size
+  kept=$(mktemp -d)
+  check "a command, and then saved" 0 "saved $kept/default/000001: 1 pair, *" \
+    ddict-launch --total-mem 16M --save "$kept" -- ddict put Hello Dragon
+  check "loaded, and then a command" 0 "loaded $kept/default/000001: 1 pair, *Dragon" \
+    ddict-launch --managers-per-node 3 --total-mem 16M --load "$kept" -- ddict get Hello
+  check "loaded, failed, and saved" 1 "loaded *not_found*saved $kept/default/000002: 1 pair, *" \
+    ddict-launch --total-mem 16M --load "$kept" --save "$kept" -- ddict get nobody
+  check "what cannot be loaded" 1 "ddict: not_found: *" ddict-launch --total-mem 16M --load "$kept/none" -- echo never
+  check "what cannot be saved" 1 "ddict: system: *No such file*" ddict-launch --total-mem 16M --save "$kept/no/such" -- true
+  check "no command to load for" 2 "*--load belongs to: ddict-launch -- COMMAND*" ddict-launch start --load "$kept"
+  rm -r "$kept"
   ddict-launch --managers-per-node 2 --total-mem 16M -- bash "$0" "$bin" inside || failures=$((failures + 1))
   ((failures == 0))
   exit
