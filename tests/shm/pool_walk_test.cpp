@@ -188,6 +188,34 @@ TEST_F(PoolWalkTest, MissesNothingWhileTheManagerWrites) {
     EXPECT_LT(busy, 10);
 }
 
+/// Segments are split, and the directory is doubled, while they are read.
+TEST_F(PoolWalkTest, MissesNothingWhileTheIndexGrows) {
+    constexpr std::uint64_t staying = 1000;
+    for (int round = 0; round < 8; ++round) {
+        pool_->clear();
+        for (std::uint64_t i = 0; i < staying; ++i)
+            ASSERT_TRUE(put(*pool_, "stays" + std::to_string(i), "x"));
+        std::atomic<bool> ended = false;
+        std::thread writer([&] {
+            for (std::uint64_t i = 0; i < 40'000; ++i)
+                EXPECT_TRUE(put(*pool_, "comes" + std::to_string(i), "x"));
+            ended = true;
+        });
+        while (!ended) {
+            const Result<Walked> walked = walk();
+            if (!walked && walked.error().code == Errc::busy) continue;
+            EXPECT_TRUE(walked) << walked.error().message();
+            std::uint64_t missed = 0;
+            for (std::uint64_t i = 0; i < staying; ++i) {
+                const auto found = walked->times.find("stays" + std::to_string(i));
+                missed += found == walked->times.end() || found->second != 1 ? 1U : 0U;
+            }
+            EXPECT_EQ(missed, 0u);
+        }
+        writer.join();
+    }
+}
+
 TEST_F(PoolWalkTest, SaysWhenThePoolIsGone) {
     ASSERT_TRUE(put(*pool_, "k", "v"));
     pool_->mark_gone(PoolEnd::manager);
