@@ -29,12 +29,14 @@ inline constexpr PeerId no_peer = 0;
 
 /// A body that has been announced with a message. In memory it is there already, but only during the event;
 /// otherwise it waits at the sender until receive_body() fetches it or discard_body() lets it go. One of the
-/// two must be called for every body with a token, now or later.
+/// two must be called for every body with a token, now or later. Or the transport had no memory for it, and
+/// has refused it: the message is there, and whoever sent it should be answered.
 struct IncomingBody {
     Bytes in_memory;
     std::uint64_t token = 0;
     std::uint64_t bytes = 0;
     bool present() const noexcept { return bytes != 0; }
+    bool is_refused() const noexcept { return bytes != 0 && token == 0 && in_memory.empty(); }
 };
 
 class TransportEvents {

@@ -3,6 +3,7 @@
 #include "transport/worker.h"
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -68,10 +69,14 @@ Result<void> Worker::start_samehost() {
 Result<void> Worker::start_ucx() {
     if (!options_.start_network)
         return Error(Errc::system, "this process has no way to the network: it speaks within its host only");
-    auto ucx = options_.start_network(*poller_, waiting_);
-    if (!ucx) return ucx.error();
-    ucx_ = *std::move(ucx);
-    return {};
+    try {
+        auto ucx = options_.start_network(*poller_, waiting_);
+        if (!ucx) return ucx.error();
+        ucx_ = *std::move(ucx);
+        return {};
+    } catch (const std::bad_alloc&) {
+        return Error(Errc::system, "no memory is left to start UCX");
+    }
 }
 
 // ---- the loop ----

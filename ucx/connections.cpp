@@ -16,6 +16,7 @@
 // that is still parsing it then gives back a buffer that has gone: SIGSEGV (seen with UCX 1.13; 1.23 has the
 // same code).
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/assert.h"
@@ -38,6 +39,35 @@ constexpr unsigned descriptors_of_connection = 3;
 }  // namespace
 
 Result<PeerId> Worker::Impl::connect(Bytes envelope) {
+    try {
+        return connect_now(envelope);
+    } catch (const std::bad_alloc&) {
+        return Error(Errc::system, "this process has no memory for another connection");
+    }
+}
+
+/// All that memory may be missing for comes first: what happens to the endpoint later happens inside UCX.
+Endpoint& Worker::Impl::add_endpoint(Bytes address) {
+    const std::size_t endpoints = endpoints_.size() + 1;
+    const auto reserve = [](auto& list, std::size_t needed) {
+        if (list.capacity() < needed) list.reserve(2 * needed + 8);
+    };
+    reserve(attention_, endpoints);
+    reserve(attended_now_, endpoints);
+    reserve(retired_, retired_.size() + endpoints);
+    std::vector<std::byte> copy(address.begin(), address.end());
+    events_.promise();  // of its loss
+    try {
+        Endpoint& endpoint = endpoints_.add(this);
+        endpoint.address = std::move(copy);
+        return endpoint;
+    } catch (...) {
+        events_.forget();
+        throw;
+    }
+}
+
+Result<PeerId> Worker::Impl::connect_now(Bytes envelope) {
     auto raw = open_address(envelope);
     if (!raw) return raw.error();
     // UCX says "Input/output error" where a socket of its is missing, and loses its listener where it cannot
@@ -45,12 +75,12 @@ Result<PeerId> Worker::Impl::connect(Bytes envelope) {
     if (const Result<void> enough = os::need_descriptors(descriptors_of_connection, "connecting to a peer");
         !enough)
         return enough.error();
-    Endpoint& endpoint = endpoints_.add(this);
-    endpoint.address.assign(raw->begin(), raw->end());
+    Endpoint& endpoint = add_endpoint(*raw);
     if (listener_ != nullptr) {  // inside UCX
         need_attention(endpoint);
     } else if (const ucs_status_t status = connect_in_ucx(endpoint); status != UCS_OK) {
         endpoints_.remove(endpoint.id());
+        events_.forget();
         return peer_error(status, "connecting to a peer");
     }
     return endpoint.id();
@@ -202,7 +232,7 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
         if (!done && now < endpoint.deadline) return false;
         give_up_transfers(endpoint);
         ++counters_.peers_lost;
-        events_.push_peer_lost(endpoint.id(), lost_error(endpoint.error));
+        events_.push_peer_lost(endpoint.id(), endpoint.error);
         return true;
     }
     if (endpoint.state() == EndpointState::closing) {
@@ -213,6 +243,7 @@ bool Worker::Impl::attend_one(Endpoint& endpoint, Clock::time_point now) {
         }
         if (endpoint.transfers() != 0 && now < endpoint.deadline) return false;
         give_up_transfers(endpoint);
+        events_.forget();  // who closes it is told nothing more
         return true;
     }
     return false;

@@ -67,15 +67,17 @@ void Endpoint::unlink(Transfer* transfer) noexcept {
 }
 
 Endpoint& EndpointTable::add(void* worker) {
+    auto endpoint = std::make_unique<Endpoint>(no_peer, worker);
     if (free_.empty()) {
+        if (free_.capacity() <= slots_.size()) free_.reserve(2 * slots_.size() + 8);
         slots_.emplace_back();
         free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
     }
     const std::uint32_t index = free_.back();
     free_.pop_back();
     Slot& slot = slots_[index];
-    const PeerId id = (PeerId{++slot.generation} << 32) | (index + 1);
-    slot.endpoint = std::make_unique<Endpoint>(id, worker);
+    endpoint->set_id((PeerId{++slot.generation} << 32) | (index + 1));
+    slot.endpoint = std::move(endpoint);
     return *slot.endpoint;
 }
 

@@ -43,6 +43,7 @@ class Endpoint {
     Endpoint& operator=(const Endpoint&) = delete;
 
     PeerId id() const noexcept { return id_; }
+    void set_id(PeerId id) noexcept { id_ = id; }
     EndpointState state() const noexcept { return state_; }
     bool usable() const noexcept {
         return state_ == EndpointState::connecting || state_ == EndpointState::open;
@@ -83,6 +84,7 @@ class Endpoint {
 /// The endpoints by PeerId. A number is a slot and its generation, so it is not used again.
 class EndpointTable {
   public:
+    /// std::bad_alloc if memory is missing; nothing was added then.
     Endpoint& add(void* worker);
     /// Null if there is none (any more).
     Endpoint* find(PeerId id) const noexcept {
@@ -99,7 +101,8 @@ class EndpointTable {
             if (slot.endpoint != nullptr) function(*slot.endpoint);
         }
     }
-    bool empty() const noexcept { return slots_.size() == free_.size(); }
+    std::size_t size() const noexcept { return slots_.size() - free_.size(); }
+    bool empty() const noexcept { return size() == 0; }
 
   private:
     struct Slot {
@@ -107,7 +110,7 @@ class EndpointTable {
         std::uint32_t generation = 0;
     };
     std::vector<Slot> slots_;
-    std::vector<std::uint32_t> free_;
+    std::vector<std::uint32_t> free_;  // its capacity is that of slots_: remove() needs no memory
 };
 
 }  // namespace ddict::ucx

@@ -4,83 +4,114 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
+#include "ucx/status.h"
+
 namespace ddict::ucx {
+namespace {
 
-std::size_t EventQueue::Half::copy(Bytes bytes) {
-    const std::size_t offset = arena_used;
-    if (arena.size() - offset < bytes.size()) {
-        arena.resize(std::max(offset + bytes.size(), arena.size() * 2));
+/// Memory of UCX goes back to it, whatever the listener throws.
+struct Held {
+    ucp_worker_h worker;
+    void* data;
+    ~Held() {
+        if (data != nullptr) ucp_am_data_release(worker, data);
     }
-    if (!bytes.empty()) std::memcpy(arena.data() + offset, bytes.data(), bytes.size());
-    arena_used += bytes.size();
-    return offset;
+};
+
+}  // namespace
+
+void EventQueue::Arena::reserve(std::size_t bytes) {
+    if (memory.size() - used < bytes) memory.resize(std::max(used + bytes, memory.size() * 2));
 }
 
-void EventQueue::Half::clear() noexcept {
-    events.clear();
-    errors.clear();
-    arena_used = 0;
+void EventQueue::Arena::copy(Bytes bytes) noexcept {
+    if (!bytes.empty()) std::memcpy(memory.data() + used, bytes.data(), bytes.size());
+    used += bytes.size();
 }
 
-void EventQueue::push_message(Bytes head, Bytes body) {
+/// Besides those that were promised.
+void EventQueue::reserve_one() {
+    const std::size_t needed = events_.size() + promised_ + 1;
+    if (events_.capacity() < needed) events_.reserve(2 * needed + 8);
+}
+
+void EventQueue::promise() {
+    reserve_one();
+    ++promised_;
+}
+
+void EventQueue::push_promised(const Event& event) noexcept {
+    --promised_;
+    events_.push_back(event);
+}
+
+bool EventQueue::push_with_copies(Event event, Bytes head, Bytes body) noexcept {
+    try {
+        reserve_one();
+        filling_.reserve(head.size() + body.size());
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    event.head_bytes = static_cast<std::uint32_t>(head.size());
+    event.head_offset = filling_.used;
+    filling_.copy(head);
+    filling_.copy(body);
+    events_.push_back(event);
+    return true;
+}
+
+bool EventQueue::push_message(Bytes head, Bytes body) noexcept {
     Event event;
     event.kind = Kind::message;
-    event.head_bytes = static_cast<std::uint32_t>(head.size());
     event.body_bytes = body.size();
-    event.head_offset = filling_.copy(head);
-    filling_.copy(body);
-    filling_.events.push_back(event);
+    return push_with_copies(event, head, body);
 }
 
-void EventQueue::push_held_message(Bytes head, void* held, std::size_t held_bytes) {
+bool EventQueue::push_held_message(Bytes head, void* held, std::size_t held_bytes) noexcept {
     Event event;
     event.kind = Kind::held_message;
-    event.head_bytes = static_cast<std::uint32_t>(head.size());
     event.body_bytes = held_bytes;
-    event.head_offset = filling_.copy(head);
     event.held = held;
-    filling_.events.push_back(event);
+    return push_with_copies(event, head, {});
 }
 
-void EventQueue::push_announcement(Bytes head, std::uint64_t token, std::uint64_t body_bytes) {
+bool EventQueue::push_announcement(Bytes head, std::uint64_t token, std::uint64_t body_bytes) noexcept {
     Event event;
     event.kind = Kind::announcement;
-    event.head_bytes = static_cast<std::uint32_t>(head.size());
-    event.head_offset = filling_.copy(head);
     event.id = token;
     event.body_bytes = body_bytes;
-    filling_.events.push_back(event);
+    return push_with_copies(event, head, {});
 }
 
-void EventQueue::push_body_received(std::uint64_t tag, bool ok) {
+void EventQueue::push_body_received(std::uint64_t tag, bool ok) noexcept {
     Event event;
     event.kind = Kind::body_received;
     event.id = tag;
     event.ok = ok;
-    filling_.events.push_back(event);
+    push_promised(event);
 }
 
-void EventQueue::push_body_sent(std::uint64_t tag, bool ok) {
+void EventQueue::push_body_sent(std::uint64_t tag, bool ok) noexcept {
     Event event;
     event.kind = Kind::body_sent;
     event.id = tag;
     event.ok = ok;
-    filling_.events.push_back(event);
+    push_promised(event);
 }
 
-void EventQueue::push_peer_lost(PeerId peer, const Error& why) {
+void EventQueue::push_peer_lost(PeerId peer, ucs_status_t why) noexcept {
     Event event;
     event.kind = Kind::peer_lost;
     event.id = peer;
-    event.body_bytes = filling_.errors.size();
-    filling_.errors.push_back(why);
-    filling_.events.push_back(event);
+    event.status = why;
+    push_promised(event);
 }
 
-void EventQueue::deliver_one(TransportEvents& events, const Half& half, const Event& event) {
-    const Bytes head(half.arena.data() + event.head_offset, event.head_bytes);
+void EventQueue::deliver_one(TransportEvents& events, const Event& event) const {
+    const Bytes head(delivering_.memory.data() + event.head_offset, event.head_bytes);
     IncomingBody body;
     switch (event.kind) {
         case Kind::message:
@@ -111,28 +142,35 @@ void EventQueue::deliver_one(TransportEvents& events, const Half& half, const Ev
             events.on_body_sent(event.id, event.ok);
             break;
         case Kind::peer_lost:
-            events.on_peer_lost(event.id, half.errors[event.body_bytes]);
+            events.on_peer_lost(event.id, lost_error(event.status));
             break;
     }
 }
 
 unsigned EventQueue::deliver(TransportEvents& events, ucp_worker_h worker) {
-    if (filling_.events.empty()) return 0;
-    std::swap(filling_, delivering_);
-    for (const Event& event : delivering_.events) {
-        deliver_one(events, delivering_, event);
-        if (event.held != nullptr) ucp_am_data_release(worker, event.held);
+    if (batch_ == 0) {  // else the listener threw the last time
+        std::swap(filling_, delivering_);
+        batch_ = events_.size();
     }
-    const auto count = static_cast<unsigned>(delivering_.events.size());
-    delivering_.clear();
+    const auto count = static_cast<unsigned>(batch_ - delivered_);
+    while (delivered_ < batch_) {
+        const Event event = events_[delivered_++];  // a copy: there may be more events meanwhile
+        const Held held{worker, event.held};
+        deliver_one(events, event);
+    }
+    events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(batch_));
+    batch_ = delivered_ = 0;
+    delivering_.used = 0;
     return count;
 }
 
-void EventQueue::drop(ucp_worker_h worker) {
-    for (const Event& event : filling_.events) {
-        if (event.held != nullptr) ucp_am_data_release(worker, event.held);
+void EventQueue::drop(ucp_worker_h worker) noexcept {
+    for (; delivered_ < events_.size(); ++delivered_) {
+        if (events_[delivered_].held != nullptr) ucp_am_data_release(worker, events_[delivered_].held);
     }
-    filling_.clear();
+    events_.clear();
+    batch_ = delivered_ = 0;
+    filling_.used = delivering_.used = 0;
 }
 
 }  // namespace ddict::ucx

@@ -13,27 +13,39 @@
 
 namespace ddict::ucx {
 
-/// A queue in two halves: callbacks fill one while the other is being delivered, so that what an event points
-/// to stays where it is although the logic's answer may make UCX call back. Both halves keep their memory:
-/// nothing is allocated once they have grown to the load.
+/// Callbacks add to it while it is being delivered. It keeps its memory: nothing is allocated once it has
+/// grown to the load.
+///
+/// Invariant: there is memory for all events that were promised. So what ends an operation can be told from
+/// inside UCX, where nothing may be thrown. A message that comes may find no memory; its sender gets no
+/// answer, as if the network had lost it.
 class EventQueue {
   public:
+    /// One event will come, of an operation that begins or of a peer. std::bad_alloc if memory is missing.
+    void promise();
+    /// One that was promised will not come.
+    void forget() noexcept { --promised_; }
+
+    // Each was promised.
+    void push_body_received(std::uint64_t tag, bool ok) noexcept;
+    void push_body_sent(std::uint64_t tag, bool ok) noexcept;
+    void push_peer_lost(PeerId peer, ucs_status_t why) noexcept;
+
+    // Nobody has promised these. False if memory is missing; nothing has happened then.
     /// Copies both; the body may be empty.
-    void push_message(Bytes head, Bytes body);
+    bool push_message(Bytes head, Bytes body) noexcept;
     /// Keeps `held`, memory of UCX, until the event has been delivered, and then gives it back. It is the
     /// body, or the whole message if `head` is empty. The head is copied.
-    void push_held_message(Bytes head, void* held, std::size_t held_bytes);
-    void push_announcement(Bytes head, std::uint64_t token, std::uint64_t body_bytes);
-    void push_body_received(std::uint64_t tag, bool ok);
-    void push_body_sent(std::uint64_t tag, bool ok);
-    void push_peer_lost(PeerId peer, const Error& why);
+    bool push_held_message(Bytes head, void* held, std::size_t held_bytes) noexcept;
+    /// Without a token the body was refused.
+    bool push_announcement(Bytes head, std::uint64_t token, std::uint64_t body_bytes) noexcept;
 
-    bool empty() const noexcept { return filling_.events.empty(); }
+    bool empty() const noexcept { return events_.empty(); }
     /// Delivers what was there at the call, in order; returns how much that was. `worker` gets its memory
-    /// back.
+    /// back. What a listener throws comes through; the next call goes on behind that event.
     unsigned deliver(TransportEvents& events, ucp_worker_h worker);
     /// Forgets everything; `worker` gets its memory back.
-    void drop(ucp_worker_h worker);
+    void drop(ucp_worker_h worker) noexcept;
 
   private:
     enum class Kind : std::uint8_t {
@@ -47,26 +59,35 @@ class EventQueue {
     struct Event {
         Kind kind = Kind::message;
         bool ok = false;
+        ucs_status_t status = UCS_OK;
         std::uint32_t head_bytes = 0;
-        std::size_t head_offset = 0;  // in the arena; a copied body follows its head
+        std::size_t head_offset = 0;  // in an arena; a copied body follows its head
         std::uint64_t id = 0;         // tag, token, peer
         std::uint64_t body_bytes = 0;
         void* held = nullptr;
     };
-    struct Half {
-        std::vector<Event> events;
-        std::vector<std::byte> arena;
-        std::size_t arena_used = 0;
-        std::vector<Error> errors;  // of peer_lost, in order
+    /// Two: what an event points to stays where it is while the logic's answer may make UCX call back.
+    struct Arena {
+        std::vector<std::byte> memory;
+        std::size_t used = 0;
 
-        std::size_t copy(Bytes bytes);
-        void clear() noexcept;
+        /// Makes space for so many bytes more. std::bad_alloc.
+        void reserve(std::size_t bytes);
+        /// Requires that space.
+        void copy(Bytes bytes) noexcept;
     };
 
-    static void deliver_one(TransportEvents& events, const Half& half, const Event& event);
+    void reserve_one();
+    void push_promised(const Event& event) noexcept;
+    bool push_with_copies(Event event, Bytes head, Bytes body) noexcept;
+    void deliver_one(TransportEvents& events, const Event& event) const;
 
-    Half filling_;
-    Half delivering_;
+    std::vector<Event> events_;
+    std::size_t promised_ = 0;
+    std::size_t batch_ = 0;      // the first of them, which are being delivered and point into delivering_
+    std::size_t delivered_ = 0;  // of the batch
+    Arena filling_;
+    Arena delivering_;
 };
 
 }  // namespace ddict::ucx

@@ -41,9 +41,10 @@ Result<TransportSummary> available_transports(const DeviceOptions& devices = {})
 struct WorkerCounters {
     std::uint64_t messages_sent = 0;
     std::uint64_t messages_received = 0;
-    std::uint64_t malformed = 0;  ///< messages dropped because they break the transport's limits
-    std::uint64_t bodies_refused =
-        0;  ///< bodies dropped because limits::bodies_in_flight_max were held already
+    std::uint64_t malformed = 0;         ///< messages dropped because they break the transport's limits
+    std::uint64_t messages_dropped = 0;  ///< messages that there was no memory to keep
+    /// Bodies for which there was no memory, or limits::bodies_in_flight_max were held already.
+    std::uint64_t bodies_refused = 0;
     std::uint64_t peers_lost = 0;
     std::uint64_t requests_given_up = 0;  ///< requests that were reported as failed but UCX has not let go of
 };

@@ -139,43 +139,64 @@ ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t by
     }
     const Bytes payload = bytes_at(data, bytes);
     if (listener_ != nullptr) {
-        ++heard_;
         IncomingBody body;
         if (has_body) body = {.in_memory = payload, .token = 0, .bytes = bytes};
-        listener_->on_message(has_body ? header : payload, body);
+        tell(has_body ? header : payload, body);
         return UCS_OK;
     }
-    if (may_hold && bytes > copied_bytes_max && !stopping_) {
-        events_.push_held_message(header, data, bytes);
+    if (may_hold && bytes > copied_bytes_max && !stopping_ && events_.push_held_message(header, data, bytes))
         return UCS_INPROGRESS;
-    }
-    events_.push_message(has_body ? header : payload, has_body ? payload : Bytes{});
+    if (!events_.push_message(has_body ? header : payload, has_body ? payload : Bytes{}))
+        ++counters_.messages_dropped;
     return UCS_OK;
 }
 
+/// While UCX works for poll().
+void Worker::Impl::tell(Bytes head, const IncomingBody& body) noexcept {
+    ++heard_;
+    try {
+        listener_->on_message(head, body);
+    } catch (...) {
+        if (!thrown_) thrown_ = std::current_exception();
+    }
+}
+
 ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std::size_t bytes) {
-    // The status that is returned for a body that is not wanted becomes the status of the sender's request.
     if (header.empty() || header.size() > body_head_bytes_max || bytes == 0) {
         ++counters_.malformed;
         return UCS_ERR_INVALID_PARAM;
     }
+    const bool is_kept = !stopping_ && keep_announcement(header, {descriptor, bytes}) != 0;
+    return is_kept ? UCS_INPROGRESS : refuse_announcement(header, bytes);
+}
+
+/// 0 if memory is missing, or there are too many.
+std::uint64_t Worker::Impl::keep_announcement(Bytes header, const AnnouncedBody& body) noexcept {
     std::uint64_t token = 0;
     try {
-        if (!stopping_) token = bodies_.add({descriptor, bytes});
-        if (token != 0) events_.push_announcement(header, token, bytes);
+        token = bodies_.add(body);
     } catch (const std::bad_alloc&) {
-        if (token != 0) static_cast<void>(bodies_.take(token));
-        token = 0;
+        return 0;
     }
-    if (token == 0) {
-        ++counters_.bodies_refused;
-        return UCS_ERR_NO_RESOURCE;
+    if (token == 0 || events_.push_announcement(header, token, body.bytes)) return token;
+    static_cast<void>(bodies_.take(token));
+    return 0;
+}
+
+/// The status that is returned becomes that of the sender's request.
+ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes) {
+    ++counters_.bodies_refused;
+    const IncomingBody refused{.in_memory = {}, .token = 0, .bytes = bytes};
+    if (listener_ != nullptr) {
+        tell(header, refused);
+    } else if (!stopping_ && !events_.push_announcement(header, 0, bytes)) {
+        ++counters_.messages_dropped;
     }
-    return UCS_INPROGRESS;
+    return UCS_ERR_NO_RESOURCE;
 }
 
 void Worker::Impl::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
-    Transfer* transfer = pool_.take(0);
+    Transfer* const transfer = take_transfer(0);
     const auto body = bodies_.take(token);
     Endpoint* endpoint = endpoints_.find(from);
     DDICT_ASSERT(!body || body->bytes == into.size(), "a body is received into a buffer of another size");
@@ -197,6 +218,17 @@ void Worker::Impl::receive_body(PeerId from, std::uint64_t token, MutableBytes i
     param.memory_type = UCS_MEMORY_TYPE_HOST;
     void* request = ucp_am_recv_data_nbx(worker_.get(), body->descriptor, into.data(), into.size(), &param);
     if (!UCS_PTR_IS_PTR(request)) finish(transfer, request == nullptr);
+}
+
+/// For a body, whose end will be told. std::bad_alloc; nothing was promised then.
+Transfer* Worker::Impl::take_transfer(std::size_t head_bytes) {
+    events_.promise();
+    try {
+        return pool_.take(head_bytes);
+    } catch (...) {
+        events_.forget();
+        throw;
+    }
 }
 
 void Worker::Impl::on_received(void* request, ucs_status_t status, std::size_t bytes,
@@ -226,11 +258,12 @@ void Worker::Impl::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) 
                  "a message with a wrong body");
     Endpoint* endpoint = endpoints_.find(peer);
     if (endpoint == nullptr || !endpoint->usable()) {
+        events_.promise();
         events_.push_body_sent(tag, false);
         return;
     }
     endpoint->reserve_held();
-    Transfer* transfer = pool_.take(head.size());
+    Transfer* const transfer = take_transfer(head.size());
     std::memcpy(transfer->head(), head.data(), head.size());
     begin_body(*transfer, Transfer::Kind::outgoing_body, tag);
     start_send(*endpoint, transfer, bytes_at(transfer->head(), head.size()), body, body_param_);
@@ -314,6 +347,7 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
     listener_ = &events;
     quiet_ = ucp_worker_progress(worker_.get()) == 0;
     listener_ = nullptr;
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     const unsigned heard = heard_;
     if (!attention_.empty()) attend(Clock::now());
     if (retired_changed_) sweep_retired();

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -80,10 +81,14 @@ class Worker::Impl final : public Worker {
 
     ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
+    std::uint64_t keep_announcement(Bytes header, const AnnouncedBody& body) noexcept;
+    ucs_status_t refuse_announcement(Bytes header, std::size_t bytes);
+    void tell(Bytes head, const IncomingBody& body) noexcept;
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                    const ucp_request_param_t& common);
+    Transfer* take_transfer(std::size_t head_bytes);
     void release_held(Endpoint& endpoint);
     void drop_held(Endpoint& endpoint);
     /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
@@ -95,6 +100,8 @@ class Worker::Impl final : public Worker {
     void give_up_transfers(Endpoint& endpoint);
     void forget_transfers(Endpoint& endpoint);
 
+    Result<PeerId> connect_now(Bytes envelope);
+    Endpoint& add_endpoint(Bytes address);
     ucs_status_t connect_in_ucx(Endpoint& endpoint);
     void need_attention(Endpoint& endpoint);
     void attend(Clock::time_point now);
@@ -112,6 +119,7 @@ class Worker::Impl final : public Worker {
     std::vector<std::byte> address_;
     TransportEvents* listener_ = nullptr;  // while poll() makes UCX work
     unsigned heard_ = 0;                   // messages delivered to it
+    std::exception_ptr thrown_;            // by it, inside UCX, which nothing may be thrown through
     EventQueue events_;
     TokenTable<AnnouncedBody> bodies_{limits::bodies_in_flight_max};  // that wait at their senders
     SendPool pool_;
