@@ -49,6 +49,16 @@ union EmergencyMemory {
 };
 EmergencyMemory emergency;
 
+/// Shared by all that were moved from; of no one's memory. Never destroyed, as above.
+union MovedAway {
+    Slot slot;
+    MovedAway() : slot() {
+        slot.error = Error(Errc::invalid_argument, "this result has been moved from: its error is elsewhere");
+    }
+    ~MovedAway() {}
+};
+MovedAway moved;
+
 Slot* slot_of_emergency() {
     for (std::size_t i = 0; i < emergency.all.slots.size(); ++i) {
         if (emergency.all.taken[i].test_and_set(std::memory_order_acquire)) continue;
@@ -78,8 +88,13 @@ Error* ErrorBox::make(const Error& error) {
     return &slot->error;
 }
 
+Error* ErrorBox::moved_away() noexcept {
+    return &moved.slot.error;
+}
+
 void ErrorBox::release(Error* error) noexcept {
     auto* const slot = reinterpret_cast<Slot*>(error);
+    if (slot == &moved.slot) return;
     if (slot->taken != nullptr) {
         slot->taken->clear(std::memory_order_release);
     } else if (spare.closed || spare.count == spare_max) {

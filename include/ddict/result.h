@@ -18,14 +18,18 @@ namespace ddict {
 namespace detail {
 
 /// The Error of a Result, or none; a pointer. A thread keeps the memory of a few errors to use it again, so
-/// that a missing key allocates nothing, save the first one. After a move from it, it holds none.
+/// that a missing key allocates nothing, save the first one. After a move from one that holds an error, it
+/// holds another, which says so: what has failed never looks as if it had succeeded.
 class ErrorBox {
   public:
     ErrorBox() noexcept = default;
     /// Throws std::bad_alloc.
     explicit ErrorBox(const Error& error) : error_(make(error)) {}
     ErrorBox(const ErrorBox& other) : error_(other.error_ == nullptr ? nullptr : make(*other.error_)) {}
-    ErrorBox(ErrorBox&& other) noexcept : error_(std::exchange(other.error_, nullptr)) {}
+    ErrorBox(ErrorBox&& other) noexcept : error_(other.error_) {
+        if (error_ != nullptr) [[unlikely]]
+            other.error_ = moved_away();
+    }
     ErrorBox& operator=(ErrorBox other) noexcept {
         std::swap(error_, other.error_);
         return *this;
@@ -34,12 +38,19 @@ class ErrorBox {
         if (error_ != nullptr) [[unlikely]]
             release(error_);
     }
+    /// As after a move from one that held an error.
+    static ErrorBox after_move() noexcept {
+        ErrorBox box;
+        box.error_ = moved_away();
+        return box;
+    }
     bool empty() const noexcept { return error_ == nullptr; }
     /// Requires that there is one.
     Error& operator*() const noexcept { return *error_; }
 
   private:
     static Error* make(const Error& error);
+    static Error* moved_away() noexcept;
     static void release(Error* error) noexcept;
     Error* error_ = nullptr;
 };
@@ -61,18 +72,24 @@ class [[nodiscard]] Result {
     Result(const Result& other) requires std::copy_constructible<T> : has_value_(other.has_value_) {
         construct(other);
     }
-    /// The other may then only be assigned to or destroyed.
+    /// The other has still a value, or still fails.
     Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
         construct(std::move(other));
     }
     Result& operator=(Result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
         end();
-        std::construct_at(&error_);  // what stays if the move throws
         has_value_ = false;
-        if (other.has_value_) {
+        if (!other.has_value_) {
+            std::construct_at(&error_, std::move(other.error_));
+        } else if constexpr (std::is_nothrow_move_constructible_v<T>) {
             construct_value(std::move(other.value_));
         } else {
-            error_ = std::move(other.error_);
+            try {
+                construct_value(std::move(other.value_));
+            } catch (...) {
+                std::construct_at(&error_, detail::ErrorBox::after_move());
+                throw;
+            }
         }
         return *this;
     }
