@@ -17,10 +17,12 @@ namespace ddict {
 template <class T>
 class SlotTable {
   public:
+    /// std::bad_alloc if memory is missing; nothing was added then.
     std::uint32_t add(T thing) {
         if (free_.empty()) {
-            free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+            if (free_.capacity() <= slots_.size()) free_.reserve(2 * slots_.size() + 8);
             slots_.push_back(std::make_unique<std::optional<T>>());
+            free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
         }
         const std::uint32_t slot = free_.back();
         free_.pop_back();
@@ -46,7 +48,7 @@ class SlotTable {
 
   private:
     std::vector<std::unique_ptr<std::optional<T>>> slots_;
-    std::vector<std::uint32_t> free_;
+    std::vector<std::uint32_t> free_;  // its capacity is that of slots_: remove() needs no memory
 };
 
 }  // namespace ddict

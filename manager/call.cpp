@@ -33,6 +33,7 @@ inline Form read_key_and_value(Bytes rest, const IncomingBody& body, Call& call)
         if (rule.value_bytes_max <= limits::inline_value_bytes_max) return Form::malformed;
         form = Form::too_large;
     }
+    if (has_body && body.is_refused() && form == Form::good) form = Form::untaken;
     call.key = {rest.first(header.key_bytes), header.key_type};
     call.value = has_body ? body.in_memory : rest.subspan(header.key_bytes);
     call.body_token = has_body ? body.token : 0;

@@ -53,6 +53,7 @@ enum class Form {
     good,
     malformed,  // to be counted and ignored
     too_large,  // right, but for a value above what the verb takes; to be answered
+    untaken,    // right, but the transport had no memory for its value; to be answered
 };
 
 /// Requires head.size() >= sizeof(wire::RequestHeader).
@@ -63,7 +64,7 @@ inline wire::RequestHeader header_in(Bytes head) noexcept {
 }
 
 /// Reads a request, of which `call` has the header, from the `rest` of its head. `call` points into `rest`
-/// and `body`; its peer is not known yet. Unless the form is good or too_large, it means nothing.
+/// and `body`; its peer is not known yet. If the form is malformed, it means nothing.
 Form read_call(Bytes rest, const IncomingBody& body, Call& call) noexcept;
 
 }  // namespace ddict::manager

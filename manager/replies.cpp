@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <optional>
 #include <utility>
 
 namespace ddict::manager {
@@ -93,8 +95,20 @@ void Replies::send_pair(const Call& call, const shm::Block& block) {
 
 void Replies::send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block) {
     store_.pin(block);
-    const std::uint64_t tag = start_transfer({.request = call.header, .peer = call.peer, .pinned = &block});
-    transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), block.value(), tag);
+    send_value(call, header, block.value(), {.request = call.header, .peer = call.peer, .pinned = &block});
+}
+
+void Replies::send_value(const Call& call, const wire::ReplyHeader& header, Bytes value, Transfer transfer) {
+    const shm::Block* const pinned = transfer.pinned;
+    std::optional<std::uint64_t> tag;
+    try {
+        tag = start_transfer(std::move(transfer));
+        transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), value, *tag);
+    } catch (const std::bad_alloc&) {
+        if (tag) static_cast<void>(end_transfer(*tag));
+        if (pinned != nullptr) store_.unpin(*pinned);
+        answer_failed(call, wire::ValueFailure::no_memory_to_send);
+    }
 }
 
 void Replies::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
@@ -111,9 +125,7 @@ void Replies::send_page(const Call& call, Buffer buffer, std::size_t bytes, std:
         return transport_.send(call.peer, buffer.bytes().first(sizeof header + bytes));
     }
     const Bytes page = buffer.bytes().subspan(sizeof header, bytes);
-    const std::uint64_t tag =
-        start_transfer({.request = call.header, .peer = call.peer, .buffer = std::move(buffer)});
-    transport_.send(call.peer, std::as_bytes(std::span(&header, 1)), page, tag);
+    send_value(call, header, page, {.request = call.header, .peer = call.peer, .buffer = std::move(buffer)});
 }
 
 void Replies::reply_copy(const Call& call, Bytes value, std::uint64_t argument) {
@@ -174,9 +186,32 @@ void Replies::answer_untaken(const Transfer& transfer) {
     send(transfer.peer, header);
 }
 
+void Replies::answer_failed(const Call& call, wire::ValueFailure why) {
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(Errc::system);
+    header.argument = static_cast<std::uint64_t>(why);
+    send(call.peer, header);
+}
+
+/// False if memory is missing for that; this has been answered then.
+bool Replies::receive(const Call& call, MutableBytes into, Transfer transfer) {
+    std::optional<std::uint64_t> tag;
+    try {
+        tag = start_transfer(std::move(transfer));
+        transport_.receive_body(call.peer, call.body_token, into, *tag);
+        return true;
+    } catch (const std::bad_alloc&) {
+        if (tag) static_cast<void>(end_transfer(*tag));
+        discard_body(call.body_token);
+        answer_failed(call, wire::ValueFailure::no_memory_to_receive);
+        return false;
+    }
+}
+
 void Replies::receive_into(shm::Block& block, const Call& call) {
-    const std::uint64_t tag = start_transfer({.request = call.header, .reserved = &block});
-    transport_.receive_body(call.peer, call.body_token, block.value(), tag);
+    const bool begun =
+        receive(call, block.value(), {.request = call.header, .peer = call.peer, .reserved = &block});
+    if (!begun) store_.abandon(&block);
 }
 
 void Replies::receive_operand(const Call& call) {
@@ -187,9 +222,11 @@ void Replies::receive_operand(const Call& call) {
     if (!buffer) return refuse(call, Errc::busy);
     if (!call.key.empty()) std::memcpy(buffer.bytes().data(), call.key.data(), call.key.size());
     const MutableBytes into = buffer.bytes().subspan(call.key.size(), call.header.value_bytes);
-    const std::uint64_t tag =
-        start_transfer({.request = call.header, .placement = call.placement, .buffer = std::move(buffer)});
-    transport_.receive_body(call.peer, call.body_token, into, tag);
+    receive(call, into,
+            {.request = call.header,
+             .peer = call.peer,
+             .placement = call.placement,
+             .buffer = std::move(buffer)});
 }
 
 }  // namespace ddict::manager

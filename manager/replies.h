@@ -25,7 +25,7 @@ namespace ddict::manager {
 /// `pinned` or `buffer`.
 struct Transfer {
     wire::RequestHeader request;
-    PeerId peer = no_peer;        // that it is sent to
+    PeerId peer = no_peer;        // at the other end
     std::uint64_t placement = 0;  // of a request with an operand
     shm::Block* reserved = nullptr;
     const shm::Block* pinned = nullptr;
@@ -73,7 +73,11 @@ class Replies {
     /// nowhere, and the client will ask again; if not, it has no memory for the value.
     void answer_untaken(const Transfer& transfer);
 
-    /// Has the value of a put received into the block.
+    /// Nothing has come of the request, or the answer to it cannot be sent. The reply is not cached: the same
+    /// request may come again.
+    void answer_failed(const Call& call, wire::ValueFailure why);
+
+    /// Has the value of a put received into the block. What memory is missing for is answered.
     void receive_into(shm::Block& block, const Call& call);
     /// Has the operand of a request received behind a copy of its key. The request is executed when it is
     /// there.
@@ -98,6 +102,8 @@ class Replies {
 
   private:
     void answer(const Call& call, Errc code, std::uint64_t argument, std::uint64_t argument2);
+    bool receive(const Call& call, MutableBytes into, Transfer transfer);
+    void send_value(const Call& call, const wire::ReplyHeader& header, Bytes value, Transfer transfer);
     void send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block);
     void repeat_statuses(const Call& call, const store::CachedReply& cached);
     std::uint64_t start_transfer(Transfer transfer) {

@@ -96,6 +96,8 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
     } else if (session->replies->holding != 0) {
         release_last(*session, call.header.request);
     }
+    if (form == Form::untaken) [[unlikely]]
+        return parts_.replies.answer_failed(call, wire::ValueFailure::no_memory_to_receive);
     if (!parts_.times.count(verb)) return execute(call);
     const std::uint64_t started = parts_.times.start();
     execute(call);
@@ -166,13 +168,16 @@ Time Shard::tick(Time now) {
 }
 
 /// A client that has gone meanwhile, or whose connection broke, has not put anything: it may be about to send
-/// the same again.
+/// the same again. One that is still there is told.
 void Shard::on_body_received(std::uint64_t tag, bool ok) {
     const Transfer transfer = parts_.replies.end_transfer(tag);
     shm::Block* block = transfer.reserved;
     Call call = parts_.replies.call_of(transfer.request);
     if (!ok || call.peer == no_peer || !is_still_new(call)) {
         if (block != nullptr) parts_.store.abandon(block);
+        const bool is_same_connection = call.peer != no_peer && call.peer == transfer.peer;
+        if (!ok && is_same_connection)
+            parts_.replies.answer_failed(call, wire::ValueFailure::cannot_be_received);
         return;
     }
     if (block != nullptr && call.header.verb == Verb::put) return ops::finish_put(parts_, call, block);

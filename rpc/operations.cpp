@@ -253,6 +253,7 @@ void Operations::take_value(Operation& operation, const wire::ReplyHeader& heade
     ValueSink* sink = operation.request.sink;
     if (sink == nullptr || (arrived == 0 && !is_reply_to(header, wire::Verb::get)))
         return context_.discard(payload);
+    if (payload.is_refused()) return refuse_value(operation, no_memory_to_receive(arrived));
     const Result<MutableBytes> buffer = buffer_of(*sink, arrived, header.value_type);
     if (!buffer) {
         context_.discard(payload);

@@ -45,6 +45,21 @@ bool is_end_of_dictionary(const Error& error, const Connection& connection, Lost
     return true;
 }
 
+std::string failure_in_words(wire::ValueFailure why, std::size_t bytes) {
+    const std::string size = std::to_string(bytes) + " bytes";
+    switch (why) {
+        case wire::ValueFailure::no_memory_to_receive:
+            return "the manager's process has no memory left to receive the value of " + size;
+        case wire::ValueFailure::cannot_be_received:
+            return "the manager could not copy the value of " + size + ", whose memory may have changed";
+        case wire::ValueFailure::no_memory_to_send:
+            return "the manager's process has no memory left to send its answer";
+        case wire::ValueFailure::not_taken:
+            break;
+    }
+    return "no memory is left to receive its answer";
+}
+
 /// What a manager says when the time of a wait is over.
 std::string end_of_wait(const wire::ReplyHeader& header, const Request& request) {
     const bool for_value = (request.flags & wire::wait_for_value) != 0;
@@ -69,8 +84,10 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
     if (rule.is_broadcast) return broadcast_error_of(header, request, error);
     if (rule.waits && error.code == Errc::timeout) return error.set_detail(end_of_wait(header, request));
     if (error.code == Errc::system) {
-        error.set_detail("no memory is left to receive its answer");
-        error.in_doubt = wire::is_change(request.verb);
+        const auto why = static_cast<wire::ValueFailure>(header.argument);
+        error.set_detail(failure_in_words(why, request.value.size()));
+        error.in_doubt = wire::is_change(request.verb) && why != wire::ValueFailure::no_memory_to_receive &&
+                         why != wire::ValueFailure::cannot_be_received;
     } else if (error.code == Errc::no_space || error.code == Errc::too_large) {
         error.set_bytes(header.argument, header.argument2);
     } else if (error.code == Errc::wrong_type) {

@@ -117,16 +117,35 @@ unsigned Transport::poll(TransportEvents& listener) {
     return delivered;
 }
 
+/// Whatever the listener throws: the record has been read.
+class Transport::Reading {
+  public:
+    Reading(Transport& transport, Link& link) noexcept : transport_(transport), link_(link) {
+        transport_.reading_ = &link;
+    }
+    ~Reading() {
+        transport_.reading_ = nullptr;
+        link_.reader().advance();
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+  private:
+    Transport& transport_;
+    Link& link_;
+};
+
 unsigned Transport::take_records(Link& link, TransportEvents& listener) {
     RingReader& reader = link.reader();
     unsigned taken = 0;
     for (; taken < records_at_once_max && link.state <= LinkState::open; ++taken) {
         const std::optional<Record> record = reader.next();
         if (!record) break;
-        reading_ = &link;
-        const bool is_sound = take_record(link, *record, listener);
-        reading_ = nullptr;
-        reader.advance();
+        bool is_sound = false;
+        {
+            const Reading reading(*this, link);
+            is_sound = take_record(link, *record, listener);
+        }
         if (!is_sound) {
             malformed(link, "it sent a message that breaks the rules; the connection was dropped");
             break;
@@ -184,10 +203,9 @@ bool Transport::take_offer(Link& link, const Record& record, TransportEvents& li
         return false;
     std::memcpy(copy_.data(), record.content.data() + sizeof offer, record.header_bytes);
     ++counters_.messages_received;
-    const std::uint64_t token = payloads_.on_offer(link, offer);
-    if (token == 0) return true;
+    const std::uint64_t token = payloads_.on_offer(link, offer);  // 0: refused
     listener.on_message(Bytes(copy_).first(record.header_bytes),
-                        {.in_memory = {}, .token = token | id_bit, .bytes = offer.bytes});
+                        {.in_memory = {}, .token = token != 0 ? token | id_bit : 0, .bytes = offer.bytes});
     return true;
 }
 

@@ -97,6 +97,7 @@ class Transport {
     std::size_t links() const noexcept { return links_.size(); }
 
   private:
+    class Reading;
     /// Accepted, and has not said anything yet.
     struct Stranger {
         os::FileDescriptor socket;

@@ -62,6 +62,15 @@ static_assert(offsetof(RequestHeader, session) == 8 && offsetof(RequestHeader, c
 // The second byte of every message is the verb; its highest bit tells a reply from a request.
 inline constexpr std::uint8_t reply_bit = 0x80;
 
+/// The argument of a reply with the status system: what a manager could not do with a value. Of a request
+/// whose value could not be received nothing has come.
+enum class ValueFailure : std::uint64_t {
+    not_taken,             // the client has not taken the answer's
+    no_memory_to_receive,  // the request's
+    cannot_be_received,    // the request's: the client's memory could not be read to its end
+    no_memory_to_send,     // the answer's
+};
+
 struct ReplyHeader {
     std::uint8_t version = protocol_version;
     std::uint8_t verb_and_reply_bit = reply_bit;

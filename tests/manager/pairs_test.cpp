@@ -105,6 +105,82 @@ TEST_F(PairsTest, WhatCannotBeSentIsNotPopped) {
     EXPECT_TRUE(has("k"));
 }
 
+// ---- values that cannot be received or sent ----
+
+/// The put of a value that failed, and once more: then it is stored.
+class ValueFailureTest : public PairsTest {
+  protected:
+    void SetUp() override { client = session(); }
+    void expect_failed(wire::ValueFailure why, std::uint64_t request) {
+        EXPECT_EQ(last_code(), Errc::system);
+        EXPECT_EQ(last().argument, static_cast<std::uint64_t>(why));
+        EXPECT_EQ(last().request, request);
+        EXPECT_EQ(pool->usage().used_bytes, used) << "what was reserved is given back";
+    }
+    void expect_stored_when_repeated() {
+        same_again();
+        send(client, {.verb = Verb::put, .key = "key", .value = value, .body_token = 8});
+        ASSERT_FALSE(transport.received.empty());
+        deliver(value);
+        EXPECT_EQ(last_code(), Errc{});
+    }
+
+    const std::vector<std::byte> value = std::vector<std::byte>(9'000, std::byte{7});
+    const std::uint64_t used = pool->usage().used_bytes;
+    std::uint64_t client = 0;
+};
+
+TEST_F(ValueFailureTest, WhatTheTransportHasRefusedIsAnswered) {
+    for (const Verb verb : {Verb::put, Verb::batch_put, Verb::append, Verb::wait_for}) {
+        RequestHeader header;
+        header.verb = verb;
+        header.session = client;
+        header.request = std::uint64_t{1} << 40 | static_cast<std::uint64_t>(verb) << 20;
+        header.key_bytes = verb == Verb::batch_put ? 0 : 3;
+        header.value_bytes = value.size();
+        header.argument = verb == Verb::batch_put || verb == Verb::wait_for ? 1 : 0;
+        if (verb == Verb::wait_for) header.flags = wire::wait_for_value;
+        const std::string_view key = verb == Verb::batch_put ? "" : "key";
+        shard.on_message(message_of(header, bytes_of(key)),
+                         {.in_memory = {}, .token = 0, .bytes = value.size()});
+        SCOPED_TRACE(static_cast<int>(verb));
+        expect_failed(wire::ValueFailure::no_memory_to_receive, header.request);
+    }
+    EXPECT_TRUE(transport.received.empty());
+}
+
+TEST_F(ValueFailureTest, WhatBeginsWithoutMemoryIsAnswered) {
+    transport.has_no_memory = true;
+    const std::uint64_t request =
+        send(client, {.verb = Verb::put, .key = "key", .value = value, .body_token = 7});
+    expect_failed(wire::ValueFailure::no_memory_to_receive, request);
+    EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{7});
+    transport.has_no_memory = false;
+    expect_stored_when_repeated();
+}
+
+TEST_F(ValueFailureTest, WhatDoesNotArriveOverAConnectionThatStandsIsAnswered) {
+    const std::uint64_t request =
+        send(client, {.verb = Verb::put, .key = "key", .value = value, .body_token = 7});
+    shard.on_body_received(transport.received.back().tag, false);
+    expect_failed(wire::ValueFailure::cannot_be_received, request);
+    expect_stored_when_repeated();
+}
+
+TEST_F(ValueFailureTest, AnAnswerThatThereIsNoMemoryToSendIsToldAndThePairStays) {
+    send(client, {.verb = Verb::put, .key = "key", .value = value});
+    ASSERT_EQ(last_code(), Errc{});
+    transport.has_no_memory = true;
+    const std::uint64_t request = send(client, {.verb = Verb::get, .key = "key"});
+    EXPECT_EQ(last_code(), Errc::system);
+    EXPECT_EQ(last().argument, static_cast<std::uint64_t>(wire::ValueFailure::no_memory_to_send));
+    EXPECT_EQ(last().request, request);
+    transport.has_no_memory = false;
+    send(client, {.verb = Verb::get, .key = "key"});
+    EXPECT_EQ(last_code(), Errc{});
+    EXPECT_EQ(last_value().size(), value.size());
+}
+
 TEST_F(PairsTest, WhileFrozenNothingChanges) {
     const std::uint64_t id = session();
     store("k", "value");

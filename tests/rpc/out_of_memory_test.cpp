@@ -89,6 +89,51 @@ TEST_F(RequesterTest, WithoutMemoryForATransferTheValueIsRefusedAndNothingElse) 
     EXPECT_EQ(outcome(next), Errc{});
 }
 
+/// The transport has had no memory for it, and says so with the message.
+TEST_F(RequesterTest, AValueThatTheTransportHasRefusedEndsItsCallAtOnce) {
+    know(here);
+    const auto get = begin(Verb::get);
+    answer(0, 77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::get) | wire::reply_bit;
+    reply.request = get;
+    reply.value_bytes = 5000;
+    requester.on_message(message_of(reply), {.in_memory = {}, .token = 0, .bytes = 5000});
+    ASSERT_TRUE(requester.done(get));
+    const Result<Reply> outcome = requester.take(get);
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code, Errc::system);
+    EXPECT_NE(outcome.error().message().find("no memory is left to receive the value of 5000 bytes"),
+              std::string::npos)
+        << outcome.error().message();
+}
+
+TEST_F(RequesterTest, WhatTheManagerCannotReceiveFailsInWordsAndIsNotInDoubt) {
+    const std::pair<wire::ValueFailure, const char*> cases[] = {
+        {wire::ValueFailure::no_memory_to_receive, "the manager's process has no memory left to receive"},
+        {wire::ValueFailure::cannot_be_received, "the manager could not copy the value"},
+        {wire::ValueFailure::no_memory_to_send, "the manager's process has no memory left to send"},
+        {wire::ValueFailure::not_taken, "no memory is left to receive its answer"}};
+    know(here);
+    const auto first = begin(Verb::contains);
+    answer(0, 77);
+    answer();
+    ASSERT_EQ(outcome(first), Errc{});
+    for (const auto& [why, words] : cases) {
+        const auto put = begin(Verb::put);
+        answer(-1, static_cast<std::uint64_t>(why), static_cast<std::uint16_t>(Errc::system));
+        requester.on_body_sent(put, false);
+        ASSERT_TRUE(requester.done(put)) << words;
+        const Result<Reply> outcome = requester.take(put);
+        ASSERT_FALSE(outcome);
+        EXPECT_EQ(outcome.error().code, Errc::system);
+        EXPECT_NE(outcome.error().message().find(words), std::string::npos) << outcome.error().message();
+        const bool was_made =
+            why == wire::ValueFailure::no_memory_to_send || why == wire::ValueFailure::not_taken;
+        EXPECT_EQ(outcome.error().in_doubt, was_made) << words;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Verbs, OutOfMemoryTest, testing::Values(Verb::contains, Verb::put));
 
 }  // namespace

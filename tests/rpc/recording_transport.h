@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <set>
 #include <string>
@@ -40,9 +41,11 @@ class RecordingTransport final : public Transport {
     void close(PeerId peer) override { open.erase(peer); }
     void send(PeerId peer, Bytes head) override { send(peer, head, {}, 0); }
     void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override {
+        if (!body.empty() && has_no_memory) throw std::bad_alloc();
         sent.push_back({peer, {head.begin(), head.end()}, body, tag});
     }
     void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
+        if (has_no_memory) throw std::bad_alloc();
         received.push_back({from, token, into, tag});
     }
     void discard_body(std::uint64_t token) override { discarded.push_back(token); }
@@ -64,6 +67,7 @@ class RecordingTransport final : public Transport {
     }
 
     std::optional<Error> refusal;  // of connections
+    bool has_no_memory = false;    // for bodies
     std::vector<Sent> sent;
     std::vector<Received> received;
     std::vector<std::uint64_t> discarded;
