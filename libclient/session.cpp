@@ -99,12 +99,12 @@ Result<Reply> Session::call_later(const Request& request, Time now, Time deadlin
 Result<Reply> Session::call_now(const Request& request, Time now, Time deadline) {
     is_interrupted_ = false;
     const Requester::OperationId operation = requester_.begin(request, now, deadline);
-    look_at_clock_by(now + quiet_time());
+    look_at_clock_by(std::min(deadline, now + quiet_time()));
     if (requester_.done(operation)) {
         poll();  // it has failed at once: what has arrived may tell better for the next
     } else {
         do {
-            progress(deadline);
+            progress();
             if (is_interrupted_) requester_.give_up(operation);
         } while (!requester_.done(operation));
     }
@@ -126,7 +126,7 @@ void Session::cancel_wait(ShardId shard, Requester::OperationId wait) {
     const Requester::OperationId operation = requester_.begin(cancel, now, deadline);
     look_at_clock_by(deadline);
     while (!requester_.done(operation))
-        progress(deadline);
+        progress();
     static_cast<void>(requester_.take(operation));
     is_interrupted_ = true;
 }

@@ -79,7 +79,7 @@ class Session {
     /// Here a call of several operations begins.
     void interruptible() { is_interrupted_ = false; }
     /// Moves everything along; waits for something to happen until the deadline at the most.
-    void progress(Time deadline);
+    void progress(Time deadline = Time::max());
     /// The same without waiting.
     void poll();
 

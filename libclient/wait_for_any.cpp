@@ -59,7 +59,7 @@ class Waits {
         for (std::size_t i = 0; i < keys_.size() && !has_failed_; ++i)
             start(i, prepare(i, waits_[i].sink));
         while (goes_on() && !session_.is_interrupted())
-            session_.progress(deadline_);
+            session_.progress();
         if (session_.is_interrupted())
             note(Error(Errc::timeout, "the program has ended the wait before its deadline"));
         cancel();

@@ -12,15 +12,25 @@
 #include "rpc/reply_errors.h"
 
 namespace ddict {
+namespace {
+
+// Of an operation that is over, but for the memory that the transport still holds.
+constexpr std::chrono::milliseconds payload_look_interval{1};
+
+}  // namespace
 
 /// The manager of a wait says itself that it is over, at its deadline: its word is listened for a little
-/// longer. Once: the argument says whether there is time left to wait.
-bool Operations::Operation::takes_grace(Time now) {
+/// longer, in several looks, each of which begins when the one before it has been taken. So time in which
+/// this process was not scheduled does not count; and where that takes long, the manager may be waiting for a
+/// processor as well, and gets as much longer.
+bool Operations::Operation::takes_grace(Time now) noexcept {
     if (!wire::rule_of(request.verb).waits || session == 0 || replied || request.argument == 0) return false;
+    if (grace_looks == grace_looks_max) return false;
+    ++grace_looks;
     const Time::duration tenth = std::chrono::microseconds(request.argument / 10);
-    deadline += std::clamp<Time::duration>(tenth, limits::wait_grace_min, limits::wait_grace_max);
-    request.argument = 0;
-    return now < deadline;
+    const auto grace = std::clamp<Time::duration>(tenth, limits::wait_grace_min, limits::wait_grace_max);
+    deadline = now + grace / grace_looks_max;
+    return true;
 }
 
 void Operations::add_slot() {
@@ -46,6 +56,7 @@ OperationId Operations::begin(const Request& request, Time now, Time deadline) {
     operation.connection = &connection;
     operation.peer = no_peer;
     operation.older_sends = 0;
+    operation.grace_looks = 0;
     operation.session = 0;
     operation.deadline = deadline;
     operation.queued = operation.resend = operation.replied = false;
@@ -105,6 +116,7 @@ Time Operations::end_overdue() {
             next = std::min(next, operation->deadline);
         } else {
             end_overdue(*operation);
+            if (!operation->is_finished()) next = std::min(next, context_.now() + payload_look_interval);
         }
     }
     return next;

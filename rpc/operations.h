@@ -58,6 +58,7 @@ class Operations final : public ConnectionUser {
     bool moves_payloads(const Connection& connection) const override;
 
   private:
+    static constexpr unsigned grace_looks_max = 5;
     struct Operation {
         OperationId id = 0;  // 0: the slot is free
         Request request;
@@ -72,13 +73,14 @@ class Operations final : public ConnectionUser {
         bool payload_out = false;       // the transport still holds the caller's value
         bool payload_in = false;        // the transport still writes into the caller's sink
         std::uint32_t older_sends = 0;  // over connections that have broken since
+        unsigned grace_looks = 0;       // of takes_grace()
         bool puts_back = false;         // a pop that has failed here: its manager is to put the pair back
         std::optional<Error> error;
         Reply reply;
 
         bool moves_payload() const { return payload_out || payload_in; }
         bool is_finished() const { return replied && !moves_payload(); }
-        bool takes_grace(Time now);
+        bool takes_grace(Time now) noexcept;
     };
 
     Operation* find(OperationId id) const {

@@ -3,11 +3,15 @@
 //
 // What errors say: why, and of which key, manager and node, also where they are found in this process.
 #include <ddict/array.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <vector>
@@ -75,6 +79,79 @@ TEST_F(ErrorsTest, AStoppedManagerIsNamedAndTheOthersGiveWhatTheyHave) {
 }
 
 // ---- why ----
+
+/// It listens for a tenth of its time longer, and leaves the processor to those it waits for.
+TEST_F(ErrorsTest, AWaitSleepsWhileItListensForASilentManager) {
+    const auto processor_time = [] {
+        timespec time{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    };
+    const std::string key = key_on(1);
+    const View view = by_message_->within(1s);
+    static_cast<void>(view.try_get<int>(key));
+    const ManagerStats silent = dict_->stats(1);
+    ASSERT_EQ(kill(silent.pid, SIGSTOP), 0);
+    const auto began = processor_time();
+    const Error waited = view.try_wait_for<int>(key).error();
+    const auto used = processor_time() - began;
+    kill(silent.pid, SIGCONT);
+    EXPECT_EQ(waited.manager_state, ManagerState::silent) << waited.message();
+    EXPECT_LT(used, 20ms);
+}
+
+/// Processes that compute, all on the first of this process's processors, with a manager and this thread.
+class CrowdedProcessor {
+  public:
+    CrowdedProcessor(pid_t manager, unsigned crowd) : manager_(manager) {
+        ::sched_getaffinity(0, sizeof before_, &before_);
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        for (std::size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+            if (CPU_ISSET(cpu, &before_)) CPU_SET(cpu, &one);
+        }
+        ::sched_setaffinity(0, sizeof one, &one);
+        ::sched_setaffinity(manager, sizeof one, &one);
+        const pid_t parent = ::getpid();
+        for (unsigned i = 0; i < crowd; ++i) {
+            const pid_t child = ::fork();
+            if (child != 0) {
+                crowd_.push_back(child);
+                continue;
+            }
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (volatile unsigned turns = 0; ::getppid() == parent;)
+                turns = turns + 1;
+            ::_exit(0);
+        }
+    }
+    ~CrowdedProcessor() {
+        for (const pid_t child : crowd_) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, 0);
+        }
+        ::sched_setaffinity(0, sizeof before_, &before_);
+        ::sched_setaffinity(manager_, sizeof before_, &before_);
+    }
+    CrowdedProcessor(const CrowdedProcessor&) = delete;
+    CrowdedProcessor& operator=(const CrowdedProcessor&) = delete;
+
+  private:
+    pid_t manager_;
+    cpu_set_t before_{};
+    std::vector<pid_t> crowd_;
+};
+
+TEST_F(ErrorsTest, WhereProcessorsAreScarceAManagerThatAnswersIsNotSilent) {
+    const std::string key = key_on(1);
+    const View view = by_message_->within(50ms);
+    static_cast<void>(by_message_->try_get<int>(key));
+    const CrowdedProcessor crowd(dict_->stats(1).pid, 24);
+    for (int i = 0; i < 20; ++i) {
+        const Error waited = view.try_wait_for<int>(key).error();
+        EXPECT_EQ(waited.manager_state, ManagerState::answered) << waited.message();
+    }
+}
 
 TEST_F(ErrorsTest, OnlyAChangeThatWasSentIsInDoubt) {
     const std::string key = key_on(1);

@@ -390,12 +390,39 @@ TEST_F(RequesterTest, AWaitSaysWhetherItsManagerAnswered) {
     EXPECT_NE(no_key.message().find("the key did not appear"), std::string::npos) << no_key.message();
 
     const auto silent = wait();
-    now += 100ms + limits::wait_grace_max;
-    requester.tick(now);
+    now += 100ms;
+    for (const Time until = now + limits::wait_grace_min; now <= until; now += 1ms)
+        requester.tick(now);
     const Error no_word = requester.take(silent).error();
     EXPECT_EQ(no_word.code, Errc::timeout);
     EXPECT_EQ(no_word.manager_state, ManagerState::silent);
     EXPECT_NE(no_word.message().find("is not known"), std::string::npos) << no_word.message();
+}
+
+/// What is scheduled late may take another for silent that has had no processor either.
+TEST_F(RequesterTest, TimeInWhichTheProcessWasAwayDoesNotMakeAManagerSilent) {
+    know(here);
+    const auto first = begin(Verb::contains);
+    answer(0, 77);
+    answer();
+    ASSERT_EQ(outcome(first), Errc{});
+    Request request = request_of(Verb::wait_for);
+    request.argument = 100'000;
+    const auto wait = requester.begin(request, now, now + 100ms);
+    now += 100ms;
+    for (int look = 0; look < 4; ++look) {
+        now += 2 * limits::wait_grace_max;
+        EXPECT_GT(requester.tick(now), now);
+        ASSERT_FALSE(requester.done(wait)) << "look " << look;
+    }
+    answer(-1, 0, static_cast<std::uint16_t>(Errc::timeout));
+    EXPECT_EQ(requester.take(wait).error().manager_state, ManagerState::answered);
+
+    const auto silent = requester.begin(request, now, now + 100ms);
+    for (int look = 0; look < 10 && !requester.done(silent); ++look)
+        requester.tick(now += 2 * limits::wait_grace_max);
+    ASSERT_TRUE(requester.done(silent)) << "bounded, however late it is looked at";
+    EXPECT_EQ(requester.take(silent).error().manager_state, ManagerState::silent);
 }
 
 /// What stood in the way last is said, and what is this process's own trouble is not called the manager's.
