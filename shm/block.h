@@ -68,6 +68,7 @@ class Block {
     std::uint32_t checkpoint() const noexcept { return checkpoint_in(key_and_checkpoint_); }
     std::uint64_t value_bytes() const noexcept { return value_bytes_in(value_bytes_and_type_); }
     std::uint16_t value_type() const noexcept { return value_type_in(value_bytes_and_type_); }
+    PlacedBy placed_by() const noexcept { return placed_by_in(value_bytes_and_type_); }
     /// Where the key lives: it is found again on another number of managers.
     KeyPlacement placement() const noexcept;
     /// All of it; refers to these bytes.
@@ -83,7 +84,9 @@ class Block {
     // For those who read a pool that another process writes (reader.h): where the words stand, and what is in
     // them.
     static constexpr std::uint64_t hash_offset = 8;
-    static constexpr unsigned value_bytes_bits = 46;
+    static constexpr unsigned value_bytes_bits = 41;
+    static constexpr unsigned check_shift = 41;
+    static constexpr unsigned placed_by_shift = 46;
     static constexpr std::uint64_t key_and_checkpoint_offset = 16;
     static constexpr std::uint64_t value_bytes_and_type_offset = 24;
     /// KeyBytes::word().
@@ -97,10 +100,17 @@ class Block {
         return word & ((std::uint64_t{1} << value_bytes_bits) - 1);
     }
     static constexpr PlacedBy placed_by_in(std::uint64_t word) noexcept {
-        return static_cast<PlacedBy>((word >> value_bytes_bits) & 3);
+        return static_cast<PlacedBy>((word >> placed_by_shift) & 3);
     }
     static constexpr std::uint16_t value_type_in(std::uint64_t word) noexcept {
         return static_cast<std::uint16_t>(word >> 48);
+    }
+
+    /// Whether no single bit of the two words that say lengths and types has changed since they were written.
+    /// For recovery.
+    bool check_is_right() const noexcept {
+        return check_of(key_and_checkpoint_, value_bytes_and_type_) ==
+               ((value_bytes_and_type_ >> check_shift) & 15);
     }
 
     /// Where the value starts, counted from the block.
@@ -129,17 +139,32 @@ class Block {
 
   private:
     friend class Pool;
+    /// The nibbles of both words, added up without carry; the check's own does not count.
+    static constexpr std::uint64_t check_of(std::uint64_t first, std::uint64_t second) noexcept {
+        std::uint64_t sum = first ^ (second & ~(std::uint64_t{15} << check_shift));
+        sum ^= sum >> 32;
+        sum ^= sum >> 16;
+        sum ^= sum >> 8;
+        return (sum ^ (sum >> 4)) & 15;
+    }
+    void set_words(std::uint64_t hash, std::uint64_t first, std::uint64_t second) noexcept {
+        hash_ = hash;
+        key_and_checkpoint_ = first;
+        value_bytes_and_type_ = second | (check_of(first, second) << check_shift);
+    }
     void set_placement(const KeyPlacement& placement) noexcept;
 
     std::uint64_t size_and_flags_;
     std::uint64_t hash_;
-    std::uint64_t key_and_checkpoint_;    // bytes of the key, its type, checkpoint: 16, 16 and 32 bits
-    std::uint64_t value_bytes_and_type_;  // bytes, PlacedBy, type of the value: 46, 2 and 16 bits
+    std::uint64_t key_and_checkpoint_;  // bytes of the key, its type, checkpoint: 16, 16 and 32 bits
+    // Bytes of the value, check of this word and the one before, 0, PlacedBy, type of the value: 41, 4, 1, 2
+    // and 16 bits.
+    std::uint64_t value_bytes_and_type_;
 };
 static_assert(sizeof(Block) == 32 && alignof(Block) == 8 && std::is_standard_layout_v<Block>);
 
 inline KeyPlacement Block::placement() const noexcept {
-    KeyPlacement placement{.by = placed_by_in(value_bytes_and_type_), .value = 0};
+    KeyPlacement placement{.by = placed_by(), .value = 0};
     if (placement.is_by_hand())
         std::memcpy(&placement.value,
                     reinterpret_cast<const std::byte*>(this) + placement_offset(key_bytes(), value_bytes()),
@@ -147,9 +172,8 @@ inline KeyPlacement Block::placement() const noexcept {
     return placement;
 }
 
-/// Requires that lengths are there, and memory for it.
+/// The value of the placement. Requires that lengths are there, and memory for it.
 inline void Block::set_placement(const KeyPlacement& placement) noexcept {
-    value_bytes_and_type_ |= static_cast<std::uint64_t>(placement.by) << value_bytes_bits;
     std::memcpy(reinterpret_cast<std::byte*>(this) + placement_offset(key_bytes(), value_bytes()),
                 &placement.value, sizeof placement.value);
 }

@@ -11,21 +11,16 @@
 
 namespace ddict::shm {
 
-namespace {
-
-std::uint64_t scratch_bytes_in(std::uint64_t heap_bytes) {
-    return std::min(heap_bytes / Compactor::scratch_share, Compactor::pair_bytes_per_step) &
-           ~(block_alignment - 1);
+std::uint64_t Compactor::scratch_bytes_in(std::uint64_t heap_bytes) noexcept {
+    return std::min(heap_bytes / scratch_share, pair_bytes_per_step) & ~(block_alignment - 1);
 }
 
-}  // namespace
+Compactor::Compactor(std::byte* pool, Heap& heap, Index& index) : pool_(pool), heap_(heap), index_(index) {
+    take_scratch();
+}
 
-Compactor::Compactor(std::byte* pool, Heap& heap, Index& index)
-    : pool_(pool),
-      heap_(heap),
-      index_(index),
-      scratch_(heap.allocate(scratch_bytes_in(heap.total_bytes()), Heap::Side::back)) {
-    DDICT_ASSERT(scratch_ != 0, "the heap is empty in the beginning");
+void Compactor::take_scratch() {
+    scratch_ = heap_.allocate(scratch_bytes_in(heap_.total_bytes()), Heap::Side::back);
 }
 
 Compactor::Outcome Compactor::make_room(std::uint64_t bytes, Patience patience, std::uint64_t& credit) {
@@ -109,7 +104,7 @@ Compactor::Moved Compactor::move_away(std::uint64_t block, std::uint64_t& gap, P
     if (target == 0) {
         const std::uint64_t gap_bytes = heap_.block_bytes(gap);
         if (gap_bytes != size && gap_bytes < size + Heap::block_bytes_min) {
-            if (!at_once || size > heap_.block_bytes(scratch_)) return Moved::cannot;
+            if (!at_once || scratch() == 0 || size > heap_.block_bytes(scratch_)) return Moved::cannot;
             if (credit < 2 * size) return Moved::later;
             move_at_once(block, scratch_, size, credit);
             gap = heap_.join(gap, block);

@@ -53,8 +53,12 @@ class Compactor {
         std::uint64_t steps = 0;
     };
 
-    /// All must outlive it. Takes the scratch block from the heap.
+    /// All must outlive it. Takes the scratch block from the heap, if there is room for it; a heap that was
+    /// recovered may have none, and then it is taken as soon as there is.
     Compactor(std::byte* pool, Heap& heap, Index& index);
+
+    /// What the scratch block takes of a heap of this size.
+    static std::uint64_t scratch_bytes_in(std::uint64_t heap_bytes) noexcept;
 
     /// Who asks: one who takes what a step brings, or one who comes again until there is room or no hope.
     /// Only for the latter is a pair moved that takes more than one step.
@@ -80,7 +84,12 @@ class Compactor {
     void give_up_move();
     /// The heap is being emptied of all but the scratch block, and what others hold.
     void reset() noexcept;
-    std::uint64_t scratch() const noexcept { return scratch_; }
+    /// A used block that belongs to nobody between two calls: for a copy that is to be visible for a moment.
+    /// 0 if there is no room for it at present.
+    std::uint64_t scratch() {
+        if (scratch_ == 0) take_scratch();
+        return scratch_;
+    }
 
     const Counters& counters() const noexcept { return counters_; }
 
@@ -103,6 +112,7 @@ class Compactor {
         return searches_[static_cast<std::size_t>(patience)];
     }
 
+    void take_scratch();
     Outcome sweep(std::uint64_t bytes, Patience patience, std::uint64_t& credit);
     bool continue_move(std::uint64_t& credit);
     Moved move_away(std::uint64_t block, std::uint64_t& gap, Patience patience, std::uint64_t& credit);
@@ -119,7 +129,7 @@ class Compactor {
     Heap& heap_;
     Index& index_;
     Move move_;
-    std::uint64_t scratch_;
+    std::uint64_t scratch_ = 0;
     std::array<Search, 2> searches_{};
     std::uint64_t freed_bytes_ = 0;  // since the beginning
     Counters counters_;

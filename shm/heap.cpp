@@ -24,6 +24,32 @@ Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
     free_bytes_ = total_bytes();
 }
 
+Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next)
+    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset) {
+    word(end()) = 0;
+    std::uint64_t from = offset_;
+    std::uint64_t last = 0;
+    const auto free_until = [&](std::uint64_t to) -> std::uint64_t {
+        const std::uint64_t gap = to - from;
+        if (gap == 0) return 0;
+        if (gap < block_bytes_min) {
+            DDICT_ASSERT(last != 0, "what is free before the first block is a block");
+            word(last) += gap;
+            return 0;
+        }
+        make_free(from, gap);
+        free_bytes_ += gap;
+        return block_word::previous_free;
+    };
+    for (Used used; next(used);) {
+        DDICT_ASSERT(used.offset >= from && used.bytes <= end() - used.offset, "blocks come in order");
+        word(used.offset) = free_until(used.offset) | used.bytes | used.flags;
+        last = used.offset;
+        from = used.offset + used.bytes;
+    }
+    word(end()) = free_until(end());
+}
+
 Heap::SizeClass Heap::class_of(std::uint64_t bytes) noexcept {
     if (bytes < (1U << small_bits)) return {0, static_cast<unsigned>(bytes / block_alignment)};
     const unsigned power = static_cast<unsigned>(std::bit_width(bytes)) - 1;

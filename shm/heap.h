@@ -21,6 +21,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -43,6 +44,19 @@ class Heap {
     /// `pool` is where offset 0 is mapped. Makes [offset, offset + bytes) one free block; both are multiples
     /// of 16.
     Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes);
+
+    /// A block that is in use: `bytes` at least block_bytes_min and a multiple of 16; `flags` go into its
+    /// word.
+    struct Used {
+        std::uint64_t offset = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t flags = 0;
+    };
+    /// Over memory that has been a heap: what `next` gives is in use, everything between is free, and no word
+    /// that is there is believed. `next` gives one block at a time, in the order of their offsets, none
+    /// overlapping another, and false at the end. A gap that is too small for a block goes to the block
+    /// before it; there must be none at the beginning.
+    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next);
 
     /// A block of at least `bytes`, its own word included; 0 if none is large enough.
     std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front) {

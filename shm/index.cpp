@@ -112,14 +112,6 @@ bool has_short_key(const Block& block, KeyBytes key) noexcept {
     return true;
 }
 
-// Parts of the index start at a cache line inside their heap blocks, which start at multiples of 16 with a
-// word.
-constexpr std::uint64_t part_slack = 64;
-constexpr std::uint64_t bytes_when_empty = sizeof(InitialDirectory) + sizeof(IndexSegment);
-constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
-    return align_up(index_block + 8, 64);
-}
-
 }  // namespace
 
 Index::Index(std::byte* pool, PoolHeader& header, Heap& heap)
@@ -127,11 +119,17 @@ Index::Index(std::byte* pool, PoolHeader& header, Heap& heap)
     initialise();
 }
 
-/// Depth 0, and one empty segment. The versions go on, so that no reader takes an old bucket for the same.
 void Index::initialise() {
-    auto& directory = at<InitialDirectory>(initial_directory_offset);
+    lay_out_empty(pool_, header_);
+    size_ = 0;
+    size_max_ = 0;
+}
+
+/// Depth 0, and one empty segment. The versions go on, so that no reader takes an old bucket for the same.
+void Index::lay_out_empty(std::byte* pool, PoolHeader& header) {
+    auto& directory = *reinterpret_cast<InitialDirectory*>(pool + initial_directory_offset);
     directory.header = {};
-    auto& segment = at<IndexSegment>(first_segment_offset);
+    auto& segment = *reinterpret_cast<IndexSegment*>(pool + first_segment_offset);
     segment.index_block = 0;
     segment.entries = 0;
     segment.prefix.store(0, relaxed);
@@ -144,10 +142,8 @@ void Index::initialise() {
         end_change(bucket);
     }
     directory.entry.store(first_segment_offset, relaxed);
-    header_.index_root.store(make_root(initial_directory_offset + offsetof(InitialDirectory, entry), 0),
-                             std::memory_order_release);
-    size_ = 0;
-    size_max_ = 0;
+    header.index_root.store(make_root(initial_directory_offset + offsetof(InitialDirectory, entry), 0),
+                            std::memory_order_release);
 }
 
 std::uint64_t Index::shard_hash_of(std::uint64_t block) const {
@@ -245,18 +241,6 @@ void Index::replace(const Place& place, std::uint64_t block) {
     set_slot(*place.slot, (place.slot->load(relaxed) & ~offset_mask) | block);  // of the same tag
 }
 
-void Index::take_out(const Place& place) {
-    begin_change(bucket_of(place.slot));
-    place.slot->store(0, relaxed);
-    store_fence();
-}
-
-void Index::put_back(const Place& place, std::uint64_t block) {
-    store_fence();
-    place.slot->store(make_slot(shard_hash_of(block), block), relaxed);
-    end_change(bucket_of(place.slot));
-}
-
 void Index::erase(const Place& place, std::uint64_t hash) {
     const std::uint64_t h = shard_hash(hash);
     auto& segment = at<IndexSegment>(segment_of(h));
@@ -271,7 +255,7 @@ void Index::erase(const Place& place, std::uint64_t hash) {
 }
 
 /// The old parts stay as they are until their memory is used again: a reader who is inside one finds out
-/// that the structure has changed. After a kill nothing leads to them.
+/// that the structure has changed.
 void Index::clear() {
     const StructureChange change(header_);
     initialise();

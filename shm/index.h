@@ -54,6 +54,18 @@ class Index {
 
     /// All must outlive the index. Makes it empty.
     Index(std::byte* pool, PoolHeader& header, Heap& heap);
+    /// What is there already, and sound.
+    struct Found {
+        std::uint64_t keys = 0;
+        std::uint64_t bytes = 0;  // all that the index takes
+    };
+    Index(std::byte* pool, PoolHeader& header, Heap& heap, const Found& found)
+        : pool_(pool),
+          header_(header),
+          heap_(heap),
+          bytes_(found.bytes),
+          size_(found.keys),
+          size_max_(found.keys) {}
 
     Place find(KeyBytes key, std::uint64_t hash) const;
     /// The same, by the block that the slot leads to.
@@ -73,12 +85,9 @@ class Index {
     void replace(const Place& place, std::uint64_t block);
     void erase(const Place& place, std::uint64_t hash);
 
-    /// Between the two the key cannot be found, and readers wait; the slot stays the key's.
-    void take_out(const Place& place);
-    void put_back(const Place& place, std::uint64_t block);
-
     /// Empties the index, in constant time: afterwards nothing leads to any block, and its parts in the heap,
-    /// which are to be freed with everything else, are in use no more.
+    /// which are to be freed with everything else, are in use no more. After a kill in between, what is in
+    /// the index is neither all nor nothing: see PoolHeader::clearing.
     void clear();
     /// What an insertion that grows the index may allocate at once, at the most.
     std::uint64_t growth_bytes_max() const noexcept;
@@ -119,8 +128,18 @@ class Index {
     std::uint64_t allocate(std::uint64_t bytes, std::uint64_t& index_block);
     void free(std::uint64_t index_block);
     void initialise();
+    static void lay_out_empty(std::byte* pool, PoolHeader& header);
     void start_anew();
     std::uint64_t shard_hash_of(std::uint64_t block) const;
+
+    friend class Recovery;
+    /// Parts of the index start at a cache line inside their heap blocks, which start at multiples of 16 with
+    /// a word.
+    static constexpr std::uint64_t part_slack = 64;
+    static constexpr std::uint64_t bytes_when_empty = sizeof(InitialDirectory) + sizeof(IndexSegment);
+    static constexpr std::uint64_t part_offset(std::uint64_t index_block) noexcept {
+        return align_up(index_block + 8, 64);
+    }
 
     std::byte* pool_;
     PoolHeader& header_;

@@ -26,13 +26,18 @@
 //   5. Memory may change or be used again under a reader's hands. So each offset and length is checked
 //      against the pool before it is followed, and what is read is believed only after 1 to 3.
 //
-// How a pool is to be recovered after its manager was killed at any instruction: every write becomes visible
-// by one atomic store (of a slot, a directory entry or index_root), and a block is complete before that. The
-// live blocks are those reached through the index. An entry counts only if the directory leads from its hash
-// to the very segment it is in, since an interrupted split leaves copies behind, and a block counts once,
-// since an interrupted move between buckets leaves two entries. Versions may be left odd and overflow counts
-// too high. Allocator words (Block::size_and_flags, free lists), pins and counters are never trusted, but set
-// up anew from the live blocks.
+// How a pool is recovered after its manager was killed at any instruction (recovery.h): every write becomes
+// visible by one atomic store (of a slot, a directory entry or index_root), and a block is complete before
+// that. The live blocks are those reached through the index. What a kill leaves behind:
+//   1. copies of entries that an interrupted split has moved: an entry counts only if the directory leads
+//      from its hash to the very segment it is in;
+//   2. directory entries of an interrupted split that still lead to the old segment, and its old local_depth:
+//      of two segments whose hashes overlap, the deeper one is right;
+//   3. two entries of one block, from an interrupted move between buckets: a block counts once;
+//   4. odd versions, overflow counts that are too high, and numbers of entries that are wrong;
+//   5. a clear that has begun: `clearing` says so, and it is made to its end.
+// Allocator words (Block::size_and_flags, free lists), pins and counters are never trusted, but set up anew
+// from the live blocks.
 #pragma once
 
 #include <atomic>
@@ -43,7 +48,7 @@
 namespace ddict::shm {
 
 inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
-inline constexpr std::uint32_t pool_layout_version = 3;
+inline constexpr std::uint32_t pool_layout_version = 4;
 inline constexpr std::uint64_t page_bytes = 4096;
 
 using AtomicWord = std::atomic<std::uint64_t>;
@@ -179,13 +184,16 @@ struct alignas(64) PoolHeader {
     AtomicWord free_bytes;
     AtomicWord index_bytes;
 
+    // What only a recovery reads.
+    alignas(64) AtomicWord clearing;  // not 0 while everything is being erased
+
     alignas(64) char node[80];  // NUL-terminated
 };
-static_assert(sizeof(PoolHeader) == 384 && std::is_standard_layout_v<PoolHeader>);
+static_assert(sizeof(PoolHeader) == 448 && std::is_standard_layout_v<PoolHeader>);
 static_assert(offsetof(PoolHeader, layout_version) == 8 && offsetof(PoolHeader, dictionary_id) == 16);
 static_assert(offsetof(PoolHeader, state) == 64 && offsetof(PoolHeader, index_root) == 128);
 static_assert(offsetof(PoolHeader, gone) == 144 && offsetof(PoolHeader, freeze_epoch) == 152);
-static_assert(offsetof(PoolHeader, keys) == 192 && offsetof(PoolHeader, node) == 256);
+static_assert(offsetof(PoolHeader, keys) == 192 && offsetof(PoolHeader, node) == 320);
 
 // The directory of depth 0, with its one entry, and the first index segment lie before the heap, so that an
 // empty index takes nothing of it.

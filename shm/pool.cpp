@@ -31,7 +31,7 @@ Error attach_error(Errc code, const Segment& segment, std::string_view text) {
         .set_operation(Operation::attach);
 }
 
-Result<void> check_header(const Segment& segment) {
+Result<void> check_header(const Segment& segment, PoolState state) {
     if (segment.size() < limits::pool_bytes_min)
         return attach_error(Errc::protocol, segment, "is too small for a pool");
     const auto& header = *reinterpret_cast<const PoolHeader*>(segment.data());
@@ -42,14 +42,15 @@ Result<void> check_header(const Segment& segment) {
     if (header.segment_bytes != segment.size() || header.heap_offset != heap_start_offset ||
         header.heap_bytes != heap_bytes_of(segment.size()) || header.node[sizeof header.node - 1] != '\0')
         return attach_error(Errc::protocol, segment, "holds a pool that is damaged or was cut");
-    if (header.state.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(PoolState::formatted))
-        return attach_error(Errc::system, segment,
-                            "was used by a manager already, and cannot be taken over yet; start anew");
-    return {};
+    if (header.state.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(state)) return {};
+    return attach_error(Errc::system, segment,
+                        state == PoolState::formatted ? "was used by a manager already: it is to be recovered"
+                                                      : "has not been used by a manager yet");
 }
 
-void fill(Block& block, Bytes value) {
-    if (!value.empty()) std::memcpy(block.value().data(), value.data(), value.size());
+/// Key and value together that the heap holds when it is empty.
+std::uint64_t capacity_of(const Heap& heap) noexcept {
+    return heap.total_bytes() - Compactor::scratch_bytes_in(heap.total_bytes()) - pair_overhead_bytes_max;
 }
 
 PoolIdentity identity_in(const PoolHeader& header) {
@@ -89,6 +90,7 @@ Result<void> Pool::format(Segment& segment, const PoolIdentity& identity) {
     std::memset(header.node, 0, sizeof header.node);
     std::memcpy(header.node, identity.node.data(), identity.node.size());
     header.gone.store(0, std::memory_order_relaxed);
+    header.clearing.store(0, std::memory_order_relaxed);
     header.freeze_epoch.store(0, std::memory_order_relaxed);
     header.state.store(static_cast<std::uint32_t>(PoolState::formatted), std::memory_order_relaxed);
     header.magic.store(pool_magic, std::memory_order_release);
@@ -96,11 +98,45 @@ Result<void> Pool::format(Segment& segment, const PoolIdentity& identity) {
 }
 
 Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
-    if (const Result<void> good = check_header(segment); !good) return good.error();
+    if (const Result<void> good = check_header(segment, PoolState::formatted); !good) return good.error();
     auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
     header.state.store(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_relaxed);
     PoolIdentity identity = identity_in(header);
     return std::unique_ptr<Pool>(new Pool(std::move(segment), std::move(identity)));
+}
+
+bool Pool::was_attached(const Segment& segment) {
+    return check_header(segment, PoolState::attached).has_value();
+}
+
+Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> claims,
+                                            RecoveryReport& report) {
+    if (const Result<void> good = check_header(segment, PoolState::attached); !good) return good.error();
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    Recovery recovery(segment.data(), header);
+    if (!recovery.repair_index(report))
+        return attach_error(Errc::protocol, segment, "is damaged: nothing leads to its pairs any more");
+    recovery.answer(claims);
+    PoolIdentity identity = identity_in(header);
+    std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity), recovery));
+    recovery.finish(
+        pool->index_, claims, [&](std::uint64_t block) { pool->heap_.free(block); }, report);
+    for (const Claim& claim : claims)
+        if (claim.held) pool->hold(claim.block);
+    pool->show_counters();
+    return pool;
+}
+
+Pool::Pool(Segment segment, PoolIdentity identity, Recovery& recovery)
+    : segment_(std::move(segment)),
+      data_(segment_.data()),
+      identity_(std::move(identity)),
+      heap_(data_, header().heap_offset, header().heap_bytes,
+            [&recovery](Heap::Used& used) { return recovery.next(used); }),
+      index_(data_, header(), heap_, recovery.found(heap_)),
+      compactor_(data_, heap_, index_),
+      capacity_bytes_(capacity_of(heap_)) {
+    held_.reserve(held_blocks_usual);
 }
 
 Pool::Pool(Segment segment, PoolIdentity identity)
@@ -110,7 +146,7 @@ Pool::Pool(Segment segment, PoolIdentity identity)
       heap_(data_, header().heap_offset, header().heap_bytes),
       index_(data_, header(), heap_),
       compactor_(data_, heap_, index_),
-      capacity_bytes_(heap_.free_bytes() - pair_overhead_bytes_max) {
+      capacity_bytes_(capacity_of(heap_)) {
     held_.reserve(held_blocks_usual);
     show_counters();
 }
@@ -205,6 +241,18 @@ void Pool::stop_making_room() {
     show_counters();
 }
 
+/// All but the value, and a placement by hand.
+inline void Pool::set_head(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept {
+    block.set_words(pair.hash, pair.key.word() | (std::uint64_t{pair.checkpoint} << 32),
+                    value_bytes | (static_cast<std::uint64_t>(pair.placement.by) << Block::placed_by_shift) |
+                        (std::uint64_t{pair.value_type} << 48));
+    std::memcpy(reinterpret_cast<std::byte*>(&block + 1), pair.key.data(), pair.key.size());
+}
+
+inline void Pool::set_value(Block& block, Bytes value) noexcept {
+    if (!value.empty()) std::memcpy(block.value().data(), value.data(), value.size());
+}
+
 /// `need`: of the block. 0 if there is no room.
 inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need) {
     std::uint64_t offset = heap_.allocate(need);
@@ -213,11 +261,7 @@ inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes,
     static_assert(offsetof(Block, hash_) == Block::hash_offset &&
                   offsetof(Block, key_and_checkpoint_) == Block::key_and_checkpoint_offset &&
                   offsetof(Block, value_bytes_and_type_) == Block::value_bytes_and_type_offset);
-    Block& block = block_at(offset);
-    block.hash_ = pair.hash;
-    block.key_and_checkpoint_ = pair.key.word() | (std::uint64_t{pair.checkpoint} << 32);
-    block.value_bytes_and_type_ = value_bytes | (std::uint64_t{pair.value_type} << 48);
-    std::memcpy(data_ + offset + sizeof(Block), pair.key.data(), pair.key.size());
+    set_head(block_at(offset), pair, value_bytes);
     return offset;
 }
 
@@ -301,25 +345,35 @@ void Pool::abandon(Block* block) {
 Result<void> Pool::put(const Pair& pair) {
     if (!admits(pair, pair.value.size())) return refusal(pair, pair.value.size());
     const std::uint64_t offset = allocate(pair, pair.value.size());
-    if (offset == 0) return put_in_place(pair);
-    fill(block_at(offset), pair.value);
+    if (offset == 0) return put_through_scratch(pair);
+    set_value(block_at(offset), pair.value);
     return show(offset);
 }
 
-/// In the room of the key's old block.
-Result<void> Pool::put_in_place(const Pair& pair) {
+/// Into the memory of the key's old block. There is a pair that the index leads to at any moment: the old
+/// one, the new one in the scratch block, the new one where it stays.
+Result<void> Pool::put_through_scratch(const Pair& pair) {
     const std::uint64_t value_bytes = pair.value.size();
+    const std::uint64_t need = Block::bytes_for(pair, value_bytes);
     const Index::Place place = index_.find(pair.key, pair.hash);
-    if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 ||
-        heap_.bytes_if_freed(place.block) < Block::bytes_for(pair, value_bytes))
+    const std::uint64_t scratch = compactor_.scratch();
+    if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 || scratch == 0 ||
+        heap_.block_bytes(scratch) < need || heap_.bytes_if_freed(place.block) < need)
         return no_room(pair.key, value_bytes);
-    index_.take_out(place);
+    const auto write = [&](std::uint64_t offset) {
+        Block& block = block_at(offset);
+        set_head(block, pair, value_bytes);
+        if (pair.placement.is_by_hand()) block.set_placement(pair.placement);
+        set_value(block, pair.value);
+        block.size_and_flags_ |= block_word::visible;
+        index_.replace(place, offset);
+    };
+    write(scratch);
     drop(place.block);
-    const std::uint64_t offset = allocate(pair, value_bytes);
-    DDICT_ASSERT(offset != 0, "the room of the old value is there for the new one");
-    fill(block_at(offset), pair.value);
-    block_at(offset).size_and_flags_ |= block_word::visible;
-    index_.put_back(place, offset);
+    const std::uint64_t offset = heap_.allocate(need);
+    DDICT_ASSERT(offset != 0, "the memory of the old value is there for the new one");
+    write(offset);
+    block_at(scratch).size_and_flags_ &= ~block_word::visible;
     show_counters();
     return {};
 }
@@ -335,14 +389,20 @@ bool Pool::erase(KeyBytes key, std::uint64_t hash) {
 
 /// First nothing leads to any block any more, then all memory is free at once.
 void Pool::clear() {
+    header().clearing.store(1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
     compactor_.reset();
     index_.clear();
-    hold(compactor_.scratch());
+    header().keys.store(0, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+    header().clearing.store(0, std::memory_order_relaxed);
+    const std::uint64_t scratch = compactor_.scratch();
+    if (scratch != 0) hold(scratch);
     std::sort(held_.begin(), held_.end());
     for (const std::uint64_t offset : held_)
         block_at(offset).size_and_flags_ &= ~block_word::visible;
     heap_.free_all_but(held_);
-    let_go(compactor_.scratch());
+    if (scratch != 0) let_go(scratch);
     show_counters();
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@
 #include "shm/compaction.h"
 #include "shm/heap.h"
 #include "shm/index.h"
+#include "shm/recovery.h"
 #include "shm/segment.h"
 
 namespace ddict::shm {
@@ -54,9 +56,16 @@ class Pool {
     /// Lays an empty pool out in a new segment of at least limits::pool_bytes_min; for the node launcher.
     static Result<void> format(Segment& segment, const PoolIdentity& identity);
     /// Takes a formatted pool over; for the manager. protocol if the segment holds no pool or is cut;
-    /// incompatible if another version of ddict formatted it; system if a manager has had it already: taking
-    /// over what it left is not built yet.
+    /// incompatible if another version of ddict formatted it; system if a manager has had it already.
     static Result<std::unique_ptr<Pool>> attach(Segment segment);
+    /// Takes over what a manager has left that was killed at any instruction: each pair that was visible is
+    /// there, the others are gone. The claims are answered. Errors as above, and protocol if the pool is so
+    /// damaged that no pair can be found. Readers are sent to ask meanwhile. Killed in here, it can be done
+    /// again. Cost: some 40 ns a pair, and private memory of a hundredth of the bytes in use.
+    static Result<std::unique_ptr<Pool>> recover(Segment segment, std::span<Claim> claims,
+                                                 RecoveryReport& report);
+    /// Whether a manager has taken this pool over before: then it is to be recovered.
+    static bool was_attached(const Segment& segment);
 
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
@@ -115,9 +124,9 @@ class Pool {
     };
 
     /// A write in one step, of a value that does not lie in this pool; errors as above, and then the old
-    /// value is as it was. When the pool is full, but the new value fits into the room of the old one, the
-    /// old one is given up first: only here, never by reserve(). A manager that is killed in that moment
-    /// loses the key.
+    /// value is as it was. When the pool is full, but the new value fits into the memory of the old one, the
+    /// new one is made visible in the scratch block (Compactor) for a moment, if it fits there too: only
+    /// here, never by reserve().
     Result<void> put(const Pair& pair);
 
     /// The key's visible block, valid until the next write of any key; nullptr if there is none.
@@ -163,6 +172,7 @@ class Pool {
 
   private:
     Pool(Segment segment, PoolIdentity identity);
+    Pool(Segment segment, PoolIdentity identity, Recovery& recovery);
 
     PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(data_); }
     Block& block_at(std::uint64_t offset) const noexcept { return *reinterpret_cast<Block*>(data_ + offset); }
@@ -177,7 +187,9 @@ class Pool {
     bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
     Result<void> show(std::uint64_t offset);
     Result<void> show_new(std::uint64_t offset);
-    Result<void> put_in_place(const Pair& pair);
+    Result<void> put_through_scratch(const Pair& pair);
+    static void set_head(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept;
+    static void set_value(Block& block, Bytes value) noexcept;
     void free(std::uint64_t offset);
     void drop(std::uint64_t offset);
     void settle_if_empty();

@@ -356,8 +356,8 @@ TEST(FullPoolTest, TheSamePairsOfAllSizesFitAgain) {
     }
 }
 
-TEST(FullPoolTest, AnOverwriteMayUseTheRoomOfTheOldValue) {
-    const std::unique_ptr<Pool> pool = make_pool(mebibyte);
+TEST(FullPoolTest, AnOverwriteMayUseTheMemoryOfTheOldValue) {
+    const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
     const std::string value(10'000, 'v');
     std::uint64_t count = 0;
     while (put(*pool, numbered_key(count), value))
@@ -385,6 +385,18 @@ TEST(FullPoolTest, AnOverwriteMayUseTheRoomOfTheOldValue) {
     ASSERT_TRUE(put(*pool, key, std::string(20'000, 'y')));
     EXPECT_EQ(value_of(*pool, key), std::string(20'000, 'y'));
     EXPECT_EQ(pool->inconsistency(), "");
+}
+
+TEST(FullPoolTest, AnOverwriteThatIsLargerThanTheScratchBlockNeedsRoomOfItsOwn) {
+    const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
+    const std::string value(4 * mebibyte / Compactor::scratch_share + 1, 'v');
+    std::uint64_t count = 0;
+    while (put(*pool, numbered_key(count), value))
+        ++count;
+    const Result<void> refused = put(*pool, numbered_key(0), value);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::no_space);
+    EXPECT_EQ(value_of(*pool, numbered_key(0)), value);
 }
 
 TEST(FullPoolTest, WhenTheIndexCannotGrowThePairIsRefused) {
