@@ -144,7 +144,7 @@ void Replies::repeat(const Call& call, const store::CachedReply& cached) {
     wire::ReplyHeader header = reply_header(call.header);
     switch (cached.kind) {
         case Kind::pair:
-            return send_pair(call, *cached.block);
+            return send_pair(call, store_.replies().block_of(cached));
         case Kind::statuses:
             return repeat_statuses(call, cached);
         case Kind::forgotten:
@@ -163,8 +163,8 @@ void Replies::repeat_statuses(const Call& call, const store::CachedReply& cached
     Buffer buffer = memory_.take(sizeof(wire::ReplyHeader) + bytes);
     if (!buffer) return;  // no answer is the only one left that is not wrong
     const MutableBytes page = buffer.bytes().subspan(sizeof(wire::ReplyHeader));
-    if (cached.statuses != nullptr) {
-        std::copy_n(cached.statuses.get(), bytes, page.begin());
+    if (cached.statuses != 0) {
+        std::memcpy(page.data(), store_.replies().statuses_of(cached).data(), bytes);
     } else {
         std::fill(page.begin(), page.end(), std::byte{0});
     }

@@ -82,7 +82,7 @@ void SessionGate::answer(const Call& call, const wire::Hello& hello) {
         drop_requests(*known);  // they will be asked for again
         if (known->peer != no_peer) transport_.close(known->peer);
         sessions_.set_peer(*known, *peer);
-        known->greeting = greeting;
+        known->set_greeting(greeting);
         header.argument = known->id;
     } else {
         header.argument = sessions_.open(*peer, greeter, greeting);

@@ -7,20 +7,18 @@
 namespace ddict::manager {
 
 std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting) {
-    if (free_.empty()) {
-        free_.push_back(static_cast<std::uint32_t>(sessions_.size()));
-        sessions_.emplace_back();
-    }
-    const std::uint32_t slot = free_.back();
-    free_.pop_back();
+    store::SessionReplies* replies = replies_.open();
+    DDICT_ASSERT(replies != nullptr, "there is room for another session");
+    const std::uint32_t slot = replies->number;
+    if (slot >= sessions_.size()) sessions_.resize(slot + std::size_t{1});
     const std::uint64_t tag = (random_() >> slot_bits) | 1;  // never 0, so that no id is
     const std::uint64_t id = (tag << slot_bits) | slot;
     Session& session = sessions_[slot];
     session.id = id;
     session.peer = peer;
     session.greeter = greeter;
-    session.greeting = greeting;
-    session.replies = replies_.open();
+    session.replies = replies;
+    session.set_greeting(greeting);
     if (peer != no_peer) by_peer_[peer] = id;
     by_greeter_[greeter] = id;
     return id;
@@ -33,7 +31,6 @@ void Sessions::close(std::uint64_t id) {
     by_greeter_.erase(session->greeter);
     replies_.close(*session->replies);
     sessions_[slot_of(id)] = {};
-    free_.push_back(static_cast<std::uint32_t>(slot_of(id)));
 }
 
 void Sessions::set_peer(Session& session, PeerId peer) {

@@ -20,6 +20,11 @@ struct Session {
     std::uint64_t greeting = 0;                // the number of its hello
     std::uint32_t breaks = 0;                  // of its connection
     store::SessionReplies* replies = nullptr;  // of the reply cache; there while the session is open
+
+    void set_greeting(std::uint64_t number) noexcept {
+        greeting = number;
+        store::ReplyCache::name(*replies, id, greeter, number);
+    }
 };
 
 /// Who has greeted, and not gone yet. At most limits::sessions_max.
@@ -71,8 +76,7 @@ class Sessions {
 
     std::mt19937_64 random_;
     store::ReplyCache& replies_;
-    std::vector<Session> sessions_;
-    std::vector<std::uint32_t> free_;
+    std::vector<Session> sessions_;  // by the numbers of their replies
     Map by_peer_;
     Map by_greeter_;
 };

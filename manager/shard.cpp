@@ -124,7 +124,8 @@ bool Shard::is_new(Session& session, Call& call) {
         }
         return false;
     }
-    parts_.store.replies().release(*slot.session, *slot.reply);
+    // One that a kill has interrupted goes on.
+    if (slot.reply->pending != request) parts_.store.replies().release(*slot.session, *slot.reply);
     call.slot = slot;
     return true;
 }
@@ -136,7 +137,8 @@ bool Shard::is_still_new(const Call& call) {
         parts_.replies.repeat(call, *call.slot.reply);
         return false;
     }
-    parts_.store.replies().release(*call.slot.session, *call.slot.reply);
+    if (call.slot.reply->pending != call.header.request)
+        parts_.store.replies().release(*call.slot.session, *call.slot.reply);
     return true;
 }
 

@@ -287,10 +287,11 @@ Result<Block*> Pool::reserve(const Pair& pair, std::uint64_t value_bytes) {
     return &block_at(offset);
 }
 
-Result<void> Pool::publish(Block* block) {
+Result<void> Pool::publish(Block* block, Noted* noted) {
     DDICT_ASSERT((block->size_and_flags_ & block_word::visible) == 0, "a block is published once");
     const std::uint64_t offset = offset_of(block);
     let_go(offset);
+    note(noted, 0, offset);
     return show(offset);
 }
 
@@ -342,17 +343,18 @@ void Pool::abandon(Block* block) {
     show_counters();
 }
 
-Result<void> Pool::put(const Pair& pair) {
+Result<void> Pool::put(const Pair& pair, Noted* noted) {
     if (!admits(pair, pair.value.size())) return refusal(pair, pair.value.size());
     const std::uint64_t offset = allocate(pair, pair.value.size());
-    if (offset == 0) return put_through_scratch(pair);
+    if (offset == 0) return put_through_scratch(pair, noted);
     set_value(block_at(offset), pair.value);
+    note(noted, 0, offset);
     return show(offset);
 }
 
 /// Into the memory of the key's old block. There is a pair that the index leads to at any moment: the old
 /// one, the new one in the scratch block, the new one where it stays.
-Result<void> Pool::put_through_scratch(const Pair& pair) {
+Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
     const std::uint64_t value_bytes = pair.value.size();
     const std::uint64_t need = Block::bytes_for(pair, value_bytes);
     const Index::Place place = index_.find(pair.key, pair.hash);
@@ -360,27 +362,29 @@ Result<void> Pool::put_through_scratch(const Pair& pair) {
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 || scratch == 0 ||
         heap_.block_bytes(scratch) < need || heap_.bytes_if_freed(place.block) < need)
         return no_room(pair.key, value_bytes);
-    const auto write = [&](std::uint64_t offset) {
+    const auto write = [&](std::uint64_t offset, std::size_t which) {
         Block& block = block_at(offset);
         set_head(block, pair, value_bytes);
         if (pair.placement.is_by_hand()) block.set_placement(pair.placement);
         set_value(block, pair.value);
         block.size_and_flags_ |= block_word::visible;
+        note(noted, which, offset);
         index_.replace(place, offset);
     };
-    write(scratch);
+    write(scratch, 0);
     drop(place.block);
     const std::uint64_t offset = heap_.allocate(need);
     DDICT_ASSERT(offset != 0, "the memory of the old value is there for the new one");
-    write(offset);
+    write(offset, 1);
     block_at(scratch).size_and_flags_ &= ~block_word::visible;
     show_counters();
     return {};
 }
 
-bool Pool::erase(KeyBytes key, std::uint64_t hash) {
+bool Pool::erase(KeyBytes key, std::uint64_t hash, Noted* noted) {
     const Index::Place place = index_.find(key, hash);
     if (!place) return false;
+    note(noted, 0, place.block);
     index_.erase(place, hash);
     drop(place.block);
     show_counters();

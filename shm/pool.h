@@ -9,6 +9,8 @@
 // (compaction.h).
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,6 +46,11 @@ struct PoolUsage {
     std::uint64_t index_bytes = 0;         // the part of used_bytes that is index
     std::uint64_t keys = 0;
 };
+
+/// The blocks that a change is about to make visible, or to take away, noted before it does: after a kill
+/// they tell whether the change was made. A put notes up to two blocks, of which one is visible once it is
+/// made; an erase the one that is not visible any more.
+using Noted = std::array<std::uint64_t, 2>;
 
 /// The one writer of a pool. Not thread safe. Calls take constant time unless said otherwise; find, put and
 /// erase neither allocate private memory nor call the system.
@@ -96,7 +103,7 @@ class Pool {
     Result<Block*> reserve(const Pair& pair, std::uint64_t value_bytes);
     /// Makes the pair visible; replaces the key's older block. no_space if the index has to grow and cannot;
     /// the block is abandoned then.
-    Result<void> publish(Block* block);
+    Result<void> publish(Block* block, Noted* noted = nullptr);
     void abandon(Block* block);
 
     /// After no_space: whether so large a pair might be reserved after all, once more pairs have been moved
@@ -127,7 +134,7 @@ class Pool {
     /// value is as it was. When the pool is full, but the new value fits into the memory of the old one, the
     /// new one is made visible in the scratch block (Compactor) for a moment, if it fits there too: only
     /// here, never by reserve().
-    Result<void> put(const Pair& pair);
+    Result<void> put(const Pair& pair, Noted* noted = nullptr);
 
     /// The key's visible block, valid until the next write of any key; nullptr if there is none.
     const Block* find(KeyBytes key, std::uint64_t hash) const {
@@ -139,10 +146,14 @@ class Pool {
     /// Fetches the pair itself too. To be called some time after prefetch().
     void prefetch_pair(std::uint64_t hash) const { index_.prefetch_block(hash); }
     /// False if there was no such key. Erasing the last key also frees what the index has grown.
-    bool erase(KeyBytes key, std::uint64_t hash);
+    bool erase(KeyBytes key, std::uint64_t hash, Noted* noted = nullptr);
     /// Erases all keys: afterwards exactly as much is free as in the beginning, but for reserved and pinned
     /// blocks until they are let go. Takes constant time, and some for each of those.
     void clear();
+
+    /// The offset of a block of this pool, and the block at an offset that was one.
+    std::uint64_t offset_of(const Block* block) const;
+    const Block& at(std::uint64_t offset) const noexcept { return block_at(offset); }
 
     /// Makes a pair visible again that was erased; its block has been pinned since before. False, and nothing
     /// has happened, if the key has another pair by now, or the index cannot grow.
@@ -176,7 +187,6 @@ class Pool {
 
     PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(data_); }
     Block& block_at(std::uint64_t offset) const noexcept { return *reinterpret_cast<Block*>(data_ + offset); }
-    std::uint64_t offset_of(const Block* block) const;
     bool admits(const Pair& pair, std::uint64_t value_bytes) const noexcept;
     std::uint64_t bytes_max(const Pair& pair) const noexcept;
     Error refusal(const Pair& pair, std::uint64_t value_bytes) const;
@@ -185,9 +195,14 @@ class Pool {
     std::uint64_t allocate_placed(const Pair& pair, std::uint64_t value_bytes);
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need);
     bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
+    static void note(Noted* noted, std::size_t which, std::uint64_t offset) noexcept {
+        if (noted == nullptr) return;
+        (*noted)[which] = offset;
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
     Result<void> show(std::uint64_t offset);
     Result<void> show_new(std::uint64_t offset);
-    Result<void> put_through_scratch(const Pair& pair);
+    Result<void> put_through_scratch(const Pair& pair, Noted* noted);
     static void set_head(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept;
     static void set_value(Block& block, Bytes value) noexcept;
     void free(std::uint64_t offset);

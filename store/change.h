@@ -58,7 +58,8 @@ struct Change {
     std::uint64_t argument = 0;      // what the reply says if the change is made
     std::uint64_t version = 0;       // of a broadcast's copy
     Origin origin{};
-    ReplySlot slot{};  // of a put_back: has the pair
+    ReplySlot slot{};             // of a put_back: has the pair
+    bool is_one_of_many = false;  // of its request; see ReplyCache::begin_many
 
     KeyBytes key() const noexcept { return reserved != nullptr ? reserved->key() : pair.key; }
     std::uint64_t hash() const noexcept { return reserved != nullptr ? reserved->hash() : pair.hash; }

@@ -6,53 +6,28 @@
 // the slot shows that the client has it.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
-#include <memory>
+#include <optional>
+#include <span>
 #include <string>
-#include <utility>
+#include <unordered_set>
 #include <vector>
 
 #include "shm/pool.h"
 #include "store/change.h"
+#include "store/reply_memory.h"
 #include "wire/messages.h"
 
 namespace ddict::store {
 
-struct CachedReply {
-    enum class Kind : std::uint8_t {
-        numbers,    // status and arguments
-        pair,       // `block`, which a take has removed; pinned
-        statuses,   // of the items of a batch: those in `statuses`, or `argument` times 0 if it is null
-        under_way,  // a broadcast; the reply will come
-        forgotten,  // it was more than there is memory for
-    };
-
-    std::uint64_t request = 0;  // its number; 0: there was none
-    std::uint64_t argument = 0;
-    std::uint64_t argument2 = 0;
-    const shm::Block* block = nullptr;
-    std::unique_ptr<std::byte[]> statuses;
-    std::uint32_t status_bytes = 0;  // of `statuses`
-    std::uint16_t status = 0;
-    Kind kind = Kind::numbers;
-
-    /// Requires that it holds no memory.
-    void set(std::uint64_t to, std::uint16_t code, std::uint64_t first, std::uint64_t second) noexcept {
-        request = to;
-        argument = first;
-        argument2 = second;
-        status = code;
-        kind = Kind::numbers;
-    }
-    /// Memory other than its own.
-    bool holds_memory() const noexcept { return block != nullptr || statuses != nullptr; }
-};
-static_assert(sizeof(CachedReply) <= 64);
-
 /// Of one session.
 struct SessionReplies {
-    std::vector<CachedReply> slots;
+    std::span<CachedReply> slots;
+    SessionRecord* record = nullptr;
+    std::uint32_t number = 0;   // of the record
     std::uint32_t holding = 0;  // of the slots, those that hold memory
 
     /// Null if there is no slot for such a request yet. On the way of every write.
@@ -62,21 +37,52 @@ struct SessionReplies {
     }
 };
 
+/// Which of the replies in memory are whose: runs of them, as long as a power of two.
+class ReplyRuns {
+  public:
+    static constexpr std::uint64_t none = ~std::uint64_t{0};
+    /// The first of the run; none if there are no more.
+    std::uint64_t take(unsigned log2);
+    void give_back(std::uint64_t first, unsigned log2) { free_[log2].push_back(first); }
+    /// For recovery, in order: all from `from` to `to` is free, and what follows is in use.
+    void skip(std::uint64_t from, std::uint64_t to);
+
+  private:
+    std::uint64_t used_ = 0;  // beyond, none has ever been
+    std::array<std::vector<std::uint64_t>, wire::place_bits + 1> free_;
+};
+
 /// Invariants:
 ///  1. `values` is the number of cached replies with a block, each with a pin of its own on it.
-///  2. `status_bytes` is the sum of CachedReply::status_bytes, at most limits::cached_status_bytes_max.
+///  2. `status_bytes` is what the statuses of all replies take; each reply with some has a record of its own.
 ///  3. SessionReplies::holding is the number of its replies that hold memory.
-///  4. A reply holds a block or statuses only if its kind says so.
+///  4. A reply holds a block or statuses only if its kind says so, or if it is of a batch that was
+///  interrupted.
 ///  5. `slots` is the number of slots of all sessions, at most limits::cached_replies_max.
 class ReplyCache {
   public:
-    /// `pool` must outlive it, and be the one that the blocks are of.
-    explicit ReplyCache(shm::Pool& pool) noexcept : pool_(pool) {}
+    /// Both must outlive it; the pool is the one that the blocks are of. The memory holds no session yet.
+    ReplyCache(shm::Pool& pool, const ReplyMemory& memory) noexcept : pool_(pool), memory_(memory) {}
     ReplyCache(const ReplyCache&) = delete;
     ReplyCache& operator=(const ReplyCache&) = delete;
 
-    /// For a new session; stays where it is until closed.
+    /// What is to be asked of the pool before a cache recovers this memory.
+    static std::vector<shm::Claim> claims_in(const ReplyMemory& memory);
+    /// Instead of a memory that holds no session: takes over what it holds, with the pool's answers to
+    /// claims_in(). Returns the change of the whole shard that was being made, and is to be made to its end.
+    std::optional<ChangeKind> recover(std::span<const shm::Claim> claims);
+    /// Calls f(session) for each that is open.
+    template <class F>
+    void for_each_session(F f) {
+        for (SessionReplies& session : sessions_)
+            if (session.record->id != 0) f(session);
+    }
+
+    /// For a new session, of which name() says later which it is; stays where it is until closed. Null if
+    /// there are limits::sessions_max.
     SessionReplies* open();
+    static void name(SessionReplies& session, std::uint64_t id, std::uint64_t greeter,
+                     std::uint64_t greeting) noexcept;
     void close(SessionReplies& session);
 
     /// The slot of a request, made if need be; its reply is null if there are too many already. On the way of
@@ -96,6 +102,21 @@ class ReplyCache {
 
     /// The reply to `request` has this pair. Takes over a pin of the caller's.
     void set_pair(const ReplySlot& slot, std::uint64_t request, const shm::Block& block);
+    const shm::Block& block_of(const CachedReply& reply) const noexcept { return pool_.at(reply.block); }
+    const StatusRecord& statuses_of(const CachedReply& reply) const noexcept {
+        return memory_.statuses(reply.statuses);
+    }
+
+    /// A request that makes many changes begins; or goes on, after a manager was killed over it. Returns how
+    /// many it has made; their statuses are in batch().
+    std::uint64_t begin_many(const ReplySlot& slot, std::uint64_t request, ChangeKind kind);
+    const StatusRecord& batch() const noexcept { return memory_.batch(); }
+    /// One more has been made, with this status.
+    void count_one(CachedReply& reply, std::uint16_t status) noexcept {
+        if (reply.argument < limits::batch_items_max) memory_.batch()[reply.argument] = status;
+        CachedReply::keep_order();
+        ++reply.argument;
+    }
     /// The reply has these statuses. Copies them.
     void set_statuses(const ReplySlot& slot, std::uint64_t request, Bytes statuses);
 
@@ -117,10 +138,26 @@ class ReplyCache {
   private:
     CachedReply* new_slot(SessionReplies& session, std::uint64_t request);
     void release_memory(SessionReplies& session, CachedReply& reply);
+    void release_statuses(CachedReply& reply);
+    void give_back(SessionReplies& session);
+    static std::size_t bytes_of_statuses(const CachedReply& reply) noexcept {
+        return sizeof(std::uint16_t) * std::min<std::size_t>(reply.argument, limits::batch_items_max);
+    }
+    static void forget_what_makes_no_sense(CachedReply& reply, std::unordered_set<std::uint32_t>& records);
+    void count_held(SessionReplies& session, const CachedReply& reply);
+    std::optional<ChangeKind> resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims);
+    static void not_made(CachedReply& reply);
+    void keep_interrupted();
+    bool keep_statuses(CachedReply& reply, Bytes statuses);
 
     shm::Pool& pool_;
-    std::deque<SessionReplies> sessions_;
+    const ReplyMemory& memory_;
+    std::deque<SessionReplies> sessions_;  // by their numbers
     std::vector<SessionReplies*> free_;
+    ReplyRuns runs_;
+    std::uint32_t records_ = 0;  // of statuses, that have been used
+    std::vector<std::uint32_t> free_records_;
+    CachedReply* interrupted_ = nullptr;  // for recovery: of the batch that was being executed
     std::size_t slots_ = 0;
     std::size_t values_ = 0;
     std::size_t status_bytes_ = 0;

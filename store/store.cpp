@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/store.h"
 
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/assert.h"
 
@@ -19,8 +21,24 @@ bool is_of_pairs(ChangeKind kind) {
 
 }  // namespace
 
-Store::Store(std::unique_ptr<shm::Pool> pool) noexcept
-    : pool_(std::move(pool)), replies_(*pool_), frozen_(pool_->frozen()) {}
+Store::Store(std::unique_ptr<shm::Pool> pool, ReplyMemory memory)
+    : pool_(std::move(pool)),
+      memory_(std::move(memory)),
+      replies_(*pool_, memory_),
+      frozen_(pool_->frozen()) {}
+
+Result<std::unique_ptr<Store>> Store::recover(shm::Segment segment, ReplyMemory memory,
+                                              shm::RecoveryReport& report) {
+    std::vector<shm::Claim> claims = ReplyCache::claims_in(memory);
+    Result<std::unique_ptr<shm::Pool>> pool = shm::Pool::recover(std::move(segment), claims, report);
+    if (!pool) return pool.error();
+    auto store = std::make_unique<Store>(std::move(*pool), std::move(memory));
+    if (const std::optional<ChangeKind> kind = store->replies_.recover(claims)) {
+        store->make_uncached({.kind = *kind});
+        report.pairs = store->pool().size();
+    }
+    return store;
+}
 
 Errc Store::refusal(KeyBytes key, BroadcastRole role) const {
     if (frozen_) return Errc::frozen;
@@ -41,6 +59,7 @@ Applied Store::apply_if_permitted(const Change& change) {
 }
 
 Applied Store::make(const Change& change) {
+    if (change.kind != ChangeKind::put_back) begin(change);
     Applied applied = make_uncached(change);
     if (applied.succeeded()) applied.sequence = ++sequence_;
     return applied.removed == nullptr ? cached(change, applied) : applied;  // else it is cached already
@@ -54,8 +73,7 @@ Applied Store::put_again(const Change& change, const Error& error) {
 
 /// What came of the change, which is also what its reply says from now on.
 Applied Store::cached(const Change& change, const Applied& applied) noexcept {
-    cache(change.slot, change.origin.request, static_cast<std::uint16_t>(applied.code), applied.argument,
-          applied.argument2);
+    finish(change, static_cast<std::uint16_t>(applied.code), applied.argument, applied.argument2);
     return applied;
 }
 
@@ -83,7 +101,8 @@ Applied Store::make_uncached(const Change& change) {
 
 Applied Store::put(const Change& change) {
     const auto try_it = [&] {
-        return change.reserved != nullptr ? pool_->publish(change.reserved) : pool_->put(change.pair);
+        return change.reserved != nullptr ? pool_->publish(change.reserved, noted_of(change))
+                                          : pool_->put(change.pair, noted_of(change));
     };
     Result<void> stored = try_it();
     if (!stored && change.reserved == nullptr && has_released_space(stored.error())) stored = try_it();
@@ -93,7 +112,7 @@ Applied Store::put(const Change& change) {
 }
 
 Applied Store::erase(const Change& change) {
-    if (!pool_->erase(change.pair.key, change.pair.hash)) return {.code = Errc::not_found};
+    if (!pool_->erase(change.pair.key, change.pair.hash, noted_of(change))) return {.code = Errc::not_found};
     return {.argument = change.argument};
 }
 
@@ -113,7 +132,7 @@ Applied Store::take(const Change& change) {
     const shm::Block* block = pool_->find(change.pair.key, change.pair.hash);
     if (block == nullptr) return {.code = Errc::not_found};
     pool_->pin(block);
-    pool_->erase(change.pair.key, change.pair.hash);
+    pool_->erase(change.pair.key, change.pair.hash, noted_of(change));
     replies_.set_pair(change.slot, change.origin.request, *block);
     return {.argument = change.argument, .removed = block};
 }
@@ -122,7 +141,10 @@ Applied Store::take(const Change& change) {
 Applied Store::put_back(const Change& change) {
     CachedReply& reply = *change.slot.reply;
     DDICT_ASSERT(reply.kind == CachedReply::Kind::pair, "only a pair that is kept can be put back");
-    const bool restored = pool_->restore(*reply.block);
+    reply.begin(change.origin.request, static_cast<std::uint8_t>(change.kind));
+    reply.noted = {reply.block, change.argument};
+    CachedReply::keep_order();
+    const bool restored = pool_->restore(replies_.block_of(reply));
     replies_.release(*change.slot.session, reply);
     return {.code = restored ? Errc{} : Errc::not_found, .argument = change.argument};
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include <ddict/result.h>
 
@@ -16,6 +17,7 @@
 #include "store/broadcast_marks.h"
 #include "store/change.h"
 #include "store/reply_cache.h"
+#include "store/reply_memory.h"
 
 namespace ddict::store {
 
@@ -26,7 +28,12 @@ namespace ddict::store {
 ///  4. Sequence numbers of what changed have no gaps.
 class Store {
   public:
-    explicit Store(std::unique_ptr<shm::Pool> pool) noexcept;
+    Store(std::unique_ptr<shm::Pool> pool, ReplyMemory memory);
+    explicit Store(std::unique_ptr<shm::Pool> pool) : Store(std::move(pool), ReplyMemory::anonymous()) {}
+    /// Takes over what a manager has left that was killed at any instruction: of each change it is known
+    /// whether it was made, and those that were have their reply. Errors and cost: shm::Pool::recover().
+    static Result<std::unique_ptr<Store>> recover(shm::Segment segment, ReplyMemory memory,
+                                                  shm::RecoveryReport& report);
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
@@ -54,10 +61,11 @@ class Store {
         if (change.kind != ChangeKind::put || change.role != BroadcastRole::none ||
             change.reserved != nullptr)
             return make(change);
-        const Result<void> stored = pool_->put(change.pair);
+        begin(change);
+        const Result<void> stored = pool_->put(change.pair, noted_of(change));
         if (!stored) [[unlikely]]
             return put_again(change, stored.error());
-        cache(change.slot, change.origin.request, 0, change.argument, 0);
+        finish(change, 0, change.argument, 0);
         return {.argument = change.argument, .sequence = ++sequence_};
     }
 
@@ -85,6 +93,32 @@ class Store {
     void mark_gone(shm::PoolEnd end) { pool_->mark_gone(end); }
 
   private:
+    /// From here on a kill leaves a reply that tells whether the change was made.
+    static void begin(const Change& change) noexcept {
+        CachedReply* reply = change.slot.reply;
+        if (reply == nullptr) return;
+        if (change.is_one_of_many) {
+            reply->noted = {};
+            CachedReply::keep_order();
+            reply->argument2 = reply->argument;
+            return;
+        }
+        reply->argument = change.argument;
+        reply->argument2 = 0;
+        reply->status = 0;
+        reply->kind = CachedReply::Kind::numbers;
+        reply->begin(change.origin.request, static_cast<std::uint8_t>(change.kind));
+    }
+    static shm::Noted* noted_of(const Change& change) noexcept {
+        return change.slot.reply != nullptr ? &change.slot.reply->noted : nullptr;
+    }
+    void finish(const Change& change, std::uint16_t status, std::uint64_t argument,
+                std::uint64_t argument2) noexcept {
+        CachedReply* reply = change.slot.reply;
+        if (reply == nullptr) return;
+        if (change.is_one_of_many) return replies_.count_one(*reply, status);
+        reply->set(change.origin.request, status, argument, argument2);
+    }
     Applied apply_if_permitted(const Change& change);
     Applied make(const Change& change);
     Applied put_again(const Change& change, const Error& error);
@@ -100,6 +134,7 @@ class Store {
     bool has_released_space(const Error& error);
 
     std::unique_ptr<shm::Pool> pool_;
+    ReplyMemory memory_;
     BroadcastMarks marks_;
     ReplyCache replies_;
     std::uint64_t sequence_ = 0;

@@ -54,7 +54,8 @@ void get_items(ShardParts& shard, std::size_t begin, std::size_t end, wire::Item
     shard.counts.gets += end - begin;
 }
 
-/// The statuses are cached together, when all items have been changed.
+/// The statuses are cached together, when all items have been changed; until then, after a kill, the reply
+/// tells how many have been.
 store::Change change_of(const Call& call, const BatchItem& item, ChangeKind kind) {
     store::Change change;
     change.kind = kind;
@@ -65,6 +66,8 @@ store::Change change_of(const Call& call, const BatchItem& item, ChangeKind kind
                    .value = item.value,
                    .placement = item.placement};
     change.origin = {.session = call.header.session, .request = call.header.request};
+    change.slot = call.slot;
+    change.is_one_of_many = true;
     return change;
 }
 
@@ -108,6 +111,16 @@ void execute_items(ShardParts& shard, const Call& call, std::size_t begin, std::
     }
 }
 
+/// Of a batch that a kill has interrupted: they are not made again.
+std::size_t items_made_before(ShardParts& shard, const Call& call, wire::ItemWriter& results) {
+    const ChangeKind kind = call.header.verb == Verb::batch_put ? ChangeKind::put : ChangeKind::erase;
+    const auto made = std::min<std::size_t>(
+        shard.store.replies().begin_many(call.slot, call.header.request, kind), shard.items.size());
+    for (std::size_t i = 0; i < made; ++i)
+        results.status(shard.store.replies().batch()[i]);
+    return made;
+}
+
 }  // namespace
 
 void batch(ShardParts& shard, const Call& call) {
@@ -125,7 +138,8 @@ void batch(ShardParts& shard, const Call& call) {
     const shm::Pool::OneStep one_step = shard.store.one_step();
     wire::ItemWriter results(
         buffer.bytes().subspan(sizeof(wire::ReplyHeader), std::size_t{limits::batch_bytes_max}));
-    for (std::size_t begin = 0; begin < count; begin += group_items)
+    std::size_t begin = call.slot.reply != nullptr ? items_made_before(shard, call, results) : 0;
+    for (; begin < count; begin += group_items)
         execute_items(shard, call, begin, std::min(begin + group_items, count), results);
     const std::size_t bytes = results.written().size();
     if (call.slot.reply == nullptr) return shard.replies.reply_page(call, std::move(buffer), bytes, 0);

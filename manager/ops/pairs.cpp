@@ -80,7 +80,7 @@ void pop(ShardParts& shard, const Call& call) {
 
 void put_back(ShardParts& shard, const Call& call) {
     store::Change change = change_of(call, ChangeKind::put_back);
-    change.pair = call.slot.reply->block->pair();
+    change.pair = shard.store.replies().block_of(*call.slot.reply).pair();
     if (commit(shard, call, change)) shard.waiters.on_put(change);
 }
 

@@ -82,10 +82,12 @@ void erase_prefix(ShardParts& shard, const Call& call) {
         if (is_wanted(call, key) && !shard.store.marks().holds(key)) keys.key(key);
         return ++looked_at < pairs_looked_at_max && keys.written().size() < limits::page_bytes_max;
     });
-    // What came of all of them is cached together.
+    // What came of all of them is cached together. If a kill has come in between, some are gone already.
     store::Change change = change_of(call, store::ChangeKind::erase);
-    change.slot = {};
+    change.is_one_of_many = true;
     std::uint64_t erased = 0;
+    if (call.slot.reply != nullptr)
+        erased = shard.store.replies().begin_many(call.slot, call.header.request, change.kind);
     for (wire::ItemReader in(keys.written()); in.key(change.pair.key);) {
         change.pair.hash = hash_of(change.pair.key);
         if (shard.store.apply(change).succeeded()) ++erased;

@@ -81,7 +81,7 @@ TEST_F(StoreTest, WhatIsTakenStaysAsLongAsItsReply) {
     const Applied taken = apply(ChangeKind::take, "a");
     ASSERT_TRUE(taken.succeeded());
     EXPECT_EQ(shm::find(store.pool(), "a"), nullptr);
-    EXPECT_EQ(cached().block, taken.removed);
+    EXPECT_EQ(&store.replies().block_of(cached()), taken.removed);
     EXPECT_EQ(text_of(taken.removed->value()), "1");
     EXPECT_EQ(store.replies().values(), 1u);
     store.replies().release(session, session.slots[0]);

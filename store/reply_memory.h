@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a shard has to remember beside its pairs, byte by byte, so that it can outlive the process: sessions,
+// the replies that their clients may ask for again, and of the change that is under way what it will have
+// done.
+//
+//   memory := Header  SessionRecord[sessions_max]  CachedReply[cached_replies_max]  StatusRecord[records_max]
+//
+// Most of it is never touched, and takes no memory. One process writes, with one thread. A kill leaves at
+// most one change half made; its reply says so (CachedReply::pending).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include "base/limits.h"
+#include "shm/pool.h"
+#include "store/change.h"
+
+namespace ddict::store {
+
+struct CachedReply {
+    enum class Kind : std::uint8_t {
+        numbers,    // status and arguments
+        pair,       // `block`, which a take has removed; pinned
+        statuses,   // of the items of a batch: those in `statuses`, or `argument` times 0 if there are none
+        under_way,  // a broadcast; the reply will come
+        forgotten,  // it was more than there is memory for
+    };
+    static constexpr Kind kind_last = Kind::forgotten;
+    /// In pending_kind: the request makes many changes, one after the other; `argument` counts those made, and
+    /// `noted` is of the next if `argument2` says the same number.
+    static constexpr std::uint8_t many = 0x80;
+
+    std::uint64_t request = 0;  // its number; 0: there was none
+    std::uint64_t argument = 0;
+    std::uint64_t argument2 = 0;
+    std::uint64_t block = 0;  // its offset in the pool; 0: none
+    // A request whose change is being made; 0: none. Until it has been made `request` stays, and all else is
+    // of the reply to be; afterwards, `noted` tells whether it was made.
+    std::uint64_t pending = 0;
+    shm::Noted noted{};
+    std::uint32_t statuses = 0;  // the number of the record, from 1 on; 0: none
+    std::uint16_t status = 0;
+    Kind kind = Kind::numbers;
+    std::uint8_t pending_kind = 0;  // a ChangeKind
+
+    /// Requires that it holds no memory.
+    void set(std::uint64_t to, std::uint16_t code, std::uint64_t first, std::uint64_t second) noexcept {
+        argument = first;
+        argument2 = second;
+        status = code;
+        kind = Kind::numbers;
+        finish(to);
+    }
+    /// What is to be done from here on is of this request.
+    void begin(std::uint64_t of, std::uint8_t what) noexcept {
+        noted = {};
+        pending_kind = what;
+        keep_order();
+        pending = of;
+    }
+    /// The reply is that of this request.
+    void finish(std::uint64_t of) noexcept {
+        keep_order();
+        request = of;
+        keep_order();
+        pending = 0;
+    }
+    /// Memory other than its own.
+    bool holds_memory() const noexcept { return block != 0 || statuses != 0; }
+
+    /// What was stored before reaches memory before what is stored afterwards.
+    static void keep_order() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+};
+static_assert(sizeof(CachedReply) == 64 && std::is_trivially_copyable_v<CachedReply>);
+
+struct SessionRecord {
+    std::uint64_t id = 0;       // 0: none; written last
+    std::uint64_t greeter = 0;  // see manager::Session
+    std::uint64_t greeting = 0;
+    std::uint64_t replies = 0;  // the first and their number, see replies_word(); 0: none
+};
+static_assert(sizeof(SessionRecord) == 32 && std::is_trivially_copyable_v<SessionRecord>);
+
+/// The number is a power of two.
+constexpr std::uint64_t replies_word(std::uint64_t first, unsigned log2_of_number) noexcept {
+    return first << 8 | (log2_of_number + 1);
+}
+
+/// The statuses of one batch.
+using StatusRecord = std::array<std::uint16_t, limits::batch_items_max>;
+
+struct ReplyMemoryHeader {
+    std::uint64_t sessions;  // records that have been used
+    std::uint64_t reserved[7];
+};
+
+class ReplyMemory {
+  public:
+    static constexpr std::uint32_t status_records_max =
+        static_cast<std::uint32_t>(limits::cached_status_bytes_max / sizeof(StatusRecord));
+
+    /// Of this process alone, and all zeros. Throws std::bad_alloc.
+    static ReplyMemory anonymous();
+
+    /// Of the session records, those that have been used.
+    std::uint32_t sessions_used() const noexcept {
+        return static_cast<std::uint32_t>(std::min<std::uint64_t>(header_->sessions, limits::sessions_max));
+    }
+    void set_sessions_used(std::uint32_t sessions) const noexcept { header_->sessions = sessions; }
+    SessionRecord& session(std::uint32_t number) const noexcept { return sessions_[number]; }
+    CachedReply& reply(std::uint64_t number) const noexcept { return replies_[number]; }
+    /// `number` counts from 1.
+    StatusRecord& statuses(std::uint32_t number) const noexcept { return statuses_[number - 1]; }
+    /// Of the batch that is being executed.
+    StatusRecord& batch() const noexcept { return *batch_; }
+    std::byte* data() const noexcept { return memory_.get(); }
+    static std::size_t bytes() noexcept;
+
+  private:
+    struct Unmap {
+        void operator()(std::byte* memory) const noexcept;
+    };
+    explicit ReplyMemory(std::byte* memory) noexcept;
+
+    std::unique_ptr<std::byte, Unmap> memory_;
+    ReplyMemoryHeader* header_;
+    StatusRecord* batch_;
+    SessionRecord* sessions_;
+    CachedReply* replies_;
+    StatusRecord* statuses_;
+};
+
+}  // namespace ddict::store
