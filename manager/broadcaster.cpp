@@ -41,12 +41,10 @@ BroadcastRole role_of(const wire::RequestHeader& header) {
 
 }  // namespace
 
-/// Its reply comes later, so it is not cached with the change.
 store::Change Broadcaster::change_of_broadcast(const Call& call, ChangeKind kind) const {
     store::Change change = change_of(call, kind);
     change.role = role_of(call.header);
     change.version = call.header.argument;
-    change.slot = {};
     return change;
 }
 
@@ -70,26 +68,41 @@ bool Broadcaster::admits(const Call& call) {
 }
 
 bool Broadcaster::is_overtaken(const Call& call) const {
-    const store::BroadcastMarks::Mark* mark = store_.marks().find(call.key);
-    return mark != nullptr && mark->version >= call.header.argument;
+    return store_.marks().version_of(call.key, call.hash) >= call.header.argument;
 }
 
 /// Those below have the newer version, or are about to get it: then the answer waits until they have.
 void Broadcaster::join_newer(const Call& call) {
-    const BroadcastProgress& progress = store_.marks().find(call.key)->progress;
+    const store::BroadcastMarks::Mark* mark = store_.marks().find(call.key);
+    const BroadcastProgress progress = mark == nullptr ? BroadcastProgress{} : mark->progress;
     if (progress.under_way == BroadcastProgress::none)
         return end(call.header, progress.code, progress.failed_manager);
     Broadcast& newer = broadcasts_[progress.under_way];
     if (newer.joined.size() >= limits::broadcasts_in_flight_max) return replies_.refuse(call, Errc::busy);
     newer.joined.push_back(call.header);
-    set_under_way(call.header);
+    set_under_way(call.header, call.header.argument);
+}
+
+/// Whether a kill has come between the change and the end of the request, which has come again. Goes on then:
+/// those below may not have it.
+bool Broadcaster::goes_on(const Call& call) {
+    const std::uint64_t version =
+        store_.interrupted_broadcast(call.slot, call.header.request, call.key, call.hash);
+    if (version == 0) return false;
+    replies_.discard_body(call.body_token);
+    const store::BroadcastMarks::Mark& mark = *store_.marks().find(call.key);
+    mark.version > version ? join_newer(call)
+                           : start(call, mark.stored, static_cast<Errc>(call.slot.reply->status));
+    return true;
 }
 
 void Broadcaster::put(const Call& call) {
-    if (!admits(call)) return;
+    if (goes_on(call) || !admits(call)) return;
     if (call.body_token != 0) {
         if (!replies_.has_capacity_for_body()) return replies_.refuse(call, Errc::busy);
-        const Result<shm::Block*> block = store_.reserve(pair_of(call, {}), call.header.value_bytes);
+        shm::Pair pair = pair_of(call, {});
+        pair.mark = shm::broadcast_mark(call.header.argument, true);  // it gets its own before it is visible
+        const Result<shm::Block*> block = store_.reserve(pair, call.header.value_bytes);
         if (block) return replies_.receive_into(**block, call);
         replies_.discard_body(call.body_token);
         return fail_to_store(call, block.error().code);
@@ -129,7 +142,7 @@ void Broadcaster::fail_to_store(const Call& call, Errc code) {
 }
 
 void Broadcaster::erase(const Call& call) {
-    if (!admits(call)) return;
+    if (goes_on(call) || !admits(call)) return;
     // A pair of this key that no broadcast has stored is not its business.
     if (!call.has(wire::relayed) && !store_.marks().holds(call.key) &&
         store_.pool().find(call.key, call.hash) != nullptr)
@@ -146,7 +159,8 @@ void Broadcaster::start(const Call& call, bool stored, Errc code) {
         if (code != Errc::not_found) progress.code = code;
         return end(call.header, code, number_of(own_shard()));
     }
-    set_under_way(call.header);
+    const std::uint64_t version = store_.marks().find(call.key)->version;
+    set_under_way(call.header, version);
     const std::uint32_t tag =
         broadcasts_.add({.request = call.header,
                          .key = OwnedKey(call.key),
@@ -156,7 +170,7 @@ void Broadcaster::start(const Call& call, bool stored, Errc code) {
                          .failed_manager = number_of(own_shard()),
                          .joined = {}});
     progress.under_way = tag;
-    relay_to(children, broadcasts_[tag], store_.marks().find(call.key)->version, tag);
+    relay_to(children, broadcasts_[tag], version, tag);
 }
 
 void Broadcaster::relay_to(const Children& children, const Broadcast& broadcast, std::uint64_t version,
@@ -212,10 +226,10 @@ void Broadcaster::on_relayed(std::uint64_t tag, const Result<Reply>& outcome) {
         end(joined, code_below, ended.failed_manager);
 }
 
-void Broadcaster::set_under_way(const wire::RequestHeader& request) {
+void Broadcaster::set_under_way(const wire::RequestHeader& request, std::uint64_t version) {
     const Call call = replies_.call_of(request);
     if (call.slot.reply == nullptr || call.slot.reply->request >= request.request) return;
-    store_.replies().set_under_way(call.slot, request.request);
+    store_.replies().set_under_way(call.slot, request.request, version);
 }
 
 void Broadcaster::end(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager) {

@@ -3,11 +3,12 @@
 //
 // A pair as it lies in the heap of a pool:
 //
-//   Block (32 bytes)  key  padding to a multiple of 16  value  placement?  padding to a multiple of 16
+//   Block (32 bytes)  key  padding to a multiple of 16  value  placement?  mark?  padding to a multiple of 16
 //
 // Blocks begin at multiples of 16, and so do values. The placement, 8 bytes at a multiple of 8, is there if
-// the key was placed by hand: what it was placed by. A block does not change once it is visible: overwriting
-// a key makes a new one.
+// the key was placed by hand: what it was placed by. The mark, 8 bytes more, is there if a broadcast has
+// stored the pair: see broadcast_mark(). A block does not change once it is visible: overwriting a key makes
+// a new one.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,17 @@ inline constexpr std::uint64_t pin_mask = std::uint64_t{0x7fff} << 48;
 inline constexpr std::uint64_t visible = std::uint64_t{1} << 63;  // the index leads to it
 }  // namespace block_word
 
+/// What a broadcast leaves with its pair: which version it was, and whether this is the key's own manager.
+constexpr std::uint64_t broadcast_mark(std::uint64_t version, bool own) noexcept {
+    return version << 1 | (own ? 1 : 0);
+}
+constexpr std::uint64_t version_in_mark(std::uint64_t mark) noexcept {
+    return mark >> 1;
+}
+constexpr bool is_own_in_mark(std::uint64_t mark) noexcept {
+    return (mark & 1) != 0;
+}
+
 /// A pair that is to be stored. Refers to bytes of the caller.
 struct Pair {
     KeyBytes key;
@@ -45,6 +57,10 @@ struct Pair {
     std::uint32_t checkpoint = 0;
     Bytes value{};
     KeyPlacement placement{};
+    std::uint64_t mark = 0;  // of a broadcast; 0: none
+
+    /// What stands behind the value, in words.
+    unsigned trailers() const noexcept { return (placement.is_by_hand() ? 1U : 0U) + (mark != 0 ? 1U : 0U); }
 };
 
 /// Lives in the pool; never made or copied elsewhere. A view of its own bytes, valid until the pair is
@@ -71,6 +87,12 @@ class Block {
     PlacedBy placed_by() const noexcept { return placed_by_in(value_bytes_and_type_); }
     /// Where the key lives: it is found again on another number of managers.
     KeyPlacement placement() const noexcept;
+    /// 0 if no broadcast has stored it.
+    std::uint64_t mark() const noexcept;
+    bool is_marked() const noexcept { return (value_bytes_and_type_ >> marked_shift & 1) != 0; }
+    unsigned trailers() const noexcept {
+        return (placed_by() != PlacedBy::own_hash ? 1U : 0U) + (is_marked() ? 1U : 0U);
+    }
     /// All of it; refers to these bytes.
     Pair pair() const noexcept {
         return {.key = key(),
@@ -78,7 +100,8 @@ class Block {
                 .value_type = value_type(),
                 .checkpoint = checkpoint(),
                 .value = value(),
-                .placement = placement()};
+                .placement = placement(),
+                .mark = mark()};
     }
 
     // For those who read a pool that another process writes (reader.h): where the words stand, and what is in
@@ -86,6 +109,7 @@ class Block {
     static constexpr std::uint64_t hash_offset = 8;
     static constexpr unsigned value_bytes_bits = 41;
     static constexpr unsigned check_shift = 41;
+    static constexpr unsigned marked_shift = 45;
     static constexpr unsigned placed_by_shift = 46;
     static constexpr std::uint64_t key_and_checkpoint_offset = 16;
     static constexpr std::uint64_t value_bytes_and_type_offset = 24;
@@ -117,7 +141,7 @@ class Block {
     static constexpr std::uint64_t value_offset(std::uint64_t key_bytes) noexcept {
         return 32 + align_up(key_bytes);
     }
-    /// Where the placement stands, if there is one.
+    /// Where the placement stands, or, if there is none, the mark.
     static constexpr std::uint64_t placement_offset(std::uint64_t key_bytes,
                                                     std::uint64_t value_bytes) noexcept {
         return align_up(value_offset(key_bytes) + value_bytes, sizeof(std::uint64_t));
@@ -126,15 +150,15 @@ class Block {
     static constexpr std::uint64_t bytes_for(std::uint64_t key_bytes, std::uint64_t value_bytes) noexcept {
         return align_up(value_offset(key_bytes) + value_bytes);
     }
-    /// The same of a key that was placed by hand.
-    static constexpr std::uint64_t bytes_with_placement(std::uint64_t key_bytes,
-                                                        std::uint64_t value_bytes) noexcept {
-        return align_up(placement_offset(key_bytes, value_bytes) + sizeof(std::uint64_t));
+    /// The same with so many trailers.
+    static constexpr std::uint64_t bytes_with_trailers(std::uint64_t key_bytes, std::uint64_t value_bytes,
+                                                       unsigned trailers) noexcept {
+        return trailers == 0
+                   ? bytes_for(key_bytes, value_bytes)
+                   : align_up(placement_offset(key_bytes, value_bytes) + trailers * sizeof(std::uint64_t));
     }
     static std::uint64_t bytes_for(const Pair& pair, std::uint64_t value_bytes) noexcept {
-        const std::uint64_t key_bytes = pair.key.size();
-        return pair.placement.is_by_hand() ? bytes_with_placement(key_bytes, value_bytes)
-                                           : bytes_for(key_bytes, value_bytes);
+        return bytes_with_trailers(pair.key.size(), value_bytes, pair.trailers());
     }
 
   private:
@@ -152,13 +176,17 @@ class Block {
         key_and_checkpoint_ = first;
         value_bytes_and_type_ = second | (check_of(first, second) << check_shift);
     }
-    void set_placement(const KeyPlacement& placement) noexcept;
+    void set_trailers(const Pair& pair) noexcept;
+    std::byte* trailer(unsigned number) noexcept {
+        return reinterpret_cast<std::byte*>(this) + placement_offset(key_bytes(), value_bytes()) +
+               number * sizeof(std::uint64_t);
+    }
 
     std::uint64_t size_and_flags_;
     std::uint64_t hash_;
     std::uint64_t key_and_checkpoint_;  // bytes of the key, its type, checkpoint: 16, 16 and 32 bits
-    // Bytes of the value, check of this word and the one before, 0, PlacedBy, type of the value: 41, 4, 1, 2
-    // and 16 bits.
+    // Bytes of the value, check of this word and the one before, whether it is marked, PlacedBy, type of the
+    // value: 41, 4, 1, 2 and 16 bits.
     std::uint64_t value_bytes_and_type_;
 };
 static_assert(sizeof(Block) == 32 && alignof(Block) == 8 && std::is_standard_layout_v<Block>);
@@ -172,10 +200,17 @@ inline KeyPlacement Block::placement() const noexcept {
     return placement;
 }
 
-/// The value of the placement. Requires that lengths are there, and memory for it.
-inline void Block::set_placement(const KeyPlacement& placement) noexcept {
-    std::memcpy(reinterpret_cast<std::byte*>(this) + placement_offset(key_bytes(), value_bytes()),
-                &placement.value, sizeof placement.value);
+inline std::uint64_t Block::mark() const noexcept {
+    std::uint64_t mark = 0;
+    if (is_marked()) std::memcpy(&mark, const_cast<Block*>(this)->trailer(trailers() - 1), sizeof mark);
+    return mark;
+}
+
+/// Requires that lengths are there, and memory for it.
+inline void Block::set_trailers(const Pair& pair) noexcept {
+    if (pair.placement.is_by_hand())
+        std::memcpy(trailer(0), &pair.placement.value, sizeof pair.placement.value);
+    if (pair.mark != 0) std::memcpy(trailer(pair.trailers() - 1), &pair.mark, sizeof pair.mark);
 }
 
 }  // namespace ddict::shm

@@ -15,7 +15,7 @@ namespace {
 
 // What a pair takes at the most beyond its key and value: its header, and padding after each of the two.
 constexpr std::uint64_t pair_overhead_bytes_max = sizeof(Block) + block_alignment;
-constexpr std::uint64_t placement_overhead_bytes_max = block_alignment;
+constexpr std::uint64_t trailer_bytes_max = block_alignment;
 constexpr std::size_t held_blocks_usual = 256;
 constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
 static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
@@ -189,7 +189,7 @@ bool Pool::admits(const Pair& pair, std::uint64_t value_bytes) const noexcept {
 
 /// Of key and value together.
 std::uint64_t Pool::bytes_max(const Pair& pair) const noexcept {
-    return pair.placement.is_by_hand() ? capacity_bytes_ - placement_overhead_bytes_max : capacity_bytes_;
+    return capacity_bytes_ - pair.trailers() * trailer_bytes_max;
 }
 
 /// Why not.
@@ -244,7 +244,8 @@ void Pool::stop_making_room() {
 /// All but the value, and a placement by hand.
 inline void Pool::set_head(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept {
     block.set_words(pair.hash, pair.key.word() | (std::uint64_t{pair.checkpoint} << 32),
-                    value_bytes | (static_cast<std::uint64_t>(pair.placement.by) << Block::placed_by_shift) |
+                    value_bytes | (std::uint64_t{pair.mark != 0} << Block::marked_shift) |
+                        (static_cast<std::uint64_t>(pair.placement.by) << Block::placed_by_shift) |
                         (std::uint64_t{pair.value_type} << 48));
     std::memcpy(reinterpret_cast<std::byte*>(&block + 1), pair.key.data(), pair.key.size());
 }
@@ -267,14 +268,14 @@ inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes,
 
 /// 0 if there is no room.
 std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
-    if (pair.placement.is_by_hand()) [[unlikely]]
-        return allocate_placed(pair, value_bytes);
+    if (pair.trailers() != 0) [[unlikely]]
+        return allocate_with_trailers(pair, value_bytes);
     return allocate(pair, value_bytes, Block::bytes_for(pair.key.size(), value_bytes));
 }
 
-std::uint64_t Pool::allocate_placed(const Pair& pair, std::uint64_t value_bytes) {
+std::uint64_t Pool::allocate_with_trailers(const Pair& pair, std::uint64_t value_bytes) {
     const std::uint64_t offset = allocate(pair, value_bytes, Block::bytes_for(pair, value_bytes));
-    if (offset != 0) block_at(offset).set_placement(pair.placement);
+    if (offset != 0) block_at(offset).set_trailers(pair);
     return offset;
 }
 
@@ -334,6 +335,12 @@ bool Pool::restore(const Block& block) {
     return true;
 }
 
+void Pool::set_mark(Block* block, std::uint64_t mark) {
+    DDICT_ASSERT((block->size_and_flags_ & block_word::visible) == 0 && block->is_marked(),
+                 "a pair is marked before it is published, and was reserved with a mark");
+    std::memcpy(block->trailer(block->trailers() - 1), &mark, sizeof mark);
+}
+
 void Pool::abandon(Block* block) {
     const std::uint64_t offset = offset_of(block);
     DDICT_ASSERT((block->size_and_flags_ & (block_word::visible | block_word::pin_mask)) == 0,
@@ -365,7 +372,7 @@ Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
     const auto write = [&](std::uint64_t offset, std::size_t which) {
         Block& block = block_at(offset);
         set_head(block, pair, value_bytes);
-        if (pair.placement.is_by_hand()) block.set_placement(pair.placement);
+        block.set_trailers(pair);
         set_value(block, pair.value);
         block.size_and_flags_ |= block_word::visible;
         note(noted, which, offset);

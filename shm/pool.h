@@ -105,6 +105,8 @@ class Pool {
     /// the block is abandoned then.
     Result<void> publish(Block* block, Noted* noted = nullptr);
     void abandon(Block* block);
+    /// Between reserve() and publish(): another mark than that of the pair that was reserved, which had one.
+    void set_mark(Block* block, std::uint64_t mark);
 
     /// After no_space: whether so large a pair might be reserved after all, once more pairs have been moved
     /// than one call does. Then make_room() and reserve() are to be called in turn, until reserve() succeeds
@@ -192,7 +194,7 @@ class Pool {
     Error refusal(const Pair& pair, std::uint64_t value_bytes) const;
     Error no_room(KeyBytes key, std::uint64_t value_bytes) const;
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes);
-    std::uint64_t allocate_placed(const Pair& pair, std::uint64_t value_bytes);
+    std::uint64_t allocate_with_trailers(const Pair& pair, std::uint64_t value_bytes);
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need);
     bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
     static void note(Noted* noted, std::size_t which, std::uint64_t offset) noexcept {

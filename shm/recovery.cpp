@@ -227,8 +227,7 @@ bool Recovery::sound(std::uint64_t block) const noexcept {
 
 std::uint64_t Recovery::pair_bytes(std::uint64_t block) const noexcept {
     const auto& b = at<Block>(block);
-    return b.placed_by() == PlacedBy::own_hash ? Block::bytes_for(b.key_bytes(), b.value_bytes())
-                                               : Block::bytes_with_placement(b.key_bytes(), b.value_bytes());
+    return Block::bytes_with_trailers(b.key_bytes(), b.value_bytes(), b.trailers());
 }
 
 /// Calls f(bucket, slot, word) for each slot that is not free.
@@ -276,6 +275,7 @@ void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_
         }
         ++entries;
         if (distance != 0) ++overflow[home_bucket(h)];
+        if (at<Block>(block).is_marked()) marked_.push_back(block);
     });
     for (unsigned b = 0; b < buckets_per_segment; ++b) {
         const std::uint32_t version = bucket_version(segment.buckets[b].meta.load(relaxed));
@@ -297,6 +297,7 @@ void Recovery::gather_segment(std::uint64_t offset) {
             ++unsound_;
         } else if (blocks_.insert(block)) {
             ++pairs_;
+            if (at<Block>(block).is_marked()) marked_.push_back(block);
         }
     });
 }
@@ -396,6 +397,8 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
         free(block);
     }
     report.pairs = index.size();
+    for (const std::uint64_t block : marked_)
+        if (blocks_.contains(block)) report.marked.push_back(&at<Block>(block));
     header_.clearing.store(0, relaxed);
     header_.gone.store(0, relaxed);
     fence();

@@ -28,9 +28,10 @@
 namespace ddict::shm {
 
 struct RecoveryReport {
-    std::uint64_t pairs = 0;    // that are there
-    std::uint64_t unsound = 0;  // entries that were taken out since their blocks were damaged
-    std::uint64_t missing = 0;  // pairs that were there before, and are not there now
+    std::uint64_t pairs = 0;           // that are there
+    std::uint64_t unsound = 0;         // entries that were taken out since their blocks were damaged
+    std::uint64_t missing = 0;         // pairs that were there before, and are not there now
+    std::vector<const Block*> marked;  // those that broadcasts have stored
 };
 
 /// A question about a block that was there before: whether the index leads to it, and, if not and it is to be
@@ -133,6 +134,7 @@ class Recovery {
     Heap::Used ahead_;  // what is to be given next; bytes 0: there is no more
     std::vector<Overlapping> overlapping_;
     std::vector<std::uint64_t> held_;
+    std::vector<std::uint64_t> marked_;
     std::uint64_t pairs_ = 0;
     std::uint64_t unsound_ = 0;
     bool rebuilds_ = false;  // the index is new and empty

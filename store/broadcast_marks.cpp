@@ -21,6 +21,13 @@ const BroadcastMarks::Mark* BroadcastMarks::find(KeyBytes key) const {
     return found == marks_.end() ? nullptr : &found->second;
 }
 
+std::uint64_t BroadcastMarks::version_of(KeyBytes key, std::uint64_t hash) const {
+    const Mark* mark = find(key);
+    if (mark != nullptr || erased_before_.empty()) return mark == nullptr ? 0 : mark->version;
+    const auto before = erased_before_.find(hash);
+    return before == erased_before_.end() ? 0 : before->second;
+}
+
 BroadcastProgress* BroadcastMarks::progress(KeyBytes key) {
     const auto found = marks_.find(key);
     return found == marks_.end() ? nullptr : &found->second.progress;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <unordered_map>
 
 #include <ddict/error.h>
 
@@ -42,12 +43,20 @@ class BroadcastMarks {
     bool is_copy(KeyBytes key) const;
     /// Null if the key is not known.
     const Mark* find(KeyBytes key) const;
+    /// 0 if the key is not known.
+    std::uint64_t version_of(KeyBytes key, std::uint64_t hash) const;
     BroadcastProgress* progress(KeyBytes key);
 
     /// The key is stored, or erased, in this version.
     void set(KeyBytes key, std::uint64_t version, bool stored, bool own);
-    /// The same, in the version after the last that began here.
-    void set_next(KeyBytes key, bool stored) { set(key, ++last_version_, stored, true); }
+    /// A key with this hash was erased in this version, before a manager was killed: all that is known of it.
+    void set_erased(std::uint64_t hash, std::uint64_t version) { erased_before_[hash] = version; }
+    /// Calls f(key, version) for each that is stored.
+    template <class F>
+    void for_each_stored(F f) const {
+        for (const auto& [key, mark] : marks_)
+            if (mark.stored) f(key.view(), mark.version);
+    }
     /// All are erased; their versions stay known.
     void clear();
 
@@ -69,7 +78,7 @@ class BroadcastMarks {
     std::deque<Erased> erased_;
     std::size_t stored_ = 0;
     std::size_t copies_ = 0;
-    std::uint64_t last_version_ = 0;
+    std::unordered_map<std::uint64_t, std::uint64_t> erased_before_;  // by hash
 };
 
 }  // namespace ddict::store

@@ -120,10 +120,19 @@ class ReplyCache {
     /// The reply has these statuses. Copies them.
     void set_statuses(const ReplySlot& slot, std::uint64_t request, Bytes statuses);
 
-    /// The reply will come, whatever happens to the connection.
-    void set_under_way(const ReplySlot& slot, std::uint64_t request) noexcept {
-        slot.reply->set(request, 0, 0, 0);
+    /// The reply to a broadcast will come, whatever happens to the connection.
+    void set_under_way(const ReplySlot& slot, std::uint64_t request, std::uint64_t version) noexcept {
+        slot.reply->argument = version;
         slot.reply->kind = CachedReply::Kind::under_way;
+        slot.reply->finish(request);
+    }
+    /// The version of a broadcast that a kill has interrupted; 0 if the request is none.
+    static std::uint64_t interrupted_version(const ReplySlot& slot, std::uint64_t request) noexcept {
+        const CachedReply* reply = slot.reply;
+        return reply != nullptr && reply->pending == request &&
+                       (reply->pending_kind & CachedReply::broadcast) != 0
+                   ? reply->argument
+                   : 0;
     }
 
     /// What is kept of replies that may not have arrived yet: pairs that were taken, and bytes outside the
@@ -147,6 +156,7 @@ class ReplyCache {
     void count_held(SessionReplies& session, const CachedReply& reply);
     std::optional<ChangeKind> resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims);
     static void not_made(CachedReply& reply);
+    static void interrupt_broadcast(CachedReply& reply);
     void keep_interrupted();
     bool keep_statuses(CachedReply& reply, Bytes statuses);
 

@@ -5,7 +5,8 @@
 // the replies that their clients may ask for again, and of the change that is under way what it will have
 // done.
 //
-//   memory := Header  SessionRecord[sessions_max]  CachedReply[cached_replies_max]  StatusRecord[records_max]
+//   memory := ReplyMemoryHeader  StatusRecord (of the batch under way)  SessionRecord[sessions_max]
+//   CachedReply[cached_replies_max]  StatusRecord[records_max]
 //
 // Most of it is never touched, and takes no memory. One process writes, with one thread. A kill leaves at
 // most one change half made; its reply says so (CachedReply::pending).
@@ -34,9 +35,12 @@ struct CachedReply {
         forgotten,  // it was more than there is memory for
     };
     static constexpr Kind kind_last = Kind::forgotten;
-    /// In pending_kind: the request makes many changes, one after the other; `argument` counts those made, and
-    /// `noted` is of the next if `argument2` says the same number.
+    /// In pending_kind: the request makes many changes, one after the other; `argument` counts those made,
+    /// and `noted` is of the next if `argument2` says the same number.
     static constexpr std::uint8_t many = 0x80;
+    /// In pending_kind: a broadcast of the version `argument`; the pool's mark tells whether it is stored
+    /// here.
+    static constexpr std::uint8_t broadcast = 0x40;
 
     std::uint64_t request = 0;  // its number; 0: there was none
     std::uint64_t argument = 0;
@@ -97,9 +101,19 @@ constexpr std::uint64_t replies_word(std::uint64_t first, unsigned log2_of_numbe
 /// The statuses of one batch.
 using StatusRecord = std::array<std::uint16_t, limits::batch_items_max>;
 
+/// Of a key that a broadcast has erased, by the key's hash.
+struct ErasedRecord {
+    std::uint64_t hash;
+    std::uint64_t version;
+};
+inline constexpr std::size_t erased_records_max = 65536;
+
 struct ReplyMemoryHeader {
-    std::uint64_t sessions;  // records that have been used
-    std::uint64_t reserved[7];
+    std::uint64_t sessions;           // records that have been used
+    std::uint64_t broadcast_version;  // the last that began here
+    std::uint64_t erased;             // records that were written, the oldest of which are gone
+    std::uint64_t reserved[5];
+    std::array<ErasedRecord, erased_records_max> erased_records;
 };
 
 class ReplyMemory {
@@ -110,6 +124,21 @@ class ReplyMemory {
     /// Of this process alone, and all zeros. Throws std::bad_alloc.
     static ReplyMemory anonymous();
 
+    std::uint64_t next_broadcast_version() const noexcept { return ++header_->broadcast_version; }
+    void add_erased(std::uint64_t hash, std::uint64_t version) const noexcept {
+        header_->erased_records[header_->erased % erased_records_max] = {hash, version};
+        CachedReply::keep_order();
+        ++header_->erased;
+    }
+    /// The oldest first.
+    template <class F>
+    void for_each_erased(F f) const {
+        const std::uint64_t end = header_->erased;
+        for (std::uint64_t i = end - std::min<std::uint64_t>(end, erased_records_max); i < end; ++i) {
+            const ErasedRecord& record = header_->erased_records[i % erased_records_max];
+            f(record.hash, record.version);
+        }
+    }
     /// Of the session records, those that have been used.
     std::uint32_t sessions_used() const noexcept {
         return static_cast<std::uint32_t>(std::min<std::uint64_t>(header_->sessions, limits::sessions_max));

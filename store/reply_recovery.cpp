@@ -52,13 +52,17 @@ bool is_many(const CachedReply& reply) {
     return (reply.pending_kind & CachedReply::many) != 0;
 }
 
+bool is_broadcast(const CachedReply& reply) {
+    return (reply.pending_kind & CachedReply::broadcast) != 0;
+}
+
 ChangeKind pending_kind_of(const CachedReply& reply) {
     return static_cast<ChangeKind>(reply.pending_kind & ~CachedReply::many);
 }
 
 /// Whether a change is half made; not if the reply was whole, but for the last word.
 bool is_pending(const CachedReply& reply) {
-    return reply.pending != 0 &&
+    return reply.pending != 0 && !is_broadcast(reply) &&
            (reply.pending != reply.request || pending_kind_of(reply) == ChangeKind::put_back);
 }
 
@@ -120,10 +124,11 @@ std::optional<ChangeKind> ReplyCache::recover(std::span<const shm::Claim> claims
                 claims = claims.subspan(two.size());
             }
             forget_what_makes_no_sense(reply, records);
+            if (reply.kind == CachedReply::Kind::under_way) interrupt_broadcast(reply);
             if (is_pending(reply)) {
                 if (const auto kind = resolve(reply, two)) to_be_made = kind;
             } else {
-                reply.pending = 0;
+                if (reply.pending == reply.request) reply.pending = 0;
                 if (reply.block != 0 && !two[0].held) {
                     reply.block = 0;
                     reply.kind = CachedReply::Kind::forgotten;
@@ -205,7 +210,7 @@ std::optional<ChangeKind> ReplyCache::resolve(CachedReply& reply, const std::arr
                 reply.pending = 0;  // the pair is still the reply's
             } else {
                 reply.block = 0;
-                reply.set(reply.pending, static_cast<std::uint16_t>(Errc::not_found), reply.noted[1], 0);
+                reply.set(reply.pending, reply.status, reply.noted[1], 0);
             }
             return std::nullopt;
         case ChangeKind::clear:
@@ -216,6 +221,16 @@ std::optional<ChangeKind> ReplyCache::resolve(CachedReply& reply, const std::arr
     }
     not_made(reply);
     return std::nullopt;
+}
+
+/// Of one that nobody goes on with until its request comes again.
+void ReplyCache::interrupt_broadcast(CachedReply& reply) {
+    const std::uint64_t request = reply.request;
+    reply.kind = CachedReply::Kind::numbers;
+    reply.pending_kind = CachedReply::broadcast;
+    reply.pending = request;
+    CachedReply::keep_order();
+    reply.request = request - 1;
 }
 
 /// The request will come again. The one before it is no longer waited for.

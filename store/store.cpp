@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/hash.h"
+#include "base/owned_key.h"
 
 namespace ddict::store {
 namespace {
@@ -33,6 +35,11 @@ Result<std::unique_ptr<Store>> Store::recover(shm::Segment segment, ReplyMemory 
     Result<std::unique_ptr<shm::Pool>> pool = shm::Pool::recover(std::move(segment), claims, report);
     if (!pool) return pool.error();
     auto store = std::make_unique<Store>(std::move(*pool), std::move(memory));
+    for (const shm::Block* block : report.marked)
+        store->marks_.set(block->key(), shm::version_in_mark(block->mark()), true,
+                          shm::is_own_in_mark(block->mark()));
+    store->memory_.for_each_erased(
+        [&](std::uint64_t hash, std::uint64_t version) { store->marks_.set_erased(hash, version); });
     if (const std::optional<ChangeKind> kind = store->replies_.recover(claims)) {
         store->make_uncached({.kind = *kind});
         report.pairs = store->pool().size();
@@ -50,8 +57,10 @@ Applied Store::apply_if_permitted(const Change& change) {
     if (is_of_pairs(change.kind)) {
         if (const Errc code = refusal(change.key(), change.role); code != Errc{}) {
             if (change.reserved != nullptr) pool_->abandon(change.reserved);
-            if (change.kind == ChangeKind::put_back)
-                replies_.release(*change.slot.session, *change.slot.reply);
+            if (change.kind == ChangeKind::put_back) {
+                begin_put_back(change);
+                give_up_pair(change, code);
+            }
             return cached(change, {.code = code});
         }
     }
@@ -88,6 +97,8 @@ Applied Store::make_uncached(const Change& change) {
         case ChangeKind::put_back:
             return put_back(change);
         case ChangeKind::clear:
+            marks_.for_each_stored(
+                [&](KeyBytes key, std::uint64_t version) { memory_.add_erased(hash_of(key), version); });
             pool_->clear();
             marks_.clear();
             break;
@@ -100,6 +111,7 @@ Applied Store::make_uncached(const Change& change) {
 }
 
 Applied Store::put(const Change& change) {
+    if (change.role != BroadcastRole::none) return put_broadcast(change);
     const auto try_it = [&] {
         return change.reserved != nullptr ? pool_->publish(change.reserved, noted_of(change))
                                           : pool_->put(change.pair, noted_of(change));
@@ -107,7 +119,48 @@ Applied Store::put(const Change& change) {
     Result<void> stored = try_it();
     if (!stored && change.reserved == nullptr && has_released_space(stored.error())) stored = try_it();
     if (!stored) return refused(stored.error());
-    if (change.role != BroadcastRole::none) mark(change, change.key(), true);
+    return {.argument = change.argument};
+}
+
+/// The version of the broadcast; a root gives it. A reply that is to come says so from now on.
+std::uint64_t Store::begin_broadcast(const Change& change, Errc code) {
+    const bool own = change.role == BroadcastRole::root;
+    const std::uint64_t version = own ? memory_.next_broadcast_version() : change.version;
+    if (CachedReply* reply = change.slot.reply; reply != nullptr) {
+        reply->argument = version;
+        reply->status = static_cast<std::uint16_t>(code);
+        reply->kind = CachedReply::Kind::numbers;
+        reply->begin(change.origin.request, CachedReply::broadcast);
+    }
+    return version;
+}
+
+/// Of what was erased before the kill only the hash is known, until the request brings the key.
+std::uint64_t Store::interrupted_broadcast(const ReplySlot& slot, std::uint64_t request, KeyBytes key,
+                                           std::uint64_t hash) {
+    const std::uint64_t version = ReplyCache::interrupted_version(slot, request);
+    if (version == 0) return 0;
+    const std::uint64_t known = marks_.version_of(key, hash);
+    if (known < version) return 0;
+    if (marks_.find(key) == nullptr) marks_.set(key, known, false, false);
+    return version;
+}
+
+/// The mark is the pair's own: both are there, or neither.
+Applied Store::put_broadcast(const Change& change) {
+    const bool own = change.role == BroadcastRole::root;
+    const std::uint64_t version = begin_broadcast(change, Errc{});
+    shm::Pair pair = change.pair;
+    pair.mark = shm::broadcast_mark(version, own);
+    const OwnedKey key(change.key());
+    if (change.reserved != nullptr) pool_->set_mark(change.reserved, pair.mark);
+    const auto try_it = [&] {
+        return change.reserved != nullptr ? pool_->publish(change.reserved) : pool_->put(pair);
+    };
+    Result<void> stored = try_it();
+    if (!stored && change.reserved == nullptr && has_released_space(stored.error())) stored = try_it();
+    if (!stored) return refused(stored.error());
+    marks_.set(key.view(), version, true, own);
     return {.argument = change.argument};
 }
 
@@ -119,10 +172,12 @@ Applied Store::erase(const Change& change) {
 /// The mark stays, whether there was a pair or not: older messages may still come.
 Applied Store::erase_broadcast(const Change& change) {
     const bool held = marks_.holds(change.pair.key);
+    const bool is_missing = !held && change.role == BroadcastRole::root;
+    const std::uint64_t version = begin_broadcast(change, is_missing ? Errc::not_found : Errc{});
+    memory_.add_erased(change.pair.hash, version);
     if (held) pool_->erase(change.pair.key, change.pair.hash);
-    mark(change, change.pair.key, false);
-    if (!held && change.role == BroadcastRole::root)
-        return {.code = Errc::not_found, .sequence = ++sequence_};  // the mark is new
+    marks_.set(change.pair.key, version, false, change.role == BroadcastRole::root);
+    if (is_missing) return {.code = Errc::not_found, .sequence = ++sequence_};  // the mark is new
     return {.argument = change.argument};
 }
 
@@ -141,17 +196,25 @@ Applied Store::take(const Change& change) {
 Applied Store::put_back(const Change& change) {
     CachedReply& reply = *change.slot.reply;
     DDICT_ASSERT(reply.kind == CachedReply::Kind::pair, "only a pair that is kept can be put back");
-    reply.begin(change.origin.request, static_cast<std::uint8_t>(change.kind));
-    reply.noted = {reply.block, change.argument};
-    CachedReply::keep_order();
+    begin_put_back(change);
     const bool restored = pool_->restore(replies_.block_of(reply));
-    replies_.release(*change.slot.session, reply);
+    give_up_pair(change, restored ? Errc{} : Errc::not_found);
     return {.code = restored ? Errc{} : Errc::not_found, .argument = change.argument};
 }
 
-void Store::mark(const Change& change, KeyBytes key, bool stored) {
-    if (change.role == BroadcastRole::root) return marks_.set_next(key, stored);
-    marks_.set(key, change.version, stored, false);
+/// From here on a kill leaves the pair with the reply, or it is visible again, or `status` says what came of
+/// it.
+void Store::begin_put_back(const Change& change) {
+    CachedReply& reply = *change.slot.reply;
+    reply.begin(change.origin.request, static_cast<std::uint8_t>(change.kind));
+    reply.noted = {reply.block, change.argument};
+    CachedReply::keep_order();
+}
+
+void Store::give_up_pair(const Change& change, Errc code) {
+    change.slot.reply->status = static_cast<std::uint16_t>(code);
+    CachedReply::keep_order();
+    replies_.release(*change.slot.session, *change.slot.reply);
 }
 
 void Store::freeze(bool frozen) {

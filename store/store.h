@@ -44,17 +44,21 @@ class Store {
     ReplyCache& replies() noexcept { return replies_; }
     /// Null if the key is not known. See BroadcastProgress.
     BroadcastProgress* progress(KeyBytes key) { return marks_.progress(key); }
+    /// The version of a broadcast of this key that a kill has interrupted after it was made here; 0
+    /// otherwise: then it is to be made. The key's mark is there then.
+    std::uint64_t interrupted_broadcast(const ReplySlot& slot, std::uint64_t request, KeyBytes key,
+                                        std::uint64_t hash);
     /// Pairs of this shard's own, without the copies of other managers' broadcasts.
     std::uint64_t size() const noexcept { return pool_->size() - marks_.copies(); }
     bool frozen() const noexcept { return frozen_; }
     /// The number of the last change that was made.
     std::uint64_t sequence() const noexcept { return sequence_; }
 
-    /// Makes one change, if it may be made, and caches its reply. A reserved block is the store's from now
-    /// on, whatever comes of it. Constant time but for clear, which takes some for each pinned block, and
-    /// but for what moving pairs takes (shm/compaction.h). Errors: no_space with need and have; too_large;
-    /// invalid_argument for a key that a broadcast has stored; frozen; not_found where there is nothing to
-    /// erase or to take.
+    /// Makes one change, if it may be made, and caches its reply; that of a broadcast comes later, and its
+    /// slot only says that it has begun. A reserved block is the store's from now on, whatever comes of it.
+    /// Constant time but for clear, which takes some for each pinned block, and but for what moving pairs
+    /// takes (shm/compaction.h). Errors: no_space with need and have; too_large; invalid_argument for a key
+    /// that a broadcast has stored; frozen; not_found where there is nothing to erase or to take.
     Applied apply(const Change& change) {
         if (refuses_some()) [[unlikely]]
             return apply_if_permitted(change);
@@ -96,7 +100,7 @@ class Store {
     /// From here on a kill leaves a reply that tells whether the change was made.
     static void begin(const Change& change) noexcept {
         CachedReply* reply = change.slot.reply;
-        if (reply == nullptr) return;
+        if (reply == nullptr || change.role != BroadcastRole::none) return;
         if (change.is_one_of_many) {
             reply->noted = {};
             CachedReply::keep_order();
@@ -115,7 +119,7 @@ class Store {
     void finish(const Change& change, std::uint16_t status, std::uint64_t argument,
                 std::uint64_t argument2) noexcept {
         CachedReply* reply = change.slot.reply;
-        if (reply == nullptr) return;
+        if (reply == nullptr || change.role != BroadcastRole::none) return;
         if (change.is_one_of_many) return replies_.count_one(*reply, status);
         reply->set(change.origin.request, status, argument, argument2);
     }
@@ -129,7 +133,10 @@ class Store {
     Applied erase_broadcast(const Change& change);
     Applied take(const Change& change);
     Applied put_back(const Change& change);
-    void mark(const Change& change, KeyBytes key, bool stored);
+    static void begin_put_back(const Change& change);
+    void give_up_pair(const Change& change, Errc code);
+    Applied put_broadcast(const Change& change);
+    std::uint64_t begin_broadcast(const Change& change, Errc code);
     void freeze(bool frozen);
     bool has_released_space(const Error& error);
 

@@ -268,10 +268,8 @@ class KilledWriterTest : public LayoutTest {
         for (const std::uint64_t offset : live_blocks()) {
             const auto& block = at<Block>(offset);
             ASSERT_LE(end_of_last, offset) << "two live blocks overlap";
-            const bool placed = block.placement().is_by_hand();
             end_of_last =
-                offset + (placed ? Block::bytes_with_placement(block.key_bytes(), block.value_bytes())
-                                 : Block::bytes_for(block.key_bytes(), block.value_bytes()));
+                offset + Block::bytes_with_trailers(block.key_bytes(), block.value_bytes(), block.trailers());
             ASSERT_LE(end_of_last, header().heap_offset + header().heap_bytes);
             ASSERT_EQ(block.hash(), hash_of(block.key()));
             const std::string key(text_of(block.key()));

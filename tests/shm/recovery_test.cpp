@@ -192,7 +192,7 @@ class RecoveryTest : public testing::Test {
 
 TEST_F(RecoveryTest, FromEveryStoreOfEveryOperation) {
     const char* given = std::getenv("DDICT_TEST_RECOVERIES");
-    const std::uint64_t wanted = given != nullptr ? std::strtoull(given, nullptr, 10) : 1500;
+    const std::uint64_t wanted = given != nullptr ? std::strtoull(given, nullptr, 10) : 1000;
     while (recoveries_ < wanted && !HasFatalFailure()) {
         begin();
         // Few keys and much room; more than there is room for; many small ones, so that the index grows.
@@ -202,7 +202,7 @@ TEST_F(RecoveryTest, FromEveryStoreOfEveryOperation) {
             const Step step = work.next();
             if (step.kind != Step::Kind::clear) apply(model_, step, apply(*pool_, step));
         }
-        const std::uint64_t until = recoveries_ + 400;
+        const std::uint64_t until = recoveries_ + 250;
         for (int i = 0; i < 400 && recoveries_ < until && !HasFatalFailure(); ++i)
             step_by_store(work.next(), work, 8);
     }
