@@ -90,9 +90,7 @@ class Block {
     /// 0 if no broadcast has stored it.
     std::uint64_t mark() const noexcept;
     bool is_marked() const noexcept { return (value_bytes_and_type_ >> marked_shift & 1) != 0; }
-    unsigned trailers() const noexcept {
-        return (placed_by() != PlacedBy::own_hash ? 1U : 0U) + (is_marked() ? 1U : 0U);
-    }
+    unsigned trailers() const noexcept { return trailers_in(value_bytes_and_type_); }
     /// All of it; refers to these bytes.
     Pair pair() const noexcept {
         return {.key = key(),
@@ -125,6 +123,10 @@ class Block {
     }
     static constexpr PlacedBy placed_by_in(std::uint64_t word) noexcept {
         return static_cast<PlacedBy>((word >> placed_by_shift) & 3);
+    }
+    static constexpr unsigned trailers_in(std::uint64_t word) noexcept {
+        return (placed_by_in(word) != PlacedBy::own_hash ? 1U : 0U) +
+               static_cast<unsigned>(word >> marked_shift & 1);
     }
     static constexpr std::uint16_t value_type_in(std::uint64_t word) noexcept {
         return static_cast<std::uint16_t>(word >> 48);

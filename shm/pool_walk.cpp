@@ -123,8 +123,8 @@ bool PoolWalk::take_pair(const Segment& segment, unsigned home, std::uint64_t of
     const std::uint64_t key_bytes = key_word & 0xffff;
     const std::uint64_t value_bytes = Block::value_bytes_in(second);
     const KeyPlacement by{.by = Block::placed_by_in(second), .value = 0};
-    const std::uint64_t bytes = by.is_by_hand() ? Block::bytes_with_placement(key_bytes, value_bytes)
-                                                : Block::bytes_for(key_bytes, value_bytes);
+    const std::uint64_t bytes =
+        Block::bytes_with_trailers(key_bytes, value_bytes, Block::trailers_in(second));
     if (key_bytes == 0 || key_bytes > limits::key_bytes_max || !pool_->inside(offset, bytes)) return false;
     const std::uint64_t kept = value_bytes <= value_bytes_here_max ? value_bytes : 0;
     Staged staged{.key = bytes_.size(), .found = {}};
