@@ -139,7 +139,10 @@ constexpr unsigned root_depth(std::uint64_t root) noexcept {
 
 // A dictionary's directory segment; directory_segment.h has the grammar.
 inline constexpr std::uint64_t directory_magic = 0x31'7269'6464'6464ULL;  // "dddir1"
-inline constexpr std::uint32_t directory_layout_version = 2;
+inline constexpr std::uint32_t directory_layout_version = 3;
+// Of a slot: multiples of 64.
+inline constexpr std::uint64_t directory_slot_bytes_min = 64;
+inline constexpr std::uint64_t directory_slot_bytes_max = 64 * 1024;
 
 struct alignas(64) DirectorySegmentHeader {
     AtomicWord ready;  // directory_magic when all is there; written last
@@ -151,7 +154,7 @@ struct alignas(64) DirectorySegmentHeader {
     std::uint32_t ucx_version;
     std::uint32_t local_managers;       // how many of the managers are on this node,
     std::uint32_t first_local_manager;  // and the first of them; the others follow
-    std::uint32_t reserved;
+    std::uint32_t slot_bytes;           // of an entry
 };
 static_assert(sizeof(DirectorySegmentHeader) == 64 && std::is_standard_layout_v<DirectorySegmentHeader>);
 static_assert(offsetof(DirectorySegmentHeader, layout_version) == 8 &&

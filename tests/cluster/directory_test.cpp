@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/limits.h"
 #include "cluster/handle.h"
+#include "cluster/live_directory.h"
 
 namespace ddict {
 namespace {
@@ -65,6 +66,62 @@ TEST(DirectoryEntry, RoundTrip) {
         unpack_directory_entry(short_in);
         EXPECT_FALSE(short_in.good()) << size;
     }
+}
+
+TEST(DirectoryEntry, KeepsItsStateAndReason) {
+    DirectoryEntry lost = entry(5);
+    lost.epoch = Epoch{7};
+    lost.state = ServingState::lost;
+    lost.is_restartable = true;
+    lost.reason = "it was killed";
+    std::vector<std::byte> packed;
+    pack(lost, packed);
+    Unpacker in(packed);
+    const DirectoryEntry seen = unpack_directory_entry(in);
+    EXPECT_TRUE(in.good() && in.at_end());
+    EXPECT_EQ(seen.epoch, Epoch{7});
+    EXPECT_EQ(seen.state, ServingState::lost);
+    EXPECT_TRUE(seen.is_restartable);
+    EXPECT_EQ(seen.reason, "it was killed");
+    EXPECT_EQ(seen.why_lost().code, Errc::manager_lost);
+    EXPECT_NE(seen.why_lost().message().find("it was killed"), std::string::npos);
+    for (const std::size_t at : {std::size_t{8}, std::size_t{10}}) {  // state, restartable
+        std::vector<std::byte> bad = packed;
+        bad[at] = std::byte{3};
+        Unpacker in_bad(bad);
+        unpack_directory_entry(in_bad);
+        EXPECT_FALSE(in_bad.good()) << at;
+    }
+}
+
+class FixedDirectory final : public DirectoryView {
+  public:
+    std::uint32_t manager_count() const override { return 3; }
+    Result<DirectoryEntry> entry(ShardId shard) const override {
+        DirectoryEntry e = ddict::entry(number_of(shard));
+        e.epoch = epoch;
+        return e;
+    }
+    Epoch epoch = first_epoch;
+};
+
+TEST(LiveDirectory, ANewerEntryReplacesAnOlderOne) {
+    FixedDirectory below;
+    LiveDirectory directory(below);
+    DirectoryEntry moved = entry(1);
+    moved.node = "elsewhere";
+    EXPECT_FALSE(directory.replace(moved)) << "of the same epoch";
+    moved.epoch = Epoch{3};
+    EXPECT_TRUE(directory.replace(moved));
+    EXPECT_EQ(directory.entry(ShardId{1})->node, "elsewhere");
+    EXPECT_EQ(directory.entry(ShardId{0})->node, "node0");
+    moved.epoch = Epoch{2};
+    EXPECT_FALSE(directory.replace(moved));
+    below.epoch = Epoch{4};
+    EXPECT_EQ(directory.entry(ShardId{1})->node, "node1") << "what lies below is newer now";
+    moved.shard = ShardId{3};
+    moved.epoch = Epoch{9};
+    EXPECT_FALSE(directory.replace(moved)) << "there is no such shard";
 }
 
 TEST(Handle, RoundTrip) {

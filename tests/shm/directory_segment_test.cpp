@@ -4,9 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <optional>
 #include <random>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "shm/layout.h"
 #include "tests/shm/chance.h"
@@ -147,25 +152,135 @@ TEST_F(DirectorySegmentTest, WithADamagedHeader) {
     refused(header().dictionary_id, identity_.dictionary_id + 1);
     refused(header().bytes, std::uint64_t{0});
     refused(header().bytes, segment_->size() + 1);
+    refused(header().bytes, header().bytes - 1);
+    refused(header().slot_bytes, 0U);
+    refused(header().slot_bytes, 63U);
+    refused(header().slot_bytes, ~0U);
     header().ready.store(12345);
     EXPECT_EQ(open().error().code, Errc::protocol);
 }
 
 TEST_F(DirectorySegmentTest, WithADamagedEntry) {
     write(3);
-    auto* offsets = reinterpret_cast<std::uint64_t*>(segment_->data() + sizeof(DirectorySegmentHeader));
+    const auto slot = [&](std::uint64_t number) {
+        return reinterpret_cast<std::uint64_t*>(segment_->data() + sizeof(DirectorySegmentHeader) +
+                                                number * header().slot_bytes);
+    };
+    const std::uint64_t version = *slot(1);
+    std::uint64_t& length = slot(1)[1 + version % 2 * ((header().slot_bytes - 8) / 16)];
     for (const std::uint64_t bad :
-         {std::uint64_t{0}, offsets[2] + 1, segment_->size() + 1, ~std::uint64_t{0}}) {
-        const std::uint64_t before = offsets[1];
-        offsets[1] = bad;
+         {std::uint64_t{0}, length - 1, length + 1, std::uint64_t{header().slot_bytes}, ~std::uint64_t{0}}) {
+        const std::uint64_t before = length;
+        length = bad;
         const Result<DirectorySegment> directory = open();
         ASSERT_TRUE(directory);
         EXPECT_EQ(directory->entry(ShardId{1}).error().code, Errc::protocol) << bad;
         EXPECT_TRUE(directory->entry(ShardId{2})) << "the others can still be read";
-        offsets[1] = before;
+        length = before;
     }
-    std::swap(offsets[0], offsets[1]);
-    EXPECT_EQ(open()->entry(ShardId{0}).error().code, Errc::protocol);
+    for (const std::uint64_t bad : {std::uint64_t{0}, version + 1}) {
+        *slot(1) = bad;
+        EXPECT_EQ(open()->entry(ShardId{1}).error().code, Errc::protocol) << bad;
+    }
+    *slot(1) = version;
+    EXPECT_TRUE(open()->entry(ShardId{1}));
+    std::swap_ranges(slot(0), slot(1), slot(1));
+    EXPECT_EQ(open()->entry(ShardId{0}).error().code, Errc::protocol) << "it is of another shard";
+}
+
+TEST_F(DirectorySegmentTest, AnEntryIsReplacedByANewerOneOnly) {
+    write(3);
+    const DirectorySegment directory = open().value();
+    DirectoryEntry entry = entries_of(3)[1];
+    entry.address.assign(100, std::byte{42});
+    EXPECT_FALSE(update_entry(*segment_, entry).value()) << "of the same epoch";
+    entry.epoch = Epoch{2};
+    entry.state = ServingState::lost;
+    entry.reason = std::string(1000, 'r');
+    EXPECT_TRUE(update_entry(*segment_, entry).value());
+    const DirectoryEntry seen = directory.entry(ShardId{1}).value();
+    EXPECT_EQ(seen.epoch, Epoch{2});
+    EXPECT_EQ(seen.state, ServingState::lost);
+    EXPECT_EQ(seen.reason, std::string(DirectoryEntry::reason_bytes_max, 'r'));
+    EXPECT_EQ(seen.address, entry.address);
+    for (const std::uint32_t epoch : {1u, 2u}) {
+        entry.epoch = Epoch{epoch};
+        EXPECT_FALSE(update_entry(*segment_, entry).value());
+    }
+    EXPECT_EQ(directory.entry(ShardId{0})->epoch, first_epoch) << "the others stay as they are";
+    EXPECT_EQ(directory.entry(ShardId{2})->epoch, first_epoch);
+    entry.epoch = Epoch{3};
+    entry.shard = ShardId{3};
+    EXPECT_EQ(update_entry(*segment_, entry).error().code, Errc::invalid_argument);
+    entry.shard = ShardId{1};
+    entry.address.assign(5000, std::byte{1});
+    EXPECT_EQ(update_entry(*segment_, entry).error().code, Errc::too_large);
+    EXPECT_EQ(directory.entry(ShardId{1})->epoch, Epoch{2});
+}
+
+TEST_F(DirectorySegmentTest, CannotBeChangedBeforeItIsFilled) {
+    create();
+    EXPECT_EQ(update_entry(*segment_, entries_of(1)[0]).error().code, Errc::invalid_argument);
+}
+
+/// Who is killed in the middle of a change leaves the old entry: a change writes where nobody reads, and then
+/// one word.
+TEST_F(DirectorySegmentTest, AChangeThatWasNotFinishedIsNotSeen) {
+    write(2);
+    std::vector<std::byte> before(segment_->data(), segment_->data() + segment_->size());
+    DirectoryEntry entry = entries_of(2)[1];
+    entry.epoch = Epoch{2};
+    entry.address.assign(150, std::byte{42});
+    ASSERT_TRUE(update_entry(*segment_, entry).value());
+    std::vector<std::byte> after(segment_->data(), segment_->data() + segment_->size());
+    const std::uint64_t version = sizeof(DirectorySegmentHeader) + header().slot_bytes;
+    ASSERT_NE(std::memcmp(&before[version], &after[version], 8), 0);
+    std::memcpy(segment_->data() + version, &before[version], 8);
+    EXPECT_EQ(open()->entry(ShardId{1})->epoch, first_epoch);
+    EXPECT_EQ(open()->entry(ShardId{1})->address, entries_of(2)[1].address);
+}
+
+/// Each entry is as long as its epoch says, and of one byte only, so that any mixture shows.
+TEST_F(DirectorySegmentTest, ReadersSeeTheOldEntryOrTheNewOne) {
+    write(2);
+    const DirectorySegment directory = open().value();
+    const auto fill = [](DirectoryEntry& entry) {
+        const std::uint32_t number = number_of(entry.epoch);
+        entry.address.assign(60 + number % 100, static_cast<std::byte>(number));
+        entry.node = std::string(1 + number % 50, static_cast<char>('a' + number % 26));
+        entry.pool_bytes = number;
+    };
+    std::atomic<bool> over{false};
+    std::atomic<std::uint64_t> changes_seen{0};
+    std::vector<std::thread> readers;
+    for (int i = 0; i < 3; ++i) {
+        readers.emplace_back([&] {
+            Epoch last = no_epoch;
+            while (!over.load()) {
+                const Result<DirectoryEntry> seen = directory.entry(ShardId{1});
+                ASSERT_TRUE(seen) << seen.error().message();
+                ASSERT_GE(seen->epoch, last) << "what is known never becomes older";
+                if (seen->epoch != last) changes_seen.fetch_add(1);
+                last = seen->epoch;
+                if (last == first_epoch) continue;
+                DirectoryEntry expected = *seen;
+                fill(expected);
+                ASSERT_EQ(seen->address, expected.address);
+                ASSERT_EQ(seen->node, expected.node);
+                ASSERT_EQ(seen->pool_bytes, expected.pool_bytes);
+            }
+        });
+    }
+    DirectoryEntry entry = entries_of(2)[1];
+    for (int i = 0; i < 50'000 || (changes_seen.load() < 100 && i < 50'000'000); ++i) {
+        entry.epoch = next(entry.epoch);
+        fill(entry);
+        ASSERT_TRUE(update_entry(*segment_, entry).value());
+    }
+    over = true;
+    for (std::thread& reader : readers)
+        reader.join();
+    EXPECT_GE(changes_seen.load(), 100U);
 }
 
 // Whatever the bytes are, reading stays inside the segment and an entry is of the manager asked for.
