@@ -77,6 +77,16 @@ inline constexpr std::chrono::milliseconds lost_remembered{5'000};
 inline constexpr std::chrono::milliseconds lost_probe_interval{1'000};
 inline constexpr std::chrono::milliseconds lost_probe_patience{200};
 static_assert(lost_probe_patience < lost_probe_interval && lost_probe_interval < lost_remembered);
+// While operations wait for a manager that does not answer, others are asked so often, and then more seldom,
+// whether its shard is served elsewhere.
+inline constexpr std::chrono::milliseconds inquiry_interval{50};
+// How long a client waits for a process that is to take the place of one that has ended: once its node
+// launcher has said so, and until then. How often it looks meanwhile.
+inline constexpr std::chrono::milliseconds restart_time_max{30'000};
+inline constexpr std::chrono::milliseconds restart_announced_max{1'000};
+inline constexpr std::chrono::milliseconds restart_look_interval{5};
+// How long a manager tries to tell another one of a change of the directory.
+inline constexpr std::chrono::milliseconds announcement_time_max{2'000};
 // How long a call that makes do with the managers that answer waits for one that does not.
 inline constexpr std::chrono::milliseconds partial_answer_patience{2'000};
 static_assert(partial_answer_patience > silence_until_lost);

@@ -13,17 +13,56 @@ Connection::Connection(RequestContext& context, ConnectionTable& table, Connecti
       user_(user),
       peer_(context.transport(), table, *this),
       messages_(context, entry.shard) {
-    set_entry(entry);
+    take_entry(entry);
+}
+
+void Connection::take_entry(const DirectoryEntry& entry) {
+    entry_ = entry;
+    ended_ = false;
+    successor_until_.reset();
+    same_host_ = entry.process.host_key == context_.transport().identity().host_key;
+    timers_.set_same_host(same_host_);
+    timers_.moved(context_.now());
+    LostManagers* lost = context_.lost_managers();
+    if (entry.state == ServingState::serving && lost != nullptr && lost->any()) lost->forget(entry.shard);
 }
 
 void Connection::set_entry(const DirectoryEntry& entry) {
-    const bool elsewhere = entry_.address != entry.address;
-    if (elsewhere && state_ != State::closed)
-        fail(Error(Errc::manager_lost, "it was started again elsewhere"));
-    if (elsewhere) ended_ = false;
-    entry_ = entry;
-    same_host_ = entry.process.host_key == context_.transport().identity().host_key;
-    timers_.set_same_host(same_host_);
+    if (!is_newer(entry, entry_)) return;
+    const bool is_same_process = entry_.state == ServingState::serving &&
+                                 entry.state == ServingState::serving && entry_.address == entry.address;
+    if (is_same_process) {
+        entry_ = entry;
+        return;
+    }
+    take_entry(entry);
+    if (pending_ == 0) return reset();
+    if (state_ == State::closed) return;
+    if (state_ != State::broken) break_off(Error(Errc::manager_lost, "its process has ended"));
+    timers_.moved(context_.now());
+    connect();
+}
+
+/// What the process knows without a message.
+void Connection::look_up_entry() {
+    if (context_.whereabouts() == nullptr) return;
+    const auto found = context_.whereabouts()->look_up(entry_.shard);
+    if (found && is_newer(*found, entry_)) take_entry(*found);
+}
+
+bool Connection::wants_entry() const noexcept {
+    if (pending_ == 0 || !others_may_know()) return false;
+    switch (state_) {
+        case State::closed:
+            return false;
+        case State::hello:
+            return why_.has_value() || timers_.is_hello_doubtful(context_.now());
+        case State::open:
+            return timers_.is_pinged();
+        case State::broken:
+            return true;
+    }
+    return false;
 }
 
 /// Of a connection for which nobody has waited for a while.
@@ -38,6 +77,7 @@ std::optional<Error> Connection::refusal(wire::Verb verb) {
     if (waits_alone) timers_.end_probe();
     LostManagers* lost = context_.lost_managers();
     if (lost == nullptr || !lost->any() || ends_manager(verb)) return std::nullopt;
+    look_up_entry();
     Error why;
     const LostManagers::Look look = lost->look(entry_.shard, context_.now(), why);
     if (look == LostManagers::Look::lost) return why;
@@ -50,15 +90,23 @@ void Connection::open() {
     if (state_ == State::closed) connect();
 }
 
+void Connection::open_for_question() {
+    if (pending_ == 0 && state_ != State::open) forget_stale();
+    open();
+}
+
 void Connection::connect() {
+    look_up_entry();
+    if (entry_.state == ServingState::lost) return lose(entry_.why_lost());
+    if (entry_.state == ServingState::restarting) return await_successor();
     const Result<void> connected = peer_.connect(entry_);
     if (!connected && session_ != 0 && !same_host_) {  // a network that is away may say so at once
         state_ = State::broken;
         why_ = connected.error();
-        timers_.broke(context_.now(), false);
+        timers_.broke(context_.now(), false, others_may_know());
         return;
     }
-    if (!connected) return lose(connected.error());
+    if (!connected) return may_be_replaced(connected.error()) ? await_successor() : lose(connected.error());
     same_host_ = context_.transport().is_same_host(peer_.id());
     timers_.set_same_host(same_host_);
     state_ = State::hello;
@@ -66,11 +114,44 @@ void Connection::connect() {
     messages_.send_hello(peer_.id(), session_);
 }
 
+/// Its process has ended on this host, which its node launcher is about to notice.
+bool Connection::may_be_replaced(const Error& why) {
+    return entry_.is_restartable && same_host_ && why.code == Errc::manager_lost;
+}
+
+/// For so long as the directory says that another process will serve the shard, but not for ever; and only
+/// once for each entry.
+void Connection::await_successor() {
+    const Time now = context_.now();
+    const bool is_announced = entry_.state == ServingState::restarting;
+    if (!successor_until_)
+        successor_until_ = now + (is_announced ? limits::restart_time_max : limits::restart_announced_max);
+    if (now >= *successor_until_)
+        return lose(Error(Errc::manager_lost, is_announced
+                                                  ? "its process has ended, and the one that was to take its "
+                                                    "place does not serve yet"
+                                                  : "its process has ended, and no other takes its place")
+                        .set_state(ManagerState::ended));
+    state_ = State::broken;
+    messages_.forget_latest();
+    why_ = Error(Errc::manager_lost, "its process has ended, and another one is being started");
+}
+
+std::optional<Time> Connection::go_on_awaiting() {
+    look_up_entry();
+    if (successor_until_ && context_.now() < *successor_until_)
+        return std::min(*successor_until_, context_.now() + limits::restart_look_interval);
+    connect();
+    if (state_ == State::closed) return std::nullopt;
+    return successor_until_ ? context_.now() + limits::restart_look_interval
+                            : timers_.next_look(context_.now(), state_ == State::hello);
+}
+
 void Connection::break_off(const Error& why) {
     const PeerId peer = peer_.detach();
     state_ = State::broken;
     messages_.forget_latest();
-    timers_.broke(context_.now(), true);
+    timers_.broke(context_.now(), true, others_may_know());
     why_ = why;
     user_.on_broken(*this);
     if (peer != no_peer) context_.transport().close(peer);
@@ -134,6 +215,8 @@ std::optional<Time> Connection::tick() {
 /// be unable to answer at the moment.
 std::optional<Time> Connection::go_on_connecting() {
     using Step = ConnectionTimers::Step;
+    if (successor_until_ && state_ == State::broken) return go_on_awaiting();
+    const Epoch known = entry_.epoch;
     switch (timers_.next_step(context_.now(), state_ == State::hello, session_ != 0)) {
         case Step::wait:
             break;
@@ -141,8 +224,12 @@ std::optional<Time> Connection::go_on_connecting() {
             end_probe();
             return std::nullopt;
         case Step::lost:
-            lose(describe(unreachable()));
-            return std::nullopt;
+            look_up_entry();
+            if (entry_.epoch == known) {
+                lose(describe(unreachable()));
+                return std::nullopt;
+            }
+            [[fallthrough]];
         case Step::connect:
             peer_.close();
             connect();
@@ -194,6 +281,7 @@ void Connection::on_hello_reply(const wire::ReplyHeader& header) {
     session_ = header.argument;
     state_ = State::open;
     timers_.opened(context_.now());
+    successor_until_.reset();
     why_.reset();
     if (LostManagers* lost = context_.lost_managers(); lost != nullptr && lost->any())
         lost->forget(entry_.shard);
@@ -218,7 +306,7 @@ bool Connection::on_goodbye(const wire::ReplyHeader& header) {
 void Connection::on_peer_lost(const Error& why) {
     peer_.detach();
     if (pending_ == 0) return reset();  // the next operation will show
-    timers_.may_try_again() ? break_off(why) : lose(why);
+    timers_.may_try_again() || others_may_know() ? break_off(why) : lose(why);
 }
 
 }  // namespace ddict

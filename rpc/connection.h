@@ -7,6 +7,7 @@
 // Invariants:
 // 1. While it is open it has a peer and a session, and ConnectionUser::on_open() was the last event.
 // 2. Broken, it keeps the session, to go on with it; closed, it has none.
+// 3. What it knows of the directory never becomes older.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,8 @@ class Connection {
     Connection(RequestContext& context, ConnectionTable& table, ConnectionUser& user,
                const DirectoryEntry& entry);
 
-    /// The manager is there now.
+    /// What is newer than what is known replaces it: with its session, the connection goes to the process
+    /// that serves the shard now, and operations that wait go on there.
     void set_entry(const DirectoryEntry& entry);
     const DirectoryEntry& entry() const noexcept { return entry_; }
     bool is_on_this_host() const noexcept { return same_host_; }
@@ -71,6 +73,13 @@ class Connection {
     std::optional<Error> refusal(wire::Verb verb);
     /// Connects, unless that is under way.
     void open();
+    /// Whether operations wait for a manager of which somebody else may know where it is now.
+    bool wants_entry() const noexcept;
+    /// The same though no operation waits; an attempt that has come to nothing is made anew.
+    void open_for_question();
+    /// Asks this manager where another shard is served. Returns the number of the message. Requires
+    /// is_open().
+    std::uint64_t ask_for_entry(ShardId shard) { return messages_.send_directory(peer(), session(), shard); }
 
     /// The manager has answered an operation.
     void heard() noexcept { timers_.heard(context_.now()); }
@@ -93,12 +102,21 @@ class Connection {
     enum class State { closed, hello, open, broken };
 
     void forget_stale();
+    void take_entry(const DirectoryEntry& entry);
+    void look_up_entry();
+    bool may_be_replaced(const Error& why);
+    /// Where it is now. Nobody need be asked about one that is never started again.
+    bool others_may_know() const noexcept {
+        return context_.whereabouts() != nullptr && !same_host_ && entry_.is_restartable;
+    }
+    void await_successor();
     void connect();
     void reset();
     void lose(const Error& why);
     void end_probe();
     Unreachable unreachable() const;
     std::optional<Time> go_on_connecting();
+    std::optional<Time> go_on_awaiting();
     std::optional<Time> watch_silence();
     void on_hello_reply(const wire::ReplyHeader& header);
     bool on_goodbye(const wire::ReplyHeader& header);
@@ -113,8 +131,9 @@ class Connection {
     bool ended_ = false;  // it has said that the dictionary has ended
     State state_ = State::closed;
     std::uint64_t session_ = 0;
-    std::uint32_t pending_ = 0;  // operations that are not finished
-    std::optional<Error> why_;   // the last connection broke, or could not be made
+    std::uint32_t pending_ = 0;            // operations that are not finished
+    std::optional<Error> why_;             // the last connection broke, or could not be made
+    std::optional<Time> successor_until_;  // broken: how long another process is waited for
 };
 
 }  // namespace ddict

@@ -24,14 +24,20 @@ void ConnectionTimers::opened(Time now) noexcept {
     late_answers_ = 0;
 }
 
+void ConnectionTimers::moved(Time now) noexcept {
+    reset();
+    heard_ = again_ = now;
+}
+
 void ConnectionTimers::answered_late(Time now) noexcept {
     heard_ = now;
     if (lost_at_) lost_at_ = std::max(*lost_at_, now + limits::silence_until_lost);
     ++late_answers_;
 }
 
-void ConnectionTimers::broke(Time now, bool was_made) noexcept {
-    const bool at_once = was_made && now - opened_ >= limits::reconnect_interval;
+void ConnectionTimers::broke(Time now, bool was_made, bool others_may_know) noexcept {
+    const bool is_awaited = others_may_know && !was_opened();
+    const bool at_once = was_made && !is_awaited && now - opened_ >= limits::reconnect_interval;
     again_ = at_once ? now : now + limits::reconnect_interval;
     if (was_made) pinged_.reset();
 }
@@ -59,6 +65,10 @@ void ConnectionTimers::begin_probe(Time now) noexcept {
 
 bool ConnectionTimers::is_hello_stale(Time now) const noexcept {
     return !same_host_ && now - hello_at_ >= limits::silence_until_lost;
+}
+
+bool ConnectionTimers::is_hello_doubtful(Time now) const noexcept {
+    return !same_host_ && (was_opened() || now - hello_at_ >= limits::greeting_repeated);
 }
 
 Time ConnectionTimers::ping_due() const noexcept {

@@ -32,11 +32,14 @@ class ConnectionTimers {
     void said_hello(Time now) noexcept { heard_ = hello_at_ = now; }
     /// The hello is answered: the connection is open.
     void opened(Time now) noexcept;
+    /// Another process serves the shard, and has not been spoken to yet.
+    void moved(Time now) noexcept;
     /// An answer that is not waited for any more still shows that the manager lives.
     void answered_late(Time now) noexcept;
     void pinged(Time now) noexcept { pinged_ = now; }
-    /// The connection is gone. `was_made`: it was there.
-    void broke(Time now, bool was_made) noexcept;
+    /// The connection is gone. `was_made`: it was there. `others_may_know` where the manager is: of one that
+    /// has never answered they are given some time to say so.
+    void broke(Time now, bool was_made, bool others_may_know = false) noexcept;
     /// A connection broke that was never answered. Whether to try again: a manager that was never reached has
     /// probably gone for good, so only a few tries, for one that a bad moment has hit.
     bool may_try_again() noexcept;
@@ -48,6 +51,7 @@ class ConnectionTimers {
     /// It is remembered as lost, and asked again: what waits ends then.
     void begin_probe(Time now) noexcept;
     void end_probe() noexcept { probe_until_.reset(); }
+    bool is_probing() const noexcept { return probe_until_.has_value(); }
 
     // ---- what is to be done
 
@@ -75,6 +79,8 @@ class ConnectionTimers {
         connect,  ///< anew; an earlier hello has come to nothing
     };
     Step next_step(Time now, bool says_hello, bool has_session) noexcept;
+    /// Whether nobody has answered a hello for so long that the manager may be elsewhere.
+    bool is_hello_doubtful(Time now) const noexcept;
     /// When to ask for the next step.
     Time next_look(Time now, bool says_hello) const noexcept;
 

@@ -13,10 +13,12 @@ constexpr unsigned sequence_start_bits = 63 - wire::manager_bits - 1;
 
 }  // namespace
 
-RequestContext::RequestContext(Transport& transport, const Credentials& credentials, LostManagers* lost)
+RequestContext::RequestContext(Transport& transport, const Credentials& credentials, LostManagers* lost,
+                               Whereabouts* whereabouts)
     : transport_(transport),
       credentials_(credentials),
       lost_(lost),
+      whereabouts_(whereabouts),
       sequence_(credentials.sequence_start & ((std::uint64_t{1} << sequence_start_bits) - 1)) {
     message_.resize(limits::head_bytes_max);
 }

@@ -13,20 +13,23 @@
 #include "rpc/lost_managers.h"
 #include "rpc/request.h"
 #include "rpc/transport.h"
+#include "rpc/whereabouts.h"
 #include "wire/messages.h"
 
 namespace ddict {
 
 class RequestContext {
   public:
-    /// `transport` and `lost`, which may be null, must outlive it.
-    RequestContext(Transport& transport, const Credentials& credentials, LostManagers* lost);
+    /// All must outlive it; `lost` and `whereabouts` may be null.
+    RequestContext(Transport& transport, const Credentials& credentials, LostManagers* lost,
+                   Whereabouts* whereabouts);
     RequestContext(const RequestContext&) = delete;
     RequestContext& operator=(const RequestContext&) = delete;
 
     Transport& transport() const noexcept { return transport_; }
     const Credentials& credentials() const noexcept { return credentials_; }
     LostManagers* lost_managers() const noexcept { return lost_; }
+    Whereabouts* whereabouts() const noexcept { return whereabouts_; }
     Time now() const noexcept { return now_; }
     void set_now(Time now) noexcept { now_ = now; }
 
@@ -76,6 +79,7 @@ class RequestContext {
     Transport& transport_;
     const Credentials credentials_;
     LostManagers* lost_;
+    Whereabouts* whereabouts_;
     std::uint64_t sequence_;
     std::uint64_t rejected_messages_ = 0;
     std::vector<std::byte> message_;  // scratch: has the size of the longest

@@ -9,10 +9,9 @@
 #include <optional>
 
 namespace ddict {
-/// What is of an older epoch than what is known tells nothing.
 void Requester::add_manager(const DirectoryEntry& entry) {
     if (Connection* known = connections_.find(entry.shard); known != nullptr) {
-        if (entry.epoch >= known->entry().epoch) known->set_entry(entry);
+        known->set_entry(entry);
     } else {
         connections_.add(std::make_unique<Connection>(context_, connections_, operations_, entry));
     }
@@ -24,7 +23,7 @@ Time Requester::tick(Time now) {
     for (const auto& [shard, connection] : connections_) {
         if (const std::optional<Time> again = connection->tick()) next = std::min(next, *again);
     }
-    return next;
+    return std::min(next, inquiry_.tick());
 }
 
 void Requester::leave() {
@@ -53,13 +52,27 @@ void Requester::on_message(Bytes head, const IncomingBody& body) {
 void Requester::on_session_message(Bytes head, const IncomingBody& payload) {
     wire::ReplyHeader header;
     std::memcpy(&header, head.data(), sizeof header);
-    if (!is_well_formed(header) || payload.token != 0 || header.value_bytes != 0)
-        return context_.reject(payload);
+    if (!is_well_formed(header) || payload.token != 0) return context_.reject(payload);
+    if (is_reply_to(header, wire::Verb::directory)) {
+        if (!on_entry(header, head.subspan(sizeof header))) context_.reject(payload);
+        return;
+    }
+    if (header.value_bytes != 0) return context_.reject(payload);
     Connection* connection = connections_.find(SessionMessages::shard_of(header.request));
     const bool expected = connection != nullptr ? connection->on_reply(header)
                                                 : is_reply_to(header, wire::Verb::hello) ||
                                                       is_reply_to(header, wire::Verb::ping);
     if (!expected) context_.reject(payload);
+}
+
+/// The answer of one manager to where another one is.
+bool Requester::on_entry(const wire::ReplyHeader& header, Bytes value) {
+    if (value.size() != header.value_bytes) return false;
+    const std::optional<DirectoryEntry> entry = inquiry_.read_reply(header, value);
+    if (!entry) return true;  // late, or of no use
+    context_.whereabouts()->learn(*entry);
+    add_manager(*entry);
+    return true;
 }
 
 void Requester::on_body_received(std::uint64_t tag, bool ok) {

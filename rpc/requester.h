@@ -25,6 +25,7 @@
 
 #include "cluster/directory.h"
 #include "rpc/connection_table.h"
+#include "rpc/inquiry.h"
 #include "rpc/lost_managers.h"
 #include "rpc/operations.h"
 #include "rpc/request.h"
@@ -38,12 +39,14 @@ class Requester final : public TransportEvents {
     using OperationId = ddict::OperationId;
 
     /// `transport` must outlive the requester, and have no other one: managers know a client by its address.
-    /// `lost`, which must outlive it too, is what the requesters of a process share; may be null.
-    Requester(Transport& transport, const Credentials& credentials, LostManagers* lost = nullptr)
-        : context_(transport, credentials, lost), operations_(context_, connections_) {}
+    /// `lost` and `whereabouts`, which must outlive it too, are what the requesters of a process share; may
+    /// be null.
+    Requester(Transport& transport, const Credentials& credentials, LostManagers* lost = nullptr,
+              Whereabouts* whereabouts = nullptr)
+        : context_(transport, credentials, lost, whereabouts), operations_(context_, connections_) {}
 
-    /// Tells where a manager is. Needed before the first begin() to it; told again, it replaces what was
-    /// known.
+    /// Tells where a manager is. Needed before the first begin() to it; a newer entry replaces what was
+    /// known, and what waits for the manager goes on where it is now.
     void add_manager(const DirectoryEntry& entry);
     /// What add_manager() was told; null if nothing.
     const DirectoryEntry* known_manager(ShardId shard) const {
@@ -87,10 +90,12 @@ class Requester final : public TransportEvents {
 
   private:
     void on_session_message(Bytes head, const IncomingBody& payload);
+    bool on_entry(const wire::ReplyHeader& header, Bytes value);
 
     RequestContext context_;
     ConnectionTable connections_;
     Operations operations_;
+    Inquiry inquiry_{context_, connections_, operations_};
 };
 
 }  // namespace ddict

@@ -29,6 +29,14 @@ void SessionMessages::send_goodbye(PeerId peer, std::uint64_t session) {
     context_.send(peer, header_of(wire::Verb::goodbye, session, 0));
 }
 
+std::uint64_t SessionMessages::send_directory(PeerId peer, std::uint64_t session, ShardId shard) {
+    wire::RequestHeader header = header_of(wire::Verb::directory, session, next_request());
+    header.flags = wire::directory_of_one;
+    header.argument = number_of(shard);
+    context_.send(peer, header);
+    return header.request;
+}
+
 void SessionMessages::send_goodbye_of_unknown(PeerId peer) {
     send_introduction(peer, header_of(wire::Verb::goodbye, 0, next_request()));
 }

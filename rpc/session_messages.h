@@ -20,6 +20,8 @@ class SessionMessages {
     void send_hello(PeerId peer, std::uint64_t session);
     void send_ping(PeerId peer, std::uint64_t session);
     void send_goodbye(PeerId peer, std::uint64_t session);
+    /// Asks where a shard is served. Returns the number of the message.
+    std::uint64_t send_directory(PeerId peer, std::uint64_t session, ShardId shard);
     /// The same of a session whose number has not arrived, or which cannot be ended through its own
     /// connection: says who this client is.
     void send_goodbye_of_unknown(PeerId peer);

@@ -23,6 +23,8 @@ enum class Control : std::uint8_t {
     stopped =
         6,  // manager -> launcher: ends in good order because a client asked for it (Dictionary::destroy)
     permit = 7,  // launcher -> manager: hosts that may connect, as in DDICT_ALLOW_HOSTS; added to the others
+    entry = 8,   // launcher -> manager: packed DirectoryEntry that all other managers are to be told; manager
+                 // -> launcher: one that another manager has told, for the node's directory segment
 };
 
 inline constexpr std::size_t control_packet_bytes_max = 16 * 1024;

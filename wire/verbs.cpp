@@ -29,6 +29,10 @@ bool batch_fits(const RequestHeader& header) noexcept {
     return header.argument <= limits::batch_items_max;
 }
 
+bool directory_fits(const RequestHeader& header) noexcept {
+    return (header.value_bytes != 0) == ((header.flags & directory_newer) != 0);
+}
+
 bool freeze_fits(const RequestHeader& header) noexcept {
     return header.argument <= freeze_ask;
 }

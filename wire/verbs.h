@@ -33,7 +33,9 @@ enum class Verb : std::uint8_t {
     scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_*.
                 // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
     stats,      // reply: value = ManagerStats, packed
-    directory,  // argument = first manager id. reply: value = packed directory entries
+    directory,  // argument = first shard. reply: value = packed directory entries; flags: directory_of_one:
+                // of this shard alone; directory_newer: value = packed entry, which replaces an older one.
+                // reply: argument = the epoch that is known now
     shutdown,   // the manager ends in good order, and says so to every session (farewell, in wire.h)
     pop,        // key. reply: the value that was removed, or not_found. flags: pop_put_back, with the number
                 // of a pop whose value its client cannot take. reply: none if the pair is there again
@@ -73,6 +75,8 @@ inline constexpr std::uint16_t swap_if_absent = 1;   // expects that there is no
 inline constexpr std::uint16_t swap_erases = 2;      // removes the key instead; no desired bytes
 inline constexpr std::uint16_t wait_for_value = 1;
 inline constexpr std::uint16_t relayed = 1;
+inline constexpr std::uint16_t directory_of_one = 1;
+inline constexpr std::uint16_t directory_newer = 2;
 
 // RequestHeader::argument of a freeze.
 inline constexpr std::uint64_t freeze_off = 0;
@@ -124,6 +128,7 @@ bool swap_fits(const RequestHeader& header) noexcept;
 bool fetch_add_fits(const RequestHeader& header) noexcept;
 bool wait_fits(const RequestHeader& header) noexcept;
 bool batch_fits(const RequestHeader& header) noexcept;
+bool directory_fits(const RequestHeader& header) noexcept;
 bool freeze_fits(const RequestHeader& header) noexcept;
 
 /// In the order of the verbs; the first is of none.
@@ -163,7 +168,13 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .key = optional_key,
      .flags = scan_values | scan_of_type | scan_placements | scan_broadcasts},
     {.verb = Verb::stats, .name = "stats", .operation = Operation::stats},
-    {.verb = Verb::directory, .name = "directory", .operation = Operation::directory},
+    {.verb = Verb::directory,
+     .name = "directory",
+     .operation = Operation::directory,
+     .flags = directory_of_one | directory_newer,
+     .exclusive_flags = directory_of_one | directory_newer,
+     .value_bytes_max = limits::inline_value_bytes_max,
+     .fits = directory_fits},
     {.verb = Verb::shutdown, .name = "shutdown", .operation = Operation::destroy, .effect = Effect::end},
     {.verb = Verb::pop,
      .name = "pop",
