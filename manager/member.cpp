@@ -24,11 +24,68 @@ Member::Member(store::Store& store, Transport& transport, const ShardOptions& op
                .secret = store.pool().identity().secret,
                .ucx_version = options.ucx_version,
                .sequence_start = hash_of(std::as_bytes(std::span(&options.session_seed, 1)))},
-              &lost_) {}
+              &lost_, this) {}
 
 void Member::set_directory(const DirectoryView& directory) {
-    directory_ = &directory;
     shard_.set_directory(&directory, this);
+    directory_ = &shard_.directory();
+}
+
+std::optional<DirectoryEntry> Member::look_up(ShardId shard) {
+    if (directory_ == nullptr) return std::nullopt;
+    const Result<DirectoryEntry> entry = directory_->entry(shard);
+    return entry ? std::optional(*entry) : std::nullopt;
+}
+
+/// As a client of the others.
+void Member::know(const DirectoryEntry& entry) {
+    if (others_.known_manager(entry.shard) != nullptr) others_.add_manager(entry);
+}
+
+void Member::announce(const DirectoryEntry& entry) {
+    shard_.replace_entry(entry);
+    // The node's segment, which lies below, may have been first: the others have not heard of it all the
+    // same.
+    const Result<DirectoryEntry> known = directory_->entry(entry.shard);
+    if (!known || known->epoch != entry.epoch) return;
+    know(entry);
+    for (const auto& older : announcements_) {
+        if (older->about() == entry.shard) older->cease();
+    }
+    announcements_.push_back(std::make_unique<Announcement>(others_, *directory_, own_shard_, entry));
+}
+
+std::vector<DirectoryEntry> Member::take_newer_entries() {
+    std::vector<DirectoryEntry> newer = shard_.take_newer_entries();
+    for (const DirectoryEntry& entry : newer)
+        know(entry);
+    return newer;
+}
+
+/// A few side by side: one that waits for a manager that does not answer must not hold up the others.
+void Member::go_on_announcing(Time now) {
+    if (roll_call_) return;
+    for (std::size_t i = 0; i < std::min(announcements_.size(), announcements_at_once_max);) {
+        if (announcements_[i]->advance(now)) {
+            announcements_.erase(announcements_.begin() + static_cast<std::ptrdiff_t>(i));
+        } else {
+            ++i;
+        }
+    }
+}
+
+/// For where the others are: those that have moved at the same time as this one may have told somebody else.
+std::optional<DirectoryEntry> Member::someone_else(ShardId shard, unsigned turn) {
+    if (directory_ == nullptr || directory_->manager_count() < 3) return std::nullopt;
+    const std::uint32_t count = directory_->manager_count();
+    ShardId other{(number_of(shard) + 1 + turn % (count - 1)) % count};
+    if (other == own_shard_) other = ShardId{(number_of(other) + 1) % count};
+    if (other == shard) other = ShardId{(number_of(other) + 1) % count};
+    return look_up(other);
+}
+
+void Member::learn(const DirectoryEntry& entry) {
+    shard_.replace_entry(entry);
 }
 
 void Member::begin_roll_call(Time now, Time deadline) {
@@ -42,7 +99,9 @@ std::optional<Result<void>> Member::take_roll_call() {
 Time Member::tick(Time now) {
     Time next = shard_.needs_tick() ? shard_.tick(now) : Time::max();
     start_queued(now);
-    if (roll_call_ || !under_way_.empty()) next = std::min(next, others_.tick(now));
+    go_on_announcing(now);
+    if (roll_call_ || !under_way_.empty() || !announcements_.empty())
+        next = std::min(next, others_.tick(now));
     if (roll_call_) {
         if (std::optional<Result<void>> outcome = roll_call_->outcome()) {
             roll_call_outcome_ = *std::move(outcome);
@@ -60,7 +119,9 @@ void Member::relay(const Request& request, std::chrono::nanoseconds patience, st
 
 /// While the roll call goes on, the requester is its own.
 void Member::start_queued(Time now) {
-    while (!queued_.empty() && !roll_call_ && under_way_.size() < limits::operations_in_flight_max) {
+    while (!queued_.empty() && !roll_call_ &&
+           under_way_.size() + announcements_at_once_max * Announcement::at_once_max <
+               limits::operations_in_flight_max) {
         const Queued queued = queued_.front();
         queued_.pop_front();
         const ShardId shard = queued.request.shard;

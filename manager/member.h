@@ -7,9 +7,11 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "manager/announcement.h"
 #include "manager/relay.h"
 #include "manager/roll_call.h"
 #include "manager/shard.h"
@@ -17,7 +19,7 @@
 
 namespace ddict::manager {
 
-class Member final : public TransportEvents, private Relay {
+class Member final : public TransportEvents, private Relay, private Whereabouts {
   public:
     /// `store` and `transport` must outlive the member.
     Member(store::Store& store, Transport& transport, const ShardOptions& options);
@@ -28,6 +30,13 @@ class Member final : public TransportEvents, private Relay {
     /// Where all managers are. Must outlive the member.
     void set_directory(const DirectoryView& directory);
 
+    /// A newer entry of the directory: of this manager's own node launcher. It goes to all other managers.
+    /// Without effect if as much is known already. Requires a directory.
+    void announce(const DirectoryEntry& entry);
+    /// Newer entries that other managers have sent, for this manager's node launcher.
+    bool has_newer_entries() const noexcept { return shard_.has_newer_entries(); }
+    std::vector<DirectoryEntry> take_newer_entries();
+
     /// Greets the neighbours. Requires a directory.
     void begin_roll_call(Time now, Time deadline);
     /// Once, when the roll call has ended: success, or the first error.
@@ -35,7 +44,8 @@ class Member final : public TransportEvents, private Relay {
 
     /// Whether tick() need be called at all.
     bool needs_tick() const {
-        return shard_.needs_tick() || !queued_.empty() || !under_way_.empty() || roll_call_.has_value();
+        return shard_.needs_tick() || !queued_.empty() || !under_way_.empty() || roll_call_.has_value() ||
+               !announcements_.empty();
     }
     /// What takes time, or has waited for the time to be known. Returns when it wants to be called again, at
     /// the latest. To be called after events.
@@ -60,9 +70,14 @@ class Member final : public TransportEvents, private Relay {
         std::uint64_t tag;
     };
 
+    std::optional<DirectoryEntry> look_up(ShardId shard) override;
+    void learn(const DirectoryEntry& entry) override;
+    std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
+    void know(const DirectoryEntry& entry);
     void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) override;
     void start_queued(Time now);
     bool finish_some();
+    void go_on_announcing(Time now);
 
     ShardId own_shard_;
     Shard shard_;
@@ -73,6 +88,8 @@ class Member final : public TransportEvents, private Relay {
     std::optional<Result<void>> roll_call_outcome_;
     std::deque<Queued> queued_;  // until the next tick, and until there is room
     std::vector<UnderWay> under_way_;
+    static constexpr std::size_t announcements_at_once_max = 8;
+    std::vector<std::unique_ptr<Announcement>> announcements_;  // the oldest first
 };
 
 }  // namespace ddict::manager

@@ -100,6 +100,7 @@ int Server::run() {
         next = member_.needs_tick() ? member_.tick(steady_clock::now()) : Time::max();
         if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
             *roll_call ? tell(Control::ready) : fail(roll_call->error());
+        if (member_.has_newer_entries()) tell_newer_entries();
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().gate().unproven() != unproven_told_) tell_of_unproven_greetings();
         if (member_.shard().shutdown_requested() && !stopping_) {
@@ -204,6 +205,8 @@ void Server::on_control() {
             return on_permit(Bytes(packet).subspan(1, static_cast<std::size_t>(got) - 1));
         case Control::directory:
             return on_directory_ready();
+        case Control::entry:
+            return on_entry(Bytes(packet).subspan(1, static_cast<std::size_t>(got) - 1));
         case Control::stop:
             stopping_ = true;
             return;
@@ -217,6 +220,21 @@ void Server::on_permit(Bytes names) {
     if (!hosts) return fail(hosts.error());
     hosts_.all = hosts_.all || hosts->all;
     hosts_.networks.insert(hosts_.networks.end(), hosts->networks.begin(), hosts->networks.end());
+}
+
+/// For the node's directory segment, which only the node launcher writes.
+void Server::tell_newer_entries() {
+    for (const DirectoryEntry& entry : member_.take_newer_entries()) {
+        std::vector<std::byte> packed;
+        pack(entry, packed);
+        tell(Control::entry, packed);
+    }
+}
+
+void Server::on_entry(Bytes packed) {
+    Unpacker in(packed);
+    const DirectoryEntry entry = unpack_directory_entry(in);
+    if (in.good() && in.at_end() && directory_) member_.announce(entry);
 }
 
 void Server::on_directory_ready() {

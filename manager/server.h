@@ -47,6 +47,8 @@ class Server {
     void on_control();
     void on_permit(Bytes names);
     void on_directory_ready();
+    void on_entry(Bytes packed);
+    void tell_newer_entries();
     void fail(const Error& why);
     void remove_segments();
     void tell_of_unreachable_clients();

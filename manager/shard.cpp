@@ -69,6 +69,12 @@ static_assert(std::all_of(wire::verb_rules.begin() + 1, wire::verb_rules.end(),
 
 }  // namespace
 
+void Shard::set_directory(const DirectoryView* directory, Relay* relay) {
+    parts_.directory.reset();
+    if (directory != nullptr) parts_.directory.emplace(*directory);
+    parts_.broadcaster.set_directory(directory != nullptr ? &*parts_.directory : nullptr, relay);
+}
+
 void Shard::reject(std::uint64_t body_token) {
     ++parts_.counts.rejected_messages;
     parts_.replies.discard_body(body_token);
@@ -143,7 +149,9 @@ bool Shard::is_still_new(const Call& call) {
 }
 
 /// A request that changes nothing shows as much as any other that the one before it in its slot was answered.
+/// Those of a connection have no slot.
 void Shard::release_last(Session& session, std::uint64_t request) {
+    if ((request & wire::connection_request_bit) != 0) return;
     store::CachedReply* last = session.replies->at(request);
     if (last != nullptr && request > last->request) parts_.store.replies().release(*session.replies, *last);
 }

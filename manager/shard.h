@@ -17,6 +17,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "manager/shard_parts.h"
 
@@ -30,10 +32,14 @@ class Shard final : public TransportEvents {
 
     /// Where the other managers are, for clients that ask, and how to ask them. Both must outlive the shard.
     /// Without a relay there are no broadcasts.
-    void set_directory(const DirectoryView* directory, Relay* relay = nullptr) {
-        parts_.directory = directory;
-        parts_.broadcaster.set_directory(directory, relay);
-    }
+    void set_directory(const DirectoryView* directory, Relay* relay = nullptr);
+    /// The same with what has been learned since. Requires that it was set.
+    const DirectoryView& directory() const { return *parts_.directory; }
+    /// An entry that replaces an older one. False if as much is known already. Requires a directory.
+    bool replace_entry(const DirectoryEntry& entry) { return parts_.directory->replace(entry); }
+    /// Those that other managers have sent, and that have replaced older ones.
+    bool has_newer_entries() const noexcept { return !parts_.newer_entries.empty(); }
+    std::vector<DirectoryEntry> take_newer_entries() { return std::exchange(parts_.newer_entries, {}); }
     void on_relayed(std::uint64_t tag, const Result<Reply>& outcome) {
         parts_.broadcaster.on_relayed(tag, outcome);
     }

@@ -6,11 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <ddict/stats.h>
 
-#include "cluster/directory.h"
+#include "cluster/live_directory.h"
 #include "manager/broadcaster.h"
 #include "manager/deferred_puts.h"
 #include "manager/operation_times.h"
@@ -58,7 +59,8 @@ struct ShardParts {
     store::Store& store;
     Transport& transport;
     ShardOptions options;
-    const DirectoryView* directory = nullptr;
+    std::optional<LiveDirectory> directory;
+    std::vector<DirectoryEntry> newer_entries;  // that others have sent; see Shard::take_newer_entries()
     Sessions sessions{options.session_seed, store.replies()};
     Replies replies{store, sessions, transport};
     Waiters waiters{store, replies};

@@ -35,11 +35,25 @@ void stats(ShardParts& shard, const Call& call) {
     shard.replies.reply_copy(call, packed, 0);
 }
 
+/// Answers with the epoch that is known now.
+void replace_entry(ShardParts& shard, const Call& call) {
+    Unpacker in(call.value);
+    const DirectoryEntry entry = unpack_directory_entry(in);
+    if (!in.good() || !in.at_end() || number_of(entry.shard) >= shard.directory->manager_count())
+        return shard.replies.refuse(call, Errc::invalid_argument);
+    if (shard.directory->replace(entry)) shard.newer_entries.push_back(entry);
+    const Result<DirectoryEntry> known = shard.directory->entry(entry.shard);
+    if (!known) return shard.replies.refuse(call, known.error());
+    shard.replies.reply(call, number_of(known->epoch));
+}
+
 void directory(ShardParts& shard, const Call& call) {
-    if (shard.directory == nullptr) return shard.replies.refuse(call, Errc::system);
+    if (!shard.directory) return shard.replies.refuse(call, Errc::system);
+    if (call.has(wire::directory_newer)) return replace_entry(shard, call);
+    const std::size_t bytes_max = call.has(wire::directory_of_one) ? 1 : limits::page_bytes_max;
     std::vector<std::byte> page;
     std::uint64_t manager = call.header.argument;
-    for (; manager < shard.directory->manager_count() && page.size() < limits::page_bytes_max; ++manager) {
+    for (; manager < shard.directory->manager_count() && page.size() < bytes_max; ++manager) {
         const Result<DirectoryEntry> entry =
             shard.directory->entry(ShardId{static_cast<std::uint32_t>(manager)});
         if (!entry) return shard.replies.refuse(call, entry.error());

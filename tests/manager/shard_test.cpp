@@ -264,6 +264,70 @@ TEST_F(ShardTest, TheDirectoryComesInPages) {
     EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
 }
 
+TEST_F(ShardTest, ANewerEntryReplacesAnOlderOne) {
+    const ManyEntries directory;
+    shard.set_directory(&directory);
+    const std::uint64_t id = session();
+    const auto tell = [&](std::uint32_t epoch, std::uint32_t number, const std::string& node) {
+        DirectoryEntry entry;
+        entry.shard = ShardId{number};
+        entry.epoch = Epoch{epoch};
+        entry.node = node;
+        std::vector<std::byte> packed;
+        pack(entry, packed);
+        send(id, {.verb = Verb::directory, .value = packed, .flags = wire::directory_newer});
+    };
+    const auto node_of = [&](std::uint32_t number) {
+        send(id, {.verb = Verb::directory, .flags = wire::directory_of_one, .argument = number});
+        Unpacker in(Bytes(transport.sent.back().head).subspan(sizeof(ReplyHeader)));
+        const DirectoryEntry entry = unpack_directory_entry(in);
+        EXPECT_TRUE(in.good() && in.at_end()) << "it is of one shard";
+        return entry.node;
+    };
+    tell(3, 5, "new");
+    EXPECT_EQ(last().status, 0);
+    EXPECT_EQ(last().argument, 3u);
+    EXPECT_EQ(node_of(5), "new");
+    for (const std::uint32_t epoch : {1u, 2u, 3u}) {
+        tell(epoch, 5, "old");
+        EXPECT_EQ(last().argument, 3u) << "the epoch that is known";
+        EXPECT_EQ(node_of(5), "new");
+    }
+    tell(4, 5, "newest");
+    EXPECT_EQ(node_of(5), "newest");
+    EXPECT_EQ(node_of(6), "node6");
+    const std::vector<DirectoryEntry> newer = shard.take_newer_entries();
+    ASSERT_EQ(newer.size(), 2u) << "the node launcher hears of those that were news";
+    EXPECT_EQ(newer[1].node, "newest");
+    EXPECT_FALSE(shard.has_newer_entries());
+    tell(2, 1000, "nobody");
+    EXPECT_EQ(last_code(), Errc::invalid_argument);
+    send(id, {.verb = Verb::directory, .value = bytes_of("nonsense"), .flags = wire::directory_newer});
+    EXPECT_EQ(last_code(), Errc::invalid_argument);
+    const std::uint64_t rejected_before = rejected();
+    send(id, {.verb = Verb::directory, .value = bytes_of("nonsense")});
+    send(id, {.verb = Verb::directory, .flags = wire::directory_newer});
+    EXPECT_EQ(rejected(), rejected_before + 2) << "a value with the flag, and only with it";
+}
+
+/// A ping's number has no slot, though its lowest bits may be those of one.
+TEST_F(ShardTest, AMessageOfAConnectionReleasesNoCachedReply) {
+    const std::uint64_t id = session();
+    store("k", "value", 7);
+    const std::uint64_t pop = send(id, {.verb = Verb::pop, .key = "k"});
+    EXPECT_EQ(text_of(last_value()), "value");
+    RequestHeader ping;
+    ping.session = id;
+    ping.request =
+        wire::connection_request_bit | std::uint64_t{9} << wire::manager_bits | wire::place_of(pop);
+    shard.on_message(message_of(ping), {});
+    EXPECT_EQ(last().request, ping.request);
+    same_again();
+    send(id, {.verb = Verb::pop, .key = "k"});
+    EXPECT_EQ(last_code(), Errc{}) << "the first answer may have been lost";
+    EXPECT_EQ(text_of(last_value()), "value");
+}
+
 TEST_F(ShardTest, WithoutADirectorySaysSo) {
     ask(Verb::directory, session());
     EXPECT_EQ(last_code(), Errc::system);
