@@ -88,6 +88,8 @@ void ManagerProcess::on_packet(Bytes packet) {
             if (state_ != State::started) return fail("was ready before it had started");
             state_ = State::ready;
             return;
+        case Control::entry:
+            return on_entry(payload);
         case Control::failed:
             return fail(text_of(payload));
         case Control::stopped:
@@ -107,6 +109,20 @@ void ManagerProcess::on_started(Bytes payload) {
                           !entry_.address.empty() && entry_.address.size() <= limits::address_bytes_max;
     if (state_ != State::starting || !sensible) return fail("announced itself in a way that makes no sense");
     state_ = State::started;
+}
+
+void ManagerProcess::on_entry(Bytes payload) {
+    Unpacker in(payload);
+    DirectoryEntry entry = unpack_directory_entry(in);
+    if (!in.good() || !in.at_end() || state_ != State::ready)
+        return fail("sent a directory entry that makes no sense");
+    entries_.push_back(std::move(entry));
+}
+
+void ManagerProcess::announce(const DirectoryEntry& entry) {
+    std::vector<std::byte> packed;
+    pack(entry, packed);
+    tell(Control::entry, text_of(packed));
 }
 
 void ManagerProcess::fail(std::string_view how) {

@@ -51,6 +51,11 @@ class ManagerProcess {
     const std::string& how() const { return how_; }
     bool ended_by_client() const { return ended_by_client_; }
 
+    /// Entries of the directory that it has heard of from other managers.
+    std::vector<DirectoryEntry> take_entries() { return std::exchange(entries_, {}); }
+    /// Has it tell all other managers of a newer entry. Requires that it is ready.
+    void announce(const DirectoryEntry& entry);
+
     /// Takes in what the manager has said, and its end. Never waits.
     void advance();
     void tell(Control kind) { tell(kind, {}); }
@@ -64,6 +69,7 @@ class ManagerProcess {
     void tell(Control kind, std::string_view payload);
     void on_packet(Bytes packet);
     void on_started(Bytes payload);
+    void on_entry(Bytes payload);
     void fail(std::string_view how);
 
     std::uint32_t manager_ = 0;
@@ -72,6 +78,7 @@ class ManagerProcess {
     os::FileDescriptor control_;
     DirectoryEntry entry_;
     std::uint32_t ucx_version_ = 0;
+    std::vector<DirectoryEntry> entries_;
     std::string how_;
     bool told_to_stop_ = false;
     bool ended_by_client_ = false;

@@ -78,6 +78,24 @@ void NodeManagers::tell_directory() {
         manager.tell(Control::directory);
 }
 
+bool NodeManagers::announce(const DirectoryEntry& entry) {
+    const auto ready = std::find_if(managers_.begin(), managers_.end(), [](const ManagerProcess& m) {
+        return m.state() == ManagerProcess::State::ready;
+    });
+    if (ready == managers_.end()) return false;
+    ready->announce(entry);
+    return true;
+}
+
+std::vector<DirectoryEntry> NodeManagers::take_entries() {
+    std::vector<DirectoryEntry> all;
+    for (ManagerProcess& manager : managers_) {
+        for (DirectoryEntry& entry : manager.take_entries())
+            all.push_back(std::move(entry));
+    }
+    return all;
+}
+
 void NodeManagers::stop() {
     for (ManagerProcess& manager : managers_)
         manager.stop();

@@ -50,6 +50,11 @@ class NodeManagers {
     /// Clients may come from these hosts. Before tell_directory().
     void permit(const std::vector<std::string>& hosts);
     void tell_directory();
+    /// One that is ready tells all other managers, of this node and of others, of a newer entry. False if
+    /// none is.
+    bool announce(const DirectoryEntry& entry);
+    /// Entries that these managers have heard of from others.
+    std::vector<DirectoryEntry> take_entries();
     void stop();
     void kill();
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ void NodeLoop::turn(std::chrono::milliseconds wait) {
     managers_.advance(
         std::span(fds).subspan(own),
         [this](const ManagerProcess& manager, ManagerProcess::State before) { on_change(manager, before); });
+    for (const DirectoryEntry& entry : managers_.take_entries())
+        take_entry(entry);
 }
 
 void NodeLoop::take_signals() {
@@ -50,6 +53,13 @@ void NodeLoop::on_change(const ManagerProcess& manager, ManagerProcess::State be
     event.manager = manager.manager();
     if (news == Guardian::News::lost) event.text = manager.how();
     report(event);
+}
+
+/// Of another node. One that does not fit is left to messages: clients ask the managers then.
+void NodeLoop::take_entry(const DirectoryEntry& entry) {
+    if (const Result<bool> updated = segments_.update_entry(entry); !updated.has_value())
+        std::fprintf(stderr, "ddict-launch on %s: %s\n", identity_.node.c_str(),
+                     updated.error().message().c_str());
 }
 
 void NodeLoop::report_handle(std::string_view handle) {

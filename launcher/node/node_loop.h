@@ -42,6 +42,7 @@ class NodeLoop {
   private:
     void take_signals();
     void take_lifeline();
+    void take_entry(const DirectoryEntry& entry);
     void on_change(const ManagerProcess& manager, ManagerProcess::State before);
 
     os::SignalFd signals_;

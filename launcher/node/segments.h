@@ -16,6 +16,7 @@
 #include "cluster/directory.h"
 #include "launcher/node/node_identity.h"
 #include "launcher/plan.h"
+#include "shm/directory_segment.h"
 #include "shm/segment.h"
 
 namespace ddict::launcher {
@@ -31,6 +32,9 @@ class NodeSegments {
     /// Formats the pools anew, for managers that are started again.
     Result<void> format_again() const;
     Result<void> write_directory(std::uint32_t ucx_version, const std::vector<DirectoryEntry>& entries);
+
+    /// False if as much is known already. Requires that the directory is written.
+    Result<bool> update_entry(const DirectoryEntry& entry) { return shm::update_entry(*directory_, entry); }
 
     std::string directory_name() const { return directory_->name(); }
     /// `local`: of the managers of this node.
