@@ -211,7 +211,7 @@ Result<Session*> Attachment::session() {
                                                            .secret = handle_.secret,
                                                            .ucx_version = handle_.ucx_version,
                                                            .sequence_start = unpredictable_number()},
-                                                          lost_, worker_options_);
+                                                          lost_, *this, worker_options_);
     if (!made) return made.error();
     Session* session = made->get();
     const std::lock_guard lock(mutex_);
@@ -259,18 +259,49 @@ bool Attachment::stays_until_exit() {
 }
 
 Result<DirectoryEntry> Attachment::entry(Session& session, ShardId shard, Time deadline) {
-    if (directory_) return directory_->entry(shard);
-    const auto known = [&]() -> std::optional<DirectoryEntry> {
-        const std::lock_guard lock(mutex_);
-        const auto found = fetched_.find(shard);
-        return found == fetched_.end() ? std::nullopt : std::optional(found->second);
-    };
-    if (auto found = known()) return *std::move(found);
+    if (auto found = look_up(shard)) return *std::move(found);
+    if (directory_) return directory_->entry(shard);  // says what is wrong with it
     if (const Result<void> fetched = fetch_directory_page(session, shard, deadline); !fetched)
         return fetched.error();
-    if (auto found = known()) return *std::move(found);
+    if (auto found = look_up(shard)) return *std::move(found);
     return Error(Errc::protocol, "the directory that was sent has no such manager")
         .set_manager(number_of(shard));
+}
+
+std::optional<DirectoryEntry> Attachment::look_up(ShardId shard) {
+    std::optional<DirectoryEntry> newest;
+    if (directory_) {
+        if (Result<DirectoryEntry> here = directory_->entry(shard)) newest = *std::move(here);
+    }
+    const std::lock_guard lock(entries_mutex_);
+    const auto found = fetched_.find(shard);
+    if (found != fetched_.end() && (!newest || is_newer(found->second, *newest))) newest = found->second;
+    return newest;
+}
+
+void Attachment::learn(const DirectoryEntry& entry) {
+    if (number_of(entry.shard) >= handle_.managers) return;
+    const std::lock_guard lock(entries_mutex_);
+    const auto [known, is_first] = fetched_.try_emplace(entry.shard, entry);
+    if (!is_first && is_newer(entry, known->second)) known->second = entry;
+}
+
+/// With a directory each turn goes a quarter of the managers on: those of one node follow each other.
+std::optional<DirectoryEntry> Attachment::someone_else(ShardId shard, unsigned turn) {
+    if (handle_.managers < 2) return std::nullopt;
+    const std::uint64_t others = handle_.managers - 1;
+    if (directory_) {
+        const std::uint64_t step = turn * others / 4 + turn;
+        const auto number = (number_of(shard) + 1 + step % others) % handle_.managers;
+        return look_up(ShardId{static_cast<std::uint32_t>(number)});
+    }
+    const std::lock_guard lock(entries_mutex_);
+    for (std::size_t i = 0; i < 2 && !fetched_.empty(); ++i) {
+        const auto one =
+            std::next(fetched_.begin(), static_cast<std::ptrdiff_t>((turn + i) % fetched_.size()));
+        if (one->first != shard) return one->second;
+    }
+    return std::nullopt;
 }
 
 /// From one of the seeds. Each process asks them in an order of its own.
@@ -302,26 +333,16 @@ Result<void> Attachment::fetch_directory_page(Session& session, ShardId shard, T
                                   (why.empty() ? "" : ": ") + std::string(why));
     }
     Unpacker in(sinks[*answered].page());
-    const std::lock_guard lock(mutex_);
     while (in.good() && !in.at_end()) {
-        DirectoryEntry entry = unpack_directory_entry(in);
-        if (!in.good()) continue;
-        const auto [known, is_new] = fetched_.try_emplace(entry.shard, entry);
-        if (!is_new && entry.epoch > known->second.epoch) known->second = std::move(entry);
+        const DirectoryEntry entry = unpack_directory_entry(in);
+        if (in.good()) learn(entry);
     }
     return {};
 }
 
 void Attachment::name_node(Error& error) {
     if (error.manager == Error::no_manager || error.node[0] != '\0' || !is_usable()) return;
-    if (directory_) {
-        if (const Result<DirectoryEntry> entry = directory_->entry(ShardId{error.manager}))
-            error.set_node(entry->node);
-        return;
-    }
-    const std::lock_guard lock(mutex_);
-    if (const auto found = fetched_.find(ShardId{error.manager}); found != fetched_.end())
-        error.set_node(found->second.node);
+    if (const auto entry = look_up(ShardId{error.manager})) error.set_node(entry->node);
 }
 
 Result<void> Attachment::prepare(Session& session, Request& request, Time now, Time deadline) {

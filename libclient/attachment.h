@@ -26,6 +26,7 @@
 #include "libclient/local_pools.h"
 #include "libclient/session.h"
 #include "rpc/lost_managers.h"
+#include "rpc/whereabouts.h"
 #include "shm/directory_segment.h"
 
 namespace ddict::client {
@@ -38,7 +39,7 @@ Error forked();
 /// Whether an error is not about one manager, so that no other will do better.
 bool is_of_whole(const Error& error);
 
-class Attachment : public std::enable_shared_from_this<Attachment> {
+class Attachment : public std::enable_shared_from_this<Attachment>, private Whereabouts {
   public:
     /// Finds the directory and speaks to one manager, so that what follows starts from a dictionary that
     /// lives.
@@ -66,7 +67,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     Result<Session*> session();
     /// The same, but null if the thread has none, or may not have one.
     Session* existing_session() { return is_usable() ? known_session() : nullptr; }
-    /// Where a manager is; from the node's segment, or from another manager, once.
+    /// Where a manager is; from the node's segment, or from another manager.
     Result<DirectoryEntry> entry(Session& session, ShardId shard, Time deadline);
     /// Names the node of the error's manager, if it has one and the node is known here. No message.
     void name_node(Error& error);
@@ -130,6 +131,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
                           Request request, Time deadline, Time::duration each_at_most,
                           const OnReply& on_reply,
                           const std::function<void(std::uint32_t, const Error&)>& on_error);
+    std::optional<DirectoryEntry> look_up(ShardId shard) override;
+    void learn(const DirectoryEntry& entry) override;
+    std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
     Result<void> fetch_directory_page(Session& session, ShardId shard, Time deadline);
 
     Handle handle_;
@@ -154,11 +158,14 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
 
     LostManagers lost_;  // of all sessions
 
+    std::mutex entries_mutex_;  // guards the next
+    std::unordered_map<ShardId, DirectoryEntry>
+        fetched_;  // entries that came with the handle, or from managers
+
     std::mutex mutex_;         // guards what follows
     Counters::Sums ended_{};   // of sessions that have ended
     Counters::Sums before_{};  // at the last reset
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> sessions_;
-    std::unordered_map<ShardId, DirectoryEntry> fetched_;  // entries that came from managers
 };
 
 inline void Attachment::count_local_read() {

@@ -38,12 +38,15 @@ LocalPools::~LocalPools() = default;
 bool LocalPools::try_to_map(Local& local, ShardId shard) {
     const Result<DirectoryEntry> entry = directory_->entry(shard);
     if (!entry) return true;
+    local.epoch = entry->epoch;
+    if (entry->state != ServingState::serving) return true;
     Result<os::ProcessWatch> watch = os::ProcessWatch::open(entry->process);
     if (!watch) return watch.error().code != Errc::system;
     auto pool = shm::PoolReader::open(
         {.dictionary_id = dictionary_id_, .secret = secret_, .manager = number_of(shard)});
     if (!pool) return pool.error().code != Errc::system;
     local.watch.emplace(*std::move(watch));
+    if (local.mapped != nullptr) local.earlier.push_back(std::move(local.mapped));
     local.mapped = *std::move(pool);
     local.pool.store(local.mapped.get(), std::memory_order_release);
     return true;
@@ -72,15 +75,25 @@ void LocalPools::look_at_clock() {
         look_at_managers(now);
 }
 
+/// Another process than the one by which it was tried.
+bool LocalPools::has_successor(const Local& local, ShardId shard) const {
+    if (local.epoch == no_epoch) return false;
+    const Result<DirectoryEntry> entry = directory_->entry(shard);
+    return entry && entry->epoch > local.epoch && entry->state == ServingState::serving;
+}
+
 /// Also lets the next read try where an earlier one could not.
 void LocalPools::look_at_managers(std::int64_t now) {
     const std::lock_guard lock(mutex_);
     for (std::uint32_t place = 0; place < count_; ++place) {
         Local& local = locals_[place];
         if (local.again_at != 0 && now >= local.again_at) local.tried.store(false, std::memory_order_relaxed);
-        if (!local.watch || local.watch->alive()) continue;
-        local.pool.store(nullptr, std::memory_order_relaxed);
-        local.watch.reset();
+        if (local.watch && !local.watch->alive()) {
+            local.pool.store(nullptr, std::memory_order_relaxed);
+            local.watch.reset();
+        }
+        if (!local.watch && has_successor(local, ShardId{first_ + place}))
+            local.tried.store(false, std::memory_order_relaxed);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include <ddict/value_sink.h>
 
@@ -25,7 +26,8 @@ namespace ddict::client {
 /// managers still live: what a dead manager has left is served no longer than that, and then the answer is
 /// `ask`, so that a message brings the truth to light. `ask` is also the answer for managers of other nodes,
 /// at once; and for a while where this process lacked something to read a pool with (file descriptors,
-/// memory): that is tried again once a second.
+/// memory): that is tried again once a second. When another process serves a shard whose manager was gone,
+/// its pool is mapped again.
 class LocalPools {
   public:
     using Read = shm::Read;
@@ -75,7 +77,10 @@ class LocalPools {
     struct Local {
         std::atomic<const shm::PoolReader*> pool{nullptr};  // to be read now
         std::atomic<bool> tried{false};
-        std::shared_ptr<const shm::PoolReader> mapped;  // stays until the end: somebody may be reading it
+        std::shared_ptr<const shm::PoolReader> mapped;
+        // Of managers that are gone. They stay until the end: somebody may be reading.
+        std::vector<std::shared_ptr<const shm::PoolReader>> earlier;
+        Epoch epoch = no_epoch;  // of the entry by which it was tried
         std::optional<os::ProcessWatch> watch;
         std::int64_t again_at = 0;  // when to try once more, of the coarse clock; 0: no more
     };
@@ -99,6 +104,7 @@ class LocalPools {
     void look_at_clock();
     void look_at_managers(std::int64_t now);
     bool try_to_map(Local& local, ShardId shard);
+    bool has_successor(const Local& local, ShardId shard) const;
 
     static inline constinit thread_local unsigned reads_until_look_ = 0;
 

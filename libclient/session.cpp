@@ -28,15 +28,16 @@ InterruptCheck current_interrupt_check() {
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(const Credentials& credentials, LostManagers& lost,
+                                               Whereabouts& whereabouts,
                                                const transport::WorkerOptions& options) {
     Result<std::unique_ptr<transport::Worker>> worker = transport::Worker::create(options);
     if (!worker) return worker.error();
-    return std::unique_ptr<Session>(new Session(*std::move(worker), credentials, lost));
+    return std::unique_ptr<Session>(new Session(*std::move(worker), credentials, lost, whereabouts));
 }
 
 Session::Session(std::unique_ptr<transport::Worker> worker, const Credentials& credentials,
-                 LostManagers& lost)
-    : worker_(std::move(worker)), requester_(*worker_, credentials, &lost) {
+                 LostManagers& lost, Whereabouts& whereabouts)
+    : worker_(std::move(worker)), requester_(*worker_, credentials, &lost, &whereabouts) {
     flights_.reserve(limits::operations_in_flight_max);  // so that none is lost when memory runs out
 }
 

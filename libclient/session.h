@@ -39,8 +39,9 @@ struct Flight {
 
 class Session {
   public:
-    /// `lost` is what all sessions of the process share.
+    /// `lost` and `whereabouts` are what all sessions of the process share.
     static Result<std::unique_ptr<Session>> open(const Credentials& credentials, LostManagers& lost,
+                                                 Whereabouts& whereabouts,
                                                  const transport::WorkerOptions& options);
     /// Ends what is under way with not_attached and says goodbye to the managers; takes some milliseconds at
     /// the most.
@@ -111,7 +112,8 @@ class Session {
     std::vector<std::unique_ptr<BatchLane>>& spare_lanes() { return spare_lanes_; }
 
   private:
-    Session(std::unique_ptr<transport::Worker> worker, const Credentials& credentials, LostManagers& lost);
+    Session(std::unique_ptr<transport::Worker> worker, const Credentials& credentials, LostManagers& lost,
+            Whereabouts& whereabouts);
     Result<Reply> call_now(const Request& request, Time now, Time deadline);
     Result<Reply> call_later(const Request& request, Time now, Time deadline);
     Result<void> make_room(const Request& request, Time& now, Time deadline);

@@ -206,6 +206,33 @@ TEST_F(LocalPoolsTest, ADeadManagerIsNoticed) {
     EXPECT_EQ(contains(pools, 3), Read::value);
 }
 
+/// The first process was read, and has ended; the directory names another one, on its pool.
+TEST_F(LocalPoolsTest, APoolIsMappedAgainWhenAnotherProcessServesIt) {
+    LocalPools pools(&*directory_, handle_);
+    EXPECT_EQ(contains(pools, 2), Read::value);
+    processes_[0]->kill();
+    const auto deadline = steady_clock::now() + std::chrono::seconds(10);
+    while (contains(pools, 2) == Read::value)
+        ASSERT_LT(steady_clock::now(), deadline);
+    DirectoryEntry entry = directory_->entry(ShardId{2}).value();
+    entry.epoch = next(entry.epoch);
+    entry.state = ServingState::restarting;
+    ASSERT_TRUE(shm::update_entry(*directory_segment_, entry).value());
+    EXPECT_EQ(contains(pools, 2), Read::ask);
+    shm::Segment::remove(shm::pool_segment_name(handle_.dictionary_id, 2));
+    start_manager(2);
+    entry.epoch = next(entry.epoch);
+    entry.state = ServingState::serving;
+    entry.process.pid = processes_.back()->pid();
+    entry.process.start_time = os::process_stat(processes_.back()->pid()).value().start_time;
+    ASSERT_TRUE(shm::update_entry(*directory_segment_, entry).value());
+    while (contains(pools, 2) != Read::value)
+        ASSERT_LT(steady_clock::now(), deadline);
+    processes_.back()->kill();
+    while (contains(pools, 2) == Read::value)
+        ASSERT_LT(steady_clock::now(), deadline) << "the watch is of the process that serves now";
+}
+
 TEST_F(LocalPoolsTest, AManagerThatDiedBeforeTheFirstReadIsNotBelieved) {
     processes_[1]->kill();
     LocalPools pools(&*directory_, handle_);
