@@ -56,7 +56,24 @@ void SimManager::begin_roll_call(Time deadline) {
     member_->begin_roll_call(network_.now(), deadline);
 }
 
+const DirectoryEntry& SimManager::next_entry(ServingState state, const std::string& reason) {
+    entry_.epoch = next(entry_.epoch);
+    entry_.state = state;
+    entry_.reason = reason;
+    entry_.process = process_.identity();
+    entry_.address.assign(process_.address().begin(), process_.address().end());
+    return entry_;
+}
+
+void SimManager::announce(const DirectoryEntry& entry) {
+    network_.at(network_.now(), process_, [this, entry] { member_->announce(entry); });
+}
+
 void SimManager::after_event() {
+    if (member_->has_newer_entries()) {
+        for (const DirectoryEntry& entry : member_->take_newer_entries())
+            on_newer_(entry);
+    }
     if (!member_->needs_tick()) return;
     const Time next = std::max(member_->tick(network_.now()), network_.now() + std::chrono::microseconds(1));
     if (std::optional<Result<void>> outcome = member_->take_roll_call()) roll_call_ = outcome;
@@ -85,9 +102,10 @@ struct SimClient::Call {
     Then then;
 };
 
-SimClient::SimClient(Network& network, std::uint32_t host, const Credentials& credentials, LostManagers* lost)
+SimClient::SimClient(Network& network, std::uint32_t host, const Credentials& credentials, LostManagers* lost,
+                     Whereabouts* whereabouts)
     : network_(network), process_(network.start(host)) {
-    requester_ = std::make_unique<Requester>(process_, credentials, lost);
+    requester_ = std::make_unique<Requester>(process_, credentials, lost, whereabouts);
     process_.listen(*requester_, [this] { after_event(); });
 }
 
@@ -191,8 +209,19 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
                                                            .node = "n" + std::to_string(host)},
                                          options.pool_bytes, random_.number()));
     }
-    for (const auto& manager : managers_)
-        manager->member().set_directory(*this);
+    for (const auto& manager : managers_) {
+        if (options.is_restartable) manager->set_restartable();
+        at_first_.push_back(manager->entry());
+    }
+    for (const auto& manager : managers_) {
+        HostDirectory& here = directories_[manager->process().host()];
+        if (here.manager_count() == 0) {
+            for (const DirectoryEntry& entry : at_first_)
+                here.add(entry);
+        }
+        manager->member().set_directory(here);
+        manager->tell([&here](const DirectoryEntry& entry) { here.update(entry); });
+    }
 }
 
 Cluster::~Cluster() = default;
@@ -211,6 +240,67 @@ SimClient& Cluster::add_client(std::uint32_t host, const Credentials& credential
 
 SimClient& Cluster::add_client(std::uint32_t host, LostManagers& lost) {
     return know_all(clients_.emplace_back(network_, host, credentials_, &lost));
+}
+
+SimClient& Cluster::add_asking_client(std::uint32_t host) {
+    const auto here = directories_.find(host);
+    SimWhereabouts& knows =
+        whereabouts_.emplace_back(here == directories_.end() ? nullptr : &here->second, at_first_);
+    SimClient& client = clients_.emplace_back(network_, host, credentials_, &lost_.emplace_back(), &knows);
+    for (std::uint32_t m = 0; m < managers(); ++m)
+        client.requester().add_manager(*knows.look_up(ShardId{m}));
+    return client;
+}
+
+void Cluster::publish(SimManager& of, const DirectoryEntry& entry) {
+    const std::uint32_t host = of.process().host();
+    directories_[host].update(entry);
+    // One that is ready tells the others.
+    const auto teller = std::find_if(managers_.begin(), managers_.end(), [&](const auto& manager) {
+        const bool serves = manager.get() != &of || entry.state == ServingState::serving;
+        return serves && manager->process().alive() && manager->process().host() == host;
+    });
+    if (teller != managers_.end()) (*teller)->announce(entry);
+}
+
+void Cluster::restart(std::uint32_t id, const Restart& how) {
+    SimManager& manager = *managers_[id];
+    sessions_of_managers_ = managers_.size() - 1;
+    network_.move(manager.process());
+    const Time now = network_.now();
+    if (how.noticed != Duration{})
+        network_.at(now + how.noticed,
+                    [this, &manager] { publish(manager, manager.next_entry(ServingState::restarting)); });
+    network_.at(now + how.down,
+                [this, &manager] { publish(manager, manager.next_entry(ServingState::serving)); });
+}
+
+void Cluster::lose(std::uint32_t id, Duration noticed, const std::string& reason) {
+    SimManager& manager = *managers_[id];
+    sessions_of_managers_ = managers_.size() - 1;
+    manager.kill();
+    network_.at(network_.now() + noticed, [this, &manager, reason] {
+        publish(manager, manager.next_entry(ServingState::lost, reason));
+    });
+}
+
+std::optional<DirectoryEntry> SimWhereabouts::look_up(ShardId shard) {
+    const DirectoryEntry& learned = learned_[number_of(shard)];
+    if (here_ == nullptr) return learned;
+    const DirectoryEntry here = here_->entry(shard).value();
+    return is_newer(here, learned) ? here : learned;
+}
+
+void SimWhereabouts::learn(const DirectoryEntry& entry) {
+    DirectoryEntry& known = learned_[number_of(entry.shard)];
+    if (is_newer(entry, known)) known = entry;
+}
+
+std::optional<DirectoryEntry> SimWhereabouts::someone_else(ShardId shard, unsigned turn) {
+    const std::size_t count = learned_.size();
+    if (count < 2) return std::nullopt;
+    const std::size_t number = (number_of(shard) + 1 + turn % (count - 1)) % count;
+    return look_up(ShardId{static_cast<std::uint32_t>(number)});
 }
 
 SimClient& Cluster::know_all(SimClient& client) {
@@ -238,11 +328,11 @@ std::string Cluster::problems_at_rest(bool after_faults) {
     if (!network_.run()) out += "the simulation does not come to rest after the goodbyes\n";
     for (const std::string& breach : network_.breaches())
         out += breach + "\n";
-    out += network_.unsettled() + leaks(after_faults ? living : 0);
+    out += network_.unsettled() + leaks(after_faults ? living + sessions_of_managers_ : 0);
     for (SimClient& client : clients_)
         client.kill();
     if (!network_.run()) out += "the simulation does not come to rest after the clients' ends\n";
-    return out + network_.unsettled() + leaks(0);
+    return out + network_.unsettled() + leaks(sessions_of_managers_);
 }
 
 /// What managers keep beyond the sessions they may have.

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,36 @@ struct ClusterOptions {
     std::uint32_t hosts = 2;  // manager m lives on host m % hosts
     std::uint64_t pool_bytes = std::uint64_t{4} << 20;
     NetworkOptions network{};
+    bool is_restartable = false;  // what the directory says of managers
+};
+
+/// What the directory segment of a host says.
+class HostDirectory final : public DirectoryView {
+  public:
+    std::uint32_t manager_count() const override { return static_cast<std::uint32_t>(entries_.size()); }
+    Result<DirectoryEntry> entry(ShardId shard) const override { return entries_[number_of(shard)]; }
+    void add(const DirectoryEntry& entry) { entries_.push_back(entry); }
+    void update(const DirectoryEntry& entry) {
+        DirectoryEntry& known = entries_[number_of(entry.shard)];
+        if (is_newer(entry, known)) known = entry;
+    }
+
+  private:
+    std::vector<DirectoryEntry> entries_;
+};
+
+/// What a process knows: what its host's directory says, if there is one, and what it has learned since.
+class SimWhereabouts final : public Whereabouts {
+  public:
+    SimWhereabouts(const HostDirectory* here, const std::vector<DirectoryEntry>& at_first)
+        : here_(here), learned_(at_first) {}
+    std::optional<DirectoryEntry> look_up(ShardId shard) override;
+    void learn(const DirectoryEntry& entry) override;
+    std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
+
+  private:
+    const HostDirectory* here_;
+    std::vector<DirectoryEntry> learned_;
 };
 
 /// One manager: its process, its pool and its logic.
@@ -49,6 +80,13 @@ class SimManager {
         return statistics().private_bytes - store_->replies().status_bytes();
     }
     const DirectoryEntry& entry() const { return entry_; }
+    /// The newer entries that it hears of from other managers go there.
+    void tell(std::function<void(const DirectoryEntry&)> on_newer) { on_newer_ = std::move(on_newer); }
+    void set_restartable() { entry_.is_restartable = true; }
+    /// Of what its process is now.
+    const DirectoryEntry& next_entry(ServingState state, const std::string& reason = {});
+    /// Its node launcher has it tell the others.
+    void announce(const DirectoryEntry& entry);
     /// The process dies, and its memory with it.
     void kill();
 
@@ -61,6 +99,7 @@ class SimManager {
     std::optional<manager::Member> member_;
     std::optional<Result<void>> roll_call_;
     DirectoryEntry entry_;
+    std::function<void(const DirectoryEntry&)> on_newer_;
     Time timer_ = Time::max();  // the earliest timer that is set
 };
 
@@ -96,7 +135,7 @@ class SimClient {
 
     /// `lost` is what the client's process remembers; clients that share it are threads of one process.
     SimClient(Network& network, std::uint32_t host, const Credentials& credentials,
-              LostManagers* lost = nullptr);
+              LostManagers* lost = nullptr, Whereabouts* whereabouts = nullptr);
 
     Process& process() const { return process_; }
     Requester& requester() { return *requester_; }
@@ -123,10 +162,16 @@ class SimClient {
     bool collecting_ = false;
 };
 
-class Cluster final : private DirectoryView {
+/// How the place of a manager is taken.
+struct Restart {
+    Duration noticed{};  // until its node launcher says that it restarts it; none: it does not say so
+    Duration down{};     // until the new process serves
+};
+
+class Cluster final {
   public:
     Cluster(std::uint64_t seed, const ClusterOptions& options = {});
-    ~Cluster() override;
+    ~Cluster();
 
     Network& network() { return network_; }
     Random& random() { return random_; }
@@ -139,6 +184,17 @@ class Cluster final : private DirectoryView {
     SimClient& add_client(std::uint32_t host);
     SimClient& add_client(std::uint32_t host, const Credentials& credentials);
     SimClient& add_client(std::uint32_t host, LostManagers& lost);
+    /// One that asks where its managers are, as a process of libclient does. It knows what was so at first,
+    /// and what its host's directory says.
+    SimClient& add_asking_client(std::uint32_t host);
+
+    /// What the directory said of a manager when the cluster was made.
+    const DirectoryEntry& at_first(std::uint32_t manager) const { return at_first_[manager]; }
+
+    /// Another process takes the place of a manager, with all its memory but its connections.
+    void restart(std::uint32_t manager, const Restart& how);
+    /// A manager dies, and its node launcher says why a while later.
+    void lose(std::uint32_t manager, Duration noticed, const std::string& reason);
 
     /// Lets everything come to rest, has the living clients say goodbye, and says what is wrong then:
     /// breaches of the contract of the transport, what is owed, what leaked in managers. Empty if nothing.
@@ -148,16 +204,19 @@ class Cluster final : private DirectoryView {
 
   private:
     SimClient& know_all(SimClient& client);
-    std::uint32_t manager_count() const override { return managers(); }
-    Result<DirectoryEntry> entry(ShardId shard) const override {
-        return managers_[number_of(shard)]->entry();
-    }
+    void publish(SimManager& of, const DirectoryEntry& entry);
     std::string leaks(std::size_t sessions_max);
 
     Random random_;
     Network network_;
     Credentials credentials_;
     std::vector<std::unique_ptr<SimManager>> managers_;
+    std::map<std::uint32_t, HostDirectory> directories_;  // by host
+    std::vector<DirectoryEntry> at_first_;
+    std::deque<SimWhereabouts> whereabouts_;
+    std::deque<LostManagers> lost_;
+    // After faults of managers each may have a session at any other for one that gave up on it, as a client.
+    std::size_t sessions_of_managers_ = 0;
     std::deque<SimClient> clients_;
 };
 

@@ -1,0 +1,269 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Another process takes the place of a manager, at another address, while programs run: they find it, go on
+// with their sessions, and each of their requests takes effect once.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "tests/sim/seeds.h"
+#include "tests/sim/workload.h"
+
+namespace ddict::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using wire::Verb;
+
+Duration some_time(Cluster& cluster, Duration most) {
+    return Duration(1 + cluster.random().below(static_cast<std::uint64_t>(most.count())));
+}
+
+/// Some of the managers move at some time, each several times, the one move after the other. The last one
+/// stays: others ask it where those are that moved at the same time as they.
+std::uint64_t move_some(Cluster& cluster, Duration pause_max, Duration down_max) {
+    std::uint64_t moves = 0;
+    for (std::uint32_t manager = 0; manager + 1 < cluster.managers(); ++manager) {
+        Time when = cluster.network().now();
+        for (std::uint64_t i = cluster.random().below(4); i > 0; --i) {
+            when += some_time(cluster, pause_max);
+            Restart how{.noticed = {}, .down = some_time(cluster, down_max)};
+            if (cluster.random().chance(60)) how.noticed = some_time(cluster, how.down);
+            cluster.network().at(when, [&cluster, manager, how] { cluster.restart(manager, how); });
+            when += how.down;
+            ++moves;
+        }
+    }
+    return moves;
+}
+
+void expect_only_missing(const Book& book) {
+    for (const auto& [code, count] : book.errors())
+        EXPECT_EQ(code, Errc::not_found) << count << " times " << name(code);
+    EXPECT_EQ(book.unknown(), 0u);
+    EXPECT_EQ(book.contradictions(), "");
+}
+
+TEST(Moving, NobodyNoticesThatManagersMove) {
+    std::uint64_t moves = 0;
+    for_each_seed(100, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
+        Book book;
+        std::deque<SharingClient> clients;
+        for (unsigned i = 0; i < 5; ++i)
+            clients
+                .emplace_back(cluster, cluster.add_asking_client(i % 4), book,
+                              WorkloadOptions{.operations = 40, .pause_max = 1ms})
+                .start();
+        moves += move_some(cluster, 10ms, cluster.random().chance(50) ? 2ms : 300ms);
+        // Sometimes one hears late of what was so at first.
+        std::vector<Epoch> newest(clients.size() * cluster.managers(), no_epoch);
+        for (unsigned i = 0; i < 10; ++i) {
+            SimClient& client = clients[cluster.random().below(clients.size())].client();
+            const auto manager = static_cast<std::uint32_t>(cluster.random().below(cluster.managers()));
+            cluster.network().at(
+                cluster.network().now() + some_time(cluster, 100ms), client.process(),
+                [&cluster, &client, manager] { client.requester().add_manager(cluster.at_first(manager)); });
+        }
+        while (cluster.network().step()) {
+            for (std::size_t i = 0; i < newest.size(); ++i) {
+                const ShardId shard{static_cast<std::uint32_t>(i % cluster.managers())};
+                Requester& requester = clients[i / cluster.managers()].client().requester();
+                const Epoch epoch = requester.known_manager(shard)->epoch;
+                ASSERT_GE(epoch, newest[i]) << "what a client knows has become older";
+                newest[i] = epoch;
+            }
+        }
+        for (const SharingClient& client : clients)
+            EXPECT_TRUE(client.finished());
+        expect_only_missing(book);
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += book.operations();
+        tally.histories += book.histories();
+        tally.events += cluster.network().counters().events;
+    });
+    EXPECT_TRUE(moves > 200u || repeats_one_seed());
+}
+
+/// Adds one to a counter, again and again, and keeps what it was before.
+class Counting {
+  public:
+    Counting(Cluster& cluster, SimClient& client, std::vector<std::uint64_t>& seen, unsigned times)
+        : cluster_(cluster), client_(client), seen_(seen), left_(times) {}
+    void next() {
+        if (left_ == 0) return;
+        --left_;
+        const std::uint64_t zero = 0;
+        std::vector<std::byte> first(sizeof zero);
+        client_.start({.verb = Verb::fetch_add,
+                       .manager = cluster_.manager_of_key("counter"),
+                       .key = "counter",
+                       .value = first,
+                       .value_type = 0x0123,
+                       .argument = 1},
+                      [this](const Outcome& outcome) {
+                          ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                          seen_.push_back(outcome.reply->argument);
+                          next();
+                      });
+    }
+
+  private:
+    Cluster& cluster_;
+    SimClient& client_;
+    std::vector<std::uint64_t>& seen_;
+    unsigned left_;
+};
+
+TEST(Moving, EachRequestTakesEffectOnce) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 3, .hosts = 2, .is_restartable = true});
+        std::vector<std::uint64_t> seen;
+        std::deque<Counting> clients;
+        constexpr unsigned times = 40;
+        for (unsigned i = 0; i < 4; ++i)
+            clients.emplace_back(cluster, cluster.add_asking_client(i), seen, times).next();
+        move_some(cluster, 5ms, 20ms);
+        ASSERT_TRUE(cluster.network().run());
+        std::sort(seen.begin(), seen.end());
+        ASSERT_EQ(seen.size(), clients.size() * times);
+        for (std::uint64_t i = 0; i < seen.size(); ++i)
+            EXPECT_EQ(seen[i], i) << "an addition was made twice, or was lost";
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += seen.size();
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+/// Longer than silence makes a manager lost, since the directory says that it comes back.
+TEST(Moving, ARestartIsWaitedFor) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
+        std::deque<SimClient*> clients;
+        for (std::uint32_t host = 0; host < 3; ++host)
+            clients.push_back(&cluster.add_asking_client(host));
+        const auto victim = static_cast<std::uint32_t>(cluster.random().below(4));
+        for (SimClient* client : clients) {
+            const bool has_spoken = cluster.random().chance(70);
+            if (has_spoken) {
+                EXPECT_TRUE(client->call({.verb = Verb::ping, .manager = victim}).ok());
+            }
+        }
+        const Time moved = cluster.network().now();
+        const Duration down = 2500ms + some_time(cluster, 1500ms);
+        cluster.restart(victim, {.noticed = some_time(cluster, 20ms), .down = down});
+        unsigned answered = 0;
+        for (SimClient* client : clients) {
+            cluster.network().at(moved + some_time(cluster, 2000ms), client->process(), [&, client] {
+                client->start({.verb = Verb::size, .manager = victim}, [&](const Outcome& outcome) {
+                    EXPECT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                    EXPECT_LE(cluster.network().now() - moved, down + 1s);
+                    ++answered;
+                });
+                client->start({.verb = Verb::size, .manager = victim, .timeout = 300ms},
+                              [&](const Outcome& outcome) {
+                                  EXPECT_EQ(outcome.code(), Errc::timeout) << "its own deadline holds";
+                                  ++answered;
+                              });
+            });
+        }
+        ASSERT_TRUE(cluster.network().run());
+        EXPECT_EQ(answered, 2 * clients.size());
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += answered;
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+TEST(Moving, WaitsGoOn) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 3, .hosts = 2, .is_restartable = true});
+        std::string key = "key";
+        while (cluster.manager_of_key(key) != 0)
+            key += '+';  // that of a manager that moves
+        const std::uint32_t owner = 0;
+        unsigned found = 0;
+        for (std::uint32_t host = 0; host < 3; ++host) {
+            cluster.add_asking_client(host).start(
+                {.verb = Verb::wait_for, .manager = owner, .key = key, .argument = 20'000'000},
+                [&](const Outcome& outcome) {
+                    ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+                    EXPECT_EQ(outcome.value, std::vector<std::byte>(3, std::byte{7}));
+                    ++found;
+                });
+        }
+        SimClient& writer = cluster.add_asking_client(3);
+        move_some(cluster, 20ms, 50ms);
+        cluster.network().at(cluster.network().now() + some_time(cluster, 400ms), writer.process(), [&] {
+            writer.start({.verb = Verb::put,
+                          .manager = owner,
+                          .key = key,
+                          .value = std::vector<std::byte>(3, std::byte{7})},
+                         [](const Outcome& outcome) { EXPECT_TRUE(outcome.ok()); });
+        });
+        ASSERT_TRUE(cluster.network().run());
+        EXPECT_EQ(found, 3u);
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += 4;
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+/// Of a manager that has gone for good, and of which the directory says so.
+TEST(Moving, TheReasonOfALossIsTold) {
+    for_each_seed(60, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
+        const auto victim = static_cast<std::uint32_t>(cluster.random().below(4));
+        std::deque<SimClient*> clients;
+        for (std::uint32_t host = 0; host < 3; ++host) {
+            clients.push_back(&cluster.add_asking_client(host));
+            EXPECT_TRUE(clients.back()->call({.verb = Verb::ping, .manager = victim}).ok());
+        }
+        const Time died = cluster.network().now();
+        cluster.lose(victim, some_time(cluster, 20ms), "it was killed by signal 9, three times");
+        unsigned told = 0;
+        for (SimClient* client : clients) {
+            client->start({.verb = Verb::size, .manager = victim}, [&](const Outcome& outcome) {
+                ASSERT_EQ(outcome.code(), Errc::manager_lost);
+                EXPECT_NE(outcome.reply.error().message().find("three times"), std::string::npos)
+                    << outcome.reply.error().message();
+                EXPECT_LE(cluster.network().now() - died, limits::silence_until_lost);
+                ++told;
+            });
+        }
+        ASSERT_TRUE(cluster.network().run());
+        EXPECT_EQ(told, clients.size());
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += told;
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+/// Where nobody says that another process will serve, a loss is told as soon as to those who do not ask.
+TEST(Moving, ALossForGoodIsToldAtOnce) {
+    for_each_seed(60, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 4, .hosts = 2});
+        const auto victim = static_cast<std::uint32_t>(cluster.random().below(4));
+        for (std::uint32_t host = 0; host < 3; ++host)
+            EXPECT_TRUE(cluster.add_asking_client(host).call({.verb = Verb::ping, .manager = victim}).ok());
+        SimClient& near = cluster.add_asking_client(victim % 2);
+        SimClient& far = cluster.add_asking_client(3);
+        EXPECT_TRUE(near.call({.verb = Verb::ping, .manager = victim}).ok());
+        EXPECT_TRUE(far.call({.verb = Verb::ping, .manager = victim}).ok());
+        cluster.manager(victim).kill();
+        const Time died = cluster.network().now();
+        EXPECT_EQ(near.call({.verb = Verb::size, .manager = victim}).code(), Errc::manager_lost);
+        EXPECT_LE(cluster.network().now() - died, limits::reconnect_interval + 5ms);
+        const Time asked = cluster.network().now();
+        EXPECT_EQ(far.call({.verb = Verb::size, .manager = victim}).code(), Errc::manager_lost);
+        EXPECT_LE(cluster.network().now() - asked, limits::silence_until_lost);
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += 2;
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+}  // namespace
+}  // namespace ddict::sim
