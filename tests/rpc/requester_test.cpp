@@ -601,7 +601,9 @@ TEST_F(AskingTest, ARestartIsNotWaitedForForEver) {
 
 /// Of a manager on another host others are asked; only the answer to a question counts.
 TEST_F(AskingTest, OthersAreAskedWhereAManagerIs) {
-    asking.add_manager(entry(elsewhere));
+    DirectoryEntry restartable = entry(elsewhere);
+    restartable.is_restartable = true;
+    asking.add_manager(restartable);
     const auto operation = start();
     hello_answered(77);
     knowing.other = entry(elsewhere);
