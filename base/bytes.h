@@ -24,6 +24,15 @@ static_assert(std::endian::native == std::endian::little,
 using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
+/// Pieces of memory that are one body together.
+using Parts = std::span<const Bytes>;
+inline std::size_t bytes_in(Parts parts) noexcept {
+    std::size_t bytes = 0;
+    for (const Bytes part : parts)
+        bytes += part.size();
+    return bytes;
+}
+
 inline Bytes bytes_of(std::string_view text) noexcept {
     return std::as_bytes(std::span(text.data(), text.size()));
 }

@@ -19,6 +19,9 @@ inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
 // own, which goes straight from where it lies to where it belongs.
 inline constexpr std::size_t inline_value_bytes_max = 4096;
 inline constexpr std::size_t head_bytes_max = 64 + key_bytes_max + inline_value_bytes_max;
+// A value may be sent from so many pieces, where all of them together are more than is gathered first.
+inline constexpr std::size_t value_parts_max = 16;
+inline constexpr std::size_t gathered_bytes_max = 16 * 1024;
 // A reply of packed records (keys, directory entries) is filled up to about this size.
 inline constexpr std::size_t page_bytes_max = 64 * 1024;
 

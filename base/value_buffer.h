@@ -38,9 +38,20 @@ template <std::invocable Prepare>
         return detail::buffer_error(bytes);
     }
 }
+/// The same of a sink that may take the value in two pieces: then the second is `rest`.
 [[gnu::always_inline]] inline Result<MutableBytes> buffer_of(ValueSink& sink, std::uint64_t bytes,
-                                                             std::uint16_t value_type) {
-    return buffer_from(bytes, [&] { return sink.prepare(bytes, value_type); });
+                                                             std::uint16_t value_type, MutableBytes& rest) {
+    try {
+        Result<MutableBytes> buffer = sink.prepare(bytes, value_type);
+        if (buffer && buffer->size() != bytes) [[unlikely]] {
+            rest = sink.rest();
+            if (buffer->size() + rest.size() != bytes)
+                return detail::wrong_buffer(buffer->size() + rest.size(), bytes);
+        }
+        return buffer;
+    } catch (...) {
+        return detail::buffer_error(bytes);
+    }
 }
 
 }  // namespace ddict

@@ -24,6 +24,9 @@ class Poller {
 
     static Result<Poller> create();
 
+    /// Readable when something that is watched is ready.
+    int descriptor() const noexcept { return epoll_.fd(); }
+
     /// `ready` may be null: the descriptor then only ends the sleep.
     /// Fails if the kernel cannot watch this descriptor, or no more of them.
     Result<void> watch(int fd, Ready ready);

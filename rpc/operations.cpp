@@ -172,15 +172,18 @@ void Operations::send(Operation& operation) {
     header.session = operation.session;
     header.request = operation.id;
     header.checkpoint = request.checkpoint;
-    header.value_bytes = request.value.size();
+    header.value_bytes = request.value_bytes();
     header.argument = request.argument;
     if (wire::rule_of(request.verb).waits) {
         header.argument = std::min(header.argument, wait_argument(operation.deadline - context_.now()));
     }
 
-    if (request.value.size() <= limits::inline_value_bytes_max)
+    if (header.value_bytes <= limits::inline_value_bytes_max)
         return context_.send(operation.peer, header, request.key, request.value, request.placement);
     operation.payload_out = true;
+    if (!request.parts.empty())
+        return context_.send_with_payload(operation.peer, header, request.key, request.parts, operation.id,
+                                          request.placement);
     context_.send_with_payload(operation.peer, header, request.key, request.value, operation.id,
                                request.placement);
 }
@@ -266,7 +269,8 @@ void Operations::take_value(Operation& operation, const wire::ReplyHeader& heade
     if (sink == nullptr || (arrived == 0 && !is_reply_to(header, wire::Verb::get)))
         return context_.discard(payload);
     if (payload.is_refused()) return refuse_value(operation, no_memory_to_receive(arrived));
-    const Result<MutableBytes> buffer = buffer_of(*sink, arrived, header.value_type);
+    MutableBytes rest;
+    const Result<MutableBytes> buffer = buffer_of(*sink, arrived, header.value_type, rest);
     if (!buffer) {
         context_.discard(payload);
         return refuse_value(operation, buffer.error());
@@ -274,17 +278,25 @@ void Operations::take_value(Operation& operation, const wire::ReplyHeader& heade
     if (payload.token != 0) {
         operation.payload_in = true;
         try {
-            context_.transport().receive_body(operation.connection->peer(), payload.token, *buffer,
-                                              operation.id);
+            receive(operation, payload.token, *buffer, rest);
         } catch (const std::bad_alloc&) {
             operation.payload_in = false;
             context_.discard(payload);
             refuse_value(operation, no_memory_to_receive(arrived));
         }
     } else if (arrived > 0) {
-        std::memcpy(buffer->data(), payload.present() ? payload.in_memory.data() : inline_value.data(),
-                    arrived);
+        const Bytes value = payload.present() ? payload.in_memory : inline_value;
+        if (!buffer->empty()) std::memcpy(buffer->data(), value.data(), buffer->size());
+        if (!rest.empty()) std::memcpy(rest.data(), value.data() + buffer->size(), rest.size());
     }
+}
+
+void Operations::receive(Operation& operation, std::uint64_t token, MutableBytes into, MutableBytes rest) {
+    Transport& transport = context_.transport();
+    const PeerId peer = operation.connection->peer();
+    if (into.empty() || rest.empty())
+        return transport.receive_body(peer, token, into.empty() ? rest : into, operation.id);
+    transport.receive_body(peer, token, into, rest, operation.id);
 }
 
 /// A manager that cannot move a value says so; what it says of a connection that has broken since does not

@@ -101,6 +101,7 @@ class Operations final : public ConnectionUser {
     void resend_if_free(Operation& operation);
     void take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
                     const IncomingBody& payload);
+    void receive(Operation& operation, std::uint64_t token, MutableBytes into, MutableBytes rest);
     bool is_stale_refusal(Operation& operation, const wire::ReplyHeader& header);
     void refuse_value(Operation& operation, const Error& why);
     void ask_to_put_back(Operation& operation) noexcept;

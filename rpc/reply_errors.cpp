@@ -27,7 +27,7 @@ Error broadcast_error_of(const wire::ReplyHeader& header, const Request& request
     error.set_manager(static_cast<std::uint32_t>(header.argument2));
     if (error.code == Errc::no_space) {
         error.set_detail("it has no space for a pair of " +
-                         std::to_string(request.key.size() + request.value.size()) + " bytes");
+                         std::to_string(request.key.size() + request.value_bytes()) + " bytes");
     } else if (error.code == Errc::invalid_argument) {
         error.set_detail("the key holds a value that no broadcast has stored: erase it");
     }

@@ -23,12 +23,15 @@ struct Request {
     ShardId shard{};
     KeyBytes key;
     Bytes value;  // stays the caller's; must not change until the operation is done
+    Parts parts;  // instead, and so do the span's elements; more than limits::gathered_bytes_max together
     std::uint16_t value_type = 0;
     std::uint32_t checkpoint = 0;
     std::uint64_t argument = 0;
     std::uint16_t flags = 0;
     ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
     KeyPlacement placement{};   // of a key placed by hand; only for verbs that take it (VerbRule)
+
+    std::uint64_t value_bytes() const noexcept { return parts.empty() ? value.size() : bytes_in(parts); }
 };
 
 struct Reply {

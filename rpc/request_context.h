@@ -43,7 +43,8 @@ class RequestContext {
         transport_.send(peer, message_of(header, key, value, placement));
     }
     /// The same with a payload, which must stay as it is until the transport says so with `tag`.
-    void send_with_payload(PeerId peer, const wire::RequestHeader& header, KeyBytes key, Bytes payload,
+    template <class Payload>
+    void send_with_payload(PeerId peer, const wire::RequestHeader& header, KeyBytes key, Payload payload,
                            std::uint64_t tag, const KeyPlacement& placement = {}) {
         transport_.send(peer, message_of(header, key, {}, placement), payload, tag);
     }

@@ -73,11 +73,17 @@ class Transport {
     /// The same with a body, which must stay as it is until on_body_sent(tag). Here the head has at most
     /// 64 + limits::key_bytes_max bytes.
     virtual void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) = 0;
+    /// The same with a body of at most limits::value_parts_max parts, none of them empty, which are sent from
+    /// where they lie, one after the other. The span's own elements must stay as long as what they name.
+    virtual void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) = 0;
 
     /// Fetches an announced body; `into` must stay until on_body_received(tag). into.size() ==
     /// IncomingBody::bytes. `from` is whom the logic takes for the sender: if that peer is lost, the transfer
     /// ends with ok == false. std::bad_alloc if memory is missing; the body waits on then.
     virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
+    /// The same into two pieces of memory, neither empty: the body's beginning, and the rest of it.
+    virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                              std::uint64_t tag) = 0;
     virtual void discard_body(std::uint64_t token) = 0;
 
     /// The transports and devices that the connection really uses, for people: "same host" or "tcp/eth0".

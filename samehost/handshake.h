@@ -26,7 +26,7 @@ Result<LinkName> make_link_name();
 
 /// The first and only message that goes through the socket.
 struct Handshake {
-    static constexpr std::array<char, 8> magic_of_this_version{'d', 'd', 'i', 'c', 't', 's', 'h', '1'};
+    static constexpr std::array<char, 8> magic_of_this_version{'d', 'd', 'i', 'c', 't', 's', 'h', '2'};
     std::array<char, 8> magic = magic_of_this_version;
     LinkName name{};
 };

@@ -3,6 +3,7 @@
 #include "samehost/payloads.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 
@@ -32,15 +33,34 @@ void Payloads::send_status(Link& link, RecordKind kind, std::uint64_t token, std
 // ---- the sender's side ----
 
 void Payloads::offer(Link& link, Bytes header, Bytes payload, std::uint64_t tag) {
+    begin_offer(link, RecordKind::offer, header, {.link = &link, .payload = payload, .parts = {}, .tag = tag},
+                {});
+}
+
+void Payloads::offer(Link& link, Bytes header, Parts payload, std::uint64_t tag) {
+    std::array<RemotePart, limits::value_parts_max> parts;
+    for (std::size_t i = 0; i < payload.size(); ++i)
+        parts[i] = {reinterpret_cast<std::uintptr_t>(payload[i].data()), payload[i].size()};
+    begin_offer(link, RecordKind::offer_of_parts, header,
+                {.link = &link, .payload = {}, .parts = payload, .tag = tag},
+                std::span(parts).first(payload.size()));
+}
+
+void Payloads::begin_offer(Link& link, RecordKind kind, Bytes header, Offered offered,
+                           std::span<const RemotePart> parts) {
     events_.promise();
     std::uint64_t token = 0;
     try {
         sending_.reserve(offered_.size() + 1);  // for on_request()
-        token = offered_.add({.link = &link, .payload = payload, .tag = tag});
-        const PayloadOffer offer{.token = token,
-                                 .bytes = payload.size(),
-                                 .address = reinterpret_cast<std::uintptr_t>(payload.data())};
-        link.send(RecordKind::offer, bytes_of_object(offer), header);
+        PayloadOffer offer{.token = 0,
+                           .bytes = offered.bytes(),
+                           .address = parts.empty() ? reinterpret_cast<std::uintptr_t>(offered.payload.data())
+                                                    : parts.size()};
+        offer.token = token = offered_.add(std::move(offered));
+        std::array<std::byte, sizeof offer + sizeof(RemotePart) * limits::value_parts_max> fixed;
+        std::memcpy(fixed.data(), &offer, sizeof offer);
+        if (!parts.empty()) std::memcpy(fixed.data() + sizeof offer, parts.data(), parts.size_bytes());
+        link.send(kind, Bytes(fixed).first(sizeof offer + parts.size_bytes()), header);
     } catch (...) {
         if (token != 0) static_cast<void>(offered_.take(token));
         events_.forget();
@@ -72,18 +92,28 @@ void Payloads::on_request(Link& link, const PayloadStatus& status) {
     sending_.push_back(status.token);
 }
 
+Bytes Payloads::Offered::next() const noexcept {
+    if (parts.empty()) return payload.subspan(sent);
+    std::size_t before = sent;
+    for (const Bytes part : parts) {
+        if (before < part.size()) return part.subspan(before);
+        before -= part.size();
+    }
+    return {};
+}
+
 void Payloads::send_some(std::uint64_t token) {
     Offered& offered = *offered_.find(token);
     if (offered.link->has_waiting()) return;
-    offered.sent += offered.link->send_piece(offered.receiver_token, offered.payload.subspan(offered.sent));
+    offered.sent += offered.link->send_piece(offered.receiver_token, offered.next());
 }
 
 // ---- the receiver's side ----
 
-std::uint64_t Payloads::on_offer(Link& link, const PayloadOffer& offer) {
+std::uint64_t Payloads::on_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts) {
     std::uint64_t token = 0;
     try {
-        token = incoming_.add({.link = &link, .offer = offer});
+        token = incoming_.add({.link = &link, .offer = offer, .parts = {parts.begin(), parts.end()}});
     } catch (const std::bad_alloc&) {
     }
     if (token != 0) {
@@ -95,31 +125,36 @@ std::uint64_t Payloads::on_offer(Link& link, const PayloadOffer& offer) {
     return 0;
 }
 
-void Payloads::receive(Link* from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+void Payloads::receive(Link* from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                       std::uint64_t tag) {
     events_.promise();
     const Incoming* const found = incoming_.find(token);
-    if (found == nullptr || found->offer.bytes != into.size()) return events_.payload_received(tag, false);
-    const Incoming incoming = *found;
+    if (found == nullptr || found->offer.bytes != into.size() + rest.size())
+        return events_.payload_received(tag, false);
+    const Incoming& incoming = *found;
+    Link& link = *incoming.link;
     std::uint64_t receiving = 0;
     try {
         copying_.reserve(copying_.size() + 1);
-        receiving = receiving_.add({.link = incoming.link,
-                                    .from = from != nullptr ? from : incoming.link,
+        receiving = receiving_.add({.link = &link,
+                                    .from = from != nullptr ? from : &link,
                                     .sender_token = incoming.offer.token,
                                     .address = incoming.offer.address,
+                                    .parts = incoming.parts,
                                     .into = into,
+                                    .rest = rest,
                                     .tag = tag});
     } catch (...) {
         events_.forget();
         throw;
     }
-    if (incoming.link->peer_memory().may_be_read()) {
+    if (link.peer_memory().may_be_read()) {
         copying_.push_back(receiving);
     } else {
         ask_for_pieces(receiving, *receiving_.find(receiving));
     }
-    static_cast<void>(incoming_.take(token));  // which incoming.link->payloads has counted
-    if (from != nullptr && from != incoming.link) ++from->payloads;
+    static_cast<void>(incoming_.take(token));  // which link.payloads has counted
+    if (from != nullptr && from != &link) ++from->payloads;
 }
 
 void Payloads::discard(std::uint64_t token) {
@@ -146,12 +181,40 @@ void Payloads::end_receiving(std::uint64_t token, bool ok) {
     send_status(*ended.link, RecordKind::taken, ended.sender_token, ok ? 1 : 0);
 }
 
+std::pair<MutableBytes, MutableBytes> Payloads::Receiving::next(std::size_t count) const noexcept {
+    if (received >= into.size()) return {rest.subspan(received - into.size(), count), {}};
+    const std::size_t first = std::min(count, into.size() - received);
+    return {into.subspan(received, first), rest.first(count - first)};
+}
+
+PeerMemory::Outcome Payloads::read_next(const Receiving& receiving, std::size_t count) noexcept {
+    const auto [into, rest] = receiving.next(count);
+    PeerMemory& memory = receiving.link->peer_memory();
+    if (receiving.parts.empty()) {
+        const RemotePart all{receiving.address + receiving.received, count};
+        return memory.read(std::span(&all, 1), into, rest);
+    }
+    std::array<RemotePart, limits::value_parts_max> parts;
+    std::size_t used = 0;
+    std::size_t before = receiving.received;
+    for (const RemotePart& part : receiving.parts) {
+        if (before < part.bytes && count > 0) {
+            const std::size_t bytes = std::min<std::size_t>(part.bytes - before, count);
+            parts[used++] = {part.address + before, bytes};
+            count -= bytes;
+            before = 0;
+        } else if (before >= part.bytes) {
+            before -= part.bytes;
+        }
+    }
+    return memory.read(std::span(parts).first(used), into, rest);
+}
+
 /// True if it has ended, or is not for this process to copy any more.
 bool Payloads::copy_some(std::uint64_t token) {
     Receiving& receiving = *receiving_.find(token);
-    const std::size_t bytes = std::min(receiving.into.size() - receiving.received, copied_at_once_max);
-    const auto outcome = receiving.link->peer_memory().read(
-        receiving.address + receiving.received, receiving.into.subspan(receiving.received, bytes));
+    const std::size_t bytes = std::min(receiving.bytes() - receiving.received, copied_at_once_max);
+    const auto outcome = read_next(receiving, bytes);
     if (outcome == PeerMemory::Outcome::not_permitted) {
         receiving.received = 0;
         ask_for_pieces(token, receiving);
@@ -159,7 +222,7 @@ bool Payloads::copy_some(std::uint64_t token) {
     }
     receiving.received += bytes;
     const bool ok = outcome == PeerMemory::Outcome::done && !receiving.link->peer_has_withdrawn();
-    if (ok && receiving.received < receiving.into.size()) return false;
+    if (ok && receiving.received < receiving.bytes()) return false;
     end_receiving(token, ok);
     return true;
 }
@@ -168,11 +231,12 @@ bool Payloads::on_piece(Link& link, const PayloadStatus& status, Bytes piece) {
     Receiving* const receiving = receiving_.find(status.token);
     if (receiving == nullptr || receiving->link != &link) return true;  // of one that has been given up
     if (std::find(copying_.begin(), copying_.end(), status.token) != copying_.end()) return false;
-    if (piece.empty() || piece.size() > receiving->into.size() - receiving->received) return false;
-    std::memcpy(receiving->into.data() + receiving->received, piece.data(), piece.size());
+    if (piece.empty() || piece.size() > receiving->bytes() - receiving->received) return false;
+    const auto [into, rest] = receiving->next(piece.size());
+    std::memcpy(into.data(), piece.data(), into.size());
+    if (!rest.empty()) std::memcpy(rest.data(), piece.data() + into.size(), rest.size());
     receiving->received += piece.size();
-    if (receiving->received == receiving->into.size())
-        end_receiving(status.token, !link.peer_has_withdrawn());
+    if (receiving->received == receiving->bytes()) end_receiving(status.token, !link.peer_has_withdrawn());
     return true;
 }
 
@@ -190,7 +254,7 @@ void Payloads::progress() {
         send_some(token);
     std::erase_if(sending_, [&](std::uint64_t token) {
         const Offered& offered = *offered_.find(token);
-        return offered.sent == offered.payload.size();
+        return offered.sent == offered.bytes();
     });
 }
 

@@ -38,6 +38,7 @@ class Payloads {
     /// Sends the message with an offer of its payload; payload_sent(tag) comes when the payload is needed no
     /// more. Requires an open link. std::bad_alloc if memory is missing; nothing was sent then.
     void offer(Link& link, Bytes header, Bytes payload, std::uint64_t tag);
+    void offer(Link& link, Bytes header, Parts payload, std::uint64_t tag);
     void on_taken(Link& link, const PayloadStatus& status);
     void on_request(Link& link, const PayloadStatus& status);
 
@@ -45,11 +46,11 @@ class Payloads {
 
     /// A token for what was offered; 0 if there are too many already, or no memory, and then the sender has
     /// been told.
-    std::uint64_t on_offer(Link& link, const PayloadOffer& offer);
+    std::uint64_t on_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts);
     /// payload_received(tag) comes. std::bad_alloc if memory is missing; the payload waits on then.
     /// `from` is the link to whom the caller takes for the sender, null if it is the one of the offer: that
     /// ends it too.
-    void receive(Link* from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void receive(Link* from, std::uint64_t token, MutableBytes into, MutableBytes rest, std::uint64_t tag);
     void discard(std::uint64_t token);
     /// False if it says what cannot be.
     bool on_piece(Link& link, const PayloadStatus& status, Bytes piece);
@@ -69,23 +70,36 @@ class Payloads {
     struct Offered {
         Link* link;
         Bytes payload;
+        Parts parts;  // instead
         std::uint64_t tag;
+        /// What has not been sent, or the part of it that comes next.
+        Bytes next() const noexcept;
+        std::size_t bytes() const noexcept { return parts.empty() ? payload.size() : bytes_in(parts); }
         std::uint64_t receiver_token = 0;  // if it is sent in pieces
         std::size_t sent = 0;
     };
     struct Incoming {
         Link* link;
         PayloadOffer offer;
+        std::vector<RemotePart> parts;  // if there are several
     };
     struct Receiving {
         Link* link;
         Link* from;  // often the same
         std::uint64_t sender_token;
         std::uint64_t address;
+        std::vector<RemotePart> parts;
         MutableBytes into;
+        MutableBytes rest;  // of into
         std::uint64_t tag;
         std::size_t received = 0;
+        std::size_t bytes() const noexcept { return into.size() + rest.size(); }
+        /// Where the next `count` bytes go: a part of into, of rest, or of both.
+        std::pair<MutableBytes, MutableBytes> next(std::size_t count) const noexcept;
     };
+    void begin_offer(Link& link, RecordKind kind, Bytes header, Offered offered,
+                     std::span<const RemotePart> parts);
+    PeerMemory::Outcome read_next(const Receiving& receiving, std::size_t count) noexcept;
     bool copy_some(std::uint64_t token);
     void send_some(std::uint64_t token);
     void ask_for_pieces(std::uint64_t token, const Receiving& receiving);

@@ -13,6 +13,11 @@
 
 namespace ddict::samehost {
 
+struct RemotePart {
+    std::uint64_t address = 0;  // in the peer
+    std::uint64_t bytes = 0;
+};
+
 class PeerMemory {
   public:
     /// `peer` as this process sees it; 0 if it does not. `facts` are the peer's, and must outlive this.
@@ -23,8 +28,9 @@ class PeerMemory {
         not_there,     ///< the process has no such memory: it has ended, or says what is not so
         not_permitted  ///< the kernel does not let this process, or it cannot see the other
     };
-    /// Copies from the peer's memory. Cost: one system call, and the copy.
-    Outcome read(std::uint64_t address, MutableBytes into) noexcept;
+    /// Copies from the peer's memory: at most limits::value_parts_max parts, as many bytes as there is
+    /// memory. Cost: one system call, and the copy.
+    Outcome read(std::span<const RemotePart> from, MutableBytes into, MutableBytes rest) noexcept;
     /// Not after it was not permitted once.
     bool may_be_read() const noexcept { return permitted_; }
 

@@ -38,8 +38,11 @@ enum class RecordKind : std::uint8_t {
     taken = 4,    ///< PayloadStatus: a payload that was offered has been received, or is not wanted
     request = 5,  ///< PayloadStatus: a payload that was offered is to be sent in pieces
     piece = 6,    ///< PayloadStatus, bytes of the payload
+    /// PayloadOffer with the number of parts in place of the address, a RemotePart for each, header: the
+    /// payload waits in several places
+    offer_of_parts = 7,
 };
-inline constexpr RecordKind last_record_kind = RecordKind::piece;
+inline constexpr RecordKind last_record_kind = RecordKind::offer_of_parts;
 
 /// How the reader of a ring learns of a record.
 enum class Attention : std::uint32_t {

@@ -70,6 +70,19 @@ void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag
     if (!link->is_polled) start_polling(*link);
 }
 
+void Transport::send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) {
+    Link* const link = find(peer);
+    if (link == nullptr || link->is_lost) {
+        events_.promise();
+        events_.payload_sent(tag, false);
+        return;
+    }
+    payloads_.offer(*link, header, payload, tag);
+    if (link->has_waiting()) note_waiting(*link);
+    ++counters_.messages_sent;
+    if (!link->is_polled) start_polling(*link);
+}
+
 /// True if it was written now, and its event is due.
 bool Transport::send_inline(Link& link, Bytes header, Bytes payload, std::uint64_t tag) {
     events_.promise();
@@ -89,14 +102,15 @@ void Transport::note_waiting(Link& link) {
     mark_lost(link);
 }
 
-void Transport::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+void Transport::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                                std::uint64_t tag) {
     Link* const sender = find(from);
     if (sender == nullptr && is_own(from)) {  // lost, or closed
         events_.promise();
         payloads_.discard(token & ~id_bit);
         return events_.payload_received(tag, false);
     }
-    payloads_.receive(sender, token & ~id_bit, into, tag);
+    payloads_.receive(sender, token & ~id_bit, into, rest, tag);
 }
 
 void Transport::discard_payload(std::uint64_t token) {
@@ -164,6 +178,8 @@ bool Transport::take_record(Link& link, const Record& record, TransportEvents& l
             return take_message(record, listener);
         case RecordKind::offer:
             return take_offer(link, record, listener);
+        case RecordKind::offer_of_parts:
+            return take_offer_of_parts(link, record, listener);
         case RecordKind::taken:
             if (!read_fixed(record, status)) return false;
             payloads_.on_taken(link, status);
@@ -201,12 +217,37 @@ bool Transport::take_offer(Link& link, const Record& record, TransportEvents& li
     if (!read_fixed(record, offer) || record.content.size() - sizeof offer != record.header_bytes ||
         record.header_bytes > header_with_payload_max || offer.bytes == 0)
         return false;
-    std::memcpy(copy_.data(), record.content.data() + sizeof offer, record.header_bytes);
-    ++counters_.messages_received;
-    const std::uint64_t token = payloads_.on_offer(link, offer);  // 0: refused
-    listener.on_message(Bytes(copy_).first(record.header_bytes),
-                        {.in_memory = {}, .token = token != 0 ? token | id_bit : 0, .bytes = offer.bytes});
+    deliver_offer(link, offer, {}, record.content.last(record.header_bytes), listener);
     return true;
+}
+
+bool Transport::take_offer_of_parts(Link& link, const Record& record, TransportEvents& listener) {
+    PayloadOffer offer;
+    if (!read_fixed(record, offer) || record.header_bytes > header_with_payload_max) return false;
+    const std::uint64_t count = offer.address;
+    if (count == 0 || count > limits::value_parts_max ||
+        record.content.size() != sizeof offer + count * sizeof(RemotePart) + record.header_bytes)
+        return false;
+    std::array<RemotePart, limits::value_parts_max> parts;
+    std::memcpy(parts.data(), record.content.data() + sizeof offer, count * sizeof(RemotePart));
+    std::uint64_t bytes = 0;
+    for (const RemotePart& part : std::span(parts).first(count)) {
+        if (part.bytes == 0 || part.bytes > offer.bytes - bytes) return false;
+        bytes += part.bytes;
+    }
+    if (bytes != offer.bytes) return false;
+    deliver_offer(link, offer, std::span(parts).first(count), record.content.last(record.header_bytes),
+                  listener);
+    return true;
+}
+
+void Transport::deliver_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts,
+                              Bytes header, TransportEvents& listener) {
+    std::memcpy(copy_.data(), header.data(), header.size());
+    ++counters_.messages_received;
+    const std::uint64_t token = payloads_.on_offer(link, offer, parts);  // 0: refused
+    listener.on_message(Bytes(copy_).first(header.size()),
+                        {.in_memory = {}, .token = token != 0 ? token | id_bit : 0, .bytes = offer.bytes});
 }
 
 void Transport::malformed(Link& link, const char* what) {

@@ -73,7 +73,13 @@ class Transport {
     void close(PeerId peer);
     void send(PeerId peer, Bytes header);
     void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag);
-    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag);
+    void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag);
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+        receive_payload(from, token, into, {}, tag);
+    }
+    /// `rest` may be empty.
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                         std::uint64_t tag);
     void discard_payload(std::uint64_t token);
     std::string describe(PeerId peer) const;
 
@@ -125,6 +131,9 @@ class Transport {
     bool take_record(Link& link, const Record& record, TransportEvents& listener);
     bool take_message(const Record& record, TransportEvents& listener);
     bool take_offer(Link& link, const Record& record, TransportEvents& listener);
+    bool take_offer_of_parts(Link& link, const Record& record, TransportEvents& listener);
+    void deliver_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts, Bytes header,
+                       TransportEvents& listener);
     unsigned attend(TransportEvents& listener);
     void flush();
     void lose(Link& link, TransportEvents& listener);

@@ -189,16 +189,19 @@ Read PoolReader::get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<v
         if (!still_true(found)) continue;
 
         if (checkpoint != nullptr) *checkpoint = found.checkpoint;
-        const Result<MutableBytes> room = buffer_of(sink, found.value_bytes, found.value_type);
+        MutableBytes rest;
+        const Result<MutableBytes> room = buffer_of(sink, found.value_bytes, found.value_type, rest);
         if (!room) {
             outcome = room.error();
             return Read::value;
         }
         if (small) {
-            if (found.value_bytes != 0) std::memcpy(room->data(), aside, found.value_bytes);
+            if (!room->empty()) std::memcpy(room->data(), aside, room->size());
+            if (!rest.empty()) std::memcpy(rest.data(), aside + room->size(), rest.size());
             return Read::value;
         }
-        racy_copy(room->data(), found.value, found.value_bytes);
+        racy_copy(room->data(), found.value, room->size());
+        if (!rest.empty()) racy_copy(rest.data(), found.value + room->size(), rest.size());
         if (still_true(found)) return Read::value;
     }
     return Read::ask;

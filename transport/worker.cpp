@@ -121,6 +121,17 @@ unsigned Worker::progress(TransportEvents& events, Clock::time_point deadline) {
     }
 }
 
+bool Worker::turn(TransportEvents& events, unsigned& delivered) {
+    look_around(Clock::now());
+    delivered = poll(events);
+    if (delivered != 0 || samehost_->is_copying() || !samehost_->prepare_to_sleep()) return false;
+    if (ucx_ == nullptr) return true;
+    const bool is_armed = ucx_->is_quiet() && !ucx_->needs_attention() &&
+                          ucx_->prepare_to_sleep() == os::WaitPolicy::Arming::armed;
+    ucx_->end_sleep();
+    return is_armed;
+}
+
 void Worker::sleep(Clock::time_point now, Clock::time_point deadline) {
     using Arming = os::WaitPolicy::Arming;
     if (!samehost_->prepare_to_sleep()) return;
@@ -220,6 +231,18 @@ void Worker::send(PeerId peer, Bytes head) {
 void Worker::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
     if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, head, body, tag);
     ucx_->send(peer, head, body, tag);
+}
+
+void Worker::send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) {
+    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, head, body, tag);
+    ucx_->send(peer, head, body, tag);
+}
+
+void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                          std::uint64_t tag) {
+    if (samehost::Transport::is_own(token) || ucx_ == nullptr)
+        return samehost_->receive_payload(from, token, into, rest, tag);
+    ucx_->receive_body(from, token, into, rest, tag);
 }
 
 void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {

@@ -57,6 +57,13 @@ class Worker final : public Transport {
     /// ready. Spins for a while, then sleeps; an idle worker costs no CPU worth naming.
     unsigned progress(TransportEvents& events, std::chrono::steady_clock::time_point deadline);
 
+    /// Instead of progress(), for a loop of the caller's own: delivers what has arrived, and lets
+    /// descriptor() become readable when there is more. False if that cannot be told, or more is there
+    /// already: call again soon, as after descriptor() has become readable, and after any other call of this
+    /// worker.
+    bool turn(TransportEvents& events, unsigned& delivered);
+    int descriptor() const noexcept { return poller_->descriptor(); }
+
     /// Calls `ready` from poll() or progress() while `fd` is readable: at once when asleep, within about a
     /// millisecond when busy. The descriptor stays the caller's; unwatch it before closing it. `ready` may
     /// call watch_fd and unwatch_fd, also for itself. Fails if the kernel cannot watch it.
@@ -81,7 +88,10 @@ class Worker final : public Transport {
     void close(PeerId peer) override;
     void send(PeerId peer, Bytes head) override;
     void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
+    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override;
     void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                      std::uint64_t tag) override;
     void discard_body(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
     bool is_same_host(PeerId peer) const override { return samehost::Transport::is_own(peer); }

@@ -90,7 +90,10 @@ class Worker {
     virtual void close(PeerId peer) = 0;
     virtual void send(PeerId peer, Bytes head) = 0;
     virtual void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) = 0;
+    virtual void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) = 0;
     virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
+    virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                              std::uint64_t tag) = 0;
     virtual void discard_body(std::uint64_t token) = 0;
     virtual std::string describe(PeerId peer) const = 0;
     virtual Bytes address() const = 0;

@@ -84,6 +84,9 @@ Worker::Impl::Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle co
     // With a body, UCX chooses between eager and rendezvous by size and transport.
     body_param_ = message_param_;
     body_param_.flags = 0;
+    parts_param_ = body_param_;
+    parts_param_.op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE;
+    parts_param_.datatype = ucp_dt_make_iov();
 }
 
 Result<void> Worker::Impl::start() {
@@ -195,11 +198,13 @@ ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes) 
     return UCS_ERR_NO_RESOURCE;
 }
 
-void Worker::Impl::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
-    Transfer* const transfer = take_transfer(0);
+void Worker::Impl::receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                           std::uint64_t tag) {
+    Transfer* const transfer = take_transfer(2 * sizeof(ucp_dt_iov_t));
     const auto body = bodies_.take(token);
     Endpoint* endpoint = endpoints_.find(from);
-    DDICT_ASSERT(!body || body->bytes == into.size(), "a body is received into a buffer of another size");
+    DDICT_ASSERT(!body || body->bytes == into.size() + rest.size(),
+                 "a body is received into a buffer of another size");
     if (!body || endpoint == nullptr || !endpoint->usable()) {
         if (body) ucp_am_data_release(worker_.get(), body->descriptor);
         pool_.give_back(transfer);
@@ -216,7 +221,16 @@ void Worker::Impl::receive_body(PeerId from, std::uint64_t token, MutableBytes i
     param.cb.recv_am = &Impl::on_received;
     param.user_data = transfer;
     param.memory_type = UCS_MEMORY_TYPE_HOST;
-    void* request = ucp_am_recv_data_nbx(worker_.get(), body->descriptor, into.data(), into.size(), &param);
+    void* buffer = into.data();
+    std::size_t count = into.size();
+    if (!rest.empty()) {
+        const ucp_dt_iov_t pieces[] = {{into.data(), into.size()}, {rest.data(), rest.size()}};
+        buffer = std::memcpy(transfer->head(), pieces, sizeof pieces);
+        count = std::size(pieces);
+        param.op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE;
+        param.datatype = ucp_dt_make_iov();
+    }
+    void* request = ucp_am_recv_data_nbx(worker_.get(), body->descriptor, buffer, count, &param);
     if (!UCS_PTR_IS_PTR(request)) finish(transfer, request == nullptr);
 }
 
@@ -267,6 +281,31 @@ void Worker::Impl::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) 
     std::memcpy(transfer->head(), head.data(), head.size());
     begin_body(*transfer, Transfer::Kind::outgoing_body, tag);
     start_send(*endpoint, transfer, bytes_at(transfer->head(), head.size()), body, body_param_);
+}
+
+/// UCX is given the list of the parts, which stands before the head.
+void Worker::Impl::send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) {
+    DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty() &&
+                     body.size() <= limits::value_parts_max,
+                 "a message with a wrong body");
+    Endpoint* endpoint = endpoints_.find(peer);
+    if (endpoint == nullptr || !endpoint->usable()) {
+        events_.promise();
+        events_.push_body_sent(tag, false);
+        return;
+    }
+    endpoint->reserve_held();
+    std::array<ucp_dt_iov_t, limits::value_parts_max> list;
+    for (std::size_t i = 0; i < body.size(); ++i)
+        list[i] = {const_cast<std::byte*>(body[i].data()), body[i].size()};
+    const std::size_t list_bytes = body.size() * sizeof(ucp_dt_iov_t);
+    Transfer* const transfer = take_transfer(list_bytes + head.size());
+    std::memcpy(transfer->head(), list.data(), list_bytes);
+    std::memcpy(transfer->head() + list_bytes, head.data(), head.size());
+    begin_body(*transfer, Transfer::Kind::outgoing_body, tag);
+    // (Its size is the number of parts.)
+    start_send(*endpoint, transfer, bytes_at(transfer->head() + list_bytes, head.size()),
+               bytes_at(transfer->head(), body.size()), parts_param_);
 }
 
 void Worker::Impl::start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,

@@ -62,7 +62,14 @@ class Worker::Impl final : public Worker {
     void close(PeerId peer) override;
     void send(PeerId peer, Bytes head) override;
     void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override;
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
+        receive(from, token, into, {}, tag);
+    }
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                      std::uint64_t tag) override {
+        receive(from, token, into, rest, tag);
+    }
     void discard_body(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
     Bytes address() const override { return address_; }
@@ -84,6 +91,7 @@ class Worker::Impl final : public Worker {
     std::uint64_t keep_announcement(Bytes header, const AnnouncedBody& body) noexcept;
     ucs_status_t refuse_announcement(Bytes header, std::size_t bytes);
     void tell(Bytes head, const IncomingBody& body) noexcept;
+    void receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest, std::uint64_t tag);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
@@ -136,6 +144,7 @@ class Worker::Impl final : public Worker {
     int ucx_fd_ = -1;
     ucp_request_param_t message_param_{};
     ucp_request_param_t body_param_{};
+    ucp_request_param_t parts_param_{};
 
     // Last, so that they go first: UCX calls back while the worker is destroyed.
     ContextHandle context_;

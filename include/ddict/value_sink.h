@@ -23,6 +23,11 @@ class ValueSink {
     /// hold anything, and so may the last one if the call fails.
     virtual Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) = 0;
 
+    /// Of get_bytes, wait_for_bytes, broadcast_get_bytes and start_get: prepare() may return less than the
+    /// value has. The rest of it then goes here, valid for as long: so what comes before an array and its
+    /// elements are received each where it belongs.
+    virtual std::span<std::byte> rest() { return {}; }
+
   protected:
     ~ValueSink() = default;
 };

@@ -24,12 +24,14 @@ class RecordingTransport final : public Transport {
         std::vector<std::byte> head;
         Bytes body;
         std::uint64_t tag;
+        std::vector<Bytes> parts{};  // instead of the body
     };
     struct Received {
         PeerId from;
         std::uint64_t token;
         MutableBytes into;
         std::uint64_t tag;
+        MutableBytes rest{};
     };
 
     Result<PeerId> connect(Bytes, const ProcessIdentity& process) override {
@@ -39,14 +41,21 @@ class RecordingTransport final : public Transport {
         return next_peer_++;
     }
     void close(PeerId peer) override { open.erase(peer); }
-    void send(PeerId peer, Bytes head) override { send(peer, head, {}, 0); }
+    void send(PeerId peer, Bytes head) override { send(peer, head, Bytes(), 0); }
     void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override {
         if (!body.empty() && has_no_memory) throw std::bad_alloc();
         sent.push_back({peer, {head.begin(), head.end()}, body, tag});
     }
+    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override {
+        sent.push_back({peer, {head.begin(), head.end()}, {}, tag, {body.begin(), body.end()}});
+    }
     void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
         if (has_no_memory) throw std::bad_alloc();
         received.push_back({from, token, into, tag});
+    }
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                      std::uint64_t tag) override {
+        received.push_back({from, token, into, tag, rest});
     }
     void discard_body(std::uint64_t token) override { discarded.push_back(token); }
     std::string describe(PeerId) const override { return "record"; }

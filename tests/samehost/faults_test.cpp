@@ -79,6 +79,28 @@ PeerId connect_or_exit(End& end, const std::string& path) {
     ::_exit(4);
 }
 
+/// Sends a payload in three parts to an echo, and receives it in two.
+bool check_parts(End& end, PeerId peer, const std::vector<std::byte>& payload) {
+    const std::vector<std::byte> header(end.transport->name().begin(), end.transport->name().end());
+    const Bytes all(payload);
+    const std::size_t middle = payload.size() / 2;
+    const Bytes parts[] = {all.first(1), all.subspan(1, middle), all.subspan(1 + middle)};
+    end.messages.clear();
+    end.sent.clear();
+    end.transport->send(peer, header, Parts(parts), 7);
+    if (!end.run_until([&] { return !end.messages.empty() && end.messages.back().bytes != 0; })) return false;
+    const End::Message& message = end.messages.back();
+    std::vector<std::byte> back = message.payload;
+    if (message.token != 0) {
+        back.resize(message.bytes);
+        end.received.clear();
+        const MutableBytes into(back);
+        end.transport->receive_payload(peer, message.token, into.first(middle), into.subspan(middle), 1);
+        if (!end.run_until([&] { return !end.received.empty(); }) || !end.received[0].second) return false;
+    }
+    return end.run_until([&] { return !end.sent.empty(); }) && end.sent[0].second && back == payload;
+}
+
 /// Sends payloads of growing sizes to an echo, and compares what comes back. 0 if all was right.
 int check_echo(const std::string& path, std::size_t size_max) {
     End end;
@@ -99,6 +121,7 @@ int check_echo(const std::string& path, std::size_t size_max) {
             if (!end.run_until([&] { return !end.received.empty(); }) || !end.received[0].second) return 11;
         }
         if (back != payload) return 12;
+        if (size > 3 && !check_parts(end, peer, payload)) return 14;
     }
     return end.lost.empty() ? 0 : 13;
 }

@@ -63,6 +63,16 @@ class Seat final : public Transport, private TransportEvents {
         sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + head.size() + body.size()};
         process_.send(peer, head, body, tag);
     }
+    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override {
+        const OnAccount none(Account::none);
+        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + head.size() + bytes_in(body)};
+        process_.send(peer, head, body, tag);
+    }
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                      std::uint64_t tag) override {
+        const OnAccount none(Account::none);
+        process_.receive_body(from, token, into, rest, tag);
+    }
     void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
         const OnAccount none(Account::none);
         process_.receive_body(from, token, into, tag);

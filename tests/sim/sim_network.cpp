@@ -93,6 +93,31 @@ void Process::receive_body(PeerId from, std::uint64_t token, MutableBytes into, 
     network_->across(sender, *this, network_->delay(), [n = network_, &body] { n->copy(body, false); });
 }
 
+void Process::send(PeerId peer, Bytes head, Parts parts, std::uint64_t tag) {
+    std::vector<std::byte> whole;
+    for (const Bytes part : parts) {
+        if (part.empty()) network_->breach(*this, "an empty part of a body");
+        whole.insert(whole.end(), part.begin(), part.end());
+    }
+    if (parts.size() > limits::value_parts_max) network_->breach(*this, "a body of too many parts");
+    Network::Body& body = network_->new_body(this, peer, {}, tag);
+    body.owned = std::move(whole);
+    body.data = body.owned;
+    network_->send(*this, peer, head, &body);
+}
+
+void Process::receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                           std::uint64_t tag) {
+    if (token == 0 || token > network_->bodies_.size())
+        return network_->breach(*this, "receive_body() of a token that never was");
+    if (into.empty() || rest.empty()) network_->breach(*this, "receive_body() into an empty piece");
+    Network::Body& body = network_->bodies_[token - 1];
+    body.whole.resize(into.size() + rest.size());
+    body.first = into;
+    body.rest = rest;
+    receive_body(from, token, body.whole, tag);
+}
+
 void Process::discard_body(std::uint64_t token) {
     if (token == 0 || token > network_->bodies_.size())
         return network_->breach(*this, "discard_body() of a token that never was");
@@ -432,6 +457,11 @@ void Network::tell_sender(Body& body, bool ok) {
 void Network::tell_receiver(Body& body, bool ok) {
     if (!body.receiving || body.receiver_told || !body.receiver->alive_) return;
     body.receiver_told = true;
+    if (ok && !body.whole.empty()) {
+        const auto middle = body.whole.begin() + static_cast<std::ptrdiff_t>(body.first.size());
+        std::copy(body.whole.begin(), middle, body.first.begin());
+        std::copy(middle, body.whole.end(), body.rest.begin());
+    }
     deliver(*body.receiver, [&](TransportEvents& events) { events.on_body_received(body.receiver_tag, ok); });
 }
 

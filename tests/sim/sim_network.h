@@ -56,7 +56,10 @@ class Process final : public Transport {
     void close(PeerId peer) override;
     void send(PeerId peer, Bytes head) override;
     void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
+    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override;
     void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                      std::uint64_t tag) override;
     void discard_body(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
     bool is_same_host(PeerId peer) const override;
@@ -157,7 +160,10 @@ class Network {
         bool complete = false;
         bool sender_told = false;
         bool receiver_told = false;
-        std::vector<std::byte> owned;  // of injected bodies
+        std::vector<std::byte> owned;  // of injected bodies, and those of parts
+        std::vector<std::byte> whole;  // received, if it goes into two pieces
+        MutableBytes first;            // these
+        MutableBytes rest;
     };
     using Action = std::function<void()>;
 

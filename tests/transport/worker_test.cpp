@@ -113,6 +113,39 @@ TEST_P(WorkerTest, BodiesOfAllSizesComeBack) {
     EXPECT_TRUE(announced) << "the rendezvous path was not taken";
 }
 
+TEST_P(WorkerTest, BodiesOfPartsComeBackInTwoPieces) {
+    start();
+    for (const std::size_t size :
+         {std::size_t{4100}, std::size_t{20'000}, std::size_t{300'001}, std::size_t{24} << 20}) {
+        const auto body = pattern(size, size);
+        std::vector<Bytes> parts{Bytes(body).first(80)};
+        const std::size_t step = (size - 80) / (limits::value_parts_max - 1);
+        for (std::size_t i = 1; i < limits::value_parts_max; ++i) {
+            const std::size_t at = 80 + (i - 1) * step;
+            const bool is_last = i + 1 == limits::value_parts_max;
+            parts.push_back(Bytes(body).subspan(at, is_last ? size - at : step));
+        }
+        const auto head = order(Order::echo, 64 + limits::key_bytes_max);
+        observer = Observer();
+        worker->send(peer, head, Parts(parts), size);
+        ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); })) << size;
+        const Observer::Message& message = observer.messages[0];
+        EXPECT_EQ(message.head, head);
+        ASSERT_EQ(message.bytes, size);
+        std::vector<std::byte> back = message.body;
+        if (message.token != 0) {
+            back.resize(size);
+            const MutableBytes into(back);
+            worker->receive_body(peer, message.token, into.first(80), into.subspan(80), 77);
+            ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.received.empty(); }));
+            EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{77}, true));
+        }
+        EXPECT_EQ(back, body) << size << " bytes";
+        ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
+        EXPECT_EQ(observer.sent[0], std::make_pair(std::uint64_t{size}, true));
+    }
+}
+
 TEST_P(WorkerTest, ManyMessagesAtOnce) {
     start();
     constexpr std::size_t count = 1000;
