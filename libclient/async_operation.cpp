@@ -98,11 +98,13 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
         error.set_operation(operation_of(request.verb));
         return failed_operation(error.set_key(request.key));
     };
-    const bool small = request.value.size() <= limits::inline_value_bytes_max;
+    const std::uint64_t value_bytes = request.value_bytes();
+    const bool is_gathered = !request.parts.empty() && value_bytes <= limits::gathered_bytes_max;
+    const bool small = is_gathered || value_bytes <= limits::inline_value_bytes_max;
     if (!small && temporary_value) {
         Error error(Errc::too_large,
                     "this type is encoded into memory that would not last: put it, or encode it first");
-        return failed(error.set_bytes(request.value.size(), limits::inline_value_bytes_max));
+        return failed(error.set_bytes(value_bytes, limits::inline_value_bytes_max));
     }
     const Result<Session*> session = attachment.session();
     if (!session) return failed(session.error());
@@ -111,8 +113,13 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
     detail::OperationHandle handle(operation);
     operation->bytes.assign(request.key.bytes().begin(), request.key.bytes().end());
     if (small) operation->bytes.insert(operation->bytes.end(), request.value.begin(), request.value.end());
+    for (std::size_t i = 0; is_gathered && i < request.parts.size(); ++i)
+        operation->bytes.insert(operation->bytes.end(), request.parts[i].begin(), request.parts[i].end());
     const Bytes copies = operation->bytes;
-    if (small) request.value = copies.subspan(request.key.size());
+    if (small) {
+        request.value = copies.subspan(request.key.size());
+        request.parts = {};
+    }
     request.key = {copies.first(request.key.size()), request.key.type()};
     operation->key_bytes = request.key.size();
     operation->key_type = request.key.type();
@@ -140,8 +147,10 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
 namespace detail {
 
 bool OperationHandle::has_ended_here() const {
-    return operation_ == nullptr ||
-           (operation_->flight.settled() && operation_->thread == client::this_thread());
+    if (operation_ == nullptr) return true;
+    if (operation_->thread != client::this_thread()) return false;
+    client::Flight& flight = operation_->flight;
+    return flight.settled() || (!operation_->is_out_of_reach() && flight.session->finished(flight));
 }
 
 ValueSink* OperationHandle::sink() const {
@@ -187,7 +196,21 @@ Result<std::uint64_t> OperationHandle::wait(std::optional<std::chrono::steady_cl
         session.progress(deadline.value_or(Time::max()));
     }
     if (!flight.outcome) return flight.outcome.error();
-    return flight.outcome->argument;
+    const Reply& reply = *flight.outcome;
+    // A wait's value that is empty has not come to the sink by itself.
+    if (flight.verb == wire::Verb::wait_for && reply.value_bytes == 0 && operation_->sink != nullptr) {
+        if (const auto buffer = operation_->sink->prepare(0, reply.value_type); !buffer)
+            return name_error(buffer.error());
+    }
+    return reply.argument;
+}
+
+void OperationHandle::cancel() {
+    if (operation_ == nullptr || operation_->is_out_of_reach()) return;
+    client::Flight& flight = operation_->flight;
+    if (flight.settled()) return;
+    client::Session& session = *flight.session;
+    if (!session.finished(flight)) session.cancel(flight, ShardId{operation_->manager});
 }
 
 void OperationHandle::release() noexcept {

@@ -364,9 +364,8 @@ Result<void> Attachment::prepare(Session& session, Request& request, Time now, T
         known = session.known_manager(request.shard);
     }
     // A size that makes no sense must not become a small one by adding to it.
-    const std::uint64_t bytes = request.value.size() > limits::value_bytes_max
-                                    ? request.value.size()
-                                    : request.value.size() + request.key.size();
+    std::uint64_t bytes = request.value_bytes();
+    if (bytes <= limits::value_bytes_max) bytes += request.key.size();
     if (bytes > known->pool_bytes) {
         Error error(Errc::too_large, "the pair is larger than a whole pool");
         return named(error.set_bytes(bytes, known->pool_bytes));

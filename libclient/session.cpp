@@ -19,6 +19,7 @@ constexpr std::chrono::milliseconds goodbye_timeout{200};
 // Turns of a millisecond at the most, until the transport must have given back all memory.
 constexpr unsigned give_up_turns_max = 100'000;
 constexpr std::chrono::milliseconds interrupt_look_interval{100};
+constexpr std::chrono::milliseconds turn_time_max{1};
 
 std::atomic<InterruptCheck> interrupt_check{nullptr};
 InterruptCheck current_interrupt_check() {
@@ -91,6 +92,21 @@ void Session::poll() {
     }
 }
 
+Time Session::turn() {
+    const Time latest = steady_clock::now() + turn_time_max;
+    for (;;) {
+        if (const Time now = steady_clock::now(); now >= next_tick_) {
+            next_tick_ = requester_.tick(now);
+        } else if (now >= latest) {
+            return now;
+        }
+        unsigned delivered = 0;
+        const bool is_armed = worker_->turn(requester_, delivered);
+        if (is_armed) return next_tick_;
+        if (delivered != 0) next_tick_ = Time::min();
+    }
+}
+
 Result<Reply> Session::call_later(const Request& request, Time now, Time deadline) {
     if (const Result<void> room = make_room(request, now, deadline); !room) return room.error();
     return call_now(request, now, deadline);
@@ -110,7 +126,7 @@ Result<Reply> Session::call_now(const Request& request, Time now, Time deadline)
         } while (!requester_.done(operation));
     }
     Result<Reply> reply = requester_.take(operation);
-    counters_.add(request.verb, request.value.size(), reply, now);
+    counters_.add(request.verb, request.value_bytes(), reply, now);
     if (request.verb == wire::Verb::wait_for && is_interrupted_ && !reply)
         cancel_wait(request.shard, operation);
     return reply;
@@ -132,6 +148,14 @@ void Session::cancel_wait(ShardId shard, Requester::OperationId wait) {
     is_interrupted_ = true;
 }
 
+void Session::cancel(Flight& flight, ShardId shard) {
+    const Requester::OperationId operation = flight.id;
+    give_up(flight);
+    if (flight.verb != wire::Verb::wait_for) return;
+    cancel_wait(shard, operation);
+    interruptible();
+}
+
 void Session::start(Flight& flight, const Request& request, Time now, Time deadline) {
     if (const Result<void> room = make_room(request, now, deadline); !room) {
         flight.outcome = room.error();
@@ -142,7 +166,7 @@ void Session::start(Flight& flight, const Request& request, Time now, Time deadl
     flight.session = this;
     flight.place = flights_.size();
     flight.verb = request.verb;
-    flight.value_bytes = request.value.size();
+    flight.value_bytes = request.value_bytes();
     flight.started = now;
     flights_.push_back(&flight);
 }

@@ -75,6 +75,8 @@ class Session {
     void give_up(Flight& flight) {
         if (!flight.settled()) requester_.give_up(flight.id);
     }
+    /// The same, and has a manager that waits hear of it.
+    void cancel(Flight& flight, ShardId shard);
     /// Whether the program has wanted the call to end since interruptible() (<ddict/interrupt.h>).
     bool is_interrupted() const { return is_interrupted_; }
     /// Here a call of several operations begins.
@@ -83,6 +85,10 @@ class Session {
     void progress(Time deadline = Time::max());
     /// The same without waiting.
     void poll();
+    /// The same for a loop of the program's own: has descriptor() become readable when there is more to do.
+    /// Returns when to call again at the latest; takes about a millisecond at the most.
+    Time turn();
+    int descriptor() const { return worker_->descriptor(); }
 
     /// The same request to each of `count` managers, many at once; `on_reply` gets each outcome, in any
     /// order. `prepare` is asked for each request just before it starts; it may refuse with an error, and

@@ -47,6 +47,12 @@ Request request_of(Verb verb, KeyBytes key, Bytes value = {}, std::uint16_t valu
     return request;
 }
 
+Request request_of_parts(KeyBytes key, Parts parts, std::uint16_t value_type) {
+    Request request = request_of(Verb::put, key, {}, value_type);
+    request.parts = parts;
+    return request;
+}
+
 Result<void> without_value(const Result<Reply>& reply) {
     if (!reply) return reply.error();
     return {};
@@ -153,6 +159,14 @@ Result<void> View::Calls::check(const View& view, Operation operation, KeyBytes 
     return {};
 }
 
+Result<void> View::Calls::check_parts(KeyBytes key, std::span<const Bytes> parts) {
+    const bool good = parts.size() <= limits::value_parts_max &&
+                      std::none_of(parts.begin(), parts.end(), [](Bytes part) { return part.empty(); });
+    if (good) return {};
+    Error error(Errc::invalid_argument, "a value has at most 16 parts, and none of them is empty");
+    return error.set_operation(Operation::put).set_key(key);
+}
+
 KeyPlacement View::Calls::placement_by_hand(const View& view, KeyBytes key) {
     if (view.manager_ != any_manager) return {.by = PlacedBy::number, .value = view.manager_};
     return {.by = view.places_by_number_ ? PlacedBy::number : PlacedBy::hash,
@@ -197,6 +211,20 @@ bool View::Calls::read_here(const View& view, Operation operation, ShardId shard
 Result<void> View::put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type) const {
     if (Calls::collects(*this)) return Calls::collect(*this, Verb::put, key, value, value_type);
     return without_value(Calls::call(*this, request_of(Verb::put, key, value, value_type)));
+}
+
+Result<void> View::put_parts(KeyBytes key, std::span<const Bytes> parts, std::uint16_t value_type) const {
+    if (parts.size() == 1) return put_bytes(key, parts[0], value_type);
+    const std::size_t bytes = bytes_in(parts);
+    if (bytes <= limits::gathered_bytes_max || Calls::collects(*this)) {
+        std::vector<std::byte> whole;
+        whole.reserve(bytes);
+        for (const Bytes part : parts)
+            whole.insert(whole.end(), part.begin(), part.end());
+        return put_bytes(key, whole, value_type);
+    }
+    if (const Result<void> good = Calls::check_parts(key, parts); !good) return good;
+    return without_value(Calls::call(*this, request_of_parts(key, parts, value_type)));
 }
 
 Result<bool> View::put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
@@ -411,6 +439,32 @@ detail::OperationHandle View::Calls::start(const View& view, Request request, co
 detail::OperationHandle View::start_put(KeyBytes key, Bytes value, std::uint16_t value_type,
                                         bool temporary) const {
     return Calls::start(*this, request_of(Verb::put, key, value, value_type), nullptr, temporary);
+}
+
+detail::OperationHandle View::start_put_parts(KeyBytes key, std::span<const Bytes> parts,
+                                              std::uint16_t value_type) const {
+    if (parts.size() == 1) return start_put(key, parts[0], value_type);
+    if (const Result<void> good = Calls::check_parts(key, parts); !good)
+        return client::failed_operation(good.error());
+    return Calls::start(*this, request_of_parts(key, parts, value_type), nullptr, false);
+}
+
+detail::OperationHandle View::start_wait(KeyBytes key, const detail::SinkType& sink) const {
+    return Calls::start(*this, request_of(Verb::wait_for, key), &sink, false);
+}
+
+Result<int> View::async_descriptor() const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::none);
+    const Result<client::Session*> session = attachment_->session();
+    if (!session) return session.error();
+    return (*session)->descriptor();
+}
+
+Result<View::Clock::time_point> View::move_along() const {
+    if (attachment_ == nullptr) return Calls::no_dictionary(Operation::none);
+    const Result<client::Session*> session = attachment_->session();
+    if (!session) return session.error();
+    return (*session)->turn();
 }
 
 detail::OperationHandle View::start_get(KeyBytes key, const detail::SinkType& sink) const {

@@ -2,16 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Handles of operations that run while the program does something else: View::put_async, get_async,
-// erase_async.
+// wait_async, erase_async.
 //
 //     std::vector<ddict::Pending<void>> pending;
 //     for (const auto& [key, value] : pairs) pending.push_back(dict.put_async(key, value));
 //     for (auto& put : pending) put.wait();
 //
 // Things move along inside any call of this thread to the same dictionary, and only there: there is no thread
-// in the background. Up to 1024 operations of a thread are under way at once; any further call first waits
-// until one of them is done, and fails with timeout if none is by its own deadline; then nothing was sent.
-// Operations that are under way together may take effect in any order.
+// in the background. A loop that waits for other things too is told by View::async_descriptor() when to call.
+// Up to 1024 operations of a thread are under way at once; any further call first waits until one of them is
+// done, and fails with timeout if none is by its own deadline; then nothing was sent. Operations that are
+// under way together may take effect in any order.
 #pragma once
 
 #include <chrono>
@@ -73,6 +74,10 @@ class OperationHandle {
     /// The outcome of an operation that has one: argument of the reply. Errors: its own; timeout at
     /// `deadline` if it is still under way; those of ready().
     Result<std::uint64_t> wait(std::optional<std::chrono::steady_clock::time_point> deadline);
+    /// Ends it as if its deadline were now: its outcome is timeout, in doubt if a change has been sent,
+    /// unless it was there. A manager that waits is told so, for 0.1 s at the most. Nothing on another thread
+    /// than the one that made it.
+    void cancel();
     /// Whether the outcome is there, for this thread to take.
     bool has_ended_here() const;
     ValueSink* sink() const;
@@ -101,6 +106,10 @@ class [[nodiscard]] Pending {
     bool valid() const { return operation_.valid(); }
     /// Whether wait() would return at once. Never waits.
     bool ready() { return operation_.ready().value(); }
+
+    /// Ends the operation as if its deadline were now; wait() gives what came of it: timeout, in doubt if a
+    /// change has been sent, unless the outcome was there before.
+    void cancel() { operation_.cancel(); }
 
     /// The outcome, at the deadline of the view that began it at the latest; once only. Throws its error.
     T wait() { return try_wait().value(); }

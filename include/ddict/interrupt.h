@@ -9,8 +9,9 @@ namespace ddict {
 
 /// Asked now and then by a thread that waits in a call, about ten times a second, from inside the call: it
 /// must not call the dictionary, nor throw. True ends the call as if its deadline were now: its error is
-/// timeout, in doubt if it was a change that has been sent. Operations that were begun (put_async) go on, and
-/// so does what a call of several messages has left to send, until it waits again. create() is not asked.
+/// timeout, in doubt if it was a change that has been sent. Operations that were begun (put_async) go on,
+/// also if it was their wait() that was ended, and so does what a call of several messages has left to send,
+/// until it waits again. create() is not asked.
 using InterruptCheck = bool (*)();
 
 /// The check of this process, for all dictionaries and threads from now on; null for none. Returns the one

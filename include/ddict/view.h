@@ -59,12 +59,10 @@ class View {
   public:
     using Bytes = std::span<const std::byte>;
     using Clock = std::chrono::steady_clock;
-
     /// Of no dictionary: every call fails with not_attached.
     View() = default;
 
     // ---- other views ----
-
     /// Each call takes this long at the most, on however many keys or managers it is; what is made of several
     /// calls (update, a collected batch, a loop over keys) says so. Zero or less: each fails at once with
     /// timeout, nothing is sent.
@@ -84,7 +82,6 @@ class View {
     View placed_at(ManagerOfKey manager_of) const;
 
     // ---- one key ----
-
     /// Stores a pair; a value that was there is replaced. Cost: one message and its answer. Errors:
     /// no_space (a value that was there stays), too_large.
     template <class K, class V>
@@ -107,7 +104,6 @@ class View {
     }
     template <class K, class V>
     Result<bool> try_put_if_present(const K& key, const V& value) const;
-
     /// The value of a key, as a T. Cost: a read of this node's shared memory if the manager is here, else one
     /// message and its answer. Errors: not_found, wrong_type.
     template <class T = std::string, class K>
@@ -156,7 +152,6 @@ class View {
     }
     template <class K>
     Result<std::optional<ValueInfo>> try_type_and_size(const K& key) const;
-
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
     /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
     /// copied once more than by get.
@@ -183,7 +178,6 @@ class View {
     Result<bool> try_erase(const K& key) const;
 
     // ---- one key, atomically ----
-
     /// If the key's value is `expected`, of the same type and byte for byte, makes it `desired`; says whether
     /// it did. std::nullopt (or an empty optional) as `expected`: the key must be absent; as `desired`: the
     /// key is erased. Both together at most 1 MiB, else too_large. Errors: no_space.
@@ -193,7 +187,6 @@ class View {
     }
     template <class K, class E, class D>
     Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const;
-
     /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
     /// what is returned. N is std::int64_t, std::uint64_t or double, and the sum is an N; integers wrap
     /// around. Errors: wrong_type (the value is no number that an N can be; a float is no integer), no_space.
@@ -203,7 +196,6 @@ class View {
     }
     template <Counter N = std::int64_t, class K, class D = N>
     Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const;
-
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
     /// 1 MiB at once, else too_large. Text to text, vectors to vectors of the same element, a user's type to
     /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side
@@ -216,7 +208,6 @@ class View {
     Result<std::uint64_t> try_append(const K& key, const V& value) const;
 
     // ---- waiting ----
-
     /// The value of a key, as soon as there is one. After 24 hours it is timeout, whatever the deadline.
     /// Errors: timeout, wrong_type, busy (the manager has as many waiters as it takes). A timeout whose
     /// Error::manager_state is `answered` says that the key did not appear; `silent`: its manager did not
@@ -243,7 +234,6 @@ class View {
     }
     template <class K, class V>
     Result<void> try_wait_for_value(const K& key, const V& value) const;
-
     /// Waits until one of the keys is there: which one, as its number in the range, and its value. If several
     /// are there, it is any one of them; the waits for the others end. At most 256 keys, of any managers.
     /// Errors: those of wait_for: the first key for which it cannot be waited ends the call, so that one lost
@@ -259,7 +249,6 @@ class View {
     Result<IndexedValue<T>> try_wait_for_any(Keys&& keys) const;
 
     // ---- a copy on every manager ----
-
     /// Stores a pair on all managers, for values that many read: a copy reaches each along a tree, whatever
     /// the placement of this view. When it returns, all have it, and nobody reads an older one. The pair
     /// counts once in size() and iterations. What a broadcast has stored only broadcasts may change: other
@@ -316,7 +305,6 @@ class View {
     /// The same with a status for each: not_found where there was none.
     template <std::ranges::input_range Keys = detail::BraceKeys>
     std::vector<ItemStatus> try_multi_erase(Keys&& keys) const;
-
     /// An object that puts are collected in, and stored by its commit(): <ddict/put_batch.h>. One that is not
     /// committed does nothing.
     Batch batch() const;
@@ -345,7 +333,6 @@ class View {
     Result<BatchReport> try_end_batch_put();
 
     // ---- operations that run while the caller does something else: <ddict/async.h> ----
-
     /// Begins to store a pair. The key, and values of up to 4 KiB, are copied; larger ones must stay as they
     /// are until the handle is done, and so must a temporary that a codec's encode() would make (too_large).
     template <class K, class V>
@@ -353,9 +340,18 @@ class View {
     /// Begins to read a value, always by message. The key is copied.
     template <class T = std::string, class K>
     Pending<T> get_async(const K& key) const;
+    /// Begins to wait for a value, as wait_for(). The key is copied.
+    template <class T = std::string, class K>
+    Pending<T> wait_async(const K& key) const;
     /// Begins to remove a pair; its outcome says whether there was one. The key is copied.
     template <class K>
     Pending<bool> erase_async(const K& key) const;
+    /// For an event loop: a descriptor, the library's, good until detach(), that is readable when operations
+    /// of this thread may move along. Errors: not_attached, system.
+    Result<int> async_descriptor() const;
+    /// Moves them along for a millisecond at the most, and arms the descriptor. Returns when to call again at
+    /// the latest. Also to be called after every other call of this thread while any operation is under way.
+    Result<Clock::time_point> move_along() const;
 
     // ---- all keys ----
 
@@ -366,7 +362,6 @@ class View {
     /// every manager, and its time to walk over its pairs.
     void clear() const { try_clear().value(); }
     Result<void> try_clear() const;
-
     /// How many pairs there are whose keys are texts and begin with `prefix`; with an empty one, size(). The
     /// managers look; nothing else is sent. As in an iteration, a pair that is there during the whole call
     /// counts once, and one that comes or goes meanwhile once or not at all. Cost: a message to every manager
@@ -384,7 +379,6 @@ class View {
     Result<std::uint64_t> try_erase_prefix(std::string_view prefix) const {
         return erase_prefix_bytes(std::as_bytes(std::span(prefix)));
     }
-
     /// Lazy ranges over keys, values or pairs, in no particular order; page by page, with about 64 KiB at a
     /// time here and nothing kept at the managers, so that a loop may stop at any time. Every key that is
     /// there during the whole iteration is seen exactly once; one that comes or goes meanwhile is seen once
@@ -472,7 +466,6 @@ class View {
     /// Whether all managers of this view are frozen.
     bool is_frozen() const { return try_is_frozen().value(); }
     Result<bool> try_is_frozen() const;
-
     /// A value of a frozen dictionary, where it lies: no message, no copy. Errors: not_found;
     /// invalid_argument if the dictionary is not frozen, or the key's manager is on another node; busy.
     template <class K>
@@ -483,11 +476,9 @@ class View {
     Result<FrozenValue> try_view_frozen(const K& key) const {
         return detail::with_key(key, [&](KeyBytes bytes) { return view_frozen_bytes(bytes); });
     }
-
     /// Not_attached, with the reason, if this view can be used no more: its Dictionary was detached or
     /// destroyed, or this process is a child of the one that attached. No message.
     Result<void> check_attached() const;
-
     /// What every manager says of itself, by manager id; one that does not answer is an error. Cost, also of
     /// the next: a message to every manager.
     std::vector<ManagerStats> stats() const { return try_stats().value(); }
@@ -513,6 +504,9 @@ class View {
     // ---- the same calls on bytes; those above are made of these. A key given as bytes alone is a text ----
 
     Result<void> put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    /// The same of a value in at most 16 parts, which are sent from where they lie if they are above 16 KiB.
+    Result<void> put_parts(KeyBytes key, std::span<const Bytes> parts,
+                           std::uint16_t value_type = type_bytes) const;
     Result<bool> put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
                               std::uint16_t value_type = type_bytes) const;
     Result<void> get_bytes(KeyBytes key, ValueSink& sink) const;
@@ -549,7 +543,11 @@ class View {
     /// `value` is only the caller's for the call (`temporary`), or stays until the operation is done.
     detail::OperationHandle start_put(KeyBytes key, Bytes value, std::uint16_t value_type,
                                       bool temporary = false) const;
+    /// As put_parts. What is above 16 KiB stays until the operation is done, and so do the span's elements.
+    detail::OperationHandle start_put_parts(KeyBytes key, std::span<const Bytes> parts,
+                                            std::uint16_t value_type) const;
     detail::OperationHandle start_get(KeyBytes key, const detail::SinkType& sink) const;
+    detail::OperationHandle start_wait(KeyBytes key, const detail::SinkType& sink) const;
     detail::OperationHandle start_erase(KeyBytes key) const;
     std::uint32_t manager_of_bytes(KeyBytes key) const;
     /// Of what the caller finds wrong with a value that has come: names the operation, the key, its manager

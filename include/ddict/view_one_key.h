@@ -108,6 +108,16 @@ Pending<T> View::get_async(const K& key) const {
     }
 }
 
+template <class T, class K>
+Pending<T> View::wait_async(const K& key) const {
+    if constexpr (detail::can_be_read<T>()) {
+        return Pending<T>(detail::with_key(
+            key, [&](KeyBytes bytes) { return start_wait(bytes, detail::sink_type<detail::SinkFor<T>>()); }));
+    } else {
+        return Pending<T>();
+    }
+}
+
 template <class K>
 Pending<bool> View::erase_async(const K& key) const {
     return Pending<bool>(detail::with_key(key, [&](KeyBytes bytes) { return start_erase(bytes); }));
