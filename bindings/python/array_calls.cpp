@@ -3,6 +3,7 @@
 //
 // Values received into arrays of the program, and arrays over the memory of a frozen dictionary.
 #include <algorithm>
+#include <array>
 
 #include "bindings/python/arrays.h"
 #include "bindings/python/dictionary.h"
@@ -75,7 +76,7 @@ std::string shape_text(std::span<const std::uint64_t> shape) {
 Result<std::size_t> header_in(const Target& target, std::uint64_t bytes, std::uint16_t type) {
     const std::uint16_t element = type & 0xff;
     const std::uint16_t kind = type & 0xff00;
-    const bool is_array_value = kind == type_array;
+    const bool is_array_value = kind == type_array && target.shape.size() <= array_rank_max;
     const std::size_t header = is_array_value ? detail::ArrayHeader::bytes(target.shape.size()) : 0;
     const bool fits_type =
         type == type_bytes || ((kind == type_vector || is_array_value) && element == target.element);
@@ -105,7 +106,7 @@ Result<void> check_shape(const Target& target, Bytes header) {
                      ", out: " + shape_text(target.shape));
 }
 
-/// Receives into the target: vectors and bytes in place, an array behind its header by way of other memory.
+/// Receives into the target, in place; what comes before the elements of an array is received here.
 class TargetSink final : public ValueSink {
   public:
     explicit TargetSink(const Target& target) : target_(target) {}
@@ -114,20 +115,17 @@ class TargetSink final : public ValueSink {
         if (!header) return header.error();
         header_ = *header;
         if (header_ == 0) return std::span(target_.data, target_.size);
-        received_ = Memory(static_cast<std::size_t>(bytes));
-        return received_.bytes();
+        return std::span(before_).first(header_);
     }
+    std::span<std::byte> rest() override { return {target_.data, target_.size}; }
     Result<void> finish() {
-        if (header_ == 0) return {};
-        if (const Result<void> fits = check_shape(target_, received_.bytes()); !fits) return fits;
-        if (target_.size != 0) std::memcpy(target_.data, received_.data() + header_, target_.size);
-        return {};
+        return header_ == 0 ? Result<void>() : check_shape(target_, std::span(before_).first(header_));
     }
 
   private:
     const Target& target_;
     std::size_t header_ = 0;
-    Memory received_;
+    alignas(16) std::array<std::byte, detail::ArrayHeader::bytes(array_rank_max)> before_;
 };
 
 py::object get_into(PyDictionary& self, const py::object& key, const py::object& out) {
@@ -179,28 +177,32 @@ class RowsSink final : public ItemSink {
         if (!status.ok() || !scratch.memory) return;
         if (const Result<void> fits = check_shape(targets_[index], scratch.memory.bytes()); !fits) {
             statuses_[index].code = fits.error().code;
-            if (!wrong_) wrong_ = fits.error();
+            scratch.wrong = fits.error();
         } else if (targets_[index].size != 0) {
             std::memcpy(targets_[index].data, scratch.memory.data() + scratch.header, targets_[index].size);
         }
         scratch.memory = Memory();
     }
     const std::vector<ItemStatus>& statuses() const { return statuses_; }
-    const std::optional<Error>& wrong() const { return wrong_; }
+    /// What is wrong with a value that has come.
+    const std::optional<Error>& wrong(std::size_t i) const { return scratch_[i].wrong; }
 
   private:
     struct Scratch {
         std::size_t header = 0;
         Memory memory;
+        std::optional<Error> wrong;
     };
     std::vector<ItemStatus> statuses_;
     std::vector<Scratch> scratch_;
     std::vector<Target> targets_;
     std::vector<std::uint64_t> shape_;
-    std::optional<Error> wrong_;
 };
 
-py::object get_batch(PyDictionary& self, const py::object& given, const py::object& out) {
+}  // namespace
+
+py::object get_rows(PyDictionary& self, const py::object& given, const py::object& out,
+                    const py::object& missing, bool returns_errors) {
     const auto objects = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given.ptr()));
     if (!objects) throw py::error_already_set();
     std::vector<KeyArgument> arguments;
@@ -215,13 +217,33 @@ py::object get_batch(PyDictionary& self, const py::object& given, const py::obje
     }
     RowsSink rows(target, keys.size());
     const Result<void> got = self.call([&](const View& view) { return view.multi_get_bytes(keys, rows); });
-    if (!got) raise(got.error());
-    if (rows.wrong()) raise(*rows.wrong());
+    if (!got && !returns_errors) raise(got.error());
+    py::list outcomes(keys.size());
+    py::object first;
     for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (!rows.statuses()[i].ok())
-            raise(exception_of(rows.statuses()[i], Operation::batch_get, objects[i]));
+        py::object outcome = py::none();
+        const ItemStatus& status = rows.statuses()[i];
+        if (const std::optional<Error>& wrong = rows.wrong(i)) {
+            const Error named = self.call_unnoted(
+                [&](const View& view) { return view.name_error(*wrong, Operation::batch_get, keys[i]); });
+            outcome = exception_of(named, objects[i]);
+        } else if (status.code == Errc::not_found && !missing.is_none()) {
+            out[py::int_(i)] = missing;
+        } else if (!status.ok()) {
+            outcome = exception_of(status, Operation::batch_get, objects[i]);
+        }
+        if (!first && !outcome.is_none()) first = outcome;
+        outcomes[i] = std::move(outcome);
     }
+    if (returns_errors) return outcomes;
+    if (first) raise(first);
     return out;
+}
+
+namespace {
+
+py::object get_batch(PyDictionary& self, const py::object& keys, const py::object& out) {
+    return get_rows(self, keys, out, py::none(), false);
 }
 
 /// The value where it lies. Its memory stays for as long as the array; it is right while the freeze lasts.
@@ -256,7 +278,9 @@ void bind_arrays(DictionaryClass& dictionary) {
         .def(
             "get_into", get_into, py::arg("key"), py::arg("out"),
             "Receives an array, vector or bytes into an array that is there: of the same elements and shape, "
-            "contiguous and writable, of numpy, or with a buffer or __dlpack__. Returns it.")
+            "contiguous and writable, of numpy, or with a buffer or __dlpack__. Returns it. After an error "
+            "it may "
+            "hold anything.")
         .def("get_batch", get_batch, py::arg("keys"), py::arg("out"),
              "Receives the values of many keys into the rows of one array, all at once. Returns it. The "
              "first key that "

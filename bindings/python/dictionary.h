@@ -24,6 +24,9 @@ namespace ddict::python {
 
 namespace py = pybind11;
 
+/// Of all threads, as ddict/_async.py counts them.
+inline std::uint64_t loops_that_await = 0;
+
 /// What makes a view out of the link's.
 struct ViewRecipe {
     std::optional<std::chrono::nanoseconds> timeout{};
@@ -47,6 +50,12 @@ class PyDictionary {
     /// raised.
     template <class F>
     auto call(F&& f) {
+        const NotedCall noted(*this);
+        return call_unnoted(std::forward<F>(f));
+    }
+    /// The same of a call that takes nothing from those that await something.
+    template <class F>
+    auto call_unnoted(F&& f) {
         refuse_in_handler();
         if (generation_ != process_generation) [[unlikely]]
             make_view();
@@ -73,7 +82,23 @@ class PyDictionary {
         }
     }
 
+    /// A call of a thread whose event loop awaits something: it may have taken what the loop waits for.
+    class NotedCall {
+      public:
+        explicit NotedCall(const PyDictionary& self) : self_(self) {}
+        ~NotedCall() {
+            if (loops_that_await != 0) [[unlikely]]
+                self_.note_call();
+        }
+        NotedCall(const NotedCall&) = delete;
+        NotedCall& operator=(const NotedCall&) = delete;
+
+      private:
+        const PyDictionary& self_;
+    };
+
   private:
+    void note_call() const noexcept;
     void make_view();
     void name_error(py::error_already_set& error, Operation operation, KeyBytes bytes, py::handle key);
 
@@ -107,6 +132,11 @@ py::object received_again(PyDictionary& self, PyObject* key, F&& receive, PyObje
     return self.read(operation, bytes.view(), key, [&] { return self.reader().object_of(value); });
 }
 
+/// Receives the values of many keys into the rows of `out`; a key that is missing has `missing` there.
+/// Returns `out`, or with `returns_errors` for each key None or the exception.
+py::object get_rows(PyDictionary& self, const py::object& keys, const py::object& out,
+                    const py::object& missing, bool returns_errors);
+
 using DictionaryClass = py::class_<PyDictionary>;
 
 /// For a class that only this module makes objects of: Class.__new__(Class) would have none of the parts.
@@ -119,6 +149,7 @@ void bind_waits(DictionaryClass& dictionary);
 void bind_many(DictionaryClass& dictionary);
 void bind_scans(py::module_& module, DictionaryClass& dictionary);
 void bind_arrays(DictionaryClass& dictionary);
+void bind_futures(py::module_& module, DictionaryClass& dictionary);
 void bind_state(DictionaryClass& dictionary);
 /// The slots that make it a mapping: before the class is made.
 void set_mapping_slots(PyHeapTypeObject* type);

@@ -108,9 +108,10 @@ py::object taken(PyDictionary& self, const Keys& keys, ReceivedItems& items, std
     }
 }
 
-py::list get_many(PyDictionary& self, const py::object& given, const py::object& fallback,
-                  const std::string& errors) {
+py::object get_many(PyDictionary& self, const py::object& given, const py::object& fallback,
+                    const std::string& errors, const py::object& out) {
     const bool returns = returns_errors(errors);
+    if (!out.is_none()) return get_rows(self, given, out, fallback, returns);
     const Keys keys(given);
     ReceivedItems items(keys.size());
     const Result<void> got =
@@ -250,10 +251,14 @@ void update(PyDictionary& self, const py::object& given, const py::kwargs& named
 void bind_many(DictionaryClass& dictionary) {
     dictionary
         .def("get_many", get_many, py::arg("keys"), py::arg("default") = py::none(), py::kw_only(),
-             py::arg("errors") = "raise",
+             py::arg("errors") = "raise", py::arg("out") = py::none(),
              "The values of many keys, in their order; the default where there is no such key. "
              "errors='return': an "
-             "exception stands in the place of a value that could not be had, and none is raised.")
+             "exception stands in the place of a value that could not be had, and none is raised. out=array: "
+             "into "
+             "its rows, as get_batch, and the array is returned (with errors='return', for each row None or "
+             "the "
+             "exception); a key that is missing gets the default as its row, or without one is an error.")
         .def("put_many", put_many, py::arg("pairs"), py::kw_only(), py::arg("errors") = "raise",
              "Stores the pairs of a mapping, or of an iterable of pairs. Returns None for each; "
              "errors='return': the "

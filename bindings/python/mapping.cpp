@@ -37,8 +37,10 @@ PyObject* subscript(PyObject* self, PyObject* key) {
 void put(PyDictionary& self, PyObject* key, PyObject* value) {
     const KeyArgument bytes(key);
     ValueArgument stored(value, self.recipe().allow_pickle);
-    const Result<void> put = self.call(
-        [&](const View& view) { return view.put_bytes(bytes.view(), stored.bytes(), stored.type()); });
+    const Result<void> put = self.call([&](const View& view) {
+        if (stored.is_in_pieces()) return view.put_parts(bytes.view(), stored.parts(), stored.type());
+        return view.put_bytes(bytes.view(), stored.bytes(), stored.type());
+    });
     if (!put) raise(put.error(), key);
 }
 

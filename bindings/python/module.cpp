@@ -120,6 +120,7 @@ PYBIND11_MODULE(_ddict, module) {
     bind_atomics(dictionary);
     bind_waits(dictionary);
     bind_arrays(dictionary);
+    bind_futures(module, dictionary);
     bind_functions(module);
     watch_interpreter();
     watch_processes();

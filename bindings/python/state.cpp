@@ -204,6 +204,12 @@ void bind_views(DictionaryClass& dictionary) {
             "The host names of the managers' nodes, by manager.");
 }
 
+/// Those who await something in an event loop are told.
+void note_end(PyDictionary& self) {
+    if (loops_that_await == 0) return;
+    py::module_::import("ddict._async").attr("note_end")(reinterpret_cast<std::uintptr_t>(&self.link()));
+}
+
 void bind_life(DictionaryClass& dictionary) {
     dictionary.def("__repr__", shown)
         .def("__reduce__", reduce)
@@ -216,12 +222,20 @@ void bind_life(DictionaryClass& dictionary) {
         .def_property_readonly("name", [](PyDictionary& self) { return self.link().name(); })
         .def_property_readonly("allow_pickle", [](PyDictionary& self) { return self.recipe().allow_pickle; })
         .def(
-            "detach", [](PyDictionary& self) { self.link().detach(); },
+            "detach",
+            [](PyDictionary& self) {
+                self.link().detach();
+                note_end(self);
+            },
             "Gives up this process's connections: calls after it are NotAttached, also of what was made from "
             "this. Calls "
             "that other threads are in end with the same, or with Timeout.")
         .def(
-            "destroy", [](PyDictionary& self) { self.link().destroy(); },
+            "destroy",
+            [](PyDictionary& self) {
+                self.link().destroy();
+                note_end(self);
+            },
             "Ends the dictionary for everybody, and gives its memory back.");
 }
 

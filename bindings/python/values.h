@@ -58,6 +58,12 @@ class Pieces {
         append(std::span(zeros).first(detail::aligned(size_) - size_));
     }
     std::size_t size() const { return size_; }
+    /// Where the bytes lie, as long as this is not changed; none of them is empty.
+    void list(std::vector<std::span<const std::byte>>& parts) const {
+        for (const Piece& piece : pieces_) {
+            if (!piece.view().empty()) parts.push_back(piece.view());
+        }
+    }
     bool is_one() const { return pieces_.size() <= 1; }
     std::span<const std::byte> first() const {
         return pieces_.empty() ? std::span<const std::byte>() : pieces_.front().view();
@@ -105,7 +111,17 @@ class ValueArgument {
         return gathered_.bytes();
     }
 
+    /// What put_parts() takes: the pieces where they lie, or all of them gathered, if they are too many.
+    std::span<const std::span<const std::byte>> parts() {
+        parts_.clear();
+        if (pieces_) pieces_->list(parts_);
+        if (parts_.empty() || parts_.size() > parts_max) parts_.assign(1, bytes());
+        return parts_;
+    }
+    bool is_in_pieces() const { return pieces_ && !pieces_->is_one(); }
+
   private:
+    static constexpr std::size_t parts_max = 16;
     void refer_to(const void* data, Py_ssize_t size, std::uint16_t type) {
         data_ = static_cast<const std::byte*>(data);
         size_ = static_cast<std::size_t>(size);
@@ -129,6 +145,7 @@ class ValueArgument {
     alignas(16) std::array<std::byte, 16> small_{};
     std::unique_ptr<Pieces> pieces_;  // instead of these
     Memory gathered_;
+    std::vector<std::span<const std::byte>> parts_;
 };
 
 /// Reads values.

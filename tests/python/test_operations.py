@@ -50,6 +50,26 @@ def test_each_gets_a_number_of_its_own(d):
     assert sorted(found) == list(range(1, 801))
 
 
+def test_get_many_into_the_rows_of_an_array(d):
+    d.update({i: np.full(4, i, "f4") for i in range(5)})
+    d["other"] = np.zeros(3, "f4")
+    d["vector"] = [1.0, 2.0, 3.0, 4.0]
+    out = np.zeros((3, 4), "f4")
+    assert d.get_many([2, 0, 4], out=out) is out and out[:, 0].tolist() == [2, 0, 4]
+    assert d.get_many([1, "nobody", 3], default=7, out=out) is out and out[:, 3].tolist() == [1, 7, 3]
+    out[:] = 9
+    with pytest.raises(ddict.NotFound) as caught:
+        d.get_many([1, "nobody", 3], out=out)
+    assert caught.value.key == "nobody" and out[:, 0].tolist() == [1, 9, 3]
+    for wrong in ("other", "vector"):
+        one, error, three = d.get_many([1, wrong, 3], errors="return", out=out)
+        assert one is None and three is None and error.key == wrong and error.operation == "batch_get"
+    assert isinstance(d.get_many(["nobody"] * 3, errors="return", out=out)[0], ddict.NotFound)
+    assert d.get_many(["nobody"] * 3, np.arange(4), errors="return", out=out) == [None] * 3 and out[2].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ddict.InvalidArgument, match="row"):
+        d.get_many([1], out=out)
+
+
 def test_append(d):
     assert d.append("t", "x") == 1 and d.append("t", "yz") == 3 and d["t"] == "xyz"
     d.append("v", [1.5])

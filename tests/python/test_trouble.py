@@ -21,7 +21,7 @@ import resource, sys
 import numpy as np, ddict
 d = ddict.attach(sys.argv[1], timeout=20)
 d["k"] = 1
-value = {"a": np.zeros(2**26, "u1"), "b": [np.zeros(2**26, "u1")]}
+value = np.zeros(2**27, "u1")[::2]  # has to be copied
 pages = int(open("/proc/self/statm").read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**25, resource.RLIM_INFINITY))
 try:

@@ -12,17 +12,18 @@ docs/python.md of the project goes through all of it.
 """
 
 from ddict._absent import ABSENT
-from ddict._ddict import Dictionary, attach, create
+from ddict._ddict import Dictionary, Future, attach, create
 from ddict._errors import (AccessDenied, BadHandle, Busy, DictionaryGone, Error, Frozen, Incompatible, InvalidArgument,
                            ManagerLost, NoSpace, NotAttached, NotFound, ProtocolError, SystemFailure, Timeout, TooLarge,
                            Unreadable, WrongType)
-from ddict import _mapping
+from ddict import _async, _mapping
 from ddict._typed import TypedKey, TypedValue
 
 _mapping.install()
+_async.install()
 
 __all__ = [
-    "ABSENT", "AccessDenied", "BadHandle", "Busy", "Dictionary", "DictionaryGone", "Error", "Frozen", "Incompatible",
+    "ABSENT", "AccessDenied", "BadHandle", "Busy", "Dictionary", "DictionaryGone", "Error", "Frozen", "Future", "Incompatible",
     "InvalidArgument", "ManagerLost", "NoSpace", "NotAttached", "NotFound", "ProtocolError", "SystemFailure", "Timeout",
     "TooLarge", "TypedKey", "TypedValue", "Unreadable", "WrongType", "attach", "create",
 ]
