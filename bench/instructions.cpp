@@ -124,7 +124,9 @@ class Void final : public Transport {
         ++sent;
     }
     void send(PeerId, Bytes, Bytes, std::uint64_t) override { ++sent; }
+    void send(PeerId, Bytes, Parts, std::uint64_t) override { ++sent; }
     void receive_body(PeerId, std::uint64_t, MutableBytes, std::uint64_t) override {}
+    void receive_body(PeerId, std::uint64_t, MutableBytes, MutableBytes, std::uint64_t) override {}
     void discard_body(std::uint64_t) override {}
     std::string describe(PeerId) const override { return {}; }
     bool is_same_host(PeerId) const override { return false; }

@@ -114,9 +114,8 @@ void ManagerProcess::on_started(Bytes payload) {
 void ManagerProcess::on_entry(Bytes payload) {
     Unpacker in(payload);
     DirectoryEntry entry = unpack_directory_entry(in);
-    if (!in.good() || !in.at_end() || state_ != State::ready)
-        return fail("sent a directory entry that makes no sense");
-    entries_.push_back(std::move(entry));
+    // Others may tell it before it has told that it is ready.
+    if (in.good() && in.at_end()) entries_.push_back(std::move(entry));
 }
 
 void ManagerProcess::announce(const DirectoryEntry& entry) {

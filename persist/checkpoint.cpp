@@ -17,7 +17,11 @@ namespace fs = std::filesystem;
 
 Listed look_at(const fs::path& folder) {
     Listed listed{.folder = folder, .state = CheckpointState::unfinished, .commit = {}, .why = {}};
-    if (has_commit(folder)) {
+    const Presence presence = commit_in(folder);
+    if (presence == Presence::unknown) {
+        listed.state = CheckpointState::damaged;
+        listed.why = file_error(errno, "looking for", folder / commit_name);
+    } else if (presence == Presence::there) {
         Result<Commit> commit = read_commit(folder);
         listed.state = commit ? CheckpointState::committed : CheckpointState::damaged;
         if (commit) {
@@ -105,7 +109,7 @@ Result<std::vector<Listed>> list_checkpoints(const fs::path& given) {
     const Result<std::vector<fs::path>> folders = folders_in(path);
     if (!folders) return folders.error();
     std::vector<Listed> listed;
-    if (has_commit(path) || is_generation(fs::absolute(path))) {
+    if (commit_in(path) == Presence::there || is_generation(fs::absolute(path))) {
         listed.push_back(look_at(path));
     } else if (std::any_of(folders->begin(), folders->end(), is_generation)) {
         append_generations(*folders, listed);
@@ -155,9 +159,13 @@ Result<void> remove_checkpoint(const fs::path& given) {
     if (!is_generation(fs::absolute(folder)))
         return Error(Errc::invalid_argument, "no checkpoint is in " + folder.string() +
                                                  ": name the folder of one, DIR/NAME/GENERATION");
-    const Result<os::FileDescriptor> lock = lock_folder(fs::absolute(folder).parent_path());
+    const Result<FileLock> lock = lock_folder(fs::absolute(folder).parent_path());
     if (!lock) return lock.error();
-    const Holder holder = has_commit(folder) ? Holder::nobody : holder_of(folder);
+    const Presence presence = commit_in(folder);
+    if (presence == Presence::unknown) return file_error(errno, "looking for", folder / commit_name);
+    if (!has_files_of_checkpoint(folder))
+        return Error(Errc::invalid_argument, "nothing of a checkpoint is in " + folder.string());
+    const Holder holder = presence == Presence::there ? Holder::nobody : holder_of(folder);
     if (holder == Holder::somebody) return Error(Errc::busy, "a save writes " + folder.string());
     if (holder == Holder::unknown)
         return Error(Errc::busy, "its file system has no locks, so a save may be writing it; remove " +

@@ -43,7 +43,7 @@ Result<os::FileDescriptor> create_file(const std::filesystem::path& path) {
 }
 
 Result<os::FileDescriptor> open_file(const std::filesystem::path& path) {
-    return open_path(path, O_RDONLY, "opening");
+    return open_path(path, O_RDONLY | O_NONBLOCK, "opening");  // it may be a pipe, which would wait
 }
 
 Result<std::uint64_t> size_of(const os::FileDescriptor& file, const std::filesystem::path& path) {
@@ -96,7 +96,8 @@ Result<void> sync_folder(const std::filesystem::path& path) {
 }
 
 Result<void> make_folder(const std::filesystem::path& path) {
-    if (::mkdir(path.c_str(), 0777) == 0) return {};
+    if (::mkdir(path.c_str(), 0777) == 0)
+        return sync_folder(path.has_parent_path() ? path.parent_path() : ".");
     const int error = errno;
     std::error_code none;
     if (error == EEXIST && std::filesystem::is_directory(path, none)) return {};

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,18 @@ Lock try_lock(const os::FileDescriptor& file) {
         if (errno != EINTR) return Lock::unsupported;
     }
     return Lock::taken;
+}
+
+/// Unlocked, where the file system has no locks.
+Result<FileLock> lock_within(os::FileDescriptor file, const fs::path& path) {
+    const auto deadline = steady_clock::now() + lock_timeout;
+    for (;;) {
+        const Lock lock = try_lock(file);
+        if (lock != Lock::held) return FileLock(lock == Lock::taken ? std::move(file) : os::FileDescriptor());
+        if (steady_clock::now() >= deadline)
+            return Error(Errc::timeout, "for 10 s another process has held " + path.string());
+        std::this_thread::sleep_for(between_tries);
+    }
 }
 
 Result<os::FileDescriptor> open_lock(const fs::path& path, int flags) {
@@ -64,6 +77,12 @@ std::string folder_name(std::string_view dictionary) {
         char hex[4];
         std::snprintf(hex, sizeof hex, "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
         name += plain ? std::string(1, c) : std::string(hex);
+    }
+    // One that looks like a checkpoint's is none.
+    if (generation_of(name)) {
+        char hex[4];
+        std::snprintf(hex, sizeof hex, "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(name[0])));
+        name.replace(0, 1, hex);
     }
     return name.empty() ? "default" : name;
 }
@@ -98,9 +117,31 @@ Result<std::vector<fs::path>> folders_in(const fs::path& folder) {
     return folders;
 }
 
-bool has_commit(const fs::path& folder) {
-    std::error_code none;
-    return fs::exists(fs::symlink_status(folder / commit_name, none));
+Presence commit_in(const fs::path& folder) {
+    struct stat status {};
+    if (::lstat((folder / commit_name).c_str(), &status) == 0) return Presence::there;
+    return errno == ENOENT || errno == ENOTDIR ? Presence::absent : Presence::unknown;
+}
+
+bool has_files_of_checkpoint(const fs::path& folder) {
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        if (entry->path().filename() != commit_name && is_of_checkpoint(entry->path())) return true;
+    }
+    return read_commit(folder).has_value();
+}
+
+FileLock& FileLock::operator=(FileLock&& other) noexcept {
+    release();
+    file_ = std::move(other.file_);
+    return *this;
+}
+
+void FileLock::release() noexcept {
+    if (!file_.is_open()) return;
+    ::flock(file_.fd(), LOCK_UN);
+    file_.reset();
 }
 
 Result<Commit> read_commit(const fs::path& folder) {
@@ -122,10 +163,11 @@ Result<Commit> read_commit(const fs::path& folder) {
 }
 
 Holder holder_of(const fs::path& folder) {
-    const Result<os::FileDescriptor> file = open_lock(folder / writing_name, 0);
-    if (!file) return ::access((folder / writing_name).c_str(), F_OK) == 0 ? Holder::unknown : Holder::nobody;
-    switch (try_lock(*file)) {
+    const os::FileDescriptor file(::open((folder / writing_name).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    if (!file.is_open()) return errno == ENOENT || errno == ENOTDIR ? Holder::none : Holder::unknown;
+    switch (try_lock(file)) {
         case Lock::taken:
+            ::flock(file.fd(), LOCK_UN);
             return Holder::nobody;
         case Lock::held:
             return Holder::somebody;
@@ -134,27 +176,26 @@ Holder holder_of(const fs::path& folder) {
     }
 }
 
-Result<os::FileDescriptor> hold(const fs::path& folder) {
-    Result<os::FileDescriptor> file = open_lock(folder / writing_name, O_CREAT | O_EXCL);
-    if (file) static_cast<void>(try_lock(*file));  // without locks nobody removes what a dead save leaves
-    return file;
+/// Whoever looks whether it is held holds it for a moment.
+Result<FileLock> hold(const fs::path& folder) {
+    const fs::path path = folder / writing_name;
+    Result<os::FileDescriptor> file = open_lock(path, O_CREAT | O_EXCL);
+    if (!file) return file.error();
+    Result<FileLock> lock = lock_within(*std::move(file), path);
+    if (!lock) static_cast<void>(unlink(path));
+    return lock;
 }
 
-Result<os::FileDescriptor> lock_folder(const fs::path& folder) {
+Result<FileLock> lock_folder(const fs::path& folder) {
     Result<os::FileDescriptor> file = open_lock(folder / lock_name, O_CREAT);
-    if (!file) return file;
-    const auto deadline = steady_clock::now() + lock_timeout;
-    for (;;) {
-        const Lock lock = try_lock(*file);
-        if (lock == Lock::taken) return file;
-        if (lock == Lock::unsupported) return os::FileDescriptor();
-        if (steady_clock::now() >= deadline)
-            return Error(Errc::timeout, "for 10 s another process has held " + (folder / lock_name).string());
-        std::this_thread::sleep_for(between_tries);
-    }
+    if (!file) return file.error();
+    return lock_within(*std::move(file), folder / lock_name);
 }
 
+/// The file that a save holds comes first, and goes last: what is left in between is a dead save's.
 Result<void> remove_files(const fs::path& folder) {
+    const os::FileDescriptor mark(
+        ::open((folder / writing_name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
     for (const char* first : {commit_name, new_commit_name}) {
         if (const Result<void> removed = unlink(folder / first); !removed) return removed;
     }
@@ -163,9 +204,11 @@ Result<void> remove_files(const fs::path& folder) {
     std::vector<fs::path> files;
     for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
          entry.increment(error)) {
-        if (is_of_checkpoint(entry->path())) files.push_back(entry->path());
+        if (is_of_checkpoint(entry->path()) && entry->path().filename() != writing_name)
+            files.push_back(entry->path());
     }
     if (error) return file_error(error.value(), "reading the folder", folder);
+    files.push_back(folder / writing_name);
     for (const fs::path& file : files) {
         if (const Result<void> removed = unlink(file); !removed) return removed;
     }

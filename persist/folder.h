@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ddict/result.h>
@@ -31,19 +32,41 @@ std::optional<std::uint64_t> generation_of(const std::filesystem::path& folder);
 
 /// Folders in this one, in the order of their names; without those that begin with a dot.
 Result<std::vector<std::filesystem::path>> folders_in(const std::filesystem::path& folder);
-bool has_commit(const std::filesystem::path& folder);
+/// What makes the folder a checkpoint. Not knowing is not the same as its not being there.
+enum class Presence { there, absent, unknown };
+Presence commit_in(const std::filesystem::path& folder);
+/// Whether anything in the folder is of a checkpoint.
+bool has_files_of_checkpoint(const std::filesystem::path& folder);
 Result<Commit> read_commit(const std::filesystem::path& folder);
 
-enum class Holder { nobody, somebody, unknown };
+/// A lock that ends with this object, whatever copies of its descriptor a fork has made.
+class FileLock {
+  public:
+    FileLock() = default;
+    explicit FileLock(os::FileDescriptor file) noexcept : file_(std::move(file)) {}
+    FileLock(FileLock&&) noexcept = default;
+    FileLock& operator=(FileLock&& other) noexcept;
+    ~FileLock() { release(); }
+
+    bool is_open() const noexcept { return file_.is_open(); }
+    void release() noexcept;
+
+  private:
+    os::FileDescriptor file_;
+};
+
+/// `none`: there is no file that a save holds, so nobody has begun to write here, or all is written.
+enum class Holder { none, nobody, somebody, unknown };
 /// Who writes the checkpoint in this folder.
 Holder holder_of(const std::filesystem::path& folder);
-/// Makes the file and locks it. Errors: system, also where the file system has no locks.
-Result<os::FileDescriptor> hold(const std::filesystem::path& folder);
+/// Makes the file and locks it. Requires the lock of the parent. Errors: system; timeout if others look at
+/// the file all the time.
+Result<FileLock> hold(const std::filesystem::path& folder);
 /// The lock of a dictionary's folder; not open where the file system has no locks. Errors: system; timeout.
-Result<os::FileDescriptor> lock_folder(const std::filesystem::path& folder);
+Result<FileLock> lock_folder(const std::filesystem::path& folder);
 
-/// Removes the files of a checkpoint, first what makes it one, and then its folder. invalid_argument where
-/// something else is in it.
+/// Removes the files of a checkpoint, first what makes it one, and then its folder. What is left of it if
+/// this is killed in between is known as such. invalid_argument where something else is in it.
 Result<void> remove_files(const std::filesystem::path& folder);
 
 }  // namespace ddict::persist

@@ -25,11 +25,20 @@ std::uint64_t now() {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(since).count());
 }
 
-/// Requires the lock of the parent: between the folder and its own lock there is a moment.
+/// Only what a dead save has left: there is no commit, that is known, and there is the file that it held. Of
+/// one that died before it made that file there is an empty folder. Requires the lock of the parent: between
+/// the folder and its own lock there is a moment.
 void remove_if_abandoned(const fs::path& folder) {
-    if (has_commit(folder) || holder_of(folder) != Holder::nobody) return;
-    // What cannot be removed now is tried again by the next save.
-    static_cast<void>(remove_files(folder));
+    if (commit_in(folder) != Presence::absent) return;
+    switch (holder_of(folder)) {
+        case Holder::nobody:
+            // What cannot be removed now is tried again by the next save.
+            return static_cast<void>(remove_files(folder));
+        case Holder::none:
+            return static_cast<void>(::rmdir(folder.c_str()));
+        default:
+            return;
+    }
 }
 
 }  // namespace
@@ -52,7 +61,7 @@ Result<NewCheckpoint> NewCheckpoint::begin(const fs::path& dir, const Source& so
 }
 
 Result<void> NewCheckpoint::take_folder(const fs::path& parent) {
-    const Result<os::FileDescriptor> lock = lock_folder(parent);
+    const Result<FileLock> lock = lock_folder(parent);
     if (!lock) return lock.error();
     const Result<std::vector<fs::path>> folders = folders_in(parent);
     if (!folders) return folders.error();
@@ -66,12 +75,13 @@ Result<void> NewCheckpoint::take_folder(const fs::path& parent) {
     do {
         folder_ = parent / generation_name(++commit_.generation);
         if (::mkdir(folder_.c_str(), 0777) == 0) {
-            Result<os::FileDescriptor> held = hold(folder_);
+            Result<FileLock> held = hold(folder_);
             if (!held) {
                 ::rmdir(folder_.c_str());
                 return held.error();
             }
             lock_ = *std::move(held);
+            is_begun_ = true;
             return sync_folder(parent);
         }
     } while (errno == EEXIST);
@@ -79,8 +89,7 @@ Result<void> NewCheckpoint::take_folder(const fs::path& parent) {
 }
 
 NewCheckpoint::~NewCheckpoint() {
-    if (!lock_.is_open()) return;
-    static_cast<void>(remove_files(folder_));
+    if (is_begun_) static_cast<void>(remove_files(folder_));
 }
 
 FileHeader NewCheckpoint::header(std::uint32_t manager) const noexcept {
@@ -101,8 +110,9 @@ Result<Commit> NewCheckpoint::commit(std::vector<CommittedFile> files) {
     commit_.files = std::move(files);
     commit_.ended = now();
     if (const Result<void> written = write_commit(); !written) return written.error();
+    is_begun_ = false;
     ::unlink((folder_ / writing_name).c_str());
-    lock_.reset();
+    lock_.release();
     return commit_;
 }
 
@@ -115,6 +125,13 @@ Result<void> NewCheckpoint::write_commit() const {
     const Result<os::FileDescriptor> file = create_file(fresh);
     if (!file) return file.error();
     if (const Result<void> written = write_at(*file, 0, bytes, fresh); !written) return written;
+    for (const CommittedFile& named : commit_.files) {
+        struct stat status {};
+        const fs::path there = folder_ / named.name;
+        if (::lstat(there.c_str(), &status) != 0) return file_error(errno, "committing", there);
+        if (static_cast<std::uint64_t>(status.st_size) != named.bytes)
+            return about(Error(Errc::system, "it has another size than was written"), there);
+    }
     if (const Result<void> synced = sync(*file, fresh); !synced) return synced;
     if (::rename(fresh.c_str(), path.c_str()) != 0) return file_error(errno, "renaming", fresh);
     if (const Result<void> synced = sync_folder(folder_); !synced) return synced;

@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ddict/result.h>
 
-#include "os/file_descriptor.h"
+#include "persist/folder.h"
 #include "persist/format.h"
 
 namespace ddict::persist {
@@ -26,7 +27,11 @@ class NewCheckpoint {
     /// Makes the folders, all but the parent of `dir`. Errors: system; timeout if another save holds the
     /// folder's lock for 10 s.
     static Result<NewCheckpoint> begin(const std::filesystem::path& dir, const Source& source);
-    NewCheckpoint(NewCheckpoint&&) = default;
+    NewCheckpoint(NewCheckpoint&& other) noexcept
+        : folder_(std::move(other.folder_)),
+          lock_(std::move(other.lock_)),
+          is_begun_(std::exchange(other.is_begun_, false)),
+          commit_(std::move(other.commit_)) {}
     NewCheckpoint& operator=(NewCheckpoint&&) = delete;
     /// What was not committed is removed.
     ~NewCheckpoint();
@@ -45,7 +50,8 @@ class NewCheckpoint {
     Result<void> write_commit() const;
 
     std::filesystem::path folder_;
-    os::FileDescriptor lock_;
+    FileLock lock_;  // not open where the file system has no locks
+    bool is_begun_ = false;
     Commit commit_;
 };
 

@@ -13,16 +13,21 @@ Connection::Connection(RequestContext& context, ConnectionTable& table, Connecti
       user_(user),
       peer_(context.transport(), table, *this),
       messages_(context, entry.shard) {
-    take_entry(entry);
+    follow(entry);
 }
 
-void Connection::take_entry(const DirectoryEntry& entry) {
+void Connection::follow(const DirectoryEntry& entry) {
     entry_ = entry;
     ended_ = false;
     successor_until_.reset();
     same_host_ = entry.process.host_key == context_.transport().identity().host_key;
     timers_.set_same_host(same_host_);
     timers_.moved(context_.now());
+}
+
+/// A newer one: what was known of the process before is not known of this one.
+void Connection::take_entry(const DirectoryEntry& entry) {
+    follow(entry);
     LostManagers* lost = context_.lost_managers();
     if (entry.state == ServingState::serving && lost != nullptr && lost->any()) lost->forget(entry.shard);
 }

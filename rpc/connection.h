@@ -102,6 +102,7 @@ class Connection {
     enum class State { closed, hello, open, broken };
 
     void forget_stale();
+    void follow(const DirectoryEntry& entry);
     void take_entry(const DirectoryEntry& entry);
     void look_up_entry();
     bool may_be_replaced(const Error& why);

@@ -23,6 +23,8 @@ constexpr auto relaxed = std::memory_order_relaxed;
 
 // The manager has written in each of them, or does not run just now.
 constexpr unsigned attempts_max = 1000;
+// A bucket that was not the same for so long may be one that a killed manager has left as changing.
+constexpr unsigned segment_attempts_max = 3;
 constexpr unsigned attempts_before_yield = 50;
 constexpr unsigned large_attempts_max = 20;
 constexpr std::size_t piece_bytes = std::size_t{256} << 10;
@@ -36,7 +38,9 @@ void pause_after(unsigned attempt) {
 Result<bool> PoolWalk::next() {
     pairs_.clear();
     if (at_end_) return false;
-    for (unsigned attempt = 0; attempt < attempts_max; pause_after(attempt++)) {
+    unsigned in_vain = 0;
+    for (unsigned attempt = 0; attempt < attempts_max && in_vain < segment_attempts_max;
+         pause_after(attempt++)) {
         if (pool_->gone())
             return Error(Errc::manager_lost, "the manager has ended").set_state(ManagerState::ended);
         const std::uint64_t structure_epoch = pool_->header().structure_epoch.load(acquire);
@@ -47,7 +51,10 @@ Result<bool> PoolWalk::next() {
         const std::uint64_t depth = at.local_depth.load(acquire);
         if (depth > directory_depth_max) continue;
         const Segment segment{&at, offset, cursor_ | (~std::uint64_t{0} >> depth)};
-        if (!gather(segment)) continue;
+        if (!gather(segment)) {
+            ++in_vain;
+            continue;
+        }
         std::atomic_thread_fence(acquire);
         const bool same = pool_->segment_of(cursor_, entry) == offset &&
                           pool_->segment_of(segment.last_hash, entry) == offset &&

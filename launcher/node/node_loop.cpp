@@ -24,8 +24,11 @@ void NodeLoop::turn(std::chrono::milliseconds wait) {
     managers_.advance(
         std::span(fds).subspan(own),
         [this](const ManagerProcess& manager, ManagerProcess::State before) { on_change(manager, before); });
-    for (const DirectoryEntry& entry : managers_.take_entries())
-        take_entry(entry);
+    for (const DirectoryEntry& entry : managers_.take_entries()) {
+        const std::uint32_t local = number_of(entry.shard) - identity_.first_manager;
+        if (local >= managers_.all().size())
+            take_entry(entry);  // of this node's own nobody else says anything
+    }
 }
 
 void NodeLoop::take_signals() {

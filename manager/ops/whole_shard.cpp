@@ -39,7 +39,9 @@ void stats(ShardParts& shard, const Call& call) {
 void replace_entry(ShardParts& shard, const Call& call) {
     Unpacker in(call.value);
     const DirectoryEntry entry = unpack_directory_entry(in);
-    if (!in.good() || !in.at_end() || number_of(entry.shard) >= shard.directory->manager_count())
+    // Of this manager nobody knows more than its own node launcher.
+    const bool is_own = number_of(entry.shard) == shard.store.pool().identity().manager;
+    if (!in.good() || !in.at_end() || is_own || number_of(entry.shard) >= shard.directory->manager_count())
         return shard.replies.refuse(call, Errc::invalid_argument);
     if (shard.directory->replace(entry)) shard.newer_entries.push_back(entry);
     const Result<DirectoryEntry> known = shard.directory->entry(entry.shard);
