@@ -73,14 +73,16 @@ bool Broadcaster::is_overtaken(const Call& call) const {
 
 /// Those below have the newer version, or are about to get it: then the answer waits until they have.
 void Broadcaster::join_newer(const Call& call) {
-    const store::BroadcastMarks::Mark* mark = store_.marks().find(call.key);
-    const BroadcastProgress progress = mark == nullptr ? BroadcastProgress{} : mark->progress;
+    store_.remember_key(call.key, store_.marks().version_of(call.key, call.hash));
+    const store::BroadcastMarks::Mark& mark = *store_.marks().find(call.key);
+    const BroadcastProgress progress = mark.progress;
+    if (progress.is_unknown) return start(call, mark.stored, Errc{});
     if (progress.under_way == BroadcastProgress::none)
         return end(call.header, progress.code, progress.failed_manager);
     Broadcast& newer = broadcasts_[progress.under_way];
     if (newer.joined.size() >= limits::broadcasts_in_flight_max) return replies_.refuse(call, Errc::busy);
     newer.joined.push_back(call.header);
-    set_under_way(call.header, call.header.argument);
+    set_under_way(call.header, call.header.argument, Errc{});
 }
 
 /// Whether a kill has come between the change and the end of the request, which has come again. Goes on then:
@@ -137,7 +139,9 @@ void Broadcaster::finish_put(Call call, shm::Block* block) {
 void Broadcaster::fail_to_store(const Call& call, Errc code) {
     replies_.count_refused(code);
     if (!call.has(wire::relayed)) return end(call.header, code, number_of(own_shard()));
-    store_.apply(change_of_broadcast(call, ChangeKind::erase));
+    store::Change change = change_of_broadcast(call, ChangeKind::erase);
+    change.code = code;
+    store_.apply(change);
     start(call, false, code);
 }
 
@@ -154,13 +158,14 @@ void Broadcaster::erase(const Call& call) {
 void Broadcaster::start(const Call& call, bool stored, Errc code) {
     BroadcastProgress& progress = *store_.progress(call.key);
     progress.failed_manager = number_of(own_shard());
+    progress.is_unknown = false;
     const Children children = children_of(call.hash);
     if (children.first >= children.end) {
         if (code != Errc::not_found) progress.code = code;
         return end(call.header, code, number_of(own_shard()));
     }
     const std::uint64_t version = store_.marks().find(call.key)->version;
-    set_under_way(call.header, version);
+    set_under_way(call.header, version, code);
     const std::uint32_t tag =
         broadcasts_.add({.request = call.header,
                          .key = OwnedKey(call.key),
@@ -226,10 +231,10 @@ void Broadcaster::on_relayed(std::uint64_t tag, const Result<Reply>& outcome) {
         end(joined, code_below, ended.failed_manager);
 }
 
-void Broadcaster::set_under_way(const wire::RequestHeader& request, std::uint64_t version) {
+void Broadcaster::set_under_way(const wire::RequestHeader& request, std::uint64_t version, Errc code) {
     const Call call = replies_.call_of(request);
     if (call.slot.reply == nullptr || call.slot.reply->request >= request.request) return;
-    store_.replies().set_under_way(call.slot, request.request, version);
+    store_.replies().set_under_way(call.slot, request.request, version, code);
 }
 
 void Broadcaster::end(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager) {

@@ -72,7 +72,7 @@ class Broadcaster {
     void relay_to(const Children& children, const Broadcast& broadcast, std::uint64_t version,
                   std::uint32_t tag);
     Children children_of(std::uint64_t hash) const;
-    void set_under_way(const wire::RequestHeader& request, std::uint64_t version);
+    void set_under_way(const wire::RequestHeader& request, std::uint64_t version, Errc code);
     bool goes_on(const Call& call);
     void end(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager);
 

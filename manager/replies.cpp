@@ -53,6 +53,7 @@ void Replies::answer(const Call& call, Errc code, std::uint64_t argument, std::u
 
 void Replies::refuse(const Call& call, Errc code) {
     discard_body(call.body_token);
+    if (is_half_made(call)) return;
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(code);
     if (wire::rule_of(call.header.verb).is_broadcast) header.argument2 = store_.pool().identity().manager;
@@ -62,6 +63,7 @@ void Replies::refuse(const Call& call, Errc code) {
 
 void Replies::refuse(const Call& call, const Error& error) {
     discard_body(call.body_token);
+    if (is_half_made(call)) return;
     count_refused(error.code);
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(error.code);

@@ -43,6 +43,11 @@ class Replies {
     /// A request whose message is long gone, and whose client may be too.
     Call call_of(const wire::RequestHeader& request) const;
 
+    /// A request of which a kill has left a part made: it goes on, or is not answered, but is not refused.
+    static bool is_half_made(const Call& call) noexcept {
+        return call.slot.reply != nullptr && call.slot.reply->pending == call.header.request;
+    }
+
     void reply(const Call& call, std::uint64_t argument = 0, std::uint64_t argument2 = 0);
     /// Whether there is a pair (the block may be null), and the type and size of its value.
     void reply_info(const Call& call, const shm::Block* block, Errc status = Errc{});

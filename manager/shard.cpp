@@ -160,7 +160,7 @@ void Shard::release_last(Session& session, std::uint64_t request) {
 void Shard::execute(Call& call) {
     if (!call.key.empty()) call.hash = hash_of(call.key);
     const Verb verb = call.header.verb;
-    if (parts_.store.refuses_some() && wire::changes_pairs(verb)) {
+    if (parts_.store.refuses_some() && wire::changes_pairs(verb) && !Replies::is_half_made(call)) {
         const auto role =
             wire::rule_of(verb).is_broadcast ? store::BroadcastRole::root : store::BroadcastRole::none;
         if (const Errc code = parts_.store.refusal(call.key, role); code != Errc{})

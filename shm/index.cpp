@@ -59,19 +59,22 @@ void add_overflow(Bucket& home, std::uint32_t difference) noexcept {
 /// While one lives, readers know that the directory or all of the index is being exchanged.
 class StructureChange {
   public:
-    explicit StructureChange(PoolHeader& header) noexcept : header_(header) {
-        header_.structure_epoch.store(header_.structure_epoch.load(relaxed) + 1, relaxed);
+    explicit StructureChange(PoolHeader& header) noexcept
+        : header_(header), epoch_(header.structure_epoch.load(relaxed)) {
+        header_.structure_epoch.store(epoch_ | 1, relaxed);
         store_fence();
     }
     ~StructureChange() {
         store_fence();
-        header_.structure_epoch.store(header_.structure_epoch.load(relaxed) + 1, relaxed);
+        // During a recovery it is odd all the while.
+        if ((epoch_ & 1) == 0) header_.structure_epoch.store(epoch_ + 2, relaxed);
     }
     StructureChange(const StructureChange&) = delete;
     StructureChange& operator=(const StructureChange&) = delete;
 
   private:
     PoolHeader& header_;
+    std::uint64_t epoch_;
 };
 
 Bucket& bucket_after(IndexSegment& segment, unsigned home, unsigned distance) noexcept {
@@ -135,10 +138,13 @@ void Index::lay_out_empty(std::byte* pool, PoolHeader& header) {
     segment.prefix.store(0, relaxed);
     segment.local_depth.store(0, relaxed);
     for (Bucket& bucket : segment.buckets) {
-        begin_change(bucket);
+        // It may be odd already, from a kill.
+        const std::uint32_t version = (bucket_version(bucket.meta.load(relaxed)) + 1) | 1;
+        bucket.meta.store(make_bucket_meta(version, bucket_overflow(bucket.meta.load(relaxed))), relaxed);
+        store_fence();
         for (AtomicWord& slot : bucket.slots)
             slot.store(0, relaxed);
-        bucket.meta.store(make_bucket_meta(bucket_version(bucket.meta.load(relaxed)), 0), relaxed);
+        bucket.meta.store(make_bucket_meta(version, 0), relaxed);
         end_change(bucket);
     }
     directory.entry.store(first_segment_offset, relaxed);

@@ -100,9 +100,11 @@ Result<void> Pool::format(Segment& segment, const PoolIdentity& identity) {
 Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
     if (const Result<void> good = check_header(segment, PoolState::formatted); !good) return good.error();
     auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    header.state.store(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_relaxed);
     PoolIdentity identity = identity_in(header);
-    return std::unique_ptr<Pool>(new Pool(std::move(segment), std::move(identity)));
+    std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity)));
+    // Now there is something to recover.
+    header.state.store(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_release);
+    return pool;
 }
 
 bool Pool::was_attached(const Segment& segment) {

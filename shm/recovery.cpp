@@ -305,8 +305,15 @@ void Recovery::gather_segment(std::uint64_t offset) {
 /// Returns where the block is in truth.
 std::uint64_t Recovery::add_part(std::uint64_t offset, std::uint64_t index_block, std::uint64_t bytes) {
     std::uint64_t size = align_up(bytes + Index::part_slack);
+    // Its word was written before anything led to it, and stays but for one bit.
+    const auto has_its_word = [&] {
+        const std::uint64_t word = at<std::uint64_t>(index_block);
+        const std::uint64_t in_word = word & block_word::size_mask;
+        return (word & block_word::index) != 0 && (in_word == size || in_word == size + block_alignment);
+    };
     const bool is_right = index_block % block_alignment == 0 && index_block < offset &&
-                          inside_heap(index_block, size) && Index::part_offset(index_block) == offset;
+                          inside_heap(index_block, size) && Index::part_offset(index_block) == offset &&
+                          has_its_word();
     if (!is_right) {
         index_block = offset - block_alignment;
         size = block_alignment + align_up(bytes);
@@ -361,6 +368,10 @@ bool Recovery::next(Heap::Used& used) {
         look_ahead();
         while (ahead_.bytes != 0 && ahead_.offset < used.offset + used.bytes &&
                (used.flags & block_word::index) != 0) {
+            if ((ahead_.flags & block_word::index) != 0) {
+                used.bytes = ahead_.offset - used.offset;
+                return true;
+            }
             drop(ahead_.offset);
             look_ahead();
         }
@@ -394,6 +405,7 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
         const auto& b = at<Block>(block);
         if (is_held(block) || (!index.find(b.key(), b.hash()) && index.insert(block, b.hash()))) continue;
         ++report.missing;
+        blocks_.erase(block);
         free(block);
     }
     report.pairs = index.size();

@@ -41,6 +41,7 @@ void BroadcastMarks::set(KeyBytes key, std::uint64_t version, bool stored, bool 
     mark.version = version;
     mark.progress.under_way = BroadcastProgress::none;
     mark.progress.code = Errc{};
+    mark.progress.is_unknown = false;
     if (!stored) {
         erased_.push_back({found->first, version});
         forget_some();

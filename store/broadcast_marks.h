@@ -20,6 +20,7 @@ struct BroadcastProgress {
     std::uint32_t under_way = none;    // the broadcast of this version, while it goes on
     Errc code{};                       // how it ended: somebody below may not have this version
     std::uint32_t failed_manager = 0;  // if so, who
+    bool is_unknown = false;           // a kill has come between: nobody knows who has this version
 };
 
 /// Which keys are stored here by broadcasts, or were, and in which version. A key that was erased is
@@ -49,6 +50,11 @@ class BroadcastMarks {
 
     /// The key is stored, or erased, in this version.
     void set(KeyBytes key, std::uint64_t version, bool stored, bool own);
+    /// The same, of what was so before a manager was killed.
+    void set_recovered(KeyBytes key, std::uint64_t version, bool stored, bool own) {
+        set(key, version, stored, own);
+        progress(key)->is_unknown = true;
+    }
     /// A key with this hash was erased in this version, before a manager was killed: all that is known of it.
     void set_erased(std::uint64_t hash, std::uint64_t version) { erased_before_[hash] = version; }
     /// Calls f(key, version) for each that is stored.

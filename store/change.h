@@ -57,6 +57,7 @@ struct Change {
     shm::Block* reserved = nullptr;  // of a put, from Store::reserve(): has the pair itself
     std::uint64_t argument = 0;      // what the reply says if the change is made
     std::uint64_t version = 0;       // of a broadcast's copy
+    Errc code{};                     // of a broadcast's erase: what has gone wrong already
     Origin origin{};
     ReplySlot slot{};             // of a put_back: has the pair
     bool is_one_of_many = false;  // of its request; see ReplyCache::begin_many

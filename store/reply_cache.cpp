@@ -71,6 +71,25 @@ void ReplyCache::give_back(SessionReplies& session) {
     session.slots = {};
 }
 
+/// Runs that are free side by side become one when no other is long enough.
+std::uint64_t ReplyCache::take_run(unsigned log2) {
+    const std::uint64_t first = runs_.take(log2);
+    if (first != ReplyRuns::none) return first;
+    std::vector<std::span<CachedReply>> used;
+    for (const SessionReplies& session : sessions_)
+        if (!session.slots.empty()) used.push_back(session.slots);
+    std::sort(used.begin(), used.end(), [](const auto& a, const auto& b) { return a.data() < b.data(); });
+    runs_.forget();
+    std::uint64_t end = 0;
+    for (const std::span<CachedReply>& run : used) {
+        const auto at = static_cast<std::uint64_t>(run.data() - &memory_.reply(0));
+        runs_.skip(end, at);
+        end = at + run.size();
+    }
+    runs_.skip(end, end);
+    return runs_.take(log2);
+}
+
 /// The replies go to a run that is long enough; the record leads to the old one until they are there.
 CachedReply* ReplyCache::new_slot(SessionReplies& session, std::uint64_t request) {
     const std::size_t size = std::bit_ceil(
@@ -78,7 +97,7 @@ CachedReply* ReplyCache::new_slot(SessionReplies& session, std::uint64_t request
     const std::size_t more = size - session.slots.size();
     if (more > limits::cached_replies_max - slots_) return nullptr;
     const auto log2 = static_cast<unsigned>(std::countr_zero(size));
-    const std::uint64_t first = runs_.take(log2);
+    const std::uint64_t first = take_run(log2);
     if (first == ReplyRuns::none) return nullptr;
     const std::span<CachedReply> slots(&memory_.reply(first), size);
     const auto rest = std::copy(session.slots.begin(), session.slots.end(), slots.begin());
@@ -161,12 +180,16 @@ std::uint64_t ReplyCache::begin_many(const ReplySlot& slot, std::uint64_t reques
     const std::uint8_t what = static_cast<std::uint8_t>(kind) | CachedReply::many;
     if (reply.pending == request) {
         if (reply.statuses != 0) {
-            std::copy_n(memory_.statuses(reply.statuses).begin(), reply.argument, memory_.batch().begin());
+            std::copy_n(memory_.statuses(reply.statuses).begin(),
+                        std::min<std::uint64_t>(reply.argument, limits::batch_items_max),
+                        memory_.batch().begin());
+            CachedReply::keep_order();
             --slot.session->holding;
             release_statuses(reply);
         }
         return reply.argument;
     }
+    reply.begin_anew();
     reply.argument = 0;
     reply.argument2 = 0;
     reply.status = 0;

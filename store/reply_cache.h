@@ -37,6 +37,12 @@ struct SessionReplies {
     }
 };
 
+/// A change of the whole shard that a kill has interrupted: it is made, and then its reply is finished.
+struct HalfMade {
+    ChangeKind kind;
+    CachedReply* reply;
+};
+
 /// Which of the replies in memory are whose: runs of them, as long as a power of two.
 class ReplyRuns {
   public:
@@ -46,6 +52,7 @@ class ReplyRuns {
     void give_back(std::uint64_t first, unsigned log2) { free_[log2].push_back(first); }
     /// For recovery, in order: all from `from` to `to` is free, and what follows is in use.
     void skip(std::uint64_t from, std::uint64_t to);
+    void forget() { *this = {}; }
 
   private:
     std::uint64_t used_ = 0;  // beyond, none has ever been
@@ -69,8 +76,8 @@ class ReplyCache {
     /// What is to be asked of the pool before a cache recovers this memory.
     static std::vector<shm::Claim> claims_in(const ReplyMemory& memory);
     /// Instead of a memory that holds no session: takes over what it holds, with the pool's answers to
-    /// claims_in(). Returns the change of the whole shard that was being made, and is to be made to its end.
-    std::optional<ChangeKind> recover(std::span<const shm::Claim> claims);
+    /// claims_in(). Returns the change of the whole shard that was being made, if there is one.
+    std::optional<HalfMade> recover(std::span<const shm::Claim> claims);
     /// Calls f(session) for each that is open.
     template <class F>
     void for_each_session(F f) {
@@ -121,8 +128,11 @@ class ReplyCache {
     void set_statuses(const ReplySlot& slot, std::uint64_t request, Bytes statuses);
 
     /// The reply to a broadcast will come, whatever happens to the connection.
-    void set_under_way(const ReplySlot& slot, std::uint64_t request, std::uint64_t version) noexcept {
+    void set_under_way(const ReplySlot& slot, std::uint64_t request, std::uint64_t version,
+                       Errc code) noexcept {
         slot.reply->argument = version;
+        slot.reply->status = static_cast<std::uint16_t>(code);
+        CachedReply::keep_order();
         slot.reply->kind = CachedReply::Kind::under_way;
         slot.reply->finish(request);
     }
@@ -154,10 +164,11 @@ class ReplyCache {
     }
     static void forget_what_makes_no_sense(CachedReply& reply, std::unordered_set<std::uint32_t>& records);
     void count_held(SessionReplies& session, const CachedReply& reply);
-    std::optional<ChangeKind> resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims);
+    std::optional<HalfMade> resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims);
     static void not_made(CachedReply& reply);
     static void interrupt_broadcast(CachedReply& reply);
     void keep_interrupted();
+    std::uint64_t take_run(unsigned log2);
     bool keep_statuses(CachedReply& reply, Bytes statuses);
 
     shm::Pool& pool_;

@@ -63,9 +63,14 @@ struct CachedReply {
         kind = Kind::numbers;
         finish(to);
     }
-    /// What is to be done from here on is of this request.
-    void begin(std::uint64_t of, std::uint8_t what) noexcept {
-        noted = {};
+    /// What is here is no longer of a change that is half made, and may be written.
+    void begin_anew() noexcept {
+        pending = 0;
+        keep_order();
+    }
+    /// What is done from here on is of this request. begin_anew() has come before all that is written for it.
+    void begin(std::uint64_t of, std::uint8_t what, const shm::Noted& blocks = {}) noexcept {
+        noted = blocks;
         pending_kind = what;
         keep_order();
         pending = of;
@@ -130,11 +135,11 @@ class ReplyMemory {
         CachedReply::keep_order();
         ++header_->erased;
     }
-    /// The oldest first.
+    /// The oldest first; without the one that may be half overwritten.
     template <class F>
     void for_each_erased(F f) const {
         const std::uint64_t end = header_->erased;
-        for (std::uint64_t i = end - std::min<std::uint64_t>(end, erased_records_max); i < end; ++i) {
+        for (std::uint64_t i = end - std::min<std::uint64_t>(end, erased_records_max - 1); i < end; ++i) {
             const ErasedRecord& record = header_->erased_records[i % erased_records_max];
             f(record.hash, record.version);
         }

@@ -101,14 +101,14 @@ std::vector<shm::Claim> ReplyCache::claims_in(const ReplyMemory& memory) {
     return claims;
 }
 
-std::optional<ChangeKind> ReplyCache::recover(std::span<const shm::Claim> claims) {
+std::optional<HalfMade> ReplyCache::recover(std::span<const shm::Claim> claims) {
     const std::uint32_t sessions = memory_.sessions_used();
     for (std::uint32_t number = 0; number < sessions; ++number) {
         SessionReplies& session = sessions_.emplace_back();
         session.number = number;
         session.record = &memory_.session(number);
     }
-    std::optional<ChangeKind> to_be_made;
+    std::optional<HalfMade> half_made;
     std::unordered_set<std::uint32_t> records;
     std::uint64_t end = 0;
     for (const Run& run : runs_in(memory_)) {
@@ -126,7 +126,7 @@ std::optional<ChangeKind> ReplyCache::recover(std::span<const shm::Claim> claims
             forget_what_makes_no_sense(reply, records);
             if (reply.kind == CachedReply::Kind::under_way) interrupt_broadcast(reply);
             if (is_pending(reply)) {
-                if (const auto kind = resolve(reply, two)) to_be_made = kind;
+                if (const auto one = resolve(reply, two)) half_made = one;
             } else {
                 if (reply.pending == reply.request) reply.pending = 0;
                 if (reply.block != 0 && !two[0].held) {
@@ -150,7 +150,7 @@ std::optional<ChangeKind> ReplyCache::recover(std::span<const shm::Claim> claims
     for (std::uint32_t record = 1; record < records_; ++record)
         if (!records.contains(record)) free_records_.push_back(record);
     keep_interrupted();
-    return to_be_made;
+    return half_made;
 }
 
 /// Afterwards the reply has a block only if it says so, and statuses only in a record that no other has.
@@ -175,14 +175,14 @@ void ReplyCache::count_held(SessionReplies& session, const CachedReply& reply) {
 
 /// Of a change that is half made: it has a reply, or it has not happened. What can always be made to the end
 /// is returned, and has its reply.
-std::optional<ChangeKind> ReplyCache::resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims) {
+std::optional<HalfMade> ReplyCache::resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims) {
     using Kind = CachedReply::Kind;
     const ChangeKind kind = pending_kind_of(reply);
     const bool made = was_made(reply, claims);
     if (is_many(reply)) {
         if (made && reply.argument2 == reply.argument) count_one(reply, 0);
         reply.noted = {};
-        if (reply.statuses == 0) interrupted_ = &reply;
+        if (reply.statuses == 0 && reply.argument != 0) interrupted_ = &reply;
         return std::nullopt;
     }
     switch (kind) {
@@ -216,8 +216,7 @@ std::optional<ChangeKind> ReplyCache::resolve(CachedReply& reply, const std::arr
         case ChangeKind::clear:
         case ChangeKind::freeze:
         case ChangeKind::unfreeze:
-            reply.finish(reply.pending);
-            return kind;
+            return HalfMade{kind, &reply};
     }
     not_made(reply);
     return std::nullopt;
@@ -225,12 +224,15 @@ std::optional<ChangeKind> ReplyCache::resolve(CachedReply& reply, const std::arr
 
 /// Of one that nobody goes on with until its request comes again.
 void ReplyCache::interrupt_broadcast(CachedReply& reply) {
-    const std::uint64_t request = reply.request;
+    const std::uint64_t of = reply.pending != 0 ? reply.pending : reply.request;
+    if (of != 0) {
+        reply.pending_kind = CachedReply::broadcast;
+        reply.pending = of;
+        CachedReply::keep_order();
+        reply.request = std::min(reply.request, of - 1);
+        CachedReply::keep_order();
+    }
     reply.kind = CachedReply::Kind::numbers;
-    reply.pending_kind = CachedReply::broadcast;
-    reply.pending = request;
-    CachedReply::keep_order();
-    reply.request = request - 1;
 }
 
 /// The request will come again. The one before it is no longer waited for.

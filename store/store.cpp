@@ -36,12 +36,13 @@ Result<std::unique_ptr<Store>> Store::recover(shm::Segment segment, ReplyMemory 
     if (!pool) return pool.error();
     auto store = std::make_unique<Store>(std::move(*pool), std::move(memory));
     for (const shm::Block* block : report.marked)
-        store->marks_.set(block->key(), shm::version_in_mark(block->mark()), true,
-                          shm::is_own_in_mark(block->mark()));
+        store->marks_.set_recovered(block->key(), shm::version_in_mark(block->mark()), true,
+                                    shm::is_own_in_mark(block->mark()));
     store->memory_.for_each_erased(
         [&](std::uint64_t hash, std::uint64_t version) { store->marks_.set_erased(hash, version); });
-    if (const std::optional<ChangeKind> kind = store->replies_.recover(claims)) {
-        store->make_uncached({.kind = *kind});
+    if (const std::optional<HalfMade> half_made = store->replies_.recover(claims)) {
+        store->make_uncached({.kind = half_made->kind});
+        half_made->reply->finish(half_made->reply->pending);
         report.pairs = store->pool().size();
     }
     return store;
@@ -127,6 +128,7 @@ std::uint64_t Store::begin_broadcast(const Change& change, Errc code) {
     const bool own = change.role == BroadcastRole::root;
     const std::uint64_t version = own ? memory_.next_broadcast_version() : change.version;
     if (CachedReply* reply = change.slot.reply; reply != nullptr) {
+        reply->begin_anew();
         reply->argument = version;
         reply->status = static_cast<std::uint16_t>(code);
         reply->kind = CachedReply::Kind::numbers;
@@ -142,8 +144,12 @@ std::uint64_t Store::interrupted_broadcast(const ReplySlot& slot, std::uint64_t 
     if (version == 0) return 0;
     const std::uint64_t known = marks_.version_of(key, hash);
     if (known < version) return 0;
-    if (marks_.find(key) == nullptr) marks_.set(key, known, false, false);
+    remember_key(key, known);
     return version;
+}
+
+void Store::remember_key(KeyBytes key, std::uint64_t version) {
+    if (marks_.find(key) == nullptr) marks_.set_recovered(key, version, false, false);
 }
 
 /// The mark is the pair's own: both are there, or neither.
@@ -173,7 +179,7 @@ Applied Store::erase(const Change& change) {
 Applied Store::erase_broadcast(const Change& change) {
     const bool held = marks_.holds(change.pair.key);
     const bool is_missing = !held && change.role == BroadcastRole::root;
-    const std::uint64_t version = begin_broadcast(change, is_missing ? Errc::not_found : Errc{});
+    const std::uint64_t version = begin_broadcast(change, is_missing ? Errc::not_found : change.code);
     memory_.add_erased(change.pair.hash, version);
     if (held) pool_->erase(change.pair.key, change.pair.hash);
     marks_.set(change.pair.key, version, false, change.role == BroadcastRole::root);
@@ -206,9 +212,9 @@ Applied Store::put_back(const Change& change) {
 /// it.
 void Store::begin_put_back(const Change& change) {
     CachedReply& reply = *change.slot.reply;
-    reply.begin(change.origin.request, static_cast<std::uint8_t>(change.kind));
-    reply.noted = {reply.block, change.argument};
-    CachedReply::keep_order();
+    reply.begin_anew();
+    reply.begin(change.origin.request, static_cast<std::uint8_t>(change.kind),
+                {reply.block, change.argument});
 }
 
 void Store::give_up_pair(const Change& change, Errc code) {

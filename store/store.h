@@ -48,6 +48,8 @@ class Store {
     /// otherwise: then it is to be made. The key's mark is there then.
     std::uint64_t interrupted_broadcast(const ReplySlot& slot, std::uint64_t request, KeyBytes key,
                                         std::uint64_t hash);
+    /// Of a key that was erased in this version before a kill, and of which only the hash was known.
+    void remember_key(KeyBytes key, std::uint64_t version);
     /// Pairs of this shard's own, without the copies of other managers' broadcasts.
     std::uint64_t size() const noexcept { return pool_->size() - marks_.copies(); }
     bool frozen() const noexcept { return frozen_; }
@@ -107,6 +109,7 @@ class Store {
             reply->argument2 = reply->argument;
             return;
         }
+        reply->begin_anew();
         reply->argument = change.argument;
         reply->argument2 = 0;
         reply->status = 0;

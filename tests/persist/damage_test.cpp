@@ -3,6 +3,7 @@
 //
 // Whatever happens to the files of a checkpoint is found out, and harms nothing else.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 
@@ -134,7 +135,30 @@ TEST_F(Damage, AMissingCommitFileIsNoCheckpoint) {
     EXPECT_EQ(find_checkpoint(folder_).error().code, Errc::not_found);
     EXPECT_EQ(list_checkpoints(dir_.path())->at(1).state, CheckpointState::unfinished);
     ASSERT_TRUE(save(dir_.path(), "d", {some_pairs()}));
-    EXPECT_FALSE(fs::exists(folder_)) << "what is left is removed by the next save";
+    EXPECT_TRUE(fs::exists(folder_)) << "somebody may be about to put it there";
+    std::ofstream(folder_ / writing_name).close();
+    ASSERT_TRUE(save(dir_.path(), "d", {some_pairs()}));
+    EXPECT_FALSE(fs::exists(folder_)) << "what a dead save has left is removed by the next";
+}
+
+TEST_F(Damage, APipeInPlaceOfAFileDoesNotHangAnybody) {
+    for (const std::string& name : {std::string(commit_name), file_name(1)}) {
+        const fs::path path = folder_ / name;
+        const std::string content = content_of(path);
+        fs::remove(path);
+        ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+        EXPECT_FALSE(find_checkpoint(folder_) && verify(*find_checkpoint(folder_), {}));
+        fs::remove(path);
+        write_content(path, content);
+    }
+}
+
+TEST_F(Damage, WhatIsNoCheckpointIsNotRemoved) {
+    const fs::path other = dir_.path() / "d" / "000077";
+    fs::create_directory(other);
+    write_content(other / commit_name, "of a user");
+    EXPECT_EQ(remove_checkpoint(other).error().code, Errc::invalid_argument);
+    EXPECT_TRUE(fs::exists(other / commit_name));
 }
 
 TEST_F(Damage, ADamagedCommitFileIsToldAndKept) {

@@ -164,7 +164,7 @@ class Server {
             code = store_->apply(made).code;
         }
         if (code == Errc{} || code == Errc::not_found)
-            store_->replies().set_under_way(slot, request.number, store_->marks().find(key)->version);
+            store_->replies().set_under_way(slot, request.number, store_->marks().find(key)->version, code);
         store_->cache(slot, request.number, static_cast<std::uint16_t>(code), 5, 0);
         return {.code = code};
     }
