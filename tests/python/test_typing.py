@@ -48,7 +48,8 @@ def test_the_package_and_its_stubs_are_right(tmp_path):
     assert checked.returncode == 0, checked.stdout
     allowed = tmp_path / "allowed"
     # What numpy's and pybind11's types have besides, and what a C slot's signature cannot say.
-    allowed.write_text("ddict.*\\.Dictionary\\.__.*\nddict\\._ddict\\.__.*\nddict\\._mapping\\.Iterator\n")
+    allowed.write_text("ddict.*\\.(Dictionary|Future)\\.__.*\nddict.*\\.Future\nddict\\._ddict\\.__.*\n"
+                       "ddict\\._mapping\\.Iterator\nddict\\._async\\.Generator\n")
     compared = mypy("mypy.stubtest", "--allowlist", str(allowed), "--ignore-unused-allowlist", "ddict")
     assert compared.returncode == 0, compared.stdout + compared.stderr
 
