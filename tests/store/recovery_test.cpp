@@ -391,7 +391,8 @@ TEST_F(StoreRecoveryTest, EachRequestIsExecutedOnce) {
     const char* given = std::getenv("DDICT_TEST_RECOVERIES");
     const std::uint64_t wanted = given != nullptr ? std::strtoull(given, nullptr, 10) : 600;
     std::map<int, std::uint64_t> by_kind;
-    while (recoveries_ < wanted && !HasFatalFailure()) {
+    const auto is_enough = [&] { return recoveries_ >= wanted && by_kind.size() == 12; };
+    while (!is_enough() && recoveries_ < 10 * wanted && !HasFatalFailure()) {
         begin();
         Client client(chance_.number(), std::array<std::uint64_t, 3>{30, 400, 1800}[chance_.below(3)]);
         const std::uint64_t unseen = chance_.below(4000);
