@@ -267,16 +267,23 @@ void Worker::Impl::send(PeerId peer, Bytes head) {
     start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
 }
 
+/// Null if there is none to be used: the body's end has been told then.
+Endpoint* Worker::Impl::endpoint_for_body(PeerId peer, std::uint64_t tag) {
+    Endpoint* endpoint = endpoints_.find(peer);
+    if (endpoint != nullptr && endpoint->usable()) {
+        endpoint->reserve_held();
+        return endpoint;
+    }
+    events_.promise();
+    events_.push_body_sent(tag, false);
+    return nullptr;
+}
+
 void Worker::Impl::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
     DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty(),
                  "a message with a wrong body");
-    Endpoint* endpoint = endpoints_.find(peer);
-    if (endpoint == nullptr || !endpoint->usable()) {
-        events_.promise();
-        events_.push_body_sent(tag, false);
-        return;
-    }
-    endpoint->reserve_held();
+    Endpoint* endpoint = endpoint_for_body(peer, tag);
+    if (endpoint == nullptr) return;
     Transfer* const transfer = take_transfer(head.size());
     std::memcpy(transfer->head(), head.data(), head.size());
     begin_body(*transfer, Transfer::Kind::outgoing_body, tag);
@@ -288,13 +295,8 @@ void Worker::Impl::send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) 
     DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty() &&
                      body.size() <= limits::value_parts_max,
                  "a message with a wrong body");
-    Endpoint* endpoint = endpoints_.find(peer);
-    if (endpoint == nullptr || !endpoint->usable()) {
-        events_.promise();
-        events_.push_body_sent(tag, false);
-        return;
-    }
-    endpoint->reserve_held();
+    Endpoint* endpoint = endpoint_for_body(peer, tag);
+    if (endpoint == nullptr) return;
     std::array<ucp_dt_iov_t, limits::value_parts_max> list;
     for (std::size_t i = 0; i < body.size(); ++i)
         list[i] = {const_cast<std::byte*>(body[i].data()), body[i].size()};

@@ -97,6 +97,7 @@ class Worker::Impl final : public Worker {
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                    const ucp_request_param_t& common);
     Transfer* take_transfer(std::size_t head_bytes);
+    Endpoint* endpoint_for_body(PeerId peer, std::uint64_t tag);
     void release_held(Endpoint& endpoint);
     void drop_held(Endpoint& endpoint);
     /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
