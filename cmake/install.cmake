@@ -10,6 +10,9 @@
 #   lib/pkgconfig/ddict.pc
 #   share/doc/ddict/        README.md, LICENSE, docs/, examples/
 #
+# The component "programs" is the first three without ddict-bench, "python" the Python package: a wheel has these alone
+# (bindings/python/packaging).
+#
 # The installed tree may be moved: nothing in it holds the prefix. The build tree can be used as it stands, with
 # ddict_ROOT or PKG_CONFIG_PATH set to it: it has files of its own for both, which know where the sources are.
 include(CMakePackageConfigHelpers)
@@ -22,7 +25,14 @@ function(ddict_install)
   file(RELATIVE_PATH from_bin_to_lib
     ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
   set_target_properties(${ARG_PROGRAMS} PROPERTIES INSTALL_RPATH "$ORIGIN/${from_bin_to_lib}")
-  install(TARGETS ${ARG_PROGRAMS} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  foreach(program IN LISTS ARG_PROGRAMS)
+    if(program STREQUAL ddict-bench)
+      set(component bench)
+    else()
+      set(component programs)
+    endif()
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${component})
+  endforeach()
 
   # Before 1.0, a new minor version may break programs.
   set_target_properties(${ARG_LIBRARY} PROPERTIES
@@ -31,9 +41,9 @@ function(ddict_install)
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   target_compile_features(${ARG_LIBRARY} PUBLIC cxx_std_20)
   install(TARGETS ${ARG_LIBRARY} EXPORT ddict
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT programs
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-  install(TARGETS ${ARG_MODULE} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS ${ARG_MODULE} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT programs)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ddict
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
