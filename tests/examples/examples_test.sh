@@ -2,11 +2,12 @@
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the examples on this machine and compares what they print.  usage: examples_test.sh BUILD_DIRECTORY EXAMPLES
+# Runs the examples on this machine and compares what they print.  usage: examples_test.sh BUILD_DIRECTORY EXAMPLES [PYTHON]
 set -u -o pipefail
 
 build=$1
 source=$2
+python=${3-}
 unset DDICT_HANDLE "${!DDICT_LAUNCH@}"
 PATH=$build/bin:$PATH
 failures=0
@@ -37,6 +38,16 @@ example() {
   shift 3
   expect "$what" "$pattern" "${with_dictionary[@]}" "$build/examples/$program" "$@"
 }
+
+three_lines=$'Storing key:Hello and value:Dragon from client id:1 into the dictionary
+Retrieving value:Dragon for key:Hello for client id:2 from the dictionary
+Done here. Closing the Distributed Dictionary'
+small=(--num_nodes 1 --managers_per_node 2 --total_mem_size 0.125)
+expect "the first program" "$three_lines" "$build/examples/distributed_dict_client" "${small[@]}"
+if [[ -n $python ]]; then
+  export PYTHONPATH=$build/python
+  expect "the first program in Python" "$three_lines" "$python" "$source/distributed_dict_client.py" "${small[@]}"
+fi
 
 example guide $'*count/be: 2*nobody is not there*all tasks done' guide
 example array_store "a field of 50 x 40 x 70 in 60 blocks" array_store

@@ -22,6 +22,13 @@ def example_job(cluster, report):
     report.check("job.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
 
 
+def example_python(cluster, report):
+    if not (cluster.build / "python/ddict").exists():
+        return report.note("the Python package is not built")
+    ended = cluster.submit(EXAMPLES / "python.sbatch").wait()
+    report.check("python.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
+
+
 def example_wrapper(cluster, report):
     ended = cluster.submit(EXAMPLES / "wrapper.sbatch").wait()
     report.check("wrapper.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
@@ -184,5 +191,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+GROUPS = [example_job, example_python, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
           bring_up]
