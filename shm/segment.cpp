@@ -35,6 +35,7 @@ constexpr const char* shared_memory_folder = "/dev/shm";
 constexpr std::string_view name_prefix = "ddict-";
 constexpr std::string_view directory_suffix = "-directory";
 constexpr std::string_view socket_suffix = "-socket";
+constexpr std::string_view reply_suffix = "-replies";
 constexpr std::size_t hex_digits = 16;
 // Reserving memory can be interrupted by a signal, and then starts again: in pieces, so that it gets on.
 constexpr std::uint64_t reserve_step_bytes = std::uint64_t{64} << 20;
@@ -75,20 +76,24 @@ Error no_room(const std::string& name, std::uint64_t need, std::uint64_t have) {
         .set_bytes(need, have);
 }
 
+/// Beyond it the kernel ends the process (SIGXFSZ).
+Result<void> check_file_limit(std::uint64_t bytes) {
+    rlimit file_bytes{};
+    if (::getrlimit(RLIMIT_FSIZE, &file_bytes) != 0 || bytes <= file_bytes.rlim_cur) return {};
+    return Error(Errc::no_space,
+                 "files may have " + std::to_string(file_bytes.rlim_cur) +
+                     " bytes at the most (ulimit -f), and memory in /dev/shm is a file: raise "
+                     "that limit, or use smaller pools (more managers)")
+        .set_operation(Operation::create)
+        .set_bytes(bytes, file_bytes.rlim_cur);
+}
+
 /// Reserves [from, to) of the file. Memory, not just a size: no access to it can fail later.
 Result<void> reserve(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
     const Result<std::uint64_t> have = shared_memory_free_bytes();
     if (!have) return have.error();
     if (to - from > *have) return no_room(name, to - from, *have);
-    // Beyond it the kernel ends the process (SIGXFSZ).
-    rlimit file_bytes{};
-    if (::getrlimit(RLIMIT_FSIZE, &file_bytes) == 0 && to > file_bytes.rlim_cur)
-        return Error(Errc::no_space,
-                     "files may have " + std::to_string(file_bytes.rlim_cur) +
-                         " bytes at the most (ulimit -f), and memory in /dev/shm is a file: raise "
-                         "that limit, or use smaller pools (more managers)")
-            .set_operation(Operation::create)
-            .set_bytes(to, file_bytes.rlim_cur);
+    if (const Result<void> permitted = check_file_limit(to); !permitted) return permitted;
     for (std::uint64_t at = from; at < to;) {
         const std::uint64_t bytes = std::min(reserve_step_bytes, to - at);
         const int code = ::posix_fallocate(fd, static_cast<off_t>(at), static_cast<off_t>(bytes));
@@ -119,8 +124,9 @@ std::optional<SegmentName> parse(std::string_view name) {
     const std::string_view id = name.substr(name_prefix.size(), hex_digits);
     if (id.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
     std::string_view rest = name.substr(name_prefix.size() + hex_digits);
-    if (rest.ends_with(socket_suffix)) rest.remove_suffix(socket_suffix.size());
     const bool directory = rest == directory_suffix;
+    for (const std::string_view suffix : {socket_suffix, reply_suffix})
+        if (rest.ends_with(suffix)) rest.remove_suffix(suffix.size());
     const bool pool = rest.size() > 2 && rest.starts_with("-m") &&
                       rest.find_first_not_of("0123456789", 2) == std::string_view::npos;
     if (!directory && !pool) return std::nullopt;
@@ -181,6 +187,10 @@ std::string socket_path(const std::string& pool_segment_name) {
     return path_of(pool_segment_name + std::string(socket_suffix));
 }
 
+std::string reply_segment_name(const std::string& pool_segment_name) {
+    return pool_segment_name + std::string(reply_suffix);
+}
+
 bool remove_socket(const std::string& pool_segment_name) {
     return ::unlink(socket_path(pool_segment_name).c_str()) == 0;
 }
@@ -190,6 +200,11 @@ std::string directory_segment_name(std::uint64_t dictionary_id) {
 }
 
 Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
+    return create_sparse(name, bytes, bytes);
+}
+
+Result<Segment> Segment::create_sparse(const std::string& name, std::uint64_t bytes,
+                                       std::uint64_t reserved_bytes) {
     const auto refuse = [&](int code, const std::string& what) {
         return system_error(code, what).set_operation(Operation::create);
     };
@@ -201,7 +216,12 @@ Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
     if (!fd.is_open()) return refuse(errno, "creating shared memory in /dev/shm");
     if (::fchmod(fd.fd(), S_IRUSR | S_IWUSR) != 0 || ::flock(fd.fd(), LOCK_EX | LOCK_NB) != 0)
         return refuse(errno, "preparing shared memory in /dev/shm");
-    if (const Result<void> done = reserve(fd.fd(), name, 0, bytes); !done) return done.error();
+    if (const Result<void> done = reserve(fd.fd(), name, 0, reserved_bytes); !done) return done.error();
+    if (reserved_bytes < bytes) {
+        if (const Result<void> permitted = check_file_limit(bytes); !permitted) return permitted.error();
+        if (::ftruncate(fd.fd(), static_cast<off_t>(bytes)) != 0)
+            return refuse(errno, "giving shared memory its size");
+    }
     const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.fd());
     if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_of(name).c_str(), AT_SYMLINK_FOLLOW) != 0) {
         if (errno == EEXIST) return name_is_taken(name);
@@ -277,6 +297,10 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     if (::ftruncate(fd, static_cast<off_t>(before)) != 0)
         return system_error(errno, "shrinking " + name()).set_operation(Operation::create);
     return done;
+}
+
+Result<void> Segment::back(std::uint64_t from, std::uint64_t to) {
+    return reserve(state_->fd(), name(), from, to);
 }
 
 bool Segment::has_owner() const {

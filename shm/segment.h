@@ -29,6 +29,8 @@ std::string pool_segment_name(std::uint64_t dictionary_id, std::uint32_t manager
 std::string socket_path(const std::string& pool_segment_name);
 /// Takes the socket's name away; false if there is none.
 bool remove_socket(const std::string& pool_segment_name);
+/// "ddict-<16 hex digits>-m<manager>-replies": what that manager has to remember beside its pool.
+std::string reply_segment_name(const std::string& pool_segment_name);
 /// "ddict-<16 hex digits>-directory"
 std::string directory_segment_name(std::uint64_t dictionary_id);
 
@@ -39,6 +41,10 @@ class Segment {
     /// A new segment of zeros. no_space with need and have if /dev/shm is too full: nothing stays, and there
     /// will be no SIGBUS later. invalid_argument if the name is taken or is no name, or bytes is 0.
     static Result<Segment> create(const std::string& name, std::uint64_t bytes);
+    /// The same, but of its memory only the first bytes are reserved: the others are to be reserved by back()
+    /// before anybody touches them.
+    static Result<Segment> create_sparse(const std::string& name, std::uint64_t bytes,
+                                         std::uint64_t reserved_bytes);
     /// Maps all of an existing segment. dictionary_gone if there is none; access_denied if it is another
     /// user's.
     static Result<Segment> open(const std::string& name, Access access);
@@ -58,6 +64,8 @@ class Segment {
     /// Makes the segment larger; data() may move. Nothing if it is large enough. On no_space it stays as it
     /// was. Requires that it was created by this object.
     Result<void> grow(std::uint64_t bytes);
+    /// Reserves [from, to) of a sparse segment; what is reserved already stays as it is. no_space.
+    Result<void> back(std::uint64_t from, std::uint64_t to);
     /// Whether the Segment that created it still exists, in whatever process. Two system calls.
     bool has_owner() const;
 

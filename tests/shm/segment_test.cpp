@@ -55,6 +55,31 @@ TEST(SegmentTest, IsOfZerosAndCanBeOpenedByName) {
     EXPECT_EQ(reader->data()[5], std::byte{42}) << "what is mapped stays";
 }
 
+std::uint64_t used_bytes(const std::string& name) {
+    struct stat info {};
+    EXPECT_EQ(::stat(("/dev/shm/" + name).c_str(), &info), 0);
+    return static_cast<std::uint64_t>(info.st_blocks) * 512;
+}
+
+TEST(SegmentTest, ASparseOneTakesWhatIsReserved) {
+    const std::string name = test_segment_name();
+    Segment made = Segment::create_sparse(name, 64 * mebibyte, mebibyte).value();
+    EXPECT_EQ(made.size(), 64 * mebibyte);
+    EXPECT_EQ(used_bytes(name), mebibyte);
+    Segment again = Segment::open(name, Access::read_write).value();
+    ASSERT_TRUE(again.back(8 * mebibyte, 10 * mebibyte));
+    EXPECT_EQ(used_bytes(name), 3 * mebibyte);
+    again.data()[9 * mebibyte] = std::byte{7};
+    EXPECT_EQ(made.data()[9 * mebibyte], std::byte{7});
+    ASSERT_TRUE(made.back(8 * mebibyte, 10 * mebibyte)) << "again, by another";
+    EXPECT_EQ(made.data()[9 * mebibyte], std::byte{7}) << "what is there stays";
+    EXPECT_EQ(used_bytes(name), 3 * mebibyte);
+    const Result<void> too_much = made.back(0, std::uint64_t{1} << 50);
+    ASSERT_FALSE(too_much);
+    EXPECT_EQ(too_much.error().code, Errc::no_space);
+    EXPECT_TRUE(Segment::remove(name));
+}
+
 TEST(SegmentDeathTest, AReaderCannotWrite) {
     const std::string name = test_segment_name();
     Segment made = Segment::create(name, mebibyte).value();
@@ -202,6 +227,7 @@ TEST(StaleSegmentsTest, OnlyThoseWithoutAnOwnerGo) {
     const std::uint64_t living = fresh_id();
     const std::uint64_t killed = fresh_id();
     const std::uint64_t headless = fresh_id();
+    const std::string replies_of_killed = reply_segment_name(pool_segment_name(killed, 1));
     const Result<Segment> directory = create_directory_segment(living);
     const std::string pool = pool_segment_name(living, 12345);
     const Result<Segment> pool_segment = Segment::create(pool, mebibyte);
@@ -209,7 +235,8 @@ TEST(StaleSegmentsTest, OnlyThoseWithoutAnOwnerGo) {
     Child owner([&](int progress) {
         const Result<Segment> own_directory = create_directory_segment(killed);
         const Result<Segment> own_pool = Segment::create(pool_segment_name(killed, 1), mebibyte);
-        if (!own_directory || !own_pool) return 1;
+        const Result<Segment> own_replies = Segment::create(replies_of_killed, mebibyte);
+        if (!own_directory || !own_pool || !own_replies) return 1;
         Child::report(progress);
         for (;;)
             ::pause();
@@ -223,7 +250,8 @@ TEST(StaleSegmentsTest, OnlyThoseWithoutAnOwnerGo) {
     const std::vector<std::string> removed = remove_stale_segments();
     EXPECT_EQ(std::count(removed.begin(), removed.end(), directory_segment_name(killed)), 1);
     EXPECT_EQ(std::count(removed.begin(), removed.end(), pool_segment_name(killed, 1)), 1);
-    EXPECT_FALSE(exists(directory_segment_name(killed)) || exists(pool_segment_name(killed, 1)));
+    EXPECT_FALSE(exists(directory_segment_name(killed)) || exists(pool_segment_name(killed, 1)) ||
+                 exists(replies_of_killed));
 
     EXPECT_TRUE(exists(directory_segment_name(living)) && exists(pool)) << "its owner lives";
     Segment::remove(pool);
@@ -232,9 +260,18 @@ TEST(StaleSegmentsTest, OnlyThoseWithoutAnOwnerGo) {
 
 TEST(StaleSegmentsTest, WhatIsNotOursStays) {
     const std::string id = "ddict-" + hex(fresh_id());
-    const std::vector<std::string> foreign = {
-        id,       id + "-m",          id + "-mx",  id + "-m1x", id + "-d",
-        "x" + id, id + "-directory2", id + "0-m1", id + "-M1",  "ddict-m1-" + std::to_string(::getpid())};
+    const std::vector<std::string> foreign = {id,
+                                              id + "-m",
+                                              id + "-mx",
+                                              id + "-m1x",
+                                              id + "-d",
+                                              id + "-m1-replies2",
+                                              id + "-replies",
+                                              "x" + id,
+                                              id + "-directory2",
+                                              id + "0-m1",
+                                              id + "-M1",
+                                              "ddict-m1-" + std::to_string(::getpid())};
     for (const std::string& name : foreign)
         ::close(::open(("/dev/shm/" + name).c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
     remove_stale_segments();
