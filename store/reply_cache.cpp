@@ -30,8 +30,8 @@ std::uint64_t ReplyRuns::take(unsigned log2) {
 }
 
 SessionReplies* ReplyCache::open() {
+    if (!has_capacity()) return nullptr;
     if (free_.empty()) {
-        if (sessions_.size() == limits::sessions_max) return nullptr;
         const auto number = static_cast<std::uint32_t>(sessions_.size());
         SessionReplies& session = sessions_.emplace_back();
         session.number = number;
@@ -99,6 +99,10 @@ CachedReply* ReplyCache::new_slot(SessionReplies& session, std::uint64_t request
     const auto log2 = static_cast<unsigned>(std::countr_zero(size));
     const std::uint64_t first = take_run(log2);
     if (first == ReplyRuns::none) return nullptr;
+    if (!memory_.back_replies(first + size)) {
+        runs_.give_back(first, log2);
+        return nullptr;
+    }
     const std::span<CachedReply> slots(&memory_.reply(first), size);
     const auto rest = std::copy(session.slots.begin(), session.slots.end(), slots.begin());
     std::fill(rest, slots.end(), CachedReply{});
@@ -163,7 +167,7 @@ void ReplyCache::set_statuses(const ReplySlot& slot, std::uint64_t request, Byte
 bool ReplyCache::keep_statuses(CachedReply& reply, Bytes statuses) {
     if (statuses.size() > sizeof(StatusRecord)) return false;
     if (free_records_.empty()) {
-        if (records_ == ReplyMemory::status_records_max) return false;
+        if (records_ == ReplyMemory::status_records_max || !memory_.back_statuses(records_ + 1)) return false;
         free_records_.push_back(++records_);
     }
     const std::uint32_t record = free_records_.back();

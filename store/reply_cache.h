@@ -69,7 +69,7 @@ class ReplyRuns {
 class ReplyCache {
   public:
     /// Both must outlive it; the pool is the one that the blocks are of. The memory holds no session yet.
-    ReplyCache(shm::Pool& pool, const ReplyMemory& memory) noexcept : pool_(pool), memory_(memory) {}
+    ReplyCache(shm::Pool& pool, ReplyMemory& memory) noexcept : pool_(pool), memory_(memory) {}
     ReplyCache(const ReplyCache&) = delete;
     ReplyCache& operator=(const ReplyCache&) = delete;
 
@@ -85,8 +85,13 @@ class ReplyCache {
             if (session.record->id != 0) f(session);
     }
 
+    /// Whether open() would succeed.
+    bool has_capacity() {
+        return !free_.empty() || (sessions_.size() < limits::sessions_max &&
+                                  memory_.back_sessions(static_cast<std::uint32_t>(sessions_.size()) + 1));
+    }
     /// For a new session, of which name() says later which it is; stays where it is until closed. Null if
-    /// there are limits::sessions_max.
+    /// there are limits::sessions_max, or if there is no memory for more.
     SessionReplies* open();
     static void name(SessionReplies& session, std::uint64_t id, std::uint64_t greeter,
                      std::uint64_t greeting) noexcept;
@@ -172,7 +177,7 @@ class ReplyCache {
     bool keep_statuses(CachedReply& reply, Bytes statuses);
 
     shm::Pool& pool_;
-    const ReplyMemory& memory_;
+    ReplyMemory& memory_;
     std::deque<SessionReplies> sessions_;  // by their numbers
     std::vector<SessionReplies*> free_;
     ReplyRuns runs_;

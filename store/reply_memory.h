@@ -5,11 +5,11 @@
 // the replies that their clients may ask for again, and of the change that is under way what it will have
 // done.
 //
-//   memory := ReplyMemoryHeader  StatusRecord (of the batch under way)  SessionRecord[sessions_max]
-//   CachedReply[cached_replies_max]  StatusRecord[records_max]
+//   memory := ReplyMemoryHeader  StatusRecord (of the batch under way)  ErasedRecord[erased_records_max]
+//   SessionRecord[sessions_max]  CachedReply[cached_replies_max]  StatusRecord[records_max]
 //
-// Most of it is never touched, and takes no memory. One process writes, with one thread. A kill leaves at
-// most one change half made; its reply says so (CachedReply::pending).
+// Most of it is never touched, and takes no memory: what is used is reserved first. One process writes, with
+// one thread. A kill leaves at most one change half made; its reply says so (CachedReply::pending).
 #pragma once
 
 #include <algorithm>
@@ -18,10 +18,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <type_traits>
+
+#include <ddict/result.h>
 
 #include "base/limits.h"
 #include "shm/pool.h"
+#include "shm/segment.h"
 #include "store/change.h"
 
 namespace ddict::store {
@@ -118,8 +122,8 @@ struct ReplyMemoryHeader {
     std::uint64_t broadcast_version;  // the last that began here
     std::uint64_t erased;             // records that were written, the oldest of which are gone
     std::uint64_t reserved[5];
-    std::array<ErasedRecord, erased_records_max> erased_records;
 };
+static_assert(sizeof(ReplyMemoryHeader) == 64);
 
 class ReplyMemory {
   public:
@@ -128,10 +132,26 @@ class ReplyMemory {
 
     /// Of this process alone, and all zeros. Throws std::bad_alloc.
     static ReplyMemory anonymous();
+    /// In a segment that outlives the process; of zeros, or of a manager that has ended. protocol if it has
+    /// not the size of one.
+    static Result<ReplyMemory> in(shm::Segment segment);
+    /// The segment for it, for the node launcher. Errors: Segment::create_sparse().
+    static Result<shm::Segment> create_segment(const std::string& name);
+    /// What it takes in the beginning; with clients it grows.
+    static std::size_t bytes_at_first() noexcept;
+
+    /// Reserves memory for so many records of sessions, of replies, or of statuses, counted from the first:
+    /// before they are touched. False if there is none to be had.
+    bool back_sessions(std::uint32_t count) { return back(sessions_backed_, count * sizeof(SessionRecord)); }
+    bool back_replies(std::uint64_t count) { return back(replies_backed_, count * sizeof(CachedReply)); }
+    bool back_statuses(std::uint32_t count) { return back(statuses_backed_, count * sizeof(StatusRecord)); }
 
     std::uint64_t next_broadcast_version() const noexcept { return ++header_->broadcast_version; }
-    void add_erased(std::uint64_t hash, std::uint64_t version) const noexcept {
-        header_->erased_records[header_->erased % erased_records_max] = {hash, version};
+    /// Forgets it where there is no memory: it matters only to messages that come late.
+    void add_erased(std::uint64_t hash, std::uint64_t version) {
+        const std::size_t at = header_->erased % erased_records_max;
+        if (!back(erased_backed_, (at + 1) * sizeof(ErasedRecord))) return;
+        erased_[at] = {hash, version};
         CachedReply::keep_order();
         ++header_->erased;
     }
@@ -140,7 +160,7 @@ class ReplyMemory {
     void for_each_erased(F f) const {
         const std::uint64_t end = header_->erased;
         for (std::uint64_t i = end - std::min<std::uint64_t>(end, erased_records_max - 1); i < end; ++i) {
-            const ErasedRecord& record = header_->erased_records[i % erased_records_max];
+            const ErasedRecord& record = erased_[i % erased_records_max];
             f(record.hash, record.version);
         }
     }
@@ -155,18 +175,35 @@ class ReplyMemory {
     StatusRecord& statuses(std::uint32_t number) const noexcept { return statuses_[number - 1]; }
     /// Of the batch that is being executed.
     StatusRecord& batch() const noexcept { return *batch_; }
-    std::byte* data() const noexcept { return memory_.get(); }
+    std::byte* data() const noexcept { return data_; }
     static std::size_t bytes() noexcept;
 
   private:
     struct Unmap {
         void operator()(std::byte* memory) const noexcept;
     };
+    /// A part of the segment, of which so much is reserved.
+    struct Backed {
+        std::size_t begin = 0;
+        std::size_t bytes_max = 0;
+        std::size_t bytes = 0;
+    };
     explicit ReplyMemory(std::byte* memory) noexcept;
+    bool back(Backed& part, std::size_t bytes) {
+        return bytes <= part.bytes || !segment_ || back_more(part, bytes);
+    }
+    bool back_more(Backed& part, std::size_t bytes);
 
-    std::unique_ptr<std::byte, Unmap> memory_;
+    std::unique_ptr<std::byte, Unmap> memory_;  // unless it is in a segment
+    std::optional<shm::Segment> segment_;
+    Backed erased_backed_;
+    Backed sessions_backed_;
+    Backed replies_backed_;
+    Backed statuses_backed_;
+    std::byte* data_;
     ReplyMemoryHeader* header_;
     StatusRecord* batch_;
+    ErasedRecord* erased_;
     SessionRecord* sessions_;
     CachedReply* replies_;
     StatusRecord* statuses_;

@@ -341,8 +341,8 @@ class StoreRecoveryTest : public testing::Test {
         const auto offset = [&](const void* at) {
             return static_cast<std::size_t>(static_cast<const std::byte*>(at) - replies.data());
         };
-        copy(0, 8192);
-        copy(offset(&replies.batch()), sizeof(StatusRecord) + sizeof(SessionRecord) * 8);
+        copy(0, ReplyMemory::bytes_at_first() + sizeof(ErasedRecord) * 512);
+        copy(offset(&replies.session(0)), sizeof(SessionRecord) * 8);
         copy(offset(&replies.reply(0)), sizeof(CachedReply) * 512);
         copy(offset(&replies.statuses(1)), sizeof(StatusRecord) * 8);
         shm::RecoveryReport report;
