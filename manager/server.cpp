@@ -47,10 +47,8 @@ bool is_told_hosts_later() {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
-    Result<shm::Segment> segment = shm::Segment::open(options.pool, shm::Access::read_write);
-    if (!segment) return segment.error();
-    Result<std::unique_ptr<shm::Pool>> pool = shm::Pool::attach(*std::move(segment));
-    if (!pool) return pool.error();
+    Result<TakenStore> taken = take_store(options);
+    if (!taken) return taken.error();
     Result<PermittedHosts> hosts = hosts_of_the_user();
     if (!hosts) return hosts.error();
     PermittedHosts at_first = *hosts;
@@ -67,16 +65,40 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
          .on_network = true});
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(
-        new Server(options, *std::move(hosts), *std::move(pool), *std::move(worker)));
+        new Server(options, *std::move(hosts), *std::move(taken), *std::move(worker)));
 }
 
-Server::Server(const ServerOptions& options, PermittedHosts hosts, std::unique_ptr<shm::Pool> pool,
+Result<Server::TakenStore> Server::take_store(const ServerOptions& options) {
+    Result<shm::Segment> pool = shm::Segment::open(options.pool, shm::Access::read_write);
+    if (!pool) return pool.error();
+    Result<shm::Segment> replies =
+        shm::Segment::open(shm::reply_segment_name(options.pool), shm::Access::read_write);
+    if (!replies) return replies.error();
+    Result<store::ReplyMemory> memory = store::ReplyMemory::in(*std::move(replies));
+    if (!memory) return memory.error();
+    TakenStore taken;
+    if (shm::Pool::was_attached(*pool)) {
+        taken.recovered.emplace();
+        Result<std::unique_ptr<store::Store>> store =
+            store::Store::recover(*std::move(pool), *std::move(memory), *taken.recovered);
+        if (!store) return store.error();
+        taken.store = *std::move(store);
+        return taken;
+    }
+    Result<std::unique_ptr<shm::Pool>> attached = shm::Pool::attach(*std::move(pool));
+    if (!attached) return attached.error();
+    taken.store = std::make_unique<store::Store>(*std::move(attached), *std::move(memory));
+    return taken;
+}
+
+Server::Server(const ServerOptions& options, PermittedHosts hosts, TakenStore taken,
                std::unique_ptr<transport::Worker> worker)
     : options_(options),
       hosts_(std::move(hosts)),
-      store_(std::move(pool)),
+      store_(std::move(taken.store)),
+      recovered_(std::move(taken.recovered)),
       worker_(std::move(worker)),
-      member_(store_, *worker_,
+      member_(*store_, *worker_,
               {.ucx_version = ucx::runtime_version(),
                .session_seed = unpredictable_number(),
                .pid = ::getpid(),
@@ -99,7 +121,7 @@ int Server::run() {
         worker_->progress(member_, next);
         next = member_.needs_tick() ? member_.tick(steady_clock::now()) : Time::max();
         if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
-            *roll_call ? tell(Control::ready) : fail(roll_call->error());
+            *roll_call ? on_ready() : fail(roll_call->error());
         if (member_.has_newer_entries()) tell_newer_entries();
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().gate().unproven() != unproven_told_) tell_of_unproven_greetings();
@@ -110,7 +132,7 @@ int Server::run() {
     }
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
-    store_.mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
+    store_->mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
     member_.shard().gate().say_farewell(with_dictionary);
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
@@ -124,7 +146,7 @@ void Server::tell_of_unreachable_clients() {
     unreachable_told_at_ = now;
     unreachable_told_ = member_.shard().gate().unreachable_clients();
     std::fprintf(stderr, "ddict-manager %u on %s: %llu greetings of clients could not be answered: %s\n",
-                 store_.pool().identity().manager, store_.pool().identity().node.c_str(),
+                 store_->pool().identity().manager, store_->pool().identity().node.c_str(),
                  static_cast<unsigned long long>(unreachable_told_),
                  member_.shard().gate().why_unreachable().message().c_str());
 }
@@ -145,7 +167,7 @@ void Server::on_refused_connections() {
     std::fprintf(stderr,
                  "ddict-manager %u on %s: %llu connections refused, the last from %s, which is not a host of "
                  "this dictionary: DDICT_ALLOW_HOSTS permits others\n",
-                 store_.pool().identity().manager, store_.pool().identity().node.c_str(),
+                 store_->pool().identity().manager, store_->pool().identity().node.c_str(),
                  static_cast<unsigned long long>(strangers_), refused.stranger_from.c_str());
 }
 
@@ -158,7 +180,7 @@ void Server::tell_of_unproven_greetings() {
         stderr,
         "ddict-manager %u on %s: %llu greetings that do not prove to know this dictionary were ignored: "
         "programs with a handle of another one, or strangers\n",
-        store_.pool().identity().manager, store_.pool().identity().node.c_str(),
+        store_->pool().identity().manager, store_->pool().identity().node.c_str(),
         static_cast<unsigned long long>(unproven_told_));
 }
 
@@ -181,10 +203,10 @@ void Server::tell(Control kind, Bytes payload) {
 
 void Server::announce() {
     DirectoryEntry entry;
-    entry.shard = ShardId{store_.pool().identity().manager};
-    entry.node = store_.pool().identity().node;
+    entry.shard = ShardId{store_->pool().identity().manager};
+    entry.node = store_->pool().identity().node;
     entry.process = worker_->identity();
-    entry.pool_bytes = store_.pool().capacity_bytes();
+    entry.pool_bytes = store_->pool().capacity_bytes();
     entry.address = worker_->address();
     std::vector<std::byte> packed;
     pack(entry, packed);
@@ -240,14 +262,22 @@ void Server::on_entry(Bytes packed) {
 void Server::on_directory_ready() {
     ConnectionGuard::instance().permit(std::move(hosts_));
     Result<shm::DirectorySegment> directory =
-        shm::DirectorySegment::open(store_.pool().identity().dictionary_id);
+        shm::DirectorySegment::open(store_->pool().identity().dictionary_id);
     if (!directory) {
         return fail(directory.error());
     }
     directory_.emplace(*std::move(directory));
     member_.set_directory(*directory_);
+    // The others have known each other for long, and have other things to do.
+    if (recovered_) return on_ready();
     const Time now = steady_clock::now();
     member_.begin_roll_call(now, now + roll_call_timeout);
+}
+
+void Server::on_ready() {
+    std::vector<std::byte> packed;
+    if (recovered_) Packer(packed).put(recovered_->pairs).put(recovered_->unsound).put(recovered_->missing);
+    tell(Control::ready, packed);
 }
 
 void Server::fail(const Error& why) {
@@ -259,6 +289,7 @@ void Server::fail(const Error& why) {
 /// removal of the directory finds nothing.
 void Server::remove_segments() {
     shm::Segment::remove(options_.pool);
+    shm::Segment::remove(shm::reply_segment_name(options_.pool));
     shm::remove_socket(options_.pool);
     shm::Segment::remove(options_.directory);
 }

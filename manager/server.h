@@ -21,15 +21,17 @@
 namespace ddict::manager {
 
 struct ServerOptions {
-    std::string pool;       // name of the pool's segment, formatted by the node launcher
-    std::string directory;  // name of the node's directory segment
-    int control_fd = -1;    // see wire/control.h
+    std::string pool;  // name of the pool's segment: formatted by the node launcher, or of a manager that was
+                       // killed; the segment with the replies goes with it
+    std::string directory;                        // name of the node's directory segment
+    int control_fd = -1;                          // see wire/control.h
     std::vector<std::string> shared_addresses{};  // that several of the dictionary's nodes have
 };
 
 class Server {
   public:
-    /// Opens everything; errors go to the node launcher by run().
+    /// Opens everything, and takes over what a manager has left that was killed. Errors are for
+    /// report_failure().
     static Result<std::unique_ptr<Server>> open(const ServerOptions& options);
 
     /// Serves until the node launcher or a client ends it. Returns the exit status of the process.
@@ -39,7 +41,13 @@ class Server {
     static void report_failure(int control_fd, const std::string& reason);
 
   private:
-    Server(const ServerOptions& options, PermittedHosts hosts, std::unique_ptr<shm::Pool> pool,
+    struct TakenStore {
+        std::unique_ptr<store::Store> store;
+        std::optional<shm::RecoveryReport> recovered;  // none: the dictionary is new
+    };
+    static Result<TakenStore> take_store(const ServerOptions& options);
+
+    Server(const ServerOptions& options, PermittedHosts hosts, TakenStore taken,
            std::unique_ptr<transport::Worker> worker);
 
     void tell(Control kind, Bytes payload = {});
@@ -47,6 +55,7 @@ class Server {
     void on_control();
     void on_permit(Bytes names);
     void on_directory_ready();
+    void on_ready();
     void on_entry(Bytes packed);
     void tell_newer_entries();
     void fail(const Error& why);
@@ -57,7 +66,8 @@ class Server {
 
     ServerOptions options_;
     PermittedHosts hosts_;  // until all are known
-    store::Store store_;
+    std::unique_ptr<store::Store> store_;
+    std::optional<shm::RecoveryReport> recovered_;
     std::unique_ptr<transport::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;
     Member member_;

@@ -24,7 +24,10 @@ SessionGate::SessionGate(std::uint32_t ucx_version, const store::Store& store, T
       sessions_(sessions),
       replies_(replies),
       waiters_(waiters),
-      deferred_puts_(deferred_puts) {}
+      deferred_puts_(deferred_puts) {
+    // Of clients of a manager that was killed: they come back, or are forgotten.
+    sessions.for_each([this](Session& session) { break_session(session); });
+}
 
 /// Strangers get no answer, and nothing that they say is looked at: to answer takes a connection, whose
 /// making costs time, memory and descriptors, sends something to whomever the stranger likes, and hands his

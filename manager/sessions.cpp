@@ -6,14 +6,34 @@
 
 namespace ddict::manager {
 
+Sessions::Sessions(std::uint64_t seed, store::ReplyCache& replies) : random_(seed), replies_(replies) {
+    replies.for_each_session([this](store::SessionReplies& session) { adopt(session); });
+}
+
+/// Of a manager that was killed. What makes no sense is closed: its client greets anew.
+void Sessions::adopt(store::SessionReplies& replies) {
+    const store::SessionRecord& record = *replies.record;
+    if (slot_of(record.id) != replies.number || by_greeter_.contains(record.greeter))
+        return replies_.close(replies);
+    Session& session = place_of(replies);
+    session.id = record.id;
+    session.greeter = record.greeter;
+    session.greeting = record.greeting;
+    session.replies = &replies;
+    by_greeter_[session.greeter] = session.id;
+}
+
+Session& Sessions::place_of(const store::SessionReplies& replies) {
+    if (replies.number >= sessions_.size()) sessions_.resize(replies.number + std::size_t{1});
+    return sessions_[replies.number];
+}
+
 std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting) {
     store::SessionReplies* replies = replies_.open();
     DDICT_ASSERT(replies != nullptr, "there is room for another session");
-    const std::uint32_t slot = replies->number;
-    if (slot >= sessions_.size()) sessions_.resize(slot + std::size_t{1});
     const std::uint64_t tag = (random_() >> slot_bits) | 1;  // never 0, so that no id is
-    const std::uint64_t id = (tag << slot_bits) | slot;
-    Session& session = sessions_[slot];
+    const std::uint64_t id = (tag << slot_bits) | replies->number;
+    Session& session = place_of(*replies);
     session.id = id;
     session.peer = peer;
     session.greeter = greeter;

@@ -27,11 +27,12 @@ struct Session {
     }
 };
 
-/// Who has greeted, and not gone yet. At most limits::sessions_max.
+/// Who has greeted, and not gone yet. At most limits::sessions_max, and as many as there is memory for.
 class Sessions {
   public:
-    /// `seed`: of the numbers that cannot be guessed. `replies` must outlive it.
-    Sessions(std::uint64_t seed, store::ReplyCache& replies) : random_(seed), replies_(replies) {}
+    /// `seed`: of the numbers that cannot be guessed. `replies` must outlive it; the sessions of those that
+    /// it has are open, and their clients have no connection yet.
+    Sessions(std::uint64_t seed, store::ReplyCache& replies);
 
     /// Null if there is none. On the way of every request.
     Session* find(std::uint64_t id) noexcept {
@@ -44,7 +45,7 @@ class Sessions {
     /// Those with a connection.
     std::size_t connected() const noexcept { return by_peer_.size(); }
     std::size_t size() const noexcept { return by_greeter_.size(); }
-    bool full() const noexcept { return size() >= limits::sessions_max; }
+    bool full() { return !replies_.has_capacity(); }
 
     /// Requires that it is not full, and that neither peer nor greeter has one; the peer may be no_peer.
     /// Returns the id.
@@ -68,6 +69,8 @@ class Sessions {
     static constexpr std::uint64_t slot_of(std::uint64_t id) noexcept {
         return id & ((std::uint64_t{1} << slot_bits) - 1);
     }
+    void adopt(store::SessionReplies& replies);
+    Session& place_of(const store::SessionReplies& replies);
     using Map = std::unordered_map<std::uint64_t, std::uint64_t>;
     Session* of(const Map& map, std::uint64_t key) {
         const auto found = map.find(key);

@@ -174,7 +174,7 @@ struct alignas(64) PoolHeader {
     std::uint64_t heap_offset;
     std::uint64_t heap_bytes;
     std::atomic<std::uint32_t> state;
-    std::uint32_t reserved;
+    std::uint32_t recoveries;  // how often a manager has taken the pool over from one that had been killed
 
     // What changes now and then: read by every get.
     alignas(64) AtomicWord index_root;

@@ -177,6 +177,8 @@ class Pool {
 
     PoolUsage usage() const;
     std::uint64_t size() const noexcept { return index_.size(); }
+    /// How often the pool was taken over by recover().
+    std::uint32_t recoveries() const noexcept { return header().recoveries; }
     /// What growing the index has cost so far.
     const Index::Growth& growth() const noexcept { return index_.growth(); }
     /// What moving pairs has cost so far.

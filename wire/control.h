@@ -17,7 +17,9 @@ enum class Control : std::uint8_t {
                   // << 16 | minor), which the handle needs; the manager can be reached
     directory =
         2,       // launcher -> manager: the node's directory segment is complete, and all `permit` are sent
-    ready = 3,   // manager -> launcher: this manager has reached its neighbours; serving
+    ready = 3,   // manager -> launcher: serving: this manager has reached its neighbours; or it has taken
+                 // the place of one that was killed, and three uint64 follow: the pairs that are there, those
+                 // that were damaged, and those that are missing
     failed = 4,  // manager -> launcher: payload is one line of text for the user; the manager ends
     stop = 5,    // launcher -> manager: end in good order
     stopped =
