@@ -88,6 +88,9 @@ inline constexpr std::chrono::milliseconds inquiry_interval{50};
 inline constexpr std::chrono::milliseconds restart_time_max{30'000};
 inline constexpr std::chrono::milliseconds restart_announced_max{1'000};
 inline constexpr std::chrono::milliseconds restart_look_interval{5};
+// A manager that has ended so often within this time is not started again.
+inline constexpr std::size_t ends_of_manager_max = 3;
+inline constexpr std::chrono::milliseconds restarts_counted_within{10'000};
 // How long a manager tries to tell another one of a change of the directory.
 inline constexpr std::chrono::milliseconds announcement_time_max{2'000};
 // How long a call that makes do with the managers that answer waits for one that does not.

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace ddict::launcher {
@@ -17,8 +18,8 @@ constexpr std::string_view prefix = "@ddict ";
 constexpr std::size_t text_bytes_max = 800;
 constexpr std::size_t handle_part_bytes = 400;
 constexpr std::size_t line_bytes_max = 64 * 1024;
-constexpr std::array<std::string_view, 9> kind_names{"node", "manager", "handle", "ready", "error",
-                                                     "lost", "stopped", "ending", "beat"};
+constexpr std::array<std::string_view, 10> kind_names{"node", "manager", "handle",  "ready",  "error",
+                                                      "lost", "back",    "stopped", "ending", "beat"};
 
 /// The value of a field if it has the type asked for, otherwise none.
 std::string text_field(const json& object, const char* field) {
@@ -26,19 +27,26 @@ std::string text_field(const json& object, const char* field) {
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::uint32_t number_field(const json& object, const char* field) {
+template <class T>
+T number_field(const json& object, const char* field) {
     const auto found = object.find(field);
     if (found == object.end() || !found->is_number_unsigned()) return 0;
     const auto value = found->get<std::uint64_t>();
-    return value <= UINT32_MAX ? static_cast<std::uint32_t>(value) : 0;
+    return value <= std::numeric_limits<T>::max() ? static_cast<T>(value) : 0;
 }
 
 std::string dump(const Event& event, std::string_view text) {
     json object{{"event", kind_names[static_cast<std::size_t>(event.kind)]},
                 {"node", event.node},
                 {"index", event.index}};
-    if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost)
+    const bool is_back = event.kind == Event::Kind::back;
+    if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost || is_back)
         object["manager"] = event.manager;
+    if (is_back) {
+        object["ms"] = event.milliseconds;
+        object["pairs"] = event.pairs;
+        object["missing"] = event.missing;
+    }
     if (event.kind == Event::Kind::error) object["code"] = name(event.code);
     if (!text.empty()) object["text"] = text;
     if (!event.step.empty()) object["step"] = event.step;
@@ -78,8 +86,11 @@ std::optional<Event> parse_event(std::string_view line) {
         Event event;
         event.kind = static_cast<Event::Kind>(i);
         event.node = text_field(object, "node");
-        event.index = number_field(object, "index");
-        event.manager = number_field(object, "manager");
+        event.index = number_field<std::uint32_t>(object, "index");
+        event.manager = number_field<std::uint32_t>(object, "manager");
+        event.milliseconds = number_field<std::uint64_t>(object, "ms");
+        event.pairs = number_field<std::uint64_t>(object, "pairs");
+        event.missing = number_field<std::uint64_t>(object, "missing");
         event.text = text_field(object, "text");
         event.step = text_field(object, "step");
         event.code = errc_named(text_field(object, "code"));

@@ -31,7 +31,8 @@ struct Event {
         handle,   // text: the next part of the handle
         ready,    // the handle is complete, the dictionary serves; step: Slurm's "JOB.STEP", or empty
         error,    // text: why the bring-up failed on this node; code: in a word
-        lost,     // a manager has died; text: how
+        lost,     // a manager has died for good; text: how
+        back,     // one serves in the place of another that has died; text: how; milliseconds, pairs, missing
         stopped,  // the node launcher has ended in good order; text: why
         ending,   // Slurm is ending the job: shows that somebody still needs the dictionary are wanted
         beat,     // the node launcher lives: now and then, in a job
@@ -39,10 +40,13 @@ struct Event {
     Kind kind = Kind::node;
     std::string node;           // host name
     std::uint32_t index = 0;    // of the node launcher
-    std::uint32_t manager = 0;  // manager, lost
+    std::uint32_t manager = 0;  // manager, lost, back
     std::string text;
     std::string step;
     Errc code = Errc::system;
+    std::uint64_t milliseconds = 0;  // nobody has served
+    std::uint64_t pairs = 0;         // that are there
+    std::uint64_t missing = 0;       // that were there before
 };
 
 /// The reason in a stopped event that a client ended the dictionary.

@@ -85,9 +85,7 @@ void ManagerProcess::on_packet(Bytes packet) {
         case Control::started:
             return on_started(payload);
         case Control::ready:
-            if (state_ != State::started) return fail("was ready before it had started");
-            state_ = State::ready;
-            return;
+            return on_ready(payload);
         case Control::entry:
             return on_entry(payload);
         case Control::failed:
@@ -109,6 +107,20 @@ void ManagerProcess::on_started(Bytes payload) {
                           !entry_.address.empty() && entry_.address.size() <= limits::address_bytes_max;
     if (state_ != State::starting || !sensible) return fail("announced itself in a way that makes no sense");
     state_ = State::started;
+}
+
+void ManagerProcess::on_ready(Bytes payload) {
+    if (state_ != State::started) return fail("was ready before it had started");
+    if (!payload.empty()) {
+        Unpacker in(payload);
+        RecoveredPairs recovered;
+        recovered.pairs = in.take<std::uint64_t>();
+        recovered.damaged = in.take<std::uint64_t>();
+        recovered.missing = in.take<std::uint64_t>();
+        if (!in.good()) return fail("said in a way that makes no sense what it has recovered");
+        recovered_ = recovered;
+    }
+    state_ = State::ready;
 }
 
 void ManagerProcess::on_entry(Bytes payload) {

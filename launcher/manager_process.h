@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,13 @@ struct ManagerStart {
     std::string directory;
     std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
     os::Environment environment;
+};
+
+/// What a manager has found of one that had been killed.
+struct RecoveredPairs {
+    std::uint64_t pairs = 0;    // that are there
+    std::uint64_t damaged = 0;  // that could not be kept
+    std::uint64_t missing = 0;  // by the count of the one that was killed, those damaged included
 };
 
 class ManagerProcess {
@@ -47,6 +55,8 @@ class ManagerProcess {
     /// Valid from started on.
     const DirectoryEntry& entry() const { return entry_; }
     std::uint32_t ucx_version() const { return ucx_version_; }
+    /// Of one that serves in the place of another.
+    const std::optional<RecoveredPairs>& recovered() const { return recovered_; }
     /// "was killed by signal 9 (Killed)", or the manager's own words.
     const std::string& how() const { return how_; }
     bool ended_by_client() const { return ended_by_client_; }
@@ -69,6 +79,7 @@ class ManagerProcess {
     void tell(Control kind, std::string_view payload);
     void on_packet(Bytes packet);
     void on_started(Bytes payload);
+    void on_ready(Bytes payload);
     void on_entry(Bytes payload);
     void fail(std::string_view how);
 
@@ -78,6 +89,7 @@ class ManagerProcess {
     os::FileDescriptor control_;
     DirectoryEntry entry_;
     std::uint32_t ucx_version_ = 0;
+    std::optional<RecoveredPairs> recovered_;
     std::vector<DirectoryEntry> entries_;
     std::string how_;
     bool told_to_stop_ = false;

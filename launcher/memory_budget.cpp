@@ -10,8 +10,8 @@ namespace {
 
 // A manager's own memory: the program, UCX and its buffers. Measured at 15 to 20 MiB.
 constexpr std::uint64_t process_bytes = std::uint64_t{24} << 20;
-// Headers of segments, rounded to pages.
-constexpr std::uint64_t segment_slack_bytes = std::uint64_t{64} << 10;
+// Headers of segments, rounded to pages, and what a manager remembers of its first clients.
+constexpr std::uint64_t segment_slack_bytes = std::uint64_t{128} << 10;
 
 Error too_little(const std::string& need, std::uint64_t need_bytes, const std::string& where,
                  std::uint64_t have_bytes, std::string_view what_to_do) {

@@ -17,7 +17,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<OptionText, 10> texts{{
+constexpr std::array<OptionText, 11> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
     {"nodelist", "DDICT_NODELIST", "NODES", "all of the job",
@@ -35,6 +35,8 @@ constexpr std::array<OptionText, 10> texts{{
     {"state-dir", "DDICT_STATE_DIR", "DIR", "~/.local/state/ddict",
      "Where start, stop, status and env keep what is running. Every node of the job must see it."},
     {"manager-program", "DDICT_MANAGER_PROGRAM", "FILE", "beside ddict-launch", "The ddict-manager to run."},
+    {"no-restart", "DDICT_NO_RESTART", "", "no",
+     "A manager that has died is not started again: its keys are lost. The variable is 1."},
     {"load", "DDICT_LOAD", "PATH", "nothing",
      "A checkpoint to load before the command runs: one that 'ddict save' or --save has written. Only with a "
      "command."},
@@ -123,6 +125,9 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
         options.state_dir = text;
     } else if (option == "manager-program") {
         options.manager_program = text;
+    } else if (option == "no-restart") {
+        if (text != "0" && text != "1") return wrong_value(origin, text, "0 or 1");
+        options.restart = text == "0";
     } else if (option == "load") {
         options.load = text;
     } else if (option == "save") {
@@ -136,7 +141,7 @@ std::optional<std::string> stray_word(const std::vector<std::string>& args) {
     for (std::size_t i = 0; i < args.size(); ++i) {
         if (!args[i].starts_with("--")) return args[i];
         const bool takes_value = std::any_of(texts.begin(), texts.end(), [&](const OptionText& text) {
-            return args[i].substr(2) == text.option;
+            return args[i].substr(2) == text.option && !text.value.empty();
         });
         if (takes_value) ++i;
     }
@@ -170,8 +175,13 @@ Verb take_verb(std::vector<std::string>& args) {
 
 po::options_description described_options() {
     po::options_description description;
-    for (const OptionText& text : texts)
-        description.add_options()(std::string(text.option).c_str(), po::value<std::string>());
+    for (const OptionText& text : texts) {
+        if (text.value.empty()) {
+            description.add_options()(std::string(text.option).c_str(), "");
+        } else {
+            description.add_options()(std::string(text.option).c_str(), po::value<std::string>());
+        }
+    }
     description.add_options()("help", "")("version", "")("check", "")("export", "")("json", "");
     return description;
 }
@@ -200,7 +210,8 @@ Result<void> apply_all(Options& options, const po::variables_map& given, const o
     for (const OptionText& text : texts) {
         const std::string option(text.option);
         if (given.count(option) != 0) {
-            const auto done = apply(options, option, "--" + option, given[option].as<std::string>());
+            const auto done = apply(options, option, "--" + option,
+                                    text.value.empty() ? "1" : given[option].as<std::string>());
             if (!done) return done;
         } else if (const auto variable = environment.find(text.variable);
                    variable != environment.end() && !variable->second.empty()) {
@@ -317,8 +328,8 @@ std::string help_text() {
         "\n"
         "Options, and the environment variables that stand in for them (the option wins):\n";
     for (const OptionText& text : texts) {
-        out += "  --" + std::string(text.option) + " " + std::string(text.value) + ", " +
-               std::string(text.variable) + " [" + std::string(text.preset) + "]\n        " +
+        out += "  --" + std::string(text.option) + (text.value.empty() ? "" : " ") + std::string(text.value) +
+               ", " + std::string(text.variable) + " [" + std::string(text.preset) + "]\n        " +
                wrapped(text.meaning, 8, 80) + "\n";
     }
     out +=

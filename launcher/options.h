@@ -47,6 +47,7 @@ struct Options {
     bool name_given = false;           // by the option, not by the variable
     std::string state_dir;             // empty: the usual place
     std::string manager_program;       // empty: the one beside ddict-launch
+    bool restart = true;               // managers that have died
     bool export_line = false;          // start --export
     bool json = false;                 // status --json
     std::string load;                  // run: a checkpoint; empty: none
@@ -59,7 +60,7 @@ struct Options {
 struct OptionText {
     std::string_view option;    // "total-mem"
     std::string_view variable;  // "DDICT_TOTAL_MEM"
-    std::string_view value;     // what is written behind it: "SIZE"
+    std::string_view value;     // what is written behind it: "SIZE"; empty: nothing, and the variable is 1
     std::string_view preset;    // what it is if nobody says: "256M"
     std::string_view meaning;
 };

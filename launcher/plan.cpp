@@ -135,6 +135,7 @@ Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm
     plan.name = options.name;
     plan.timeout = options.timeout;
     plan.manager_program = options.manager_program;
+    plan.restart = options.restart;
     plan.allocation = allocation;
     if (const auto placed = place(plan, options); !placed) return placed.error();
 
@@ -157,6 +158,7 @@ NodePlan node_plan(const LaunchPlan& plan) {
     node.pool_bytes = plan.pool_bytes;
     node.timeout = plan.timeout;
     node.manager_program = plan.manager_program;
+    node.restart = plan.restart;
     node.client_hosts = plan.client_hosts;
     if (plan.allocation) {
         // One command line serves all nodes, so the tightest node's figure stands for each.
@@ -180,6 +182,7 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
             "--timeout-ms=" + std::to_string(plan.timeout.count()),
             "--job-memory=" + std::to_string(plan.job_memory_bytes.value_or(0)),
             "--manager-program=" + plan.manager_program,
+            "--restart=" + std::to_string(plan.restart ? 1 : 0),
             "--client-hosts=" + join_list(plan.client_hosts)};
 }
 
@@ -207,6 +210,7 @@ Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
     const auto job_memory = in.number<std::uint64_t>("job-memory");
     if (job_memory != 0) plan.job_memory_bytes = job_memory;
     plan.manager_program = in.text("manager-program");
+    plan.restart = in.number<unsigned>("restart") != 0;
     plan.client_hosts = split_list(in.text("client-hosts"));
     const bool sensible = (plan.pmix || rendezvous == "none") && plan.nodes >= 1 &&
                           plan.nodes <= limits::managers_max && plan.managers_per_node >= 1 &&

@@ -38,6 +38,7 @@ struct LaunchPlan {
     std::chrono::milliseconds timeout{0};         // of the bring-up
     std::optional<slurm::Allocation> allocation;  // the nodes to choose from; none: this machine
     std::string manager_program;                  // empty: each node launcher looks beside itself
+    bool restart = true;                          // managers that have died
     std::vector<std::string> client_hosts;        // in a job, and what is not known of them:
     std::string hosts_trouble;                    // see client_hosts.h
     std::vector<std::string> remarks;             // for the user, one line each
@@ -62,6 +63,7 @@ struct NodePlan {
     std::chrono::milliseconds timeout{0};
     std::optional<std::uint64_t> job_memory_bytes;  // what the job asked for on each node
     std::string manager_program;
+    bool restart = true;                    // managers that have died
     std::vector<std::string> client_hosts;  // that may connect besides those of the managers' nodes
 };
 

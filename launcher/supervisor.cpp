@@ -68,6 +68,16 @@ std::string of(std::size_t have, std::size_t want, std::string_view noun) {
            (want == 1 ? "" : "s");
 }
 
+/// Only of who serves again.
+std::string back_notice(const Event& event) {
+    std::string text = "manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
+                       "; back after " + std::to_string(event.milliseconds) + " ms, with " +
+                       std::to_string(event.pairs) + (event.pairs == 1 ? " pair" : " pairs");
+    if (event.missing != 0)
+        text += "; " + std::to_string(event.missing) + " are missing, since their memory was damaged";
+    return text;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::start(const LaunchPlan& plan,
@@ -223,6 +233,9 @@ void Supervisor::on_event(const Event& event) {
             if (stage_ == Stage::ready)
                 note("manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
                      ": its keys are lost (manager_lost); " + what_is_left());
+            return;
+        case Event::Kind::back:
+            if (stage_ == Stage::ready) note(back_notice(event));
             return;
         case Event::Kind::stopped:
             ended_.insert(event.index);

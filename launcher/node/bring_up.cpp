@@ -98,8 +98,10 @@ Result<NodeDirectory> BringUp::exchange_directory(std::string_view key) {
                           .used_addresses = addresses_for_ucx(node_.environment),
                           .hosts = os::host_addresses().value_or(std::vector{std::string(all_hosts)}),
                           .entries = {}};
-    for (const ManagerProcess& manager : managers)
+    for (const ManagerProcess& manager : managers) {
         mine.entries.push_back(manager.entry());
+        mine.entries.back().is_restartable = node_.restarts.enabled();
+    }
     const auto packed = exchange(key, pack_node(mine));
     if (!packed) return packed.error();
     return NodeDirectory::gather(*packed, node_.plan.managers_per_node);
@@ -129,6 +131,8 @@ Result<void> BringUp::introduce(const NodeDirectory& all) {
     const auto written = node_.segments.write_directory(all.ucx_version, all.entries);
     if (!written) return written;
     introduced_ = true;
+    const auto own = all.entries.begin() + node_.identity.first_manager;
+    node_.restarts.begin({own, own + node_.plan.managers_per_node});
     if (node_.plan.pmix) {
         node_.managers.permit(node_.plan.client_hosts);
         node_.managers.permit(all.hosts);

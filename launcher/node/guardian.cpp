@@ -43,8 +43,10 @@ bool Guardian::take_job_end() {
 
 Guardian::News Guardian::news_of(ManagerProcess::State before, ManagerProcess::State now) const {
     using State = ManagerProcess::State;
-    if (before == State::starting && now == State::started) return News::started;
-    return serving_ && before != now && now == State::lost ? News::lost : News::none;
+    if (before == now) return News::none;
+    if (now == State::started) return serving_ ? News::reachable_again : News::started;
+    if (!serving_) return News::none;
+    return now == State::ready ? News::serves_again : now == State::lost ? News::ended : News::none;
 }
 
 Guardian::Turn Guardian::next_turn(const Managers& managers) {

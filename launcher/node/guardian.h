@@ -55,8 +55,10 @@ class Guardian {
     /// What to report of a manager whose state has changed.
     enum class News {
         none,
-        started,
-        lost,  ///< while it served; before, the bring-up fails, and that is what is reported
+        started,          ///< for the first time
+        reachable_again,  ///< in the place of another: it is to be told what it has to know
+        serves_again,
+        ended,  ///< though it was to serve; during the bring-up that fails, and that is what is reported
     };
     News news_of(ManagerProcess::State before, ManagerProcess::State now) const;
 

@@ -9,19 +9,37 @@ namespace ddict::launcher {
 
 Result<void> NodeManagers::start(const NodeSegments& segments,
                                  const std::vector<std::string>& shared_addresses) {
-    const auto program = find_manager_program(plan_.manager_program);
+    auto program = find_manager_program(plan_.manager_program);
     if (!program) return program.error();
+    program_ = *std::move(program);
+    shared_addresses_ = shared_addresses;
     for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
-        auto manager = ManagerProcess::start({.manager = identity_.first_manager + i,
-                                              .program = *program,
-                                              .pool = segments.pool_name(i),
-                                              .directory = segments.directory_name(),
-                                              .shared_addresses = shared_addresses,
-                                              .environment = environment_});
+        auto manager = start_one(i, segments);
         if (!manager) return manager.error();
         managers_.push_back(*std::move(manager));
     }
     return {};
+}
+
+Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSegments& segments) const {
+    return ManagerProcess::start({.manager = identity_.first_manager + local,
+                                  .program = program_,
+                                  .pool = segments.pool_name(local),
+                                  .directory = segments.directory_name(),
+                                  .shared_addresses = shared_addresses_,
+                                  .environment = environment_});
+}
+
+Result<void> NodeManagers::start_again(std::uint32_t local, const NodeSegments& segments) {
+    auto manager = start_one(local, segments);
+    if (!manager) return manager.error();
+    managers_[local] = *std::move(manager);
+    return {};
+}
+
+void NodeManagers::on_reachable_again(std::uint32_t local) {
+    managers_[local].permit(permitted_);
+    managers_[local].tell(Control::directory);
 }
 
 void NodeManagers::add_poll_entries(std::vector<pollfd>& fds) const {
@@ -69,6 +87,7 @@ const ManagerProcess* NodeManagers::first_ended() const {
 }
 
 void NodeManagers::permit(const std::vector<std::string>& hosts) {
+    permitted_.insert(permitted_.end(), hosts.begin(), hosts.end());
     for (ManagerProcess& manager : managers_)
         manager.permit(hosts);
 }

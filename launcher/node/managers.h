@@ -31,6 +31,11 @@ class NodeManagers {
 
     /// Starts all on their pools. `shared_addresses`, of several nodes, are not to be used.
     Result<void> start(const NodeSegments& segments, const std::vector<std::string>& shared_addresses);
+    /// Starts one in the place of another that has ended, on what that has left; on_reachable_again() is to
+    /// follow.
+    Result<void> start_again(std::uint32_t local, const NodeSegments& segments);
+    /// It has said where it can be reached: tells it what all were told in the beginning.
+    void on_reachable_again(std::uint32_t local);
     /// Forgets those that have ended.
     void clear() { managers_.clear(); }
 
@@ -47,6 +52,8 @@ class NodeManagers {
     const ManagerProcess* first_ended() const;
     std::span<const ManagerProcess> all() const { return managers_; }
 
+    const ManagerProcess& of(std::uint32_t local) const { return managers_[local]; }
+
     /// Clients may come from these hosts. Before tell_directory().
     void permit(const std::vector<std::string>& hosts);
     void tell_directory();
@@ -59,10 +66,15 @@ class NodeManagers {
     void kill();
 
   private:
+    Result<ManagerProcess> start_one(std::uint32_t local, const NodeSegments& segments) const;
+
     const NodePlan& plan_;
     const os::Environment& environment_;
     const NodeIdentity& identity_;
     std::vector<ManagerProcess> managers_;
+    std::string program_;
+    std::vector<std::string> shared_addresses_;
+    std::vector<std::string> permitted_;
 };
 
 }  // namespace ddict::launcher

@@ -8,6 +8,7 @@
 #include "launcher/node/managers.h"
 #include "launcher/node/node_identity.h"
 #include "launcher/node/node_loop.h"
+#include "launcher/node/restarts.h"
 #include "launcher/node/segments.h"
 #include "launcher/plan.h"
 #include "os/environment.h"
@@ -26,7 +27,8 @@ struct Node {
                     .job_runs_here = [this] { return others_of_job_run_here(environment); }}),
           segments(plan, identity),
           managers(plan, environment, identity),
-          loop(std::move(signals), identity, guardian, segments, managers) {}
+          restarts({.enabled = plan.restart}),
+          loop(std::move(signals), identity, guardian, segments, managers, restarts) {}
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
@@ -36,6 +38,7 @@ struct Node {
     Guardian guardian;
     NodeSegments segments;
     NodeManagers managers;
+    Restarts restarts;
     NodeLoop loop;
 };
 

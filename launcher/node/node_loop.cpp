@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "launcher/supervision.h"
+
 namespace ddict::launcher {
 
 void NodeLoop::turn(std::chrono::milliseconds wait) {
@@ -46,19 +48,66 @@ void NodeLoop::take_lifeline() {
     if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) guardian_.on_lifeline_end();
 }
 
-/// A manager that has died leaves its pool, and in it every pair that was acknowledged: here it could be
-/// started again on that pool. Until then it stays lost.
 void NodeLoop::on_change(const ManagerProcess& manager, ManagerProcess::State before) {
-    const Guardian::News news = guardian_.news_of(before, manager.state());
-    if (news == Guardian::News::none) return;
-    if (news == Guardian::News::lost) segments_.mark_gone(manager.manager() - identity_.first_manager);
-    Event event = identity_.event(news == Guardian::News::lost ? Event::Kind::lost : Event::Kind::manager);
+    const std::uint32_t local = manager.manager() - identity_.first_manager;
+    switch (guardian_.news_of(before, manager.state())) {
+        case Guardian::News::none:
+            return;
+        case Guardian::News::started: {
+            Event event = identity_.event(Event::Kind::manager);
+            event.manager = manager.manager();
+            return report(event);
+        }
+        case Guardian::News::reachable_again:
+            return managers_.on_reachable_again(local);
+        case Guardian::News::serves_again:
+            return on_back(local);
+        case Guardian::News::ended:
+            return on_end(local);
+    }
+}
+
+/// A manager that has died leaves its pool, and in it every pair that was acknowledged: another one is
+/// started on it. Not without the pool's name, which is taken away when the job is about to be killed.
+void NodeLoop::on_end(std::uint32_t local) {
+    const DirectoryEntry& entry =
+        restarts_.on_end(local, managers_.of(local).how(), !segments_.are_names_withdrawn());
+    if (entry.state == ServingState::lost) return lose(local, entry);
+    publish(entry);
+    if (const Result<void> started = managers_.start_again(local, segments_); !started)
+        lose(local, restarts_.give_up(local, reason(started.error())));
+}
+
+void NodeLoop::on_back(std::uint32_t local) {
+    const ManagerProcess& manager = managers_.of(local);
+    const Restarts::Back back = restarts_.on_back(local, manager.entry());
+    publish(back.entry);
+    Event event = identity_.event(Event::Kind::back);
     event.manager = manager.manager();
-    if (news == Guardian::News::lost) event.text = manager.how();
+    event.text = back.how;
+    event.milliseconds = static_cast<std::uint64_t>(back.down.count());
+    event.pairs = manager.recovered()->pairs;
+    event.missing = manager.recovered()->missing;
     report(event);
 }
 
-/// Of another node. One that does not fit is left to messages: clients ask the managers then.
+/// For good.
+void NodeLoop::lose(std::uint32_t local, const DirectoryEntry& entry) {
+    segments_.mark_gone(local);
+    publish(entry);
+    Event event = identity_.event(Event::Kind::lost);
+    event.manager = number_of(entry.shard);
+    event.text = entry.reason;
+    report(event);
+}
+
+/// First for this node, which looks into its directory; then for the others.
+void NodeLoop::publish(const DirectoryEntry& entry) {
+    take_entry(entry);
+    managers_.announce(entry);
+}
+
+/// One that does not fit is left to messages: clients ask the managers then.
 void NodeLoop::take_entry(const DirectoryEntry& entry) {
     if (const Result<bool> updated = segments_.update_entry(entry); !updated.has_value())
         std::fprintf(stderr, "ddict-launch on %s: %s\n", identity_.node.c_str(),

@@ -14,6 +14,7 @@
 #include "launcher/node/guardian.h"
 #include "launcher/node/managers.h"
 #include "launcher/node/node_identity.h"
+#include "launcher/node/restarts.h"
 #include "launcher/node/segments.h"
 #include "launcher/output.h"
 #include "os/signals.h"
@@ -24,12 +25,13 @@ class NodeLoop {
   public:
     /// All must outlive it.
     NodeLoop(os::SignalFd signals, const NodeIdentity& identity, Guardian& guardian, NodeSegments& segments,
-             NodeManagers& managers)
+             NodeManagers& managers, Restarts& restarts)
         : signals_(std::move(signals)),
           identity_(identity),
           guardian_(guardian),
           segments_(segments),
-          managers_(managers) {}
+          managers_(managers),
+          restarts_(restarts) {}
 
     /// Waits at the most so long for something to happen, and takes in all that has.
     void turn(std::chrono::milliseconds wait);
@@ -44,12 +46,17 @@ class NodeLoop {
     void take_lifeline();
     void take_entry(const DirectoryEntry& entry);
     void on_change(const ManagerProcess& manager, ManagerProcess::State before);
+    void on_end(std::uint32_t local);
+    void on_back(std::uint32_t local);
+    void lose(std::uint32_t local, const DirectoryEntry& entry);
+    void publish(const DirectoryEntry& entry);
 
     os::SignalFd signals_;
     const NodeIdentity& identity_;
     Guardian& guardian_;
     NodeSegments& segments_;
     NodeManagers& managers_;
+    Restarts& restarts_;
     Output events_{STDOUT_FILENO};
 };
 

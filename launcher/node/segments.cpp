@@ -6,8 +6,18 @@
 
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
+#include "store/reply_memory.h"
 
 namespace ddict::launcher {
+namespace {
+
+void remove_files_of(const std::string& pool_name) {
+    shm::Segment::remove(pool_name);
+    shm::Segment::remove(shm::reply_segment_name(pool_name));
+    shm::remove_socket(pool_name);
+}
+
+}  // namespace
 
 Result<void> NodeSegments::make(const std::function<Result<void>()>& look_up) {
     const std::uint64_t id = plan_.identity.dictionary_id;
@@ -19,6 +29,8 @@ Result<void> NodeSegments::make(const std::function<Result<void>()>& look_up) {
             shm::Segment::create(shm::pool_segment_name(id, identity_.first_manager + i), plan_.pool_bytes);
         if (!segment) return segment.error();
         pool_names_.push_back(segment->name());
+        const auto replies = store::ReplyMemory::create_segment(shm::reply_segment_name(segment->name()));
+        if (!replies) return replies.error();
         if (const auto formatted = format(*segment, i); !formatted) return formatted;
         if (const auto good = look_up(); !good) return good;
     }
@@ -61,8 +73,7 @@ void NodeSegments::withdraw_names() {
     for (const std::string& name : pool_names_) {
         auto pool = shm::Segment::open(name, shm::Access::read_write);
         withdrawn_.push_back(pool ? std::optional(*std::move(pool)) : std::nullopt);
-        shm::Segment::remove(name);
-        shm::remove_socket(name);
+        remove_files_of(name);
     }
     if (directory_) shm::Segment::remove(directory_->name());
 }
@@ -73,8 +84,7 @@ void NodeSegments::remove() {
         if (pool) shm::Pool::mark_gone(*pool);
     for (const std::string& name : pool_names_) {
         shm::Pool::mark_gone(name);
-        shm::Segment::remove(name);
-        shm::remove_socket(name);
+        remove_files_of(name);
     }
     withdrawn_.clear();
     pool_names_.clear();

@@ -45,6 +45,7 @@ class NodeSegments {
     /// Takes the names away. Whoever is killed at the end of a job cannot clean up; what has no name goes
     /// with those who have it mapped. Clients that come now do without: they ask the managers.
     void withdraw_names();
+    bool are_names_withdrawn() const { return !withdrawn_.empty(); }
     /// Clients may have the pools mapped still, and read what is there without asking anyone: so they are
     /// told.
     void remove();

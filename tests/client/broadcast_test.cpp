@@ -143,6 +143,7 @@ TEST_F(BroadcastTest, TheEndOfABatchNamesThoseThatFailed) {
 
 /// The managers of a node are numbered one after the other, and lost together.
 TEST(Broadcast, IsReadElsewhereWhenManyNeighboursAreLost) {
+    const WithoutRestarts without;
     Dictionary dict = Dictionary::create(
         {.managers_per_node = 12, .total_mem = 48 << 20, .attach = {.local_reads = false}});
     std::string key = "key";
@@ -161,6 +162,7 @@ TEST(Broadcast, IsReadElsewhereWhenManyNeighboursAreLost) {
 }
 
 TEST(Broadcast, ALostManagerIsNamed) {
+    const WithoutRestarts without;
     Dictionary dict = Dictionary::create({.managers_per_node = 4, .total_mem = 32 << 20});
     dict.bput("key", 1);
     const ManagerStats victim = dict.stats()[2];

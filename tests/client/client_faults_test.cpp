@@ -317,6 +317,7 @@ TEST(Death, OfAClientInTheMiddleOfAPutIsNoticedByNobody) {
 
 TEST(Death, OfAManagerIsToldWithItsNameAndTheOthersGoOn) {
     const auto before = segments();
+    const WithoutRestarts without;
     Dictionary dict = Dictionary::create({.managers_per_node = 3, .total_mem = 24 << 20});
     for (int i = 0; i < 300; ++i)
         dict.put(i, i);

@@ -366,7 +366,7 @@ TEST_F(BackgroundTest, WhatDoesNotFitIsAWrongOption) {
 }
 
 TEST_F(BackgroundTest, StatusTellsOfALostManager) {
-    ASSERT_EQ(run({"start", "--managers-per-node", "2"}).status, 0);
+    ASSERT_EQ(run({"start", "--managers-per-node", "2", "--no-restart"}).status, 0);
     const auto managers = processes("--control-fd");
     ASSERT_EQ(managers.size(), 2U);
     kill(managers[1], SIGKILL);

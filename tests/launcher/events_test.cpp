@@ -42,6 +42,9 @@ TEST(Events, AreLinesThatReadBack) {
         Event event = lost_event();
         event.kind = static_cast<Event::Kind>(kind);
         event.step = "12.0";
+        event.milliseconds = 38;
+        event.pairs = std::uint64_t{1} << 40;
+        event.missing = 2;
         const std::string line = format_event(event);
         EXPECT_EQ(line.find('\n'), line.size() - 1);
         const auto back = parse_event(without_newline(line));
@@ -51,6 +54,10 @@ TEST(Events, AreLinesThatReadBack) {
         EXPECT_EQ(back->index, 1U);
         EXPECT_EQ(back->text, "was killed");
         EXPECT_EQ(back->step, "12.0");
+        const bool is_back = event.kind == Event::Kind::back;
+        EXPECT_EQ(back->milliseconds, is_back ? 38U : 0U);
+        EXPECT_EQ(back->pairs, is_back ? std::uint64_t{1} << 40 : 0U);
+        EXPECT_EQ(back->missing, is_back ? 2U : 0U);
     }
     EXPECT_EQ(parse_event(without_newline(format_event(lost_event())))->manager, 3U);
 }

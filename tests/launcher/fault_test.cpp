@@ -165,7 +165,8 @@ TEST_F(FaultTest, TheNodeLauncherIsKilledDuringBringUp) {
         << wrapper.err();
 }
 
-TEST_F(FaultTest, AManagerIsKilled) {
+TEST_F(FaultTest, AManagerIsKilledAndNotToComeBack) {
+    set("DDICT_NO_RESTART", "1");
     Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
                     environment());
     ASSERT_TRUE(wrapper.prints("running"));
@@ -177,6 +178,48 @@ TEST_F(FaultTest, AManagerIsKilled) {
     wrapper.signal(SIGTERM);
     EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
     EXPECT_EQ(std::count(wrapper.err().begin(), wrapper.err().end(), '\n'), 1) << wrapper.err();
+}
+
+TEST_F(FaultTest, AManagerThatIsKilledComesBack) {
+    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+                    environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    const std::vector<pid_t> managers = processes("--control-fd");
+    ASSERT_EQ(managers.size(), 2U);
+    kill(managers[0], SIGKILL);
+    EXPECT_TRUE(wrapper.complains("was killed by signal 9 (Killed); back after ", seconds(10)));
+    EXPECT_NE(wrapper.err().find(" ms, with 0 pairs\n"), std::string::npos) << wrapper.err();
+    EXPECT_TRUE(appear(wrapper, "--control-fd", 2));
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
+    EXPECT_EQ(std::count(wrapper.err().begin(), wrapper.err().end(), '\n'), 1) << wrapper.err();
+}
+
+/// Each of those that take its place dies as well.
+TEST_F(FaultTest, AManagerThatDiesAgainAndAgainIsGivenUp) {
+    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+                    environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    const std::vector<pid_t> at_first = processes("--control-fd");
+    ASSERT_EQ(at_first.size(), 2U);
+    const auto kill_all_but = [&](pid_t other) {
+        for (const pid_t manager : processes("--control-fd"))
+            if (manager != other) kill(manager, SIGKILL);
+    };
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!wrapper.complains("its keys are lost", std::chrono::milliseconds(20))) {
+        ASSERT_LT(std::chrono::steady_clock::now(), deadline) << wrapper.err();
+        kill_all_but(at_first[1]);
+    }
+    EXPECT_NE(
+        wrapper.err().find("was killed by signal 9 (Killed); that was 3 times within 10 s, and it is not "
+                           "started again: its keys are lost (manager_lost); those of the other managers "
+                           "are not affected"),
+        std::string::npos)
+        << wrapper.err();
+    EXPECT_EQ(processes("--control-fd"), std::vector<pid_t>{at_first[1]});
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
 }
 
 TEST_F(FaultTest, WhatAKilledNodeLeftIsSweptByTheNextStart) {

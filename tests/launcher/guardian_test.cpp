@@ -205,15 +205,17 @@ TEST_F(GuardianTest, OutsideAJobContAndTermMeanNothing) {
 
 TEST_F(GuardianTest, AStartIsReportedAlways) {
     EXPECT_EQ(make().news_of(State::starting, State::started), News::started);
-    EXPECT_EQ(make_serving().news_of(State::starting, State::started), News::started);
+    EXPECT_EQ(make_serving().news_of(State::starting, State::started), News::reachable_again);
     EXPECT_EQ(make().news_of(State::started, State::ready), News::none);
+    EXPECT_EQ(make_serving().news_of(State::started, State::ready), News::serves_again);
+    EXPECT_EQ(make_serving().news_of(State::starting, State::lost), News::ended);
 }
 
 TEST_F(GuardianTest, ALossIsReportedOnceAndWhileItServes) {
     EXPECT_EQ(make().news_of(State::started, State::lost), News::none)
         << "the bring-up fails: reported as that";
     Guardian& serving = make_serving();
-    EXPECT_EQ(serving.news_of(State::ready, State::lost), News::lost);
+    EXPECT_EQ(serving.news_of(State::ready, State::lost), News::ended);
     EXPECT_EQ(serving.news_of(State::lost, State::lost), News::none);
     EXPECT_EQ(serving.news_of(State::ready, State::ended), News::none) << "in good order";
 }

@@ -95,14 +95,17 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
         const std::string value = text.value == "SIZE" ? "3M"
                                   : text.value == "NAME" || text.value == "DIR" || text.value == "FILE"
                                       ? "abc"
-                                      : "3";
-        const auto by_option = parse_options({"--" + std::string(text.option), value, "--", "x"}, {});
+                                  : text.value.empty() ? "1"
+                                                       : "3";
+        std::vector<std::string> args{"--" + std::string(text.option), value, "--", "x"};
+        if (text.value.empty()) args.erase(args.begin() + 1);
+        const auto by_option = parse_options(args, {});
         const auto by_variable = parse_options({"--", "x"}, {{std::string(text.variable), value}});
         const auto by_nothing = parse_options({"--", "x"}, {});
         ASSERT_TRUE(by_option && by_variable && by_nothing) << text.option;
         const auto all = [](const Options& o) {
             return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
-                              o.state_dir, o.manager_program, o.load, o.save);
+                              o.state_dir, o.manager_program, o.restart, o.load, o.save);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
         EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;
@@ -172,7 +175,8 @@ TEST(Options, HelpAndTheDocumentSayTheSame) {
 TEST(Options, HelpNamesEveryOptionAndFitsTheScreen) {
     const std::string help = help_text();
     for (const OptionText& text : option_texts()) {
-        EXPECT_NE(help.find("--" + std::string(text.option) + " " + std::string(text.value)),
+        EXPECT_NE(help.find("--" + std::string(text.option) + (text.value.empty() ? "" : " ") +
+                            std::string(text.value) + ", "),
                   std::string::npos);
         EXPECT_NE(help.find(text.variable), std::string::npos);
     }

@@ -173,7 +173,7 @@ TEST(MemoryBudget, WantsRoomInSharedMemoryAndInTheJob) {
     ASSERT_FALSE(no_shm);
     EXPECT_EQ(no_shm.error().need_bytes, need.shared_bytes());
     EXPECT_EQ(no_shm.error().have_bytes, 200 * mebibyte);
-    EXPECT_NE(std::string(no_shm.error().detail.data()).find("2 pools need 200.1M, /dev/shm has 200M free"),
+    EXPECT_NE(std::string(no_shm.error().detail.data()).find("2 pools need 200.3M, /dev/shm has 200M free"),
               std::string::npos)
         << no_shm.error().detail.data();
 

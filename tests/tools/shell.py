@@ -27,6 +27,6 @@ def main(file):
     if len(sys.argv) == 2:
         # Again, with a dictionary.
         os.environ["PATH"] = sys.argv[1] + ":" + os.environ["PATH"]
-        command = ["ddict-launch", "--managers-per-node", str(MANAGERS), "--total-mem", "24M"]
+        command = ["ddict-launch", "--managers-per-node", str(MANAGERS), "--total-mem", "24M", "--no-restart"]
         sys.exit(subprocess.run([*command, "--", sys.executable, "-B", file]).returncode)
     unittest.main()

@@ -150,7 +150,7 @@ def main():
     if len(sys.argv) == 2:
         # Again, with a dictionary.
         os.environ["PATH"] = sys.argv[1] + ":" + os.environ["PATH"]
-        command = ["ddict-launch", "--managers-per-node", str(MANAGERS), "--total-mem", "24M", "--name", "tops"]
+        command = ["ddict-launch", "--managers-per-node", str(MANAGERS), "--total-mem", "24M", "--no-restart", "--name", "tops"]
         sys.exit(subprocess.run([*command, "--", sys.executable, "-B", __file__]).returncode)
     unittest.main()
 

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of the shard of a manager that has ended, and what the directory says of it meanwhile: another
+// process takes its place, unless that has been of no use already. It is told everything, the time by a clock
+// that can be any, and does nothing itself.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/directory.h"
+
+namespace ddict::launcher {
+
+class Restarts {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    struct Options {
+        bool enabled = true;
+        std::function<Clock::time_point()> now = Clock::now;
+    };
+    explicit Restarts(Options options) : options_(std::move(options)) {}
+
+    bool enabled() const { return options_.enabled; }
+    /// What the directory says of this node's managers in the beginning.
+    void begin(std::vector<DirectoryEntry> entries);
+
+    /// A manager that served, or was about to serve again, has ended; `how`: "was killed by signal 9". The
+    /// entry that the directory is to have now says whether it is to be started again (restarting), or is
+    /// given up (lost, with the reason). `permitted`: nothing else speaks against it.
+    const DirectoryEntry& on_end(std::uint32_t local, std::string_view how, bool permitted);
+    /// It could not be started again, or whatever has been tried.
+    const DirectoryEntry& give_up(std::uint32_t local, std::string_view why);
+
+    struct Back {
+        const DirectoryEntry& entry;       // for the directory
+        std::string how;                   // it had ended
+        std::chrono::milliseconds down{};  // between the first end and now
+    };
+    /// Another process serves: `announced` is what it has said of itself.
+    Back on_back(std::uint32_t local, const DirectoryEntry& announced);
+
+  private:
+    struct Shard {
+        DirectoryEntry entry;
+        std::deque<Clock::time_point> ends;  // within the time that counts
+        Clock::time_point down_since;
+        std::string how;
+    };
+    const DirectoryEntry& change(Shard& shard, ServingState state, std::string reason);
+
+    const Options options_;
+    std::vector<Shard> shards_;
+};
+
+}  // namespace ddict::launcher
