@@ -15,6 +15,12 @@
 namespace ddict::sim {
 namespace {
 
+/// Unlike the names of a dictionary's segments: whoever removes stale ones must not take these away.
+std::string pool_name_of(const shm::PoolIdentity& identity) {
+    return "sim-" + std::to_string(::getpid()) +
+           shm::pool_segment_name(identity.dictionary_id, identity.manager);
+}
+
 /// Differs between processes and runs, as the names of segments must; the simulation does not depend on it.
 std::uint64_t unused_dictionary_id() {
     static std::uint64_t count = 0;
@@ -28,28 +34,55 @@ std::uint64_t unused_dictionary_id() {
 
 SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
                        std::uint64_t pool_bytes, std::uint64_t session_seed)
-    : network_(network), process_(network.start(host)) {
-    const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
-    Result<shm::Segment> segment = shm::Segment::create(name, pool_bytes);
-    shm::Segment::remove(name);  // only the memory is needed
-    shm::Pool::format(segment.value(), identity).value();
-    store_.emplace(shm::Pool::attach(std::move(segment).value()).value());
-    member_.emplace(
-        *store_, process_,
-        manager::ShardOptions{
-            .ucx_version = ucx_version, .session_seed = session_seed, .pid = process_.identity().pid});
-    process_.listen(*member_, [this] { after_event(); });
+    : network_(network), host_(host), pool_name_(pool_name_of(identity)) {
+    shm::Segment segment = shm::Segment::create(pool_name_, pool_bytes).value();
+    shm::Pool::format(segment, identity).value();
+    auto replies = store::ReplyMemory::create_segment(shm::reply_segment_name(pool_name_));
+    serve(std::make_unique<store::Store>(shm::Pool::attach(std::move(segment)).value(),
+                                         store::ReplyMemory::in(std::move(replies).value()).value()),
+          session_seed);
     entry_.shard = ShardId{identity.manager};
     entry_.node = identity.node;
-    entry_.process = process_.identity();
+    entry_.process = process_->identity();
     entry_.pool_bytes = pool().capacity_bytes();
-    entry_.address.assign(process_.address().begin(), process_.address().end());
+    entry_.address.assign(process_->address().begin(), process_->address().end());
+}
+
+SimManager::~SimManager() {
+    shm::Segment::remove(pool_name_);
+    shm::Segment::remove(shm::reply_segment_name(pool_name_));
+}
+
+void SimManager::serve(std::unique_ptr<store::Store> store, std::uint64_t session_seed) {
+    process_ = &network_.start(host_);
+    timer_ = Time::max();
+    store_ = std::move(store);
+    member_.emplace(
+        *store_, *process_,
+        manager::ShardOptions{
+            .ucx_version = ucx_version, .session_seed = session_seed, .pid = process_->identity().pid});
+    process_->listen(*member_, [this] { after_event(); });
+    after_event();
 }
 
 void SimManager::kill() {
-    network_.kill(process_);
+    network_.kill(*process_);
     member_.reset();
     store_.reset();
+}
+
+void SimManager::begin_again(std::uint64_t session_seed, const DirectoryView& directory) {
+    const auto open = [](const std::string& name) {
+        return shm::Segment::open(name, shm::Access::read_write).value();
+    };
+    shm::RecoveryReport report;
+    serve(store::Store::recover(open(pool_name_),
+                                store::ReplyMemory::in(open(shm::reply_segment_name(pool_name_))).value(),
+                                report)
+              .value(),
+          session_seed);
+    DDICT_ASSERT(report.unsound == 0 && report.missing == 0, "nothing was damaged");
+    member_->set_directory(directory);
 }
 
 void SimManager::begin_roll_call(Time deadline) {
@@ -60,13 +93,13 @@ const DirectoryEntry& SimManager::next_entry(ServingState state, const std::stri
     entry_.epoch = next(entry_.epoch);
     entry_.state = state;
     entry_.reason = reason;
-    entry_.process = process_.identity();
-    entry_.address.assign(process_.address().begin(), process_.address().end());
+    entry_.process = process_->identity();
+    entry_.address.assign(process_->address().begin(), process_->address().end());
     return entry_;
 }
 
 void SimManager::announce(const DirectoryEntry& entry) {
-    network_.at(network_.now(), process_, [this, entry] { member_->announce(entry); });
+    network_.at(network_.now(), *process_, [this, entry] { member_->announce(entry); });
 }
 
 void SimManager::after_event() {
@@ -80,7 +113,7 @@ void SimManager::after_event() {
     if (!member_->needs_tick() || next == Time::max()) return;
     if (timer_ > network_.now() && timer_ <= next) return;
     timer_ = next;
-    network_.at(next, process_, [] {});
+    network_.at(next, *process_, [] {});
 }
 
 class SimClient::Sink final : public ValueSink {
@@ -265,14 +298,17 @@ void Cluster::publish(SimManager& of, const DirectoryEntry& entry) {
 
 void Cluster::restart(std::uint32_t id, const Restart& how) {
     SimManager& manager = *managers_[id];
+    if (!manager.serves()) return;
     sessions_of_managers_ = managers_.size() - 1;
-    network_.move(manager.process());
+    manager.kill();
     const Time now = network_.now();
     if (how.noticed != Duration{})
         network_.at(now + how.noticed,
                     [this, &manager] { publish(manager, manager.next_entry(ServingState::restarting)); });
-    network_.at(now + how.down,
-                [this, &manager] { publish(manager, manager.next_entry(ServingState::serving)); });
+    network_.at(now + how.down, [this, &manager] {
+        manager.begin_again(random_.number(), directories_[manager.process().host()]);
+        publish(manager, manager.next_entry(ServingState::serving));
+    });
 }
 
 void Cluster::lose(std::uint32_t id, Duration noticed, const std::string& reason) {

@@ -60,13 +60,15 @@ class SimWhereabouts final : public Whereabouts {
     std::vector<DirectoryEntry> learned_;
 };
 
-/// One manager: its process, its pool and its logic.
+/// One shard: its memory, which outlives the processes that serve it one after the other, and the manager
+/// that serves it now.
 class SimManager {
   public:
     SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
                std::uint64_t pool_bytes, std::uint64_t session_seed);
+    ~SimManager();
 
-    Process& process() const { return process_; }
+    Process& process() const { return *process_; }
     manager::Member& member() { return *member_; }
     manager::Shard& shard() { return member_->shard(); }
     /// How its roll call has ended, if it has.
@@ -87,15 +89,21 @@ class SimManager {
     const DirectoryEntry& next_entry(ServingState state, const std::string& reason = {});
     /// Its node launcher has it tell the others.
     void announce(const DirectoryEntry& entry);
-    /// The process dies, and its memory with it.
+    /// The process dies, at whatever event.
     void kill();
+    /// Another one takes over what it has left.
+    void begin_again(std::uint64_t session_seed, const DirectoryView& directory);
+    bool serves() const { return member_.has_value(); }
 
   private:
+    void serve(std::unique_ptr<store::Store> store, std::uint64_t session_seed);
     void after_event();
 
     Network& network_;
-    Process& process_;
-    std::optional<store::Store> store_;
+    const std::uint32_t host_;
+    const std::string pool_name_;
+    Process* process_ = nullptr;
+    std::unique_ptr<store::Store> store_;
     std::optional<manager::Member> member_;
     std::optional<Result<void>> roll_call_;
     DirectoryEntry entry_;
@@ -191,7 +199,7 @@ class Cluster final {
     /// What the directory said of a manager when the cluster was made.
     const DirectoryEntry& at_first(std::uint32_t manager) const { return at_first_[manager]; }
 
-    /// Another process takes the place of a manager, with all its memory but its connections.
+    /// A manager is killed, and another one takes over what it has left. Nothing happens if it is dead.
     void restart(std::uint32_t manager, const Restart& how);
     /// A manager dies, and its node launcher says why a while later.
     void lose(std::uint32_t manager, Duration noticed, const std::string& reason);

@@ -29,20 +29,18 @@ Result<PeerId> Process::connect(Bytes address, const ProcessIdentity& process) {
     Unpacker in(address);
     const auto magic = in.take<std::uint64_t>();
     const auto index = in.take<std::uint64_t>();
-    const auto incarnation = in.take<std::uint64_t>();
     if (!in.good() || address.size() != address_bytes || magic != address_magic ||
         index >= network_->processes_.size()) {
         return Error(Errc::bad_handle, "the simulated network has no such address");
     }
     Process& remote = network_->processes_[index];
     const bool same_host = process.host_key == identity_.host_key;
-    const bool is_there = remote.alive_ && remote.incarnation_ == incarnation;
-    if (same_host && (!is_there || remote.host_ != host_ || remote.identity_.pid != process.pid)) {
+    if (same_host && (!remote.alive_ || remote.host_ != host_ || remote.identity_.pid != process.pid)) {
         return Error(Errc::manager_lost, "its process is gone");
     }
     const PeerId peer = next_peer_++;
-    connections_[peer] = {.remote = &remote, .open = true, .severed = !is_there};
-    if (!is_there) network_->watch_for_death(*this, peer, remote);
+    connections_[peer] = {.remote = &remote, .open = true};
+    if (!remote.alive_) network_->watch_for_death(*this, peer, remote);
     return peer;
 }
 
@@ -146,41 +144,14 @@ Process& Network::start(std::uint32_t host) {
     process.network_ = this;
     process.index_ = processes_.size() - 1;
     process.host_ = host;
+    process.identity_ = {.host_key = 1000 + std::uint64_t{host},
+                         .pid = static_cast<std::int32_t>(100 + process.index_),
+                         .pid_namespace = 0,
+                         .start_time = 7};
     process.next_peer_ = 1 + random_.below(1000);
-    set_identity(process);
-    return process;
-}
-
-void Network::set_identity(Process& process) {
-    process.identity_ = {
-        .host_key = 1000 + std::uint64_t{process.host_},
-        .pid = static_cast<std::int32_t>(100 + process.index_ + 10'000 * process.incarnation_),
-        .pid_namespace = 0,
-        .start_time = 7};
-    process.address_.clear();
-    Packer(process.address_).put(address_magic).put(std::uint64_t{process.index_}).put(process.incarnation_);
+    Packer(process.address_).put(address_magic).put(std::uint64_t{process.index_});
     process.address_.resize(address_bytes, std::byte{0xa5});
-}
-
-void Network::move(Process& process) {
-    if (!process.alive_) return;
-    for (Process& other : processes_) {
-        if (!other.alive_ || &other == &process) continue;
-        for (auto& [peer, connection] : other.connections_) {
-            if (connection.remote != &process || !connection.open) continue;
-            connection.severed = true;
-            watch_for_death(other, peer, process);
-        }
-    }
-    ++process.incarnation_;
-    set_identity(process);
-    std::vector<PeerId> own;
-    for (auto& [peer, connection] : process.connections_) {
-        connection.severed = true;
-        if (connection.open) own.push_back(peer);
-    }
-    for (const PeerId peer : own)
-        lose(process, peer);
+    return process;
 }
 
 void Network::kill(Process& process) {

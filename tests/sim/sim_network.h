@@ -77,7 +77,6 @@ class Process final : public Transport {
 
     Network* network_ = nullptr;
     std::size_t index_ = 0;
-    std::uint64_t incarnation_ = 0;
     std::uint32_t host_ = 0;
     bool alive_ = true;
     ProcessIdentity identity_;
@@ -107,10 +106,6 @@ class Network {
 
     /// The process is gone from this instant: nothing of it is called any more, and its memory is not read.
     void kill(Process& process);
-    /// The process has ended, and one with the same memory goes on at another address: to all to whom it had
-    /// connections it has died, and so for who asks at the old address. It has no connections itself. What
-    /// was on its way may get lost or not.
-    void move(Process& process);
     /// Nothing passes between the two hosts, and nobody is told, until they are joined again. What was on
     /// its way then goes on.
     void cut(std::uint32_t host, std::uint32_t other);
@@ -170,7 +165,6 @@ class Network {
     Duration delay();
     void after(Duration wait, Action action);
     bool is_cut(const Process& a, const Process& b) const;
-    void set_identity(Process& process);
     void sever_one_way(Process& from, const Process& to, bool is_told);
     bool is_severed(const Process& from, PeerId peer) const;
     /// Runs an action that needs the network between two processes: later, if it is cut.

@@ -1,13 +1,15 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Another process takes the place of a manager, at another address, while programs run: they find it, go on
-// with their sessions, and each of their requests takes effect once.
+// Managers are killed while programs run, and others take over what they have left, at other addresses:
+// programs find them, go on with their sessions, and each of their requests takes effect once.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
+#include "tests/sim/counting_client.h"
+#include "tests/sim/every_verb.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/workload.h"
 
@@ -21,10 +23,10 @@ Duration some_time(Cluster& cluster, Duration most) {
     return Duration(1 + cluster.random().below(static_cast<std::uint64_t>(most.count())));
 }
 
-/// Some of the managers move at some time, each several times, the one move after the other. The last one
-/// stays: others ask it where those are that moved at the same time as they.
-std::uint64_t move_some(Cluster& cluster, Duration pause_max, Duration down_max) {
-    std::uint64_t moves = 0;
+/// Some of the managers are killed at some time, each several times, the one time after the other. The last
+/// one stays: others ask it where those are that came back at the same time as they.
+std::uint64_t kill_some(Cluster& cluster, Duration pause_max, Duration down_max) {
+    std::uint64_t kills = 0;
     for (std::uint32_t manager = 0; manager + 1 < cluster.managers(); ++manager) {
         Time when = cluster.network().now();
         for (std::uint64_t i = cluster.random().below(4); i > 0; --i) {
@@ -33,10 +35,10 @@ std::uint64_t move_some(Cluster& cluster, Duration pause_max, Duration down_max)
             if (cluster.random().chance(60)) how.noticed = some_time(cluster, how.down);
             cluster.network().at(when, [&cluster, manager, how] { cluster.restart(manager, how); });
             when += how.down;
-            ++moves;
+            ++kills;
         }
     }
-    return moves;
+    return kills;
 }
 
 void expect_only_missing(const Book& book) {
@@ -46,8 +48,8 @@ void expect_only_missing(const Book& book) {
     EXPECT_EQ(book.contradictions(), "");
 }
 
-TEST(Moving, NobodyNoticesThatManagersMove) {
-    std::uint64_t moves = 0;
+TEST(Restart, NobodyNoticesThatManagersAreKilled) {
+    std::uint64_t kills = 0;
     for_each_seed(100, [&](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
         Book book;
@@ -57,7 +59,7 @@ TEST(Moving, NobodyNoticesThatManagersMove) {
                 .emplace_back(cluster, cluster.add_asking_client(i % 4), book,
                               WorkloadOptions{.operations = 40, .pause_max = 1ms})
                 .start();
-        moves += move_some(cluster, 10ms, cluster.random().chance(50) ? 2ms : 300ms);
+        kills += kill_some(cluster, 10ms, cluster.random().chance(50) ? 2ms : 300ms);
         // Sometimes one hears late of what was so at first.
         std::vector<Epoch> newest(clients.size() * cluster.managers(), no_epoch);
         for (unsigned i = 0; i < 10; ++i) {
@@ -84,61 +86,96 @@ TEST(Moving, NobodyNoticesThatManagersMove) {
         tally.histories += book.histories();
         tally.events += cluster.network().counters().events;
     });
-    EXPECT_TRUE(moves > 200u || repeats_one_seed());
+    EXPECT_TRUE(kills > 200u || repeats_one_seed());
 }
 
-/// Adds one to a counter, again and again, and keeps what it was before.
-class Counting {
-  public:
-    Counting(Cluster& cluster, SimClient& client, std::vector<std::uint64_t>& seen, unsigned times)
-        : cluster_(cluster), client_(client), seen_(seen), left_(times) {}
-    void next() {
-        if (left_ == 0) return;
-        --left_;
-        const std::uint64_t zero = 0;
-        std::vector<std::byte> first(sizeof zero);
-        client_.start({.verb = Verb::fetch_add,
-                       .manager = cluster_.manager_of_key("counter"),
-                       .key = "counter",
-                       .value = first,
-                       .value_type = 0x0123,
-                       .argument = 1},
-                      [this](const Outcome& outcome) {
-                          ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
-                          seen_.push_back(outcome.reply->argument);
-                          next();
-                      });
-    }
-
-  private:
-    Cluster& cluster_;
-    SimClient& client_;
-    std::vector<std::uint64_t>& seen_;
-    unsigned left_;
-};
-
-TEST(Moving, EachRequestTakesEffectOnce) {
-    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
-        Cluster cluster(seed, {.managers = 3, .hosts = 2, .is_restartable = true});
-        std::vector<std::uint64_t> seen;
-        std::deque<Counting> clients;
-        constexpr unsigned times = 40;
+/// As above, for every verb.
+TEST(Restart, HistoriesOfEveryVerbAreLinearizable) {
+    std::uint64_t kills = 0;
+    for_each_seed(100, [&](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(
+            seed, {.managers = 3, .hosts = 2, .pool_bytes = limits::pool_bytes_min, .is_restartable = true});
+        Histories histories;
+        std::deque<BusyClient> clients;
         for (unsigned i = 0; i < 4; ++i)
-            clients.emplace_back(cluster, cluster.add_asking_client(i), seen, times).next();
-        move_some(cluster, 5ms, 20ms);
+            clients
+                .emplace_back(cluster, cluster.add_asking_client(i % 3), histories,
+                              BusyOptions{.operations = 15, .in_flight_max = 3, .pause_max = 500us})
+                .start();
+        kills += kill_some(cluster, 4ms, cluster.random().chance(50) ? 1ms : 100ms);
         ASSERT_TRUE(cluster.network().run());
-        std::sort(seen.begin(), seen.end());
-        ASSERT_EQ(seen.size(), clients.size() * times);
-        for (std::uint64_t i = 0; i < seen.size(); ++i)
-            EXPECT_EQ(seen[i], i) << "an addition was made twice, or was lost";
+        for (const BusyClient& client : clients)
+            EXPECT_TRUE(client.finished());
+        for (const auto& [code, count] : histories.errors())
+            EXPECT_TRUE(code == Errc::not_found || code == Errc::wrong_type)
+                << count << " times " << name(code);
+        EXPECT_EQ(histories.contradictions(), "");
         EXPECT_EQ(cluster.problems_at_rest(true), "");
-        tally.operations += seen.size();
+        tally.operations += histories.operations();
+        tally.histories += histories.size();
+        tally.events += cluster.network().counters().events;
+    });
+    EXPECT_TRUE(kills > 100u || repeats_one_seed());
+}
+
+TEST(Restart, EachRequestTakesEffectOnce) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(
+            seed, {.managers = 3, .hosts = 2, .pool_bytes = limits::pool_bytes_min, .is_restartable = true});
+        std::deque<CountingClient> clients;
+        constexpr unsigned operations = 40;
+        for (unsigned i = 0; i < 4; ++i)
+            clients.emplace_back(cluster, cluster.add_asking_client(i), i, operations)
+                .start(static_cast<unsigned>(1 + cluster.random().below(5)));
+        kill_some(cluster, 5ms, 20ms);
+        ASSERT_TRUE(cluster.network().run());
+        for (const CountingClient& client : clients)
+            EXPECT_EQ(client.done, operations);
+        expect_exact(cluster, clients);
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += operations * clients.size();
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+/// Also while managers are killed that pass them on, and those that they begin at.
+TEST(Restart, BroadcastsArriveEverywhere) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(
+            seed, {.managers = 7, .hosts = 3, .pool_bytes = limits::pool_bytes_min, .is_restartable = true});
+        Random& random = cluster.random();
+        SimClient& client = cluster.add_asking_client(3);
+        kill_some(cluster, 3ms, random.chance(50) ? 1ms : 30ms);
+        const std::string key = "b" + std::to_string(seed);
+        const Bytes key_bytes = bytes_of(key);
+        for (int i = 0; i < 4; ++i, ++tally.operations) {
+            const bool erases = i > 0 && random.chance(20);
+            const std::vector<std::byte> value = random.bytes(random.chance(50) ? 8000 : 20);
+            const Outcome outcome = client.call({.verb = erases ? Verb::broadcast_erase : Verb::broadcast_put,
+                                                 .manager = cluster.manager_of_key(key),
+                                                 .key = key,
+                                                 .value = erases ? std::vector<std::byte>() : value});
+            if (erases && outcome.code() == Errc::not_found) continue;
+            ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+            for (std::uint32_t m = 0; m < cluster.managers(); ++m) {
+                if (!cluster.manager(m).serves()) continue;
+                const shm::Block* block = cluster.manager(m).pool().find(key_bytes, hash_of(key_bytes));
+                if (erases) {
+                    EXPECT_EQ(block, nullptr) << "it is still on manager " << m;
+                    continue;
+                }
+                ASSERT_NE(block, nullptr) << "it is not on manager " << m;
+                EXPECT_TRUE(
+                    std::equal(value.begin(), value.end(), block->value().begin(), block->value().end()));
+            }
+        }
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
         tally.events += cluster.network().counters().events;
     });
 }
 
 /// Longer than silence makes a manager lost, since the directory says that it comes back.
-TEST(Moving, ARestartIsWaitedFor) {
+TEST(Restart, ARestartIsWaitedFor) {
     for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
         std::deque<SimClient*> clients;
@@ -151,15 +188,15 @@ TEST(Moving, ARestartIsWaitedFor) {
                 EXPECT_TRUE(client->call({.verb = Verb::ping, .manager = victim}).ok());
             }
         }
-        const Time moved = cluster.network().now();
+        const Time killed = cluster.network().now();
         const Duration down = 2500ms + some_time(cluster, 1500ms);
         cluster.restart(victim, {.noticed = some_time(cluster, 20ms), .down = down});
         unsigned answered = 0;
         for (SimClient* client : clients) {
-            cluster.network().at(moved + some_time(cluster, 2000ms), client->process(), [&, client] {
+            cluster.network().at(killed + some_time(cluster, 2000ms), client->process(), [&, client] {
                 client->start({.verb = Verb::size, .manager = victim}, [&](const Outcome& outcome) {
                     EXPECT_TRUE(outcome.ok()) << outcome.reply.error().message();
-                    EXPECT_LE(cluster.network().now() - moved, down + 1s);
+                    EXPECT_LE(cluster.network().now() - killed, down + 1s);
                     ++answered;
                 });
                 client->start({.verb = Verb::size, .manager = victim, .timeout = 300ms},
@@ -177,12 +214,12 @@ TEST(Moving, ARestartIsWaitedFor) {
     });
 }
 
-TEST(Moving, WaitsGoOn) {
+TEST(Restart, WaitsGoOn) {
     for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 3, .hosts = 2, .is_restartable = true});
         std::string key = "key";
         while (cluster.manager_of_key(key) != 0)
-            key += '+';  // that of a manager that moves
+            key += '+';  // that of a manager that is killed
         const std::uint32_t owner = 0;
         unsigned found = 0;
         for (std::uint32_t host = 0; host < 3; ++host) {
@@ -195,7 +232,7 @@ TEST(Moving, WaitsGoOn) {
                 });
         }
         SimClient& writer = cluster.add_asking_client(3);
-        move_some(cluster, 20ms, 50ms);
+        kill_some(cluster, 20ms, 50ms);
         cluster.network().at(cluster.network().now() + some_time(cluster, 400ms), writer.process(), [&] {
             writer.start({.verb = Verb::put,
                           .manager = owner,
@@ -212,7 +249,7 @@ TEST(Moving, WaitsGoOn) {
 }
 
 /// Of a manager that has gone for good, and of which the directory says so.
-TEST(Moving, TheReasonOfALossIsTold) {
+TEST(Restart, TheReasonOfALossIsTold) {
     for_each_seed(60, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
         const auto victim = static_cast<std::uint32_t>(cluster.random().below(4));
@@ -242,7 +279,7 @@ TEST(Moving, TheReasonOfALossIsTold) {
 }
 
 /// Where nobody says that another process will serve, a loss is told as soon as to those who do not ask.
-TEST(Moving, ALossForGoodIsToldAtOnce) {
+TEST(Restart, ALossForGoodIsToldAtOnce) {
     for_each_seed(60, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 4, .hosts = 2});
         const auto victim = static_cast<std::uint32_t>(cluster.random().below(4));
