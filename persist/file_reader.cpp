@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "persist/file_reader.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 
 #include "base/checksum.h"
@@ -24,19 +28,38 @@ MutableBytes ExtentBuffer::of(std::size_t bytes) {
     return MutableBytes(memory_).first(bytes);
 }
 
+Result<std::shared_ptr<const os::FileDescriptor>> OpenFiles::open(const std::filesystem::path& path) {
+    const auto is_it = [&](const Entry& entry) { return entry.first == path; };
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::find_if(recent_.begin(), recent_.end(), is_it);
+        if (found != recent_.end()) return found->second;
+    }
+    // Unlocked: a file system may take its time. That two threads open one file does no harm.
+    Result<os::FileDescriptor> opened = open_file(path);
+    if (!opened && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT)
+        return about(Error(Errc::protocol, "damaged: the commit file names it, and it is not there"), path);
+    if (!opened) return opened.error();
+    auto file = std::make_shared<const os::FileDescriptor>(*std::move(opened));
+    const std::lock_guard lock(mutex_);
+    if (recent_.size() == files_max) recent_.pop_front();
+    recent_.emplace_back(path, file);
+    return file;
+}
+
 Result<FileReader> FileReader::open(const std::filesystem::path& folder, const Commit& commit,
-                                    const CommittedFile& file) {
+                                    const CommittedFile& file, std::shared_ptr<OpenFiles> files) {
     std::filesystem::path path = folder / file.name;
-    Result<os::FileDescriptor> descriptor = open_file(path);
+    const auto descriptor = files->open(path);
     if (!descriptor) return descriptor.error();
-    FileReader reader(std::move(path), *std::move(descriptor), file);
-    const Result<void> good = reader.read_all_but_extents(commit);
+    FileReader reader(std::move(path), std::move(files), file);
+    const Result<void> good = reader.read_all_but_extents(**descriptor, commit);
     if (!good) return good.error().code == Errc::system ? good.error() : about(good.error(), reader.path_);
     return reader;
 }
 
-Result<void> FileReader::read_all_but_extents(const Commit& commit) {
-    const Result<std::uint64_t> bytes = size_of(descriptor_, path_);
+Result<void> FileReader::read_all_but_extents(const os::FileDescriptor& descriptor, const Commit& commit) {
+    const Result<std::uint64_t> bytes = size_of(descriptor, path_);
     if (!bytes) return bytes.error();
     if (*bytes != file_.bytes)
         return Error(Errc::protocol, "damaged: it has " + std::to_string(*bytes) + " bytes, and had " +
@@ -44,8 +67,8 @@ Result<void> FileReader::read_all_but_extents(const Commit& commit) {
     std::vector<std::byte> page(alignment);
     std::array<std::byte, sizeof(Footer)> last;
     if (*bytes < page.size() + last.size()) return Error(Errc::protocol, "damaged: it is too short");
-    if (const Result<void> read = read_at(descriptor_, 0, page, path_); !read) return read;
-    if (const Result<void> read = read_at(descriptor_, *bytes - last.size(), last, path_); !read) return read;
+    if (const Result<void> read = read_at(descriptor, 0, page, path_); !read) return read;
+    if (const Result<void> read = read_at(descriptor, *bytes - last.size(), last, path_); !read) return read;
     const Result<FileHeader> header = header_of(page);
     if (!header) return header.error();
     const Result<Footer> footer = footer_of(last, *bytes);
@@ -58,8 +81,7 @@ Result<void> FileReader::read_all_but_extents(const Commit& commit) {
         footer->pairs != file_.pairs || footer->value_bytes != file_.value_bytes)
         return Error(Errc::protocol, "damaged: it is not as the commit file has it");
     std::vector<std::byte> table(footer->extents * sizeof(Extent));
-    if (const Result<void> read = read_at(descriptor_, footer->table_offset, table, path_); !read)
-        return read;
+    if (const Result<void> read = read_at(descriptor, footer->table_offset, table, path_); !read) return read;
     Result<std::vector<Extent>> extents = table_of(table, *footer);
     if (!extents) return extents.error();
     extents_ = *std::move(extents);
@@ -67,8 +89,10 @@ Result<void> FileReader::read_all_but_extents(const Commit& commit) {
 }
 
 Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const {
+    const auto descriptor = files_->open(path_);
+    if (!descriptor) return descriptor.error();
     const MutableBytes bytes = buffer.of(aligned(extent.bytes));
-    if (const Result<void> read = read_at(descriptor_, extent.offset, bytes, path_); !read)
+    if (const Result<void> read = read_at(**descriptor, extent.offset, bytes, path_); !read)
         return read.error();
     if (checksum_of(bytes) != extent.checksum)
         return about(Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) +

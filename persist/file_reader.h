@@ -3,8 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <ddict/result.h>
@@ -24,13 +28,31 @@ class ExtentBuffer {
     std::vector<std::byte> memory_;
 };
 
+/// The few files that were read last: a checkpoint may have thousands, and a process may have 1024 open.
+/// Threads: any number at once.
+class OpenFiles {
+  public:
+    static constexpr std::size_t files_max = 8;
+
+    /// Errors: system; protocol where there is no such file.
+    Result<std::shared_ptr<const os::FileDescriptor>> open(const std::filesystem::path& path);
+
+  private:
+    using Entry = std::pair<std::filesystem::path, std::shared_ptr<const os::FileDescriptor>>;
+
+    std::mutex mutex_;
+    std::deque<Entry> recent_;  // at most files_max, the oldest first
+};
+
 /// One file of a checkpoint. Extents may be read by many threads at once. Errors: protocol, incompatible,
 /// system; each names the file.
 class FileReader {
   public:
-    /// Reads all but the extents, and finds out that it is the very file that the commit file names.
+    /// Reads all but the extents, and finds out that it is the very file that the commit file names. Every
+    /// read opens the file by way of `files`, which may be shared with other readers.
     static Result<FileReader> open(const std::filesystem::path& folder, const Commit& commit,
-                                   const CommittedFile& file);
+                                   const CommittedFile& file,
+                                   std::shared_ptr<OpenFiles> files = std::make_shared<OpenFiles>());
 
     const CommittedFile& file() const noexcept { return file_; }
     std::span<const Extent> extents() const noexcept { return extents_; }
@@ -38,12 +60,12 @@ class FileReader {
     Result<Bytes> read(const Extent& extent, ExtentBuffer& buffer) const;
 
   private:
-    FileReader(std::filesystem::path path, os::FileDescriptor descriptor, const CommittedFile& file)
-        : path_(std::move(path)), descriptor_(std::move(descriptor)), file_(file) {}
-    Result<void> read_all_but_extents(const Commit& commit);
+    FileReader(std::filesystem::path path, std::shared_ptr<OpenFiles> files, const CommittedFile& file)
+        : path_(std::move(path)), files_(std::move(files)), file_(file) {}
+    Result<void> read_all_but_extents(const os::FileDescriptor& descriptor, const Commit& commit);
 
     std::filesystem::path path_;
-    os::FileDescriptor descriptor_;
+    std::shared_ptr<OpenFiles> files_;
     CommittedFile file_;
     std::vector<Extent> extents_;
 };

@@ -3,6 +3,11 @@
 #include "persist/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
 
 #include "persist/folder.h"
 #include "tests/persist/samples.h"
@@ -183,6 +188,40 @@ TEST(Checkpoint, RemovesItsFilesAndNoOthers) {
     EXPECT_EQ(content_of(second / "notes"), "mine");
     EXPECT_FALSE(fs::exists(second / "commit"));
     EXPECT_FALSE(fs::exists(second / file_name(0)));
+}
+
+/// A checkpoint has a file for each manager, and a process may have 1024 files open.
+TEST(Checkpoint, ThousandsOfFilesAreReadWithFewDescriptors) {
+    constexpr std::size_t managers = 2048;
+    const TemporaryFolder dir;
+    std::vector<std::vector<Pair>> of_managers(managers);
+    for (std::size_t i = 0; i < managers; ++i)
+        of_managers[i] = {{.key = "key " + std::to_string(i), .value = "v"}};
+    const auto saved = save(dir.path(), "d", of_managers);
+    ASSERT_TRUE(saved) << saved.error().message();
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit tight{64, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+    const auto files = std::make_shared<OpenFiles>();
+    std::vector<FileReader> readers;
+    std::atomic<std::size_t> records{0};
+    for (const CommittedFile& file : saved->commit.files) {
+        auto reader = FileReader::open(saved->folder, saved->commit, file, files);
+        if (reader) readers.push_back(*std::move(reader));
+    }
+    const auto read = [&] {
+        ExtentBuffer buffer;
+        for (const FileReader& reader : readers)
+            for (const Extent& extent : reader.extents())
+                if (reader.read(extent, buffer)) ++records;
+    };
+    std::jthread other(read);
+    read();
+    other.join();
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(readers.size(), managers);
+    EXPECT_EQ(records, 2 * managers);
 }
 
 }  // namespace

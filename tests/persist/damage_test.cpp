@@ -113,7 +113,7 @@ TEST_F(Damage, ACommitFileOfAnotherCheckpoint) {
 
 TEST_F(Damage, AMissingFile) {
     fs::remove(folder_ / file_name(1));
-    expect(Errc::system, file_name(1), "missing");
+    expect(Errc::protocol, file_name(1), "missing");
 }
 
 TEST_F(Damage, AFolderInPlaceOfAFile) {
