@@ -24,8 +24,9 @@ Bytes before_checksum(const T& record) noexcept {
 }
 
 Result<void> check_version(std::uint32_t version, std::uint32_t byte_order) {
-    if (byte_order != byte_order_mark)
+    if (byte_order == __builtin_bswap32(byte_order_mark))
         return Error(Errc::incompatible, "it was written by a machine with another byte order");
+    if (byte_order != byte_order_mark) return damaged("it has no mark of the byte order");
     if (version != format_version)
         return Error(Errc::incompatible, "it has format version " + std::to_string(version) +
                                              ", and this ddict reads version " +
