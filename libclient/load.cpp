@@ -2,9 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Dictionary::load(): first all extents are read and measured, then they are read again and stored, by
-// several threads each, with batches of puts to whichever managers the keys belong to now.
+// several threads each, with batches of puts to whichever managers the keys belong to now. Where they fit
+// only because they replace pairs that are there, those are looked up before, and the pairs that do not grow
+// are stored first: so no manager ever needs more than in the end.
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -36,9 +42,16 @@ using persist::Record;
 // been split has half of 1344 entries.
 constexpr std::uint64_t index_bytes_of_key = 25;
 
-std::uint64_t bytes_in_pool(const Record& record) {
+// Where each byte counts, so much is on its way at the most besides the largest pair.
+constexpr std::uint64_t flight_bytes_small = 64 << 10;
+
+std::uint64_t block_bytes(const Record& record) {
     const shm::Pair pair{.key = record.key, .placement = record.placement};
-    return shm::Block::bytes_for(pair, record.value.size()) + index_bytes_of_key;
+    return shm::Block::bytes_for(pair, record.value.size());
+}
+
+std::uint64_t bytes_in_pool(const Record& record) {
+    return block_bytes(record) + index_bytes_of_key;
 }
 
 class FirstFailure final : public BatchItems {
@@ -57,13 +70,20 @@ class CheckpointLoad {
         : attachment_(std::move(attachment)),
           checkpoint_(checkpoint),
           options_(options),
-          managers_(attachment_->manager_count()) {}
+          managers_(attachment_->manager_count()),
+          threads_(options.threads) {}
+
+    /// Reads all of it. Nothing is changed. Errors: those of the files; invalid_argument.
+    Result<void> read() {
+        if (const Result<void> opened = open(); !opened) return opened;
+        return measure();
+    }
 
     /// Reads all but the pairs.
     Result<void> open() {
         for (const persist::CommittedFile& file : checkpoint_.commit.files) {
             Result<persist::FileReader> reader =
-                persist::FileReader::open(checkpoint_.folder, checkpoint_.commit, file);
+                persist::FileReader::open(checkpoint_.folder, checkpoint_.commit, file, open_files_);
             if (!reader) return reader.error();
             files_.push_back(*std::move(reader));
         }
@@ -74,12 +94,13 @@ class CheckpointLoad {
         return {};
     }
 
-    /// What each manager is to take. Nothing is changed. Errors: those of the files; invalid_argument.
-    Result<std::vector<std::uint64_t>> measure() {
-        std::vector<std::uint64_t> needs(managers_);
+    /// Finds out what each manager is to take. Nothing is changed. Errors: those of the files;
+    /// invalid_argument.
+    Result<void> measure() {
+        needs_.assign(managers_, 0);
         const OnCheckpointProgress nobody;
         SharedProgress progress(nobody, 0);
-        const Result<void> read = for_each_extent(progress, [&](Bytes records, const Extent&) {
+        const Result<void> read = for_each_extent(progress, [&](Bytes records, std::size_t) {
             std::vector<std::uint64_t> own(managers_);
             std::set<KeyOnManager> placed;
             const Result<void> measured = for_each_record(records, [&](const Record& record) {
@@ -99,49 +120,35 @@ class CheckpointLoad {
             if (!measured) return measured;
             const std::lock_guard lock(mutex_);
             for (std::uint32_t manager = 0; manager < managers_; ++manager)
-                needs[manager] += own[manager];
+                needs_[manager] += own[manager];
             for (const KeyOnManager& key : placed) {
                 if (!placed_.insert(key).second) return meets_another(key);
             }
             return Result<void>();
         });
-        if (!read) return read.error();
-        if (const Result<void> apart = check_that_keys_stay_apart(); !apart) return apart.error();
-        return needs;
+        if (!read) return read;
+        return check_that_keys_stay_apart();
     }
 
-    Result<void> check_that_it_fits(const std::vector<std::uint64_t>& needs,
-                                    const std::vector<ManagerStats>& stats) const {
-        for (const ManagerStats& one : stats) {
-            if (one.manager >= managers_ || needs[one.manager] <= one.free_bytes) continue;
-            return Error(Errc::no_space, "the checkpoint does not fit, nothing was changed")
-                .set_manager(one.manager)
-                .set_node(one.node)
-                .set_bytes(needs[one.manager], one.free_bytes);
+    /// Requires measure(). Errors: no_space; those of looking up what is there.
+    Result<void> check_that_it_fits(const std::vector<ManagerStats>& stats) {
+        std::vector<const ManagerStats*> lacking = managers_that_lack_memory(stats);
+        const bool may_replace = std::any_of(lacking.begin(), lacking.end(),
+                                             [](const ManagerStats* one) { return one->keys > 0; });
+        if (may_replace) {
+            if (const Result<void> counted = count_replaced(lacking); !counted) return counted;
+            lacking = managers_that_lack_memory(stats);
         }
-        return {};
+        return lacking.empty() ? Result<void>() : does_not_fit(lacking);
     }
 
     Result<void> store() {
         SharedProgress progress(options_.progress, checkpoint_.commit.bytes());
-        return for_each_extent(progress, [&](Bytes records, const Extent& extent) {
-            FirstFailure failure;
-            BatchRun run(attachment_, wire::Verb::batch_put, {.timeout = attachment_->timeout()}, failure);
-            Result<void> stored = for_each_record(records, [&](const Record& record) {
-                if (record.broadcast) {
-                    run.add_broadcast(0, shard_of(record), record.key, record.value, record.value_type);
-                } else {
-                    run.add(0, shard_of(record), record.key, record.value, record.value_type,
-                            record.placement);
-                }
-                return failure.first;
-            });
-            run.finish();
-            if (stored) stored = failure.first;
-            if (stored && !progress.add(extent.pairs, persist::aligned(extent.bytes)))
-                stored = progress.outcome();
-            return stored;
-        });
+        if (!shrinking_.empty()) {
+            threads_ = 1;
+            if (const Result<void> first = store_some(progress, true); !first) return first;
+        }
+        return store_some(progress, false);
     }
 
   private:
@@ -150,6 +157,160 @@ class CheckpointLoad {
         const persist::FileReader* file;
         const Extent* extent;
     };
+    /// Pairs of one manager that the checkpoint has a newer one of.
+    struct Replaced {
+        std::uint64_t pairs = 0;
+        std::uint64_t bytes = 0;        // what they take now
+        std::uint64_t largest_new = 0;  // the largest block that replaces one
+
+        void add(std::uint64_t old_bytes, std::uint64_t new_bytes) { add({1, old_bytes, new_bytes}); }
+        void add(const Replaced& more) {
+            pairs += more.pairs;
+            bytes += more.bytes;
+            largest_new = std::max(largest_new, more.largest_new);
+        }
+    };
+
+    std::vector<const ManagerStats*> managers_that_lack_memory(const std::vector<ManagerStats>& stats) const {
+        std::vector<const ManagerStats*> lacking;
+        for (const ManagerStats& one : stats) {
+            if (one.manager < managers_ && needs_[one.manager] > one.free_bytes) lacking.push_back(&one);
+        }
+        return lacking;
+    }
+
+    /// Of the one that lacks most; the text has as many of the others as it can hold.
+    Error does_not_fit(std::vector<const ManagerStats*> lacking) const {
+        const auto lack = [&](const ManagerStats* one) { return needs_[one->manager] - one->free_bytes; };
+        std::sort(lacking.begin(), lacking.end(),
+                  [&](const ManagerStats* a, const ManagerStats* b) { return lack(a) > lack(b); });
+        std::string text = "the checkpoint does not fit, nothing was changed";
+        if (replaced_ > 0)
+            text += ", although " + std::to_string(replaced_) + " of its pairs replace others there";
+        const char* separator = "; also manager ";
+        for (std::size_t i = 1; i < lacking.size(); ++i) {
+            text += separator + std::to_string(lacking[i]->manager) + " needs " +
+                    std::to_string(needs_[lacking[i]->manager]) + ", has " +
+                    std::to_string(lacking[i]->free_bytes);
+            separator = ", ";
+        }
+        const ManagerStats& most = *lacking.front();
+        return Error(Errc::no_space, text)
+            .set_manager(most.manager)
+            .set_node(most.node)
+            .set_bytes(needs_[most.manager], most.free_bytes);
+    }
+
+    /// Of the block of the pair that is there, without what it was placed by; none if there is no such key.
+    Result<std::optional<std::uint64_t>> block_bytes_there(ShardId shard, const Record& record) const {
+        ValueInfo info;
+        const auto block = [&] {
+            return std::optional(shm::Block::bytes_for(shm::Pair{.key = record.key}, info.bytes));
+        };
+        if (attachment_->reads_here()) {
+            const auto read = attachment_->pools().contains(shard, record.key, hash_of(record.key), &info);
+            if (read == client::LocalPools::Read::value) return block();
+            if (read == client::LocalPools::Read::absent) return std::optional<std::uint64_t>();
+        }
+        Request request;
+        request.verb = wire::Verb::contains;
+        request.shard = shard;
+        request.key = record.key;
+        const Result<Reply> reply = attachment_->call(request, {.timeout = attachment_->timeout()});
+        if (!reply && reply.error().code == Errc::not_found) return std::optional<std::uint64_t>();
+        if (!reply) return reply.error();
+        info.bytes = reply->argument2;
+        return block();
+    }
+
+    /// Takes from the needs of these managers what the pairs that are there give back, and notes which pairs
+    /// of the checkpoint do not grow. Before an old pair goes the new one is there: so
+    /// one thread stores them, with few on their way.
+    Result<void> count_replaced(const std::vector<const ManagerStats*>& lacking) {
+        std::vector<bool> counts(managers_);
+        for (const ManagerStats* one : lacking)
+            counts[one->manager] = true;
+        shrinking_.assign(extents_.size(), {});
+        flight_bytes_max_ = flight_bytes_small;
+        std::vector<Replaced> replaced(managers_);
+        const OnCheckpointProgress nobody;
+        SharedProgress progress(nobody, 0);
+        const Result<void> read =
+            for_each_extent(progress, [&](Bytes records, std::size_t part) -> Result<void> {
+                std::vector<bool> shrinking;
+                std::vector<Replaced> found(managers_);
+                const Result<void> looked =
+                    for_each_record(records, [&](const Record& record) -> Result<void> {
+                        const ShardId shard = shard_of(record);
+                        shrinking.push_back(false);
+                        if (record.broadcast || !counts[number_of(shard)]) return {};
+                        const Result<std::optional<std::uint64_t>> there = block_bytes_there(shard, record);
+                        if (!there.has_value()) return there.error();
+                        if (!*there) return {};
+                        shrinking.back() = block_bytes(record) <= **there;
+                        found[number_of(shard)].add(**there + index_bytes_of_key, block_bytes(record));
+                        return {};
+                    });
+                if (!looked) return looked;
+                const std::lock_guard lock(mutex_);
+                shrinking_[part] = std::move(shrinking);
+                for (std::uint32_t manager = 0; manager < managers_; ++manager)
+                    replaced[manager].add(found[manager]);
+                return {};
+            });
+        if (!read) return read;
+        for (std::uint32_t manager = 0; manager < managers_; ++manager) {
+            const Replaced& one = replaced[manager];
+            needs_[manager] -= std::min(needs_[manager], one.bytes);
+            replaced_ += one.pairs;
+            flight_bytes_max_ = std::max(flight_bytes_max_, flight_bytes_small + one.largest_new);
+        }
+        for (const ManagerStats* one : lacking)
+            needs_[one->manager] += flight_bytes_max_;
+        return {};
+    }
+
+    /// Those that do not grow, or the others.
+    Result<void> store_some(SharedProgress& progress, bool shrinking) {
+        return for_each_extent(progress, [&](Bytes records, std::size_t part) {
+            const Extent& extent = *extents_[part].extent;
+            FirstFailure failure;
+            std::optional<BatchRun> run;
+            const auto begin = [&] {
+                run.emplace(attachment_, wire::Verb::batch_put,
+                            detail::Patience{.timeout = attachment_->timeout()}, failure);
+            };
+            begin();
+            std::uint64_t in_flight = 0;
+            std::size_t i = 0;
+            Result<void> stored = for_each_record(records, [&](const Record& record) {
+                if (is_shrinking(part, i++) != shrinking) return Result<void>();
+                in_flight += block_bytes(record);
+                if (in_flight > flight_bytes_max_) {
+                    run->finish();
+                    begin();
+                    in_flight = block_bytes(record);
+                }
+                if (record.broadcast) {
+                    run->add_broadcast(0, shard_of(record), record.key, record.value, record.value_type);
+                } else {
+                    run->add(0, shard_of(record), record.key, record.value, record.value_type,
+                             record.placement);
+                }
+                return failure.first;
+            });
+            run->finish();
+            if (stored) stored = failure.first;
+            // What was stored first is told with the rest of its extent.
+            if (stored &&
+                !progress.add(shrinking ? 0 : extent.pairs, shrinking ? 0 : persist::aligned(extent.bytes)))
+                stored = progress.outcome();
+            return stored;
+        });
+    }
+    bool is_shrinking(std::size_t part, std::size_t record) const {
+        return part < shrinking_.size() && record < shrinking_[part].size() && shrinking_[part][record];
+    }
 
     ShardId shard_of(const Record& record) const {
         return ddict::shard_of(hash_of(record.key), record.placement, managers_);
@@ -160,11 +321,11 @@ class CheckpointLoad {
 
     template <class F>
     Result<void> for_each_extent(SharedProgress& progress, F&& f) const {
-        return client::in_parallel(extents_.size(), options_.threads, progress, [&](std::size_t i) {
+        return client::in_parallel(extents_.size(), threads_, progress, [&](std::size_t i) {
             persist::ExtentBuffer buffer;
             const Part& part = extents_[i];
             const Result<Bytes> records = part.file->read(*part.extent, buffer);
-            return records ? f(*records, *part.extent) : records.error();
+            return records ? f(*records, i) : records.error();
         });
     }
     template <class F>
@@ -183,7 +344,7 @@ class CheckpointLoad {
         if (placed_.empty()) return {};
         const OnCheckpointProgress nobody;
         SharedProgress progress(nobody, 0);
-        return for_each_extent(progress, [&](Bytes records, const Extent&) {
+        return for_each_extent(progress, [&](Bytes records, std::size_t) {
             return for_each_record(records, [&](const Record& record) {
                 if (record.placement.is_by_hand()) return Result<void>();
                 const bool meets = placed_.contains(key_on(number_of(shard_of(record)), record));
@@ -207,11 +368,35 @@ class CheckpointLoad {
     const persist::Checkpoint& checkpoint_;
     const LoadOptions& options_;
     const std::uint32_t managers_;
+    unsigned threads_;
+    const std::shared_ptr<persist::OpenFiles> open_files_ = std::make_shared<persist::OpenFiles>();
     std::vector<persist::FileReader> files_;
     std::vector<Part> extents_;
-    std::mutex mutex_;               // guards what follows while extents are read
-    std::set<KeyOnManager> placed_;  // keys placed by hand, where they belong now
+    std::mutex mutex_;                             // guards what follows while extents are read
+    std::vector<std::uint64_t> needs_;             // of each manager
+    std::uint64_t flight_bytes_max_ = UINT64_MAX;  // that may be sent and not stored yet
+    std::uint64_t replaced_ = 0;                   // pairs of which count_replaced() has found an older one
+    std::vector<std::vector<bool>> shrinking_;     // by extent and record; empty if nobody has looked
+    std::set<KeyOnManager> placed_;                // keys placed by hand, where they belong now
 };
+
+}  // namespace
+
+namespace {
+
+/// Of a checkpoint whose files have been read and measured.
+Result<CheckpointInfo> store(const Dictionary& dict, CheckpointLoad& load,
+                             const persist::Checkpoint& checkpoint) {
+    const Result<std::vector<ManagerStats>> stats = dict.try_stats();
+    if (!stats) return stats.error();
+    if (const Result<void> fits = load.check_that_it_fits(*stats); !fits) return fits.error();
+    if (const Result<void> stored = load.store(); !stored) {
+        Error error = stored.error();
+        error.in_doubt = true;
+        return error;
+    }
+    return client::info_of(checkpoint);
+}
 
 }  // namespace
 
@@ -220,18 +405,8 @@ Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOpt
     const Result<persist::Checkpoint> checkpoint = persist::find_checkpoint(path);
     if (!checkpoint) return checkpoint.error();
     CheckpointLoad load(attachment(), *checkpoint, options);
-    if (const Result<void> opened = load.open(); !opened) return opened.error();
-    const Result<std::vector<std::uint64_t>> needs = load.measure();
-    if (!needs) return needs.error();
-    const Result<std::vector<ManagerStats>> stats = try_stats();
-    if (!stats) return stats.error();
-    if (const Result<void> fits = load.check_that_it_fits(*needs, *stats); !fits) return fits.error();
-    if (const Result<void> stored = load.store(); !stored) {
-        Error error = stored.error();
-        error.in_doubt = true;
-        return error;
-    }
-    return client::info_of(*checkpoint);
+    if (const Result<void> read = load.read(); !read) return read.error();
+    return store(*this, load, *checkpoint);
 }
 
 }  // namespace ddict

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loading into dictionaries that have something already, with few descriptors.
+#include <ddict/checkpoint.h>
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+
+#include "tests/client/shared_dictionary.h"
+
+namespace ddict {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LoadsTest : public SharedDictionaryTest {
+  protected:
+    void SetUp() override {
+        SharedDictionaryTest::SetUp();
+        std::string name = (fs::temp_directory_path() / "ddict-loads-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        dir_ = name;
+    }
+    void TearDown() override { fs::remove_all(dir_); }
+
+    static std::string key(int i) { return "key " + std::to_string(i); }
+    static void fill(const View& dict, int count, std::size_t bytes, char with) {
+        for (int i = 0; i < count; ++i)
+            dict.put(key(i), std::string(bytes, with));
+    }
+    static void expect(const View& dict, int count, std::size_t bytes, char with) {
+        for (int i = 0; i < count; ++i)
+            ASSERT_EQ(dict.get(key(i)), std::string(bytes, with)) << key(i);
+    }
+    static Dictionary small() {
+        return Dictionary::create({.managers_per_node = 2, .total_mem = 32 << 20, .name = "small"});
+    }
+    static void cut(const std::string& path) { fs::resize_file(path, fs::file_size(path) - 1); }
+
+    std::string dir_;
+};
+
+/// Half as large as all memory: twice there would be no space for them.
+TEST_F(LoadsTest, PairsThatReplaceOthersCount) {
+    constexpr int count = 20;
+    constexpr std::size_t bytes = 1 << 20;
+    fill(*dict_, count, bytes, 's');
+    dict_->save(dir_);
+    Dictionary other = small();
+    fill(other, count, bytes, 'o');
+    other.put("other", "stays");
+    other.load(dir_);
+    expect(other, count, bytes, 's');
+    EXPECT_EQ(other.get("other"), "stays");
+    EXPECT_EQ(other.size(), static_cast<std::uint64_t>(count) + 1);
+    other.destroy();
+}
+
+/// Large ones become small and small ones large: in the wrong order there would be no space in between.
+TEST_F(LoadsTest, ThoseThatShrinkAreStoredFirst) {
+    constexpr int count = 20;
+    constexpr std::size_t bytes = 1 << 20;
+    for (int i = 0; i < count; ++i)
+        dict_->put(key(i), std::string(i % 2 == 0 ? bytes : 10, 's'));
+    dict_->save(dir_);
+    // All on one manager, so that each byte counts: some 11 of 15 MiB are used before and after.
+    Dictionary other = Dictionary::create({.total_mem = 16 << 20, .name = "other"});
+    for (int i = 0; i < count; ++i)
+        other.put(key(i), std::string(i % 2 == 0 ? 10 : bytes, 'o'));
+    const CheckpointInfo info = other.load(dir_, {.threads = 1});
+    EXPECT_EQ(info.pairs, static_cast<std::uint64_t>(count));
+    for (int i = 0; i < count; ++i)
+        EXPECT_EQ(other.get(key(i)).size(), i % 2 == 0 ? bytes : 10) << i;
+    other.destroy();
+}
+
+TEST_F(LoadsTest, WhatDoesNotFitBesideTheRestIsRefused) {
+    fill(*dict_, 20, 1 << 20, 's');
+    dict_->save(dir_);
+    Dictionary other = small();
+    for (int i = 0; i < 5; ++i)
+        other.put(key(i), "is replaced");
+    for (int i = 0; i < 16; ++i)
+        other.put("other " + std::to_string(i), std::string(1 << 20, 'o'));
+    const std::vector<ManagerStats> before = other.stats();
+    const Result<CheckpointInfo> loaded = other.try_load(dir_);
+    ASSERT_FALSE(loaded);
+    const Error& error = loaded.error();
+    EXPECT_EQ(error.code, Errc::no_space);
+    EXPECT_FALSE(error.in_doubt);
+    ASSERT_LT(error.manager, 2u);
+    EXPECT_GT(error.need_bytes, error.have_bytes);
+    EXPECT_EQ(error.have_bytes, before[error.manager].free_bytes);
+    const std::string other_manager = "also manager " + std::to_string(1 - error.manager) + " needs ";
+    EXPECT_NE(error.message().find(other_manager), std::string::npos) << error.message();
+    EXPECT_NE(error.message().find("5 of its pairs replace others"), std::string::npos) << error.message();
+    for (int i = 0; i < 5; ++i)
+        EXPECT_EQ(other.get(key(i)), "is replaced");
+    EXPECT_EQ(other.size(), 21u);
+    other.destroy();
+}
+
+/// Whatever is there: either it is refused and nothing has changed, or all is there.
+TEST_F(LoadsTest, AllOrNothingWhateverIsThere) {
+    const unsigned seed = std::random_device()();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t n) {
+        return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+    };
+    std::map<std::string, std::size_t> saved;
+    for (int i = 0; i < 60; ++i)
+        dict_->put(key(i), std::string(saved[key(i)] = below(512 << 10), 's'));
+    dict_->save(dir_);
+    int refused = 0;
+    int loaded = 0;
+    for (int turn = 0; turn < 12; ++turn) {
+        Dictionary other = small();
+        std::map<std::string, std::size_t> there;
+        for (std::size_t i = 0, count = below(150); i < count; ++i) {
+            const std::string name = key(static_cast<int>(below(160)));
+            const std::size_t bytes = below(512 << 10);
+            if (other.try_put(name, std::string(bytes, 'o'))) there[name] = bytes;
+        }
+        const Result<CheckpointInfo> outcome = other.try_load(dir_);
+        if (outcome) {
+            ++loaded;
+            for (const auto& [name, bytes] : saved)
+                ASSERT_EQ(other.get(name), std::string(bytes, 's')) << name;
+        } else {
+            ++refused;
+            ASSERT_EQ(outcome.error().code, Errc::no_space) << outcome.error().message();
+            ASSERT_FALSE(outcome.error().in_doubt) << outcome.error().message();
+            ASSERT_EQ(other.size(), there.size());
+            for (const auto& [name, bytes] : there)
+                ASSERT_EQ(other.get(name), std::string(bytes, 'o')) << name;
+        }
+        other.destroy();
+    }
+    RecordProperty("refused", refused);
+    RecordProperty("loaded", loaded);
+}
+
+/// As many files as managers have saved are not open at once.
+TEST_F(LoadsTest, FewDescriptorsAreEnough) {
+    constexpr std::uint32_t many = 96;
+    Dictionary wide =
+        Dictionary::create({.managers_per_node = many, .total_mem = many << 20, .name = "wide"});
+    fill(wide, 2000, 100, 'w');
+    EXPECT_EQ(wide.save(dir_).managers, many);
+    wide.destroy();
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const auto open_now =
+        static_cast<rlim_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+    const rlimit tight{open_now + 64, before.rlim_max};  // of which threads take most for their sessions
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+    const Result<CheckpointInfo> loaded = dict_->try_load(dir_);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_TRUE(loaded) << loaded.error().message();
+    EXPECT_EQ(loaded->pairs, 2000u);
+    expect(*dict_, 2000, 100, 'w');
+}
+
+}  // namespace
+}  // namespace ddict
