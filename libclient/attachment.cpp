@@ -218,8 +218,10 @@ Result<Session*> Attachment::session() {
     if (closed_) return unusable();
     // What is registered after a static object was made runs before its destructor: so for each attachment,
     // and not before a second thread calls.
-    if (!sessions_.empty())
-        std::call_once(exit_noted_, [] { std::atexit([] { process_exits.store(true); }); });
+    if (!sessions_.empty() && !exit_noted_) {
+        std::atexit([] { process_exits.store(true); });
+        exit_noted_ = true;
+    }
     sessions_[std::this_thread::get_id()] = *std::move(made);
     if (!thread_sessions_ended) thread_sessions.add(serial_, session, weak_from_this());
     return session;
@@ -472,11 +474,14 @@ Result<std::vector<MissingManager>> Attachment::call_answering(std::span<const s
 }
 
 const std::vector<std::uint32_t>& Attachment::local_managers() {
-    std::call_once(local_found_, [&] {
-        for (std::uint32_t manager = 0; manager < handle_.managers; ++manager) {
-            if (pools_->is_local(ShardId{manager})) local_managers_.push_back(manager);
-        }
-    });
+    if (local_found_.load(std::memory_order_acquire)) return local_managers_;
+    const std::lock_guard lock(local_mutex_);
+    if (local_found_.load(std::memory_order_relaxed)) return local_managers_;
+    local_managers_.clear();  // of an attempt for which there was no memory
+    for (std::uint32_t manager = 0; manager < handle_.managers; ++manager) {
+        if (pools_->is_local(ShardId{manager})) local_managers_.push_back(manager);
+    }
+    local_found_.store(true, std::memory_order_release);
     return local_managers_;
 }
 

@@ -147,8 +147,11 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     bool local_reads_allowed_ = true;
     std::unique_ptr<LaunchService> service_;  // if this process started the dictionary
     std::atomic<bool> closed_ = false;
-    std::once_flag local_found_;
-    std::once_flag exit_noted_;
+    // No std::call_once: it would have the library's thread-local variables of libstdc++ be where those of
+    // the program are, which is impossible in a program that has loaded libstdc++ late, as Python does.
+    std::mutex local_mutex_;
+    std::atomic<bool> local_found_ = false;
+    bool exit_noted_ = false;  // guarded by mutex_
     std::vector<std::uint32_t> local_managers_;
     struct alignas(64) LocalReads {
         std::atomic<std::uint64_t> count{0};

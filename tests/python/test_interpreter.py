@@ -177,6 +177,15 @@ def test_the_end_of_the_interpreter(d, ending):
         assert "Fatal" not in done.stderr, done.stderr
 
 
+def test_a_program_that_has_loaded_another_library_of_cpp_before(python):
+    """As torch does: libstdc++ has a place for its thread-local variables by then, which cannot change."""
+    python("""
+import ctypes
+ctypes.c_void_p.in_dll(ctypes.CDLL("libstdc++.so.6"), "_ZSt11__once_call")
+import ddict
+""")
+
+
 def test_a_program_that_has_ended_its_interpreter_goes_on(d):
     library = os.path.join(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))
     done = subprocess.run([os.environ["DDICT_EMBEDDER"], library, "import ddict\nd = ddict.attach()\nd['embedded'] = 1\nd.get('k')"],
