@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "samehost/link.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -35,6 +36,12 @@ Link::Link(os::UnsharedDescriptor socket, Channel channel, Side side, pid_t peer
 bool Link::peer_has_withdrawn() noexcept {
     std::atomic_thread_fence(std::memory_order_acquire);
     return channel_.facts(other(side_)).has_withdrawn.load(std::memory_order_relaxed) != 0;
+}
+
+/// Before the kernel tells anybody of the end of a process, it has closed its descriptors.
+bool Link::peer_has_hung_up() const noexcept {
+    pollfd socket{socket_.fd(), POLLRDHUP, 0};
+    return ::poll(&socket, 1, 0) > 0 && (socket.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 void Link::withdraw() noexcept {

@@ -55,6 +55,8 @@ class Link {
     RingReader& reader() noexcept { return reader_; }
     PeerMemory& peer_memory() noexcept { return peer_memory_; }
     bool peer_has_withdrawn() noexcept;
+    /// Whether the peer's process has ended, or is about to. One system call.
+    bool peer_has_hung_up() const noexcept;
     /// From now on nothing that this end has offered may be believed.
     void withdraw() noexcept;
 

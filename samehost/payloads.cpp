@@ -223,7 +223,8 @@ bool Payloads::copy_some(std::uint64_t token) {
     receiving.received += bytes;
     const bool ok = outcome == PeerMemory::Outcome::done && !receiving.link->peer_has_withdrawn();
     if (ok && receiving.received < receiving.bytes()) return false;
-    end_receiving(token, ok);
+    // Memory that the peer shares with others may be written to by a process that has taken its place.
+    end_receiving(token, ok && !receiving.link->peer_has_hung_up());
     return true;
 }
 
