@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/frozen_value.h>
 
+#include <chrono>
 #include <utility>
 
 #include "libclient/view_calls.h"
@@ -45,7 +46,8 @@ Result<FrozenValue> View::view_frozen_bytes(KeyBytes key) const {
     if (const Result<void> usable = attachment_->check_usable(); !usable)
         return name_error(usable.error(), Operation::view, key);
     const std::uint64_t hash = hash_of(key);
-    Result<shm::FrozenView> view = attachment_->pools().view(Calls::owner(*this, key, hash), key, hash);
+    Result<shm::FrozenView> view = attachment_->pools().view(
+        Calls::owner(*this, key, hash), key, hash, patience_.deadline(std::chrono::steady_clock::now()));
     if (!view) return name_error(view.error(), Operation::view, key);
     return FrozenValue(std::make_shared<const FrozenValue::Impl>(
         FrozenValue::Impl{*std::move(view), name_error(Error(), Operation::view, key)}));

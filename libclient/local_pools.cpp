@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/local_pools.h"
 
+#include <thread>
+
+#include "base/limits.h"
 #include "libclient/coarse_clock.h"
 #include "rpc/lost_managers.h"
 
@@ -42,12 +45,13 @@ bool LocalPools::try_to_map(Local& local, ShardId shard) {
     if (entry->state != ServingState::serving) return true;
     Result<os::ProcessWatch> watch = os::ProcessWatch::open(entry->process);
     if (!watch) return watch.error().code != Errc::system;
-    auto pool = shm::PoolReader::open(
-        {.dictionary_id = dictionary_id_, .secret = secret_, .manager = number_of(shard)});
-    if (!pool) return pool.error().code != Errc::system;
+    if (local.mapped == nullptr) {
+        auto pool = shm::PoolReader::open(
+            {.dictionary_id = dictionary_id_, .secret = secret_, .manager = number_of(shard)});
+        if (!pool) return pool.error().code != Errc::system;
+        local.mapped = *std::move(pool);
+    }
     local.watch.emplace(*std::move(watch));
-    if (local.mapped != nullptr) local.earlier.push_back(std::move(local.mapped));
-    local.mapped = *std::move(pool);
     local.pool.store(local.mapped.get(), std::memory_order_release);
     return true;
 }
@@ -97,7 +101,29 @@ void LocalPools::look_at_managers(std::int64_t now) {
     }
 }
 
-Result<shm::FrozenView> LocalPools::view(ShardId shard, KeyBytes key, std::uint64_t hash) {
+Result<shm::FrozenView> LocalPools::view(ShardId shard, KeyBytes key, std::uint64_t hash,
+                                         std::chrono::steady_clock::time_point deadline) {
+    for (const auto begun = std::chrono::steady_clock::now();;) {
+        Result<shm::FrozenView> view = view_now(shard, key, hash);
+        if (view) return view;
+        const auto now = std::chrono::steady_clock::now();
+        const Errc code = view.error().code;
+        const bool may_pass = code == Errc::manager_lost || code == Errc::busy || code == Errc::system;
+        if (!may_pass || now >= deadline || !may_come_back(shard, now - begun)) return view;
+        std::this_thread::sleep_for(limits::restart_look_interval);
+        look_at_managers(nanoseconds_of(coarse_now()));
+    }
+}
+
+/// Whether another process takes the manager's place, as the directory says; for a while, whether it may.
+bool LocalPools::may_come_back(ShardId shard, std::chrono::steady_clock::duration waited) const {
+    const Result<DirectoryEntry> entry = is_local(shard) ? directory_->entry(shard) : Error(Errc::not_found);
+    if (!entry || entry->state == ServingState::lost || !entry->is_restartable) return false;
+    return waited < (entry->state == ServingState::restarting ? limits::restart_time_max
+                                                              : limits::restart_announced_max);
+}
+
+Result<shm::FrozenView> LocalPools::view_now(ShardId shard, KeyBytes key, std::uint64_t hash) {
     if (!is_local(shard))
         return Error(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
     if (const shm::PoolReader* pool = pool_of(shard)) return pool->view(key, hash);

@@ -27,7 +27,7 @@ namespace ddict::client {
 /// `ask`, so that a message brings the truth to light. `ask` is also the answer for managers of other nodes,
 /// at once; and for a while where this process lacked something to read a pool with (file descriptors,
 /// memory): that is tried again once a second. When another process serves a shard whose manager was gone,
-/// its pool is mapped again.
+/// the pool is read again.
 class LocalPools {
   public:
     using Read = shm::Read;
@@ -55,9 +55,11 @@ class LocalPools {
     void prefetch(ShardId shard, std::uint64_t hash) {
         if (const shm::PoolReader* pool = pool_of(shard); pool != nullptr) pool->prefetch(hash);
     }
-    /// A value of a frozen dictionary without a copy. not_found; invalid_argument if the dictionary is not
-    /// frozen, or the manager is on another node; manager_lost, dictionary_gone; busy; why it cannot be read.
-    Result<shm::FrozenView> view(ShardId shard, KeyBytes key, std::uint64_t hash);
+    /// A value of a frozen dictionary without a copy. While another process takes the manager's place, waits
+    /// for that. not_found; invalid_argument if the dictionary is not frozen, or the manager is on another
+    /// node; manager_lost, dictionary_gone; busy; why it cannot be read.
+    Result<shm::FrozenView> view(ShardId shard, KeyBytes key, std::uint64_t hash,
+                                 std::chrono::steady_clock::time_point deadline);
 
     /// A pool to be read whole; null where get() would ask by message. A dead manager is known within a tenth
     /// of a second: ask again afterwards.
@@ -77,9 +79,8 @@ class LocalPools {
     struct Local {
         std::atomic<const shm::PoolReader*> pool{nullptr};  // to be read now
         std::atomic<bool> tried{false};
-        std::shared_ptr<const shm::PoolReader> mapped;
-        // Of managers that are gone. They stay until the end: somebody may be reading.
-        std::vector<std::shared_ptr<const shm::PoolReader>> earlier;
+        std::shared_ptr<const shm::PoolReader>
+            mapped;              // also after its manager: the next one has the same pool
         Epoch epoch = no_epoch;  // of the entry by which it was tried
         std::optional<os::ProcessWatch> watch;
         std::int64_t again_at = 0;  // when to try once more, of the coarse clock; 0: no more
@@ -100,6 +101,8 @@ class LocalPools {
         return pool != nullptr || local.tried.load(std::memory_order_relaxed) ? pool : map(place);
     }
     const shm::PoolReader* map(std::uint32_t place);
+    Result<shm::FrozenView> view_now(ShardId shard, KeyBytes key, std::uint64_t hash);
+    bool may_come_back(ShardId shard, std::chrono::steady_clock::duration waited) const;
     Error why_unreadable(ShardId shard) const;
     void look_at_clock();
     void look_at_managers(std::int64_t now);
