@@ -32,6 +32,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
             .set_operation(Operation::launch);
     ManagerProcess process;
     process.manager_ = start.manager;
+    process.takes_over_ = start.takes_over;
     process.control_ = os::FileDescriptor(ends[0]);
     const os::FileDescriptor theirs(ends[1]);
     const os::FileDescriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -71,12 +72,9 @@ void ManagerProcess::advance() {
     }
     if (!status) return;
     control_.reset();
-    if (state_ == State::lost || state_ == State::ended) return;
-    if (told_to_stop_) {
-        state_ = State::ended;
-    } else {
-        fail(status->describe());
-    }
+    if (state_ == State::ended) return;
+    if (how_.empty()) how_ = status->describe();
+    state_ = told_to_stop_ ? State::ended : State::lost;
 }
 
 void ManagerProcess::on_packet(Bytes packet) {
@@ -90,6 +88,10 @@ void ManagerProcess::on_packet(Bytes packet) {
             return on_entry(payload);
         case Control::failed:
             return fail(text_of(payload));
+        case Control::restart:
+            how_ = "was asked to restart";
+            ended_for_restart_ = true;
+            return;
         case Control::stopped:
             state_ = State::ended;
             ended_by_client_ = true;
@@ -111,13 +113,13 @@ void ManagerProcess::on_started(Bytes payload) {
 
 void ManagerProcess::on_ready(Bytes payload) {
     if (state_ != State::started) return fail("was ready before it had started");
-    if (!payload.empty()) {
+    if (takes_over_) {
         Unpacker in(payload);
         RecoveredPairs recovered;
         recovered.pairs = in.take<std::uint64_t>();
-        recovered.damaged = in.take<std::uint64_t>();
         recovered.missing = in.take<std::uint64_t>();
-        if (!in.good()) return fail("said in a way that makes no sense what it has recovered");
+        if (!in.good() || !in.at_end())
+            return fail("did not say, in a way that makes sense, what it has recovered");
         recovered_ = recovered;
     }
     state_ = State::ready;
@@ -130,28 +132,29 @@ void ManagerProcess::on_entry(Bytes payload) {
     if (in.good() && in.at_end()) entries_.push_back(std::move(entry));
 }
 
-void ManagerProcess::announce(const DirectoryEntry& entry) {
+bool ManagerProcess::announce(const DirectoryEntry& entry) {
     std::vector<std::byte> packed;
     pack(entry, packed);
-    tell(Control::entry, text_of(packed));
+    return tell(Control::entry, text_of(packed));
 }
 
+/// It is lost when it has ended, and not before: nobody else may write to its pool until then.
 void ManagerProcess::fail(std::string_view how) {
-    if (state_ == State::lost) return;
-    state_ = State::lost;
-    how_ = how;
+    if (how_.empty()) how_ = how;
+    child_.signal(SIGKILL);
 }
 
-void ManagerProcess::tell(Control kind, std::string_view payload) {
+bool ManagerProcess::tell(Control kind, std::string_view payload) {
     std::string packet(1, static_cast<char>(kind));
     packet += payload;
     while (control_.is_open()) {
         // A manager that cannot be told is about to be found dead.
-        if (send(control_.fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return;
+        if (send(control_.fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
         pollfd space{control_.fd(), POLLOUT, 0};
         const bool full = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-        if (!full || poll(&space, 1, static_cast<int>(control_space_wait.count())) <= 0) return;
+        if (!full || poll(&space, 1, static_cast<int>(control_space_wait.count())) <= 0) return false;
     }
+    return false;
 }
 
 void ManagerProcess::permit(const std::vector<std::string>& hosts) {
@@ -180,7 +183,8 @@ Result<std::string> find_manager_program(const std::string& asked_for) {
     namespace fs = std::filesystem;
     if (!asked_for.empty()) {
         const os::FoundProgram found = os::find_program(asked_for, os::environment_of_this_process());
-        if (found.error == 0) return found.path;
+        // This process goes to another folder, and may start it again there.
+        if (found.error == 0) return fs::absolute(found.path).string();
         return Error(Errc::invalid_argument, "--manager-program: cannot run " + asked_for)
             .set_operation(Operation::launch);
     }

@@ -24,14 +24,14 @@ struct ManagerStart {
     std::string pool;  // names of segments
     std::string directory;
     std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
+    bool takes_over = false;                      // what another has left
     os::Environment environment;
 };
 
 /// What a manager has found of one that had been killed.
 struct RecoveredPairs {
     std::uint64_t pairs = 0;    // that are there
-    std::uint64_t damaged = 0;  // that could not be kept
-    std::uint64_t missing = 0;  // by the count of the one that was killed, those damaged included
+    std::uint64_t missing = 0;  // that were there before: at least these
 };
 
 class ManagerProcess {
@@ -41,7 +41,7 @@ class ManagerProcess {
         started,   // can be reached: entry() is there
         ready,     // serves
         ended,     // in good order: because a client asked, or because it was told to stop
-        lost,      // failed, or died: how() says why
+        lost,      // has failed, or died: how() says why. Its process has ended
     };
 
     static Result<ManagerProcess> start(const ManagerStart& start);
@@ -60,15 +60,18 @@ class ManagerProcess {
     /// "was killed by signal 9 (Killed)", or the manager's own words.
     const std::string& how() const { return how_; }
     bool ended_by_client() const { return ended_by_client_; }
+    /// Lost, since a client has asked for a restart.
+    bool ended_for_restart() const { return ended_for_restart_; }
 
     /// Entries of the directory that it has heard of from other managers.
     std::vector<DirectoryEntry> take_entries() { return std::exchange(entries_, {}); }
-    /// Has it tell all other managers of a newer entry. Requires that it is ready.
-    void announce(const DirectoryEntry& entry);
+    /// Has it tell all other managers of a newer entry. Requires that it is ready. False if it cannot be
+    /// told.
+    bool announce(const DirectoryEntry& entry);
 
-    /// Takes in what the manager has said, and its end. Never waits.
+    /// Takes in what the manager has said, and its end; one that has failed is ended. Never waits.
     void advance();
-    void tell(Control kind) { tell(kind, {}); }
+    bool tell(Control kind) { return tell(kind, {}); }
     /// Which hosts may connect: addresses, or "all". Before Control::directory.
     void permit(const std::vector<std::string>& hosts);
     /// From now on the manager's end is in good order.
@@ -76,7 +79,7 @@ class ManagerProcess {
     void kill();
 
   private:
-    void tell(Control kind, std::string_view payload);
+    bool tell(Control kind, std::string_view payload);
     void on_packet(Bytes packet);
     void on_started(Bytes payload);
     void on_ready(Bytes payload);
@@ -91,9 +94,11 @@ class ManagerProcess {
     std::uint32_t ucx_version_ = 0;
     std::optional<RecoveredPairs> recovered_;
     std::vector<DirectoryEntry> entries_;
-    std::string how_;
+    std::string how_;  // as soon as it is known
+    bool takes_over_ = false;
     bool told_to_stop_ = false;
     bool ended_by_client_ = false;
+    bool ended_for_restart_ = false;
 };
 
 /// Where ddict-manager is: the one asked for, or beside this program, or in ../libexec/ddict.

@@ -6,6 +6,7 @@
 
 #include "launcher/sizes.h"
 #include "slurm/hostlist.h"
+#include "store/reply_memory.h"
 
 namespace ddict::launcher {
 namespace {
@@ -82,10 +83,11 @@ Finding judge_network(const NodeFacts& facts, bool spans_nodes) {
 Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
     if (const auto room = check_memory(need, facts.memory); !room)
         return {Level::failed, "memory: " + std::string(room.error().detail.data())};
-    if (facts.file_bytes_max < need.pool_bytes)
+    if (const std::uint64_t largest = std::max<std::uint64_t>(need.pool_bytes, store::ReplyMemory::bytes());
+        facts.file_bytes_max < largest)
         return {Level::failed, "memory: files may have " + format_size(facts.file_bytes_max) +
-                                   " at the most (ulimit -f), and a pool in /dev/shm is a file of " +
-                                   format_size(need.pool_bytes) + ": raise that limit"};
+                                   " at the most (ulimit -f), and a manager has one in /dev/shm of " +
+                                   format_size(largest) + " (most of it empty): raise that limit"};
     const std::string removed = facts.stale_removed == 0
                                     ? ""
                                     : "; removed " + std::to_string(facts.stale_removed) +

@@ -125,10 +125,12 @@ int Server::run() {
         if (member_.has_newer_entries()) tell_newer_entries();
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().gate().unproven() != unproven_told_) tell_of_unproven_greetings();
+        if (member_.shard().deadly_requests() != deadly_told_) tell_of_deadly_request();
         if (member_.shard().shutdown_requested() && !stopping_) {
             tell(Control::stopped);
             stopping_ = true;
         }
+        if (member_.shard().restart_requested() && !stopping_) return end_for_restart();
     }
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
@@ -137,6 +139,13 @@ int Server::run() {
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
     return failed_ ? 1 : 0;
+}
+
+/// As if it had been killed, but for the replies that are on their way.
+int Server::end_for_restart() {
+    worker_->stop(steady_clock::now() + stop_timeout);
+    tell(Control::restart);
+    return 0;
 }
 
 /// Into the log, and not for every one of a crowd.
@@ -182,6 +191,14 @@ void Server::tell_of_unproven_greetings() {
         "programs with a handle of another one, or strangers\n",
         store_->pool().identity().manager, store_->pool().identity().node.c_str(),
         static_cast<unsigned long long>(unproven_told_));
+}
+
+/// Who has sent it is to be found.
+void Server::tell_of_deadly_request() {
+    deadly_told_ = member_.shard().deadly_requests();
+    std::fprintf(stderr, "ddict-manager %u on %s: a request was refused: %s\n",
+                 store_->pool().identity().manager, store_->pool().identity().node.c_str(),
+                 member_.shard().last_deadly().message().c_str());
 }
 
 void Server::report_failure(int control_fd, const std::string& reason) {
@@ -276,7 +293,7 @@ void Server::on_directory_ready() {
 
 void Server::on_ready() {
     std::vector<std::byte> packed;
-    if (recovered_) Packer(packed).put(recovered_->pairs).put(recovered_->unsound).put(recovered_->missing);
+    if (recovered_) Packer(packed).put(recovered_->pairs).put(recovered_->missing);
     tell(Control::ready, packed);
 }
 

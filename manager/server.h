@@ -51,6 +51,7 @@ class Server {
            std::unique_ptr<transport::Worker> worker);
 
     void tell(Control kind, Bytes payload = {});
+    int end_for_restart();
     void announce();
     void on_control();
     void on_permit(Bytes names);
@@ -63,6 +64,7 @@ class Server {
     void tell_of_unreachable_clients();
     void on_refused_connections();
     void tell_of_unproven_greetings();
+    void tell_of_deadly_request();
 
     ServerOptions options_;
     PermittedHosts hosts_;  // until all are known
@@ -77,6 +79,7 @@ class Server {
     std::chrono::steady_clock::time_point strangers_told_at_;
     std::uint64_t unproven_told_ = 0;
     std::chrono::steady_clock::time_point unproven_told_at_;
+    std::uint64_t deadly_told_ = 0;
     bool stopping_ = false;
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone

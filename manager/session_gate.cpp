@@ -50,7 +50,7 @@ bool SessionGate::reads(const Call& call, wire::Hello& hello) {
 void SessionGate::on_hello(const Call& call) {
     wire::Hello hello;
     if (!reads(call, hello)) return;
-    const Errc refusal = refusal_of(hello);
+    const Errc refusal = refusal_of(call, hello);
     refusal == Errc{} ? answer(call, hello) : refuse(call, hello, refusal);
 }
 
@@ -118,9 +118,11 @@ Result<PeerId> SessionGate::reach(const wire::Hello& hello) {
     return peer;
 }
 
-Errc SessionGate::refusal_of(const wire::Hello& hello) {
+Errc SessionGate::refusal_of(const Call& call, const wire::Hello& hello) {
     if (hello.ucx_version != ucx_version_) return Errc::incompatible;
-    return has_capacity_for_session() ? Errc{} : Errc::busy;
+    const Session* known = sessions_.of_greeter(greeter_of(hello));
+    const bool goes_on = known != nullptr && known->id == call.header.session;
+    return goes_on || has_capacity_for_session() ? Errc{} : Errc::busy;
 }
 
 /// Clients that are there go before clients that may come back.

@@ -60,7 +60,7 @@ class SessionGate {
     };
 
     bool reads(const Call& call, wire::Hello& hello);
-    Errc refusal_of(const wire::Hello& hello);
+    Errc refusal_of(const Call& call, const wire::Hello& hello);
     void answer(const Call& call, const wire::Hello& hello);
     void refuse(const Call& call, const wire::Hello& hello, Errc refusal);
     Result<PeerId> reach(const wire::Hello& hello);

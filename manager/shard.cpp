@@ -48,6 +48,7 @@ constexpr std::array op_of_verb = {
     OpOfVerb{Verb::count_prefix, ops::count_prefix},
     OpOfVerb{Verb::erase_prefix, ops::erase_prefix},
     OpOfVerb{Verb::cancel_wait, ops::cancel_wait},
+    OpOfVerb{Verb::restart, ops::restart},
 };
 
 constexpr std::array<Op, wire::verb_last + 1> op_table = [] {
@@ -104,10 +105,29 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
     }
     if (form == Form::untaken) [[unlikely]]
         return parts_.replies.answer_failed(call, wire::ValueFailure::no_memory_to_receive);
-    if (!parts_.times.count(verb)) return execute(call);
-    const std::uint64_t started = parts_.times.start();
-    execute(call);
-    parts_.times.stop(verb, started);
+    if (parts_.store.begin_request(call.header.session, call.header.request)) [[unlikely]]
+        return refuse_deadly(call);
+    if (!parts_.times.count(verb)) {
+        execute(call);
+    } else {
+        const std::uint64_t started = parts_.times.start();
+        execute(call);
+        parts_.times.stop(verb, started);
+    }
+    parts_.store.end_executed();
+}
+
+/// One over which managers were killed. Not cached: a part of it may have been made.
+void Shard::refuse_deadly(const Call& call) {
+    parts_.store.end_request();
+    ++deadly_requests_;
+    last_deadly_ = Error(Errc::protocol, "the manager was killed each time that it executed this request");
+    parts_.replies.discard_body(call.body_token);
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(last_deadly_.code);
+    parts_.replies.send(call.peer, header);
+    last_deadly_.set_operation(wire::rule_of(call.header.verb).operation);
+    if (!call.key.empty()) last_deadly_.set_key(call.key);
 }
 
 /// Whether a request whose reply is cached is to be executed. One that has been executed is answered as it
@@ -190,12 +210,18 @@ void Shard::on_body_received(std::uint64_t tag, bool ok) {
             parts_.replies.answer_failed(call, wire::ValueFailure::cannot_be_received);
         return;
     }
-    if (block != nullptr && call.header.verb == Verb::put) return ops::finish_put(parts_, call, block);
-    if (block != nullptr) return parts_.broadcaster.finish_put(call, block);
-    call.key = {transfer.buffer.bytes().first(transfer.request.key_bytes), transfer.request.key_type};
-    call.placement = transfer.placement;
-    call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
-    execute(call);
+    // Refused it would have been before its body was asked for.
+    parts_.store.begin_request(call.header.session, call.header.request);
+    if (block != nullptr) {
+        call.header.verb == Verb::put ? ops::finish_put(parts_, call, block)
+                                      : parts_.broadcaster.finish_put(call, block);
+    } else {
+        call.key = {transfer.buffer.bytes().first(transfer.request.key_bytes), transfer.request.key_type};
+        call.placement = transfer.placement;
+        call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
+        execute(call);
+    }
+    parts_.store.end_executed();
 }
 
 void Shard::on_body_sent(std::uint64_t tag, bool ok) {

@@ -46,6 +46,11 @@ class Shard final : public TransportEvents {
 
     /// A client has asked for the end of the dictionary; the request has been answered.
     bool shutdown_requested() const noexcept { return parts_.shutdown_requested; }
+    /// The same, of the end of this manager, whose place another one is to take.
+    bool restart_requested() const noexcept { return parts_.restart_requested; }
+    /// Requests that were refused since managers were killed over them; and the last one, for the log.
+    std::uint64_t deadly_requests() const noexcept { return deadly_requests_; }
+    const Error& last_deadly() const noexcept { return last_deadly_; }
     SessionGate& gate() noexcept { return parts_.gate; }
     const Sessions& sessions() const noexcept { return parts_.sessions; }
     /// As the session of this peer sees it.
@@ -77,8 +82,11 @@ class Shard final : public TransportEvents {
     bool is_still_new(const Call& call);
     void release_last(Session& session, std::uint64_t request);
     void execute(Call& call);
+    void refuse_deadly(const Call& call);
 
     ShardParts parts_;
+    std::uint64_t deadly_requests_ = 0;
+    Error last_deadly_;
 };
 
 }  // namespace ddict::manager

@@ -95,6 +95,11 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
     } else if (error.code == Errc::manager_lost) {
         error.set_detail("the connection broke, and the manager has forgotten what came of this request");
         error.in_doubt = wire::is_cached(request.verb);
+    } else if (request.verb == wire::Verb::restart && error.code == Errc::invalid_argument) {
+        error.set_detail("its dictionary was started without restarts (--no-restart)");
+    } else if (error.code == Errc::protocol) {
+        error.set_detail("the manager was killed each time that it executed this request: its log names it");
+        error.in_doubt = wire::is_change(request.verb);
     } else if (wire::is_cached(request.verb)) {
         error.set_detail(reason_of_refusal(error.code));
     }

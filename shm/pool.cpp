@@ -118,7 +118,6 @@ Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> cl
     Recovery recovery(segment.data(), header);
     if (!recovery.repair_index(report))
         return attach_error(Errc::protocol, segment, "is damaged: nothing leads to its pairs any more");
-    ++header.recoveries;
     recovery.answer(claims);
     PoolIdentity identity = identity_in(header);
     std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity), recovery));
@@ -127,6 +126,7 @@ Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> cl
     for (const Claim& claim : claims)
         if (claim.held) pool->hold(claim.block);
     pool->show_counters();
+    ++header.recoveries;
     return pool;
 }
 

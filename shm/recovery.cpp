@@ -408,6 +408,7 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
         blocks_.erase(block);
         free(block);
     }
+    report.missing = std::max(report.missing, report.unsound);
     report.pairs = index.size();
     for (const std::uint64_t block : marked_)
         if (blocks_.contains(block)) report.marked.push_back(&at<Block>(block));

@@ -30,7 +30,7 @@ namespace ddict::shm {
 struct RecoveryReport {
     std::uint64_t pairs = 0;           // that are there
     std::uint64_t unsound = 0;         // entries that were taken out since their blocks were damaged
-    std::uint64_t missing = 0;         // pairs that were there before, and are not there now
+    std::uint64_t missing = 0;         // pairs that were there before, and are not there now: at least these
     std::vector<const Block*> marked;  // those that broadcasts have stored
 };
 

@@ -80,30 +80,35 @@ Error no_room(const std::string& name, std::uint64_t need, std::uint64_t have) {
 Result<void> check_file_limit(std::uint64_t bytes) {
     rlimit file_bytes{};
     if (::getrlimit(RLIMIT_FSIZE, &file_bytes) != 0 || bytes <= file_bytes.rlim_cur) return {};
-    return Error(Errc::no_space,
-                 "files may have " + std::to_string(file_bytes.rlim_cur) +
-                     " bytes at the most (ulimit -f), and memory in /dev/shm is a file: raise "
-                     "that limit, or use smaller pools (more managers)")
+    return Error(Errc::no_space, "files may have " + std::to_string(file_bytes.rlim_cur) +
+                                     " bytes at the most (ulimit -f), and memory in /dev/shm is a file of " +
+                                     std::to_string(bytes) + ": raise that limit")
         .set_operation(Operation::create)
         .set_bytes(bytes, file_bytes.rlim_cur);
 }
 
-/// Reserves [from, to) of the file. Memory, not just a size: no access to it can fail later.
-Result<void> reserve(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
-    const Result<std::uint64_t> have = shared_memory_free_bytes();
-    if (!have) return have.error();
-    if (to - from > *have) return no_room(name, to - from, *have);
+/// Reserves [from, to) of the file. Memory, not just a size: no access to it can fail later. What is reserved
+/// already needs no more.
+Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
     if (const Result<void> permitted = check_file_limit(to); !permitted) return permitted;
     for (std::uint64_t at = from; at < to;) {
         const std::uint64_t bytes = std::min(reserve_step_bytes, to - at);
         const int code = ::posix_fallocate(fd, static_cast<off_t>(at), static_cast<off_t>(bytes));
         if (code == EINTR) continue;
-        if (code == ENOSPC) return no_room(name, to - from, shared_memory_free_bytes().value_or(*have));
+        if (code == ENOSPC) return no_room(name, to - from, shared_memory_free_bytes().value_or(0));
         if (code != 0)
             return system_error(code, "reserving memory in /dev/shm").set_operation(Operation::create);
         at += bytes;
     }
     return {};
+}
+
+/// New memory. Without the first question the kernel would take all that is there before it gives up.
+Result<void> reserve_new(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
+    const Result<std::uint64_t> have = shared_memory_free_bytes();
+    if (!have) return have.error();
+    if (to - from > *have) return no_room(name, to - from, *have);
+    return reserve_file(fd, name, from, to);
 }
 
 /// Whether somebody holds the creator's lock on the file behind this descriptor.
@@ -216,7 +221,7 @@ Result<Segment> Segment::create_sparse(const std::string& name, std::uint64_t by
     if (!fd.is_open()) return refuse(errno, "creating shared memory in /dev/shm");
     if (::fchmod(fd.fd(), S_IRUSR | S_IWUSR) != 0 || ::flock(fd.fd(), LOCK_EX | LOCK_NB) != 0)
         return refuse(errno, "preparing shared memory in /dev/shm");
-    if (const Result<void> done = reserve(fd.fd(), name, 0, reserved_bytes); !done) return done.error();
+    if (const Result<void> done = reserve_new(fd.fd(), name, 0, reserved_bytes); !done) return done.error();
     if (reserved_bytes < bytes) {
         if (const Result<void> permitted = check_file_limit(bytes); !permitted) return permitted.error();
         if (::ftruncate(fd.fd(), static_cast<off_t>(bytes)) != 0)
@@ -284,7 +289,7 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     const std::uint64_t before = size();
     if (bytes <= before) return {};
     const int fd = state_->owner_lock.fd();
-    Result<void> done = reserve(fd, name(), before, bytes);
+    Result<void> done = reserve_new(fd, name(), before, bytes);
     if (done) {
         try {
             bip::mapped_region larger(state_->file, bip::read_write);
@@ -299,8 +304,8 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     return done;
 }
 
-Result<void> Segment::back(std::uint64_t from, std::uint64_t to) {
-    return reserve(state_->fd(), name(), from, to);
+Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) {
+    return reserve_file(state_->fd(), name(), from, to);
 }
 
 bool Segment::has_owner() const {

@@ -41,8 +41,8 @@ class Segment {
     /// A new segment of zeros. no_space with need and have if /dev/shm is too full: nothing stays, and there
     /// will be no SIGBUS later. invalid_argument if the name is taken or is no name, or bytes is 0.
     static Result<Segment> create(const std::string& name, std::uint64_t bytes);
-    /// The same, but of its memory only the first bytes are reserved: the others are to be reserved by back()
-    /// before anybody touches them.
+    /// The same, but of its memory only the first bytes are reserved: the others are to be reserved by
+    /// reserve() before anybody touches them.
     static Result<Segment> create_sparse(const std::string& name, std::uint64_t bytes,
                                          std::uint64_t reserved_bytes);
     /// Maps all of an existing segment. dictionary_gone if there is none; access_denied if it is another
@@ -65,7 +65,7 @@ class Segment {
     /// was. Requires that it was created by this object.
     Result<void> grow(std::uint64_t bytes);
     /// Reserves [from, to) of a sparse segment; what is reserved already stays as it is. no_space.
-    Result<void> back(std::uint64_t from, std::uint64_t to);
+    Result<void> reserve(std::uint64_t from, std::uint64_t to);
     /// Whether the Segment that created it still exists, in whatever process. Two system calls.
     bool has_owner() const;
 

@@ -99,7 +99,7 @@ CachedReply* ReplyCache::new_slot(SessionReplies& session, std::uint64_t request
     const auto log2 = static_cast<unsigned>(std::countr_zero(size));
     const std::uint64_t first = take_run(log2);
     if (first == ReplyRuns::none) return nullptr;
-    if (!memory_.back_replies(first + size)) {
+    if (!memory_.reserve_replies(first + size)) {
         runs_.give_back(first, log2);
         return nullptr;
     }
@@ -167,7 +167,8 @@ void ReplyCache::set_statuses(const ReplySlot& slot, std::uint64_t request, Byte
 bool ReplyCache::keep_statuses(CachedReply& reply, Bytes statuses) {
     if (statuses.size() > sizeof(StatusRecord)) return false;
     if (free_records_.empty()) {
-        if (records_ == ReplyMemory::status_records_max || !memory_.back_statuses(records_ + 1)) return false;
+        if (records_ == ReplyMemory::status_records_max || !memory_.reserve_statuses(records_ + 1))
+            return false;
         free_records_.push_back(++records_);
     }
     const std::uint32_t record = free_records_.back();

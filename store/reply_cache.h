@@ -74,7 +74,7 @@ class ReplyCache {
     ReplyCache& operator=(const ReplyCache&) = delete;
 
     /// What is to be asked of the pool before a cache recovers this memory.
-    static std::vector<shm::Claim> claims_in(const ReplyMemory& memory);
+    static std::vector<shm::Claim> claims_in(ReplyMemory& memory);
     /// Instead of a memory that holds no session: takes over what it holds, with the pool's answers to
     /// claims_in(). Returns the change of the whole shard that was being made, if there is one.
     std::optional<HalfMade> recover(std::span<const shm::Claim> claims);
@@ -88,7 +88,7 @@ class ReplyCache {
     /// Whether open() would succeed.
     bool has_capacity() {
         return !free_.empty() || (sessions_.size() < limits::sessions_max &&
-                                  memory_.back_sessions(static_cast<std::uint32_t>(sessions_.size()) + 1));
+                                  memory_.reserve_sessions(static_cast<std::uint32_t>(sessions_.size()) + 1));
     }
     /// For a new session, of which name() says later which it is; stays where it is until closed. Null if
     /// there are limits::sessions_max, or if there is no memory for more.
@@ -167,7 +167,7 @@ class ReplyCache {
     static std::size_t bytes_of_statuses(const CachedReply& reply) noexcept {
         return sizeof(std::uint16_t) * std::min<std::size_t>(reply.argument, limits::batch_items_max);
     }
-    static void forget_what_makes_no_sense(CachedReply& reply, std::unordered_set<std::uint32_t>& records);
+    void forget_what_makes_no_sense(CachedReply& reply, std::unordered_set<std::uint32_t>& records);
     void count_held(SessionReplies& session, const CachedReply& reply);
     std::optional<HalfMade> resolve(CachedReply& reply, const std::array<shm::Claim, 2>& claims);
     static void not_made(CachedReply& reply);

@@ -37,10 +37,10 @@ void ReplyMemory::Unmap::operator()(std::byte* memory) const noexcept {
 }
 
 ReplyMemory::ReplyMemory(std::byte* memory) noexcept
-    : erased_backed_{erased_at, sessions_at - erased_at},
-      sessions_backed_{sessions_at, replies_at - sessions_at},
-      replies_backed_{replies_at, statuses_at - replies_at},
-      statuses_backed_{statuses_at, memory_bytes - statuses_at},
+    : reserved_erased_{erased_at, sessions_at - erased_at},
+      reserved_sessions_{sessions_at, replies_at - sessions_at},
+      reserved_replies_{replies_at, statuses_at - replies_at},
+      reserved_statuses_{statuses_at, memory_bytes - statuses_at},
       data_(memory),
       header_(reinterpret_cast<ReplyMemoryHeader*>(memory)),
       batch_(reinterpret_cast<StatusRecord*>(memory + batch_at)),
@@ -71,11 +71,22 @@ Result<shm::Segment> ReplyMemory::create_segment(const std::string& name) {
     return shm::Segment::create_sparse(name, memory_bytes, bytes_at_first());
 }
 
+void ReplyMemory::suspect_interrupted() const noexcept {
+    if (header_->under_way.request == 0) return;
+    if (header_->under_way != header_->suspect) {
+        header_->suspect_kills = 0;
+        header_->suspect = header_->under_way;
+    }
+    end_request();  // first: at a kill in here one is counted too few
+    CachedReply::keep_order();
+    ++header_->suspect_kills;
+}
+
 /// In steps that grow, so that they are few.
-bool ReplyMemory::back_more(Backed& part, std::size_t bytes) {
+bool ReplyMemory::reserve_more(Reserved& part, std::size_t bytes) {
     const std::size_t wanted = std::min(part.bytes_max, std::max({bytes, step_bytes, 2 * part.bytes}));
     for (const std::size_t enough : {wanted, bytes}) {
-        if (segment_->back(part.begin + part.bytes, part.begin + enough)) {
+        if (segment_->reserve(part.begin + part.bytes, part.begin + enough)) {
             part.bytes = enough;
             return true;
         }

@@ -117,16 +117,27 @@ struct ErasedRecord {
 };
 inline constexpr std::size_t erased_records_max = 65536;
 
+/// A request by its session and its number; 0: none.
+struct RequestName {
+    std::uint64_t session;
+    std::uint64_t request;
+
+    friend bool operator==(const RequestName&, const RequestName&) = default;
+};
+
 struct ReplyMemoryHeader {
     std::uint64_t sessions;           // records that have been used
     std::uint64_t broadcast_version;  // the last that began here
     std::uint64_t erased;             // records that were written, the oldest of which are gone
-    std::uint64_t reserved[5];
+    RequestName under_way;            // is being executed
+    RequestName suspect;              // was being executed when a manager was killed last,
+    std::uint64_t suspect_kills;      // and so often since it was executed to its end
 };
 static_assert(sizeof(ReplyMemoryHeader) == 64);
 
 class ReplyMemory {
   public:
+    static constexpr std::uint64_t deadly_kills = 2;
     static constexpr std::uint32_t status_records_max =
         static_cast<std::uint32_t>(limits::cached_status_bytes_max / sizeof(StatusRecord));
 
@@ -142,23 +153,52 @@ class ReplyMemory {
 
     /// Reserves memory for so many records of sessions, of replies, or of statuses, counted from the first:
     /// before they are touched. False if there is none to be had.
-    bool back_sessions(std::uint32_t count) { return back(sessions_backed_, count * sizeof(SessionRecord)); }
-    bool back_replies(std::uint64_t count) { return back(replies_backed_, count * sizeof(CachedReply)); }
-    bool back_statuses(std::uint32_t count) { return back(statuses_backed_, count * sizeof(StatusRecord)); }
+    bool reserve_sessions(std::uint32_t count) {
+        return reserve(reserved_sessions_, count * sizeof(SessionRecord));
+    }
+    bool reserve_replies(std::uint64_t count) {
+        return reserve(reserved_replies_, count * sizeof(CachedReply));
+    }
+    bool reserve_statuses(std::uint32_t count) {
+        return reserve(reserved_statuses_, count * sizeof(StatusRecord));
+    }
+    /// For the next add_erased().
+    bool reserve_erased() { return reserve_erased(header_->erased + 1); }
+
+    /// From begin to end, a kill is put down to this request. Returns whether managers have been killed over
+    /// it again and again: then it is not to be executed.
+    bool begin_request(const RequestName& name) const noexcept {
+        header_->under_way = name;
+        return is_deadly(name);
+    }
+    void end_request() const noexcept { header_->under_way.request = 0; }
+    /// The same of one that was executed: what has killed managers before has not been it.
+    void end_executed() const noexcept {
+        if (header_->suspect == header_->under_way) [[unlikely]]
+            header_->suspect_kills = 0;
+        end_request();
+    }
+    /// Of one that was interrupted so, once for each kill.
+    void suspect_interrupted() const noexcept;
+    /// Whether managers have been killed over it again and again.
+    bool is_deadly(const RequestName& name) const noexcept {
+        return header_->suspect_kills >= deadly_kills && header_->suspect == name;
+    }
 
     std::uint64_t next_broadcast_version() const noexcept { return ++header_->broadcast_version; }
-    /// Forgets it where there is no memory: it matters only to messages that come late.
+    /// Forgets it where there is no memory: that matters to messages that come late, and if a kill interrupts
+    /// the broadcast.
     void add_erased(std::uint64_t hash, std::uint64_t version) {
-        const std::size_t at = header_->erased % erased_records_max;
-        if (!back(erased_backed_, (at + 1) * sizeof(ErasedRecord))) return;
-        erased_[at] = {hash, version};
+        if (!reserve_erased()) return;
+        erased_[header_->erased % erased_records_max] = {hash, version};
         CachedReply::keep_order();
         ++header_->erased;
     }
     /// The oldest first; without the one that may be half overwritten.
     template <class F>
-    void for_each_erased(F f) const {
+    void for_each_erased(F f) {
         const std::uint64_t end = header_->erased;
+        if (!reserve_erased(end)) return;
         for (std::uint64_t i = end - std::min<std::uint64_t>(end, erased_records_max - 1); i < end; ++i) {
             const ErasedRecord& record = erased_[i % erased_records_max];
             f(record.hash, record.version);
@@ -183,23 +223,27 @@ class ReplyMemory {
         void operator()(std::byte* memory) const noexcept;
     };
     /// A part of the segment, of which so much is reserved.
-    struct Backed {
+    struct Reserved {
         std::size_t begin = 0;
         std::size_t bytes_max = 0;
         std::size_t bytes = 0;
     };
     explicit ReplyMemory(std::byte* memory) noexcept;
-    bool back(Backed& part, std::size_t bytes) {
-        return bytes <= part.bytes || !segment_ || back_more(part, bytes);
+    bool reserve(Reserved& part, std::size_t bytes) {
+        return bytes <= part.bytes || !segment_ || reserve_more(part, bytes);
     }
-    bool back_more(Backed& part, std::size_t bytes);
+    bool reserve_more(Reserved& part, std::size_t bytes);
+    bool reserve_erased(std::uint64_t count) {
+        return reserve(reserved_erased_,
+                       std::min<std::uint64_t>(count, erased_records_max) * sizeof(ErasedRecord));
+    }
 
     std::unique_ptr<std::byte, Unmap> memory_;  // unless it is in a segment
     std::optional<shm::Segment> segment_;
-    Backed erased_backed_;
-    Backed sessions_backed_;
-    Backed replies_backed_;
-    Backed statuses_backed_;
+    Reserved reserved_erased_;
+    Reserved reserved_sessions_;
+    Reserved reserved_replies_;
+    Reserved reserved_statuses_;
     std::byte* data_;
     ReplyMemoryHeader* header_;
     StatusRecord* batch_;

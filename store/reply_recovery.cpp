@@ -29,12 +29,15 @@ bool read_run(const SessionRecord& record, Run& run) {
            run.end() <= limits::cached_replies_max;
 }
 
-/// Those of all sessions that have some, in the order in which they lie.
-std::vector<Run> runs_in(const ReplyMemory& memory) {
+/// Those of all sessions that have some, in the order in which they lie. What was never reserved makes no
+/// sense: it is reserved now, so that it can be read, or left out.
+std::vector<Run> runs_in(ReplyMemory& memory) {
     std::vector<Run> runs;
+    if (!memory.reserve_sessions(memory.sessions_used())) return runs;
     for (std::uint32_t number = 0; number < memory.sessions_used(); ++number) {
         Run run;
         if (memory.session(number).id == 0 || !read_run(memory.session(number), run)) continue;
+        if (!memory.reserve_replies(run.end())) continue;
         run.session = number;
         runs.push_back(run);
     }
@@ -90,7 +93,7 @@ bool was_made(const CachedReply& reply, const std::array<shm::Claim, 2>& claims)
 
 }  // namespace
 
-std::vector<shm::Claim> ReplyCache::claims_in(const ReplyMemory& memory) {
+std::vector<shm::Claim> ReplyCache::claims_in(ReplyMemory& memory) {
     std::vector<shm::Claim> claims;
     for (const Run& run : runs_in(memory)) {
         for (std::uint64_t number = run.first; number < run.end(); ++number) {
@@ -102,7 +105,8 @@ std::vector<shm::Claim> ReplyCache::claims_in(const ReplyMemory& memory) {
 }
 
 std::optional<HalfMade> ReplyCache::recover(std::span<const shm::Claim> claims) {
-    const std::uint32_t sessions = memory_.sessions_used();
+    const std::uint32_t sessions =
+        memory_.reserve_sessions(memory_.sessions_used()) ? memory_.sessions_used() : 0;
     for (std::uint32_t number = 0; number < sessions; ++number) {
         SessionReplies& session = sessions_.emplace_back();
         session.number = number;
@@ -161,7 +165,8 @@ void ReplyCache::forget_what_makes_no_sense(CachedReply& reply, std::unordered_s
     const bool may_have_statuses = reply.kind == Kind::statuses || (is_pending(reply) && is_many(reply));
     if (reply.statuses == 0) return;
     if (may_have_statuses && reply.statuses <= ReplyMemory::status_records_max &&
-        reply.argument <= limits::batch_items_max && records.insert(reply.statuses).second)
+        reply.argument <= limits::batch_items_max && memory_.reserve_statuses(reply.statuses) &&
+        records.insert(reply.statuses).second)
         return;
     reply.statuses = 0;
     if (reply.kind == Kind::statuses) reply.kind = Kind::forgotten;

@@ -45,6 +45,7 @@ Result<std::unique_ptr<Store>> Store::recover(shm::Segment segment, ReplyMemory 
         half_made->reply->finish(half_made->reply->pending);
         report.pairs = store->pool().size();
     }
+    store->memory_.suspect_interrupted();
     return store;
 }
 
@@ -179,6 +180,7 @@ Applied Store::erase(const Change& change) {
 Applied Store::erase_broadcast(const Change& change) {
     const bool held = marks_.holds(change.pair.key);
     const bool is_missing = !held && change.role == BroadcastRole::root;
+    if (!memory_.reserve_erased()) return {.code = Errc::busy};
     const std::uint64_t version = begin_broadcast(change, is_missing ? Errc::not_found : change.code);
     memory_.add_erased(change.pair.hash, version);
     if (held) pool_->erase(change.pair.key, change.pair.hash);

@@ -42,6 +42,14 @@ class Store {
     const BroadcastMarks& marks() const noexcept { return marks_; }
     const ReplyCache& replies() const noexcept { return replies_; }
     ReplyCache& replies() noexcept { return replies_; }
+    /// Whoever executes a request says so before and after, unless an exception ends the process: if it kills
+    /// managers twice, it is not to be executed again, and begin_request() is true.
+    bool begin_request(std::uint64_t session, std::uint64_t request) const noexcept {
+        return memory_.begin_request({session, request});
+    }
+    void end_request() const noexcept { memory_.end_request(); }
+    void end_executed() const noexcept { memory_.end_executed(); }
+
     /// Null if the key is not known. See BroadcastProgress.
     BroadcastProgress* progress(KeyBytes key) { return marks_.progress(key); }
     /// The version of a broadcast of this key that a kill has interrupted after it was made here; 0

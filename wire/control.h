@@ -16,10 +16,10 @@ enum class Control : std::uint8_t {
     started = 1,  // manager -> launcher: packed DirectoryEntry, then a uint32 with the version of UCX (major
                   // << 16 | minor), which the handle needs; the manager can be reached
     directory =
-        2,       // launcher -> manager: the node's directory segment is complete, and all `permit` are sent
-    ready = 3,   // manager -> launcher: serving: this manager has reached its neighbours; or it has taken
-                 // the place of one that was killed, and three uint64 follow: the pairs that are there, those
-                 // that were damaged, and those that are missing
+        2,      // launcher -> manager: the node's directory segment is complete, and all `permit` are sent
+    ready = 3,  // manager -> launcher: serving: this manager has reached its neighbours; or it has taken
+                // the place of one that was killed, and two uint64 follow: the pairs that are there, and
+                // those that are missing
     failed = 4,  // manager -> launcher: payload is one line of text for the user; the manager ends
     stop = 5,    // launcher -> manager: end in good order
     stopped =
@@ -27,6 +27,7 @@ enum class Control : std::uint8_t {
     permit = 7,  // launcher -> manager: hosts that may connect, as in DDICT_ALLOW_HOSTS; added to the others
     entry = 8,   // launcher -> manager: packed DirectoryEntry that all other managers are to be told; manager
                  // -> launcher: one that another manager has told, for the node's directory segment
+    restart = 9,  // manager -> launcher: ends since a client asked for it; another one is to take its place
 };
 
 inline constexpr std::size_t control_packet_bytes_max = 16 * 1024;

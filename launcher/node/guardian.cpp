@@ -71,6 +71,7 @@ Guardian::Turn Guardian::next_turn(const Managers& managers) {
 }
 
 void Guardian::begin_stop() {
+    is_stopping_ = true;
     end_signals_max_ = end_signals_ + 1;
     // One that never served has nothing to bring to an end but itself.
     stop_until_ = options_.now() + (serving_ ? limits::manager_stop_grace : unready_stop_grace);

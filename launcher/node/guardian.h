@@ -80,6 +80,7 @@ class Guardian {
 
     /// The managers have been told to stop.
     void begin_stop();
+    bool is_stopping() const { return is_stopping_; }
     enum class Stop { wait, kill, done };
     /// To be asked until it is done. A second signal that asks for an end makes it go by force.
     Stop next_stop(bool any_runs);
@@ -101,6 +102,7 @@ class Guardian {
     Clock::time_point next_beat_;
     std::optional<Clock::time_point> destroyed_until_;  // when this node finishes what a client has begun
     // Of begin_stop() and begin_linger():
+    bool is_stopping_ = false;
     int end_signals_max_ = 0;
     bool killed_ = false;
     Clock::time_point stop_until_;

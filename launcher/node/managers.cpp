@@ -14,24 +14,26 @@ Result<void> NodeManagers::start(const NodeSegments& segments,
     program_ = *std::move(program);
     shared_addresses_ = shared_addresses;
     for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
-        auto manager = start_one(i, segments);
+        auto manager = start_one(i, segments, false);
         if (!manager) return manager.error();
         managers_.push_back(*std::move(manager));
     }
     return {};
 }
 
-Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSegments& segments) const {
+Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSegments& segments,
+                                               bool takes_over) const {
     return ManagerProcess::start({.manager = identity_.first_manager + local,
                                   .program = program_,
                                   .pool = segments.pool_name(local),
                                   .directory = segments.directory_name(),
                                   .shared_addresses = shared_addresses_,
+                                  .takes_over = takes_over,
                                   .environment = environment_});
 }
 
 Result<void> NodeManagers::start_again(std::uint32_t local, const NodeSegments& segments) {
-    auto manager = start_one(local, segments);
+    auto manager = start_one(local, segments, true);
     if (!manager) return manager.error();
     managers_[local] = *std::move(manager);
     return {};
@@ -49,15 +51,15 @@ void NodeManagers::add_poll_entries(std::vector<pollfd>& fds) const {
     }
 }
 
-void NodeManagers::advance(
-    std::span<const pollfd> entries,
-    const std::function<void(const ManagerProcess&, ManagerProcess::State before)>& changed) {
-    for (std::size_t i = 0; i < managers_.size(); ++i) {
+std::vector<NodeManagers::Change> NodeManagers::advance(std::span<const pollfd> entries) {
+    std::vector<Change> changes;
+    for (std::uint32_t i = 0; i < managers_.size(); ++i) {
         if (entries[2 * i].revents == 0 && entries[2 * i + 1].revents == 0) continue;
         const ManagerProcess::State before = managers_[i].state();
         managers_[i].advance();
-        if (managers_[i].state() != before) changed(managers_[i], before);
+        if (managers_[i].state() != before) changes.push_back({i, before, managers_[i].state()});
     }
+    return changes;
 }
 
 bool NodeManagers::all_are(ManagerProcess::State state) const {
@@ -97,13 +99,9 @@ void NodeManagers::tell_directory() {
         manager.tell(Control::directory);
 }
 
-bool NodeManagers::announce(const DirectoryEntry& entry) {
-    const auto ready = std::find_if(managers_.begin(), managers_.end(), [](const ManagerProcess& m) {
-        return m.state() == ManagerProcess::State::ready;
-    });
-    if (ready == managers_.end()) return false;
-    ready->announce(entry);
-    return true;
+void NodeManagers::announce(const DirectoryEntry& entry) {
+    for (ManagerProcess& manager : managers_)
+        if (manager.state() == ManagerProcess::State::ready && manager.announce(entry)) return;
 }
 
 std::vector<DirectoryEntry> NodeManagers::take_entries() {

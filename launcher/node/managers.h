@@ -7,7 +7,6 @@
 #include <poll.h>
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,10 +39,14 @@ class NodeManagers {
     void clear() { managers_.clear(); }
 
     void add_poll_entries(std::vector<pollfd>& fds) const;
+    struct Change {
+        std::uint32_t local = 0;
+        ManagerProcess::State before{};
+        ManagerProcess::State now{};
+    };
     /// Takes in what those have said of which an entry is ready: `entries` are what add_poll_entries() has
-    /// added. Calls `changed` for each whose state is another one then.
-    void advance(std::span<const pollfd> entries,
-                 const std::function<void(const ManagerProcess&, ManagerProcess::State before)>& changed);
+    /// added. Returns those whose state is another one now.
+    std::vector<Change> advance(std::span<const pollfd> entries);
 
     bool all_are(ManagerProcess::State state) const;  // or further
     bool any_runs() const;
@@ -57,16 +60,17 @@ class NodeManagers {
     /// Clients may come from these hosts. Before tell_directory().
     void permit(const std::vector<std::string>& hosts);
     void tell_directory();
-    /// One that is ready tells all other managers, of this node and of others, of a newer entry. False if
-    /// none is.
-    bool announce(const DirectoryEntry& entry);
+    /// One that is ready tells all other managers, of this node and of others, of a newer entry; if none is,
+    /// nobody does.
+    void announce(const DirectoryEntry& entry);
     /// Entries that these managers have heard of from others.
     std::vector<DirectoryEntry> take_entries();
     void stop();
     void kill();
 
   private:
-    Result<ManagerProcess> start_one(std::uint32_t local, const NodeSegments& segments) const;
+    Result<ManagerProcess> start_one(std::uint32_t local, const NodeSegments& segments,
+                                     bool takes_over) const;
 
     const NodePlan& plan_;
     const os::Environment& environment_;

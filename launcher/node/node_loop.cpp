@@ -23,14 +23,14 @@ void NodeLoop::turn(std::chrono::milliseconds wait) {
     if (fds[0].revents != 0) take_signals();
     if (fds[1].revents != 0) take_lifeline();
     if (fds[2].revents != 0) events_.flush();
-    managers_.advance(
-        std::span(fds).subspan(own),
-        [this](const ManagerProcess& manager, ManagerProcess::State before) { on_change(manager, before); });
+    const std::vector<NodeManagers::Change> changes = managers_.advance(std::span(fds).subspan(own));
     for (const DirectoryEntry& entry : managers_.take_entries()) {
         const std::uint32_t local = number_of(entry.shard) - identity_.first_manager;
         if (local >= managers_.all().size())
             take_entry(entry);  // of this node's own nobody else says anything
     }
+    for (const NodeManagers::Change& change : changes)
+        on_change(change);
 }
 
 void NodeLoop::take_signals() {
@@ -48,30 +48,32 @@ void NodeLoop::take_lifeline() {
     if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) guardian_.on_lifeline_end();
 }
 
-void NodeLoop::on_change(const ManagerProcess& manager, ManagerProcess::State before) {
-    const std::uint32_t local = manager.manager() - identity_.first_manager;
-    switch (guardian_.news_of(before, manager.state())) {
+void NodeLoop::on_change(const NodeManagers::Change& change) {
+    switch (guardian_.news_of(change.before, change.now)) {
         case Guardian::News::none:
             return;
         case Guardian::News::started: {
             Event event = identity_.event(Event::Kind::manager);
-            event.manager = manager.manager();
+            event.manager = managers_.of(change.local).manager();
             return report(event);
         }
         case Guardian::News::reachable_again:
-            return managers_.on_reachable_again(local);
+            return managers_.on_reachable_again(change.local);
         case Guardian::News::serves_again:
-            return on_back(local);
+            return on_back(change.local);
         case Guardian::News::ended:
-            return on_end(local);
+            return on_end(change.local);
     }
 }
 
 /// A manager that has died leaves its pool, and in it every pair that was acknowledged: another one is
 /// started on it. Not without the pool's name, which is taken away when the job is about to be killed.
 void NodeLoop::on_end(std::uint32_t local) {
-    const DirectoryEntry& entry =
-        restarts_.on_end(local, managers_.of(local).how(), !segments_.are_names_withdrawn());
+    const ManagerProcess& manager = managers_.of(local);
+    const DirectoryEntry& entry = restarts_.on_end(
+        local, {.how = manager.how(),
+                .is_wanted = manager.ended_for_restart(),
+                .may_restart = !segments_.are_names_withdrawn() && !guardian_.is_stopping()});
     if (entry.state == ServingState::lost) return lose(local, entry);
     publish(entry);
     if (const Result<void> started = managers_.start_again(local, segments_); !started)

@@ -45,7 +45,7 @@ class NodeLoop {
     void take_signals();
     void take_lifeline();
     void take_entry(const DirectoryEntry& entry);
-    void on_change(const ManagerProcess& manager, ManagerProcess::State before);
+    void on_change(const NodeManagers::Change& change);
     void on_end(std::uint32_t local);
     void on_back(std::uint32_t local);
     void lose(std::uint32_t local, const DirectoryEntry& entry);

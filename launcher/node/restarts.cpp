@@ -23,21 +23,22 @@ const DirectoryEntry& Restarts::change(Shard& shard, ServingState state, std::st
     return shard.entry;
 }
 
-const DirectoryEntry& Restarts::on_end(std::uint32_t local, std::string_view how, bool permitted) {
+const DirectoryEntry& Restarts::on_end(std::uint32_t local, const End& end) {
     Shard& shard = shards_[local];
     const auto now = options_.now();
+    const std::string how(end.how);
     if (shard.entry.state == ServingState::serving) {
         shard.down_since = now;
         shard.how = how;
     }
     while (!shard.ends.empty() && now - shard.ends.front() >= limits::restarts_counted_within)
         shard.ends.pop_front();
-    shard.ends.push_back(now);
-    if (!options_.enabled || !permitted) return change(shard, ServingState::lost, std::string(how));
+    if (!end.is_wanted) shard.ends.push_back(now);
+    if (!options_.enabled || !end.may_restart) return change(shard, ServingState::lost, how);
     if (shard.ends.size() < limits::ends_of_manager_max) return change(shard, ServingState::restarting, {});
     constexpr auto within = std::chrono::duration_cast<std::chrono::seconds>(limits::restarts_counted_within);
     return change(shard, ServingState::lost,
-                  std::string(how) + "; that was " + std::to_string(shard.ends.size()) + " times within " +
+                  how + "; that was " + std::to_string(shard.ends.size()) + " times within " +
                       std::to_string(within.count()) + " s, and it is not started again");
 }
 

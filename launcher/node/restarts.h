@@ -32,10 +32,14 @@ class Restarts {
     /// What the directory says of this node's managers in the beginning.
     void begin(std::vector<DirectoryEntry> entries);
 
-    /// A manager that served, or was about to serve again, has ended; `how`: "was killed by signal 9". The
-    /// entry that the directory is to have now says whether it is to be started again (restarting), or is
-    /// given up (lost, with the reason). `permitted`: nothing else speaks against it.
-    const DirectoryEntry& on_end(std::uint32_t local, std::string_view how, bool permitted);
+    struct End {
+        std::string_view how;     // "was killed by signal 9"
+        bool is_wanted = false;   // somebody has asked for it: then it does not count
+        bool may_restart = true;  // nothing else speaks against it
+    };
+    /// A manager that served, or was about to serve again, has ended. The entry that the directory is to have
+    /// now says whether it is to be started again (restarting), or is given up (lost, with the reason).
+    const DirectoryEntry& on_end(std::uint32_t local, const End& end);
     /// It could not be started again, or whatever has been tried.
     const DirectoryEntry& give_up(std::uint32_t local, std::string_view why);
 

@@ -203,7 +203,7 @@ TEST_F(GuardianTest, OutsideAJobContAndTermMeanNothing) {
 
 // ---- the ends of managers
 
-TEST_F(GuardianTest, AStartIsReportedAlways) {
+TEST_F(GuardianTest, OneThatComesBackIsNoNews) {
     EXPECT_EQ(make().news_of(State::starting, State::started), News::started);
     EXPECT_EQ(make_serving().news_of(State::starting, State::started), News::reachable_again);
     EXPECT_EQ(make().news_of(State::started, State::ready), News::none);

@@ -46,7 +46,7 @@ class RestartsTest : public testing::Test {
 
 TEST_F(RestartsTest, AnotherTakesTheManagersPlace) {
     begin();
-    const DirectoryEntry down = restarts().on_end(1, killed, true);
+    const DirectoryEntry down = restarts().on_end(1, {.how = killed});
     EXPECT_EQ(down.state, ServingState::restarting);
     EXPECT_EQ(down.shard, ShardId{5});
     EXPECT_EQ(down.process.pid, 105) << "of the one that has ended";
@@ -65,24 +65,34 @@ TEST_F(RestartsTest, AnotherTakesTheManagersPlace) {
 TEST_F(RestartsTest, OneThatEndsAgainAndAgainIsGivenUp) {
     begin();
     for (std::size_t i = 1; i < limits::ends_of_manager_max; ++i) {
-        EXPECT_EQ(restarts().on_end(0, killed, true).state, ServingState::restarting);
+        EXPECT_EQ(restarts().on_end(0, {.how = killed}).state, ServingState::restarting);
         now += 100ms;
         restarts().on_back(0, successor(4));
         now += 1s;
     }
-    const DirectoryEntry lost = restarts().on_end(0, killed, true);
+    const DirectoryEntry lost = restarts().on_end(0, {.how = killed});
     EXPECT_EQ(lost.state, ServingState::lost);
     EXPECT_EQ(lost.reason,
               std::string(killed) + "; that was 3 times within 10 s, and it is not started again");
     EXPECT_LE(lost.reason.size(), DirectoryEntry::reason_bytes_max);
-    EXPECT_EQ(restarts().on_end(1, killed, true).state, ServingState::restarting)
+    EXPECT_EQ(restarts().on_end(1, {.how = killed}).state, ServingState::restarting)
         << "the others do not count";
+}
+
+TEST_F(RestartsTest, OneThatIsAskedToEndIsNeverGivenUp) {
+    begin();
+    for (int i = 0; i < 10; ++i) {
+        const Restarts::End asked{.how = "was asked to restart", .is_wanted = true};
+        ASSERT_EQ(restarts().on_end(0, asked).state, ServingState::restarting) << i;
+        now += 10ms;
+        EXPECT_EQ(restarts().on_back(0, successor(4)).how, asked.how);
+    }
 }
 
 TEST_F(RestartsTest, WhatIsLongAgoDoesNotCount) {
     begin();
     for (int i = 0; i < 100; ++i) {
-        ASSERT_EQ(restarts().on_end(0, killed, true).state, ServingState::restarting) << i;
+        ASSERT_EQ(restarts().on_end(0, {.how = killed}).state, ServingState::restarting) << i;
         now += limits::restarts_counted_within / 2 + 1ms;
         restarts().on_back(0, successor(4));
     }
@@ -91,9 +101,9 @@ TEST_F(RestartsTest, WhatIsLongAgoDoesNotCount) {
 /// It is down from its own end on, and not from that of the one that was to take its place.
 TEST_F(RestartsTest, OneThatEndsBeforeItServesIsNoNewEnd) {
     begin();
-    restarts().on_end(0, killed, true);
+    restarts().on_end(0, {.how = killed});
     now += 20ms;
-    EXPECT_EQ(restarts().on_end(0, "could not open its pool", true).state, ServingState::restarting);
+    EXPECT_EQ(restarts().on_end(0, {.how = "could not open its pool"}).state, ServingState::restarting);
     now += 30ms;
     const Restarts::Back back = restarts().on_back(0, successor(4));
     EXPECT_EQ(back.down, 50ms);
@@ -102,16 +112,17 @@ TEST_F(RestartsTest, OneThatEndsBeforeItServesIsNoNewEnd) {
 
 TEST_F(RestartsTest, WhoeverDoesNotWantThemHasNone) {
     begin(false);
-    const DirectoryEntry lost = restarts().on_end(0, killed, true);
+    const DirectoryEntry lost = restarts().on_end(0, {.how = killed});
     EXPECT_EQ(lost.state, ServingState::lost);
     EXPECT_EQ(lost.reason, killed);
     begin();
-    EXPECT_EQ(restarts().on_end(0, killed, false).state, ServingState::lost) << "it is not possible now";
+    EXPECT_EQ(restarts().on_end(0, {.how = killed, .may_restart = false}).state, ServingState::lost)
+        << "it is not possible now";
 }
 
 TEST_F(RestartsTest, OneThatCannotBeStartedIsGivenUp) {
     begin();
-    const Epoch before = restarts().on_end(0, killed, true).epoch;
+    const Epoch before = restarts().on_end(0, {.how = killed}).epoch;
     const DirectoryEntry& lost = restarts().give_up(0, "no more processes");
     EXPECT_EQ(lost.state, ServingState::lost);
     EXPECT_GT(lost.epoch, before);

@@ -67,14 +67,14 @@ TEST(SegmentTest, ASparseOneTakesWhatIsReserved) {
     EXPECT_EQ(made.size(), 64 * mebibyte);
     EXPECT_EQ(used_bytes(name), mebibyte);
     Segment again = Segment::open(name, Access::read_write).value();
-    ASSERT_TRUE(again.back(8 * mebibyte, 10 * mebibyte));
+    ASSERT_TRUE(again.reserve(8 * mebibyte, 10 * mebibyte));
     EXPECT_EQ(used_bytes(name), 3 * mebibyte);
     again.data()[9 * mebibyte] = std::byte{7};
     EXPECT_EQ(made.data()[9 * mebibyte], std::byte{7});
-    ASSERT_TRUE(made.back(8 * mebibyte, 10 * mebibyte)) << "again, by another";
+    ASSERT_TRUE(made.reserve(8 * mebibyte, 10 * mebibyte)) << "again, by another";
     EXPECT_EQ(made.data()[9 * mebibyte], std::byte{7}) << "what is there stays";
     EXPECT_EQ(used_bytes(name), 3 * mebibyte);
-    const Result<void> too_much = made.back(0, std::uint64_t{1} << 50);
+    const Result<void> too_much = made.reserve(0, std::uint64_t{1} << 50);
     ASSERT_FALSE(too_much);
     EXPECT_EQ(too_much.error().code, Errc::no_space);
     EXPECT_TRUE(Segment::remove(name));

@@ -1,0 +1,178 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A shard that takes over what a killed manager has left: its sessions go on, and what kills each manager
+// that executes it is not executed again. docs/testing.md says where kills at any instruction are tested.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "manager/shard.h"
+#include "tests/rpc/recording_transport.h"
+#include "tests/shm/test_pool.h"
+
+namespace ddict::manager {
+namespace {
+
+using wire::ReplyHeader;
+using wire::RequestHeader;
+using wire::Verb;
+
+/// One process that serves the shard.
+struct Life {
+    explicit Life(std::unique_ptr<store::Store> taken) : store(std::move(taken)) {}
+
+    std::unique_ptr<store::Store> store;
+    RecordingTransport transport;
+    Shard shard{*store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
+};
+
+class RecoveredTest : public testing::Test {
+  protected:
+    RecoveredTest() {
+        shm::Segment pool = shm::Segment::create(name_, limits::pool_bytes_min).value();
+        shm::Pool::format(pool, shm::test_identity()).value();
+        store::ReplyMemory::create_segment(shm::reply_segment_name(name_)).value();
+        life_ = std::make_unique<Life>(
+            std::make_unique<store::Store>(shm::Pool::attach(std::move(pool)).value(), replies()));
+    }
+    ~RecoveredTest() override {
+        shm::Segment::remove(name_);
+        shm::Segment::remove(shm::reply_segment_name(name_));
+    }
+
+    Shard& shard() { return life_->shard; }
+    const shm::Pool& pool() { return life_->store->pool(); }
+
+    /// As it is between two requests, unless execution has begun.
+    void kill_and_recover() {
+        life_.reset();
+        shm::RecoveryReport report;
+        life_ = std::make_unique<Life>(
+            store::Store::recover(shm::Segment::open(name_, shm::Access::read_write).value(), replies(),
+                                  report)
+                .value());
+    }
+    /// The process dies while it executes this request.
+    void die_over(std::uint64_t session, std::uint64_t request) {
+        replies().begin_request({session, request});
+        kill_and_recover();
+    }
+
+    /// Returns the session.
+    std::uint64_t greet(std::uint64_t number, std::uint64_t session = 0) {
+        RequestHeader header;
+        header.verb = Verb::hello;
+        header.session = session;
+        header.request = number;
+        const wire::Hello hello{.dictionary_id = pool().identity().dictionary_id,
+                                .proof = {},
+                                .ucx_version = 1,
+                                .process = {.host_key = 1, .pid = 9, .pid_namespace = 0, .start_time = 1},
+                                .address = bytes_of("client")};
+        shard().on_message(message_of(header, wire::pack_proven(pool().identity().secret, header, hello)),
+                           {});
+        return last().argument;
+    }
+    void add_one(std::uint64_t session, std::uint64_t request, std::string_view key = "n") {
+        RequestHeader header;
+        header.verb = Verb::fetch_add;
+        header.session = session;
+        header.request = request;
+        header.key_bytes = static_cast<std::uint16_t>(key.size());
+        header.value_bytes = 8;
+        header.value_type = 0x0123;
+        header.argument = 1;
+        shard().on_message(message_of(header, bytes_of(key), std::vector<std::byte>(8)), {});
+    }
+    std::size_t sent() const { return life_->transport.sent.size(); }
+    ReplyHeader last() const { return life_->transport.header<ReplyHeader>(); }
+    Errc last_code() const { return static_cast<Errc>(last().status); }
+
+  private:
+    store::ReplyMemory replies() const {
+        return store::ReplyMemory::in(
+                   shm::Segment::open(shm::reply_segment_name(name_), shm::Access::read_write).value())
+            .value();
+    }
+
+    const std::string name_ = shm::test_segment_name();
+    std::unique_ptr<Life> life_;
+};
+
+TEST_F(RecoveredTest, ASessionGoesOn) {
+    const std::uint64_t session = greet(1);
+    for (std::uint64_t request = 100; request < 110; ++request)
+        add_one(session, request);
+    EXPECT_EQ(last().argument, 9u);
+    kill_and_recover();
+    add_one(session, 109);
+    EXPECT_EQ(sent(), 0u) << "its client has no connection yet";
+    EXPECT_EQ(greet(2, session), session);
+    add_one(session, 109);
+    EXPECT_EQ(last().argument, 9u) << "the answer of the first time";
+    add_one(session, 110);
+    EXPECT_EQ(last().argument, 10u) << "it was executed twice";
+    EXPECT_EQ(shard().statistics().restarts, 1u);
+    EXPECT_EQ(shard().inconsistency(), "");
+}
+
+TEST_F(RecoveredTest, AClientThatDoesNotComeBackIsForgotten) {
+    greet(1);
+    kill_and_recover();
+    EXPECT_EQ(shard().sessions().size(), 1u);
+    EXPECT_EQ(shard().sessions().connected(), 0u);
+    const Time now = Time(std::chrono::hours(1));
+    shard().tick(now);
+    shard().tick(now + limits::session_kept - std::chrono::milliseconds(1));
+    EXPECT_EQ(shard().sessions().size(), 1u);
+    shard().tick(now + limits::session_kept);
+    EXPECT_EQ(shard().sessions().size(), 0u);
+    kill_and_recover();
+    EXPECT_EQ(shard().sessions().size(), 0u) << "also in what the manager leaves";
+}
+
+TEST_F(RecoveredTest, ARequestThatKillsAgainAndAgainIsRefused) {
+    const std::uint64_t session = greet(1);
+    die_over(session, 100);
+    greet(2, session);
+    EXPECT_EQ(shard().deadly_requests(), 0u);
+    die_over(session, 100);
+    greet(3, session);
+    add_one(session, 100, "culprit");
+    EXPECT_EQ(last_code(), Errc::protocol);
+    EXPECT_EQ(last().request, 100u);
+    EXPECT_EQ(pool().size(), 0u);
+    EXPECT_EQ(shard().deadly_requests(), 1u);
+    EXPECT_NE(shard().last_deadly().message().find("fetch_add of key 'culprit'"), std::string::npos)
+        << shard().last_deadly().message();
+    add_one(session, 101);
+    EXPECT_EQ(last_code(), Errc{}) << "others are executed";
+    kill_and_recover();
+    greet(4, session);
+    add_one(session, 100);
+    EXPECT_EQ(last_code(), Errc::protocol) << "a kill between requests changes nothing";
+}
+
+TEST_F(RecoveredTest, KillsOverDifferentRequestsAreNoReason) {
+    const std::uint64_t session = greet(1);
+    for (std::uint64_t request = 100; request < 110; ++request) {
+        die_over(session, request);
+        EXPECT_EQ(greet(request, session), session);
+        add_one(session, request);
+        EXPECT_EQ(last_code(), Errc{});
+    }
+    EXPECT_EQ(last().argument, 9u);
+    // One that was executed since counts anew.
+    die_over(session, 200);
+    die_over(session, 201);
+    die_over(session, 200);
+    greet(200, session);
+    add_one(session, 200);
+    EXPECT_EQ(last_code(), Errc{});
+}
+
+}  // namespace
+}  // namespace ddict::manager
