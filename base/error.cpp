@@ -258,6 +258,8 @@ std::string_view name(Operation operation) noexcept {
             return "cancel_wait";
         case Operation::wait_for_any:
             return "wait_for_any";
+        case Operation::restart:
+            return "restart";
     }
     return "operation";
 }

@@ -315,6 +315,7 @@ int ddict_create(const ddict_create_options* options, ddict_dictionary** diction
             if (options->launch_timeout_ms != 0)
                 completed.launch_timeout = std::chrono::milliseconds(options->launch_timeout_ms);
             completed.attach = attach_options(options->attach);
+            completed.restart = !options->no_restart;
         }
         return hand_out(Dictionary::try_create(completed), dictionary);
     });
@@ -326,6 +327,13 @@ void ddict_detach(ddict_dictionary* dictionary) {
         delete dictionary;
         return {};
     }));
+}
+
+int ddict_restart(ddict_dictionary* dictionary, uint32_t manager, ddict_error* error) {
+    return guarded(Operation::restart, error, [&]() -> Result<void> {
+        if (const Result<void> good = only_whole(dictionary); !good) return good;
+        return dictionary->dictionary->try_restart(manager);
+    });
 }
 
 int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error) {

@@ -85,6 +85,7 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.private_bytes = from.private_bytes;
     to.repeated_requests = from.repeated_requests;
     to.unreachable_clients = from.unreachable_clients;
+    to.restarts = from.restarts;
     for (const OperationStats& operation : from.operations) {
         if (to.operation_count == std::size(to.operations)) break;
         to.operations[to.operation_count++] = {.operation = name(operation.operation).data(),

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/dictionary.h>
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "cluster/handle.h"
@@ -17,6 +19,7 @@ using client::Attachment;
 using std::chrono::milliseconds;
 
 constexpr milliseconds destroy_patience{10'000};
+constexpr milliseconds restart_look_interval{1};
 constexpr double timeout_seconds_max = 1e9;  // thirty years
 
 Result<std::optional<milliseconds>> timeout_from_environment() {
@@ -137,6 +140,29 @@ void Dictionary::detach() {
     if (attachment() == nullptr) return;
     attachment()->close();
     View::operator=(View());
+}
+
+Result<void> Dictionary::try_restart(std::uint32_t manager) {
+    // The one that is to end may answer a question that comes later.
+    const Result<ManagerStats> before = try_stats(manager);
+    if (!before) return Error(before.error()).set_operation(Operation::restart);
+    Request restart;
+    restart.verb = wire::Verb::restart;
+    const detail::Patience patience{.timeout = attachment()->timeout()};
+    const auto deadline = patience.deadline(std::chrono::steady_clock::now());
+    const Result<void> told = attachment()->call_each(std::array{manager}, restart, patience,
+                                                      [](std::uint32_t, const Reply&, Bytes) {});
+    if (!told) return told;
+    for (;;) {
+        const Result<ManagerStats> now = try_stats(manager);
+        if (!now) return Error(now.error()).set_operation(Operation::restart);
+        if (now->restarts != before->restarts) return {};
+        if (std::chrono::steady_clock::now() >= deadline)
+            return Error(Errc::timeout, "the manager has not ended")
+                .set_operation(Operation::restart)
+                .set_manager(manager);
+        std::this_thread::sleep_for(restart_look_interval);
+    }
 }
 
 Result<void> Dictionary::try_destroy() {

@@ -80,6 +80,7 @@ std::vector<std::string> launch_arguments(const CreateOptions& options) {
     if (!options.nodelist.empty()) arguments.insert(arguments.end(), {"--nodelist", options.nodelist});
     if (options.total_mem > 0)
         arguments.insert(arguments.end(), {"--total-mem", std::to_string(options.total_mem)});
+    if (!options.restart) arguments.push_back("--no-restart");
     if (!options.name.empty()) arguments.insert(arguments.end(), {"--name", options.name});
     return arguments;
 }

@@ -71,6 +71,7 @@ struct ShardParts {
     EventCounts counts;
     std::vector<BatchItem> items;  // scratch: a batch
     bool shutdown_requested = false;
+    bool restart_requested = false;
 };
 
 }  // namespace ddict::manager

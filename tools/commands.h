@@ -17,7 +17,7 @@ namespace ddict::tools {
 
 std::vector<Command> key_commands();         ///< on single keys: put, get, del, pop, incr, wait
 std::vector<Command> pair_commands();        ///< on all pairs: keys, items, size, clear, freeze, unfreeze
-std::vector<Command> state_commands();       ///< on the managers: stats, top, health, destroy
+std::vector<Command> state_commands();       ///< on the managers: stats, top, health, restart, destroy
 std::vector<Command> checkpoint_commands();  ///< on what is saved: save, load, checkpoint
 
 /// All of them.

@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <charconv>
+#include <limits>
 
 #include "tools/activity.h"
 #include "tools/commands.h"
@@ -10,6 +12,7 @@
 #include "tools/standard_streams.h"
 #include "tools/stats_text.h"
 #include "tools/top.h"
+#include "tools/usage_error.h"
 
 namespace ddict::tools {
 namespace {
@@ -42,6 +45,21 @@ int run_health(const Arguments& arguments) {
     return status_of(sample);
 }
 
+std::uint32_t number_of_manager(const std::string& text) {
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size())
+        throw UsageError("'" + printable(text) + "' is not the number of a manager");
+    return number;
+}
+
+int run_restart(const Arguments& arguments) {
+    Dictionary dict = attach(arguments);
+    for (std::size_t i = 0; i < arguments.operands().size(); ++i)
+        dict.restart(number_of_manager(arguments.operands()[i]));
+    return success;
+}
+
 int run_destroy(const Arguments& arguments) {
     attach(arguments).destroy();
     return success;
@@ -60,7 +78,8 @@ std::vector<Command> state_commands() {
         "  sess              clients: threads of programs with a session there\n"
         "  wait              operations that wait for a key or for a value\n"
         "  rej               malformed or unauthorised messages since it came up\n"
-        "  transport         how clients reach it, and 'frozen' where nothing may change\n"
+        "  transport         how clients reach it; 'frozen' where nothing may change; how often it was "
+        "restarted\n"
         "Of each kind of operation: how many requests, and how long half of them, 99 of 100 and the longest "
         "took in the manager. Reads of this node's shared memory ask no manager and are not counted. ping, "
         "directory, detach and stats are what clients ask besides, this command among them; "
@@ -82,6 +101,14 @@ std::vector<Command> state_commands() {
          .summary = "whether each manager answers, and how fast",
          .help = at_most,
          .run = run_health},
+        {.name = "restart",
+         .operands = "MANAGER...",
+         .operands_min = 1,
+         .operands_max = std::numeric_limits<std::size_t>::max(),
+         .summary = "have other processes take the place of managers, one after the other",
+         .help = "All pairs stay, clients go on. MANAGER is a number as in stats. Each is over when the new "
+                 "process answers.\n",
+         .run = run_restart},
         {.name = "destroy", .summary = "end the dictionary, for everybody", .run = run_destroy},
     };
 }

@@ -52,6 +52,7 @@ nlohmann::json to_json(const ManagerStats& s) {
             {"private_bytes", s.private_bytes},
             {"repeated_requests", s.repeated_requests},
             {"unreachable_clients", s.unreachable_clients},
+            {"restarts", s.restarts},
             {"frozen", s.frozen},
             {"times_ns", times_to_json(s.operations)},
             {"transport", s.transport}};
@@ -123,7 +124,8 @@ std::string stats_table(const Sample& sample) {
             << count_text(static_cast<double>(s.sessions)) << std::setw(5)
             << count_text(static_cast<double>(s.waiting)) << std::setw(5)
             << count_text(static_cast<double>(s.rejected_messages)) << "  " << printable(s.transport)
-            << (s.frozen ? "  frozen" : "") << '\n';
+            << (s.frozen ? "  frozen" : "")
+            << (s.restarts != 0 ? "  restarted " + std::to_string(s.restarts) + "x" : "") << '\n';
     }
     out << "\nmanager  operation            count    p50    p99    max\n";
     for (const ManagerSample& manager : sample.managers) {

@@ -229,7 +229,7 @@ std::vector<const ManagerActivity*> in_order(const Activity& activity, Order ord
 // ---- totals ----
 
 struct Totals {
-    std::uint64_t keys = 0, used = 0, pool = 0, waiting = 0, rejected = 0, refused = 0;
+    std::uint64_t keys = 0, used = 0, pool = 0, waiting = 0, rejected = 0, refused = 0, restarts = 0;
     std::uint64_t clients = 0;  // each has at most one session a manager
     std::size_t lost = 0, silent = 0, frozen = 0;
     std::set<std::string> nodes;
@@ -250,6 +250,7 @@ Totals add_up(const Activity& activity) {
         sum.waiting += stats.waiting;
         sum.rejected += stats.rejected_messages;
         sum.refused += stats.refused_puts;
+        sum.restarts += stats.restarts;
         sum.clients = std::max(sum.clients, stats.sessions);
         sum.frozen += stats.frozen ? 1 : 0;
     }
@@ -274,6 +275,7 @@ std::vector<Line> head(const Activity& activity, const PageOptions& options, std
         const bool all = sum.frozen + sum.lost + sum.silent == activity.managers.size();
         first.push_back({all ? "  FROZEN" : "  " + std::to_string(sum.frozen) + " FROZEN", Tint::warning});
     }
+    if (sum.restarts > 0) first.push_back({"  restarts " + count_of(sum.restarts), Tint::warning});
     // Since the managers came up.
     if (sum.refused > 0) first.push_back({"  refused puts " + count_of(sum.refused), Tint::warning});
     if (sum.rejected > 0) first.push_back({"  rejected " + count_of(sum.rejected), Tint::warning});

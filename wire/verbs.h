@@ -60,8 +60,9 @@ enum class Verb : std::uint8_t {
     erase_prefix,  // key = prefix; the same of those that were erased; what a broadcast has stored stays
     cancel_wait,   // argument = number of a wait_for of this session, which is answered with timeout.
                    // reply: argument = 1 if it waited, 0 if not (any more, or yet)
+    restart,       // the manager ends as if it had been killed, and another one takes its place
 };
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::cancel_wait);
+inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::restart);
 
 // RequestHeader::flags, by verb; bits. Unknown ones are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
@@ -262,6 +263,8 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .key = required_key,
      .effect = Effect::items},
     {.verb = Verb::cancel_wait, .name = "cancel_wait", .operation = Operation::cancel_wait},
+    // Of which the answer is remembered: who asks again is answered by the manager that has come.
+    {.verb = Verb::restart, .name = "restart", .operation = Operation::restart, .effect = Effect::state},
 }};
 static_assert(
     [] {

@@ -162,6 +162,13 @@ void Link::detach() {
     is_detached_ = true;
 }
 
+void Link::restart(std::uint32_t manager) {
+    root();
+    const Result<void> restarted = without_gil([&] { return dictionary_->try_restart(manager); });
+    throw_if_interrupted();
+    if (!restarted) raise(restarted.error());
+}
+
 void Link::destroy() {
     root();
     end_calls();

@@ -48,6 +48,7 @@ class Link {
     /// Ends calls that are under way, then the attachment; false if there was none. A call that does not end
     /// makes it Busy.
     void detach();
+    void restart(std::uint32_t manager);
     void destroy();
     bool is_detached() const { return is_detached_; }
     bool is_closing() const { return is_closing_.load(std::memory_order_relaxed); }

@@ -58,8 +58,9 @@ PyDictionary attach(const py::object& given, const py::object& timeout, const py
 
 PyDictionary create(std::uint32_t nodes, std::uint32_t managers_per_node, const py::object& total_mem,
                     const std::string& name, const std::string& nodelist, const py::object& launch_timeout,
-                    const py::object& timeout, bool local_reads, bool allow_pickle) {
+                    bool restart, const py::object& timeout, bool local_reads, bool allow_pickle) {
     CreateOptions options;
+    options.restart = restart;
     options.nodes = nodes;
     options.managers_per_node = managers_per_node;
     options.total_mem = py::module_::import("ddict._sizes").attr("bytes_of")(total_mem).cast<std::uint64_t>();
@@ -89,7 +90,7 @@ void bind_functions(py::module_& module) {
                "ddict-launch has set. timeout: how many seconds a call may take (30).");
     module.def("create", create, py::kw_only(), py::arg("nodes") = 0, py::arg("managers_per_node") = 0,
                py::arg("total_mem") = py::none(), py::arg("name") = "", py::arg("nodelist") = "",
-               py::arg("launch_timeout") = 60.0, py::arg("timeout") = py::none(),
+               py::arg("launch_timeout") = 60.0, py::arg("restart") = true, py::arg("timeout") = py::none(),
                py::arg("local_reads") = true, py::arg("allow_pickle") = true,
                "Starts a dictionary on the nodes of this Slurm job, or on this machine, and attaches to it. "
                "It lives "

@@ -81,6 +81,7 @@ py::dict stats_of(const ManagerStats& stats) {
     dict["private_bytes"] = stats.private_bytes;
     dict["repeated_requests"] = stats.repeated_requests;
     dict["unreachable_clients"] = stats.unreachable_clients;
+    dict["restarts"] = stats.restarts;
     dict["frozen"] = stats.frozen;
     dict["transport"] = stats.transport;
     py::dict operations;
@@ -230,6 +231,10 @@ void bind_life(DictionaryClass& dictionary) {
             "Gives up this process's connections: calls after it are NotAttached, also of what was made from "
             "this. Calls "
             "that other threads are in end with the same, or with Timeout.")
+        .def(
+            "restart", [](PyDictionary& self, std::uint32_t manager) { self.link().restart(manager); },
+            py::arg("manager"),
+            "Has another process take the place of a manager, and all its pairs over; clients go on.")
         .def(
             "destroy",
             [](PyDictionary& self) {

@@ -249,6 +249,7 @@ typedef struct ddict_create_options {
     const char* name;   /**< for people */
     int64_t launch_timeout_ms; /**< for the managers to come up; default 60 s */
     ddict_attach_options attach;
+    bool no_restart; /**< managers that have died are not started again: their keys are lost */
 } ddict_create_options;
 
 /** Attaches to the dictionary of a handle (ddict_serialize), or if `handle` is NULL to that of the
@@ -262,6 +263,9 @@ int ddict_create(const ddict_create_options* options, ddict_dictionary** diction
 /** Gives up the handle. That of ddict_attach() or ddict_create() gives up its connections too: calls through
  * its views are NOT_ATTACHED from then on. The dictionary itself is not affected. */
 void ddict_detach(ddict_dictionary* dictionary);
+/** Has another process take the place of a manager, and all its pairs over; clients go on. Not for views
+ * (INVALID_ARGUMENT). Errors: INVALID_ARGUMENT also for no such manager, and without restarts. */
+int ddict_restart(ddict_dictionary* dictionary, uint32_t manager, ddict_error* error);
 /** Ends the dictionary for everybody. The handle must still be given back; calls through it are NOT_ATTACHED.
  * Not for views (INVALID_ARGUMENT). MANAGER_LOST or TIMEOUT, in doubt, names a manager that did not answer:
  * the others have ended, and that one may live. */

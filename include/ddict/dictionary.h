@@ -75,6 +75,9 @@ struct CreateOptions {
     std::string name{};
     /// How long the managers may take to come up.
     std::chrono::milliseconds launch_timeout{60'000};
+    /// Whether managers are started again that have died; they keep their pairs. If not, the keys of one that
+    /// has died are lost. DDICT_NO_RESTART=1 in the environment says no too.
+    bool restart = true;
     AttachOptions attach{};
     /// A checkpoint to begin with, as of Dictionary::load(). If it cannot be loaded, there is no dictionary.
     std::string load{};
@@ -149,6 +152,13 @@ class Dictionary : public View {
     /// through views that were made from this: not_attached. Operations that are still under way end with
     /// the same.
     void detach();
+    /// Has another process take the place of a manager, and all its pairs over, within milliseconds: as after
+    /// its death, on purpose. What is asked of it meanwhile is answered, and every wait goes on. Returns when
+    /// the new process answers. Errors: invalid_argument (no such manager, or without
+    /// CreateOptions::restart); manager_lost, timeout. A third time within ten seconds ends it for good.
+    void restart(std::uint32_t manager) { try_restart(manager).value(); }
+    Result<void> try_restart(std::uint32_t manager);
+
     /// Ends the dictionary for everybody: managers stop, their memory is given back. Calls after it, by
     /// anyone, fail with dictionary_gone, or with manager_lost where the word of the managers did not arrive;
     /// through this object with not_attached. manager_lost or timeout, in doubt, names a manager that did not

@@ -84,6 +84,7 @@ enum class Operation : std::uint8_t {
     erase_prefix,
     cancel_wait,  ///< of the keys of a wait_for_any that did not come first
     wait_for_any,
+    restart,  ///< of a manager
 };
 
 /// What is known of the manager that an error is about.

@@ -46,6 +46,9 @@ struct ManagerStats {
     std::uint64_t repeated_requests = 0;
     /// Greetings that could not be answered for a reason of this manager's: its log says which.
     std::uint64_t unreachable_clients = 0;
+    /// How often another process has taken the manager's place, and its pairs over. The other numbers count
+    /// from the last time on.
+    std::uint64_t restarts = 0;
     bool frozen = false;                     ///< no pair may be changed
     std::vector<OperationStats> operations;  ///< those that there were
     std::string transport;                   ///< of the session that asked, as the manager sees it

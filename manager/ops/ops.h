@@ -55,6 +55,7 @@ void directory(ShardParts& shard, const Call& call);
 void ping(ShardParts& shard, const Call& call);
 void goodbye(ShardParts& shard, const Call& call);
 void shutdown(ShardParts& shard, const Call& call);
+void restart(ShardParts& shard, const Call& call);
 ManagerStats statistics(const ShardParts& shard, PeerId asking);
 
 // broadcasts.cpp

@@ -77,6 +77,17 @@ void shutdown(ShardParts& shard, const Call& call) {
     shard.replies.reply(call);
 }
 
+/// Whoever has killed a manager by asking for its restart and asks again has its answer cached.
+void restart(ShardParts& shard, const Call& call) {
+    const ShardId own{shard.store.pool().identity().manager};
+    const Result<DirectoryEntry> entry =
+        shard.directory ? shard.directory->entry(own) : Result<DirectoryEntry>(Error(Errc::invalid_argument));
+    if (!entry || !entry->is_restartable)
+        return shard.replies.refuse(call, Errc::invalid_argument);  // it was started without restarts
+    shard.restart_requested = true;
+    shard.replies.reply(call);
+}
+
 ManagerStats statistics(const ShardParts& shard, PeerId asking) {
     ManagerStats stats;
     const shm::PoolUsage usage = shard.store.pool().usage();
@@ -107,6 +118,7 @@ ManagerStats statistics(const ShardParts& shard, PeerId asking) {
     stats.private_bytes = shard.replies.memory().used_bytes() + shard.store.replies().status_bytes();
     stats.repeated_requests = shard.replies.repeated();
     stats.unreachable_clients = shard.gate.unreachable_clients();
+    stats.restarts = shard.store.pool().recoveries();
     stats.frozen = shard.store.frozen();
     stats.operations = shard.times.statistics();
     if (asking != no_peer) stats.transport = shard.transport.describe(asking);

@@ -134,6 +134,7 @@ Sample sample_of(Verb verb, Random& random) {
         case Verb::stats:
         case Verb::directory:
         case Verb::shutdown:
+        case Verb::restart:
             break;
     }
     out.header.key_bytes = static_cast<std::uint16_t>(out.key.size());

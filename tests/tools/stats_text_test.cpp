@@ -20,6 +20,7 @@ Sample two_managers() {
     second.frozen = true;
     second.rejected_messages = 7;
     second.repeated_requests = 5;
+    second.restarts = 3;
     return sample;
 }
 
@@ -65,6 +66,7 @@ TEST(StatsText, ProgramsGetEverything) {
     EXPECT_EQ(second["rejected_messages"], 7);
     EXPECT_EQ(second["repeated_requests"], 5);
     EXPECT_EQ(second["unreachable_clients"], 0);
+    EXPECT_EQ(second["restarts"], 3);
     EXPECT_EQ(second["transport"], "tcp/eth0");
     EXPECT_EQ(second["frozen"], true);
     EXPECT_EQ(second["operations"]["put"], 20'000);
