@@ -93,7 +93,8 @@ class LocalPoolsTest : public testing::Test {
         return pools.contains(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")));
     }
     static auto view(LocalPools& pools, std::uint32_t manager) {
-        return pools.view(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")));
+        return pools.view(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")),
+                          std::chrono::steady_clock::now());
     }
 
     Handle handle_;

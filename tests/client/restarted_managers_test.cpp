@@ -218,13 +218,24 @@ TEST_F(RestartedManagersTest, IterationsAreNeverSilentlyShort) {
 
 TEST_F(RestartedManagersTest, WhatIsFrozenStaysSo) {
     const std::string key = key_on(2);
-    dict.put(key, 17);
+    dict.put(key, std::string("seventeen"));
     dict.freeze();
-    kill_manager(2);
+    const FrozenValue before = dict.view_frozen(key);
+    EXPECT_EQ(before.size(), 9u);
+    for (int round = 0; round < 2; ++round) {
+        kill_manager(2);
+        for (int i = 0; i < 200; ++i) {
+            const Result<FrozenValue> view = dict.try_view_frozen(key);
+            ASSERT_TRUE(view) << view.error().message();
+            EXPECT_EQ(view->size(), 9u);
+            std::this_thread::sleep_for(1ms);
+        }
+        EXPECT_TRUE(is_back(2));
+    }
+    EXPECT_TRUE(before.valid()) << "the pool is the same, and was never thawed";
     const Result<void> put = dict.try_put(key, 18);
     ASSERT_FALSE(put);
     EXPECT_EQ(put.error().code, Errc::frozen);
-    EXPECT_EQ(dict.get<int>(key), 17);
     dict.unfreeze();
     dict.put(key, 18);
     EXPECT_EQ(dict.get<int>(key), 18);

@@ -21,11 +21,11 @@ SECONDS_MAX = 2.0
 class Watch:
     """A job in which one client keeps using all managers; ends with status 5 once told to."""
 
-    def __init__(self, cluster, report, nodes, *options, besides="true", managers_on=None):
+    def __init__(self, cluster, report, nodes, *options, besides="true", managers_on=None, restart=True):
         self.cluster, self.report = cluster, report
         ready, self.stop_file = cluster.path("ready"), cluster.path("stop")
         self.job = cluster.submit(f"""
-            ddict-launch --nodes {managers_on or nodes} --total-mem 128M -- bash -c '
+            ddict-launch --nodes {managers_on or nodes} --total-mem 128M {"" if restart else "--no-restart"} -- bash -c '
                 job_client watch $W/ready $W/stop >$W/seen.json & {besides}
                 wait $! && exit 5'
             echo "ended with $?"
@@ -67,7 +67,24 @@ def pids_of(cluster, node, name="ddict-manager"):
 
 
 def killed_manager(cluster, report):
+    """It comes back, and its clients on three nodes notice a pause."""
     watch = Watch(cluster, report, 3)
+    for kill in (1, 2):
+        (pid,) = pids_of(cluster, "n2")
+        cluster.run("kill", "-KILL", pid, node="n2")
+        back = wait_until(lambda: pids_of(cluster, "n2") not in ([], [pid]), 10)
+        report.check(f"another manager runs after kill {kill}", back, watch.job.output())
+        time.sleep(1)
+    watch.stop()
+    watch.check_others()
+    said = [line for line in watch.output.splitlines() if line.startswith("ddict-launch:")]
+    report.check("the wrapper says so, each time", len(said) == 2 and all(
+        re.search(r"manager 1 on n2 was killed by signal 9 \(Killed\); back after \d+ ms, with \d+ pairs?$", line)
+        for line in said), watch.output)
+
+
+def lost_manager(cluster, report):
+    watch = Watch(cluster, report, 3, restart=False)
     (pid,) = pids_of(cluster, "n2")
     since = time.monotonic()
     cluster.run("kill", "-KILL", pid, node="n2")
@@ -122,4 +139,4 @@ def dying_clients(cluster, report):
     watch.check_others()
 
 
-GROUPS = [killed_manager, cut_node, dying_clients, killed_node]
+GROUPS = [killed_manager, lost_manager, cut_node, dying_clients, killed_node]
