@@ -29,6 +29,45 @@ def example_python(cluster, report):
     report.check("python.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
 
 
+FILTER = """
+import os, ddict
+
+def found(local):
+    for key in sorted(local.keys(local=True)):
+        yield key, os.environ["SLURMD_NODENAME"], local.local_managers
+
+def wrong(local):
+    if os.environ["SLURMD_NODENAME"] == "n2":
+        raise ValueError("of n2")
+    yield from range(10**9)
+
+with ddict.attach() as d:
+    d.update({i: i for i in range(300)})
+    nodes = d.manager_nodes()
+    with d.filter(found, key=lambda one: one[0]) as pairs:
+        pairs = list(pairs)
+    assert [key for key, *_ in pairs] == list(range(300))
+    assert all(nodes[d.which_manager(key)] == node for key, node, _ in pairs)
+    print(sorted({(node, *managers) for _, node, managers in pairs}))
+    try:
+        for _ in d.filter(wrong):
+            pass
+    except ValueError as error:
+        print(error, "in wrong" in str(error.__cause__))
+"""
+
+
+def python_filter(cluster, report):
+    """A function of a program on n1 runs on all nodes of the managers, and what it finds comes in order."""
+    if not (cluster.build / "python/ddict").exists():
+        return report.note("the Python package is not built")
+    cluster.path("filter.py").write_text(FILTER)
+    script = f"PYTHONPATH={cluster.build}/python ddict-launch --total-mem 64M -- /usr/bin/python3 $W/filter.py"
+    ended = cluster.submit(script, "--nodes=3", "--nodelist=n1,n2,n3").wait()
+    report.check("functions run on three nodes, and an error of one ends all",
+                 ended == ("COMPLETED", 0, "[('n1', 0), ('n2', 1), ('n3', 2)]\nof n2 True\n"), ended)
+
+
 def example_wrapper(cluster, report):
     ended = cluster.submit(EXAMPLES / "wrapper.sbatch").wait()
     report.check("wrapper.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
@@ -191,5 +230,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_python, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+GROUPS = [example_job, example_python, python_filter, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
           bring_up]

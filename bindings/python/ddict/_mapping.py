@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator, Optional
 
 from ddict import _errors
 from ddict._ddict import Dictionary, _from_pickle
@@ -116,6 +116,18 @@ def popitem(self: Dictionary) -> tuple[Any, Any]:
             raise _errors.NotFound("popitem: the dictionary is empty", operation="pop")
 
 
+def filter(self: Dictionary, function: Callable[..., Any], *args: Any, key: Optional[Callable[[Any], Any]] = None) -> Any:
+    """Runs function(local, *args) in one process on each node of the managers, and streams what these yield.
+
+    local is this dictionary, attached there: local.items(local=True) visits the pairs of that node alone. Functions and closures
+    travel by cloudpickle. With key=, each function must yield in the order of key(item), and all come in that order; else they
+    come as they are found. An exception on a node is raised here, once what was found before it has come. `with` ends the
+    processes, whatever they are doing; so does close(), and the end of the iteration."""
+    from ddict._filter import Filter
+
+    return Filter(self, function, args, key)
+
+
 @contextlib.contextmanager
 def frozen(self: Dictionary) -> Iterator[Dictionary]:
     """``with d.frozen(): ...``: nobody changes the dictionary meanwhile, and view() works."""
@@ -162,7 +174,7 @@ def install() -> None:
         return Stats(native_stats(self))
 
     for name, function in (("keys", keys), ("values", values), ("items", items), ("popitem", popitem),
-                           ("frozen", frozen), ("__enter__", enter), ("__exit__", leave), ("stats", stats)):
+                           ("filter", filter), ("frozen", frozen), ("__enter__", enter), ("__exit__", leave), ("stats", stats)):
         function.__qualname__ = f"Dictionary.{name}"
         function.__name__ = name
         setattr(Dictionary, name, function)
