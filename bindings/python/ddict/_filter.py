@@ -215,9 +215,9 @@ def _pickled(dictionary: Dictionary, function: Callable[..., Any], args: tuple[A
         pickled = _frames.dumps((dictionary, function, args))
     except Exception as why:
         raise TypeError(f"filter: the function {function!r}, or an argument of it, cannot be sent to other processes: {why}") from why
-    if getattr(function, "__module__", None) == "__main__" and sys.modules.get("cloudpickle") is None:
-        raise TypeError(f"filter: the function {function!r} is of the program itself, and is sent to other processes by cloudpickle, "
-                        "which is not installed (Debian: python3-cloudpickle); or put the function into a module")
+    if any(getattr(one, "__module__", None) == "__main__" for one in (function, *args)) and sys.modules.get("cloudpickle") is None:
+        raise TypeError(f"filter: the function {function!r}, or an argument of it, is of the program itself, and is sent to other processes "
+                        "by cloudpickle, which is not installed (Debian: python3-cloudpickle); or put it into a module")
     return pickled
 
 
