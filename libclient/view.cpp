@@ -47,10 +47,22 @@ Request request_of(Verb verb, KeyBytes key, Bytes value = {}, std::uint16_t valu
     return request;
 }
 
-Request request_of_parts(KeyBytes key, Parts parts, std::uint16_t value_type) {
-    Request request = request_of(Verb::put, key, {}, value_type);
+Request request_of_parts(Verb verb, KeyBytes key, Parts parts, std::uint16_t value_type) {
+    Request request = request_of(verb, key, {}, value_type);
     request.parts = parts;
     return request;
+}
+
+std::uint16_t flags_of(PutCondition condition) {
+    return condition == PutCondition::absent ? wire::put_if_absent : wire::put_if_present;
+}
+
+std::vector<std::byte> gathered(Parts parts) {
+    std::vector<std::byte> whole;
+    whole.reserve(bytes_in(parts));
+    for (const Bytes part : parts)
+        whole.insert(whole.end(), part.begin(), part.end());
+    return whole;
 }
 
 Result<void> without_value(const Result<Reply>& reply) {
@@ -159,7 +171,7 @@ Result<void> View::Calls::check(const View& view, Operation operation, KeyBytes 
     return {};
 }
 
-Result<void> View::Calls::check_parts(KeyBytes key, std::span<const Bytes> parts) {
+Result<void> View::Calls::check_parts(KeyBytes key, Parts parts) {
     const bool good = parts.size() <= limits::value_parts_max &&
                       std::none_of(parts.begin(), parts.end(), [](Bytes part) { return part.empty(); });
     if (good) return {};
@@ -213,24 +225,31 @@ Result<void> View::put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type
     return without_value(Calls::call(*this, request_of(Verb::put, key, value, value_type)));
 }
 
-Result<void> View::put_parts(KeyBytes key, std::span<const Bytes> parts, std::uint16_t value_type) const {
+bool View::Calls::sends_whole(const View& view, Parts parts) {
+    return bytes_in(parts) <= limits::gathered_bytes_max || collects(view);
+}
+
+Result<void> View::put_parts(KeyBytes key, Parts parts, std::uint16_t value_type) const {
     if (parts.size() == 1) return put_bytes(key, parts[0], value_type);
-    const std::size_t bytes = bytes_in(parts);
-    if (bytes <= limits::gathered_bytes_max || Calls::collects(*this)) {
-        std::vector<std::byte> whole;
-        whole.reserve(bytes);
-        for (const Bytes part : parts)
-            whole.insert(whole.end(), part.begin(), part.end());
-        return put_bytes(key, whole, value_type);
-    }
+    if (Calls::sends_whole(*this, parts)) return put_bytes(key, gathered(parts), value_type);
     if (const Result<void> good = Calls::check_parts(key, parts); !good) return good;
-    return without_value(Calls::call(*this, request_of_parts(key, parts, value_type)));
+    return without_value(Calls::call(*this, request_of_parts(Verb::put, key, parts, value_type)));
 }
 
 Result<bool> View::put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
                                 std::uint16_t value_type) const {
     Request request = request_of(Verb::put, key, value, value_type);
-    request.flags = condition == PutCondition::absent ? wire::put_if_absent : wire::put_if_present;
+    request.flags = flags_of(condition);
+    return truth_of(Calls::call(*this, std::move(request)));
+}
+
+Result<bool> View::put_parts_if(PutCondition condition, KeyBytes key, Parts parts,
+                                std::uint16_t value_type) const {
+    if (parts.size() == 1) return put_bytes_if(condition, key, parts[0], value_type);
+    if (Calls::sends_whole(*this, parts)) return put_bytes_if(condition, key, gathered(parts), value_type);
+    if (const Result<void> good = Calls::check_parts(key, parts); !good) return good.error();
+    Request request = request_of_parts(Verb::put, key, parts, value_type);
+    request.flags = flags_of(condition);
     return truth_of(Calls::call(*this, std::move(request)));
 }
 
@@ -384,6 +403,14 @@ Result<void> View::broadcast_put_bytes(KeyBytes key, Bytes value, std::uint16_t 
     return without_value(Calls::broadcast(*this, request_of(Verb::broadcast_put, key, value, value_type)));
 }
 
+Result<void> View::broadcast_put_parts(KeyBytes key, Parts parts, std::uint16_t value_type) const {
+    if (parts.size() == 1) return broadcast_put_bytes(key, parts[0], value_type);
+    if (Calls::sends_whole(*this, parts)) return broadcast_put_bytes(key, gathered(parts), value_type);
+    if (const Result<void> good = Calls::check_parts(key, parts); !good) return good;
+    return without_value(
+        Calls::broadcast(*this, request_of_parts(Verb::broadcast_put, key, parts, value_type)));
+}
+
 Result<bool> View::broadcast_erase_bytes(KeyBytes key) const {
     return whether_found(Calls::broadcast(*this, request_of(Verb::broadcast_erase, key)));
 }
@@ -441,12 +468,11 @@ detail::OperationHandle View::start_put(KeyBytes key, Bytes value, std::uint16_t
     return Calls::start(*this, request_of(Verb::put, key, value, value_type), nullptr, temporary);
 }
 
-detail::OperationHandle View::start_put_parts(KeyBytes key, std::span<const Bytes> parts,
-                                              std::uint16_t value_type) const {
+detail::OperationHandle View::start_put_parts(KeyBytes key, Parts parts, std::uint16_t value_type) const {
     if (parts.size() == 1) return start_put(key, parts[0], value_type);
     if (const Result<void> good = Calls::check_parts(key, parts); !good)
         return client::failed_operation(good.error());
-    return Calls::start(*this, request_of_parts(key, parts, value_type), nullptr, false);
+    return Calls::start(*this, request_of_parts(Verb::put, key, parts, value_type), nullptr, false);
 }
 
 detail::OperationHandle View::start_wait(KeyBytes key, const detail::SinkType& sink) const {

@@ -22,6 +22,8 @@ struct View::Calls {
 
     /// Whether this view can be used at all, and for this key; errors name what can be named.
     static Result<void> check(const View& view, Operation operation, KeyBytes key);
+    /// Whether parts are sent in one piece: small ones, and what is collected, are copied anyway.
+    static bool sends_whole(const View& view, std::span<const Bytes> parts);
     static Result<void> check_parts(KeyBytes key, std::span<const Bytes> parts);
     static Error key_error(Operation operation, KeyBytes key);
     static bool is_good_key(KeyBytes key) { return !key.empty() && key.size() <= limits::key_bytes_max; }

@@ -144,6 +144,8 @@ void bput(PyDictionary& self, const py::object& key, const py::object& value) {
     ValueArgument stored(value.ptr(), self.recipe().allow_pickle);
     self.value_of(
         [&](const View& view) {
+            if (stored.is_in_pieces())
+                return view.broadcast_put_parts(bytes.view(), stored.parts(), stored.type());
             return view.broadcast_put_bytes(bytes.view(), stored.bytes(), stored.type());
         },
         key);

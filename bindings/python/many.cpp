@@ -3,6 +3,7 @@
 //
 // Calls on many keys.
 #include <algorithm>
+#include <deque>
 
 #include "bindings/python/dictionary.h"
 
@@ -134,6 +135,44 @@ py::object get_many(PyDictionary& self, const py::object& given, const py::objec
     return values;
 }
 
+/// Large values in pieces, sent from where they lie beside a batch: some at once.
+class PutsBeside {
+  public:
+    PutsBeside(const View& view, std::span<ItemStatus> statuses) : view_(view), statuses_(statuses) {}
+    void begin(std::size_t index, KeyBytes key, ValueArgument& value) {
+        if (begun_.size() == begun_max) settle();
+        begun_.emplace_back(index, view_.start_put_parts(key, value.parts(), value.type()));
+    }
+    /// Waits for all; the first error.
+    std::optional<Error> finish() {
+        while (!begun_.empty())
+            settle();
+        return first_;
+    }
+
+  private:
+    static constexpr std::size_t begun_max = 16;
+    void settle() {
+        auto [index, handle] = std::move(begun_.front());
+        begun_.pop_front();
+        const Result<std::uint64_t> put = handle.wait(std::nullopt);
+        if (put.has_value()) return;
+        const Error& error = put.error();
+        if (!statuses_.empty())
+            statuses_[index] = {.code = error.code, .manager = error.manager, .in_doubt = error.in_doubt};
+        if (!first_) first_ = error;
+        if (error.code != Errc::timeout) return;
+        // Interrupted, or too late for the others too.
+        for (auto& [ignored, other] : begun_)
+            other.cancel();
+    }
+
+    const View& view_;
+    std::span<ItemStatus> statuses_;
+    std::deque<std::pair<std::size_t, detail::OperationHandle>> begun_;
+    std::optional<Error> first_;
+};
+
 /// Pairs on their way into a batch.
 class Pairs {
   public:
@@ -152,11 +191,8 @@ class Pairs {
     /// Stores them; the first error, in full.
     Result<void> store(PyDictionary& self, std::span<ItemStatus> statuses) {
         return self.call([&](const View& view) -> Result<void> {
-            std::vector<PutItem> items;
-            items.reserve(size());
-            for (std::size_t i = 0; i < size(); ++i)
-                items.push_back({keys_[i].view(), values_[i].bytes(), values_[i].type()});
-            return view.multi_put_bytes(items, statuses);
+            if (has_large_pieces()) return store_with_pieces(view, statuses);
+            return store_batch(view, {}, statuses);
         });
     }
     void clear() {
@@ -167,6 +203,40 @@ class Pairs {
     }
 
   private:
+    static bool is_large_in_pieces(const ValueArgument& value) {
+        return value.is_in_pieces() && value.size() > 16 * 1024;
+    }
+    bool has_large_pieces() const { return std::any_of(values_.begin(), values_.end(), is_large_in_pieces); }
+    Result<void> store_with_pieces(const View& view, std::span<ItemStatus> statuses) {
+        PutsBeside beside(view, statuses);
+        std::vector<std::size_t> others;
+        for (std::size_t i = 0; i < size(); ++i) {
+            if (is_large_in_pieces(values_[i]))
+                beside.begin(i, keys_[i].view(), values_[i]);
+            else
+                others.push_back(i);
+        }
+        std::vector<ItemStatus> of_others(statuses.empty() ? 0 : others.size());
+        const Result<void> put = others.empty() ? Result<void>() : store_batch(view, others, of_others);
+        for (std::size_t i = 0; i < of_others.size(); ++i)
+            statuses[others[i]] = of_others[i];
+        const std::optional<Error> failed = beside.finish();
+        if (put && failed) return *failed;
+        return put;
+    }
+    /// All of them, or those that are named.
+    Result<void> store_batch(const View& view, std::span<const std::size_t> named,
+                             std::span<ItemStatus> statuses) {
+        const std::size_t count = named.empty() ? size() : named.size();
+        std::vector<PutItem> items;
+        items.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t one = named.empty() ? i : named[i];
+            items.push_back({keys_[one].view(), values_[one].bytes(), values_[one].type()});
+        }
+        return view.multi_put_bytes(items, statuses);
+    }
+
     std::vector<KeyArgument> keys_;
     std::vector<ValueArgument> values_;
     std::vector<py::object> objects_;

@@ -130,16 +130,18 @@ py::object pop(PyDictionary& self, const py::object& key, const py::args& fallba
     raise(got.error(), key);
 }
 
+Result<bool> put_if(const View& view, PutCondition condition, KeyBytes key, ValueArgument& value) {
+    if (value.is_in_pieces()) return view.put_parts_if(condition, key, value.parts(), value.type());
+    return view.put_bytes_if(condition, key, value.bytes(), value.type());
+}
+
 /// Atomic: of all who call it at once, one stores its own, and all return that.
 py::object set_default(PyDictionary& self, const py::object& key, const py::object& value) {
     const KeyArgument bytes(key.ptr());
     ValueArgument stored(value.ptr(), self.recipe().allow_pickle);
     for (;;) {
         const bool is_ours = self.value_of(
-            [&](const View& view) {
-                return view.put_bytes_if(PutCondition::absent, bytes.view(), stored.bytes(), stored.type());
-            },
-            key);
+            [&](const View& view) { return put_if(view, PutCondition::absent, bytes.view(), stored); }, key);
         if (is_ours) return value;
         // Gone again in between: then ours may be stored after all.
         static PyObject* const nothing = PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&PyBaseObject_Type));
@@ -151,11 +153,8 @@ py::object set_default(PyDictionary& self, const py::object& key, const py::obje
 bool put_if(PyDictionary& self, PutCondition condition, const py::object& key, const py::object& value) {
     const KeyArgument bytes(key.ptr());
     ValueArgument stored(value.ptr(), self.recipe().allow_pickle);
-    return self.value_of(
-        [&](const View& view) {
-            return view.put_bytes_if(condition, bytes.view(), stored.bytes(), stored.type());
-        },
-        key);
+    return self.value_of([&](const View& view) { return put_if(view, condition, bytes.view(), stored); },
+                         key);
 }
 
 py::object type_and_size(PyDictionary& self, const py::object& key) {

@@ -58,6 +58,7 @@ class Batch;
 class View {
   public:
     using Bytes = std::span<const std::byte>;
+    using Parts = std::span<const Bytes>;
     using Clock = std::chrono::steady_clock;
     /// Of no dictionary: every call fails with not_attached.
     View() = default;
@@ -504,10 +505,11 @@ class View {
     // ---- the same calls on bytes; those above are made of these. A key given as bytes alone is a text ----
 
     Result<void> put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
-    /// The same of a value in at most 16 parts, which are sent from where they lie if they are above 16 KiB.
-    Result<void> put_parts(KeyBytes key, std::span<const Bytes> parts,
-                           std::uint16_t value_type = type_bytes) const;
     Result<bool> put_bytes_if(PutCondition condition, KeyBytes key, Bytes value,
+                              std::uint16_t value_type = type_bytes) const;
+    /// The same of a value in at most 16 parts, which are sent from where they lie if they are above 16 KiB.
+    Result<void> put_parts(KeyBytes key, Parts parts, std::uint16_t value_type = type_bytes) const;
+    Result<bool> put_parts_if(PutCondition condition, KeyBytes key, Parts parts,
                               std::uint16_t value_type = type_bytes) const;
     Result<void> get_bytes(KeyBytes key, ValueSink& sink) const;
     Result<bool> contains_bytes(KeyBytes key) const;
@@ -527,6 +529,7 @@ class View {
     /// Which key it is.
     Result<std::size_t> wait_for_any_bytes(std::span<const KeyBytes> keys, ValueSink& sink) const;
     Result<void> broadcast_put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
+    Result<void> broadcast_put_parts(KeyBytes key, Parts parts, std::uint16_t value_type = type_bytes) const;
     Result<void> broadcast_get_bytes(KeyBytes key, ValueSink& sink) const;
     Result<bool> broadcast_erase_bytes(KeyBytes key) const;
     Result<FrozenValue> view_frozen_bytes(KeyBytes key) const;
@@ -544,8 +547,7 @@ class View {
     detail::OperationHandle start_put(KeyBytes key, Bytes value, std::uint16_t value_type,
                                       bool temporary = false) const;
     /// As put_parts. What is above 16 KiB stays until the operation is done, and so do the span's elements.
-    detail::OperationHandle start_put_parts(KeyBytes key, std::span<const Bytes> parts,
-                                            std::uint16_t value_type) const;
+    detail::OperationHandle start_put_parts(KeyBytes key, Parts parts, std::uint16_t value_type) const;
     detail::OperationHandle start_get(KeyBytes key, const detail::SinkType& sink) const;
     detail::OperationHandle start_wait(KeyBytes key, const detail::SinkType& sink) const;
     detail::OperationHandle start_erase(KeyBytes key) const;

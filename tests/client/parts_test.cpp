@@ -80,6 +80,27 @@ TEST_F(PartsTest, AreOneValue) {
     }
 }
 
+TEST_F(PartsTest, ArePutUnderAConditionAndOnEveryManager) {
+    for (const std::size_t size : std::initializer_list<std::size_t>{10, 16'385, std::size_t{3} << 20}) {
+        const auto value = pattern(size);
+        const auto parts = cut(value, {size / 3, size / 2});
+        dict_->erase("k");
+        EXPECT_FALSE(dict_->put_parts_if(PutCondition::present, as_key("k"), parts).value());
+        EXPECT_TRUE(dict_->put_parts_if(PutCondition::absent, as_key("k"), parts).value());
+        EXPECT_TRUE(by_message_->get<std::vector<std::byte>>("k") == value) << size;
+        EXPECT_FALSE(dict_->put_parts_if(PutCondition::absent, as_key("k"), parts).value());
+        EXPECT_TRUE(dict_->put_parts_if(PutCondition::present, as_key("k"), cut(value, {})).value());
+        dict_->broadcast_put_parts(as_key("everywhere"), parts).value();
+        for (std::uint32_t manager = 0; manager < dict_->manager_count(); ++manager)
+            EXPECT_TRUE(dict_->manager(manager).bget<std::vector<std::byte>>("everywhere") == value) << size;
+        EXPECT_TRUE(dict_->broadcast_erase_bytes(as_key("everywhere")).value());
+    }
+    const std::vector<std::byte> value(100'000);
+    const std::vector<Bytes> empty{Bytes(value), Bytes(), Bytes(value)};
+    EXPECT_EQ(code_of(dict_->put_parts_if(PutCondition::absent, as_key("k"), empty)), Errc::invalid_argument);
+    EXPECT_EQ(code_of(dict_->broadcast_put_parts(as_key("k"), empty)), Errc::invalid_argument);
+}
+
 TEST_F(PartsTest, AreReceivedApart) {
     for (const std::size_t size : std::initializer_list<std::size_t>{10, 300, 4096, 4097, 13'000, 100'000,
                                                                      (std::size_t{3} << 20) + 5}) {

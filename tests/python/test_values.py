@@ -191,6 +191,57 @@ def test_a_large_object_is_not_copied_when_it_is_read(d):
     assert d["b"] == b"x" * (1 << 20)
 
 
+def test_a_large_array_is_sent_from_where_it_lies(d, python):
+    """There is memory for one array, and not for another: whoever copies it fails."""
+    python("""
+import resource, sys
+import numpy as np, ddict
+d = ddict.attach(sys.argv[1], timeout=20)
+for call in (lambda: d.put("k", 1), lambda: d.put_async("k", 1).result(), lambda: d.setdefault("k", 1), lambda: d.bput("b", np.zeros(5000)),
+             lambda: d.put_many({"k": 1, "b2": np.zeros(5000)})):
+    call()
+array = np.arange(2**22, dtype="f8")
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**24, resource.RLIM_INFINITY))
+try:
+    array.copy()
+    assert False, "the limit is none"
+except MemoryError:
+    pass
+d["a"] = array
+d.put_async("a", array).result()
+assert d.put_if_present("a", array) and not d.put_if_absent("a", array)
+del d["a"]
+d.setdefault("a", array)
+d.put_many({"a": array, "small": 1, "text": "t" * 20000})
+d.update({"a": {"in": array}})
+d.bput("b", array)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert d["a"]["in"][-1] == d.bget("b")[-1] == 2**22 - 1 and d["small"] == 1 and len(d["text"]) == 20000
+""", d.handle)
+
+
+def test_large_and_small_values_in_one_call(d):
+    array = np.arange(5000.0)
+    outcomes = d.put_many([("a", array), ("b", 1), ("c" * 2000, array), ("d" * 2000, 1), ("e", array)], errors="return")
+    assert [type(one) for one in outcomes] == [type(None), type(None), ddict.TooLarge, ddict.TooLarge, type(None)]
+    assert d.put_many([("a", 1), ("a", array)]) == [None] * 2
+    assert np.array_equal(d["a"], array) or np.array_equal(d["a"], 1)  # one of the two
+    d.update({i: array for i in range(50)})
+    assert all(np.array_equal(found, array) for found in d.get_many(range(50)))
+    with pytest.raises(ddict.TooLarge):
+        d.put_many({"x" * 2000: array, "y": array})
+    assert np.array_equal(d["y"], array)
+
+
+def test_data_frames(d):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": np.arange(100000), "b": np.linspace(0, 1, 100000), "c": ["x", "y"] * 50000})
+    d["frame"] = frame
+    pandas.testing.assert_frame_equal(d["frame"], frame)
+    assert np.shares_memory(d["frame"]["a"].to_numpy(), d["frame"]["a"].to_numpy()) is False
+
+
 def test_values_that_change_their_kind_while_they_are_read(d):
     stop = threading.Event()
     kinds = [b"x" * 100000, b"y" * 200000, "t", np.zeros(50000), {1}, b""]
