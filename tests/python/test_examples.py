@@ -35,6 +35,27 @@ def test_the_data_loader():
     assert run(LAUNCH, "--", sys.executable, ROOT / "examples/python/data_loader.py") == "1024 samples, mean 511.5\n"
 
 
+def test_the_word_count(tmp_path):
+    (tmp_path / "text").write_text("the dragon and the dictionary\nThe dragon.\n" * 50 + "the dragon and the dictionary\n" * 50)
+    counts = "250 the\n150 dragon\n100 and\n100 dictionary\n"
+    command = [sys.executable, ROOT / "examples/python/word_count.py", tmp_path / "text"]
+    assert run(LAUNCH, "--", *command) == counts
+    together = 'for i in 1 2 0; do SLURM_PROCID=$i SLURM_NTASKS=3 "$@" & done; wait'
+    assert run(LAUNCH, "--", "bash", "-c", together, "bash", *command) == counts
+
+
+def test_the_parameter_server():
+    assert run(sys.executable, ROOT / "examples/python/parameter_server.py") == "y = 3.00 x -1.00\n"
+
+
+def test_the_pipeline():
+    program = ROOT / "examples/python/pipeline.py"
+    told = "40 steps, the peak falls from 200000 to "
+    assert run(LAUNCH, "--", sys.executable, program).startswith(told)
+    apart = '"$@" analyse & "$@" analyse & "$@" simulate; wait'
+    assert run(LAUNCH, "--", "bash", "-c", apart, "bash", sys.executable, program).startswith(told)
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
 def test_what_the_documents_show_runs(page, tmp_path):
     """All blocks of a page, one after the other, in one program."""

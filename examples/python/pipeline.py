@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""A pipeline beside a simulation: it puts its field after each step and goes on; analysts take the steps as they come, each step one of
+them, and the simulation waits only when the analysts are too far behind.
+
+    ddict-launch -- python3 pipeline.py                                  # all here
+    ddict-launch -- bash -c 'srun -n 1 --overlap python3 pipeline.py simulate & srun -n 4 --overlap python3 pipeline.py analyse; wait'
+"""
+
+import multiprocessing
+import sys
+
+import numpy as np
+
+import ddict
+
+STEPS, AHEAD_MAX = 40, 8
+
+
+def simulate(d):
+    field = np.zeros((64, 64))
+    field[32, 32] = 1e6
+    for step in range(STEPS):
+        field += 0.2 * sum(np.roll(field, shift, axis) - field for shift in (1, -1) for axis in (0, 1))
+        if step >= AHEAD_MAX:
+            d.wait(("result", step - AHEAD_MAX), timeout=60)
+        d["field", step] = field  # stored when this returns: the next step may change it
+
+
+def analyse(d):
+    while (step := d.incr("drawn") - 1) < STEPS:
+        d.wait(("field", step), timeout=60)
+        field = d.pop(("field", step))
+        d["result", step] = (float(field.max()), float(field.sum()))
+
+
+def report(d):
+    results = [d.wait(("result", step), timeout=60) for step in range(STEPS)]
+    assert all(abs(total - 1e6) < 1e-3 for _, total in results)  # nothing is lost
+    print(f"{STEPS} steps, the peak falls from {results[0][0]:.0f} to {results[-1][0]:.0f}")
+
+
+def main():
+    d = ddict.attach()
+    if len(sys.argv) > 1:
+        {"simulate": simulate, "analyse": analyse}[sys.argv[1]](d)
+        if sys.argv[1] == "simulate":
+            report(d)
+        return
+    processes = [multiprocessing.Process(target=work, args=(d,)) for work in (simulate, analyse, analyse)]
+    for process in processes:
+        process.start()
+    report(d)
+    for process in processes:
+        process.join()
+
+
+if __name__ == "__main__":
+    main()
