@@ -49,7 +49,7 @@ def test_the_package_and_its_stubs_are_right(tmp_path):
     allowed = tmp_path / "allowed"
     # What numpy's and pybind11's types have besides, and what a C slot's signature cannot say.
     allowed.write_text("ddict.*\\.(Dictionary|Future)\\.__.*\nddict.*\\.Future\nddict\\._ddict\\.__.*\n"
-                       "ddict\\.\\w+\\.(Iterable|Iterator|Generator|Mapping|Callable|Sequence|Union)\n"
+                       "ddict\\.\\w+\\.(Iterable|Iterator|Generator|Mapping|Callable|NamedTuple|Sequence|Union)\n"
                            "ddict\\.(zarr|torch)(\\.\\w+)?\n")
     compared = mypy("mypy.stubtest", "--allowlist", str(allowed), "--ignore-unused-allowlist", "ddict")
     assert compared.returncode == 0, compared.stdout + compared.stderr
