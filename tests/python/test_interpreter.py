@@ -54,10 +54,13 @@ def test_ctrl_c_in_the_middle_of_any_call(d, python):
     """Signals come all the time: each call ends as it should or with KeyboardInterrupt, and the next one works."""
     python("""
 import signal, sys, ddict
+import numpy as np
 d = ddict.attach(sys.argv[1], timeout=20)
+array = np.ones(20000)
 calls = [lambda: d["k"], lambda: d.__setitem__("k", 1), lambda: d.get("z"), lambda: len(d), lambda: d.incr("n"), lambda: d.get_many(["k"] * 50),
          lambda: d.put_many({i: i for i in range(50)}), lambda: list(d), lambda: d.update({i: i for i in range(50)}), lambda: d.stats(), lambda: "k" in d,
-         lambda: d.pop("z", 1), lambda: d.setdefault("k", 1), lambda: d.bput("b", 1), lambda: d.erase_prefix("x")]
+         lambda: d.pop("z", 1), lambda: d.setdefault("k", 1), lambda: d.bput("b", 1), lambda: d.erase_prefix("x"),
+         lambda: d.put_many({i: array for i in range(40)}), lambda: d.bput("b", array), lambda: d.put_if_present("k", 1)]
 d["k"] = 1
 interrupted = 0
 def interrupt(*_):
