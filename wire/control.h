@@ -16,10 +16,10 @@ enum class Control : std::uint8_t {
     started = 1,  // manager -> launcher: packed DirectoryEntry, then a uint32 with the version of UCX (major
                   // << 16 | minor), which the handle needs; the manager can be reached
     directory =
-        2,      // launcher -> manager: the node's directory segment is complete, and all `permit` are sent
-    ready = 3,  // manager -> launcher: serving: this manager has reached its neighbours; or it has taken
-                // the place of one that was killed, and two uint64 follow: the pairs that are there, and
-                // those that are missing
+        2,       // launcher -> manager: the node's directory segment is complete, and all `permit` are sent
+    ready = 3,   // manager -> launcher: serving: this manager has reached its neighbours; or it has taken
+                 // the place of one that was killed, and two uint64 follow: the pairs that are there, and
+                 // those that are missing
     failed = 4,  // manager -> launcher: payload is one line of text for the user; the manager ends
     stop = 5,    // launcher -> manager: end in good order
     stopped =
