@@ -175,9 +175,7 @@ class Filter:
                 other.close()
                 continue
             other.settimeout(None)
-            other.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, seconds in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3)):
-                other.setsockopt(socket.IPPROTO_TCP, option, seconds)
+            _frames.watch(other)
             self._streams.append(_Stream(other, node))
             _frames.send(other, work)
 

@@ -105,6 +105,7 @@ def run() -> None:
             sys.exit("ddict: somebody else than the program that filters has answered")
         _frames.send(other, _frames.dumps(os.environ.get("SLURMD_NODENAME") or socket.gethostname()))
         other.settimeout(None)
+        _frames.watch(other)
         work = _frames.receive(other)
         threading.Thread(target=_watch, args=(other,), daemon=True).start()
         sender = _Sender(other)

@@ -46,6 +46,14 @@ def _exactly(of: socket.socket, size: int) -> bytes:
     return content.getvalue()
 
 
+def watch(other: socket.socket) -> None:
+    """A host that has gone without a word is noticed after half a minute, whoever of the two it was; while something is on its way,
+    when TCP gives up. No TCP_USER_TIMEOUT: it would end the connection of a reader who takes his time."""
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4)):
+        other.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def _proof(secret: bytes, side: bytes, nonce: bytes) -> bytes:
     return hmac.digest(secret, side + nonce, "sha256")
 
