@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/client/without_restarts.h"
 
 namespace ddict {
 namespace {

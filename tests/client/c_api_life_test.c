@@ -219,6 +219,30 @@ void test_absurd_timeouts(void) {
     ddict_free(handle);
 }
 
+void test_restart(void) {
+    ddict_dictionary* other = NULL;
+    ddict_create_options options;
+    ddict_manager_stats stats;
+    size_t count = 0;
+    memset(&options, 0, sizeof options);
+    options.total_mem = 16 << 20;
+    EXPECT_OK(ddict_create(&options, &other, &error));
+    if (other == NULL) return;
+    EXPECT_OK(ddict_put(other, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_restart(other, 0, &error));
+    EXPECT_OK(ddict_stats(other, &stats, 1, &count, &error));
+    EXPECT(count == 1 && stats.restarts == 1 && stats.keys == 1);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_restart(other, 1, &error));
+    EXPECT_OK(ddict_destroy(other, &error));
+    ddict_detach(other);
+    options.no_restart = true;
+    EXPECT_OK(ddict_create(&options, &other, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_restart(other, 0, &error));
+    EXPECT(error_says("--no-restart"));
+    EXPECT_OK(ddict_destroy(other, &error));
+    ddict_detach(other);
+}
+
 void test_default_timeout(void) {
     char* handle = NULL;
     ddict_dictionary* quick = NULL;

@@ -78,6 +78,7 @@ static const struct {
     {"detached_and_destroyed", test_detached_and_destroyed},
     {"detach_deregisters", test_detach_deregisters},
     {"destroyed_by_another", test_destroyed_by_another},
+    {"restart", test_restart},
     {"placement", test_placement},
     {"keys_that_name_their_managers", test_keys_that_name_their_managers},
     {"placement_of_bad_keys", test_placement_of_bad_keys},

@@ -68,6 +68,7 @@ void test_detached_and_destroyed(void);
 /* c_api_life_test.c */
 void test_detach_deregisters(void);
 void test_destroyed_by_another(void);
+void test_restart(void);
 void test_placement(void);
 void test_keys_that_name_their_managers(void);
 void test_placement_of_bad_keys(void);

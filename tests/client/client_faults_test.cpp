@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "tests/client/segments.h"
+#include "tests/client/without_restarts.h"
 
 namespace ddict {
 namespace {

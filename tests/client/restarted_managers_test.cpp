@@ -254,6 +254,35 @@ TEST_F(RestartedManagersTest, BroadcastsStayRight) {
         EXPECT_FALSE(dict.manager(manager).try_bget<int>("key"));
 }
 
+/// As often as is wanted: only ends that nobody has asked for count.
+TEST_F(RestartedManagersTest, OnRequestAManagerIsRestarted) {
+    const std::string key = key_on(1);
+    dict.put(key, 1);
+    for (std::uint64_t i = 1; i <= 5; ++i) {
+        const std::int32_t before = dict.stats(1).pid;
+        dict.restart(1);
+        EXPECT_EQ(dict.stats(1).restarts, i);
+        EXPECT_NE(dict.stats(1).pid, before);
+        EXPECT_EQ(dict.get<int>(key), 1);
+    }
+    EXPECT_EQ(dict.stats(0).restarts, 0u);
+    EXPECT_EQ(dict.try_restart(managers).error().code, Errc::invalid_argument);
+    EXPECT_EQ(dict.try_restart(managers).error().operation, Operation::restart);
+}
+
+TEST(WithoutRestarts, NoneIsMadeOnRequestEither) {
+    Dictionary dict = Dictionary::create({.total_mem = 16 << 20, .restart = false});
+    const Result<void> restarted = dict.try_restart(0);
+    ASSERT_FALSE(restarted);
+    EXPECT_EQ(restarted.error().code, Errc::invalid_argument);
+    EXPECT_NE(restarted.error().message().find("restart on manager 0 "), std::string::npos)
+        << restarted.error().message();
+    EXPECT_NE(restarted.error().message().find("--no-restart"), std::string::npos)
+        << restarted.error().message();
+    dict.put("it", "lives");
+    dict.destroy();
+}
+
 TEST_F(RestartedManagersTest, DestroyDoesNotWaitForOneThatIsDown) {
     kill_manager(0);  // and TearDown() follows
 }

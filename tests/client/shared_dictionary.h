@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <set>
 #include <string>
@@ -47,13 +46,6 @@ class SharedDictionaryTest : public ::testing::Test {
     static inline std::unique_ptr<Dictionary> dict_;
     static inline std::unique_ptr<Dictionary> by_message_;  // the same, but reads by message too
     static inline std::set<std::string> segments_before_;
-};
-
-/// Dictionaries that are made while it lives do not start managers again.
-class WithoutRestarts {
-  public:
-    WithoutRestarts() { ::setenv("DDICT_NO_RESTART", "1", 1); }
-    ~WithoutRestarts() { ::unsetenv("DDICT_NO_RESTART"); }
 };
 
 /// The code of a failure; 0 of a success.

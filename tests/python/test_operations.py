@@ -295,6 +295,21 @@ def test_a_full_dictionary():
     small.destroy()
 
 
+def test_a_manager_is_restarted():
+    own = ddict.create(total_mem="16M", managers_per_node=2)
+    own.update({i: i for i in range(100)})
+    own.restart(1)
+    assert [manager["restarts"] for manager in own.stats()] == [0, 1]
+    assert dict(own.items()) == {i: i for i in range(100)}
+    with pytest.raises(ddict.InvalidArgument):
+        own.restart(2)
+    own.destroy()
+    steady = ddict.create(total_mem="16M", restart=False)
+    with pytest.raises(ddict.InvalidArgument, match="--no-restart"):
+        steady.restart(0)
+    steady.destroy()
+
+
 @pytest.mark.parametrize("handle", ["", "x", "ddict", "\udcff", "a" * 100000, "ünï"])
 def test_a_handle_that_is_none(handle):
     with pytest.raises((ddict.BadHandle, ddict.InvalidArgument, UnicodeError)):
