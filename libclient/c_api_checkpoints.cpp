@@ -46,6 +46,18 @@ int ddict_save(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_i
     return on_whole(dictionary, dir, info, error, [&](const Dictionary& dict) { return dict.try_save(dir); });
 }
 
+int ddict_save_and_keep(ddict_dictionary* dictionary, const char* dir, unsigned keep,
+                        ddict_checkpoint_info* info, ddict_error* error) {
+    return on_whole(dictionary, dir, info, error,
+                    [&](const Dictionary& dict) { return dict.try_save(dir, {.keep = keep}); });
+}
+
+int ddict_load_latest(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
+                      ddict_error* error) {
+    return on_whole(dictionary, dir, info, error,
+                    [&](const Dictionary& dict) { return dict.try_load_latest(dir); });
+}
+
 int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
                ddict_error* error) {
     return on_whole(dictionary, path, info, error,

@@ -25,6 +25,7 @@
 #include "libclient/batch_run.h"
 #include "libclient/checkpoint_progress.h"
 #include "persist/file_reader.h"
+#include "persist/folder.h"
 #include "persist/record.h"
 #include "shm/block.h"
 
@@ -407,6 +408,33 @@ Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOpt
     CheckpointLoad load(attachment(), *checkpoint, options);
     if (const Result<void> read = load.read(); !read) return read.error();
     return store(*this, load, *checkpoint);
+}
+
+Result<CheckpointInfo> Dictionary::try_load_latest(std::string_view dir, const LoadOptions& options) const {
+    if (const Result<void> good = check_attached(); !good) return good.error();
+    Result<std::vector<persist::Listed>> listed = persist::list_of_dictionary(dir, name());
+    if (!listed) return listed.error();
+    std::optional<Error> of_newest;
+    std::reverse(listed->begin(), listed->end());
+    for (persist::Listed& one : *listed) {
+        using persist::CheckpointState;
+        if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
+        const persist::Checkpoint checkpoint{.folder = one.folder, .commit = std::move(one.commit)};
+        CheckpointLoad load(attachment(), checkpoint, options);
+        const Result<void> read = one.why ? load.read() : one.why;
+        if (read) return store(*this, load, checkpoint);
+        // An older one would hide a file system that is away for a while, or keys that meet.
+        if (read.error().code != Errc::protocol) return read.error();
+        if (!of_newest) of_newest = read.error();
+        if (!options.on_damaged) continue;
+        CheckpointInfo info = client::info_of(checkpoint);
+        info.state = ddict::CheckpointState::damaged;
+        info.error = read.error();
+        options.on_damaged(info);
+    }
+    if (of_newest) return *of_newest;
+    return Error(Errc::not_found,
+                 "nothing has been saved yet to " + persist::folder_of(dir, name()).string());
 }
 
 }  // namespace ddict

@@ -287,7 +287,12 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
     if (!saved) return saved.error();
     Result<persist::Commit> commit = checkpoint->commit(std::move(files));
     if (!commit) return commit.error();
-    return client::info_of({checkpoint->folder(), *std::move(commit)});
+    CheckpointInfo info = client::info_of({checkpoint->folder(), *std::move(commit)});
+    if (options.keep > 0) {
+        if (const Result<void> kept = persist::keep_newest(path, name(), options.keep); !kept)
+            info.error = kept.error();
+    }
+    return info;
 }
 
 }  // namespace ddict

@@ -139,6 +139,28 @@ Result<Checkpoint> find_checkpoint(const fs::path& path) {
     return Checkpoint{.folder = newest->folder, .commit = std::move(newest->commit)};
 }
 
+Result<std::vector<Listed>> list_of_dictionary(const fs::path& dir, std::string_view name) {
+    const Result<std::vector<fs::path>> folders = folders_in(folder_of(dir, name));
+    std::vector<Listed> listed;
+    if (!folders && folders.error().code == Errc::not_found) return listed;
+    if (!folders) return folders.error();
+    append_generations(*folders, listed);
+    return listed;
+}
+
+Result<void> keep_newest(const fs::path& dir, std::string_view name, std::size_t keep) {
+    Result<std::vector<Listed>> listed = list_of_dictionary(dir, name);
+    if (!listed) return listed.error();
+    std::erase_if(*listed, [](const Listed& one) { return one.state != CheckpointState::committed; });
+    Result<void> outcome;
+    for (std::size_t i = 0; i + std::max<std::size_t>(keep, 1) < listed->size(); ++i) {
+        const Result<void> removed = remove_checkpoint((*listed)[i].folder);
+        // Another save may have removed it meanwhile.
+        if (!removed && removed.error().code != Errc::not_found && outcome) outcome = removed;
+    }
+    return outcome;
+}
+
 Result<void> verify(const Checkpoint& checkpoint, const Progress& progress) {
     if (const Result<void> none = find_foreign(checkpoint); !none) return none;
     return for_each_extent(checkpoint, [&](const Extent& extent, Bytes bytes) -> Result<void> {

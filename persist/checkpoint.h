@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include <ddict/result.h>
@@ -44,6 +45,13 @@ Result<std::vector<Listed>> list_checkpoints(const std::filesystem::path& path);
 /// The newest that is committed, at a path as above. Errors: not_found; invalid_argument if there are some of
 /// several dictionaries; protocol, incompatible if it cannot be read: an older one has to be named then.
 Result<Checkpoint> find_checkpoint(const std::filesystem::path& path);
+
+/// Those of the dictionary of this name that were saved to `dir`, oldest first; none where there is no such
+/// folder. Errors: system.
+Result<std::vector<Listed>> list_of_dictionary(const std::filesystem::path& dir, std::string_view name);
+/// Removes the committed checkpoints of that dictionary but for the newest `keep` (at least 1); unfinished
+/// and damaged ones stay. Errors: of the first that could not be removed.
+Result<void> keep_newest(const std::filesystem::path& dir, std::string_view name, std::size_t keep);
 
 /// Of bytes that have been read; false: stop. Called after each extent.
 using Progress = std::function<bool(std::uint64_t bytes)>;

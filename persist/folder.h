@@ -26,6 +26,10 @@ inline constexpr const char* lock_name = ".lock";       // locked while folders 
 
 /// What the folder of a dictionary is called: its name, with %XX for what a folder cannot be called.
 std::string folder_name(std::string_view dictionary);
+/// Where the checkpoints of that dictionary are.
+inline std::filesystem::path folder_of(const std::filesystem::path& dir, std::string_view dictionary) {
+    return dir / folder_name(dictionary);
+}
 /// "000012", and back.
 std::string generation_name(std::uint64_t generation);
 std::optional<std::uint64_t> generation_of(const std::filesystem::path& folder);

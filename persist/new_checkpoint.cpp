@@ -52,7 +52,7 @@ Result<NewCheckpoint> NewCheckpoint::begin(const fs::path& dir, const Source& so
     if (::getrandom(&checkpoint.commit_.save_id, sizeof checkpoint.commit_.save_id, 0) !=
         sizeof checkpoint.commit_.save_id)
         return file_error(errno, "reading random bytes for", dir);
-    const fs::path parent = dir / folder_name(source.name);
+    const fs::path parent = folder_of(dir, source.name);
     for (const fs::path& folder : {dir, parent}) {
         if (const Result<void> made = make_folder(folder); !made) return made.error();
     }

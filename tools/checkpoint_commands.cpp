@@ -1,13 +1,16 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/checkpoint.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "tools/commands.h"
@@ -32,7 +35,7 @@ std::string mebibytes(double bytes) {
 /// A line on a terminal that is written over and over; nothing elsewhere.
 class ProgressLine {
   public:
-    ProgressLine() : shown_(::isatty(STDERR_FILENO) != 0) {}
+    explicit ProgressLine(bool wanted = true) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}
     ~ProgressLine() {
         if (shown_ && written_) std::cerr << "\r\x1b[K" << std::flush;
     }
@@ -74,15 +77,58 @@ std::string done_line(std::string_view what, const CheckpointInfo& info, double 
            time + " s\n";
 }
 
+/// Of the standard input, which a program that watches over this one holds the other end of.
+bool input_has_ended() {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    char ignored[64];
+    return ::poll(&input, 1, 0) > 0 && ::read(STDIN_FILENO, ignored, sizeof ignored) <= 0;
+}
+
+unsigned number_to_keep(const Arguments& arguments) {
+    const std::optional<std::string> text = arguments.value("--keep");
+    if (!text) return 0;
+    unsigned number = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (error != std::errc() || end != text->data() + text->size() || number == 0)
+        throw UsageError("--keep takes a number from 1 on, not '" + printable_text(*text) + "'");
+    return number;
+}
+
 int run_save(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
-    ProgressLine line;
-    const CheckpointInfo info = dict.save(arguments.operands()[0], {.progress = line.shower()});
+    ProgressLine line(!arguments.has("--no-progress"));
+    SaveOptions options{.progress = line.shower(), .keep = number_to_keep(arguments)};
+    if (arguments.has("--until-input-ends")) {
+        options.progress = [show = options.progress](const CheckpointProgress& progress) {
+            return (!show || show(progress)) && !input_has_ended();
+        };
+    }
+    const CheckpointInfo info = dict.save(arguments.operands()[0], options);
     print(done_line("saved", info, line.seconds()));
+    if (info.error.detail[0] != '\0')
+        std::cerr << "ddict: an older checkpoint stays: " << printable_text(info.error.message()) << '\n';
+    return success;
+}
+
+int load_latest(const Arguments& arguments) {
+    const Dictionary dict = attach(arguments);
+    ProgressLine line;
+    const auto tell = [](const CheckpointInfo& damaged) {
+        std::cerr << "ddict: passes over " << printable_text(damaged.path) << ": "
+                  << printable_text(damaged.error.message()) << '\n';
+    };
+    const Result<CheckpointInfo> loaded =
+        dict.try_load_latest(arguments.operands()[0], {.progress = line.shower(), .on_damaged = tell});
+    if (!loaded && loaded.error().code == Errc::not_found) {
+        print(printable_text(loaded.error().detail.data()) + ": nothing is loaded\n");
+        return success;
+    }
+    print(done_line("loaded", loaded.value(), line.seconds()));
     return success;
 }
 
 int run_load(const Arguments& arguments) {
+    if (arguments.has("--latest")) return load_latest(arguments);
     const Dictionary dict = attach(arguments);
     ProgressLine line;
     const CheckpointInfo info = dict.load(arguments.operands()[0], {.progress = line.shower()});
@@ -228,17 +274,25 @@ std::vector<Command> checkpoint_commands() {
          .operands = "DIR",
          .operands_min = 1,
          .operands_max = 1,
+         .options = {{.name = "--keep",
+                      .value = "N",
+                      .help = "remove older ones of this dictionary, until N are left"},
+                     {.name = "--until-input-ends", .help = "give up when the standard input ends"},
+                     {.name = "--no-progress", .help = "show no progress on a terminal"}},
          .summary = "save all pairs to a new folder in DIR",
          .help =
              "DIR/NAME/GENERATION, which is there when this ends with status 0, and not before. Others may "
              "go on meanwhile: each pair is as it was at one moment; for all of one moment, freeze first.\n"
              "\n"
-             "Earlier ones stay: 'ddict checkpoint rm' removes them.\n",
+             "Earlier ones stay, unless --keep is given; 'ddict checkpoint rm' removes them.\n",
          .run = run_save},
         {.name = "load",
          .operands = "PATH",
          .operands_min = 1,
          .operands_max = 1,
+         .options = {{.name = "--latest",
+                      .help = "the newest whole one of a dictionary of this name in DIR; says so if "
+                              "there is none yet"}},
          .summary = "store all pairs of a saved checkpoint, the newest at PATH",
          .help =
              "PATH is DIR/NAME/GENERATION, DIR/NAME, or DIR if it has checkpoints of one dictionary only. "

@@ -39,7 +39,9 @@ struct CheckpointInfo {
     std::uint64_t bytes = 0;  ///< of its files
     std::chrono::system_clock::time_point began{};
     std::chrono::system_clock::time_point ended{};
-    Error error{};  ///< of one that is damaged
+    /// Of one that is damaged: why. Of one just saved: why an older one could not be removed
+    /// (SaveOptions::keep); without a detail if there was nothing of the kind.
+    Error error{};
 };
 
 /// How far a save, a load or a verification is.
@@ -54,10 +56,15 @@ using OnCheckpointProgress = std::function<bool(const CheckpointProgress&)>;
 struct SaveOptions {
     OnCheckpointProgress progress{};
     unsigned threads = 0;  ///< how many managers are saved at once; 0: up to 4
+    /// How many checkpoints of this dictionary's name stay in the folder, the new one included: older ones
+    /// are removed when that is there. 0: all. One that cannot be removed is told by CheckpointInfo::error.
+    unsigned keep = 0;
 };
 struct LoadOptions {
     OnCheckpointProgress progress{};
     unsigned threads = 0;  ///< how many extents are read at once; 0: up to 4
+    /// Of load_latest(): called for each damaged checkpoint that it passes over, with the error.
+    std::function<void(const CheckpointInfo&)> on_damaged{};
 };
 
 /// A pair of a checkpoint. Its bytes stay for the time of the call that has it.

@@ -29,12 +29,21 @@ typedef struct ddict_checkpoint_info {
  * MANAGER_LOST, TIMEOUT. */
 int ddict_save(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                ddict_error* error);
+/** ddict_save(), after which the newest `keep` checkpoints of this dictionary's name stay in `dir`, the new
+ * one included; 0: all. One that cannot be removed stays. */
+int ddict_save_and_keep(ddict_dictionary* dictionary, const char* dir, unsigned keep,
+                        ddict_checkpoint_info* info, ddict_error* error);
 /** Stores all pairs of the newest checkpoint at `path` (DIR, DIR/NAME or DIR/NAME/GENERATION), with whatever
  * number of managers. `info` may be NULL. Not for views (INVALID_ARGUMENT). Before anything is changed:
  * NO_SPACE, with `manager`, `need_bytes` and `have_bytes`; NOT_FOUND, PROTOCOL (damaged), INCOMPATIBLE,
  * INVALID_ARGUMENT. Other errors are in doubt: a part may be stored. */
 int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
                ddict_error* error);
+/** ddict_load() of the newest checkpoint that a dictionary of this name has saved to `dir` and that is whole;
+ * damaged ones are passed over, and `info` tells which it was. NOT_FOUND if nothing has been saved there yet,
+ * PROTOCOL if all are damaged. */
+int ddict_load_latest(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
+                      ddict_error* error);
 /** The newest checkpoint at a path; needs no dictionary. Errors: as of ddict_load(). */
 int ddict_find_checkpoint(const char* path, ddict_checkpoint_info* info, ddict_error* error);
 

@@ -147,6 +147,14 @@ class Dictionary : public View {
         return try_load(path, options).value();
     }
     Result<CheckpointInfo> try_load(std::string_view path, const LoadOptions& options = {}) const;
+    /// For a job that goes on where one before it has stopped: load() of the newest checkpoint that a
+    /// dictionary of this name() has saved to `dir` and that is whole. A damaged one is passed over
+    /// (LoadOptions::on_damaged), nothing of it is stored. Errors: not_found if nothing has been saved there
+    /// yet; protocol if all are damaged, of the newest; otherwise those of load().
+    CheckpointInfo load_latest(std::string_view dir, const LoadOptions& options = {}) const {
+        return try_load_latest(dir, options).value();
+    }
+    Result<CheckpointInfo> try_load_latest(std::string_view dir, const LoadOptions& options = {}) const;
 
     /// Gives up all connections. Other clients, and the dictionary, are not affected. Calls after it, also
     /// through views that were made from this: not_attached. Operations that are still under way end with

@@ -9,10 +9,10 @@
 
 #include "tests/client/c_api_test.h"
 
-/** The first checkpoint of three managers in `dir`, and the folders. */
+/** The second checkpoint of three managers in `dir`, and the folders. */
 static void remove_all(const char* dir) {
-    static const char* const files[] = {"000001/commit", "000001/manager-000000.ddict",
-                                        "000001/manager-000001.ddict", "000001/manager-000002.ddict",
+    static const char* const files[] = {"000002/commit", "000002/manager-000000.ddict",
+                                        "000002/manager-000001.ddict", "000002/manager-000002.ddict",
                                         ".lock"};
     char name[64];
     char path[512];
@@ -21,7 +21,7 @@ static void remove_all(const char* dir) {
         snprintf(path, sizeof path, "%s/%s/%s", dir, name, files[i]);
         EXPECT(unlink(path) == 0);
     }
-    snprintf(path, sizeof path, "%s/%s/000001", dir, name);
+    snprintf(path, sizeof path, "%s/%s/000002", dir, name);
     EXPECT(rmdir(path) == 0);
     snprintf(path, sizeof path, "%s/%s", dir, name);
     EXPECT(rmdir(path) == 0);
@@ -39,6 +39,8 @@ void test_saved_and_loaded(void) {
     EXPECT_OK(ddict_put(dict, ddict_integer_key(7), ddict_text("seven"), DDICT_TEXT, &error));
     EXPECT_OK(ddict_save(dict, dir, &saved, &error));
     EXPECT(saved.pairs == 2 && saved.managers == 3 && saved.generation == 1 && saved.value_bytes == 11);
+    char saved_first[sizeof saved.path];
+    memcpy(saved_first, saved.path, sizeof saved_first);
     EXPECT_OK(ddict_find_checkpoint(dir, &found, &error));
     EXPECT(strcmp(found.path, saved.path) == 0 && found.bytes == saved.bytes);
     EXPECT_OK(ddict_clear(dict, &error));
@@ -48,10 +50,18 @@ void test_saved_and_loaded(void) {
     EXPECT_OK(ddict_size(dict, &size, &error));
     EXPECT(size == 2);
     EXPECT_OK(ddict_load(dict, saved.path, NULL, &error));
+    EXPECT_OK(ddict_load_latest(dict, dir, &found, &error));
+    EXPECT(found.generation == 1 && found.pairs == 2);
+    EXPECT_OK(ddict_save_and_keep(dict, dir, 1, &saved, &error));
+    EXPECT(saved.generation == 2);
+    EXPECT_OK(ddict_load_latest(dict, dir, &found, &error));
+    EXPECT(found.generation == 2);
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_find_checkpoint(saved_first, &found, &error));
 
     char none[300];
     snprintf(none, sizeof none, "%s/none", dir);
     EXPECT_CODE(DDICT_NOT_FOUND, ddict_load(dict, none, &found, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_load_latest(dict, none, &found, &error));
     EXPECT_CODE(DDICT_NOT_FOUND, ddict_find_checkpoint(none, &found, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_save(dict, NULL, NULL, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_save(NULL, dir, NULL, &error));

@@ -46,7 +46,7 @@ if [[ ${2:-} != inside ]]; then
   check "loaded, failed, and saved" 1 "loaded *not_found*saved $kept/default/000002: 1 pair, *" \
     ddict-launch --total-mem 16M --load "$kept" --save "$kept" -- ddict get nobody
   check "what cannot be loaded" 1 "ddict: not_found: *" ddict-launch --total-mem 16M --load "$kept/none" -- echo never
-  check "what cannot be saved" 1 "ddict: system: *No such file*" ddict-launch --total-mem 16M --save "$kept/no/such" -- true
+  check "what cannot be saved" 1 "ddict-launch: cannot save to $kept/no/such: No such file*" ddict-launch --total-mem 16M --save "$kept/no/such" -- true
   check "no command to load for" 2 "*--load belongs to: ddict-launch -- COMMAND*" ddict-launch start --load "$kept"
   rm -r "$kept"
   ddict-launch --managers-per-node 2 --total-mem 16M -- bash "$0" "$bin" inside || failures=$((failures + 1))
@@ -170,6 +170,24 @@ check "size after clear" 0 "0" ddict size
 check "load" 0 "loaded $saved/default/000001: $size pairs, *" ddict load "$saved"
 check "and what was saved" 0 "Dragon" ddict get Hello
 check "and not what came later" 1 "*not_found*" ddict get comes
+check "save, and keep two" 0 "saved $saved/default/000002: *" ddict save --keep 2 "$saved"
+check "once more" 0 "saved $saved/default/000003: *" ddict save --keep 2 "$saved"
+check "the two" 0 $'*/000002\tcommitted*/000003\tcommitted*' ddict checkpoint ls "$saved"
+check "save, and keep none" 2 "ddict: --keep takes a number*" ddict save --keep 0 "$saved"
+check "save, given up" 3 "ddict: timeout: *" ddict save --until-input-ends "$saved" </dev/null
+check "which leaves nothing" 0 $'*/000002\tcommitted*/000003\tcommitted*' ddict checkpoint ls "$saved"
+check "no folder is left" 1 "" test -e "$saved/default/000004"
+check "load the latest" 0 "loaded $saved/default/000003: *" ddict load --latest "$saved"
+check "load the latest where there is none" 0 "nothing has been saved yet to $saved/none/default: nothing is loaded" \
+  ddict load --latest "$saved/none"
+rm "$saved/default/000003/manager-000001.ddict"
+check "load the latest where that is broken" 0 "ddict: passes over $saved/default/000003: *not there*loaded $saved/default/000002: *" \
+  ddict load --latest "$saved"
+printf x >>"$saved/default/000002/commit"
+check "load the latest where all are broken" 6 "*passes over *000003: *passes over *000002: *ddict: protocol: *" \
+  ddict load --latest "$saved"
+rm -r "${saved:?}"/*
+check "save anew" 0 "saved $saved/default/000001: *" ddict save "$saved"
 printf x >>"$saved/default/000001/manager-000001.ddict"
 check "load of a damaged one" 6 "ddict: protocol: *manager-000001.ddict: damaged: *" ddict load "$saved"
 check "verify of a damaged one" 6 "ddict: protocol: *manager-000001.ddict: damaged: *" ddict checkpoint verify "$saved"

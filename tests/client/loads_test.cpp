@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Loading into dictionaries that have something already, with few descriptors.
+// Loading the newest of several checkpoints, into dictionaries that have something already, with few
+// descriptors.
 #include <ddict/checkpoint.h>
 
 #include <stdlib.h>
@@ -45,6 +46,58 @@ class LoadsTest : public SharedDictionaryTest {
 
     std::string dir_;
 };
+
+TEST_F(LoadsTest, TheLatestIsTheNewestThatIsWhole) {
+    EXPECT_EQ(code_of(dict_->try_load_latest(dir_)), Errc::not_found);
+    EXPECT_EQ(code_of(dict_->try_load_latest(dir_ + "/none")), Errc::not_found);
+    for (const int i : {1, 2, 3, 4}) {
+        dict_->put("n", i);
+        dict_->save(dir_);
+    }
+    fs::remove(dir_ + "/shared/000004/commit");  // a save that was killed: not one that is broken
+    cut(dir_ + "/shared/000003/manager-000001.ddict");
+    std::vector<CheckpointInfo> damaged;
+    const auto note = [&](const CheckpointInfo& info) { damaged.push_back(info); };
+    EXPECT_EQ(dict_->load_latest(dir_, {.on_damaged = note}).generation, 2u);
+    EXPECT_EQ(dict_->get<int>("n"), 2);
+    ASSERT_EQ(damaged.size(), 1u);
+    EXPECT_EQ(damaged[0].path, dir_ + "/shared/000003");
+    EXPECT_EQ(damaged[0].state, CheckpointState::damaged);
+    EXPECT_EQ(damaged[0].error.code, Errc::protocol);
+    cut(dir_ + "/shared/000002/commit");
+    fs::remove(dir_ + "/shared/000001/manager-000000.ddict");
+    const auto none = dict_->try_load_latest(dir_);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, Errc::protocol) << "that is not the same as that there is none";
+    EXPECT_NE(none.error().message().find("000003"), std::string::npos) << none.error().message();
+}
+
+/// What an older checkpoint would only hide is an error.
+TEST_F(LoadsTest, TheLatestThatDoesNotFitIsNotPassedOver) {
+    Dictionary little = Dictionary::create({.total_mem = 16 << 20, .name = "shared"});
+    little.put("n", 1);
+    little.save(dir_);
+    fill(*dict_, 40, 1 << 20, 'x');
+    dict_->save(dir_);
+    EXPECT_EQ(code_of(little.try_load_latest(dir_)), Errc::no_space);
+    EXPECT_EQ(little.size(), 1u);
+    little.destroy();
+}
+
+TEST_F(LoadsTest, AsManyStayAsAreToBeKept) {
+    for (int i = 0; i < 3; ++i)
+        dict_->save(dir_);
+    cut(dir_ + "/shared/000002/commit");
+    const CheckpointInfo info = dict_->save(dir_, {.keep = 2});
+    EXPECT_EQ(info.error.detail[0], '\0') << info.error.message();
+    std::vector<std::string> left;
+    const auto listed = Checkpoints::list(dir_).value();
+    for (const CheckpointInfo& one : listed)
+        left.push_back(fs::path(one.path).filename());
+    EXPECT_EQ(left, (std::vector<std::string>{"000002", "000003", "000004"})) << "what is damaged stays";
+    std::ofstream(dir_ + "/shared/000003/notes") << "of somebody\n";
+    EXPECT_NE(dict_->save(dir_, {.keep = 1}).error.message().find("something else is in"), std::string::npos);
+}
 
 /// Half as large as all memory: twice there would be no space for them.
 TEST_F(LoadsTest, PairsThatReplaceOthersCount) {

@@ -224,5 +224,21 @@ TEST(Checkpoint, ThousandsOfFilesAreReadWithFewDescriptors) {
     EXPECT_EQ(records, 2 * managers);
 }
 
+TEST(Checkpoint, TheNewestStay) {
+    const TemporaryFolder dir;
+    for (int i = 0; i < 4; ++i)
+        ASSERT_TRUE(save(dir.path(), "d", {some_pairs()}));
+    ASSERT_TRUE(save(dir.path(), "d2", {some_pairs()}));
+    ASSERT_TRUE(keep_newest(dir.path(), "d", 2));
+    const auto left = list_of_dictionary(dir.path(), "d");
+    ASSERT_TRUE(left);
+    ASSERT_EQ(left->size(), 2u);
+    EXPECT_EQ(left->front().commit.generation, 3u);
+    ASSERT_TRUE(keep_newest(dir.path(), "d", 0)) << "the newest always stays";
+    EXPECT_EQ(list_of_dictionary(dir.path(), "d")->size(), 1u);
+    EXPECT_EQ(list_of_dictionary(dir.path(), "d2")->size(), 1u) << "of another dictionary";
+    EXPECT_TRUE(keep_newest(dir.path(), "none", 1));
+}
+
 }  // namespace
 }  // namespace ddict::persist
