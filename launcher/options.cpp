@@ -10,6 +10,8 @@
 #include <map>
 
 #include "launcher/sizes.h"
+#include "os/signal_names.h"
+#include "os/signals.h"
 #include "slurm/hostlist.h"
 
 namespace ddict::launcher {
@@ -17,7 +19,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<OptionText, 11> texts{{
+constexpr std::array<OptionText, 14> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
     {"nodelist", "DDICT_NODELIST", "NODES", "all of the job",
@@ -38,10 +40,20 @@ constexpr std::array<OptionText, 11> texts{{
     {"no-restart", "DDICT_NO_RESTART", "", "no",
      "A manager that has died is not started again: its keys are lost. The variable is 1."},
     {"load", "DDICT_LOAD", "PATH", "nothing",
-     "A checkpoint to load before the command runs: one that 'ddict save' or --save has written. Only with a "
-     "command."},
+     "A checkpoint to load before the command runs: one that 'ddict save' or --save has written; or latest: "
+     "the newest whole one of this name in the folder of --save. If there is none yet, it says so, and "
+     "begins "
+     "empty. Only with a command."},
     {"save", "DDICT_SAVE", "DIR", "nowhere",
      "Where to save all pairs when the command has ended, whatever its exit status. Only with a command."},
+    {"save-before", "DDICT_SAVE_BEFORE", "SECONDS", "never",
+     "Saves so long before the time limit of the Slurm job, too, while the command goes on."},
+    {"save-on", "DDICT_SAVE_ON", "SIGNALS", "none",
+     "Saves whenever one of these signals comes, too: USR2, or several, USR2,TERM. The command gets it as "
+     "well."},
+    {"save-keep", "DDICT_SAVE_KEEP", "N", "all",
+     "How many saves of this name stay in the folder of --save: the older ones are removed when a new one is "
+     "complete."},
 }};
 
 struct VerbText {
@@ -82,6 +94,20 @@ Result<std::chrono::milliseconds> parse_seconds(std::string_view origin, std::st
     if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0) || seconds > seconds_max)
         return wrong_value(origin, text, "a number of seconds above 0, at most 86400");
     return std::chrono::milliseconds(std::max(1L, std::lround(seconds * 1000)));
+}
+
+Result<std::vector<int>> parse_signals(std::string_view origin, std::string_view text) {
+    const sigset_t possible = os::ending_signals();
+    std::vector<int> numbers;
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::string_view name = text.substr(at, text.find(',', at) - at);
+        const auto number = os::signal_number(name);
+        if (!number || sigismember(&possible, *number) != 1)
+            return wrong_value(origin, name, "a signal that a program can wait for: USR2, TERM, RTMIN+1, 12");
+        numbers.push_back(*number);
+        at += name.size() + 1;
+    }
+    return numbers;
 }
 
 bool name_is_good(std::string_view name) {
@@ -132,6 +158,18 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
         options.load = text;
     } else if (option == "save") {
         options.save = text;
+    } else if (option == "save-before") {
+        const auto before = parse_seconds(origin, text);
+        if (!before) return before.error();
+        options.save_before = *before;
+    } else if (option == "save-on") {
+        auto numbers = parse_signals(origin, text);
+        if (!numbers) return numbers.error();
+        options.save_on = *std::move(numbers);
+    } else if (option == "save-keep") {
+        const auto keep = parse_count(origin, text, 1'000'000);
+        if (!keep) return keep.error();
+        options.save_keep = *keep;
     }
     return {};
 }
@@ -229,11 +267,25 @@ Result<void> apply_flags(Options& options, const po::variables_map& given) {
     if (options.export_line && options.verb != Verb::start)
         return wrong("--export belongs to: ddict-launch start");
     if (options.json && options.verb != Verb::status) return wrong("--json belongs to: ddict-launch status");
-    for (const char* option : {"load", "save"}) {
+    for (const char* option : {"load", "save", "save-before", "save-on", "save-keep"}) {
         if (given.count(option) != 0 && options.verb != Verb::run)
             return wrong(std::string("--") + option +
-                         " belongs to: ddict-launch -- COMMAND; after start: ddict " + option);
+                         " belongs to: ddict-launch -- COMMAND; after start: ddict " +
+                         std::string(option).substr(0, 4));
     }
+    return {};
+}
+
+/// Options that say when to save, or what to load from there, need a folder.
+Result<void> check_saving(const Options& options, const po::variables_map& given) {
+    if (options.verb != Verb::run || !options.save.empty()) return {};
+    const auto needs_folder = [](std::string_view what) {
+        return wrong(std::string(what) + " needs --save DIR, or DDICT_SAVE");
+    };
+    if (options.load == load_latest) return needs_folder("--load latest (a folder of that name is ./latest)");
+    if (options.save_before) return needs_folder("--save-before");
+    if (!options.save_on.empty()) return needs_folder("--save-on");
+    if (given.count("save-keep") != 0) return needs_folder("--save-keep");
     return {};
 }
 
@@ -294,6 +346,7 @@ Result<Options> parse_options(const std::vector<std::string>& args, const os::En
     }
     if (const auto done = apply_flags(options, *given); !done) return done.error();
     if (const auto done = apply_all(options, *given, environment); !done) return done.error();
+    if (const auto done = check_saving(options, *given); !done) return done.error();
     options.name_given = given->count("name") != 0;
     if (options.verb == Verb::run && options.command.empty())
         return wrong(
@@ -336,7 +389,8 @@ std::string help_text() {
         "\n"
         "Signals that would end ddict-launch go to the command instead (TERM, INT, USR1, ...),\n"
         "and the dictionary serves until the command has ended. Before it runs, and after it\n"
-        "has ended, the first cancels in good order and the second by force. A dictionary of\n"
+        "has ended, the first cancels in good order and the second by force; a save at the\n"
+        "end is given up by the second, too. A dictionary of\n"
         "start ends by stop, or with its job; outside a job also by INT, TERM or HUP.\n"
         "\n"
         "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"

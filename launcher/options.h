@@ -36,6 +36,9 @@ enum class Verb {
     sweep
 };
 
+/// What --load says for the newest whole save in the folder of --save.
+inline constexpr std::string_view load_latest = "latest";
+
 struct Options {
     Verb verb = Verb::run;
     std::optional<std::uint32_t> nodes;  // none: all of the job, or this machine
@@ -44,16 +47,19 @@ struct Options {
     std::uint64_t total_bytes = std::uint64_t{256} << 20;
     std::chrono::milliseconds timeout = limits::launch_timeout_default;
     std::string name = "default";
-    bool name_given = false;           // by the option, not by the variable
-    std::string state_dir;             // empty: the usual place
-    std::string manager_program;       // empty: the one beside ddict-launch
-    bool restart = true;               // managers that have died
-    bool export_line = false;          // start --export
-    bool json = false;                 // status --json
-    std::string load;                  // run: a checkpoint; empty: none
-    std::string save;                  // run: where to save at the end; empty: nowhere
-    std::vector<std::string> command;  // run: what stands after --
-    std::vector<std::string> hidden;   // node, check_node, sweep: their own arguments
+    bool name_given = false;                               // by the option, not by the variable
+    std::string state_dir;                                 // empty: the usual place
+    std::string manager_program;                           // empty: the one beside ddict-launch
+    bool restart = true;                                   // managers that have died
+    bool export_line = false;                              // start --export
+    bool json = false;                                     // status --json
+    std::string load;                                      // run: a checkpoint, or load_latest; empty: none
+    std::string save;                                      // run: where to save at the end; empty: nowhere
+    std::optional<std::chrono::milliseconds> save_before;  // run: so long before the job's time limit
+    std::vector<int> save_on;                              // run: at these signals
+    std::optional<std::uint32_t> save_keep;                // run: how many saves stay; none: all
+    std::vector<std::string> command;                      // run: what stands after --
+    std::vector<std::string> hidden;                       // node, check_node, sweep: their own arguments
 };
 
 /// One option as people see it: --help and docs/environment.md both show this list.

@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "launcher/progress_line.h"
+#include "launcher/saves.h"
 #include "launcher/supervision.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -43,15 +46,21 @@ class Wrapper {
           environment_(environment),
           supervisor_(supervisor),
           signals_(signals),
-          supervision_(supervisor, signals) {}
+          supervision_(supervisor, signals),
+          saves_(options, environment, [this](std::vector<std::string> argv, int input_fd) {
+              return start_save(std::move(argv), input_fd);
+          }) {}
 
     int run();
 
   private:
     os::SpawnOptions spawn_options(const std::string& program, std::vector<std::string> argv) const;
     int start_command(os::ChildProcess& command) const;
-    int run_ddict(const char* command, const std::string& operand);
-    int attend(os::ChildProcess& command);
+    int run_ddict(const std::vector<std::string>& words);
+    bool load();
+    Result<os::ChildProcess> start_save(std::vector<std::string> argv, int input_fd) const;
+    bool save_at_end();
+    int attend(os::ChildProcess& command, Saves* saves);
     void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals) const;
 
     const Options& options_;
@@ -59,19 +68,18 @@ class Wrapper {
     Supervisor& supervisor_;
     const os::SignalFd& signals_;
     Supervision supervision_;
+    Saves saves_;
 };
 
 int Wrapper::run() {
     const Supervision::BringUp up = supervision_.bring_up(-1);
     int status = 0;
     if (up.ready) {
-        const bool loaded = options_.load.empty() || run_ddict("load", options_.load) == 0;
         os::ChildProcess command;
-        status = loaded ? start_command(command) : exit_bring_up_failed;
+        status = load() ? start_command(command) : exit_bring_up_failed;
         if (status == 0) {
-            status = attend(command);
-            const bool saved = options_.save.empty() || run_ddict("save", options_.save) == 0;
-            if (!saved && status == 0) status = exit_bring_up_failed;
+            status = attend(command, &saves_);
+            if (!save_at_end() && status == 0) status = exit_bring_up_failed;
         }
     } else if (up.signal != 0) {
         status = 128 + up.signal;
@@ -99,8 +107,8 @@ os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<
 }
 
 /// The program ddict, whose words go to the standard error output. Its exit status.
-int Wrapper::run_ddict(const char* command, const std::string& operand) {
-    os::SpawnOptions spawn = spawn_options(ddict_program(), {"ddict", command, "--", operand});
+int Wrapper::run_ddict(const std::vector<std::string>& words) {
+    os::SpawnOptions spawn = spawn_options(ddict_program(), words);
     spawn.standard_fds = {-1, STDERR_FILENO, STDERR_FILENO};
     int error = 0;
     auto started = os::ChildProcess::spawn(spawn, &error);
@@ -110,7 +118,48 @@ int Wrapper::run_ddict(const char* command, const std::string& operand) {
         return exit_cannot_execute;
     }
     os::ChildProcess child = *std::move(started);
-    return attend(child);
+    return attend(child, nullptr);
+}
+
+bool Wrapper::load() {
+    if (options_.load.empty()) return true;
+    const bool latest = options_.load == load_latest;
+    return run_ddict(latest ? std::vector<std::string>{"ddict", "load", "--latest", "--", options_.save}
+                            : std::vector<std::string>{"ddict", "load", "--", options_.load}) == 0;
+}
+
+/// When this process is killed, the other end of its input closes.
+Result<os::ChildProcess> Wrapper::start_save(std::vector<std::string> argv, int input_fd) const {
+    os::SpawnOptions spawn = spawn_options(ddict_program(), std::move(argv));
+    spawn.standard_fds = {input_fd, STDERR_FILENO, STDERR_FILENO};
+    spawn.signal_mask = os::ending_signals();
+    spawn.as_inherited = false;  // its standard input is open
+    spawn.parent_death_signal = 0;
+    return os::ChildProcess::spawn(spawn);
+}
+
+/// False if there was to be a save, and there is none. The second signal that asks for an end gives it up; a
+/// job's end may send two at once, by Slurm and by the batch script.
+bool Wrapper::save_at_end() {
+    if (options_.save.empty()) return true;
+    constexpr std::chrono::seconds at_once{1};
+    std::optional<Saves::Clock::time_point> first;
+    saves_.save_at_end();
+    for (;;) {
+        const auto now = Saves::Clock::now();
+        saves_.advance(now);
+        if (saves_.is_idle()) return saves_.has_saved();
+        for (const os::SignalEvent& signal : supervision_.turn(saves_.fds(), saves_.wait_ms(now)).signals) {
+            if (!signal.asks_to_end()) continue;
+            const auto came = Saves::Clock::now();
+            if (!first) {
+                first = came;
+                say("saves to " + options_.save + " before it ends; one more signal gives that up");
+            } else if (came > *first + at_once) {
+                saves_.give_up(came);
+            }
+        }
+    }
 }
 
 /// 0, or the exit status that says why not.
@@ -129,10 +178,23 @@ int Wrapper::start_command(os::ChildProcess& command) const {
     return 0;
 }
 
-int Wrapper::attend(os::ChildProcess& command) {
+/// Until it has ended.
+int Wrapper::attend(os::ChildProcess& command, Saves* saves) {
     for (;;) {
-        const Supervision::Turn happened = supervision_.turn(command.pidfd(), 3'600'000);
+        std::vector<int> fds{command.pidfd()};
+        int wait_ms = 3'600'000;
+        if (saves != nullptr) {
+            const auto now = Saves::Clock::now();
+            saves->advance(now);
+            const std::vector<int> more = saves->fds();
+            fds.insert(fds.end(), more.begin(), more.end());
+            wait_ms = saves->wait_ms(now);
+        }
+        const Supervision::Turn happened = supervision_.turn(fds, wait_ms);
         pass_on(command, happened.signals);
+        for (const os::SignalEvent& signal : happened.signals) {
+            if (saves != nullptr) saves->on_signal(signal.number);
+        }
         if (!happened.extra) continue;
         if (const auto status = command.reap()) return status->for_shell();
     }
@@ -157,6 +219,11 @@ int run_command(const Options& options, const os::Environment& environment) {
     if (found.error != 0) return say_not_runnable(options.command[0], found.error);
     if ((!options.load.empty() || !options.save.empty()) && access(ddict_program().c_str(), X_OK) != 0)
         return say_not_runnable(ddict_program(), errno);
+    if (const auto ready = options.save.empty() ? Result<void>() : prepare_save_folder(options.save);
+        !ready) {
+        say(reason(ready.error()));
+        return exit_bring_up_failed;
+    }
     const auto plan = prepare(options, environment);
     if (!plan) return say_unprepared(plan.error());
     const auto signals = os::SignalFd::open(os::ending_signals());

@@ -64,9 +64,11 @@ std::vector<std::pair<std::string, std::string>> handle_variables(const std::str
     return variables;
 }
 
-Supervision::Turn Supervision::turn(int extra_fd, int wait_ms_max) {
-    std::vector<pollfd> fds{
-        {signals_.fd(), POLLIN, 0}, {extra_fd, POLLIN, 0}, {standard_error().poll_fd(), POLLOUT, 0}};
+Supervision::Turn Supervision::turn(std::span<const int> extra_fds, int wait_ms_max) {
+    std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0}, {standard_error().poll_fd(), POLLOUT, 0}};
+    for (const int fd : extra_fds)
+        fds.push_back({fd, POLLIN, 0});
+    const std::size_t own = fds.size();
     supervisor_.add_poll_entries(fds);
     poll(fds.data(), fds.size(), std::min(wait_ms_max, supervisor_.wait_ms()));
     Turn happened;
@@ -74,8 +76,9 @@ Supervision::Turn Supervision::turn(int extra_fd, int wait_ms_max) {
         while (const auto signal = signals_.next())
             happened.signals.push_back(*signal);
     }
-    happened.extra = fds[1].revents != 0;
-    if (fds[2].revents != 0) standard_error().flush();
+    for (std::size_t i = own - extra_fds.size(); i < own; ++i)
+        happened.extra = happened.extra || fds[i].revents != 0;
+    if (fds[1].revents != 0) standard_error().flush();
     supervisor_.advance();
     if (const auto notices = supervisor_.take_notices(); !notices.empty()) {
         progress_.clear();

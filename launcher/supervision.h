@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,10 +48,11 @@ class Supervision {
 
     struct Turn {
         std::vector<os::SignalEvent> signals;
-        bool extra = false;  // the extra descriptor has something
+        bool extra = false;  // an extra descriptor has something
     };
     /// Waits until something happens, lets the supervisor take it in, and says its notices.
-    Turn turn(int extra_fd, int wait_ms_max);
+    Turn turn(std::span<const int> extra_fds, int wait_ms_max);
+    Turn turn(int extra_fd, int wait_ms_max) { return turn(std::span(&extra_fd, 1), wait_ms_max); }
 
     struct BringUp {
         bool ready = false;

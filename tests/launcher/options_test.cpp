@@ -5,6 +5,7 @@
 #include "launcher/options.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <fstream>
 #include <sstream>
@@ -99,13 +100,18 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
                                                        : "3";
         std::vector<std::string> args{"--" + std::string(text.option), value, "--", "x"};
         if (text.value.empty()) args.erase(args.begin() + 1);
-        const auto by_option = parse_options(args, {});
-        const auto by_variable = parse_options({"--", "x"}, {{std::string(text.variable), value}});
-        const auto by_nothing = parse_options({"--", "x"}, {});
+        // When to save can be said only where there is a folder for it.
+        const os::Environment base{{"DDICT_SAVE", "folder"}};
+        os::Environment with_variable = base;
+        with_variable[std::string(text.variable)] = value;
+        const auto by_option = parse_options(args, base);
+        const auto by_variable = parse_options({"--", "x"}, with_variable);
+        const auto by_nothing = parse_options({"--", "x"}, base);
         ASSERT_TRUE(by_option && by_variable && by_nothing) << text.option;
         const auto all = [](const Options& o) {
             return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
-                              o.state_dir, o.manager_program, o.restart, o.load, o.save);
+                              o.state_dir, o.manager_program, o.restart, o.load, o.save, o.save_before,
+                              o.save_on, o.save_keep);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
         EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;
@@ -186,6 +192,49 @@ TEST(Options, HelpNamesEveryOptionAndFitsTheScreen) {
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);)
         EXPECT_LE(line.size(), 92U) << line;
+}
+
+TEST(Options, SayWhenToSave) {
+    const auto options =
+        parse_options({"--load", "latest", "--save", "dir", "--save-before", "90", "--save-on",
+                       "USR2,SIGTERM,RTMIN+1", "--save-keep", "2", "--", "program"},
+                      {});
+    ASSERT_TRUE(options) << options.error().message();
+    EXPECT_EQ(options->load, load_latest);
+    EXPECT_EQ(options->save_before, 90s);
+    EXPECT_EQ(options->save_on, (std::vector{SIGUSR2, SIGTERM, SIGRTMIN + 1}));
+    EXPECT_EQ(options->save_keep, 2U);
+    const auto variables = parse_options({"--", "program"}, {{"DDICT_SAVE", "dir"},
+                                                             {"DDICT_SAVE_BEFORE", "1.5"},
+                                                             {"DDICT_SAVE_ON", "12"},
+                                                             {"DDICT_SAVE_KEEP", "7"}});
+    ASSERT_TRUE(variables) << variables.error().message();
+    EXPECT_EQ(variables->save_before, 1500ms);
+    EXPECT_EQ(variables->save_on, std::vector{SIGUSR2});
+    EXPECT_EQ(variables->save_keep, 7U);
+}
+
+TEST(Options, ThatSaveAreRefusedWhereTheyCannotBeMeant) {
+    for (const char* const text :
+         {"KILL", "STOP", "SEGV", "CHLD", "USR2,", "USR2,,TERM", ",USR2", "USR3", "0"})
+        EXPECT_NE(why_not({"--save", "dir", "--save-on", text, "--", "program"}).find(" is not a signal"),
+                  std::string::npos)
+            << text;
+    for (const auto& [option, value] : {std::pair("--save-before", "60"), std::pair("--save-on", "USR2"),
+                                        std::pair("--save-keep", "2"), std::pair("--load", "latest")}) {
+        EXPECT_NE(why_not({option, value, "--", "program"}).find("needs --save DIR"), std::string::npos)
+            << option;
+        EXPECT_NE(why_not({"start", option, value}).find("belongs to: ddict-launch -- COMMAND"),
+                  std::string::npos)
+            << option;
+    }
+    EXPECT_NE(why_not({"--", "program"}, {{"DDICT_SAVE_ON", "USR2"}}).find("needs --save DIR"),
+              std::string::npos);
+    EXPECT_EQ(why_not({"--", "program"}, {{"DDICT_SAVE_KEEP", "2"}}), "accepted")
+        << "nothing is lost by that";
+    EXPECT_EQ(why_not({"--load", "./latest", "--", "program"}), "accepted");
+    EXPECT_NE(why_not({"--save", "dir", "--save-keep", "0", "--", "program"}), "accepted");
+    EXPECT_NE(why_not({"--save", "dir", "--save-before", "0", "--", "program"}), "accepted");
 }
 
 }  // namespace
