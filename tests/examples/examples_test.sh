@@ -74,6 +74,12 @@ example "parameter server" "y = 3 x - 1" parameter_server
 best=$(awk 'BEGIN { for (n = 0; n < 1000; n += 2) { v = 300 + 200 * sin(n); printf "%d %.0f\n", n, (1 + n % 7) * v * v / 2 } }' |
   sort -k2,2nr | head -n 10)
 example "filter" "$best" filter
+example "primes" $'task 0 is done; 0 of its blocks were there\n78498 primes below 1000000' primes 1000000
+# shellcheck disable=SC2016
+expect "primes, stopped and going on" $'task 0 is done; * of its blocks were there\n664579 primes below 10000000' "${with_dictionary[@]}" bash -c '
+  "$0" 10000000 & until (($(ddict size) > 3)); do :; done
+  kill -USR2 $!; wait $!; status=$?
+  ((status == 75)) && "$0" 10000000' "$build/examples/primes"
 [[ -z $(ls -A "$state") ]] || {
   echo "FAILED: something is left in the state directory"
   failures=$((failures + 1))

@@ -11,7 +11,7 @@ import time
 DEVCLUSTER = pathlib.Path(__file__).resolve().parents[2] / "slurm" / "devcluster"
 
 # By the kernel's short names: everything of ddict, and what the tests start.
-OURS = ("ddict", "ddict-launch", "ddict-manager", "job_client", "client", "distributed_dic", "sleep")
+OURS = ("ddict", "ddict-launch", "ddict-manager", "job_client", "client", "distributed_dic", "primes", "sleep")
 # What a client says of a dictionary that has ended: nobody on another node can tell that from a network that is down.
 NOT_THERE = r"(dictionary_gone|attach on manager \d+ \(\S+\): manager_lost)"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE")
@@ -96,14 +96,14 @@ class Cluster:
         where = ("--node", node) if node else ()
         return self._devcluster("exec", *where, "--", *words, timeout=timeout)
 
-    def submit(self, script, *options):
-        """A job of a script's text, or of a script's path with `examples` in it."""
+    def submit(self, script, *options, arguments=()):
+        """A job of a script's text, or of a script's path with `examples` in it; `arguments` are the script's."""
         self.jobs += 1
         output = self.work / f"job{self.jobs}.out"
         if not isinstance(script, pathlib.Path):
             text, script = script, self.work / f"job{self.jobs}.sh"
             script.write_text("#!/bin/bash\n" + text)
-        done = self.run("sbatch", "--parsable", f"--output={output}", *options, str(script))
+        done = self.run("sbatch", "--parsable", f"--output={output}", *options, str(script), *arguments)
         if done.returncode != 0:
             raise RuntimeError(f"sbatch: {done.stdout.strip()}")
         return Job(self, done.stdout.strip(), output)
