@@ -260,6 +260,10 @@ std::string_view name(Operation operation) noexcept {
             return "wait_for_any";
         case Operation::restart:
             return "restart";
+        case Operation::save:
+            return "save";
+        case Operation::load:
+            return "load";
     }
     return "operation";
 }

@@ -27,9 +27,9 @@ void convert(const CheckpointInfo& from, ddict_checkpoint_info* to) {
 
 /// f is called with the dictionary.
 template <class F>
-int on_whole(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info, ddict_error* error,
-             F&& f) noexcept {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
+int on_whole(Operation operation, ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
+             ddict_error* error, F&& f) noexcept {
+    return guarded(operation, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{dictionary, "dictionary"}, {path, "path"}}); !good) return good;
         if (!dictionary->dictionary) return Error(Errc::invalid_argument, "a view cannot be saved or loaded");
         const Result<CheckpointInfo> done = f(*dictionary->dictionary);
@@ -43,24 +43,25 @@ int on_whole(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_in
 
 int ddict_save(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                ddict_error* error) {
-    return on_whole(dictionary, dir, info, error, [&](const Dictionary& dict) { return dict.try_save(dir); });
+    return on_whole(Operation::save, dictionary, dir, info, error,
+                    [&](const Dictionary& dict) { return dict.try_save(dir); });
 }
 
 int ddict_save_and_keep(ddict_dictionary* dictionary, const char* dir, unsigned keep,
                         ddict_checkpoint_info* info, ddict_error* error) {
-    return on_whole(dictionary, dir, info, error,
+    return on_whole(Operation::save, dictionary, dir, info, error,
                     [&](const Dictionary& dict) { return dict.try_save(dir, {.keep = keep}); });
 }
 
 int ddict_load_latest(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                       ddict_error* error) {
-    return on_whole(dictionary, dir, info, error,
+    return on_whole(Operation::load, dictionary, dir, info, error,
                     [&](const Dictionary& dict) { return dict.try_load_latest(dir); });
 }
 
 int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
                ddict_error* error) {
-    return on_whole(dictionary, path, info, error,
+    return on_whole(Operation::load, dictionary, path, info, error,
                     [&](const Dictionary& dict) { return dict.try_load(path); });
 }
 

@@ -77,6 +77,12 @@ inline Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgr
     return progress.outcome();
 }
 
+/// What became of a call of the public library: an error says which call that was.
+inline Result<CheckpointInfo> outcome_of(Operation operation, Result<CheckpointInfo> outcome) {
+    if (outcome) return outcome;
+    return Error(outcome.error()).set_operation(operation);
+}
+
 /// For the caller of the public library.
 CheckpointInfo info_of(const persist::Checkpoint& checkpoint);
 

@@ -402,39 +402,45 @@ Result<CheckpointInfo> store(const Dictionary& dict, CheckpointLoad& load,
 }  // namespace
 
 Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOptions& options) const {
-    if (const Result<void> good = check_attached(); !good) return good.error();
-    const Result<persist::Checkpoint> checkpoint = persist::find_checkpoint(path);
-    if (!checkpoint) return checkpoint.error();
-    CheckpointLoad load(attachment(), *checkpoint, options);
-    if (const Result<void> read = load.read(); !read) return read.error();
-    return store(*this, load, *checkpoint);
+    const auto load_it = [&]() -> Result<CheckpointInfo> {
+        if (const Result<void> good = check_attached(); !good) return good.error();
+        const Result<persist::Checkpoint> checkpoint = persist::find_checkpoint(path);
+        if (!checkpoint) return checkpoint.error();
+        CheckpointLoad load(attachment(), *checkpoint, options);
+        if (const Result<void> read = load.read(); !read) return read.error();
+        return store(*this, load, *checkpoint);
+    };
+    return client::outcome_of(Operation::load, load_it());
 }
 
 Result<CheckpointInfo> Dictionary::try_load_latest(std::string_view dir, const LoadOptions& options) const {
-    if (const Result<void> good = check_attached(); !good) return good.error();
-    Result<std::vector<persist::Listed>> listed = persist::list_of_dictionary(dir, name());
-    if (!listed) return listed.error();
-    std::optional<Error> of_newest;
-    std::reverse(listed->begin(), listed->end());
-    for (persist::Listed& one : *listed) {
-        using persist::CheckpointState;
-        if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
-        const persist::Checkpoint checkpoint{.folder = one.folder, .commit = std::move(one.commit)};
-        CheckpointLoad load(attachment(), checkpoint, options);
-        const Result<void> read = one.why ? load.read() : one.why;
-        if (read) return store(*this, load, checkpoint);
-        // An older one would hide a file system that is away for a while, or keys that meet.
-        if (read.error().code != Errc::protocol) return read.error();
-        if (!of_newest) of_newest = read.error();
-        if (!options.on_damaged) continue;
-        CheckpointInfo info = client::info_of(checkpoint);
-        info.state = ddict::CheckpointState::damaged;
-        info.error = read.error();
-        options.on_damaged(info);
-    }
-    if (of_newest) return *of_newest;
-    return Error(Errc::not_found,
-                 "nothing has been saved yet to " + persist::folder_of(dir, name()).string());
+    const auto load_it = [&]() -> Result<CheckpointInfo> {
+        if (const Result<void> good = check_attached(); !good) return good.error();
+        Result<std::vector<persist::Listed>> listed = persist::list_of_dictionary(dir, name());
+        if (!listed) return listed.error();
+        std::optional<Error> of_newest;
+        std::reverse(listed->begin(), listed->end());
+        for (persist::Listed& one : *listed) {
+            using persist::CheckpointState;
+            if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
+            const persist::Checkpoint checkpoint{.folder = one.folder, .commit = std::move(one.commit)};
+            CheckpointLoad load(attachment(), checkpoint, options);
+            const Result<void> read = one.why ? load.read() : one.why;
+            if (read) return store(*this, load, checkpoint);
+            // An older one would hide a file system that is away for a while, or keys that meet.
+            if (read.error().code != Errc::protocol) return read.error();
+            if (!of_newest) of_newest = read.error();
+            if (!options.on_damaged) continue;
+            CheckpointInfo info = client::info_of(checkpoint);
+            info.state = ddict::CheckpointState::damaged;
+            info.error = read.error();
+            options.on_damaged(info);
+        }
+        if (of_newest) return *of_newest;
+        return Error(Errc::not_found,
+                     "nothing has been saved yet to " + persist::folder_of(dir, name()).string());
+    };
+    return client::outcome_of(Operation::load, load_it());
 }
 
 }  // namespace ddict

@@ -260,39 +260,45 @@ class ManagerSave {
 }  // namespace
 
 Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOptions& options) const {
-    if (const Result<void> good = check_attached(); !good) return good.error();
-    Attachment& attachment = *this->attachment();
-    std::error_code error;
-    const std::filesystem::path path = std::filesystem::absolute(dir, error);
-    if (error || dir.empty()) return Error(Errc::invalid_argument, "a folder to save to is needed");
-    Result<persist::NewCheckpoint> checkpoint = persist::NewCheckpoint::begin(
-        path,
-        {.name = name(), .dictionary_id = attachment.handle().dictionary_id, .managers = manager_count()});
-    if (!checkpoint) return checkpoint.error();
-    SharedProgress progress(options.progress, 0);
-    std::vector<persist::CommittedFile> files(manager_count());
-    const Result<void> saved =
-        client::in_parallel(files.size(), options.threads, progress, [&](std::size_t i) -> Result<void> {
-            const auto manager = static_cast<std::uint32_t>(i);
-            Result<FileWriter> writer = FileWriter::create(checkpoint->folder(), checkpoint->header(manager));
-            if (!writer) return writer.error();
-            if (const Result<void> run = ManagerSave(attachment, ShardId{manager}, *writer, progress).run();
-                !run)
-                return run;
-            Result<persist::CommittedFile> file = writer->finish();
-            if (!file) return file.error();
-            files[i] = *std::move(file);
-            return {};
-        });
-    if (!saved) return saved.error();
-    Result<persist::Commit> commit = checkpoint->commit(std::move(files));
-    if (!commit) return commit.error();
-    CheckpointInfo info = client::info_of({checkpoint->folder(), *std::move(commit)});
-    if (options.keep > 0) {
-        if (const Result<void> kept = persist::keep_newest(path, name(), options.keep); !kept)
-            info.error = kept.error();
-    }
-    return info;
+    const auto save = [&]() -> Result<CheckpointInfo> {
+        if (const Result<void> good = check_attached(); !good) return good.error();
+        Attachment& attachment = *this->attachment();
+        std::error_code error;
+        const std::filesystem::path path = std::filesystem::absolute(dir, error);
+        if (error || dir.empty()) return Error(Errc::invalid_argument, "a folder to save to is needed");
+        Result<persist::NewCheckpoint> checkpoint =
+            persist::NewCheckpoint::begin(path, {.name = name(),
+                                                 .dictionary_id = attachment.handle().dictionary_id,
+                                                 .managers = manager_count()});
+        if (!checkpoint) return checkpoint.error();
+        SharedProgress progress(options.progress, 0);
+        std::vector<persist::CommittedFile> files(manager_count());
+        const Result<void> saved =
+            client::in_parallel(files.size(), options.threads, progress, [&](std::size_t i) -> Result<void> {
+                const auto manager = static_cast<std::uint32_t>(i);
+                Result<FileWriter> writer =
+                    FileWriter::create(checkpoint->folder(), checkpoint->header(manager));
+                if (!writer) return writer.error();
+                if (const Result<void> run =
+                        ManagerSave(attachment, ShardId{manager}, *writer, progress).run();
+                    !run)
+                    return run;
+                Result<persist::CommittedFile> file = writer->finish();
+                if (!file) return file.error();
+                files[i] = *std::move(file);
+                return {};
+            });
+        if (!saved) return saved.error();
+        Result<persist::Commit> commit = checkpoint->commit(std::move(files));
+        if (!commit) return commit.error();
+        CheckpointInfo info = client::info_of({checkpoint->folder(), *std::move(commit)});
+        if (options.keep > 0) {
+            if (const Result<void> kept = persist::keep_newest(path, name(), options.keep); !kept)
+                info.error = kept.error();
+        }
+        return info;
+    };
+    return client::outcome_of(Operation::save, save());
 }
 
 }  // namespace ddict

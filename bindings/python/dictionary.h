@@ -151,6 +151,7 @@ void bind_scans(py::module_& module, DictionaryClass& dictionary);
 void bind_arrays(DictionaryClass& dictionary);
 void bind_futures(py::module_& module, DictionaryClass& dictionary);
 void bind_state(DictionaryClass& dictionary);
+void bind_checkpoints(py::module_& module, DictionaryClass& dictionary);
 /// The slots that make it a mapping: before the class is made.
 void set_mapping_slots(PyHeapTypeObject* type);
 

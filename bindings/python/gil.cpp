@@ -74,6 +74,10 @@ void watch_interpreter() {
     if (Py_AtExit([] { set_interrupt_check(check_outside); }) != 0) set_interrupt_check(check_outside);
 }
 
+bool is_call_to_end() {
+    return is_to_end();
+}
+
 void take_gil(PyThreadState* state) {
     ++taking;
     if (interpreter_ends.load() && !is_main_thread()) [[unlikely]] {

@@ -23,6 +23,10 @@ void watch_interpreter();
 /// Python would end it in the middle of its frames otherwise.
 void take_gil(PyThreadState* state);
 
+/// Whether the call that this thread is in is to end: a signal handler has raised, or its dictionary is
+/// detached. Without the lock.
+bool is_call_to_end();
+
 /// Throws what a signal handler has raised during a call (KeyboardInterrupt).
 void throw_if_interrupted();
 

@@ -43,6 +43,11 @@ class Link {
     const AttachOptions& options() const { return options_; }
     /// The view of all keys. Attaches if this process has not yet. Throws Python's exceptions.
     const View& root();
+    /// The same, as what can be saved and loaded.
+    const Dictionary& whole() {
+        root();
+        return *dictionary_;
+    }
     std::string name();
 
     /// Ends calls that are under way, then the attachment; false if there was none. A call that does not end

@@ -116,6 +116,7 @@ PYBIND11_MODULE(_ddict, module) {
         "unpickles it is attached at its first use.");
     bind_mapping(dictionary);
     bind_state(dictionary);
+    bind_checkpoints(module, dictionary);
     bind_scans(module, dictionary);
     bind_many(dictionary);
     bind_atomics(dictionary);

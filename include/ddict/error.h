@@ -85,6 +85,8 @@ enum class Operation : std::uint8_t {
     cancel_wait,  ///< of the keys of a wait_for_any that did not come first
     wait_for_any,
     restart,  ///< of a manager
+    save,     ///< to disk
+    load,     ///< from there
 };
 
 /// What is known of the manager that an error is about.

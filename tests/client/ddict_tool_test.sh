@@ -45,7 +45,7 @@ if [[ ${2:-} != inside ]]; then
     ddict-launch --managers-per-node 3 --total-mem 16M --load "$kept" -- ddict get Hello
   check "loaded, failed, and saved" 1 "loaded *not_found*saved $kept/default/000002: 1 pair, *" \
     ddict-launch --total-mem 16M --load "$kept" --save "$kept" -- ddict get nobody
-  check "what cannot be loaded" 1 "ddict: not_found: *" ddict-launch --total-mem 16M --load "$kept/none" -- echo never
+  check "what cannot be loaded" 1 "ddict: load: not_found: *" ddict-launch --total-mem 16M --load "$kept/none" -- echo never
   check "what cannot be saved" 1 "ddict-launch: cannot save to $kept/no/such: No such file*" ddict-launch --total-mem 16M --save "$kept/no/such" -- true
   check "no command to load for" 2 "*--load belongs to: ddict-launch -- COMMAND*" ddict-launch start --load "$kept"
   rm -r "$kept"
@@ -174,7 +174,7 @@ check "save, and keep two" 0 "saved $saved/default/000002: *" ddict save --keep 
 check "once more" 0 "saved $saved/default/000003: *" ddict save --keep 2 "$saved"
 check "the two" 0 $'*/000002\tcommitted*/000003\tcommitted*' ddict checkpoint ls "$saved"
 check "save, and keep none" 2 "ddict: --keep takes a number*" ddict save --keep 0 "$saved"
-check "save, given up" 3 "ddict: timeout: *" ddict save --until-input-ends "$saved" </dev/null
+check "save, given up" 3 "ddict: save: timeout: *" ddict save --until-input-ends "$saved" </dev/null
 check "which leaves nothing" 0 $'*/000002\tcommitted*/000003\tcommitted*' ddict checkpoint ls "$saved"
 check "no folder is left" 1 "" test -e "$saved/default/000004"
 check "load the latest" 0 "loaded $saved/default/000003: *" ddict load --latest "$saved"
@@ -184,14 +184,14 @@ rm "$saved/default/000003/manager-000001.ddict"
 check "load the latest where that is broken" 0 "ddict: passes over $saved/default/000003: *not there*loaded $saved/default/000002: *" \
   ddict load --latest "$saved"
 printf x >>"$saved/default/000002/commit"
-check "load the latest where all are broken" 6 "*passes over *000003: *passes over *000002: *ddict: protocol: *" \
+check "load the latest where all are broken" 6 "*passes over *000003: *passes over *000002: *ddict: load: protocol: *" \
   ddict load --latest "$saved"
 rm -r "${saved:?}"/*
 check "save anew" 0 "saved $saved/default/000001: *" ddict save "$saved"
 printf x >>"$saved/default/000001/manager-000001.ddict"
-check "load of a damaged one" 6 "ddict: protocol: *manager-000001.ddict: damaged: *" ddict load "$saved"
+check "load of a damaged one" 6 "ddict: load: protocol: *manager-000001.ddict: damaged: *" ddict load "$saved"
 check "verify of a damaged one" 6 "ddict: protocol: *manager-000001.ddict: damaged: *" ddict checkpoint verify "$saved"
-check "load of what is not there" 1 "ddict: not_found: *" ddict load "$saved/none"
+check "load of what is not there" 1 "ddict: load: not_found: *" ddict load "$saved/none"
 check "what checkpoint does not do" 2 "ddict: there is no 'checkpoint fly'*" ddict checkpoint fly "$saved"
 rm -r "$saved"
 check "restart" 0 "" ddict restart 0

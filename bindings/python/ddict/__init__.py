@@ -12,18 +12,21 @@ docs/python.md of the project goes through all of it.
 """
 
 from ddict._absent import ABSENT
-from ddict._ddict import Dictionary, Future, attach, create
+from ddict._ddict import Dictionary, Future, attach, checkpoints, create
 from ddict._errors import (AccessDenied, BadHandle, Busy, DictionaryGone, Error, Frozen, Incompatible, InvalidArgument,
                            ManagerLost, NoSpace, NotAttached, NotFound, ProtocolError, SystemFailure, Timeout, TooLarge,
                            Unreadable, WrongType)
-from ddict import _async, _mapping
+from ddict import _async, _checkpoints, _mapping
+from ddict._checkpoints import CheckpointInfo, DamagedCheckpoint, load
 from ddict._typed import TypedKey, TypedValue
 
 _mapping.install()
 _async.install()
+_checkpoints.install()
 
 __all__ = [
-    "ABSENT", "AccessDenied", "BadHandle", "Busy", "Dictionary", "DictionaryGone", "Error", "Frozen", "Future", "Incompatible",
-    "InvalidArgument", "ManagerLost", "NoSpace", "NotAttached", "NotFound", "ProtocolError", "SystemFailure", "Timeout",
-    "TooLarge", "TypedKey", "TypedValue", "Unreadable", "WrongType", "attach", "create",
+    "ABSENT", "AccessDenied", "BadHandle", "Busy", "CheckpointInfo", "DamagedCheckpoint", "Dictionary", "DictionaryGone",
+    "Error", "Frozen", "Future", "Incompatible", "InvalidArgument", "ManagerLost", "NoSpace", "NotAttached", "NotFound",
+    "ProtocolError", "SystemFailure", "Timeout", "TooLarge", "TypedKey", "TypedValue", "Unreadable", "WrongType", "attach",
+    "checkpoints", "create", "load",
 ]

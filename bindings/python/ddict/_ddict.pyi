@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
+import os
 from types import TracebackType
 from typing import Any, Callable, ContextManager, Generator, Iterable, Iterator, MutableMapping, Optional, Union, overload
 
 from ddict._filter import Filter
 from ddict._typed import TypedValue
+from ddict._checkpoints import CheckpointInfo
 from ddict._mapping import ItemsView, KeysView, Stats, ValuesView
 
 class Dictionary(MutableMapping[Any, Any]):
@@ -106,6 +108,31 @@ class Dictionary(MutableMapping[Any, Any]):
     def health(self) -> list[dict[str, Any]]: ...
     def profile(self) -> dict[str, Any]: ...
     def profile_reset(self) -> None: ...
+    def save(
+        self,
+        dir: Union[str, os.PathLike[str]],
+        *,
+        keep: int = 0,
+        progress: Optional[Callable[[int, int, int], Any]] = None,
+        threads: int = 0,
+    ) -> CheckpointInfo: ...
+    def load(
+        self,
+        path: Union[str, os.PathLike[str]],
+        *,
+        progress: Optional[Callable[[int, int, int], Any]] = None,
+        threads: int = 0,
+    ) -> CheckpointInfo: ...
+    def load_latest(
+        self,
+        dir: Union[str, os.PathLike[str]],
+        *,
+        progress: Optional[Callable[[int, int, int], Any]] = None,
+        threads: int = 0,
+    ) -> Optional[CheckpointInfo]: ...
+    def _load_latest(
+        self, dir: Any, progress: Any, threads: int
+    ) -> tuple[CheckpointInfo, list[CheckpointInfo]]: ...
     def _scan(self, visit: int, prefix: str, local: bool) -> Iterator[Any]: ...
 
 class Future:
@@ -124,6 +151,7 @@ class Future:
     @property
     def _dictionary(self) -> Dictionary: ...
 
+def checkpoints(path: Union[str, os.PathLike[str]]) -> list[CheckpointInfo]: ...
 def attach(
     handle: Optional[str] = None,
     *,
