@@ -55,11 +55,12 @@ void run(const Options& options) {
     std::vector<Record> records;
     {
         Progress progress;
-        records = options.memory        ? measure_memory(options, progress)
-                  : options.connections ? measure_connections(options, progress)
-                  : options.bring_up    ? measure_bring_up(options, progress)
-                  : options.idle != 0   ? measure_idle(options, progress)
-                                        : measure_headline(options, progress);
+        records = options.memory          ? measure_memory(options, progress)
+                  : options.connections   ? measure_connections(options, progress)
+                  : options.bring_up      ? measure_bring_up(options, progress)
+                  : !options.save.empty() ? measure_saving(options, progress)
+                  : options.idle != 0     ? measure_idle(options, progress)
+                                          : measure_headline(options, progress);
     }
     std::fputs((options.headline() ? table(records) : list(records)).c_str(), stdout);
     write(options.json, json(records, machine, options));

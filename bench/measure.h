@@ -21,6 +21,8 @@ std::vector<Record> measure_idle(const Options& options, Progress& progress);
 std::vector<Record> measure_bring_up(const Options& options, Progress& progress);
 /// What pairs take, and what of a pool they fill.
 std::vector<Record> measure_memory(const Options& options, Progress& progress);
+/// What saving and loading take, beside writing and copying.
+std::vector<Record> measure_saving(const Options& options, Progress& progress);
 /// What it costs to attach, and to speak to every manager.
 std::vector<Record> measure_connections(const Options& options, Progress& progress);
 

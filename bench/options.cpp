@@ -132,6 +132,9 @@ po::options_description description() {
     add("bring-up", "measure how long the dictionary takes to come up and to go");
     add("memory", "measure what pairs take, what of a full pool is payload, and how long moving pairs takes");
     add("connections", "measure what attaching and the first requests cost, for each number of --managers");
+    add("save", value("DIR"),
+        "measure saving to this folder and loading from it, beside writing the same bytes with fsync, and "
+        "copying them");
     add("help", "this text");
     add("version", "the version of ddict");
     return text;
@@ -148,7 +151,7 @@ void check_suite(const Options& options, const po::variables_map& given) {
         return;
     }
     for (const char* other : {"clients", "managers", "value-bytes", "operations", "batch", "in-flight",
-                              "put-percent", "transport", "attach", "bring-up", "peer", "ops"}) {
+                              "put-percent", "transport", "attach", "bring-up", "peer", "ops", "save"}) {
         if (given.count(other) != 0) {
             throw UsageError("--suite chooses that itself: leave out --" + std::string(other));
         }
@@ -170,6 +173,12 @@ void check_together(const Options& options, const po::variables_map& given) {
     }
     if (options.bring_up + options.memory + options.connections > 1) {
         throw UsageError("--bring-up, --memory, --connections: one at a time");
+    }
+    if (!options.save.empty() &&
+        (options.attach || options.bring_up || options.memory || options.connections || options.idle != 0)) {
+        throw UsageError(
+            "--save creates a dictionary, and measures nothing else: leave out --attach, --bring-up, "
+            "--memory, --connections, --idle");
     }
     if (options.bring_up && options.idle != 0) throw UsageError("--idle and --bring-up: one at a time");
     if (given.count("seconds") != 0 && given.count("ops") != 0) {
@@ -253,6 +262,7 @@ Options parse_options(const std::vector<std::string>& args) {
     options.bring_up = has("bring-up");
     options.memory = has("memory");
     options.connections = has("connections");
+    if (has("save")) options.save = text("save");
     check_together(options, given);
     return options;
 }

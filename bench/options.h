@@ -50,10 +50,13 @@ struct Options {
     bool bring_up = false;
     bool memory = false;
     bool connections = false;
+    std::string save;  ///< a folder to save to; empty: saving is not measured
     bool help = false;
     bool version = false;
 
-    bool headline() const { return idle == 0 && !bring_up && !memory && !connections && !targets; }
+    bool headline() const {
+        return idle == 0 && !bring_up && !memory && !connections && !targets && save.empty();
+    }
 };
 
 /// A command line that makes no sense; what() says what to write instead.

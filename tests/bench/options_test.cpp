@@ -94,7 +94,8 @@ INSTANTIATE_TEST_SUITE_P(
         std::vector<std::string>{"--zipf-exponent=1", "--distribution=uniform"},
         std::vector<std::string>{"--peer=memcached"}, std::vector<std::string>{"--pin", "--attach"},
         std::vector<std::string>{"--suite=all"}, std::vector<std::string>{"--large-value-bytes=65536"},
-        std::vector<std::string>{"--memory", "--attach"},
+        std::vector<std::string>{"--save=dir", "--attach"},
+        std::vector<std::string>{"--save=dir", "--memory"}, std::vector<std::string>{"--memory", "--attach"},
         std::vector<std::string>{"--connections", "--attach"},
         std::vector<std::string>{"--memory", "--connections"}, std::vector<std::string>{"--nonsense"},
         std::vector<std::string>{"surplus"}));

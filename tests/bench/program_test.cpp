@@ -242,6 +242,23 @@ TEST_F(BenchProgram, BringUp) {
     }
 }
 
+TEST_F(BenchProgram, Saving) {
+    std::string folder = (std::filesystem::temp_directory_path() / "ddict-bench-save-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    const json all =
+        figures("--save " + folder + " --managers 2 --pairs 300 --value-bytes 8,16384 --repetitions 2");
+    ASSERT_FALSE(all.is_discarded());
+    ASSERT_EQ(all.at("records").size(), 2u);
+    for (const json& record : all.at("records")) {
+        EXPECT_EQ(record.at("repetitions").size(), 2u);
+        for (const char* figure : {"save_gb_per_second", "write_fsync_gb_per_second", "save_ratio_to_write",
+                                   "load_gb_per_second", "memcpy_gb_per_second", "load_ratio_to_memcpy"})
+            expect_spread(record, figure);
+        EXPECT_GT(record.at("save_gb_per_second_min").get<double>(), 0);
+    }
+    EXPECT_TRUE(std::filesystem::remove(folder)) << "something is left in it";
+}
+
 TEST_F(BenchProgram, Connections) {
     const json all = figures("--connections --managers 1,3 --repetitions 2");
     ASSERT_FALSE(all.is_discarded());

@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Saving to a folder and loading from it, beside the same bytes written as dd conv=fsync does it, and copied
+// in memory; in turns, so that all meet the same hour of the disk.
+#include <ddict/batch.h>
+#include <ddict/checkpoint.h>
+#include <ddict/dictionary.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+#include <vector>
+
+#include "bench/measure.h"
+#include "bench/workload.h"
+#include "os/file_descriptor.h"
+
+namespace ddict::bench {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t block_bytes = 1 << 20;  // of a write, as dd bs=1M
+constexpr std::uint64_t pair_overhead_bytes = 256;
+
+double seconds_of(const std::function<void()>& work) {
+    const Clock::time_point start = Clock::now();
+    work();
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Memory that has been touched.
+class Memory {
+  public:
+    explicit Memory(std::size_t bytes) : bytes_(bytes) {
+        at_ =
+            ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (at_ == MAP_FAILED) throw std::runtime_error("no memory for a copy of all pairs");
+    }
+    ~Memory() { ::munmap(at_, bytes_); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    std::byte* at() const { return static_cast<std::byte*>(at_); }
+
+  private:
+    void* at_;
+    const std::size_t bytes_;
+};
+
+void write_and_sync(const fs::path& path, std::uint64_t bytes) {
+    const std::vector<std::byte> block = Workload::value_letters(block_bytes);
+    const os::FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    bool good = file.is_open();
+    for (std::uint64_t left = bytes; good && left > 0;) {
+        const ssize_t written = ::write(file.fd(), block.data(), std::min<std::uint64_t>(left, block_bytes));
+        good = written > 0;
+        if (good) left -= static_cast<std::uint64_t>(written);
+    }
+    good = good && ::fsync(file.fd()) == 0;
+    const int error = errno;
+    std::error_code none;
+    fs::remove(path, none);
+    if (!good) throw std::runtime_error("writing " + path.string() + ": " + std::strerror(error));
+}
+
+void fill(const Dictionary& dictionary, const Workload& workload, std::uint64_t value_bytes) {
+    std::vector<std::byte> value = Workload::value_letters(value_bytes);
+    for (std::uint64_t pair = 0; pair < workload.pairs(); ++pair) {
+        Workload::stamp(value, pair);
+        dictionary.put(workload.key(pair), value);
+    }
+}
+
+/// Ends the dictionary whatever happens.
+class Owned {
+  public:
+    Owned(std::uint32_t managers, std::uint64_t bytes)
+        : dictionary(
+              Dictionary::create({.managers_per_node = managers, .total_mem = bytes, .name = "bench"})) {}
+    ~Owned() { static_cast<void>(dictionary.try_destroy()); }
+    Owned(const Owned&) = delete;
+    Owned& operator=(const Owned&) = delete;
+    Dictionary dictionary;
+};
+
+/// A folder of its own in the one that was given.
+class Folder {
+  public:
+    explicit Folder(const std::string& parent)
+        : path_(fs::path(parent) / ("ddict-bench-" + std::to_string(::getpid()))) {
+        std::error_code error;
+        if (!fs::create_directory(path_, error))
+            throw std::runtime_error("cannot make the folder " + path_.string() + ": " + error.message());
+    }
+    ~Folder() {
+        std::error_code none;
+        fs::remove_all(path_, none);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    const fs::path& path() const { return path_; }
+
+  private:
+    const fs::path path_;
+};
+
+void once(const Owned& full, std::uint64_t total_bytes, const Folder& folder, Record& record) {
+    const auto managers = static_cast<std::uint32_t>(record.managers);
+    CheckpointInfo info;
+    const double save = seconds_of([&] { info = full.dictionary.save(folder.path().string()); });
+    const double write = seconds_of([&] { write_and_sync(folder.path() / "written", info.bytes); });
+    const Owned fresh(managers, total_bytes);
+    const double load = seconds_of([&] { fresh.dictionary.load(info.path); });
+    if (fresh.dictionary.size() != info.pairs) throw std::runtime_error("not all pairs were loaded");
+    double copy = 0;
+    {
+        const Memory from(info.bytes);
+        const Memory to(info.bytes);
+        copy = seconds_of([&] { std::memcpy(to.at(), from.at(), info.bytes); });
+        if (std::memcmp(to.at(), from.at(), info.bytes) != 0) throw std::runtime_error("the copy is wrong");
+    }
+    Checkpoints::remove(info.path).value();
+    const double gigabytes = static_cast<double>(info.bytes) / 1e9;
+    const double million_pairs = static_cast<double>(info.pairs) / 1e6;
+    record.add("save_gb_per_second", gigabytes / save);
+    record.add("write_fsync_gb_per_second", gigabytes / write);
+    record.add("save_ratio_to_write", write / save);
+    record.add("save_million_pairs_per_second", million_pairs / save);
+    record.add("load_gb_per_second", gigabytes / load);
+    record.add("memcpy_gb_per_second", gigabytes / copy);
+    record.add("load_ratio_to_memcpy", copy / load);
+    record.add("load_million_pairs_per_second", million_pairs / load);
+}
+
+}  // namespace
+
+std::vector<Record> measure_saving(const Options& options, Progress& progress) {
+    std::vector<Record> records;
+    const Folder folder(options.save);
+    for (const std::uint32_t managers : options.managers) {
+        for (const std::uint64_t value_bytes : options.value_bytes) {
+            const Workload workload(options.workload);
+            Record& record = records.emplace_back();
+            record.op = "save of " + std::to_string(workload.pairs()) + " values of " +
+                        std::to_string(value_bytes) + " bytes";
+            record.bytes = value_bytes;
+            record.key_bytes = workload.key_bytes();
+            record.clients = 1;
+            record.managers = managers;
+            record.transport = "memory";
+            const std::uint64_t total_bytes =
+                2 * workload.pairs() * (value_bytes + workload.key_bytes() + pair_overhead_bytes) +
+                (std::uint64_t{4} << 20) * managers;
+            const Owned full(managers, total_bytes);
+            fill(full.dictionary, workload, value_bytes);
+            progress.repeat(record.op + ": ", options.effort.repetitions,
+                            [&](unsigned) { once(full, total_bytes, folder, record); });
+        }
+    }
+    return records;
+}
+
+}  // namespace ddict::bench
