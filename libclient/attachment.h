@@ -134,6 +134,9 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     std::optional<DirectoryEntry> look_up(ShardId shard) override;
     void learn(const DirectoryEntry& entry) override;
     std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
+    std::optional<bool> has_node_launcher() override {
+        return directory_ ? std::optional(directory_->has_owner()) : std::nullopt;
+    }
     Result<void> fetch_directory_page(Session& session, ShardId shard, Time deadline);
 
     Handle handle_;

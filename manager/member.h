@@ -73,6 +73,7 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
     std::optional<DirectoryEntry> look_up(ShardId shard) override;
     void learn(const DirectoryEntry& entry) override;
     std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
+    std::optional<bool> has_node_launcher() override { return true; }  // without it a manager ends
     void know(const DirectoryEntry& entry);
     void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) override;
     void start_queued(Time now);

@@ -119,9 +119,13 @@ void Connection::connect() {
     messages_.send_hello(peer_.id(), session_);
 }
 
-/// Its process has ended on this host, which its node launcher is about to notice.
+/// Its process has ended on this host, which its node launcher is about to notice, if that lives. Where it
+/// cannot be seen, whoever has never reached the manager takes the dictionary for gone.
 bool Connection::may_be_replaced(const Error& why) {
-    return entry_.is_restartable && same_host_ && why.code == Errc::manager_lost;
+    if (!entry_.is_restartable || !same_host_ || why.code != Errc::manager_lost) return false;
+    const auto node_launcher = context_.whereabouts() == nullptr ? std::optional<bool>()
+                                                                 : context_.whereabouts()->has_node_launcher();
+    return node_launcher.value_or(timers_.was_opened());
 }
 
 /// For so long as the directory says that another process will serve the shard, but not for ever; and only

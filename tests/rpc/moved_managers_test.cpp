@@ -50,8 +50,10 @@ class Knowing final : public Whereabouts {
     std::optional<DirectoryEntry> look_up(ShardId) override { return here; }
     void learn(const DirectoryEntry& entry) override { learned.push_back(entry); }
     std::optional<DirectoryEntry> someone_else(ShardId, unsigned) override { return other; }
+    std::optional<bool> has_node_launcher() override { return node_launcher; }
     std::optional<DirectoryEntry> here;
     std::optional<DirectoryEntry> other;
+    std::optional<bool> node_launcher = true;
     std::vector<DirectoryEntry> learned;
 };
 

@@ -54,6 +54,7 @@ class SimWhereabouts final : public Whereabouts {
     std::optional<DirectoryEntry> look_up(ShardId shard) override;
     void learn(const DirectoryEntry& entry) override;
     std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
+    std::optional<bool> has_node_launcher() override { return here_ != nullptr; }
 
   private:
     const HostDirectory* here_;
