@@ -16,7 +16,8 @@ void spoil(Unpacker& in) noexcept {
 }  // namespace
 
 Error DirectoryEntry::why_lost() const {
-    return Error(Errc::manager_lost, reason.empty() ? "it has ended, and is not started again" : reason)
+    return Error(Errc::manager_lost,
+                 reason.empty() ? "it has ended, and is not started again" : "it " + reason)
         .set_manager(number_of(shard))
         .set_node(node)
         .set_state(ManagerState::ended);

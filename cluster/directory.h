@@ -35,7 +35,7 @@ struct DirectoryEntry {
     Epoch epoch = first_epoch;
     ServingState state = ServingState::serving;
     bool is_restartable = false;       // when its process ends, its node launcher starts another
-    std::string reason{};              // why it is lost; else empty
+    std::string reason{};              // why it is lost ("was killed"); else empty
     std::string node{};                // host name
     ProcessIdentity process{};         // of the manager; unless it serves, of the one that has ended
     std::uint64_t pool_bytes = 0;      // what its pool can hold at the most

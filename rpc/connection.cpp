@@ -123,8 +123,9 @@ void Connection::connect() {
 /// cannot be seen, whoever has never reached the manager takes the dictionary for gone.
 bool Connection::may_be_replaced(const Error& why) {
     if (!entry_.is_restartable || !same_host_ || why.code != Errc::manager_lost) return false;
-    const auto node_launcher = context_.whereabouts() == nullptr ? std::optional<bool>()
-                                                                 : context_.whereabouts()->has_node_launcher();
+    const auto node_launcher = context_.whereabouts() == nullptr
+                                   ? std::optional<bool>()
+                                   : context_.whereabouts()->has_node_launcher();
     return node_launcher.value_or(timers_.was_opened());
 }
 

@@ -20,8 +20,8 @@ class Whereabouts {
     /// A manager of another shard than this one, who may know more: another one for each `turn`. Nothing if
     /// there is nobody else.
     virtual std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) = 0;
-    /// Whether the node launcher of this host lives, which would start a manager again; nothing if that cannot
-    /// be seen from here. Some system calls.
+    /// Whether the node launcher of this host lives, which would start a manager again; nothing if that
+    /// cannot be seen from here. Some system calls.
     virtual std::optional<bool> has_node_launcher() = 0;
 
   protected:

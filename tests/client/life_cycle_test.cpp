@@ -43,7 +43,7 @@ class LifeCycleTest : public SharedDictionaryTest {
 
 TEST_F(LifeCycleTest, AClientConnectsToAManagerWhenItNeedsIt) {
     const auto before = sessions();
-    const Dictionary other = Dictionary::attach(dict_->serialize(), {.local_reads = false});
+    Dictionary other = Dictionary::attach(dict_->serialize(), {.local_reads = false});
     const std::uint64_t attached = sum(sessions()) - sum(before);
     EXPECT_LE(attached, 1u) << "attaching takes one manager at the most";
     for (std::uint32_t manager = 0; manager < managers; ++manager) {
@@ -51,6 +51,8 @@ TEST_F(LifeCycleTest, AClientConnectsToAManagerWhenItNeedsIt) {
         EXPECT_EQ(sessions()[manager], before[manager] + 1);
         EXPECT_LE(sum(sessions()) - sum(before), manager + 1 + attached);
     }
+    other.detach();
+    EXPECT_TRUE(eventually(5s, [&] { return sessions() == before; })) << "which others count from";
 }
 
 TEST_F(LifeCycleTest, DetachDeregisters) {

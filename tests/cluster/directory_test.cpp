@@ -73,7 +73,7 @@ TEST(DirectoryEntry, KeepsItsStateAndReason) {
     lost.epoch = Epoch{7};
     lost.state = ServingState::lost;
     lost.is_restartable = true;
-    lost.reason = "it was killed";
+    lost.reason = "was killed";
     std::vector<std::byte> packed;
     pack(lost, packed);
     Unpacker in(packed);
@@ -82,7 +82,7 @@ TEST(DirectoryEntry, KeepsItsStateAndReason) {
     EXPECT_EQ(seen.epoch, Epoch{7});
     EXPECT_EQ(seen.state, ServingState::lost);
     EXPECT_TRUE(seen.is_restartable);
-    EXPECT_EQ(seen.reason, "it was killed");
+    EXPECT_EQ(seen.reason, "was killed");
     EXPECT_EQ(seen.why_lost().code, Errc::manager_lost);
     EXPECT_NE(seen.why_lost().message().find("it was killed"), std::string::npos);
     for (const std::size_t at : {std::size_t{8}, std::size_t{10}}) {  // state, restartable

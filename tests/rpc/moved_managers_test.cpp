@@ -93,7 +93,7 @@ TEST_F(AskingTest, ARestartIsWaitedForAndALossIsTold) {
     EXPECT_EQ(transport.sent.size(), sent) << "there is nobody to talk to";
     entry_now.epoch = Epoch{3};
     entry_now.state = ServingState::lost;
-    entry_now.reason = "it was killed three times";
+    entry_now.reason = "was killed three times";
     knowing.here = entry_now;
     asking.tick(now += 5ms);
     ASSERT_TRUE(asking.done(operation));

@@ -259,7 +259,7 @@ TEST(Restart, TheReasonOfALossIsTold) {
             EXPECT_TRUE(clients.back()->call({.verb = Verb::ping, .manager = victim}).ok());
         }
         const Time died = cluster.network().now();
-        cluster.lose(victim, some_time(cluster, 20ms), "it was killed by signal 9, three times");
+        cluster.lose(victim, some_time(cluster, 20ms), "was killed by signal 9, three times");
         unsigned told = 0;
         for (SimClient* client : clients) {
             client->start({.verb = Verb::size, .manager = victim}, [&](const Outcome& outcome) {

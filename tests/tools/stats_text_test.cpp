@@ -28,7 +28,8 @@ TEST(StatsText, OneLineAManagerAndOneAKind) {
     EXPECT_EQ(stats_table(two_managers()),
               "manager  node     keys   pool   used use%   free largest sess wait  rej  transport\n"
               "      0  node0    1000   1.0G   512M  50%   512M    100M   12    3    0  posix/memory\n"
-              "      1  node0   20.0k   1.0G   512M  50%   512M    100M   12    3    7  tcp/eth0  frozen  restarted 3x\n"
+              "      1  node0   20.0k   1.0G   512M  50%   512M    100M   12    3    7  tcp/eth0  frozen  "
+              "restarted 3x\n"
               "\n"
               "manager  operation            count    p50    p99    max\n"
               "      0  put                   1000  2.0us  9.0us   50us\n"
