@@ -104,15 +104,18 @@ void JobClock::fail(Clock::time_point now, const std::string& why) {
 }
 
 void JobClock::set_end(Clock::time_point now, Clock::time_point end) {
+    // Over time: Slurm lets the job go on for a while, and no save is due again.
+    const bool is_over = told_end_ && end <= asked_at_;
     end_ = end;
-    if (told_end_ && end <= *told_end_ + same_limit) {
+    if (is_over || (told_end_ && end <= *told_end_ + same_limit)) {
         // If the job is still there at its end, then somebody has given it more time.
         next_ask_ = std::max(end, now + after_failure);
         return;
     }
     told_end_.reset();
     const auto due_in = end - before_ - now;
-    next_ask_ = now + (due_in > last_question ? due_in / 2 : due_in + before_);
+    next_ask_ = now + std::min<Clock::duration>(due_in > last_question ? due_in / 2 : due_in + before_,
+                                                without_limit);
 }
 
 bool JobClock::take_due(Clock::time_point now) {

@@ -19,7 +19,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<OptionText, 14> texts{{
+constexpr std::array<OptionText, 15> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
     {"nodelist", "DDICT_NODELIST", "NODES", "all of the job",
@@ -39,6 +39,10 @@ constexpr std::array<OptionText, 14> texts{{
     {"manager-program", "DDICT_MANAGER_PROGRAM", "FILE", "beside ddict-launch", "The ddict-manager to run."},
     {"no-restart", "DDICT_NO_RESTART", "", "no",
      "A manager that has died is not started again: its keys are lost. The variable is 1."},
+    {"fail-on-loss", "DDICT_FAIL_ON_LOSS", "", "no",
+     "The exit status is 3 if the command has ended with 0, but keys were lost meanwhile, with a manager or "
+     "a "
+     "node. The variable is 1. Only with a command."},
     {"load", "DDICT_LOAD", "PATH", "nothing",
      "A checkpoint to load before the command runs: one that 'ddict save' or --save has written; or latest: "
      "the newest whole one of this name in the folder of --save. If there is none yet, it says so, and "
@@ -110,6 +114,11 @@ Result<std::vector<int>> parse_signals(std::string_view origin, std::string_view
     return numbers;
 }
 
+Result<bool> parse_flag(std::string_view origin, std::string_view text) {
+    if (text != "0" && text != "1") return wrong_value(origin, text, "0 or 1");
+    return text == "1";
+}
+
 bool name_is_good(std::string_view name) {
     return !name.empty() && name.size() <= limits::name_bytes_max && name.front() != '.' &&
            name.front() != '-' && std::all_of(name.begin(), name.end(), [](char c) {
@@ -122,7 +131,11 @@ bool name_is_good(std::string_view name) {
 /// "DDICT_NODES".
 Result<void> apply(Options& options, std::string_view option, std::string_view origin,
                    const std::string& text) {
-    if (option == "nodes") {
+    if (option == "fail-on-loss") {
+        const auto wanted = parse_flag(origin, text);
+        if (!wanted.has_value()) return wanted.error();
+        options.fail_on_loss = *wanted;
+    } else if (option == "nodes") {
         const auto nodes = parse_count(origin, text, limits::managers_max);
         if (!nodes) return nodes.error();
         options.nodes = *nodes;
@@ -152,8 +165,9 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
     } else if (option == "manager-program") {
         options.manager_program = text;
     } else if (option == "no-restart") {
-        if (text != "0" && text != "1") return wrong_value(origin, text, "0 or 1");
-        options.restart = text == "0";
+        const auto wanted = parse_flag(origin, text);
+        if (!wanted.has_value()) return wanted.error();
+        options.restart = !*wanted;
     } else if (option == "load") {
         options.load = text;
     } else if (option == "save") {
@@ -273,6 +287,8 @@ Result<void> apply_flags(Options& options, const po::variables_map& given) {
                          " belongs to: ddict-launch -- COMMAND; after start: ddict " +
                          std::string(option).substr(0, 4));
     }
+    if (given.count("fail-on-loss") != 0 && options.verb != Verb::run)
+        return wrong("--fail-on-loss belongs to: ddict-launch -- COMMAND");
     return {};
 }
 
@@ -394,7 +410,8 @@ std::string help_text() {
         "start ends by stop, or with its job; outside a job also by INT, TERM or HUP.\n"
         "\n"
         "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"
-        "found, 126 if it cannot be run; 1 if the dictionary could not be brought up, loaded\n"
+        "found, 126 if it cannot be run; 3 with --fail-on-loss if it ended with 0, but keys were\n"
+        "lost; 1 if the dictionary could not be brought up, loaded\n"
         "or saved; 2 if the options are wrong, or do not fit the job; 128+N if cancelled by\n"
         "signal N before the command ran. status: 0 if a dictionary of start is running, 1 if\n"
         "not. stop: 0 if it has ended, also if a client had destroyed it.\n"

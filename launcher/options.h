@@ -51,6 +51,7 @@ struct Options {
     std::string state_dir;                                 // empty: the usual place
     std::string manager_program;                           // empty: the one beside ddict-launch
     bool restart = true;                                   // managers that have died
+    bool fail_on_loss = false;                             // run: an exit status of its own if keys were lost
     bool export_line = false;                              // start --export
     bool json = false;                                     // status --json
     std::string load;                                      // run: a checkpoint, or load_latest; empty: none

@@ -47,9 +47,12 @@ class Wrapper {
           supervisor_(supervisor),
           signals_(signals),
           supervision_(supervisor, signals),
-          saves_(options, environment, [this](std::vector<std::string> argv, int input_fd) {
-              return start_save(std::move(argv), input_fd);
-          }) {}
+          saves_(
+              options, environment,
+              [this](std::vector<std::string> argv, int input_fd) {
+                  return start_save(std::move(argv), input_fd);
+              },
+              [this] { return supervisor_.has_lost_keys(); }) {}
 
     int run();
 
@@ -61,7 +64,8 @@ class Wrapper {
     Result<os::ChildProcess> start_save(std::vector<std::string> argv, int input_fd) const;
     bool save_at_end();
     int attend(os::ChildProcess& command, Saves* saves);
-    void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals) const;
+    static void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals,
+                        bool is_load);
 
     const Options& options_;
     const os::Environment& environment_;
@@ -80,6 +84,7 @@ int Wrapper::run() {
         if (status == 0) {
             status = attend(command, &saves_);
             if (!save_at_end() && status == 0) status = exit_bring_up_failed;
+            if (options_.fail_on_loss && supervisor_.has_lost_keys() && status == 0) status = exit_keys_lost;
         }
     } else if (up.signal != 0) {
         status = 128 + up.signal;
@@ -166,7 +171,11 @@ bool Wrapper::save_at_end() {
 int Wrapper::start_command(os::ChildProcess& command) const {
     const os::FoundProgram found = os::find_program(options_.command[0], environment_);
     if (found.error != 0) return say_not_runnable(options_.command[0], found.error);
-    const os::SpawnOptions spawn = spawn_options(found.path, options_.command);
+    os::SpawnOptions spawn = spawn_options(found.path, options_.command);
+    // Another ddict-launch in there has a dictionary of its own, which is not to be saved to the same place.
+    for (const char* name :
+         {"DDICT_LOAD", "DDICT_SAVE", "DDICT_SAVE_BEFORE", "DDICT_SAVE_ON", "DDICT_SAVE_KEEP"})
+        spawn.environment.erase(name);
     int error = 0;
     auto started = os::ChildProcess::spawn(spawn, &error);
     if (!started && error != 0) return say_not_runnable(options_.command[0], error);
@@ -191,7 +200,7 @@ int Wrapper::attend(os::ChildProcess& command, Saves* saves) {
             wait_ms = saves->wait_ms(now);
         }
         const Supervision::Turn happened = supervision_.turn(fds, wait_ms);
-        pass_on(command, happened.signals);
+        pass_on(command, happened.signals, saves == nullptr);
         for (const os::SignalEvent& signal : happened.signals) {
             if (saves != nullptr) saves->on_signal(signal.number);
         }
@@ -201,9 +210,11 @@ int Wrapper::attend(os::ChildProcess& command, Saves* saves) {
 }
 
 /// What the terminal sends has reached the command already: it is in the same process group.
-void Wrapper::pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals) const {
+/// A load gets those only that ask for an end: others are for the command, which does not run yet.
+void Wrapper::pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals,
+                      bool is_load) {
     for (const os::SignalEvent& signal : signals) {
-        if (!signal.from_terminal) command.signal(signal.number);
+        if (!signal.from_terminal && (!is_load || signal.asks_to_end())) command.signal(signal.number);
     }
 }
 

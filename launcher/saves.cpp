@@ -37,8 +37,9 @@ Result<void> prepare_save_folder(const std::string& folder) {
     return {};
 }
 
-Saves::Saves(const Options& options, const os::Environment& environment, Start start)
-    : options_(options), start_(std::move(start)) {
+Saves::Saves(const Options& options, const os::Environment& environment, Start start,
+             std::function<bool()> has_lost_keys)
+    : options_(options), start_(std::move(start)), has_lost_keys_(std::move(has_lost_keys)) {
     if (!options.save_before) return;
     if (os::value_of(environment, "SLURM_JOB_ID").empty()) {
         say("no Slurm job here: there is no time limit to save before");
@@ -75,11 +76,13 @@ void Saves::advance(Clock::time_point now) {
 
 void Saves::start() {
     running_ = std::exchange(wanted_, {});
-    has_saved_ = false;
+    runs_last_ = is_last_;
     std::vector<std::string> argv{"ddict", "save", "--until-input-ends"};
     // While the command runs the terminal is the command's.
     if (!is_last_) argv.emplace_back("--no-progress");
-    if (options_.save_keep) argv.insert(argv.end(), {"--keep", std::to_string(*options_.save_keep)});
+    // What was saved before has what this save lacks.
+    if (options_.save_keep && !has_lost_keys_())
+        argv.insert(argv.end(), {"--keep", std::to_string(*options_.save_keep)});
     argv.insert(argv.end(), {"--", options_.save});
     auto pipe = os::make_pipe();
     auto child = pipe ? start_(std::move(argv), pipe->read_end.fd()) : pipe.error();
@@ -90,8 +93,8 @@ void Saves::start() {
 
 void Saves::take_end(const os::ExitStatus& status) {
     input_.reset();
-    has_saved_ = status.success();
-    if (has_saved_) return;
+    has_saved_ = status.success() && runs_last_;
+    if (status.success()) return;
     say("nothing has been saved (" + running_ + "): ddict save " + status.describe() +
         (is_last_ ? "" : "; the command goes on"));
 }

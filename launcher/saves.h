@@ -33,8 +33,9 @@ class Saves {
     /// The program ddict with these arguments and this standard input, beside everything else.
     using Start = std::function<Result<os::ChildProcess>(std::vector<std::string> argv, int input_fd)>;
 
-    /// The options stay while this lives.
-    Saves(const Options& options, const os::Environment& environment, Start start);
+    /// The options stay while this lives. Once keys were lost, no earlier save is removed.
+    Saves(const Options& options, const os::Environment& environment, Start start,
+          std::function<bool()> has_lost_keys);
 
     /// Asks for a save if the signal is one of --save-on.
     void on_signal(int number);
@@ -43,7 +44,7 @@ class Saves {
     /// Starts what is to be done, and takes in what has been done.
     void advance(Clock::time_point now);
     bool is_idle() const { return !child_.running() && wanted_.empty(); }
-    /// Whether the last save that has ended has saved.
+    /// Whether the last one, that of save_at_end(), has saved.
     bool has_saved() const { return has_saved_; }
     /// The save that runs ends without a checkpoint within a few seconds, and none is started any more.
     void give_up(Clock::time_point now);
@@ -58,12 +59,14 @@ class Saves {
 
     const Options& options_;
     const Start start_;
+    const std::function<bool()> has_lost_keys_;
     std::optional<JobClock> clock_;  // for --save-before
     os::ChildProcess child_;
     os::FileDescriptor input_;  // the child ends without saving when it is closed
     std::string running_;       // why there is the save that runs: "USR2"
     std::string wanted_;        // why one more is wanted; empty: none
     bool is_last_ = false;      // the command has ended
+    bool runs_last_ = false;    // the save that runs has begun after that
     bool has_saved_ = false;
     bool given_up_ = false;
     Clock::time_point kill_at_{};  // of one that is given up

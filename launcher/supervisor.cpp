@@ -225,17 +225,18 @@ void Supervisor::on_event(const Event& event) {
             ended_.insert(event.index);
             // Of a node that failed at the last moment, when others were ready already, somebody must hear.
             if (stage_ == Stage::ready)
-                note("the node launcher on " + event.node + " has failed: " + event.text +
-                     ": its managers are gone");
+                note_loss("the node launcher on " + event.node + " has failed: " + event.text +
+                          ": its managers are gone");
             return fail(event.node.empty() ? event.text : event.node + ": " + event.text, event.code);
         case Event::Kind::lost:
             lost_[event.manager] = event.node + ": " + event.text;
             if (stage_ == Stage::ready)
-                note("manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
-                     ": its keys are lost (manager_lost); " + what_is_left());
+                note_loss("manager " + std::to_string(event.manager) + " on " + event.node + " " +
+                          event.text + ": its keys are lost (manager_lost); " + what_is_left());
             return;
         case Event::Kind::back:
-            if (stage_ == Stage::ready) note(back_notice(event));
+            if (stage_ != Stage::ready) return;
+            event.missing == 0 ? note(back_notice(event)) : note_loss(back_notice(event));
             return;
         case Event::Kind::stopped:
             ended_.insert(event.index);
@@ -244,8 +245,8 @@ void Supervisor::on_event(const Event& event) {
                 destroyed_at_ = Clock::now();
             }
             if (stage_ == Stage::ready && event.text != stopped_by_client)
-                note("the node launcher on " + event.node + " was ended from outside (" + event.text +
-                     "): its managers are gone");
+                note_loss("the node launcher on " + event.node + " was ended from outside (" + event.text +
+                          "): its managers are gone");
             return;
     }
 }
@@ -258,7 +259,10 @@ void Supervisor::on_child_ended(const os::ExitStatus& status) {
     if (stage_ == Stage::starting) {
         fail(how + last_words());
     } else if (stage_ == Stage::ready) {
-        if (!destroyed_) how_child_ended_ = how;
+        if (!destroyed_) {
+            how_child_ended_ = how;
+            has_lost_keys_ = true;
+        }
         stop();
     }
     if (disorderly_ && plan_.allocation) clear_up();
@@ -326,10 +330,10 @@ void Supervisor::on_tasks_ended(const std::vector<std::string>& nodes, const std
     }
     if (ended.empty()) return;
     const bool one = ended.size() == 1;
-    note("the node launcher" + std::string(one ? "" : "s") + " on " +
-         slurm::compress_hostlist(slurm_names(ended)) + (one ? " has" : " have") +
-         " ended (Slurm says: " + how + "), and with " + (one ? "it " : "them ") + name_managers(ended) +
-         ": the keys there are lost (manager_lost); " + what_is_left());
+    note_loss("the node launcher" + std::string(one ? "" : "s") + " on " +
+              slurm::compress_hostlist(slurm_names(ended)) + (one ? " has" : " have") +
+              " ended (Slurm says: " + how + "), and with " + (one ? "it " : "them ") + name_managers(ended) +
+              ": the keys there are lost (manager_lost); " + what_is_left());
 }
 
 /// Of the others it is known only that nobody has told of their end.

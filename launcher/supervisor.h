@@ -65,6 +65,9 @@ class Supervisor {
     /// Manager ids that have died, with "node: how".
     const std::map<std::uint32_t, std::string>& lost() const { return lost_; }
     bool all_lost() const { return lost_.size() == plan_.managers(); }
+    /// Managers, nodes, or the whole dictionary have gone while it served, other than by a client's
+    /// destroy().
+    bool has_lost_keys() const { return has_lost_keys_; }
     /// Why it never became ready; empty if it did, or if it was stopped before.
     const std::string& failure() const { return failure_; }
     Errc failure_code() const { return failure_code_; }
@@ -95,6 +98,10 @@ class Supervisor {
     std::vector<std::string> slurm_names(const std::vector<std::uint32_t>& nodes) const;
     void fail(const std::string& reason, Errc code = Errc::system);
     void finish();
+    void note_loss(const std::string& text) {
+        has_lost_keys_ = true;
+        note(text);
+    }
     void note(const std::string& text) { notices_.push_back("ddict-launch: " + text); }
     std::string missing() const;
     std::string last_words() const;
@@ -116,6 +123,7 @@ class Supervisor {
     int stop_pressure_ = 0;  // 0: lifeline closed, 1: SIGTERM sent, 2: SIGKILL sent
     bool was_ready_ = false;
     bool destroyed_ = false;
+    bool has_lost_keys_ = false;
     bool disorderly_ = false;  // something may have been left behind
     bool child_has_ended_ = false;
     Aftermath aftermath_;

@@ -195,6 +195,19 @@ TEST_F(FaultTest, AManagerThatIsKilledComesBack) {
     EXPECT_EQ(std::count(wrapper.err().begin(), wrapper.err().end(), '\n'), 1) << wrapper.err();
 }
 
+TEST_F(FaultTest, ALossMayFailACommandThatHasSucceeded) {
+    for (const bool fails : {false, true}) {
+        std::vector<std::string> args{"--managers-per-node",  "2", "--no-restart", "--", "sh", "-c",
+                                      "echo running; sleep 1"};
+        if (fails) args.insert(args.begin(), "--fail-on-loss");
+        Program wrapper(launch(args), environment());
+        ASSERT_TRUE(wrapper.prints("running"));
+        kill(processes("--control-fd")[0], SIGKILL);
+        EXPECT_TRUE(wrapper.complains("its keys are lost", seconds(2)));
+        EXPECT_EQ(wrapper.wait(), fails ? 3 : 0) << wrapper.err();
+    }
+}
+
 /// Each of those that take its place dies as well.
 TEST_F(FaultTest, AManagerThatDiesAgainAndAgainIsGivenUp) {
     Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),

@@ -110,8 +110,8 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
         ASSERT_TRUE(by_option && by_variable && by_nothing) << text.option;
         const auto all = [](const Options& o) {
             return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
-                              o.state_dir, o.manager_program, o.restart, o.load, o.save, o.save_before,
-                              o.save_on, o.save_keep);
+                              o.state_dir, o.manager_program, o.restart, o.fail_on_loss, o.load, o.save,
+                              o.save_before, o.save_on, o.save_keep);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
         EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;
