@@ -164,8 +164,7 @@ void Link::detach() {
 
 void Link::restart(std::uint32_t manager) {
     root();
-    const Result<void> restarted = without_gil([&] { return dictionary_->try_restart(manager); });
-    throw_if_interrupted();
+    const Result<void> restarted = call([&] { return dictionary_->try_restart(manager); });
     if (!restarted) raise(restarted.error());
 }
 

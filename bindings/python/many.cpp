@@ -141,6 +141,10 @@ class PutsBeside {
     PutsBeside(const View& view, std::span<ItemStatus> statuses) : view_(view), statuses_(statuses) {}
     void begin(std::size_t index, KeyBytes key, ValueArgument& value) {
         if (begun_.size() == begun_max) settle();
+        if (is_over_) {  // none of it is sent
+            if (!statuses_.empty()) statuses_[index] = {.code = Errc::timeout};
+            return;
+        }
         begun_.emplace_back(index, view_.start_put_parts(key, value.parts(), value.type()));
     }
     /// Waits for all; the first error.
@@ -163,6 +167,8 @@ class PutsBeside {
         if (!first_) first_ = error;
         if (error.code != Errc::timeout) return;
         // Interrupted, or too late for the others too.
+        is_over_ = true;
+        handle.cancel();
         for (auto& [ignored, other] : begun_)
             other.cancel();
     }
@@ -171,6 +177,7 @@ class PutsBeside {
     std::span<ItemStatus> statuses_;
     std::deque<std::pair<std::size_t, detail::OperationHandle>> begun_;
     std::optional<Error> first_;
+    bool is_over_ = false;
 };
 
 /// Pairs on their way into a batch.

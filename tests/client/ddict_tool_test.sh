@@ -197,7 +197,7 @@ rm -r "$saved"
 check "restart" 0 "" ddict restart 0
 check "and nothing is lost" 0 "Dragon" ddict get Hello
 check "stats after a restart" 0 "*  restarted 1x*" ddict stats
-check "restart of none" 2 "ddict: invalid_argument: *" ddict restart 99
+check "restart of none" 2 "ddict: restart on manager 99: invalid_argument: *" ddict restart 99
 check "restart of what is no number" 2 "ddict: 'x' is not the number of a manager*" ddict restart x
 check "output that cannot be written" 6 "*standard output*" bash -c "ddict size >/dev/full"
 check "destroy" 0 "" ddict destroy

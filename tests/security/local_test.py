@@ -59,7 +59,7 @@ class Segments(SecurityTest):
     def test_pools_and_directory_are_the_owners_alone(self):
         self.start()
         names = [name for name in os.listdir("/dev/shm") if name.startswith("ddict-")]
-        self.assertEqual(len(names), 5)  # two pools with their sockets, and the directory
+        self.assertEqual(len(names), 7)  # two pools with their replies and sockets, and the directory
         for name in names:
             path = os.path.join("/dev/shm", name)
             self.assertEqual(oct(os.stat(path).st_mode & 0o7777), "0o600")

@@ -376,7 +376,7 @@ class Shell(unittest.TestCase):
         hidden = self.expect_the_others("manager_lost", "LOST", "20")
         ddict("get", min(hidden), status=UNREACHABLE)
         ddict("del", *(f"key{i}" for i in range(12)), status=PARTIAL)
-        named = re.findall(r"^ddict: del of key '(\w+)' on manager 1.*: manager_lost: was killed by signal 9", ddict.said,
+        named = re.findall(r"^ddict: del of key '(\w+)' on manager 1.*: manager_lost: it was killed by signal 9", ddict.said,
                            re.M)
         self.assertEqual({key.encode() for key in named}, hidden)
         self.assertEqual(len(ddict.said.splitlines()), len(hidden), "one line each")
