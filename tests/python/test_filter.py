@@ -173,6 +173,15 @@ else:
 """, d.handle)
 
 
+def test_nothing_is_imported_from_the_working_folder(d, tmp_path, monkeypatch):
+    for module in ("json", "socket", "ddict"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write({module!r})")
+    monkeypatch.chdir(tmp_path)
+    d["k"] = 1
+    assert list(d.filter(pairs)) == [("k", 1)]
+    assert not (tmp_path / "imported").exists()
+
+
 def test_a_stranger_is_not_answered():
     ours, theirs = socket.socketpair()
     with ours, theirs:

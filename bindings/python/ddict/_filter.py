@@ -23,6 +23,9 @@ from ddict._ddict import Dictionary
 START_SECONDS = 60.0
 HANDSHAKE_SECONDS = 5.0
 END_SECONDS = 5.0
+# What a process begins with. Only sys is imported before the program's own path is set: "-c" has put the folder that it runs in first.
+_BEGIN = ("import sys; sys.path[:] = filter(None, sys.path); import json; begin = json.loads(sys.stdin.readline()); "
+          "sys.path[:] = begin['path']; from ddict import _filter_process; _filter_process.run(begin)")
 # What srun reads from the environment are mostly options of the batch script; of them only what says which job this is.
 _KEPT = ("SLURM_CONF", "SLURM_WORKING_CLUSTER", "SLURM_JWT", "SLURM_JOB_ID", "SLURM_NETWORK")
 
@@ -126,11 +129,8 @@ class Filter:
         here, elsewhere = _nodes_of(dictionary)
         secret = secrets.token_bytes(32)
         with socket.create_server(("" if elsewhere else "127.0.0.1", 0), backlog=128) as listener:
-            message = {"path": [str(pathlib.Path(path or ".").absolute()) for path in sys.path], "secret": secret.hex(),
-                       "port": listener.getsockname()[1]}
-            program = [sys.executable, "-c",
-                       f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).absolute().parents[1])!r}); "
-                       "from ddict import _filter_process; _filter_process.run()"]
+            message = {"path": _path(), "secret": secret.hex(), "port": listener.getsockname()[1]}
+            program = [sys.executable, "-c", _BEGIN]
             if here:
                 self._run(program, os.environ, {**message, "here": True, "hosts": ["127.0.0.1"]})
             if elsewhere:
@@ -217,6 +217,13 @@ def _pickled(dictionary: Dictionary, function: Callable[..., Any], args: tuple[A
         raise TypeError(f"filter: the function {function!r}, or an argument of it, is of the program itself, and is sent to other processes "
                         "by cloudpickle, which is not installed (Debian: python3-cloudpickle); or put it into a module")
     return pickled
+
+
+def _path() -> list[str]:
+    """Where modules are found, as here; and this package is, however it was."""
+    path = [str(pathlib.Path(one or ".").absolute()) for one in sys.path]
+    package = str(pathlib.Path(__file__).absolute().parents[1])
+    return path if package in path else [*path, package]
 
 
 def _nodes_of(dictionary: Dictionary) -> tuple[int, list[str]]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import socket
@@ -94,10 +93,8 @@ def _failed(failure: BaseException) -> bytes:
     return _frames.dumps(("error", pickled, text))
 
 
-def run() -> None:
-    """What the command line of the process calls; standard input has whom to connect to, and the secret."""
-    begin = json.loads(sys.stdin.readline())
-    sys.path[:] = begin["path"]
+def run(begin: dict[str, Any]) -> None:
+    """What the command line of the process calls with what has come on standard input: whom to connect to, and the secret."""
     launch_node = os.environ.get("SLURM_LAUNCH_NODE_IPADDR")
     hosts = ([launch_node] if launch_node and not begin["here"] else []) + begin["hosts"]
     with _connect(hosts, begin["port"]) as other:
