@@ -6,13 +6,14 @@ import itertools
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
 import pytest
 
 import ddict
-from ddict import _frames
+from ddict import _filter, _frames
 
 
 def pairs(local, prefix=""):
@@ -182,14 +183,142 @@ def test_nothing_is_imported_from_the_working_folder(d, tmp_path, monkeypatch):
     assert not (tmp_path / "imported").exists()
 
 
-def test_a_stranger_is_not_answered():
+def on_two_nodes(monkeypatch, delay=0.0):
+    """The second one is this host too; its process starts a while later, as srun's do."""
+    monkeypatch.setattr(_filter, "_nodes_of", lambda dictionary: (1, ["elsewhere"]))
+    environment = {**os.environ, "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1", "SLURMD_NODENAME": "elsewhere"}
+    monkeypatch.setattr(_filter, "_srun", lambda nodes: (["sh", "-c", f'sleep {delay}; exec "$@"', "sh"], environment))
+
+
+def test_a_node_that_is_done_before_another_has_begun(d, monkeypatch):
+    on_two_nodes(monkeypatch, delay=1.0)
+    assert sorted(d.filter(lambda local: [os.environ.get("SLURMD_NODENAME", "here")])) == ["elsewhere", "here"]
+
+
+def test_strangers_keep_nobody_waiting(d, monkeypatch):
+    strangers = []
+    create_server = socket.create_server
+
+    def with_strangers(*arguments, **options):
+        listener = create_server(*arguments, **options)
+        strangers.extend(socket.create_connection(listener.getsockname(), 20) for _ in range(_filter.HANDSHAKES_MAX + 20))
+        for stranger in strangers[::2]:
+            stranger.sendall(b"x" * 100)
+        return listener
+
+    monkeypatch.setattr(socket, "create_server", with_strangers)
+    begin = time.monotonic()
+    try:
+        assert list(d.filter(lambda local: [1])) == [1]
+        assert time.monotonic() - begin < _filter.START_SECONDS / 2
+    finally:
+        for stranger in strangers:
+            stranger.close()
+
+
+def test_a_process_that_does_not_come(d, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ddict.SystemFailure, match="has ended with status 1"):
+        d.filter(pairs)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python3")
+    with pytest.raises(ddict.SystemFailure, match="/nowhere/python3 cannot be run"):
+        d.filter(pairs)
+    monkeypatch.undo()
+    monkeypatch.setattr(_filter, "START_SECONDS", 0.5)
+    on_two_nodes(monkeypatch, delay=600)
+    with pytest.raises(ddict.Timeout, match="1 of 2 processes|0 of 2 processes"):
+        d.filter(pairs)
+
+
+def test_handles_do_not_go_over_the_connection(d, monkeypatch):
+    frames = []
+    receive, send = _frames.Channel.receive, _frames.Channel.send
+    monkeypatch.setattr(_frames.Channel, "send", lambda self, content: (frames.append(content), send(self, content)))
+    monkeypatch.setattr(_frames.Channel, "receive", lambda self: (frames.append(receive(self)), frames[-1])[1])
+    near = d.manager(1)
+    near["k"] = 1
+
+    def function(local, again):
+        assert local["k"] == again["k"] == near["k"] == 1
+        yield near
+        yield near["k"]
+
+    found = list(near.filter(function, near))
+    assert found[0]["k"] == found[1] == 1 and found[0].__reduce__()[1] == near.__reduce__()[1]
+    parts = [d.handle[i:i + 16].encode() for i in range(7, len(d.handle), 8)]
+    assert len(frames) >= 3 and not any(part in frame for frame in frames for part in parts)
+
+
+def channels():
+    """Both ends of a connection, and what is between."""
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.settimeout(10)
-        theirs.settimeout(10)
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(_frames.is_trusted(theirs, b"guessed", b"process", b"filter")))
-        thread.start()
-        assert not _frames.is_trusted(ours, b"secret", b"filter", b"process")
-        thread.join()
-        assert answers == [False]
+    nonces = bytes(64)
+    return (_frames.Channel(ours, b"secret", nonces, b"filter", b"process"),
+            _frames.Channel(theirs, b"secret", nonces, b"process", b"filter"))
+
+
+def test_frames_of_any_size():
+    ours, theirs = channels()
+    with ours.socket, theirs.socket:
+        for size in (0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20):
+            content = os.urandom(size)
+            thread = threading.Thread(target=ours.send, args=(content,))
+            thread.start()
+            assert theirs.receive() == content
+            thread.join()
+        ours.socket.shutdown(socket.SHUT_WR)
+        with pytest.raises(EOFError):
+            theirs.receive()
+
+
+@pytest.mark.parametrize("what", ["a bit", "the header", "again", "left out", "sent back", "without the secret", "too long"])
+def test_frames_that_are_not_of_the_other_side(what, chance):
+    ours, theirs = channels()
+    _, other = channels()
+    with ours.socket, theirs.socket, other.socket:
+        ours.send(b"first")
+        first = theirs.socket.recv(1000)
+        ours.send(b"second")
+        second = theirs.socket.recv(1000)
+        position = chance.randrange(5, len(first))
+        changed = bytes([*first[:position], first[position] ^ 1 << chance.randrange(8), *first[position + 1:]])
+        sent = {"a bit": changed, "the header": first[:4] + b"\1" + first[5:] + second, "again": first + first, "left out": second,
+                "sent back": first, "without the secret": first[:5] + b"other" + first[10:], "too long": b"\xff" * 5}[what]
+        if what == "sent back":
+            ours, theirs = theirs, ours
+        ours.socket.sendall(sent)
+        with pytest.raises(_frames.Forged):
+            while True:
+                assert theirs.receive() == b"first" and what == "again"
+
+
+def test_who_does_not_know_the_secret():
+    for secret, node in ((b"guessed", "n1"), (b"secret", "n" * 300)):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            handshake = _frames.Handshake(ours, b"secret")
+            assert handshake.advance() is None
+            theirs.settimeout(10)
+            results = []
+
+            def joins(theirs=theirs, secret=secret, node=node):
+                try:
+                    results.append(_frames.join(theirs, secret, node))
+                except EOFError as error:
+                    results.append(error)
+
+            thread = threading.Thread(target=joins)
+            thread.start()
+            found = None
+            try:
+                while found is None:
+                    found = handshake.advance()
+            except _frames.Forged:
+                assert secret == b"guessed"
+                ours.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            if secret == b"guessed":  # and hears nothing of it
+                assert found is None and isinstance(results[0], EOFError)
+            else:
+                found[0].send(b"work")
+                assert results[0].receive() == b"work" and found[1] == "n" * 255

@@ -8,7 +8,6 @@ import heapq
 import json
 import os
 import pathlib
-import pickle
 import secrets
 import select
 import socket
@@ -17,11 +16,13 @@ import sys
 import time
 from typing import Any, Callable, Iterator, Optional, cast
 
-from ddict import _errors, _frames
+from ddict import _errors, _frames, _pickles
 from ddict._ddict import Dictionary
 
 START_SECONDS = 60.0
 HANDSHAKE_SECONDS = 5.0
+HANDSHAKES_MAX = 256
+LOOK_SECONDS = 0.1
 END_SECONDS = 5.0
 # What a process begins with. Only sys is imported before the program's own path is set: "-c" has put the folder that it runs in first.
 _BEGIN = ("import sys; sys.path[:] = filter(None, sys.path); import json; begin = json.loads(sys.stdin.readline()); "
@@ -40,19 +41,25 @@ class RemoteTraceback(Exception):
 class _Stream:
     """What comes from one node."""
 
-    def __init__(self, of: socket.socket, node: str) -> None:
-        self.socket = of
+    def __init__(self, of: _frames.Channel, node: str, handles: _pickles.Handles) -> None:
+        self.channel = of
         self.node = node
         self.is_over = False
+        self._handles = handles
+
+    def send(self, work: bytes) -> None:
+        try:
+            self.channel.send(work)
+        except OSError as why:
+            raise self._lost(why) from why
 
     def receive(self) -> list[Any]:
         """The next items; none at the end. Requires: something has come, or will come soon."""
         try:
-            kind, *content = pickle.loads(_frames.receive(self.socket))
+            pickled = self.channel.receive()
         except (OSError, EOFError) as why:
-            self.is_over = True
-            raise _errors.SystemFailure(f"filter: the process on node {self.node} has ended before its function; its own words, "
-                                        "if it had any, are on the standard error output", operation="filter", node=self.node) from why
+            raise self._lost(why) from why
+        kind, *content = self._handles.loads(pickled)
         if kind == "items":
             return list(content[0])
         self.is_over = True
@@ -60,9 +67,16 @@ class _Stream:
             self._raise(*content)
         return []
 
+    def _lost(self, why: Exception) -> _errors.SystemFailure:
+        self.is_over = True
+        text = f"what comes from the process on node {self.node} is not what it has sent: {why}" if isinstance(why, _frames.Forged) else \
+            (f"the process on node {self.node} has ended before its function; its own words, if it had any, are on the standard error "
+             "output")
+        return _errors.SystemFailure(f"filter: {text}", operation="filter", node=self.node)
+
     def _raise(self, pickled: Optional[bytes], text: str) -> None:
         try:
-            failure = pickle.loads(pickled) if pickled is not None else None
+            failure = self._handles.loads(pickled) if pickled is not None else None
         except Exception:  # of a class that is not here
             failure = None
         if not isinstance(failure, Exception):
@@ -81,9 +95,10 @@ class Filter:
                  key: Optional[Callable[[Any], Any]]) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._streams: list[_Stream] = []
+        self._handles = _pickles.Handles()
         if not callable(function):
             raise TypeError(f"filter takes a function, not a {type(function).__name__!r}")
-        work = _pickled(dictionary, function, args)
+        work = _pickled(self._handles, dictionary, function, args)
         try:
             self._start(dictionary, work)
         except BaseException:
@@ -114,7 +129,7 @@ class Filter:
         """Ends the processes, whatever their functions are doing, and the iteration."""
         for stream in self._streams:
             stream.is_over = True
-            stream.socket.close()
+            stream.channel.socket.close()
         latest = time.monotonic() + END_SECONDS
         for process in self._processes:
             try:
@@ -128,8 +143,12 @@ class Filter:
     def _start(self, dictionary: Dictionary, work: bytes) -> None:
         here, elsewhere = _nodes_of(dictionary)
         secret = secrets.token_bytes(32)
-        with socket.create_server(("" if elsewhere else "127.0.0.1", 0), backlog=128) as listener:
-            message = {"path": _path(), "secret": secret.hex(), "port": listener.getsockname()[1]}
+        try:
+            listener = socket.create_server(("" if elsewhere else "127.0.0.1", 0), backlog=1024)
+        except OSError as why:
+            raise _errors.SystemFailure(f"filter: no port can be opened for the processes: {why}", operation="filter") from why
+        with listener:
+            message = {"path": _path(), "secret": secret.hex(), "handles": self._handles.all, "port": listener.getsockname()[1]}
             program = [sys.executable, "-c", _BEGIN]
             if here:
                 self._run(program, os.environ, {**message, "here": True, "hosts": ["127.0.0.1"]})
@@ -137,7 +156,10 @@ class Filter:
                 hosts = [name for name in (os.environ.get("SLURMD_NODENAME"), socket.gethostname()) if name]
                 command, environment = _srun(elsewhere)
                 self._run(command + program, environment, {**message, "here": False, "hosts": hosts})
-            self._accept(listener, secret, work, here + len(elsewhere))
+            self._accept(listener, secret, here + len(elsewhere))
+        # Not before all are there: a process that ends early has failed, and not just been quick.
+        for stream in self._streams:
+            stream.send(work)
 
     def _run(self, command: list[str], environment: Any, message: dict[str, Any]) -> None:
         try:
@@ -148,36 +170,26 @@ class Filter:
         self._processes.append(process)
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-            process.stdin.close()
+            with process.stdin as to:
+                to.write(json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
             pass  # it has ended, which is seen where it is waited for
 
-    def _accept(self, listener: socket.socket, secret: bytes, work: bytes, count: int) -> None:
+    def _accept(self, listener: socket.socket, secret: bytes, count: int) -> None:
+        """Until all processes have shown that they are these. Whoever else connects keeps none of them waiting."""
         latest = time.monotonic() + START_SECONDS
-        listener.settimeout(0.1)
-        while len(self._streams) < count:
-            try:
-                other, _ = listener.accept()
-            except socket.timeout:
-                self._check_processes()
+        with _Reception(listener, secret) as reception:
+            while len(self._streams) < count:
                 if time.monotonic() > latest:
                     raise _errors.Timeout(f"filter: {len(self._streams)} of {count} processes have connected within "
-                                          f"{START_SECONDS:.0f} s", operation="filter") from None
-                continue
-            other.settimeout(HANDSHAKE_SECONDS)
-            try:
-                trusted = _frames.is_trusted(other, secret, b"filter", b"process")
-                node = pickle.loads(_frames.receive(other)) if trusted else ""
-            except (OSError, EOFError):
-                trusted = False
-            if not trusted:  # somebody else; the processes go on trying
-                other.close()
-                continue
-            other.settimeout(None)
-            _frames.watch(other)
-            self._streams.append(_Stream(other, node))
-            _frames.send(other, work)
+                                          f"{START_SECONDS:.0f} s", operation="filter")
+                try:
+                    self._streams += [_Stream(*found, self._handles) for found in reception.next()]
+                except OSError as why:
+                    raise _errors.SystemFailure(f"filter: connections of the processes cannot be accepted: {why}",
+                                                operation="filter") from why
+                if len(self._streams) < count:
+                    self._check_processes()
 
     def _check_processes(self) -> None:
         for process in self._processes:
@@ -186,11 +198,73 @@ class Filter:
                                             "words are on the standard error output", operation="filter")
 
 
+class _Reception:
+    """All handshakes side by side, each with a deadline."""
+
+    def __init__(self, listener: socket.socket, secret: bytes) -> None:
+        self._listener = listener
+        self._secret = secret
+        self._poller = select.poll()
+        self._poller.register(listener, select.POLLIN)
+        self._open: dict[int, tuple[_frames.Handshake, float]] = {}  # by descriptor, the oldest first; with the deadline
+        listener.setblocking(False)
+
+    def __enter__(self) -> _Reception:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in list(self._open):
+            self._drop(descriptor)
+
+    def next(self) -> list[tuple[_frames.Channel, str]]:
+        """Waits a moment. Those who have shown that they know the secret, with their nodes."""
+        found = []
+        for descriptor, _ in self._poller.poll(LOOK_SECONDS * 1000):
+            if descriptor == self._listener.fileno():
+                self._accept()
+            elif descriptor in self._open:
+                found += self._advance(descriptor)
+        now = time.monotonic()
+        for descriptor in [one for one, (_, latest) in self._open.items() if latest < now]:
+            self._drop(descriptor)
+        return found
+
+    def _accept(self) -> None:
+        try:
+            other, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        try:
+            handshake = _frames.Handshake(other, self._secret)
+        except OSError:
+            return other.close()
+        if len(self._open) >= HANDSHAKES_MAX:
+            self._drop(next(iter(self._open)))
+        self._open[other.fileno()] = handshake, time.monotonic() + HANDSHAKE_SECONDS
+        self._poller.register(other, select.POLLIN)
+
+    def _advance(self, descriptor: int) -> list[tuple[_frames.Channel, str]]:
+        try:
+            done = self._open[descriptor][0].advance()
+        except (OSError, EOFError):  # somebody else
+            self._drop(descriptor)
+            return []
+        if done is None:
+            return []
+        self._poller.unregister(descriptor)
+        del self._open[descriptor]
+        return [done]
+
+    def _drop(self, descriptor: int) -> None:
+        self._poller.unregister(descriptor)
+        self._open.pop(descriptor)[0].socket.close()
+
+
 # Of the streams, not of the Filter: one that is left alone ends at once.
 def _ready(streams: list[_Stream]) -> list[_Stream]:
     """Waits for those of whom something has come."""
     poller = select.poll()
-    by_descriptor = {stream.socket.fileno(): stream for stream in streams}
+    by_descriptor = {stream.channel.socket.fileno(): stream for stream in streams}
     for descriptor in by_descriptor:
         poller.register(descriptor, select.POLLIN)
     return [by_descriptor[descriptor] for descriptor, _ in poller.poll()]
@@ -208,9 +282,9 @@ def _of(stream: _Stream) -> Iterator[Any]:
         yield from stream.receive()
 
 
-def _pickled(dictionary: Dictionary, function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
+def _pickled(handles: _pickles.Handles, dictionary: Dictionary, function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
     try:
-        pickled = _frames.dumps((dictionary, function, args))
+        pickled = handles.dumps((dictionary, function, args))
     except Exception as why:
         raise TypeError(f"filter: the function {function!r}, or an argument of it, cannot be sent to other processes: {why}") from why
     if any(getattr(one, "__module__", None) == "__main__" for one in (function, *args)) and sys.modules.get("cloudpickle") is None:

@@ -15,7 +15,7 @@ import pickle
 from typing import Any, Callable, Iterator, Optional
 
 import ddict
-from ddict import _dragon_filter, _dragon_options, _frames
+from ddict import _dragon_filter, _dragon_options, _pickles
 from ddict._dragon_errors import (DDictCheckpointSyncError, DDictError, DDictFullError, DDictFutureCheckpointError, DDictKeyError,
                                   DDictNotImplementedError, DDictPersistCheckpointError, DDictSyncError, DDictTimeoutError,
                                   DDictUnableToCreateError, not_there, telling, told)
@@ -60,7 +60,7 @@ class _ByCloudpickle:
     """A value that only cloudpickle can pickle: what is read is the value itself."""
 
     def __init__(self, value: Any) -> None:
-        self.content = _frames.dumps(value)
+        self.content = _pickles.dumps(value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (pickle.loads, (self.content,))
