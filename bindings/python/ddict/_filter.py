@@ -67,6 +67,16 @@ class _Stream:
             self._raise(*content)
         return []
 
+    def end(self, everywhere: bool) -> None:
+        """Of this process alone unless everywhere: a child of fork() has a copy of the connection, which is its parent's."""
+        self.is_over = True
+        if everywhere:
+            try:
+                self.channel.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other side has done so
+        self.channel.socket.close()
+
     def _lost(self, why: Exception) -> _errors.SystemFailure:
         self.is_over = True
         text = f"what comes from the process on node {self.node} is not what it has sent: {why}" if isinstance(why, _frames.Forged) else \
@@ -93,8 +103,10 @@ class Filter:
 
     def __init__(self, dictionary: Dictionary, function: Callable[..., Any], args: tuple[Any, ...],
                  key: Optional[Callable[[Any], Any]]) -> None:
+        self._maker = os.getpid()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._streams: list[_Stream] = []
+        self._is_started = False
         self._handles = _pickles.Handles()
         if not callable(function):
             raise TypeError(f"filter takes a function, not a {type(function).__name__!r}")
@@ -126,17 +138,14 @@ class Filter:
         self.close()
 
     def close(self) -> None:
-        """Ends the processes, whatever their functions are doing, and the iteration."""
+        """Ends the processes, whatever their functions are doing, and the iteration. In a child of fork(), only the iteration there."""
+        is_maker = os.getpid() == self._maker
         for stream in self._streams:
-            stream.is_over = True
-            stream.channel.socket.close()
-        latest = time.monotonic() + END_SECONDS
+            stream.end(everywhere=is_maker)
+        if is_maker:
+            _end(self._processes, END_SECONDS if self._is_started else 0.0)
         for process in self._processes:
-            try:
-                process.wait(max(0.0, latest - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.poll()  # in a child of fork() they are none of its own: so Python hears that nothing is to be waited for
         self._processes = []
         self._items = iter(())
 
@@ -158,6 +167,7 @@ class Filter:
                 self._run(command + program, environment, {**message, "here": False, "hosts": hosts})
             self._accept(listener, secret, here + len(elsewhere))
         # Not before all are there: a process that ends early has failed, and not just been quick.
+        self._is_started = True
         for stream in self._streams:
             stream.send(work)
 
@@ -258,6 +268,21 @@ class _Reception:
     def _drop(self, descriptor: int) -> None:
         self._poller.unregister(descriptor)
         self._open.pop(descriptor)[0].socket.close()
+
+
+def _end(processes: list[subprocess.Popen[bytes]], seconds: float) -> None:
+    """By themselves, by SIGTERM, which srun hands on to what it has started, and last by SIGKILL."""
+    for stop in (None, subprocess.Popen.terminate, subprocess.Popen.kill):
+        latest = time.monotonic() + seconds
+        for process in processes:
+            if stop is not None and process.returncode is None:
+                stop(process)
+        for process in processes:
+            try:
+                process.wait(max(0.0, latest - time.monotonic()) if stop is not subprocess.Popen.kill else None)
+            except subprocess.TimeoutExpired:
+                pass
+        seconds = END_SECONDS
 
 
 # Of the streams, not of the Filter: one that is left alone ends at once.
