@@ -5,6 +5,9 @@
 import json
 import pickle
 
+import pytest
+
+import ddict
 from ddict.proxystore import Connector
 
 
@@ -26,3 +29,26 @@ def test_it_is_a_connector(d):
         assert d.count_prefix("proxy/") == 3
         other.close(clear=True)
     assert list(d) == ["other"]
+
+
+def test_closing_one_leaves_the_others(d):
+    """What comes out of a pickle shares the connector's attachment, whose handle and options it has."""
+    connector = Connector(d.handle, timeout=20)
+    key = connector.put(b"one")
+    other = pickle.loads(pickle.dumps(connector))
+    connector.close()
+    connector.close()
+    assert other.get(key) == b"one" and "closed" in repr(connector)
+    with pytest.raises(ddict.NotAttached, match="was closed"):
+        connector.get(key)
+
+
+def test_its_keys_are_apart_from_others(d):
+    d["proxy"], d["proxy2/x"] = 1, 2
+    with Connector(d.handle, prefix="proxy") as connector:
+        connector.put(b"one")
+        assert connector.config()["prefix"] == "proxy/"
+        connector.close(clear=True)
+    assert sorted(d) == ["proxy", "proxy2/x"]
+    with pytest.raises(ddict.InvalidArgument, match="empty prefix"):
+        Connector(d.handle, prefix="")

@@ -75,3 +75,14 @@ def test_a_group_beside_other_keys(d):
     assert len(d) == 4
     with pytest.raises(TypeError):
         group.store[1] = b""
+
+
+def test_its_keys_are_apart_from_others(d):
+    d.update({"run": 1, "run70/x": 2})
+    store = ddict.zarr.Store(d, "run")
+    store["x"] = b"1"
+    assert d["run/x"] == b"1" and list(store) == ["x"]
+    store.clear()
+    assert sorted(d) == ["run", "run70/x"]
+    with pytest.raises(ddict.InvalidArgument, match="empty prefix"):
+        ddict.zarr.Store(d, "")

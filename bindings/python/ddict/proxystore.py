@@ -10,7 +10,9 @@ from __future__ import annotations
 import uuid
 from typing import Any, NamedTuple, Optional, Sequence
 
-from ddict._ddict import attach
+from ddict import _errors
+from ddict._ddict import Dictionary, attach
+from ddict._prefix import folder
 
 
 class Key(NamedTuple):
@@ -20,12 +22,19 @@ class Key(NamedTuple):
 
 
 class Connector:
-    """Bytes by keys of its own, which begin with prefix. Without a handle, those of the environment's dictionary."""
+    """Bytes by keys of its own, which begin with prefix (and that ends with "/", added where it is missing). Without a handle, in the
+    environment's dictionary."""
 
     def __init__(self, handle: Optional[str] = None, prefix: str = "proxy/", timeout: Optional[float] = None) -> None:
-        self._d = attach(handle, timeout=timeout)
-        self._config = {"handle": self._d.handle, "prefix": prefix, "timeout": timeout}
-        self._prefix = prefix
+        self._prefix = folder(prefix)
+        self._attached: Optional[Dictionary] = attach(handle, timeout=timeout)
+        self._config = {"handle": self._d.handle, "prefix": self._prefix, "timeout": timeout}
+
+    @property
+    def _d(self) -> Dictionary:
+        if self._attached is None:
+            raise _errors.NotAttached(f"the connector {self._prefix!r} was closed here")
+        return self._attached
 
     def __enter__(self) -> Connector:
         return self
@@ -34,7 +43,7 @@ class Connector:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<ddict.proxystore.Connector {self._prefix!r} of {self._d!r}>"
+        return f"<ddict.proxystore.Connector {self._prefix!r}{', closed' if self._attached is None else f' of {self._attached!r}'}>"
 
     def config(self) -> dict[str, Any]:
         """What from_config() makes the same of, in other programs too. It has the handle: treat it like a password."""
@@ -45,10 +54,11 @@ class Connector:
         return cls(**config)
 
     def close(self, clear: bool = False) -> None:
-        """Detaches; with clear, the objects are removed first, whoever put them."""
+        """Ends this connector's use of the dictionary; with clear, the objects are removed first, whoever put them. No detach():
+        objects of this process that came out of pickles have the same attachment, which ends with the last of them."""
         if clear:
             self._d.erase_prefix(self._prefix)
-        self._d.detach()
+        self._attached = None
 
     def put(self, obj: Any) -> Key:
         return self.put_batch([obj])[0]

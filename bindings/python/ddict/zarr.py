@@ -16,17 +16,19 @@ from numcodecs.compat import ensure_contiguous_ndarray  # type: ignore[import]
 from zarr.util import normalize_storage_path  # type: ignore[import]
 
 from ddict._ddict import Dictionary
+from ddict._prefix import folder
 
 
 class Store(zarr.storage.Store):  # type: ignore[misc]
-    """Its keys are the dictionary's texts that begin with prefix, its values bytes, which C++ and the shell read too.
+    """Its keys are the dictionary's texts that begin with prefix, its values bytes, which C++ and the shell read too. A prefix ends with
+    "/", which is added where it is missing; there is none without one, for clear() removes all that begins with it.
 
     Any number of threads and processes may use it at once; it pickles as the dictionary does. The chunks of one read or write of an
     array go together, and chunks are sent from where they lie."""
 
-    def __init__(self, dictionary: Dictionary, prefix: str = "", dimension_separator: Optional[str] = None) -> None:
+    def __init__(self, dictionary: Dictionary, prefix: str, dimension_separator: Optional[str] = None) -> None:
         self._d = dictionary
-        self._prefix = prefix
+        self._prefix = folder(prefix)
         self._dimension_separator = dimension_separator
 
     def _key(self, key: Any) -> str:
