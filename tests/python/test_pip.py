@@ -4,6 +4,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -74,14 +75,49 @@ def test_what_a_wheel_lists_is_what_it_has(environment):
         listed = [line.split(",")[0] for line in file.read(record).decode().splitlines()]
         assert sorted(listed) == sorted(file.namelist())
         assert {"ddict/__init__.py", "ddict/py.typed", "ddict/bin/ddict-manager"} <= set(listed)
+        assert any(name.endswith(".dist-info/LICENSE") for name in listed)
     run(environment, "-m", "pip", "uninstall", "--yes", "ddict")
     assert not (environment.parent / "ddict").exists()
     run(environment, "-m", "pip", "install", "--no-index", wheel)
 
 
 def test_a_failed_build_says_why(environment, tmp_path):
-    """A tree that was built for another interpreter, or none."""
-    done = subprocess.run([environment, "-m", "pip", "wheel", "--no-deps", "--no-index", "--config-settings",
-                           f"build-dir={tmp_path / 'build'}", "--wheel-dir", tmp_path, ROOT], capture_output=True, text=True,
-                          timeout=120, env={**ENVIRONMENT, "CMAKE_ARGS": "-Dpybind11_DIR=/nowhere -DCMAKE_DISABLE_FIND_PACKAGE_pybind11=ON"})
-    assert done.returncode != 0 and "pybind11-dev" in done.stdout + done.stderr
+    """And so does the next: what a configuration that has failed leaves is not taken for one that is done."""
+    for _ in range(2):
+        done = subprocess.run([environment, "-m", "pip", "wheel", "--no-deps", "--no-index", "--config-settings",
+                               f"build-dir={tmp_path / 'build'}", "--wheel-dir", tmp_path, ROOT], capture_output=True, text=True,
+                              timeout=120, env={**ENVIRONMENT, "CMAKE_ARGS": "-Dpybind11_DIR=/nowhere -DCMAKE_DISABLE_FIND_PACKAGE_pybind11=ON"})
+        assert done.returncode != 0 and "pybind11-dev" in done.stdout + done.stderr
+        assert (tmp_path / "build/CMakeCache.txt").exists()
+
+
+def test_a_program_of_another_package(environment, tmp_path):
+    """PYTHONPATH has a ddict without programs."""
+    (tmp_path / "ddict").mkdir()
+    (tmp_path / "ddict/__init__.py").write_text("")
+    done = subprocess.run([environment.parent / "ddict", "stats"], capture_output=True, text=True, timeout=60,
+                          env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1 and "cannot be run: No such file or directory; PYTHONPATH" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git says what a source distribution has")
+def test_a_source_distribution_has_what_git_knows(tmp_path):
+    """Of this tree, and not of a repository that it happens to lie in."""
+    tree = tmp_path / "outer/tree"
+    for file in ("bindings/python/packaging/cmake_wheel.py", "CMakeLists.txt", "pyproject.toml", "LICENSE"):
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, tree / file)
+    (tree / "not known").write_text("")
+    (tmp_path / "outer/other").write_text("")
+    build = ("-c", f"import cmake_wheel; print(cmake_wheel.build_sdist({str(tmp_path)!r}))")
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(tree / "bindings/python/packaging")}
+    run(sys.executable, *build, status=1, environment=environment)
+    run("git", "init", "-q", tmp_path / "outer")
+    run("git", "-C", tmp_path / "outer", "add", ".")
+    run(sys.executable, *build, status=1, environment=environment)
+    run("git", "init", "-q", tree)
+    run("git", "-C", tree, "add", "bindings/python/packaging/cmake_wheel.py", "CMakeLists.txt", "pyproject.toml", "LICENSE")
+    archive = run(sys.executable, *build, environment=environment).strip()
+    names = run("tar", "-tf", tmp_path / archive).split()
+    assert {name.split("/", 1)[1] for name in names} == {"PKG-INFO", "bindings/python/packaging/cmake_wheel.py", "CMakeLists.txt",
+                                                         "pyproject.toml", "LICENSE"}

@@ -3,7 +3,7 @@
 """What "pip install ." calls (PEP 517): CMake builds, and this packs a wheel with the package, the library and the programs.
 
 Settings, as pip install --config-settings NAME=VALUE:
-  build-dir   where CMake builds; build/pip of the source tree unless set. One that is configured already is used as it is.
+  build-dir   where CMake builds; build/pip of the source tree unless set. One that is named and configured already is used as it is.
 The environment's CMAKE_ARGS are handed to CMake when it configures.
 """
 
@@ -29,20 +29,30 @@ Name: ddict
 Version: {VERSION}
 Summary: A distributed in-memory dictionary for Slurm jobs
 License: Apache-2.0
+License-File: LICENSE
 Requires-Python: >=3.9
 Requires-Dist: numpy
 """
 # In the environment's bin/. The programs themselves stay beside the library that they need.
 SCRIPT = """#!python
 import importlib.util, os, sys
-program = os.path.join(os.path.dirname(importlib.util.find_spec("ddict").origin), "bin", {name!r})
-os.execv(program, [program, *sys.argv[1:]])
+package = importlib.util.find_spec("ddict")
+if package is None or package.origin is None:
+    sys.exit("{name}: the package ddict is not installed for " + sys.executable)
+program = os.path.join(os.path.dirname(package.origin), "bin", "{name}")
+try:
+    os.execv(program, [program, *sys.argv[1:]])
+except OSError as failure:
+    sys.exit("{name}: " + program + " cannot be run: " + str(failure.strerror) + "; PYTHONPATH may have another ddict than pip's")
 """
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    build = pathlib.Path((config_settings or {}).get("build-dir") or ROOT / "build/pip").absolute()
-    build_by_cmake(build)
+    named = (config_settings or {}).get("build-dir")
+    build = pathlib.Path(named or ROOT / "build/pip").absolute()
+    if not named or not is_configured(build):
+        configure(build)
+    run("cmake", "--build", build, "--parallel", str(os.cpu_count()), "--target", "ddict_python", *PROGRAMS)
     tag = "cp{0.major}{0.minor}".format(sys.version_info)
     tag = f"{tag}-{tag}-{re.sub('[-.]', '_', sysconfig.get_platform())}"
     name = f"ddict-{VERSION}-{tag}.whl"
@@ -53,31 +63,51 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         with Wheel(pathlib.Path(wheel_directory) / name) as wheel:
             pack(stage, wheel)
             wheel.add("METADATA", METADATA, "dist-info")
+            wheel.add("LICENSE", ROOT / "LICENSE", "dist-info")
             wheel.add("WHEEL", f"Wheel-Version: 1.0\nGenerator: ddict\nRoot-Is-Purelib: false\nTag: {tag}\n", "dist-info")
     return name
 
 
 def build_sdist(sdist_directory, config_settings=None):
     """The files that git knows."""
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+    files = files_of_git()
     name = f"ddict-{VERSION}"
     with tempfile.TemporaryDirectory() as folder, \
             tarfile.open(pathlib.Path(sdist_directory) / f"{name}.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
         info = pathlib.Path(folder) / "PKG-INFO"
         info.write_text(METADATA)
         archive.add(info, f"{name}/PKG-INFO")
-        for path in filter(None, listed.split("\0")):
+        for path in files:
             archive.add(ROOT / path, f"{name}/{path}")
     return f"{name}.tar.gz"
 
 
-def build_by_cmake(build):
-    if not (build / "CMakeCache.txt").exists():
-        ninja = ["-G", "Ninja"] if shutil.which("ninja") else []
-        run("cmake", "-S", ROOT, "-B", build, *ninja, f"-DDDICT_PYTHON_EXECUTABLE={sys.executable}", "-DDDICT_PYTHON=REQUIRED",
-            "-DDDICT_BUILD_TESTS=OFF", "-DDDICT_BUILD_BENCH=OFF", "-DDDICT_BUILD_EXAMPLES=OFF",
-            *shlex.split(os.environ.get("CMAKE_ARGS", "")))
-    run("cmake", "--build", build, "--parallel", str(os.cpu_count()), "--target", "ddict_python", *PROGRAMS)
+def files_of_git():
+    """Of a repository that this tree is the whole of: one that it merely lies in knows other files."""
+    def said(*arguments):
+        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else ""
+
+    try:
+        root, files = said("rev-parse", "--show-toplevel").rstrip("\n"), said("ls-files", "-z").split("\0")[:-1]
+    except FileNotFoundError:
+        sys.exit("git is not there, and says which files a source distribution has")
+    if not root or pathlib.Path(root).resolve() != ROOT or "pyproject.toml" not in files:
+        sys.exit(f"a source distribution has the files that git knows, and {ROOT} is not a git repository of its own; a wheel needs none")
+    return files
+
+
+def is_configured(build):
+    """CMake writes its cache first, and what builds last: a cache alone is left by a configuration that has failed."""
+    return any((build / name).exists() for name in ("build.ninja", "Makefile"))
+
+
+def configure(build):
+    """Of a folder that was configured before too: for this interpreter, and for this CMAKE_ARGS."""
+    generator = ["-G", "Ninja"] if shutil.which("ninja") and not (build / "Makefile").exists() else []
+    run("cmake", "-S", ROOT, "-B", build, *generator, f"-DDDICT_PYTHON_EXECUTABLE={sys.executable}", "-DDDICT_PYTHON=REQUIRED",
+        "-DDDICT_BUILD_TESTS=OFF", "-DDDICT_BUILD_BENCH=OFF", "-DDDICT_BUILD_EXAMPLES=OFF",
+        *shlex.split(os.environ.get("CMAKE_ARGS", "")))
 
 
 def run(*command):
