@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cstdint>
 #include <cstdlib>
@@ -42,14 +43,21 @@ int run_client(int client_id) {
     return 0;
 }
 
-/// Starts this program again as client `client_id`: on the client_id-th node of the job, or here.
+int nodes_of_job() {
+    const char* const nodes = std::getenv("SLURM_JOB_NUM_NODES");
+    return nodes != nullptr ? std::max(std::atoi(nodes), 1) : 1;
+}
+
+/// Starts this program again as client `client_id`: on the client_id-th node of the job (from the first one
+/// again where there are fewer), or here.
 int start_client(int client_id) {
     const std::string self = std::filesystem::read_symlink("/proc/self/exe");
     std::vector<std::string> command{self, "--client_id", std::to_string(client_id)};
     if (std::getenv("SLURM_JOB_ID") != nullptr) {
+        const int node = (client_id - 1) % nodes_of_job();
         const std::vector<std::string> srun{
             "srun",       "--overlap",           "--nodes=1",
-            "--ntasks=1", "--ntasks-per-node=1", "--relative=" + std::to_string(client_id - 1)};
+            "--ntasks=1", "--ntasks-per-node=1", "--relative=" + std::to_string(node)};
         command.insert(command.begin(), srun.begin(), srun.end());
     }
     std::vector<char*> argv;

@@ -31,10 +31,12 @@ def run_client(client_id):
 
 
 def start_client(client_id, handle):
-    """Starts this program again as a client: on the client_id-th node of the job, or here."""
+    """Starts this program again as a client: on the client_id-th node of the job (from the first one again where there are fewer),
+    or here."""
     command = [sys.executable, os.path.abspath(__file__), "--client_id", str(client_id)]
     if "SLURM_JOB_ID" in os.environ:
-        command[:0] = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--ntasks-per-node=1", f"--relative={client_id - 1}"]
+        node = (client_id - 1) % int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
+        command[:0] = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--ntasks-per-node=1", f"--relative={node}"]
     subprocess.run(command, env={**os.environ, "DDICT_HANDLE": handle}, check=True)
 
 
