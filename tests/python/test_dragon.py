@@ -5,6 +5,7 @@
 import dataclasses
 import inspect
 import multiprocessing
+import os
 import pathlib
 import pickle
 import threading
@@ -14,6 +15,7 @@ import types
 import numpy as np
 import pytest
 
+import ddict
 from ddict import dragon
 from ddict.dragon import DDict, DDictError, DDictFullError, DDictKeyError, DDictNotImplementedError, DDictTimeoutError
 
@@ -156,7 +158,10 @@ def test_batches(dd):
         dd.pput("p", 1)
     with pytest.raises(DDictError, match="INVALID_OPERATION"):
         dd.start_batch_put()
+    dd.update({"of an update": 1})  # is a part of it
+    assert "of an update" not in dd
     dd.end_batch_put()
+    assert dd.pop("of an update") == 1
     assert len(dd) == 1213 and dd[("array", 1100)].tolist() == [1100] * 3 and dd["again"] == 2
     with pytest.raises(DDictError, match="INVALID_OPERATION"):
         dd.end_batch_put()
@@ -237,6 +242,11 @@ def fails(manager, out_queue):
     raise ValueError("of no use")
 
 
+def ends(manager, out_queue):
+    out_queue.put(1)
+    os._exit(3)
+
+
 def test_filters(dd):
     dd.update({Point(i, 0.0): i for i in range(100)})
     with dd.filter(largest, (100,), lambda x, y: x > y) as candidates:
@@ -247,6 +257,9 @@ def test_filters(dd):
         assert [next(candidates) for _ in range(5000)] == [1] * 5000
     with pytest.raises(ValueError, match="of no use"), dd.filter(fails, (), lambda x, y: False) as candidates:
         next(candidates)
+    with pytest.raises(DDictError, match="has ended before its function") as raised, dd.filter(ends, (), lambda x, y: False) as candidates:
+        list(candidates)
+    assert isinstance(raised.value.__cause__, ddict.SystemFailure)
     assert sorted(dd.manager(0).filter(largest, (100,), lambda x, y: x > y)) == sorted(dd.manager(0).values())
 
 

@@ -63,6 +63,9 @@ class DDictNotImplementedError(DDictError, NotImplementedError):
     """The reference has this, and ddict has not; the text says what does instead."""
 
 
+SAVING = "dictionary.save(dir) and ddict.load(path) keep a dictionary on disk, as ddict save and ddict load do in the shell"
+
+
 def not_there(what: str, instead: str = "") -> DDictNotImplementedError:
     return DDictNotImplementedError("DRAGON_NOT_IMPLEMENTED", f"{what}: not there{'; ' if instead else ''}{instead}")
 

@@ -10,12 +10,38 @@ import queue
 import threading
 from typing import Any, Callable, Iterator, Optional
 
+from ddict._dragon_errors import telling
+
 
 def order(comparator: Callable[[Any, Any], bool]) -> Callable[[Any], Any]:
     def compare(x: Any, y: Any) -> int:
         return -1 if comparator(x, y) else 1
 
     return functools.cmp_to_key(compare)
+
+
+class Found:
+    """What DDict.filter() gives: an iterator, and a context manager that ends the processes. Its errors have the reference's names."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __iter__(self) -> Found:
+        return self
+
+    @telling
+    def __next__(self) -> Any:
+        return next(self._found)
+
+    def __enter__(self) -> Found:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes, whatever their functions are doing, and the iteration."""
+        self._found.close()
 
 
 class _Outcome:

@@ -8,7 +8,7 @@ import random
 import string
 from typing import Any, Optional
 
-from ddict._dragon_errors import not_there
+from ddict._dragon_errors import SAVING, not_there
 
 MANAGER_BYTES_MIN = 1 << 20
 _AVAILABLE_POLICIES = "a policy names a host (host_name); on which processors managers run is left to Slurm"
@@ -19,7 +19,7 @@ class NULLCheckpointPersister:
 
 
 class PosixCheckpointPersister:
-    """Stands for the reference's, which is not there: "ddict save" and "ddict load" keep what a dictionary has."""
+    """Stands for the reference's, which is not there: dictionary.save(dir) and ddict.load(path) keep what a dictionary has."""
 
 
 class DAOSCheckpointPersister:
@@ -53,7 +53,7 @@ def check(managers_per_node: Any, n_nodes: Any, total_mem: Any, options: dict[st
     if isinstance(options["policy"], list) and (managers_per_node is not None or n_nodes is not None):
         raise AttributeError("a list of policies says where managers are: managers_per_node=None and n_nodes=None go with it")
     if options["restart"] or restore_from is not None or options["persister_class"] is not NULLCheckpointPersister:
-        raise not_there("restart, restore_from and persisters", "ddict save and ddict load keep a dictionary on disk")
+        raise not_there("restart, restore_from and persisters", SAVING)
 
 
 def create_arguments(managers_per_node: Any, n_nodes: Any, total_mem: int, options: dict[str, Any]) -> dict[str, Any]:

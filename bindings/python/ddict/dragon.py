@@ -18,7 +18,7 @@ import ddict
 from ddict import _dragon_filter, _dragon_options, _pickles
 from ddict._dragon_errors import (DDictCheckpointSyncError, DDictError, DDictFullError, DDictFutureCheckpointError, DDictKeyError,
                                   DDictNotImplementedError, DDictPersistCheckpointError, DDictSyncError, DDictTimeoutError,
-                                  DDictUnableToCreateError, not_there, telling, told)
+                                  DDictUnableToCreateError, SAVING, not_there, telling, told)
 from ddict._dragon_options import DAOSCheckpointPersister, NULLCheckpointPersister, PosixCheckpointPersister
 from ddict._dragon_views import DDictItemsView, DDictKeysView, DDictManagerStats, DDictValuesView, Node
 
@@ -134,7 +134,7 @@ class DDict:
     def destroy(self, allow_restart: bool = False) -> None:
         """Ends the dictionary for everybody, and gives its memory back. A second time it does nothing."""
         if allow_restart:
-            raise not_there("destroy(allow_restart=True)", "ddict save and ddict load keep a dictionary on disk")
+            raise not_there("destroy(allow_restart=True)", SAVING)
         try:
             if not isinstance(self._d, _Detached):
                 self._d.destroy()
@@ -265,13 +265,16 @@ class DDict:
         self._d.clear()
 
     def update(self, dict2: Any) -> None:
-        """Puts the pairs of a mapping, or of an iterable of pairs."""
-        self.start_batch_put()
+        """Puts the pairs of a mapping, or of an iterable of pairs; in a batch of puts, as a part of that."""
+        is_own = self._batch is None
+        if is_own:
+            self.start_batch_put()
         try:
             for key, value in dict2.items() if hasattr(dict2, "items") else dict2:
                 self[key] = value
         finally:
-            self.end_batch_put()
+            if is_own:
+                self.end_batch_put()
 
     @telling
     def popitem(self) -> tuple[Any, Any]:
@@ -463,12 +466,13 @@ class DDict:
     def is_frozen(self) -> bool:
         return bool(self._d.is_frozen)
 
+    @telling
     def filter(self, mgr_code: Callable[..., Any], mgr_code_args: tuple[Any, ...], comparator: Callable[[Any, Any], bool],
-               branching_factor: int = 5) -> Any:
+               branching_factor: int = 5) -> _dragon_filter.Found:
         """Runs mgr_code(dd, out_queue, *mgr_code_args) beside each manager; what they put into out_queue comes merged: x before y
         where comparator(x, y). A context manager that gives an iterator."""
-        return telling(self._d.filter)(_dragon_filter.run, self.__getstate__(), mgr_code, mgr_code_args, comparator,
-                                       key=_dragon_filter.order(comparator))
+        return _dragon_filter.Found(self._d.filter(_dragon_filter.run, self.__getstate__(), mgr_code, mgr_code_args, comparator,
+                                                   key=_dragon_filter.order(comparator)))
 
     # Checkpoints
 
@@ -494,22 +498,22 @@ class DDict:
         raise not_there(_CHECKPOINTS, "put the step into the key, as in d[\"field\", step]")
 
     def persist(self) -> None:
-        raise not_there("persist", "ddict save keeps what is there now")
+        raise not_there("persist", SAVING)
 
     def persisted_ids(self) -> list[int]:
-        raise not_there("persisted_ids")
+        raise not_there("persisted_ids", "ddict.checkpoints(dir) lists what was saved")
 
     def restore(self, chkpt: int) -> None:
-        raise not_there("restore", "ddict load loads what was saved")
+        raise not_there("restore", "dictionary.load(path) loads what was saved")
 
     def advance(self) -> None:
         raise not_there("advance")
 
     def clone(self, clone_list: list[str]) -> None:
-        raise not_there("clone", "ddict save here, and ddict load there")
+        raise not_there("clone", "dictionary.save(dir) here, and dictionary.load(path) there")
 
     def copy(self, name: str = "") -> DDict:
-        raise not_there("copy", "ddict save here, and ddict load into another")
+        raise not_there("copy", "dictionary.save(dir) here, and ddict.load(path) makes another of it")
 
     @classmethod
     def synchronize_ddicts(cls, serialized_ddicts: list[str]) -> None:
