@@ -29,6 +29,16 @@ def example_python(cluster, report):
     report.check("python.sbatch prints the three lines and nothing else", ended == ("COMPLETED", 0, THREE_LINES), ended)
 
 
+def example_on_one_node(cluster, report):
+    """Two clients, the second of which has no node of its own."""
+    for program in ("distributed_dict_client", f"/usr/bin/python3 {EXAMPLES}/distributed_dict_client.py"):
+        if "python" in program and not (cluster.build / "python/ddict").exists():
+            continue
+        script = f"PYTHONPATH={cluster.build}/python PATH={cluster.build}/examples:$PATH {program} --total_mem_size 0.1"
+        ended = cluster.submit(script, "--nodes=1").wait()
+        report.check(f"{program} prints the three lines in a job of one node", ended == ("COMPLETED", 0, THREE_LINES), ended)
+
+
 FILTER = """
 import os, ddict
 
@@ -49,6 +59,7 @@ with ddict.attach() as d:
     assert [key for key, *_ in pairs] == list(range(300))
     assert all(nodes[d.which_manager(key)] == node for key, node, _ in pairs)
     print(sorted({(node, *managers) for _, node, managers in pairs}))
+    assert list(d.filter(lambda local: None)) == []  # is done here before srun has begun elsewhere
     try:
         for _ in d.filter(wrong):
             pass
@@ -230,5 +241,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_python, python_filter, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+GROUPS = [example_job, example_python, example_on_one_node, python_filter, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
           bring_up]
