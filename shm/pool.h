@@ -84,6 +84,7 @@ class Pool {
     static void mark_gone(const Segment& segment);
     /// The same, for the manager itself, when it ends in good order.
     void mark_gone(PoolEnd end = PoolEnd::manager);
+    bool gone() const noexcept { return header().gone.load(std::memory_order_acquire) != 0; }
 
     /// While the dictionary is frozen, no write must follow: readers may then read values in place. Ending it
     /// comes before the first write.

@@ -72,8 +72,10 @@ void goodbye(ShardParts& shard, const Call& call) {
     shard.gate.end_session(*shard.sessions.find(call.header.session));
 }
 
+/// Once whoever asks has heard that it ends, nobody on this node reads from it any more.
 void shutdown(ShardParts& shard, const Call& call) {
     shard.shutdown_requested = true;
+    shard.store.mark_gone(shm::PoolEnd::dictionary);
     shard.replies.reply(call);
 }
 

@@ -337,9 +337,11 @@ TEST_F(ShardTest, ShutdownIsAnsweredAndRemembered) {
     EXPECT_FALSE(shard.shutdown_requested());
     ask(Verb::shutdown, 12345);
     EXPECT_FALSE(shard.shutdown_requested()) << "not without a session";
+    EXPECT_FALSE(pool->gone());
     ask(Verb::shutdown, session());
     EXPECT_TRUE(shard.shutdown_requested());
     EXPECT_EQ(last().status, 0);
+    EXPECT_TRUE(pool->gone()) << "whoever has the answer must not read a value here";
 }
 
 TEST_F(ShardTest, ContainsTellsTypeAndSizeWithoutTheValue) {
