@@ -31,6 +31,7 @@
 
 #include "base/limits.h"
 #include "tests/faults/checked_value.h"
+#include "tests/faults/number_options.h"
 
 namespace ddict::faults {
 namespace {
@@ -364,19 +365,12 @@ void run(const Options& options) {
 Options options_of(int argc, char** argv) {
     Options options;
     options.seed = std::random_device{}();
-    const std::vector<std::pair<std::string_view, std::uint64_t*>> known{{"--kills", &options.kills},
-                                                                         {"--seconds", &options.seconds},
-                                                                         {"--seed", &options.seed},
-                                                                         {"--clients", &options.clients},
-                                                                         {"--managers", &options.managers}};
-    for (int i = 1; i < argc; i += 2) {
-        const auto found =
-            std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.first == argv[i]; });
-        char* end = nullptr;
-        if (found == known.end() || i + 1 == argc) throw std::invalid_argument(argv[i]);
-        *found->second = std::strtoull(argv[i + 1], &end, 10);
-        if (*argv[i + 1] == '\0' || *end != '\0') throw std::invalid_argument(argv[i + 1]);
-    }
+    set_numbers(argc, argv,
+                {{"--kills", &options.kills},
+                 {"--seconds", &options.seconds},
+                 {"--seed", &options.seed},
+                 {"--clients", &options.clients},
+                 {"--managers", &options.managers}});
     if (options.managers == 0 || options.managers > 64) throw std::invalid_argument("--managers");
     return options;
 }

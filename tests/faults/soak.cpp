@@ -26,6 +26,7 @@
 
 #include "tests/faults/checked_value.h"
 #include "tests/faults/footprint.h"
+#include "tests/faults/number_options.h"
 #include "tests/faults/workers.h"
 
 namespace ddict::faults {
@@ -69,18 +70,15 @@ constexpr const char* usage =
 Options options_of(int argc, char** argv) {
     Options options;
     options.seed = std::random_device{}();
-    const std::vector<std::pair<std::string_view, std::uint64_t*>> known{
-        {"--kills", &options.kills},     {"--clients", &options.clients},  {"--threads", &options.threads},
-        {"--forks", &options.forks},     {"--minutes", &options.minutes},  {"--seed", &options.seed},
-        {"--victims", &options.victims}, {"--managers", &options.managers}};
-    for (int i = 1; i < argc; i += 2) {
-        const auto found =
-            std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.first == argv[i]; });
-        char* end = nullptr;
-        if (found == known.end() || i + 1 == argc) throw std::invalid_argument(argv[i]);
-        *found->second = std::strtoull(argv[i + 1], &end, 10);
-        if (*argv[i + 1] == '\0' || *end != '\0') throw std::invalid_argument(argv[i + 1]);
-    }
+    set_numbers(argc, argv,
+                {{"--kills", &options.kills},
+                 {"--clients", &options.clients},
+                 {"--threads", &options.threads},
+                 {"--forks", &options.forks},
+                 {"--minutes", &options.minutes},
+                 {"--seed", &options.seed},
+                 {"--victims", &options.victims},
+                 {"--managers", &options.managers}});
     if (options.victims == 0 || options.victims > SharedState::victims_at_once_max || options.managers == 0)
         throw std::invalid_argument("--victims or --managers");
     return options;
