@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/limits.h"
 #include "cluster/handle.h"
 #include "libclient/attachment.h"
 
@@ -19,7 +20,6 @@ using client::Attachment;
 using std::chrono::milliseconds;
 
 constexpr milliseconds destroy_patience{10'000};
-constexpr milliseconds restart_look_interval{1};
 constexpr double timeout_seconds_max = 1e9;  // thirty years
 
 Result<std::optional<milliseconds>> timeout_from_environment() {
@@ -161,7 +161,7 @@ Result<void> Dictionary::try_restart(std::uint32_t manager) {
             return Error(Errc::timeout, "the manager has not ended")
                 .set_operation(Operation::restart)
                 .set_manager(manager);
-        std::this_thread::sleep_for(restart_look_interval);
+        std::this_thread::sleep_for(limits::restart_look_interval);
     }
 }
 
