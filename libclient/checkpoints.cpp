@@ -31,6 +31,20 @@ CheckpointState state_of(persist::CheckpointState state) {
 
 }  // namespace
 
+std::string_view name(CheckpointState state) noexcept {
+    switch (state) {
+        case CheckpointState::committed:
+            return "committed";
+        case CheckpointState::damaged:
+            return "damaged";
+        case CheckpointState::writing:
+            return "writing";
+        case CheckpointState::unfinished:
+            return "unfinished";
+    }
+    return "?";
+}
+
 CheckpointInfo client::info_of(const persist::Checkpoint& checkpoint) {
     const persist::Commit& commit = checkpoint.commit;
     CheckpointInfo info;

@@ -146,24 +146,10 @@ std::string time_text(std::chrono::system_clock::time_point time) {
     return text;
 }
 
-std::string_view state_text(CheckpointState state) {
-    switch (state) {
-        case CheckpointState::committed:
-            return "committed";
-        case CheckpointState::damaged:
-            return "damaged";
-        case CheckpointState::writing:
-            return "writing";
-        case CheckpointState::unfinished:
-            return "unfinished";
-    }
-    return "?";
-}
-
 int list(const std::string& path) {
     const std::vector<CheckpointInfo> all = Checkpoints::list(path).value();
     for (const CheckpointInfo& info : all) {
-        std::string text = printable_text(info.path) + "\t" + std::string(state_text(info.state));
+        std::string text = printable_text(info.path) + "\t" + std::string(name(info.state));
         if (info.state == CheckpointState::committed) {
             text += "\t" + time_text(info.ended) + "\t" + std::to_string(info.pairs) + " pairs\t" +
                     mebibytes(static_cast<double>(info.bytes));

@@ -20,20 +20,6 @@ std::string path_of(const py::object& given) {
     return py::reinterpret_steal<py::bytes>(bytes);
 }
 
-std::string_view state_name(CheckpointState state) {
-    switch (state) {
-        case CheckpointState::committed:
-            return "committed";
-        case CheckpointState::damaged:
-            return "damaged";
-        case CheckpointState::writing:
-            return "writing";
-        case CheckpointState::unfinished:
-            return "unfinished";
-    }
-    return "unfinished";
-}
-
 py::object object_of(const CheckpointInfo& info) {
     const auto seconds = [](std::chrono::system_clock::time_point time) {
         return std::chrono::duration<double>(time.time_since_epoch()).count();
@@ -43,7 +29,7 @@ py::object object_of(const CheckpointInfo& info) {
         PyUnicode_DecodeFSDefaultAndSize(info.path.data(), static_cast<Py_ssize_t>(info.path.size())));
     if (!path) throw py::error_already_set();
     return py::module_::import("ddict._checkpoints")
-        .attr("made")(path, std::string(state_name(info.state)), info.name, info.generation, info.managers,
+        .attr("made")(path, std::string(name(info.state)), info.name, info.generation, info.managers,
                       info.pairs, info.value_bytes, info.bytes, seconds(info.began), seconds(info.ended),
                       has_error ? exception_of(info.error) : py::object(py::none()));
 }

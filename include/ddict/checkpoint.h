@@ -26,6 +26,8 @@ enum class CheckpointState : std::uint8_t {
     writing,     ///< a save is under way
     unfinished,  ///< left by a save that has died: the next save of that dictionary removes it
 };
+/// As it is spelled above.
+std::string_view name(CheckpointState state) noexcept;
 
 /// One checkpoint. All but path and state are of one that is committed.
 struct CheckpointInfo {
