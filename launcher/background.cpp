@@ -19,9 +19,9 @@
 #include "cluster/directory.h"
 #include "launcher/ending.h"
 #include "launcher/find_record.h"
+#include "launcher/launch_loop.h"
 #include "launcher/rendezvous_file.h"
 #include "launcher/sizes.h"
-#include "launcher/supervision.h"
 #include "os/child_process.h"
 #include "os/descriptors.h"
 #include "os/environment.h"
@@ -63,32 +63,32 @@ std::string export_lines(const std::string& handle, const std::string& name, boo
     return line;
 }
 
-RendezvousRecord record_of(const Supervisor& supervisor, const os::Environment& environment) {
-    const LaunchPlan& plan = supervisor.plan();
+RendezvousRecord record_of(const NodeLaunchers& launchers, const os::Environment& environment) {
+    const LaunchPlan& plan = launchers.plan();
     RendezvousRecord record;
     record.name = plan.name;
-    record.handle = supervisor.handle();
+    record.handle = launchers.handle();
     record.dictionary = hex(plan.identity.dictionary_id);
     record.job = os::value_of(environment, "SLURM_JOB_ID");
     record.job_restart = os::value_of(environment, "SLURM_RESTART_COUNT");
-    record.step = supervisor.step();
-    record.supervisor = this_process();
-    for (const auto& [index, node] : supervisor.nodes())
+    record.step = launchers.step();
+    record.launcher = this_process();
+    for (const auto& [index, node] : launchers.nodes())
         record.nodes.push_back(node);
     record.managers = plan.managers();
     record.total_bytes = plan.total_bytes();
     record.created = std::time(nullptr);
-    for (const auto& [manager, how] : supervisor.lost())
+    for (const auto& [manager, how] : launchers.lost())
         record.lost.push_back("manager " + std::to_string(manager) + " on " + how);
     return record;
 }
 
-/// The supervisor in the background. `parent` is the socket to the process that the user waits for: its end
+/// The launcher in the background. `parent` is the socket to the process that the user waits for: its end
 /// before the dictionary is ready means that the user has given up.
-class BackgroundSupervisor {
+class Daemon {
   public:
-    BackgroundSupervisor(const os::Environment& environment, const LaunchPlan& plan, std::string path,
-                         os::FileDescriptor parent)
+    Daemon(const os::Environment& environment, const LaunchPlan& plan, std::string path,
+           os::FileDescriptor parent)
         : environment_(environment), plan_(plan), path_(std::move(path)), parent_(std::move(parent)) {}
 
     int run();
@@ -96,7 +96,7 @@ class BackgroundSupervisor {
   private:
     void detach();
     bool is_order_to_end(const os::SignalEvent& signal) const;
-    void watch(Supervisor& supervisor, Supervision& supervision, const RendezvousFile& file);
+    void watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file);
 
     const os::Environment& environment_;
     const LaunchPlan& plan_;
@@ -105,7 +105,7 @@ class BackgroundSupervisor {
     bool term_ignored_ = false;  // by whoever started this
 };
 
-int BackgroundSupervisor::run() {
+int Daemon::run() {
     setsid();
     // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
     os::close_all_from(3, parent_.fd());
@@ -113,34 +113,34 @@ int BackgroundSupervisor::run() {
     term_ignored_ = signal(SIGTERM, SIG_DFL) == SIG_IGN;
     const auto signals = os::SignalFd::open(os::ending_signals());
     os::ignore_reserved_signals();
-    const auto started = signals ? Supervisor::start(plan_, environment_) : signals.error();
+    const auto started = signals ? NodeLaunchers::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());
-    Supervisor& supervisor = **started;
-    Supervision supervision(supervisor, *signals);
-    const Supervision::BringUp up = supervision.bring_up(parent_.fd());
+    NodeLaunchers& launchers = **started;
+    LaunchLoop loop(launchers, *signals);
+    const LaunchLoop::BringUp up = loop.bring_up(parent_.fd());
     if (!up.ready) {
         if (!up.reason.empty()) say("cannot start the dictionary: " + up.reason);
-        supervision.tear_down();
+        loop.tear_down();
         return up.signal != 0 ? 128 + up.signal : exit_bring_up_failed;
     }
-    const auto file = RendezvousFile::publish(path_, record_of(supervisor, environment_), environment_);
+    const auto file = RendezvousFile::publish(path_, record_of(launchers, environment_), environment_);
     if (!file) {
         say_error(file.error());
-        supervision.tear_down();
+        loop.tear_down();
         return exit_bring_up_failed;
     }
-    if (!os::write_fully(parent_.fd(), supervisor.handle())) {  // killed meanwhile: nobody knows of it
-        supervision.tear_down();
+    if (!os::write_fully(parent_.fd(), launchers.handle())) {  // killed meanwhile: nobody knows of it
+        loop.tear_down();
         return exit_bring_up_failed;
     }
     detach();
-    watch(supervisor, supervision, *file);
-    supervision.tear_down();
+    watch(launchers, loop, *file);
+    loop.tear_down();
     return 0;
 }
 
 /// Lets go of the terminal, of pipes that others read to their end, and of the folder.
-void BackgroundSupervisor::detach() {
+void Daemon::detach() {
     parent_.reset();  // whose descriptor may be the only one to be had
     os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
     // Where there is none: what can neither be read nor written, so that nothing else gets these numbers.
@@ -152,20 +152,19 @@ void BackgroundSupervisor::detach() {
 
 /// Those of a job are signalled all together, so that its programs save: they need the dictionary then. It
 /// ends by ddict-launch stop, or with the job.
-bool BackgroundSupervisor::is_order_to_end(const os::SignalEvent& signal) const {
+bool Daemon::is_order_to_end(const os::SignalEvent& signal) const {
     const bool ignored = signal.number == SIGTERM && term_ignored_;
     return signal.ordered || (signal.asks_to_end() && !plan_.allocation && !ignored);
 }
 
-void BackgroundSupervisor::watch(Supervisor& supervisor, Supervision& supervision,
-                                 const RendezvousFile& file) {
+void Daemon::watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file) {
     std::size_t lost = 0;
-    while (supervisor.stage() == Supervisor::Stage::ready && !supervisor.all_lost()) {
-        for (const os::SignalEvent& signal : supervision.turn(-1, 3'600'000).signals)
+    while (launchers.stage() == NodeLaunchers::Stage::ready && !launchers.all_lost()) {
+        for (const os::SignalEvent& signal : loop.turn(-1, 3'600'000).signals)
             if (is_order_to_end(signal)) return;
-        if (supervisor.lost().size() != lost) {
-            lost = supervisor.lost().size();
-            RendezvousRecord record = record_of(supervisor, environment_);
+        if (launchers.lost().size() != lost) {
+            lost = launchers.lost().size();
+            RendezvousRecord record = record_of(launchers, environment_);
             if (const auto before = read_record(path_)) record.created = before->created;
             // If the file cannot be written any more, status shows less; the dictionary is none the worse.
             [[maybe_unused]] const auto updated = file.update(record);
@@ -186,18 +185,18 @@ void warn_of_other_handle(const os::Environment& environment, const Options& opt
         remedy);
 }
 
-/// In the process that the user waits for: until the supervisor says the handle, or ends.
-int await_handle(const Options& options, const os::Environment& environment, bool in_job, pid_t supervisor,
+/// In the process that the user waits for: until the launcher says the handle, or ends.
+int await_handle(const Options& options, const os::Environment& environment, bool in_job, pid_t launcher,
                  os::FileDescriptor socket) {
     const auto signals = os::SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
     if (!signals) return say_error(signals.error());
     std::string handle;
     for (;;) {
         std::array<pollfd, 2> fds{{{socket.fd(), POLLIN, 0}, {signals->fd(), POLLIN, 0}}};
-        poll(fds.data(), fds.size(), -1);  // bounded by the supervisor's own deadlines
+        poll(fds.data(), fds.size(), -1);  // bounded by the launcher's own deadlines
         if (fds[1].revents != 0) {
             const auto signal = signals->next();
-            if (signal) kill(supervisor, signal->number == SIGQUIT ? SIGTERM : signal->number);
+            if (signal) kill(launcher, signal->number == SIGQUIT ? SIGTERM : signal->number);
         }
         if (fds[0].revents == 0) continue;
         std::array<char, 4096> chunk;
@@ -215,10 +214,10 @@ int await_handle(const Options& options, const os::Environment& environment, boo
             if (!options.export_line || !in_job) warn_of_other_handle(environment, options, in_job, handle);
             return 0;
         }
-        os::order_to_end(os::open_pidfd(supervisor).fd());  // nobody would know of it
+        os::order_to_end(os::open_pidfd(launcher).fd());  // nobody would know of it
     }
     int status = 0;
-    waitpid(supervisor, &status, 0);
+    waitpid(launcher, &status, 0);
     if (!std::cout) return say_error(Error(Errc::system, "cannot write the handle to the standard output"));
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -229,36 +228,36 @@ bool has_ended_already(const std::string& name, const os::Environment& environme
     return handle && handle->name == name && has_ended_here(*handle);
 }
 
-/// The same command again, where the supervisor is. False if that is no node of the job.
+/// The same command again, where the launcher is. False if that is no node of the job.
 bool ask_on_its_host(const Found& found, const os::Environment& environment) {
     slurm::Allocation job;
     job.job_id = found.record.job;
-    job.nodes.push_back({.name = found.record.supervisor.host});
+    job.nodes.push_back({.name = found.record.launcher.host});
     const std::string folder = found.path.substr(0, found.path.rfind('/'));
     const slurm::SrunCommand srun =
-        slurm::srun_on_nodes(job, environment, {found.record.supervisor.host}, os::own_program(),
+        slurm::srun_on_nodes(job, environment, {found.record.launcher.host}, os::own_program(),
                              {"stop", "--name", found.record.name, "--state-dir", folder});
     const auto asked = os::capture_output(srun.argv, srun.environment, std::chrono::seconds(20));
     return asked && asked->status.success();
 }
 
-/// Asks the supervisor to end, here or through Slurm. Returns a pidfd if it is here.
+/// Asks the launcher to end, here or through Slurm. Returns a pidfd if it is here.
 Result<os::FileDescriptor> ask_to_end(const Found& found, const os::Environment& environment) {
-    os::FileDescriptor here = open_process(found.record.supervisor);
+    os::FileDescriptor here = open_process(found.record.launcher);
     if (here.is_open()) {
         if (const int error = os::order_to_end(here.fd()); error != 0)
-            return Error(Errc::system, "cannot signal its supervisor, process " +
-                                           std::to_string(found.record.supervisor.pid) + ": " +
+            return Error(Errc::system, "cannot signal its launcher, process " +
+                                           std::to_string(found.record.launcher.pid) + ": " +
                                            std::strerror(error));
         return here;
     }
-    const std::string& host = found.record.supervisor.host;
+    const std::string& host = found.record.launcher.host;
     if (found.record.step.empty())
         return Error(Errc::system,
                      (found.verdict.why.empty() ? "it was started on " + host : found.verdict.why) +
                          ": run ddict-launch stop where it was started");
     if (ask_on_its_host(found, environment)) return os::FileDescriptor();
-    // Signals to the step say nothing: they could be meant for all of the job. The supervisor clears up.
+    // Signals to the step say nothing: they could be meant for all of the job. The launcher clears up.
     const auto cancelled =
         os::capture_output({"scancel", found.record.step}, environment, std::chrono::seconds(10));
     if (!cancelled || !cancelled->status.success())
@@ -296,8 +295,8 @@ nlohmann::json status_object(const RendezvousRecord& record, const Verdict& verd
             {"dictionary", record.dictionary},
             {"job", record.job},
             {"step", record.step},
-            {"supervisor_host", record.supervisor.host},
-            {"supervisor_pid", record.supervisor.pid},
+            {"launcher_host", record.launcher.host},
+            {"launcher_pid", record.launcher.pid},
             {"nodes", record.nodes},
             {"managers", record.managers},
             {"total_bytes", record.total_bytes},
@@ -329,7 +328,7 @@ int start(const Options& options, const os::Environment& environment) {
     // One that a client has destroyed a moment ago is waited for.
     if (const auto before = read_record(path);
         before && liveness_of(*before, environment).liveness == Liveness::ending)
-        wait_until_gone(path, before->dictionary, open_process(before->supervisor), options.timeout);
+        wait_until_gone(path, before->dictionary, open_process(before->launcher), options.timeout);
     if (const auto free = require_free(path, environment); !free) return say_error(free.error());
     const auto plan = prepare(options, environment);
     if (!plan) return say_unprepared(plan.error());
@@ -340,15 +339,15 @@ int start(const Options& options, const os::Environment& environment) {
             Error(Errc::system, "no socket pair to be had: raise the limit of open files (ulimit -n)"));
     os::FileDescriptor mine(ends[0]);
     os::FileDescriptor theirs(ends[1]);
-    const pid_t supervisor = fork();
-    if (supervisor < 0) return say_error(Error(Errc::system, "cannot fork: too many processes (ulimit -u)"));
-    if (supervisor == 0) {
+    const pid_t launcher = fork();
+    if (launcher < 0) return say_error(Error(Errc::system, "cannot fork: too many processes (ulimit -u)"));
+    if (launcher == 0) {
         mine.reset();
-        const int status = BackgroundSupervisor(environment, *plan, path, std::move(theirs)).run();
+        const int status = Daemon(environment, *plan, path, std::move(theirs)).run();
         std::exit(status);
     }
     theirs.reset();
-    return await_handle(options, environment, plan->allocation.has_value(), supervisor, std::move(mine));
+    return await_handle(options, environment, plan->allocation.has_value(), launcher, std::move(mine));
 }
 
 int stop(const Options& options, const os::Environment& environment) {
@@ -375,8 +374,8 @@ int stop(const Options& options, const os::Environment& environment) {
     }
     if (wait_until_gone(found->path, dictionary, *asked, options.timeout)) return 0;
     say("'" + options.name + "' has not ended within " + format_seconds(options.timeout) +
-        " s: its supervisor is process " + std::to_string(found->record.supervisor.pid) + " on " +
-        found->record.supervisor.host);
+        " s: its launcher is process " + std::to_string(found->record.launcher.pid) + " on " +
+        found->record.launcher.host);
     return exit_bring_up_failed;
 }
 

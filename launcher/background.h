@@ -9,7 +9,7 @@
 
 namespace ddict::launcher {
 
-/// Brings a dictionary up, leaves its supervisor in the background and prints the handle. Each returns the
+/// Brings a dictionary up, leaves its launcher in the background and prints the handle. Each returns the
 /// exit status.
 int start(const Options& options, const os::Environment& environment);
 /// Ends it and waits until it is gone.

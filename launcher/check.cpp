@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <iostream>
 
+#include "launcher/launch_loop.h"
 #include "launcher/node_check.h"
 #include "launcher/preflight.h"
-#include "launcher/supervision.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
@@ -126,11 +126,11 @@ Result<Finding> try_it(LaunchPlan plan, const os::Environment& environment) {
     plan.timeout = std::min<std::chrono::milliseconds>(plan.timeout, trial_timeout_max);
     const auto signals = os::SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT});
     if (!signals) return signals.error();
-    const auto supervisor = Supervisor::start(plan, environment);
-    if (!supervisor) return supervisor.error();
-    Supervision supervision(**supervisor, *signals);
-    const Supervision::BringUp up = supervision.bring_up(-1);
-    supervision.tear_down();
+    const auto launchers = NodeLaunchers::start(plan, environment);
+    if (!launchers) return launchers.error();
+    LaunchLoop loop(**launchers, *signals);
+    const LaunchLoop::BringUp up = loop.bring_up(-1);
+    loop.tear_down();
     if (up.ready)
         return Finding{Level::ok, "trial: a small dictionary came up, its managers have reached each other"};
     if (up.signal != 0) return Error(Errc::timeout, "cancelled by signal " + std::to_string(up.signal));

@@ -10,9 +10,9 @@
 #include <sstream>
 
 #include "base/comma_list.h"
+#include "launcher/launch_loop.h"
 #include "launcher/node_check.h"
 #include "launcher/output.h"
-#include "launcher/supervision.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"

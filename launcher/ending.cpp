@@ -56,7 +56,7 @@ bool is_ending(const RendezvousRecord& record) {
         std::find(record.nodes.begin(), record.nodes.end(), os::host_name()) != record.nodes.end();
     if (!handle || !has_manager_here) return false;
     const Trace trace = trace_of(*handle);
-    return trace == Trace::ended || (trace == Trace::none && shares_memory_with(record.supervisor.pid));
+    return trace == Trace::ended || (trace == Trace::none && shares_memory_with(record.launcher.pid));
 }
 
 bool has_ended_here(const Handle& handle) {

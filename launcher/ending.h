@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Dictionaries that have ended while something still speaks of them: a client has destroyed one, and for some
-// moments its supervisor lives on, and so does its record; or a shell has the handle still.
+// moments its launcher lives on, and so does its record; or a shell has the handle still.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,7 @@
 
 namespace ddict::launcher {
 
-/// Whether a dictionary whose supervisor lives on this host has ended: this host's shared memory says so.
+/// Whether a dictionary whose launcher lives on this host has ended: this host's shared memory says so.
 /// False if it has no manager here.
 bool is_ending(const RendezvousRecord& record);
 

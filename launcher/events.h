@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What node launchers tell their supervisor: lines on standard output, which srun merges.
+// What node launchers tell ddict-launch: lines on standard output, which srun merges.
 //
 // A line is "@ddict " and a JSON object, below 1000 bytes: slurmstepd passes on whole lines up to 1024 bytes,
 // and cuts longer ones so that lines of several nodes could mix. Other lines (of a site's task prolog, say)

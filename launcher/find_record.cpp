@@ -10,7 +10,7 @@ namespace ddict::launcher {
 namespace {
 
 std::string where(const RendezvousRecord& record) {
-    return record.job.empty() ? "on " + record.supervisor.host : "of job " + record.job;
+    return record.job.empty() ? "on " + record.launcher.host : "of job " + record.job;
 }
 
 /// Why it cannot be told whether a dictionary of that name runs; empty if it can.

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <utility>
 
+#include "launcher/launch_loop.h"
 #include "launcher/progress_line.h"
-#include "launcher/supervision.h"
 #include "slurm/time_left.h"
 
 namespace ddict::launcher {

@@ -3,7 +3,7 @@
 //
 // How a Slurm job ends, as a node launcher sees it: CONT and TERM to every process, KILL after KillWait to
 // what is left. In between the job's programs may save, so the dictionary goes on for them. But srun may have
-// been killed by then, and that closes nobody's standard input: so the supervisor shows each second that it
+// been killed by then, and that closes nobody's standard input: so the launcher shows each second that it
 // is there, and without it the node launcher looks for others of the job on its node.
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace ddict::launcher {
 
-/// How often the supervisor shows that it is there.
+/// How often the launcher shows that it is there.
 inline constexpr std::chrono::milliseconds sign_of_life_interval{1'000};
 
 /// Never waits.
@@ -28,7 +28,7 @@ class JobEnd {
     /// CONT and TERM have come together.
     bool has_begun() const { return begun_; }
     void on_sign_of_life(Clock::time_point now);
-    /// Whether nobody is left who could need the dictionary: the supervisor is silent, and no other process
+    /// Whether nobody is left who could need the dictionary: the launcher is silent, and no other process
     /// of the job is here. Requires has_begun(); to be asked each second.
     bool is_abandoned(Clock::time_point now, const std::function<bool()>& others_run_here);
 

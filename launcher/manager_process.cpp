@@ -44,7 +44,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     for (const std::string& address : start.shared_addresses)
         options.argv.insert(options.argv.end(), {"--shared-address", address});
     options.environment = start.environment;
-    // Its standard output is not for the supervisor: that reads events there.
+    // Its standard output is not for the launcher: that reads events there.
     options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};
     options.passed_fd = theirs.fd();
     options.close_other_fds = true;

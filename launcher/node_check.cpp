@@ -15,9 +15,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "launcher/launch_loop.h"
 #include "launcher/manager_process.h"
 #include "launcher/node_network.h"
-#include "launcher/supervision.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/host_name.h"

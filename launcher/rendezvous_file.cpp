@@ -123,7 +123,7 @@ bool take(const json& value, T& into) {
 
 /// What goes into a shell, into the command lines of Slurm's programs, or decides on who gets a signal.
 bool makes_sense(const RendezvousRecord& record) {
-    const ProcessRecord& process = record.supervisor;
+    const ProcessRecord& process = record.launcher;
     constexpr std::int64_t year_9999 = 253'402'300'799;
     return is_word(record.name, "._-") && record.name.size() <= limits::name_bytes_max &&
            is_word(record.dictionary) && record.handle.size() <= limits::handle_bytes_max &&
@@ -171,7 +171,7 @@ Result<std::string> write_beside(const std::string& path, const std::string& tex
 }
 
 Verdict ask_slurm(const RendezvousRecord& record, const os::Environment& environment) {
-    if (record.step.empty()) return {Liveness::unknown, "it was started on " + record.supervisor.host};
+    if (record.step.empty()) return {Liveness::unknown, "it was started on " + record.launcher.host};
     const auto answer =
         os::capture_output({"squeue", "--noheader", "--steps", "--format=%i", "--jobs=" + record.job},
                            environment, squeue_timeout);
@@ -201,7 +201,7 @@ Error is_running(const std::string& path, const RendezvousRecord& record, const 
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
 }
 
-/// The supervisor in the background leaves the folder that it was started in.
+/// The launcher in the background leaves the folder that it was started in.
 Result<std::string> absolute_folder(const std::string& folder) {
     std::error_code error;
     const fs::path absolute = fs::absolute(folder, error);
@@ -237,7 +237,7 @@ os::FileDescriptor open_process(const ProcessRecord& process) {
 }
 
 std::string format_record(const RendezvousRecord& record) {
-    const ProcessRecord& process = record.supervisor;
+    const ProcessRecord& process = record.launcher;
     const json object{{"format", format_number},
                       {"name", record.name},
                       {"handle", record.handle},
@@ -245,7 +245,7 @@ std::string format_record(const RendezvousRecord& record) {
                       {"job", record.job},
                       {"job_restart", record.job_restart},
                       {"step", record.step},
-                      {"supervisor",
+                      {"launcher",
                        {{"host", process.host},
                         {"machine", process.machine},
                         {"boot_id", process.boot_id},
@@ -272,15 +272,15 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
         object.at("job").get_to(record.job);
         object.at("job_restart").get_to(record.job_restart);
         object.at("step").get_to(record.step);
-        const json& process = object.at("supervisor");
-        process.at("host").get_to(record.supervisor.host);
-        record.supervisor.machine = process.value("machine", "");  // which not all versions write
-        process.at("boot_id").get_to(record.supervisor.boot_id);
-        process.at("pid_namespace").get_to(record.supervisor.pid_namespace);
+        const json& process = object.at("launcher");
+        process.at("host").get_to(record.launcher.host);
+        record.launcher.machine = process.value("machine", "");  // which not all versions write
+        process.at("boot_id").get_to(record.launcher.boot_id);
+        process.at("pid_namespace").get_to(record.launcher.pid_namespace);
         object.at("nodes").get_to(record.nodes);
         object.at("lost").get_to(record.lost);
-        const bool numbers = take(process.at("pid"), record.supervisor.pid) &&
-                             take(process.at("start_time"), record.supervisor.start_time) &&
+        const bool numbers = take(process.at("pid"), record.launcher.pid) &&
+                             take(process.at("start_time"), record.launcher.start_time) &&
                              take(object.at("managers"), record.managers) &&
                              take(object.at("total_bytes"), record.total_bytes) &&
                              take(object.at("created"), record.created);
@@ -310,9 +310,9 @@ std::string record_path(const std::string& folder, const std::string& name,
 
 Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment) {
     const ProcessRecord here = this_process();
-    const ProcessRecord& there = record.supervisor;
+    const ProcessRecord& there = record.launcher;
     if (there.host == here.host) {
-        const std::string unreadable = "/proc does not show here whether its supervisor lives";
+        const std::string unreadable = "/proc does not show here whether its launcher lives";
         if (there.boot_id.empty() || here.boot_id.empty() || here.pid_namespace.empty())
             return {Liveness::unknown, unreadable};
         // Of this machine before it was started again, or of another one with the same name?

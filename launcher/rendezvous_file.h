@@ -3,7 +3,7 @@
 //
 // The rendezvous file: what "start" leaves for people, scripts and the other verbs to find a dictionary by.
 // One JSON object, for this user's eyes only; it appears whole, after the dictionary is ready, and goes when
-// that ends. A file whose supervisor is gone is stale: that is found out, never waited for.
+// that ends. A file whose launcher is gone is stale: that is found out, never waited for.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ struct RendezvousRecord {
     std::string job;          // empty: no Slurm
     std::string job_restart;  // SLURM_RESTART_COUNT
     std::string step;         // "JOB.STEP" of the node launchers
-    ProcessRecord supervisor;
+    ProcessRecord launcher;
     std::vector<std::string> nodes;
     std::uint32_t managers = 0;
     std::uint64_t total_bytes = 0;
@@ -61,7 +61,7 @@ std::string record_path(const std::string& folder, const std::string& name,
 
 enum class Liveness {
     alive,
-    ending,  // destroyed by a client: its supervisor is about to end
+    ending,  // destroyed by a client: its launcher is about to end
     stale,
     unknown
 };

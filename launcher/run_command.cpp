@@ -12,9 +12,9 @@
 #include <optional>
 #include <utility>
 
+#include "launcher/launch_loop.h"
 #include "launcher/progress_line.h"
 #include "launcher/saves.h"
-#include "launcher/supervision.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
@@ -40,19 +40,19 @@ std::string ddict_program() {
 
 class Wrapper {
   public:
-    Wrapper(const Options& options, const os::Environment& environment, Supervisor& supervisor,
+    Wrapper(const Options& options, const os::Environment& environment, NodeLaunchers& launchers,
             const os::SignalFd& signals)
         : options_(options),
           environment_(environment),
-          supervisor_(supervisor),
+          launchers_(launchers),
           signals_(signals),
-          supervision_(supervisor, signals),
+          loop_(launchers, signals),
           saves_(
               options, environment,
               [this](std::vector<std::string> argv, int input_fd) {
                   return start_save(std::move(argv), input_fd);
               },
-              [this] { return supervisor_.has_lost_keys(); }) {}
+              [this] { return launchers_.has_lost_keys(); }) {}
 
     int run();
 
@@ -69,14 +69,14 @@ class Wrapper {
 
     const Options& options_;
     const os::Environment& environment_;
-    Supervisor& supervisor_;
+    NodeLaunchers& launchers_;
     const os::SignalFd& signals_;
-    Supervision supervision_;
+    LaunchLoop loop_;
     Saves saves_;
 };
 
 int Wrapper::run() {
-    const Supervision::BringUp up = supervision_.bring_up(-1);
+    const LaunchLoop::BringUp up = loop_.bring_up(-1);
     int status = 0;
     if (up.ready) {
         os::ChildProcess command;
@@ -84,7 +84,7 @@ int Wrapper::run() {
         if (status == 0) {
             status = attend(command, &saves_);
             if (!save_at_end() && status == 0) status = exit_bring_up_failed;
-            if (options_.fail_on_loss && supervisor_.has_lost_keys() && status == 0) status = exit_keys_lost;
+            if (options_.fail_on_loss && launchers_.has_lost_keys() && status == 0) status = exit_keys_lost;
         }
     } else if (up.signal != 0) {
         status = 128 + up.signal;
@@ -92,7 +92,7 @@ int Wrapper::run() {
         say("cannot start the dictionary: " + up.reason);
         status = exit_bring_up_failed;
     }
-    supervision_.tear_down();
+    loop_.tear_down();
     return status;
 }
 
@@ -102,7 +102,7 @@ os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<
     spawn.argv = std::move(argv);
     spawn.environment = environment_;
     for (const auto& [name, value] :
-         handle_variables(supervisor_.handle(), options_.name, supervisor_.plan().allocation.has_value()))
+         handle_variables(launchers_.handle(), options_.name, launchers_.plan().allocation.has_value()))
         spawn.environment[name] = value;
     spawn.signal_mask = signals_.original_mask();
     spawn.as_inherited = true;
@@ -154,7 +154,7 @@ bool Wrapper::save_at_end() {
         const auto now = Saves::Clock::now();
         saves_.advance(now);
         if (saves_.is_idle()) return saves_.has_saved();
-        for (const os::SignalEvent& signal : supervision_.turn(saves_.fds(), saves_.wait_ms(now)).signals) {
+        for (const os::SignalEvent& signal : loop_.turn(saves_.fds(), saves_.wait_ms(now)).signals) {
             if (!signal.asks_to_end()) continue;
             const auto came = Saves::Clock::now();
             if (!first) {
@@ -199,7 +199,7 @@ int Wrapper::attend(os::ChildProcess& command, Saves* saves) {
             fds.insert(fds.end(), more.begin(), more.end());
             wait_ms = saves->wait_ms(now);
         }
-        const Supervision::Turn happened = supervision_.turn(fds, wait_ms);
+        const LaunchLoop::Turn happened = loop_.turn(fds, wait_ms);
         pass_on(command, happened.signals, saves == nullptr);
         for (const os::SignalEvent& signal : happened.signals) {
             if (saves != nullptr) saves->on_signal(signal.number);
@@ -239,12 +239,12 @@ int run_command(const Options& options, const os::Environment& environment) {
     if (!plan) return say_unprepared(plan.error());
     const auto signals = os::SignalFd::open(os::ending_signals());
     os::ignore_reserved_signals();
-    const auto supervisor = signals ? Supervisor::start(*plan, environment) : signals.error();
-    if (!supervisor) {
-        say(reason(supervisor.error()));
+    const auto launchers = signals ? NodeLaunchers::start(*plan, environment) : signals.error();
+    if (!launchers) {
+        say(reason(launchers.error()));
         return exit_bring_up_failed;
     }
-    return Wrapper(options, environment, **supervisor, *signals).run();
+    return Wrapper(options, environment, **launchers, *signals).run();
 }
 
 void say_cannot_serve(Errc code, const std::string& why) {
@@ -260,33 +260,33 @@ int serve(const Options& options, const os::Environment& environment) {
     // A job is signalled as a whole, so that its programs save: this end comes with that of standard input.
     const auto signals = os::SignalFd::open(os::outside_signals());
     os::ignore_reserved_signals();
-    const auto supervisor = !plan      ? plan.error()
-                            : !signals ? signals.error()
-                                       : Supervisor::start(*plan, environment);
-    if (!supervisor) {
-        say_cannot_serve(supervisor.error().code, reason(supervisor.error()));
+    const auto launchers = !plan      ? plan.error()
+                           : !signals ? signals.error()
+                                      : NodeLaunchers::start(*plan, environment);
+    if (!launchers) {
+        say_cannot_serve(launchers.error().code, reason(launchers.error()));
         const bool wrong_options = !plan && plan.error().code == Errc::invalid_argument;
         return wrong_options ? exit_usage : exit_bring_up_failed;
     }
-    Supervision supervision(**supervisor, *signals);
-    const Supervision::BringUp up = supervision.bring_up(STDIN_FILENO, Supervision::Signals::do_nothing);
+    LaunchLoop loop(**launchers, *signals);
+    const LaunchLoop::BringUp up = loop.bring_up(STDIN_FILENO, LaunchLoop::Signals::do_nothing);
     if (!up.ready) {
         if (!up.reason.empty()) say_cannot_serve(up.code, up.reason);
-        supervision.tear_down(Supervision::Signals::do_nothing);
+        loop.tear_down(LaunchLoop::Signals::do_nothing);
         return up.abandoned ? 0 : exit_bring_up_failed;
     }
-    print("ready " + (*supervisor)->handle());
+    print("ready " + (*launchers)->handle());
     // The program that wanted this may leave its folder, and somebody unmount it.
     [[maybe_unused]] const int moved = chdir("/");
     int status = 0;
     bool wanted = true;
-    while (wanted && (*supervisor)->stage() == Supervisor::Stage::ready) {
-        const Supervision::Turn happened = supervision.turn(STDIN_FILENO, 3'600'000);
-        wanted = !(happened.extra && at_end(STDIN_FILENO)) && !(*supervisor)->all_lost();
+    while (wanted && (*launchers)->stage() == NodeLaunchers::Stage::ready) {
+        const LaunchLoop::Turn happened = loop.turn(STDIN_FILENO, 3'600'000);
+        wanted = !(happened.extra && at_end(STDIN_FILENO)) && !(*launchers)->all_lost();
     }
-    const bool over = (*supervisor)->stage() != Supervisor::Stage::ready || (*supervisor)->all_lost();
-    if (over && !(*supervisor)->destroyed_by_client()) status = exit_bring_up_failed;
-    supervision.tear_down(Supervision::Signals::do_nothing);
+    const bool over = (*launchers)->stage() != NodeLaunchers::Stage::ready || (*launchers)->all_lost();
+    if (over && !(*launchers)->destroyed_by_client()) status = exit_bring_up_failed;
+    loop.tear_down(LaunchLoop::Signals::do_nothing);
     return status;
 }
 

@@ -12,8 +12,8 @@
 #include <limits>
 #include <utility>
 
+#include "launcher/launch_loop.h"
 #include "launcher/progress_line.h"
-#include "launcher/supervision.h"
 #include "os/signal_names.h"
 
 namespace ddict::launcher {

@@ -8,8 +8,8 @@
 
 #include "base/hex.h"
 #include "cluster/directory.h"
+#include "launcher/launch_loop.h"
 #include "launcher/progress_line.h"
-#include "launcher/supervision.h"
 #include "shm/segment.h"
 
 namespace ddict::launcher {

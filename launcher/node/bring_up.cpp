@@ -4,9 +4,9 @@
 
 #include <unistd.h>
 
+#include "launcher/launch_loop.h"
 #include "launcher/memory_budget.h"
 #include "launcher/node_network.h"
-#include "launcher/supervision.h"
 #include "os/network_interfaces.h"
 #include "pmix/session.h"
 #include "shm/segment.h"

@@ -64,7 +64,7 @@ Guardian::Turn Guardian::next_turn(const Managers& managers) {
     if (managers.any_ended_by_client) {
         if (!destroyed_until_) destroyed_until_ = now + destroy_grace;
         turn.wait_max = std::min(turn.wait_max, std::chrono::ceil<milliseconds>(*destroyed_until_ - now));
-        // If all have died instead, nothing is served here, but only the supervisor can say that it is over.
+        // If all have died instead, nothing is served here, but only the launcher can say that it is over.
         turn.is_over = (!managers.any_runs && !managers.any_serves) || turn.wait_max.count() <= 0;
     }
     return turn;

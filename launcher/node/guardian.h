@@ -46,7 +46,7 @@ class Guardian {
     bool is_in_job() const { return options_.in_job; }
     bool is_lifeline_open() const { return lifeline_open_; }
     bool told_to_stop() const { return !lifeline_open_ || cancelled_; }
-    /// The supervisor's own deadline comes first; this one is for a node launcher that has lost touch with
+    /// The launcher's own deadline comes first; this one is for a node launcher that has lost touch with
     /// it.
     bool is_bring_up_overdue() const { return options_.now() > deadline_; }
     /// Once, when Slurm has begun to end the job while this serves.
@@ -71,7 +71,7 @@ class Guardian {
     };
     struct Turn {
         bool is_over = false;     // stop the managers
-        bool beat = false;        // report that this node is there: nobody else tells the supervisor in a job
+        bool beat = false;        // report that this node is there: nobody else tells the launcher in a job
         milliseconds wait_max{};  // then ask again
     };
     Turn next_turn(const Managers& managers);

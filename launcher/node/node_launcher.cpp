@@ -7,9 +7,9 @@
 #include <chrono>
 
 #include "launcher/events.h"
+#include "launcher/launch_loop.h"
 #include "launcher/node/bring_up.h"
 #include "launcher/node/node.h"
-#include "launcher/supervision.h"
 #include "os/file_descriptor.h"
 #include "os/signals.h"
 
@@ -22,7 +22,7 @@ constexpr milliseconds look_interval{50};
 constexpr milliseconds last_words_grace{1'000};
 
 /// Until the dictionary is to end.
-void supervise(Node& node) {
+void watch(Node& node) {
     for (;;) {
         const Guardian::Turn turn = node.guardian.next_turn(node.managers.summary());
         if (turn.beat) node.loop.report(node.identity.event(Event::Kind::beat));
@@ -69,7 +69,7 @@ int run(Node& node) {
         node.loop.flush_within(last_words_grace);
         return 1;
     }
-    supervise(node);
+    watch(node);
     Event stopped = node.identity.event(Event::Kind::stopped);
     stopped.text = node.guardian.told_to_stop() ? "asked to" : stopped_by_client;
     end_managers(node);

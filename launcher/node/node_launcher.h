@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The life of a node launcher: makes the node's pools, starts its managers, exchanges their addresses with
-// the other nodes, reports events on standard output, supervises, and cleans up. The end of its standard
-// input means that nobody needs the dictionary any more; once it serves, no signal does.
+// the other nodes, reports events on standard output, watches its managers, and cleans up. The end of its
+// standard input means that nobody needs the dictionary any more; once it serves, no signal does.
 #pragma once
 
 #include "launcher/plan.h"

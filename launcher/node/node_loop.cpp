@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/supervision.h"
+#include "launcher/launch_loop.h"
 
 namespace ddict::launcher {
 

@@ -35,8 +35,8 @@ class BackgroundTest : public LauncherTest {
         }
         return path;
     }
-    pid_t supervisor_pid() {
-        return nlohmann::json::parse(std::ifstream(only_file())).at("supervisor").at("pid").get<pid_t>();
+    pid_t launcher_pid() {
+        return nlohmann::json::parse(std::ifstream(only_file())).at("launcher").at("pid").get<pid_t>();
     }
 };
 
@@ -173,9 +173,9 @@ TEST_F(BackgroundTest, TwoNamesLiveSideBySide) {
     EXPECT_EQ(run({"stop", "--name", "two"}).status, 0);
 }
 
-TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
+TEST_F(BackgroundTest, AFileWithoutItsLauncherIsStale) {
     ASSERT_EQ(run({"start"}).status, 0);
-    kill(supervisor_pid(), SIGKILL);
+    kill(launcher_pid(), SIGKILL);
     ASSERT_TRUE(nothing_runs(seconds(2)));
     const Ran status = run({"status"});
     EXPECT_EQ(status.status, 1);
@@ -185,7 +185,7 @@ TEST_F(BackgroundTest, AFileWithoutItsSupervisorIsStale) {
     EXPECT_EQ(env.out, "false\n") << "eval fails as well";
 
     ASSERT_EQ(run({"start"}).status, 0) << "takes the place of the stale one";
-    kill(supervisor_pid(), SIGKILL);
+    kill(launcher_pid(), SIGKILL);
     ASSERT_TRUE(nothing_runs(seconds(2)));
     EXPECT_EQ(run({"stop"}).status, 0) << "removes the stale file";
 }
@@ -197,7 +197,7 @@ TEST_F(BackgroundTest, StopsThoughItsCallerIgnoredTerm) {
          "trap '' TERM; exec '" + program("ddict-launch") + "' start --managers-per-node 1 --total-mem 8M"},
         environment());
     ASSERT_EQ(shell.wait(), 0) << shell.err();
-    kill(supervisor_pid(), SIGTERM);
+    kill(launcher_pid(), SIGTERM);
     EXPECT_EQ(run({"status"}).status, 0) << "what the caller ignores is no order";
     EXPECT_EQ(run({"stop"}).status, 0);
     EXPECT_EQ(processes("").size(), 0U);
@@ -215,7 +215,7 @@ TEST_F(BackgroundTest, LetsGoOfItsCallersOutputWithoutANullDevice) {
     EXPECT_EQ(run({"stop"}).status, 0);
 }
 
-/// The supervisor does not stay in the folder that it was started in.
+/// The launcher does not stay in the folder that it was started in.
 TEST_F(BackgroundTest, AStateFolderMayBeNamedFromHere) {
     const auto in_folder = [&](const std::string& command) {
         Program shell({"/bin/sh", "-c",
@@ -270,12 +270,12 @@ TEST_F(BackgroundTest, AFileThatCannotBeReadIsLeftAlone) {
 
 TEST_F(BackgroundTest, AnotherDictionarysFileIsLeftAlone) {
     ASSERT_EQ(run({"start"}).status, 0);
-    const pid_t supervisor = supervisor_pid();
+    const pid_t launcher = launcher_pid();
     const std::string path = only_file();
     auto record = nlohmann::json::parse(std::ifstream(path));
     record["dictionary"] = "0123456789abcdef";
     std::ofstream(path) << record;
-    kill(supervisor, SIGTERM);
+    kill(launcher, SIGTERM);
     ASSERT_TRUE(nothing_runs(seconds(5)));
     EXPECT_EQ(only_file(), path);
     std::filesystem::remove(path);
@@ -298,13 +298,13 @@ TEST_F(BackgroundTest, AClientEndsIt) {
     EXPECT_TRUE(nothing_runs());
 }
 
-/// destroy has returned, and the supervisor still lives: held up, so that this lasts.
+/// destroy has returned, and the launcher still lives: held up, so that this lasts.
 TEST_F(BackgroundTest, WhatAClientHasDestroyedIsNoLongerThere) {
     const Ran started = run({"start"});
     ASSERT_EQ(started.status, 0) << started.err;
     set("DDICT_HANDLE", started.out.substr(0, started.out.find('\n')));
-    const pid_t supervisor = supervisor_pid();
-    kill(supervisor, SIGSTOP);
+    const pid_t launcher = launcher_pid();
+    kill(launcher, SIGSTOP);
     Program destroy({program("ddict"), "destroy"}, environment());
     EXPECT_EQ(destroy.wait(), 0) << destroy.err();
     const Ran status = run({"status"});
@@ -318,7 +318,7 @@ TEST_F(BackgroundTest, WhatAClientHasDestroyedIsNoLongerThere) {
     const Ran late = run({"stop", "--timeout", "0.2"});
     EXPECT_EQ(late.status, 1);
     EXPECT_NE(late.err.find("'default' has not ended within 0.2 s"), std::string::npos) << late.err;
-    kill(supervisor, SIGCONT);
+    kill(launcher, SIGCONT);
     const Ran stopped = run({"stop"});
     EXPECT_EQ(stopped.status, 0) << stopped.err;
     const Ran again = run({"stop"});

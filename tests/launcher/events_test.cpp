@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lines from node launchers to their supervisor, rendezvous records, and the preflight's judgement.
+// The lines from node launchers to ddict-launch, rendezvous records, and the preflight's judgement.
 #include "launcher/events.h"
 
 #include <gtest/gtest.h>
@@ -125,7 +125,7 @@ RendezvousRecord record() {
     handle.seeds[0].address.resize(8);
     record.handle = handle.serialize();
     record.dictionary = hex(handle.dictionary_id);
-    record.supervisor = this_process();
+    record.launcher = this_process();
     record.nodes = {"n1", "n2"};
     record.managers = 2;
     record.total_bytes = std::uint64_t{1} << 40;
@@ -138,7 +138,7 @@ TEST(RendezvousRecord, ReadsBack) {
     const auto back = parse_record(format_record(record()));
     ASSERT_TRUE(back);
     EXPECT_EQ(format_record(*back), format_record(record()));
-    EXPECT_EQ(back->supervisor, record().supervisor);
+    EXPECT_EQ(back->launcher, record().launcher);
 }
 
 TEST(RendezvousRecord, RefusesGarbage) {
@@ -154,29 +154,29 @@ TEST(RendezvousRecord, RefusesGarbage) {
 TEST(RendezvousRecord, KnowsTheLivingFromTheDead) {
     RendezvousRecord mine = record();
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::alive);
-    mine.supervisor.start_time += 1;
+    mine.launcher.start_time += 1;
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale) << "another process has the number now";
-    mine.supervisor.start_time = 0;
-    mine.supervisor.pid = 0;
+    mine.launcher.start_time = 0;
+    mine.launcher.pid = 0;
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::stale);
     mine = record();
-    mine.supervisor.boot_id = "before";
-    const bool machine_is_known = !mine.supervisor.machine.empty();
+    mine.launcher.boot_id = "before";
+    const bool machine_is_known = !mine.launcher.machine.empty();
     EXPECT_EQ(liveness_of(mine, {}).liveness, machine_is_known ? Liveness::stale : Liveness::unknown)
         << "the machine was started anew";
     for (const std::string machine : {"", "another"}) {
-        mine.supervisor.machine = machine;
+        mine.launcher.machine = machine;
         EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown) << "hosts may be called the same";
-        EXPECT_FALSE(open_process(mine.supervisor).is_open());
+        EXPECT_FALSE(open_process(mine.launcher).is_open());
     }
     for (const auto forget :
          {+[](ProcessRecord& r) { r.boot_id.clear(); }, +[](ProcessRecord& r) { r.start_time = 0; }}) {
         mine = record();
-        forget(mine.supervisor);
+        forget(mine.launcher);
         EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown) << "it could not be found out";
     }
     mine = record();
-    mine.supervisor.host = "far-away";
+    mine.launcher.host = "far-away";
     EXPECT_EQ(liveness_of(mine, {}).liveness, Liveness::unknown);
     mine.job = "5";
     mine.job_restart = "0";

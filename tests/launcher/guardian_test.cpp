@@ -104,13 +104,13 @@ TEST_F(GuardianTest, OnceItServesNoSignalDoes) {
     EXPECT_FALSE(guardian.told_to_stop());
     EXPECT_FALSE(guardian.next_turn(all_serve).is_over);
     guardian.on_signal({.number = SIGTERM, .from_terminal = false, .ordered = true});
-    EXPECT_FALSE(guardian.next_turn(all_serve).is_over) << "the order to end is its supervisor's affair";
+    EXPECT_FALSE(guardian.next_turn(all_serve).is_over) << "the order to end is its launcher's affair";
 }
 
 TEST_F(GuardianTest, TheBringUpHasADeadlineOfItsOwn) {
     const Guardian& guardian = make();
     now += 30s;
-    EXPECT_FALSE(guardian.is_bring_up_overdue()) << "the supervisor's comes first";
+    EXPECT_FALSE(guardian.is_bring_up_overdue()) << "the launcher's comes first";
     now += 6s;
     EXPECT_TRUE(guardian.is_bring_up_overdue());
 }
@@ -158,7 +158,7 @@ TEST_F(GuardianTest, AJobThatIsSuspendedAndSignalledLaterDoesNotEnd) {
     EXPECT_FALSE(guardian.take_job_end());
 }
 
-TEST_F(GuardianTest, AtTheEndOfAJobItServesWhileTheSupervisorShowsLife) {
+TEST_F(GuardianTest, AtTheEndOfAJobItServesWhileTheLauncherShowsLife) {
     Guardian& guardian = make_serving(true);
     send({SIGCONT, SIGTERM});
     for (int i = 0; i < 30; ++i) {
@@ -223,7 +223,7 @@ TEST_F(GuardianTest, ALossIsReportedOnceAndWhileItServes) {
 TEST_F(GuardianTest, ManagersThatDieEndNothing) {
     Guardian& guardian = make_serving();
     EXPECT_FALSE(guardian.next_turn({.any_runs = true, .any_serves = true}).is_over);
-    EXPECT_FALSE(guardian.next_turn({}).is_over) << "the supervisor says when it is over";
+    EXPECT_FALSE(guardian.next_turn({}).is_over) << "the launcher says when it is over";
 }
 
 TEST_F(GuardianTest, WhatAClientDestroysIsOverWhenAllHaveEnded) {
@@ -291,7 +291,7 @@ TEST_F(GuardianTest, AfterAFailureItStaysInTheStepForAWhile) {
     EXPECT_FALSE(guardian.lingers());
     guardian.begin_linger();
     guardian.on_lifeline_end();
-    EXPECT_FALSE(guardian.lingers()) << "the supervisor knows already";
+    EXPECT_FALSE(guardian.lingers()) << "the launcher knows already";
     Guardian& alone = make();
     alone.begin_linger();
     EXPECT_FALSE(alone.lingers()) << "there are no others";

@@ -170,7 +170,7 @@ TEST_F(HostTest, ADictionaryOfAJobIsFoundFromOutside) {
     auto record = nlohmann::json::parse(text_of(local));
     record["job"] = "7";
     record["step"] = "7.0";
-    record["supervisor"]["host"] = "elsewhere";
+    record["launcher"]["host"] = "elsewhere";
     std::ofstream(folder() + "/job.json") << record;
     fs::permissions(folder() + "/job.json", fs::perms::owner_read | fs::perms::owner_write);
     std::ofstream(folder() + "/squeue") << "#!/bin/sh\necho 7.0\n";

@@ -161,13 +161,13 @@ TEST_F(HeldBringUpTest, TheWrapperIsCancelledOnlyByThoseThatAskForAnEnd) {
     EXPECT_EQ(wrapper.wait(), 7) << wrapper.err();
 }
 
-TEST_F(HeldBringUpTest, TheSupervisorInTheBackgroundToo) {
+TEST_F(HeldBringUpTest, TheLauncherInTheBackgroundToo) {
     Program start(launch({"start", "--name", "held"}), environment());
     ASSERT_TRUE(manager_is_held());
-    const std::vector<pid_t> supervisors = processes("start");
-    ASSERT_EQ(supervisors.size(), 2U) << "the one that was started, and its own in the background";
+    const std::vector<pid_t> launchers = processes("start");
+    ASSERT_EQ(launchers.size(), 2U) << "the one that was started, and its own in the background";
     const pid_t background =
-        *std::find_if(supervisors.begin(), supervisors.end(), [&](pid_t pid) { return pid != start.pid(); });
+        *std::find_if(launchers.begin(), launchers.end(), [&](pid_t pid) { return pid != start.pid(); });
     for (const int number : {SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU, SIGRTMIN})
         send(background, number);
     let_it_come_up();
@@ -219,13 +219,13 @@ TEST_F(SignalsTest, TheWrapperOutlivesFaultsThatAreNotItsOwn) {
     EXPECT_TRUE(wrapper.out().ends_with("running\ngot 15\n")) << wrapper.out();
 }
 
-TEST_F(SignalsTest, TheSupervisorInTheBackgroundOutlivesFaultsThatAreNotItsOwn) {
+TEST_F(SignalsTest, TheLauncherInTheBackgroundOutlivesFaultsThatAreNotItsOwn) {
     Program start(launch({"start"}), environment());
     ASSERT_EQ(start.wait(), 0) << start.err();
-    const std::vector<pid_t> supervisors = processes("start");
-    ASSERT_EQ(supervisors.size(), 1U);
+    const std::vector<pid_t> launchers = processes("start");
+    ASSERT_EQ(launchers.size(), 1U);
     for (const int number : reserved_signals())
-        send(supervisors[0], number);
+        send(launchers[0], number);
     EXPECT_TRUE(serves(start.out().substr(0, start.out().find('\n')), "value"));
     Program status(launch({"status"}), environment());
     EXPECT_EQ(status.wait(), 0) << status.out();

@@ -85,7 +85,7 @@ class Segments(SecurityTest):
 class Processes(SecurityTest):
     def test_strangers_neither_look_into_nor_signal_processes(self):
         self.start()
-        for pid in (*self.managers, self.supervisor()):
+        for pid in (*self.managers, self.launcher()):
             for user in STRANGERS:
                 for name in ("environ", "mem", "maps"):
                     self.assertIn(as_user(user, open_error, f"/proc/{pid}/{name}", os.O_RDONLY), NO_ACCESS, name)
@@ -100,7 +100,7 @@ class Processes(SecurityTest):
         secret = self.secret()
         forms = [secret.hex(), secret.hex().upper(), self.handle.split(".")[1]]
         texts = {}
-        pids = {*self.managers, self.supervisor()}
+        pids = {*self.managers, self.launcher()}
         for pid in self.managers:
             with open(f"/proc/{pid}/stat") as stat:
                 pids.add(int(stat.read().rpartition(")")[2].split()[1]))  # its node launcher

@@ -34,11 +34,11 @@ class Records(SecurityTest):
             return os.readlink(f"/proc/self/ns/{name}")
 
         with open("/proc/sys/kernel/random/boot_id") as boot:
-            supervisor = {"host": socket.gethostname(), "boot_id": boot.read().strip(), "pid_namespace": namespace("pid"),
+            launcher = {"host": socket.gethostname(), "boot_id": boot.read().strip(), "pid_namespace": namespace("pid"),
                           "pid": self.alive, "start_time": start_time_of(self.alive)}
-        supervisor.update(changes.pop("supervisor", {}))
+        launcher.update(changes.pop("launcher", {}))
         record = {"format": 1, "name": "default", "handle": self.good_handle, "dictionary": "0123456789abcdef", "job": "",
-                  "job_restart": "", "step": "", "supervisor": supervisor, "nodes": ["n1"], "managers": 1,
+                  "job_restart": "", "step": "", "launcher": launcher, "nodes": ["n1"], "managers": 1,
                   "total_bytes": 1 << 20, "created": 1, "lost": []}
         record.update(changes)
 
@@ -83,7 +83,7 @@ class Records(SecurityTest):
         for user in STRANGERS:
             sleeper = start_sleeper((0, 0))
             self.write(user, handle=f"$(touch {self.ran})", name="default",
-                       supervisor={"pid": sleeper, "start_time": start_time_of(sleeper)})
+                       launcher={"pid": sleeper, "start_time": start_time_of(sleeper)})
             self.expect_not_believed(f"belongs to user {user[0]}")
             self.assertTrue(end_sleeper(sleeper), "stop signalled whom the record named")
             os.unlink(self.path)
@@ -112,8 +112,8 @@ class Records(SecurityTest):
                 self.assertNotIn("got", done.stdout, (field, text))
                 self.assertIn("no rendezvous file", done.stderr, (field, text))
         for changes in ({"job": "1;x"}, {"step": "--all"}, {"nodes": ["a b"]}, {"managers": 0}, {"created": -1},
-                        {"supervisor": {"pid": 0}}, {"supervisor": {"pid": -1}}, {"supervisor": {"pid": 1}},
-                        {"supervisor": {"pid": 1 << 32}}, {"supervisor": {"pid": 2.5}}, {"managers": 1 << 40}):
+                        {"launcher": {"pid": 0}}, {"launcher": {"pid": -1}}, {"launcher": {"pid": 1}},
+                        {"launcher": {"pid": 1 << 32}}, {"launcher": {"pid": 2.5}}, {"managers": 1 << 40}):
             self.write((0, 0), **changes)
             self.assertIn("no rendezvous file", self.evaluate().stderr, changes)
         os.unlink(self.path)
@@ -121,13 +121,13 @@ class Records(SecurityTest):
     def test_stop_signals_no_process_of_another_user(self):
         sleeper = start_sleeper(OTHER)
         self.waits_until(lambda: os.stat(f"/proc/{sleeper}").st_uid == OTHER[0], "it is somebody else")
-        self.write((0, 0), supervisor={"pid": sleeper, "start_time": start_time_of(sleeper)})
+        self.write((0, 0), launcher={"pid": sleeper, "start_time": start_time_of(sleeper)})
         self.assertIn("had ended already", self.run_program("ddict-launch", "stop").stderr)
         self.assertTrue(end_sleeper(sleeper), "stop signalled a process of another user")
 
     def test_nor_one_that_started_at_another_time(self):
         sleeper = start_sleeper((0, 0))
-        self.write((0, 0), supervisor={"pid": sleeper, "start_time": start_time_of(sleeper) - 1})
+        self.write((0, 0), launcher={"pid": sleeper, "start_time": start_time_of(sleeper) - 1})
         self.assertIn("had ended already", self.run_program("ddict-launch", "stop").stderr)
         self.assertTrue(end_sleeper(sleeper))
 

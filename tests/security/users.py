@@ -123,9 +123,9 @@ class SecurityTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)["managers"]
 
-    def supervisor(self):
+    def launcher(self):
         with open(self.record) as record:
-            return json.load(record)["supervisor"]["pid"]
+            return json.load(record)["launcher"]["pid"]
 
     def packed_handle(self):
         """What the handle holds: the dictionary's id, then its secret, then more."""

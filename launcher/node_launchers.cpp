@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "launcher/supervisor.h"
+#include "launcher/node_launchers.h"
 
 #include <unistd.h>
 
@@ -80,14 +80,14 @@ std::string back_notice(const Event& event) {
 
 }  // namespace
 
-Result<std::unique_ptr<Supervisor>> Supervisor::start(const LaunchPlan& plan,
-                                                      const os::Environment& environment) {
-    std::unique_ptr<Supervisor> supervisor(new Supervisor(plan, environment));
-    if (const auto launched = supervisor->launch(); !launched) return launched.error();
-    return supervisor;
+Result<std::unique_ptr<NodeLaunchers>> NodeLaunchers::start(const LaunchPlan& plan,
+                                                            const os::Environment& environment) {
+    std::unique_ptr<NodeLaunchers> launchers(new NodeLaunchers(plan, environment));
+    if (const auto launched = launchers->launch(); !launched) return launched.error();
+    return launchers;
 }
 
-Result<void> Supervisor::launch() {
+Result<void> NodeLaunchers::launch() {
     const auto command = node_launcher_command(plan_, environment_);
     if (!command) return command.error();
     auto lifeline = os::make_pipe();
@@ -116,19 +116,19 @@ Result<void> Supervisor::launch() {
     return {};
 }
 
-Supervisor::~Supervisor() {
+NodeLaunchers::~NodeLaunchers() {
     if (!child_.running()) return;
     child_.signal_group(SIGKILL);
 }
 
-void Supervisor::add_poll_entries(std::vector<pollfd>& fds) const {
+void NodeLaunchers::add_poll_entries(std::vector<pollfd>& fds) const {
     fds.push_back({events_.fd(), POLLIN, 0});
     fds.push_back({errors_.fd(), POLLIN, 0});
     fds.push_back({child_.running() ? child_.pidfd() : -1, POLLIN, 0});
     fds.push_back({aftermath_.poll_fd(), POLLIN, 0});
 }
 
-int Supervisor::wait_ms() const {
+int NodeLaunchers::wait_ms() const {
     switch (stage_) {
         case Stage::starting: {
             const auto left = std::chrono::ceil<milliseconds>(start_deadline_ - Clock::now()).count();
@@ -146,7 +146,7 @@ int Supervisor::wait_ms() const {
     return 0;
 }
 
-void Supervisor::advance() {
+void NodeLaunchers::advance() {
     if (stage_ == Stage::ended) return;
     // The child's last words are in the pipes before it can be found dead.
     const auto status = child_.reap();
@@ -161,7 +161,7 @@ void Supervisor::advance() {
     apply_deadlines();
 }
 
-void Supervisor::read_events() {
+void NodeLaunchers::read_events() {
     if (!events_.is_open()) return;
     std::vector<std::string> lines;
     const auto state = event_lines_.read_from(events_.fd(), lines);
@@ -177,7 +177,7 @@ void Supervisor::read_events() {
 
 /// Managers' and node launchers' words go on to the user; srun's are kept, since the end of a step is no
 /// news.
-void Supervisor::read_errors() {
+void NodeLaunchers::read_errors() {
     if (!errors_.is_open()) return;
     std::vector<std::string> lines;
     const auto state = error_lines_.read_from(errors_.fd(), lines);
@@ -196,7 +196,7 @@ void Supervisor::read_errors() {
     if (state == LineReader::State::ended) errors_.reset();
 }
 
-void Supervisor::on_event(const Event& event) {
+void NodeLaunchers::on_event(const Event& event) {
     const bool was_silent = std::exchange(missed_beats_[event.index], 0) >= missed_beats_max;
     if (was_silent && stage_ == Stage::ready) note("the node launcher on " + event.node + " is heard again");
     switch (event.kind) {
@@ -251,7 +251,7 @@ void Supervisor::on_event(const Event& event) {
     }
 }
 
-void Supervisor::on_child_ended(const os::ExitStatus& status) {
+void NodeLaunchers::on_child_ended(const os::ExitStatus& status) {
     child_ended_ = Clock::now();
     child_has_ended_ = true;
     const std::string how = (plan_.allocation ? "srun " : "the node launcher ") + status.describe();
@@ -269,7 +269,7 @@ void Supervisor::on_child_ended(const os::ExitStatus& status) {
 }
 
 /// srun may have ended alone: then the managers serve on, cut off from everyone.
-void Supervisor::clear_up() {
+void NodeLaunchers::clear_up() {
     std::vector<std::uint32_t> left;
     for (const auto& [index, node] : nodes_) {
         if (!ended_.contains(index)) left.push_back(index);
@@ -284,12 +284,12 @@ void Supervisor::clear_up() {
                      environment_);
 }
 
-void Supervisor::say_what_is_gone() {
+void NodeLaunchers::say_what_is_gone() {
     note(how_child_ended_ + ": the dictionary is gone");
     how_child_ended_.clear();
 }
 
-std::vector<std::string> Supervisor::slurm_names(const std::vector<std::uint32_t>& nodes) const {
+std::vector<std::string> NodeLaunchers::slurm_names(const std::vector<std::uint32_t>& nodes) const {
     std::vector<std::string> names;
     for (const std::uint32_t index : nodes) {
         if (plan_.allocation && index < plan_.allocation->nodes.size())
@@ -299,7 +299,7 @@ std::vector<std::string> Supervisor::slurm_names(const std::vector<std::uint32_t
 }
 
 /// "manager 3", "managers 2-3 and 6-7".
-std::string Supervisor::name_managers(const std::vector<std::uint32_t>& nodes) const {
+std::string NodeLaunchers::name_managers(const std::vector<std::uint32_t>& nodes) const {
     std::vector<std::string> runs;
     for (std::size_t i = 0; i < nodes.size();) {
         std::size_t next = i + 1;
@@ -317,7 +317,7 @@ std::string Supervisor::name_managers(const std::vector<std::uint32_t>& nodes) c
 }
 
 /// Slurm tells of tasks, and by its names of nodes. A node launcher that is dead takes its managers along.
-void Supervisor::on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how) {
+void NodeLaunchers::on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how) {
     std::vector<std::uint32_t> ended;
     for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
         const bool named =
@@ -337,12 +337,12 @@ void Supervisor::on_tasks_ended(const std::vector<std::string>& nodes, const std
 }
 
 /// Of the others it is known only that nobody has told of their end.
-std::string Supervisor::what_is_left() const {
+std::string NodeLaunchers::what_is_left() const {
     return all_lost() ? "no manager is left" : "those of the other managers are not affected";
 }
 
 /// While Slurm ends the job, node launchers cannot know whether this process still lives.
-void Supervisor::show_life() {
+void NodeLaunchers::show_life() {
     const auto now = Clock::now();
     if (!next_sign_of_life_ || now < *next_sign_of_life_ || !lifeline_.is_open()) return;
     next_sign_of_life_ = now + sign_of_life_interval;
@@ -352,7 +352,7 @@ void Supervisor::show_life() {
 
 /// srun does not notice a node that is gone, nor the end of Slurm's daemon there. Looked for by our own
 /// turns: a job that was suspended has not waited.
-void Supervisor::listen_for_beats() {
+void NodeLaunchers::listen_for_beats() {
     const auto now = Clock::now();
     if (stage_ != Stage::ready || !plan_.allocation || now < next_beats_) return;
     const bool first = next_beats_ == Clock::time_point();
@@ -371,7 +371,7 @@ void Supervisor::listen_for_beats() {
          " with it; ddict stats shows which managers answer");
 }
 
-void Supervisor::apply_deadlines() {
+void NodeLaunchers::apply_deadlines() {
     const auto now = Clock::now();
     if (stage_ == Stage::starting && now >= start_deadline_) {
         fail("not ready within " + format_seconds(plan_.timeout) + " s: " + missing() + last_words() +
@@ -399,21 +399,21 @@ void Supervisor::apply_deadlines() {
     }
 }
 
-void Supervisor::fail(const std::string& reason, Errc code) {
+void NodeLaunchers::fail(const std::string& reason, Errc code) {
     if (stage_ != Stage::starting) return;  // the first reason is the one that matters
     failure_ = reason;
     failure_code_ = code;
     stop();
 }
 
-void Supervisor::stop() {
+void NodeLaunchers::stop() {
     if (stage_ == Stage::stopping || stage_ == Stage::ended) return;
     stage_ = Stage::stopping;
     stop_began_ = Clock::now();
     lifeline_.reset();
 }
 
-void Supervisor::force() {
+void NodeLaunchers::force() {
     stop();
     if (stage_ == Stage::ended) return;
     if (child_has_ended_) return aftermath_.abandon();
@@ -423,7 +423,7 @@ void Supervisor::force() {
     child_.signal_group(SIGKILL);
 }
 
-void Supervisor::finish() {
+void NodeLaunchers::finish() {
     stage_ = Stage::ended;
     if (!how_child_ended_.empty()) say_what_is_gone();
     if (!aftermath_.failure().empty()) note(aftermath_.failure());
@@ -431,11 +431,11 @@ void Supervisor::finish() {
     if (disorderly_) shm::remove_stale_segments();
 }
 
-std::string Supervisor::progress() const {
+std::string NodeLaunchers::progress() const {
     return of(nodes_.size(), plan_.nodes, "node") + ", " + of(managers_.size(), plan_.managers(), "manager");
 }
 
-std::string Supervisor::missing() const {
+std::string NodeLaunchers::missing() const {
     std::string text = progress() + " came up";
     if (nodes_.size() < plan_.nodes && plan_.allocation) {
         for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
@@ -450,11 +450,11 @@ std::string Supervisor::missing() const {
     return text;
 }
 
-std::string Supervisor::last_words() const {
+std::string NodeLaunchers::last_words() const {
     return slurm_error_.empty() ? std::string() : " (" + slurm_error_ + ")";
 }
 
-std::vector<std::string> Supervisor::take_notices() {
+std::vector<std::string> NodeLaunchers::take_notices() {
     return std::exchange(notices_, {});
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the wrapper, start and serve have in common: a plan from the options, and the loop that drives a
-// supervisor while signals and a few other descriptors are watched.
+// launcher while signals and a few other descriptors are watched.
 #pragma once
 
 #include <unistd.h>
@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/node_launchers.h"
 #include "launcher/options.h"
 #include "launcher/plan.h"
 #include "launcher/progress_line.h"
-#include "launcher/supervisor.h"
 #include "os/environment.h"
 #include "os/signals.h"
 
@@ -42,16 +42,16 @@ std::vector<std::pair<std::string, std::string>> handle_variables(const std::str
 /// Says why prepare() has failed. Returns the exit status: exit_usage where the options do not fit.
 int say_unprepared(const Error& error);
 
-class Supervision {
+class LaunchLoop {
   public:
-    Supervision(Supervisor& supervisor, const os::SignalFd& signals)
-        : supervisor_(supervisor), signals_(signals) {}
+    LaunchLoop(NodeLaunchers& launchers, const os::SignalFd& signals)
+        : launchers_(launchers), signals_(signals) {}
 
     struct Turn {
         std::vector<os::SignalEvent> signals;
         bool extra = false;  // an extra descriptor has something
     };
-    /// Waits until something happens, lets the supervisor take it in, and says its notices.
+    /// Waits until something happens, lets the launcher take it in, and says its notices.
     Turn turn(std::span<const int> extra_fds, int wait_ms_max);
     Turn turn(int extra_fd, int wait_ms_max) { return turn(std::span(&extra_fd, 1), wait_ms_max); }
 
@@ -64,7 +64,7 @@ class Supervision {
     };
     enum class Signals { cancel, do_nothing };
     /// Until ready, or it cannot be; shows progress on a terminal. A signal that asks for an end cancels,
-    /// others do nothing. Failed or cancelled, the supervisor is stopping.
+    /// others do nothing. Failed or cancelled, the launcher is stopping.
     BringUp bring_up(int cancel_fd, Signals meaning = Signals::cancel);
 
     /// Ends the dictionary and waits until nothing of it runs. The second signal that asks for an end,
@@ -72,7 +72,7 @@ class Supervision {
     void tear_down(Signals meaning = Signals::cancel);
 
   private:
-    Supervisor& supervisor_;
+    NodeLaunchers& launchers_;
     const os::SignalFd& signals_;
     ProgressLine progress_;
     int end_signals_ = 0;  // that have asked for an end

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "launcher/supervision.h"
+#include "launcher/launch_loop.h"
 
 #include <unistd.h>
 
@@ -64,13 +64,13 @@ std::vector<std::pair<std::string, std::string>> handle_variables(const std::str
     return variables;
 }
 
-Supervision::Turn Supervision::turn(std::span<const int> extra_fds, int wait_ms_max) {
+LaunchLoop::Turn LaunchLoop::turn(std::span<const int> extra_fds, int wait_ms_max) {
     std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0}, {standard_error().poll_fd(), POLLOUT, 0}};
     for (const int fd : extra_fds)
         fds.push_back({fd, POLLIN, 0});
     const std::size_t own = fds.size();
-    supervisor_.add_poll_entries(fds);
-    poll(fds.data(), fds.size(), std::min(wait_ms_max, supervisor_.wait_ms()));
+    launchers_.add_poll_entries(fds);
+    poll(fds.data(), fds.size(), std::min(wait_ms_max, launchers_.wait_ms()));
     Turn happened;
     if (fds[0].revents != 0) {
         while (const auto signal = signals_.next())
@@ -79,8 +79,8 @@ Supervision::Turn Supervision::turn(std::span<const int> extra_fds, int wait_ms_
     for (std::size_t i = own - extra_fds.size(); i < own; ++i)
         happened.extra = happened.extra || fds[i].revents != 0;
     if (fds[1].revents != 0) standard_error().flush();
-    supervisor_.advance();
-    if (const auto notices = supervisor_.take_notices(); !notices.empty()) {
+    launchers_.advance();
+    if (const auto notices = launchers_.take_notices(); !notices.empty()) {
         progress_.clear();
         for (const std::string& notice : notices)
             standard_error().add(notice + "\n");
@@ -88,14 +88,14 @@ Supervision::Turn Supervision::turn(std::span<const int> extra_fds, int wait_ms_
     return happened;
 }
 
-Supervision::BringUp Supervision::bring_up(int cancel_fd, Signals meaning) {
-    const auto began = Supervisor::Clock::now();
+LaunchLoop::BringUp LaunchLoop::bring_up(int cancel_fd, Signals meaning) {
+    const auto began = NodeLaunchers::Clock::now();
     BringUp result;
-    while (supervisor_.stage() == Supervisor::Stage::starting) {
+    while (launchers_.stage() == NodeLaunchers::Stage::starting) {
         const Turn happened = turn(cancel_fd, progress_.active() ? progress_ms : 60'000);
         const auto seconds =
-            std::chrono::duration_cast<std::chrono::seconds>(Supervisor::Clock::now() - began);
-        progress_.show("ddict: " + supervisor_.progress() + ", " + std::to_string(seconds.count()) + " s");
+            std::chrono::duration_cast<std::chrono::seconds>(NodeLaunchers::Clock::now() - began);
+        progress_.show("ddict: " + launchers_.progress() + ", " + std::to_string(seconds.count()) + " s");
         result.abandoned = happened.extra && at_end(cancel_fd);
         int end_signals = 0;
         for (const os::SignalEvent& signal : happened.signals) {
@@ -104,24 +104,24 @@ Supervision::BringUp Supervision::bring_up(int cancel_fd, Signals meaning) {
         }
         if (result.abandoned || result.signal != 0) {
             progress_.clear();
-            supervisor_.stop();
+            launchers_.stop();
             end_signals_ = 1;
-            if (end_signals > 1) supervisor_.force();
+            if (end_signals > 1) launchers_.force();
             return result;
         }
     }
     progress_.clear();
-    result.ready = supervisor_.stage() == Supervisor::Stage::ready;
-    result.reason = supervisor_.failure();
-    result.code = supervisor_.failure_code();
+    result.ready = launchers_.stage() == NodeLaunchers::Stage::ready;
+    result.reason = launchers_.failure();
+    result.code = launchers_.failure_code();
     return result;
 }
 
-void Supervision::tear_down(Signals meaning) {
-    supervisor_.stop();
-    while (supervisor_.stage() != Supervisor::Stage::ended) {
+void LaunchLoop::tear_down(Signals meaning) {
+    launchers_.stop();
+    while (launchers_.stage() != NodeLaunchers::Stage::ended) {
         for (const os::SignalEvent& signal : turn(-1, 1'000).signals) {
-            if (meaning == Signals::cancel && signal.asks_to_end() && ++end_signals_ > 1) supervisor_.force();
+            if (meaning == Signals::cancel && signal.asks_to_end() && ++end_signals_ > 1) launchers_.force();
         }
     }
     standard_error().flush_within(last_words_grace);

@@ -28,7 +28,7 @@
 
 namespace ddict::launcher {
 
-class Supervisor {
+class NodeLaunchers {
   public:
     using Clock = std::chrono::steady_clock;
     enum class Stage {
@@ -39,12 +39,12 @@ class Supervisor {
     };
 
     /// `environment`: the user's own.
-    static Result<std::unique_ptr<Supervisor>> start(const LaunchPlan& plan,
-                                                     const os::Environment& environment);
+    static Result<std::unique_ptr<NodeLaunchers>> start(const LaunchPlan& plan,
+                                                        const os::Environment& environment);
     /// Ends the node launchers by force if they have not ended.
-    ~Supervisor();
-    Supervisor(const Supervisor&) = delete;
-    Supervisor& operator=(const Supervisor&) = delete;
+    ~NodeLaunchers();
+    NodeLaunchers(const NodeLaunchers&) = delete;
+    NodeLaunchers& operator=(const NodeLaunchers&) = delete;
 
     Stage stage() const { return stage_; }
     void add_poll_entries(std::vector<pollfd>& fds) const;
@@ -79,7 +79,7 @@ class Supervisor {
     std::vector<std::string> take_notices();
 
   private:
-    Supervisor(const LaunchPlan& plan, const os::Environment& environment)
+    NodeLaunchers(const LaunchPlan& plan, const os::Environment& environment)
         : plan_(plan), environment_(environment) {}
 
     Result<void> launch();
