@@ -72,8 +72,8 @@ inline constexpr std::chrono::milliseconds silence_before_reconnect{600};
 inline constexpr std::chrono::milliseconds silence_before_reconnect_with_bodies{1'200};
 static_assert(silence_before_ping + silence_before_reconnect_with_bodies < silence_until_lost);
 inline constexpr std::chrono::milliseconds reconnect_interval{100};
-inline constexpr std::chrono::milliseconds greeting_repeated{300};
-inline constexpr std::chrono::milliseconds greeting_repeated_same_host{2'000};
+inline constexpr std::chrono::milliseconds hello_repeated{300};
+inline constexpr std::chrono::milliseconds hello_repeated_same_host{2'000};
 // How long a process remembers that a manager on another host was lost; how often one call asks it again
 // meanwhile, and how long that one waits.
 inline constexpr std::chrono::milliseconds lost_remembered{5'000};

@@ -148,7 +148,7 @@ std::vector<std::byte> message_of(const wire::RequestHeader& header, Bytes key, 
     return message;
 }
 
-std::uint64_t greet(manager::Shard& shard, const shm::PoolIdentity& identity, const Void& transport) {
+std::uint64_t say_hello(manager::Shard& shard, const shm::PoolIdentity& identity, const Void& transport) {
     wire::Hello hello;
     hello.dictionary_id = identity.dictionary_id;
     const std::string address = "a client";
@@ -180,7 +180,7 @@ void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, 
     Void transport;
     store::Store store(std::move(pool));
     manager::Shard shard(store, transport, {});
-    const std::uint64_t session = greet(shard, store.pool().identity(), transport);
+    const std::uint64_t session = say_hello(shard, store.pool().identity(), transport);
     std::uint64_t request = 1;
     std::vector<std::vector<std::byte>> messages;
     for (std::uint64_t i = 0; i < 2 * operations; ++i) {

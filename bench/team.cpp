@@ -33,8 +33,8 @@ static_assert(sizeof(Word) == 4 && Word::is_always_lock_free);
 constexpr std::size_t text_bytes_max = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds nap_max{100};
 // How long members may take to detach; after a failed phase they may be stuck.
-constexpr std::chrono::seconds farewell{10};
-constexpr std::chrono::seconds farewell_after_failure{1};
+constexpr std::chrono::seconds shutdown_timeout{10};
+constexpr std::chrono::seconds shutdown_timeout_after_failure{1};
 
 /// Sleeps while `word` has the value `seen`, for nap_max at the most.
 void sleep_while(Word& word, std::uint32_t seen) {
@@ -225,7 +225,7 @@ void Team::end_members() noexcept {
     shared_->control().quit.store(1);
     shared_->control().stage.fetch_add(1);
     wake_all(shared_->control().stage);
-    const auto deadline = Clock::now() + (phase_failed_ ? farewell_after_failure : farewell);
+    const auto deadline = Clock::now() + (phase_failed_ ? shutdown_timeout_after_failure : shutdown_timeout);
     for (const pid_t pid : pids_) {
         bool killed = false;
         // A process that ends wakes nobody's futex; naps of a millisecond are short beside its own end.

@@ -118,7 +118,7 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
 }
 
 /// Brings up a dictionary of one small manager a node, and takes it down again: then all that is needed
-/// works, UCX between the nodes included, since the managers greet each other before it counts as up.
+/// works, UCX between the nodes included, since the managers say hello to each other before it counts as up.
 Result<Finding> try_it(LaunchPlan plan, const os::Environment& environment) {
     const auto page_bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
     plan.managers_per_node = 1;

@@ -156,7 +156,7 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     };
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
-    return greet_first(**own, steady_clock::now() + timeout);
+    return say_hello_first(**own, steady_clock::now() + timeout);
 }
 
 Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& poller,

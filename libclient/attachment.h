@@ -125,8 +125,8 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     /// For messages that leave this host; any thread. Errors: system, incompatible.
     Result<std::unique_ptr<ucx::Worker>> start_network(os::Poller& poller, os::WaitPolicy& waiting) const;
     Result<void> compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const;
-    Result<void> greet_first(Session& session, Time deadline);
-    std::vector<std::uint32_t> candidates_to_greet() const;
+    Result<void> say_hello_first(Session& session, Time deadline);
+    std::vector<std::uint32_t> candidates_for_hello() const;
     Result<void> ask_each(std::span<const std::uint32_t> managers, std::span<const std::uint64_t> arguments,
                           Request request, Time deadline, Time::duration each_at_most,
                           const OnReply& on_reply,

@@ -68,8 +68,8 @@ class AttachFailure {
 }  // namespace
 
 /// Any of this node's directory, then the seeds; with a directory, some of the others too. Drawn by lot, so
-/// that the clients of a large job do not all knock at the same door.
-std::vector<std::uint32_t> Attachment::candidates_to_greet() const {
+/// that the clients of a large job do not all begin with the same manager.
+std::vector<std::uint32_t> Attachment::candidates_for_hello() const {
     constexpr std::size_t candidates_max = 16;
     std::minstd_rand random(static_cast<unsigned>(::getpid()));
     std::vector<std::uint32_t> candidates;
@@ -90,8 +90,8 @@ std::vector<std::uint32_t> Attachment::candidates_to_greet() const {
 
 /// Speaks to one manager. That none answers does not say that none lives: only the kernel of their own host,
 /// or the managers' own word, does.
-Result<void> Attachment::greet_first(Session& session, Time deadline) {
-    const std::vector<std::uint32_t> candidates = candidates_to_greet();
+Result<void> Attachment::say_hello_first(Session& session, Time deadline) {
+    const std::vector<std::uint32_t> candidates = candidates_for_hello();
     AttachFailure failure;
     const auto answered = session.call_any(
         static_cast<std::uint32_t>(candidates.size()), deadline,

@@ -37,7 +37,7 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
     bool has_newer_entries() const noexcept { return shard_.has_newer_entries(); }
     std::vector<DirectoryEntry> take_newer_entries();
 
-    /// Greets the neighbours. Requires a directory.
+    /// Says hello to the neighbours. Requires a directory.
     void begin_roll_call(Time now, Time deadline);
     /// Once, when the roll call has ended: success, or the first error.
     std::optional<Result<void>> take_roll_call();

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The last step of coming up: the managers form a binary tree, and each greets and pings its children 2i+1
-// and 2i+2 over the real network. When all roll calls are complete, every manager has answered somebody: only
-// then is the dictionary called ready. Two connections a manager, however many there are.
+// The last step of coming up: the managers form a binary tree, and each says hello to and pings its children
+// 2i+1 and 2i+2 over the real network. When all roll calls are complete, every manager has answered somebody:
+// only then is the dictionary called ready. Two connections a manager, however many there are.
 #pragma once
 
 #include <optional>
@@ -16,8 +16,8 @@ namespace ddict::manager {
 
 class RollCall {
   public:
-    /// Greets the children of the manager of `own`. `requester` must outlive the roll call; nobody else may
-    /// use it meanwhile.
+    /// Says hello to the children of the manager of `own`. `requester` must outlive the roll call; nobody
+    /// else may use it meanwhile.
     RollCall(Requester& requester, const DirectoryView& directory, ShardId own, Time now, Time deadline);
 
     /// Nothing while answers are missing; then success, or the first error. To be called after every event

@@ -124,7 +124,7 @@ int Server::run() {
             *roll_call ? on_ready() : fail(roll_call->error());
         if (member_.has_newer_entries()) tell_newer_entries();
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
-        if (member_.shard().gate().unproven() != unproven_told_) tell_of_unproven_greetings();
+        if (member_.shard().gate().unproven() != unproven_told_) log_unproven_hellos();
         if (member_.shard().deadly_requests() != deadly_told_) tell_of_deadly_request();
         if (member_.shard().shutdown_requested() && !stopping_) {
             tell(Control::stopped);
@@ -135,7 +135,7 @@ int Server::run() {
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
     store_->mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
-    member_.shard().gate().say_farewell(with_dictionary);
+    member_.shard().gate().say_goodbye(with_dictionary);
     worker_->stop(steady_clock::now() + stop_timeout);
     if (orphaned_) remove_segments();
     return failed_ ? 1 : 0;
@@ -154,7 +154,7 @@ void Server::tell_of_unreachable_clients() {
     if (unreachable_told_ != 0 && now - unreachable_told_at_ < log_interval) return;
     unreachable_told_at_ = now;
     unreachable_told_ = member_.shard().gate().unreachable_clients();
-    std::fprintf(stderr, "ddict-manager %u on %s: %llu greetings of clients could not be answered: %s\n",
+    std::fprintf(stderr, "ddict-manager %u on %s: %llu hellos of clients could not be answered: %s\n",
                  store_->pool().identity().manager, store_->pool().identity().node.c_str(),
                  static_cast<unsigned long long>(unreachable_told_),
                  member_.shard().gate().why_unreachable().message().c_str());
@@ -180,14 +180,14 @@ void Server::on_refused_connections() {
                  static_cast<unsigned long long>(strangers_), refused.stranger_from.c_str());
 }
 
-void Server::tell_of_unproven_greetings() {
+void Server::log_unproven_hellos() {
     const auto now = steady_clock::now();
     if (unproven_told_ != 0 && now - unproven_told_at_ < log_interval) return;
     unproven_told_at_ = now;
     unproven_told_ = member_.shard().gate().unproven();
     std::fprintf(
         stderr,
-        "ddict-manager %u on %s: %llu greetings that do not prove to know this dictionary were ignored: "
+        "ddict-manager %u on %s: %llu hellos that do not prove to know this dictionary were ignored: "
         "programs with a handle of another one, or strangers\n",
         store_->pool().identity().manager, store_->pool().identity().node.c_str(),
         static_cast<unsigned long long>(unproven_told_));

@@ -63,7 +63,7 @@ class Server {
     void remove_segments();
     void tell_of_unreachable_clients();
     void on_refused_connections();
-    void tell_of_unproven_greetings();
+    void log_unproven_hellos();
     void tell_of_deadly_request();
 
     ServerOptions options_;

@@ -7,8 +7,8 @@
 namespace ddict::manager {
 namespace {
 
-/// Tells one client's greetings from those of others.
-std::uint64_t greeter_of(const wire::Hello& hello) {
+/// Tells one client's hellos from those of others.
+std::uint64_t client_of(const wire::Hello& hello) {
     const std::uint64_t parts[] = {hello.process.host_key, static_cast<std::uint64_t>(hello.process.pid),
                                    hello.process.start_time, hash_of(hello.address)};
     return hash_of(std::as_bytes(std::span(parts)));
@@ -54,28 +54,28 @@ void SessionGate::on_hello(const Call& call) {
     refusal == Errc{} ? answer(call, hello) : refuse(call, hello, refusal);
 }
 
-/// It may have been overtaken by a newer greeting, or have overtaken an older one: for that one's sake its
+/// It may have been overtaken by a newer hello, or have overtaken an older one: for that one's sake its
 /// number is remembered, as that of a session whose connection broke.
-void SessionGate::on_farewell(const Call& call) {
+void SessionGate::on_goodbye(const Call& call) {
     wire::Hello hello;
     if (!reads(call, hello)) return;
-    const std::uint64_t greeter = greeter_of(hello);
-    if (Session* known = sessions_.of_greeter(greeter); known != nullptr) {
-        if (known->greeting >= call.header.request) return;
+    const std::uint64_t client = client_of(hello);
+    if (Session* known = sessions_.of_client(client); known != nullptr) {
+        if (known->hello_number >= call.header.request) return;
         end_session(*known);
     }
     if (!has_capacity_for_session()) return;
-    break_session(*sessions_.find(sessions_.open(no_peer, greeter, call.header.request)));
+    break_session(*sessions_.find(sessions_.open(no_peer, client, call.header.request)));
 }
 
 /// Goes on with the session that the client names, if it is still known, and ends any other that the client
-/// has. But a greeting may have been overtaken by a newer one: the client does not wait for the answer any
+/// has. But a hello may have been overtaken by a newer one: the client does not wait for the answer any
 /// more.
 void SessionGate::answer(const Call& call, const wire::Hello& hello) {
-    const std::uint64_t greeter = greeter_of(hello);
-    const std::uint64_t greeting = call.header.request;
-    Session* known = sessions_.of_greeter(greeter);
-    if (known != nullptr && known->greeting >= greeting) return;
+    const std::uint64_t client = client_of(hello);
+    const std::uint64_t hello_number = call.header.request;
+    Session* known = sessions_.of_client(client);
+    if (known != nullptr && known->hello_number >= hello_number) return;
     const bool goes_on = known != nullptr && known->id == call.header.session;
     if (known != nullptr && !goes_on) end_session(*known);
     const Result<PeerId> peer = reach(hello);
@@ -85,10 +85,10 @@ void SessionGate::answer(const Call& call, const wire::Hello& hello) {
         drop_requests(*known);  // they will be asked for again
         if (known->peer != no_peer) transport_.close(known->peer);
         sessions_.set_peer(*known, *peer);
-        known->set_greeting(greeting);
+        known->set_hello_number(hello_number);
         header.argument = known->id;
     } else {
-        header.argument = sessions_.open(*peer, greeter, greeting);
+        header.argument = sessions_.open(*peer, client, hello_number);
     }
     replies_.send(*peer, header);
 }
@@ -120,7 +120,7 @@ Result<PeerId> SessionGate::reach(const wire::Hello& hello) {
 
 Errc SessionGate::refusal_of(const Call& call, const wire::Hello& hello) {
     if (hello.ucx_version != ucx_version_) return Errc::incompatible;
-    const Session* known = sessions_.of_greeter(greeter_of(hello));
+    const Session* known = sessions_.of_client(client_of(hello));
     const bool goes_on = known != nullptr && known->id == call.header.session;
     return goes_on || has_capacity_for_session() ? Errc{} : Errc::busy;
 }
@@ -146,7 +146,7 @@ void SessionGate::end_session(Session& session) {
     if (peer != no_peer) transport_.close(peer);
 }
 
-void SessionGate::say_farewell(bool with_dictionary) {
+void SessionGate::say_goodbye(bool with_dictionary) {
     wire::ReplyHeader header;
     header.verb_and_reply_bit = static_cast<std::uint8_t>(wire::Verb::goodbye) | wire::reply_bit;
     header.status = static_cast<std::uint16_t>(with_dictionary ? Errc::dictionary_gone : Errc::manager_lost);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who may ask: clients greet with a proof that they know the dictionary's secret, get a session, and lose it
-// when they say goodbye, or when their connection broke and they have not come back for
+// Who may ask: clients say hello with a proof that they know the dictionary's secret, get a session, and lose
+// it when they say goodbye, or when their connection broke and they have not come back for
 // limits::session_kept. Strangers get no answer.
 #pragma once
 
@@ -28,11 +28,11 @@ class SessionGate {
     void on_hello(const Call& call);
     /// A goodbye without a session: from a client that leaves before it has heard its session's number, or
     /// after its connection broke.
-    void on_farewell(const Call& call);
+    void on_goodbye(const Call& call);
     void on_peer_lost(PeerId peer);
     void end_session(Session& session);
     /// Tells all sessions that this manager ends, and whether the dictionary ends with it.
-    void say_farewell(bool with_dictionary);
+    void say_goodbye(bool with_dictionary);
 
     /// Whether time matters to it at present.
     bool needs_tick() const noexcept { return !broken_.empty(); }
@@ -42,12 +42,12 @@ class SessionGate {
     /// Clients that could not be answered, for a reason of this process: the number, and the last reason.
     std::uint64_t unreachable_clients() const noexcept { return unreachable_clients_; }
     const Error& why_unreachable() const noexcept { return why_unreachable_; }
-    /// More of them, that have not come as far as a greeting.
+    /// More of them, that have not come as far as a hello.
     void count_unreachable(std::uint64_t count, const Error& why) noexcept {
         unreachable_clients_ += count;
         why_unreachable_ = why;
     }
-    /// Greetings and farewells that are wrong, or of those that do not know the dictionary; of these alone.
+    /// Hellos and goodbyes that are wrong, or of those that do not know the dictionary; of these alone.
     std::uint64_t rejected() const noexcept { return rejected_; }
     std::uint64_t unproven() const noexcept { return unproven_; }
 

@@ -10,17 +10,17 @@ Sessions::Sessions(std::uint64_t seed, store::ReplyCache& replies) : random_(see
     replies.for_each_session([this](store::SessionReplies& session) { adopt(session); });
 }
 
-/// Of a manager that was killed. What makes no sense is closed: its client greets anew.
+/// Of a manager that was killed. What makes no sense is closed: its client says hello anew.
 void Sessions::adopt(store::SessionReplies& replies) {
     const store::SessionRecord& record = *replies.record;
-    if (slot_of(record.id) != replies.number || by_greeter_.contains(record.greeter))
+    if (slot_of(record.id) != replies.number || by_client_.contains(record.client))
         return replies_.close(replies);
     Session& session = place_of(replies);
     session.id = record.id;
-    session.greeter = record.greeter;
-    session.greeting = record.greeting;
+    session.client = record.client;
+    session.hello_number = record.hello_number;
     session.replies = &replies;
-    by_greeter_[session.greeter] = session.id;
+    by_client_[session.client] = session.id;
 }
 
 Session& Sessions::place_of(const store::SessionReplies& replies) {
@@ -28,7 +28,7 @@ Session& Sessions::place_of(const store::SessionReplies& replies) {
     return sessions_[replies.number];
 }
 
-std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting) {
+std::uint64_t Sessions::open(PeerId peer, std::uint64_t client, std::uint64_t hello_number) {
     store::SessionReplies* replies = replies_.open();
     DDICT_ASSERT(replies != nullptr, "there is room for another session");
     const std::uint64_t tag = (random_() >> slot_bits) | 1;  // never 0, so that no id is
@@ -36,11 +36,11 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t greeter, std::uint64_t g
     Session& session = place_of(*replies);
     session.id = id;
     session.peer = peer;
-    session.greeter = greeter;
+    session.client = client;
     session.replies = replies;
-    session.set_greeting(greeting);
+    session.set_hello_number(hello_number);
     if (peer != no_peer) by_peer_[peer] = id;
-    by_greeter_[greeter] = id;
+    by_client_[client] = id;
     return id;
 }
 
@@ -48,7 +48,7 @@ void Sessions::close(std::uint64_t id) {
     const Session* session = find(id);
     DDICT_ASSERT(session != nullptr, "only a session that is open can be closed");
     by_peer_.erase(session->peer);
-    by_greeter_.erase(session->greeter);
+    by_client_.erase(session->client);
     replies_.close(*session->replies);
     sessions_[slot_of(id)] = {};
 }

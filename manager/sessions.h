@@ -16,18 +16,18 @@ namespace ddict::manager {
 struct Session {
     std::uint64_t id = 0;                      // slot in the lowest bits, a random number above; 0: free
     PeerId peer = no_peer;                     // none: the connection broke, and the client may come back
-    std::uint64_t greeter = 0;                 // who it is: a hash of process and address
-    std::uint64_t greeting = 0;                // the number of its hello
+    std::uint64_t client = 0;                  // who it is: a hash of process and address
+    std::uint64_t hello_number = 0;            // the number of its hello
     std::uint32_t breaks = 0;                  // of its connection
     store::SessionReplies* replies = nullptr;  // of the reply cache; there while the session is open
 
-    void set_greeting(std::uint64_t number) noexcept {
-        greeting = number;
-        store::ReplyCache::name(*replies, id, greeter, number);
+    void set_hello_number(std::uint64_t number) noexcept {
+        hello_number = number;
+        store::ReplyCache::name(*replies, id, client, number);
     }
 };
 
-/// Who has greeted, and not gone yet. At most limits::sessions_max, and as many as there is memory for.
+/// Who has said hello, and not gone yet. At most limits::sessions_max, and as many as there is memory for.
 class Sessions {
   public:
     /// `seed`: of the numbers that cannot be guessed. `replies` must outlive it; the sessions of those that
@@ -40,16 +40,16 @@ class Sessions {
         return id != 0 && slot < sessions_.size() && sessions_[slot].id == id ? &sessions_[slot] : nullptr;
     }
     Session* of_peer(PeerId peer) { return of(by_peer_, peer); }
-    Session* of_greeter(std::uint64_t greeter) { return of(by_greeter_, greeter); }
+    Session* of_client(std::uint64_t client) { return of(by_client_, client); }
 
     /// Those with a connection.
     std::size_t connected() const noexcept { return by_peer_.size(); }
-    std::size_t size() const noexcept { return by_greeter_.size(); }
+    std::size_t size() const noexcept { return by_client_.size(); }
     bool full() { return !replies_.has_capacity(); }
 
-    /// Requires that it is not full, and that neither peer nor greeter has one; the peer may be no_peer.
+    /// Requires that it is not full, and that neither peer nor client has one; the peer may be no_peer.
     /// Returns the id.
-    std::uint64_t open(PeerId peer, std::uint64_t greeter, std::uint64_t greeting);
+    std::uint64_t open(PeerId peer, std::uint64_t client, std::uint64_t hello_number);
     /// Its cached replies go with it.
     void close(std::uint64_t id);
     /// Its client has another connection now, or no_peer.
@@ -81,7 +81,7 @@ class Sessions {
     store::ReplyCache& replies_;
     std::vector<Session> sessions_;  // by the numbers of their replies
     Map by_peer_;
-    Map by_greeter_;
+    Map by_client_;
 };
 
 }  // namespace ddict::manager

@@ -88,10 +88,10 @@ void Shard::on_message(Bytes head, const IncomingBody& body) {
     if (form == Form::malformed) return reject(body.token);
     const Verb verb = call.header.verb;
     if (verb == Verb::hello) return parts_.gate.on_hello(call);
-    if (verb == Verb::goodbye && call.header.session == 0) return parts_.gate.on_farewell(call);
+    if (verb == Verb::goodbye && call.header.session == 0) return parts_.gate.on_goodbye(call);
     Session* session = parts_.sessions.find(call.header.session);
     if (session == nullptr) return reject(body.token);
-    // A late one: its client will greet again, and then repeat it.
+    // A late one: its client will say hello again, and then repeat it.
     if (session->peer == no_peer) return parts_.replies.discard_body(body.token);
     call.peer = session->peer;
     if (form == Form::too_large) {

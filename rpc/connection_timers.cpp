@@ -68,7 +68,7 @@ bool ConnectionTimers::is_hello_stale(Time now) const noexcept {
 }
 
 bool ConnectionTimers::is_hello_doubtful(Time now) const noexcept {
-    return !same_host_ && (was_opened() || now - hello_at_ >= limits::greeting_repeated);
+    return !same_host_ && (was_opened() || now - hello_at_ >= limits::hello_repeated);
 }
 
 Time ConnectionTimers::ping_due() const noexcept {
@@ -115,7 +115,7 @@ Time ConnectionTimers::next_look(Time now, bool says_hello) const noexcept {
 }
 
 Time::duration ConnectionTimers::hello_timeout() const noexcept {
-    const auto first = same_host_ ? limits::greeting_repeated_same_host : limits::greeting_repeated;
+    const auto first = same_host_ ? limits::hello_repeated_same_host : limits::hello_repeated;
     return first * (1 << std::min(late_answers_, timeout_doublings_max));
 }
 

@@ -88,7 +88,7 @@ class Transport {
     unsigned poll(TransportEvents& listener);
     /// Whether a payload is under way that this process copies when it polls.
     bool is_copying() const noexcept { return payloads_.is_copying(); }
-    /// Whether somebody may ring, or knock, whom only the poller hears.
+    /// Whether somebody may ring, or connect, whom only the poller hears.
     bool has_unpolled_links() const noexcept { return links_.size() > polled_.size(); }
     bool is_listening() const noexcept { return listener_socket_.is_open(); }
     /// Before the poller waits: from now on whoever sends something wakes it up. False if there is something

@@ -44,10 +44,10 @@ SessionReplies* ReplyCache::open() {
     return session;
 }
 
-void ReplyCache::name(SessionReplies& session, std::uint64_t id, std::uint64_t greeter,
-                      std::uint64_t greeting) noexcept {
-    session.record->greeter = greeter;
-    session.record->greeting = greeting;
+void ReplyCache::name(SessionReplies& session, std::uint64_t id, std::uint64_t client,
+                      std::uint64_t hello_number) noexcept {
+    session.record->client = client;
+    session.record->hello_number = hello_number;
     CachedReply::keep_order();
     session.record->id = id;
 }

@@ -93,8 +93,8 @@ class ReplyCache {
     /// For a new session, of which name() says later which it is; stays where it is until closed. Null if
     /// there are limits::sessions_max, or if there is no memory for more.
     SessionReplies* open();
-    static void name(SessionReplies& session, std::uint64_t id, std::uint64_t greeter,
-                     std::uint64_t greeting) noexcept;
+    static void name(SessionReplies& session, std::uint64_t id, std::uint64_t client,
+                     std::uint64_t hello_number) noexcept;
     void close(SessionReplies& session);
 
     /// The slot of a request, made if need be; its reply is null if there are too many already. On the way of

@@ -95,9 +95,9 @@ struct CachedReply {
 static_assert(sizeof(CachedReply) == 64 && std::is_trivially_copyable_v<CachedReply>);
 
 struct SessionRecord {
-    std::uint64_t id = 0;       // 0: none; written last
-    std::uint64_t greeter = 0;  // see manager::Session
-    std::uint64_t greeting = 0;
+    std::uint64_t id = 0;      // 0: none; written last
+    std::uint64_t client = 0;  // see manager::Session
+    std::uint64_t hello_number = 0;
     std::uint64_t replies = 0;  // the first and their number, see replies_word(); 0: none
 };
 static_assert(sizeof(SessionRecord) == 32 && std::is_trivially_copyable_v<SessionRecord>);

@@ -86,7 +86,7 @@ struct ReplyHeader {
 static_assert(sizeof(ReplyHeader) == 40 && std::is_trivially_copyable_v<ReplyHeader>);
 static_assert(offsetof(ReplyHeader, request) == 8 && offsetof(ReplyHeader, argument2) == 32);
 
-// The farewell of a manager that ends in good order, to each of its sessions: a reply to a goodbye that
+// The goodbye of a manager that ends in good order, to each of its sessions: a reply to a goodbye that
 // nobody has sent, with argument = session, and status = dictionary_gone if the dictionary ends with it, else
 // manager_lost. Requests that belong to a connection and to no operation have the highest bit; their lowest
 // bits are the manager's id.
@@ -94,13 +94,13 @@ inline constexpr std::uint64_t connection_request_bit = std::uint64_t{1} << 63;
 inline constexpr unsigned manager_bits = 16;
 static_assert(limits::managers_max <= std::uint32_t{1} << manager_bits);
 
-/// The value of a hello, and of a goodbye without a session: who is knocking, and how to answer.
+/// The value of a hello, and of a goodbye without a session: who it is, and how to answer.
 struct Hello {
     std::uint64_t dictionary_id = 0;
     Proof proof{};
     std::uint32_t ucx_version = 0;  // major << 16 | minor
     ProcessIdentity process;
-    Bytes address;  // of the knocker's transport
+    Bytes address;  // of its transport
 };
 
 /// What proves that the sender knows the dictionary's secret, without telling it: the tag of verb, session

@@ -44,7 +44,7 @@ typedef struct ddict_manager_stats {
     uint64_t bodies_in_flight;    /**< large values on their way in or out now */
     uint64_t private_bytes;       /**< held for requests outside the pool now */
     uint64_t repeated_requests;   /**< that came again because a connection broke */
-    uint64_t unreachable_clients; /**< greetings that could not be answered */
+    uint64_t unreachable_clients; /**< hellos that could not be answered */
     uint64_t restarts;            /**< how often another process has taken the manager's place */
     uint32_t operation_count;     /**< how many of `operations` are used */
     ddict_operation_stats operations[32];

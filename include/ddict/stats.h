@@ -44,7 +44,7 @@ struct ManagerStats {
     std::uint64_t private_bytes = 0;     ///< held for requests outside the pool now
     /// Requests that came again because a connection broke, and were answered as the first time.
     std::uint64_t repeated_requests = 0;
-    /// Greetings that could not be answered for a reason of this manager's: its log says which.
+    /// Hellos that could not be answered for a reason of this manager's: its log says which.
     std::uint64_t unreachable_clients = 0;
     /// How often another process has taken the manager's place, and its pairs over. The other numbers count
     /// from the last time on.

@@ -68,7 +68,7 @@ TEST_F(LifeCycleTest, DetachDeregisters) {
     EXPECT_TRUE(eventually(5s, [&] { return sessions() == before; }));
 }
 
-/// With large values on their way, whichever way, and with a first greeting that nobody has answered yet.
+/// With large values on their way, whichever way, and with a first hello that nobody has answered yet.
 TEST_F(LifeCycleTest, DetachingInTheMiddleOfOperationsDeregisters) {
     const auto before = sessions();
     const std::string handle = dict_->serialize();
@@ -117,7 +117,7 @@ TEST_F(LifeCycleTest, DetachingFromAManagerThatDoesNotAnswerDeregisters) {
     const std::uint64_t used_before = used();
     for (int i = 0; i < 6; ++i) {
         Dictionary other = Dictionary::attach(handle, {.local_reads = false});
-        if (i % 2 == 0) other.put(key, 1);  // else it has not greeted the manager yet, as a rule
+        if (i % 2 == 0) other.put(key, 1);  // else it has not said hello to the manager yet, as a rule
         ASSERT_EQ(kill(silent.pid, SIGSTOP), 0);
         const View view =
             other.within(i % 3 == 0 ? 50ms : 30'000ms);  // the deadlines come first, or detach()

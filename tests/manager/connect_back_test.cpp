@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Connecting back to a peer while its greeting is being delivered, as a manager does: with more of the peer
+// Connecting back to a peer while its hello is being delivered, as a manager does: with more of the peer
 // unread behind it, and to a peer that has given up that connection.
 #include <gtest/gtest.h>
 
@@ -17,8 +17,8 @@ using transport::Worker;
 
 enum class Word : char {
     nothing = 'n',
-    greeting = 'g',  // is answered through a connection of its own
-    refused = 'r',   // the same, and that connection is closed at once
+    hello = 'g',    // is answered through a connection of its own
+    refused = 'r',  // the same, and that connection is closed at once
     more = 'm',
 };
 
@@ -28,7 +28,7 @@ std::vector<std::byte> say(Word word, std::size_t size = 40) {
     return head;
 }
 
-/// Connects back to whoever greets, as a manager does, inside the event.
+/// Connects back to whoever says hello, as a manager does, inside the event.
 class Host : public Observer {
   public:
     Host(Worker& worker, Card caller) : worker_(worker), caller_(std::move(caller)) {}
@@ -36,7 +36,7 @@ class Host : public Observer {
     void on_message(Bytes head, const IncomingBody& body) override {
         Observer::on_message(head, body);
         const auto word = static_cast<Word>(head[0]);
-        if (word != Word::greeting && word != Word::refused) return;
+        if (word != Word::hello && word != Word::refused) return;
         const Result<PeerId> connected = worker_.connect(caller_.address, caller_.identity);
         ASSERT_TRUE(connected) << connected.error().message();
         back = *connected;
@@ -84,7 +84,7 @@ class ConnectBackTest : public ::testing::TestWithParam<Way> {
     void expect_to_work() {
         call();
         caller.messages.clear();
-        caller_worker->send(to_host, say(Word::greeting));
+        caller_worker->send(to_host, say(Word::hello));
         EXPECT_TRUE(both_until([&] { return caller.messages.size() >= 2; }));
     }
     /// All that the caller has to send lies in the kernel or in shared memory, and the host has seen nothing.
@@ -104,19 +104,19 @@ class ConnectBackTest : public ::testing::TestWithParam<Way> {
 INSTANTIATE_TEST_SUITE_P(Ways, ConnectBackTest, ::testing::Values(same_host, tcp_between_hosts),
                          [](const auto& instance) { return instance.param.name; });
 
-TEST_P(ConnectBackTest, MoreMessagesLieBehindTheGreeting) {
+TEST_P(ConnectBackTest, MoreMessagesLieBehindTheHello) {
     for (int round = 0; round < 20; ++round) {
         SCOPED_TRACE(round);
         call();
         caller.messages.clear();
         host->messages.clear();
-        caller_worker->send(to_host, say(Word::greeting));
+        caller_worker->send(to_host, say(Word::hello));
         for (std::size_t i = 0; i < 5; ++i)
             caller_worker->send(to_host, say(Word::more, 30 + i * 1000));
         caller_runs_alone();
         ASSERT_TRUE(both_until([&] { return host->messages.size() == 6 && caller.messages.size() == 2; }));
         EXPECT_EQ(host->messages[5].head, say(Word::more, 4030));
-        EXPECT_EQ(caller.messages[0].head, say(Word::greeting));
+        EXPECT_EQ(caller.messages[0].head, say(Word::hello));
         EXPECT_EQ(caller.messages[1].head, host->body_head);
         EXPECT_EQ(caller.messages[1].body, host->body_of_answer);
     }
@@ -124,12 +124,12 @@ TEST_P(ConnectBackTest, MoreMessagesLieBehindTheGreeting) {
     EXPECT_TRUE(caller.lost.empty());
 }
 
-TEST_P(ConnectBackTest, TheGreeterGivesUpAtOnce) {
+TEST_P(ConnectBackTest, TheClientGivesUpAtOnce) {
     for (int round = 0; round < 20; ++round) {
         SCOPED_TRACE(round);
         call();
         host->messages.clear();
-        caller_worker->send(to_host, say(Word::greeting));
+        caller_worker->send(to_host, say(Word::hello));
         caller_worker->close(to_host);
         caller_runs_alone();
         ASSERT_TRUE(both_until([&] { return !host->messages.empty(); }));
@@ -139,12 +139,12 @@ TEST_P(ConnectBackTest, TheGreeterGivesUpAtOnce) {
 }
 
 /// It waits for the host as long as it does, and then closes its socket.
-TEST_P(ConnectBackTest, TheGreeterHasGivenUpLongAgo) {
+TEST_P(ConnectBackTest, TheClientHasGivenUpLongAgo) {
     for (int round = 0; round < 3; ++round) {
         SCOPED_TRACE(round);
         call();
         host->messages.clear();
-        caller_worker->send(to_host, say(Word::greeting));
+        caller_worker->send(to_host, say(Word::hello));
         caller_worker->close(to_host);
         const auto deadline = Clock::now() + patience();
         while (caller_worker->describe(to_host) != "closed" && Clock::now() < deadline)

@@ -62,7 +62,7 @@ class RecoveredTest : public testing::Test {
     }
 
     /// Returns the session.
-    std::uint64_t greet(std::uint64_t number, std::uint64_t session = 0) {
+    std::uint64_t say_hello(std::uint64_t number, std::uint64_t session = 0) {
         RequestHeader header;
         header.verb = Verb::hello;
         header.session = session;
@@ -103,14 +103,14 @@ class RecoveredTest : public testing::Test {
 };
 
 TEST_F(RecoveredTest, ASessionGoesOn) {
-    const std::uint64_t session = greet(1);
+    const std::uint64_t session = say_hello(1);
     for (std::uint64_t request = 100; request < 110; ++request)
         add_one(session, request);
     EXPECT_EQ(last().argument, 9u);
     kill_and_recover();
     add_one(session, 109);
     EXPECT_EQ(sent(), 0u) << "its client has no connection yet";
-    EXPECT_EQ(greet(2, session), session);
+    EXPECT_EQ(say_hello(2, session), session);
     add_one(session, 109);
     EXPECT_EQ(last().argument, 9u) << "the answer of the first time";
     add_one(session, 110);
@@ -120,7 +120,7 @@ TEST_F(RecoveredTest, ASessionGoesOn) {
 }
 
 TEST_F(RecoveredTest, AClientThatDoesNotComeBackIsForgotten) {
-    greet(1);
+    say_hello(1);
     kill_and_recover();
     EXPECT_EQ(shard().sessions().size(), 1u);
     EXPECT_EQ(shard().sessions().connected(), 0u);
@@ -135,12 +135,12 @@ TEST_F(RecoveredTest, AClientThatDoesNotComeBackIsForgotten) {
 }
 
 TEST_F(RecoveredTest, ARequestThatKillsAgainAndAgainIsRefused) {
-    const std::uint64_t session = greet(1);
+    const std::uint64_t session = say_hello(1);
     die_over(session, 100);
-    greet(2, session);
+    say_hello(2, session);
     EXPECT_EQ(shard().deadly_requests(), 0u);
     die_over(session, 100);
-    greet(3, session);
+    say_hello(3, session);
     add_one(session, 100, "culprit");
     EXPECT_EQ(last_code(), Errc::protocol);
     EXPECT_EQ(last().request, 100u);
@@ -151,16 +151,16 @@ TEST_F(RecoveredTest, ARequestThatKillsAgainAndAgainIsRefused) {
     add_one(session, 101);
     EXPECT_EQ(last_code(), Errc{}) << "others are executed";
     kill_and_recover();
-    greet(4, session);
+    say_hello(4, session);
     add_one(session, 100);
     EXPECT_EQ(last_code(), Errc::protocol) << "a kill between requests changes nothing";
 }
 
 TEST_F(RecoveredTest, KillsOverDifferentRequestsAreNoReason) {
-    const std::uint64_t session = greet(1);
+    const std::uint64_t session = say_hello(1);
     for (std::uint64_t request = 100; request < 110; ++request) {
         die_over(session, request);
-        EXPECT_EQ(greet(request, session), session);
+        EXPECT_EQ(say_hello(request, session), session);
         add_one(session, request);
         EXPECT_EQ(last_code(), Errc{});
     }
@@ -169,7 +169,7 @@ TEST_F(RecoveredTest, KillsOverDifferentRequestsAreNoReason) {
     die_over(session, 200);
     die_over(session, 201);
     die_over(session, 200);
-    greet(200, session);
+    say_hello(200, session);
     add_one(session, 200);
     EXPECT_EQ(last_code(), Errc{});
 }

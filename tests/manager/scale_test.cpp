@@ -11,7 +11,7 @@ TEST_F(ShardTest, AHundredThousandClientsHaveSessions) {
     constexpr std::uint64_t clients = 100'000;
     std::vector<std::uint64_t> sessions;
     for (std::uint64_t i = 0; i < clients; ++i) {
-        greet(1, ("client " + std::to_string(i)).c_str());
+        say_hello(1, ("client " + std::to_string(i)).c_str());
         sessions.push_back(last().argument);
         ASSERT_EQ(last().status, 0) << i;
     }

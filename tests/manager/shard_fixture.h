@@ -55,11 +55,11 @@ struct Ask {
 
 class ShardTest : public testing::Test {
   protected:
-    void greet(std::uint64_t number, const char* address = "client") {
+    void say_hello(std::uint64_t number, const char* address = "client") {
         introduce(Verb::hello, number, address, pool->identity().secret);
     }
     /// Says goodbye without a session.
-    void farewell(std::uint64_t number) {
+    void goodbye(std::uint64_t number) {
         introduce(Verb::goodbye, number, "client", pool->identity().secret);
     }
     void introduce(Verb verb, std::uint64_t number, const char* address, const Secret& secret) {
@@ -77,11 +77,11 @@ class ShardTest : public testing::Test {
                 .address = bytes_of(address)};
     }
     std::uint64_t session() {
-        greet(++greetings_);
+        say_hello(++hellos_);
         return last().argument;
     }
     std::uint64_t other_session() {
-        greet(1, "another");
+        say_hello(1, "another");
         return last().argument;
     }
     ReplyHeader last() const { return transport.header<ReplyHeader>(); }
@@ -127,7 +127,7 @@ class ShardTest : public testing::Test {
     /// get replies as well.
     Errc ask(const Ask& ask) {
         if (session_ == 0) {
-            greet(1, "a third");
+            say_hello(1, "a third");
             session_ = last().argument;
         }
         const std::size_t sent = transport.sent.size();
@@ -161,7 +161,7 @@ class ShardTest : public testing::Test {
 
     ManagerStats statistics() {
         if (stats_session_ == 0) {
-            greet(1, "who asks for statistics");
+            say_hello(1, "who asks for statistics");
             stats_session_ = last().argument;
         }
         ask(Verb::stats, stats_session_);
@@ -207,7 +207,7 @@ class ShardTest : public testing::Test {
     std::vector<std::byte> large = std::vector<std::byte>(6000, std::byte{4});
 
   private:
-    std::uint64_t greetings_ = 0;
+    std::uint64_t hellos_ = 0;
     std::uint64_t requests_ = 100;
     std::uint64_t session_ = 0;
     std::uint64_t stats_session_ = 0;

@@ -6,7 +6,7 @@
 namespace ddict::manager {
 namespace {
 
-TEST_F(ShardTest, AClientThatGreetsAgainHasOneSession) {
+TEST_F(ShardTest, AClientThatSaysHelloAgainHasOneSession) {
     const std::uint64_t first = session();
     const std::uint64_t second = session();
     EXPECT_NE(first, second);
@@ -19,48 +19,48 @@ TEST_F(ShardTest, AClientThatGreetsAgainHasOneSession) {
     EXPECT_EQ(transport.sent.size(), sent + 1);
 }
 
-TEST_F(ShardTest, AGreetingThatWasOvertakenIsIgnored) {
-    greet(5);
+TEST_F(ShardTest, AHelloThatWasOvertakenIsIgnored) {
+    say_hello(5);
     const std::uint64_t newer = last().argument;
     const std::size_t sent = transport.sent.size();
-    greet(4);
-    greet(5);
+    say_hello(4);
+    say_hello(5);
     EXPECT_EQ(transport.sent.size(), sent);
     EXPECT_EQ(shard.sessions().connected(), 1u);
     ask(Verb::ping, newer);
     EXPECT_EQ(transport.sent.size(), sent + 1);
 }
 
-TEST_F(ShardTest, AFarewellWithoutASessionEndsTheOneOfItsClient) {
+TEST_F(ShardTest, AGoodbyeWithoutASessionEndsTheOneOfItsClient) {
     const std::uint64_t used = pool->usage().used_bytes;
     other_session();
-    greet(5);
+    say_hello(5);
     const std::uint64_t id = last().argument;
     ask(Verb::put, id, "k", {}, {.in_memory = {}, .token = 8, .bytes = large.size()});
     const std::size_t sent = transport.sent.size();
-    farewell(4);
-    EXPECT_EQ(shard.sessions().connected(), 2u) << "it was overtaken by a newer greeting";
-    farewell(6);
+    goodbye(4);
+    EXPECT_EQ(shard.sessions().connected(), 2u) << "it was overtaken by a newer hello";
+    goodbye(6);
     EXPECT_EQ(shard.sessions().connected(), 1u);
     EXPECT_EQ(transport.open.size(), 1u);
     shard.on_body_received(transport.received.at(0).tag, true);
     EXPECT_FALSE(has("k"));
     EXPECT_EQ(pool->usage().used_bytes, used);
     expect_at_rest();
-    greet(5);
-    EXPECT_EQ(shard.sessions().connected(), 1u) << "it was overtaken by the farewell";
+    say_hello(5);
+    EXPECT_EQ(shard.sessions().connected(), 1u) << "it was overtaken by the goodbye";
     EXPECT_EQ(transport.sent.size(), sent) << "nobody waits for an answer";
-    greet(7);
+    say_hello(7);
     EXPECT_EQ(shard.sessions().connected(), 2u);
-    farewell(8);
+    goodbye(8);
     shard.tick(Time{});
     shard.tick(Time{} + limits::session_kept);
     EXPECT_EQ(shard.sessions().size(), 1u);
 }
 
-TEST_F(ShardTest, AFarewellMayOvertakeTheOnlyGreeting) {
-    farewell(2);
-    greet(1);
+TEST_F(ShardTest, AGoodbyeMayOvertakeTheOnlyHello) {
+    goodbye(2);
+    say_hello(1);
     EXPECT_EQ(shard.sessions().connected(), 0u);
     EXPECT_TRUE(transport.sent.empty());
     shard.tick(Time{});
@@ -69,7 +69,7 @@ TEST_F(ShardTest, AFarewellMayOvertakeTheOnlyGreeting) {
     EXPECT_FALSE(shard.needs_tick());
 }
 
-TEST_F(ShardTest, AFarewellProvesTheSecret) {
+TEST_F(ShardTest, AGoodbyeProvesTheSecret) {
     const std::uint64_t id = session();
     Secret wrong = pool->identity().secret;
     wrong[3] ^= std::byte{1};
@@ -105,7 +105,7 @@ TEST_F(ShardTest, StrangersGetNoAnswerAndCostNothing) {
     EXPECT_EQ(last().status, 0);
 }
 
-TEST_F(ShardTest, NothingOfAGreetingCanBeChanged) {
+TEST_F(ShardTest, NothingOfAHelloCanBeChanged) {
     RequestHeader header;
     header.verb = Verb::hello;
     header.request = 1;

@@ -145,7 +145,7 @@ TEST_F(WaitsTest, TheDeadlineEndsAWait) {
     const std::size_t sent = transport.sent.size();
     ask({.verb = Verb::put, .key = "k", .value = bytes_of("late")});
     EXPECT_EQ(transport.sent.size(), sent + 2)
-        << "the answers to a greeting and to the put: nobody waits any more";
+        << "the answers to a hello and to the put: nobody waits any more";
     EXPECT_EQ(statistics().waiting, 0u);
     expect_at_rest();
 }
@@ -177,7 +177,7 @@ TEST_F(WaitsTest, TheEndOfASessionEndsItsWaits) {
     expect_at_rest();
     const std::size_t sent = transport.sent.size();
     ask({.verb = Verb::put, .key = "k", .value = bytes_of("value")});
-    EXPECT_EQ(transport.sent.size(), sent + 2) << "the answers to a greeting and to the put";
+    EXPECT_EQ(transport.sent.size(), sent + 2) << "the answers to a hello and to the put";
 }
 
 TEST_F(WaitsTest, AWaitIsCancelledByItsNumber) {

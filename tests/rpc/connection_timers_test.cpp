@@ -50,7 +50,7 @@ TEST_F(ConnectionTimersTest, OfASessionItIsRepeatedAtTheSamePace) {
     for (int i = 0; i < 4; ++i) {
         const Time before = now;
         ASSERT_EQ(next(true, true), Step::connect);
-        EXPECT_EQ(now - before, limits::greeting_repeated_same_host);
+        EXPECT_EQ(now - before, limits::hello_repeated_same_host);
         timers.said_hello(now);
     }
 }
@@ -59,7 +59,7 @@ TEST_F(ConnectionTimersTest, AManagerThatSaysNothingIsLostInTime) {
     begin();
     Step step = next();
     EXPECT_EQ(step, Step::connect) << "first the hello is said again";
-    EXPECT_EQ(now, Time(1h) + limits::greeting_repeated);
+    EXPECT_EQ(now, Time(1h) + limits::hello_repeated);
     for (; step == Step::connect; step = next(false))
         timers.broke(now, false);
     EXPECT_EQ(step, Step::lost);

@@ -53,7 +53,7 @@ TEST_F(RequesterTest, LeavingWhileAValueArrivesGivesItUp) {
 }
 
 /// Its session's number is not known: the goodbye says who leaves.
-TEST_F(RequesterTest, LeavingBeforeTheGreetingIsAnswered) {
+TEST_F(RequesterTest, LeavingBeforeTheHelloIsAnswered) {
     know(here);
     const auto operation = begin(Verb::contains);
     requester.leave();
@@ -63,15 +63,15 @@ TEST_F(RequesterTest, LeavingBeforeTheGreetingIsAnswered) {
     EXPECT_EQ(goodbye.verb, Verb::goodbye);
     EXPECT_EQ(goodbye.session, 0u);
     EXPECT_GT(goodbye.request, hello.request);
-    wire::Hello greeted;
+    wire::Hello hello_value;
     wire::Hello left;
-    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[0].head).subspan(sizeof hello), greeted));
+    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[0].head).subspan(sizeof hello), hello_value));
     ASSERT_TRUE(wire::unpack(Bytes(transport.sent[1].head).subspan(sizeof goodbye), left));
-    EXPECT_EQ(left.proof, wire::proof_of({}, goodbye, left)) << "a greeting's would not do";
-    EXPECT_NE(left.proof, greeted.proof);
-    EXPECT_EQ(left.dictionary_id, greeted.dictionary_id);
-    EXPECT_EQ(left.process.host_key, greeted.process.host_key);
-    EXPECT_TRUE(std::ranges::equal(left.address, greeted.address));
+    EXPECT_EQ(left.proof, wire::proof_of({}, goodbye, left)) << "a hello's would not do";
+    EXPECT_NE(left.proof, hello_value.proof);
+    EXPECT_EQ(left.dictionary_id, hello_value.dictionary_id);
+    EXPECT_EQ(left.process.host_key, hello_value.process.host_key);
+    EXPECT_TRUE(std::ranges::equal(left.address, hello_value.address));
     EXPECT_TRUE(transport.open.empty());
     EXPECT_EQ(outcome(operation), Errc::not_attached);
 }

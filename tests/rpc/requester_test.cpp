@@ -70,7 +70,7 @@ TEST_F(RequesterTest, AMessageSaysTheTypeOfItsKeyAndWhatItWasPlacedBy) {
     EXPECT_EQ(transport.sent.back().head.size(), sizeof header + 1);
 }
 
-TEST_F(RequesterTest, GreetsOnFirstUseAndThenNoMore) {
+TEST_F(RequesterTest, SaysHelloOnFirstUseAndThenNoMore) {
     know(here);
     const auto first = begin(Verb::contains);
     const auto second = begin(Verb::contains);
@@ -97,11 +97,11 @@ TEST_F(RequesterTest, NumbersOfRequestsBeginWhereTheyAreTold) {
     request.verb = Verb::contains;
     request.key = bytes_of("k");
     const auto operation = hidden.begin(request, now, now + 1h);
-    const auto greeting = transport.header<RequestHeader>();
-    EXPECT_EQ(greeting.request & ~(std::uint64_t{1} << 63), (start + 2) << 16);
+    const auto hello = transport.header<RequestHeader>();
+    EXPECT_EQ(hello.request & ~(std::uint64_t{1} << 63), (start + 2) << 16);
     ReplyHeader reply;
     reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::hello) | wire::reply_bit;
-    reply.request = greeting.request;
+    reply.request = hello.request;
     reply.argument = 77;
     hidden.on_message(message_of(reply), {});
     EXPECT_EQ(transport.header<RequestHeader>().request >> wire::place_bits, start + 1);
@@ -116,7 +116,7 @@ TEST_F(RequesterTest, NumbersOfRequestsBeginWhereTheyAreTold) {
     EXPECT_TRUE(hidden.done(operation));
 }
 
-TEST_F(RequesterTest, AGreetingOutlivesTheDeadlineOfItsOperation) {
+TEST_F(RequesterTest, AHelloOutlivesTheDeadlineOfItsOperation) {
     know(here);
     const auto hasty = begin(Verb::contains, 10ms);
     const auto patient = begin(Verb::contains);
@@ -475,7 +475,7 @@ TEST_F(RequesterTest, AValueThatComesTooLateIsATimeout) {
     EXPECT_EQ(outcome(operation), Errc::timeout);
 }
 
-TEST_F(RequesterTest, AGreetingThatWasLostIsSentAgain) {
+TEST_F(RequesterTest, AHelloThatWasLostIsSentAgain) {
     know(elsewhere);
     const auto hasty = begin(Verb::contains, 10ms);
     now += 10ms;

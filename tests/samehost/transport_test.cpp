@@ -305,8 +305,8 @@ os::FileDescriptor raw_connection(const std::string& path) {
 
 TEST_F(SamehostTest, AForeignProgramIsRefused) {
     const os::FileDescriptor socket = raw_connection(path);
-    const std::string greeting = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
-    ASSERT_GT(::send(socket.fd(), greeting.data(), greeting.size(), 0), 0);
+    const std::string hello = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+    ASSERT_GT(::send(socket.fd(), hello.data(), hello.size(), 0), 0);
     ASSERT_TRUE(server.run_until([&] { return server.transport->counters().links_refused == 1; }));
     char byte = 0;
     EXPECT_LE(::recv(socket.fd(), &byte, 1, 0), 0) << "the connection is closed";
@@ -369,7 +369,7 @@ struct Claimer : TransportEvents {
     std::vector<PeerId> lost;
 };
 
-/// As a client does whose first greeting was not answered in time.
+/// As a client does whose first hello was not answered in time.
 TEST_F(SamehostTest, OfTwoConnectionsOfOneProcessTheOneThatSpeaksIsClaimed) {
     End other;
     const PeerId first = other.transport->connect(path).value();

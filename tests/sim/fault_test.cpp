@@ -121,7 +121,7 @@ void cut_during(Ask ask, std::uint64_t seed, Tally& tally, bool with_value) {
     SimClient& far = cluster.add_client(1);
     const std::vector<std::byte> first = cluster.random().bytes(60'000);
     ASSERT_TRUE(near.call({.verb = Verb::put, .key = "k", .value = first}).ok());
-    if (cluster.random().chance(70)) (void)far.call({.verb = Verb::ping});  // greeted already
+    if (cluster.random().chance(70)) (void)far.call({.verb = Verb::ping});  // which has said hello already
     if (with_value) ask.value = cluster.random().bytes(50'000);
     const std::vector<std::byte> second = ask.value;
 
@@ -182,7 +182,8 @@ TEST(Fault, ADeadlinePassesWithABodyOnItsWay) {
             return client.call({.verb = Verb::put, .key = "k", .value = value, .timeout = timeout});
         };
         ASSERT_TRUE(put(near, 30s).ok());
-        if (cluster.random().chance(80)) (void)hasty.call({.verb = Verb::ping});  // greeted already
+        if (cluster.random().chance(80))
+            (void)hasty.call({.verb = Verb::ping});  // which has said hello already
         for (int i = 0; i < 8; ++i) {
             const bool with_cut = cluster.random().chance(30);
             if (with_cut) {

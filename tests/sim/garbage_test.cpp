@@ -204,7 +204,7 @@ class Stranger final : public TransportEvents {
     wire::ReplyHeader last;
     std::uint64_t replies = 0;
 
-    /// Of its first greeting.
+    /// Of its first hello.
     std::uint64_t session() const { return session_; }
 
   private:

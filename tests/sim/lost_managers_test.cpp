@@ -138,7 +138,7 @@ TEST(LostManagers, OfTheSameHostAreNotRemembered) {
     EXPECT_FALSE(lost.any());
 }
 
-// ---- farewells ----
+// ---- goodbyes ----
 
 void run_for(Network& network, std::chrono::milliseconds time) {
     const Time until = network.now() + time;
@@ -147,7 +147,7 @@ void run_for(Network& network, std::chrono::milliseconds time) {
 }
 
 /// A dictionary that was destroyed is gone, for those who wait and for those who call later, near and far.
-TEST(Farewell, EndsTheDictionaryForAll) {
+TEST(Goodbye, EndsTheDictionaryForAll) {
     for_each_seed(60, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 2, .hosts = 2});
         Network& network = cluster.network();
@@ -164,7 +164,7 @@ TEST(Farewell, EndsTheDictionaryForAll) {
                      [&](const Outcome& outcome) { waited = outcome; });
         run_for(network, 5ms);
         for (std::uint32_t m = 0; m < 2; ++m)
-            cluster.manager(m).shard().gate().say_farewell(true);
+            cluster.manager(m).shard().gate().say_goodbye(true);
         run_for(network, 20ms);
         for (std::uint32_t m = 0; m < 2; ++m)
             cluster.manager(m).kill();
@@ -188,7 +188,7 @@ TEST(Farewell, EndsTheDictionaryForAll) {
 }
 
 /// A manager that ends because its launcher is gone takes nobody else with it.
-TEST(Farewell, OfOneManagerIsALoss) {
+TEST(Goodbye, OfOneManagerIsALoss) {
     Cluster cluster(1, {.managers = 2, .hosts = 2});
     LostManagers lost;
     SimClient& client = cluster.add_client(2, lost);
@@ -198,7 +198,7 @@ TEST(Farewell, OfOneManagerIsALoss) {
     client.start({.verb = Verb::wait_for, .key = "never", .argument = 20'000'000},
                  [&](const Outcome& outcome) { waited = outcome; });
     run_for(cluster.network(), 5ms);
-    cluster.manager(0).shard().gate().say_farewell(false);
+    cluster.manager(0).shard().gate().say_goodbye(false);
     run_for(cluster.network(), 20ms);
     cluster.manager(0).kill();
     ASSERT_TRUE(waited.has_value());
@@ -208,7 +208,7 @@ TEST(Farewell, OfOneManagerIsALoss) {
     EXPECT_TRUE(client.call({.verb = Verb::ping, .manager = 1}).ok());
 }
 
-/// Messages pass, but an answer takes longer than the first patience with a greeting.
+/// Messages pass, but an answer takes longer than the first patience with a hello.
 TEST(SlowManagers, AreNotLost) {
     for_each_seed(seeds, [](std::uint64_t seed, Tally& tally) {
         for (const std::chrono::milliseconds one_way : {160ms, 250ms, 420ms}) {
@@ -228,7 +228,7 @@ TEST(SlowManagers, AreNotLost) {
 }
 
 /// Who asked for the end has what it wanted, whichever word comes first.
-TEST(Farewell, IsAnAnswerToWhoAskedForIt) {
+TEST(Goodbye, IsAnAnswerToWhoAskedForIt) {
     for_each_seed(60, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 1, .hosts = 1});
         SimClient& client = cluster.add_client(static_cast<std::uint32_t>(seed % 2));
@@ -236,7 +236,7 @@ TEST(Farewell, IsAnAnswerToWhoAskedForIt) {
         std::optional<Outcome> ended;
         client.start({.verb = Verb::shutdown}, [&](const Outcome& outcome) { ended = outcome; });
         cluster.network().run_until([&] { return cluster.manager(0).shard().shutdown_requested(); });
-        cluster.manager(0).shard().gate().say_farewell(true);
+        cluster.manager(0).shard().gate().say_goodbye(true);
         run_for(cluster.network(), 20ms);
         ASSERT_TRUE(ended.has_value());
         EXPECT_TRUE(ended->ok()) << ended->reply.error().message();
@@ -245,7 +245,7 @@ TEST(Farewell, IsAnAnswerToWhoAskedForIt) {
 }
 
 /// Only the manager knows the number of the session.
-TEST(Farewell, OfAStrangerIsRejected) {
+TEST(Goodbye, OfAStrangerIsRejected) {
     Cluster cluster(1, {.managers = 1, .hosts = 1});
     SimClient& client = cluster.add_client(0);
     ASSERT_TRUE(client.call({.verb = Verb::ping}).ok());

@@ -8,7 +8,7 @@ from cluster import wait_until
 
 # From an address of one's own to one of a manager's: says whether the connection is kept or closed unread. What a
 # stranger sends would end UCX if it were read.
-KNOCK = """
+CONNECT = """
 import socket, sys
 host, port, source, word = sys.argv[1:]
 peer = socket.create_connection((host, int(port)), 10, (source, 0) if source else None)
@@ -22,8 +22,8 @@ except socket.timeout:
     print("kept")
 """
 
-def knock(cluster, node, where, source="", word=""):
-    return cluster.run("python3", "-c", KNOCK, *where, source, word, node=node, timeout=30).stdout.strip()
+def connect(cluster, node, where, source="", word=""):
+    return cluster.run("python3", "-c", CONNECT, *where, source, word, node=node, timeout=30).stdout.strip()
 
 
 def address_of(cluster, node):
@@ -75,11 +75,11 @@ def refused(cluster, report):
     if not report.check("a manager listens on eth0", where):
         end.touch()
         return
-    report.check("a node without managers is permitted", knock(cluster, "n3", where) == "kept")
+    report.check("a node without managers is permitted", connect(cluster, "n3", where) == "kept")
     second = where[0].rsplit(".", 1)[0] + ".77"
-    report.check("by each of its addresses", knock(cluster, "n3", where, second) == "kept")
+    report.check("by each of its addresses", connect(cluster, "n3", where, second) == "kept")
     stranger = address_of(cluster, "n4")
-    report.check("a node of no part of the job is closed unread", knock(cluster, "n4", where, word="abuse") == "closed")
+    report.check("a node of no part of the job is closed unread", connect(cluster, "n4", where, word="abuse") == "closed")
     got = get_from(cluster, "n4", handle)
     report.check("a client there is told what to do", got.returncode != 0 and "DDICT_ALLOW_HOSTS" in got.stdout, got.stdout)
     end.touch()

@@ -90,7 +90,7 @@ TEST(Hello, TheProofCoversAllOfIt) {
     EXPECT_NE(proof_of(secret, header, hello), hello.proof);
 }
 
-/// A greeting travels in one piece, whatever the address.
+/// A hello travels in one piece, whatever the address.
 TEST(Hello, TheLongestOneFitsIntoAMessage) {
     EXPECT_LE(sizeof(RequestHeader) + packed_hello(limits::address_bytes_max).size(), limits::head_bytes_max);
 }

@@ -8,7 +8,7 @@ namespace ddict {
 namespace {
 
 /// Each attempt costs the manager, and the next one throws its result away.
-TEST_F(RequesterTest, AManagerThatIsSlowToGreetGetsMoreAndMoreTime) {
+TEST_F(RequesterTest, AManagerThatIsSlowToSayHelloGetsMoreAndMoreTime) {
     know(elsewhere);
     const auto operation = begin(Verb::contains);
     requester.tick(now);
@@ -34,7 +34,7 @@ TEST_F(RequesterTest, AManagerThatWasHeardIsNotLost) {
     pass(600ms);
     ASSERT_EQ(transport.sent.size(), 3U);
     pass(800ms);
-    answer(0, 76);  // the greeting that was given up first
+    answer(0, 76);  // the hello that was given up first
     pass(1'000ms);
     EXPECT_FALSE(requester.done(operation));
     answer(-1, 77);
