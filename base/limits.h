@@ -78,8 +78,8 @@ inline constexpr std::chrono::milliseconds hello_repeated_same_host{2'000};
 // meanwhile, and how long that one waits.
 inline constexpr std::chrono::milliseconds lost_remembered{5'000};
 inline constexpr std::chrono::milliseconds lost_probe_interval{1'000};
-inline constexpr std::chrono::milliseconds lost_probe_patience{200};
-static_assert(lost_probe_patience < lost_probe_interval && lost_probe_interval < lost_remembered);
+inline constexpr std::chrono::milliseconds lost_probe_timeout{200};
+static_assert(lost_probe_timeout < lost_probe_interval && lost_probe_interval < lost_remembered);
 // While operations wait for a manager that does not answer, others are asked so often, and then more seldom,
 // whether its shard is served elsewhere.
 inline constexpr std::chrono::milliseconds inquiry_interval{50};
@@ -94,8 +94,8 @@ inline constexpr std::chrono::milliseconds restarts_counted_within{10'000};
 // How long a manager tries to tell another one of a change of the directory.
 inline constexpr std::chrono::milliseconds announcement_time_max{2'000};
 // How long a call that makes do with the managers that answer waits for one that does not.
-inline constexpr std::chrono::milliseconds partial_answer_patience{2'000};
-static_assert(partial_answer_patience > silence_until_lost);
+inline constexpr std::chrono::milliseconds partial_answer_timeout{2'000};
+static_assert(partial_answer_timeout > silence_until_lost);
 // After how much silence of one manager, where any will do, the next one is asked as well.
 inline constexpr std::chrono::milliseconds silence_before_next_candidate{200};
 // How long after the deadline of a wait its client still listens for the manager to say that it is over,
@@ -104,7 +104,7 @@ inline constexpr std::chrono::milliseconds wait_grace_min{20};
 inline constexpr std::chrono::milliseconds wait_grace_max{100};
 // How long a wait_for_any that has its value waits for the managers to say that they have cancelled the waits
 // for the other keys.
-inline constexpr std::chrono::milliseconds cancel_patience{100};
+inline constexpr std::chrono::milliseconds cancel_timeout{100};
 // After which a peer that acknowledges nothing of what was sent to it over TCP is lost: longer than a network
 // that comes back may be away. Its session is then kept for session_kept.
 inline constexpr std::chrono::milliseconds silence_of_peer_max{20'000};

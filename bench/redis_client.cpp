@@ -22,7 +22,7 @@ struct ReplyDeleter {
 };
 using Reply = std::unique_ptr<redisReply, ReplyDeleter>;
 
-constexpr timeval patience{.tv_sec = 20, .tv_usec = 0};
+constexpr timeval timeout{.tv_sec = 20, .tv_usec = 0};
 
 class RedisClient final : public Role {
   public:
@@ -53,9 +53,9 @@ class RedisClient final : public Role {
 
   private:
     void connect() {
-        context_.reset(redisConnectUnixWithTimeout(socket_.c_str(), patience));
+        context_.reset(redisConnectUnixWithTimeout(socket_.c_str(), timeout));
         if (!context_ || context_->err != 0) fail("connect to Redis");
-        if (redisSetTimeout(context_.get(), patience) != REDIS_OK) fail("set a time limit");
+        if (redisSetTimeout(context_.get(), timeout) != REDIS_OK) fail("set a time limit");
     }
 
     [[noreturn]] void fail(const char* what) const {

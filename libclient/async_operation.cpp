@@ -92,7 +92,7 @@ detail::OperationHandle failed_operation(const Error& error) {
 }
 
 detail::OperationHandle start_operation(Attachment& attachment, Request request,
-                                        const detail::Patience& patience, const detail::SinkType* sink,
+                                        const detail::TimeoutBudget& budget, const detail::SinkType* sink,
                                         bool temporary_value) {
     const auto failed = [&](Error error) {
         error.set_operation(operation_of(request.verb));
@@ -129,7 +129,7 @@ detail::OperationHandle start_operation(Attachment& attachment, Request request,
         request.sink = operation->sink;
     }
     const Time now = steady_clock::now();
-    const Time deadline = patience.deadline(now);
+    const Time deadline = budget.deadline(now);
     if (const Result<void> ready = attachment.prepare(**session, request, now, deadline); ready) {
         const std::string& node = (*session)->known_manager(request.shard)->node;
         operation->node = {};

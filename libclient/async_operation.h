@@ -53,7 +53,7 @@ void give_back(AsyncOperation* operation) noexcept;
 /// Begins one request. Its key and, if it is small enough to travel in one piece with the request, its value
 /// are copied. An error is the operation's outcome.
 detail::OperationHandle start_operation(Attachment& attachment, Request request,
-                                        const detail::Patience& patience, const detail::SinkType* sink,
+                                        const detail::TimeoutBudget& budget, const detail::SinkType* sink,
                                         bool temporary_value);
 /// An operation that has failed already.
 detail::OperationHandle failed_operation(const Error& error);

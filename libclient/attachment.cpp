@@ -30,7 +30,7 @@ std::atomic<bool> process_exits{false};
 
 // To read the clock takes a twentieth of the time of a call. From here on a deadline may come some
 // milliseconds early.
-constexpr std::chrono::seconds patience_for_coarse_clock{1};
+constexpr std::chrono::seconds coarse_clock_timeout_min{1};
 
 // While the library is loaded: at its first use another thread could be in the middle of it at a fork.
 [[maybe_unused]] const int forks_are_counted =
@@ -376,7 +376,7 @@ Result<void> Attachment::prepare(Session& session, Request& request, Time now, T
     return {};
 }
 
-Result<Reply> Attachment::call(Request& request, const detail::Patience& patience) {
+Result<Reply> Attachment::call(Request& request, const detail::TimeoutBudget& budget) {
     Session* own = existing_session();
     if (own == nullptr) {
         const Result<Session*> made = session();
@@ -387,10 +387,10 @@ Result<Reply> Attachment::call(Request& request, const detail::Patience& patienc
         }
         own = *made;
     }
-    const bool exactly = patience.timeout < patience_for_coarse_clock || patience.until != Time::max() ||
+    const bool exactly = budget.timeout < coarse_clock_timeout_min || budget.until != Time::max() ||
                          own->counters().samples_next();
     const Time now = exactly ? steady_clock::now() : coarse_now();
-    const Time deadline = patience.deadline(now);
+    const Time deadline = budget.deadline(now);
     const Result<void> ready = prepare(*own, request, now, deadline);
     return ready ? own->call(request, now, deadline) : Result<Reply>(ready.error());
 }
@@ -427,12 +427,12 @@ Result<void> Attachment::ask_each(std::span<const std::uint32_t> managers,
 }
 
 Result<void> Attachment::call_each(std::span<const std::uint32_t> managers, const Request& request,
-                                   const detail::Patience& patience, const OnReply& on_reply,
+                                   const detail::TimeoutBudget& budget, const OnReply& on_reply,
                                    bool ended_is_fine, std::span<const std::uint64_t> arguments) {
     Result<void> outcome;
     bool in_doubt = false;
     const Result<void> asked = ask_each(
-        managers, arguments, request, patience.deadline(steady_clock::now()), Time::duration::max(),
+        managers, arguments, request, budget.deadline(steady_clock::now()), Time::duration::max(),
         [&](std::uint32_t manager, const Reply& reply, Bytes page) {
             in_doubt = in_doubt || wire::is_change(request.verb);
             on_reply(manager, reply, page);
@@ -456,13 +456,13 @@ MissingManager Attachment::missing(std::uint32_t manager, Error error) {
 
 Result<std::vector<MissingManager>> Attachment::call_answering(std::span<const std::uint32_t> managers,
                                                                const Request& request,
-                                                               const detail::Patience& patience,
+                                                               const detail::TimeoutBudget& budget,
                                                                const OnReply& on_reply) {
     std::vector<MissingManager> all_missing;
     Result<void> whole;
     const Result<void> asked =
-        ask_each(managers, {}, request, patience.deadline(steady_clock::now()),
-                 limits::partial_answer_patience, on_reply, [&](std::uint32_t manager, const Error& error) {
+        ask_each(managers, {}, request, budget.deadline(steady_clock::now()), limits::partial_answer_timeout,
+                 on_reply, [&](std::uint32_t manager, const Error& error) {
                      if (is_of_whole(error)) whole = error;
                      all_missing.push_back(missing(manager, error));
                  });

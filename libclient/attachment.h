@@ -75,20 +75,20 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     /// long to wait. Errors name key, manager and node.
     Result<void> prepare(Session& session, Request& request, Time now, Time deadline);
     /// One request; makes the manager known first, and prepares the request.
-    Result<Reply> call(Request& request, const detail::Patience& patience);
+    Result<Reply> call(Request& request, const detail::TimeoutBudget& budget);
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     /// The same request to each of the managers, many at once; `on_reply(manager, reply, page)` for each that
     /// answers. The first error, if any; with `ended_is_fine` managers that have ended are none. A change
     /// that some have made, or may have, leaves the error in doubt. `arguments`, if there are any, are those
     /// of the managers' requests.
     Result<void> call_each(std::span<const std::uint32_t> managers, const Request& request,
-                           const detail::Patience& patience, const OnReply& on_reply,
+                           const detail::TimeoutBudget& budget, const OnReply& on_reply,
                            bool ended_is_fine = false, std::span<const std::uint64_t> arguments = {});
-    /// The same of those that answer, each within limits::partial_answer_patience; the others, by manager id.
+    /// The same of those that answer, each within limits::partial_answer_timeout; the others, by manager id.
     /// Errors: those of the whole.
     Result<std::vector<MissingManager>> call_answering(std::span<const std::uint32_t> managers,
                                                        const Request& request,
-                                                       const detail::Patience& patience,
+                                                       const detail::TimeoutBudget& budget,
                                                        const OnReply& on_reply);
     /// Completes the error of a manager that does not answer.
     MissingManager missing(std::uint32_t manager, Error error);

@@ -55,8 +55,8 @@ Error busy_elsewhere() {
 }
 
 /// A call on many keys has one deadline, however many messages it takes.
-detail::Patience of_one_call(const detail::Patience& patience) {
-    return {.until = patience.deadline(std::chrono::steady_clock::now())};
+detail::TimeoutBudget of_one_call(const detail::TimeoutBudget& budget) {
+    return {.until = budget.deadline(std::chrono::steady_clock::now())};
 }
 
 /// Brings the value of an item that is read from this node's memory to its place.
@@ -124,7 +124,7 @@ Result<void> View::multi_get_bytes(std::span<const KeyBytes> keys, ItemSink& sin
             sink.done(i, {error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_get, of_one_call(patience_), outcomes, &sink);
+    BatchRun run(attachment_, Verb::batch_get, of_one_call(budget_), outcomes, &sink);
     Calls::get_here(*this, keys, sink, outcomes,
                     [&](std::size_t i, ShardId shard) { run.add(i, shard, keys[i]); });
     run.finish();
@@ -139,7 +139,7 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
         std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_put, of_one_call(patience_), outcomes);
+    BatchRun run(attachment_, Verb::batch_put, of_one_call(budget_), outcomes);
     for (std::size_t i = 0; i < pairs.size(); ++i) {
         const PutItem& pair = pairs[i];
         if (Calls::is_good_key(pair.key)) {
@@ -164,7 +164,7 @@ Result<std::uint64_t> View::multi_erase_bytes(std::span<const KeyBytes> keys,
         std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_erase, of_one_call(patience_), outcomes);
+    BatchRun run(attachment_, Verb::batch_erase, of_one_call(budget_), outcomes);
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (Calls::is_good_key(keys[i])) {
             run.add(i, Calls::owner(*this, keys[i]), keys[i]);
@@ -238,7 +238,7 @@ Result<void> View::try_start_batch_put() {
         return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
             .set_operation(Operation::batch_put);
     }
-    batch_ = std::make_shared<client::OpenBatch>(attachment_, patience_, Sends::as_it_fills);
+    batch_ = std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::as_it_fills);
     return {};
 }
 
@@ -246,7 +246,7 @@ Result<Batch> View::try_batch() const {
     if (const Result<void> good = check_attached(); !good)
         return Error(good.error()).set_operation(Operation::batch_put);
     View collecting = *this;
-    collecting.batch_ = std::make_shared<client::OpenBatch>(attachment_, patience_, Sends::at_its_end);
+    collecting.batch_ = std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::at_its_end);
     return Batch(std::move(collecting));
 }
 

@@ -27,9 +27,9 @@ Verb single(Verb batch) {
 
 }  // namespace
 
-BatchRun::BatchRun(std::shared_ptr<Attachment> attachment, Verb verb, const detail::Patience& patience,
+BatchRun::BatchRun(std::shared_ptr<Attachment> attachment, Verb verb, const detail::TimeoutBudget& budget,
                    BatchItems& items, ItemSink* values)
-    : attachment_(std::move(attachment)), verb_(verb), patience_(patience), items_(items), values_(values) {}
+    : attachment_(std::move(attachment)), verb_(verb), budget_(budget), items_(items), values_(values) {}
 
 BatchRun::~BatchRun() {
     if (!belongs_to_caller() || attachment_->existing_session() == nullptr) {
@@ -156,7 +156,7 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
 }
 
 void BatchRun::begin(Lane lane, Request request) {
-    const Time deadline = patience_.deadline(steady_clock::now());  // of the wait for room too
+    const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for room too
     const bool is_broadcast = request.verb == Verb::broadcast_put;
     while (running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max))
         await_one();
@@ -201,7 +201,7 @@ void BatchRun::wait_for_large() {
 void BatchRun::finish() {
     if (open_.empty() && running_.empty()) return;
     if (const Result<void> found = find_session(); !found) return give_up(found.error());
-    patience_.until = patience_.deadline(steady_clock::now());
+    budget_.until = budget_.deadline(steady_clock::now());
     while (!open_.empty())
         send_open(open_.begin()->first);
     while (!running_.empty())

@@ -33,9 +33,9 @@ class BatchItems {
 /// Belongs to the thread that made it.
 class BatchRun {
   public:
-    /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings. `patience` is of
+    /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings. `budget` is of
     /// each add(), with the message that it sends, and of finish() with all that is left.
-    BatchRun(std::shared_ptr<Attachment> attachment, wire::Verb verb, const detail::Patience& patience,
+    BatchRun(std::shared_ptr<Attachment> attachment, wire::Verb verb, const detail::TimeoutBudget& budget,
              BatchItems& items, ItemSink* values = nullptr);
     /// Waits for what is under way.
     ~BatchRun();
@@ -82,7 +82,7 @@ class BatchRun {
 
     std::shared_ptr<Attachment> attachment_;
     wire::Verb verb_;
-    detail::Patience patience_;
+    detail::TimeoutBudget budget_;
     BatchItems& items_;
     ItemSink* values_;
     std::thread::id thread_ = std::this_thread::get_id();

@@ -143,7 +143,7 @@ Result<void> check_type(std::uint16_t type) {
 Result<std::chrono::nanoseconds> timeout_of(std::int64_t timeout_ms) {
     if (timeout_ms < 0)
         return Error(Errc::invalid_argument, "a time-out of " + std::to_string(timeout_ms) + " ms");
-    return detail::Patience::clamped(std::chrono::milliseconds(timeout_ms));
+    return detail::TimeoutBudget::clamped(std::chrono::milliseconds(timeout_ms));
 }
 
 Result<View> within(const View& view, std::int64_t timeout_ms) {

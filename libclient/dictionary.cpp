@@ -19,7 +19,7 @@ namespace {
 using client::Attachment;
 using std::chrono::milliseconds;
 
-constexpr milliseconds destroy_patience{10'000};
+constexpr milliseconds destroy_timeout{10'000};
 constexpr double timeout_seconds_max = 1e9;  // thirty years
 
 Result<std::optional<milliseconds>> timeout_from_environment() {
@@ -44,7 +44,7 @@ Result<milliseconds> checked(milliseconds timeout, const char* name, Operation o
                                                  " ms: a time above 0 is needed")
             .set_operation(operation);
     }
-    return std::chrono::ceil<milliseconds>(detail::Patience::clamped(timeout));
+    return std::chrono::ceil<milliseconds>(detail::TimeoutBudget::clamped(timeout));
 }
 
 Result<AttachOptions> checked(AttachOptions options, Operation operation) {
@@ -148,9 +148,9 @@ Result<void> Dictionary::try_restart(std::uint32_t manager) {
     if (!before) return Error(before.error()).set_operation(Operation::restart);
     Request restart;
     restart.verb = wire::Verb::restart;
-    const detail::Patience patience{.timeout = attachment()->timeout()};
-    const auto deadline = patience.deadline(std::chrono::steady_clock::now());
-    const Result<void> told = attachment()->call_each(std::array{manager}, restart, patience,
+    const detail::TimeoutBudget budget{.timeout = attachment()->timeout()};
+    const auto deadline = budget.deadline(std::chrono::steady_clock::now());
+    const Result<void> told = attachment()->call_each(std::array{manager}, restart, budget,
                                                       [](std::uint32_t, const Reply&, Bytes) {});
     if (!told) return told;
     for (;;) {
@@ -178,7 +178,7 @@ Result<void> Dictionary::try_destroy() {
         managers, shutdown, {.timeout = attachment()->timeout()}, [](std::uint32_t, const Reply&, Bytes) {},
         true);
     if (!told && told.error().code == Errc::not_attached) return told;
-    if (client::LaunchService* service = attachment()->service()) service->finish(destroy_patience);
+    if (client::LaunchService* service = attachment()->service()) service->finish(destroy_timeout);
     detach();
     return told;
 }

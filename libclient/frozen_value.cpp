@@ -47,7 +47,7 @@ Result<FrozenValue> View::view_frozen_bytes(KeyBytes key) const {
         return name_error(usable.error(), Operation::view, key);
     const std::uint64_t hash = hash_of(key);
     Result<shm::FrozenView> view = attachment_->pools().view(
-        Calls::owner(*this, key, hash), key, hash, patience_.deadline(std::chrono::steady_clock::now()));
+        Calls::owner(*this, key, hash), key, hash, budget_.deadline(std::chrono::steady_clock::now()));
     if (!view) return name_error(view.error(), Operation::view, key);
     return FrozenValue(std::make_shared<const FrozenValue::Impl>(
         FrozenValue::Impl{*std::move(view), name_error(Error(), Operation::view, key)}));

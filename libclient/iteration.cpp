@@ -36,15 +36,15 @@ struct Cursor::Impl {
     Result<void> fetch_page();
     Result<bool> fetch_value();
     /// Of the next message.
-    detail::Patience patience_now() const {
-        detail::Patience now = patience;
+    detail::TimeoutBudget budget_now() const {
+        detail::TimeoutBudget now = budget;
         if (partial)
-            now.timeout = std::min<std::chrono::nanoseconds>(now.timeout, limits::partial_answer_patience);
+            now.timeout = std::min<std::chrono::nanoseconds>(now.timeout, limits::partial_answer_timeout);
         return now;
     }
 
     std::shared_ptr<Attachment> attachment;
-    detail::Patience patience;
+    detail::TimeoutBudget budget;
     std::vector<std::uint32_t> managers;  // to be visited
     std::string prefix;
     std::optional<std::uint16_t> type;  // of the keys
@@ -108,7 +108,7 @@ Result<bool> Cursor::Impl::next() {
 /// All at once, so that many that are silent take no longer than one.
 Result<void> Cursor::Impl::leave_out_the_silent() {
     const Result<std::vector<MissingManager>> silent =
-        attachment->call_answering(managers, Request{}, patience, [](std::uint32_t, const Reply&, Bytes) {});
+        attachment->call_answering(managers, Request{}, budget, [](std::uint32_t, const Reply&, Bytes) {});
     if (!silent) return Error(silent.error()).set_operation(Operation::scan);
     asked_all = true;
     missing = *silent;
@@ -146,7 +146,7 @@ Result<void> Cursor::Impl::fetch_page() {
     request.sink = &page;
     reader = wire::ItemReader(Bytes());
     page.clear();
-    const Result<Reply> reply = attachment->call(request, patience_now());
+    const Result<Reply> reply = attachment->call(request, budget_now());
     if (!reply) return reply.error();
     reader = wire::ItemReader(page.page());
     position = reply->argument;
@@ -161,7 +161,7 @@ Result<bool> Cursor::Impl::fetch_value() {
     request.shard = ShardId{managers[place]};
     request.key = pair.key;
     request.sink = &alone;
-    const Result<Reply> reply = attachment->call(request, patience_now());
+    const Result<Reply> reply = attachment->call(request, budget_now());
     if (!reply) {
         if (reply.error().code == Errc::not_found) return false;
         return reply.error();
@@ -213,7 +213,7 @@ Error Cursor::name_error(Error error) const {
 Cursor View::cursor(const ScanOptions& options) const {
     auto impl = std::make_unique<Cursor::Impl>();
     impl->attachment = attachment_;
-    impl->patience = patience_;
+    impl->budget = budget_;
     impl->prefix = options.prefix;
     impl->type = options.type;
     impl->values = options.values;

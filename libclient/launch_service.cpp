@@ -229,9 +229,9 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
                         "ddict-launch gave no answer; its messages are on the standard error output");
 }
 
-bool LaunchService::wait_for_exit(milliseconds patience) {
+bool LaunchService::wait_for_exit(milliseconds timeout) {
     if (pid_ < 0) return true;
-    const auto deadline = steady_clock::now() + patience;
+    const auto deadline = steady_clock::now() + timeout;
     if (pidfd_ >= 0 && !is_readable(pidfd_, deadline)) return false;
     // Without a descriptor (Linux before 5.3) there is nothing to wait on with a deadline.
     const auto running = [this] {
@@ -248,8 +248,8 @@ bool LaunchService::wait_for_exit(milliseconds patience) {
     return true;
 }
 
-void LaunchService::finish(milliseconds patience) {
-    if (patience.count() > 0) wait_for_exit(patience);
+void LaunchService::finish(milliseconds timeout) {
+    if (timeout.count() > 0) wait_for_exit(timeout);
     if (lifeline_ >= 0) close_lifeline(std::exchange(lifeline_, -1));
     if (!wait_for_exit(launch_grace)) {
         ::kill(pid_, SIGKILL);  // its own children see the end of their pipes, and end too

@@ -23,13 +23,13 @@ class LaunchService {
     ~LaunchService() = default;
 
     const std::string& handle() const { return handle_; }
-    /// Waits for the child's end; after `patience` it is told to end by closing the pipe, and waited for
+    /// Waits for the child's end; after `timeout` it is told to end by closing the pipe, and waited for
     /// again.
-    void finish(std::chrono::milliseconds patience);
+    void finish(std::chrono::milliseconds timeout);
 
   private:
     LaunchService() = default;
-    bool wait_for_exit(std::chrono::milliseconds patience);
+    bool wait_for_exit(std::chrono::milliseconds timeout);
 
     int pid_ = -1;
     int pidfd_ = -1;

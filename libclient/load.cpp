@@ -279,7 +279,7 @@ class CheckpointLoad {
             std::optional<BatchRun> run;
             const auto begin = [&] {
                 run.emplace(attachment_, wire::Verb::batch_put,
-                            detail::Patience{.timeout = attachment_->timeout()}, failure);
+                            detail::TimeoutBudget{.timeout = attachment_->timeout()}, failure);
             };
             begin();
             std::uint64_t in_flight = 0;

@@ -20,8 +20,8 @@ class OpenBatch final : public BatchItems {
     /// When puts are sent: as messages fill, or not before the end.
     enum class Sends { as_it_fills, at_its_end };
 
-    OpenBatch(std::shared_ptr<Attachment> attachment, const detail::Patience& patience, Sends sends)
-        : sends_(sends), run_(std::move(attachment), wire::Verb::batch_put, patience, *this) {}
+    OpenBatch(std::shared_ptr<Attachment> attachment, const detail::TimeoutBudget& budget, Sends sends)
+        : sends_(sends), run_(std::move(attachment), wire::Verb::batch_put, budget, *this) {}
 
     /// Any thread may ask: copies of the view may be anywhere.
     bool ended() const { return ended_.load(std::memory_order_relaxed); }

@@ -120,7 +120,7 @@ class ManagerSave {
         attachment_.name_node(error);
         return error;
     }
-    detail::Patience patience() const { return {.timeout = attachment_.timeout()}; }
+    detail::TimeoutBudget budget() const { return {.timeout = attachment_.timeout()}; }
 
     Result<std::uint64_t> page(PageSink& sink, std::uint16_t flags, std::uint64_t cursor) {
         Request request;
@@ -130,7 +130,7 @@ class ManagerSave {
         request.flags = flags;
         request.sink = &sink;
         sink.clear();
-        const Result<Reply> reply = attachment_.call(request, patience());
+        const Result<Reply> reply = attachment_.call(request, budget());
         if (!reply) return reply.error();
         return reply->argument;
     }
@@ -168,7 +168,7 @@ class ManagerSave {
         // What a dead manager has left is not the dictionary.
         Request ping;
         ping.shard = shard_;
-        const Result<Reply> alive = attachment_.call(ping, patience());
+        const Result<Reply> alive = attachment_.call(ping, budget());
         if (!alive) return alive.error();
         return true;
     }
@@ -236,7 +236,7 @@ class ManagerSave {
         request.key = record.key;
         request.sink = &alone_;
         alone_.value.clear();
-        const Result<Reply> reply = attachment_.call(request, patience());
+        const Result<Reply> reply = attachment_.call(request, budget());
         if (!reply && reply.error().code == Errc::not_found) return {};  // erased meanwhile
         if (!reply) return reply.error();
         record.value = alone_.value;

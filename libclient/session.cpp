@@ -139,7 +139,7 @@ void Session::cancel_wait(ShardId shard, Requester::OperationId wait) {
     cancel.shard = shard;
     cancel.argument = wait;
     const Time now = steady_clock::now();
-    const Time deadline = now + limits::cancel_patience;
+    const Time deadline = now + limits::cancel_timeout;
     const Requester::OperationId operation = requester_.begin(cancel, now, deadline);
     look_at_clock_by(deadline);
     while (!requester_.done(operation))

@@ -103,18 +103,18 @@ Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operatio
 
 View::View(std::shared_ptr<Attachment> attachment, std::chrono::nanoseconds timeout)
     : attachment_(std::move(attachment)) {
-    patience_.timeout = timeout;
+    budget_.timeout = timeout;
 }
 
 View View::with_timeout(std::chrono::nanoseconds timeout) const {
     View view = *this;
-    view.patience_.timeout = timeout;
+    view.budget_.timeout = timeout;
     return view;
 }
 
 View View::until(Clock::time_point deadline) const {
     View view = *this;
-    view.patience_.until = deadline;
+    view.budget_.until = deadline;
     return view;
 }
 
@@ -195,18 +195,18 @@ Result<Reply> View::Calls::call(const View& view, Request&& request) {
     if (view.attachment_ == nullptr || !is_good_key(request.key))
         return check(view, operation_of(request.verb), request.key).error();
     place(view, request);
-    return view.attachment_->call(request, view.patience_);
+    return view.attachment_->call(request, view.budget_);
 }
 
 Result<Reply> View::Calls::call_manager(const View& view, Request& request) {
-    return view.attachment_->call(request, view.patience_);
+    return view.attachment_->call(request, view.budget_);
 }
 
 bool View::Calls::read_here(const View& view, Operation operation, ShardId shard, KeyBytes key,
                             std::uint64_t hash, ValueSink& sink, Result<void>& outcome) {
     Attachment& attachment = *view.attachment_;
     // What is wrong otherwise, the way by message tells.
-    if (!attachment.reads_here() || view.patience_.is_over()) return false;
+    if (!attachment.reads_here() || view.budget_.is_over()) return false;
     const client::LocalPools::Read read = attachment.pools().get(shard, key, hash, sink, outcome);
     if (read == client::LocalPools::Read::ask) return false;
     attachment.count_local_read();
@@ -269,7 +269,7 @@ Result<bool> View::Calls::look_up(const View& view, KeyBytes key, ValueInfo& inf
     const std::uint64_t hash = hash_of(key);
     const ShardId shard = owner(view, key, hash);
     Attachment& attachment = *view.attachment_;
-    if (attachment.reads_here() && !view.patience_.is_over()) {
+    if (attachment.reads_here() && !view.budget_.is_over()) {
         const client::LocalPools::Read read = attachment.pools().contains(shard, key, hash, &info);
         if (read != client::LocalPools::Read::ask) {
             attachment.count_local_read();
@@ -438,7 +438,7 @@ Result<void> View::broadcast_get_bytes(KeyBytes key, ValueSink& sink) const {
     const bool was_here =
         Calls::read_here(*this, Operation::broadcast_get, ShardId{nearest}, key, hash, sink, outcome);
     if (was_here && (outcome || outcome.error().code != Errc::not_found)) return outcome;
-    const View timed = until(patience_.deadline(Clock::now()));
+    const View timed = until(budget_.deadline(Clock::now()));
     const std::uint32_t tries = std::min(tries_max, count);
     for (std::uint32_t i = 0; !was_here && i < tries; ++i) {
         // The managers of a node have numbers that follow each other: far from those of a lost node are
@@ -460,7 +460,7 @@ detail::OperationHandle View::Calls::start(const View& view, Request request, co
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return client::failed_operation(good.error());
     place(view, request);
-    return client::start_operation(*view.attachment_, request, view.patience_, sink, temporary_value);
+    return client::start_operation(*view.attachment_, request, view.budget_, sink, temporary_value);
 }
 
 detail::OperationHandle View::start_put(KeyBytes key, Bytes value, std::uint16_t value_type,

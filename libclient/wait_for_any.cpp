@@ -136,7 +136,7 @@ class Waits {
     /// overtake its wait, and is then sent again.
     void cancel() {
         cancels_ = true;
-        const Time until = steady_clock::now() + limits::cancel_patience;
+        const Time until = steady_clock::now() + limits::cancel_timeout;
         while (cancel_once(until)) {
             const Time latest = value_is_coming() ? deadline_ : until;
             if (steady_clock::now() >= latest) return;
@@ -236,7 +236,7 @@ Result<std::size_t> View::wait_for_any_bytes(std::span<const KeyBytes> keys, Val
     }
     const Result<Session*> session = attachment_->session();
     if (!session) return Error(session.error()).set_operation(Operation::wait_for_any);
-    const Time deadline = patience_.deadline(Clock::now());
+    const Time deadline = budget_.deadline(Clock::now());
     Waits waits(*this, **session, keys, sink, deadline);
     return waits.run([&](std::size_t index, ValueSink& first) -> Result<Request> {
         Request request;

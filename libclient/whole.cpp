@@ -41,7 +41,7 @@ std::vector<std::uint32_t> View::managers() const {
 Result<void> View::Calls::ask_all(const View& view, const std::vector<std::uint32_t>& managers,
                                   const Request& request, const OnReply& on_reply) {
     if (view.attachment_ == nullptr) return no_dictionary(operation_of(request.verb));
-    return view.attachment_->call_each(managers, request, view.patience_, on_reply);
+    return view.attachment_->call_each(managers, request, view.budget_, on_reply);
 }
 
 Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
@@ -49,7 +49,7 @@ Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
                                                                const Request& request,
                                                                const OnReply& on_reply) {
     if (view.attachment_ == nullptr) return no_dictionary(operation_of(request.verb));
-    return view.attachment_->call_answering(managers, request, view.patience_, on_reply);
+    return view.attachment_->call_answering(managers, request, view.budget_, on_reply);
 }
 
 Result<std::uint64_t> View::try_size() const {
@@ -93,7 +93,7 @@ Result<std::uint64_t> View::Calls::sum_of_parts(const View& view, Verb verb, Key
         return Error(good.error()).set_operation(operation_of(verb));
     std::uint64_t sum = 0;
     if (prefix.size() > limits::key_bytes_max) return sum;  // no key begins with what is longer than any key
-    const detail::Patience one_deadline{.until = view.patience_.deadline(steady_clock::now())};
+    const detail::TimeoutBudget one_deadline{.until = view.budget_.deadline(steady_clock::now())};
     Request request = request_of(verb);
     request.key = prefix;
     std::vector<std::uint32_t> managers = view.managers();
@@ -189,7 +189,7 @@ Result<std::string> View::try_manager_node(std::uint32_t manager) const {
         return Error(good.error()).set_operation(Operation::directory);
     const Result<client::Session*> session = attachment_->session();
     if (!session) return Error(session.error()).set_operation(Operation::directory);
-    const Time deadline = patience_.deadline(steady_clock::now());
+    const Time deadline = budget_.deadline(steady_clock::now());
     Result<DirectoryEntry> entry = attachment_->entry(**session, ShardId{manager}, deadline);
     if (!entry) return Error(entry.error()).set_operation(Operation::directory);
     return std::move(entry->node);
@@ -197,7 +197,7 @@ Result<std::string> View::try_manager_node(std::uint32_t manager) const {
 
 Result<std::vector<std::string>> View::try_manager_nodes() const {
     if (attachment_ == nullptr) return Calls::no_dictionary(Operation::directory);
-    const View in_time = until(patience_.deadline(steady_clock::now()));
+    const View in_time = until(budget_.deadline(steady_clock::now()));
     std::vector<std::string> nodes;
     for (std::uint32_t manager = 0; manager < manager_count(); ++manager) {
         Result<std::string> node = in_time.try_manager_node(manager);
@@ -256,7 +256,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
     std::vector<ManagerHealth> all(asked_ones.size());
     const Result<client::Session*> session = attachment_->session();
     if (!session) return Error(session.error()).set_operation(Operation::ping);
-    const Time deadline = patience_.deadline(steady_clock::now());
+    const Time deadline = budget_.deadline(steady_clock::now());
     std::vector<Time> sent(all.size());
     (*session)->call_all(
         static_cast<std::uint32_t>(all.size()), deadline,
@@ -272,7 +272,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
             // As many as are asked at once may all hang: the others have their share of the time.
             const std::size_t rounds = (all.size() - i - 1) / client::Session::calls_at_once_max + 1;
             latest = std::min(sent[i] + (deadline - sent[i]) / static_cast<std::ptrdiff_t>(rounds),
-                              sent[i] + limits::partial_answer_patience);
+                              sent[i] + limits::partial_answer_timeout);
             return ping;
         },
         [&](std::uint32_t i, const Result<Reply>& reply) {
@@ -289,7 +289,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
         if (!one.alive() || before >= deadline) continue;
         ping.shard = ShardId{one.manager};
         const Result<Reply> reply =
-            (*session)->call(ping, before, std::min(deadline, before + limits::partial_answer_patience));
+            (*session)->call(ping, before, std::min(deadline, before + limits::partial_answer_timeout));
         one.round_trip = steady_clock::now() - before;
         if (!reply)
             one = {.manager = one.manager, .node = one.node, .round_trip = {}, .error = reply.error()};

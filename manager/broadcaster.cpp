@@ -18,8 +18,8 @@ using wire::Verb;
 constexpr std::uint64_t branching = 4;
 // What a relay is given per level of the tree below it, beyond silence_until_lost; and how fast a large value
 // goes at the least.
-constexpr std::chrono::seconds patience_per_level{3};
-static_assert(patience_per_level > limits::silence_until_lost);
+constexpr std::chrono::seconds timeout_per_level{3};
+static_assert(timeout_per_level > limits::silence_until_lost);
 constexpr std::uint64_t bytes_per_second_min = std::uint64_t{64} << 20;
 
 /// How many levels there are below a position.
@@ -30,9 +30,9 @@ std::uint64_t height_of(std::uint64_t position, std::uint64_t managers) {
     return height;
 }
 
-/// A child's patience is less than its parent's, so that it is the one that names who has failed.
-std::chrono::nanoseconds patience_of(std::uint64_t height, std::uint64_t bytes) {
-    return height * (patience_per_level + std::chrono::seconds(bytes / bytes_per_second_min));
+/// A child's timeout is less than its parent's, so that it is the one that names who has failed.
+std::chrono::nanoseconds timeout_of(std::uint64_t height, std::uint64_t bytes) {
+    return height * (timeout_per_level + std::chrono::seconds(bytes / bytes_per_second_min));
 }
 
 BroadcastRole role_of(const wire::RequestHeader& header) {
@@ -191,11 +191,11 @@ void Broadcaster::relay_to(const Children& children, const Broadcast& broadcast,
         request.value_type = broadcast.pinned->value_type();
         request.checkpoint = broadcast.pinned->checkpoint();
     }
-    const auto patience = patience_of(children.levels, request.value.size());
+    const auto timeout = timeout_of(children.levels, request.value.size());
     for (std::uint64_t child = children.first; child < children.end; ++child) {
         request.shard =
             ShardId{static_cast<std::uint32_t>((children.root + child) % directory_->manager_count())};
-        relay_->relay(request, patience, tag);
+        relay_->relay(request, timeout, tag);
     }
 }
 

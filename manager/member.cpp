@@ -113,8 +113,8 @@ Time Member::tick(Time now) {
     return finish_some() && !queued_.empty() ? now : next;
 }
 
-void Member::relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) {
-    queued_.push_back({request, patience, tag});
+void Member::relay(const Request& request, std::chrono::nanoseconds timeout, std::uint64_t tag) {
+    queued_.push_back({request, timeout, tag});
 }
 
 /// While the roll call goes on, the requester is its own.
@@ -134,7 +134,7 @@ void Member::start_queued(Time now) {
             }
             others_.add_manager(*entry);
         }
-        under_way_.push_back({others_.begin(queued.request, now, now + queued.patience), queued.tag});
+        under_way_.push_back({others_.begin(queued.request, now, now + queued.timeout), queued.tag});
     }
 }
 

@@ -62,7 +62,7 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
   private:
     struct Queued {
         Request request;
-        std::chrono::nanoseconds patience;
+        std::chrono::nanoseconds timeout;
         std::uint64_t tag;
     };
     struct UnderWay {
@@ -75,7 +75,7 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
     std::optional<DirectoryEntry> someone_else(ShardId shard, unsigned turn) override;
     std::optional<bool> has_node_launcher() override { return true; }  // without it a manager ends
     void know(const DirectoryEntry& entry);
-    void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) override;
+    void relay(const Request& request, std::chrono::nanoseconds timeout, std::uint64_t tag) override;
     void start_queued(Time now);
     bool finish_some();
     void go_on_announcing(Time now);

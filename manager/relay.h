@@ -13,9 +13,9 @@ namespace ddict::manager {
 class Relay {
   public:
     /// Sends a request to the manager of request.shard. Its outcome goes to Shard::on_relayed(tag), exactly
-    /// once, and never from inside this call; until then key and value must stay. After `patience` it is
+    /// once, and never from inside this call; until then key and value must stay. After `timeout` it is
     /// timeout.
-    virtual void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) = 0;
+    virtual void relay(const Request& request, std::chrono::nanoseconds timeout, std::uint64_t tag) = 0;
 
   protected:
     ~Relay() = default;

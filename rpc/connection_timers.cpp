@@ -60,7 +60,7 @@ void ConnectionTimers::lost() noexcept {
 }
 
 void ConnectionTimers::begin_probe(Time now) noexcept {
-    probe_until_ = now + limits::lost_probe_patience;
+    probe_until_ = now + limits::lost_probe_timeout;
 }
 
 bool ConnectionTimers::is_hello_stale(Time now) const noexcept {
@@ -77,12 +77,12 @@ Time ConnectionTimers::ping_due() const noexcept {
 
 ConnectionTimers::Silence ConnectionTimers::silence(bool known_lost, bool moves_payloads) const noexcept {
     constexpr auto until_lost = limits::silence_until_lost - limits::silence_before_ping;
-    static_assert(limits::lost_probe_patience < until_lost);
+    static_assert(limits::lost_probe_timeout < until_lost);
     // The connection may be dead and the manager not: it may have dropped us. What may be slow because it is
     // large gets more time.
     return {.reconnect = *pinged_ + (moves_payloads ? limits::silence_before_reconnect_with_bodies
                                                     : limits::silence_before_reconnect),
-            .lost = *pinged_ + (known_lost ? limits::lost_probe_patience : until_lost)};
+            .lost = *pinged_ + (known_lost ? limits::lost_probe_timeout : until_lost)};
 }
 
 void ConnectionTimers::set_lost_at(Time lost, Time now) noexcept {

@@ -3,7 +3,7 @@
 //
 // What the requesters of a process remember of managers on other hosts that do not answer, so that only the
 // first of many calls waits for one. Calls to a lost manager end at once, save one every
-// limits::lost_probe_interval: that one asks again, and waits for limits::lost_probe_patience. A manager that
+// limits::lost_probe_interval: that one asks again, and waits for limits::lost_probe_timeout. A manager that
 // has answered is forgotten here, and so is one of which nothing was noted for limits::lost_remembered.
 //
 // Threads: any number at once. Cost: while no manager is lost, a read of an atomic where a connection is

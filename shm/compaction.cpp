@@ -23,14 +23,14 @@ void Compactor::take_scratch() {
     scratch_ = heap_.allocate(scratch_bytes_in(heap_.total_bytes()), Heap::Side::back);
 }
 
-Compactor::Outcome Compactor::make_room(std::uint64_t bytes, Patience patience, std::uint64_t& credit) {
-    if (!promising(bytes, patience)) return Outcome::in_vain;
+Compactor::Outcome Compactor::make_room(std::uint64_t bytes, Effort effort, std::uint64_t& credit) {
+    if (!promising(bytes, effort)) return Outcome::in_vain;
     if (credit == 0) return Outcome::more_to_do;
     ++counters_.steps;
     heap_.settle();
     if (move_.source != 0 && !continue_move(credit)) return Outcome::more_to_do;
-    const Outcome outcome = sweep(bytes, patience, credit);
-    Search& search = searches_[static_cast<std::size_t>(patience)];
+    const Outcome outcome = sweep(bytes, effort, credit);
+    Search& search = searches_[static_cast<std::size_t>(effort)];
     if (outcome != Outcome::more_to_do) search = {};
     if (outcome == Outcome::in_vain)
         search = {.swept_bytes = 0, .in_vain_bytes = bytes, .freed_bytes = freed_bytes_};
@@ -39,8 +39,8 @@ Compactor::Outcome Compactor::make_room(std::uint64_t bytes, Patience patience, 
 
 /// The mark is where the sweep stands: at the gap, or at what it has not seen yet. The gap is a used block of
 /// its own, which nothing can merge with, until it is let go.
-Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Patience patience, std::uint64_t& credit) {
-    Search& search = searches_[static_cast<std::size_t>(patience)];
+Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Effort effort, std::uint64_t& credit) {
+    Search& search = searches_[static_cast<std::size_t>(effort)];
     // A step has few large pairs to copy, so it must not waste one: the largest gap has the least to take in.
     // Small pairs are better gathered where the last sweep has begun to.
     if (search.swept_bytes == 0 && bytes >= step_cost_max / 8) heap_.set_mark(heap_.large_free_block());
@@ -58,7 +58,7 @@ Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Patience patience, std:
             gap = gap == 0 ? block : heap_.join(gap, block);
             moved = Moved::yes;
         } else if (gap != 0) {
-            moved = move_away(block, gap, patience, credit);
+            moved = move_away(block, gap, effort, credit);
         }
         if (moved == Moved::later) break;
         if (moved == Moved::yes && heap_.block_bytes(gap) >= bytes) {
@@ -93,12 +93,12 @@ bool Compactor::can_move(std::uint64_t block) const {
 
 /// `block` lies right behind `gap`. After `yes` nothing leads to it any more, and it is part of the gap.
 /// After `later` there is perhaps no gap any more: the copy is under way, or is to begin with the next step.
-Compactor::Moved Compactor::move_away(std::uint64_t block, std::uint64_t& gap, Patience patience,
+Compactor::Moved Compactor::move_away(std::uint64_t block, std::uint64_t& gap, Effort effort,
                                       std::uint64_t& credit) {
     if (!can_move(block)) return Moved::cannot;
     const std::uint64_t size = heap_.block_bytes(block);
     const bool at_once = size <= pair_bytes_per_step;
-    if (!at_once && patience == Patience::one_step) return Moved::cannot;
+    if (!at_once && effort == Effort::one_step) return Moved::cannot;
     if (at_once && credit < size) return Moved::later;
     std::uint64_t target = heap_.allocate(size);
     if (target == 0) {

@@ -62,14 +62,14 @@ class Compactor {
 
     /// Who asks: one who takes what a step brings, or one who comes again until there is room or no hope.
     /// Only for the latter is a pair moved that takes more than one step.
-    enum class Patience { one_step, to_the_end };
+    enum class Effort { one_step, to_the_end };
 
     /// One step towards a free block of `bytes`, a block's own word included. `credit` is what it may spend;
     /// it is left with what has not been spent. One who does not come again to the end calls give_up_move().
-    Outcome make_room(std::uint64_t bytes, Patience patience, std::uint64_t& credit);
+    Outcome make_room(std::uint64_t bytes, Effort effort, std::uint64_t& credit);
     /// Whether make_room() is worth a call.
-    bool promising(std::uint64_t bytes, Patience patience) const noexcept {
-        const Search& search = search_of(patience);
+    bool promising(std::uint64_t bytes, Effort effort) const noexcept {
+        const Search& search = search_of(effort);
         return (bytes < search.in_vain_bytes || freed_bytes_ - search.freed_bytes >= search.in_vain_bytes) &&
                bytes <= heap_.free_bytes() &&
                heap_.free_bytes() - bytes >= heap_.total_bytes() / free_share_min;
@@ -102,20 +102,20 @@ class Compactor {
     };
     enum class Moved { yes, later, cannot };
 
-    /// What is known of the chances of those who are so patient.
+    /// What is known of the chances of those who make so much effort.
     struct Search {
         std::uint64_t swept_bytes = 0;                    // since there was success
         std::uint64_t in_vain_bytes = ~std::uint64_t{0};  // so much has been tried for in vain,
         std::uint64_t freed_bytes = 0;                    // when so much had been freed
     };
-    const Search& search_of(Patience patience) const noexcept {
-        return searches_[static_cast<std::size_t>(patience)];
+    const Search& search_of(Effort effort) const noexcept {
+        return searches_[static_cast<std::size_t>(effort)];
     }
 
     void take_scratch();
-    Outcome sweep(std::uint64_t bytes, Patience patience, std::uint64_t& credit);
+    Outcome sweep(std::uint64_t bytes, Effort effort, std::uint64_t& credit);
     bool continue_move(std::uint64_t& credit);
-    Moved move_away(std::uint64_t block, std::uint64_t& gap, Patience patience, std::uint64_t& credit);
+    Moved move_away(std::uint64_t block, std::uint64_t& gap, Effort effort, std::uint64_t& credit);
     bool copy(std::uint64_t& credit);
     void move_at_once(std::uint64_t from, std::uint64_t to, std::uint64_t bytes, std::uint64_t& credit);
     void publish();

@@ -223,19 +223,19 @@ Error Pool::no_room(KeyBytes key, std::uint64_t value_bytes) const {
 }
 
 /// While the dictionary is frozen nothing may move. Index parts and pairs in the making cannot.
-bool Pool::move_for(std::uint64_t heap_bytes, Compactor::Patience patience) {
-    if (frozen() || !compactor_.promising(heap_bytes, patience)) return false;
+bool Pool::move_for(std::uint64_t heap_bytes, Compactor::Effort effort) {
+    if (frozen() || !compactor_.promising(heap_bytes, effort)) return false;
     if (!credit_is_shared_) compaction_credit_ = Compactor::step_cost_max;
-    return compactor_.make_room(heap_bytes, patience, compaction_credit_) == Compactor::Outcome::made_room;
+    return compactor_.make_room(heap_bytes, effort, compaction_credit_) == Compactor::Outcome::made_room;
 }
 
 bool Pool::may_make_room(const Pair& pair, std::uint64_t value_bytes) const {
     return !frozen() &&
-           compactor_.promising(Block::bytes_for(pair, value_bytes), Compactor::Patience::to_the_end);
+           compactor_.promising(Block::bytes_for(pair, value_bytes), Compactor::Effort::to_the_end);
 }
 
 void Pool::make_room(const Pair& pair, std::uint64_t value_bytes) {
-    move_for(Block::bytes_for(pair, value_bytes), Compactor::Patience::to_the_end);
+    move_for(Block::bytes_for(pair, value_bytes), Compactor::Effort::to_the_end);
     show_counters();
 }
 
@@ -260,7 +260,7 @@ inline void Pool::set_value(Block& block, Bytes value) noexcept {
 /// `need`: of the block. 0 if there is no room.
 inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need) {
     std::uint64_t offset = heap_.allocate(need);
-    if (offset == 0 && move_for(need, Compactor::Patience::one_step)) offset = heap_.allocate(need);
+    if (offset == 0 && move_for(need, Compactor::Effort::one_step)) offset = heap_.allocate(need);
     if (offset == 0) return 0;
     static_assert(offsetof(Block, hash_) == Block::hash_offset &&
                   offsetof(Block, key_and_checkpoint_) == Block::key_and_checkpoint_offset &&
@@ -314,7 +314,7 @@ Result<void> Pool::show(std::uint64_t offset) {
 Result<void> Pool::show_new(std::uint64_t offset) {
     Block& block = block_at(offset);
     const auto insert = [&] { return index_.insert(offset, block.hash()); };
-    if (insert() || (move_for(index_.growth_bytes_max(), Compactor::Patience::one_step) && insert())) {
+    if (insert() || (move_for(index_.growth_bytes_max(), Compactor::Effort::one_step) && insert())) {
         block.size_and_flags_ |= block_word::visible;
     } else {
         Error error = no_room(block.key(), block.value_bytes());

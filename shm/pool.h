@@ -200,7 +200,7 @@ class Pool {
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes);
     std::uint64_t allocate_with_trailers(const Pair& pair, std::uint64_t value_bytes);
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need);
-    bool move_for(std::uint64_t heap_bytes, Compactor::Patience patience);
+    bool move_for(std::uint64_t heap_bytes, Compactor::Effort effort);
     static void note(Noted* noted, std::size_t which, std::uint64_t offset) noexcept {
         if (noted == nullptr) return;
         (*noted)[which] = offset;

@@ -73,8 +73,8 @@ Sample ask_each(const View& dict) {
     return sample;
 }
 
-Sample take_sample(const View& dict, std::chrono::milliseconds patience) {
-    const View quick = dict.within(patience);
+Sample take_sample(const View& dict, std::chrono::milliseconds timeout) {
+    const View quick = dict.within(timeout);
     Result<std::vector<ManagerStats>> all = quick.try_stats();
     if (!all) return ask_each(quick);
     Sample sample;

@@ -42,9 +42,9 @@ ExitStatus status_of(const Sample& sample);
 /// Asks all managers for a sign of life, and each that gives one for its statistics; with the deadlines of
 /// the view. Throws Exception if nobody can be asked (not_attached).
 Sample ask_each(const View& dict);
-/// Asks all managers at once, for `patience` at the most; if one of them does not answer, the others again,
+/// Asks all managers at once, for `timeout` at the most; if one of them does not answer, the others again,
 /// one by one. Throws Exception if nobody can be asked (not_attached).
-Sample take_sample(const View& dict, std::chrono::milliseconds patience);
+Sample take_sample(const View& dict, std::chrono::milliseconds timeout);
 
 /// One manager. Rates are per second since the sample before; nothing if there is none to compare with, or
 /// the manager has been started again in between.

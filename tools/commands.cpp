@@ -96,11 +96,11 @@ Dictionary attach_for_question(const Arguments& arguments) {
     return attach_within(arguments, all_of_question(arguments));
 }
 
-milliseconds patience_of(const Arguments& arguments) {
+milliseconds timeout_of(const Arguments& arguments) {
     return left_of(all_of(arguments));
 }
 
-milliseconds patience_of_question(const Arguments& arguments) {
+milliseconds timeout_of_question(const Arguments& arguments) {
     return left_of(all_of_question(arguments));
 }
 

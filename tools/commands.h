@@ -35,8 +35,8 @@ Dictionary attach(const Arguments& arguments);
 Dictionary attach_for_question(const Arguments& arguments);
 /// How long the command may take from now on, of what --timeout, DDICT_OPERATION_TIMEOUT, or 30 s allow since
 /// it was started; a little at least.
-std::chrono::milliseconds patience_of(const Arguments& arguments);
+std::chrono::milliseconds timeout_of(const Arguments& arguments);
 /// The same for what only asks managers how they are: without --timeout, 5 s at the most.
-std::chrono::milliseconds patience_of_question(const Arguments& arguments);
+std::chrono::milliseconds timeout_of_question(const Arguments& arguments);
 
 }  // namespace ddict::tools

@@ -59,19 +59,19 @@ ExitStatus Answers::tell(std::string_view command) const {
 Answers on_each_manager(const View& dict, const Waiting& waiting,
                         const std::function<Result<void>(const View&)>& whole,
                         const std::function<Result<void>(const View&)>& one) {
-    const auto deadline = steady_clock::now() + waiting.patience;
-    const Result<void> all = whole(dict.within(std::min(waiting.patience / 2, waiting.silence)));
+    const auto deadline = steady_clock::now() + waiting.timeout;
+    const Result<void> all = whole(dict.within(std::min(waiting.timeout / 2, waiting.silence)));
     if (all) return {.any = true};
     if (dict.manager_count() < 2 || !is_of_one_manager(all.error())) throw Exception(all.error());
     const std::vector<std::optional<Error>> lost =
-        losses(dict.within(std::min(waiting.patience / 4, waiting.silence)), all.error().operation);
+        losses(dict.within(std::min(waiting.timeout / 4, waiting.silence)), all.error().operation);
     Answers answers;
     for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
         if (lost[manager]) {
             answers.missing.push_back(*lost[manager]);
             continue;
         }
-        const Result<void> done = one(dict.manager(manager).within(waiting.patience).until(deadline));
+        const Result<void> done = one(dict.manager(manager).within(waiting.timeout).until(deadline));
         if (!done) answers.missing.push_back(done.error());
         answers.any = answers.any || done;
     }
@@ -81,10 +81,10 @@ Answers on_each_manager(const View& dict, const Waiting& waiting,
 Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOptions& options,
                       const std::function<void(const Cursor&)>& visit) {
     Answers answers;
-    // Of one that says nothing: half of the patience, and a quarter each to ask it and all whether they live.
-    const std::chrono::milliseconds silence = std::min(waiting.patience / 2, waiting.silence);
-    const std::chrono::milliseconds asking = std::min(waiting.patience / 4, waiting.silence);
-    auto deadline = steady_clock::now() + waiting.patience;
+    // Of one that says nothing: half of the timeout, and a quarter each to ask it and all whether they live.
+    const std::chrono::milliseconds silence = std::min(waiting.timeout / 2, waiting.silence);
+    const std::chrono::milliseconds asking = std::min(waiting.timeout / 4, waiting.silence);
+    auto deadline = steady_clock::now() + waiting.timeout;
     std::vector<std::optional<Error>> lost(dict.manager_count());
     for (std::uint32_t manager = 0; manager < lost.size(); ++manager) {
         if (lost[manager]) {
@@ -96,7 +96,7 @@ Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOption
         Result<bool> more = next_of(cursor, quick, deadline, silence, asking);
         for (; more.has_value() && *more; more = next_of(cursor, quick, deadline, silence, asking)) {
             visit(cursor);
-            deadline = steady_clock::now() + waiting.patience;
+            deadline = steady_clock::now() + waiting.timeout;
         }
         answers.any = answers.any || more.has_value();
         if (more.has_value()) continue;

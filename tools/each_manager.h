@@ -29,7 +29,7 @@ struct Answers {
 /// How long all of a command may take, and how long a manager that says nothing is waited for before it is
 /// asked whether it lives.
 struct Waiting {
-    std::chrono::milliseconds patience;
+    std::chrono::milliseconds timeout;
     std::chrono::milliseconds silence{3'000};
 };
 
@@ -39,7 +39,7 @@ Answers on_each_manager(const View& dict, const Waiting& waiting,
                         const std::function<Result<void>(const View&)>& whole,
                         const std::function<Result<void>(const View&)>& one);
 
-/// Calls `visit` for every pair, manager by manager; goes on with the next where one fails. The patience is
+/// Calls `visit` for every pair, manager by manager; goes on with the next where one fails. The timeout is
 /// for a time in which nothing comes. Throws as on_each_manager, and what `visit` throws.
 Answers walk_managers(const View& dict, const Waiting& waiting, const ScanOptions& options,
                       const std::function<void(const Cursor&)>& visit);

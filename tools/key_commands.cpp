@@ -256,7 +256,7 @@ int wait_for_any(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     AnyValue any;
     const std::size_t first =
-        dict.within(patience_of(arguments)).wait_for_any_bytes(views_of(keys), any).value();
+        dict.within(timeout_of(arguments)).wait_for_any_bytes(views_of(keys), any).value();
     print(escaped_text(keys[first].view(), arguments.has("--key-type")) + "\n");
     return success;
 }
@@ -273,7 +273,7 @@ int run_wait(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     // Two waits, one deadline.
     const View in_time =
-        dict.within(patience_of(arguments)).until(steady_clock::now() + patience_of(arguments));
+        dict.within(timeout_of(arguments)).until(steady_clock::now() + timeout_of(arguments));
     if (wanted) {
         in_time.wait_for_value_bytes(key.view(), *wanted, *asked).value();
         return success;

@@ -132,14 +132,14 @@ class PairPrinter {
 ExitStatus run_everywhere(const Arguments& arguments,
                           const std::function<Result<void>(const View&)>& change) {
     const Dictionary dict = attach(arguments);
-    return on_each_manager(dict, {patience_of(arguments)}, change, change).tell(arguments.command()->name);
+    return on_each_manager(dict, {timeout_of(arguments)}, change, change).tell(arguments.command()->name);
 }
 
 int run_keys(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const Listing listing(arguments);
     PairPrinter printer(arguments);
-    const Answers answers = walk_managers(dict, {patience_of(arguments)}, listing.options(false),
+    const Answers answers = walk_managers(dict, {timeout_of(arguments)}, listing.options(false),
                                           [&](const Cursor& item) { printer.print_key(key_of(item)); });
     return std::max(answers.tell(arguments.command()->name), printer.status());
 }
@@ -148,7 +148,7 @@ int run_items(const Arguments& arguments) {
     const Dictionary dict = attach(arguments);
     const Listing listing(arguments);
     PairPrinter printer(arguments);
-    const Answers answers = walk_managers(dict, {patience_of(arguments)}, listing.options(true),
+    const Answers answers = walk_managers(dict, {timeout_of(arguments)}, listing.options(true),
                                           [&](const Cursor& item) { printer.print_item(item); });
     return std::max(answers.tell(arguments.command()->name), printer.status());
 }
@@ -163,7 +163,7 @@ int run_size(const Arguments& arguments) {
         return {};
     };
     const Dictionary dict = attach(arguments);
-    const Answers answers = on_each_manager(dict, {patience_of(arguments)}, add, add);
+    const Answers answers = on_each_manager(dict, {timeout_of(arguments)}, add, add);
     if (answers.any) print(std::to_string(pairs) + "\n");
     return answers.tell(arguments.command()->name);
 }
@@ -187,7 +187,7 @@ int clear_prefix(const Arguments& arguments) {
         }
         return {};
     };
-    const Answers answers = on_each_manager(dict, {patience_of(arguments)}, erase_everywhere, erase);
+    const Answers answers = on_each_manager(dict, {timeout_of(arguments)}, erase_everywhere, erase);
     const int status = answers.tell(arguments.command()->name);
     try {
         if (answers.any) print(std::to_string(erased) + "\n");
@@ -203,9 +203,9 @@ int run_clear(const Arguments& arguments) {
     if (!arguments.operands().empty()) return clear_prefix(arguments);
     // Of a large pool it takes its time, in which the manager says nothing.
     const Dictionary dict = attach(arguments);
-    const std::chrono::milliseconds patience = patience_of(arguments);
+    const std::chrono::milliseconds timeout = timeout_of(arguments);
     const auto clear = [](const View& view) { return view.try_clear(); };
-    return on_each_manager(dict, {.patience = patience, .silence = patience}, clear, clear)
+    return on_each_manager(dict, {.timeout = timeout, .silence = timeout}, clear, clear)
         .tell(arguments.command()->name);
 }
 

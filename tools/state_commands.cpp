@@ -19,7 +19,7 @@ namespace {
 
 int run_stats(const Arguments& arguments) {
     const Dictionary dict = attach_for_question(arguments);
-    const Sample sample = ask_each(dict.within(patience_of_question(arguments)));
+    const Sample sample = ask_each(dict.within(timeout_of_question(arguments)));
     print(arguments.has("--json") ? stats_json(sample, dict.profile()) : stats_table(sample));
     return status_of(sample);
 }
@@ -34,7 +34,7 @@ int run_top(const Arguments& arguments) {
 int run_health(const Arguments& arguments) {
     const Dictionary dict = attach_for_question(arguments);
     Sample sample;
-    for (const ManagerHealth& health : dict.within(patience_of_question(arguments)).health()) {
+    for (const ManagerHealth& health : dict.within(timeout_of_question(arguments)).health()) {
         const std::string node = health.node.empty() ? "?" : printable(health.node);
         print("manager " + std::to_string(health.manager) + " on " + node + ": " +
               (health.alive() ? "alive, " + std::to_string(health.round_trip.count() / 1000) + " us"

@@ -22,7 +22,7 @@ namespace {
 using std::chrono::steady_clock;
 
 /// A manager that hangs must not stop the picture for long.
-std::chrono::milliseconds patience_for(const TopOptions& options) {
+std::chrono::milliseconds timeout_for(const TopOptions& options) {
     return std::clamp(options.interval, std::chrono::milliseconds(250), std::chrono::milliseconds(1000));
 }
 
@@ -34,9 +34,9 @@ std::size_t width_of_output() {
 
 int print_once(const Dictionary& dict, const TopOptions& options, bool utf8) {
     ActivityLog log(dict.name());
-    log.add(take_sample(dict, patience_for(options)));
+    log.add(take_sample(dict, timeout_for(options)));
     std::this_thread::sleep_for(options.interval);
-    Sample last = take_sample(dict, patience_for(options));
+    Sample last = take_sample(dict, timeout_for(options));
     const ExitStatus status = status_of(last);
     log.add(std::move(last));
     for (const Line& line :
@@ -56,7 +56,7 @@ class Watch {
     /// Until the user has seen enough.
     int run() {
         for (;;) {
-            log_.add(take_sample(dict_, patience_for(options_)));
+            log_.add(take_sample(dict_, timeout_for(options_)));
             show();
             const auto next = steady_clock::now() + options_.interval;
             for (;;) {

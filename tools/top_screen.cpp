@@ -149,8 +149,8 @@ void Screen::show(const std::vector<Line>& lines) {
     refresh();
 }
 
-Key Screen::key(std::chrono::milliseconds patience) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+Key Screen::key(std::chrono::milliseconds timeout) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
     while (signal_received == 0) {
         // First: what a change of size leaves is no input.
         if (const int code = getch(); code != ERR) {

@@ -30,7 +30,7 @@ class Screen {
     void show(const std::vector<Line>& lines);
     /// Waits for a key. none: there was none in time, or one that means nothing; quit also after a signal
     /// and when the terminal has gone.
-    Key key(std::chrono::milliseconds patience);
+    Key key(std::chrono::milliseconds timeout);
     /// The signal that asked for the end; 0: none.
     int signal() const;
 

@@ -253,7 +253,7 @@ std::optional<nanoseconds> seconds_of(const py::object& seconds, const char* nam
     if (std::isnan(number)) {
         raise(Error(Errc::invalid_argument, std::string(name) + " is nan: a number of seconds is needed"));
     }
-    return detail::Patience::clamped(std::chrono::duration<double>(number));
+    return detail::TimeoutBudget::clamped(std::chrono::duration<double>(number));
 }
 
 void PyDictionary::make_view() {

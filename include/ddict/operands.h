@@ -58,7 +58,7 @@ struct ManagerHealth {
 namespace detail {
 
 /// How long a call may take.
-struct Patience {
+struct TimeoutBudget {
     static constexpr std::chrono::nanoseconds unlimited = std::chrono::hours(24 * 365);
 
     /// Any duration, without overflow; what is no number is none.

@@ -69,7 +69,7 @@ class View {
     /// timeout, nothing is sent.
     template <class Number, class Unit>
     View within(std::chrono::duration<Number, Unit> timeout) const {
-        return with_timeout(detail::Patience::clamped(timeout));
+        return with_timeout(detail::TimeoutBudget::clamped(timeout));
     }
     /// Each call ends at this time; together with within(), at the earlier of the two.
     View until(Clock::time_point deadline) const;
@@ -585,7 +585,7 @@ class View {
     std::vector<std::uint32_t> managers() const;
     std::vector<std::uint32_t> local_of_view() const;
     std::shared_ptr<client::Attachment> attachment_;
-    detail::Patience patience_;
+    detail::TimeoutBudget budget_;
     std::uint32_t manager_ = any_manager;
     std::shared_ptr<const Placement> placement_;
     bool places_by_number_ = false;             // placement_ gives the number of a manager, no hash

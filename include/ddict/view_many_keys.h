@@ -84,7 +84,7 @@ template <class K>
 Result<Partial<std::vector<K>>> View::all_keys(const ScanOptions& options) const {
     Partial<std::vector<K>> keys;
     // One call, one deadline, however many pages it takes.
-    Cursor walk = until(patience_.deadline(Clock::now())).cursor(options);
+    Cursor walk = until(budget_.deadline(Clock::now())).cursor(options);
     for (;;) {
         const Result<bool> more = walk.next();
         if (!more.has_value()) return more.error();

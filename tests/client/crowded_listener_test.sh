@@ -22,9 +22,9 @@ hold() {
 }
 # Works within the deadline, however often it is refused before.
 reachable() {
-    local patience=$((SECONDS + 40))
+    local time_limit=$((SECONDS + 40))
     until timeout 20 ddict put key value 2>/dev/null; do
-        ((SECONDS < patience)) || fail "$1: no client reaches the manager any more"
+        ((SECONDS < time_limit)) || fail "$1: no client reaches the manager any more"
     done
     [[ -n $(port) ]] || fail "$1: no listener is left"
 }

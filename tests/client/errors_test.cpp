@@ -60,7 +60,7 @@ TEST_F(ErrorsTest, AStoppedManagerIsNamedAndTheOthersGiveWhatTheyHave) {
     const Result<Dictionary> newcomer = Dictionary::try_attach(dict_->serialize());
     const auto took = steady_clock::now() - began;
     kill(silent.pid, SIGCONT);
-    EXPECT_LT(took, 20s) << "each is bounded by its own patience";
+    EXPECT_LT(took, 20s) << "each is bounded by its own timeout";
     EXPECT_TRUE(newcomer) << newcomer.error().message();
     EXPECT_EQ(stats.value.size(), managers - 1);
     EXPECT_EQ(size.value, others);

@@ -206,10 +206,10 @@ TEST_F(LifeCycleTest, NamesThatBeginAlikeHaveNothingInCommon) {
 
 TEST_F(LifeCycleTest, TimeOutsAreCutToWhatAClockCanHoldAndRefusedIfTheyAreNone) {
     constexpr milliseconds longest = milliseconds::max();
-    const Dictionary patient =
+    const Dictionary waiting =
         Dictionary::attach(dict_->serialize(), {.timeout = longest, .attach_timeout = longest});
-    patient.put("key", 1);
-    EXPECT_EQ(patient.wait_for<int>("key"), 1);
+    waiting.put("key", 1);
+    EXPECT_EQ(waiting.wait_for<int>("key"), 1);
     for (const AttachOptions& options : {AttachOptions{.timeout = 0ms}, AttachOptions{.timeout = -1ms},
                                          AttachOptions{.attach_timeout = milliseconds::min()}}) {
         EXPECT_EQ(code_of(Dictionary::try_attach(dict_->serialize(), options)), Errc::invalid_argument);

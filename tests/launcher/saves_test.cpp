@@ -120,7 +120,7 @@ TEST_F(SavesTest, TheSecondSignalAtTheEndGivesItUp) {
     os::FileDescriptor lock = hold_saves();
     Program wrapper(with_saves({}, "exit 0"), environment());
     const auto saves = [&] { return !processes("--until-input-ends").empty(); };
-    for (const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (const auto deadline = std::chrono::steady_clock::now() + time_limit;
          !saves() && std::chrono::steady_clock::now() < deadline;)
         poll(nullptr, 0, 10);
     ASSERT_TRUE(saves());
@@ -160,7 +160,7 @@ TEST_F(SavesTest, OneThatIsUnderWayOutlivesTheSignalThatAllGet) {
     wrapper.signal(SIGTERM);
     EXPECT_TRUE(wrapper.prints("TERM came"));
     std::vector<pid_t> saving;
-    for (const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (const auto deadline = std::chrono::steady_clock::now() + time_limit;
          saving.empty() && std::chrono::steady_clock::now() < deadline; poll(nullptr, 0, 10))
         saving = processes("--until-input-ends");
     ASSERT_EQ(saving.size(), 1u);

@@ -24,14 +24,14 @@ class Relayed final : public Relay {
         Request request;
         std::string key;
         std::vector<std::byte> value;
-        std::chrono::nanoseconds patience;
+        std::chrono::nanoseconds timeout;
         std::uint64_t tag;
     };
-    void relay(const Request& request, std::chrono::nanoseconds patience, std::uint64_t tag) override {
+    void relay(const Request& request, std::chrono::nanoseconds timeout, std::uint64_t tag) override {
         all.push_back({request,
                        std::string(text_of(request.key)),
                        {request.value.begin(), request.value.end()},
-                       patience,
+                       timeout,
                        tag});
     }
     std::deque<One> all;
@@ -141,13 +141,13 @@ TEST_F(BroadcastsTest, OthersTakeTheirPlacesInTheTree) {
     expect_settled();
 }
 
-TEST_F(BroadcastsTest, AChildHasLessPatienceThanItsParent) {
+TEST_F(BroadcastsTest, AChildHasAShorterTimeoutThanItsParent) {
     begin({.verb = Verb::broadcast_put, .key = key_of(3)});
-    const auto of_root = relayed.all.at(0).patience;
+    const auto of_root = relayed.all.at(0).timeout;
     children_answer();
     relay_put(key_of(19), "value", 1);
-    EXPECT_LT(relayed.all.at(0).patience, of_root);
-    EXPECT_GT(relayed.all.at(0).patience, limits::silence_until_lost);
+    EXPECT_LT(relayed.all.at(0).timeout, of_root);
+    EXPECT_GT(relayed.all.at(0).timeout, limits::silence_until_lost);
 }
 
 TEST_F(BroadcastsTest, ALargeValueIsPassedOnFromItsBlock) {

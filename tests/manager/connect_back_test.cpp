@@ -74,7 +74,7 @@ class ConnectBackTest : public ::testing::TestWithParam<Way> {
         ASSERT_TRUE(both_until([&] { return host->messages.size() > before; }));
     }
     bool both_until(const std::function<bool()>& done) {
-        const auto deadline = Clock::now() + patience();
+        const auto deadline = Clock::now() + time_limit();
         while (!done() && Clock::now() < deadline) {
             caller_worker->poll(caller);
             host_worker->poll(*host);
@@ -146,7 +146,7 @@ TEST_P(ConnectBackTest, TheClientHasGivenUpLongAgo) {
         host->messages.clear();
         caller_worker->send(to_host, say(Word::hello));
         caller_worker->close(to_host);
-        const auto deadline = Clock::now() + patience();
+        const auto deadline = Clock::now() + time_limit();
         while (caller_worker->describe(to_host) != "closed" && Clock::now() < deadline)
             caller_worker->progress(caller, Clock::now() + std::chrono::milliseconds(10));
         ASSERT_EQ(caller_worker->describe(to_host), "closed");

@@ -98,7 +98,7 @@ int oversize() {
     return 0;
 }
 
-// The last rank never joins; the others lose patience.
+// The last rank never joins; the others time out.
 int cancel(std::uint32_t clients) {
     const auto session = joined();
     if (session->index() == clients - 1) {

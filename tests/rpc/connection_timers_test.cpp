@@ -145,9 +145,9 @@ TEST_F(ConnectionTimersTest, AProbeEndsEarlier) {
     timers.begin_probe(now);
     now += 150ms;
     EXPECT_EQ(timers.next_step(now, true, false), Step::wait);
-    EXPECT_EQ(timers.next_look(now, true), Time(1h) + limits::lost_probe_patience);
+    EXPECT_EQ(timers.next_look(now, true), Time(1h) + limits::lost_probe_timeout);
     EXPECT_EQ(next(), Step::probe_over);
-    EXPECT_EQ(now, Time(1h) + limits::lost_probe_patience);
+    EXPECT_EQ(now, Time(1h) + limits::lost_probe_timeout);
     timers.end_probe();
     EXPECT_EQ(next(), Step::connect);
 }

@@ -12,12 +12,12 @@ TEST_F(RequesterTest, AManagerThatIsSlowToSayHelloGetsMoreAndMoreTime) {
     know(elsewhere);
     const auto operation = begin(Verb::contains);
     requester.tick(now);
-    for (const auto patience : {300ms, 600ms}) {
+    for (const auto time_limit : {300ms, 600ms}) {
         const std::size_t sent = transport.sent.size();
-        pass(patience - 1ms);
-        EXPECT_EQ(transport.sent.size(), sent) << patience.count();
+        pass(time_limit - 1ms);
+        EXPECT_EQ(transport.sent.size(), sent) << time_limit.count();
         pass(1ms);
-        EXPECT_EQ(transport.sent.size(), sent + 1) << patience.count();
+        EXPECT_EQ(transport.sent.size(), sent + 1) << time_limit.count();
         EXPECT_EQ(last_verb(), Verb::hello);
     }
     pass(800ms);

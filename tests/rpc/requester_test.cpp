@@ -119,15 +119,15 @@ TEST_F(RequesterTest, NumbersOfRequestsBeginWhereTheyAreTold) {
 TEST_F(RequesterTest, AHelloOutlivesTheDeadlineOfItsOperation) {
     know(here);
     const auto hasty = begin(Verb::contains, 10ms);
-    const auto patient = begin(Verb::contains);
+    const auto waiting = begin(Verb::contains);
     now += 10ms;
     requester.tick(now);
     EXPECT_EQ(outcome(hasty), Errc::timeout);
-    EXPECT_FALSE(requester.done(patient));
+    EXPECT_FALSE(requester.done(waiting));
     answer(0, 77);
     ASSERT_EQ(transport.sent.size(), 2u) << "only the one that still waits is sent";
     answer(1);
-    EXPECT_EQ(outcome(patient), Errc{});
+    EXPECT_EQ(outcome(waiting), Errc{});
 }
 
 TEST_F(RequesterTest, AsksASilentManagerBeforeItIsLost) {

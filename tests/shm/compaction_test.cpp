@@ -42,13 +42,13 @@ class CompactionTest : public testing::Test {
     }
     /// Returns how many were put. For a large value there is more than one step, as a shard does it.
     std::uint64_t fill(std::uint64_t first, std::size_t value_bytes) {
-        const bool patient = value_bytes > limits::inline_value_bytes_max;
+        const bool may_wait = value_bytes > limits::inline_value_bytes_max;
         std::uint64_t count = 0;
         for (;;) {
             const std::uint64_t number = first + count;
             if (put(number, value_bytes)) {
                 ++count;
-            } else if (patient &&
+            } else if (may_wait &&
                        pool_->may_make_room({.key = bytes_of(numbered_key(number))}, value_bytes)) {
                 pool_->make_room({.key = bytes_of(numbered_key(number))}, value_bytes);
             } else {
@@ -72,7 +72,7 @@ class CompactionTest : public testing::Test {
     }
     /// What a shard does with a large value for which there is no room at once. The number of steps, or
     /// nothing if there was no room in the end.
-    std::optional<unsigned> reserve_patiently(std::string_view key, std::uint64_t value_bytes) {
+    std::optional<unsigned> reserve_step_by_step(std::string_view key, std::uint64_t value_bytes) {
         for (unsigned steps = 0;; ++steps) {
             const Result<Block*> block =
                 pool_->reserve({bytes_of(key), hash_of(bytes_of(key)), 0, 0, {}}, value_bytes);
@@ -135,7 +135,7 @@ TEST_F(CompactionTest, OneLargeValueIsMadeRoomForInManySteps) {
     fill(0, 200);
     erase_at_random(50);
     EXPECT_FALSE(put(1'000'000, 16 * mebibyte)) << "one step is not enough for that";
-    const std::optional<unsigned> steps = reserve_patiently("large", 16 * mebibyte);
+    const std::optional<unsigned> steps = reserve_step_by_step("large", 16 * mebibyte);
     ASSERT_TRUE(steps);
     EXPECT_GT(*steps, 3U);
     const Compactor::Counters counters = pool_->compaction();
@@ -227,7 +227,7 @@ class LargePairsTest : public CompactionTest {
 
 TEST_F(LargePairsTest, AreMovedInSeveralSteps) {
     begin();
-    ASSERT_TRUE(reserve_patiently("k", wanted));
+    ASSERT_TRUE(reserve_step_by_step("k", wanted));
     EXPECT_GE(pool_->compaction().steps, large / Compactor::step_cost_max);
     EXPECT_GE(pool_->compaction().moved_pairs, 1U);
     EXPECT_LE(pool_->compaction().moved_pairs, 3U);
@@ -247,7 +247,7 @@ TEST_F(LargePairsTest, MayBePinnedMeanwhile) {
     begin();
     const Block* block = find(*pool_, numbered_key(1));
     pool_->pin(block);
-    ASSERT_TRUE(reserve_patiently("k", wanted)) << "the other one can be moved";
+    ASSERT_TRUE(reserve_step_by_step("k", wanted)) << "the other one can be moved";
     EXPECT_EQ(find(*pool_, numbered_key(1)), block);
     pool_->unpin(block);
     pool_->abandon(reserved_);
@@ -277,7 +277,7 @@ TEST_F(CompactionTest, WhatCannotBeHadIsFoundOutOnce) {
         pinned.push_back(find(*pool_, numbered_key(number)));
         pool_->pin(pinned.back());
     }
-    EXPECT_FALSE(reserve_patiently("k", 5000));
+    EXPECT_FALSE(reserve_step_by_step("k", 5000));
     const std::uint64_t steps = pool_->compaction().steps;
     EXPECT_FALSE(put(1'000'000, 5000));
     EXPECT_EQ(pool_->compaction().steps, steps) << "no second look";

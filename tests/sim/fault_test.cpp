@@ -220,14 +220,14 @@ TEST(Fault, ADeadlineHurtsOnlyItsOwnOperation) {
     for_each_seed(150, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 1, .hosts = 1});
         SimClient& client = cluster.add_client(seed % 2 == 0 ? 0u : 1u);
-        unsigned patient = 0;
+        unsigned waiting = 0;
         constexpr unsigned rounds = 10;
         for (unsigned i = 0; i < rounds; ++i) {
             client.start({.verb = Verb::ping, .timeout = 0ms}, [](const Outcome&) {});
             client.start({.verb = Verb::put, .key = "k", .value = value_number(cluster.random().number())},
                          [&](const Outcome& outcome) {
                              EXPECT_TRUE(outcome.ok()) << outcome.reply.error().message();
-                             ++patient;
+                             ++waiting;
                          });
             const Time until =
                 cluster.network().now() + std::chrono::microseconds(cluster.random().below(500));
@@ -235,7 +235,7 @@ TEST(Fault, ADeadlineHurtsOnlyItsOwnOperation) {
             cluster.network().run_until([&] { return cluster.network().now() >= until; });
         }
         ASSERT_TRUE(cluster.network().run());
-        EXPECT_EQ(patient, rounds);
+        EXPECT_EQ(waiting, rounds);
         EXPECT_EQ(cluster.problems_at_rest(), "");
         tally.operations += 2 * rounds;
         tally.events += cluster.network().counters().events;

@@ -78,7 +78,7 @@ TEST(LostManagers, AreBelievedSoonerByOthers) {
         EXPECT_EQ(first.call({.verb = Verb::ping, .manager = 1}).code(), Errc::manager_lost);
         const Time began = network.now();
         EXPECT_EQ(second.call({.verb = Verb::ping, .manager = 1}).code(), Errc::manager_lost);
-        EXPECT_LE(network.now() - began, limits::silence_before_ping + limits::lost_probe_patience + 10ms);
+        EXPECT_LE(network.now() - began, limits::silence_before_ping + limits::lost_probe_timeout + 10ms);
         tally.operations += 4;
     });
 }
@@ -208,7 +208,7 @@ TEST(Goodbye, OfOneManagerIsALoss) {
     EXPECT_TRUE(client.call({.verb = Verb::ping, .manager = 1}).ok());
 }
 
-/// Messages pass, but an answer takes longer than the first patience with a hello.
+/// Messages pass, but an answer takes longer than the first timeout of a hello.
 TEST(SlowManagers, AreNotLost) {
     for_each_seed(seeds, [](std::uint64_t seed, Tally& tally) {
         for (const std::chrono::milliseconds one_way : {160ms, 250ms, 420ms}) {

@@ -13,7 +13,7 @@ import subprocess
 import termios
 import time
 
-PATIENCE = 30  # seconds, for anything
+TIMEOUT = 30  # seconds, for anything
 
 
 class Screen:
@@ -180,7 +180,7 @@ class Terminal:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         os.close(self.leader)
         os.close(self.follower)
 
@@ -224,7 +224,7 @@ class Terminal:
 
     def until(self, what, condition):
         """Reads until a condition on the screen's lines holds, and returns what it returned."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if found := condition(self.screen.text()):
                 return found
@@ -236,7 +236,7 @@ class Terminal:
 
     def status(self):
         """The exit status of the program, all of whose output has been read then."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while self.process.poll() is None:
             if time.monotonic() > deadline:
                 raise AssertionError("the program does not end; the screen:\n" + "\n".join(self.screen.text()))

@@ -241,7 +241,7 @@ void PrintTo(const Way& way, std::ostream* out) {
     *out << way.name;
 }
 
-milliseconds patience() {
+milliseconds time_limit() {
 #ifdef DDICT_SANITIZED
     return seconds(60);
 #else
@@ -275,7 +275,7 @@ void Observer::on_message(Bytes head, const IncomingBody& body) {
 }
 
 bool run_until(Worker& worker, TransportEvents& events, const std::function<bool()>& done) {
-    const auto deadline = Clock::now() + patience();
+    const auto deadline = Clock::now() + time_limit();
     while (!done() && Clock::now() < deadline)
         worker.progress(events, deadline);
     return done();
@@ -353,7 +353,7 @@ void Partner::kill() {
 
 int Partner::finish(const std::function<void()>& meanwhile) {
     ::shutdown(channel_, SHUT_WR);
-    const auto deadline = Clock::now() + patience();
+    const auto deadline = Clock::now() + time_limit();
     int status = 0;
     while (::waitpid(pid_, &status, WNOHANG) == 0) {
         if (Clock::now() > deadline) return -1;

@@ -260,13 +260,13 @@ TEST_P(WorkerTest, StopIsBounded) {
     const auto begin = Clock::now();
     worker->stop(begin + std::chrono::milliseconds(300));
     worker.reset();
-    EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(300) + patience() / 20);
+    EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(300) + time_limit() / 20);
 }
 
 TEST_P(WorkerTest, StopSendsWhatIsOutstanding) {
     start();
     worker->send(peer, order(Order::quit));
-    worker->stop(Clock::now() + patience());
+    worker->stop(Clock::now() + time_limit());
     EXPECT_EQ(partner->finish(), 0);
 }
 
@@ -303,8 +303,8 @@ TEST_P(WorkerTest, WatchesDescriptorsBusyAndAsleep) {
     EXPECT_EQ(unwatchable.error().code, Errc::system);
     ASSERT_EQ(::write(ends[1], "x", 1), 1);
     const auto begin = Clock::now();
-    EXPECT_EQ(worker->progress(observer, begin + patience()), 0U);
-    EXPECT_LT(Clock::now() - begin, patience());
+    EXPECT_EQ(worker->progress(observer, begin + time_limit()), 0U);
+    EXPECT_LT(Clock::now() - begin, time_limit());
     EXPECT_EQ(calls, 1U);
     // Busy: messages keep coming, progress() always has something to deliver.
     worker->send(peer, order(Order::echo));
@@ -372,7 +372,7 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
     std::vector<std::byte> head(5000);
     const auto rounds = [&](std::uint64_t count) {
         const std::uint64_t until = asker.messages + count;
-        const auto deadline = Clock::now() + patience();
+        const auto deadline = Clock::now() + time_limit();
         std::uint64_t asked = asker.messages;
         while (asker.messages < until && Clock::now() < deadline) {
             for (; asked < asker.messages + 16 && asked < until; ++asked) {
@@ -389,9 +389,9 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
     EXPECT_EQ(allocations() - before, 0U);
     // While one stops, nobody reads the other's messages: that must not hold it up until its deadline.
     const auto began = Clock::now();
-    one->stop(began + patience());
-    two->stop(began + patience());
-    EXPECT_LT(Clock::now() - began, patience() / 2);
+    one->stop(began + time_limit());
+    two->stop(began + time_limit());
+    EXPECT_LT(Clock::now() - began, time_limit() / 2);
     EXPECT_FALSE(asker.lost);
 }
 
