@@ -11,7 +11,7 @@
 namespace ddict::limits {
 
 // Keys and values. A key travels in the header of an active message; the smallest header that a transport of
-// UCX offers is about 2 KiB (InfiniBand UD with an MTU of 2048), which leaves room for this and our own
+// UCX offers is about 2 KiB (InfiniBand UD with an MTU of 2048), which leaves space for this and our own
 // header.
 inline constexpr std::size_t key_bytes_max = 1024;
 inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
@@ -46,9 +46,9 @@ inline constexpr std::uint64_t pool_bytes_min = 1 << 20;
 inline constexpr std::uint32_t sessions_max = 1 << 20;
 inline constexpr std::uint32_t waiting_operations_max = 1 << 20;  // in wait_for
 inline constexpr std::uint32_t broadcasts_in_flight_max = 1024;
-inline constexpr std::uint32_t puts_seeking_room_max = 1024;  // that wait until pairs have been moved
-inline constexpr std::uint32_t bodies_in_flight_max = 4096;   // large values on their way in or out
-inline constexpr std::uint32_t cached_replies_max = 1 << 22;  // of all sessions together
+inline constexpr std::uint32_t puts_waiting_for_space_max = 1024;  // that wait until pairs have been moved
+inline constexpr std::uint32_t bodies_in_flight_max = 4096;        // large values on their way in or out
+inline constexpr std::uint32_t cached_replies_max = 1 << 22;       // of all sessions together
 inline constexpr std::size_t cached_status_bytes_max = std::size_t{64} << 20;  // of batches, with errors
 // Operands, batches, pages and values waited for, all in all: what a manager holds of them outside its pool.
 inline constexpr std::size_t private_bytes_max = std::size_t{256} << 20;

@@ -104,7 +104,7 @@ class RawPeer::Connection {
         if (fits) std::memcpy(out.address.data(), address, bytes);
         out.bytes = static_cast<std::uint32_t>(bytes);
         ucp_worker_release_address(worker_.get(), address);
-        if (!fits) throw std::runtime_error("UCX address longer than there is room for");
+        if (!fits) throw std::runtime_error("UCX address longer than there is space for");
     }
 
     void connect(const RawAddress& peer) {
@@ -185,11 +185,11 @@ class RawPeer::Connection {
         receive.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
         receive.cb.recv_am = &Connection::on_body;
         receive.user_data = &self;
-        const std::size_t room = std::min(bytes, self.in_.size());
-        if (self.place_ + room > self.in_.size()) self.place_ = 0;
+        const std::size_t length = std::min(bytes, self.in_.size());
+        if (self.place_ + length > self.in_.size()) self.place_ = 0;
         ucs_status_ptr_t request =
-            ucp_am_recv_data_nbx(self.worker_.get(), data, self.in_.data() + self.place_, room, &receive);
-        self.place_ += room;
+            ucp_am_recv_data_nbx(self.worker_.get(), data, self.in_.data() + self.place_, length, &receive);
+        self.place_ += length;
         if (request == nullptr || UCS_PTR_IS_ERR(request)) {
             self.status_ = UCS_PTR_STATUS(request);
             ++self.arrived_;

@@ -37,7 +37,7 @@ using RawAddresses = SharedArray<RawAddress>;
 struct RawOptions {
     std::size_t key_bytes = 30;
     std::uint64_t value_bytes_max = 8;
-    std::uint64_t memory_bytes = 0;  ///< of all values that are received; at least one has room
+    std::uint64_t memory_bytes = 0;  ///< of all values that are received; at least one has space
 };
 
 /// Member 0 asks, member 1 answers. Task::raw_address and Task::raw_connect come first; the text of the

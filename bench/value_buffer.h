@@ -23,10 +23,10 @@ namespace ddict::bench {
 class ValueBuffer final : public ValueSink {
   public:
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t) override {
-        return room(static_cast<std::size_t>(bytes));
+        return buffer(static_cast<std::size_t>(bytes));
     }
     void copy_from(const char* data, std::size_t bytes) {
-        const std::span<std::byte> there = room(bytes);
+        const std::span<std::byte> there = buffer(bytes);
         if (bytes != 0) std::memcpy(there.data(), data, bytes);
     }
     /// Throws if it is not the value of `pair`.
@@ -38,7 +38,7 @@ class ValueBuffer final : public ValueSink {
     }
 
   private:
-    std::span<std::byte> room(std::size_t bytes) {
+    std::span<std::byte> buffer(std::size_t bytes) {
         bytes_ = bytes;
         if (memory_.size() < bytes) memory_.resize(bytes);
         return std::span(memory_).first(bytes);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Is there room for a node's pools? Asked before anything is touched: a full /dev/shm would be a SIGBUS, and
+// Is there space for a node's pools? Asked before anything is touched: a full /dev/shm would be a SIGBUS, and
 // a job above the limit of its cgroup is killed together with Slurm's own daemon. Pure.
 #pragma once
 

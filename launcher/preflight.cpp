@@ -20,7 +20,7 @@ constexpr std::uint64_t open_files_per_manager = 256;
 constexpr std::uint64_t segments_per_manager = 2;
 constexpr std::uint64_t segments_wanted = 512;
 constexpr std::uint64_t segments_left_worth_a_word = 16;
-// UCX 1.13 reads the host's name into a buffer without room for the last character of the longest.
+// UCX 1.13 reads the host's name into a buffer without space for the last character of the longest.
 constexpr std::uint64_t host_name_bytes_max_of_ucx = 63;
 
 std::string_view word_of(Level level) {
@@ -81,8 +81,8 @@ Finding judge_network(const NodeFacts& facts, bool spans_nodes) {
 }
 
 Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
-    if (const auto room = check_memory(need, facts.memory); !room)
-        return {Level::failed, "memory: " + std::string(room.error().detail.data())};
+    if (const auto enough = check_memory(need, facts.memory); !enough)
+        return {Level::failed, "memory: " + std::string(enough.error().detail.data())};
     if (const std::uint64_t largest = std::max<std::uint64_t>(need.pool_bytes, store::ReplyMemory::bytes());
         facts.file_bytes_max < largest)
         return {Level::failed, "memory: files may have " + format_size(facts.file_bytes_max) +

@@ -31,17 +31,17 @@ struct BatchLane {
         shard = for_shard;
         alone = borrows = false;
         indices.clear();
-        writer = wire::ItemWriter(room);
+        writer = wire::ItemWriter(buffer);
         page.clear();
     }
 
     Flight flight;
     ShardId shard{};
     bool alone = false;    // an operation on a single item, and no message of many
-    bool borrows = false;  // alone: key and value are the caller's; otherwise they are in the room
+    bool borrows = false;  // alone: key and value are the caller's; otherwise they are in the buffer
     std::vector<std::size_t> indices;
-    std::array<std::byte, limits::inline_value_bytes_max> room;  // the packed items
-    wire::ItemWriter writer{room};
+    std::array<std::byte, limits::inline_value_bytes_max> buffer;  // the packed items
+    wire::ItemWriter writer{buffer};
     PageSink page;
     ItemValue value;
     KeyBytes key;  // alone

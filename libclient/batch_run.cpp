@@ -72,7 +72,7 @@ BatchRun::Lane BatchRun::take_lane(ShardId shard) {
     return lane;
 }
 
-/// The message for a manager that has room for this item.
+/// The message for a manager that has space for this item.
 BatchLane& BatchRun::open_lane(ShardId shard, KeyBytes key, Bytes value, PlacedBy by) {
     if (last_open_.second != nullptr && last_open_.first == shard && fits(*last_open_.second, key, value, by))
         return *last_open_.second;
@@ -132,13 +132,13 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
                           std::uint16_t value_type, const KeyPlacement& placement) {
     Lane lane = take_lane(shard);
     lane->alone = true;
-    lane->borrows = value.size() > lane->room.size() || key.size() + value.size() > lane->room.size();
+    lane->borrows = value.size() > lane->buffer.size() || key.size() + value.size() > lane->buffer.size();
     if (!lane->borrows) {
-        const auto value_room = std::copy_n(key.data(), key.size(), lane->room.begin());
-        std::copy(value.begin(), value.end(), value_room);
-        const Bytes room(lane->room);
-        value = room.subspan(key.size(), value.size());
-        key = {room.first(key.size()), key.type()};
+        const auto value_begin = std::copy_n(key.data(), key.size(), lane->buffer.begin());
+        std::copy(value.begin(), value.end(), value_begin);
+        const Bytes buffer(lane->buffer);
+        value = buffer.subspan(key.size(), value.size());
+        key = {buffer.first(key.size()), key.type()};
     }
     lane->indices.push_back(index);
     lane->key = key;
@@ -156,7 +156,7 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
 }
 
 void BatchRun::begin(Lane lane, Request request) {
-    const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for room too
+    const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for space too
     const bool is_broadcast = request.verb == Verb::broadcast_put;
     while (running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max))
         await_one();
@@ -291,10 +291,10 @@ void BatchRun::complete_items(BatchLane& lane) {
         if (ask_alone) return send_alone(Verb::get, index, lane.shard, key);
         if (verb_ == Verb::batch_get && result.status == 0) {
             const std::size_t bytes = result.value.size();
-            const Result<MutableBytes> room =
+            const Result<MutableBytes> buffer =
                 buffer_from(bytes, [&] { return values_->prepare(index, bytes, result.value_type); });
-            if (!room) return tell_error(index, key, name_item(room.error(), lane.shard, key));
-            std::copy(result.value.begin(), result.value.end(), room->begin());
+            if (!buffer) return tell_error(index, key, name_item(buffer.error(), lane.shard, key));
+            std::copy(result.value.begin(), result.value.end(), buffer->begin());
         }
         tell(index, lane.shard, key, result.status);
     });

@@ -56,9 +56,9 @@ Error told(const ddict_error& from) {
 
 }  // namespace
 
-std::size_t write_text(std::string_view text, char* buffer, std::size_t room) {
-    if (buffer != nullptr && room > 0) {
-        const std::size_t shown = std::min(text.size(), room - 1);
+std::size_t write_text(std::string_view text, char* buffer, std::size_t capacity) {
+    if (buffer != nullptr && capacity > 0) {
+        const std::size_t shown = std::min(text.size(), capacity - 1);
         std::memcpy(buffer, text.data(), shown);
         buffer[shown] = '\0';
     }
@@ -92,12 +92,12 @@ bool is_change(Operation operation) noexcept {
 }
 
 Result<void> write_missing(const std::vector<MissingManager>& from, ddict_missing_manager* to,
-                           std::size_t room, std::size_t* count) {
-    if (to == nullptr && room > 0)
+                           std::size_t capacity, std::size_t* count) {
+    if (to == nullptr && capacity > 0)
         return Error(Errc::invalid_argument,
-                     "room for missing managers is above 0, but there is no memory to write to");
+                     "space for missing managers is above 0, but there is no memory to write to");
     *count = from.size();
-    for (std::size_t i = 0; i < std::min(room, from.size()); ++i) {
+    for (std::size_t i = 0; i < std::min(capacity, from.size()); ++i) {
         to[i] = {};
         to[i].manager = from[i].manager;
         write_text(from[i].node, to[i].node, sizeof to[i].node);
@@ -205,9 +205,9 @@ Result<void> convert_number(ddict_value& value, std::uint16_t asked) {
 }
 
 Result<void> MallocSink::copy(Bytes from, std::uint16_t value_type) {
-    const Result<std::span<std::byte>> room = prepare(from.size(), value_type);
-    if (!room) return room.error();
-    std::copy(from.begin(), from.end(), room->begin());
+    const Result<std::span<std::byte>> buffer = prepare(from.size(), value_type);
+    if (!buffer) return buffer.error();
+    std::copy(from.begin(), from.end(), buffer->begin());
     return {};
 }
 
@@ -217,13 +217,13 @@ using namespace ddict;
 using c_api::given;
 using c_api::guarded;
 
-size_t ddict_error_message(const ddict_error* error, char* buffer, size_t room) {
-    if (buffer != nullptr && room > 0) *buffer = '\0';
+size_t ddict_error_message(const ddict_error* error, char* buffer, size_t capacity) {
+    if (buffer != nullptr && capacity > 0) *buffer = '\0';
     if (error == nullptr) return 0;
     try {
-        return c_api::write_text(c_api::told(*error).message(), buffer, room);
+        return c_api::write_text(c_api::told(*error).message(), buffer, capacity);
     } catch (...) {  // no memory for the whole line
-        return c_api::write_text(ddict_code_name(error->code), buffer, room);
+        return c_api::write_text(ddict_code_name(error->code), buffer, capacity);
     }
 }
 
@@ -233,10 +233,10 @@ const char* ddict_code_name(int code) {
     return name(static_cast<Errc>(code)).data();  // a literal, so a zero follows
 }
 
-size_t ddict_type_in_words(uint16_t type, char* buffer, size_t room) {
-    if (buffer != nullptr && room > 0) *buffer = '\0';
+size_t ddict_type_in_words(uint16_t type, char* buffer, size_t capacity) {
+    if (buffer != nullptr && capacity > 0) *buffer = '\0';
     try {
-        return c_api::write_text(type_in_words(type), buffer, room);
+        return c_api::write_text(type_in_words(type), buffer, capacity);
     } catch (...) {
         return 0;
     }
@@ -361,13 +361,13 @@ int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error
     });
 }
 
-int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_error* error) {
+int ddict_name(ddict_dictionary* dictionary, char* name, size_t capacity, ddict_error* error) {
     return guarded(Operation::none, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{name, "name"}}); !good) return good;
         if (const Result<void> good = only_whole(dictionary); !good) return good;
-        if (room == 0) return Error(Errc::invalid_argument, "room is 0");
+        if (capacity == 0) return Error(Errc::invalid_argument, "capacity is 0");
         if (const Result<void> good = dictionary->dictionary->check_attached(); !good) return good;
-        c_api::write_text(dictionary->dictionary->name(), name, room);
+        c_api::write_text(dictionary->dictionary->name(), name, capacity);
         return {};
     });
 }

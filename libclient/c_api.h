@@ -36,8 +36,8 @@ namespace ddict::c_api {
 
 using Bytes = std::span<const std::byte>;
 
-/// Writes as much of the text as there is room for, and a zero; returns the length of all of it.
-std::size_t write_text(std::string_view text, char* buffer, std::size_t room);
+/// Writes as much of the text as there is space for, and a zero; returns the length of all of it.
+std::size_t write_text(std::string_view text, char* buffer, std::size_t capacity);
 
 /// Fills `to`, which may be null.
 void tell(ddict_error* to, const Error& from) noexcept;
@@ -83,9 +83,9 @@ Result<View> within(const View& view, std::int64_t timeout_ms);
 
 /// Whether the operation changes something.
 bool is_change(Operation operation) noexcept;
-/// Writes what managers are missing to where the caller has room: the first of them.
+/// Writes what managers are missing to where the caller has space: the first of them.
 Result<void> write_missing(const std::vector<MissingManager>& from, ddict_missing_manager* to,
-                           std::size_t room, std::size_t* count);
+                           std::size_t capacity, std::size_t* count);
 
 /// Calls f, which returns a Result<void>, and turns what becomes of it into a code and an error.
 template <class F>

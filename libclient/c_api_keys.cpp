@@ -56,10 +56,10 @@ int receive(Operation operation, ddict_dictionary* dictionary, const ddict_key& 
 /// Receives into the caller's memory; a number of another type first comes here.
 class IntoSink final : public ValueSink {
   public:
-    IntoSink(void* memory, std::size_t room, std::uint16_t asked)
-        : sink_({static_cast<std::byte*>(memory), room}, asked),
+    IntoSink(void* memory, std::size_t capacity, std::uint16_t asked)
+        : sink_({static_cast<std::byte*>(memory), capacity}, asked),
           memory_(memory),
-          room_(room),
+          capacity_(capacity),
           asked_(asked) {}
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
         is_other_ = c_api::are_two_numbers(value_type, asked_) && bytes <= sizeof(std::uint64_t);
@@ -80,9 +80,9 @@ class IntoSink final : public ValueSink {
             ddict_value number = number_;
             if (const Result<void> converted = c_api::convert_number(number, asked_); !converted)
                 return converted;
-            if (number.bytes > room_) {
+            if (number.bytes > capacity_) {
                 Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
-                return error.set_bytes(number.bytes, room_);
+                return error.set_bytes(number.bytes, capacity_);
             }
             std::memcpy(memory_, number.data, number.bytes);
             value = {.data = memory_, .bytes = number.bytes, .type = asked_};
@@ -96,7 +96,7 @@ class IntoSink final : public ValueSink {
   private:
     detail::SpanSink sink_;
     void* memory_;
-    std::size_t room_;
+    std::size_t capacity_;
     std::uint16_t asked_;
     bool is_other_ = false;
     std::array<std::byte, sizeof(std::uint64_t) + 1> number_bytes_{};
@@ -106,12 +106,12 @@ class IntoSink final : public ValueSink {
 /// One that yields a value in the caller's memory.
 template <class F>
 int receive_into(Operation operation, ddict_dictionary* dictionary, const ddict_key& key, std::uint16_t type,
-                 void* memory, std::size_t room, ddict_value* value, ddict_error* error, F&& f) noexcept {
+                 void* memory, std::size_t capacity, ddict_value* value, ddict_error* error, F&& f) noexcept {
     return on_key(operation, dictionary, key, error, [&](View& view, KeyBytes k) -> Result<void> {
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
-        if (const Result<void> good = c_api::check({memory, room}, "memory"); !good) return good;
+        if (const Result<void> good = c_api::check({memory, capacity}, "memory"); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;
-        IntoSink sink(memory, room, type);
+        IntoSink sink(memory, capacity, type);
         if (const Result<void> got = f(view, k, sink); !got) {
             if (sink.is_too_large())
                 *value = {.data = nullptr, .bytes = sink.bytes().size(), .type = sink.type()};
@@ -165,21 +165,21 @@ int ddict_get(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_
                    [](View& view, KeyBytes k, ValueSink& sink) { return view.get_bytes(k, sink); });
 }
 
-int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
+int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t capacity,
                    ddict_value* value, ddict_error* error) {
-    return receive_into(Operation::get, dictionary, key, type, memory, room, value, error,
+    return receive_into(Operation::get, dictionary, key, type, memory, capacity, value, error,
                         [](View& view, KeyBytes k, ValueSink& sink) { return view.get_bytes(k, sink); });
 }
 
-int ddict_pop_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
+int ddict_pop_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t capacity,
                    ddict_value* value, ddict_error* error) {
-    return receive_into(Operation::pop, dictionary, key, type, memory, room, value, error,
+    return receive_into(Operation::pop, dictionary, key, type, memory, capacity, value, error,
                         [](View& view, KeyBytes k, ValueSink& sink) { return view.pop_bytes(k, sink); });
 }
 
 int ddict_wait_for_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
-                        void* memory, size_t room, ddict_value* value, ddict_error* error) {
-    return receive_into(Operation::wait_for, dictionary, key, type, memory, room, value, error,
+                        void* memory, size_t capacity, ddict_value* value, ddict_error* error) {
+    return receive_into(Operation::wait_for, dictionary, key, type, memory, capacity, value, error,
                         [&](View& view, KeyBytes k, ValueSink& sink) -> Result<void> {
                             const Result<View> limited = c_api::within(view, timeout_ms);
                             if (!limited) return limited.error();

@@ -36,7 +36,7 @@ class MallocItems final : public ItemSink {
                                          std::uint16_t value_type) override {
         forget(index);
         MallocSink sink(asked_);
-        if (const auto room = sink.prepare(bytes, value_type); !room) return room.error();
+        if (const auto buffer = sink.prepare(bytes, value_type); !buffer) return buffer.error();
         values_[index] = sink.release();
         return std::span(static_cast<std::byte*>(values_[index].data), values_[index].bytes);
     }

@@ -44,13 +44,14 @@ int on_all(Operation operation, ddict_dictionary* dictionary, ddict_error* error
     });
 }
 
-/// Writes how many there are, and as many of them as there is room for.
+/// Writes how many there are, and as many of them as there is space for.
 template <class From, class To, class F>
-Result<void> write_all(const std::vector<From>& from, To* to, std::size_t room, std::size_t* count, F&& f) {
-    if (to == nullptr && room > 0)
-        return Error(Errc::invalid_argument, "room is above 0, but there is no memory to write to");
+Result<void> write_all(const std::vector<From>& from, To* to, std::size_t capacity, std::size_t* count,
+                       F&& f) {
+    if (to == nullptr && capacity > 0)
+        return Error(Errc::invalid_argument, "capacity is above 0, but there is no memory to write to");
     *count = from.size();
-    for (std::size_t i = 0; i < std::min(room, from.size()); ++i)
+    for (std::size_t i = 0; i < std::min(capacity, from.size()); ++i)
         f(from[i], to[i]);
     return {};
 }
@@ -104,13 +105,13 @@ int ddict_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error)
 }
 
 int ddict_partial_size(ddict_dictionary* dictionary, uint64_t* size, ddict_missing_manager* missing,
-                       size_t room, size_t* missing_count, ddict_error* error) {
+                       size_t capacity, size_t* missing_count, ddict_error* error) {
     return on_all(Operation::size, dictionary, error, {{size, "size"}, {missing_count, "missing_count"}},
                   [&](View& view) -> Result<void> {
                       const Result<Partial<std::uint64_t>> partial = view.try_partial_size();
                       if (!partial) return partial.error();
                       *size = partial->value;
-                      return c_api::write_missing(partial->missing, missing, room, missing_count);
+                      return c_api::write_missing(partial->missing, missing, capacity, missing_count);
                   });
 }
 
@@ -177,11 +178,11 @@ int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error
     return code == DDICT_OK && !there ? DDICT_NOT_FOUND : code;
 }
 
-int ddict_cursor_missing(ddict_cursor* cursor, ddict_missing_manager* missing, size_t room, size_t* count,
+int ddict_cursor_missing(ddict_cursor* cursor, ddict_missing_manager* missing, size_t capacity, size_t* count,
                          ddict_error* error) {
     return guarded(Operation::scan, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{cursor, "cursor"}, {count, "count"}}); !good) return good;
-        return c_api::write_missing(cursor->cursor.missing(), missing, room, count);
+        return c_api::write_missing(cursor->cursor.missing(), missing, capacity, count);
     });
 }
 
@@ -209,10 +210,10 @@ int ddict_which_manager(ddict_dictionary* dictionary, ddict_key key, uint32_t* m
                          });
 }
 
-int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t room, size_t* count,
+int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t capacity, size_t* count,
                          ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{count, "count"}}, [&](View& view) {
-        return write_all(view.local_managers(), managers, room, count,
+        return write_all(view.local_managers(), managers, capacity, count,
                          [](std::uint32_t from, std::uint32_t& to) { to = from; });
     });
 }
@@ -235,13 +236,13 @@ int ddict_main_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_er
                   });
 }
 
-int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* node, size_t room,
+int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* node, size_t capacity,
                        ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{node, "node"}}, [&](View& view) -> Result<void> {
-        if (room == 0) return Error(Errc::invalid_argument, "room is 0");
+        if (capacity == 0) return Error(Errc::invalid_argument, "capacity is 0");
         const Result<std::string> name = view.try_manager_node(manager);
         if (!name) return name.error();
-        c_api::write_text(*name, node, room);
+        c_api::write_text(*name, node, capacity);
         return {};
     });
 }
@@ -285,26 +286,26 @@ void ddict_frozen_free(ddict_frozen* frozen) {
     delete frozen;
 }
 
-int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
+int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t capacity, size_t* count,
                 ddict_error* error) {
     return on_all(Operation::stats, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
         const Result<std::vector<ManagerStats>> stats = view.try_stats();
         if (!stats) return stats.error();
-        return write_all(*stats, all, room, count, convert);
+        return write_all(*stats, all, capacity, count, convert);
     });
 }
 
-int ddict_partial_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
-                        ddict_missing_manager* missing, size_t missing_room, size_t* missing_count,
-                        ddict_error* error) {
+int ddict_partial_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t capacity,
+                        size_t* count, ddict_missing_manager* missing, size_t missing_capacity,
+                        size_t* missing_count, ddict_error* error) {
     return on_all(Operation::stats, dictionary, error, {{count, "count"}, {missing_count, "missing_count"}},
                   [&](View& view) -> Result<void> {
                       const Result<Partial<std::vector<ManagerStats>>> stats = view.try_partial_stats();
                       if (!stats) return stats.error();
-                      if (const Result<void> written = write_all(stats->value, all, room, count, convert);
+                      if (const Result<void> written = write_all(stats->value, all, capacity, count, convert);
                           !written)
                           return written;
-                      return c_api::write_missing(stats->missing, missing, missing_room, missing_count);
+                      return c_api::write_missing(stats->missing, missing, missing_capacity, missing_count);
                   });
 }
 
@@ -318,29 +319,30 @@ int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager
     });
 }
 
-int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t room, size_t* count,
+int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t capacity, size_t* count,
                  ddict_error* error) {
     return on_all(Operation::ping, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
         const Result<std::vector<ManagerHealth>> health = view.try_health();
         if (!health) return health.error();
-        return write_all(*health, all, room, count, [](const ManagerHealth& from, ddict_manager_health& to) {
-            to = {};
-            to.manager = from.manager;
-            to.alive = from.alive();
-            c_api::write_text(from.node, to.node, sizeof to.node);
-            to.round_trip_ns = from.round_trip.count();
-            if (from.error) c_api::tell(&to.error, *from.error);
-        });
+        return write_all(*health, all, capacity, count,
+                         [](const ManagerHealth& from, ddict_manager_health& to) {
+                             to = {};
+                             to.manager = from.manager;
+                             to.alive = from.alive();
+                             c_api::write_text(from.node, to.node, sizeof to.node);
+                             to.round_trip_ns = from.round_trip.count();
+                             if (from.error) c_api::tell(&to.error, *from.error);
+                         });
     });
 }
 
 int ddict_profile(ddict_dictionary* dictionary, ddict_client_profile* profile,
-                  ddict_operation_profile* operations, size_t room, size_t* count, ddict_error* error) {
+                  ddict_operation_profile* operations, size_t capacity, size_t* count, ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{profile, "profile"}, {count, "count"}},
                   [&](View& view) -> Result<void> {
                       const ClientProfile own = view.profile();
                       *profile = {.threads = own.threads, .local_reads = own.local_reads};
-                      return write_all(own.operations, operations, room, count,
+                      return write_all(own.operations, operations, capacity, count,
                                        [](const OperationProfile& from, ddict_operation_profile& to) {
                                            to = {.operation = name(from.operation).data(),
                                                  .count = from.count,

@@ -72,11 +72,11 @@ bool ddict_key_is_float(ddict_key key, double* number) {
     return is_number(key, number);
 }
 
-size_t ddict_key_in_words(ddict_key key, char* buffer, size_t room) {
+size_t ddict_key_in_words(ddict_key key, char* buffer, size_t capacity) {
     try {
         const bool good = static_cast<bool>(c_api::check_key(key, "key"));
-        return c_api::write_text(good ? in_words(c_api::key_of(key)) : "NULL", buffer, room);
+        return c_api::write_text(good ? in_words(c_api::key_of(key)) : "NULL", buffer, capacity);
     } catch (...) {  // no memory
-        return c_api::write_text("", buffer, room);
+        return c_api::write_text("", buffer, capacity);
     }
 }

@@ -61,7 +61,7 @@ class Session {
         return full ? call_later(request, now, deadline) : call_now(request, now, deadline);
     }
 
-    /// Begins an operation, and returns; waits for room as call() does. What the request refers to must stay
+    /// Begins an operation, and returns; waits for space as call() does. What the request refers to must stay
     /// until the flight is settled, which it is at the deadline at the latest, if anybody asks.
     void start(Flight& flight, const Request& request, Time now, Time deadline);
     /// Whether it is over; settles it then. Does not move anything along.
@@ -122,7 +122,7 @@ class Session {
             Whereabouts& whereabouts);
     Result<Reply> call_now(const Request& request, Time now, Time deadline);
     Result<Reply> call_later(const Request& request, Time now, Time deadline);
-    Result<void> make_room(const Request& request, Time& now, Time deadline);
+    Result<void> make_space(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
     void look_at_clock_by(Time time);
     void look_for_interrupt(Time now);

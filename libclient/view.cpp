@@ -22,9 +22,9 @@ class RescueSink final : public ValueSink {
     explicit RescueSink(ValueSink& sink) : sink_(sink) {}
     Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
         asked = true;
-        Result<MutableBytes> room = sink_.prepare(bytes, value_type);
-        if (room) return room;
-        refusal = room.error();
+        Result<MutableBytes> buffer = sink_.prepare(bytes, value_type);
+        if (buffer) return buffer;
+        refusal = buffer.error();
         rescued.resize(bytes);
         type = value_type;
         return MutableBytes(rescued);
@@ -92,9 +92,9 @@ Result<void> check_operand(Operation operation, KeyBytes key, std::uint64_t byte
 Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operation operation, KeyBytes key) {
     if (!reply) return reply.error();
     if (reply->value_bytes != 0) return {};
-    const Result<MutableBytes> room = sink.prepare(0, reply->value_type);
-    if (room) return {};
-    return Error(room.error()).set_operation(operation).set_key(key);
+    const Result<MutableBytes> buffer = sink.prepare(0, reply->value_type);
+    if (buffer) return {};
+    return Error(buffer.error()).set_operation(operation).set_key(key);
 }
 
 }  // namespace
@@ -302,8 +302,8 @@ Result<void> View::pop_bytes(KeyBytes key, ValueSink& sink) const {
     const Result<Reply> reply = Calls::call(*this, std::move(request));
     if (!reply) return reply.error();
     if (!rescue.asked) {  // an empty value
-        if (const Result<MutableBytes> room = rescue.prepare(0, reply->value_type); !room)
-            return room.error();
+        if (const Result<MutableBytes> buffer = rescue.prepare(0, reply->value_type); !buffer)
+            return buffer.error();
     }
     if (!rescue.refusal) return {};
     return put_back(key, rescue.rescued, rescue.type, *rescue.refusal);

@@ -116,9 +116,9 @@ class Waits {
             return;
         }
         if (reply->value_bytes == 0) {  // then the sink has not been asked
-            const Result<MutableBytes> room = wait.sink.prepare(0, reply->value_type);
+            const Result<MutableBytes> buffer = wait.sink.prepare(0, reply->value_type);
             if (choice_.index != index) return;
-            if (!room) return note(view_.name_error(room.error(), Operation::wait_for_any, keys_[index]));
+            if (!buffer) return note(view_.name_error(buffer.error(), Operation::wait_for_any, keys_[index]));
         }
         found_ = index;
     }

@@ -221,9 +221,9 @@ bool ConnectionGuard::take(int socket) {
 }
 
 int ConnectionGuard::accept(int listener, sockaddr* address, socklen_t* size) {
-    const socklen_t room = size != nullptr ? *size : 0;
+    const socklen_t capacity = size != nullptr ? *size : 0;
     for (;;) {
-        if (size != nullptr) *size = room;
+        if (size != nullptr) *size = capacity;
         const int socket = static_cast<int>(::syscall(SYS_accept4, listener, address, size, SOCK_CLOEXEC));
         if (socket < 0) {
             if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK || errno == EFAULT) return -1;

@@ -7,8 +7,8 @@
 namespace ddict::manager {
 
 bool DeferredPuts::add(const Call& call) {
-    if (puts_.size() >= limits::puts_seeking_room_max ||
-        !store_.pool().may_make_room(pair_of(call, {}), call.header.value_bytes))
+    if (puts_.size() >= limits::puts_waiting_for_space_max ||
+        !store_.pool().may_make_space(pair_of(call, {}), call.header.value_bytes))
         return false;
     puts_.push_back({.request = call.header,
                      .key = OwnedKey(call.key),
@@ -30,19 +30,19 @@ void DeferredPuts::step() {
     } else if (!replies_.has_capacity_for_body()) {
         replies_.refuse(call, Errc::busy);
     } else {
-        store_.make_room(pair_of(call, {}), bytes);
+        store_.make_space(pair_of(call, {}), bytes);
         const Result<shm::Block*> block = store_.reserve(pair_of(call, {}), bytes);
         if (block) {
             replies_.receive_into(**block, call);
         } else if (block.error().code != Errc::no_space ||
-                   !store_.pool().may_make_room(pair_of(call, {}), bytes)) {
+                   !store_.pool().may_make_space(pair_of(call, {}), bytes)) {
             replies_.refuse(call, block.error());
         } else {
             return;
         }
     }
     puts_.pop_front();
-    if (puts_.empty()) store_.stop_making_room();
+    if (puts_.empty()) store_.stop_making_space();
 }
 
 void DeferredPuts::drop_session(std::uint64_t session) {
@@ -52,7 +52,7 @@ void DeferredPuts::drop_session(std::uint64_t session) {
         replies_.discard_body(put.body_token);
         return true;
     });
-    if (puts_.empty()) store_.stop_making_room();
+    if (puts_.empty()) store_.stop_making_space();
 }
 
 }  // namespace ddict::manager

@@ -109,7 +109,7 @@ Time Member::tick(Time now) {
             others_.leave();
         }
     }
-    // What has ended makes room for what is queued.
+    // What has ended makes space for what is queued.
     return finish_some() && !queued_.empty() ? now : next;
 }
 

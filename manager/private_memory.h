@@ -51,8 +51,8 @@ class PrivateMemory {
     PrivateMemory& operator=(const PrivateMemory&) = delete;
 
     /// Holds a batch, the results of one, or a page of a scan, with its header.
-    static constexpr std::size_t page_room = 2 * limits::page_bytes_max;
-    static constexpr std::size_t page_buffer_bytes = 64 + page_room;
+    static constexpr std::size_t page_capacity = 2 * limits::page_bytes_max;
+    static constexpr std::size_t page_buffer_bytes = 64 + page_capacity;
 
     /// `bytes` bytes of anything; an empty Buffer if more than `most` were in use then. The memory must
     /// outlive its buffers.

@@ -30,7 +30,7 @@ Session& Sessions::place_of(const store::SessionReplies& replies) {
 
 std::uint64_t Sessions::open(PeerId peer, std::uint64_t client, std::uint64_t hello_number) {
     store::SessionReplies* replies = replies_.open();
-    DDICT_ASSERT(replies != nullptr, "there is room for another session");
+    DDICT_ASSERT(replies != nullptr, "there is space for another session");
     const std::uint64_t tag = (random_() >> slot_bits) | 1;  // never 0, so that no id is
     const std::uint64_t id = (tag << slot_bits) | replies->number;
     Session& session = place_of(*replies);

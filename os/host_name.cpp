@@ -12,7 +12,7 @@ namespace ddict::os {
 static_assert(limits::node_name_bytes_max >= 64);
 
 std::string host_name() {
-    // Unlike gethostname() it has room for every name, and an end.
+    // Unlike gethostname() it has space for every name, and an end.
     utsname names{};
     if (uname(&names) != 0) return "?";
     return presentable_host_name(names.nodename);

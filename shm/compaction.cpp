@@ -23,7 +23,7 @@ void Compactor::take_scratch() {
     scratch_ = heap_.allocate(scratch_bytes_in(heap_.total_bytes()), Heap::Side::back);
 }
 
-Compactor::Outcome Compactor::make_room(std::uint64_t bytes, Effort effort, std::uint64_t& credit) {
+Compactor::Outcome Compactor::make_space(std::uint64_t bytes, Effort effort, std::uint64_t& credit) {
     if (!promising(bytes, effort)) return Outcome::in_vain;
     if (credit == 0) return Outcome::more_to_do;
     ++counters_.steps;
@@ -62,7 +62,7 @@ Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Effort effort, std::uin
         }
         if (moved == Moved::later) break;
         if (moved == Moved::yes && heap_.block_bytes(gap) >= bytes) {
-            outcome = Outcome::made_room;
+            outcome = Outcome::made_space;
             break;
         }
         block += size;

@@ -43,7 +43,7 @@ class Compactor {
     static constexpr std::uint64_t free_share_min = 128;
 
     enum class Outcome {
-        made_room,   ///< the next allocate() of so many bytes succeeds
+        made_space,  ///< the next allocate() of so many bytes succeeds
         more_to_do,  ///< the step is over
         in_vain,     ///< not now: too little is free, or the whole heap has been gone through
     };
@@ -53,21 +53,21 @@ class Compactor {
         std::uint64_t steps = 0;
     };
 
-    /// All must outlive it. Takes the scratch block from the heap, if there is room for it; a heap that was
+    /// All must outlive it. Takes the scratch block from the heap, if there is space for it; a heap that was
     /// recovered may have none, and then it is taken as soon as there is.
     Compactor(std::byte* pool, Heap& heap, Index& index);
 
     /// What the scratch block takes of a heap of this size.
     static std::uint64_t scratch_bytes_in(std::uint64_t heap_bytes) noexcept;
 
-    /// Who asks: one who takes what a step brings, or one who comes again until there is room or no hope.
+    /// Who asks: one who takes what a step brings, or one who comes again until there is space or no hope.
     /// Only for the latter is a pair moved that takes more than one step.
     enum class Effort { one_step, to_the_end };
 
     /// One step towards a free block of `bytes`, a block's own word included. `credit` is what it may spend;
     /// it is left with what has not been spent. One who does not come again to the end calls give_up_move().
-    Outcome make_room(std::uint64_t bytes, Effort effort, std::uint64_t& credit);
-    /// Whether make_room() is worth a call.
+    Outcome make_space(std::uint64_t bytes, Effort effort, std::uint64_t& credit);
+    /// Whether make_space() is worth a call.
     bool promising(std::uint64_t bytes, Effort effort) const noexcept {
         const Search& search = search_of(effort);
         return (bytes < search.in_vain_bytes || freed_bytes_ - search.freed_bytes >= search.in_vain_bytes) &&
@@ -85,7 +85,7 @@ class Compactor {
     /// The heap is being emptied of all but the scratch block, and what others hold.
     void reset() noexcept;
     /// A used block that belongs to nobody between two calls: for a copy that is to be visible for a moment.
-    /// 0 if there is no room for it at present.
+    /// 0 if there is no space for it at present.
     std::uint64_t scratch() {
         if (scratch_ == 0) take_scratch();
         return scratch_;

@@ -38,7 +38,7 @@ struct DirectoryIdentity {
 /// The segment, empty still; its errors are those of Segment::create(). Create it before any pool of the
 /// dictionary.
 Result<Segment> create_directory_segment(std::uint64_t dictionary_id);
-/// What the segment must hold: room for the entries, and for others with somewhat longer addresses.
+/// What the segment must hold: space for the entries, and for others with somewhat longer addresses.
 std::uint64_t directory_segment_bytes(const std::vector<DirectoryEntry>& entries);
 /// Fills it, makes it grow if need be, and makes all visible in one step. Once only. Requires
 /// entries[i].shard == ShardId{i}, and that the managers of this node are among them.

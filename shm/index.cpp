@@ -215,7 +215,7 @@ bool Index::insert(std::uint64_t block, std::uint64_t hash) {
     const std::uint64_t h = shard_hash(hash);
     moved_by_this_insertion_ = 0;
     // The index need not become larger than it was when it held as many keys: the same keys put once more, in
-    // any order, find room in it.
+    // any order, find space in it.
     const bool may_grow = size_ >= size_max_;
     if (may_grow && at<IndexSegment>(segment_of(h)).entries >= entries_before_split) split_segment_of(h);
     for (;;) {
@@ -317,7 +317,7 @@ unsigned Index::depth_that_helps(const IndexSegment& segment, std::uint64_t shar
     return least;
 }
 
-/// One split, and before it a doubling of the directory if need be. False if there is no room for that.
+/// One split, and before it a doubling of the directory if need be. False if there is no space for that.
 bool Index::split_segment_of(std::uint64_t shard_hash) {
     const std::uint64_t offset = segment_of(shard_hash);
     const std::uint64_t depth = at<IndexSegment>(offset).local_depth.load(relaxed);
@@ -410,7 +410,7 @@ bool Index::double_directory() {
 }
 
 /// Each entry keeps its bucket and slot number, in the old segment or in the new one: so there is always
-/// room, and what moves is told from what stays by looking at one place.
+/// space, and what moves is told from what stays by looking at one place.
 bool Index::split(std::uint64_t segment_offset) {
     auto& old_segment = at<IndexSegment>(segment_offset);
     const auto depth = static_cast<unsigned>(old_segment.local_depth.load(relaxed));

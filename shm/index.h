@@ -6,8 +6,8 @@
 // segments of 256 buckets of one cache line each. A segment that is three quarters full is split in two, and
 // a directory that is too shallow for that is doubled first. That is all the work there ever is at once: the
 // index has no other pause. Where a key belongs and there is no slot, entries move closer together within the
-// segment; so if the pool has no room for a split, a segment is filled almost to its last slot, and only then
-// is a key refused.
+// segment; so if the pool has no space for a split, a segment is filled almost to its last slot, and only
+// then is a key refused.
 //
 // The index keeps its size when keys go, until the last has gone; then, as after clear, it is as small as in
 // the beginning.
@@ -78,7 +78,7 @@ class Index {
     /// Fetches the block as well, if it is where the bucket says at first sight; the bucket should be there.
     void prefetch_block(std::uint64_t hash) const;
 
-    /// Adds a key that find() has not found. False if there is no room for it: the heap is full, or too many
+    /// Adds a key that find() has not found. False if there is no space for it: the heap is full, or too many
     /// hashes are alike. Nothing is added then, though segments may have been split.
     bool insert(std::uint64_t block, std::uint64_t hash);
     /// The key is at another block from now on.
@@ -101,7 +101,7 @@ class Index {
     const Growth& growth() const noexcept { return growth_; }
 
   private:
-    // Beyond, a segment would still find room, but with ever longer searches.
+    // Beyond, a segment would still find space, but with ever longer searches.
     static constexpr std::uint64_t entries_before_split = slots_per_segment * 3 / 4;
 
     template <class T>

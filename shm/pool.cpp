@@ -213,7 +213,7 @@ Error Pool::refusal(const Pair& pair, std::uint64_t value_bytes) const {
     return refuse(Errc::too_large, key.size() + value_bytes, key.size() + limit, {});
 }
 
-Error Pool::no_room(KeyBytes key, std::uint64_t value_bytes) const {
+Error Pool::no_space(KeyBytes key, std::uint64_t value_bytes) const {
     return Error(Errc::no_space)
         .set_operation(Operation::put)
         .set_key(key)
@@ -226,20 +226,20 @@ Error Pool::no_room(KeyBytes key, std::uint64_t value_bytes) const {
 bool Pool::move_for(std::uint64_t heap_bytes, Compactor::Effort effort) {
     if (frozen() || !compactor_.promising(heap_bytes, effort)) return false;
     if (!credit_is_shared_) compaction_credit_ = Compactor::step_cost_max;
-    return compactor_.make_room(heap_bytes, effort, compaction_credit_) == Compactor::Outcome::made_room;
+    return compactor_.make_space(heap_bytes, effort, compaction_credit_) == Compactor::Outcome::made_space;
 }
 
-bool Pool::may_make_room(const Pair& pair, std::uint64_t value_bytes) const {
+bool Pool::may_make_space(const Pair& pair, std::uint64_t value_bytes) const {
     return !frozen() &&
            compactor_.promising(Block::bytes_for(pair, value_bytes), Compactor::Effort::to_the_end);
 }
 
-void Pool::make_room(const Pair& pair, std::uint64_t value_bytes) {
+void Pool::make_space(const Pair& pair, std::uint64_t value_bytes) {
     move_for(Block::bytes_for(pair, value_bytes), Compactor::Effort::to_the_end);
     show_counters();
 }
 
-void Pool::stop_making_room() {
+void Pool::stop_making_space() {
     compactor_.give_up_move();
     show_counters();
 }
@@ -257,7 +257,7 @@ inline void Pool::set_value(Block& block, Bytes value) noexcept {
     if (!value.empty()) std::memcpy(block.value().data(), value.data(), value.size());
 }
 
-/// `need`: of the block. 0 if there is no room.
+/// `need`: of the block. 0 if there is no space.
 inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need) {
     std::uint64_t offset = heap_.allocate(need);
     if (offset == 0 && move_for(need, Compactor::Effort::one_step)) offset = heap_.allocate(need);
@@ -269,7 +269,7 @@ inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes,
     return offset;
 }
 
-/// 0 if there is no room.
+/// 0 if there is no space.
 std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
     if (pair.trailers() != 0) [[unlikely]]
         return allocate_with_trailers(pair, value_bytes);
@@ -285,7 +285,7 @@ std::uint64_t Pool::allocate_with_trailers(const Pair& pair, std::uint64_t value
 Result<Block*> Pool::reserve(const Pair& pair, std::uint64_t value_bytes) {
     if (!admits(pair, value_bytes)) return refusal(pair, value_bytes);
     const std::uint64_t offset = allocate(pair, value_bytes);
-    if (offset == 0) return no_room(pair.key, value_bytes);
+    if (offset == 0) return no_space(pair.key, value_bytes);
     hold(offset);
     show_counters();
     return &block_at(offset);
@@ -317,7 +317,7 @@ Result<void> Pool::show_new(std::uint64_t offset) {
     if (insert() || (move_for(index_.growth_bytes_max(), Compactor::Effort::one_step) && insert())) {
         block.size_and_flags_ |= block_word::visible;
     } else {
-        Error error = no_room(block.key(), block.value_bytes());
+        Error error = no_space(block.key(), block.value_bytes());
         error.set_detail("the index cannot grow: the pool is full, or too many keys have like hashes");
         free(offset);
         show_counters();
@@ -371,7 +371,7 @@ Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
     const std::uint64_t scratch = compactor_.scratch();
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 || scratch == 0 ||
         heap_.block_bytes(scratch) < need || heap_.bytes_if_freed(place.block) < need)
-        return no_room(pair.key, value_bytes);
+        return no_space(pair.key, value_bytes);
     const auto write = [&](std::uint64_t offset, std::size_t which) {
         Block& block = block_at(offset);
         set_head(block, pair, value_bytes);
@@ -442,7 +442,7 @@ void Pool::let_go(std::uint64_t offset) {
     held_.pop_back();
 }
 
-/// So that an emptied pool has room for the very pairs that filled it.
+/// So that an emptied pool has space for the very pairs that filled it.
 void Pool::settle_if_empty() {
     if (index_.size() == 0) heap_.settle();
 }

@@ -5,7 +5,7 @@
 //
 // A key has one visible block or none. A write makes a new block and publishes it by one atomic store; the
 // block it replaces is freed, or, while it is pinned, when the last pin is let go. Memory that is freed can
-// be used again at once; where no free part is large enough for a new pair, others are moved to make room
+// be used again at once; where no free part is large enough for a new pair, others are moved to make space
 // (compaction.h).
 #pragma once
 
@@ -111,13 +111,13 @@ class Pool {
     void set_mark(Block* block, std::uint64_t mark);
 
     /// After no_space: whether so large a pair might be reserved after all, once more pairs have been moved
-    /// than one call does. Then make_room() and reserve() are to be called in turn, until reserve() succeeds
+    /// than one call does. Then make_space() and reserve() are to be called in turn, until reserve() succeeds
     /// or this is false.
-    bool may_make_room(const Pair& pair, std::uint64_t value_bytes) const;
+    bool may_make_space(const Pair& pair, std::uint64_t value_bytes) const;
     /// One more step towards that.
-    void make_room(const Pair& pair, std::uint64_t value_bytes);
-    /// Nobody goes on with make_room().
-    void stop_making_room();
+    void make_space(const Pair& pair, std::uint64_t value_bytes);
+    /// Nobody goes on with make_space().
+    void stop_making_space();
 
     /// While one lives, all that happens shares the bounded time of one call.
     class OneStep {
@@ -196,7 +196,7 @@ class Pool {
     bool admits(const Pair& pair, std::uint64_t value_bytes) const noexcept;
     std::uint64_t bytes_max(const Pair& pair) const noexcept;
     Error refusal(const Pair& pair, std::uint64_t value_bytes) const;
-    Error no_room(KeyBytes key, std::uint64_t value_bytes) const;
+    Error no_space(KeyBytes key, std::uint64_t value_bytes) const;
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes);
     std::uint64_t allocate_with_trailers(const Pair& pair, std::uint64_t value_bytes);
     std::uint64_t allocate(const Pair& pair, std::uint64_t value_bytes, std::uint64_t need);

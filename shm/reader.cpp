@@ -190,18 +190,18 @@ Read PoolReader::get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<v
 
         if (checkpoint != nullptr) *checkpoint = found.checkpoint;
         MutableBytes rest;
-        const Result<MutableBytes> room = buffer_of(sink, found.value_bytes, found.value_type, rest);
-        if (!room) {
-            outcome = room.error();
+        const Result<MutableBytes> buffer = buffer_of(sink, found.value_bytes, found.value_type, rest);
+        if (!buffer) {
+            outcome = buffer.error();
             return Read::value;
         }
         if (small) {
-            if (!room->empty()) std::memcpy(room->data(), aside, room->size());
-            if (!rest.empty()) std::memcpy(rest.data(), aside + room->size(), rest.size());
+            if (!buffer->empty()) std::memcpy(buffer->data(), aside, buffer->size());
+            if (!rest.empty()) std::memcpy(rest.data(), aside + buffer->size(), rest.size());
             return Read::value;
         }
-        racy_copy(room->data(), found.value, room->size());
-        if (!rest.empty()) racy_copy(rest.data(), found.value + room->size(), rest.size());
+        racy_copy(buffer->data(), found.value, buffer->size());
+        if (!rest.empty()) racy_copy(rest.data(), found.value + buffer->size(), rest.size());
         if (still_true(found)) return Read::value;
     }
     return Read::ask;

@@ -82,9 +82,10 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
     PoolReader(const PoolReader&) = delete;
     PoolReader& operator=(const PoolReader&) = delete;
 
-    /// Copies the value into the room that the sink prepares, which may be asked more than once: the last
+    /// Copies the value into the buffer that the sink prepares, which may be asked more than once: the last
     /// time counts. If the sink refuses the value, `outcome` says so, and the read has come to `value`.
-    /// `outcome` is not touched otherwise. The room holds nothing of meaning if it does not come to `value`.
+    /// `outcome` is not touched otherwise. The buffer holds nothing of meaning if it does not come to
+    /// `value`.
     Read get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
              std::uint64_t* checkpoint = nullptr) const;
     /// `info`, if wanted, is of the value, and of no meaning unless it comes to `value`.

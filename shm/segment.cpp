@@ -66,10 +66,10 @@ Error boost_error(const bip::interprocess_exception& e, const std::string& what)
                                      : Error(Errc::system, what + ": " + e.what());
 }
 
-Error no_room(const std::string& name, std::uint64_t need, std::uint64_t have) {
+Error no_space(const std::string& name, std::uint64_t need, std::uint64_t have) {
     return Error(
                Errc::no_space,
-               "/dev/shm has no room for " + name + ": it needs " + std::to_string(need >> 20) + " MiB, " +
+               "/dev/shm has no space for " + name + ": it needs " + std::to_string(need >> 20) + " MiB, " +
                    std::to_string(have >> 20) +
                    " MiB are free; ask for less memory, see what else lies in /dev/shm, or have it enlarged")
         .set_operation(Operation::create)
@@ -95,7 +95,7 @@ Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, s
         const std::uint64_t bytes = std::min(reserve_step_bytes, to - at);
         const int code = ::posix_fallocate(fd, static_cast<off_t>(at), static_cast<off_t>(bytes));
         if (code == EINTR) continue;
-        if (code == ENOSPC) return no_room(name, to - from, shared_memory_free_bytes().value_or(0));
+        if (code == ENOSPC) return no_space(name, to - from, shared_memory_free_bytes().value_or(0));
         if (code != 0)
             return system_error(code, "reserving memory in /dev/shm").set_operation(Operation::create);
         at += bytes;
@@ -107,7 +107,7 @@ Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, s
 Result<void> reserve_new(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
     const Result<std::uint64_t> have = shared_memory_free_bytes();
     if (!have) return have.error();
-    if (to - from > *have) return no_room(name, to - from, *have);
+    if (to - from > *have) return no_space(name, to - from, *have);
     return reserve_file(fd, name, from, to);
 }
 

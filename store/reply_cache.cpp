@@ -163,7 +163,7 @@ void ReplyCache::set_statuses(const ReplySlot& slot, std::uint64_t request, Byte
     reply.finish(request);
 }
 
-/// False if there is no room for them.
+/// False if there is no space for them.
 bool ReplyCache::keep_statuses(CachedReply& reply, Bytes statuses) {
     if (statuses.size() > sizeof(StatusRecord)) return false;
     if (free_records_.empty()) {

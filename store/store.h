@@ -99,8 +99,10 @@ class Store {
     void abandon(shm::Block* block) { pool_->abandon(block); }
 
     // See shm::Pool. None of them changes what is stored.
-    void make_room(const shm::Pair& pair, std::uint64_t value_bytes) { pool_->make_room(pair, value_bytes); }
-    void stop_making_room() { pool_->stop_making_room(); }
+    void make_space(const shm::Pair& pair, std::uint64_t value_bytes) {
+        pool_->make_space(pair, value_bytes);
+    }
+    void stop_making_space() { pool_->stop_making_space(); }
     void pin(const shm::Block& block) { pool_->pin(&block); }
     void unpin(const shm::Block& block) { pool_->unpin(&block); }
     shm::Pool::OneStep one_step() { return shm::Pool::OneStep(*pool_); }

@@ -148,7 +148,7 @@ std::string rejected_of(const ManagerActivity& m) {
 
 constexpr std::size_t manager_width = 4;
 
-/// As many as there is room for; node and pool take what is left over.
+/// As many as there is space for; node and pool take what is left over.
 std::vector<Column> columns(std::size_t width) {
     std::vector<Column> table{
         {"MGR", manager_width, true, id_of}, {"NODE", 9, false, node_of}, {"KEYS", 5, true, keys_of},
@@ -161,17 +161,17 @@ std::vector<Column> columns(std::size_t width) {
             sum += column.width;
         return sum;
     };
-    const auto insert_if_room = [&](std::size_t before, const Column& column) {
+    const auto insert_if_space = [&](std::size_t before, const Column& column) {
         if (used() + column.width + 1 <= width)
             table.insert(table.begin() + static_cast<std::ptrdiff_t>(before), column);
     };
     while (used() > width && table.size() > 5)
         table.pop_back();
     if (width > 90) {
-        insert_if_room(4, {"FREE", 6, true, free_of});
-        insert_if_room(5, {"LARGEST", 7, true, largest_of});
-        insert_if_room(6, {"OPS/s", 5, true, operations_of});
-        insert_if_room(table.size(), {"REJ", 4, true, rejected_of});
+        insert_if_space(4, {"FREE", 6, true, free_of});
+        insert_if_space(5, {"LARGEST", 7, true, largest_of});
+        insert_if_space(6, {"OPS/s", 5, true, operations_of});
+        insert_if_space(table.size(), {"REJ", 4, true, rejected_of});
     }
     const std::size_t left = width > used() ? width - used() : 0;
     const std::size_t to_pool = std::min<std::size_t>(left / 2, 20);
@@ -330,14 +330,14 @@ Line foot(const Activity& activity, const PageOptions& options, const Page& page
 }
 
 /// How many lines there are for kinds, of those that are left beside the rest.
-std::size_t lines_for_kinds(std::size_t room, std::size_t managers, std::size_t kinds) {
+std::size_t lines_for_kinds(std::size_t buffer, std::size_t managers, std::size_t kinds) {
     if (kinds == 0) return 0;
     constexpr std::size_t kinds_wished = 6;
     const std::size_t wished = std::min(kinds, kinds_wished) + 2;  // with a blank line and a heading
     const std::size_t rows = std::min<std::size_t>(managers, 4);
-    if (room <= rows + 2) return 0;
+    if (buffer <= rows + 2) return 0;
     // What the managers leave over is theirs too.
-    return std::min(std::max(wished, room > managers ? room - managers : 0), room - rows);
+    return std::min(std::max(wished, buffer > managers ? buffer - managers : 0), buffer - rows);
 }
 
 }  // namespace
@@ -370,11 +370,11 @@ Page page_of(const Activity& activity, const PageOptions& options) {
     page.lines.emplace_back();
     page.lines.push_back(heading(table));
     const std::size_t fixed = page.lines.size() + (options.keys ? 1 : 0);
-    const std::size_t room = options.height == 0      ? managers.size() + activity.kinds.size() + 2
-                             : options.height > fixed ? options.height - fixed
-                                                      : 0;
-    const std::size_t for_kinds = lines_for_kinds(room, managers.size(), activity.kinds.size());
-    page.managers_shown = std::min(managers.size(), room - for_kinds);
+    const std::size_t buffer = options.height == 0      ? managers.size() + activity.kinds.size() + 2
+                               : options.height > fixed ? options.height - fixed
+                                                        : 0;
+    const std::size_t for_kinds = lines_for_kinds(buffer, managers.size(), activity.kinds.size());
+    page.managers_shown = std::min(managers.size(), buffer - for_kinds);
     page.first = std::min(options.first, managers.size() - page.managers_shown);
     for (std::size_t i = 0; i < page.managers_shown; ++i)
         page.lines.push_back(row(table, *managers[page.first + i], options.utf8));

@@ -35,12 +35,12 @@ struct Transfer {
     std::byte* head() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
 };
 
-/// Transfers with room for a head behind them, in two sizes. Grows by chunks, never shrinks before its end.
+/// Transfers with space for a head behind them, in two sizes. Grows by chunks, never shrinks before its end.
 class SendPool {
   public:
     static constexpr std::size_t small_head_bytes = 256 - sizeof(Transfer);
 
-    /// With room for head_bytes <= limits::head_bytes_max.
+    /// With space for head_bytes <= limits::head_bytes_max.
     Transfer* take(std::size_t head_bytes);
     void give_back(Transfer* transfer) noexcept;
 

@@ -10,7 +10,7 @@
 //
 // A pair has a placement if its key was placed by hand, then key and value.
 //
-// Both sides use this: nothing here allocates, writes beyond the room it was given, or trusts what it reads.
+// Both sides use this: nothing here allocates, writes beyond the space it was given, or trusts what it reads.
 #pragma once
 
 #include <cstddef>
@@ -65,8 +65,8 @@ struct PackedResult {
 /// Requires keys within the limits.
 class ItemWriter {
   public:
-    /// `room` must outlive the writer.
-    explicit ItemWriter(MutableBytes room) noexcept : room_(room) {}
+    /// `buffer` must outlive the writer.
+    explicit ItemWriter(MutableBytes buffer) noexcept : buffer_(buffer) {}
 
     bool key(KeyBytes key) noexcept {
         if (packed_key_bytes(key.size()) > left()) return false;
@@ -107,13 +107,13 @@ class ItemWriter {
         return true;
     }
 
-    std::size_t left() const noexcept { return room_.size() - used_; }
-    Bytes written() const noexcept { return room_.first(used_); }
+    std::size_t left() const noexcept { return buffer_.size() - used_; }
+    Bytes written() const noexcept { return buffer_.first(used_); }
 
   private:
     template <class T>
     void put(T number) noexcept {
-        std::memcpy(room_.data() + used_, &number, sizeof number);
+        std::memcpy(buffer_.data() + used_, &number, sizeof number);
         used_ += sizeof number;
     }
     void put_pair_head(KeyBytes key, std::uint16_t value_type, std::uint16_t value_bytes,
@@ -126,11 +126,11 @@ class ItemWriter {
         if (placement.is_by_hand()) put(placement.value);
     }
     void put_raw(Bytes bytes) noexcept {
-        if (!bytes.empty()) std::memcpy(room_.data() + used_, bytes.data(), bytes.size());
+        if (!bytes.empty()) std::memcpy(buffer_.data() + used_, bytes.data(), bytes.size());
         used_ += bytes.size();
     }
 
-    MutableBytes room_;
+    MutableBytes buffer_;
     std::size_t used_ = 0;
 };
 

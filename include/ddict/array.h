@@ -119,7 +119,7 @@ struct ArrayHeader {
     static constexpr std::size_t bytes_max = aligned(8 + 8 * array_rank_max);
     static constexpr std::size_t bytes(std::size_t rank) { return aligned(8 + 8 * rank); }
 
-    /// Requires room for bytes(shape.rank()).
+    /// Requires space for bytes(shape.rank()).
     static void write(std::span<std::byte> out, const Shape& shape, std::size_t element_bytes) {
         std::fill_n(out.begin(), bytes(shape.rank()), std::byte{0});
         const std::array<std::uint32_t, 2> head{static_cast<std::uint32_t>(shape.rank()),
@@ -167,7 +167,8 @@ class ArrayView {
   public:
     using Value = std::remove_const_t<T>;
 
-    /// Requires room for the elements at `data`. Throws Exception(invalid_argument) for a shape that is none.
+    /// Requires space for the elements at `data`. Throws Exception(invalid_argument) for a shape that is
+    /// none.
     ArrayView(T* data, std::initializer_list<std::uint64_t> extents)
         : ArrayView(data, std::span(extents.begin(), extents.size())) {}
     ArrayView(T* data, std::span<const std::uint64_t> extents)
@@ -282,7 +283,7 @@ class Array {
     friend struct Codec<Array<T>>;
     std::size_t header_bytes() const { return detail::ArrayHeader::bytes(shape_.rank()); }
     /// The bytes of a whole value; what was in them is lost.
-    std::span<std::byte> room(std::size_t bytes) {
+    std::span<std::byte> buffer(std::size_t bytes) {
         if (capacity_ < bytes) {
             bytes_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
             capacity_ = bytes;
@@ -292,7 +293,7 @@ class Array {
     }
     void start(const Shape& shape) {
         const std::size_t header = detail::ArrayHeader::bytes(shape.rank());
-        const std::span<std::byte> all = room(header + static_cast<std::size_t>(shape.size()) * sizeof(T));
+        const std::span<std::byte> all = buffer(header + static_cast<std::size_t>(shape.size()) * sizeof(T));
         detail::ArrayHeader::write(all, shape, sizeof(T));
         shape_ = shape;
     }
@@ -311,10 +312,10 @@ struct Codec<Array<T>> {
     static std::span<const std::byte> view(const Array<T>& array) {
         return {array.bytes_.get(), array.used_};
     }
-    static Result<std::span<std::byte>> room(Array<T>& array, std::uint64_t bytes) {
+    static Result<std::span<std::byte>> buffer(Array<T>& array, std::uint64_t bytes) {
         if (bytes < detail::ArrayHeader::bytes(0))
             return Error(Errc::wrong_type, "the value is too short for an array");
-        return array.room(bytes);
+        return array.buffer(bytes);
     }
     /// Whether what was received is an array. One that is not leaves an array of one element, zero.
     static Result<void> check(Array<T>& array) {

@@ -63,7 +63,7 @@ struct PutItem {
 /// Takes the items of a multi_get. Called by the thread that called it, before that returns, in any order.
 class ItemSink {
   public:
-    /// Room for the value of an item, as ValueSink::prepare. Its bytes are there when done() is called.
+    /// Space for the value of an item, as ValueSink::prepare. Its bytes are there when done() is called.
     virtual Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
                                                  std::uint16_t value_type) = 0;
     /// Once for every item.
@@ -193,8 +193,8 @@ class GetItems final : public ItemSink {
         }
         if (const Result<void> fits = check_type(value_type, Codec<T>::type, name_of_structure<T>); !fits)
             return fits.error();
-        if constexpr (HasRoom<T>) {
-            return Codec<T>::room(results_[index].value.emplace(), bytes);
+        if constexpr (HasBuffer<T>) {
+            return Codec<T>::buffer(results_[index].value.emplace(), bytes);
         } else {
             if (raw_.empty()) raw_.resize(results_.size());
             raw_[index].resize(bytes);
@@ -211,7 +211,7 @@ class GetItems final : public ItemSink {
         Result<void> good;
         if (!others_.empty() && others_[index].is_used()) {
             good = take_number(result, others_[index]);
-        } else if constexpr (HasRoom<T>) {
+        } else if constexpr (HasBuffer<T>) {
             good = check_received(*result.value);
         } else {
             Result<T> value = Codec<T>::decode(raw_[index]);

@@ -80,8 +80,8 @@ template <class T>
 concept TextLike = std::convertible_to<const T&, std::string_view> && !std::is_null_pointer_v<T>;
 
 /// Specialise for types of your own; see above. The built-in codecs have `view` (the value's own bytes)
-/// instead of `encode`, and `room` (resize, and receive in place) instead of `decode`, so that nothing is
-/// copied twice. A codec with `room` may have `check`, which judges what has been received.
+/// instead of `encode`, and `buffer` (resize, and receive in place) instead of `decode`, so that nothing is
+/// copied twice. A codec with `buffer` may have `check`, which judges what has been received.
 template <class T>
 struct Codec;
 
@@ -94,8 +94,8 @@ concept HasEncode = requires(const T& value) {
     { Codec<T>::encode(value) } -> std::convertible_to<std::vector<std::byte>>;
 };
 template <class T>
-concept HasRoom = std::default_initializable<T> && requires(T& value) {
-    { Codec<T>::room(value, 0) } -> std::same_as<Result<std::span<std::byte>>>;
+concept HasBuffer = std::default_initializable<T> && requires(T& value) {
+    { Codec<T>::buffer(value, 0) } -> std::same_as<Result<std::span<std::byte>>>;
 };
 template <class T>
 concept HasDecode = requires(std::span<const std::byte> bytes) {
@@ -106,7 +106,7 @@ concept HasDecode = requires(std::span<const std::byte> bytes) {
 template <class T>
 concept Encodable = HasView<T> || HasEncode<T>;  // neither? specialise ddict::Codec: see <ddict/codec.h>
 template <class T>
-concept Decodable = HasRoom<T> || HasDecode<T>;  // neither? specialise ddict::Codec: see <ddict/codec.h>
+concept Decodable = HasBuffer<T> || HasDecode<T>;  // neither? specialise ddict::Codec: see <ddict/codec.h>
 
 namespace detail {
 
@@ -223,8 +223,8 @@ class SinkFor final : public ValueSink {
         }
         if (const Result<void> fits = check_type(value_type, Codec<T>::type, name_of_structure<T>); !fits)
             return fits.error();
-        if constexpr (HasRoom<T>) {
-            return Codec<T>::room(value_, bytes);
+        if constexpr (HasBuffer<T>) {
+            return Codec<T>::buffer(value_, bytes);
         } else {
             value_.resize(bytes);
             return std::span(value_);
@@ -234,7 +234,7 @@ class SinkFor final : public ValueSink {
         if constexpr (is_number<T>) {
             if (other_.is_used()) return other_.template take<T>();
         }
-        if constexpr (HasRoom<T>) {
+        if constexpr (HasBuffer<T>) {
             if (const Result<void> good = check_received(value_); !good) return good.error();
             return std::move(value_);
         } else {
@@ -244,7 +244,7 @@ class SinkFor final : public ValueSink {
 
   private:
     struct Nothing {};
-    std::conditional_t<HasRoom<T>, T, std::vector<std::byte>> value_{};
+    std::conditional_t<HasBuffer<T>, T, std::vector<std::byte>> value_{};
     [[no_unique_address]] std::conditional_t<is_number<T>, NumberBuffer, Nothing> other_{};
 };
 
@@ -268,7 +268,7 @@ class BytesSink final : public ValueSink {
 /// specified.
 template <class T>
 class SinkInto;
-template <HasRoom T>
+template <HasBuffer T>
 class SinkInto<T> final : public ValueSink {
   public:
     explicit SinkInto(T& value) : value_(value) {}
@@ -279,7 +279,7 @@ class SinkInto<T> final : public ValueSink {
         }
         if (const Result<void> fits = check_type(value_type, Codec<T>::type, name_of_structure<T>); !fits)
             return fits.error();
-        return Codec<T>::room(value_, bytes);
+        return Codec<T>::buffer(value_, bytes);
     }
     /// To be called when all has arrived.
     Result<void> finish() {
@@ -320,9 +320,9 @@ Result<T> from_bytes(std::span<const std::byte> bytes) {
         return Codec<T>::decode(bytes);
     } else {
         T value{};
-        const Result<std::span<std::byte>> room = Codec<T>::room(value, bytes.size());
-        if (!room) return room.error();
-        std::copy(bytes.begin(), bytes.end(), room->begin());
+        const Result<std::span<std::byte>> buffer = Codec<T>::buffer(value, bytes.size());
+        if (!buffer) return buffer.error();
+        std::copy(bytes.begin(), bytes.end(), buffer->begin());
         if (const Result<void> good = check_received(value); !good) return good.error();
         return value;
     }
@@ -369,8 +369,8 @@ struct Codec<T> {
         const std::string_view chars = chars_of(text);
         return std::as_bytes(std::span(chars.data(), chars.size()));
     }
-    static Result<std::span<std::byte>> room(T& text,
-                                             std::uint64_t bytes) requires std::same_as<T, std::string> {
+    static Result<std::span<std::byte>> buffer(T& text,
+                                               std::uint64_t bytes) requires std::same_as<T, std::string> {
         text.resize(bytes);
         return std::as_writable_bytes(std::span(text.data(), text.size()));
     }
@@ -396,7 +396,7 @@ requires(!TextLike<T>) struct Codec<T> {
     static std::span<const std::byte> view(const T& value) {
         return std::as_bytes(std::span<const T, 1>(&value, 1));
     }
-    static Result<std::span<std::byte>> room(T& value, std::uint64_t bytes) {
+    static Result<std::span<std::byte>> buffer(T& value, std::uint64_t bytes) {
         if (bytes != sizeof(T)) {
             return Error(Errc::wrong_type, "the value has " + detail::bytes_in_words(bytes) +
                                                ", the type asked for " + std::to_string(sizeof(T)));
@@ -417,7 +417,7 @@ struct Codec<std::vector<T>> {
     static std::span<const std::byte> view(const std::vector<T>& values) {
         return std::as_bytes(std::span(values));
     }
-    static Result<std::span<std::byte>> room(std::vector<T>& values, std::uint64_t bytes) {
+    static Result<std::span<std::byte>> buffer(std::vector<T>& values, std::uint64_t bytes) {
         if (bytes % sizeof(T) != 0) {
             return Error(Errc::wrong_type, "the size of the value is no multiple of the element asked for");
         }
@@ -451,7 +451,7 @@ struct Codec<std::array<T, N>> {
     static std::span<const std::byte> view(const std::array<T, N>& values) {
         return std::as_bytes(std::span<const T>(values));
     }
-    static Result<std::span<std::byte>> room(std::array<T, N>& values, std::uint64_t bytes) {
+    static Result<std::span<std::byte>> buffer(std::array<T, N>& values, std::uint64_t bytes) {
         if (bytes != N * sizeof(T)) {
             return Error(Errc::wrong_type, "the value has " + detail::bytes_in_words(bytes) +
                                                ", the array asked for " + std::to_string(N * sizeof(T)));

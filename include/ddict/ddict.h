@@ -125,9 +125,9 @@ typedef struct ddict_missing_manager {
     ddict_error error;
 } ddict_missing_manager;
 
-/** One line for people, as Error::message() of C++. Writes at most `room` bytes, the last of them zero;
+/** One line for people, as Error::message() of C++. Writes at most `capacity` bytes, the last of them zero;
  * returns the length of the whole line, as snprintf does. */
-size_t ddict_error_message(const ddict_error* error, char* buffer, size_t room);
+size_t ddict_error_message(const ddict_error* error, char* buffer, size_t capacity);
 /** "not_found" for DDICT_NOT_FOUND, and so on; "ok" for DDICT_OK, "unknown" for what is no code. */
 const char* ddict_code_name(int code);
 
@@ -182,7 +182,7 @@ uint16_t ddict_structure_number(const char* name);
 #define DDICT_USER_TYPE(number) ((uint16_t)(0x8000 | (number)))
 
 /** The type in words: "array of float64". Writes and returns as ddict_error_message(). */
-size_t ddict_type_in_words(uint16_t type, char* buffer, size_t room);
+size_t ddict_type_in_words(uint16_t type, char* buffer, size_t capacity);
 
 /** A value that was read. */
 typedef struct ddict_value {
@@ -224,7 +224,7 @@ bool ddict_key_is_unsigned(ddict_key key, uint64_t* number);
 /** The same for a float. */
 bool ddict_key_is_float(ddict_key key, double* number);
 /** The key for people: 'Hello', 42, 1.5. Writes and returns as ddict_error_message(). */
-size_t ddict_key_in_words(ddict_key key, char* buffer, size_t room);
+size_t ddict_key_in_words(ddict_key key, char* buffer, size_t capacity);
 
 /* ---- attaching ---- */
 
@@ -275,10 +275,10 @@ int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
 int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error);
 /** The same, as the reference calls it. */
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error);
-/** The name that the dictionary was given, cut to `room` bytes with a final zero; "default" if it
+/** The name that the dictionary was given, cut to `capacity` bytes with a final zero; "default" if it
  * was given none. Not for views
  * (INVALID_ARGUMENT). */
-int ddict_name(ddict_dictionary* dictionary, char* name, size_t room, ddict_error* error);
+int ddict_name(ddict_dictionary* dictionary, char* name, size_t capacity, ddict_error* error);
 
 /** A view whose calls take `timeout_ms` at the most: a deadline for one call, or for many. Costs an
  * allocation and no message; given back with ddict_detach(), in any order. */
@@ -322,9 +322,9 @@ int ddict_put_if_present(ddict_dictionary* dictionary, ddict_key key, ddict_slic
 int ddict_get(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error);
 /** The value, into memory of the caller's: value->data is `memory` then, without a zero behind. Does not
- * allocate. Errors: NOT_FOUND, WRONG_TYPE; INVALID_ARGUMENT if `room` is too small: value->bytes and
+ * allocate. Errors: NOT_FOUND, WRONG_TYPE; INVALID_ARGUMENT if `capacity` is too small: value->bytes and
  * need_bytes tell what is needed. */
-int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
+int ddict_get_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t capacity,
                    ddict_value* value, ddict_error* error);
 /** As ddict_get(), or a copy of `fallback` (as a value of `type`) if there is no such key. */
 int ddict_get_or(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_slice fallback,
@@ -339,7 +339,7 @@ int ddict_type_and_size(ddict_dictionary* dictionary, ddict_key key, uint16_t* t
 int ddict_pop(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddict_value* value,
               ddict_error* error);
 /** The same into memory of the caller's, as ddict_get_into(); what does not fit is put back too. */
-int ddict_pop_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t room,
+int ddict_pop_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, void* memory, size_t capacity,
                    ddict_value* value, ddict_error* error);
 /** Removes a pair. `erased` (may be NULL) tells whether there was one. */
 int ddict_erase(ddict_dictionary* dictionary, ddict_key key, bool* erased, ddict_error* error);
@@ -372,7 +372,7 @@ int ddict_wait_for(ddict_dictionary* dictionary, ddict_key key, uint16_t type, i
                    ddict_value* value, ddict_error* error);
 /** The same into memory of the caller's, as ddict_get_into(). */
 int ddict_wait_for_into(ddict_dictionary* dictionary, ddict_key key, uint16_t type, int64_t timeout_ms,
-                        void* memory, size_t room, ddict_value* value, ddict_error* error);
+                        void* memory, size_t capacity, ddict_value* value, ddict_error* error);
 /** Returns when the key has, or takes, this value, of this type and byte for byte, whatever it had before.
  * Errors: TIMEOUT (which says of what type the value is that is there, if of another), TOO_LARGE (above
  * 1 MiB). */
@@ -491,10 +491,10 @@ int ddict_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error)
 /** The same of the managers on this node. */
 int ddict_local_size(ddict_dictionary* dictionary, uint64_t* size, ddict_error* error);
 /** The number of pairs on those managers that answer; the others are named: `missing_count` of them, of which
- * the first `room` are written to `missing`. All are asked side by side; one that does not answer is waited
- * for 2 s at the most. */
+ * the first `capacity` are written to `missing`. All are asked side by side; one that does not answer is
+ * waited for 2 s at the most. */
 int ddict_partial_size(ddict_dictionary* dictionary, uint64_t* size, ddict_missing_manager* missing,
-                       size_t room, size_t* missing_count, ddict_error* error);
+                       size_t capacity, size_t* missing_count, ddict_error* error);
 /** Removes all pairs. Not atomic: a put of another client at the same time may stay. Cost: a message to every
  * manager, and its time to walk over its pairs. */
 int ddict_clear(ddict_dictionary* dictionary, ddict_error* error);
@@ -534,8 +534,8 @@ int ddict_scan(ddict_dictionary* dictionary, const ddict_scan_options* options, 
  * another error the next call tries again. */
 int ddict_cursor_next(ddict_cursor* cursor, ddict_item* item, ddict_error* error);
 /** With `partial`: the managers that were left out so far, by manager id. `count` of them, of which the first
- * `room` are written to `missing`. No message. */
-int ddict_cursor_missing(ddict_cursor* cursor, ddict_missing_manager* missing, size_t room, size_t* count,
+ * `capacity` are written to `missing`. No message. */
+int ddict_cursor_missing(ddict_cursor* cursor, ddict_missing_manager* missing, size_t capacity, size_t* count,
                          ddict_error* error);
 /** Gives back a cursor. No message. NULL is allowed. */
 void ddict_cursor_free(ddict_cursor* cursor);
@@ -546,16 +546,16 @@ void ddict_cursor_free(ddict_cursor* cursor);
 int ddict_manager_count(ddict_dictionary* dictionary, uint32_t* count, ddict_error* error);
 /** The manager that owns a key. No message. */
 int ddict_which_manager(ddict_dictionary* dictionary, ddict_key key, uint32_t* manager, ddict_error* error);
-/** The managers on this node: `count` of them, of which the first `room` are written to `managers`. */
-int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t room, size_t* count,
+/** The managers on this node: `count` of them, of which the first `capacity` are written to `managers`. */
+int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t capacity, size_t* count,
                          ddict_error* error);
 /** One of them, always the same in one process. Errors: NOT_FOUND (there is none on this node). */
 int ddict_local_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error);
 /** That one, or if there is none, one of all, drawn by lot once per process. */
 int ddict_main_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error);
-/** The host name of a manager's node, cut to `room` bytes with a final zero. Cost: none on a node with
+/** The host name of a manager's node, cut to `capacity` bytes with a final zero. Cost: none on a node with
  * managers; elsewhere a message per some hundred managers, the first time. Errors: INVALID_ARGUMENT. */
-int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* node, size_t room,
+int ddict_manager_node(ddict_dictionary* dictionary, uint32_t manager, char* node, size_t capacity,
                        ddict_error* error);
 
 /* ---- the state of things; <ddict/ddict_state.h> has statistics, health and the profile ---- */

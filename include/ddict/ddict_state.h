@@ -50,16 +50,16 @@ typedef struct ddict_manager_stats {
     ddict_operation_stats operations[32];
 } ddict_manager_stats;
 
-/** The statistics of all managers: `count` of them, of which the first `room` are written to `all`, by
+/** The statistics of all managers: `count` of them, of which the first `capacity` are written to `all`, by
  * manager id. A manager that does not answer is an error. Cost: a message to every manager. */
-int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
+int ddict_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t capacity, size_t* count,
                 ddict_error* error);
 /** The statistics of those managers that answer; the others are named: `missing_count` of them, of which the
- * first `missing_room` are written to `missing`. All are asked side by side; one that does not answer is
+ * first `missing_capacity` are written to `missing`. All are asked side by side; one that does not answer is
  * waited for 2 s at the most. Errors: DICTIONARY_GONE. */
-int ddict_partial_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t room, size_t* count,
-                        ddict_missing_manager* missing, size_t missing_room, size_t* missing_count,
-                        ddict_error* error);
+int ddict_partial_stats(ddict_dictionary* dictionary, ddict_manager_stats* all, size_t capacity,
+                        size_t* count, ddict_missing_manager* missing, size_t missing_capacity,
+                        size_t* missing_count, ddict_error* error);
 /** The statistics of one manager. Errors: INVALID_ARGUMENT. */
 int ddict_stats_of(ddict_dictionary* dictionary, uint32_t manager, ddict_manager_stats* stats,
                    ddict_error* error);
@@ -73,10 +73,10 @@ typedef struct ddict_manager_health {
     ddict_error error;     /**< why it gave no sign of life; code DDICT_OK if it did */
 } ddict_manager_health;
 
-/** Asks every manager for a sign of life. `all`, `room` and `count` as in ddict_stats(). A lost manager is no
- * error of the call; each is waited for 2 s at the most. Cost: a message to every manager, to 64 at once;
- * each 64 have their share of the time. */
-int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t room, size_t* count,
+/** Asks every manager for a sign of life. `all`, `capacity` and `count` as in ddict_stats(). A lost manager
+ * is no error of the call; each is waited for 2 s at the most. Cost: a message to every manager, to 64 at
+ * once; each 64 have their share of the time. */
+int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t capacity, size_t* count,
                  ddict_error* error);
 
 /** What this process has done with one kind of operation: OperationProfile (<ddict/profile.h>). */
@@ -96,10 +96,10 @@ typedef struct ddict_client_profile {
     uint64_t local_reads; /**< keys that were looked up in this node's memory, without a message */
 } ddict_client_profile;
 
-/** The profile, and its kinds of operations: `count` of them, of which the first `room` are written to
+/** The profile, and its kinds of operations: `count` of them, of which the first `capacity` are written to
  * `operations`. No message. */
 int ddict_profile(ddict_dictionary* dictionary, ddict_client_profile* profile,
-                  ddict_operation_profile* operations, size_t room, size_t* count, ddict_error* error);
+                  ddict_operation_profile* operations, size_t capacity, size_t* count, ddict_error* error);
 /** Begins to count anew, for all handles and threads. No message. */
 int ddict_profile_reset(ddict_dictionary* dictionary, ddict_error* error);
 

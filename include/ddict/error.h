@@ -5,7 +5,7 @@
 //
 // An Error is a plain record of fixed size: it is copied without allocating, so that a missing key costs no
 // more than a present one. It names what was being done, to which key, on which manager and node, and how
-// much room was needed and had. message() turns it into one line for people.
+// much space was needed and had. message() turns it into one line for people.
 #pragma once
 
 #if __cplusplus < 202002L

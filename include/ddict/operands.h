@@ -88,8 +88,8 @@ struct TimeoutBudget {
 /// Receives a value into memory of the caller.
 class SpanSink final : public ValueSink {
   public:
-    SpanSink(std::span<std::byte> room, std::uint16_t asked, std::size_t element_bytes = 1)
-        : room_(room), asked_(asked), element_bytes_(element_bytes) {}
+    SpanSink(std::span<std::byte> buffer, std::uint16_t asked, std::size_t element_bytes = 1)
+        : buffer_(buffer), asked_(asked), element_bytes_(element_bytes) {}
 
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
         if (const Result<void> fits = check_type(value_type, asked_); !fits) return fits.error();
@@ -99,17 +99,17 @@ class SpanSink final : public ValueSink {
         value_type_ = value_type;
         if (!fits()) {
             Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
-            return error.set_bytes(bytes, room_.size());
+            return error.set_bytes(bytes, buffer_.size());
         }
-        return room_.first(static_cast<std::size_t>(bytes));
+        return buffer_.first(static_cast<std::size_t>(bytes));
     }
     // Of the value that has come, or was too large.
     std::uint64_t bytes() const { return bytes_; }
     std::uint16_t value_type() const { return value_type_; }
-    bool fits() const { return bytes_ <= room_.size(); }
+    bool fits() const { return bytes_ <= buffer_.size(); }
 
   private:
-    std::span<std::byte> room_;
+    std::span<std::byte> buffer_;
     std::uint16_t asked_;
     std::size_t element_bytes_;
     std::uint64_t bytes_ = 0;
@@ -153,7 +153,7 @@ template <class T>
 constexpr bool can_be_received_into() {
     static_assert(Receivable<T>,
                   "nothing can be received into this: it is const, or its type has no codec with "
-                  "room, see <ddict/codec.h>");
+                  "buffer, see <ddict/codec.h>");
     return Receivable<T>;
 }
 /// What receiving into it returns: of a span how many elements have come.

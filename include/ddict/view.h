@@ -129,7 +129,7 @@ class View {
     template <class T = std::string, class K>
     Result<T> try_get_or(const K& key, T fallback) const;
     /// Into memory that is there already. A std::span of elements: returns how many have come; does not
-    /// allocate; invalid_argument if there are more than it has room for: Error::need_bytes says what is
+    /// allocate; invalid_argument if there are more than it has space for: Error::need_bytes says what is
     /// needed, and nothing was written. Text, a vector, an array: returns nothing; its memory is used again.
     /// A ddict::ArrayView: an array of the same shape. Errors: not_found, wrong_type; the value may then hold
     /// anything, a view only what it held.

@@ -239,15 +239,15 @@ Result<detail::Popped<T>> View::popped_into(KeyBytes key, T& value) const {
             return true;
         }
     };
-    if constexpr (detail::is_span<Value> || (HasRoom<Value> && !detail::HasCheck<Value>)) {
+    if constexpr (detail::is_span<Value> || (HasBuffer<Value> && !detail::HasCheck<Value>)) {
         if (const Result<void> got = pop_bytes(key, sink); !got) return got.error();
         return outcome(sink.finish());
     } else {
         detail::BytesSink bytes;
         if (const Result<void> got = pop_bytes(key, bytes); !got) return got.error();
-        const Result<std::span<std::byte>> room = sink.prepare(bytes.bytes().size(), bytes.type());
-        if (!room) return put_back(key, bytes.bytes(), bytes.type(), room.error());
-        std::copy(bytes.bytes().begin(), bytes.bytes().end(), room->begin());
+        const Result<std::span<std::byte>> buffer = sink.prepare(bytes.bytes().size(), bytes.type());
+        if (!buffer) return put_back(key, bytes.bytes(), bytes.type(), buffer.error());
+        std::copy(bytes.bytes().begin(), bytes.bytes().end(), buffer->begin());
         const auto finished = sink.finish();
         if (!finished) return put_back(key, bytes.bytes(), bytes.type(), finished.error());
         return outcome(finished);

@@ -95,7 +95,7 @@ void append(ShardParts& shard, const Call& call) {
     if (old->value_type() != type)
         return shard.replies.refuse_type(call, old->value_type(), old->value_bytes());
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
-    shard.store.pin(*old);  // it must not be moved to make room
+    shard.store.pin(*old);  // it must not be moved to make space
     const Result<shm::Block*> block = shard.store.reserve(pair_of(call, {}), bytes);
     shard.store.unpin(*old);
     if (!block) return shard.replies.refuse(call, block.error());

@@ -35,7 +35,7 @@ bool read_batch(ShardParts& shard, const Call& call) {
     return items.size() == count && in.at_end();
 }
 
-/// There is always room for the results that are to come, if their values are to be asked for alone.
+/// There is always space for the results that are to come, if their values are to be asked for alone.
 void get_items(ShardParts& shard, std::size_t begin, std::size_t end, wire::ItemWriter& results) {
     for (std::size_t i = begin; i < end; ++i) {
         const shm::Block* block = shard.store.pool().find(shard.items[i].key, shard.items[i].hash);

@@ -14,7 +14,7 @@ constexpr std::size_t value_bytes_in_page_max = 16 * 1024;
 constexpr std::size_t pairs_looked_at_max = 8 * 1024;
 // Beyond the page's nominal size there are at most one more pair and those that share its whole hash: 27
 // (see Pool::scan), whose values are left out if they do not fit.
-static_assert(PrivateMemory::page_room >=
+static_assert(PrivateMemory::page_capacity >=
               limits::page_bytes_max +
                   wire::packed_pair_bytes(limits::key_bytes_max, value_bytes_in_page_max, PlacedBy::hash) +
                   27 * wire::packed_pair_bytes(limits::key_bytes_max, 0, PlacedBy::hash));
@@ -31,7 +31,7 @@ void scan(ShardParts& shard, const Call& call) {
     ++shard.counts.scans;
     PrivateMemory::Buffer buffer = shard.replies.memory().take_page();
     if (!buffer) return shard.replies.refuse(call, Errc::busy);
-    wire::ItemWriter page(buffer.bytes().subspan(sizeof(wire::ReplyHeader), PrivateMemory::page_room));
+    wire::ItemWriter page(buffer.bytes().subspan(sizeof(wire::ReplyHeader), PrivateMemory::page_capacity));
     const bool with_values = call.has(wire::scan_values);
     const store::BroadcastMarks& marks = shard.store.marks();
     const bool only_broadcasts = call.has(wire::scan_broadcasts);
@@ -75,7 +75,7 @@ void erase_prefix(ShardParts& shard, const Call& call) {
     if (shard.store.frozen()) return shard.replies.refuse(call, Errc::frozen);
     const PrivateMemory::Buffer buffer = shard.replies.memory().take_page();
     if (!buffer) return shard.replies.refuse(call, Errc::busy);
-    wire::ItemWriter keys(buffer.bytes().first(PrivateMemory::page_room));
+    wire::ItemWriter keys(buffer.bytes().first(PrivateMemory::page_capacity));
     std::size_t looked_at = 0;
     const std::uint64_t next = shard.store.pool().scan(call.header.argument, [&](const shm::Block& block) {
         const KeyBytes key = block.key();

@@ -62,24 +62,24 @@ void test_put_and_get(void) {
 
 void test_get_into_tells_the_size(void) {
     const double numbers[3] = {1, 2, 3};
-    double room[3] = {0, 0, 0};
+    double buffer[3] = {0, 0, 0};
     ddict_value value;
     const uint16_t type = DDICT_VECTOR(DDICT_FLOAT64);
     EXPECT_OK(ddict_put(dict, ddict_text_key("v"), ddict_bytes(numbers, sizeof numbers), type, &error));
     memset(&value, 0, sizeof value);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
-                ddict_get_into(dict, ddict_text_key("v"), type, room, 16, &value, &error));
+                ddict_get_into(dict, ddict_text_key("v"), type, buffer, 16, &value, &error));
     EXPECT(value.bytes == sizeof numbers);
     EXPECT(error.need_bytes == sizeof numbers && error.have_bytes == 16);
-    EXPECT(room[0] == 0);
+    EXPECT(buffer[0] == 0);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
                 ddict_get_into(dict, ddict_text_key("v"), type, NULL, 0, &value, &error));
     EXPECT(value.bytes == sizeof numbers);
-    EXPECT_OK(ddict_get_into(dict, ddict_text_key("v"), type, room, sizeof room, &value, &error));
-    EXPECT(value.data == room && value.bytes == sizeof room && value.type == type);
-    EXPECT(room[2] == 3);
+    EXPECT_OK(ddict_get_into(dict, ddict_text_key("v"), type, buffer, sizeof buffer, &value, &error));
+    EXPECT(value.data == buffer && value.bytes == sizeof buffer && value.type == type);
+    EXPECT(buffer[2] == 3);
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_get_into(dict, ddict_text_key("v"), DDICT_TEXT, room, 24, &value, &error));
+                ddict_get_into(dict, ddict_text_key("v"), DDICT_TEXT, buffer, 24, &value, &error));
 }
 
 void test_get_or(void) {
@@ -286,13 +286,13 @@ void test_arrays(void) {
     ddict_array_free(&array);
     EXPECT(array.data == NULL);
     ddict_array_free(&array);
-    float room[6] = {9, 9, 9, 9, 9, 9};
+    float buffer[6] = {9, 9, 9, 9, 9, 9};
     EXPECT_CODE(DDICT_WRONG_TYPE,
-                ddict_get_array_into(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, turned, room, &error));
+                ddict_get_array_into(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, turned, buffer, &error));
     EXPECT(error_says("stored: array of 2 x 3, asked: array of 3 x 2"));
-    EXPECT(room[0] == 9);
-    EXPECT_OK(ddict_get_array_into(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, shape, room, &error));
-    EXPECT(memcmp(room, numbers, sizeof numbers) == 0);
+    EXPECT(buffer[0] == 9);
+    EXPECT_OK(ddict_get_array_into(dict, ddict_text_key("a"), DDICT_FLOAT32, 2, shape, buffer, &error));
+    EXPECT(memcmp(buffer, numbers, sizeof numbers) == 0);
     EXPECT_CODE(DDICT_WRONG_TYPE, ddict_get_array(dict, ddict_text_key("a"), DDICT_FLOAT64, &array, &error));
     EXPECT(error_says("stored: array of float32, asked: array of float64"));
     const int64_t one = 42;

@@ -79,7 +79,7 @@ TEST_F(DeadlinesTest, EachPutThatIsCollectedKeepsItsDeadline) {
     EXPECT_LT(time_of([&] { EXPECT_EQ(view.try_end_batch_put().value().failed, 66u); }), 1600ms);
 }
 
-TEST_F(DeadlinesTest, ACallThatFindsNoRoomKeepsItsDeadline) {
+TEST_F(DeadlinesTest, ACallThatFindsNoSpaceKeepsItsDeadline) {
     const std::string here = key_on(0);
     by_message_->put(here, 1);
     std::vector<Pending<void>> puts;

@@ -146,7 +146,7 @@ TEST_F(DictionaryTest, RefusesBadKeysAndValues) {
     EXPECT_EQ(dict_->size(), 1u);
 }
 
-TEST_F(DictionaryTest, AFullPoolSaysSoAndDeletingMakesRoomAgain) {
+TEST_F(DictionaryTest, AFullPoolSaysSoAndDeletingMakesSpaceAgain) {
     const auto free_bytes = [] {
         std::uint64_t sum = 0;
         for (const ManagerStats& stats : dict_->stats())

@@ -75,17 +75,17 @@ class Program {
     }
     void get_into() {
         const Text k = key();
-        std::vector<std::byte> room(below(10'000));
-        const auto got = view().try_get_into(k, std::span(room));
+        std::vector<std::byte> buffer(below(10'000));
+        const auto got = view().try_get_into(k, std::span(buffer));
         const auto expected = known(k);
         if (!expected) {
             EXPECT_EQ(code_of(got), Errc::not_found);
-        } else if (expected->size() > room.size()) {
+        } else if (expected->size() > buffer.size()) {
             EXPECT_EQ(code_of(got), Errc::invalid_argument);
             EXPECT_EQ(got.error().need_bytes, expected->size());
         } else {
             ASSERT_TRUE(got) << got.error().message();
-            EXPECT_EQ(Text(reinterpret_cast<const char*>(room.data()), *got), *expected);
+            EXPECT_EQ(Text(reinterpret_cast<const char*>(buffer.data()), *got), *expected);
         }
     }
     void contains() {

@@ -291,10 +291,10 @@ TEST_F(ErrorsTest, AFrozenValueThatCannotBeReadIsNamed) {
 TEST_F(ErrorsTest, BoolsOfOthersAreMadeGoodOrRefused) {
     const std::string_view odd("\x00\x02\xff\x01", 4);
     dict_->put_bytes(bytes_of("bools"), bytes_of(odd), Codec<std::span<bool>>::type).value();
-    std::array<bool, 4> room{};
-    EXPECT_EQ(dict_->get_into("bools", std::span(room)), 4u);
+    std::array<bool, 4> buffer{};
+    EXPECT_EQ(dict_->get_into("bools", std::span(buffer)), 4u);
     std::array<unsigned char, 4> raw{};
-    std::memcpy(raw.data(), room.data(), raw.size());
+    std::memcpy(raw.data(), buffer.data(), raw.size());
     EXPECT_EQ(raw, (std::array<unsigned char, 4>{0, 1, 1, 1}));
 
     std::vector<std::byte> array(detail::ArrayHeader::bytes(1) + 4);

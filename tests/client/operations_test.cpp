@@ -175,9 +175,9 @@ TEST_F(OperationsTest, CompareAndSwapOfLargeValues) {
 TEST_F(OperationsTest, GetIntoDoesNotAllocate) {
     const ddict_key key = ddict_text_key("key");
     for (const std::size_t count : {10ul, 100'000ul}) {
-        std::vector<double> room(count, 1.5);
-        const std::span<double> span(room);
-        dict_->put("key", room);
+        std::vector<double> buffer(count, 1.5);
+        const std::span<double> span(buffer);
+        dict_->put("key", buffer);
         for (const Dictionary* dict : {dict_.get(), by_message_.get()}) {
             for (int i = 0; i < 20; ++i)  // memory that is kept from one call to the next
                 dict->get_into("key", span);
@@ -195,7 +195,7 @@ TEST_F(OperationsTest, GetIntoDoesNotAllocate) {
             ASSERT_EQ(ddict_attach(dict_->serialize().c_str(), &options, &dict, nullptr), DDICT_OK);
             ddict_value value;
             const auto get = [&] {
-                EXPECT_EQ(ddict_get_into(dict, key, DDICT_VECTOR(DDICT_FLOAT64), room.data(),
+                EXPECT_EQ(ddict_get_into(dict, key, DDICT_VECTOR(DDICT_FLOAT64), buffer.data(),
                                          count * sizeof(double), &value, nullptr),
                           DDICT_OK);
             };
@@ -295,15 +295,15 @@ TEST_F(OperationsTest, AMissDoesNotAllocate) {
 }
 
 TEST_F(OperationsTest, PopAndWaitIntoTheCallersMemory) {
-    std::vector<double> room(4);
+    std::vector<double> buffer(4);
     const std::vector<double> three{1, 2, 3};
     for (const Dictionary* dict : {dict_.get(), by_message_.get()}) {
         dict->put("key", three);
-        EXPECT_EQ(dict->wait_for_into("key", std::span(room)), 3u);
-        EXPECT_EQ(dict->pop_into("key", std::span(room)), 3u);
-        EXPECT_EQ(dict->pop_into("key", std::span(room)), std::nullopt);
+        EXPECT_EQ(dict->wait_for_into("key", std::span(buffer)), 3u);
+        EXPECT_EQ(dict->pop_into("key", std::span(buffer)), 3u);
+        EXPECT_EQ(dict->pop_into("key", std::span(buffer)), std::nullopt);
         dict->put("key", three);
-        const auto small = dict->try_pop_into("key", std::span(room).first(2));
+        const auto small = dict->try_pop_into("key", std::span(buffer).first(2));
         EXPECT_EQ(code_of(small), Errc::invalid_argument);
         EXPECT_EQ(dict->get<std::vector<double>>("key"), three) << "it is put back";
         std::vector<double> values;
@@ -355,12 +355,12 @@ TEST_F(OperationsTest, TheHandleByBothNames) {
 }
 
 TEST_F(OperationsTest, GetIntoTheCallersMemory) {
-    std::vector<double> room(4);
+    std::vector<double> buffer(4);
     dict_->put("key", std::vector<double>{1, 2, 3});
     for (const Dictionary* dict : {dict_.get(), by_message_.get()}) {
-        EXPECT_EQ(dict->get_into("key", std::span(room)), 3u);
-        EXPECT_EQ(room, (std::vector<double>{1, 2, 3, 0}));
-        const auto small = dict->try_get_into("key", std::span(room).first(2));
+        EXPECT_EQ(dict->get_into("key", std::span(buffer)), 3u);
+        EXPECT_EQ(buffer, (std::vector<double>{1, 2, 3, 0}));
+        const auto small = dict->try_get_into("key", std::span(buffer).first(2));
         ASSERT_FALSE(small);
         EXPECT_EQ(small.error().code, Errc::invalid_argument);
         EXPECT_EQ(small.error().need_bytes, 24u);
@@ -369,10 +369,10 @@ TEST_F(OperationsTest, GetIntoTheCallersMemory) {
             << small.error().message();
         std::vector<int> integers(6);
         EXPECT_EQ(code_of(dict->try_get_into("key", std::span(integers))), Errc::wrong_type);
-        EXPECT_EQ(code_of(dict->try_get_into("nobody", std::span(room))), Errc::not_found);
+        EXPECT_EQ(code_of(dict->try_get_into("nobody", std::span(buffer))), Errc::not_found);
         const std::vector<double> large(1'000'000, 2.5);
         dict->put("large", large);
-        EXPECT_EQ(dict->try_get_into("large", std::span(room)).error().need_bytes, 8'000'000u);
+        EXPECT_EQ(dict->try_get_into("large", std::span(buffer)).error().need_bytes, 8'000'000u);
         std::vector<double> enough(1'000'000);
         EXPECT_EQ(dict->get_into("large", std::span(enough)), 1'000'000u);
         EXPECT_EQ(enough, large);

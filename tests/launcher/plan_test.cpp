@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who runs where; whether there is room; what node launchers are told.
+// Who runs where; whether there is space; what node launchers are told.
 #include "launcher/plan.h"
 
 #include <gtest/gtest.h>
@@ -160,7 +160,7 @@ TEST(Plan, IdentitiesDiffer) {
     EXPECT_NE(one.secret, other.secret);
 }
 
-TEST(MemoryBudget, WantsRoomInSharedMemoryAndInTheJob) {
+TEST(MemoryBudget, WantsSpaceInSharedMemoryAndInTheJob) {
     const MemoryNeed need{2, 8, 100 * mebibyte};
     const MemoryHave plenty{1000 * mebibyte, 1000 * mebibyte, "the job's --mem"};
     EXPECT_TRUE(check_memory(need, plenty));

@@ -253,7 +253,7 @@ TEST_F(AtomicsTest, Appends) {
     EXPECT_EQ(stored("k"), "one, two");
 }
 
-TEST_F(AtomicsTest, AppendsUntilThereIsNoRoom) {
+TEST_F(AtomicsTest, AppendsUntilThereIsNoSpace) {
     const std::vector<std::byte> piece(100'000, std::byte{7});
     std::uint64_t bytes = 0;
     while (ask({.verb = Verb::append, .key = "k", .value = piece}) == Errc{}) {

@@ -17,13 +17,13 @@ class BatchesTest : public ShardTest {
     };
 
     Bytes keys(const std::vector<std::string>& all) {
-        wire::ItemWriter out(room_);
+        wire::ItemWriter out(buffer_);
         for (const std::string& key : all)
             EXPECT_TRUE(out.key(bytes_of(key)));
         return out.written();
     }
     Bytes pairs(const std::vector<std::pair<std::string, std::string>>& all, std::uint16_t type = 0) {
-        wire::ItemWriter out(room_);
+        wire::ItemWriter out(buffer_);
         for (const auto& [key, value] : all)
             EXPECT_TRUE(out.pair(bytes_of(key), type, bytes_of(value)));
         return out.written();
@@ -52,7 +52,7 @@ class BatchesTest : public ShardTest {
     }
 
   private:
-    std::vector<std::byte> room_ = std::vector<std::byte>(4 * limits::batch_bytes_max);
+    std::vector<std::byte> buffer_ = std::vector<std::byte>(4 * limits::batch_bytes_max);
 };
 
 TEST_F(BatchesTest, GetPutAndErase) {
@@ -159,7 +159,7 @@ TEST_F(BatchesTest, AsManyItemsAsThereMayBe) {
     const std::vector<Result> got = results();
     ASSERT_EQ(got.size(), same.size());
     for (const Result& result : got)
-        EXPECT_TRUE(result.ask_alone) << "there is just room for the heads";
+        EXPECT_TRUE(result.ask_alone) << "there is just space for the heads";
     release_body();
     const std::uint64_t id = session();
     send(id, {.verb = Verb::batch_get, .argument = limits::batch_items_max + 1});

@@ -219,8 +219,8 @@ TEST_F(BroadcastsTest, OrdinaryWritesAreRefused) {
     EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{9});
     deliver(large);
     EXPECT_EQ(last_code(), Errc::invalid_argument) << "a put that was on its way before";
-    std::vector<std::byte> room(200);
-    wire::ItemWriter items(room);
+    std::vector<std::byte> buffer(200);
+    wire::ItemWriter items(buffer);
     items.pair(bytes_of(key), 0, bytes_of("other"));
     items.pair(bytes_of("mine"), 0, bytes_of("other"));
     EXPECT_EQ(ask({.verb = Verb::batch_put, .value = items.written(), .argument = 2}), Errc{});
@@ -306,7 +306,7 @@ TEST_F(BroadcastsTest, WhoIsOvertakenWaitsUntilTheNewerOneIsEverywhere) {
     expect_settled();
 }
 
-TEST_F(BroadcastsTest, WhereThereIsNoRoomNoOlderCopyStays) {
+TEST_F(BroadcastsTest, WhereThereIsNoSpaceNoOlderCopyStays) {
     const std::string key = key_of(19);
     const std::string filler(400'000, 'x');
     relay_put(key, "old", 1);

@@ -213,7 +213,7 @@ TEST_F(RepeatedRequestsTest, PoppedValuesGiveWayWhenThePoolIsFull) {
     shard.on_body_sent(transport.sent.back().tag, true);
     EXPECT_EQ(shard_store.replies().values(), 1u);
     send(other_session(), {.verb = Verb::put, .key = "other", .value = half});
-    EXPECT_EQ(last_code(), Errc{}) << "what nobody can see takes room";
+    EXPECT_EQ(last_code(), Errc{}) << "what nobody can see takes space";
     EXPECT_EQ(shard_store.replies().values(), 0u);
     same_again();
     same_again();

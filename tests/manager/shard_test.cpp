@@ -205,7 +205,7 @@ TEST_F(ShardTest, AValueOnItsWayStaysWhateverHappensToItsKey) {
     ASSERT_EQ(get.body.size(), large.size());
     ask(Verb::erase, id, "k");
     const std::vector<std::byte> other(large.size(), std::byte{9});
-    for (int i = 0; i < 300; ++i)  // more than the pool holds, if room that is in use were given away
+    for (int i = 0; i < 300; ++i)  // more than the pool holds, if space that is in use were given away
         ask(Verb::put, id, "k" + std::to_string(i % 100), {},
             {.in_memory = other, .token = 0, .bytes = other.size()});
     EXPECT_TRUE(std::equal(get.body.begin(), get.body.end(), large.begin(), large.end()));

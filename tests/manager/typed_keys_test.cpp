@@ -94,8 +94,8 @@ TEST_F(TypedKeysTest, ScansGiveTypesAndFilterByThem) {
 }
 
 TEST_F(TypedKeysTest, ItemsOfBatchesHaveTypesAndPlacements) {
-    std::vector<std::byte> room(4096);
-    wire::ItemWriter pairs(room);
+    std::vector<std::byte> buffer(4096);
+    wire::ItemWriter pairs(buffer);
     const KeyPlacement placement{.by = PlacedBy::hash, .value = 77};
     ASSERT_TRUE(pairs.pair(bytes_of("k"), 1, bytes_of("text")));
     ASSERT_TRUE(pairs.pair({bytes_of("k"), type_i64}, 1, bytes_of("number"), placement));
@@ -104,7 +104,7 @@ TEST_F(TypedKeysTest, ItemsOfBatchesHaveTypesAndPlacements) {
     EXPECT_FALSE(placement_of("k").is_by_hand());
     ASSERT_NE(find_typed("k", type_i64), nullptr);
     EXPECT_EQ(find_typed("k", type_i64)->placement(), placement);
-    wire::ItemWriter keys(room);
+    wire::ItemWriter keys(buffer);
     ASSERT_TRUE(keys.key({bytes_of("k"), type_i64}) && keys.key({bytes_of("k"), user_type(1)}));
     EXPECT_EQ(ask({.verb = Verb::batch_get, .value = keys.written(), .argument = 2}), Errc{});
     wire::ItemReader results(last_value());

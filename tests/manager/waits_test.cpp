@@ -71,8 +71,8 @@ TEST_F(WaitsTest, WhatIsThereNeedsNoWaiting) {
 TEST_F(WaitsTest, EveryWriteEndsAWait) {
     const std::uint64_t number = 5;
     const Bytes eight = std::as_bytes(std::span(&number, 1));
-    std::vector<std::byte> room(100);
-    wire::ItemWriter pair(room);
+    std::vector<std::byte> buffer(100);
+    wire::ItemWriter pair(buffer);
     pair.pair(bytes_of("k"), 0, bytes_of("value"));
     expect_wakes({.verb = Verb::put, .key = "k", .value = bytes_of("value")}, "put");
     expect_wakes({.verb = Verb::put, .key = "k", .value = large}, "put of a body in memory");

@@ -49,7 +49,7 @@ TEST(BoundedCall, GivesUpAtTheDeadlineAndWhenCancelled) {
     *done = true;
 }
 
-/// There is no room for another thread's stack.
+/// There is no space for another thread's stack.
 TEST(BoundedCall, WithoutAThreadIsAnError) {
     std::ifstream statm("/proc/self/statm");
     rlim_t pages = 0;

@@ -73,7 +73,7 @@ TEST_F(RequesterTest, WithoutMemoryForATransferTheValueIsRefusedAndNothingElse) 
     know(here);
     const auto get = begin(Verb::get);
     answer(0, 77);
-    sink.room.reserve(8192);
+    sink.buffer.reserve(8192);
     allocations_left = 1;  // of the message
     announce_value(get);
     allocations_left = -1;

@@ -23,10 +23,10 @@ using wire::Verb;
 class FixedSink final : public ValueSink {
   public:
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t) override {
-        room.resize(bytes);
-        return std::span(room);
+        buffer.resize(bytes);
+        return std::span(buffer);
     }
-    std::vector<std::byte> room;
+    std::vector<std::byte> buffer;
 };
 
 class RequesterTest : public testing::Test {

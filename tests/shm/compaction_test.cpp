@@ -49,8 +49,8 @@ class CompactionTest : public testing::Test {
             if (put(number, value_bytes)) {
                 ++count;
             } else if (may_wait &&
-                       pool_->may_make_room({.key = bytes_of(numbered_key(number))}, value_bytes)) {
-                pool_->make_room({.key = bytes_of(numbered_key(number))}, value_bytes);
+                       pool_->may_make_space({.key = bytes_of(numbered_key(number))}, value_bytes)) {
+                pool_->make_space({.key = bytes_of(numbered_key(number))}, value_bytes);
             } else {
                 return count;
             }
@@ -70,8 +70,8 @@ class CompactionTest : public testing::Test {
         const PoolUsage usage = pool_->usage();
         ASSERT_EQ(usage.used_bytes + usage.free_bytes, usage.pool_bytes);
     }
-    /// What a shard does with a large value for which there is no room at once. The number of steps, or
-    /// nothing if there was no room in the end.
+    /// What a shard does with a large value for which there is no space at once. The number of steps, or
+    /// nothing if there was no space in the end.
     std::optional<unsigned> reserve_step_by_step(std::string_view key, std::uint64_t value_bytes) {
         for (unsigned steps = 0;; ++steps) {
             const Result<Block*> block =
@@ -82,9 +82,9 @@ class CompactionTest : public testing::Test {
                 return steps;
             }
             EXPECT_EQ(block.error().code, Errc::no_space);
-            if (!pool_->may_make_room({.key = bytes_of(key)}, value_bytes)) return std::nullopt;
+            if (!pool_->may_make_space({.key = bytes_of(key)}, value_bytes)) return std::nullopt;
             EXPECT_LT(steps, 100'000U) << "it must come to an end";
-            pool_->make_room({.key = bytes_of(key)}, value_bytes);
+            pool_->make_space({.key = bytes_of(key)}, value_bytes);
         }
     }
 
@@ -110,12 +110,12 @@ TEST_F(CompactionTest, HalfOfThePairsGoAndTwiceTheSizeComes) {
         std::cout << bytes << " bytes: " << count << " pairs of twice the size; " << share
                   << " of what was freed is used; " << pool_->compaction().moved_pairs << " moved\n";
         EXPECT_GE(share, 0.9);
-        EXPECT_EQ(pool_->compaction().moved_pairs > 0, bytes != 8) << "8 and 16 bytes take the same room";
+        EXPECT_EQ(pool_->compaction().moved_pairs > 0, bytes != 8) << "8 and 16 bytes take the same space";
         check_all();
     }
 }
 
-TEST_F(CompactionTest, PairsOfAllSizesMakeRoomForLargerOnes) {
+TEST_F(CompactionTest, PairsOfAllSizesMakeSpaceForLargerOnes) {
     open(32 * mebibyte);
     std::uint64_t number = 0;
     while (put(number, chance_.size_below(20'000)))
@@ -130,7 +130,7 @@ TEST_F(CompactionTest, PairsOfAllSizesMakeRoomForLargerOnes) {
     }
 }
 
-TEST_F(CompactionTest, OneLargeValueIsMadeRoomForInManySteps) {
+TEST_F(CompactionTest, OneLargeValueIsMadeSpaceForInManySteps) {
     open(64 * mebibyte);
     fill(0, 200);
     erase_at_random(50);
@@ -177,7 +177,7 @@ TEST_F(CompactionTest, AFrozenPoolIsLeftAlone) {
     erase_at_random(50);
     pool_->set_frozen(true);
     EXPECT_FALSE(pool_->reserve({bytes_of("k"), hash_of(bytes_of("k")), 0, 0, {}}, 100'000));
-    EXPECT_FALSE(pool_->may_make_room({.key = bytes_of("k")}, 100'000));
+    EXPECT_FALSE(pool_->may_make_space({.key = bytes_of("k")}, 100'000));
     EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
     pool_->set_frozen(false);
     EXPECT_TRUE(put(1'000'000, 100'000));
@@ -209,7 +209,7 @@ class LargePairsTest : public CompactionTest {
         ASSERT_FALSE(put(6, wanted));
         EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
         const std::uint64_t used = pool_->usage().used_bytes;
-        pool_->make_room({.key = bytes_of(std::string(30, 'k'))}, wanted);
+        pool_->make_space({.key = bytes_of(std::string(30, 'k'))}, wanted);
         EXPECT_EQ(pool_->compaction().moved_pairs, 0U);
         EXPECT_GT(pool_->usage().used_bytes, used);
         check_all();
@@ -263,7 +263,7 @@ TEST_F(LargePairsTest, MayBeClearedMeanwhile) {
 TEST_F(LargePairsTest, GiveBackWhatTheirCopiesTookWhenNobodyGoesOn) {
     begin();
     const std::uint64_t used = pool_->usage().used_bytes;
-    pool_->stop_making_room();
+    pool_->stop_making_space();
     EXPECT_LT(pool_->usage().used_bytes, used);
 }
 
@@ -302,7 +302,7 @@ TEST_F(CompactionTest, TheBoundsOfAStepHoldForABatchAsAWhole) {
     check_all();
 }
 
-TEST_F(CompactionTest, TheIndexFindsRoomToGrow) {
+TEST_F(CompactionTest, TheIndexFindsSpaceToGrow) {
     open(mebibyte);
     const std::uint64_t count = fill(0, 720);
     EXPECT_EQ(pool_->growth().splits, 0U) << "the index is still small";

@@ -125,23 +125,23 @@ TEST(IndexTest, GrowsFromOneSegment) {
 TEST(IndexTest, EqualHashesAreNoEndlessLoop) {
     const std::unique_ptr<Pool> pool = make_pool(16 * mebibyte);
     constexpr std::uint64_t hash = 0xfeed'beef'0123'4567;
-    constexpr std::uint64_t room = probe_window * slots_per_bucket;
+    constexpr std::uint64_t buffer = probe_window * slots_per_bucket;
     const std::uint64_t free_before = pool->usage().free_bytes;
-    for (std::uint64_t i = 0; i < room; ++i)
+    for (std::uint64_t i = 0; i < buffer; ++i)
         ASSERT_TRUE(put_with_hash(*pool, numbered_key(i), hash)) << i;
     const std::uint64_t free_then = pool->usage().free_bytes;
-    const Result<void> refused = put_with_hash(*pool, numbered_key(room), hash);
+    const Result<void> refused = put_with_hash(*pool, numbered_key(buffer), hash);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::no_space);
     EXPECT_EQ(pool->usage().free_bytes, free_then) << "no split was tried, and nothing kept";
     EXPECT_EQ(pool->growth().splits, 0U);
-    for (std::uint64_t i = 0; i < room; ++i)
+    for (std::uint64_t i = 0; i < buffer; ++i)
         ASSERT_NE(pool->find(bytes_of(numbered_key(i)), hash), nullptr);
-    EXPECT_EQ(pool->find(bytes_of(numbered_key(room)), hash), nullptr);
-    EXPECT_TRUE(put_with_hash(*pool, numbered_key(3), hash)) << "an overwrite needs no room in the index";
+    EXPECT_EQ(pool->find(bytes_of(numbered_key(buffer)), hash), nullptr);
+    EXPECT_TRUE(put_with_hash(*pool, numbered_key(3), hash)) << "an overwrite needs no space in the index";
     EXPECT_TRUE(pool->erase(bytes_of(numbered_key(3)), hash));
-    EXPECT_TRUE(put_with_hash(*pool, numbered_key(room), hash));
-    for (std::uint64_t i = 0; i <= room; ++i)
+    EXPECT_TRUE(put_with_hash(*pool, numbered_key(buffer), hash));
+    for (std::uint64_t i = 0; i <= buffer; ++i)
         EXPECT_EQ(pool->erase(bytes_of(numbered_key(i)), hash), i != 3);
     EXPECT_EQ(pool->usage().free_bytes, free_before);
 }
@@ -168,8 +168,8 @@ TEST(IndexTest, KeysOfOneHashAreToldApart) {
     EXPECT_EQ(pool->size(), 0U);
 }
 
-// Hashes that differ late need a deep directory: it gets as deep as the pool has room for, and then says so.
-TEST(IndexTest, HashesThatDifferLateEndWithTheRoom) {
+// Hashes that differ late need a deep directory: it gets as deep as the pool has space for, and then says so.
+TEST(IndexTest, HashesThatDifferLateEndWithTheSpace) {
     const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
     const std::uint64_t free_before = pool->usage().free_bytes;
     const auto hash = [](std::uint64_t i, unsigned first_different_bit) {

@@ -36,7 +36,7 @@ struct Journal {
     std::array<AtomicWord, keys> started;
     std::array<AtomicWord, keys> done;
     AtomicWord operations;
-    AtomicWord moved;  // pairs, to make room
+    AtomicWord moved;  // pairs, to make space
 };
 
 constexpr bool is_erase(std::uint64_t write) {
@@ -129,17 +129,17 @@ class Writer {
         stored ? journal_.done[number].store(write) : journal_.started[number].store(before);
         return stored;
     }
-    /// Room for fewer pairs than there are keys.
-    void leave_room_for_few() {
-        constexpr std::uint64_t room = 900'000;
-        pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, pool_->usage().largest_free_bytes - room).value();
+    /// Space for fewer pairs than there are keys.
+    void leave_space_for_few() {
+        constexpr std::uint64_t buffer = 900'000;
+        pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, pool_->usage().largest_free_bytes - buffer).value();
     }
-    void make_room_for_a_large_one() {
+    void make_space_for_a_large_one() {
         constexpr std::uint64_t bytes = 100'000;
         const auto reserve = [&] { return pool_->reserve({bytes_of("x"), 0, 0, 0, {}}, bytes); };
         Result<Block*> block = reserve();
-        for (; !block && pool_->may_make_room({.key = bytes_of("x")}, bytes); block = reserve())
-            pool_->make_room({.key = bytes_of("x")}, bytes);
+        for (; !block && pool_->may_make_space({.key = bytes_of("x")}, bytes); block = reserve())
+            pool_->make_space({.key = bytes_of("x")}, bytes);
         if (block) pool_->abandon(*block);
     }
     std::uint64_t size() const { return pool_->size(); }
@@ -206,13 +206,13 @@ class KilledWriterTest : public LayoutTest {
     /// In a pool that is full: most writes move other pairs first.
     [[noreturn]] void move_pairs(std::uint64_t seed) {
         Writer writer(std::move(*segment_), journal(), seed);
-        writer.leave_room_for_few();
+        writer.leave_space_for_few();
         for (;;) {
             while (writer.try_put(writer.random_key())) {
             }
             for (int i = 0; i < 800; ++i)
                 writer.erase(writer.random_key());
-            writer.make_room_for_a_large_one();
+            writer.make_space_for_a_large_one();
             journal().moved.store(writer.moved());
         }
     }
@@ -431,7 +431,7 @@ TEST_F(ReaderTest, SeesWholeValuesAndNoFalseMiss) {
     read_while(writer, operations, staying_keys);
 }
 
-// In a segment that is nearly full, each put moves others to make room.
+// In a segment that is nearly full, each put moves others to make space.
 TEST_F(ReaderTest, FindsEntriesThatMove) {
     constexpr std::uint64_t operations = 300'000;
     const std::uint64_t seed = chance_.number();

@@ -73,7 +73,7 @@ class PoolModel {
     }
     /// Everything goes, in random order; then the pool is as it was.
     void empty() {
-        pool_->stop_making_room();
+        pool_->stop_making_space();
         while (!reserved_.empty())
             settle();
         while (!pinned_.empty())
@@ -89,9 +89,9 @@ class PoolModel {
         ASSERT_EQ(pool_->usage().index_bytes, before_.index_bytes);
     }
     void report() const {
-        std::cout << stored_ << " values stored, " << refused_ << " refused for room, " << model_.size()
+        std::cout << stored_ << " values stored, " << refused_ << " refused for space, " << model_.size()
                   << " keys now, " << pool_->growth().splits << " splits, " << pool_->compaction().moved_pairs
-                  << " pairs moved to make room\n";
+                  << " pairs moved to make space\n";
         EXPECT_GT(refused_, 0U) << "the pool should have been full at times";
     }
 
@@ -149,11 +149,11 @@ class PoolModel {
                         value.placement};
         const Result<Block*> block = pool_->reserve(pair, value.bytes);
         if (!block) {
-            // Sometimes goes on making room, and sometimes stops halfway.
-            if (chance_.below(4) == 0) pool_->stop_making_room();
+            // Sometimes goes on making space, and sometimes stops halfway.
+            if (chance_.below(4) == 0) pool_->stop_making_space();
             for (std::uint64_t steps = chance_.below(20);
-                 steps > 0 && pool_->may_make_room(pair, value.bytes); --steps)
-                pool_->make_room(pair, value.bytes);
+                 steps > 0 && pool_->may_make_space(pair, value.bytes); --steps)
+                pool_->make_space(pair, value.bytes);
             return refused(block.error(), key);
         }
         fill((*block)->value(), value.seed);

@@ -294,7 +294,7 @@ TEST(FullPoolTest, SaysWhatItNeedsAndHas) {
     EXPECT_TRUE(put(*pool, "k", std::string(stored.error().have_bytes - 1, 'x')));
 }
 
-TEST(FullPoolTest, DeletingMakesRoomAgainExactly) {
+TEST(FullPoolTest, DeletingMakesSpaceAgainExactly) {
     Chance chance;
     const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
     const std::uint64_t free_before = pool->usage().free_bytes;
@@ -380,14 +380,14 @@ TEST(FullPoolTest, AnOverwriteMayUseTheMemoryOfTheOldValue) {
     pool->unpin(block);
     ASSERT_TRUE(put(*pool, key, value));
     EXPECT_EQ(pool->size(), count);
-    // With a free neighbour there is room for more than the old value.
+    // With a free neighbour there is space for more than the old value.
     ASSERT_TRUE(erase(*pool, numbered_key(count / 2 + 1)));
     ASSERT_TRUE(put(*pool, key, std::string(20'000, 'y')));
     EXPECT_EQ(value_of(*pool, key), std::string(20'000, 'y'));
     EXPECT_EQ(pool->inconsistency(), "");
 }
 
-TEST(FullPoolTest, AnOverwriteThatIsLargerThanTheScratchBlockNeedsRoomOfItsOwn) {
+TEST(FullPoolTest, AnOverwriteThatIsLargerThanTheScratchBlockNeedsSpaceOfItsOwn) {
     const std::unique_ptr<Pool> pool = make_pool(4 * mebibyte);
     const std::string value(4 * mebibyte / Compactor::scratch_share + 1, 'v');
     std::uint64_t count = 0;
@@ -404,7 +404,7 @@ TEST(FullPoolTest, WhenTheIndexCannotGrowThePairIsRefused) {
     std::uint64_t count = 0;
     while (pool->usage().largest_free_bytes > 16'000 && put(*pool, numbered_key(count), "x"))
         ++count;
-    // Room for pairs but not for a segment of the index: from now on each put that must split is refused.
+    // Space for pairs but not for a segment of the index: from now on each put that must split is refused.
     Result<void> stored;
     while ((stored = put(*pool, numbered_key(count), "x")))
         ++count;

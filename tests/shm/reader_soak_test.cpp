@@ -123,7 +123,7 @@ class Writer {
     }
     void put_staying_keys() {
         for (std::uint64_t key = 0; key < staying_keys; ++key)
-            ASSERT_TRUE(put(key)) << "the pool is empty: there is room";
+            ASSERT_TRUE(put(key)) << "the pool is empty: there is space";
     }
 
     std::unique_ptr<Pool> pool_;
@@ -139,13 +139,13 @@ class CountingSink final : public ValueSink {
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
         ++prepared;
         type = value_type;
-        // The room lies at the end, so that the address sanitizer sees a copy that is too long.
-        room = bytes <= value_bytes_max ? std::span(memory).last(bytes) : std::span<std::byte>();
+        // The space lies at the end, so that the address sanitizer sees a copy that is too long.
+        buffer = bytes <= value_bytes_max ? std::span(memory).last(bytes) : std::span<std::byte>();
         if (bytes > value_bytes_max) return Error(Errc::too_large, "a size that no value has");
-        return room;
+        return buffer;
     }
     std::vector<std::byte> memory = std::vector<std::byte>(value_bytes_max);
-    std::span<std::byte> room;
+    std::span<std::byte> buffer;
     std::uint16_t type = 0;
     unsigned prepared = 0;
 };
@@ -209,9 +209,10 @@ class Reader {
         if (write < before || write > after || is_erase(write))
             return complain("is of the write " + std::to_string(write));
         if (sink_.type != static_cast<std::uint16_t>(write)) return complain("has another's type");
-        if (sink_.room.size() != size_of_value(key, write)) return complain("has another's size");
-        fill(std::span(expected_).first(sink_.room.size()), key, write);
-        if (!std::equal(sink_.room.begin(), sink_.room.end(), expected_.begin())) return complain("is torn");
+        if (sink_.buffer.size() != size_of_value(key, write)) return complain("has another's size");
+        fill(std::span(expected_).first(sink_.buffer.size()), key, write);
+        if (!std::equal(sink_.buffer.begin(), sink_.buffer.end(), expected_.begin()))
+            return complain("is torn");
     }
 
     std::shared_ptr<const PoolReader> pool_;

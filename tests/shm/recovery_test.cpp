@@ -25,7 +25,7 @@ namespace {
 using Model = std::map<std::string, std::string>;
 
 struct Step {
-    enum class Kind { put, erase, clear, make_room } kind = Kind::put;
+    enum class Kind { put, erase, clear, make_space } kind = Kind::put;
     std::string key;
     std::string value;
 };
@@ -34,7 +34,7 @@ KeyPlacement placement_of(const std::string& key) {
     return key.back() % 3 == 0 ? KeyPlacement{.by = PlacedBy::hash, .value = key.size()} : KeyPlacement{};
 }
 
-/// Whether it has been done: a put may be refused for want of room.
+/// Whether it has been done: a put may be refused for want of space.
 bool apply(Pool& pool, const Step& step) {
     const KeyBytes key = bytes_of(step.key);
     switch (step.kind) {
@@ -46,10 +46,10 @@ bool apply(Pool& pool, const Step& step) {
         case Step::Kind::clear:
             pool.clear();
             return true;
-        case Step::Kind::make_room:
-            if (const Pair pair{.key = bytes_of("x")}; pool.may_make_room(pair, step.value.size()))
-                pool.make_room(pair, step.value.size());
-            pool.stop_making_room();
+        case Step::Kind::make_space:
+            if (const Pair pair{.key = bytes_of("x")}; pool.may_make_space(pair, step.value.size()))
+                pool.make_space(pair, step.value.size());
+            pool.stop_making_space();
             return true;
     }
     return false;
@@ -90,7 +90,7 @@ class Workload {
         } else if (kind < 980) {
             step.kind = Step::Kind::erase;
         } else if (kind < 996) {
-            step.kind = Step::Kind::make_room;
+            step.kind = Step::Kind::make_space;
             step.value.resize(below(60'000));
         } else {
             step.kind = Step::Kind::clear;
@@ -195,7 +195,7 @@ TEST_F(RecoveryTest, FromEveryStoreOfEveryOperation) {
     const std::uint64_t wanted = given != nullptr ? std::strtoull(given, nullptr, 10) : 1000;
     while (recoveries_ < wanted && !HasFatalFailure()) {
         begin();
-        // Few keys and much room; more than there is room for; many small ones, so that the index grows.
+        // Few keys and much space; more than there is space for; many small ones, so that the index grows.
         Workload work(chance_.number(), std::array<std::uint64_t, 3>{200, 1500, 9000}[chance_.below(3)]);
         const std::uint64_t unseen = chance_.below(12'000);
         for (std::uint64_t i = 0; i < unseen; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who is refused, and what happens when there is no more room.
+// Who is refused, and what happens when there is no more space.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -64,7 +64,7 @@ TEST(Refusal, OtherVersionOfUcx) {
               });
 }
 
-TEST(FullPool, IsAnAnswerAndErasingMakesRoomAgain) {
+TEST(FullPool, IsAnAnswerAndErasingMakesSpaceAgain) {
     for_each_seed(20, [](std::uint64_t seed, Tally& tally) {
         Cluster cluster(seed, {.managers = 1, .hosts = 1, .pool_bytes = limits::pool_bytes_min});
         Random& random = cluster.random();
@@ -91,7 +91,7 @@ TEST(FullPool, IsAnAnswerAndErasingMakesRoomAgain) {
             EXPECT_LE(pool.usage().used_bytes, used + 16 * model.size()) << "something was half-written";
             EXPECT_GE(pool.usage().used_bytes + 16 * model.size(), used);
             EXPECT_EQ(pool.size(), model.size());
-            // What was there before is there still; then it makes room.
+            // What was there before is there still; then it makes space.
             const auto old = model.find(key);
             const Outcome read = client.call({.verb = Verb::get, .key = key});
             ASSERT_EQ(read.code(), old == model.end() ? Errc::not_found : Errc{});
@@ -159,7 +159,7 @@ class MovedPairs {
     std::map<std::string, std::vector<std::byte>> model_;
 };
 
-TEST(FullPool, ALargeValueIsMadeRoomForInManySteps) {
+TEST(FullPool, ALargeValueIsMadeSpaceForInManySteps) {
     for_each_seed(2, [](std::uint64_t seed, Tally& tally) {
         MovedPairs pairs(seed, tally);
         constexpr std::size_t large = std::size_t{16} << 20;
@@ -174,7 +174,7 @@ TEST(FullPool, ALargeValueIsMadeRoomForInManySteps) {
     });
 }
 
-TEST(FullPool, NobodyMakesRoomForAClientThatHasGone) {
+TEST(FullPool, NobodyMakesSpaceForAClientThatHasGone) {
     for_each_seed(2, [](std::uint64_t seed, Tally& tally) {
         MovedPairs pairs(seed, tally);
         SimClient& other = pairs.cluster().add_client(0);

@@ -119,12 +119,12 @@ void SimManager::after_event() {
 class SimClient::Sink final : public ValueSink {
   public:
     Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t) override {
-        room = std::make_unique<std::byte[]>(bytes + 1);
+        buffer = std::make_unique<std::byte[]>(bytes + 1);
         size = bytes;
-        return std::span(room.get(), size);
+        return std::span(buffer.get(), size);
     }
 
-    std::unique_ptr<std::byte[]> room;
+    std::unique_ptr<std::byte[]> buffer;
     std::size_t size = 0;
 };
 
@@ -198,7 +198,7 @@ bool SimClient::finish_one() {
     calls_.erase(found);
     Outcome outcome{.reply = requester_->take(call->id)};
     const Sink& sink = call->sink;
-    if (sink.room != nullptr) outcome.value.assign(sink.room.get(), sink.room.get() + sink.size);
+    if (sink.buffer != nullptr) outcome.value.assign(sink.buffer.get(), sink.buffer.get() + sink.size);
     std::fill(call->ask.value.begin(), call->ask.value.end(), std::byte{0xdd});
     std::fill(call->ask.key.begin(), call->ask.key.end(), '!');
     const Then then = std::move(call->then);

@@ -92,7 +92,7 @@ class Top(unittest.TestCase):
         top.until("more columns", lambda lines: any("LARGEST" in line for line in lines))
         top.until("the last line at the bottom", lambda lines: lines[29].startswith("q quit"))
         top.resize(7, 40)
-        top.until("as much as there is room for", lambda lines: lines[6].startswith("q quit") and row_of(lines, 0))
+        top.until("as much as there is space for", lambda lines: lines[6].startswith("q quit") and row_of(lines, 0))
         top.type("\x1bOB")  # down
         top.until("the next manager", lambda lines: row_of(lines, 1))
         top.resize(1, 1)

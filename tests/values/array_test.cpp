@@ -26,9 +26,9 @@ Array<T> counting(std::initializer_list<std::uint64_t> extents) {
 
 template <class Sink>
 Result<void> receive(Sink& sink, const std::vector<std::byte>& bytes, std::uint16_t type) {
-    const Result<std::span<std::byte>> room = sink.prepare(bytes.size(), type);
-    if (!room) return room.error();
-    std::copy(bytes.begin(), bytes.end(), room->begin());
+    const Result<std::span<std::byte>> buffer = sink.prepare(bytes.size(), type);
+    if (!buffer) return buffer.error();
+    std::copy(bytes.begin(), bytes.end(), buffer->begin());
     return sink.finish();
 }
 
@@ -196,7 +196,7 @@ TEST(Array, DamagedBytes) {
 }
 
 static_assert(Encodable<ArrayView<const double>> && !Decodable<ArrayView<double>>);
-static_assert(HasView<Array<double>> && HasRoom<Array<double>>, "no copy");
+static_assert(HasView<Array<double>> && HasBuffer<Array<double>>, "no copy");
 
 }  // namespace
 }  // namespace ddict

@@ -121,9 +121,9 @@ TEST(Codec, AddressesAreNoValues) {
 /// A value may change, and its type with it, while it is being read: what came last counts.
 TEST(Codec, ANumberIsOfTheTypeThatWasAskedForLast) {
     const auto receive = [](auto& sink, auto number) {
-        const auto room = sink.prepare(sizeof number, Codec<decltype(number)>::type);
-        ASSERT_TRUE(room);
-        std::memcpy(room->data(), &number, sizeof number);
+        const auto buffer = sink.prepare(sizeof number, Codec<decltype(number)>::type);
+        ASSERT_TRUE(buffer);
+        std::memcpy(buffer->data(), &number, sizeof number);
     };
     detail::SinkFor<std::int32_t> first;
     receive(first, std::int64_t{1});

@@ -25,10 +25,10 @@ std::vector<std::byte> encoded(const T& value) {
 template <class T>
 Result<T> decoded(const std::vector<std::byte>& bytes, std::uint16_t type) {
     detail::SinkFor<T> sink;
-    const Result<std::span<std::byte>> room = sink.prepare(bytes.size(), type);
-    if (!room) return room.error();
-    EXPECT_EQ(room->size(), bytes.size());
-    std::copy(bytes.begin(), bytes.end(), room->begin());
+    const Result<std::span<std::byte>> buffer = sink.prepare(bytes.size(), type);
+    if (!buffer) return buffer.error();
+    EXPECT_EQ(buffer->size(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), buffer->begin());
     return std::move(sink).take();
 }
 

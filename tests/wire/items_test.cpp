@@ -13,8 +13,8 @@ namespace ddict::wire {
 namespace {
 
 TEST(Batch, Keys) {
-    std::array<std::byte, 64> room;
-    ItemWriter writer(room);
+    std::array<std::byte, 64> buffer;
+    ItemWriter writer(buffer);
     ASSERT_TRUE(writer.key(bytes_of("one")) && writer.key(bytes_of("seven")));
     EXPECT_EQ(writer.written().size(), packed_key_bytes(3) + packed_key_bytes(5));
     ItemReader reader(writer.written());
@@ -28,8 +28,8 @@ TEST(Batch, Keys) {
 }
 
 TEST(Batch, Pairs) {
-    std::array<std::byte, 64> room;
-    ItemWriter writer(room);
+    std::array<std::byte, 64> buffer;
+    ItemWriter writer(buffer);
     ASSERT_TRUE(writer.pair(bytes_of("k"), 7, bytes_of("value")));
     ASSERT_TRUE(writer.pair(bytes_of("empty"), 8, {}));
     ASSERT_TRUE(writer.pair_to_ask_alone(bytes_of("large"), 9));
@@ -52,8 +52,8 @@ TEST(Batch, Pairs) {
 }
 
 TEST(Batch, KeysHaveTheirTypes) {
-    std::array<std::byte, 64> room;
-    ItemWriter keys(room);
+    std::array<std::byte, 64> buffer;
+    ItemWriter keys(buffer);
     ASSERT_TRUE(keys.key({bytes_of("12345678"), 0x0113}) && keys.key(bytes_of("12345678")));
     ItemReader keys_again(keys.written());
     KeyBytes key;
@@ -61,7 +61,7 @@ TEST(Batch, KeysHaveTheirTypes) {
     EXPECT_EQ(key, KeyBytes(bytes_of("12345678"), 0x0113));
     ASSERT_TRUE(keys_again.key(key));
     EXPECT_EQ(key, KeyBytes(bytes_of("12345678"), type_text));
-    ItemWriter pairs(room);
+    ItemWriter pairs(buffer);
     ASSERT_TRUE(pairs.pair({bytes_of("k"), 0x8007}, 7, bytes_of("value")));
     ItemReader pairs_again(pairs.written());
     PackedPair pair;
@@ -71,8 +71,8 @@ TEST(Batch, KeysHaveTheirTypes) {
 }
 
 TEST(Batch, PairsSayWhatTheirKeysWerePlacedBy) {
-    std::array<std::byte, 64> room;
-    ItemWriter writer(room);
+    std::array<std::byte, 64> buffer;
+    ItemWriter writer(buffer);
     const KeyPlacement hash{.by = PlacedBy::hash, .value = 0xfedc'ba98'7654'3210};
     const KeyPlacement number{.by = PlacedBy::number, .value = 5};
     ASSERT_TRUE(writer.pair(bytes_of("k"), 7, bytes_of("value"), hash));
@@ -93,13 +93,13 @@ TEST(Batch, PairsSayWhatTheirKeysWerePlacedBy) {
     ASSERT_TRUE(reader.pair(pair));
     EXPECT_EQ(pair.placement, KeyPlacement{});
     EXPECT_TRUE(reader.at_end());
-    room[1] |= std::byte{0xc0};  // placed by neither
+    buffer[1] |= std::byte{0xc0};  // placed by neither
     EXPECT_FALSE(ItemReader(writer.written()).pair(pair));
 }
 
 TEST(Batch, AValueAboveTheLimitOfItemsIsNone) {
-    std::vector<std::byte> room(2 * limits::batch_bytes_max);
-    ItemWriter writer(room);
+    std::vector<std::byte> buffer(2 * limits::batch_bytes_max);
+    ItemWriter writer(buffer);
     EXPECT_FALSE(writer.pair(bytes_of("k"), 0, std::vector<std::byte>(item_value_bytes_max + 1)));
     ASSERT_TRUE(writer.pair(bytes_of("k"), 0, std::vector<std::byte>(item_value_bytes_max)));
     PackedPair pair;
@@ -110,8 +110,8 @@ TEST(Batch, AValueAboveTheLimitOfItemsIsNone) {
 }
 
 TEST(Batch, Results) {
-    std::array<std::byte, 64> room;
-    ItemWriter writer(room);
+    std::array<std::byte, 64> buffer;
+    ItemWriter writer(buffer);
     ASSERT_TRUE(writer.result(0, 3, bytes_of("value")));
     ASSERT_TRUE(writer.result(static_cast<std::uint16_t>(Errc::not_found)));
     ASSERT_TRUE(writer.result(status_ask_alone, 5));
@@ -133,22 +133,22 @@ TEST(Batch, Results) {
     EXPECT_TRUE(reader.at_end());
 }
 
-/// Each in exactly the room it needs, and in one byte less.
+/// Each in exactly the space it needs, and in one byte less.
 TEST(Batch, WhatDoesNotFitIsNotBegun) {
     const KeyBytes key = bytes_of("key");
     const Bytes value = bytes_of("value");
-    std::array<std::byte, 64> room;
-    room.fill(std::byte{0x5a});
+    std::array<std::byte, 64> buffer;
+    buffer.fill(std::byte{0x5a});
     const auto expect_needs = [&](std::size_t bytes, const auto& write) {
-        ItemWriter tight(MutableBytes(room).first(bytes - 1));
+        ItemWriter tight(MutableBytes(buffer).first(bytes - 1));
         EXPECT_FALSE(write(tight)) << bytes;
         EXPECT_TRUE(tight.written().empty());
-        EXPECT_EQ(room[0], std::byte{0x5a});
-        ItemWriter exact(MutableBytes(room).first(bytes));
+        EXPECT_EQ(buffer[0], std::byte{0x5a});
+        ItemWriter exact(MutableBytes(buffer).first(bytes));
         EXPECT_TRUE(write(exact)) << bytes;
         EXPECT_EQ(exact.left(), 0u);
-        EXPECT_EQ(room[bytes], std::byte{0x5a});
-        room.fill(std::byte{0x5a});
+        EXPECT_EQ(buffer[bytes], std::byte{0x5a});
+        buffer.fill(std::byte{0x5a});
     };
     expect_needs(packed_key_bytes(3), [&](ItemWriter& w) { return w.key(key); });
     expect_needs(packed_pair_bytes(3, 5), [&](ItemWriter& w) { return w.pair(key, 1, value); });
@@ -161,31 +161,32 @@ TEST(Batch, WhatDoesNotFitIsNotBegun) {
 }
 
 TEST(Batch, KeysOutsideTheLimitsAreNone) {
-    std::vector<std::byte> room(2 * limits::key_bytes_max);
+    std::vector<std::byte> buffer(2 * limits::key_bytes_max);
     KeyBytes key;
     PackedPair pair;
     for (const std::size_t size : {std::size_t{0}, limits::key_bytes_max + 1}) {
         const std::string text(size, 'x');
-        ItemWriter keys(room);
+        ItemWriter keys(buffer);
         ASSERT_TRUE(keys.key(bytes_of(text)));
         EXPECT_FALSE(ItemReader(keys.written()).key(key)) << size;
-        ItemWriter pairs(room);
+        ItemWriter pairs(buffer);
         ASSERT_TRUE(pairs.pair(bytes_of(text), 0, {}));
         EXPECT_FALSE(ItemReader(pairs.written()).pair(pair)) << size;
     }
     const std::string longest(limits::key_bytes_max, 'x');
-    ItemWriter keys(room);
+    ItemWriter keys(buffer);
     ASSERT_TRUE(keys.key(bytes_of(longest)));
     EXPECT_TRUE(ItemReader(keys.written()).key(key));
 }
 
 TEST(Batch, CutItemsAreNone) {
-    std::array<std::byte, 64> room;
+    std::array<std::byte, 64> buffer;
     const auto expect_whole = [&](const auto& write, const auto& read) {
-        ItemWriter writer(room);
+        ItemWriter writer(buffer);
         write(writer);
         for (std::size_t size = 0; size < writer.written().size(); ++size) {
-            const std::vector<std::byte> cut(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(size));
+            const std::vector<std::byte> cut(buffer.begin(),
+                                             buffer.begin() + static_cast<std::ptrdiff_t>(size));
             ItemReader reader(cut);
             EXPECT_FALSE(read(reader)) << size;
             EXPECT_EQ(reader.at_end(), size == 0);
