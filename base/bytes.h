@@ -24,7 +24,7 @@ static_assert(std::endian::native == std::endian::little,
 using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
-/// Pieces of memory that are one body together.
+/// Pieces of memory that are one payload together.
 using Parts = std::span<const Bytes>;
 inline std::size_t bytes_in(Parts parts) noexcept {
     std::size_t bytes = 0;

@@ -15,10 +15,10 @@ namespace ddict::limits {
 // header.
 inline constexpr std::size_t key_bytes_max = 1024;
 inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
-// A value of at most this size travels in one piece with its request or reply; a larger one is a body of its
-// own, which goes straight from where it lies to where it belongs.
+// A value of at most this size travels in one piece with its request or reply; a larger one is a payload of
+// its own, which goes straight from where it lies to where it belongs.
 inline constexpr std::size_t inline_value_bytes_max = 4096;
-inline constexpr std::size_t head_bytes_max = 64 + key_bytes_max + inline_value_bytes_max;
+inline constexpr std::size_t header_bytes_max = 64 + key_bytes_max + inline_value_bytes_max;
 // A value may be sent from so many pieces, where all of them together are more than is gathered first.
 inline constexpr std::size_t value_parts_max = 16;
 inline constexpr std::size_t gathered_bytes_max = 16 * 1024;
@@ -47,7 +47,7 @@ inline constexpr std::uint32_t sessions_max = 1 << 20;
 inline constexpr std::uint32_t waiting_operations_max = 1 << 20;  // in wait_for
 inline constexpr std::uint32_t broadcasts_in_flight_max = 1024;
 inline constexpr std::uint32_t puts_waiting_for_space_max = 1024;  // that wait until pairs have been moved
-inline constexpr std::uint32_t bodies_in_flight_max = 4096;        // large values on their way in or out
+inline constexpr std::uint32_t payloads_in_flight_max = 4096;      // large values on their way in or out
 inline constexpr std::uint32_t cached_replies_max = 1 << 22;       // of all sessions together
 inline constexpr std::size_t cached_status_bytes_max = std::size_t{64} << 20;  // of batches, with errors
 // Operands, batches, pages and values waited for, all in all: what a manager holds of them outside its pool.
@@ -69,8 +69,8 @@ inline constexpr std::chrono::milliseconds silence_until_lost{1'800};
 // A connection that broke while somebody waits for an answer is made anew at once, and then so often; one
 // whose manager has not answered a ping for so long as well.
 inline constexpr std::chrono::milliseconds silence_before_reconnect{600};
-inline constexpr std::chrono::milliseconds silence_before_reconnect_with_bodies{1'200};
-static_assert(silence_before_ping + silence_before_reconnect_with_bodies < silence_until_lost);
+inline constexpr std::chrono::milliseconds silence_before_reconnect_with_payloads{1'200};
+static_assert(silence_before_ping + silence_before_reconnect_with_payloads < silence_until_lost);
 inline constexpr std::chrono::milliseconds reconnect_interval{100};
 inline constexpr std::chrono::milliseconds hello_repeated{300};
 inline constexpr std::chrono::milliseconds hello_repeated_same_host{2'000};

@@ -119,15 +119,15 @@ class Void final : public Transport {
   public:
     Result<PeerId> connect(Bytes, const ProcessIdentity&) override { return ++peers_; }
     void close(PeerId) override {}
-    void send(PeerId, Bytes head) override {
-        std::memcpy(&last, head.data(), sizeof last);
+    void send(PeerId, Bytes header) override {
+        std::memcpy(&last, header.data(), sizeof last);
         ++sent;
     }
     void send(PeerId, Bytes, Bytes, std::uint64_t) override { ++sent; }
     void send(PeerId, Bytes, Parts, std::uint64_t) override { ++sent; }
-    void receive_body(PeerId, std::uint64_t, MutableBytes, std::uint64_t) override {}
-    void receive_body(PeerId, std::uint64_t, MutableBytes, MutableBytes, std::uint64_t) override {}
-    void discard_body(std::uint64_t) override {}
+    void receive_payload(PeerId, std::uint64_t, MutableBytes, std::uint64_t) override {}
+    void receive_payload(PeerId, std::uint64_t, MutableBytes, MutableBytes, std::uint64_t) override {}
+    void discard_payload(std::uint64_t) override {}
     std::string describe(PeerId) const override { return {}; }
     bool is_same_host(PeerId) const override { return false; }
     Bytes address_for(PeerId) override { return {}; }

@@ -41,7 +41,7 @@ struct WorkerDeleter {
 /// One message: what goes into the header of the active message, and what follows.
 struct Shape {
     std::size_t header = 0;
-    std::size_t body = 0;
+    std::size_t payload = 0;
 };
 
 struct Shapes {
@@ -55,12 +55,12 @@ Shapes shapes_of(const Phase& phase, std::size_t key_bytes) {
     const auto value = static_cast<std::size_t>(phase.value_bytes);
     switch (phase.task) {
         case Task::raw_round_trip:
-            return {{.body = 8}, {.body = 8}};
+            return {{.payload = 8}, {.payload = 8}};
         case Task::raw_get:
-            return {request, {.header = reply.header, .body = value}};
+            return {request, {.header = reply.header, .payload = value}};
         case Task::raw_put:
         case Task::raw_stream:
-            return {{.header = request.header, .body = value}, reply};
+            return {{.header = request.header, .payload = value}, reply};
         default:
             throw std::logic_error("not a task of the raw baseline");
     }
@@ -120,7 +120,7 @@ class RawPeer::Connection {
     ucs_status_ptr_t begin(const Shape& shape) {
         ucp_request_param_t params{};
         ucs_status_ptr_t request = ucp_am_send_nbx(endpoint_, message_id, out_.data(), shape.header,
-                                                   out_.data() + shape.header, shape.body, &params);
+                                                   out_.data() + shape.header, shape.payload, &params);
         if (UCS_PTR_IS_ERR(request)) check(UCS_PTR_STATUS(request), "UCX send");
         return request;
     }
@@ -183,7 +183,7 @@ class RawPeer::Connection {
         }
         ucp_request_param_t receive{};
         receive.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-        receive.cb.recv_am = &Connection::on_body;
+        receive.cb.recv_am = &Connection::on_payload;
         receive.user_data = &self;
         const std::size_t length = std::min(bytes, self.in_.size());
         if (self.place_ + length > self.in_.size()) self.place_ = 0;
@@ -197,7 +197,7 @@ class RawPeer::Connection {
         return UCS_INPROGRESS;
     }
 
-    static void on_body(void* request, ucs_status_t status, std::size_t, void* self_pointer) noexcept {
+    static void on_payload(void* request, ucs_status_t status, std::size_t, void* self_pointer) noexcept {
         auto& self = *static_cast<Connection*>(self_pointer);
         if (status != UCS_OK) self.status_ = status;
         ++self.arrived_;
@@ -226,7 +226,7 @@ class RawPeer::Connection {
     ucp_ep_h endpoint_ = nullptr;  // goes with the worker
     std::vector<std::byte> out_;
     std::vector<std::byte> in_;
-    std::size_t place_ = 0;  // in in_, for the next body
+    std::size_t place_ = 0;  // in in_, for the next payload
     std::uint64_t arrived_ = 0;
     std::uint64_t awaited_ = 0;
     ucs_status_t status_ = UCS_OK;
@@ -268,7 +268,7 @@ void RawPeer::make_connection() {
     const RawAddress& other = addresses_[1 - member_];
     if (member_ == 1) connection_->await_message();
     connection_->connect(other);
-    connection_->send({.body = 8});
+    connection_->send({.payload = 8});
     if (member_ == 0) connection_->await_message();
     connection_->flush();
 }

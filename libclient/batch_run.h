@@ -3,8 +3,8 @@
 //
 // A batch on its way: items go in one by one, are packed into a message for each manager, messages leave when
 // they are full, many are under way at once, and each item's outcome comes out. A message is filled up to
-// what travels in one piece with its head, which is the fastest way through the transport; items that do not
-// fit into one go as operations of their own.
+// what travels in one piece with its header, which is the fastest way through the transport; items that do
+// not fit into one go as operations of their own.
 #pragma once
 
 #include <cstdint>

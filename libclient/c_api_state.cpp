@@ -82,7 +82,7 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.waiting = from.waiting;
     to.broadcasts = from.broadcasts;
     to.broadcast_keys = from.broadcast_keys;
-    to.bodies_in_flight = from.bodies_in_flight;
+    to.payloads_in_flight = from.payloads_in_flight;
     to.private_bytes = from.private_bytes;
     to.repeated_requests = from.repeated_requests;
     to.unreachable_clients = from.unreachable_clients;

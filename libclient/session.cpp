@@ -58,7 +58,7 @@ Session::~Session() {
 
 void Session::progress(Time deadline) {
     const bool arrived = worker_->progress(requester_, std::min(deadline, next_tick_)) != 0;
-    // What has arrived may have begun another wait (a hello is answered, a body follows), for which the
+    // What has arrived may have begun another wait (a hello is answered, a payload follows), for which the
     // old time is no good; and before a tick all that has arrived must be delivered. So the next turn does
     // not wait.
     if (arrived) {

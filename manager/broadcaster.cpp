@@ -57,7 +57,7 @@ bool Broadcaster::admits(const Call& call) {
     } else if (!is_relayed && shard_of(call.hash, directory_->manager_count()) != own_shard()) {
         replies_.refuse(call, Errc::invalid_argument);
     } else if (is_relayed && is_overtaken(call)) {
-        replies_.discard_body(call.body_token);
+        replies_.discard_payload(call.payload_token);
         join_newer(call);
     } else if (under_way() >= limits::broadcasts_in_flight_max) {
         replies_.refuse(call, Errc::busy);
@@ -91,7 +91,7 @@ bool Broadcaster::goes_on(const Call& call) {
     const std::uint64_t version =
         store_.interrupted_broadcast(call.slot, call.header.request, call.key, call.hash);
     if (version == 0) return false;
-    replies_.discard_body(call.body_token);
+    replies_.discard_payload(call.payload_token);
     const store::BroadcastMarks::Mark& mark = *store_.marks().find(call.key);
     mark.version > version ? join_newer(call)
                            : start(call, mark.stored, static_cast<Errc>(call.slot.reply->status));
@@ -100,13 +100,13 @@ bool Broadcaster::goes_on(const Call& call) {
 
 void Broadcaster::put(const Call& call) {
     if (goes_on(call) || !admits(call)) return;
-    if (call.body_token != 0) {
-        if (!replies_.has_capacity_for_body()) return replies_.refuse(call, Errc::busy);
+    if (call.payload_token != 0) {
+        if (!replies_.has_capacity_for_payload()) return replies_.refuse(call, Errc::busy);
         shm::Pair pair = pair_of(call, {});
         pair.mark = shm::broadcast_mark(call.header.argument, true);  // it gets its own before it is visible
         const Result<shm::Block*> block = store_.reserve(pair, call.header.value_bytes);
         if (block) return replies_.receive_into(**block, call);
-        replies_.discard_body(call.body_token);
+        replies_.discard_payload(call.payload_token);
         return fail_to_store(call, block.error().code);
     }
     store::Change change = change_of_broadcast(call, ChangeKind::put);

@@ -35,7 +35,7 @@ class Broadcaster {
     }
 
     void put(const Call& call);
-    /// The value of a put has come as a body.
+    /// The value of a put has come as a payload.
     void finish_put(Call call, shm::Block* block);
     void erase(const Call& call);
     /// A child has answered, or is lost.

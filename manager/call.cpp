@@ -17,15 +17,15 @@ bool flags_fit(const VerbRule& rule, std::uint16_t flags) {
 }
 
 /// Of a request whose verb is one; `rest` is key and value.
-inline Form read_key_and_value(Bytes rest, const IncomingBody& body, Call& call) {
+inline Form read_key_and_value(Bytes rest, const IncomingPayload& payload, Call& call) {
     const RequestHeader& header = call.header;
     const VerbRule& rule = wire::rule_of(header.verb);
     if (header.key_bytes < rule.key.bytes_min || header.key_bytes > rule.key.bytes_max)
         return Form::malformed;
     if (header.flags != 0 && !flags_fit(rule, header.flags)) return Form::malformed;
-    const bool has_body = header.value_bytes > limits::inline_value_bytes_max;
-    if (rest.size() != header.key_bytes + (has_body ? 0 : header.value_bytes) ||
-        body.bytes != (has_body ? header.value_bytes : 0)) {
+    const bool has_payload = header.value_bytes > limits::inline_value_bytes_max;
+    if (rest.size() != header.key_bytes + (has_payload ? 0 : header.value_bytes) ||
+        payload.bytes != (has_payload ? header.value_bytes : 0)) {
         return Form::malformed;
     }
     Form form = Form::good;
@@ -33,33 +33,33 @@ inline Form read_key_and_value(Bytes rest, const IncomingBody& body, Call& call)
         if (rule.value_bytes_max <= limits::inline_value_bytes_max) return Form::malformed;
         form = Form::too_large;
     }
-    if (has_body && body.is_refused() && form == Form::good) form = Form::untaken;
+    if (has_payload && payload.is_refused() && form == Form::good) form = Form::untaken;
     call.key = {rest.first(header.key_bytes), header.key_type};
-    call.value = has_body ? body.in_memory : rest.subspan(header.key_bytes);
-    call.body_token = has_body ? body.token : 0;
+    call.value = has_payload ? payload.in_memory : rest.subspan(header.key_bytes);
+    call.payload_token = has_payload ? payload.token : 0;
     return rule.fits == nullptr || rule.fits(header) ? form : Form::malformed;
 }
 
 /// Of a request whose key was placed by hand: what it was placed by stands before it. Apart, so that others
 /// need not save registers for it.
-[[gnu::noinline]] Form read_placed(Bytes rest, const IncomingBody& body, Call& call) {
+[[gnu::noinline]] Form read_placed(Bytes rest, const IncomingPayload& payload, Call& call) {
     const RequestHeader& header = call.header;
     const bool placed = header.reserved == 0 && static_cast<std::uint8_t>(header.placed_by) <= placed_by_last;
     if (!placed || !wire::rule_of(header.verb).takes_placement || rest.size() < sizeof call.placement)
         return Form::malformed;
     std::memcpy(&call.placement, rest.data(), sizeof call.placement);
-    return read_key_and_value(rest.subspan(sizeof call.placement), body, call);
+    return read_key_and_value(rest.subspan(sizeof call.placement), payload, call);
 }
 
 }  // namespace
 
-Form read_call(Bytes rest, const IncomingBody& body, Call& call) noexcept {
+Form read_call(Bytes rest, const IncomingPayload& payload, Call& call) noexcept {
     const RequestHeader& header = call.header;
     if (header.version != wire::protocol_version || !wire::is_verb(static_cast<std::uint8_t>(header.verb)))
         return Form::malformed;
     if (header.placed_by != PlacedBy::own_hash || header.reserved != 0) [[unlikely]]
-        return read_placed(rest, body, call);
-    return read_key_and_value(rest, body, call);
+        return read_placed(rest, payload, call);
+    return read_key_and_value(rest, payload, call);
 }
 
 }  // namespace ddict::manager

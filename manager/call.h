@@ -17,12 +17,12 @@ namespace ddict::manager {
 struct Call {
     wire::RequestHeader header;
     KeyBytes key{};
-    Bytes value{};                 // whole, unless there is a token
-    std::uint64_t body_token = 0;  // of a value that still waits at its sender
-    std::uint64_t hash = 0;        // of the key, if there is one
-    std::uint64_t placement = 0;   // what the key was placed by; the header says by what
-    PeerId peer = no_peer;         // who gets the reply
-    store::ReplySlot slot{};       // where the reply is cached, if it is
+    Bytes value{};                    // whole, unless there is a token
+    std::uint64_t payload_token = 0;  // of a value that still waits at its sender
+    std::uint64_t hash = 0;           // of the key, if there is one
+    std::uint64_t placement = 0;      // what the key was placed by; the header says by what
+    PeerId peer = no_peer;            // who gets the reply
+    store::ReplySlot slot{};          // where the reply is cached, if it is
 
     bool has(std::uint16_t flag) const noexcept { return (header.flags & flag) != 0; }
 };
@@ -56,15 +56,15 @@ enum class Form {
     untaken,    // right, but the transport had no memory for its value; to be answered
 };
 
-/// Requires head.size() >= sizeof(wire::RequestHeader).
-inline wire::RequestHeader header_in(Bytes head) noexcept {
+/// Requires message.size() >= sizeof(wire::RequestHeader).
+inline wire::RequestHeader header_in(Bytes message) noexcept {
     wire::RequestHeader header;
-    std::memcpy(&header, head.data(), sizeof header);
+    std::memcpy(&header, message.data(), sizeof header);
     return header;
 }
 
-/// Reads a request, of which `call` has the header, from the `rest` of its head. `call` points into `rest`
-/// and `body`; its peer is not known yet. If the form is malformed, it means nothing.
-Form read_call(Bytes rest, const IncomingBody& body, Call& call) noexcept;
+/// Reads a request, of which `call` has the header, from the `rest` of its message. `call` points into `rest`
+/// and `payload`; its peer is not known yet. If the form is malformed, it means nothing.
+Form read_call(Bytes rest, const IncomingPayload& payload, Call& call) noexcept;
 
 }  // namespace ddict::manager

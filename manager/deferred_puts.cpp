@@ -13,7 +13,7 @@ bool DeferredPuts::add(const Call& call) {
     puts_.push_back({.request = call.header,
                      .key = OwnedKey(call.key),
                      .placement = call.placement,
-                     .body_token = call.body_token});
+                     .payload_token = call.payload_token});
     return true;
 }
 
@@ -23,11 +23,11 @@ void DeferredPuts::step() {
     call.key = first.key.view();
     call.placement = first.placement;
     call.hash = hash_of(call.key);
-    call.body_token = first.body_token;
+    call.payload_token = first.payload_token;
     const std::uint64_t bytes = call.header.value_bytes;
     if (const Errc code = store_.refusal(call.key, store::BroadcastRole::none); code != Errc{}) {
         replies_.refuse(call, code);
-    } else if (!replies_.has_capacity_for_body()) {
+    } else if (!replies_.has_capacity_for_payload()) {
         replies_.refuse(call, Errc::busy);
     } else {
         store_.make_space(pair_of(call, {}), bytes);
@@ -49,7 +49,7 @@ void DeferredPuts::drop_session(std::uint64_t session) {
     if (puts_.empty()) return;
     std::erase_if(puts_, [&](const Put& put) {
         if (put.request.session != session) return false;
-        replies_.discard_body(put.body_token);
+        replies_.discard_payload(put.payload_token);
         return true;
     });
     if (puts_.empty()) store_.stop_making_space();

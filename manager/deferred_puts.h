@@ -34,7 +34,7 @@ class DeferredPuts {
         wire::RequestHeader request;
         OwnedKey key;
         std::uint64_t placement = 0;  // as in Call
-        std::uint64_t body_token = 0;
+        std::uint64_t payload_token = 0;
     };
 
     store::Store& store_;

@@ -10,8 +10,8 @@
 namespace ddict::manager {
 namespace {
 
-bool is_reply(Bytes head) {
-    return head.size() >= 2 && (std::to_integer<std::uint8_t>(head[1]) & wire::reply_bit) != 0;
+bool is_reply(Bytes message) {
+    return message.size() >= 2 && (std::to_integer<std::uint8_t>(message[1]) & wire::reply_bit) != 0;
 }
 
 }  // namespace
@@ -157,22 +157,22 @@ void Member::leave() {
     others_.leave();
 }
 
-void Member::on_message(Bytes head, const IncomingBody& body) {
-    if (is_reply(head)) {
+void Member::on_message(Bytes message, const IncomingPayload& payload) {
+    if (is_reply(message)) {
         const std::uint64_t rejected_before = others_.rejected_messages();
-        others_.on_message(head, body);
+        others_.on_message(message, payload);
         shard_.count_rejected(others_.rejected_messages() - rejected_before);
     } else {
-        shard_.on_message(head, body);
+        shard_.on_message(message, payload);
     }
 }
 
-void Member::on_body_received(std::uint64_t tag, bool ok) {
-    Shard::owns(tag) ? shard_.on_body_received(tag, ok) : others_.on_body_received(tag, ok);
+void Member::on_payload_received(std::uint64_t tag, bool ok) {
+    Shard::owns(tag) ? shard_.on_payload_received(tag, ok) : others_.on_payload_received(tag, ok);
 }
 
-void Member::on_body_sent(std::uint64_t tag, bool ok) {
-    Shard::owns(tag) ? shard_.on_body_sent(tag, ok) : others_.on_body_sent(tag, ok);
+void Member::on_payload_sent(std::uint64_t tag, bool ok) {
+    Shard::owns(tag) ? shard_.on_payload_sent(tag, ok) : others_.on_payload_sent(tag, ok);
 }
 
 void Member::on_peer_lost(PeerId peer, const Error& why) {

@@ -54,9 +54,9 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
     /// Says goodbye to the other managers. Requires that nothing is asked of them.
     void leave();
 
-    void on_message(Bytes head, const IncomingBody& body) override;
-    void on_body_received(std::uint64_t tag, bool ok) override;
-    void on_body_sent(std::uint64_t tag, bool ok) override;
+    void on_message(Bytes message, const IncomingPayload& payload) override;
+    void on_payload_received(std::uint64_t tag, bool ok) override;
+    void on_payload_sent(std::uint64_t tag, bool ok) override;
     void on_peer_lost(PeerId peer, const Error& why) override;
 
   private:

@@ -11,7 +11,7 @@
 namespace ddict::manager {
 
 Replies::Replies(store::Store& store, Sessions& sessions, Transport& transport)
-    : store_(store), sessions_(sessions), transport_(transport), head_(limits::head_bytes_max) {}
+    : store_(store), sessions_(sessions), transport_(transport), message_(limits::header_bytes_max) {}
 
 Call Replies::call_of(const wire::RequestHeader& request) const {
     Call call;
@@ -52,7 +52,7 @@ void Replies::answer(const Call& call, Errc code, std::uint64_t argument, std::u
 }
 
 void Replies::refuse(const Call& call, Errc code) {
-    discard_body(call.body_token);
+    discard_payload(call.payload_token);
     if (is_half_made(call)) return;
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(code);
@@ -62,7 +62,7 @@ void Replies::refuse(const Call& call, Errc code) {
 }
 
 void Replies::refuse(const Call& call, const Error& error) {
-    discard_body(call.body_token);
+    discard_payload(call.payload_token);
     if (is_half_made(call)) return;
     count_refused(error.code);
     wire::ReplyHeader header = reply_header(call.header);
@@ -78,7 +78,7 @@ void Replies::refuse_type(const Call& call, std::uint16_t type, std::uint64_t by
 }
 
 bool Replies::reply_pair(const Call& call, const shm::Block& block) {
-    if (block.value_bytes() > limits::inline_value_bytes_max && !has_capacity_for_body()) {
+    if (block.value_bytes() > limits::inline_value_bytes_max && !has_capacity_for_payload()) {
         refuse(call, Errc::busy);
         return false;
     }
@@ -114,7 +114,8 @@ void Replies::send_value(const Call& call, const wire::ReplyHeader& header, Byte
 }
 
 void Replies::reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument) {
-    if (bytes > limits::inline_value_bytes_max && !has_capacity_for_body()) return refuse(call, Errc::busy);
+    if (bytes > limits::inline_value_bytes_max && !has_capacity_for_payload())
+        return refuse(call, Errc::busy);
     send_page(call, std::move(buffer), bytes, argument);
 }
 
@@ -140,7 +141,7 @@ void Replies::reply_copy(const Call& call, Bytes value, std::uint64_t argument) 
 
 void Replies::repeat(const Call& call, const store::CachedReply& cached) {
     using Kind = store::CachedReply::Kind;
-    discard_body(call.body_token);
+    discard_payload(call.payload_token);
     if (call.header.request < cached.request || cached.kind == Kind::under_way) return;
     ++repeated_;
     wire::ReplyHeader header = reply_header(call.header);
@@ -175,10 +176,10 @@ void Replies::repeat_statuses(const Call& call, const store::CachedReply& cached
 
 void Replies::send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value) {
     if (peer == no_peer) return;  // the client has gone meanwhile
-    std::memcpy(head_.data(), &header, sizeof header);
+    std::memcpy(message_.data(), &header, sizeof header);
     if (!inline_value.empty())
-        std::memcpy(head_.data() + sizeof header, inline_value.data(), inline_value.size());
-    transport_.send(peer, Bytes(head_).first(sizeof header + inline_value.size()));
+        std::memcpy(message_.data() + sizeof header, inline_value.data(), inline_value.size());
+    transport_.send(peer, Bytes(message_).first(sizeof header + inline_value.size()));
 }
 
 void Replies::answer_untaken(const Transfer& transfer) {
@@ -200,11 +201,11 @@ bool Replies::receive(const Call& call, MutableBytes into, Transfer transfer) {
     std::optional<std::uint64_t> tag;
     try {
         tag = start_transfer(std::move(transfer));
-        transport_.receive_body(call.peer, call.body_token, into, *tag);
+        transport_.receive_payload(call.peer, call.payload_token, into, *tag);
         return true;
     } catch (const std::bad_alloc&) {
         if (tag) static_cast<void>(end_transfer(*tag));
-        discard_body(call.body_token);
+        discard_payload(call.payload_token);
         answer_failed(call, wire::ValueFailure::no_memory_to_receive);
         return false;
     }
@@ -217,7 +218,7 @@ void Replies::receive_into(shm::Block& block, const Call& call) {
 }
 
 void Replies::receive_operand(const Call& call) {
-    if (!has_capacity_for_body()) return refuse(call, Errc::busy);
+    if (!has_capacity_for_payload()) return refuse(call, Errc::busy);
     const std::size_t bytes = call.key.size() + call.header.value_bytes;
     const bool is_page = bytes <= PrivateMemory::page_buffer_bytes;
     Buffer buffer = is_page ? memory_.take_page() : memory_.take(bytes);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replies, and the bodies that go with them or come with requests.
+// Replies, and the payloads that go with them or come with requests.
 //
 // A request is answered by reply(), answer(), refuse(), reply_info() or one of the calls that send a value.
 // reply() and refuse() also cache the reply, if the request's are cached; before the others that has been
@@ -21,7 +21,7 @@
 
 namespace ddict::manager {
 
-/// A body on its way: of a put into `reserved`, of an operand into `buffer` behind its key, or out of
+/// A payload on its way: of a put into `reserved`, of an operand into `buffer` behind its key, or out of
 /// `pinned` or `buffer`.
 struct Transfer {
     wire::RequestHeader request;
@@ -59,8 +59,8 @@ class Replies {
     void refuse(const Call& call, const Error& error);
     /// Says which type it is that will not do: the stored one, or that of the request itself.
     void refuse_type(const Call& call, std::uint16_t type, std::uint64_t bytes);
-    /// The value of a pair, from where it lies. False if it was refused instead: too many bodies are on their
-    /// way.
+    /// The value of a pair, from where it lies. False if it was refused instead: too many payloads are on
+    /// their way.
     bool reply_pair(const Call& call, const shm::Block& block);
     /// The same, when that has been asked before.
     void send_pair(const Call& call, const shm::Block& block);
@@ -87,14 +87,16 @@ class Replies {
     /// Has the operand of a request received behind a copy of its key. The request is executed when it is
     /// there.
     void receive_operand(const Call& call);
-    void discard_body(std::uint64_t token) {
-        if (token != 0) transport_.discard_body(token);
+    void discard_payload(std::uint64_t token) {
+        if (token != 0) transport_.discard_payload(token);
     }
     /// The transport has ended it.
     Transfer end_transfer(std::uint64_t tag) { return transfers_.remove(static_cast<std::uint32_t>(tag)); }
 
-    std::size_t bodies_in_flight() const noexcept { return transfers_.size(); }
-    bool has_capacity_for_body() const noexcept { return bodies_in_flight() < limits::bodies_in_flight_max; }
+    std::size_t payloads_in_flight() const noexcept { return transfers_.size(); }
+    bool has_capacity_for_payload() const noexcept {
+        return payloads_in_flight() < limits::payloads_in_flight_max;
+    }
     PrivateMemory& memory() noexcept { return memory_; }
     const PrivateMemory& memory() const noexcept { return memory_; }
     /// Requests that came again and were answered as before.
@@ -120,7 +122,7 @@ class Replies {
     Transport& transport_;
     PrivateMemory memory_;
     SlotTable<Transfer> transfers_;
-    std::vector<std::byte> head_;  // scratch of head_bytes_max: a reply being put together
+    std::vector<std::byte> message_;  // scratch of header_bytes_max: a reply being put together
     std::uint64_t repeated_ = 0;
     std::uint64_t refused_puts_ = 0;
 };

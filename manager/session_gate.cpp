@@ -35,7 +35,7 @@ SessionGate::SessionGate(std::uint32_t ucx_version, const store::Store& store, T
 bool SessionGate::reads(const Call& call, wire::Hello& hello) {
     if (!wire::unpack(call.value, hello)) {
         ++rejected_;
-        replies_.discard_body(call.body_token);
+        replies_.discard_payload(call.payload_token);
         return false;
     }
     const shm::PoolIdentity& own = store_.pool().identity();

@@ -76,23 +76,23 @@ void Shard::set_directory(const DirectoryView* directory, Relay* relay) {
     parts_.broadcaster.set_directory(directory != nullptr ? &*parts_.directory : nullptr, relay);
 }
 
-void Shard::reject(std::uint64_t body_token) {
+void Shard::reject(std::uint64_t payload_token) {
     ++parts_.counts.rejected_messages;
-    parts_.replies.discard_body(body_token);
+    parts_.replies.discard_payload(payload_token);
 }
 
-void Shard::on_message(Bytes head, const IncomingBody& body) {
-    if (head.size() < sizeof(wire::RequestHeader)) return reject(body.token);
-    Call call{.header = header_in(head)};
-    const Form form = read_call(head.subspan(sizeof call.header), body, call);
-    if (form == Form::malformed) return reject(body.token);
+void Shard::on_message(Bytes message, const IncomingPayload& payload) {
+    if (message.size() < sizeof(wire::RequestHeader)) return reject(payload.token);
+    Call call{.header = header_in(message)};
+    const Form form = read_call(message.subspan(sizeof call.header), payload, call);
+    if (form == Form::malformed) return reject(payload.token);
     const Verb verb = call.header.verb;
     if (verb == Verb::hello) return parts_.gate.on_hello(call);
     if (verb == Verb::goodbye && call.header.session == 0) return parts_.gate.on_goodbye(call);
     Session* session = parts_.sessions.find(call.header.session);
-    if (session == nullptr) return reject(body.token);
+    if (session == nullptr) return reject(payload.token);
     // A late one: its client will say hello again, and then repeat it.
-    if (session->peer == no_peer) return parts_.replies.discard_body(body.token);
+    if (session->peer == no_peer) return parts_.replies.discard_payload(payload.token);
     call.peer = session->peer;
     if (form == Form::too_large) {
         const std::uint64_t limit = wire::rule_of(verb).value_bytes_max;
@@ -122,7 +122,7 @@ void Shard::refuse_deadly(const Call& call) {
     parts_.store.end_request();
     ++deadly_requests_;
     last_deadly_ = Error(Errc::protocol, "the manager was killed each time that it executed this request");
-    parts_.replies.discard_body(call.body_token);
+    parts_.replies.discard_payload(call.payload_token);
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(last_deadly_.code);
     parts_.replies.send(call.peer, header);
@@ -156,7 +156,7 @@ bool Shard::is_new(Session& session, Call& call) {
     return true;
 }
 
-/// As is_new, when the body of a request has arrived: meanwhile another copy of it may have been executed.
+/// As is_new, when the payload of a request has arrived: meanwhile another copy of it may have been executed.
 bool Shard::is_still_new(const Call& call) {
     if (call.slot.reply == nullptr) return true;
     if (call.header.request <= call.slot.reply->request) {
@@ -199,7 +199,7 @@ Time Shard::tick(Time now) {
 
 /// A client that has gone meanwhile, or whose connection broke, has not put anything: it may be about to send
 /// the same again. One that is still there is told.
-void Shard::on_body_received(std::uint64_t tag, bool ok) {
+void Shard::on_payload_received(std::uint64_t tag, bool ok) {
     const Transfer transfer = parts_.replies.end_transfer(tag);
     shm::Block* block = transfer.reserved;
     Call call = parts_.replies.call_of(transfer.request);
@@ -210,7 +210,7 @@ void Shard::on_body_received(std::uint64_t tag, bool ok) {
             parts_.replies.answer_failed(call, wire::ValueFailure::cannot_be_received);
         return;
     }
-    // Refused it would have been before its body was asked for.
+    // Refused it would have been before its payload was asked for.
     parts_.store.begin_request(call.header.session, call.header.request);
     if (block != nullptr) {
         call.header.verb == Verb::put ? ops::finish_put(parts_, call, block)
@@ -224,7 +224,7 @@ void Shard::on_body_received(std::uint64_t tag, bool ok) {
     parts_.store.end_executed();
 }
 
-void Shard::on_body_sent(std::uint64_t tag, bool ok) {
+void Shard::on_payload_sent(std::uint64_t tag, bool ok) {
     const Transfer transfer = parts_.replies.end_transfer(tag);
     if (!ok) parts_.replies.answer_untaken(transfer);
     if (transfer.pinned != nullptr) parts_.store.unpin(*transfer.pinned);

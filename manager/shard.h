@@ -6,8 +6,8 @@
 // threads.
 //
 // A request that fits into one message is answered before its event returns. A large put reserves its block
-// first and has the body received straight into it; the pair becomes visible when the body is complete. Large
-// operands of other verbs are received into private memory, and the request takes effect when they are
+// first and has the payload received straight into it; the pair becomes visible when the payload is complete.
+// Large operands of other verbs are received into private memory, and the request takes effect when they are
 // complete. Nothing a peer sends is trusted: what makes no sense is counted and ignored.
 //
 // A message's way: read_call() checks its form; on_message() finds the session and whether the request has
@@ -60,7 +60,7 @@ class Shard final : public TransportEvents {
     /// Messages that were not for the shard, and that nobody else wanted: for statistics.
     void count_rejected(std::uint64_t messages) noexcept { parts_.counts.rejected_messages += messages; }
 
-    /// Whether a body's event is this shard's, and not that of another user of the same transport.
+    /// Whether a payload's event is this shard's, and not that of another user of the same transport.
     static bool owns(std::uint64_t tag) noexcept { return (tag & Replies::transfer_tag) != 0; }
 
     /// Whether time matters to it at present.
@@ -71,13 +71,13 @@ class Shard final : public TransportEvents {
     /// to be called again, at the latest. To be called after events, if needs_tick().
     Time tick(Time now);
 
-    void on_message(Bytes head, const IncomingBody& body) override;
-    void on_body_received(std::uint64_t tag, bool ok) override;
-    void on_body_sent(std::uint64_t tag, bool ok) override;
+    void on_message(Bytes message, const IncomingPayload& payload) override;
+    void on_payload_received(std::uint64_t tag, bool ok) override;
+    void on_payload_sent(std::uint64_t tag, bool ok) override;
     void on_peer_lost(PeerId peer, const Error&) override { parts_.gate.on_peer_lost(peer); }
 
   private:
-    void reject(std::uint64_t body_token);
+    void reject(std::uint64_t payload_token);
     bool is_new(Session& session, Call& call);
     bool is_still_new(const Call& call);
     void release_last(Session& session, std::uint64_t request);

@@ -80,7 +80,7 @@ ConnectionTimers::Silence ConnectionTimers::silence(bool known_lost, bool moves_
     static_assert(limits::lost_probe_timeout < until_lost);
     // The connection may be dead and the manager not: it may have dropped us. What may be slow because it is
     // large gets more time.
-    return {.reconnect = *pinged_ + (moves_payloads ? limits::silence_before_reconnect_with_bodies
+    return {.reconnect = *pinged_ + (moves_payloads ? limits::silence_before_reconnect_with_payloads
                                                     : limits::silence_before_reconnect),
             .lost = *pinged_ + (known_lost ? limits::lost_probe_timeout : until_lost)};
 }

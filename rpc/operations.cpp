@@ -219,11 +219,11 @@ void Operations::on_payload_sent(OperationId id) {
 
 // ---- replies ----
 
-void Operations::on_message(Bytes head, const IncomingBody& payload) {
+void Operations::on_message(Bytes message, const IncomingPayload& payload) {
     wire::ReplyHeader header;
-    std::memcpy(&header, head.data(), sizeof header);
+    std::memcpy(&header, message.data(), sizeof header);
     if (!is_well_formed(header)) return context_.reject(payload);
-    const Bytes inline_value = head.subspan(sizeof header);
+    const Bytes inline_value = message.subspan(sizeof header);
     Operation* operation = find(header.request);
     // The answer to an operation that was given up.
     if (operation == nullptr || operation->replied) return context_.discard(payload);
@@ -257,7 +257,7 @@ void Operations::on_message(Bytes head, const IncomingBody& payload) {
 }
 
 void Operations::take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
-                            const IncomingBody& payload) {
+                            const IncomingPayload& payload) {
     const std::uint64_t arrived = payload.present() ? payload.bytes : inline_value.size();
     if (arrived != header.value_bytes) {
         context_.discard(payload);
@@ -295,8 +295,8 @@ void Operations::receive(Operation& operation, std::uint64_t token, MutableBytes
     Transport& transport = context_.transport();
     const PeerId peer = operation.connection->peer();
     if (into.empty() || rest.empty())
-        return transport.receive_body(peer, token, into.empty() ? rest : into, operation.id);
-    transport.receive_body(peer, token, into, rest, operation.id);
+        return transport.receive_payload(peer, token, into.empty() ? rest : into, operation.id);
+    transport.receive_payload(peer, token, into, rest, operation.id);
 }
 
 /// A manager that cannot move a value says so; what it says of a connection that has broken since does not

@@ -47,7 +47,7 @@ class Operations final : public ConnectionUser {
     void leave(const Error& why);
 
     /// A message of at least a reply's header, whose request number is none of a session's.
-    void on_message(Bytes head, const IncomingBody& payload);
+    void on_message(Bytes message, const IncomingPayload& payload);
     void on_payload_received(OperationId id, bool ok);
     void on_payload_sent(OperationId id);
 
@@ -100,7 +100,7 @@ class Operations final : public ConnectionUser {
     void send_or_fail(Operation& operation);
     void resend_if_free(Operation& operation);
     void take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
-                    const IncomingBody& payload);
+                    const IncomingPayload& payload);
     void receive(Operation& operation, std::uint64_t token, MutableBytes into, MutableBytes rest);
     bool is_stale_refusal(Operation& operation, const wire::ReplyHeader& header);
     void refuse_value(Operation& operation, const Error& why);

@@ -20,7 +20,7 @@ RequestContext::RequestContext(Transport& transport, const Credentials& credenti
       lost_(lost),
       whereabouts_(whereabouts),
       sequence_(credentials.sequence_start & ((std::uint64_t{1} << sequence_start_bits) - 1)) {
-    message_.resize(limits::head_bytes_max);
+    message_.resize(limits::header_bytes_max);
 }
 
 }  // namespace ddict

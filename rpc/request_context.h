@@ -50,13 +50,13 @@ class RequestContext {
     }
 
     /// Drops a message that is no reply to anything this client can have asked.
-    void reject(const IncomingBody& payload) {
+    void reject(const IncomingPayload& payload) {
         ++rejected_messages_;
         discard(payload);
     }
     std::uint64_t rejected_messages() const noexcept { return rejected_messages_; }
-    void discard(const IncomingBody& payload) {
-        if (payload.token != 0) transport_.discard_body(payload.token);
+    void discard(const IncomingPayload& payload) {
+        if (payload.token != 0) transport_.discard_payload(payload.token);
     }
 
   private:

@@ -40,21 +40,21 @@ std::string Requester::describe(ShardId shard) const {
 }
 
 /// The number of the request tells whether it belongs to an operation or to a session.
-void Requester::on_message(Bytes head, const IncomingBody& body) {
-    if (head.size() < sizeof(wire::ReplyHeader)) return context_.reject(body);
+void Requester::on_message(Bytes message, const IncomingPayload& payload) {
+    if (message.size() < sizeof(wire::ReplyHeader)) return context_.reject(payload);
     std::uint64_t request = 0;
-    std::memcpy(&request, head.data() + offsetof(wire::ReplyHeader, request), sizeof request);
-    if ((request & wire::connection_request_bit) != 0) return on_session_message(head, body);
-    operations_.on_message(head, body);
+    std::memcpy(&request, message.data() + offsetof(wire::ReplyHeader, request), sizeof request);
+    if ((request & wire::connection_request_bit) != 0) return on_session_message(message, payload);
+    operations_.on_message(message, payload);
 }
 
 /// It may be late, and belong to a connection that is gone.
-void Requester::on_session_message(Bytes head, const IncomingBody& payload) {
+void Requester::on_session_message(Bytes message, const IncomingPayload& payload) {
     wire::ReplyHeader header;
-    std::memcpy(&header, head.data(), sizeof header);
+    std::memcpy(&header, message.data(), sizeof header);
     if (!is_well_formed(header) || payload.token != 0) return context_.reject(payload);
     if (is_reply_to(header, wire::Verb::directory)) {
-        if (!on_entry(header, head.subspan(sizeof header))) context_.reject(payload);
+        if (!on_entry(header, message.subspan(sizeof header))) context_.reject(payload);
         return;
     }
     if (header.value_bytes != 0) return context_.reject(payload);
@@ -75,11 +75,11 @@ bool Requester::on_entry(const wire::ReplyHeader& header, Bytes value) {
     return true;
 }
 
-void Requester::on_body_received(std::uint64_t tag, bool ok) {
+void Requester::on_payload_received(std::uint64_t tag, bool ok) {
     operations_.on_payload_received(tag, ok);
 }
 
-void Requester::on_body_sent(std::uint64_t tag, bool) {
+void Requester::on_payload_sent(std::uint64_t tag, bool) {
     operations_.on_payload_sent(tag);
 }
 

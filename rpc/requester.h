@@ -83,13 +83,13 @@ class Requester final : public TransportEvents {
     /// Messages that were no reply to anything this requester can have asked.
     std::uint64_t rejected_messages() const { return context_.rejected_messages(); }
 
-    void on_message(Bytes head, const IncomingBody& body) override;
-    void on_body_received(std::uint64_t tag, bool ok) override;
-    void on_body_sent(std::uint64_t tag, bool ok) override;
+    void on_message(Bytes message, const IncomingPayload& payload) override;
+    void on_payload_received(std::uint64_t tag, bool ok) override;
+    void on_payload_sent(std::uint64_t tag, bool ok) override;
     void on_peer_lost(PeerId peer, const Error& why) override;
 
   private:
-    void on_session_message(Bytes head, const IncomingBody& payload);
+    void on_session_message(Bytes message, const IncomingPayload& payload);
     bool on_entry(const wire::ReplyHeader& header, Bytes value);
 
     RequestContext context_;

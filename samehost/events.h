@@ -68,9 +68,9 @@ class Events {
         if (kind != Kind::payload_sent && kind != Kind::payload_received) return;
         events_[at].kind = Kind::delivered;
         if (kind == Kind::payload_sent) {
-            listener.on_body_sent(events_[at].id, events_[at].ok);
+            listener.on_payload_sent(events_[at].id, events_[at].ok);
         } else {
-            listener.on_body_received(events_[at].id, events_[at].ok);
+            listener.on_payload_received(events_[at].id, events_[at].ok);
         }
     }
 

@@ -114,7 +114,7 @@ class Payloads {
     std::function<void(Link&)> note_waiting_;
     std::function<void(Link&)> out_of_memory_;
     TokenTable<Offered> offered_{0x7fff'ffff};
-    TokenTable<Incoming> incoming_{limits::bodies_in_flight_max};
+    TokenTable<Incoming> incoming_{limits::payloads_in_flight_max};
     TokenTable<Receiving> receiving_{0x7fff'ffff};
     std::vector<std::uint64_t> copying_;  // of receiving_: by this process, from the sender's memory
     std::vector<std::uint64_t> sending_;  // of offered_: in pieces

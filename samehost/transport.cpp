@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t payload_inline_max = 12 * 1024;
 constexpr std::size_t header_with_payload_max = 64 + limits::key_bytes_max;
 static_assert(payload_inline_max + header_with_payload_max <= record_content_max);
-static_assert(limits::head_bytes_max <= record_content_max);
+static_assert(limits::header_bytes_max <= record_content_max);
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
 constexpr std::size_t waiting_per_link_max = 4 * limits::operations_in_flight_max;
 // Of one link before it is another one's turn.
@@ -200,11 +200,11 @@ bool Transport::take_record(Link& link, const Record& record, TransportEvents& l
 
 bool Transport::take_message(const Record& record, TransportEvents& listener) {
     const std::size_t payload_bytes = record.content.size() - record.header_bytes;
-    const std::size_t header_max = payload_bytes == 0 ? limits::head_bytes_max : header_with_payload_max;
+    const std::size_t header_max = payload_bytes == 0 ? limits::header_bytes_max : header_with_payload_max;
     if (record.header_bytes > header_max) return false;
     std::memcpy(copy_.data(), record.content.data(), record.content.size());
     const Bytes copy = Bytes(copy_).first(record.content.size());
-    IncomingBody payload;
+    IncomingPayload payload;
     if (payload_bytes != 0)
         payload = {.in_memory = copy.subspan(record.header_bytes), .token = 0, .bytes = payload_bytes};
     ++counters_.messages_received;

@@ -245,7 +245,7 @@ void Pool::stop_making_space() {
 }
 
 /// All but the value, and a placement by hand.
-inline void Pool::set_head(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept {
+inline void Pool::set_header(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept {
     block.set_words(pair.hash, pair.key.word() | (std::uint64_t{pair.checkpoint} << 32),
                     value_bytes | (std::uint64_t{pair.mark != 0} << Block::marked_shift) |
                         (static_cast<std::uint64_t>(pair.placement.by) << Block::placed_by_shift) |
@@ -265,7 +265,7 @@ inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes,
     static_assert(offsetof(Block, hash_) == Block::hash_offset &&
                   offsetof(Block, key_and_checkpoint_) == Block::key_and_checkpoint_offset &&
                   offsetof(Block, value_bytes_and_type_) == Block::value_bytes_and_type_offset);
-    set_head(block_at(offset), pair, value_bytes);
+    set_header(block_at(offset), pair, value_bytes);
     return offset;
 }
 
@@ -374,7 +374,7 @@ Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
         return no_space(pair.key, value_bytes);
     const auto write = [&](std::uint64_t offset, std::size_t which) {
         Block& block = block_at(offset);
-        set_head(block, pair, value_bytes);
+        set_header(block, pair, value_bytes);
         block.set_trailers(pair);
         set_value(block, pair.value);
         block.size_and_flags_ |= block_word::visible;

@@ -209,7 +209,7 @@ class Pool {
     Result<void> show(std::uint64_t offset);
     Result<void> show_new(std::uint64_t offset);
     Result<void> put_through_scratch(const Pair& pair, Noted* noted);
-    static void set_head(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept;
+    static void set_header(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept;
     static void set_value(Block& block, Bytes value) noexcept;
     void free(std::uint64_t offset);
     void drop(std::uint64_t offset);

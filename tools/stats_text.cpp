@@ -48,7 +48,7 @@ nlohmann::json to_json(const ManagerStats& s) {
             {"waiting", s.waiting},
             {"broadcasts", s.broadcasts},
             {"broadcast_keys", s.broadcast_keys},
-            {"bodies_in_flight", s.bodies_in_flight},
+            {"payloads_in_flight", s.payloads_in_flight},
             {"private_bytes", s.private_bytes},
             {"repeated_requests", s.repeated_requests},
             {"unreachable_clients", s.unreachable_clients},

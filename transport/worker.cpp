@@ -223,37 +223,37 @@ void Worker::close(PeerId peer) {
     if (ucx_ != nullptr) ucx_->close(peer);
 }
 
-void Worker::send(PeerId peer, Bytes head) {
-    if (is_same_host(peer)) return samehost_->send(peer, head);
-    if (ucx_ != nullptr) ucx_->send(peer, head);
+void Worker::send(PeerId peer, Bytes header) {
+    if (is_same_host(peer)) return samehost_->send(peer, header);
+    if (ucx_ != nullptr) ucx_->send(peer, header);
 }
 
-void Worker::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
-    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, head, body, tag);
-    ucx_->send(peer, head, body, tag);
+void Worker::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
+    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, header, payload, tag);
+    ucx_->send(peer, header, payload, tag);
 }
 
-void Worker::send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) {
-    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, head, body, tag);
-    ucx_->send(peer, head, body, tag);
+void Worker::send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) {
+    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, header, payload, tag);
+    ucx_->send(peer, header, payload, tag);
 }
 
-void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                          std::uint64_t tag) {
+void Worker::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                             std::uint64_t tag) {
     if (samehost::Transport::is_own(token) || ucx_ == nullptr)
         return samehost_->receive_payload(from, token, into, rest, tag);
-    ucx_->receive_body(from, token, into, rest, tag);
+    ucx_->receive_payload(from, token, into, rest, tag);
 }
 
-void Worker::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+void Worker::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
     if (samehost::Transport::is_own(token) || ucx_ == nullptr)
         return samehost_->receive_payload(from, token, into, tag);
-    ucx_->receive_body(from, token, into, tag);
+    ucx_->receive_payload(from, token, into, tag);
 }
 
-void Worker::discard_body(std::uint64_t token) {
+void Worker::discard_payload(std::uint64_t token) {
     if (samehost::Transport::is_own(token)) return samehost_->discard_payload(token);
-    if (ucx_ != nullptr) ucx_->discard_body(token);
+    if (ucx_ != nullptr) ucx_->discard_payload(token);
 }
 
 std::string Worker::describe(PeerId peer) const {

@@ -86,13 +86,13 @@ class Worker final : public Transport {
 
     Result<PeerId> connect(Bytes address, const ProcessIdentity& process) override;
     void close(PeerId peer) override;
-    void send(PeerId peer, Bytes head) override;
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
-    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                      std::uint64_t tag) override;
-    void discard_body(std::uint64_t token) override;
+    void send(PeerId peer, Bytes header) override;
+    void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override;
+    void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override;
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                         std::uint64_t tag) override;
+    void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
     bool is_same_host(PeerId peer) const override { return samehost::Transport::is_own(peer); }
     Bytes address_for(PeerId peer) override;

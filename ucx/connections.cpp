@@ -8,8 +8,8 @@
 // Nothing is sent before the connection stands on both sides. UCX takes messages earlier, but
 // then asks the peer for the id of its endpoint, and the peer's answer waits inside TCP for the connection
 // back to us; if we die before that is up, UCX 1.13 aborts the peer by an assertion ("got REP message"). A
-// message on a standing connection needs no id, and the answer to a later question (the first body) need not
-// wait.
+// message on a standing connection needs no id, and the answer to a later question (the first payload) need
+// not wait.
 //
 // UCX is not told to connect while it delivers a message. Where the peer has connected over TCP already, the
 // new endpoint takes over that socket together with what has been read from it behind the message; the loop
@@ -275,8 +275,8 @@ void Worker::Impl::sweep_retired() {
 
 void Worker::Impl::stop(Clock::time_point deadline) {
     stopping_ = true;
-    while (const auto body = bodies_.take_any())
-        ucp_am_data_release(worker_.get(), body->descriptor);
+    while (const auto payload = payloads_.take_any())
+        ucp_am_data_release(worker_.get(), payload->descriptor);
     endpoints_.for_each([&](Endpoint& endpoint) {
         if (endpoint.usable()) close(endpoint.id());
         endpoint.deadline = std::min(endpoint.deadline, deadline);
@@ -299,8 +299,8 @@ Worker::Impl::~Impl() {
     stopping_ = true;
     poller_.unwatch(ucx_fd_);
     endpoints_.for_each([this](Endpoint& endpoint) { close_in_ucx(endpoint); });
-    while (const auto body = bodies_.take_any())
-        ucp_am_data_release(worker_.get(), body->descriptor);
+    while (const auto payload = payloads_.take_any())
+        ucp_am_data_release(worker_.get(), payload->descriptor);
     for (unsigned i = 0; i < 16; ++i) {
         ucp_worker_progress(worker_.get());
     }

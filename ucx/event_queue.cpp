@@ -48,55 +48,55 @@ void EventQueue::push_promised(const Event& event) noexcept {
     events_.push_back(event);
 }
 
-bool EventQueue::push_with_copies(Event event, Bytes head, Bytes body) noexcept {
+bool EventQueue::push_with_copies(Event event, Bytes header, Bytes payload) noexcept {
     try {
         reserve_one();
-        filling_.reserve(head.size() + body.size());
+        filling_.reserve(header.size() + payload.size());
     } catch (const std::bad_alloc&) {
         return false;
     }
-    event.head_bytes = static_cast<std::uint32_t>(head.size());
-    event.head_offset = filling_.used;
-    filling_.copy(head);
-    filling_.copy(body);
+    event.header_bytes = static_cast<std::uint32_t>(header.size());
+    event.header_offset = filling_.used;
+    filling_.copy(header);
+    filling_.copy(payload);
     events_.push_back(event);
     return true;
 }
 
-bool EventQueue::push_message(Bytes head, Bytes body) noexcept {
+bool EventQueue::push_message(Bytes header, Bytes payload) noexcept {
     Event event;
     event.kind = Kind::message;
-    event.body_bytes = body.size();
-    return push_with_copies(event, head, body);
+    event.payload_bytes = payload.size();
+    return push_with_copies(event, header, payload);
 }
 
-bool EventQueue::push_held_message(Bytes head, void* held, std::size_t held_bytes) noexcept {
+bool EventQueue::push_held_message(Bytes header, void* held, std::size_t held_bytes) noexcept {
     Event event;
     event.kind = Kind::held_message;
-    event.body_bytes = held_bytes;
+    event.payload_bytes = held_bytes;
     event.held = held;
-    return push_with_copies(event, head, {});
+    return push_with_copies(event, header, {});
 }
 
-bool EventQueue::push_announcement(Bytes head, std::uint64_t token, std::uint64_t body_bytes) noexcept {
+bool EventQueue::push_announcement(Bytes header, std::uint64_t token, std::uint64_t payload_bytes) noexcept {
     Event event;
     event.kind = Kind::announcement;
     event.id = token;
-    event.body_bytes = body_bytes;
-    return push_with_copies(event, head, {});
+    event.payload_bytes = payload_bytes;
+    return push_with_copies(event, header, {});
 }
 
-void EventQueue::push_body_received(std::uint64_t tag, bool ok) noexcept {
+void EventQueue::push_payload_received(std::uint64_t tag, bool ok) noexcept {
     Event event;
-    event.kind = Kind::body_received;
+    event.kind = Kind::payload_received;
     event.id = tag;
     event.ok = ok;
     push_promised(event);
 }
 
-void EventQueue::push_body_sent(std::uint64_t tag, bool ok) noexcept {
+void EventQueue::push_payload_sent(std::uint64_t tag, bool ok) noexcept {
     Event event;
-    event.kind = Kind::body_sent;
+    event.kind = Kind::payload_sent;
     event.id = tag;
     event.ok = ok;
     push_promised(event);
@@ -111,35 +111,35 @@ void EventQueue::push_peer_lost(PeerId peer, ucs_status_t why) noexcept {
 }
 
 void EventQueue::deliver_one(TransportEvents& events, const Event& event) const {
-    const Bytes head(delivering_.memory.data() + event.head_offset, event.head_bytes);
-    IncomingBody body;
+    const Bytes header(delivering_.memory.data() + event.header_offset, event.header_bytes);
+    IncomingPayload payload;
     switch (event.kind) {
         case Kind::message:
-            body.bytes = event.body_bytes;
-            body.in_memory = Bytes(head.data() + head.size(), event.body_bytes);
-            events.on_message(head, body);
+            payload.bytes = event.payload_bytes;
+            payload.in_memory = Bytes(header.data() + header.size(), event.payload_bytes);
+            events.on_message(header, payload);
             break;
         case Kind::held_message: {
-            const Bytes held(static_cast<const std::byte*>(event.held), event.body_bytes);
-            if (head.empty()) {
-                events.on_message(held, body);
+            const Bytes held(static_cast<const std::byte*>(event.held), event.payload_bytes);
+            if (header.empty()) {
+                events.on_message(held, payload);
             } else {
-                body.bytes = held.size();
-                body.in_memory = held;
-                events.on_message(head, body);
+                payload.bytes = held.size();
+                payload.in_memory = held;
+                events.on_message(header, payload);
             }
             break;
         }
         case Kind::announcement:
-            body.bytes = event.body_bytes;
-            body.token = event.id;
-            events.on_message(head, body);
+            payload.bytes = event.payload_bytes;
+            payload.token = event.id;
+            events.on_message(header, payload);
             break;
-        case Kind::body_received:
-            events.on_body_received(event.id, event.ok);
+        case Kind::payload_received:
+            events.on_payload_received(event.id, event.ok);
             break;
-        case Kind::body_sent:
-            events.on_body_sent(event.id, event.ok);
+        case Kind::payload_sent:
+            events.on_payload_sent(event.id, event.ok);
             break;
         case Kind::peer_lost:
             events.on_peer_lost(event.id, lost_error(event.status));

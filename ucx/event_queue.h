@@ -27,18 +27,18 @@ class EventQueue {
     void forget() noexcept { --promised_; }
 
     // Each was promised.
-    void push_body_received(std::uint64_t tag, bool ok) noexcept;
-    void push_body_sent(std::uint64_t tag, bool ok) noexcept;
+    void push_payload_received(std::uint64_t tag, bool ok) noexcept;
+    void push_payload_sent(std::uint64_t tag, bool ok) noexcept;
     void push_peer_lost(PeerId peer, ucs_status_t why) noexcept;
 
     // Nobody has promised these. False if memory is missing; nothing has happened then.
-    /// Copies both; the body may be empty.
-    bool push_message(Bytes head, Bytes body) noexcept;
+    /// Copies both; the payload may be empty.
+    bool push_message(Bytes header, Bytes payload) noexcept;
     /// Keeps `held`, memory of UCX, until the event has been delivered, and then gives it back. It is the
-    /// body, or the whole message if `head` is empty. The head is copied.
-    bool push_held_message(Bytes head, void* held, std::size_t held_bytes) noexcept;
-    /// Without a token the body was refused.
-    bool push_announcement(Bytes head, std::uint64_t token, std::uint64_t body_bytes) noexcept;
+    /// payload, or the whole message if `header` is empty. The header is copied.
+    bool push_held_message(Bytes header, void* held, std::size_t held_bytes) noexcept;
+    /// Without a token the payload was refused.
+    bool push_announcement(Bytes header, std::uint64_t token, std::uint64_t payload_bytes) noexcept;
 
     bool empty() const noexcept { return events_.empty(); }
     /// Delivers what was there at the call, in order; returns how much that was. `worker` gets its memory
@@ -52,18 +52,18 @@ class EventQueue {
         message,
         held_message,
         announcement,
-        body_received,
-        body_sent,
+        payload_received,
+        payload_sent,
         peer_lost
     };
     struct Event {
         Kind kind = Kind::message;
         bool ok = false;
         ucs_status_t status = UCS_OK;
-        std::uint32_t head_bytes = 0;
-        std::size_t head_offset = 0;  // in an arena; a copied body follows its head
-        std::uint64_t id = 0;         // tag, token, peer
-        std::uint64_t body_bytes = 0;
+        std::uint32_t header_bytes = 0;
+        std::size_t header_offset = 0;  // in an arena; a copied payload follows its header
+        std::uint64_t id = 0;           // tag, token, peer
+        std::uint64_t payload_bytes = 0;
         void* held = nullptr;
     };
     /// Two: what an event points to stays where it is while the logic's answer may make UCX call back.
@@ -79,7 +79,7 @@ class EventQueue {
 
     void reserve_one();
     void push_promised(const Event& event) noexcept;
-    bool push_with_copies(Event event, Bytes head, Bytes body) noexcept;
+    bool push_with_copies(Event event, Bytes header, Bytes payload) noexcept;
     void deliver_one(TransportEvents& events, const Event& event) const;
 
     std::vector<Event> events_;

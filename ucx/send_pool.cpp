@@ -13,15 +13,15 @@ namespace {
 constexpr std::size_t rounded_up(std::size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
-constexpr std::size_t small_bytes = sizeof(Transfer) + SendPool::small_head_bytes;
-constexpr std::size_t large_bytes = rounded_up(sizeof(Transfer) + limits::head_bytes_max);
+constexpr std::size_t small_bytes = sizeof(Transfer) + SendPool::small_header_bytes;
+constexpr std::size_t large_bytes = rounded_up(sizeof(Transfer) + limits::header_bytes_max);
 static_assert(small_bytes == 256);
 
 }  // namespace
 
-Transfer* SendPool::take(std::size_t head_bytes) {
-    DDICT_ASSERT(head_bytes <= limits::head_bytes_max, "the head of a message is above the limit");
-    const bool large = head_bytes > small_head_bytes;
+Transfer* SendPool::take(std::size_t header_bytes) {
+    DDICT_ASSERT(header_bytes <= limits::header_bytes_max, "the header of a message is above the limit");
+    const bool large = header_bytes > small_header_bytes;
     if (free_[large] == nullptr) grow(large);
     Transfer* transfer = free_[large];
     free_[large] = transfer->next;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations that UCX has not finished yet, and the memory of the heads that they send.
+// Operations that UCX has not finished yet, and the memory of the headers that they send.
 #pragma once
 
 #include <array>
@@ -20,28 +20,29 @@ class Endpoint;
 /// ended. One that was given up has been reported to the logic already, and its memory stays UCX's until UCX
 /// calls back for it, or for ever: UCX cannot cancel.
 struct Transfer {
-    enum class Kind : std::uint8_t { message, outgoing_body, incoming_body };
+    enum class Kind : std::uint8_t { message, outgoing_payload, incoming_payload };
 
     Transfer* previous = nullptr;
     Transfer* next = nullptr;
     Endpoint* endpoint = nullptr;
     void* owner = nullptr;  // the Worker::Impl
     std::uint64_t tag = 0;
-    std::uint64_t bytes = 0;  // of an incoming body
+    std::uint64_t bytes = 0;  // of an incoming payload
     Kind kind = Kind::message;
     bool given_up = false;
     bool large = false;  // of which pool
 
-    std::byte* head() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+    std::byte* header() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
 };
 
-/// Transfers with space for a head behind them, in two sizes. Grows by chunks, never shrinks before its end.
+/// Transfers with space for a header behind them, in two sizes. Grows by chunks, never shrinks before its
+/// end.
 class SendPool {
   public:
-    static constexpr std::size_t small_head_bytes = 256 - sizeof(Transfer);
+    static constexpr std::size_t small_header_bytes = 256 - sizeof(Transfer);
 
-    /// With space for head_bytes <= limits::head_bytes_max.
-    Transfer* take(std::size_t head_bytes);
+    /// With space for header_bytes <= limits::header_bytes_max.
+    Transfer* take(std::size_t header_bytes);
     void give_back(Transfer* transfer) noexcept;
 
   private:

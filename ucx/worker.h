@@ -43,8 +43,8 @@ struct WorkerCounters {
     std::uint64_t messages_received = 0;
     std::uint64_t malformed = 0;         ///< messages dropped because they break the transport's limits
     std::uint64_t messages_dropped = 0;  ///< messages that there was no memory to keep
-    /// Bodies for which there was no memory, or limits::bodies_in_flight_max were held already.
-    std::uint64_t bodies_refused = 0;
+    /// Payloads for which there was no memory, or limits::payloads_in_flight_max were held already.
+    std::uint64_t payloads_refused = 0;
     std::uint64_t peers_lost = 0;
     std::uint64_t requests_given_up = 0;  ///< requests that were reported as failed but UCX has not let go of
 };
@@ -88,13 +88,13 @@ class Worker {
     // As of Transport.
     virtual Result<PeerId> connect(Bytes address) = 0;
     virtual void close(PeerId peer) = 0;
-    virtual void send(PeerId peer, Bytes head) = 0;
-    virtual void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) = 0;
-    virtual void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) = 0;
-    virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
-    virtual void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                              std::uint64_t tag) = 0;
-    virtual void discard_body(std::uint64_t token) = 0;
+    virtual void send(PeerId peer, Bytes header) = 0;
+    virtual void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) = 0;
+    virtual void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) = 0;
+    virtual void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) = 0;
+    virtual void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                                 std::uint64_t tag) = 0;
+    virtual void discard_payload(std::uint64_t token) = 0;
     virtual std::string describe(PeerId peer) const = 0;
     virtual Bytes address() const = 0;
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Messages, bodies and the loop. Connections and their ends are in connections.cpp.
+// Messages, payloads and the loop. Connections and their ends are in connections.cpp.
 #include "ucx/worker_impl.h"
 
 #include <pthread.h>
@@ -22,7 +22,7 @@ namespace ddict::ucx {
 namespace {
 
 constexpr unsigned message_id = 1;
-constexpr std::size_t body_head_bytes_max = 64 + limits::key_bytes_max;
+constexpr std::size_t header_with_payload_bytes_max = 64 + limits::key_bytes_max;
 // Up to here a copy costs less than keeping UCX's buffer.
 constexpr std::size_t copied_bytes_max = 512;
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
@@ -75,16 +75,17 @@ Result<std::unique_ptr<Worker>> Worker::create(const DeviceOptions& devices, os:
 
 Worker::Impl::Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker)
     : poller_(poller), waiting_(waiting), context_(std::move(context)), worker_(std::move(worker)) {
-    // The head of a message without body is its payload, and always eager: the shortest path through UCX.
+    // The header of a message without payload is its payload, and always eager: the shortest path through
+    // UCX.
     message_param_.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
                                   UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
     message_param_.cb.send = &Impl::on_sent;
     message_param_.flags = UCP_AM_SEND_FLAG_EAGER;
     message_param_.memory_type = UCS_MEMORY_TYPE_HOST;
-    // With a body, UCX chooses between eager and rendezvous by size and transport.
-    body_param_ = message_param_;
-    body_param_.flags = 0;
-    parts_param_ = body_param_;
+    // With a payload, UCX chooses between eager and rendezvous by size and transport.
+    payload_param_ = message_param_;
+    payload_param_.flags = 0;
+    parts_param_ = payload_param_;
     parts_param_.op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE;
     parts_param_.datatype = ucp_dt_make_iov();
 }
@@ -106,10 +107,11 @@ Result<void> Worker::Impl::start() {
     if (const ucs_status_t status = ucp_worker_query(worker_.get(), &attributes); status != UCS_OK) {
         return to_error(status, "asking UCX for its limits");
     }
-    if (attributes.max_am_header < body_head_bytes_max) {
+    if (attributes.max_am_header < header_with_payload_bytes_max) {
         return Error(Errc::system, "UCX's transports take headers of at most " +
                                        std::to_string(attributes.max_am_header) + " bytes, ddict needs " +
-                                       std::to_string(body_head_bytes_max) + "; choose others with UCX_TLS");
+                                       std::to_string(header_with_payload_bytes_max) +
+                                       "; choose others with UCX_TLS");
     }
     if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &ucx_fd_); status != UCS_OK) {
         return to_error(status, "asking UCX for a descriptor to sleep on");
@@ -128,44 +130,45 @@ ucs_status_t Worker::Impl::on_active_message(void* self, const void* header, std
                                              const ucp_am_recv_param_t* param) noexcept {
     auto& impl = *static_cast<Impl*>(self);
     ++impl.counters_.messages_received;
-    const Bytes head = bytes_at(header, header_bytes);
+    const Bytes header = bytes_at(header, header_bytes);
     if ((param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0)
-        return impl.take_announcement(head, data, bytes);
-    return impl.take_message(head, data, bytes, (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_DATA) != 0);
+        return impl.take_announcement(header, data, bytes);
+    return impl.take_message(header, data, bytes, (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_DATA) != 0);
 }
 
 ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t bytes, bool may_hold) {
-    const bool has_body = !header.empty();
-    if (has_body ? header.size() > body_head_bytes_max || bytes == 0 : bytes > limits::head_bytes_max) {
+    const bool has_payload = !header.empty();
+    if (has_payload ? header.size() > header_with_payload_bytes_max || bytes == 0
+                    : bytes > limits::header_bytes_max) {
         ++counters_.malformed;
         return UCS_OK;
     }
     const Bytes payload = bytes_at(data, bytes);
     if (listener_ != nullptr) {
-        IncomingBody body;
-        if (has_body) body = {.in_memory = payload, .token = 0, .bytes = bytes};
-        tell(has_body ? header : payload, body);
+        IncomingPayload payload;
+        if (has_payload) payload = {.in_memory = payload, .token = 0, .bytes = bytes};
+        tell(has_payload ? header : payload, payload);
         return UCS_OK;
     }
     if (may_hold && bytes > copied_bytes_max && !stopping_ && events_.push_held_message(header, data, bytes))
         return UCS_INPROGRESS;
-    if (!events_.push_message(has_body ? header : payload, has_body ? payload : Bytes{}))
+    if (!events_.push_message(has_payload ? header : payload, has_payload ? payload : Bytes{}))
         ++counters_.messages_dropped;
     return UCS_OK;
 }
 
 /// While UCX works for poll().
-void Worker::Impl::tell(Bytes head, const IncomingBody& body) noexcept {
+void Worker::Impl::tell(Bytes header, const IncomingPayload& payload) noexcept {
     ++heard_;
     try {
-        listener_->on_message(head, body);
+        listener_->on_message(header, payload);
     } catch (...) {
         if (!thrown_) thrown_ = std::current_exception();
     }
 }
 
 ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std::size_t bytes) {
-    if (header.empty() || header.size() > body_head_bytes_max || bytes == 0) {
+    if (header.empty() || header.size() > header_with_payload_bytes_max || bytes == 0) {
         ++counters_.malformed;
         return UCS_ERR_INVALID_PARAM;
     }
@@ -174,22 +177,22 @@ ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std
 }
 
 /// 0 if memory is missing, or there are too many.
-std::uint64_t Worker::Impl::keep_announcement(Bytes header, const AnnouncedBody& body) noexcept {
+std::uint64_t Worker::Impl::keep_announcement(Bytes header, const AnnouncedPayload& payload) noexcept {
     std::uint64_t token = 0;
     try {
-        token = bodies_.add(body);
+        token = payloads_.add(payload);
     } catch (const std::bad_alloc&) {
         return 0;
     }
-    if (token == 0 || events_.push_announcement(header, token, body.bytes)) return token;
-    static_cast<void>(bodies_.take(token));
+    if (token == 0 || events_.push_announcement(header, token, payload.bytes)) return token;
+    static_cast<void>(payloads_.take(token));
     return 0;
 }
 
 /// The status that is returned becomes that of the sender's request.
 ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes) {
-    ++counters_.bodies_refused;
-    const IncomingBody refused{.in_memory = {}, .token = 0, .bytes = bytes};
+    ++counters_.payloads_refused;
+    const IncomingPayload refused{.in_memory = {}, .token = 0, .bytes = bytes};
     if (listener_ != nullptr) {
         tell(header, refused);
     } else if (!stopping_ && !events_.push_announcement(header, 0, bytes)) {
@@ -201,19 +204,19 @@ ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes) 
 void Worker::Impl::receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
                            std::uint64_t tag) {
     Transfer* const transfer = take_transfer(2 * sizeof(ucp_dt_iov_t));
-    const auto body = bodies_.take(token);
+    const auto payload = payloads_.take(token);
     Endpoint* endpoint = endpoints_.find(from);
-    DDICT_ASSERT(!body || body->bytes == into.size() + rest.size(),
-                 "a body is received into a buffer of another size");
-    if (!body || endpoint == nullptr || !endpoint->usable()) {
-        if (body) ucp_am_data_release(worker_.get(), body->descriptor);
+    DDICT_ASSERT(!payload || payload->bytes == into.size() + rest.size(),
+                 "a payload is received into a buffer of another size");
+    if (!payload || endpoint == nullptr || !endpoint->usable()) {
+        if (payload) ucp_am_data_release(worker_.get(), payload->descriptor);
         pool_.give_back(transfer);
-        events_.push_body_received(tag, false);
+        events_.push_payload_received(tag, false);
         return;
     }
     transfer->owner = this;
-    begin_body(*transfer, Transfer::Kind::incoming_body, tag);
-    transfer->bytes = body->bytes;
+    begin_payload(*transfer, Transfer::Kind::incoming_payload, tag);
+    transfer->bytes = payload->bytes;
     endpoint->link(transfer);
     ucp_request_param_t param{};
     param.op_attr_mask =
@@ -225,20 +228,20 @@ void Worker::Impl::receive(PeerId from, std::uint64_t token, MutableBytes into, 
     std::size_t count = into.size();
     if (!rest.empty()) {
         const ucp_dt_iov_t pieces[] = {{into.data(), into.size()}, {rest.data(), rest.size()}};
-        buffer = std::memcpy(transfer->head(), pieces, sizeof pieces);
+        buffer = std::memcpy(transfer->header(), pieces, sizeof pieces);
         count = std::size(pieces);
         param.op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE;
         param.datatype = ucp_dt_make_iov();
     }
-    void* request = ucp_am_recv_data_nbx(worker_.get(), body->descriptor, buffer, count, &param);
+    void* request = ucp_am_recv_data_nbx(worker_.get(), payload->descriptor, buffer, count, &param);
     if (!UCS_PTR_IS_PTR(request)) finish(transfer, request == nullptr);
 }
 
-/// For a body, whose end will be told. std::bad_alloc; nothing was promised then.
-Transfer* Worker::Impl::take_transfer(std::size_t head_bytes) {
+/// For a payload, whose end will be told. std::bad_alloc; nothing was promised then.
+Transfer* Worker::Impl::take_transfer(std::size_t header_bytes) {
     events_.promise();
     try {
-        return pool_.take(head_bytes);
+        return pool_.take(header_bytes);
     } catch (...) {
         events_.forget();
         throw;
@@ -252,62 +255,62 @@ void Worker::Impl::on_received(void* request, ucs_status_t status, std::size_t b
     static_cast<Impl*>(transfer->owner)->finish(transfer, status == UCS_OK && bytes == transfer->bytes);
 }
 
-void Worker::Impl::discard_body(std::uint64_t token) {
-    if (const auto body = bodies_.take(token)) ucp_am_data_release(worker_.get(), body->descriptor);
+void Worker::Impl::discard_payload(std::uint64_t token) {
+    if (const auto payload = payloads_.take(token)) ucp_am_data_release(worker_.get(), payload->descriptor);
 }
 
 // ---- sending ----
 
-void Worker::Impl::send(PeerId peer, Bytes head) {
+void Worker::Impl::send(PeerId peer, Bytes header) {
     Endpoint* endpoint = endpoints_.find(peer);
     if (endpoint == nullptr || !endpoint->usable()) return;
     endpoint->reserve_held();
-    Transfer* transfer = pool_.take(head.size());
-    if (!head.empty()) std::memcpy(transfer->head(), head.data(), head.size());
-    start_send(*endpoint, transfer, {}, bytes_at(transfer->head(), head.size()), message_param_);
+    Transfer* transfer = pool_.take(header.size());
+    if (!header.empty()) std::memcpy(transfer->header(), header.data(), header.size());
+    start_send(*endpoint, transfer, {}, bytes_at(transfer->header(), header.size()), message_param_);
 }
 
-/// Null if there is none to be used: the body's end has been told then.
-Endpoint* Worker::Impl::endpoint_for_body(PeerId peer, std::uint64_t tag) {
+/// Null if there is none to be used: the payload's end has been told then.
+Endpoint* Worker::Impl::endpoint_for_payload(PeerId peer, std::uint64_t tag) {
     Endpoint* endpoint = endpoints_.find(peer);
     if (endpoint != nullptr && endpoint->usable()) {
         endpoint->reserve_held();
         return endpoint;
     }
     events_.promise();
-    events_.push_body_sent(tag, false);
+    events_.push_payload_sent(tag, false);
     return nullptr;
 }
 
-void Worker::Impl::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
-    DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty(),
-                 "a message with a wrong body");
-    Endpoint* endpoint = endpoint_for_body(peer, tag);
+void Worker::Impl::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
+    DDICT_ASSERT(!header.empty() && header.size() <= header_with_payload_bytes_max && !payload.empty(),
+                 "a message with a wrong payload");
+    Endpoint* endpoint = endpoint_for_payload(peer, tag);
     if (endpoint == nullptr) return;
-    Transfer* const transfer = take_transfer(head.size());
-    std::memcpy(transfer->head(), head.data(), head.size());
-    begin_body(*transfer, Transfer::Kind::outgoing_body, tag);
-    start_send(*endpoint, transfer, bytes_at(transfer->head(), head.size()), body, body_param_);
+    Transfer* const transfer = take_transfer(header.size());
+    std::memcpy(transfer->header(), header.data(), header.size());
+    begin_payload(*transfer, Transfer::Kind::outgoing_payload, tag);
+    start_send(*endpoint, transfer, bytes_at(transfer->header(), header.size()), payload, payload_param_);
 }
 
-/// UCX is given the list of the parts, which stands before the head.
-void Worker::Impl::send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) {
-    DDICT_ASSERT(!head.empty() && head.size() <= body_head_bytes_max && !body.empty() &&
-                     body.size() <= limits::value_parts_max,
-                 "a message with a wrong body");
-    Endpoint* endpoint = endpoint_for_body(peer, tag);
+/// UCX is given the list of the parts, which stands before the header.
+void Worker::Impl::send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) {
+    DDICT_ASSERT(!header.empty() && header.size() <= header_with_payload_bytes_max && !payload.empty() &&
+                     payload.size() <= limits::value_parts_max,
+                 "a message with a wrong payload");
+    Endpoint* endpoint = endpoint_for_payload(peer, tag);
     if (endpoint == nullptr) return;
     std::array<ucp_dt_iov_t, limits::value_parts_max> list;
-    for (std::size_t i = 0; i < body.size(); ++i)
-        list[i] = {const_cast<std::byte*>(body[i].data()), body[i].size()};
-    const std::size_t list_bytes = body.size() * sizeof(ucp_dt_iov_t);
-    Transfer* const transfer = take_transfer(list_bytes + head.size());
-    std::memcpy(transfer->head(), list.data(), list_bytes);
-    std::memcpy(transfer->head() + list_bytes, head.data(), head.size());
-    begin_body(*transfer, Transfer::Kind::outgoing_body, tag);
+    for (std::size_t i = 0; i < payload.size(); ++i)
+        list[i] = {const_cast<std::byte*>(payload[i].data()), payload[i].size()};
+    const std::size_t list_bytes = payload.size() * sizeof(ucp_dt_iov_t);
+    Transfer* const transfer = take_transfer(list_bytes + header.size());
+    std::memcpy(transfer->header(), list.data(), list_bytes);
+    std::memcpy(transfer->header() + list_bytes, header.data(), header.size());
+    begin_payload(*transfer, Transfer::Kind::outgoing_payload, tag);
     // (Its size is the number of parts.)
-    start_send(*endpoint, transfer, bytes_at(transfer->head() + list_bytes, head.size()),
-               bytes_at(transfer->head(), body.size()), parts_param_);
+    start_send(*endpoint, transfer, bytes_at(transfer->header() + list_bytes, header.size()),
+               bytes_at(transfer->header(), payload.size()), parts_param_);
 }
 
 void Worker::Impl::start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
@@ -365,7 +368,7 @@ void Worker::Impl::finish(Transfer* transfer, bool ok) {
     pool_.give_back(transfer);
 }
 
-void Worker::Impl::begin_body(Transfer& transfer, Transfer::Kind kind, std::uint64_t tag) {
+void Worker::Impl::begin_payload(Transfer& transfer, Transfer::Kind kind, std::uint64_t tag) {
     transfer.kind = kind;
     transfer.tag = tag;
     waiting_.payload_began();
@@ -374,10 +377,10 @@ void Worker::Impl::begin_body(Transfer& transfer, Transfer::Kind kind, std::uint
 void Worker::Impl::tell_of_end(const Transfer& transfer, bool ok) {
     if (transfer.kind == Transfer::Kind::message) return;
     waiting_.payload_ended();
-    if (transfer.kind == Transfer::Kind::outgoing_body) {
-        events_.push_body_sent(transfer.tag, ok);
+    if (transfer.kind == Transfer::Kind::outgoing_payload) {
+        events_.push_payload_sent(transfer.tag, ok);
     } else {
-        events_.push_body_received(transfer.tag, ok);
+        events_.push_payload_received(transfer.tag, ok);
     }
 }
 

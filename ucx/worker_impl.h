@@ -27,7 +27,7 @@
 
 namespace ddict::ucx {
 
-struct AnnouncedBody {
+struct AnnouncedPayload {
     void* descriptor = nullptr;  // UCX's
     std::uint64_t bytes = 0;
 };
@@ -60,17 +60,17 @@ class Worker::Impl final : public Worker {
 
     Result<PeerId> connect(Bytes address) override;
     void close(PeerId peer) override;
-    void send(PeerId peer, Bytes head) override;
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
-    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
+    void send(PeerId peer, Bytes header) override;
+    void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override;
+    void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override;
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
         receive(from, token, into, {}, tag);
     }
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                      std::uint64_t tag) override {
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                         std::uint64_t tag) override {
         receive(from, token, into, rest, tag);
     }
-    void discard_body(std::uint64_t token) override;
+    void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
     Bytes address() const override { return address_; }
 
@@ -88,23 +88,23 @@ class Worker::Impl final : public Worker {
 
     ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
-    std::uint64_t keep_announcement(Bytes header, const AnnouncedBody& body) noexcept;
+    std::uint64_t keep_announcement(Bytes header, const AnnouncedPayload& payload) noexcept;
     ucs_status_t refuse_announcement(Bytes header, std::size_t bytes);
-    void tell(Bytes head, const IncomingBody& body) noexcept;
+    void tell(Bytes header, const IncomingPayload& payload) noexcept;
     void receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest, std::uint64_t tag);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                    const ucp_request_param_t& common);
-    Transfer* take_transfer(std::size_t head_bytes);
-    Endpoint* endpoint_for_body(PeerId peer, std::uint64_t tag);
+    Transfer* take_transfer(std::size_t header_bytes);
+    Endpoint* endpoint_for_payload(PeerId peer, std::uint64_t tag);
     void release_held(Endpoint& endpoint);
     void drop_held(Endpoint& endpoint);
     /// Ends a transfer that UCX has finished: tells the logic, and takes the memory back.
     void finish(Transfer* transfer, bool ok);
-    /// Tells the logic that a body has ended; once for each. Nothing for messages.
+    /// Tells the logic that a payload has ended; once for each. Nothing for messages.
     void tell_of_end(const Transfer& transfer, bool ok);
-    void begin_body(Transfer& transfer, Transfer::Kind kind, std::uint64_t tag);
+    void begin_payload(Transfer& transfer, Transfer::Kind kind, std::uint64_t tag);
     /// Tells the logic that all transfers of an endpoint have ended, although UCX has not finished them.
     void give_up_transfers(Endpoint& endpoint);
     void forget_transfers(Endpoint& endpoint);
@@ -130,7 +130,7 @@ class Worker::Impl final : public Worker {
     unsigned heard_ = 0;                   // messages delivered to it
     std::exception_ptr thrown_;            // by it, inside UCX, which nothing may be thrown through
     EventQueue events_;
-    TokenTable<AnnouncedBody> bodies_{limits::bodies_in_flight_max};  // that wait at their senders
+    TokenTable<AnnouncedPayload> payloads_{limits::payloads_in_flight_max};  // that wait at their senders
     SendPool pool_;
     EndpointTable endpoints_;
     std::vector<std::unique_ptr<Endpoint>> retired_;  // closed for the logic, but UCX is not done with them
@@ -144,7 +144,7 @@ class Worker::Impl final : public Worker {
     bool stopping_ = false;
     int ucx_fd_ = -1;
     ucp_request_param_t message_param_{};
-    ucp_request_param_t body_param_{};
+    ucp_request_param_t payload_param_{};
     ucp_request_param_t parts_param_{};
 
     // Last, so that they go first: UCX calls back while the worker is destroyed.

@@ -24,8 +24,8 @@
 
 namespace ddict::wire {
 
-inline constexpr std::size_t item_head_bytes = 8;  // of a pair and of a result
-static_assert(limits::batch_items_max * item_head_bytes <= limits::batch_bytes_max,
+inline constexpr std::size_t item_header_bytes = 8;  // of a pair and of a result
+static_assert(limits::batch_items_max * item_header_bytes <= limits::batch_bytes_max,
               "the results of a full batch fit, if all values are asked for alone");
 // A larger value is sent alone, or asked for alone.
 inline constexpr std::size_t item_value_bytes_max = value_bytes_ask_alone - 1;
@@ -36,10 +36,11 @@ constexpr std::size_t packed_key_bytes(std::size_t key_bytes) noexcept {
 }
 constexpr std::size_t packed_pair_bytes(std::size_t key_bytes, std::size_t value_bytes,
                                         PlacedBy by = PlacedBy::own_hash) noexcept {
-    return item_head_bytes + (by == PlacedBy::own_hash ? 0 : sizeof(std::uint64_t)) + key_bytes + value_bytes;
+    return item_header_bytes + (by == PlacedBy::own_hash ? 0 : sizeof(std::uint64_t)) + key_bytes +
+           value_bytes;
 }
 constexpr std::size_t packed_result_bytes(std::size_t value_bytes) noexcept {
-    return item_head_bytes + value_bytes;
+    return item_header_bytes + value_bytes;
 }
 
 // In the first word of a pair.
@@ -81,7 +82,7 @@ class ItemWriter {
         if (value.size() > item_value_bytes_max ||
             packed_pair_bytes(key.size(), value.size(), placement.by) > left())
             return false;
-        put_pair_head(key, value_type, static_cast<std::uint16_t>(value.size()), placement);
+        put_pair_header(key, value_type, static_cast<std::uint16_t>(value.size()), placement);
         put_raw(key.bytes());
         put_raw(value);
         return true;
@@ -89,7 +90,7 @@ class ItemWriter {
     bool pair_to_ask_alone(KeyBytes key, std::uint16_t value_type,
                            const KeyPlacement& placement = {}) noexcept {
         if (packed_pair_bytes(key.size(), 0, placement.by) > left()) return false;
-        put_pair_head(key, value_type, value_bytes_ask_alone, placement);
+        put_pair_header(key, value_type, value_bytes_ask_alone, placement);
         put_raw(key.bytes());
         return true;
     }
@@ -116,8 +117,8 @@ class ItemWriter {
         std::memcpy(buffer_.data() + used_, &number, sizeof number);
         used_ += sizeof number;
     }
-    void put_pair_head(KeyBytes key, std::uint16_t value_type, std::uint16_t value_bytes,
-                       const KeyPlacement& placement) noexcept {
+    void put_pair_header(KeyBytes key, std::uint16_t value_type, std::uint16_t value_bytes,
+                         const KeyPlacement& placement) noexcept {
         const unsigned by = static_cast<unsigned>(placement.by) << placed_by_shift;
         put(static_cast<std::uint16_t>(key.size() | by));
         put(key.type());
@@ -144,10 +145,11 @@ class ItemReader {
         struct {
             std::uint16_t bytes;
             std::uint16_t type;
-        } head;
-        if (!peek(head) || !is_key_length(head.bytes) || in_.size() - sizeof head < head.bytes) return false;
-        out = {in_.subspan(sizeof head, head.bytes), head.type};
-        in_ = in_.subspan(sizeof head + head.bytes);
+        } header;
+        if (!peek(header) || !is_key_length(header.bytes) || in_.size() - sizeof header < header.bytes)
+            return false;
+        out = {in_.subspan(sizeof header, header.bytes), header.type};
+        in_ = in_.subspan(sizeof header + header.bytes);
         return true;
     }
     bool pair(PackedPair& out) noexcept {
@@ -156,24 +158,24 @@ class ItemReader {
             std::uint16_t key_type;
             std::uint16_t value_type;
             std::uint16_t value_bytes;
-        } head;
-        static_assert(sizeof head == item_head_bytes);
-        if (!peek(head)) return false;
-        const auto key_bytes = static_cast<std::uint16_t>(head.key_bytes_and_placed_by & key_bytes_mask);
-        const unsigned by = head.key_bytes_and_placed_by >> placed_by_shift;
+        } header;
+        static_assert(sizeof header == item_header_bytes);
+        if (!peek(header)) return false;
+        const auto key_bytes = static_cast<std::uint16_t>(header.key_bytes_and_placed_by & key_bytes_mask);
+        const unsigned by = header.key_bytes_and_placed_by >> placed_by_shift;
         if (!is_key_length(key_bytes) || by > placed_by_last) return false;
-        const bool ask_alone = head.value_bytes == value_bytes_ask_alone;
-        const std::size_t value_bytes = ask_alone ? 0 : head.value_bytes;
+        const bool ask_alone = header.value_bytes == value_bytes_ask_alone;
+        const std::size_t value_bytes = ask_alone ? 0 : header.value_bytes;
         KeyPlacement placement{.by = static_cast<PlacedBy>(by), .value = 0};
         const std::size_t bytes = packed_pair_bytes(key_bytes, value_bytes, placement.by);
         if (in_.size() < bytes) return false;
         if (placement.is_by_hand())
-            std::memcpy(&placement.value, in_.data() + sizeof head, sizeof placement.value);
+            std::memcpy(&placement.value, in_.data() + sizeof header, sizeof placement.value);
         const Bytes item = in_.first(bytes);
-        out.key = {item.subspan(bytes - value_bytes - key_bytes, key_bytes), head.key_type};
+        out.key = {item.subspan(bytes - value_bytes - key_bytes, key_bytes), header.key_type};
         out.value = item.last(value_bytes);
         out.placement = placement;
-        out.value_type = head.value_type;
+        out.value_type = header.value_type;
         out.ask_alone = ask_alone;
         in_ = in_.subspan(bytes);
         return true;
@@ -183,13 +185,13 @@ class ItemReader {
             std::uint16_t status;
             std::uint16_t value_type;
             std::uint32_t value_bytes;
-        } head;
-        static_assert(sizeof head == item_head_bytes);
-        if (!peek(head) || in_.size() - sizeof head < head.value_bytes) return false;
-        out.status = head.status;
-        out.value_type = head.value_type;
-        out.value = in_.subspan(item_head_bytes, head.value_bytes);
-        in_ = in_.subspan(packed_result_bytes(head.value_bytes));
+        } header;
+        static_assert(sizeof header == item_header_bytes);
+        if (!peek(header) || in_.size() - sizeof header < header.value_bytes) return false;
+        out.status = header.status;
+        out.value_type = header.value_type;
+        out.value = in_.subspan(item_header_bytes, header.value_bytes);
+        in_ = in_.subspan(packed_result_bytes(header.value_bytes));
         return true;
     }
     bool status(std::uint16_t& out) noexcept {
@@ -206,9 +208,9 @@ class ItemReader {
         return bytes != 0 && bytes <= limits::key_bytes_max;
     }
     template <class Head>
-    bool peek(Head& head) const noexcept {
-        if (in_.size() < sizeof head) return false;
-        std::memcpy(&head, in_.data(), sizeof head);
+    bool peek(Head& header) const noexcept {
+        if (in_.size() < sizeof header) return false;
+        std::memcpy(&header, in_.data(), sizeof header);
         return true;
     }
 

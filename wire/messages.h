@@ -4,8 +4,9 @@
 // The messages between clients and managers, and between managers. docs/protocol.md has the grammar and
 // example bytes. All numbers are little-endian.
 //
-//   request := RequestHeader placement:u64? key value?     value is in the head if value_bytes <=
-//   reply   := ReplyHeader value?                          inline_value_bytes_max, otherwise it is the body
+//   request := RequestHeader placement:u64? key value?     value is in the header if value_bytes <=
+//   reply   := ReplyHeader value?                          inline_value_bytes_max, otherwise it is the
+//   payload
 #pragma once
 
 #include <array>

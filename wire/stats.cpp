@@ -12,7 +12,7 @@ void for_each_number(Stats& s, F f) {
         f(s.largest_free_bytes);
     f(s.index_bytes), f(s.sessions), f(s.rejected_messages), f(s.puts), f(s.gets), f(s.hits), f(s.contains);
     f(s.erases), f(s.clears), f(s.scans), f(s.refused_puts), f(s.waiting), f(s.broadcasts);
-    f(s.broadcast_keys), f(s.bodies_in_flight), f(s.private_bytes), f(s.repeated_requests);
+    f(s.broadcast_keys), f(s.payloads_in_flight), f(s.private_bytes), f(s.repeated_requests);
     f(s.unreachable_clients), f(s.restarts);
 }
 

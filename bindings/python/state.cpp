@@ -77,7 +77,7 @@ py::dict stats_of(const ManagerStats& stats) {
     dict["waiting"] = stats.waiting;
     dict["broadcasts"] = stats.broadcasts;
     dict["broadcast_keys"] = stats.broadcast_keys;
-    dict["bodies_in_flight"] = stats.bodies_in_flight;
+    dict["payloads_in_flight"] = stats.payloads_in_flight;
     dict["private_bytes"] = stats.private_bytes;
     dict["repeated_requests"] = stats.repeated_requests;
     dict["unreachable_clients"] = stats.unreachable_clients;

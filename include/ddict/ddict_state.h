@@ -41,7 +41,7 @@ typedef struct ddict_manager_stats {
     uint64_t waiting;             /**< wait_for operations that wait now */
     uint64_t broadcasts;          /**< broadcast operations under way now */
     uint64_t broadcast_keys;      /**< keys stored by a broadcast, with a copy here */
-    uint64_t bodies_in_flight;    /**< large values on their way in or out now */
+    uint64_t payloads_in_flight;  /**< large values on their way in or out now */
     uint64_t private_bytes;       /**< held for requests outside the pool now */
     uint64_t repeated_requests;   /**< that came again because a connection broke */
     uint64_t unreachable_clients; /**< hellos that could not be answered */

@@ -11,8 +11,8 @@
 namespace ddict {
 
 /// What one manager says of one kind of operation. Times are what the manager itself took, in nanoseconds,
-/// without the network, without the body of a large value, and without waiting. The first operation of a kind
-/// is timed, and every 64th after it.
+/// without the network, without the payload of a large value, and without waiting. The first operation of a
+/// kind is timed, and every 64th after it.
 struct OperationStats {
     Operation operation = Operation::none;
     std::uint64_t count = 0;  ///< requests, whatever came of them; a batch is one
@@ -36,12 +36,12 @@ struct ManagerStats {
     std::uint64_t rejected_messages = 0;   ///< garbage, wrong session, wrong secret
     /// Pairs, whether alone or in a batch. puts: those that were stored; hits: gets that found their key.
     std::uint64_t puts = 0, gets = 0, hits = 0, contains = 0, erases = 0, clears = 0, scans = 0;
-    std::uint64_t refused_puts = 0;      ///< no_space and too_large
-    std::uint64_t waiting = 0;           ///< wait_for operations that wait now
-    std::uint64_t broadcasts = 0;        ///< broadcast operations under way now
-    std::uint64_t broadcast_keys = 0;    ///< keys stored by a broadcast, here or elsewhere, with a copy here
-    std::uint64_t bodies_in_flight = 0;  ///< large values on their way in or out now
-    std::uint64_t private_bytes = 0;     ///< held for requests outside the pool now
+    std::uint64_t refused_puts = 0;    ///< no_space and too_large
+    std::uint64_t waiting = 0;         ///< wait_for operations that wait now
+    std::uint64_t broadcasts = 0;      ///< broadcast operations under way now
+    std::uint64_t broadcast_keys = 0;  ///< keys stored by a broadcast, here or elsewhere, with a copy here
+    std::uint64_t payloads_in_flight = 0;  ///< large values on their way in or out now
+    std::uint64_t private_bytes = 0;       ///< held for requests outside the pool now
     /// Requests that came again because a connection broke, and were answered as the first time.
     std::uint64_t repeated_requests = 0;
     /// Hellos that could not be answered for a reason of this manager's: its log says which.

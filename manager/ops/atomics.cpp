@@ -48,7 +48,7 @@ std::uint64_t sum_of(std::uint16_t type, std::uint64_t a, std::uint64_t b) {
 }  // namespace
 
 void compare_and_swap(ShardParts& shard, const Call& call) {
-    if (call.body_token != 0) return shard.replies.receive_operand(call);
+    if (call.payload_token != 0) return shard.replies.receive_operand(call);
     const wire::RequestHeader& header = call.header;
     const shm::Block* block = shard.store.pool().find(call.key, call.hash);
     const Bytes expected = call.value.first(header.argument);
@@ -81,7 +81,7 @@ void fetch_add(ShardParts& shard, const Call& call) {
 
 /// Costs a copy of the whole value: a pair that is visible does not change.
 void append(ShardParts& shard, const Call& call) {
-    if (call.body_token != 0) return shard.replies.receive_operand(call);
+    if (call.payload_token != 0) return shard.replies.receive_operand(call);
     const std::uint16_t type = call.header.value_type;
     if (!can_be_appended_to(type)) return shard.replies.refuse_type(call, type, 0);
     const shm::Block* old = shard.store.pool().find(call.key, call.hash);

@@ -44,7 +44,7 @@ void get_items(ShardParts& shard, std::size_t begin, std::size_t end, wire::Item
             continue;
         }
         ++shard.counts.hits;
-        const std::size_t to_come = (shard.items.size() - i) * wire::item_head_bytes;
+        const std::size_t to_come = (shard.items.size() - i) * wire::item_header_bytes;
         if (block->value_bytes() <= results.left() - to_come) {
             results.result(0, block->value_type(), block->value());
         } else {
@@ -124,15 +124,16 @@ std::size_t items_made_before(ShardParts& shard, const Call& call, wire::ItemWri
 }  // namespace
 
 void batch(ShardParts& shard, const Call& call) {
-    if (call.body_token != 0) return shard.replies.receive_operand(call);
+    if (call.payload_token != 0) return shard.replies.receive_operand(call);
     if (!read_batch(shard, call)) {
         ++shard.counts.rejected_messages;
         return;
     }
     // Whether the statuses can be answered has to be known before anything is changed.
     const std::size_t count = shard.items.size();
-    const bool answers_body = count * sizeof(std::uint16_t) > limits::inline_value_bytes_max;
-    if (answers_body && !shard.replies.has_capacity_for_body()) return shard.replies.refuse(call, Errc::busy);
+    const bool answers_payload = count * sizeof(std::uint16_t) > limits::inline_value_bytes_max;
+    if (answers_payload && !shard.replies.has_capacity_for_payload())
+        return shard.replies.refuse(call, Errc::busy);
     PrivateMemory::Buffer buffer = shard.replies.memory().take_page();
     if (!buffer) return shard.replies.refuse(call, Errc::busy);
     const shm::Pool::OneStep one_step = shard.store.one_step();

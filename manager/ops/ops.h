@@ -30,7 +30,7 @@ void pop(ShardParts& shard, const Call& call);
 void put_back(ShardParts& shard, const Call& call);
 void wait_for(ShardParts& shard, const Call& call);
 void cancel_wait(ShardParts& shard, const Call& call);
-/// The value of a put has come as a body.
+/// The value of a put has come as a payload.
 void finish_put(ShardParts& shard, const Call& call, shm::Block* block);
 
 // atomics.cpp

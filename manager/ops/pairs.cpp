@@ -14,7 +14,7 @@ bool condition_holds(const ShardParts& shard, const Call& call, KeyBytes key, st
 }
 
 void receive_pair(ShardParts& shard, const Call& call) {
-    if (!shard.replies.has_capacity_for_body()) return shard.replies.refuse(call, Errc::busy);
+    if (!shard.replies.has_capacity_for_payload()) return shard.replies.refuse(call, Errc::busy);
     const Result<shm::Block*> block = shard.store.reserve(pair_of(call, {}), call.header.value_bytes);
     if (block) return shard.replies.receive_into(**block, call);
     if (block.error().code != Errc::no_space || !shard.deferred_puts.add(call))
@@ -26,10 +26,10 @@ void receive_pair(ShardParts& shard, const Call& call) {
 void put(ShardParts& shard, const Call& call) {
     shard.store.pool().prefetch(call.hash);  // allocating and filling a block takes as long as the fetching
     if (!condition_holds(shard, call, call.key, call.hash)) {
-        shard.replies.discard_body(call.body_token);
+        shard.replies.discard_payload(call.payload_token);
         return shard.replies.reply(call, 0);
     }
-    if (call.body_token != 0) return receive_pair(shard, call);
+    if (call.payload_token != 0) return receive_pair(shard, call);
     store::Change change = change_of(call, ChangeKind::put);
     change.pair.value = call.value;
     change.argument = 1;
@@ -71,7 +71,7 @@ void pop(ShardParts& shard, const Call& call) {
     if (call.has(wire::pop_put_back)) return shard.replies.refuse(call, Errc::not_found);  // none was made
     const shm::Block* block = shard.store.pool().find(call.key, call.hash);
     if (block != nullptr && block->value_bytes() > limits::inline_value_bytes_max &&
-        !shard.replies.has_capacity_for_body())
+        !shard.replies.has_capacity_for_payload())
         return shard.replies.refuse(call, Errc::busy);
     const store::Applied applied = shard.store.apply(change_of(call, ChangeKind::take));
     applied.succeeded() ? shard.replies.send_pair(call, *applied.removed)
@@ -85,7 +85,7 @@ void put_back(ShardParts& shard, const Call& call) {
 }
 
 void wait_for(ShardParts& shard, const Call& call) {
-    if (call.body_token != 0) return shard.replies.receive_operand(call);
+    if (call.payload_token != 0) return shard.replies.receive_operand(call);
     shard.waiters.add(call);
 }
 

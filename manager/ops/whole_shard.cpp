@@ -116,7 +116,7 @@ ManagerStats statistics(const ShardParts& shard, PeerId asking) {
     stats.waiting = shard.waiters.size();
     stats.broadcasts = shard.broadcaster.under_way();
     stats.broadcast_keys = shard.store.marks().stored();
-    stats.bodies_in_flight = shard.replies.bodies_in_flight();
+    stats.payloads_in_flight = shard.replies.payloads_in_flight();
     stats.private_bytes = shard.replies.memory().used_bytes() + shard.store.replies().status_bytes();
     stats.repeated_requests = shard.replies.repeated();
     stats.unreachable_clients = shard.gate.unreachable_clients();

@@ -248,7 +248,7 @@ TEST_F(DifferentialTest, AsAMap) {
     for (const ManagerStats& stats : dict_->stats()) {
         EXPECT_EQ(stats.rejected_messages, 0u);
         EXPECT_EQ(stats.waiting, 0u);
-        EXPECT_EQ(stats.bodies_in_flight, 0u);
+        EXPECT_EQ(stats.payloads_in_flight, 0u);
     }
 }
 

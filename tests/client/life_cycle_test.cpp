@@ -102,7 +102,7 @@ TEST_F(LifeCycleTest, DetachingInTheMiddleOfOperationsDeregisters) {
     EXPECT_TRUE(eventually(5s, [&] { return sessions() == before; }));
     EXPECT_TRUE(eventually(5s, [] {
         const auto stats = dict_->stats();
-        return std::ranges::all_of(stats, [](const ManagerStats& s) { return s.bodies_in_flight == 0; });
+        return std::ranges::all_of(stats, [](const ManagerStats& s) { return s.payloads_in_flight == 0; });
     }));
 }
 
@@ -136,7 +136,7 @@ TEST_F(LifeCycleTest, DetachingFromAManagerThatDoesNotAnswerDeregisters) {
     EXPECT_TRUE(eventually(5s,
                            [&] {
                                dict_->erase(key);
-                               return used() == used_before && dict_->stats()[1].bodies_in_flight == 0;
+                               return used() == used_before && dict_->stats()[1].payloads_in_flight == 0;
                            }))
         << used() << " bytes used, before " << used_before;
 }

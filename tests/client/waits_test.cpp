@@ -67,7 +67,7 @@ TEST_F(WaitForAnyTest, WhatComesFirstEndsTheOthers) {
     }
 }
 
-/// All at once, with values that travel as bodies: one of them comes, whole.
+/// All at once, with values that travel as payloads: one of them comes, whole.
 TEST_F(WaitForAnyTest, OneOfManyLargeValues) {
     std::vector<std::string> keys;
     std::vector<std::pair<std::string, std::vector<int>>> pairs;

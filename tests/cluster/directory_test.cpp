@@ -220,10 +220,10 @@ TEST(Handle, AnAbsurdCountOfSeedsIsABadHandle) {
     // The count of seeds follows 8 + 16 + 4 + 4 + 4 bytes and the name with its length: bytes 44 to 47. In
     // base64url that is within the characters 58 to 64.
     const std::string text = handle().serialize();
-    const std::string body = text.substr(0, text.rfind('.'));
+    const std::string payload = text.substr(0, text.rfind('.'));
     unsigned bad = 0;
     for (std::size_t at = 7 + 58; at < 7 + 65; ++at) {
-        std::string changed = body;
+        std::string changed = payload;
         changed[at] = '_';
         const Result<Handle> parsed = Handle::parse(with_checksum(changed));
         if (!parsed) {

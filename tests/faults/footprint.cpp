@@ -48,7 +48,7 @@ Footprint Footprint::of(const Dictionary& dictionary, const std::vector<pid_t>& 
     for (const ManagerStats& stats : dictionary.stats()) {
         sum.sessions += stats.sessions;
         sum.waiting += stats.waiting;
-        sum.bodies_in_flight += stats.bodies_in_flight;
+        sum.payloads_in_flight += stats.payloads_in_flight;
         sum.keys += stats.keys;
         sum.used_bytes += stats.used_bytes;
     }
@@ -76,7 +76,7 @@ bool Footprint::is_back_at(const Footprint& before, std::uint64_t growth_kib,
 
 std::string Footprint::text() const {
     std::ostringstream out;
-    out << "sessions " << sessions << ", waiting " << waiting << ", payloads under way " << bodies_in_flight
+    out << "sessions " << sessions << ", waiting " << waiting << ", payloads under way " << payloads_in_flight
         << ", keys " << keys << ", used bytes " << used_bytes << ", descriptors " << descriptors
         << ", mappings of connections " << connection_mappings << ", others " << other_mappings
         << ", anonymous KiB " << anonymous_kib << ", files in /dev/shm " << shared_memory_files

@@ -17,7 +17,7 @@ struct Footprint {
     // Of all managers together:
     std::uint64_t sessions = 0;
     std::uint64_t waiting = 0;
-    std::uint64_t bodies_in_flight = 0;
+    std::uint64_t payloads_in_flight = 0;
     std::uint64_t keys = 0;
     std::uint64_t used_bytes = 0;
     std::uint64_t descriptors = 0;

@@ -25,18 +25,18 @@ class Server : public TransportEvents {
     }
     ~Server() { transport_.reset(); }
 
-    void on_message(Bytes header, const IncomingBody& body) override {
+    void on_message(Bytes header, const IncomingPayload& payload) override {
         if (const PeerId claimed = transport_->claim(LinkName{}); claimed != no_peer) peer_ = claimed;
-        fuzz::require(body.token == 0 || body.in_memory.empty());
-        if (body.token == 0) return;
-        if (body.bytes > 100'000 || outstanding_ > 64 || header.size() % 3 == 0)
-            return transport_->discard_payload(body.token);
-        into_.emplace_back(body.bytes);
+        fuzz::require(payload.token == 0 || payload.in_memory.empty());
+        if (payload.token == 0) return;
+        if (payload.bytes > 100'000 || outstanding_ > 64 || header.size() % 3 == 0)
+            return transport_->discard_payload(payload.token);
+        into_.emplace_back(payload.bytes);
         ++outstanding_;
-        transport_->receive_payload(peer_, body.token, into_.back(), 1);
+        transport_->receive_payload(peer_, payload.token, into_.back(), 1);
     }
-    void on_body_received(std::uint64_t, bool) override { --outstanding_; }
-    void on_body_sent(std::uint64_t, bool) override { --outstanding_; }
+    void on_payload_received(std::uint64_t, bool) override { --outstanding_; }
+    void on_payload_sent(std::uint64_t, bool) override { --outstanding_; }
     void on_peer_lost(PeerId peer, const Error&) override {
         if (peer == peer_) peer_ = no_peer;
     }

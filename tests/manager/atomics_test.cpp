@@ -121,9 +121,9 @@ TEST_F(AtomicsTest, LargeOperandsComeIntoPrivateMemory) {
     std::vector<std::byte> both(8000, std::byte{'n'});
     std::memcpy(both.data(), "old", 3);
     const Ask large_swap{
-        .verb = Verb::compare_and_swap, .key = "k", .value = both, .argument = 3, .body_token = 8};
+        .verb = Verb::compare_and_swap, .key = "k", .value = both, .argument = 3, .payload_token = 8};
     send(id, large_swap);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 1u);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 1u);
     EXPECT_GE(private_bytes(), both.size());
     EXPECT_EQ(stored("k"), "old");
     deliver(both);
@@ -134,15 +134,15 @@ TEST_F(AtomicsTest, LargeOperandsComeIntoPrivateMemory) {
 
     store("k", "old");
     EXPECT_EQ(ask({.verb = Verb::compare_and_swap, .key = "k", .value = both, .argument = 3}), Errc{});
-    EXPECT_EQ(last().argument, 1u) << "a body that came in memory takes effect at once";
+    EXPECT_EQ(last().argument, 1u) << "a payload that came in memory takes effect at once";
     expect_at_rest();
 }
 
 TEST_F(AtomicsTest, AnOperandThatBreaksOffLeavesNothing) {
     const std::uint64_t id = session();
-    const Ask request{.verb = Verb::append, .key = "k", .value = large, .body_token = 8};
+    const Ask request{.verb = Verb::append, .key = "k", .value = large, .payload_token = 8};
     send(id, request);
-    shard.on_body_received(transport.received.back().tag, false);
+    shard.on_payload_received(transport.received.back().tag, false);
     expect_at_rest();
     send(id, request);
     ask(Verb::goodbye, id);
@@ -158,7 +158,7 @@ TEST_F(AtomicsTest, OperandsAreBounded) {
     const std::vector<std::byte> too_large(limits::operand_bytes_max + 1);
     for (const Verb verb : {Verb::compare_and_swap, Verb::append}) {
         transport.discarded.clear();
-        EXPECT_EQ(ask({.verb = verb, .key = "k", .value = too_large, .body_token = 8}), Errc::too_large);
+        EXPECT_EQ(ask({.verb = verb, .key = "k", .value = too_large, .payload_token = 8}), Errc::too_large);
         EXPECT_EQ(last().argument, too_large.size());
         EXPECT_EQ(last().argument2, limits::operand_bytes_max);
         EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{8});
@@ -166,13 +166,13 @@ TEST_F(AtomicsTest, OperandsAreBounded) {
     const std::vector<std::byte> largest(limits::operand_bytes_max);
     const std::size_t sent = transport.sent.size();
     unsigned under_way = 0;
-    for (; transport.sent.size() == sent && under_way < 2 * limits::bodies_in_flight_max; ++under_way)
-        send(id, {.verb = Verb::append, .key = "k", .value = largest, .body_token = 100 + under_way});
+    for (; transport.sent.size() == sent && under_way < 2 * limits::payloads_in_flight_max; ++under_way)
+        send(id, {.verb = Verb::append, .key = "k", .value = largest, .payload_token = 100 + under_way});
     EXPECT_EQ(last_code(), Errc::busy);
     EXPECT_LE(private_bytes(), limits::private_bytes_max);
     EXPECT_GT(under_way, 100u);
     for (const RecordingTransport::Received& received : transport.received)
-        shard.on_body_received(received.tag, false);
+        shard.on_payload_received(received.tag, false);
     expect_at_rest();
 }
 

@@ -47,8 +47,8 @@ class BatchesTest : public ShardTest {
         EXPECT_TRUE(in.at_end());
         return out;
     }
-    void release_body() {
-        if (!transport.sent.back().body.empty()) shard.on_body_sent(transport.sent.back().tag, true);
+    void release_payload() {
+        if (!transport.sent.back().payload.empty()) shard.on_payload_sent(transport.sent.back().tag, true);
     }
 
   private:
@@ -100,7 +100,7 @@ TEST_F(BatchesTest, DamageAnywhereRejectsAll) {
     expect_at_rest();
 }
 
-TEST_F(BatchesTest, LargeBatchesAreBodies) {
+TEST_F(BatchesTest, LargeBatchesArePayloads) {
     const std::uint64_t id = session();
     std::vector<std::pair<std::string, std::string>> all;
     std::vector<std::string> names;
@@ -110,7 +110,7 @@ TEST_F(BatchesTest, LargeBatchesAreBodies) {
     }
     const Bytes packed = pairs(all);
     ASSERT_GT(packed.size(), limits::inline_value_bytes_max);
-    send(id, {.verb = Verb::batch_put, .value = packed, .argument = all.size(), .body_token = 8});
+    send(id, {.verb = Verb::batch_put, .value = packed, .argument = all.size(), .payload_token = 8});
     EXPECT_EQ(pool->size(), 0u);
     deliver(packed);
     EXPECT_EQ(statuses(), std::vector<Errc>(all.size()));
@@ -122,11 +122,11 @@ TEST_F(BatchesTest, LargeBatchesAreBodies) {
     ASSERT_EQ(got.size(), all.size());
     for (std::size_t i = 0; i < all.size(); ++i)
         EXPECT_EQ(got[i].value, all[i].second);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 1u) << "the results are a body too";
-    release_body();
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 1u) << "the results are a payload too";
+    release_payload();
     expect_at_rest();
     const std::vector<std::byte> too_large(limits::batch_bytes_max + 1);
-    EXPECT_EQ(ask({.verb = Verb::batch_get, .value = too_large, .argument = 1, .body_token = 9}),
+    EXPECT_EQ(ask({.verb = Verb::batch_get, .value = too_large, .argument = 1, .payload_token = 9}),
               Errc::too_large);
     EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{9});
 }
@@ -148,7 +148,7 @@ TEST_F(BatchesTest, WhatDoesNotFitIsToBeAskedForAlone) {
     EXPECT_TRUE(got[2].ask_alone);
     EXPECT_EQ(got[3].value, "value");
     EXPECT_EQ(got[4].code, Errc::not_found);
-    release_body();
+    release_payload();
     expect_at_rest();
 }
 
@@ -159,8 +159,8 @@ TEST_F(BatchesTest, AsManyItemsAsThereMayBe) {
     const std::vector<Result> got = results();
     ASSERT_EQ(got.size(), same.size());
     for (const Result& result : got)
-        EXPECT_TRUE(result.ask_alone) << "there is just space for the heads";
-    release_body();
+        EXPECT_TRUE(result.ask_alone) << "there is just space for the headers";
+    release_payload();
     const std::uint64_t id = session();
     send(id, {.verb = Verb::batch_get, .argument = limits::batch_items_max + 1});
     EXPECT_EQ(rejected(), 1u);

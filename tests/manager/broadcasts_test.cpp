@@ -154,7 +154,7 @@ TEST_F(BroadcastsTest, ALargeValueIsPassedOnFromItsBlock) {
     const std::string key = key_of(3);
     const std::uint64_t used = pool->usage().used_bytes;
     const std::uint64_t request =
-        begin({.verb = Verb::broadcast_put, .key = key, .value = large, .body_token = 8});
+        begin({.verb = Verb::broadcast_put, .key = key, .value = large, .payload_token = 8});
     EXPECT_TRUE(relayed.all.empty());
     deliver(large);
     ASSERT_EQ(relayed.all.size(), 4u);
@@ -204,11 +204,11 @@ TEST_F(BroadcastsTest, OrdinaryWritesAreRefused) {
     const std::uint64_t id = session();
     const std::uint64_t one = 1;
     const Bytes number = std::as_bytes(std::span(&one, 1));
-    send(id, {.verb = Verb::put, .key = key, .value = large, .body_token = 8});
+    send(id, {.verb = Verb::put, .key = key, .value = large, .payload_token = 8});
     begin({.verb = Verb::broadcast_put, .key = key, .value = bytes_of("value")});
     children_answer();
     for (const Ask& change : {Ask{.verb = Verb::put, .key = key},
-                              {.verb = Verb::put, .key = key, .value = large, .body_token = 9},
+                              {.verb = Verb::put, .key = key, .value = large, .payload_token = 9},
                               {.verb = Verb::erase, .key = key},
                               {.verb = Verb::pop, .key = key},
                               {.verb = Verb::compare_and_swap, .key = key, .flags = wire::swap_if_absent},
@@ -263,20 +263,20 @@ TEST_F(BroadcastsTest, AnOlderVersionIsIgnored) {
     EXPECT_EQ(answer(relay_erase(key, 9))->status, 0);
     EXPECT_EQ(answer(relay_put(key, "eight", 8))->status, 0);
     EXPECT_FALSE(has(key)) << "it was erased later";
-    // An old body is not even fetched, and one that is overtaken on its way is dropped.
+    // An old payload is not even fetched, and one that is overtaken on its way is dropped.
     begin({.verb = Verb::broadcast_put,
            .key = key,
            .value = large,
            .flags = wire::relayed,
            .argument = 8,
-           .body_token = 21});
+           .payload_token = 21});
     EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{21});
     const std::uint64_t overtaken = begin({.verb = Verb::broadcast_put,
                                            .key = key,
                                            .value = large,
                                            .flags = wire::relayed,
                                            .argument = 10,
-                                           .body_token = 22});
+                                           .payload_token = 22});
     relay_put(key, "eleven", 11);
     deliver(large);
     EXPECT_EQ(answer(overtaken)->status, 0);
@@ -319,7 +319,7 @@ TEST_F(BroadcastsTest, WhereThereIsNoSpaceNoOlderCopyStays) {
                                          .value = much,
                                          .flags = wire::relayed,
                                          .argument = 2,
-                                         .body_token = 8});
+                                         .payload_token = 8});
     EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{8});
     EXPECT_FALSE(has(key));
     ASSERT_EQ(relayed.all.size(), 3u);
@@ -357,7 +357,7 @@ TEST_F(BroadcastsTest, APrefixCountsTheOwnAndErasesNone) {
 
 TEST_F(BroadcastsTest, WhileFrozenNobodyBroadcasts) {
     const std::string key = key_of(3);
-    begin({.verb = Verb::broadcast_put, .key = key, .value = large, .body_token = 8});
+    begin({.verb = Verb::broadcast_put, .key = key, .value = large, .payload_token = 8});
     ask({.verb = Verb::freeze, .argument = 1});
     deliver(large);
     EXPECT_EQ(last_code(), Errc::frozen);

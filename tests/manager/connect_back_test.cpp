@@ -23,9 +23,9 @@ enum class Word : char {
 };
 
 std::vector<std::byte> say(Word word, std::size_t size = 40) {
-    std::vector<std::byte> head(size);
-    head[0] = static_cast<std::byte>(word);
-    return head;
+    std::vector<std::byte> header(size);
+    header[0] = static_cast<std::byte>(word);
+    return header;
 }
 
 /// Connects back to whoever says hello, as a manager does, inside the event.
@@ -33,21 +33,21 @@ class Host : public Observer {
   public:
     Host(Worker& worker, Card caller) : worker_(worker), caller_(std::move(caller)) {}
 
-    void on_message(Bytes head, const IncomingBody& body) override {
-        Observer::on_message(head, body);
-        const auto word = static_cast<Word>(head[0]);
+    void on_message(Bytes header, const IncomingPayload& payload) override {
+        Observer::on_message(header, payload);
+        const auto word = static_cast<Word>(header[0]);
         if (word != Word::hello && word != Word::refused) return;
         const Result<PeerId> connected = worker_.connect(caller_.address, caller_.identity);
         ASSERT_TRUE(connected) << connected.error().message();
         back = *connected;
-        worker_.send(back, head);
+        worker_.send(back, header);
         if (word == Word::refused) return worker_.close(back);
-        worker_.send(back, body_head, body_of_answer, ++tag_);
+        worker_.send(back, payload_header, payload_of_answer, ++tag_);
     }
 
     PeerId back = no_peer;  // the last connection of this kind
-    const std::vector<std::byte> body_head = say(Word::more, 24);
-    const std::vector<std::byte> body_of_answer = pattern(300, 7);
+    const std::vector<std::byte> payload_header = say(Word::more, 24);
+    const std::vector<std::byte> payload_of_answer = pattern(300, 7);
 
   private:
     Worker& worker_;
@@ -115,10 +115,10 @@ TEST_P(ConnectBackTest, MoreMessagesLieBehindTheHello) {
             caller_worker->send(to_host, say(Word::more, 30 + i * 1000));
         caller_runs_alone();
         ASSERT_TRUE(both_until([&] { return host->messages.size() == 6 && caller.messages.size() == 2; }));
-        EXPECT_EQ(host->messages[5].head, say(Word::more, 4030));
-        EXPECT_EQ(caller.messages[0].head, say(Word::hello));
-        EXPECT_EQ(caller.messages[1].head, host->body_head);
-        EXPECT_EQ(caller.messages[1].body, host->body_of_answer);
+        EXPECT_EQ(host->messages[5].header, say(Word::more, 4030));
+        EXPECT_EQ(caller.messages[0].header, say(Word::hello));
+        EXPECT_EQ(caller.messages[1].header, host->payload_header);
+        EXPECT_EQ(caller.messages[1].payload, host->payload_of_answer);
     }
     EXPECT_TRUE(host->lost.empty());
     EXPECT_TRUE(caller.lost.empty());
@@ -168,7 +168,7 @@ TEST_P(ConnectBackTest, TheAnswerArrivesThoughTheConnectionBackIsClosedAtOnce) {
         caller_worker->send(to_host, say(Word::more));
         caller_runs_alone();
         ASSERT_TRUE(both_until([&] { return !caller.messages.empty(); }));
-        EXPECT_EQ(caller.messages[0].head, say(Word::refused));
+        EXPECT_EQ(caller.messages[0].header, say(Word::refused));
     }
 }
 

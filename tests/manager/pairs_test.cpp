@@ -40,9 +40,12 @@ TEST_F(PairsTest, AConditionThatCannotHoldIsNoRequest) {
 
 TEST_F(PairsTest, ABodyThatWillNotBeStoredIsNotFetched) {
     store("k", "old");
-    EXPECT_EQ(
-        ask({.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_absent, .body_token = 8}),
-        Errc{});
+    EXPECT_EQ(ask({.verb = Verb::put,
+                   .key = "k",
+                   .value = large,
+                   .flags = wire::put_if_absent,
+                   .payload_token = 8}),
+              Errc{});
     EXPECT_EQ(last().argument, 0u);
     EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{8});
     EXPECT_TRUE(transport.received.empty());
@@ -52,13 +55,15 @@ TEST_F(PairsTest, ABodyThatWillNotBeStoredIsNotFetched) {
 TEST_F(PairsTest, TheConditionOfALargePutIsLookedAtAgainWhenItIsThere) {
     const std::uint64_t used = pool->usage().used_bytes;
     const std::uint64_t id = session();
-    send(id, {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_absent, .body_token = 8});
+    send(id,
+         {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_absent, .payload_token = 8});
     store("k", "came first");
     deliver(large);
     EXPECT_EQ(last_code(), Errc{});
     EXPECT_EQ(last().argument, 0u);
     EXPECT_EQ(stored("k"), "came first");
-    send(id, {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_present, .body_token = 9});
+    send(id,
+         {.verb = Verb::put, .key = "k", .value = large, .flags = wire::put_if_present, .payload_token = 9});
     clear_store();
     deliver(large);
     EXPECT_EQ(last().argument, 0u);
@@ -81,10 +86,10 @@ TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItsClientHasIt) {
     EXPECT_EQ(ask({.verb = Verb::pop, .key = "k"}), Errc{});
     EXPECT_FALSE(has("k"));
     const RecordingTransport::Sent pop = transport.sent.back();
-    ASSERT_EQ(pop.body.size(), large.size());
-    EXPECT_TRUE(std::equal(pop.body.begin(), pop.body.end(), large.begin()));
+    ASSERT_EQ(pop.payload.size(), large.size());
+    EXPECT_TRUE(std::equal(pop.payload.begin(), pop.payload.end(), large.begin()));
     EXPECT_GT(pool->usage().used_bytes, used);
-    shard.on_body_sent(pop.tag, true);
+    shard.on_payload_sent(pop.tag, true);
     EXPECT_EQ(shard_store.replies().values(), 1u) << "it may not have arrived";
     EXPECT_GT(pool->usage().used_bytes, used);
     next_in_place();
@@ -97,9 +102,9 @@ TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItsClientHasIt) {
 TEST_F(PairsTest, WhatCannotBeSentIsNotPopped) {
     const std::uint64_t id = session();
     ask({.verb = Verb::put, .key = "k", .value = large});
-    for (std::size_t i = 0; i < limits::bodies_in_flight_max; ++i)
+    for (std::size_t i = 0; i < limits::payloads_in_flight_max; ++i)
         ask(Verb::get, id, "k");
-    EXPECT_EQ(shard.statistics().bodies_in_flight, limits::bodies_in_flight_max);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, limits::payloads_in_flight_max);
     ask(Verb::pop, id, "k");
     EXPECT_EQ(last_code(), Errc::busy);
     EXPECT_TRUE(has("k"));
@@ -119,7 +124,7 @@ class ValueFailureTest : public PairsTest {
     }
     void expect_stored_when_repeated() {
         same_again();
-        send(client, {.verb = Verb::put, .key = "key", .value = value, .body_token = 8});
+        send(client, {.verb = Verb::put, .key = "key", .value = value, .payload_token = 8});
         ASSERT_FALSE(transport.received.empty());
         deliver(value);
         EXPECT_EQ(last_code(), Errc{});
@@ -152,7 +157,7 @@ TEST_F(ValueFailureTest, WhatTheTransportHasRefusedIsAnswered) {
 TEST_F(ValueFailureTest, WhatBeginsWithoutMemoryIsAnswered) {
     transport.has_no_memory = true;
     const std::uint64_t request =
-        send(client, {.verb = Verb::put, .key = "key", .value = value, .body_token = 7});
+        send(client, {.verb = Verb::put, .key = "key", .value = value, .payload_token = 7});
     expect_failed(wire::ValueFailure::no_memory_to_receive, request);
     EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{7});
     transport.has_no_memory = false;
@@ -161,8 +166,8 @@ TEST_F(ValueFailureTest, WhatBeginsWithoutMemoryIsAnswered) {
 
 TEST_F(ValueFailureTest, WhatDoesNotArriveOverAConnectionThatStandsIsAnswered) {
     const std::uint64_t request =
-        send(client, {.verb = Verb::put, .key = "key", .value = value, .body_token = 7});
-    shard.on_body_received(transport.received.back().tag, false);
+        send(client, {.verb = Verb::put, .key = "key", .value = value, .payload_token = 7});
+    shard.on_payload_received(transport.received.back().tag, false);
     expect_failed(wire::ValueFailure::cannot_be_received, request);
     expect_stored_when_repeated();
 }
@@ -184,7 +189,7 @@ TEST_F(ValueFailureTest, AnAnswerThatThereIsNoMemoryToSendIsToldAndThePairStays)
 TEST_F(PairsTest, WhileFrozenNothingChanges) {
     const std::uint64_t id = session();
     store("k", "value");
-    send(id, {.verb = Verb::put, .key = "on its way", .value = large, .body_token = 8});
+    send(id, {.verb = Verb::put, .key = "on its way", .value = large, .payload_token = 8});
     EXPECT_EQ(ask({.verb = Verb::freeze, .argument = 1}), Errc{});
     EXPECT_EQ(last().argument, 1u);
     EXPECT_TRUE(pool->frozen());
@@ -192,7 +197,7 @@ TEST_F(PairsTest, WhileFrozenNothingChanges) {
     const std::uint64_t one = 1;
     const Bytes number = std::as_bytes(std::span(&one, 1));
     for (const Ask& change : {Ask{.verb = Verb::put, .key = "k"},
-                              {.verb = Verb::put, .key = "k", .value = large, .body_token = 9},
+                              {.verb = Verb::put, .key = "k", .value = large, .payload_token = 9},
                               {.verb = Verb::erase, .key = "k"},
                               {.verb = Verb::clear},
                               {.verb = Verb::pop, .key = "k"},

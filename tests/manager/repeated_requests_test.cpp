@@ -106,17 +106,17 @@ TEST_F(RepeatedRequestsTest, ALateCopyOfAnOlderRequestIsIgnored) {
 }
 
 /// Both copies were on their way when the first was executed.
-TEST_F(RepeatedRequestsTest, TwoCopiesWithBodiesAreExecutedOnce) {
+TEST_F(RepeatedRequestsTest, TwoCopiesWithPayloadsAreExecutedOnce) {
     const std::uint64_t id = hello(1, 0);
-    const Ask put{.verb = Verb::put, .key = "k", .value = large, .body_token = 8};
+    const Ask put{.verb = Verb::put, .key = "k", .value = large, .payload_token = 8};
     send(id, put);
     same_again();
     send(id, put);
     ASSERT_EQ(transport.received.size(), 2u);
-    shard.on_body_received(transport.received[0].tag, true);
+    shard.on_payload_received(transport.received[0].tag, true);
     EXPECT_TRUE(has("k"));
     ask(Verb::erase, id, "k");
-    shard.on_body_received(transport.received[1].tag, true);
+    shard.on_payload_received(transport.received[1].tag, true);
     EXPECT_FALSE(has("k")) << "the second copy has brought it back";
     expect_at_rest();
 }
@@ -147,8 +147,8 @@ TEST_F(RepeatedRequestsTest, APoppedPairIsPutBackOnce) {
     EXPECT_TRUE(std::ranges::equal(find("k")->value(), large));
     EXPECT_EQ(find("k")->value_type(), 1);
     EXPECT_EQ(shard_store.replies().values(), 0u);
-    shard.on_body_sent(transport.sent.back().tag, true);
-    shard.on_body_sent(tag, true);
+    shard.on_payload_sent(transport.sent.back().tag, true);
+    shard.on_payload_sent(tag, true);
 
     ASSERT_TRUE(shard_store
                     .apply({.kind = store::ChangeKind::erase,
@@ -189,18 +189,18 @@ TEST_F(RepeatedRequestsTest, AValueThatIsNotTakenIsAnsweredWithAnError) {
     const std::uint64_t id = hello(1, 0);
     ASSERT_TRUE(put_in_store("k", 0, large));
     const std::uint64_t request = send(id, {.verb = Verb::get, .key = "k"});
-    const RecordingTransport::Sent body = transport.sent.back();
-    shard.on_body_sent(body.tag, false);
+    const RecordingTransport::Sent payload = transport.sent.back();
+    shard.on_payload_sent(payload.tag, false);
     EXPECT_EQ(last().request, request);
     EXPECT_EQ(last_code(), Errc::system);
-    EXPECT_EQ(transport.sent.back().peer, body.peer);
+    EXPECT_EQ(transport.sent.back().peer, payload.peer);
     expect_at_rest();
 
     send(id, {.verb = Verb::get, .key = "k"});
     const std::uint64_t tag = transport.sent.back().tag;
     EXPECT_EQ(hello(2, id), id) << "over a new connection";
     const std::size_t sent = transport.sent.size();
-    shard.on_body_sent(tag, false);
+    shard.on_payload_sent(tag, false);
     EXPECT_EQ(transport.sent.size(), sent) << "the client will ask again";
     expect_at_rest();
 }
@@ -210,7 +210,7 @@ TEST_F(RepeatedRequestsTest, PoppedValuesGiveWayWhenThePoolIsFull) {
     const std::vector<std::byte> half(pool->usage().largest_free_bytes * 2 / 3);
     ASSERT_TRUE(put_in_store("k", 0, half));
     send(id, {.verb = Verb::pop, .key = "k"});
-    shard.on_body_sent(transport.sent.back().tag, true);
+    shard.on_payload_sent(transport.sent.back().tag, true);
     EXPECT_EQ(shard_store.replies().values(), 1u);
     send(other_session(), {.verb = Verb::put, .key = "other", .value = half});
     EXPECT_EQ(last_code(), Errc{}) << "what nobody can see takes space";

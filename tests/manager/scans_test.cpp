@@ -35,7 +35,7 @@ class ScansTest : public ShardTest {
                 add(key, {});
         }
         EXPECT_TRUE(in.at_end());
-        if (!sent.body.empty()) shard.on_body_sent(sent.tag, true);
+        if (!sent.payload.empty()) shard.on_payload_sent(sent.tag, true);
         ++pages;
         return header.argument;
     }
@@ -177,12 +177,12 @@ TEST_F(ScansTest, ErasingLeavesAPinnedValueWhole) {
     ASSERT_TRUE(put_in_store("large", 0, large));
     send(reader, {.verb = Verb::get, .key = "large"});
     const RecordingTransport::Sent sent = transport.sent.back();
-    ASSERT_EQ(sent.body.size(), large.size());
+    ASSERT_EQ(sent.payload.size(), large.size());
     EXPECT_EQ(sum_of_parts(Verb::erase_prefix, "l"), 1u);
     EXPECT_FALSE(has("large"));
     store("other", std::string(large.size(), 'x'));
-    EXPECT_TRUE(std::equal(large.begin(), large.end(), sent.body.begin(), sent.body.end()));
-    shard.on_body_sent(sent.tag, true);
+    EXPECT_TRUE(std::equal(large.begin(), large.end(), sent.payload.begin(), sent.payload.end()));
+    shard.on_payload_sent(sent.tag, true);
     expect_at_rest();
 }
 

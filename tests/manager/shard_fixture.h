@@ -47,7 +47,7 @@ struct Ask {
     std::uint16_t value_type = 0;
     std::uint16_t flags = 0;
     std::uint64_t argument = 0;
-    std::uint64_t body_token = 0;  // with a value above the inline limit: it waits at the client
+    std::uint64_t payload_token = 0;  // with a value above the inline limit: it waits at the client
     std::uint16_t key_type = type_text;
     PlacedBy placed_by{};
     std::optional<std::uint64_t> placement{};  // as the message has it, whatever placed_by says
@@ -86,10 +86,10 @@ class ShardTest : public testing::Test {
     }
     ReplyHeader last() const { return transport.header<ReplyHeader>(); }
     Errc last_code() const { return static_cast<Errc>(last().status); }
-    /// The value of the last reply, inline or as a body.
+    /// The value of the last reply, inline or as a payload.
     Bytes last_value() const {
         const RecordingTransport::Sent& sent = transport.sent.back();
-        return sent.body.empty() ? Bytes(sent.head).subspan(sizeof(ReplyHeader)) : sent.body;
+        return sent.payload.empty() ? Bytes(sent.header).subspan(sizeof(ReplyHeader)) : sent.payload;
     }
 
     /// Sends a request as a client would. Returns its number.
@@ -110,12 +110,12 @@ class ShardTest : public testing::Test {
         key += ask.key;
         if (ask.value.size() <= limits::inline_value_bytes_max) {
             shard.on_message(message_of(header, bytes_of(key), ask.value), {});
-        } else if (ask.body_token == 0) {
+        } else if (ask.payload_token == 0) {
             shard.on_message(message_of(header, bytes_of(key)),
                              {.in_memory = ask.value, .token = 0, .bytes = ask.value.size()});
         } else {
             shard.on_message(message_of(header, bytes_of(key)),
-                             {.in_memory = {}, .token = ask.body_token, .bytes = ask.value.size()});
+                             {.in_memory = {}, .token = ask.payload_token, .bytes = ask.value.size()});
         }
         return header.request;
     }
@@ -141,22 +141,22 @@ class ShardTest : public testing::Test {
         return codes.empty() ? Errc::system : codes.front();
     }
     void ask(Verb verb, std::uint64_t session, std::string_view key = {}, Bytes value = {},
-             const IncomingBody& body = {}, std::uint64_t argument = 0) {
+             const IncomingPayload& payload = {}, std::uint64_t argument = 0) {
         RequestHeader header;
         header.verb = verb;
         header.session = session;
         header.request = ++requests_;
         header.key_bytes = static_cast<std::uint16_t>(key.size());
-        header.value_bytes = body.present() ? body.bytes : value.size();
+        header.value_bytes = payload.present() ? payload.bytes : value.size();
         header.argument = argument;
-        shard.on_message(message_of(header, bytes_of(key), value), body);
+        shard.on_message(message_of(header, bytes_of(key), value), payload);
     }
-    /// The body that the shard has asked for last arrives.
-    void deliver(Bytes body) {
+    /// The payload that the shard has asked for last arrives.
+    void deliver(Bytes payload) {
         const RecordingTransport::Received received = transport.received.back();
-        ASSERT_EQ(received.into.size(), body.size());
-        std::copy(body.begin(), body.end(), received.into.begin());
-        shard.on_body_received(received.tag, true);
+        ASSERT_EQ(received.into.size(), payload.size());
+        std::copy(payload.begin(), payload.end(), received.into.begin());
+        shard.on_payload_received(received.tag, true);
     }
 
     ManagerStats statistics() {
@@ -194,7 +194,7 @@ class ShardTest : public testing::Test {
     /// Nothing is on its way, and nothing is kept that the pool does not show.
     void expect_at_rest() const {
         const ManagerStats stats = shard.statistics();
-        EXPECT_EQ(stats.bodies_in_flight, 0u);
+        EXPECT_EQ(stats.payloads_in_flight, 0u);
         EXPECT_EQ(stats.waiting, 0u);
         EXPECT_EQ(private_bytes(), 0u);
         EXPECT_EQ(shard.inconsistency(), "");

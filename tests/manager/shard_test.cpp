@@ -43,7 +43,7 @@ TEST_F(ShardTest, AGoodbyeWithoutASessionEndsTheOneOfItsClient) {
     goodbye(6);
     EXPECT_EQ(shard.sessions().connected(), 1u);
     EXPECT_EQ(transport.open.size(), 1u);
-    shard.on_body_received(transport.received.at(0).tag, true);
+    shard.on_payload_received(transport.received.at(0).tag, true);
     EXPECT_FALSE(has("k"));
     EXPECT_EQ(pool->usage().used_bytes, used);
     expect_at_rest();
@@ -173,7 +173,7 @@ TEST_F(ShardTest, ALargePutIsVisibleWhenItIsWhole) {
     EXPECT_FALSE(has("k"));
     std::copy(large.begin(), large.end(), transport.received[0].into.begin());
     const std::size_t sent = transport.sent.size();
-    shard.on_body_received(transport.received[0].tag, true);
+    shard.on_payload_received(transport.received[0].tag, true);
     EXPECT_TRUE(has("k"));
     ASSERT_EQ(transport.sent.size(), sent + 1);
     EXPECT_EQ(last().status, 0);
@@ -183,10 +183,10 @@ TEST_F(ShardTest, ALargePutThatBreaksOffLeavesNothing) {
     const std::uint64_t used = pool->usage().used_bytes;
     const std::uint64_t id = session();
     ask(Verb::put, id, "k", {}, {.in_memory = {}, .token = 8, .bytes = large.size()});
-    shard.on_body_received(transport.received.at(0).tag, false);
+    shard.on_payload_received(transport.received.at(0).tag, false);
     EXPECT_FALSE(has("k"));
     EXPECT_EQ(pool->usage().used_bytes, used);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 0u);
 }
 
 TEST_F(ShardTest, ALargePutThatArrivedInMemoryIsStoredAtOnce) {
@@ -202,17 +202,17 @@ TEST_F(ShardTest, AValueOnItsWayStaysWhateverHappensToItsKey) {
     ask(Verb::put, id, "k", {}, {.in_memory = large, .token = 0, .bytes = large.size()});
     ask(Verb::get, id, "k");
     const RecordingTransport::Sent get = transport.sent.back();
-    ASSERT_EQ(get.body.size(), large.size());
+    ASSERT_EQ(get.payload.size(), large.size());
     ask(Verb::erase, id, "k");
     const std::vector<std::byte> other(large.size(), std::byte{9});
     for (int i = 0; i < 300; ++i)  // more than the pool holds, if space that is in use were given away
         ask(Verb::put, id, "k" + std::to_string(i % 100), {},
             {.in_memory = other, .token = 0, .bytes = other.size()});
-    EXPECT_TRUE(std::equal(get.body.begin(), get.body.end(), large.begin(), large.end()));
+    EXPECT_TRUE(std::equal(get.payload.begin(), get.payload.end(), large.begin(), large.end()));
     ask(Verb::goodbye, id);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 1u);
-    shard.on_body_sent(get.tag, false);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 1u);
+    shard.on_payload_sent(get.tag, false);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 0u);
     clear_store();
     EXPECT_EQ(pool->usage().used_bytes, used);
 }
@@ -249,19 +249,19 @@ TEST_F(ShardTest, TheDirectoryComesInPages) {
         ask(Verb::directory, id, {}, {}, {}, next);
         ASSERT_EQ(last().status, 0);
         const RecordingTransport::Sent sent = transport.sent.back();
-        Unpacker in(sent.body.empty() ? Bytes(sent.head).subspan(sizeof(ReplyHeader)) : sent.body);
+        Unpacker in(sent.payload.empty() ? Bytes(sent.header).subspan(sizeof(ReplyHeader)) : sent.payload);
         for (; !in.at_end() && in.good(); ++next)
             EXPECT_EQ(unpack_directory_entry(in).node, "node" + std::to_string(next));
         ASSERT_TRUE(in.good());
         EXPECT_EQ(last().argument, next);
-        if (!sent.body.empty()) shard.on_body_sent(sent.tag, true);
+        if (!sent.payload.empty()) shard.on_payload_sent(sent.tag, true);
         ASSERT_LT(++pages, 100u);
     }
     EXPECT_GT(pages, 2u);
     ask(Verb::directory, id, {}, {}, {}, ~std::uint64_t{0});
     EXPECT_EQ(last().status, 0) << "beyond the end there is nothing";
     EXPECT_EQ(last().value_bytes, 0u);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 0u);
 }
 
 TEST_F(ShardTest, ANewerEntryReplacesAnOlderOne) {
@@ -279,7 +279,7 @@ TEST_F(ShardTest, ANewerEntryReplacesAnOlderOne) {
     };
     const auto node_of = [&](std::uint32_t number) {
         send(id, {.verb = Verb::directory, .flags = wire::directory_of_one, .argument = number});
-        Unpacker in(Bytes(transport.sent.back().head).subspan(sizeof(ReplyHeader)));
+        Unpacker in(Bytes(transport.sent.back().header).subspan(sizeof(ReplyHeader)));
         const DirectoryEntry entry = unpack_directory_entry(in);
         EXPECT_TRUE(in.good() && in.at_end()) << "it is of one shard";
         return entry.node;
@@ -379,7 +379,7 @@ TEST_F(ShardTest, StatisticsCount) {
     ask(Verb::erase, id, "k");
     ask(Verb::stats, id);
     ManagerStats stats;
-    ASSERT_TRUE(unpack(Bytes(transport.sent.back().head).subspan(sizeof(ReplyHeader)), stats));
+    ASSERT_TRUE(unpack(Bytes(transport.sent.back().header).subspan(sizeof(ReplyHeader)), stats));
     EXPECT_EQ(stats.manager, 3u);
     EXPECT_EQ(stats.node, "n1");
     EXPECT_EQ(stats.pid, 5);

@@ -183,7 +183,7 @@ TEST_F(TypedKeysTest, APairWhoseValueComesLaterKeepsItsTypeAndPlacement) {
     send(client, {.verb = Verb::put,
                   .key = "large",
                   .value = large,
-                  .body_token = 1,
+                  .payload_token = 1,
                   .key_type = type_i64,
                   .placed_by = PlacedBy::hash,
                   .placement = by_hash.value});
@@ -194,7 +194,7 @@ TEST_F(TypedKeysTest, APairWhoseValueComesLaterKeepsItsTypeAndPlacement) {
     send(client, {.verb = Verb::append,
                   .key = "appended",
                   .value = large,
-                  .body_token = 2,
+                  .payload_token = 2,
                   .key_type = type_i64,
                   .placed_by = PlacedBy::hash,
                   .placement = by_hash.value});

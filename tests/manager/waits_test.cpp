@@ -41,13 +41,13 @@ class WaitsTest : public ShardTest {
         EXPECT_FALSE(answer(request)) << what;
         const std::size_t replies = transport.sent.size();
         send(waiter, write);
-        if (write.body_token != 0) deliver(write.value);
+        if (write.payload_token != 0) deliver(write.value);
         const std::optional<ReplyHeader> header = answer(request);
         ASSERT_TRUE(header) << what;
         EXPECT_EQ(header->status, 0) << what;
         EXPECT_EQ(transport.sent.size(), replies + 2) << what;
         for (const RecordingTransport::Sent& sent : transport.sent) {
-            if (!sent.body.empty()) shard.on_body_sent(sent.tag, true);
+            if (!sent.payload.empty()) shard.on_payload_sent(sent.tag, true);
         }
         transport.sent.clear();
         clear_store();
@@ -75,8 +75,8 @@ TEST_F(WaitsTest, EveryWriteEndsAWait) {
     wire::ItemWriter pair(buffer);
     pair.pair(bytes_of("k"), 0, bytes_of("value"));
     expect_wakes({.verb = Verb::put, .key = "k", .value = bytes_of("value")}, "put");
-    expect_wakes({.verb = Verb::put, .key = "k", .value = large}, "put of a body in memory");
-    expect_wakes({.verb = Verb::put, .key = "k", .value = large, .body_token = 8}, "put of a body");
+    expect_wakes({.verb = Verb::put, .key = "k", .value = large}, "put of a payload in memory");
+    expect_wakes({.verb = Verb::put, .key = "k", .value = large, .payload_token = 8}, "put of a payload");
     expect_wakes({.verb = Verb::put, .key = "k", .flags = wire::put_if_absent}, "put_if_absent");
     expect_wakes({.verb = Verb::batch_put, .value = pair.written(), .argument = 1}, "batch_put");
     expect_wakes({.verb = Verb::fetch_add, .key = "k", .value = eight, .value_type = 0x0113}, "fetch_add");
@@ -117,9 +117,9 @@ TEST_F(WaitsTest, ALargeValueMayBeWaitedFor) {
                                                 .value = large,
                                                 .flags = wire::wait_for_value,
                                                 .argument = a_second,
-                                                .body_token = 8});
+                                                .payload_token = 8});
     deliver(large);
-    EXPECT_EQ(shard.statistics().bodies_in_flight, 0u);
+    EXPECT_EQ(shard.statistics().payloads_in_flight, 0u);
     EXPECT_EQ(private_bytes(), large.size());
     std::vector<std::byte> other = large;
     other.back() = std::byte{9};

@@ -135,7 +135,7 @@ TEST_F(AskingTest, OthersAreAskedWhereAManagerIs) {
     const auto sent_directory = [&] {
         for (const auto& sent : transport.sent) {
             RequestHeader header;
-            std::memcpy(&header, sent.head.data(), sizeof header);
+            std::memcpy(&header, sent.header.data(), sizeof header);
             if (header.verb == Verb::directory) return std::optional(header);
         }
         return std::optional<RequestHeader>();

@@ -29,7 +29,7 @@ class OutOfMemoryTest : public RequesterTest, public testing::WithParamInterface
         allocations_left = -1;
         for (const Requester::OperationId id : begun) {
             if (!requester.done(id)) requester.give_up(id);
-            if (!requester.done(id)) requester.on_body_sent(id, false);
+            if (!requester.done(id)) requester.on_payload_sent(id, false);
             EXPECT_TRUE(requester.done(id));
             const Result<Reply> reply = requester.take(id);
             EXPECT_FALSE(reply);
@@ -122,7 +122,7 @@ TEST_F(RequesterTest, WhatTheManagerCannotReceiveFailsInWordsAndIsNotInDoubt) {
     for (const auto& [why, words] : cases) {
         const auto put = begin(Verb::put);
         answer(-1, static_cast<std::uint64_t>(why), static_cast<std::uint16_t>(Errc::system));
-        requester.on_body_sent(put, false);
+        requester.on_payload_sent(put, false);
         ASSERT_TRUE(requester.done(put)) << words;
         const Result<Reply> outcome = requester.take(put);
         ASSERT_FALSE(outcome);

@@ -21,10 +21,10 @@ class RecordingTransport final : public Transport {
   public:
     struct Sent {
         PeerId peer;
-        std::vector<std::byte> head;
-        Bytes body;
+        std::vector<std::byte> header;
+        Bytes payload;
         std::uint64_t tag;
-        std::vector<Bytes> parts{};  // instead of the body
+        std::vector<Bytes> parts{};  // instead of the payload
     };
     struct Received {
         PeerId from;
@@ -41,23 +41,23 @@ class RecordingTransport final : public Transport {
         return next_peer_++;
     }
     void close(PeerId peer) override { open.erase(peer); }
-    void send(PeerId peer, Bytes head) override { send(peer, head, Bytes(), 0); }
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override {
-        if (!body.empty() && has_no_memory) throw std::bad_alloc();
-        sent.push_back({peer, {head.begin(), head.end()}, body, tag});
+    void send(PeerId peer, Bytes header) override { send(peer, header, Bytes(), 0); }
+    void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override {
+        if (!payload.empty() && has_no_memory) throw std::bad_alloc();
+        sent.push_back({peer, {header.begin(), header.end()}, payload, tag});
     }
-    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override {
-        sent.push_back({peer, {head.begin(), head.end()}, {}, tag, {body.begin(), body.end()}});
+    void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override {
+        sent.push_back({peer, {header.begin(), header.end()}, {}, tag, {payload.begin(), payload.end()}});
     }
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
         if (has_no_memory) throw std::bad_alloc();
         received.push_back({from, token, into, tag});
     }
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                      std::uint64_t tag) override {
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                         std::uint64_t tag) override {
         received.push_back({from, token, into, tag, rest});
     }
-    void discard_body(std::uint64_t token) override { discarded.push_back(token); }
+    void discard_payload(std::uint64_t token) override { discarded.push_back(token); }
     std::string describe(PeerId) const override { return "record"; }
     bool is_same_host(PeerId peer) const override { return on_same_host.count(peer) != 0; }
     Bytes address_for(PeerId) override { return bytes_of("my address"); }
@@ -71,12 +71,12 @@ class RecordingTransport final : public Transport {
         const std::size_t at =
             index < 0 ? sent.size() - static_cast<std::size_t>(-index) : static_cast<std::size_t>(index);
         Header header;
-        std::memcpy(&header, sent.at(at).head.data(), std::min(sizeof header, sent.at(at).head.size()));
+        std::memcpy(&header, sent.at(at).header.data(), std::min(sizeof header, sent.at(at).header.size()));
         return header;
     }
 
     std::optional<Error> refusal;  // of connections
-    bool has_no_memory = false;    // for bodies
+    bool has_no_memory = false;    // for payloads
     std::vector<Sent> sent;
     std::vector<Received> received;
     std::vector<std::uint64_t> discarded;

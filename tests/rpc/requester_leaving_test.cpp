@@ -31,8 +31,8 @@ TEST_F(RequesterTest, LeavingGivesUpWhatIsUnderWayAndStillSaysGoodbye) {
     EXPECT_TRUE(transport.open.empty());
     EXPECT_EQ(outcome(get), Errc::not_attached);
     EXPECT_FALSE(requester.done(put)) << "the transport may still read the value";
-    requester.on_body_sent(transport.sent[1].tag, false);
-    requester.on_body_sent(transport.sent[2].tag, false);
+    requester.on_payload_sent(transport.sent[1].tag, false);
+    requester.on_payload_sent(transport.sent[2].tag, false);
     EXPECT_EQ(outcome(put), Errc::not_attached);
     const Result<Reply> reply = requester.take(other_put);
     ASSERT_FALSE(reply);
@@ -48,7 +48,7 @@ TEST_F(RequesterTest, LeavingWhileAValueArrivesGivesItUp) {
     requester.leave();
     EXPECT_EQ(last_verb(), Verb::goodbye);
     EXPECT_FALSE(requester.done(get)) << "the transport may still write into the sink";
-    requester.on_body_received(transport.received.at(0).tag, false);
+    requester.on_payload_received(transport.received.at(0).tag, false);
     EXPECT_EQ(outcome(get), Errc::not_attached);
 }
 
@@ -65,8 +65,8 @@ TEST_F(RequesterTest, LeavingBeforeTheHelloIsAnswered) {
     EXPECT_GT(goodbye.request, hello.request);
     wire::Hello hello_value;
     wire::Hello left;
-    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[0].head).subspan(sizeof hello), hello_value));
-    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[1].head).subspan(sizeof goodbye), left));
+    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[0].header).subspan(sizeof hello), hello_value));
+    ASSERT_TRUE(wire::unpack(Bytes(transport.sent[1].header).subspan(sizeof goodbye), left));
     EXPECT_EQ(left.proof, wire::proof_of({}, goodbye, left)) << "a hello's would not do";
     EXPECT_NE(left.proof, hello_value.proof);
     EXPECT_EQ(left.dictionary_id, hello_value.dictionary_id);

@@ -50,24 +50,24 @@ TEST_F(RequesterTest, AMessageSaysTheTypeOfItsKeyAndWhatItWasPlacedBy) {
     EXPECT_EQ(header.key_type, user_type(5));
     EXPECT_EQ(header.flags, wire::put_if_absent);
     EXPECT_EQ(header.placed_by, PlacedBy::number);
-    Unpacker in(Bytes(transport.sent.back().head).subspan(sizeof header));
+    Unpacker in(Bytes(transport.sent.back().header).subspan(sizeof header));
     EXPECT_EQ(in.take<std::uint64_t>(), 9u);
     EXPECT_EQ(text_of(in.rest()), "kvalue");
     put.value = large;
     put.placement = {.by = PlacedBy::hash, .value = 10};
     requester.begin(put, now, now + 1s);
     EXPECT_EQ(transport.header<RequestHeader>().placed_by, PlacedBy::hash);
-    in = Unpacker(Bytes(transport.sent.back().head).subspan(sizeof header));
+    in = Unpacker(Bytes(transport.sent.back().header).subspan(sizeof header));
     EXPECT_EQ(in.take<std::uint64_t>(), 10u);
     EXPECT_EQ(text_of(in.rest()), "k");
-    EXPECT_EQ(transport.sent.back().body.size(), large.size());
+    EXPECT_EQ(transport.sent.back().payload.size(), large.size());
     put.key = bytes_of("k");
     put.value = {};
     put.placement = {};
     requester.begin(put, now, now + 1s);
     EXPECT_EQ(transport.header<RequestHeader>().key_type, type_text);
     EXPECT_EQ(transport.header<RequestHeader>().placed_by, PlacedBy::own_hash);
-    EXPECT_EQ(transport.sent.back().head.size(), sizeof header + 1);
+    EXPECT_EQ(transport.sent.back().header.size(), sizeof header + 1);
 }
 
 TEST_F(RequesterTest, SaysHelloOnFirstUseAndThenNoMore) {
@@ -181,11 +181,11 @@ TEST_F(RequesterTest, ABodyOnItsWayStillCountsAsWaiting) {
     requester.tick(now);
     EXPECT_TRUE(transport.open.empty());
     EXPECT_FALSE(requester.done(operation)) << "the transport may still write into the sink";
-    requester.on_body_received(transport.received[0].tag, false);
+    requester.on_payload_received(transport.received[0].tag, false);
     EXPECT_EQ(outcome(operation), Errc::manager_lost);
 }
 
-TEST_F(RequesterTest, TheBodiesOfAnOldConnectionDoNotEndANewOne) {
+TEST_F(RequesterTest, ThePayloadsOfAnOldConnectionDoNotEndANewOne) {
     know(here);
     const auto put = begin(Verb::put, 10ms);
     answer(0, 77);
@@ -201,7 +201,7 @@ TEST_F(RequesterTest, TheBodiesOfAnOldConnectionDoNotEndANewOne) {
     answer(-1, 78);
     answer();
     EXPECT_EQ(outcome(next), Errc{});
-    requester.on_body_sent(transport.sent[1].tag, false);
+    requester.on_payload_sent(transport.sent[1].tag, false);
     EXPECT_EQ(outcome(put), Errc::timeout);
 }
 
@@ -219,8 +219,8 @@ TEST_F(RequesterTest, AConnectionThatBreaksIsMadeAnewAndRequestsAreRepeated) {
     EXPECT_EQ(transport.header<RequestHeader>().session, 77u);
     answer(3, 77);
     ASSERT_EQ(transport.sent.size(), 6u);
-    EXPECT_EQ(transport.sent[4].head, transport.sent[1].head);
-    EXPECT_EQ(transport.sent[5].head, transport.sent[2].head);
+    EXPECT_EQ(transport.sent[4].header, transport.sent[1].header);
+    EXPECT_EQ(transport.sent[5].header, transport.sent[2].header);
     answer(4);
     answer(5);
     EXPECT_EQ(outcome(pop), Errc{});
@@ -471,7 +471,7 @@ TEST_F(RequesterTest, AValueThatComesTooLateIsATimeout) {
     announce_value(operation);
     now += 10ms;
     requester.tick(now);
-    requester.on_body_received(operation, false);
+    requester.on_payload_received(operation, false);
     EXPECT_EQ(outcome(operation), Errc::timeout);
 }
 

@@ -42,7 +42,7 @@ std::string socket_path(const std::string& name) {
 
 End::End() : poller(os::Poller::create().value()), transport(Transport::create(poller, waiting).value()) {}
 
-void End::on_message(Bytes header, const IncomingBody& payload) {
+void End::on_message(Bytes header, const IncomingPayload& payload) {
     messages.push_back({.header = {header.begin(), header.end()},
                         .payload = {payload.in_memory.begin(), payload.in_memory.end()},
                         .token = payload.token,
@@ -79,7 +79,7 @@ class Echo : public TransportEvents {
   public:
     explicit Echo(Transport& transport) : transport_(transport) {}
 
-    void on_message(Bytes header, const IncomingBody& payload) override {
+    void on_message(Bytes header, const IncomingPayload& payload) override {
         LinkName name;
         if (header.size() < name.size()) return;
         std::memcpy(name.data(), header.data(), name.size());
@@ -92,7 +92,7 @@ class Echo : public TransportEvents {
         std::memcpy(kept.payload.data(), payload.in_memory.data(), payload.in_memory.size());
         transport_.send(peer, kept.header, kept.payload, tag_);
     }
-    void on_body_received(std::uint64_t tag, bool ok) override {
+    void on_payload_received(std::uint64_t tag, bool ok) override {
         const Kept& kept = kept_[tag];
         if (ok) {
             transport_.send(kept.peer, kept.header, kept.payload, tag);
@@ -100,7 +100,7 @@ class Echo : public TransportEvents {
             kept_.erase(tag);
         }
     }
-    void on_body_sent(std::uint64_t tag, bool) override { kept_.erase(tag); }
+    void on_payload_sent(std::uint64_t tag, bool) override { kept_.erase(tag); }
     void on_peer_lost(PeerId peer, const Error&) override {
         std::erase_if(peers_, [&](const auto& one) { return one.second == peer; });
     }

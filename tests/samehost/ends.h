@@ -38,9 +38,9 @@ class End : public TransportEvents {
     };
 
     End();
-    void on_message(Bytes header, const IncomingBody& payload) override;
-    void on_body_received(std::uint64_t tag, bool ok) override { received.emplace_back(tag, ok); }
-    void on_body_sent(std::uint64_t tag, bool ok) override { sent.emplace_back(tag, ok); }
+    void on_message(Bytes header, const IncomingPayload& payload) override;
+    void on_payload_received(std::uint64_t tag, bool ok) override { received.emplace_back(tag, ok); }
+    void on_payload_sent(std::uint64_t tag, bool ok) override { sent.emplace_back(tag, ok); }
     void on_peer_lost(PeerId peer, const Error& why) override { lost.emplace_back(peer, why); }
 
     /// One turn, with a look at the sockets.

@@ -36,23 +36,24 @@ class Frugal : public TransportEvents {
   public:
     Frugal() : poller(os::Poller::create().value()), transport(Transport::create(poller, waiting).value()) {}
 
-    void on_message(Bytes header, const IncomingBody& body) override {
+    void on_message(Bytes header, const IncomingPayload& payload) override {
         LinkName name;
         if (header.size() < name.size()) return;
         std::memcpy(name.data(), header.data(), name.size());
         if (const PeerId claimed = transport->claim(name); claimed != no_peer) peer = claimed;
-        if (body.token == 0) return;
+        if (payload.token == 0) return;
         if (received_begun % 3 == 2 || received_begun == tags_max)
-            return transport->discard_payload(body.token);
+            return transport->discard_payload(payload.token);
         try {
-            transport->receive_payload(peer, body.token, std::span(buffer).first(body.bytes), received_begun);
+            transport->receive_payload(peer, payload.token, std::span(buffer).first(payload.bytes),
+                                       received_begun);
             ++received_begun;
         } catch (const std::bad_alloc&) {
-            transport->discard_payload(body.token);
+            transport->discard_payload(payload.token);
         }
     }
-    void on_body_received(std::uint64_t tag, bool) override { ++received.at(tag); }
-    void on_body_sent(std::uint64_t tag, bool) override { ++sent.at(tag); }
+    void on_payload_received(std::uint64_t tag, bool) override { ++received.at(tag); }
+    void on_payload_sent(std::uint64_t tag, bool) override { ++sent.at(tag); }
     void on_peer_lost(PeerId, const Error&) override { ++lost; }
 
     void send(PeerId to, std::size_t payload_bytes) {
@@ -197,14 +198,14 @@ TEST(SamehostLimits, WhereMemoryToShareMayNotBeMadeTheNextWayIsTaken) {
 
 struct Claimer : TransportEvents {
     explicit Claimer(Transport& owner) : transport(owner) {}
-    void on_message(Bytes header, const IncomingBody& payload) override {
+    void on_message(Bytes header, const IncomingPayload& payload) override {
         const LinkName name = name_in(header);
         if (const PeerId peer = transport.claim(name); peer != no_peer) claimed.push_back(peer);
         if (payload.token != 0) transport.discard_payload(payload.token);
         ++messages;
     }
-    void on_body_received(std::uint64_t, bool) override {}
-    void on_body_sent(std::uint64_t, bool) override {}
+    void on_payload_received(std::uint64_t, bool) override {}
+    void on_payload_sent(std::uint64_t, bool) override {}
     void on_peer_lost(PeerId peer, const Error&) override { lost.push_back(peer); }
 
     Transport& transport;

@@ -76,7 +76,7 @@ class SamehostTest : public ::testing::Test {
 TEST_F(SamehostTest, HeadersOfAllSizesGoBothWays) {
     for (const std::size_t size :
          {std::size_t{0}, std::size_t{1}, std::size_t{55}, std::size_t{56}, std::size_t{57},
-          std::size_t{1000}, std::size_t{4096}, limits::head_bytes_max}) {
+          std::size_t{1000}, std::size_t{4096}, limits::header_bytes_max}) {
         const auto header = pattern(size, size);
         server.messages.clear();
         client.messages.clear();
@@ -160,9 +160,9 @@ TEST_F(SamehostTest, APayloadOfALostPeerIsNotReceived) {
 
 /// Sends once more when it is told that a payload was not sent, as a relay does.
 struct Insistent : End {
-    void on_body_sent(std::uint64_t tag, bool ok) override {
+    void on_payload_sent(std::uint64_t tag, bool ok) override {
         EXPECT_TRUE(lost.empty()) << tag;
-        End::on_body_sent(tag, ok);
+        End::on_payload_sent(tag, ok);
         if (tag == 5) transport->send(to, bytes_of("x"), pattern(10, 1), 6);
     }
     PeerId to = no_peer;
@@ -356,12 +356,12 @@ TEST_F(SamehostTest, AHandshakeWithTwoDescriptorsIsRefusedAndLeavesNone) {
 /// Claims whoever introduces itself, while it does.
 struct Claimer : TransportEvents {
     explicit Claimer(Transport& owner) : transport(owner) {}
-    void on_message(Bytes header, const IncomingBody&) override {
+    void on_message(Bytes header, const IncomingPayload&) override {
         const LinkName name = name_in(header);
         claimed.push_back(transport.claim(name));
     }
-    void on_body_received(std::uint64_t, bool) override {}
-    void on_body_sent(std::uint64_t, bool) override {}
+    void on_payload_received(std::uint64_t, bool) override {}
+    void on_payload_sent(std::uint64_t, bool) override {}
     void on_peer_lost(PeerId peer, const Error&) override { lost.push_back(peer); }
 
     Transport& transport;

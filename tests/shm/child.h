@@ -14,8 +14,8 @@
 
 namespace ddict::shm {
 
-/// A child process that runs `body` and ends with what it returns as its exit status. It may report progress
-/// to the number that it is given. Does not outlive this object.
+/// A child process that runs `body` and ends with what it returns as its exit status. It may report
+/// progress to the number that it is given. Does not outlive this object.
 class Child {
   public:
     explicit Child(const std::function<int(int progress)>& body) {

@@ -77,7 +77,7 @@ void CountingClient::add() {
         });
 }
 
-/// Large operands travel as bodies.
+/// Large operands travel as payloads.
 void CountingClient::append() {
     const std::size_t bytes = cluster_.random().chance(20) ? 5000 : 10;
     ask({.verb = Verb::append, .key = "list", .value = std::vector<std::byte>(bytes, std::byte{1})},

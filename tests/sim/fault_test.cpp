@@ -164,8 +164,8 @@ TEST(Fault, TheNetworkIsCutDuringAPut) {
     });
 }
 
-/// The deadline passes while a body is on its way: the operation ends soon after, as a time-out, and what the
-/// client then does with its memory shows nowhere.
+/// The deadline passes while a payload is on its way: the operation ends soon after, as a time-out, and what
+/// the client then does with its memory shows nowhere.
 TEST(Fault, ADeadlinePassesWithABodyOnItsWay) {
     std::uint64_t timeouts = 0;
     for_each_seed(300, [&](std::uint64_t seed, Tally& tally) {

@@ -22,11 +22,11 @@ using namespace std::chrono_literals;
 using wire::Verb;
 
 std::vector<std::byte> request_bytes(const wire::RequestHeader& header, Bytes key, Bytes inline_value) {
-    std::vector<std::byte> head;
-    Packer(head).put(header);
-    head.insert(head.end(), key.begin(), key.end());
-    head.insert(head.end(), inline_value.begin(), inline_value.end());
-    return head;
+    std::vector<std::byte> message;
+    Packer(message).put(header);
+    message.insert(message.end(), key.begin(), key.end());
+    message.insert(message.end(), inline_value.begin(), inline_value.end());
+    return message;
 }
 
 /// A request as a client might make it, with any verb; the key may be there or not.
@@ -154,7 +154,7 @@ void mutate(std::vector<std::byte>& bytes, Random& random) {
             return;
         }
         case 2:
-            bytes = random.bytes(random.below(limits::head_bytes_max + 1));
+            bytes = random.bytes(random.below(limits::header_bytes_max + 1));
             return;
         default:
             for (std::uint64_t n = 1 + random.below(4); n > 0 && !bytes.empty(); --n) {
@@ -166,7 +166,7 @@ void mutate(std::vector<std::byte>& bytes, Random& random) {
     }
 }
 
-/// Changes bytes of a body, whose length stays.
+/// Changes bytes of a payload, whose length stays.
 void mutate_value(std::vector<std::byte>& bytes, Random& random) {
     for (std::uint64_t n = 1 + random.below(4); n > 0; --n)
         bytes[random.below(bytes.size())] = static_cast<std::byte>(random.below(256));
@@ -177,15 +177,15 @@ class Stranger final : public TransportEvents {
   public:
     Stranger(Network& network, std::uint32_t host) : process_(network.start(host)) { process_.listen(*this); }
 
-    void on_message(Bytes head, const IncomingBody& body) override {
+    void on_message(Bytes message, const IncomingPayload& payload) override {
         ++replies;
-        if (body.token != 0) process_.discard_body(body.token);
-        if (head.size() < sizeof last) return;
-        std::memcpy(&last, head.data(), sizeof last);
+        if (payload.token != 0) process_.discard_payload(payload.token);
+        if (message.size() < sizeof last) return;
+        std::memcpy(&last, message.data(), sizeof last);
         if (session_ == 0) session_ = last.argument;
     }
-    void on_body_received(std::uint64_t, bool) override {}
-    void on_body_sent(std::uint64_t, bool) override {}
+    void on_payload_received(std::uint64_t, bool) override {}
+    void on_payload_sent(std::uint64_t, bool) override {}
     void on_peer_lost(PeerId, const Error&) override {}
 
     std::vector<std::byte> hello(const Credentials& credentials, std::uint64_t number) const {
@@ -254,8 +254,8 @@ TEST(Garbage, ForAShard) {
             Sample sample = sample_of(static_cast<Verb>(1 + random.below(wire::verb_last)), random);
             wire::RequestHeader& header = sample.header;
             header.request = random.number() >> 1;
-            std::vector<std::byte> head;
-            std::vector<std::byte> body;
+            std::vector<std::byte> message;
+            std::vector<std::byte> payload;
             if (i % 10 == 0 ||
                 manager.shard().sessions().connected() != sessions) {  // a session that surely lives
                 strangers.emplace_back(network, 0);
@@ -267,19 +267,20 @@ TEST(Garbage, ForAShard) {
             Stranger& stranger = strangers.back();
             header.session = stranger.session();
             if (header.verb == Verb::hello) {
-                head = stranger.hello(cluster.credentials(), 2);
+                message = stranger.hello(cluster.credentials(), 2);
             } else {
-                const bool with_body = sample.value.size() > limits::inline_value_bytes_max;
-                head = request_bytes(header, bytes_of(sample.key), with_body ? Bytes() : Bytes(sample.value));
-                if (with_body) body = std::move(sample.value);
-                if (random.chance(10)) body = random.bytes(random.below(10'000));
-                if (!body.empty() && random.chance(20)) mutate_value(body, random);
+                const bool with_payload = sample.value.size() > limits::inline_value_bytes_max;
+                message =
+                    request_bytes(header, bytes_of(sample.key), with_payload ? Bytes() : Bytes(sample.value));
+                if (with_payload) payload = std::move(sample.value);
+                if (random.chance(10)) payload = random.bytes(random.below(10'000));
+                if (!payload.empty() && random.chance(20)) mutate_value(payload, random);
             }
-            if (random.chance(85)) mutate(head, random);
+            if (random.chance(85)) mutate(message, random);
             const std::uint64_t before = digest(manager.pool());
             const std::uint64_t replies = stranger.replies;
             sessions = manager.shard().sessions().connected();
-            network.inject(manager.process(), head, body);
+            network.inject(manager.process(), message, payload);
             ASSERT_TRUE(network.run());
             const std::uint64_t now_rejected = rejected(client) - seen;
             seen += now_rejected;
@@ -292,7 +293,7 @@ TEST(Garbage, ForAShard) {
                 ++answered;
             }
             const ManagerStats stats = manager.statistics();
-            EXPECT_EQ(stats.bodies_in_flight, 0u);
+            EXPECT_EQ(stats.payloads_in_flight, 0u);
             EXPECT_EQ(stats.waiting, 0u);
             EXPECT_EQ(stats.broadcasts, 0u);
             EXPECT_EQ(manager.private_bytes(), 0u);
@@ -332,15 +333,15 @@ TEST(Garbage, ForARequester) {
             if (random.chance(10)) header.request |= std::uint64_t{1} << 63;
             const std::size_t bytes = random.below(8000);
             header.value_bytes = bytes;
-            const bool with_body = bytes > limits::inline_value_bytes_max;
-            std::vector<std::byte> head;
-            Packer(head).put(header);
-            if (!with_body) head.resize(head.size() + bytes);
-            if (random.chance(60)) mutate(head, random);
-            std::vector<std::byte> body;
-            if (with_body || random.chance(10)) body = random.bytes(1 + random.below(9000));
+            const bool with_payload = bytes > limits::inline_value_bytes_max;
+            std::vector<std::byte> message;
+            Packer(message).put(header);
+            if (!with_payload) message.resize(message.size() + bytes);
+            if (random.chance(60)) mutate(message, random);
+            std::vector<std::byte> payload;
+            if (with_payload || random.chance(10)) payload = random.bytes(1 + random.below(9000));
             const std::uint64_t before = client.requester().rejected_messages();
-            network.inject(client.process(), head, body);
+            network.inject(client.process(), message, payload);
             ASSERT_TRUE(network.run_until([&] { return done; }, 100'000));
             rejected_in_all += client.requester().rejected_messages() - before;
             ++ended;

@@ -53,33 +53,33 @@ class Seat final : public Transport, private TransportEvents {
         const OnAccount none(Account::none);
         process_.close(peer);
     }
-    void send(PeerId peer, Bytes head) override {
+    void send(PeerId peer, Bytes header) override {
         const OnAccount none(Account::none);
-        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + head.size()};
-        process_.send(peer, head);
+        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + header.size()};
+        process_.send(peer, header);
     }
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override {
+    void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override {
         const OnAccount none(Account::none);
-        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + head.size() + body.size()};
-        process_.send(peer, head, body, tag);
+        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + header.size() + payload.size()};
+        process_.send(peer, header, payload, tag);
     }
-    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override {
+    void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override {
         const OnAccount none(Account::none);
-        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + head.size() + bytes_in(body)};
-        process_.send(peer, head, body, tag);
+        sent_ = {.messages = sent_.messages + 1, .bytes = sent_.bytes + header.size() + bytes_in(payload)};
+        process_.send(peer, header, payload, tag);
     }
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                      std::uint64_t tag) override {
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                         std::uint64_t tag) override {
         const OnAccount none(Account::none);
-        process_.receive_body(from, token, into, rest, tag);
+        process_.receive_payload(from, token, into, rest, tag);
     }
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override {
         const OnAccount none(Account::none);
-        process_.receive_body(from, token, into, tag);
+        process_.receive_payload(from, token, into, tag);
     }
-    void discard_body(std::uint64_t token) override {
+    void discard_payload(std::uint64_t token) override {
         const OnAccount none(Account::none);
-        process_.discard_body(token);
+        process_.discard_payload(token);
     }
     std::string describe(PeerId peer) const override { return process_.describe(peer); }
     bool is_same_host(PeerId peer) const override { return process_.is_same_host(peer); }
@@ -88,17 +88,17 @@ class Seat final : public Transport, private TransportEvents {
     ProcessIdentity identity() const override { return process_.identity(); }
 
   private:
-    void on_message(Bytes head, const IncomingBody& body) override {
+    void on_message(Bytes header, const IncomingPayload& payload) override {
         const OnAccount own(account_);
-        events_->on_message(head, body);
+        events_->on_message(header, payload);
     }
-    void on_body_received(std::uint64_t tag, bool ok) override {
+    void on_payload_received(std::uint64_t tag, bool ok) override {
         const OnAccount own(account_);
-        events_->on_body_received(tag, ok);
+        events_->on_payload_received(tag, ok);
     }
-    void on_body_sent(std::uint64_t tag, bool ok) override {
+    void on_payload_sent(std::uint64_t tag, bool ok) override {
         const OnAccount own(account_);
-        events_->on_body_sent(tag, ok);
+        events_->on_payload_sent(tag, ok);
     }
     void on_peer_lost(PeerId peer, const Error& why) override {
         const OnAccount own(account_);

@@ -207,13 +207,13 @@ TEST(FullPool, AValueThatCanNeverFitIsTooLarge) {
 
 /// More large values asked for at once than a manager will have on their way: some are refused, none is lost,
 /// and afterwards all is as before.
-TEST(BodiesInFlight, AreBounded) {
+TEST(PayloadsInFlight, AreBounded) {
     Cluster cluster(1, {.managers = 1, .hosts = 1});
     SimClient& writer = cluster.add_client(0);
     const std::vector<std::byte> value = cluster.random().bytes(20'000);
     ASSERT_TRUE(writer.call({.verb = Verb::put, .key = "k", .value = value}).ok());
     const std::uint64_t used = cluster.manager(0).pool().usage().used_bytes;
-    constexpr unsigned clients = limits::bodies_in_flight_max / limits::operations_in_flight_max + 2;
+    constexpr unsigned clients = limits::payloads_in_flight_max / limits::operations_in_flight_max + 2;
     unsigned good = 0;
     unsigned refused = 0;
     std::size_t most = 0;
@@ -225,7 +225,7 @@ TEST(BodiesInFlight, AreBounded) {
     for (SimClient* reader : readers) {
         for (unsigned n = 0; n < limits::operations_in_flight_max; ++n) {
             reader->start({.verb = Verb::get, .key = "k"}, [&](const Outcome& outcome) {
-                most = std::max(most, cluster.manager(0).statistics().bodies_in_flight);
+                most = std::max(most, cluster.manager(0).statistics().payloads_in_flight);
                 if (outcome.ok()) {
                     ++good;
                     EXPECT_TRUE(outcome.value == value);
@@ -238,9 +238,9 @@ TEST(BodiesInFlight, AreBounded) {
     }
     ASSERT_TRUE(cluster.network().run());
     EXPECT_EQ(good + refused, clients * limits::operations_in_flight_max);
-    EXPECT_GE(good, limits::bodies_in_flight_max);
+    EXPECT_GE(good, limits::payloads_in_flight_max);
     EXPECT_GT(refused, 0u);
-    EXPECT_LE(most, limits::bodies_in_flight_max);
+    EXPECT_LE(most, limits::payloads_in_flight_max);
     EXPECT_EQ(cluster.manager(0).pool().usage().used_bytes, used);
     EXPECT_EQ(cluster.problems_at_rest(), "");
 }

@@ -255,9 +255,9 @@ TEST(Goodbye, OfAStrangerIsRejected) {
     forged.request = wire::connection_request_bit;
     for (const std::uint64_t session : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 40}) {
         forged.argument = session;
-        std::vector<std::byte> head(sizeof forged);
-        std::memcpy(head.data(), &forged, sizeof forged);
-        cluster.network().inject(client.process(), head, {});
+        std::vector<std::byte> header(sizeof forged);
+        std::memcpy(header.data(), &forged, sizeof forged);
+        cluster.network().inject(client.process(), header, {});
     }
     EXPECT_TRUE(cluster.network().run());
     EXPECT_EQ(client.requester().rejected_messages(), 3u);

@@ -13,26 +13,26 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Writes down what happens; does with bodies what it is told to.
+/// Writes down what happens; does with payloads what it is told to.
 class Witness final : public TransportEvents {
   public:
     explicit Witness(Process& process) : process_(process) { process.listen(*this); }
 
-    void on_message(Bytes head, const IncomingBody& body) override {
-        log += "message " + std::string(text_of(head)) + (body.present() ? " with body\n" : "\n");
-        if (body.token == 0) {
-            received.assign(body.in_memory.begin(), body.in_memory.end());
+    void on_message(Bytes header, const IncomingPayload& payload) override {
+        log += "message " + std::string(text_of(header)) + (payload.present() ? " with payload\n" : "\n");
+        if (payload.token == 0) {
+            received.assign(payload.in_memory.begin(), payload.in_memory.end());
             return;
         }
-        tokens.push_back(body.token);
+        tokens.push_back(payload.token);
         if (from == no_peer) return;
-        received.assign(body.bytes, std::byte{0});
-        process_.receive_body(from, body.token, received, 7);
+        received.assign(payload.bytes, std::byte{0});
+        process_.receive_payload(from, payload.token, received, 7);
     }
-    void on_body_received(std::uint64_t tag, bool ok) override {
+    void on_payload_received(std::uint64_t tag, bool ok) override {
         log += "received " + std::to_string(tag) + (ok ? " ok\n" : " not\n");
     }
-    void on_body_sent(std::uint64_t tag, bool ok) override {
+    void on_payload_sent(std::uint64_t tag, bool ok) override {
         log += "sent " + std::to_string(tag) + (ok ? " ok\n" : " not\n");
     }
     void on_peer_lost(PeerId peer, const Error&) override { log += "lost " + std::to_string(peer) + "\n"; }
@@ -40,7 +40,7 @@ class Witness final : public TransportEvents {
     std::string log;
     std::vector<std::uint64_t> tokens;
     std::vector<std::byte> received;
-    PeerId from = no_peer;  // bodies are received as of this peer; none: they are left alone
+    PeerId from = no_peer;  // payloads are received as of this peer; none: they are left alone
 
   private:
     Process& process_;
@@ -48,7 +48,7 @@ class Witness final : public TransportEvents {
 
 struct Pair {
     explicit Pair(std::uint64_t seed, std::uint32_t host_of_b = 1)
-        : network(seed, {.eager_body_bytes_max = 0}),
+        : network(seed, {.eager_payload_bytes_max = 0}),
           a(network.start(0)),
           b(network.start(host_of_b)),
           at_a(a),
@@ -94,37 +94,37 @@ TEST(SimulatedNetwork, RepeatsItselfAndOvertakes) {
 TEST(SimulatedNetwork, ABodyIsReadLateAndReportedOnce) {
     for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
         Pair pair(seed);
-        std::vector<std::byte> body(1000, std::byte{1});
-        pair.a.send(pair.a_to_b, bytes_of("head"), body, 5);
-        std::fill(body.begin(), body.end(), std::byte{2});  // before the transfer: this is what arrives
+        std::vector<std::byte> payload(1000, std::byte{1});
+        pair.a.send(pair.a_to_b, bytes_of("header"), payload, 5);
+        std::fill(payload.begin(), payload.end(), std::byte{2});  // before the transfer: this is what arrives
         ASSERT_TRUE(pair.network.run());
-        EXPECT_EQ(pair.at_b.log, "message head with body\nreceived 7 ok\n");
+        EXPECT_EQ(pair.at_b.log, "message header with payload\nreceived 7 ok\n");
         EXPECT_EQ(pair.at_a.log, "sent 5 ok\n");
-        EXPECT_TRUE(pair.at_b.received == body);
+        EXPECT_TRUE(pair.at_b.received == payload);
         EXPECT_EQ(pair.network.unsettled(), "");
         EXPECT_TRUE(pair.network.breaches().empty());
         tally.events += pair.network.counters().events;
     });
 }
 
-/// Whenever the one dies, the other hears first of its bodies and then of the loss, each once.
+/// Whenever the one dies, the other hears first of its payloads and then of the loss, each once.
 TEST(SimulatedNetwork, ADeathIsToldInOrder) {
     unsigned failed_out = 0;
     unsigned failed_in = 0;
     for_each_seed(300, [&](std::uint64_t seed, Tally& tally) {
         Pair pair(seed, static_cast<std::uint32_t>(seed % 2));
-        const std::vector<std::byte> body(1000, std::byte{1});
+        const std::vector<std::byte> payload(1000, std::byte{1});
         const bool sender_dies = seed % 3 == 0;
-        pair.a.send(pair.a_to_b, bytes_of("head"), body, 5);
+        pair.a.send(pair.a_to_b, bytes_of("header"), payload, 5);
         pair.run_for(std::chrono::microseconds(pair.network.random().below(400)));
         pair.network.kill(sender_dies ? pair.a : pair.b);
         ASSERT_TRUE(pair.network.run());
         const std::string lost = "lost " + std::to_string(sender_dies ? pair.b_to_a : pair.a_to_b) + "\n";
         if (sender_dies) {
             const std::string& log = pair.at_b.log;
-            EXPECT_TRUE(log == lost || log == "message head with body\nreceived 7 ok\n" + lost ||
-                        log == "message head with body\nreceived 7 not\n" + lost ||
-                        log == lost + "message head with body\nreceived 7 not\n")
+            EXPECT_TRUE(log == lost || log == "message header with payload\nreceived 7 ok\n" + lost ||
+                        log == "message header with payload\nreceived 7 not\n" + lost ||
+                        log == lost + "message header with payload\nreceived 7 not\n")
                 << log;
             failed_in += log.find("7 not") != std::string::npos ? 1u : 0u;
         } else {
@@ -153,11 +153,11 @@ TEST(SimulatedNetwork, ACutTellsNobodyAndKeepsWhatIsOnItsWay) {
 TEST(SimulatedNetwork, ClosingEndsTransfersButNotMessages) {
     for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
         Pair pair(seed);
-        const std::vector<std::byte> body(1000, std::byte{1});
-        pair.a.send(pair.a_to_b, bytes_of("body"), body, 5);
+        const std::vector<std::byte> payload(1000, std::byte{1});
+        pair.a.send(pair.a_to_b, bytes_of("payload"), payload, 5);
         pair.a.send(pair.a_to_b, bytes_of("goodbye"));
         pair.a.close(pair.a_to_b);
-        pair.a.send(pair.a_to_b, bytes_of("ignored"), body, 6);
+        pair.a.send(pair.a_to_b, bytes_of("ignored"), payload, 6);
         ASSERT_TRUE(pair.network.run());
         EXPECT_NE(pair.at_b.log.find("message goodbye\n"), std::string::npos);
         EXPECT_EQ(pair.at_b.log.find("ignored"), std::string::npos);
@@ -170,28 +170,28 @@ TEST(SimulatedNetwork, ClosingEndsTransfersButNotMessages) {
 }
 
 TEST(SimulatedNetwork, SeesBreachesOfTheContract) {
-    const std::vector<std::byte> body(1000, std::byte{1});
-    const std::vector<std::byte> long_head(limits::head_bytes_max + 1);
+    const std::vector<std::byte> payload(1000, std::byte{1});
+    const std::vector<std::byte> long_header(limits::header_bytes_max + 1);
     Pair pair(1);
-    pair.a.send(pair.a_to_b, long_head);
+    pair.a.send(pair.a_to_b, long_header);
     EXPECT_EQ(pair.network.breaches().size(), 1u);
-    pair.a.send(pair.a_to_b, Bytes(long_head).first(65 + limits::key_bytes_max), body, 5);
+    pair.a.send(pair.a_to_b, Bytes(long_header).first(65 + limits::key_bytes_max), payload, 5);
     EXPECT_EQ(pair.network.breaches().size(), 2u);
-    pair.a.send(pair.a_to_b + 100, bytes_of("head"));
+    pair.a.send(pair.a_to_b + 100, bytes_of("header"));
     EXPECT_EQ(pair.network.breaches().size(), 3u);
-    pair.b.discard_body(99);
+    pair.b.discard_payload(99);
     EXPECT_EQ(pair.network.breaches().size(), 4u);
     ASSERT_TRUE(pair.network.run());
     ASSERT_EQ(pair.at_b.tokens.size(), 1u);
-    pair.b.discard_body(pair.at_b.tokens[0]);
+    pair.b.discard_payload(pair.at_b.tokens[0]);
     EXPECT_EQ(pair.network.breaches().size(), 5u) << "received and discarded";
 }
 
-TEST(SimulatedNetwork, SeesAForgottenBody) {
-    const std::vector<std::byte> body(1000, std::byte{1});
+TEST(SimulatedNetwork, SeesAForgottenPayload) {
+    const std::vector<std::byte> payload(1000, std::byte{1});
     Pair pair(1);
     pair.at_b.from = no_peer;
-    pair.a.send(pair.a_to_b, bytes_of("head"), body, 5);
+    pair.a.send(pair.a_to_b, bytes_of("header"), payload, 5);
     ASSERT_TRUE(pair.network.run());
     EXPECT_NE(pair.network.unsettled().find("neither received nor discarded"), std::string::npos);
 }

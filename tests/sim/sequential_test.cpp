@@ -391,19 +391,19 @@ class Sequence {
 };
 
 TEST(Sequential, IsAMap) {
-    std::uint64_t bodies = 0;
-    std::uint64_t eager_bodies = 0;
+    std::uint64_t payloads = 0;
+    std::uint64_t eager_payloads = 0;
     for_each_seed(60, [&](std::uint64_t seed, Tally& tally) {
         Sequence sequence(seed);
         for (int i = 0; i < 250 && !testing::Test::HasFailure(); ++i, ++tally.operations)
             sequence.step();
         if (!testing::Test::HasFailure()) sequence.finish();
         tally.events += sequence.counters().events;
-        bodies += sequence.counters().bodies;
-        eager_bodies += sequence.counters().eager_bodies;
+        payloads += sequence.counters().payloads;
+        eager_payloads += sequence.counters().eager_payloads;
     });
-    EXPECT_GT(bodies, 0u);
-    EXPECT_GT(eager_bodies, 0u);
+    EXPECT_GT(payloads, 0u);
+    EXPECT_GT(eager_payloads, 0u);
 }
 
 /// More keys than fit into one page.

@@ -387,7 +387,7 @@ std::string Cluster::leaks(std::size_t sessions_max) {
             expect_none(count, "remembered sessions");
         if (sessions_max == 0)
             expect_none(replies.values() + replies.status_bytes(), "values of cached replies");
-        expect_none(stats.bodies_in_flight, "transfers");
+        expect_none(stats.payloads_in_flight, "transfers");
         expect_none(stats.broadcasts, "broadcasts");
         expect_none(stats.waiting, "waits");
         expect_none(manager->private_bytes(), "private bytes");

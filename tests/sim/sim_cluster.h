@@ -229,7 +229,7 @@ class Cluster final {
     std::deque<SimClient> clients_;
 };
 
-/// The bytes of value number `id`; sizes from nothing to some that travel as bodies.
+/// The bytes of value number `id`; sizes from nothing to some that travel as payloads.
 std::vector<std::byte> value_number(std::uint64_t id);
 inline std::uint16_t type_of_value(std::uint64_t id) {
     return static_cast<std::uint16_t>(id * 7);

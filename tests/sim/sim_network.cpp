@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t address_magic = 0x6d69732d74636964;  // "dict-sim"
 constexpr std::size_t address_bytes = 64;
-constexpr std::size_t body_head_bytes_max = 64 + limits::key_bytes_max;
+constexpr std::size_t header_with_payload_bytes_max = 64 + limits::key_bytes_max;
 
 }  // namespace
 
@@ -49,81 +49,81 @@ void Process::close(PeerId peer) {
     if (found == connections_.end()) return network_->breach(*this, "close() of a peer that never was");
     if (!found->second.open) return;
     found->second.open = false;
-    network_->drop_bodies_of(*this, peer);
+    network_->drop_payloads_of(*this, peer);
 }
 
-void Process::send(PeerId peer, Bytes head) {
-    if (head.empty() || head.size() > limits::head_bytes_max) {
-        network_->breach(*this, "a head of " + std::to_string(head.size()) + " bytes");
+void Process::send(PeerId peer, Bytes header) {
+    if (header.empty() || header.size() > limits::header_bytes_max) {
+        network_->breach(*this, "a header of " + std::to_string(header.size()) + " bytes");
     }
-    network_->send(*this, peer, head, nullptr);
+    network_->send(*this, peer, header, nullptr);
 }
 
-void Process::send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) {
-    if (head.empty() || head.size() > body_head_bytes_max) {
-        network_->breach(*this,
-                         "a head of " + std::to_string(head.size()) + " bytes on a message with a body");
+void Process::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
+    if (header.empty() || header.size() > header_with_payload_bytes_max) {
+        network_->breach(
+            *this, "a header of " + std::to_string(header.size()) + " bytes on a message with a payload");
     }
-    if (body.empty()) network_->breach(*this, "an empty body");
-    network_->send(*this, peer, head, &network_->new_body(this, peer, body, tag));
+    if (payload.empty()) network_->breach(*this, "an empty payload");
+    network_->send(*this, peer, header, &network_->new_payload(this, peer, payload, tag));
 }
 
-void Process::receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
-    if (token == 0 || token > network_->bodies_.size())
-        return network_->breach(*this, "receive_body() of a token that never was");
-    Network::Body& body = network_->bodies_[token - 1];
-    if (body.receiver != this || !body.announced || body.claimed)
-        return network_->breach(*this, "receive_body() of a token that is not to be had, or not any more");
-    if (into.size() != body.data.size())
-        return network_->breach(*this, "receive_body() into " + std::to_string(into.size()) + " bytes of " +
-                                           std::to_string(body.data.size()));
+void Process::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) {
+    if (token == 0 || token > network_->payloads_.size())
+        return network_->breach(*this, "receive_payload() of a token that never was");
+    Network::Payload& payload = network_->payloads_[token - 1];
+    if (payload.receiver != this || !payload.announced || payload.claimed)
+        return network_->breach(*this, "receive_payload() of a token that is not to be had, or not any more");
+    if (into.size() != payload.data.size())
+        return network_->breach(*this, "receive_payload() into " + std::to_string(into.size()) +
+                                           " bytes of " + std::to_string(payload.data.size()));
     const auto connection = connections_.find(from);
     if (connection == connections_.end())
-        network_->breach(*this, "receive_body() from a peer that never was");
-    body.claimed = body.receiving = true;
-    body.from = from;
-    body.into = into;
-    body.receiver_tag = tag;
-    if (connection == connections_.end() || !connection->second.open || !network_->readable(body)) {
-        return network_->after(network_->delay(), [n = network_, &body] { n->abort(body); });
+        network_->breach(*this, "receive_payload() from a peer that never was");
+    payload.claimed = payload.receiving = true;
+    payload.from = from;
+    payload.into = into;
+    payload.receiver_tag = tag;
+    if (connection == connections_.end() || !connection->second.open || !network_->readable(payload)) {
+        return network_->after(network_->delay(), [n = network_, &payload] { n->abort(payload); });
     }
-    Process& sender = body.sender != nullptr ? *body.sender : *this;
-    network_->across(sender, *this, network_->delay(), [n = network_, &body] { n->copy(body, false); });
+    Process& sender = payload.sender != nullptr ? *payload.sender : *this;
+    network_->across(sender, *this, network_->delay(), [n = network_, &payload] { n->copy(payload, false); });
 }
 
-void Process::send(PeerId peer, Bytes head, Parts parts, std::uint64_t tag) {
+void Process::send(PeerId peer, Bytes header, Parts parts, std::uint64_t tag) {
     std::vector<std::byte> whole;
     for (const Bytes part : parts) {
-        if (part.empty()) network_->breach(*this, "an empty part of a body");
+        if (part.empty()) network_->breach(*this, "an empty part of a payload");
         whole.insert(whole.end(), part.begin(), part.end());
     }
-    if (parts.size() > limits::value_parts_max) network_->breach(*this, "a body of too many parts");
-    Network::Body& body = network_->new_body(this, peer, {}, tag);
-    body.owned = std::move(whole);
-    body.data = body.owned;
-    network_->send(*this, peer, head, &body);
+    if (parts.size() > limits::value_parts_max) network_->breach(*this, "a payload of too many parts");
+    Network::Payload& payload = network_->new_payload(this, peer, {}, tag);
+    payload.owned = std::move(whole);
+    payload.data = payload.owned;
+    network_->send(*this, peer, header, &payload);
 }
 
-void Process::receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                           std::uint64_t tag) {
-    if (token == 0 || token > network_->bodies_.size())
-        return network_->breach(*this, "receive_body() of a token that never was");
-    if (into.empty() || rest.empty()) network_->breach(*this, "receive_body() into an empty piece");
-    Network::Body& body = network_->bodies_[token - 1];
-    body.whole.resize(into.size() + rest.size());
-    body.first = into;
-    body.rest = rest;
-    receive_body(from, token, body.whole, tag);
+void Process::receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                              std::uint64_t tag) {
+    if (token == 0 || token > network_->payloads_.size())
+        return network_->breach(*this, "receive_payload() of a token that never was");
+    if (into.empty() || rest.empty()) network_->breach(*this, "receive_payload() into an empty piece");
+    Network::Payload& payload = network_->payloads_[token - 1];
+    payload.whole.resize(into.size() + rest.size());
+    payload.first = into;
+    payload.rest = rest;
+    receive_payload(from, token, payload.whole, tag);
 }
 
-void Process::discard_body(std::uint64_t token) {
-    if (token == 0 || token > network_->bodies_.size())
-        return network_->breach(*this, "discard_body() of a token that never was");
-    Network::Body& body = network_->bodies_[token - 1];
-    if (body.receiver != this || !body.announced || body.claimed)
-        return network_->breach(*this, "discard_body() of a token that is not to be had, or not any more");
-    body.claimed = true;
-    network_->tell_sender_later(body, network_->random_.chance(50));
+void Process::discard_payload(std::uint64_t token) {
+    if (token == 0 || token > network_->payloads_.size())
+        return network_->breach(*this, "discard_payload() of a token that never was");
+    Network::Payload& payload = network_->payloads_[token - 1];
+    if (payload.receiver != this || !payload.announced || payload.claimed)
+        return network_->breach(*this, "discard_payload() of a token that is not to be had, or not any more");
+    payload.claimed = true;
+    network_->tell_sender_later(payload, network_->random_.chance(50));
 }
 
 bool Process::is_same_host(PeerId peer) const {
@@ -163,10 +163,10 @@ void Network::kill(Process& process) {
             if (connection.remote == &process && connection.open) watch_for_death(other, peer, process);
         }
     }
-    for (Body& body : bodies_) {
+    for (Payload& payload : payloads_) {
         // A transfer out of the dead memory breaks off; whoever sent to the dead hears of it with the loss.
-        if (body.sender == &process && body.receiving && !body.complete)
-            across(process, *body.receiver, delay(), [this, &body] { abort(body); });
+        if (payload.sender == &process && payload.receiving && !payload.complete)
+            across(process, *payload.receiver, delay(), [this, &payload] { abort(payload); });
     }
 }
 
@@ -222,15 +222,15 @@ void Network::at(Time when, std::function<void()> action) {
     queue_.emplace(std::pair(std::max(when, now_), ++order_), std::move(action));
 }
 
-void Network::inject(Process& to, std::vector<std::byte> head, std::vector<std::byte> payload) {
+void Network::inject(Process& to, std::vector<std::byte> header, std::vector<std::byte> payload) {
     if (payload.empty()) {
-        return after(delay(), [this, &to, head = std::move(head)] { announce(to, head, nullptr); });
+        return after(delay(), [this, &to, header = std::move(header)] { announce(to, header, nullptr); });
     }
-    Body& body = new_body(nullptr, no_peer, {}, 0);
-    body.owned = std::move(payload);
-    body.data = body.owned;
-    body.receiver = &to;
-    after(delay(), [this, &to, head = std::move(head), &body] { announce(to, head, &body); });
+    Payload& payload = new_payload(nullptr, no_peer, {}, 0);
+    payload.owned = std::move(payload);
+    payload.data = payload.owned;
+    payload.receiver = &to;
+    after(delay(), [this, &to, header = std::move(header), &payload] { announce(to, header, &payload); });
 }
 
 bool Network::step() {
@@ -256,13 +256,13 @@ bool Network::run_until(const std::function<bool()>& done, std::uint64_t steps_m
 
 std::string Network::unsettled() const {
     std::string out;
-    for (const Body& body : bodies_) {
-        const std::string name = "body " + std::to_string(body.id);
-        if (body.announced && !body.claimed && body.receiver->alive_)
+    for (const Payload& payload : payloads_) {
+        const std::string name = "payload " + std::to_string(payload.id);
+        if (payload.announced && !payload.claimed && payload.receiver->alive_)
             out += name + " was neither received nor discarded\n";
-        if (body.receiving && !body.receiver_told && body.receiver->alive_)
+        if (payload.receiving && !payload.receiver_told && payload.receiver->alive_)
             out += name + ": its receiver was never told\n";
-        if (body.sender != nullptr && !body.sender_told && body.sender->alive_)
+        if (payload.sender != nullptr && !payload.sender_told && payload.sender->alive_)
             out += name + ": its sender was never told\n";
     }
     return out;
@@ -302,149 +302,153 @@ void Network::breach(const Process& process, const std::string& what) {
     breaches_.push_back("process " + std::to_string(process.index_) + ": " + what);
 }
 
-Network::Body& Network::new_body(Process* sender, PeerId peer, Bytes data, std::uint64_t tag) {
-    Body& body = bodies_.emplace_back();
-    body.id = bodies_.size();
-    body.sender = sender;
-    body.sender_peer = peer;
-    body.sender_tag = tag;
-    body.data = data;
-    return body;
+Network::Payload& Network::new_payload(Process* sender, PeerId peer, Bytes data, std::uint64_t tag) {
+    Payload& payload = payloads_.emplace_back();
+    payload.id = payloads_.size();
+    payload.sender = sender;
+    payload.sender_peer = peer;
+    payload.sender_tag = tag;
+    payload.data = data;
+    return payload;
 }
 
-bool Network::readable(const Body& body) const {
-    return body.sender == nullptr || (body.sender->alive_ && !body.sender_told);
+bool Network::readable(const Payload& payload) const {
+    return payload.sender == nullptr || (payload.sender->alive_ && !payload.sender_told);
 }
 
-void Network::send(Process& from, PeerId peer, Bytes head, Body* body) {
+void Network::send(Process& from, PeerId peer, Bytes header, Payload* payload) {
     const auto found = from.connections_.find(peer);
     if (found == from.connections_.end()) return breach(from, "send() to a peer that never was");
-    if (!found->second.open) {  // ignored; but the owner of a body has to hear of it
-        if (body != nullptr) after(delay(), [this, body] { tell_sender(*body, false); });
+    if (!found->second.open) {  // ignored; but the owner of a payload has to hear of it
+        if (payload != nullptr) after(delay(), [this, payload] { tell_sender(*payload, false); });
         return;
     }
     if (found->second.severed) return;  // whoever waits for it hears when the connection is lost or closed
     Process& to = *found->second.remote;
-    std::vector<std::byte> copied(head.begin(), head.end());
-    if (body != nullptr) {
-        body->receiver = &to;
-        if (body->data.size() <= options_.eager_body_bytes_max && random_.chance(50))
-            return send_eagerly(from, to, peer, std::move(copied), *body);
+    std::vector<std::byte> copied(header.begin(), header.end());
+    if (payload != nullptr) {
+        payload->receiver = &to;
+        if (payload->data.size() <= options_.eager_payload_bytes_max && random_.chance(50))
+            return send_eagerly(from, to, peer, std::move(copied), *payload);
     }
     const auto path = std::pair(from.index_, peer);
     const std::uint64_t number = ++last_sent_[path];
-    across(from, to, delay(), [this, &from, &to, peer, copied = std::move(copied), body, path, number] {
+    across(from, to, delay(), [this, &from, &to, peer, copied = std::move(copied), payload, path, number] {
         if (number < last_arrived_[path]) ++counters_.overtakings;
         last_arrived_[path] = std::max(last_arrived_[path], number);
         if (is_severed(from, peer) && random_.chance(50)) return;
-        arrive(from, to, copied, body, nullptr);
+        arrive(from, to, copied, payload, nullptr);
     });
 }
 
-/// The body is read some time after the call of send(), and arrives together with its message.
-void Network::send_eagerly(Process& from, Process& to, PeerId peer, std::vector<std::byte> head, Body& body) {
-    after(delay(), [this, &from, &to, peer, head = std::move(head), &body] {
-        if (!readable(body) || is_severed(from, peer)) return;
-        std::vector<std::byte> eager(body.data.begin(), body.data.end());
-        after(delay(), [this, &body] { tell_sender(body, true); });
-        across(from, to, delay(), [this, &from, &to, peer, head, &body, eager = std::move(eager)] {
+/// The payload is read some time after the call of send(), and arrives together with its message.
+void Network::send_eagerly(Process& from, Process& to, PeerId peer, std::vector<std::byte> header,
+                           Payload& payload) {
+    after(delay(), [this, &from, &to, peer, header = std::move(header), &payload] {
+        if (!readable(payload) || is_severed(from, peer)) return;
+        std::vector<std::byte> eager(payload.data.begin(), payload.data.end());
+        after(delay(), [this, &payload] { tell_sender(payload, true); });
+        across(from, to, delay(), [this, &from, &to, peer, header, &payload, eager = std::move(eager)] {
             if (is_severed(from, peer) && random_.chance(50)) return;
-            arrive(from, to, head, &body, &eager);
+            arrive(from, to, header, &payload, &eager);
         });
     });
 }
 
-void Network::arrive(Process& from, Process& to, const std::vector<std::byte>& head, Body* body,
+void Network::arrive(Process& from, Process& to, const std::vector<std::byte>& header, Payload* payload,
                      const std::vector<std::byte>* eager) {
     if (!to.alive_) return;  // whoever waits for it hears with the loss of the peer
     if (!from.alive_ && random_.chance(50)) return;
-    if (eager == nullptr) return announce(to, head, body);
+    if (eager == nullptr) return announce(to, header, payload);
     ++counters_.messages;
-    ++counters_.eager_bodies;
-    std::vector<std::byte> shown_head(head);
-    std::vector<std::byte> shown_body(*eager);
-    const IncomingBody incoming{.in_memory = shown_body, .token = 0, .bytes = shown_body.size()};
-    deliver(to, [&](TransportEvents& events) { events.on_message(shown_head, incoming); });
+    ++counters_.eager_payloads;
+    std::vector<std::byte> shown_header(header);
+    std::vector<std::byte> shown_payload(*eager);
+    const IncomingPayload incoming{.in_memory = shown_payload, .token = 0, .bytes = shown_payload.size()};
+    deliver(to, [&](TransportEvents& events) { events.on_message(shown_header, incoming); });
 }
 
 /// Hands a message over. Its memory is fresh and goes away after the event, so that asan sees who keeps it.
-void Network::announce(Process& to, const std::vector<std::byte>& head, Body* body) {
+void Network::announce(Process& to, const std::vector<std::byte>& header, Payload* payload) {
     if (!to.alive_) return;
     ++counters_.messages;
-    IncomingBody incoming;
-    if (body != nullptr) {
-        ++counters_.bodies;
-        body->announced = true;
-        incoming.token = body->id;
-        incoming.bytes = body->data.size();
+    IncomingPayload incoming;
+    if (payload != nullptr) {
+        ++counters_.payloads;
+        payload->announced = true;
+        incoming.token = payload->id;
+        incoming.bytes = payload->data.size();
     }
-    std::vector<std::byte> shown(head);
+    std::vector<std::byte> shown(header);
     deliver(to, [&](TransportEvents& events) { events.on_message(shown, incoming); });
     std::fill(shown.begin(), shown.end(), std::byte{0xee});
 }
 
-/// Half of the body at a time, each half read and written at its own moment.
-void Network::copy(Body& body, bool second_half) {
-    if (body.aborted || !body.receiver->alive_) return;
-    if (!readable(body)) return abort(body);
-    if (body.sender != nullptr && is_severed(*body.sender, body.sender_peer)) return abort(body);
-    const std::size_t middle = body.data.size() / 2;
+/// Half of the payload at a time, each half read and written at its own moment.
+void Network::copy(Payload& payload, bool second_half) {
+    if (payload.aborted || !payload.receiver->alive_) return;
+    if (!readable(payload)) return abort(payload);
+    if (payload.sender != nullptr && is_severed(*payload.sender, payload.sender_peer)) return abort(payload);
+    const std::size_t middle = payload.data.size() / 2;
     const std::size_t begin = second_half ? middle : 0;
-    const std::size_t end = second_half ? body.data.size() : middle;
-    std::copy_n(body.data.begin() + static_cast<std::ptrdiff_t>(begin), end - begin,
-                body.into.begin() + static_cast<std::ptrdiff_t>(begin));
+    const std::size_t end = second_half ? payload.data.size() : middle;
+    std::copy_n(payload.data.begin() + static_cast<std::ptrdiff_t>(begin), end - begin,
+                payload.into.begin() + static_cast<std::ptrdiff_t>(begin));
     if (!second_half) {
-        Process& sender = body.sender != nullptr ? *body.sender : *body.receiver;
-        return across(sender, *body.receiver, delay(), [this, &body] { copy(body, true); });
+        Process& sender = payload.sender != nullptr ? *payload.sender : *payload.receiver;
+        return across(sender, *payload.receiver, delay(), [this, &payload] { copy(payload, true); });
     }
-    body.complete = true;
-    after(delay(), [this, &body] { tell_receiver(body, true); });
-    tell_sender_later(body, true);
+    payload.complete = true;
+    after(delay(), [this, &payload] { tell_receiver(payload, true); });
+    tell_sender_later(payload, true);
 }
 
 /// The transfer breaks off, somewhere in the middle.
-void Network::abort(Body& body) {
-    if (body.aborted || body.complete) return;
-    body.aborted = true;
-    ++counters_.failed_bodies;
-    if (body.receiving && !body.receiver_told && body.receiver->alive_) {
-        std::fill_n(body.into.begin(), random_.below(body.into.size() + 1), std::byte{0xbd});
-        after(delay(), [this, &body] { tell_receiver(body, false); });
+void Network::abort(Payload& payload) {
+    if (payload.aborted || payload.complete) return;
+    payload.aborted = true;
+    ++counters_.failed_payloads;
+    if (payload.receiving && !payload.receiver_told && payload.receiver->alive_) {
+        std::fill_n(payload.into.begin(), random_.below(payload.into.size() + 1), std::byte{0xbd});
+        after(delay(), [this, &payload] { tell_receiver(payload, false); });
     }
-    tell_sender_later(body, false);
+    tell_sender_later(payload, false);
 }
 
-void Network::tell_sender_later(Body& body, bool ok) {
-    if (body.sender == nullptr) return;
-    across(*body.sender, *body.receiver, delay(), [this, &body, ok] { tell_sender(body, ok); });
+void Network::tell_sender_later(Payload& payload, bool ok) {
+    if (payload.sender == nullptr) return;
+    across(*payload.sender, *payload.receiver, delay(), [this, &payload, ok] { tell_sender(payload, ok); });
 }
 
-void Network::tell_sender(Body& body, bool ok) {
-    if (body.sender == nullptr || body.sender_told || !body.sender->alive_) return;
-    body.sender_told = true;
-    deliver(*body.sender, [&](TransportEvents& events) { events.on_body_sent(body.sender_tag, ok); });
+void Network::tell_sender(Payload& payload, bool ok) {
+    if (payload.sender == nullptr || payload.sender_told || !payload.sender->alive_) return;
+    payload.sender_told = true;
+    deliver(*payload.sender,
+            [&](TransportEvents& events) { events.on_payload_sent(payload.sender_tag, ok); });
 }
 
-void Network::tell_receiver(Body& body, bool ok) {
-    if (!body.receiving || body.receiver_told || !body.receiver->alive_) return;
-    body.receiver_told = true;
-    if (ok && !body.whole.empty()) {
-        const auto middle = body.whole.begin() + static_cast<std::ptrdiff_t>(body.first.size());
-        std::copy(body.whole.begin(), middle, body.first.begin());
-        std::copy(middle, body.whole.end(), body.rest.begin());
+void Network::tell_receiver(Payload& payload, bool ok) {
+    if (!payload.receiving || payload.receiver_told || !payload.receiver->alive_) return;
+    payload.receiver_told = true;
+    if (ok && !payload.whole.empty()) {
+        const auto middle = payload.whole.begin() + static_cast<std::ptrdiff_t>(payload.first.size());
+        std::copy(payload.whole.begin(), middle, payload.first.begin());
+        std::copy(middle, payload.whole.end(), payload.rest.begin());
     }
-    deliver(*body.receiver, [&](TransportEvents& events) { events.on_body_received(body.receiver_tag, ok); });
+    deliver(*payload.receiver,
+            [&](TransportEvents& events) { events.on_payload_received(payload.receiver_tag, ok); });
 }
 
 /// The connection was closed from here: what was on its way is dropped, unless it was there already.
-void Network::drop_bodies_of(Process& process, PeerId peer) {
-    for (Body& body : bodies_) {
-        if (body.receiving && body.receiver == &process && body.from == peer && !body.receiver_told &&
-            !body.complete) {
-            after(delay(), [this, &body] { abort(body); });
+void Network::drop_payloads_of(Process& process, PeerId peer) {
+    for (Payload& payload : payloads_) {
+        if (payload.receiving && payload.receiver == &process && payload.from == peer &&
+            !payload.receiver_told && !payload.complete) {
+            after(delay(), [this, &payload] { abort(payload); });
         }
-        if (body.sender == &process && body.sender_peer == peer && !body.sender_told) {
-            after(delay(), [this, &body] { tell_sender(body, body.complete); });  // ends the transfer
+        if (payload.sender == &process && payload.sender_peer == peer && !payload.sender_told) {
+            after(delay(),
+                  [this, &payload] { tell_sender(payload, payload.complete); });  // ends the transfer
         }
     }
 }
@@ -453,15 +457,16 @@ void Network::lose(Process& process, PeerId peer) {
     Process::Connection& connection = process.connections_.at(peer);
     if (!process.alive_ || !connection.open) return;
     connection.open = false;
-    for (std::size_t i = 0; i < bodies_.size(); ++i) {  // the logic may send more meanwhile
-        Body& body = bodies_[i];
-        if (body.sender == &process && body.sender_peer == peer) tell_sender(body, body.complete);
-        if (body.receiving && body.receiver == &process && body.from == peer && !body.receiver_told) {
-            if (!body.complete && !body.aborted) {
-                body.aborted = true;
-                std::fill_n(body.into.begin(), random_.below(body.into.size() + 1), std::byte{0xbd});
+    for (std::size_t i = 0; i < payloads_.size(); ++i) {  // the logic may send more meanwhile
+        Payload& payload = payloads_[i];
+        if (payload.sender == &process && payload.sender_peer == peer) tell_sender(payload, payload.complete);
+        if (payload.receiving && payload.receiver == &process && payload.from == peer &&
+            !payload.receiver_told) {
+            if (!payload.complete && !payload.aborted) {
+                payload.aborted = true;
+                std::fill_n(payload.into.begin(), random_.below(payload.into.size() + 1), std::byte{0xbd});
             }
-            tell_receiver(body, body.complete);
+            tell_receiver(payload, payload.complete);
         }
     }
     const Error why(Errc::manager_lost, "the simulated process is gone");

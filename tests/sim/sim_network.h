@@ -3,8 +3,8 @@
 //
 // A network, hosts and processes in one thread, in virtual time, driven by a seed. Each process has a
 // Transport whose every promise is kept as late and in as odd an order as rpc/transport.h allows: messages
-// overtake each other, bodies are fetched in two steps while everything else goes on, the sender hears of it
-// at any time, a dead process is missed after a while, a cut network tells nobody.
+// overtake each other, payloads are fetched in two steps while everything else goes on, the sender hears of
+// it at any time, a dead process is missed after a while, a cut network tells nobody.
 //
 // The network also watches what the logic does with its transport. A breach of the port's contract is
 // recorded and ends up in breaches().
@@ -34,7 +34,7 @@ struct NetworkOptions {
     Duration delay_max = std::chrono::microseconds{100};  // above that, of most; some take ten times as long
     Duration detection_max_same_host = std::chrono::milliseconds{2};
     Duration detection_max_other_host = std::chrono::milliseconds{250};
-    std::size_t eager_body_bytes_max = 16 * 1024;  // smaller bodies may come in memory
+    std::size_t eager_payload_bytes_max = 16 * 1024;  // smaller payloads may come in memory
 };
 
 class Network;
@@ -54,13 +54,13 @@ class Process final : public Transport {
 
     Result<PeerId> connect(Bytes address, const ProcessIdentity& process) override;
     void close(PeerId peer) override;
-    void send(PeerId peer, Bytes head) override;
-    void send(PeerId peer, Bytes head, Bytes body, std::uint64_t tag) override;
-    void send(PeerId peer, Bytes head, Parts body, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
-    void receive_body(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
-                      std::uint64_t tag) override;
-    void discard_body(std::uint64_t token) override;
+    void send(PeerId peer, Bytes header) override;
+    void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override;
+    void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override;
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, std::uint64_t tag) override;
+    void receive_payload(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
+                         std::uint64_t tag) override;
+    void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
     bool is_same_host(PeerId peer) const override;
     Bytes address_for(PeerId) override { return address_; }
@@ -90,9 +90,9 @@ class Process final : public Transport {
 struct NetworkCounters {
     std::uint64_t events = 0;
     std::uint64_t messages = 0;
-    std::uint64_t bodies = 0;        // announced with a token
-    std::uint64_t eager_bodies = 0;  // delivered in memory
-    std::uint64_t failed_bodies = 0;
+    std::uint64_t payloads = 0;        // announced with a token
+    std::uint64_t eager_payloads = 0;  // delivered in memory
+    std::uint64_t failed_payloads = 0;
     std::uint64_t severed = 0;      // connections
     std::uint64_t overtakings = 0;  // messages that arrived before an older one of the same connection
 };
@@ -119,7 +119,7 @@ class Network {
     void at(Time when, Process& process, std::function<void()> action);
     void at(Time when, std::function<void()> action);
     /// Delivers a message from nowhere, as a stranger might send it.
-    void inject(Process& to, std::vector<std::byte> head, std::vector<std::byte> body);
+    void inject(Process& to, std::vector<std::byte> header, std::vector<std::byte> payload);
 
     /// Moves on to the next event; false if there is none.
     bool step();
@@ -129,7 +129,7 @@ class Network {
 
     /// What the logic did against the contract of the port; empty if nothing.
     const std::vector<std::string>& breaches() const { return breaches_; }
-    /// What the logic of living processes still owes: bodies neither received nor discarded; and what the
+    /// What the logic of living processes still owes: payloads neither received nor discarded; and what the
     /// network owes to them. Empty when all is settled. Meant for a network where nothing happens any more.
     std::string unsettled() const;
     const NetworkCounters& counters() const { return counters_; }
@@ -138,7 +138,7 @@ class Network {
   private:
     friend class Process;
 
-    struct Body {
+    struct Payload {
         std::uint64_t id = 0;
         Process* sender = nullptr;  // null: injected
         PeerId sender_peer = no_peer;
@@ -150,12 +150,12 @@ class Network {
         std::uint64_t receiver_tag = 0;
         bool announced = false;
         bool claimed = false;    // received or discarded
-        bool receiving = false;  // receive_body() was called
+        bool receiving = false;  // receive_payload() was called
         bool aborted = false;
         bool complete = false;
         bool sender_told = false;
         bool receiver_told = false;
-        std::vector<std::byte> owned;  // of injected bodies, and those of parts
+        std::vector<std::byte> owned;  // of injected payloads, and those of parts
         std::vector<std::byte> whole;  // received, if it goes into two pieces
         MutableBytes first;            // these
         MutableBytes rest;
@@ -172,19 +172,20 @@ class Network {
     void deliver(Process& to, const std::function<void(TransportEvents&)>& event);
     void breach(const Process& process, const std::string& what);
 
-    void send(Process& from, PeerId peer, Bytes head, Body* body);
-    void arrive(Process& from, Process& to, const std::vector<std::byte>& head, Body* body,
+    void send(Process& from, PeerId peer, Bytes header, Payload* payload);
+    void arrive(Process& from, Process& to, const std::vector<std::byte>& header, Payload* payload,
                 const std::vector<std::byte>* eager);
-    void announce(Process& to, const std::vector<std::byte>& head, Body* body);
-    Body& new_body(Process* sender, PeerId peer, Bytes data, std::uint64_t tag);
-    bool readable(const Body& body) const;
-    void send_eagerly(Process& from, Process& to, PeerId peer, std::vector<std::byte> head, Body& body);
-    void copy(Body& body, bool second_half);
-    void abort(Body& body);
-    void tell_sender(Body& body, bool ok);
-    void tell_receiver(Body& body, bool ok);
-    void tell_sender_later(Body& body, bool ok);
-    void drop_bodies_of(Process& process, PeerId peer);
+    void announce(Process& to, const std::vector<std::byte>& header, Payload* payload);
+    Payload& new_payload(Process* sender, PeerId peer, Bytes data, std::uint64_t tag);
+    bool readable(const Payload& payload) const;
+    void send_eagerly(Process& from, Process& to, PeerId peer, std::vector<std::byte> header,
+                      Payload& payload);
+    void copy(Payload& payload, bool second_half);
+    void abort(Payload& payload);
+    void tell_sender(Payload& payload, bool ok);
+    void tell_receiver(Payload& payload, bool ok);
+    void tell_sender_later(Payload& payload, bool ok);
+    void drop_payloads_of(Process& process, PeerId peer);
     void lose(Process& process, PeerId peer);
     void watch_for_death(Process& process, PeerId peer, const Process& remote);
 
@@ -194,7 +195,7 @@ class Network {
     std::uint64_t order_ = 0;
     std::map<std::pair<Time, std::uint64_t>, Action> queue_;
     std::deque<Process> processes_;
-    std::deque<Body> bodies_;
+    std::deque<Payload> payloads_;
     std::set<std::pair<std::uint32_t, std::uint32_t>> cuts_;
     struct Held {
         Process* a;

@@ -37,7 +37,7 @@ Answer perform(const Ask& ask, Value& value);
 Answer answer_of(wire::Verb verb, const Outcome& outcome);
 
 /// An operation on `key` that changes or reads it, with operands for which every branch happens now and then;
-/// `seen`: what the asker believes to be there. Some values travel as bodies.
+/// `seen`: what the asker believes to be there. Some values travel as payloads.
 Ask random_ask(Random& random, std::string key, const Value& seen);
 
 /// For LinearizabilityCheck.

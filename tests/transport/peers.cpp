@@ -86,14 +86,15 @@ class Obedient : public TransportEvents {
   public:
     Obedient(Worker& worker, PeerId peer) : worker_(worker), peer_(peer) {}
 
-    void on_message(Bytes head, const IncomingBody& body) override {
-        const auto what = head.empty() ? Order::echo : static_cast<Order>(head[0]);
-        if (body.present() && what == Order::drop && body.token != 0) worker_.discard_body(body.token);
-        if (what == Order::echo) echo(head, body);
+    void on_message(Bytes header, const IncomingPayload& payload) override {
+        const auto what = header.empty() ? Order::echo : static_cast<Order>(header[0]);
+        if (payload.present() && what == Order::drop && payload.token != 0)
+            worker_.discard_payload(payload.token);
+        if (what == Order::echo) echo(header, payload);
         if (what == Order::announce) {
             std::uint64_t size = 0;
-            std::memcpy(&size, head.data() + 1, sizeof size);
-            send_body(order(Order::announce), pattern(size, size));
+            std::memcpy(&size, header.data() + 1, sizeof size);
+            send_payload(order(Order::announce), pattern(size, size));
         }
         if (what == Order::usage) {
             std::vector<std::byte> answer = order(Order::usage, 9);
@@ -108,40 +109,40 @@ class Obedient : public TransportEvents {
         }
         if (what == Order::quit) quit = true;
     }
-    void on_body_received(std::uint64_t tag, bool ok) override {
-        auto at = bodies_.find(tag);
-        if (ok) send_body(at->second.first, std::move(at->second.second));
-        bodies_.erase(tag);
+    void on_payload_received(std::uint64_t tag, bool ok) override {
+        auto at = payloads_.find(tag);
+        if (ok) send_payload(at->second.first, std::move(at->second.second));
+        payloads_.erase(tag);
     }
-    void on_body_sent(std::uint64_t tag, bool) override { outgoing_.erase(tag); }
+    void on_payload_sent(std::uint64_t tag, bool) override { outgoing_.erase(tag); }
     void on_peer_lost(PeerId, const Error&) override { quit = true; }
 
     bool quit = false;
 
   private:
-    void echo(Bytes head, const IncomingBody& body) {
-        std::vector<std::byte> copy(head.begin(), head.end());
-        if (!body.present()) {
-            worker_.send(peer_, head);
-        } else if (body.token == 0) {
-            send_body(std::move(copy), {body.in_memory.begin(), body.in_memory.end()});
+    void echo(Bytes header, const IncomingPayload& payload) {
+        std::vector<std::byte> copy(header.begin(), header.end());
+        if (!payload.present()) {
+            worker_.send(peer_, header);
+        } else if (payload.token == 0) {
+            send_payload(std::move(copy), {payload.in_memory.begin(), payload.in_memory.end()});
         } else {
-            auto& [kept_head, buffer] = bodies_[++tag_];
-            kept_head = std::move(copy);
-            buffer.resize(body.bytes);
-            worker_.receive_body(peer_, body.token, buffer, tag_);
+            auto& [kept_header, buffer] = payloads_[++tag_];
+            kept_header = std::move(copy);
+            buffer.resize(payload.bytes);
+            worker_.receive_payload(peer_, payload.token, buffer, tag_);
         }
     }
-    void send_body(std::vector<std::byte> head, std::vector<std::byte> body) {
+    void send_payload(std::vector<std::byte> header, std::vector<std::byte> payload) {
         auto& kept = outgoing_[++tag_];
-        kept = std::move(body);
-        worker_.send(peer_, head, kept, tag_);
+        kept = std::move(payload);
+        worker_.send(peer_, header, kept, tag_);
     }
 
     Worker& worker_;
     PeerId peer_;
     std::uint64_t tag_ = 0;
-    std::map<std::uint64_t, std::pair<std::vector<std::byte>, std::vector<std::byte>>> bodies_;
+    std::map<std::uint64_t, std::pair<std::vector<std::byte>, std::vector<std::byte>>> payloads_;
     std::map<std::uint64_t, std::vector<std::byte>> outgoing_;
 };
 
@@ -154,10 +155,10 @@ void obey(Worker& worker, PeerId peer) {
 
 /// An order to echo that names this process.
 std::vector<std::byte> signed_order(std::size_t size) {
-    auto head = order(Order::echo, size);
+    auto header = order(Order::echo, size);
     const auto pid = static_cast<std::int32_t>(::getpid());
-    std::memcpy(head.data() + 1, &pid, sizeof pid);
-    return head;
+    std::memcpy(header.data() + 1, &pid, sizeof pid);
+    return header;
 }
 
 /// Asks for echoes as fast as it can, several at once, until it is killed.
@@ -165,17 +166,17 @@ void pester(Worker& worker, PeerId peer) {
     Observer events;
     std::mt19937_64 random(static_cast<std::uint64_t>(::getpid()));
     const std::size_t largest = random() % 2 == 0 ? 60 : 4000;
-    std::vector<std::byte> body(300'000);
-    std::uint64_t bodies_out = 0;
+    std::vector<std::byte> payload(300'000);
+    std::uint64_t payloads_out = 0;
     for (std::uint64_t asked = 0; events.lost.empty();) {
         while (asked - events.messages.size() < 8) {
             worker.send(peer, signed_order(16 + random() % largest));
             ++asked;
         }
-        if (bodies_out == events.sent.size() && random() % 16 == 0) {
-            auto head = signed_order(16);
-            head[0] = static_cast<std::byte>(Order::drop);
-            worker.send(peer, head, body, ++bodies_out);
+        if (payloads_out == events.sent.size() && random() % 16 == 0) {
+            auto header = signed_order(16);
+            header[0] = static_cast<std::byte>(Order::drop);
+            worker.send(peer, header, payload, ++payloads_out);
         }
         worker.progress(events, Clock::now() + seconds(5));
     }
@@ -224,7 +225,7 @@ void be_steady(Worker& worker, PeerId peer, int channel) {
             worker.progress(events, begin + seconds(3));
             if (Clock::now() - begin > seconds(3)) fail("stalled: no answer for 3 s");
         }
-        if (!stop && events.messages[0].head != ask) fail("another answer than what was asked for");
+        if (!stop && events.messages[0].header != ask) fail("another answer than what was asked for");
         worst_ms =
             std::max(worst_ms, std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
     }
@@ -260,17 +261,17 @@ std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed) {
 }
 
 std::vector<std::byte> order(Order what, std::size_t size) {
-    std::vector<std::byte> head(size);
-    if (size != 0) head[0] = static_cast<std::byte>(what);
-    return head;
+    std::vector<std::byte> header(size);
+    if (size != 0) header[0] = static_cast<std::byte>(what);
+    return header;
 }
 
-void Observer::on_message(Bytes head, const IncomingBody& body) {
+void Observer::on_message(Bytes header, const IncomingPayload& payload) {
     Message message;
-    message.head.assign(head.begin(), head.end());
-    message.body.assign(body.in_memory.begin(), body.in_memory.end());
-    message.token = body.token;
-    message.bytes = body.bytes;
+    message.header.assign(header.begin(), header.end());
+    message.payload.assign(payload.in_memory.begin(), payload.in_memory.end());
+    message.token = payload.token;
+    message.bytes = payload.bytes;
     messages.push_back(std::move(message));
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Two ends for the tests of the worker: an Observer that notes events, and Partner, another process with a
-// worker of its own that does what heads tell it. A test binary that uses Partner calls run_as_partner()
+// worker of its own that does what headers tell it. A test binary that uses Partner calls run_as_partner()
 // first in main().
 #pragma once
 
@@ -37,30 +37,30 @@ std::chrono::milliseconds time_limit();
 /// Bytes that depend on the seed and on their place.
 std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed);
 
-/// What a partner is told by the first byte of a head.
+/// What a partner is told by the first byte of a header.
 enum class Order : char {
-    echo = 'e',      // send the head back, and the body if there is one
-    drop = 'd',      // discard the body
-    ignore = 'i',    // keep the body announced, never fetch it
-    announce = 'a',  // send a body of the size that follows (8 bytes)
+    echo = 'e',      // send the header back, and the payload if there is one
+    drop = 'd',      // discard the payload
+    ignore = 'i',    // keep the payload announced, never fetch it
+    announce = 'a',  // send a payload of the size that follows (8 bytes)
     freeze = 'f',    // stop polling for ever
     usage = 'u',     // answer with the microseconds of processor time used
     quit = 'q',      // end in good order
 };
 std::vector<std::byte> order(Order what, std::size_t size = 1);
 
-/// Notes all events. Bodies are fetched at once if fetch is set.
+/// Notes all events. Payloads are fetched at once if fetch is set.
 class Observer : public TransportEvents {
   public:
     struct Message {
-        std::vector<std::byte> head;
-        std::vector<std::byte> body;  // if it came in memory
+        std::vector<std::byte> header;
+        std::vector<std::byte> payload;  // if it came in memory
         std::uint64_t token = 0;
         std::uint64_t bytes = 0;
     };
-    void on_message(Bytes head, const IncomingBody& body) override;
-    void on_body_received(std::uint64_t tag, bool ok) override { received.emplace_back(tag, ok); }
-    void on_body_sent(std::uint64_t tag, bool ok) override { sent.emplace_back(tag, ok); }
+    void on_message(Bytes header, const IncomingPayload& payload) override;
+    void on_payload_received(std::uint64_t tag, bool ok) override { received.emplace_back(tag, ok); }
+    void on_payload_sent(std::uint64_t tag, bool ok) override { sent.emplace_back(tag, ok); }
     void on_peer_lost(PeerId peer, const Error& why) override { lost.emplace_back(peer, why); }
 
     std::vector<Message> messages;

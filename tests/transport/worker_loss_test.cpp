@@ -62,8 +62,8 @@ TEST_P(WorkerLossTest, AnIdlePeer) {
 }
 
 TEST_P(WorkerLossTest, ABodyThatWasNotFetched) {
-    const auto body = pattern(32 << 20, 1);
-    worker->send(peer, order(Order::ignore), body, 11);
+    const auto payload = pattern(32 << 20, 1);
+    worker->send(peer, order(Order::ignore), payload, 11);
     worker->send(peer, order(Order::echo));
     ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
     ASSERT_TRUE(observer.sent.empty());
@@ -76,8 +76,8 @@ TEST_P(WorkerLossTest, MessagesThatWereNotRead) {
     worker->send(peer, order(Order::freeze));
     for (int i = 0; i < 2000; ++i)
         worker->send(peer, order(Order::echo, 4000));
-    const auto body = pattern(1 << 20, 1);
-    worker->send(peer, order(Order::echo), body, 12);
+    const auto payload = pattern(1 << 20, 1);
+    worker->send(peer, order(Order::echo), payload, 12);
     kill_and_wait_for_loss();
     ASSERT_EQ(observer.sent.size(), 1U);
     EXPECT_EQ(observer.sent[0], std::make_pair(std::uint64_t{12}, false));
@@ -91,7 +91,7 @@ TEST_P(WorkerLossTest, ABodyThatIsFetchedTooLate) {
     ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
     std::vector<std::byte> buffer(size);
     partner->kill();
-    worker->receive_body(peer, observer.messages[0].token, buffer, 13);
+    worker->receive_payload(peer, observer.messages[0].token, buffer, 13);
     ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.lost.empty(); }));
     ASSERT_EQ(observer.received.size(), 1U);
     EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{13}, false));
@@ -104,7 +104,7 @@ TEST_P(WorkerLossTest, ABodyInTheMiddle) {
     worker->send(peer, ask);
     ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
     std::vector<std::byte> buffer(size);
-    worker->receive_body(peer, observer.messages[0].token, buffer, 14);
+    worker->receive_payload(peer, observer.messages[0].token, buffer, 14);
     for (int i = 0; i < 3; ++i)
         worker->poll(observer);
     kill_and_wait_for_loss();
@@ -116,8 +116,8 @@ TEST_P(WorkerLossTest, ABodyInTheMiddle) {
 }
 
 TEST_P(WorkerLossTest, APeerThatIsClosedAlready) {
-    const auto body = pattern(8 << 20, 1);
-    worker->send(peer, order(Order::ignore), body, 15);
+    const auto payload = pattern(8 << 20, 1);
+    worker->send(peer, order(Order::ignore), payload, 15);
     worker->close(peer);
     partner->kill();
     ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
@@ -145,16 +145,17 @@ TEST_P(WorkerLossTest, ConnectingToAProcessThatHasEnded) {
 
 /// Echoes to whom the message names.
 struct Server : TransportEvents {
-    void on_message(Bytes head, const IncomingBody& body) override {
-        if (body.token != 0) worker->discard_body(body.token);
-        if (body.present() || head.size() < 5 || head[0] != static_cast<std::byte>(Order::echo)) return;
+    void on_message(Bytes header, const IncomingPayload& payload) override {
+        if (payload.token != 0) worker->discard_payload(payload.token);
+        if (payload.present() || header.size() < 5 || header[0] != static_cast<std::byte>(Order::echo))
+            return;
         std::int32_t pid = 0;
-        std::memcpy(&pid, head.data() + 1, sizeof pid);
+        std::memcpy(&pid, header.data() + 1, sizeof pid);
         ++messages;
-        if (const auto at = peers.find(pid); at != peers.end()) worker->send(at->second, head);
+        if (const auto at = peers.find(pid); at != peers.end()) worker->send(at->second, header);
     }
-    void on_body_received(std::uint64_t, bool) override {}
-    void on_body_sent(std::uint64_t, bool) override {}
+    void on_payload_received(std::uint64_t, bool) override {}
+    void on_payload_sent(std::uint64_t, bool) override {}
     void on_peer_lost(PeerId peer, const Error&) override { ++lost[peer]; }
 
     Worker* worker = nullptr;

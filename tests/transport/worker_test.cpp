@@ -59,22 +59,22 @@ TEST_P(WorkerTest, HeadsOfAllSizesComeBack) {
     start();
     std::mt19937_64 random(seed());
     std::vector<std::size_t> sizes{
-        0, 1, 7, 8, 64, 92, 93, 100, 255, 256, 511, 512, 513, 4096, limits::head_bytes_max};
+        0, 1, 7, 8, 64, 92, 93, 100, 255, 256, 511, 512, 513, 4096, limits::header_bytes_max};
     for (int i = 0; i < 100; ++i)
-        sizes.push_back(random() % (limits::head_bytes_max + 1));
+        sizes.push_back(random() % (limits::header_bytes_max + 1));
     for (const std::size_t size : sizes) {
-        auto head = pattern(size, size);
-        if (size != 0) head[0] = static_cast<std::byte>(Order::echo);
+        auto header = pattern(size, size);
+        if (size != 0) header[0] = static_cast<std::byte>(Order::echo);
         observer.messages.clear();
-        worker->send(peer, head);
+        worker->send(peer, header);
         ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }))
             << size << " bytes";
-        EXPECT_EQ(observer.messages[0].head, head) << size << " bytes";
+        EXPECT_EQ(observer.messages[0].header, header) << size << " bytes";
         EXPECT_EQ(observer.messages[0].bytes, 0U);
     }
 }
 
-TEST_P(WorkerTest, BodiesOfAllSizesComeBack) {
+TEST_P(WorkerTest, PayloadsOfAllSizesComeBack) {
     start();
     const std::vector<std::size_t> sizes{limits::inline_value_bytes_max + 1,
                                          8192,
@@ -88,24 +88,24 @@ TEST_P(WorkerTest, BodiesOfAllSizesComeBack) {
     bool in_memory = false;
     bool announced = false;
     for (const std::size_t size : sizes) {
-        const auto body = pattern(size, size);
-        const auto head = order(Order::echo, 64 + limits::key_bytes_max);
+        const auto payload = pattern(size, size);
+        const auto header = order(Order::echo, 64 + limits::key_bytes_max);
         observer = Observer();
-        worker->send(peer, head, body, size);
+        worker->send(peer, header, payload, size);
         ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }))
             << size << " bytes";
         const Observer::Message& message = observer.messages[0];
-        EXPECT_EQ(message.head, head);
+        EXPECT_EQ(message.header, header);
         ASSERT_EQ(message.bytes, size);
-        std::vector<std::byte> back = message.body;
+        std::vector<std::byte> back = message.payload;
         (message.token != 0 ? announced : in_memory) = true;
         if (message.token != 0) {
             back.resize(size);
-            worker->receive_body(peer, message.token, back, 77);
+            worker->receive_payload(peer, message.token, back, 77);
             ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.received.empty(); }));
             EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{77}, true));
         }
-        EXPECT_EQ(back, body) << size << " bytes";
+        EXPECT_EQ(back, payload) << size << " bytes";
         ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
         EXPECT_EQ(observer.sent[0], std::make_pair(std::uint64_t{size}, true));
     }
@@ -113,34 +113,34 @@ TEST_P(WorkerTest, BodiesOfAllSizesComeBack) {
     EXPECT_TRUE(announced) << "the rendezvous path was not taken";
 }
 
-TEST_P(WorkerTest, BodiesOfPartsComeBackInTwoPieces) {
+TEST_P(WorkerTest, PayloadsOfPartsComeBackInTwoPieces) {
     start();
     for (const std::size_t size :
          {std::size_t{4100}, std::size_t{20'000}, std::size_t{300'001}, std::size_t{24} << 20}) {
-        const auto body = pattern(size, size);
-        std::vector<Bytes> parts{Bytes(body).first(80)};
+        const auto payload = pattern(size, size);
+        std::vector<Bytes> parts{Bytes(payload).first(80)};
         const std::size_t step = (size - 80) / (limits::value_parts_max - 1);
         for (std::size_t i = 1; i < limits::value_parts_max; ++i) {
             const std::size_t at = 80 + (i - 1) * step;
             const bool is_last = i + 1 == limits::value_parts_max;
-            parts.push_back(Bytes(body).subspan(at, is_last ? size - at : step));
+            parts.push_back(Bytes(payload).subspan(at, is_last ? size - at : step));
         }
-        const auto head = order(Order::echo, 64 + limits::key_bytes_max);
+        const auto header = order(Order::echo, 64 + limits::key_bytes_max);
         observer = Observer();
-        worker->send(peer, head, Parts(parts), size);
+        worker->send(peer, header, Parts(parts), size);
         ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); })) << size;
         const Observer::Message& message = observer.messages[0];
-        EXPECT_EQ(message.head, head);
+        EXPECT_EQ(message.header, header);
         ASSERT_EQ(message.bytes, size);
-        std::vector<std::byte> back = message.body;
+        std::vector<std::byte> back = message.payload;
         if (message.token != 0) {
             back.resize(size);
             const MutableBytes into(back);
-            worker->receive_body(peer, message.token, into.first(80), into.subspan(80), 77);
+            worker->receive_payload(peer, message.token, into.first(80), into.subspan(80), 77);
             ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.received.empty(); }));
             EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{77}, true));
         }
-        EXPECT_EQ(back, body) << size << " bytes";
+        EXPECT_EQ(back, payload) << size << " bytes";
         ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
         EXPECT_EQ(observer.sent[0], std::make_pair(std::uint64_t{size}, true));
     }
@@ -150,20 +150,20 @@ TEST_P(WorkerTest, ManyMessagesAtOnce) {
     start();
     constexpr std::size_t count = 1000;
     std::mt19937_64 random(seed());
-    std::vector<std::vector<std::byte>> bodies(count);
+    std::vector<std::vector<std::byte>> payloads(count);
     for (std::uint64_t i = 0; i < count; ++i) {
-        auto head = order(Order::echo, 9 + random() % 500);
-        std::memcpy(head.data() + 1, &i, sizeof i);
+        auto header = order(Order::echo, 9 + random() % 500);
+        std::memcpy(header.data() + 1, &i, sizeof i);
         if (i % 50 != 0) {
-            worker->send(peer, head);
+            worker->send(peer, header);
         } else {
-            bodies[i] = pattern(5000 + random() % 200'000, i);
-            worker->send(peer, head, bodies[i], i);
+            payloads[i] = pattern(5000 + random() % 200'000, i);
+            worker->send(peer, header, payloads[i], i);
         }
     }
     ASSERT_TRUE(run_until(*worker, observer, [&] {
         for (const auto& message : observer.messages) {
-            if (message.token != 0) worker->discard_body(message.token);
+            if (message.token != 0) worker->discard_payload(message.token);
         }
         for (auto& message : observer.messages)
             message.token = 0;
@@ -172,20 +172,20 @@ TEST_P(WorkerTest, ManyMessagesAtOnce) {
     std::vector<bool> seen(count);
     for (const auto& message : observer.messages) {
         std::uint64_t number = 0;
-        std::memcpy(&number, message.head.data() + 1, sizeof number);
+        std::memcpy(&number, message.header.data() + 1, sizeof number);
         ASSERT_LT(number, count);
         EXPECT_FALSE(seen[number]);
         seen[number] = true;
-        EXPECT_EQ(message.bytes, bodies[number].size());
+        EXPECT_EQ(message.bytes, payloads[number].size());
     }
     for (const auto& [tag, ok] : observer.sent)
         EXPECT_TRUE(ok) << tag;
 }
 
-TEST_P(WorkerTest, ADiscardedBodyCompletesAtItsSender) {
+TEST_P(WorkerTest, ADiscardedPayloadCompletesAtItsSender) {
     start();
-    const auto body = pattern(10 << 20, 1);
-    worker->send(peer, order(Order::drop), body, 5);
+    const auto payload = pattern(10 << 20, 1);
+    worker->send(peer, order(Order::drop), payload, 5);
     ASSERT_TRUE(run_until(*worker, observer, [&] { return !observer.sent.empty(); }));
     EXPECT_EQ(observer.sent[0].first, 5U);
 }
@@ -200,9 +200,9 @@ TEST_P(WorkerTest, ATokenIsGoodForOnce) {
     const std::uint64_t token = observer.messages[0].token;
     ASSERT_NE(token, 0U);
     std::vector<std::byte> buffer(size);
-    worker->receive_body(peer, token, buffer, 1);
-    worker->discard_body(token);
-    worker->receive_body(peer, token, buffer, 2);
+    worker->receive_payload(peer, token, buffer, 1);
+    worker->discard_payload(token);
+    worker->receive_payload(peer, token, buffer, 2);
     ASSERT_TRUE(run_until(*worker, observer, [&] { return observer.received.size() == 2; }));
     EXPECT_EQ(observer.received[0], std::make_pair(std::uint64_t{2}, false));
     EXPECT_EQ(observer.received[1], std::make_pair(std::uint64_t{1}, true));
@@ -231,7 +231,7 @@ TEST_P(WorkerTest, AnIdleWorkerSleepsAndWakes) {
         worker->send(peer, order(Order::usage));
         EXPECT_TRUE(run_until(*worker, observer, [&] { return !observer.messages.empty(); }));
         std::uint64_t us = 0;
-        std::memcpy(&us, observer.messages.at(0).head.data() + 1, sizeof us);
+        std::memcpy(&us, observer.messages.at(0).header.data() + 1, sizeof us);
         return us;
     };
     ask_usage();
@@ -253,10 +253,10 @@ TEST_P(WorkerTest, AnIdleWorkerSleepsAndWakes) {
 TEST_P(WorkerTest, StopIsBounded) {
     start();
     worker->send(peer, order(Order::freeze));
-    const auto body = pattern(16 << 20, 1);
+    const auto payload = pattern(16 << 20, 1);
     for (std::uint64_t i = 0; i < 500; ++i)
         worker->send(peer, order(Order::echo, 3000));
-    worker->send(peer, order(Order::echo), body, 1);
+    worker->send(peer, order(Order::echo), payload, 1);
     const auto begin = Clock::now();
     worker->stop(begin + std::chrono::milliseconds(300));
     worker.reset();
@@ -270,13 +270,13 @@ TEST_P(WorkerTest, StopSendsWhatIsOutstanding) {
     EXPECT_EQ(partner->finish(), 0);
 }
 
-TEST_P(WorkerTest, CloseEndsBodiesOnTheirWay) {
+TEST_P(WorkerTest, CloseEndsPayloadsOnTheirWay) {
     start();
-    const auto body = pattern(16 << 20, 1);
-    worker->send(peer, order(Order::ignore), body, 9);
+    const auto payload = pattern(16 << 20, 1);
+    worker->send(peer, order(Order::ignore), payload, 9);
     worker->close(peer);
     worker->close(peer);
-    worker->send(peer, order(Order::echo), body, 10);
+    worker->send(peer, order(Order::echo), payload, 10);
     ASSERT_TRUE(run_until(*worker, observer, [&] { return observer.sent.size() == 2; }));
     EXPECT_FALSE(observer.sent[0].second);
     EXPECT_FALSE(observer.sent[1].second);
@@ -341,12 +341,12 @@ TEST_P(WorkerTest, RefusesGarbageForAnAddress) {
 
 /// Passes the events on to what a test says.
 struct Answering : TransportEvents {
-    void on_message(Bytes head, const IncomingBody&) override {
+    void on_message(Bytes header, const IncomingPayload&) override {
         ++messages;
-        if (answer) worker->send(peer, head);
+        if (answer) worker->send(peer, header);
     }
-    void on_body_received(std::uint64_t, bool) override {}
-    void on_body_sent(std::uint64_t, bool) override {}
+    void on_payload_received(std::uint64_t, bool) override {}
+    void on_payload_sent(std::uint64_t, bool) override {}
     void on_peer_lost(PeerId, const Error&) override { lost = true; }
 
     Worker* worker = nullptr;
@@ -369,14 +369,14 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
     answerer.worker = two.get();
     answerer.peer = two->connect(card_one.address, card_one.identity).value();
     answerer.answer = true;
-    std::vector<std::byte> head(5000);
+    std::vector<std::byte> header(5000);
     const auto rounds = [&](std::uint64_t count) {
         const std::uint64_t until = asker.messages + count;
         const auto deadline = Clock::now() + time_limit();
         std::uint64_t asked = asker.messages;
         while (asker.messages < until && Clock::now() < deadline) {
             for (; asked < asker.messages + 16 && asked < until; ++asked) {
-                one->send(asker.peer, Bytes(head).first(asked % 7 == 0 ? 5000 : asked % 300));
+                one->send(asker.peer, Bytes(header).first(asked % 7 == 0 ? 5000 : asked % 300));
             }
             two->poll(answerer);
             one->poll(asker);

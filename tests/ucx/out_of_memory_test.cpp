@@ -34,23 +34,25 @@ class Frugal final : public TransportEvents {
   public:
     Frugal() : poller(os::Poller::create().value()), worker(Worker::create({}, poller, waiting).value()) {}
 
-    void on_message(Bytes, const IncomingBody& body) override {
+    void on_message(Bytes, const IncomingPayload& payload) override {
         ++messages;
-        if (body.bytes == 0) return;
-        if (body.token == 0) {
-            (body.in_memory.empty() ? refused : in_memory) += 1;
+        if (payload.bytes == 0) return;
+        if (payload.token == 0) {
+            (payload.in_memory.empty() ? refused : in_memory) += 1;
             return;
         }
-        if (received_begun % 3 == 2 || received_begun == tags_max) return worker->discard_body(body.token);
+        if (received_begun % 3 == 2 || received_begun == tags_max)
+            return worker->discard_payload(payload.token);
         try {
-            worker->receive_body(peer, body.token, std::span(buffer).first(body.bytes), received_begun);
+            worker->receive_payload(peer, payload.token, std::span(buffer).first(payload.bytes),
+                                    received_begun);
             ++received_begun;
         } catch (const std::bad_alloc&) {
-            worker->discard_body(body.token);
+            worker->discard_payload(payload.token);
         }
     }
-    void on_body_received(std::uint64_t tag, bool) override { ++received.at(tag); }
-    void on_body_sent(std::uint64_t tag, bool) override { ++sent.at(tag); }
+    void on_payload_received(std::uint64_t tag, bool) override { ++received.at(tag); }
+    void on_payload_sent(std::uint64_t tag, bool) override { ++sent.at(tag); }
     void on_peer_lost(PeerId, const Error&) override { ++lost; }
 
     void send(std::size_t payload_bytes) {
@@ -123,7 +125,7 @@ std::string talk_with_a_failing_allocation(long n, bool& has_failed, int& refuse
     has_failed = allocations_left < 0;
     allocations_left = -1;
     refused += client.refused + server.refused;
-    if (!done) return "a body is not reported, or twice";
+    if (!done) return "a payload is not reported, or twice";
     if (!told) return "the loss of the peer is not told";
     if (!has_failed && (client.messages != 40 || server.messages != 40)) return "a message is missing";
     return {};
@@ -137,7 +139,7 @@ TEST(UcxOutOfMemory, AnAllocationThatFailsLosesNoEventAndDoesNotEndTheProcess) {
         ASSERT_TRUE(wrong.empty()) << "allocation " << n << " fails: " << wrong;
         if (has_failed) continue;
         EXPECT_GT(n, 10);
-        EXPECT_GT(refused, 0) << "a body that could not be kept is told with its message";
+        EXPECT_GT(refused, 0) << "a payload that could not be kept is told with its message";
         return;
     }
 }
@@ -165,11 +167,11 @@ TEST(UcxOutOfMemory, AWorkerThatCannotBeMadeLeavesNothing) {
 TEST(UcxOutOfMemory, WhatTheListenerThrowsComesOutOfPoll) {
     class Throws final : public TransportEvents {
       public:
-        void on_message(Bytes, const IncomingBody&) override {
+        void on_message(Bytes, const IncomingPayload&) override {
             if (++messages == 1) throw std::bad_alloc();
         }
-        void on_body_received(std::uint64_t, bool) override {}
-        void on_body_sent(std::uint64_t, bool) override {}
+        void on_payload_received(std::uint64_t, bool) override {}
+        void on_payload_sent(std::uint64_t, bool) override {}
         void on_peer_lost(PeerId, const Error&) override {}
         int messages = 0;
     };

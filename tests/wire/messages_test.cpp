@@ -92,7 +92,8 @@ TEST(Hello, TheProofCoversAllOfIt) {
 
 /// A hello travels in one piece, whatever the address.
 TEST(Hello, TheLongestOneFitsIntoAMessage) {
-    EXPECT_LE(sizeof(RequestHeader) + packed_hello(limits::address_bytes_max).size(), limits::head_bytes_max);
+    EXPECT_LE(sizeof(RequestHeader) + packed_hello(limits::address_bytes_max).size(),
+              limits::header_bytes_max);
 }
 
 TEST(Verbs, EachStandsForAnOperation) {
@@ -104,8 +105,8 @@ TEST(Verbs, EachStandsForAnOperation) {
 
 TEST(Limits, MessagesWithTheLongestKeyFit) {
     EXPECT_LE(sizeof(RequestHeader) + limits::key_bytes_max + limits::inline_value_bytes_max,
-              limits::head_bytes_max);
-    EXPECT_LE(sizeof(RequestHeader), 64u) << "the head of a message with a body";
+              limits::header_bytes_max);
+    EXPECT_LE(sizeof(RequestHeader), 64u) << "the header of a message with a payload";
 }
 
 }  // namespace

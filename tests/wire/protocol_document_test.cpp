@@ -141,7 +141,7 @@ TEST_F(ProtocolDocument, LargePut) {
     EXPECT_EQ(header.verb, Verb::put);
     EXPECT_EQ(header.value_bytes, 8200u);
     EXPECT_GT(header.value_bytes, limits::inline_value_bytes_max);
-    EXPECT_EQ(put.size(), sizeof header + header.key_bytes) << "the value is a body";
+    EXPECT_EQ(put.size(), sizeof header + header.key_bytes) << "the value is a payload";
     const auto reply = header_of<ReplyHeader>(example("large put reply"));
     EXPECT_EQ(static_cast<Errc>(reply.status), Errc::no_space);
     EXPECT_EQ(reply.request, header.request);

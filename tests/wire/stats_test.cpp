@@ -32,7 +32,7 @@ ManagerStats sample() {
                                  &s.waiting,
                                  &s.broadcasts,
                                  &s.broadcast_keys,
-                                 &s.bodies_in_flight,
+                                 &s.payloads_in_flight,
                                  &s.private_bytes}) {
         *field = ++number;
     }
