@@ -51,7 +51,7 @@ OperationId Operations::begin(const Request& request, Time now, Time deadline) {
     const std::uint32_t slot = free_slots_.back();
     free_slots_.pop_back();
     Operation& operation = *slots_[slot];
-    operation.id = (context_.next_sequence() << wire::place_bits) | slot;
+    operation.id = (context_.next_sequence() << wire::slot_bits) | slot;
     operation.request = request;
     operation.connection = &connection;
     operation.peer = no_peer;

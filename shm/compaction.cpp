@@ -24,7 +24,7 @@ void Compactor::take_scratch() {
 }
 
 Compactor::Outcome Compactor::make_space(std::uint64_t bytes, Effort effort, std::uint64_t& credit) {
-    if (!promising(bytes, effort)) return Outcome::in_vain;
+    if (!promising(bytes, effort)) return Outcome::no_space;
     if (credit == 0) return Outcome::more_to_do;
     ++counters_.steps;
     heap_.settle();
@@ -32,8 +32,8 @@ Compactor::Outcome Compactor::make_space(std::uint64_t bytes, Effort effort, std
     const Outcome outcome = sweep(bytes, effort, credit);
     Search& search = searches_[static_cast<std::size_t>(effort)];
     if (outcome != Outcome::more_to_do) search = {};
-    if (outcome == Outcome::in_vain)
-        search = {.swept_bytes = 0, .in_vain_bytes = bytes, .freed_bytes = freed_bytes_};
+    if (outcome == Outcome::no_space)
+        search = {.swept_bytes = 0, .failed_bytes = bytes, .freed_bytes = freed_bytes_};
     return outcome;
 }
 
@@ -73,7 +73,7 @@ Compactor::Outcome Compactor::sweep(std::uint64_t bytes, Effort effort, std::uin
         heap_.set_mark(gap != 0 ? gap : block);
         // A second round, since what the first has gathered behind itself may be of use now.
         if (search.swept_bytes > 2 * heap_.total_bytes()) {
-            outcome = Outcome::in_vain;
+            outcome = Outcome::no_space;
             break;
         }
     }

@@ -45,7 +45,7 @@ class Compactor {
     enum class Outcome {
         made_space,  ///< the next allocate() of so many bytes succeeds
         more_to_do,  ///< the step is over
-        in_vain,     ///< not now: too little is free, or the whole heap has been gone through
+        no_space,    ///< not now: too little is free, or the whole heap has been gone through
     };
     struct Counters {
         std::uint64_t moved_pairs = 0;
@@ -70,7 +70,7 @@ class Compactor {
     /// Whether make_space() is worth a call.
     bool promising(std::uint64_t bytes, Effort effort) const noexcept {
         const Search& search = search_of(effort);
-        return (bytes < search.in_vain_bytes || freed_bytes_ - search.freed_bytes >= search.in_vain_bytes) &&
+        return (bytes < search.failed_bytes || freed_bytes_ - search.freed_bytes >= search.failed_bytes) &&
                bytes <= heap_.free_bytes() &&
                heap_.free_bytes() - bytes >= heap_.total_bytes() / free_share_min;
     }
@@ -105,7 +105,7 @@ class Compactor {
     /// What is known of the chances of those who make so much effort.
     struct Search {
         std::uint64_t swept_bytes = 0;                    // since there was success
-        std::uint64_t in_vain_bytes = ~std::uint64_t{0};  // so much has been tried for in vain,
+        std::uint64_t failed_bytes = ~std::uint64_t{0};  // so much has been tried for without success,
         std::uint64_t freed_bytes = 0;                    // when so much had been freed
     };
     const Search& search_of(Effort effort) const noexcept {

@@ -304,7 +304,7 @@ void Index::gather(std::uint64_t shard_hash, SegmentEntries& out) const {
 }
 
 /// The least depth at which a segment no longer holds both this hash and all that fill its window now.
-/// Splitting is in vain if that is more than the directory can have: then too many hashes are alike.
+/// Splitting does not help if that is more than the directory can have: then too many hashes are alike.
 unsigned Index::depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const {
     unsigned least = 65;
     for (unsigned distance = 0; distance < probe_window; ++distance) {

@@ -38,8 +38,8 @@ void pause_after(unsigned attempt) {
 Result<bool> PoolWalk::next() {
     pairs_.clear();
     if (at_end_) return false;
-    unsigned in_vain = 0;
-    for (unsigned attempt = 0; attempt < attempts_max && in_vain < segment_attempts_max;
+    unsigned failures = 0;
+    for (unsigned attempt = 0; attempt < attempts_max && failures < segment_attempts_max;
          pause_after(attempt++)) {
         if (pool_->gone())
             return Error(Errc::manager_lost, "the manager has ended").set_state(ManagerState::ended);
@@ -52,7 +52,7 @@ Result<bool> PoolWalk::next() {
         if (depth > directory_depth_max) continue;
         const Segment segment{&at, offset, cursor_ | (~std::uint64_t{0} >> depth)};
         if (!gather(segment)) {
-            ++in_vain;
+            ++failures;
             continue;
         }
         std::atomic_thread_fence(acquire);

@@ -207,7 +207,7 @@ Read PoolReader::get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<v
     return Read::ask;
 }
 
-/// With retries. `again` if they have been in vain.
+/// With retries. `again` if none succeeded.
 PoolReader::Look PoolReader::find_true(KeyBytes key, std::uint64_t hash, Found& found) const noexcept {
     for (unsigned attempt = 0; attempt < attempts_max; ++attempt, pause()) {
         const Look look = find(key, hash, found);

@@ -56,7 +56,7 @@ class ReplyRuns {
 
   private:
     std::uint64_t used_ = 0;  // beyond, none has ever been
-    std::array<std::vector<std::uint64_t>, wire::place_bits + 1> free_;
+    std::array<std::vector<std::uint64_t>, wire::slot_bits + 1> free_;
 };
 
 /// Invariants:

@@ -25,7 +25,7 @@ bool read_run(const SessionRecord& record, Run& run) {
     const std::uint64_t log2 = (record.replies & 0xff) - 1;
     run.first = record.replies >> 8;
     run.log2 = static_cast<unsigned>(log2);
-    return record.replies != 0 && log2 <= wire::place_bits && run.first < limits::cached_replies_max &&
+    return record.replies != 0 && log2 <= wire::slot_bits && run.first < limits::cached_replies_max &&
            run.end() <= limits::cached_replies_max;
 }
 
@@ -263,7 +263,7 @@ void ReplyRuns::skip(std::uint64_t from, std::uint64_t to) {
     used_ = std::max(used_, to);
     while (from < to) {
         const unsigned log2 =
-            std::min(wire::place_bits, static_cast<unsigned>(std::bit_width(to - from)) - 1);
+            std::min(wire::slot_bits, static_cast<unsigned>(std::bit_width(to - from)) - 1);
         free_[log2].push_back(from);
         from += std::uint64_t{1} << log2;
     }

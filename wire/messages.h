@@ -27,13 +27,13 @@ namespace ddict::wire {
 
 inline constexpr std::uint8_t protocol_version = 2;
 
-/// A client numbers its requests so that the lowest bits are a place that no other request has which waits
-/// for its answer, and of two requests with the same place the later has the higher number. So a request
-/// tells the manager that the outcome of the one before it in its place has arrived.
-inline constexpr unsigned place_bits = 10;
-static_assert(std::uint32_t{1} << place_bits == limits::operations_in_flight_max);
+/// The lowest bits of a request's number are its slot: of the requests of one session that wait for a reply,
+/// no two have the same. Of two requests in one slot the later has the higher number, so a request tells the
+/// manager that the reply to the one before it in its slot has arrived.
+inline constexpr unsigned slot_bits = 10;
+static_assert(std::uint32_t{1} << slot_bits == limits::operations_in_flight_max);
 constexpr std::uint32_t place_of(std::uint64_t request) noexcept {
-    return static_cast<std::uint32_t>(request) & ((1u << place_bits) - 1);
+    return static_cast<std::uint32_t>(request) & ((1u << slot_bits) - 1);
 }
 
 // A value that does not fit into the page is to be asked for alone: in the results of a batch_get the status

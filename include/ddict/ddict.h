@@ -551,7 +551,7 @@ int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_
                          ddict_error* error);
 /** One of them, always the same in one process. Errors: NOT_FOUND (there is none on this node). */
 int ddict_local_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error);
-/** That one, or if there is none, one of all, drawn by lot once per process. */
+/** That one, or if there is none, one of all, chosen at random once per process. */
 int ddict_main_manager(ddict_dictionary* dictionary, uint32_t* manager, ddict_error* error);
 /** The host name of a manager's node, cut to `capacity` bytes with a final zero. Cost: none on a node with
  * managers; elsewhere a message per some hundred managers, the first time. Errors: INVALID_ARGUMENT. */

@@ -264,7 +264,7 @@ class View {
     }
     template <class K, class V>
     Result<void> try_bput(const K& key, const V& value) const;
-    /// The value from the nearest copy: of a manager on this node if there is one, else of one drawn by lot
+    /// The value from the nearest copy: of a manager on this node if there is one, else of one chosen at random
     /// once per process; from others if that is lost, from the key's own where it has none. Errors:
     /// not_found, wrong_type.
     template <class T = std::string, class K>
@@ -444,7 +444,7 @@ class View {
     std::vector<std::uint32_t> local_managers() const;
     /// One of them, always the same in one process.
     std::optional<std::uint32_t> local_manager() const;
-    /// That one, or if there is none, one of all, drawn by lot once per process; 0 when not attached.
+    /// That one, or if there is none, one of all, chosen at random once per process; 0 when not attached.
     std::uint32_t main_manager() const;
     /// The host name of a manager's node. invalid_argument if there is no such manager. Cost: none on a node
     /// with managers; elsewhere a message per some hundred managers, the first time.

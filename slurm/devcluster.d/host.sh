@@ -80,7 +80,7 @@ serve() {
 }
 
 # Runs a daemon until it ends, which is a failure while the cluster starts.
-supervise() {
+run_daemon() {
   local name=$1 status
   shift
   "$@"
@@ -93,9 +93,9 @@ inside_head() {
   ip link add br0 type bridge && ip address add "$head_address/24" dev br0 && ip link set br0 up || return
   record_host head
   munged_command
-  supervise munged "${as_user[@]}" "${munged[@]}" --socket=/run/munge/munge.socket.2 &
+  run_daemon munged "${as_user[@]}" "${munged[@]}" --socket=/run/munge/munge.socket.2 &
   wait_for 10 test -S /run/munge/munge.socket.2 || return
-  supervise slurmctld "${as_user[@]}" slurmctld -D &
+  run_daemon slurmctld "${as_user[@]}" slurmctld -D &
   local i
   for ((i = 1; i <= nodes; i++)); do connect_node "n$i"; done
   count_idle_nodes &
@@ -128,7 +128,7 @@ inside_node() {
   ip address add "$network.${node#n}/24" dev eth0 && ip link set eth0 up || return
   record_host "$node"
   # -b: so that Slurm sees a restart, which the machine's own uptime would hide.
-  supervise "slurmd on $node" "${as_user[@]}" slurmd -D -b &
+  run_daemon "slurmd on $node" "${as_user[@]}" slurmd -D -b &
   serve
 }
 

@@ -15,7 +15,7 @@ for ((i = 1; i <= interfaces; i++)); do
     echo "link set d$i up"
 done | ip -batch -
 usable=$(ip -4 -oneline addr show up | wc -l)
-((usable > interfaces)) || { echo "only $usable interfaces have an address: this test asks in vain"; exit 1; }
+((usable > interfaces)) || { echo "only $usable interfaces have an address: this test proves nothing"; exit 1; }
 
 # Managers and clients choose by themselves, each.
 got=$(timeout 100 ddict-launch --total-mem 64M -- sh -c 'ddict put key value && ddict get key') || fail "a launch: $?"

@@ -168,16 +168,16 @@ TEST_F(WaitForAnyTest, AManagerThatHangsHoldsUpForAMomentOnly) {
     const auto began = steady_clock::now();
     const auto found = dict_->within(60s).try_wait_for_any<int>(keys);
     const auto took = steady_clock::now() - began;
-    const auto in_vain =
+    const auto without_success =
         dict_->within(100ms).try_wait_for_any(std::vector<std::string>{key_on(1, "no"), key_on(2, "no")});
     kill(hung, SIGCONT);
     ASSERT_TRUE(found);
     EXPECT_EQ(found->index, 0u);
     EXPECT_LT(took, 10s);
-    ASSERT_FALSE(in_vain);
-    EXPECT_EQ(in_vain.error().code, Errc::timeout);
-    EXPECT_EQ(in_vain.error().manager, 1u) << "what is not known counts more";
-    EXPECT_EQ(in_vain.error().manager_state, ManagerState::silent);
+    ASSERT_FALSE(without_success);
+    EXPECT_EQ(without_success.error().code, Errc::timeout);
+    EXPECT_EQ(without_success.error().manager, 1u) << "what is not known counts more";
+    EXPECT_EQ(without_success.error().manager_state, ManagerState::silent);
     EXPECT_TRUE(eventually(10s, [] { return waiting() == 0; }));
 }
 

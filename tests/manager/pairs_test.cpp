@@ -92,7 +92,7 @@ TEST_F(PairsTest, ALargeValueThatIsPoppedLeavesWhenItsClientHasIt) {
     shard.on_payload_sent(pop.tag, true);
     EXPECT_EQ(shard_store.replies().values(), 1u) << "it may not have arrived";
     EXPECT_GT(pool->usage().used_bytes, used);
-    next_in_place();
+    next_in_slot();
     EXPECT_EQ(ask({.verb = Verb::ping}), Errc{});
     EXPECT_EQ(shard_store.replies().values(), 0u);
     EXPECT_EQ(pool->usage().used_bytes, used);

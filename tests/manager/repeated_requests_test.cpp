@@ -87,7 +87,7 @@ TEST_F(RepeatedRequestsTest, ABatchKeepsItsStatuses) {
     ASSERT_EQ(last_value().size(), 4u);
     EXPECT_EQ(last_value()[2], static_cast<std::byte>(Errc::not_found));
     EXPECT_GT(shard_store.replies().status_bytes(), 0u);
-    next_in_place();
+    next_in_slot();
     send(id, {.verb = Verb::contains, .key = "a"});
     EXPECT_EQ(shard_store.replies().status_bytes(), 0u);
 }
@@ -95,10 +95,10 @@ TEST_F(RepeatedRequestsTest, ABatchKeepsItsStatuses) {
 TEST_F(RepeatedRequestsTest, ALateCopyOfAnOlderRequestIsIgnored) {
     const std::uint64_t id = hello(1, 0);
     send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("old")});
-    next_in_place();
+    next_in_slot();
     send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("new")});
     const std::size_t sent = transport.sent.size();
-    for (std::uint32_t i = 0; i <= 1u << wire::place_bits; ++i)
+    for (std::uint32_t i = 0; i <= 1u << wire::slot_bits; ++i)
         same_again();
     send(id, {.verb = Verb::put, .key = "k", .value = bytes_of("old")});
     EXPECT_EQ(stored("k"), "new");

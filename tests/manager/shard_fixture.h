@@ -120,7 +120,7 @@ class ShardTest : public testing::Test {
         return header.request;
     }
     /// The next request is in the place of the last one: its client has the last one's reply.
-    void next_in_place() { requests_ += (1u << wire::place_bits) - 1; }
+    void next_in_slot() { requests_ += (1u << wire::slot_bits) - 1; }
     /// The next request is the last one once more.
     void same_again() { --requests_; }
     /// The same, with a session of its own, and expects exactly one reply to it: returns its code. Others may

@@ -104,7 +104,7 @@ TEST_F(RequesterTest, NumbersOfRequestsBeginWhereTheyAreTold) {
     reply.request = hello.request;
     reply.argument = 77;
     hidden.on_message(message_of(reply), {});
-    EXPECT_EQ(transport.header<RequestHeader>().request >> wire::place_bits, start + 1);
+    EXPECT_EQ(transport.header<RequestHeader>().request >> wire::slot_bits, start + 1);
     for (std::uint64_t number = 1; number < 5000; ++number) {
         reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::contains) | wire::reply_bit;
         reply.request = number;

@@ -87,7 +87,7 @@ TEST(FullPool, IsAnAnswerAndErasingMakesSpaceAgain) {
             const Error& error = outcome.reply.error();
             EXPECT_EQ(error.need_bytes, key.size() + value.size());
             EXPECT_LT(error.have_bytes, error.need_bytes);
-            // Pairs that were moved in vain may have got, or lost, some padding.
+            // Pairs that were moved without success may have got, or lost, some padding.
             EXPECT_LE(pool.usage().used_bytes, used + 16 * model.size()) << "something was half-written";
             EXPECT_GE(pool.usage().used_bytes + 16 * model.size(), used);
             EXPECT_EQ(pool.size(), model.size());

@@ -294,7 +294,7 @@ class Client {
             request.keys = {pair.first};
             return request;
         }
-        request.number = last_of_[slot] = ++requests_ << wire::place_bits | slot;
+        request.number = last_of_[slot] = ++requests_ << wire::slot_bits | slot;
         const bool many = request.kind == Kind::batch_add || request.kind == Kind::batch_erase;
         for (std::uint64_t i = many ? 1 + below(12) : 1; i > 0; --i)
             request.keys.push_back(shm::numbered_key(below(keys_), 12));

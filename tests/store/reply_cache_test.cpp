@@ -15,7 +15,7 @@ TEST_F(ReplyCacheTest, ASessionHasAsManySlotsAsItUses) {
     const CachedReply* made = cache.slot(session, 5).reply;
     EXPECT_EQ(made, session.at(5));
     EXPECT_EQ(session.slots.size(), 8u);
-    EXPECT_EQ(cache.slot(session, 5 + (1u << wire::place_bits)).reply, session.at(5)) << "the same slot";
+    EXPECT_EQ(cache.slot(session, 5 + (1u << wire::slot_bits)).reply, session.at(5)) << "the same slot";
     EXPECT_EQ(cache.slots(), 8u);
     SessionReplies& other = *cache.open();
     cache.slot(other, 0);
@@ -26,7 +26,7 @@ TEST_F(ReplyCacheTest, ASessionHasAsManySlotsAsItUses) {
 }
 
 TEST_F(ReplyCacheTest, ThereIsABoundForAllSessionsTogether) {
-    constexpr std::uint64_t last_slot = (1u << wire::place_bits) - 1;
+    constexpr std::uint64_t last_slot = (1u << wire::slot_bits) - 1;
     std::vector<SessionReplies*> sessions;
     for (std::size_t i = 0; i < limits::cached_replies_max / (last_slot + 1); ++i) {
         sessions.push_back(cache.open());
@@ -41,16 +41,16 @@ TEST_F(ReplyCacheTest, StatusesAreKeptUntilReleasedAndWithinABound) {
     const std::vector<std::byte> all_good(64);
     const std::vector<std::byte> some_bad(64, std::byte{1});
     const ReplySlot slot = cache.slot(session, 0);
-    cache.set_statuses(slot, 1 << wire::place_bits, all_good);
+    cache.set_statuses(slot, 1 << wire::slot_bits, all_good);
     EXPECT_EQ(cache.status_bytes(), 0u) << "no memory for nothing but successes";
     EXPECT_EQ(slot.reply->argument, 32u);
-    cache.set_statuses(slot, 2 << wire::place_bits, some_bad);
+    cache.set_statuses(slot, 2 << wire::slot_bits, some_bad);
     EXPECT_EQ(cache.status_bytes(), 64u);
     EXPECT_EQ(cache.inconsistency(), "");
     cache.release(session, *slot.reply);
     EXPECT_EQ(cache.status_bytes(), 0u);
     const std::vector<std::byte> huge(limits::cached_status_bytes_max + 2, std::byte{1});
-    cache.set_statuses(slot, 3 << wire::place_bits, huge);
+    cache.set_statuses(slot, 3 << wire::slot_bits, huge);
     EXPECT_EQ(slot.reply->kind, CachedReply::Kind::forgotten);
     EXPECT_EQ(cache.status_bytes(), 0u);
 }

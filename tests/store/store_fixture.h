@@ -23,8 +23,8 @@ class StoreTest : public testing::Test {
         if (CachedReply* last = session.at(0); last != nullptr) store.replies().release(session, *last);
         return {.kind = kind,
                 .pair = {.key = bytes, .hash = key.empty() ? 0 : hash_of(bytes), .value = value},
-                .origin = {.session = 1, .request = ++request_ << wire::place_bits},
-                .slot = store.replies().slot(session, request_ << wire::place_bits)};
+                .origin = {.session = 1, .request = ++request_ << wire::slot_bits},
+                .slot = store.replies().slot(session, request_ << wire::slot_bits)};
     }
     Applied apply(ChangeKind kind, std::string_view key = {}, std::string_view value = {}) {
         return store.apply(change(kind, key, bytes_of(value)));

@@ -170,6 +170,29 @@ class Headers(Checks):
         self.assert_problem("headers", "shm/alone.h:1: no source file", self.root / "build")
 
 
+class Words(Checks):
+    def setUp(self):
+        super().setUp()
+        self.write("base/a.h", CXX + "// Mushrooms in a classroom; an outpatient, a broom.\n")
+        self.write("README.md", MARKDOWN + "# Title\n")
+
+    def test_sound_tree(self):
+        self.assert_fine("words")
+
+    def test_each_form_of_a_refused_word(self):
+        for text in ("no room for it", "make_room", "HasRoom", "Room for more", "page_room_max", "a greeting", "by_greeter_",
+                     "OfAGreeting", "say_farewell", "the patience of", "patience_", "detail::Patience", "an impatient one",
+                     "reserve_patiently", "BackgroundSupervisor", "supervisor_pid", "it supervises", "waits in vain",
+                     "Outcome::in_vain", "drawn by lot", "By lot, but", "offers its processor"):
+            with self.subTest(text):
+                self.write("base/b.h", CXX + f"// {text}\n")
+                self.assert_problem("words", "base/b.h:3: '")
+
+    def test_a_file_of_such_a_name(self):
+        self.write("launcher/supervisor.h", CXX)
+        self.assert_problem("words", "launcher/supervisor.h:1: 'supervisor' in the file's name")
+
+
 class Text(Checks):
     def setUp(self):
         super().setUp()

@@ -280,7 +280,7 @@ class Shell(unittest.TestCase):
         self.assertEqual(done.stdout, f"{OTHER_FAILURE}\n".encode())
         self.assertIn(b"Broken pipe", done.stderr)
 
-    def pop_in_vain(self, why, **options):
+    def pop_without_success(self, why, **options):
         """Without anybody who reads the value; it is there afterwards."""
         done = subprocess.run(["ddict", "pop", "large"], stderr=subprocess.PIPE, timeout=60, **options)
         self.assertEqual(done.returncode, OTHER_FAILURE, done.stderr)
@@ -291,14 +291,14 @@ class Shell(unittest.TestCase):
         ddict("put", "large", "-", stdin=b"x" * 300_000)
         reader, writer = os.pipe()
         os.close(reader)
-        self.pop_in_vain("Broken pipe", stdout=writer)
+        self.pop_without_success("Broken pipe", stdout=writer)
         counted = subprocess.run(["ddict", "incr", "counter"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(counted.returncode, OTHER_FAILURE)
         self.assertIn(b"Broken pipe; key 'counter' was counted all the same", counted.stderr)
         os.close(writer)
         limit = (65536, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
         with tempfile.TemporaryFile() as file:
-            self.pop_in_vain("File too large", stdout=file,
+            self.pop_without_success("File too large", stdout=file,
                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
 
     def test_pop_puts_back_when_a_signal_ends_it(self):
