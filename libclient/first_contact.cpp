@@ -67,8 +67,8 @@ class AttachFailure {
 
 }  // namespace
 
-/// Any of this node's directory, then the seeds; with a directory, some of the others too. Chosen at random, so
-/// that the clients of a large job do not all begin with the same manager.
+/// Any of this node's directory, then the seeds; with a directory, some of the others too. Chosen at random,
+/// so that the clients of a large job do not all begin with the same manager.
 std::vector<std::uint32_t> Attachment::candidates_for_hello() const {
     constexpr std::size_t candidates_max = 16;
     std::minstd_rand random(static_cast<unsigned>(::getpid()));

@@ -104,9 +104,9 @@ class Compactor {
 
     /// What is known of the chances of those who make so much effort.
     struct Search {
-        std::uint64_t swept_bytes = 0;                    // since there was success
+        std::uint64_t swept_bytes = 0;                   // since there was success
         std::uint64_t failed_bytes = ~std::uint64_t{0};  // so much has been tried for without success,
-        std::uint64_t freed_bytes = 0;                    // when so much had been freed
+        std::uint64_t freed_bytes = 0;                   // when so much had been freed
     };
     const Search& search_of(Effort effort) const noexcept {
         return searches_[static_cast<std::size_t>(effort)];

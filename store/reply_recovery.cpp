@@ -262,8 +262,7 @@ void ReplyCache::keep_interrupted() {
 void ReplyRuns::skip(std::uint64_t from, std::uint64_t to) {
     used_ = std::max(used_, to);
     while (from < to) {
-        const unsigned log2 =
-            std::min(wire::slot_bits, static_cast<unsigned>(std::bit_width(to - from)) - 1);
+        const unsigned log2 = std::min(wire::slot_bits, static_cast<unsigned>(std::bit_width(to - from)) - 1);
         free_[log2].push_back(from);
         from += std::uint64_t{1} << log2;
     }

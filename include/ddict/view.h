@@ -264,8 +264,8 @@ class View {
     }
     template <class K, class V>
     Result<void> try_bput(const K& key, const V& value) const;
-    /// The value from the nearest copy: of a manager on this node if there is one, else of one chosen at random
-    /// once per process; from others if that is lost, from the key's own where it has none. Errors:
+    /// The value from the nearest copy: of a manager on this node if there is one, else of one chosen at
+    /// random once per process; from others if that is lost, from the key's own where it has none. Errors:
     /// not_found, wrong_type.
     template <class T = std::string, class K>
     T bget(const K& key) const {

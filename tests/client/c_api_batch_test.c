@@ -59,14 +59,16 @@ void test_pop_and_wait_into(void) {
     double buffer[4] = {0};
     ddict_value value;
     EXPECT_OK(ddict_put(dict, key, ddict_bytes(three, sizeof three), type, &error));
-    EXPECT_OK(ddict_wait_for_into(dict, key, type, DDICT_DEFAULT_TIMEOUT, buffer, sizeof buffer, &value, &error));
+    EXPECT_OK(
+        ddict_wait_for_into(dict, key, type, DDICT_DEFAULT_TIMEOUT, buffer, sizeof buffer, &value, &error));
     EXPECT(value.data == buffer && value.bytes == sizeof three && buffer[2] == 3);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_pop_into(dict, key, type, buffer, 16, &value, &error));
     EXPECT(value.bytes == sizeof three && error.need_bytes == sizeof three && !error.in_doubt);
     EXPECT_OK(ddict_pop_into(dict, key, type, buffer, sizeof buffer, &value, &error));
     EXPECT(value.bytes == sizeof three);
     EXPECT_CODE(DDICT_NOT_FOUND, ddict_pop_into(dict, key, type, buffer, sizeof buffer, &value, &error));
-    EXPECT_CODE(DDICT_TIMEOUT, ddict_wait_for_into(dict, key, type, 5, buffer, sizeof buffer, &value, &error));
+    EXPECT_CODE(DDICT_TIMEOUT,
+                ddict_wait_for_into(dict, key, type, 5, buffer, sizeof buffer, &value, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT,
                 ddict_wait_for_into(dict, key, type, -5, buffer, sizeof buffer, &value, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_pop_into(dict, key, type, NULL, 8, &value, &error));
