@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-std::optional<milliseconds> timeout_of(const Arguments& arguments) {
+std::optional<milliseconds> given_timeout(const Arguments& arguments) {
     return arguments.seconds("--timeout", 0.001, 999'999);
 }
 
@@ -23,7 +23,7 @@ milliseconds left_of(milliseconds all) {
 }
 
 milliseconds all_of(const Arguments& arguments) {
-    if (const auto timeout = timeout_of(arguments)) return *timeout;
+    if (const auto timeout = given_timeout(arguments)) return *timeout;
     // Attaching judges what stands there.
     const char* const preset = std::getenv("DDICT_OPERATION_TIMEOUT");
     const double seconds = preset == nullptr ? 0 : std::strtod(preset, nullptr);
@@ -38,7 +38,7 @@ milliseconds all_of_question(const Arguments& arguments) {
 
 Dictionary attach_within(const Arguments& arguments, milliseconds attach_timeout) {
     AttachOptions options;
-    options.timeout = timeout_of(arguments);
+    options.timeout = given_timeout(arguments);
     options.attach_timeout = std::min(options.attach_timeout, attach_timeout);
     const std::optional<std::string> handle = arguments.value("--handle");
     return handle ? Dictionary::attach(*handle, options) : Dictionary::attach(options);

@@ -125,12 +125,12 @@ Result<void> Worker::Impl::start() {
 
 // ---- receiving ----
 
-ucs_status_t Worker::Impl::on_active_message(void* self, const void* header, std::size_t header_bytes,
+ucs_status_t Worker::Impl::on_active_message(void* self, const void* header_data, std::size_t header_bytes,
                                              void* data, std::size_t bytes,
                                              const ucp_am_recv_param_t* param) noexcept {
     auto& impl = *static_cast<Impl*>(self);
     ++impl.counters_.messages_received;
-    const Bytes header = bytes_at(header, header_bytes);
+    const Bytes header = bytes_at(header_data, header_bytes);
     if ((param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0)
         return impl.take_announcement(header, data, bytes);
     return impl.take_message(header, data, bytes, (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_DATA) != 0);
@@ -143,16 +143,16 @@ ucs_status_t Worker::Impl::take_message(Bytes header, void* data, std::size_t by
         ++counters_.malformed;
         return UCS_OK;
     }
-    const Bytes payload = bytes_at(data, bytes);
+    const Bytes content = bytes_at(data, bytes);
     if (listener_ != nullptr) {
         IncomingPayload payload;
-        if (has_payload) payload = {.in_memory = payload, .token = 0, .bytes = bytes};
-        tell(has_payload ? header : payload, payload);
+        if (has_payload) payload = {.in_memory = content, .token = 0, .bytes = bytes};
+        tell(has_payload ? header : content, payload);
         return UCS_OK;
     }
     if (may_hold && bytes > copied_bytes_max && !stopping_ && events_.push_held_message(header, data, bytes))
         return UCS_INPROGRESS;
-    if (!events_.push_message(has_payload ? header : payload, has_payload ? payload : Bytes{}))
+    if (!events_.push_message(has_payload ? header : content, has_payload ? content : Bytes{}))
         ++counters_.messages_dropped;
     return UCS_OK;
 }

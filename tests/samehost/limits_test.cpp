@@ -36,20 +36,20 @@ class Frugal : public TransportEvents {
   public:
     Frugal() : poller(os::Poller::create().value()), transport(Transport::create(poller, waiting).value()) {}
 
-    void on_message(Bytes header, const IncomingPayload& payload) override {
+    void on_message(Bytes header, const IncomingPayload& incoming) override {
         LinkName name;
         if (header.size() < name.size()) return;
         std::memcpy(name.data(), header.data(), name.size());
         if (const PeerId claimed = transport->claim(name); claimed != no_peer) peer = claimed;
-        if (payload.token == 0) return;
+        if (incoming.token == 0) return;
         if (received_begun % 3 == 2 || received_begun == tags_max)
-            return transport->discard_payload(payload.token);
+            return transport->discard_payload(incoming.token);
         try {
-            transport->receive_payload(peer, payload.token, std::span(buffer).first(payload.bytes),
+            transport->receive_payload(peer, incoming.token, std::span(buffer).first(incoming.bytes),
                                        received_begun);
             ++received_begun;
         } catch (const std::bad_alloc&) {
-            transport->discard_payload(payload.token);
+            transport->discard_payload(incoming.token);
         }
     }
     void on_payload_received(std::uint64_t tag, bool) override { ++received.at(tag); }

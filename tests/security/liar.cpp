@@ -30,9 +30,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct Answers final : TransportEvents {
-    void on_message(Bytes, const IncomingBody&) override { ++count; }
-    void on_body_received(std::uint64_t, bool) override {}
-    void on_body_sent(std::uint64_t, bool) override {}
+    void on_message(Bytes, const IncomingPayload&) override { ++count; }
+    void on_payload_received(std::uint64_t, bool) override {}
+    void on_payload_sent(std::uint64_t, bool) override {}
     void on_peer_lost(PeerId, const Error& why) override {
         std::cerr << "lost: " << why.message() << '\n';
         ++lost;

@@ -226,11 +226,11 @@ void Network::inject(Process& to, std::vector<std::byte> header, std::vector<std
     if (payload.empty()) {
         return after(delay(), [this, &to, header = std::move(header)] { announce(to, header, nullptr); });
     }
-    Payload& payload = new_payload(nullptr, no_peer, {}, 0);
-    payload.owned = std::move(payload);
-    payload.data = payload.owned;
-    payload.receiver = &to;
-    after(delay(), [this, &to, header = std::move(header), &payload] { announce(to, header, &payload); });
+    Payload& injected = new_payload(nullptr, no_peer, {}, 0);
+    injected.owned = std::move(payload);
+    injected.data = injected.owned;
+    injected.receiver = &to;
+    after(delay(), [this, &to, header = std::move(header), &injected] { announce(to, header, &injected); });
 }
 
 bool Network::step() {

@@ -34,21 +34,21 @@ class Frugal final : public TransportEvents {
   public:
     Frugal() : poller(os::Poller::create().value()), worker(Worker::create({}, poller, waiting).value()) {}
 
-    void on_message(Bytes, const IncomingPayload& payload) override {
+    void on_message(Bytes, const IncomingPayload& incoming) override {
         ++messages;
-        if (payload.bytes == 0) return;
-        if (payload.token == 0) {
-            (payload.in_memory.empty() ? refused : in_memory) += 1;
+        if (incoming.bytes == 0) return;
+        if (incoming.token == 0) {
+            (incoming.in_memory.empty() ? refused : in_memory) += 1;
             return;
         }
         if (received_begun % 3 == 2 || received_begun == tags_max)
-            return worker->discard_payload(payload.token);
+            return worker->discard_payload(incoming.token);
         try {
-            worker->receive_payload(peer, payload.token, std::span(buffer).first(payload.bytes),
+            worker->receive_payload(peer, incoming.token, std::span(buffer).first(incoming.bytes),
                                     received_begun);
             ++received_begun;
         } catch (const std::bad_alloc&) {
-            worker->discard_payload(payload.token);
+            worker->discard_payload(incoming.token);
         }
     }
     void on_payload_received(std::uint64_t tag, bool) override { ++received.at(tag); }
