@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Three identities that are easily taken for one: a shard, a process that serves it, and the node that this
-// runs on. None converts into another, or into a number.
+// Identities that are easily taken for each other: a shard, a process that serves it, and a node that
+// managers run on. None converts into another, or into a number.
 #pragma once
 
 #include <compare>
@@ -17,6 +17,13 @@ enum class ShardId : std::uint32_t {};
 /// For messages, texts and the public API.
 constexpr std::uint32_t number_of(ShardId shard) noexcept {
     return static_cast<std::uint32_t>(shard);
+}
+
+/// A node of the dictionary, by its place among the node launchers; its host name is in the directory.
+enum class NodeId : std::uint32_t {};
+
+constexpr std::uint32_t number_of(NodeId node) noexcept {
+    return static_cast<std::uint32_t>(node);
 }
 
 /// Of what a directory says of a shard: rises with each change. 0: nothing is known.

@@ -73,13 +73,13 @@ RendezvousRecord record_of(const NodeLaunchers& launchers, const os::Environment
     record.job_restart = os::value_of(environment, "SLURM_RESTART_COUNT");
     record.step = launchers.step();
     record.launcher = this_process();
-    for (const auto& [index, node] : launchers.nodes())
+    for (const auto& [id, node] : launchers.nodes())
         record.nodes.push_back(node);
     record.managers = plan.managers();
     record.total_bytes = plan.total_bytes();
     record.created = std::time(nullptr);
     for (const auto& [manager, how] : launchers.lost())
-        record.lost.push_back("manager " + std::to_string(manager) + " on " + how);
+        record.lost.push_back("manager " + std::to_string(number_of(manager)) + " on " + how);
     return record;
 }
 

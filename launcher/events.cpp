@@ -38,10 +38,10 @@ T number_field(const json& object, const char* field) {
 std::string dump(const Event& event, std::string_view text) {
     json object{{"event", kind_names[static_cast<std::size_t>(event.kind)]},
                 {"node", event.node},
-                {"index", event.index}};
+                {"index", number_of(event.node_id)}};
     const bool is_back = event.kind == Event::Kind::back;
     if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost || is_back)
-        object["manager"] = event.manager;
+        object["manager"] = number_of(event.manager);
     if (is_back) {
         object["ms"] = event.milliseconds;
         object["pairs"] = event.pairs;
@@ -86,8 +86,8 @@ std::optional<Event> parse_event(std::string_view line) {
         Event event;
         event.kind = static_cast<Event::Kind>(i);
         event.node = text_field(object, "node");
-        event.index = number_field<std::uint32_t>(object, "index");
-        event.manager = number_field<std::uint32_t>(object, "manager");
+        event.node_id = NodeId{number_field<std::uint32_t>(object, "index")};
+        event.manager = ShardId{number_field<std::uint32_t>(object, "manager")};
         event.milliseconds = number_field<std::uint64_t>(object, "ms");
         event.pairs = number_field<std::uint64_t>(object, "pairs");
         event.missing = number_field<std::uint64_t>(object, "missing");

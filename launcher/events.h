@@ -18,6 +18,8 @@
 
 #include <ddict/error.h>
 
+#include "cluster/ids.h"
+
 namespace ddict::launcher {
 
 inline constexpr std::size_t event_line_bytes_max = 1000;
@@ -38,9 +40,9 @@ struct Event {
         beat,     // the node launcher lives: now and then, in a job
     };
     Kind kind = Kind::node;
-    std::string node;           // host name
-    std::uint32_t index = 0;    // of the node launcher
-    std::uint32_t manager = 0;  // manager, lost, back
+    std::string node;   // host name
+    NodeId node_id{};   // of the node launcher
+    ShardId manager{};  // manager, lost, back
     std::string text;
     std::string step;
     Errc code = Errc::system;

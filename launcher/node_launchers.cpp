@@ -70,8 +70,8 @@ std::string of(std::size_t have, std::size_t want, std::string_view noun) {
 
 /// Only of who serves again.
 std::string back_notice(const Event& event) {
-    std::string text = "manager " + std::to_string(event.manager) + " on " + event.node + " " + event.text +
-                       "; back after " + std::to_string(event.milliseconds) + " ms, with " +
+    std::string text = "manager " + std::to_string(number_of(event.manager)) + " on " + event.node + " " +
+                       event.text + "; back after " + std::to_string(event.milliseconds) + " ms, with " +
                        std::to_string(event.pairs) + (event.pairs == 1 ? " pair" : " pairs");
     if (event.missing != 0)
         text += "; " + std::to_string(event.missing) + " are missing, since their memory was damaged";
@@ -197,11 +197,11 @@ void NodeLaunchers::read_errors() {
 }
 
 void NodeLaunchers::on_event(const Event& event) {
-    const bool was_silent = std::exchange(missed_beats_[event.index], 0) >= missed_beats_max;
+    const bool was_silent = std::exchange(missed_beats_[event.node_id], 0) >= missed_beats_max;
     if (was_silent && stage_ == Stage::ready) note("the node launcher on " + event.node + " is heard again");
     switch (event.kind) {
         case Event::Kind::node:
-            nodes_[event.index] = event.node;
+            nodes_[event.node_id] = event.node;
             step_ = event.step;
             return;
         case Event::Kind::manager:
@@ -222,7 +222,7 @@ void NodeLaunchers::on_event(const Event& event) {
         case Event::Kind::beat:
             return;
         case Event::Kind::error:
-            ended_.insert(event.index);
+            ended_.insert(event.node_id);
             // Of a node that failed at the last moment, when others were ready already, somebody must hear.
             if (stage_ == Stage::ready)
                 note_loss("the node launcher on " + event.node + " has failed: " + event.text +
@@ -231,7 +231,7 @@ void NodeLaunchers::on_event(const Event& event) {
         case Event::Kind::lost:
             lost_[event.manager] = event.node + ": " + event.text;
             if (stage_ == Stage::ready)
-                note_loss("manager " + std::to_string(event.manager) + " on " + event.node + " " +
+                note_loss("manager " + std::to_string(number_of(event.manager)) + " on " + event.node + " " +
                           event.text + ": its keys are lost (manager_lost); " + what_is_left());
             return;
         case Event::Kind::back:
@@ -239,7 +239,7 @@ void NodeLaunchers::on_event(const Event& event) {
             event.missing == 0 ? note(back_notice(event)) : note_loss(back_notice(event));
             return;
         case Event::Kind::stopped:
-            ended_.insert(event.index);
+            ended_.insert(event.node_id);
             if (event.text == stopped_by_client && !destroyed_) {
                 destroyed_ = was_ready_;
                 destroyed_at_ = Clock::now();
@@ -270,9 +270,9 @@ void NodeLaunchers::on_child_ended(const os::ExitStatus& status) {
 
 /// srun may have ended alone: then the managers serve on, cut off from everyone.
 void NodeLaunchers::clear_up() {
-    std::vector<std::uint32_t> left;
-    for (const auto& [index, node] : nodes_) {
-        if (!ended_.contains(index)) left.push_back(index);
+    std::vector<NodeId> left;
+    for (const auto& [id, name] : nodes_) {
+        if (!ended_.contains(id)) left.push_back(id);
     }
     if (!how_child_ended_.empty() && dead_.size() + ended_.size() < nodes_.size())
         note(how_child_ended_ + ": ending the managers that it has left (scancel " + step_ + ")");
@@ -289,24 +289,25 @@ void NodeLaunchers::say_what_is_gone() {
     how_child_ended_.clear();
 }
 
-std::vector<std::string> NodeLaunchers::slurm_names(const std::vector<std::uint32_t>& nodes) const {
+std::vector<std::string> NodeLaunchers::slurm_names(const std::vector<NodeId>& nodes) const {
     std::vector<std::string> names;
-    for (const std::uint32_t index : nodes) {
-        if (plan_.allocation && index < plan_.allocation->nodes.size())
-            names.push_back(plan_.allocation->nodes[index].name);
+    for (const NodeId node : nodes) {
+        if (plan_.allocation && number_of(node) < plan_.allocation->nodes.size())
+            names.push_back(plan_.allocation->nodes[number_of(node)].name);
     }
     return names;
 }
 
 /// "manager 3", "managers 2-3 and 6-7".
-std::string NodeLaunchers::name_managers(const std::vector<std::uint32_t>& nodes) const {
+std::string NodeLaunchers::name_managers(const std::vector<NodeId>& nodes) const {
     std::vector<std::string> runs;
     for (std::size_t i = 0; i < nodes.size();) {
         std::size_t next = i + 1;
-        while (next < nodes.size() && nodes[next] == nodes[next - 1] + 1)
+        while (next < nodes.size() && number_of(nodes[next]) == number_of(nodes[next - 1]) + 1)
             ++next;
-        const std::uint32_t first = nodes[i] * plan_.managers_per_node;
-        const std::uint32_t last = (nodes[next - 1] + 1) * plan_.managers_per_node - 1;
+        const std::uint32_t first = number_of(plan_.first_manager(nodes[i]));
+        const std::uint32_t last =
+            number_of(plan_.first_manager(nodes[next - 1])) + plan_.managers_per_node - 1;
         runs.push_back(std::to_string(first) + (first == last ? "" : "-" + std::to_string(last)));
         i = next;
     }
@@ -318,14 +319,14 @@ std::string NodeLaunchers::name_managers(const std::vector<std::uint32_t>& nodes
 
 /// Slurm tells of tasks, and by its names of nodes. A node launcher that is dead takes its managers along.
 void NodeLaunchers::on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how) {
-    std::vector<std::uint32_t> ended;
+    std::vector<NodeId> ended;
     for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
         const bool named =
             std::find(nodes.begin(), nodes.end(), plan_.allocation->nodes[i].name) != nodes.end();
-        if (!named || ended_.contains(i) || !dead_.insert(i).second) continue;
-        ended.push_back(i);
+        if (!named || ended_.contains(NodeId{i}) || !dead_.insert(NodeId{i}).second) continue;
+        ended.push_back(NodeId{i});
         for (std::uint32_t k = 0; k < plan_.managers_per_node; ++k)
-            lost_.try_emplace(i * plan_.managers_per_node + k,
+            lost_.try_emplace(ShardId{number_of(plan_.first_manager(NodeId{i})) + k},
                               plan_.allocation->nodes[i].name + ": its node launcher has ended: " + how);
     }
     if (ended.empty()) return;
@@ -358,10 +359,10 @@ void NodeLaunchers::listen_for_beats() {
     const bool first = next_beats_ == Clock::time_point();
     next_beats_ = now + beat_interval;
     if (first) return;
-    std::vector<std::uint32_t> silent;
-    for (const auto& [index, node] : nodes_) {
-        if (ended_.contains(index) || dead_.contains(index)) continue;
-        if (++missed_beats_[index] == missed_beats_max) silent.push_back(index);
+    std::vector<NodeId> silent;
+    for (const auto& [id, name] : nodes_) {
+        if (ended_.contains(id) || dead_.contains(id)) continue;
+        if (++missed_beats_[id] == missed_beats_max) silent.push_back(id);
     }
     if (silent.empty()) return;
     const auto seconds = missed_beats_max * std::chrono::seconds(beat_interval).count();
@@ -439,12 +440,13 @@ std::string NodeLaunchers::missing() const {
     std::string text = progress() + " came up";
     if (nodes_.size() < plan_.nodes && plan_.allocation) {
         for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
-            if (!nodes_.contains(i)) return text + ", nothing from " + plan_.allocation->nodes[i].name;
+            if (!nodes_.contains(NodeId{i}))
+                return text + ", nothing from " + plan_.allocation->nodes[i].name;
         }
     }
     for (std::uint32_t i = 0; i < plan_.managers(); ++i) {
-        const auto node = nodes_.find(i / plan_.managers_per_node);
-        if (!managers_.contains(i) && node != nodes_.end())
+        const auto node = nodes_.find(plan_.node_of(ShardId{i}));
+        if (!managers_.contains(ShardId{i}) && node != nodes_.end())
             return text + ", manager " + std::to_string(i) + " on " + node->second + " does not answer";
     }
     return text;

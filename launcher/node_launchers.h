@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/ids.h"
 #include "launcher/aftermath.h"
 #include "launcher/events.h"
 #include "launcher/plan.h"
@@ -60,10 +61,10 @@ class NodeLaunchers {
     const std::string& handle() const { return handle_; }
     /// Slurm's "JOB.STEP"; empty without Slurm.
     const std::string& step() const { return step_; }
-    /// Host names by node launcher.
-    const std::map<std::uint32_t, std::string>& nodes() const { return nodes_; }
-    /// Manager ids that have died, with "node: how".
-    const std::map<std::uint32_t, std::string>& lost() const { return lost_; }
+    /// Host names.
+    const std::map<NodeId, std::string>& nodes() const { return nodes_; }
+    /// Managers that have died for good, with "node: how".
+    const std::map<ShardId, std::string>& lost() const { return lost_; }
     bool all_lost() const { return lost_.size() == plan_.managers(); }
     /// Managers, nodes, or the whole dictionary have gone while it served, other than by a client's
     /// destroy().
@@ -94,8 +95,8 @@ class NodeLaunchers {
     void show_life();
     void listen_for_beats();
     std::string what_is_left() const;
-    std::string name_managers(const std::vector<std::uint32_t>& nodes) const;
-    std::vector<std::string> slurm_names(const std::vector<std::uint32_t>& nodes) const;
+    std::string name_managers(const std::vector<NodeId>& nodes) const;
+    std::vector<std::string> slurm_names(const std::vector<NodeId>& nodes) const;
     void fail(const std::string& reason, Errc code = Errc::system);
     void finish();
     void note_loss(const std::string& text) {
@@ -133,13 +134,13 @@ class NodeLaunchers {
     std::string failure_;
     Errc failure_code_ = Errc::system;
     std::string slurm_error_;  // its last word
-    std::map<std::uint32_t, std::string> nodes_;
-    std::set<std::uint32_t> ended_;  // node launchers that have cleaned up and ended
-    std::set<std::uint32_t> dead_;   // that have ended otherwise, as Slurm says
-    std::map<std::uint32_t, int> missed_beats_;
+    std::map<NodeId, std::string> nodes_;
+    std::set<NodeId> ended_;  // node launchers that have cleaned up and ended
+    std::set<NodeId> dead_;   // that have ended otherwise, as Slurm says
+    std::map<NodeId, int> missed_beats_;
     Clock::time_point next_beats_{};
-    std::set<std::uint32_t> managers_;
-    std::map<std::uint32_t, std::string> lost_;
+    std::set<ShardId> managers_;
+    std::map<ShardId, std::string> lost_;
     std::optional<Clock::time_point> next_sign_of_life_;  // while the job ends
     std::vector<std::string> notices_;
 };

@@ -14,6 +14,7 @@
 #include <ddict/result.h>
 
 #include "base/secret.h"
+#include "cluster/ids.h"
 #include "launcher/options.h"
 #include "os/environment.h"
 #include "slurm/allocation.h"
@@ -44,6 +45,9 @@ struct LaunchPlan {
     std::vector<std::string> remarks;             // for the user, one line each
 
     std::uint32_t managers() const { return nodes * managers_per_node; }
+    /// The managers of a node are this one and those that follow it.
+    ShardId first_manager(NodeId node) const { return ShardId{number_of(node) * managers_per_node}; }
+    NodeId node_of(ShardId manager) const { return NodeId{number_of(manager) / managers_per_node}; }
     std::uint64_t total_bytes() const { return pool_bytes * managers(); }
 };
 

@@ -67,7 +67,7 @@ Result<void> BringUp::meet() {
         auto session = pmix::Session::open();
         if (!session) return session.error();
         rendezvous_ = *std::move(session);
-        if (rendezvous_->index() != node_.identity.index || rendezvous_->count() != node_.plan.nodes)
+        if (rendezvous_->index() != number_of(node_.identity.id) || rendezvous_->count() != node_.plan.nodes)
             return Error(Errc::system, "PMIx and Slurm do not agree about this node launcher's rank");
     } else {
         rendezvous_ = std::make_unique<LoneRendezvous>();
@@ -80,7 +80,7 @@ Result<void> BringUp::meet() {
     // From here on a death on another node is that node's affair; inside PMIx it would end the whole step.
     if (const auto left = rendezvous_->leave(); !left) return left;
     node_.guardian.begin_serving();
-    return node_.identity.index == 0 ? announce(*all) : Result<void>();
+    return node_.identity.id == NodeId{0} ? announce(*all) : Result<void>();
 }
 
 Result<NodeDirectory> BringUp::agree_on_directory() {

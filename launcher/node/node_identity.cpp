@@ -13,7 +13,7 @@ Event NodeIdentity::event(Event::Kind kind) const {
     Event event;
     event.kind = kind;
     event.node = node;
-    event.index = index;
+    event.node_id = id;
     return event;
 }
 
@@ -25,10 +25,12 @@ Result<void> find_identity(const NodePlan& plan, const os::Environment& environm
     if (job != environment.end() && step != environment.end())
         identity.step = job->second + "." + step->second;
     const std::string_view digits = os::value_of(environment, "SLURM_PROCID");
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), identity.index);
-    if (digits.empty() || error != std::errc() || identity.index >= plan.nodes)
+    std::uint32_t rank = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
+    if (digits.empty() || error != std::errc() || rank >= plan.nodes)
         return Error(Errc::system, "srun has not told this node launcher its rank (SLURM_PROCID)");
-    identity.first_manager = identity.index * plan.managers_per_node;
+    identity.id = NodeId{rank};
+    identity.first_manager = rank * plan.managers_per_node;
     return {};
 }
 

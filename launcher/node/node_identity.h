@@ -15,9 +15,9 @@ namespace ddict::launcher {
 
 /// Which of the node launchers this one is.
 struct NodeIdentity {
-    std::string node;         // host name
-    std::string step;         // Slurm's "JOB.STEP"; empty without Slurm
-    std::uint32_t index = 0;  // of the node launcher
+    std::string node;  // host name
+    std::string step;  // Slurm's "JOB.STEP"; empty without Slurm
+    NodeId id{};       // of the node launcher
     std::uint32_t first_manager = 0;
 
     /// An event that says where it comes from.

@@ -54,7 +54,7 @@ void NodeLoop::on_change(const NodeManagers::Change& change) {
             return;
         case Guardian::News::started: {
             Event event = identity_.event(Event::Kind::manager);
-            event.manager = managers_.of(change.local).manager();
+            event.manager = ShardId{managers_.of(change.local).manager()};
             return report(event);
         }
         case Guardian::News::reachable_again:
@@ -85,7 +85,7 @@ void NodeLoop::on_back(std::uint32_t local) {
     const Restarts::Back back = restarts_.on_back(local, manager.entry());
     publish(back.entry);
     Event event = identity_.event(Event::Kind::back);
-    event.manager = manager.manager();
+    event.manager = ShardId{manager.manager()};
     event.text = back.how;
     event.milliseconds = static_cast<std::uint64_t>(back.down.count());
     event.pairs = manager.recovered()->pairs;
@@ -98,7 +98,7 @@ void NodeLoop::lose(std::uint32_t local, const DirectoryEntry& entry) {
     segments_.mark_gone(local);
     publish(entry);
     Event event = identity_.event(Event::Kind::lost);
-    event.manager = number_of(entry.shard);
+    event.manager = entry.shard;
     event.text = entry.reason;
     report(event);
 }

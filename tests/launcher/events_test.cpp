@@ -27,8 +27,8 @@ Event lost_event() {
     Event event;
     event.kind = Event::Kind::lost;
     event.node = "n2";
-    event.index = 1;
-    event.manager = 3;
+    event.node_id = NodeId{1};
+    event.manager = ShardId{3};
     event.text = "was killed";
     return event;
 }
@@ -51,7 +51,7 @@ TEST(Events, AreLinesThatReadBack) {
         ASSERT_TRUE(back) << line;
         EXPECT_EQ(back->kind, event.kind);
         EXPECT_EQ(back->node, "n2");
-        EXPECT_EQ(back->index, 1U);
+        EXPECT_EQ(back->node_id, NodeId{1});
         EXPECT_EQ(back->text, "was killed");
         EXPECT_EQ(back->step, "12.0");
         const bool is_back = event.kind == Event::Kind::back;
@@ -59,7 +59,7 @@ TEST(Events, AreLinesThatReadBack) {
         EXPECT_EQ(back->pairs, is_back ? std::uint64_t{1} << 40 : 0U);
         EXPECT_EQ(back->missing, is_back ? 2U : 0U);
     }
-    EXPECT_EQ(parse_event(without_newline(format_event(lost_event())))->manager, 3U);
+    EXPECT_EQ(parse_event(without_newline(format_event(lost_event())))->manager, ShardId{3});
 }
 
 TEST(Events, StayBelowWhatSrunCuts) {
@@ -95,8 +95,8 @@ TEST(Events, OtherLinesAreNone) {
     const auto odd =
         parse_event("@ddict {\"event\":\"lost\",\"manager\":-1,\"node\":[],\"index\":99999999999}");
     ASSERT_TRUE(odd) << "fields of a wrong type count as missing";
-    EXPECT_EQ(odd->manager, 0U);
-    EXPECT_EQ(odd->index, 0U);
+    EXPECT_EQ(odd->manager, ShardId{0});
+    EXPECT_EQ(odd->node_id, NodeId{0});
     EXPECT_EQ(odd->node, "");
 }
 
