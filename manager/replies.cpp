@@ -125,7 +125,7 @@ void Replies::send_page(const Call& call, Buffer buffer, std::size_t bytes, std:
     header.argument = argument;
     if (bytes <= limits::inline_value_bytes_max) {
         std::memcpy(buffer.bytes().data(), &header, sizeof header);
-        return transport_.send(call.peer, buffer.bytes().first(sizeof header + bytes));
+        return send_message(call.peer, buffer.bytes().first(sizeof header + bytes));
     }
     const Bytes page = buffer.bytes().subspan(sizeof header, bytes);
     send_value(call, header, page, {.request = call.header, .peer = call.peer, .buffer = std::move(buffer)});
@@ -179,7 +179,19 @@ void Replies::send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_va
     std::memcpy(message_.data(), &header, sizeof header);
     if (!inline_value.empty())
         std::memcpy(message_.data() + sizeof header, inline_value.data(), inline_value.size());
-    transport_.send(peer, Bytes(message_).first(sizeof header + inline_value.size()));
+    send_message(peer, Bytes(message_).first(sizeof header + inline_value.size()));
+}
+
+/// A client whose reply is lost would wait for its deadline; one whose connection is closed asks again.
+void Replies::send_message(PeerId peer, Bytes message) noexcept {
+    try {
+        transport_.send(peer, message);
+    } catch (const std::bad_alloc&) {
+        Session* session = sessions_.of_peer(peer);
+        if (session == nullptr) return;  // refused, or gone: its connection is closed anyway
+        session->lacks_reply = true;
+        has_unsent_ = true;
+    }
 }
 
 void Replies::answer_untaken(const Transfer& transfer) {

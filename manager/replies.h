@@ -72,7 +72,12 @@ class Replies {
     /// As the request was answered before; not at all while the reply is still to come, or if the client
     /// has sent a later one in its slot.
     void repeat(const Call& call, const store::CachedReply& cached);
+    /// Without memory to send it nothing is thrown: the session lacks_reply then.
     void send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_value = {});
+    /// Whether a session may lack a reply since take_unsent() was called last.
+    bool has_unsent() const noexcept { return has_unsent_; }
+    void note_unsent() noexcept { has_unsent_ = true; }
+    bool take_unsent() noexcept { return std::exchange(has_unsent_, false); }
 
     /// After a value that was sent and that its client has not taken. If its connection has broken, this goes
     /// nowhere, and the client will ask again; if not, it has no memory for the value.
@@ -109,6 +114,7 @@ class Replies {
 
   private:
     void answer(const Call& call, Errc code, std::uint64_t argument, std::uint64_t argument2);
+    void send_message(PeerId peer, Bytes message) noexcept;
     bool receive(const Call& call, MutableBytes into, Transfer transfer);
     void send_value(const Call& call, const wire::ReplyHeader& header, Bytes value, Transfer transfer);
     void send_large_pair(const Call& call, const wire::ReplyHeader& header, const shm::Block& block);
@@ -125,6 +131,7 @@ class Replies {
     std::vector<std::byte> message_;  // scratch of header_bytes_max: a reply being put together
     std::uint64_t repeated_ = 0;
     std::uint64_t refused_puts_ = 0;
+    bool has_unsent_ = false;
 };
 
 /// The header of the reply to a request, for success and without a value.

@@ -160,9 +160,26 @@ void SessionGate::say_goodbye(bool with_dictionary) {
 
 /// The client may live, and come back to ask for what it has missed.
 void SessionGate::break_session(Session& session) {
+    broken_.push_back({session.id, session.breaks + 1, std::nullopt});
+    ++session.breaks;
     drop_requests(session);
     sessions_.set_peer(session, no_peer);
-    broken_.push_back({session.id, ++session.breaks, std::nullopt});
+}
+
+/// A reply that is cached will be repeated, and what was not cached is asked for again, over a connection of
+/// its own. Where memory is missing for that too, the next turn tries again.
+void SessionGate::break_what_lacks_replies() {
+    if (!replies_.take_unsent()) return;
+    sessions_.for_each([this](Session& session) {
+        if (!session.lacks_reply) return;
+        const PeerId peer = session.peer;
+        try {
+            break_session(session);
+        } catch (const std::bad_alloc&) {
+            return replies_.note_unsent();
+        }
+        transport_.close(peer);
+    });
 }
 
 void SessionGate::on_peer_lost(PeerId peer) {
@@ -170,6 +187,7 @@ void SessionGate::on_peer_lost(PeerId peer) {
 }
 
 Time SessionGate::tick(Time now) {
+    break_what_lacks_replies();
     for (auto last = broken_.rbegin(); last != broken_.rend() && !last->deadline; ++last)
         last->deadline = now + limits::session_kept;
     for (; !broken_.empty() && *broken_.front().deadline <= now; broken_.pop_front()) {
@@ -177,6 +195,7 @@ Time SessionGate::tick(Time now) {
         if (session != nullptr && session->peer == no_peer && session->breaks == broken_.front().breaks)
             end_session(*session);
     }
+    if (replies_.has_unsent()) return now;
     return broken_.empty() ? Time::max() : *broken_.front().deadline;
 }
 

@@ -35,8 +35,9 @@ class SessionGate {
     void say_goodbye(bool with_dictionary);
 
     /// Whether time matters to it at present.
-    bool needs_tick() const noexcept { return !broken_.empty(); }
-    /// Forgets clients that have not come back. Returns when the next will be; Time::max() if none.
+    bool needs_tick() const noexcept { return !broken_.empty() || replies_.has_unsent(); }
+    /// Forgets clients that have not come back, and closes connections over which a reply could not be sent.
+    /// Returns when the next will be; Time::max() if none.
     Time tick(Time now);
 
     /// Clients that could not be answered, for a reason of this process: the number, and the last reason.
@@ -67,6 +68,7 @@ class SessionGate {
     bool has_capacity_for_session();
     void drop_requests(const Session& session);
     void break_session(Session& session);
+    void break_what_lacks_replies();
 
     std::uint32_t ucx_version_;
     const store::Store& store_;

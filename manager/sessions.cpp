@@ -15,7 +15,7 @@ void Sessions::adopt(store::SessionReplies& replies) {
     const store::SessionRecord& record = *replies.record;
     if (slot_of(record.id) != replies.number || by_client_.contains(record.client))
         return replies_.close(replies);
-    Session& session = place_of(replies);
+    Session& session = slot_for(replies);
     session.id = record.id;
     session.client = record.client;
     session.hello_number = record.hello_number;
@@ -23,7 +23,7 @@ void Sessions::adopt(store::SessionReplies& replies) {
     by_client_[session.client] = session.id;
 }
 
-Session& Sessions::place_of(const store::SessionReplies& replies) {
+Session& Sessions::slot_for(const store::SessionReplies& replies) {
     if (replies.number >= sessions_.size()) sessions_.resize(replies.number + std::size_t{1});
     return sessions_[replies.number];
 }
@@ -33,7 +33,7 @@ std::uint64_t Sessions::open(PeerId peer, std::uint64_t client, std::uint64_t he
     DDICT_ASSERT(replies != nullptr, "there is space for another session");
     const std::uint64_t tag = (random_() >> slot_bits) | 1;  // never 0, so that no id is
     const std::uint64_t id = (tag << slot_bits) | replies->number;
-    Session& session = place_of(*replies);
+    Session& session = slot_for(*replies);
     session.id = id;
     session.peer = peer;
     session.client = client;
@@ -56,6 +56,7 @@ void Sessions::close(std::uint64_t id) {
 void Sessions::set_peer(Session& session, PeerId peer) {
     by_peer_.erase(session.peer);
     session.peer = peer;
+    session.lacks_reply = false;
     if (peer != no_peer) by_peer_[peer] = session.id;
 }
 

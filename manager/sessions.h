@@ -19,6 +19,7 @@ struct Session {
     std::uint64_t client = 0;                  // who it is: a hash of process and address
     std::uint64_t hello_number = 0;            // the number of its hello
     std::uint32_t breaks = 0;                  // of its connection
+    bool lacks_reply = false;                  // which could not be sent over that connection
     store::SessionReplies* replies = nullptr;  // of the reply cache; there while the session is open
 
     void set_hello_number(std::uint64_t number) noexcept {
@@ -70,7 +71,7 @@ class Sessions {
         return id & ((std::uint64_t{1} << slot_bits) - 1);
     }
     void adopt(store::SessionReplies& replies);
-    Session& place_of(const store::SessionReplies& replies);
+    Session& slot_for(const store::SessionReplies& replies);
     using Map = std::unordered_map<std::uint64_t, std::uint64_t>;
     Session* of(const Map& map, std::uint64_t key) {
         const auto found = map.find(key);

@@ -55,16 +55,19 @@ struct Ask {
 
 class ShardTest : public testing::Test {
   protected:
-    void say_hello(std::uint64_t number, const char* address = "client") {
-        introduce(Verb::hello, number, address, pool->identity().secret);
+    /// `session`: one that the client has already, and goes on with.
+    void say_hello(std::uint64_t number, const char* address = "client", std::uint64_t session = 0) {
+        introduce(Verb::hello, number, address, pool->identity().secret, session);
     }
     /// Says goodbye without a session.
     void goodbye(std::uint64_t number) {
         introduce(Verb::goodbye, number, "client", pool->identity().secret);
     }
-    void introduce(Verb verb, std::uint64_t number, const char* address, const Secret& secret) {
+    void introduce(Verb verb, std::uint64_t number, const char* address, const Secret& secret,
+                   std::uint64_t session = 0) {
         RequestHeader header;
         header.verb = verb;
+        header.session = session;
         header.request = number;
         const std::vector<std::byte> hello = wire::pack_proven(secret, header, hello_from(address));
         shard.on_message(message_of(header, hello), {});

@@ -69,6 +69,50 @@ TEST_F(ShardTest, AGoodbyeMayOvertakeTheOnlyHello) {
     EXPECT_FALSE(shard.needs_tick());
 }
 
+/// The connection is closed instead, and its client asks again over another one.
+TEST_F(ShardTest, AReplyThatThereIsNoMemoryToSendIsAskedForAgain) {
+    const std::uint64_t id = session();
+    const std::size_t sent = transport.sent.size();
+    transport.cannot_send = true;
+    const Ask append{.verb = Verb::append, .key = "k", .value = bytes_of("x")};
+    const std::uint64_t request = send(id, append);
+    ASSERT_TRUE(shard.needs_tick());
+    shard.tick(Time{});
+    EXPECT_EQ(shard.sessions().connected(), 0u);
+    EXPECT_TRUE(transport.open.empty());
+    EXPECT_EQ(transport.sent.size(), sent);
+    transport.cannot_send = false;
+
+    say_hello(2, "client", id);
+    ASSERT_EQ(last().argument, id);
+    same_again();
+    EXPECT_EQ(send(id, append), request);
+    EXPECT_EQ(last_code(), Errc{});
+    EXPECT_EQ(last().request, request);
+    EXPECT_EQ(stored("k"), "x") << "it took effect once";
+    EXPECT_EQ(shard.sessions().connected(), 1u);
+}
+
+/// What reads is not cached; and who is lost meanwhile is left alone.
+TEST_F(ShardTest, NeitherReadsNorLostClientsEndAManagerWithoutMemory) {
+    const std::uint64_t id = session();
+    const std::uint64_t other = other_session();
+    transport.cannot_send = true;
+    send(id, {.verb = Verb::get, .key = "nobody"});
+    send(id, {.verb = Verb::ping});
+    send(other, {.verb = Verb::stats});
+    shard.on_peer_lost(*transport.open.begin(), Error(Errc::manager_lost));
+    say_hello(7, "somebody new");
+    shard.tick(Time{});
+    EXPECT_EQ(shard.sessions().connected(), 0u);
+    EXPECT_LE(transport.open.size(), 1u) << "the one that was lost is closed by the transport";
+    transport.cannot_send = false;
+    say_hello(8, "client", id);
+    EXPECT_EQ(last().argument, id);
+    send(id, {.verb = Verb::ping});
+    EXPECT_EQ(last_code(), Errc{});
+}
+
 TEST_F(ShardTest, AGoodbyeProvesTheSecret) {
     const std::uint64_t id = session();
     Secret wrong = pool->identity().secret;

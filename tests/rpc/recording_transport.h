@@ -43,7 +43,7 @@ class RecordingTransport final : public Transport {
     void close(PeerId peer) override { open.erase(peer); }
     void send(PeerId peer, Bytes header) override { send(peer, header, Bytes(), 0); }
     void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override {
-        if (!payload.empty() && has_no_memory) throw std::bad_alloc();
+        if ((!payload.empty() && has_no_memory) || cannot_send) throw std::bad_alloc();
         sent.push_back({peer, {header.begin(), header.end()}, payload, tag});
     }
     void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override {
@@ -77,6 +77,7 @@ class RecordingTransport final : public Transport {
 
     std::optional<Error> refusal;  // of connections
     bool has_no_memory = false;    // for payloads
+    bool cannot_send = false;      // for want of memory
     std::vector<Sent> sent;
     std::vector<Received> received;
     std::vector<std::uint64_t> discarded;
