@@ -104,7 +104,9 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
         release_last(*session, call.header.request);
     }
     if (form == Form::untaken) [[unlikely]]
-        return parts_.replies.answer_failed(call, wire::ValueFailure::no_memory_to_receive);
+        return payload.too_many
+                   ? parts_.replies.refuse(call, Errc::busy)
+                   : parts_.replies.answer_failed(call, wire::ValueFailure::no_memory_to_receive);
     if (parts_.store.begin_request(call.header.session, call.header.request)) [[unlikely]]
         return refuse_deadly(call);
     if (!parts_.times.count(verb)) {

@@ -17,6 +17,12 @@ namespace {
 // Of an operation that is over, but for the memory that the transport still holds.
 constexpr std::chrono::milliseconds payload_look_interval{1};
 
+/// Why the transport has not taken the value of a reply.
+Error reason_of_refusal(const IncomingPayload& payload) {
+    if (!payload.too_many) return no_memory_to_receive(payload.bytes);
+    return Error(Errc::busy, "too many large values are on their way to this process");
+}
+
 }  // namespace
 
 /// The manager of a wait says itself that it is over, at its deadline: its word is listened for a little
@@ -268,7 +274,7 @@ void Operations::take_value(Operation& operation, const wire::ReplyHeader& heade
     ValueSink* sink = operation.request.sink;
     if (sink == nullptr || (arrived == 0 && !is_reply_to(header, wire::Verb::get)))
         return context_.discard(payload);
-    if (payload.is_refused()) return refuse_value(operation, no_memory_to_receive(arrived));
+    if (payload.is_refused()) return refuse_value(operation, reason_of_refusal(payload));
     MutableBytes rest;
     const Result<MutableBytes> buffer = buffer_of(*sink, arrived, header.value_type, rest);
     if (!buffer) {

@@ -29,12 +29,14 @@ inline constexpr PeerId no_peer = 0;
 
 /// A payload that has been announced with its header. In memory it is there already, but only during the
 /// event; otherwise it waits at the sender until receive_payload() fetches it or discard_payload() lets it
-/// go. One of the two must be called for every payload with a token, now or later. Or the transport had no
-/// memory for it, and has refused it: the header is there, and whoever sent it should be answered.
+/// go. One of the two must be called for every payload with a token, now or later. Or the transport has
+/// refused it: the header is there, and whoever sent it should be answered.
 struct IncomingPayload {
     Bytes in_memory;
     std::uint64_t token = 0;
     std::uint64_t bytes = 0;
+    bool too_many =
+        false;  // why it was refused: limits::payloads_in_flight_max wait already; else for memory
     bool present() const noexcept { return bytes != 0; }
     bool is_refused() const noexcept { return bytes != 0 && token == 0 && in_memory.empty(); }
 };

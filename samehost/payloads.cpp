@@ -110,19 +110,22 @@ void Payloads::send_some(std::uint64_t token) {
 
 // ---- the receiver's side ----
 
-std::uint64_t Payloads::on_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts) {
-    std::uint64_t token = 0;
+Payloads::Announced Payloads::on_offer(Link& link, const PayloadOffer& offer,
+                                       std::span<const RemotePart> parts) {
+    Announced announced;
     try {
-        token = incoming_.add({.link = &link, .offer = offer, .parts = {parts.begin(), parts.end()}});
+        announced.token =
+            incoming_.add({.link = &link, .offer = offer, .parts = {parts.begin(), parts.end()}});
+        announced.too_many = announced.token == 0;
     } catch (const std::bad_alloc&) {
     }
-    if (token != 0) {
+    if (announced.token != 0) {
         ++link.payloads;
-        return token;
+        return announced;
     }
     ++refused_;
     send_status(link, RecordKind::taken, offer.token, 0);
-    return 0;
+    return announced;
 }
 
 void Payloads::receive(Link* from, std::uint64_t token, MutableBytes into, MutableBytes rest,

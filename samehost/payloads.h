@@ -44,9 +44,11 @@ class Payloads {
 
     // ---- the receiver's side ----
 
-    /// A token for what was offered; 0 if there are too many already, or no memory, and then the sender has
-    /// been told.
-    std::uint64_t on_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts);
+    struct Announced {
+        std::uint64_t token = 0;  // 0: it was refused, and the sender has been told
+        bool too_many = false;    // then: limits::payloads_in_flight_max wait already; else memory is missing
+    };
+    Announced on_offer(Link& link, const PayloadOffer& offer, std::span<const RemotePart> parts);
     /// payload_received(tag) comes. std::bad_alloc if memory is missing; the payload waits on then.
     /// `from` is the link to whom the caller takes for the sender, null if it is the one of the offer: that
     /// ends it too.

@@ -245,9 +245,11 @@ void Transport::deliver_offer(Link& link, const PayloadOffer& offer, std::span<c
                               Bytes header, TransportEvents& listener) {
     std::memcpy(copy_.data(), header.data(), header.size());
     ++counters_.messages_received;
-    const std::uint64_t token = payloads_.on_offer(link, offer, parts);  // 0: refused
-    listener.on_message(Bytes(copy_).first(header.size()),
-                        {.in_memory = {}, .token = token != 0 ? token | id_bit : 0, .bytes = offer.bytes});
+    const auto [token, too_many] = payloads_.on_offer(link, offer, parts);
+    listener.on_message(Bytes(copy_).first(header.size()), {.in_memory = {},
+                                                            .token = token != 0 ? token | id_bit : 0,
+                                                            .bytes = offer.bytes,
+                                                            .too_many = too_many});
 }
 
 void Transport::malformed(Link& link, const char* what) {

@@ -86,6 +86,14 @@ bool EventQueue::push_announcement(Bytes header, std::uint64_t token, std::uint6
     return push_with_copies(event, header, {});
 }
 
+bool EventQueue::push_refused(Bytes header, std::uint64_t payload_bytes, bool too_many) noexcept {
+    Event event;
+    event.kind = Kind::refused;
+    event.payload_bytes = payload_bytes;
+    event.too_many = too_many;
+    return push_with_copies(event, header, {});
+}
+
 void EventQueue::push_payload_received(std::uint64_t tag, bool ok) noexcept {
     Event event;
     event.kind = Kind::payload_received;
@@ -133,6 +141,11 @@ void EventQueue::deliver_one(TransportEvents& events, const Event& event) const 
         case Kind::announcement:
             payload.bytes = event.payload_bytes;
             payload.token = event.id;
+            events.on_message(header, payload);
+            break;
+        case Kind::refused:
+            payload.bytes = event.payload_bytes;
+            payload.too_many = event.too_many;
             events.on_message(header, payload);
             break;
         case Kind::payload_received:

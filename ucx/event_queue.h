@@ -37,8 +37,9 @@ class EventQueue {
     /// Keeps `held`, memory of UCX, until the event has been delivered, and then gives it back. It is the
     /// payload, or the whole message if `header` is empty. The header is copied.
     bool push_held_message(Bytes header, void* held, std::size_t held_bytes) noexcept;
-    /// Without a token the payload was refused.
     bool push_announcement(Bytes header, std::uint64_t token, std::uint64_t payload_bytes) noexcept;
+    /// Of a payload that is not kept; see IncomingPayload::too_many.
+    bool push_refused(Bytes header, std::uint64_t payload_bytes, bool too_many) noexcept;
 
     bool empty() const noexcept { return events_.empty(); }
     /// Delivers what was there at the call, in order; returns how much that was. `worker` gets its memory
@@ -52,6 +53,7 @@ class EventQueue {
         message,
         held_message,
         announcement,
+        refused,
         payload_received,
         payload_sent,
         peer_lost
@@ -59,6 +61,7 @@ class EventQueue {
     struct Event {
         Kind kind = Kind::message;
         bool ok = false;
+        bool too_many = false;  // of what is refused
         ucs_status_t status = UCS_OK;
         std::uint32_t header_bytes = 0;
         std::size_t header_offset = 0;  // in an arena; a copied payload follows its header

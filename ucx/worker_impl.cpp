@@ -172,30 +172,33 @@ ucs_status_t Worker::Impl::take_announcement(Bytes header, void* descriptor, std
         ++counters_.malformed;
         return UCS_ERR_INVALID_PARAM;
     }
-    const bool is_kept = !stopping_ && keep_announcement(header, {descriptor, bytes}) != 0;
-    return is_kept ? UCS_INPROGRESS : refuse_announcement(header, bytes);
+    bool too_many = false;
+    const bool is_kept = !stopping_ && keep_announcement(header, {descriptor, bytes}, too_many);
+    return is_kept ? UCS_INPROGRESS : refuse_announcement(header, bytes, too_many);
 }
 
-/// 0 if memory is missing, or there are too many.
-std::uint64_t Worker::Impl::keep_announcement(Bytes header, const AnnouncedPayload& payload) noexcept {
+/// False if there are too many, or memory is missing.
+bool Worker::Impl::keep_announcement(Bytes header, const AnnouncedPayload& payload, bool& too_many) noexcept {
     std::uint64_t token = 0;
     try {
         token = payloads_.add(payload);
     } catch (const std::bad_alloc&) {
-        return 0;
+        return false;
     }
-    if (token == 0 || events_.push_announcement(header, token, payload.bytes)) return token;
+    too_many = token == 0;
+    if (too_many) return false;
+    if (events_.push_announcement(header, token, payload.bytes)) return true;
     static_cast<void>(payloads_.take(token));
-    return 0;
+    return false;
 }
 
 /// The status that is returned becomes that of the sender's request.
-ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes) {
+ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes, bool too_many) {
     ++counters_.payloads_refused;
-    const IncomingPayload refused{.in_memory = {}, .token = 0, .bytes = bytes};
+    const IncomingPayload refused{.in_memory = {}, .token = 0, .bytes = bytes, .too_many = too_many};
     if (listener_ != nullptr) {
         tell(header, refused);
-    } else if (!stopping_ && !events_.push_announcement(header, 0, bytes)) {
+    } else if (!stopping_ && !events_.push_refused(header, bytes, too_many)) {
         ++counters_.messages_dropped;
     }
     return UCS_ERR_NO_RESOURCE;

@@ -88,8 +88,8 @@ class Worker::Impl final : public Worker {
 
     ucs_status_t take_message(Bytes header, void* data, std::size_t bytes, bool may_hold);
     ucs_status_t take_announcement(Bytes header, void* descriptor, std::size_t bytes);
-    std::uint64_t keep_announcement(Bytes header, const AnnouncedPayload& payload) noexcept;
-    ucs_status_t refuse_announcement(Bytes header, std::size_t bytes);
+    bool keep_announcement(Bytes header, const AnnouncedPayload& payload, bool& too_many) noexcept;
+    ucs_status_t refuse_announcement(Bytes header, std::size_t bytes, bool too_many);
     void tell(Bytes header, const IncomingPayload& payload) noexcept;
     void receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest, std::uint64_t tag);
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,

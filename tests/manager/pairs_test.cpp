@@ -154,6 +154,21 @@ TEST_F(ValueFailureTest, WhatTheTransportHasRefusedIsAnswered) {
     EXPECT_TRUE(transport.received.empty());
 }
 
+TEST_F(ValueFailureTest, OneOfTooManyIsBusy) {
+    RequestHeader header;
+    header.verb = Verb::put;
+    header.session = client;
+    header.request = std::uint64_t{1} << 40;
+    header.key_bytes = 3;
+    header.value_bytes = value.size();
+    shard.on_message(message_of(header, bytes_of("key")),
+                     {.in_memory = {}, .token = 0, .bytes = value.size(), .too_many = true});
+    EXPECT_EQ(last_code(), Errc::busy);
+    EXPECT_EQ(last().request, header.request);
+    EXPECT_EQ(pool->usage().used_bytes, used);
+    EXPECT_TRUE(transport.received.empty());
+}
+
 TEST_F(ValueFailureTest, WhatBeginsWithoutMemoryIsAnswered) {
     transport.has_no_memory = true;
     const std::uint64_t request =
