@@ -89,7 +89,7 @@ class Tree:
         return self.folder / file if (self.folder / file).exists() else SOURCES / file
 
     def compile(self, file, *options):
-        command = [COMPILER, "-std=c++20", "-O0", "-w", "-Werror=switch", f"-I{self.folder}", f"-I{self.folder}/include",
+        command = [COMPILER, "-std=c++20", "-O0", "-Werror=switch", f"-I{self.folder}", f"-I{self.folder}/include",
                    f"-I{SOURCES}", f"-I{SOURCES}/include", "-DDDICT_VERSION=\"0\"", *options, str(self.path(file))]
         return subprocess.run(command, capture_output=True, text=True)
 
