@@ -104,7 +104,7 @@ Result<Reply> Operations::take(OperationId id) {
     Operation& operation = get(id);
     DDICT_ASSERT(operation.is_finished(), "operation is not done");
     operation.id = 0;
-    free_slots_.push_back(wire::place_of(id));
+    free_slots_.push_back(wire::slot_of(id));
     if (operation.error) return *operation.error;
     return operation.reply;
 }

@@ -84,7 +84,7 @@ class Operations final : public ConnectionUser {
     };
 
     Operation* find(OperationId id) const {
-        const std::uint32_t slot = wire::place_of(id);
+        const std::uint32_t slot = wire::slot_of(id);
         Operation* operation = slot < slots_.size() ? slots_[slot].get() : nullptr;
         return operation != nullptr && operation->id == id && id != 0 ? operation : nullptr;
     }

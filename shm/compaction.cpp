@@ -142,7 +142,7 @@ bool Compactor::copy(std::uint64_t& credit) {
 
 void Compactor::publish() {
     const auto& block = *reinterpret_cast<const Block*>(pool_ + move_.source);
-    const Index::Place place = index_.place_of(move_.source, block.hash());
+    const Index::Place place = index_.slot_of(move_.source, block.hash());
     DDICT_ASSERT(static_cast<bool>(place), "a visible block is in the index");
     *reinterpret_cast<std::uint64_t*>(pool_ + move_.target) |= block_word::visible;
     index_.replace(place, move_.target);

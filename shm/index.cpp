@@ -192,7 +192,7 @@ Index::Place Index::find_among_alike(KeyBytes key, std::uint64_t hash) const {
     return {};
 }
 
-Index::Place Index::place_of(std::uint64_t block, std::uint64_t hash) const {
+Index::Place Index::slot_of(std::uint64_t block, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
     auto& segment = at<IndexSegment>(segment_of(h));
     for (unsigned distance = 0; distance < probe_window; ++distance) {

@@ -69,7 +69,7 @@ class Index {
 
     Place find(KeyBytes key, std::uint64_t hash) const;
     /// The same, by the block that the slot leads to.
-    Place place_of(std::uint64_t block, std::uint64_t hash) const;
+    Place slot_of(std::uint64_t block, std::uint64_t hash) const;
     /// Fetches the bucket into the cache ahead of a find.
     void prefetch(std::uint64_t hash) const {
         const std::uint64_t h = shard_hash(hash);

@@ -396,7 +396,7 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
                       RecoveryReport& report) {
     for (const Overlapping& one : overlapping_) {
         ++report.unsound;
-        if (const Index::Place place = index.place_of(one.block, one.hash)) index.erase(place, one.hash);
+        if (const Index::Place place = index.slot_of(one.block, one.hash)) index.erase(place, one.hash);
     }
     for (Claim& claim : claims)
         claim.held = claim.held && blocks_.contains(claim.block);

@@ -93,7 +93,7 @@ std::uint64_t ReplyCache::take_run(unsigned log2) {
 /// The replies go to a run that is long enough; the record leads to the old one until they are there.
 CachedReply* ReplyCache::new_slot(SessionReplies& session, std::uint64_t request) {
     const std::size_t size = std::bit_ceil(
-        std::max<std::size_t>(wire::place_of(request) + std::size_t{1}, 2 * session.slots.size()));
+        std::max<std::size_t>(wire::slot_of(request) + std::size_t{1}, 2 * session.slots.size()));
     const std::size_t more = size - session.slots.size();
     if (more > limits::cached_replies_max - slots_) return nullptr;
     const auto log2 = static_cast<unsigned>(std::countr_zero(size));

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The replies to requests that may have changed something, in case a client asks again because the reply did
-// not reach it. A session has one reply for each slot of its requests (wire::place_of); the next request in
+// not reach it. A session has one reply for each slot of its requests (wire::slot_of); the next request in
 // the slot shows that the client has it.
 #pragma once
 
@@ -32,7 +32,7 @@ struct SessionReplies {
 
     /// Null if there is no slot for such a request yet. On the way of every write.
     CachedReply* at(std::uint64_t request) noexcept {
-        const std::uint32_t slot = wire::place_of(request);
+        const std::uint32_t slot = wire::slot_of(request);
         return slot < slots.size() ? &slots[slot] : nullptr;
     }
 };

@@ -32,7 +32,7 @@ inline constexpr std::uint8_t protocol_version = 2;
 /// manager that the reply to the one before it in its slot has arrived.
 inline constexpr unsigned slot_bits = 10;
 static_assert(std::uint32_t{1} << slot_bits == limits::operations_in_flight_max);
-constexpr std::uint32_t place_of(std::uint64_t request) noexcept {
+constexpr std::uint32_t slot_of(std::uint64_t request) noexcept {
     return static_cast<std::uint32_t>(request) & ((1u << slot_bits) - 1);
 }
 
@@ -48,7 +48,7 @@ struct RequestHeader {
     std::uint16_t key_type = type_text;  // see ddict/key_bytes.h; of no meaning without a key
     std::uint16_t flags = 0;             // by verb
     std::uint64_t session = 0;           // 0 only in hello and goodbye
-    std::uint64_t request = 0;           // chosen by the client, echoed in the reply; place_of() it
+    std::uint64_t request = 0;           // chosen by the client, echoed in the reply; slot_of() it
     std::uint32_t checkpoint = 0;        // version of the dictionary that is meant
     std::uint16_t value_type = 0;        // see ddict/codec.h; 0 is plain bytes
     PlacedBy placed_by{};                // of a key placed by hand: then a placement follows the header

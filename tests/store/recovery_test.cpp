@@ -214,7 +214,7 @@ struct World {
 
     Outcome execute(const Request& request) {
         using Kind = Request::Kind;
-        const std::uint64_t slot = wire::place_of(request.number);
+        const std::uint64_t slot = wire::slot_of(request.number);
         const auto kept = taken.find(slot);
         const auto pair_kept = kept == taken.end() ? std::pair<std::string, std::string>{} : kept->second;
         if (kept != taken.end()) taken.erase(kept);
