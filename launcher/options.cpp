@@ -45,9 +45,8 @@ constexpr std::array<OptionText, 15> texts{{
      "node. The variable is 1. Only with a command."},
     {"load", "DDICT_LOAD", "PATH", "nothing",
      "A checkpoint to load before the command runs: one that 'ddict save' or --save has written; or latest: "
-     "the newest whole one of this name in the folder of --save. If there is none yet, it says so, and "
-     "begins "
-     "empty. Only with a command."},
+     "the newest whole one of this name in the folder of --save. If there is none yet, for certain, it says "
+     "so, and begins empty. Only with a command."},
     {"save", "DDICT_SAVE", "DIR", "nowhere",
      "Where to save all pairs when the command has ended, whatever its exit status. Only with a command."},
     {"save-before", "DDICT_SAVE_BEFORE", "SECONDS", "never",

@@ -15,8 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Listed look_at(const fs::path& folder) {
-    Listed listed{.folder = folder, .state = CheckpointState::unfinished, .commit = {}, .why = {}};
+Listed look_at(const Subfolder& at) {
+    const fs::path& folder = at.path;
+    Listed listed{.folder = folder, .state = CheckpointState::unfinished, .commit = {}, .why = at.known};
+    if (!at.known) {
+        listed.state = CheckpointState::damaged;
+        return listed;
+    }
     const Presence presence = commit_in(folder);
     if (presence == Presence::unknown) {
         listed.state = CheckpointState::damaged;
@@ -36,19 +41,35 @@ Listed look_at(const fs::path& folder) {
 }
 
 /// By number: from the millionth on the names are longer.
-void append_generations(const std::vector<fs::path>& folders, std::vector<Listed>& listed) {
-    std::vector<fs::path> generations;
-    for (const fs::path& folder : folders) {
-        if (generation_of(folder)) generations.push_back(folder);
+void append_generations(const std::vector<Subfolder>& folders, std::vector<Listed>& listed) {
+    std::vector<Subfolder> generations;
+    for (const Subfolder& folder : folders) {
+        if (generation_of(folder.path)) generations.push_back(folder);
     }
-    std::sort(generations.begin(), generations.end(),
-              [](const fs::path& a, const fs::path& b) { return generation_of(a) < generation_of(b); });
-    for (const fs::path& folder : generations)
+    std::sort(generations.begin(), generations.end(), [](const Subfolder& a, const Subfolder& b) {
+        return generation_of(a.path) < generation_of(b.path);
+    });
+    for (const Subfolder& folder : generations)
         listed.push_back(look_at(folder));
 }
 
 bool is_generation(const fs::path& folder) {
     return generation_of(folder).has_value();
+}
+
+/// Of all dictionaries in `folders`. Whether there are some in a folder that cannot be read is not known.
+void append_dictionaries(const std::vector<Subfolder>& folders, std::vector<Listed>& listed) {
+    for (const Subfolder& folder : folders) {
+        Result<void> known = folder.known;
+        if (known) {
+            const Result<std::vector<Subfolder>> inside = folders_in(folder.path);
+            if (inside) append_generations(*inside, listed);
+            if (!inside && inside.error().code != Errc::not_found) known = inside.error();
+        }
+        if (!known)
+            listed.push_back(
+                {.folder = folder.path, .state = CheckpointState::damaged, .commit = {}, .why = known});
+    }
 }
 
 Result<void> for_each_extent(const Checkpoint& checkpoint,
@@ -106,18 +127,16 @@ Result<void> find_foreign(const Checkpoint& checkpoint) {
 
 Result<std::vector<Listed>> list_checkpoints(const fs::path& given) {
     const fs::path path = given.has_filename() ? given : given.parent_path();
-    const Result<std::vector<fs::path>> folders = folders_in(path);
+    const Result<std::vector<Subfolder>> folders = folders_in(path);
     if (!folders) return folders.error();
     std::vector<Listed> listed;
+    const auto has_generation = [](const Subfolder& folder) { return is_generation(folder.path); };
     if (commit_in(path) == Presence::there || is_generation(fs::absolute(path))) {
-        listed.push_back(look_at(path));
-    } else if (std::any_of(folders->begin(), folders->end(), is_generation)) {
+        listed.push_back(look_at({path}));
+    } else if (std::any_of(folders->begin(), folders->end(), has_generation)) {
         append_generations(*folders, listed);
     } else {
-        for (const fs::path& folder : *folders) {
-            const Result<std::vector<fs::path>> inside = folders_in(folder);
-            if (inside) append_generations(*inside, listed);
-        }
+        append_dictionaries(*folders, listed);
     }
     return listed;
 }
@@ -127,6 +146,8 @@ Result<Checkpoint> find_checkpoint(const fs::path& path) {
     if (!listed) return listed.error();
     Listed* newest = nullptr;
     for (Listed& one : *listed) {
+        // What cannot be read may be newer, or of another dictionary.
+        if (!one.why && !is_generation(fs::absolute(one.folder))) return one.why.error();
         if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
         if (newest != nullptr && newest->folder.parent_path() != one.folder.parent_path())
             return Error(Errc::invalid_argument, "there are checkpoints of several dictionaries: name one, " +
@@ -140,9 +161,16 @@ Result<Checkpoint> find_checkpoint(const fs::path& path) {
 }
 
 Result<std::vector<Listed>> list_of_dictionary(const fs::path& dir, std::string_view name) {
-    const Result<std::vector<fs::path>> folders = folders_in(folder_of(dir, name));
+    std::error_code error;
+    const fs::path folder =
+        folder_of(fs::absolute(dir.has_filename() ? dir : dir.parent_path(), error), name);
+    if (error) return file_error(error.value(), "looking for", dir);
+    const Result<std::vector<Subfolder>> folders = folders_in(folder);
     std::vector<Listed> listed;
-    if (!folders && folders.error().code == Errc::not_found) return listed;
+    if (!folders && folders.error().code == Errc::not_found) {
+        if (const Result<void> sure = require_never_made(folder); !sure) return sure.error();
+        return listed;
+    }
     if (!folders) return folders.error();
     append_generations(*folders, listed);
     return listed;
@@ -177,7 +205,7 @@ Result<void> for_each(const Checkpoint& checkpoint, const std::function<Result<v
 
 Result<void> remove_checkpoint(const fs::path& given) {
     const fs::path folder = given.has_filename() ? given : given.parent_path();
-    if (const Result<std::vector<fs::path>> there = folders_in(folder); !there) return there.error();
+    if (const Result<std::vector<Subfolder>> there = folders_in(folder); !there) return there.error();
     if (!is_generation(fs::absolute(folder)))
         return Error(Errc::invalid_argument, "no checkpoint is in " + folder.string() +
                                                  ": name the folder of one, DIR/NAME/GENERATION");

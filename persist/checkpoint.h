@@ -46,8 +46,9 @@ Result<std::vector<Listed>> list_checkpoints(const std::filesystem::path& path);
 /// several dictionaries; protocol, incompatible if it cannot be read: an older one has to be named then.
 Result<Checkpoint> find_checkpoint(const std::filesystem::path& path);
 
-/// Those of the dictionary of this name that were saved to `dir`, oldest first; none where there is no such
-/// folder. Errors: system.
+/// Those of the dictionary of this name that were saved to `dir`, oldest first. None only where that is
+/// certain: `dir`/NAME is empty, or is not there although `dir`, or the folder above it, is. Errors: system:
+/// it could not be found out.
 Result<std::vector<Listed>> list_of_dictionary(const std::filesystem::path& dir, std::string_view name);
 /// Removes the committed checkpoints of that dictionary but for the newest `keep` (at least 1); unfinished
 /// and damaged ones stay. Errors: of the first that could not be removed.

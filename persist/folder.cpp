@@ -62,6 +62,20 @@ bool is_of_checkpoint(const fs::path& file) {
             name == file_name(manager));
 }
 
+/// Whether a folder is there; `absent` for a file, too, and then errno is 0. `unknown`: errno says why, which
+/// is ENOENT for a link whose target is not there.
+Presence folder_at(const fs::path& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0) {
+        errno = 0;
+        return S_ISDIR(status.st_mode) ? Presence::there : Presence::absent;
+    }
+    if (errno != ENOENT) return Presence::unknown;
+    if (::lstat(path.c_str(), &status) != 0) return errno == ENOENT ? Presence::absent : Presence::unknown;
+    errno = ENOENT;
+    return Presence::unknown;
+}
+
 Result<void> unlink(const fs::path& path) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return file_error(errno, "removing", path);
     return {};
@@ -101,26 +115,53 @@ std::optional<std::uint64_t> generation_of(const fs::path& folder) {
     return generation;
 }
 
-Result<std::vector<fs::path>> folders_in(const fs::path& folder) {
+Result<std::vector<Subfolder>> folders_in(const fs::path& folder) {
     std::error_code error;
     fs::directory_iterator entry(folder, error);
-    std::vector<fs::path> folders;
+    std::vector<Subfolder> folders;
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-        std::error_code gone;
-        if (entry->is_directory(gone) && !entry->path().filename().string().starts_with('.'))
-            folders.push_back(entry->path());
+        const fs::path& path = entry->path();
+        if (path.filename().string().starts_with('.')) continue;
+        switch (folder_at(path)) {
+            case Presence::there:
+                folders.push_back({path});
+                break;
+            case Presence::unknown:
+                folders.push_back({path, file_error(errno, "looking at", path)});
+                break;
+            case Presence::absent:  // a file, or removed meanwhile
+                break;
+        }
     }
     if (error == std::errc::no_such_file_or_directory)
         return Error(Errc::not_found, "there is no folder " + folder.string());
     if (error) return file_error(error.value(), "reading the folder", folder);
-    std::sort(folders.begin(), folders.end());
+    std::sort(folders.begin(), folders.end(),
+              [](const Subfolder& a, const Subfolder& b) { return a.path < b.path; });
     return folders;
+}
+
+Result<void> require_never_made(const fs::path& folder) {
+    fs::path above = folder;
+    for (int level = 0; level < 3; ++level, above = above.parent_path()) {
+        struct stat status {};
+        if (::lstat(above.c_str(), &status) != 0) {
+            if (errno == ENOENT) continue;
+            return file_error(errno, "looking for", above);
+        }
+        // Here it is, and was not there to be read: a link to what is away, or a folder that has just come.
+        if (level == 0) return file_error(ENOENT, "reading the folder", above);
+        if (folder_at(above) == Presence::there) return {};
+        return file_error(errno != 0 ? errno : ENOTDIR, "looking at", above);
+    }
+    return Error(Errc::system, "cannot find out what was saved to " + folder.parent_path().string() +
+                                   ": the folder above it is not there either; is its file system mounted?");
 }
 
 Presence commit_in(const fs::path& folder) {
     struct stat status {};
     if (::lstat((folder / commit_name).c_str(), &status) == 0) return Presence::there;
-    return errno == ENOENT || errno == ENOTDIR ? Presence::absent : Presence::unknown;
+    return errno == ENOENT ? Presence::absent : Presence::unknown;
 }
 
 bool has_files_of_checkpoint(const fs::path& folder) {
@@ -164,7 +205,7 @@ Result<Commit> read_commit(const fs::path& folder) {
 
 Holder holder_of(const fs::path& folder) {
     const os::FileDescriptor file(::open((folder / writing_name).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
-    if (!file.is_open()) return errno == ENOENT || errno == ENOTDIR ? Holder::none : Holder::unknown;
+    if (!file.is_open()) return errno == ENOENT ? Holder::none : Holder::unknown;
     switch (try_lock(file)) {
         case Lock::taken:
             ::flock(file.fd(), LOCK_UN);

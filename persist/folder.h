@@ -34,8 +34,17 @@ inline std::filesystem::path folder_of(const std::filesystem::path& dir, std::st
 std::string generation_name(std::uint64_t generation);
 std::optional<std::uint64_t> generation_of(const std::filesystem::path& folder);
 
-/// Folders in this one, in the order of their names; without those that begin with a dot.
-Result<std::vector<std::filesystem::path>> folders_in(const std::filesystem::path& folder);
+/// A folder in another one, or what may be one: `known` is the error of a file system that does not say.
+struct Subfolder {
+    std::filesystem::path path;
+    Result<void> known{};
+};
+/// Folders in this one, in the order of their names; without those that begin with a dot. Errors: not_found
+/// if nothing of that name is found; system.
+Result<std::vector<Subfolder>> folders_in(const std::filesystem::path& folder);
+/// Success if nothing has been saved at `folder`, which is DIR/NAME, for certain: it is not there, and either
+/// DIR or the folder above DIR is. Errors: system: its file system may be away.
+Result<void> require_never_made(const std::filesystem::path& folder);
 /// What makes the folder a checkpoint. Not knowing is not the same as its not being there.
 enum class Presence { there, absent, unknown };
 Presence commit_in(const std::filesystem::path& folder);

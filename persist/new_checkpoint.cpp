@@ -63,13 +63,13 @@ Result<NewCheckpoint> NewCheckpoint::begin(const fs::path& dir, const Source& so
 Result<void> NewCheckpoint::take_folder(const fs::path& parent) {
     const Result<FileLock> lock = lock_folder(parent);
     if (!lock) return lock.error();
-    const Result<std::vector<fs::path>> folders = folders_in(parent);
+    const Result<std::vector<Subfolder>> folders = folders_in(parent);
     if (!folders) return folders.error();
-    for (const fs::path& folder : *folders) {
+    for (const auto& [folder, known] : *folders) {
         const auto generation = generation_of(folder);
         if (!generation) continue;
         commit_.generation = std::max(commit_.generation, *generation);
-        if (lock->is_open()) remove_if_abandoned(folder);
+        if (lock->is_open() && known) remove_if_abandoned(folder);
     }
     // Where the file system has no locks, another save may take the same number.
     do {

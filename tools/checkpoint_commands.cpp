@@ -278,7 +278,7 @@ std::vector<Command> checkpoint_commands() {
          .operands_max = 1,
          .options = {{.name = "--latest",
                       .help = "the newest whole one of a dictionary of this name in DIR; says so if "
-                              "there is none yet"}},
+                              "there is none yet, for certain: a folder that cannot be read is an error"}},
          .summary = "store all pairs of a saved checkpoint, the newest at PATH",
          .help =
              "PATH is DIR/NAME/GENERATION, DIR/NAME, or DIR if it has checkpoints of one dictionary only. "

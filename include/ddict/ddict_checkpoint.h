@@ -41,7 +41,8 @@ int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_
                ddict_error* error);
 /** ddict_load() of the newest checkpoint that a dictionary of this name has saved to `dir` and that is whole;
  * damaged ones are passed over, and `info` tells which it was. NOT_FOUND if nothing has been saved there yet,
- * PROTOCOL if all are damaged. */
+ * for certain: `dir`/NAME is empty, or is not there although `dir`, or the folder above it, is. SYSTEM if
+ * that cannot be found out, as when a file system is away. PROTOCOL if all are damaged. */
 int ddict_load_latest(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                       ddict_error* error);
 /** The newest checkpoint at a path; needs no dictionary. Errors: as of ddict_load(). */

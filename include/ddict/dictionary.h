@@ -150,7 +150,9 @@ class Dictionary : public View {
     /// For a job that goes on where one before it has stopped: load() of the newest checkpoint that a
     /// dictionary of this name() has saved to `dir` and that is whole. A damaged one is passed over
     /// (LoadOptions::on_damaged), nothing of it is stored. Errors: not_found if nothing has been saved there
-    /// yet; protocol if all are damaged, of the newest; otherwise those of load().
+    /// yet, for certain: `dir`/NAME is empty, or is not there although `dir`, or the folder above it, is;
+    /// system if that cannot be found out, as when a file system is away; protocol if all are damaged, of the
+    /// newest; otherwise those of load().
     CheckpointInfo load_latest(std::string_view dir, const LoadOptions& options = {}) const {
         return try_load_latest(dir, options).value();
     }

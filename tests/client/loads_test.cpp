@@ -72,6 +72,25 @@ TEST_F(LoadsTest, TheLatestIsTheNewestThatIsWhole) {
     EXPECT_NE(none.error().message().find("000003"), std::string::npos) << none.error().message();
 }
 
+/// A job must not begin anew because its saves cannot be read just now.
+TEST_F(LoadsTest, WhatCannotBeReadIsNotNothing) {
+    const auto error_of = [&](const std::string& dir) {
+        const auto loaded = dict_->try_load_latest(dir);
+        return loaded ? Error(Errc{}) : loaded.error();
+    };
+    EXPECT_EQ(error_of(dir_ + "/away/saves").code, Errc::system);
+    dict_->put("n", 1);
+    dict_->save(dir_);
+    fs::create_directory_symlink("000002", dir_ + "/shared/000002");
+    EXPECT_EQ(error_of(dir_).code, Errc::system) << "it may be the newest";
+    EXPECT_NE(error_of(dir_).message().find("shared/000002"), std::string::npos) << error_of(dir_).message();
+    fs::remove(dir_ + "/shared/000002");
+    EXPECT_EQ(code_of(dict_->try_load_latest(dir_)), Errc{});
+    fs::rename(dir_ + "/shared", dir_ + "/elsewhere");
+    fs::create_directory_symlink("/nothing/is/here", dir_ + "/shared");
+    EXPECT_EQ(error_of(dir_).code, Errc::system);
+}
+
 /// What an older checkpoint would only hide is an error.
 TEST_F(LoadsTest, TheLatestThatDoesNotFitIsNotPassedOver) {
     Dictionary little = Dictionary::create({.total_mem = 16 << 20, .name = "shared"});

@@ -52,7 +52,8 @@ def load_latest(self: Dictionary, dir: Union[str, os.PathLike[str]], *,  # pylin
                 progress: Optional[Callable[[int, int, int], Any]] = None, threads: int = 0) -> Optional[CheckpointInfo]:
     """load() of the newest checkpoint that a dictionary of this name has saved to dir and that is whole; None if there is none yet.
 
-    A damaged one is passed over, with a DamagedCheckpoint warning; if all are damaged, that is a ProtocolError.
+    A damaged one is passed over, with a DamagedCheckpoint warning; if all are damaged, that is a ProtocolError. If it cannot be
+    found out whether there is one, as when a file system is away, that is a SystemFailure.
     """
     try:
         loaded, damaged = self._load_latest(dir, progress, threads)
