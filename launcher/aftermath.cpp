@@ -54,7 +54,7 @@ void Aftermath::start_current() {
     options.standard_fds = {nothing.fd(), nothing.fd(), nothing.fd()};
     options.close_other_fds = true;
     options.own_process_group = true;
-    auto child = os::ChildProcess::spawn(options);
+    auto child = os::ChildProcess::start(options);
     if (!child) return finish_current(child.error().detail.data());
     child_ = *std::move(child);
 }

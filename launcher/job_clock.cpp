@@ -76,7 +76,7 @@ void JobClock::ask(Clock::time_point now) {
     options.close_other_fds = true;
     options.own_process_group = true;
     options.parent_death_signal = SIGKILL;
-    auto child = os::ChildProcess::spawn(options);
+    auto child = os::ChildProcess::start(options);
     if (!child) return fail(now, reason(child.error()));
     squeue_ = *std::move(child);
     answer_ = std::move(pipe->read_end);

@@ -50,7 +50,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     options.close_other_fds = true;
     // Until it ignores them itself: see manager/main.cpp.
     options.signal_mask = os::outside_signals();
-    auto child = os::ChildProcess::spawn(options);
+    auto child = os::ChildProcess::start(options);
     if (!child) return child.error();
     process.child_ = *std::move(child);
     return process;

@@ -103,7 +103,7 @@ Result<void> NodeLaunchers::launch() {
     options.close_other_fds = true;
     // Ctrl-C at the terminal is for the user's command; srun above all must not see it.
     options.own_process_group = true;
-    auto child = os::ChildProcess::spawn(options);
+    auto child = os::ChildProcess::start(options);
     if (!child) return child.error();
     child_ = *std::move(child);
     lifeline_ = std::move(lifeline->write_end);
@@ -255,7 +255,8 @@ void NodeLaunchers::on_child_ended(const os::ExitStatus& status) {
     child_ended_ = Clock::now();
     child_has_ended_ = true;
     const std::string how = (plan_.allocation ? "srun " : "the node launcher ") + status.describe();
-    if (status.signalled || ended_.size() < nodes_.size()) disorderly_ = true;
+    const bool has_run = status.exec_error == 0;
+    if (has_run && (status.signalled || ended_.size() < nodes_.size())) disorderly_ = true;
     if (stage_ == Stage::starting) {
         fail(how + last_words());
     } else if (stage_ == Stage::ready) {

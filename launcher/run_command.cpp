@@ -40,9 +40,11 @@ std::string ddict_program() {
 
 class Wrapper {
   public:
-    Wrapper(const Options& options, const os::Environment& environment, NodeLaunchers& launchers,
-            const os::SignalFd& signals)
+    /// `program` is the path of the command's.
+    Wrapper(const Options& options, std::string program, const os::Environment& environment,
+            NodeLaunchers& launchers, const os::SignalFd& signals)
         : options_(options),
+          program_(std::move(program)),
           environment_(environment),
           launchers_(launchers),
           signals_(signals),
@@ -58,16 +60,18 @@ class Wrapper {
 
   private:
     os::SpawnOptions spawn_options(const std::string& program, std::vector<std::string> argv) const;
-    int start_command(os::ChildProcess& command) const;
+    int run_between();
+    Result<os::ChildProcess> start_command() const;
     int run_ddict(const std::vector<std::string>& words);
     bool load();
     Result<os::ChildProcess> start_save(std::vector<std::string> argv, int input_fd) const;
     bool save_at_end();
-    int attend(os::ChildProcess& command, Saves* saves);
+    os::ExitStatus attend(os::ChildProcess& command, Saves* saves);
     static void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals,
                         bool is_load);
 
     const Options& options_;
+    const std::string program_;
     const os::Environment& environment_;
     NodeLaunchers& launchers_;
     const os::SignalFd& signals_;
@@ -79,13 +83,7 @@ int Wrapper::run() {
     const LaunchLoop::BringUp up = loop_.bring_up(-1);
     int status = 0;
     if (up.ready) {
-        os::ChildProcess command;
-        status = load() ? start_command(command) : exit_bring_up_failed;
-        if (status == 0) {
-            status = attend(command, &saves_);
-            if (!save_at_end() && status == 0) status = exit_bring_up_failed;
-            if (options_.fail_on_loss && launchers_.has_lost_keys() && status == 0) status = exit_keys_lost;
-        }
+        status = run_between();
     } else if (up.signal != 0) {
         status = 128 + up.signal;
     } else {
@@ -93,6 +91,22 @@ int Wrapper::run() {
         status = exit_bring_up_failed;
     }
     loop_.tear_down();
+    return status;
+}
+
+/// What there is to do while the dictionary is there. The exit status.
+int Wrapper::run_between() {
+    if (!load()) return exit_bring_up_failed;
+    Result<os::ChildProcess> command = start_command();
+    if (!command) {
+        say(reason(command.error()));
+        return exit_cannot_execute;
+    }
+    const os::ExitStatus ended = attend(*command, &saves_);
+    if (ended.exec_error != 0) return say_not_runnable(options_.command[0], ended.exec_error);
+    int status = ended.for_shell();
+    if (!save_at_end() && status == 0) status = exit_bring_up_failed;
+    if (options_.fail_on_loss && launchers_.has_lost_keys() && status == 0) status = exit_keys_lost;
     return status;
 }
 
@@ -115,15 +129,13 @@ os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<
 int Wrapper::run_ddict(const std::vector<std::string>& words) {
     os::SpawnOptions spawn = spawn_options(ddict_program(), words);
     spawn.standard_fds = {-1, STDERR_FILENO, STDERR_FILENO};
-    int error = 0;
-    auto started = os::ChildProcess::spawn(spawn, &error);
-    if (!started && error != 0) return say_not_runnable(spawn.program, error);
-    if (!started) {
-        say(reason(started.error()));
+    Result<os::ChildProcess> child = os::ChildProcess::start(spawn);
+    if (!child) {
+        say(reason(child.error()));
         return exit_cannot_execute;
     }
-    os::ChildProcess child = *std::move(started);
-    return attend(child, nullptr);
+    const os::ExitStatus ended = attend(*child, nullptr);
+    return ended.exec_error != 0 ? say_not_runnable(spawn.program, ended.exec_error) : ended.for_shell();
 }
 
 bool Wrapper::load() {
@@ -140,7 +152,7 @@ Result<os::ChildProcess> Wrapper::start_save(std::vector<std::string> argv, int 
     spawn.signal_mask = os::ending_signals();
     spawn.as_inherited = false;  // its standard input is open
     spawn.parent_death_signal = 0;
-    return os::ChildProcess::spawn(spawn);
+    return os::ChildProcess::start(spawn);
 }
 
 /// False if there was to be a save, and there is none. The second signal that asks for an end gives it up; a
@@ -167,28 +179,18 @@ bool Wrapper::save_at_end() {
     }
 }
 
-/// 0, or the exit status that says why not.
-int Wrapper::start_command(os::ChildProcess& command) const {
-    const os::FoundProgram found = os::find_program(options_.command[0], environment_);
-    if (found.error != 0) return say_not_runnable(options_.command[0], found.error);
-    os::SpawnOptions spawn = spawn_options(found.path, options_.command);
+/// It may be executed later, when its file system answers.
+Result<os::ChildProcess> Wrapper::start_command() const {
+    os::SpawnOptions spawn = spawn_options(program_, options_.command);
     // Another ddict-launch in there has a dictionary of its own, which is not to be saved to the same place.
     for (const char* name :
          {"DDICT_LOAD", "DDICT_SAVE", "DDICT_SAVE_BEFORE", "DDICT_SAVE_ON", "DDICT_SAVE_KEEP"})
         spawn.environment.erase(name);
-    int error = 0;
-    auto started = os::ChildProcess::spawn(spawn, &error);
-    if (!started && error != 0) return say_not_runnable(options_.command[0], error);
-    if (!started) {
-        say(reason(started.error()));
-        return exit_cannot_execute;
-    }
-    command = *std::move(started);
-    return 0;
+    return os::ChildProcess::start(spawn);
 }
 
 /// Until it has ended.
-int Wrapper::attend(os::ChildProcess& command, Saves* saves) {
+os::ExitStatus Wrapper::attend(os::ChildProcess& command, Saves* saves) {
     for (;;) {
         std::vector<int> fds{command.pidfd()};
         int wait_ms = 3'600'000;
@@ -205,7 +207,7 @@ int Wrapper::attend(os::ChildProcess& command, Saves* saves) {
             if (saves != nullptr) saves->on_signal(signal.number);
         }
         if (!happened.extra) continue;
-        if (const auto status = command.reap()) return status->for_shell();
+        if (const auto status = command.reap()) return *status;
     }
 }
 
@@ -244,7 +246,7 @@ int run_command(const Options& options, const os::Environment& environment) {
         say(reason(launchers.error()));
         return exit_bring_up_failed;
     }
-    return Wrapper(options, environment, **launchers, *signals).run();
+    return Wrapper(options, found.path, environment, **launchers, *signals).run();
 }
 
 void say_cannot_serve(Errc code, const std::string& why) {

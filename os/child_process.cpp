@@ -100,6 +100,7 @@ int executable_error(const std::string& path) {
 }  // namespace
 
 std::string ExitStatus::describe() const {
+    if (exec_error != 0) return std::string("could not be run: ") + std::strerror(exec_error);
     if (!signalled) return "ended with status " + std::to_string(code);
     const char* const text = sigdescr_np(code);
     return "was killed by signal " + std::to_string(code) +
@@ -107,11 +108,16 @@ std::string ExitStatus::describe() const {
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      exec_report_(std::move(other.exec_report_)),
+      exec_error_(other.exec_error_) {}
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
     std::swap(pid_, other.pid_);
     pidfd_ = std::move(other.pidfd_);
+    exec_report_ = std::move(other.exec_report_);
+    exec_error_ = other.exec_error_;
     return *this;
 }
 
@@ -121,7 +127,7 @@ ChildProcess::~ChildProcess() {
     waitpid(pid_, nullptr, 0);
 }
 
-Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_errno) {
+Result<ChildProcess> ChildProcess::start(const SpawnOptions& options) {
     auto report = make_pipe();
     if (!report) return report.error();
     // Out of the way of the descriptors that the child arranges.
@@ -138,36 +144,51 @@ Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options, int* exec_
         _exit(127);
     }
     if (child.pid_ < 0) return cannot_run(options.program, errno);
-    tell.reset();
+    // Here too: a signal to the group must not come before it is one.
+    if (options.own_process_group) ::setpgid(child.pid_, child.pid_);
     child.pidfd_ = open_pidfd(child.pid_);
-    const int watch_error = errno;
-
-    int error = 0;
-    ssize_t got = 0;
-    while ((got = read(report->read_end.fd(), &error, sizeof error)) < 0 && errno == EINTR) {
-    }
-    if (got == static_cast<ssize_t>(sizeof error)) {
-        waitpid(child.pid_, nullptr, 0);
-        child.pid_ = -1;
-        if (exec_errno != nullptr) *exec_errno = error;
-        return cannot_run(options.program, error);
-    }
     if (!child.pidfd_.is_open())
         return Error(Errc::system, "cannot watch the process of " + options.program +
-                                       " (pidfd_open): " + std::strerror(watch_error) +
+                                       " (pidfd_open): " + std::strerror(errno) +
                                        "; Linux has it since 5.3, and a sandbox may refuse it")
             .set_operation(Operation::launch);
+    child.exec_report_ = std::move(report->read_end);
+    set_non_blocking(child.exec_report_.fd());
     return child;
+}
+
+Result<ChildProcess> ChildProcess::spawn(const SpawnOptions& options) {
+    Result<ChildProcess> child = start(options);
+    if (!child) return child;
+    for (pollfd report{child->exec_report_.fd(), POLLIN, 0}; child->exec_report_.is_open();) {
+        ::poll(&report, 1, -1);
+        child->read_exec_report();
+    }
+    if (child->exec_error_ == 0) return child;
+    ::waitpid(child->pid_, nullptr, 0);
+    child->pid_ = -1;
+    return cannot_run(options.program, child->exec_error_);
+}
+
+void ChildProcess::read_exec_report() {
+    if (!exec_report_.is_open()) return;
+    int error = 0;
+    const ssize_t got = ::read(exec_report_.fd(), &error, sizeof error);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (got == static_cast<ssize_t>(sizeof error)) exec_error_ = error;
+    exec_report_.reset();
 }
 
 std::optional<ExitStatus> ChildProcess::reap() {
     if (!running()) return std::nullopt;
     int status = 0;
     const pid_t got = waitpid(pid_, &status, WNOHANG);
+    read_exec_report();
     if (got == 0 || (got < 0 && errno == EINTR)) return std::nullopt;
     pid_ = -1;
-    if (got < 0) return ExitStatus{false, status_not_known};  // somebody else has taken it
-    return WIFSIGNALED(status) ? ExitStatus{true, WTERMSIG(status)} : ExitStatus{false, WEXITSTATUS(status)};
+    if (got < 0) return ExitStatus{.code = status_not_known};  // somebody else has taken it
+    if (WIFSIGNALED(status)) return ExitStatus{.signalled = true, .code = WTERMSIG(status)};
+    return ExitStatus{.code = WEXITSTATUS(status), .exec_error = exec_error_};
 }
 
 void ChildProcess::signal(int number) const {

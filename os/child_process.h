@@ -22,12 +22,13 @@ namespace ddict::os {
 
 struct ExitStatus {
     bool signalled = false;
-    int code = 0;  // signal number, or what the program returned
+    int code = 0;        // signal number, or what the program returned
+    int exec_error = 0;  // the program could not be executed: ENOENT, EACCES, …
 
     bool success() const { return !signalled && code == 0; }
     /// As shells show it: 128+N for signal N.
     int for_shell() const { return signalled ? 128 + code : code; }
-    /// "was killed by signal 9 (Killed)", "ended with status 3".
+    /// "was killed by signal 9 (Killed)", "ended with status 3", "could not be run: Permission denied".
     std::string describe() const;
 };
 
@@ -56,9 +57,11 @@ class ChildProcess {
     /// Kills the child if it still runs.
     ~ChildProcess();
 
-    /// Waits until the program has been executed or could not be. On failure exec_errno, if given, says why
-    /// (ENOENT, EACCES, …).
-    static Result<ChildProcess> spawn(const SpawnOptions& options, int* exec_errno = nullptr);
+    /// Does not wait until the program has been executed, which takes as long as its file system does. If it
+    /// cannot be, the child ends, and reap() says so.
+    static Result<ChildProcess> start(const SpawnOptions& options);
+    /// start(), and waits until the program has been executed or could not be: that is an error.
+    static Result<ChildProcess> spawn(const SpawnOptions& options);
 
     pid_t pid() const noexcept { return pid_; }
     /// Readable when the child has ended.
@@ -73,8 +76,13 @@ class ChildProcess {
     void signal_group(int number) const;
 
   private:
+    /// Takes in what exec_report_ says, if it says anything yet.
+    void read_exec_report();
+
     pid_t pid_ = -1;  // -1: none, or reaped
     FileDescriptor pidfd_;
+    FileDescriptor exec_report_;  // ends when the program is executed, or says why it is not; then closed
+    int exec_error_ = 0;
 };
 
 /// Looks a command up as a shell does: in PATH, unless it has a slash. error: 0, or what to report (ENOENT,

@@ -9,8 +9,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <utility>
 
 #include "tests/os/failing_calls.h"
+#include "tests/os/held_program.h"
 
 namespace ddict::os {
 namespace {
@@ -110,6 +115,79 @@ TEST(ChildProcess, RunsWhereItMayNotAskForItsParentsEnd) {
         const auto status = end_of(*child);
         return status && status->for_shell() == 3;
     }));
+}
+
+/// A folder that ends with the test.
+class ChildProcessFolder : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "ddict-child-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder_ = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+    SpawnOptions options(const std::string& program) const {
+        SpawnOptions options;
+        options.program = program;
+        options.argv = {program};
+        return options;
+    }
+    std::string folder_;
+};
+
+TEST_F(ChildProcessFolder, IsStartedWithoutWaitingForTheFileSystem) {
+    testing::HeldProgram program("/bin/true", folder_ + "/program");
+    ASSERT_TRUE(program.is_held());
+    const auto before = std::chrono::steady_clock::now();
+    auto child = ChildProcess::start(options(program.path()));
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+    ASSERT_TRUE(child) << child.error().message();
+    pollfd ended{child->pidfd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&ended, 1, 100), 0) << "it is not executed yet";
+    EXPECT_EQ(child->reap(), std::nullopt);
+    program.release();
+    const auto status = end_of(*child);
+    ASSERT_TRUE(status);
+    EXPECT_TRUE(status->success()) << status->describe();
+}
+
+TEST_F(ChildProcessFolder, OneThatIsNotExecutedYetCanBeKilled) {
+    testing::HeldProgram program("/bin/true", folder_ + "/program");
+    ASSERT_TRUE(program.is_held());
+    SpawnOptions group = options(program.path());
+    group.own_process_group = true;
+    auto child = ChildProcess::start(group);
+    ASSERT_TRUE(child) << child.error().message();
+    child->signal_group(SIGKILL);
+    const auto status = end_of(*child);
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->for_shell(), 128 + SIGKILL);
+    EXPECT_EQ(status->exec_error, 0);
+}
+
+TEST_F(ChildProcessFolder, WhyItCouldNotBeExecutedComesWithItsEnd) {
+    for (const auto& [program, error] : {std::pair{folder_ + "/none", ENOENT}, std::pair{folder_, EACCES},
+                                         std::pair{std::string("/dev/null"), EACCES}}) {
+        auto child = ChildProcess::start(options(program));
+        ASSERT_TRUE(child) << child.error().message();
+        ChildProcess moved = *std::move(child);
+        const auto status = end_of(moved);
+        ASSERT_TRUE(status);
+        EXPECT_FALSE(status->success());
+        EXPECT_EQ(status->exec_error, error) << program;
+        EXPECT_EQ(status->describe(), std::string("could not be run: ") + std::strerror(error));
+        const auto spawned = ChildProcess::spawn(options(program));
+        ASSERT_FALSE(spawned);
+        EXPECT_NE(spawned.error().message().find(std::strerror(error)), std::string::npos);
+    }
+}
+
+TEST_F(ChildProcessFolder, AProgramThatEndsWith127HasBeenExecuted) {
+    ChildProcess child = shell("exit 127");
+    const auto status = end_of(child);
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->exec_error, 0);
+    EXPECT_EQ(status->describe(), "ended with status 127");
 }
 
 }  // namespace
