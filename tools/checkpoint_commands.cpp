@@ -95,6 +95,7 @@ unsigned number_to_keep(const Arguments& arguments) {
 }
 
 int run_save(const Arguments& arguments) {
+    ignore_closed_output();
     const Dictionary dict = attach(arguments);
     ProgressLine line(!arguments.has("--no-progress"));
     SaveOptions options{.progress = line.shower(), .keep = number_to_keep(arguments)};
@@ -104,7 +105,7 @@ int run_save(const Arguments& arguments) {
         };
     }
     const CheckpointInfo info = dict.save(arguments.operands()[0], options);
-    print(done_line("saved", info, line.seconds()));
+    report_done(done_line("saved", info, line.seconds()));
     if (info.error.detail[0] != '\0')
         std::cerr << "ddict: an older checkpoint stays: " << printable_text(info.error.message()) << '\n';
     return success;
@@ -120,19 +121,20 @@ int load_latest(const Arguments& arguments) {
     const Result<CheckpointInfo> loaded =
         dict.try_load_latest(arguments.operands()[0], {.progress = line.shower(), .on_damaged = tell});
     if (!loaded && loaded.error().code == Errc::not_found) {
-        print(printable_text(loaded.error().detail.data()) + ": nothing is loaded\n");
+        report_done(printable_text(loaded.error().detail.data()) + ": nothing is loaded\n");
         return success;
     }
-    print(done_line("loaded", loaded.value(), line.seconds()));
+    report_done(done_line("loaded", loaded.value(), line.seconds()));
     return success;
 }
 
 int run_load(const Arguments& arguments) {
+    ignore_closed_output();
     if (arguments.has("--latest")) return load_latest(arguments);
     const Dictionary dict = attach(arguments);
     ProgressLine line;
     const CheckpointInfo info = dict.load(arguments.operands()[0], {.progress = line.shower()});
-    print(done_line("loaded", info, line.seconds()));
+    report_done(done_line("loaded", info, line.seconds()));
     return success;
 }
 
@@ -270,7 +272,8 @@ std::vector<Command> checkpoint_commands() {
              "DIR/NAME/GENERATION, which is there when this ends with status 0, and not before. Others may "
              "go on meanwhile: each pair is as it was at one moment; for all of one moment, freeze first.\n"
              "\n"
-             "Earlier ones stay, unless --keep is given; 'ddict checkpoint rm' removes them.\n",
+             "Earlier ones stay, unless --keep is given; 'ddict checkpoint rm' removes them. The status is 0 "
+             "also if the line about what was saved cannot be printed; so it is of load.\n",
          .run = run_save},
         {.name = "load",
          .operands = "PATH",

@@ -11,14 +11,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <new>
 #include <optional>
 
 namespace ddict::tools {
 namespace {
+
+bool report_failed = false;  // what is left in the buffers of stdout cannot be printed
 
 [[noreturn]] void fail_output() {
     throw OutputError(std::string("cannot write to the standard output: ") + std::strerror(errno));
@@ -65,10 +69,26 @@ void print(std::string_view text) {
 }
 
 void finish_output() {
+    if (report_failed) return;
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail_output();
     // Some file systems tell only then that there was no space.
     const int copy = ::dup(STDOUT_FILENO);
     if (copy >= 0 && ::close(copy) != 0 && errno != EINTR) fail_output();
+}
+
+void report_done(std::string_view line) {
+    try {
+        print(line);
+        finish_output();
+    } catch (const OutputError& error) {
+        report_failed = true;
+        std::cerr << "ddict: " << line << "ddict: it is done, but that could not be printed: " << error.what()
+                  << '\n';
+    }
+}
+
+void ignore_closed_output() {
+    std::signal(SIGPIPE, SIG_IGN);
 }
 
 bool output_is_terminal() {

@@ -26,6 +26,12 @@ void reserve_standard_descriptors();
 void print(std::string_view text);
 /// To be called at the end: what was printed has arrived. Throws OutputError.
 void finish_output();
+/// Prints a line that tells of what has been done, as the last one. If it cannot be printed, that is said on
+/// the standard error output, and what was done stays done: finish_output() does not fail after it.
+void report_done(std::string_view line);
+/// To be called before what report_done() is to tell of: nobody's having closed the standard output ends this
+/// process.
+void ignore_closed_output();
 
 bool output_is_terminal();
 /// Of the terminal that is the standard output.

@@ -272,6 +272,20 @@ class Shell(unittest.TestCase):
         done = subprocess.run(["bash", "-c", "ddict size <&- >&- 2>&-"], timeout=60)
         self.assertEqual(done.returncode, OTHER_FAILURE)
 
+    def test_what_is_saved_or_loaded_counts_whether_or_not_it_can_be_said(self):
+        ddict("put", "key", "value")
+        with tempfile.TemporaryDirectory() as saves:
+            for where in (">/dev/full", ">&-", "<&- >&- 2>&-", ">/dev/full 2>&1", "| :"):
+                for command in (f"save {saves}", f"load {saves}", f"load --latest {saves}"):
+                    with self.subTest(command=command, where=where):
+                        script = f"sleep 0.2 | ddict {command} {where}; exit ${{PIPESTATUS[1]}}"
+                        done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60)
+                        self.assertEqual(done.returncode, SUCCESS, done.stderr)
+                        if where in (">/dev/full", ">&-"):
+                            self.assertIn(b"cannot write to the standard output", done.stderr)
+                            self.assertIn(b"default/00000", done.stderr)
+            self.assertEqual(len(ddict("checkpoint", "ls", saves).splitlines()), 5)
+
     def test_nobody_reads_any_more(self):
         for i in range(5):
             ddict("put", f"key {i}", "x" * 100_000)
