@@ -4,11 +4,14 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <ctime>
 #include <string_view>
 #include <utility>
@@ -39,6 +42,15 @@ std::optional<JobClock::Clock::time_point> end_in(const os::Environment& environ
     return now + std::chrono::seconds(seconds - std::time(nullptr));
 }
 
+std::string text_in(const os::FileDescriptor& file) {
+    std::string text;
+    std::array<char, 65536> piece;
+    for (ssize_t got = 0;
+         (got = pread(file.fd(), piece.data(), piece.size(), static_cast<off_t>(text.size()))) > 0;)
+        text.append(piece.data(), static_cast<std::size_t>(got));
+    return text;
+}
+
 }  // namespace
 
 JobClock::JobClock(const os::Environment& environment, std::chrono::milliseconds before)
@@ -50,11 +62,7 @@ void JobClock::advance(Clock::time_point now) {
         return;
     }
     if (const auto status = squeue_.reap()) {
-        // More than fits into a pipe it has not to say.
-        std::array<char, 4096> text;
-        const ssize_t got = read(answer_.fd(), text.data(), text.size());
-        answer_.reset();
-        const std::string output(text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        const std::string output = text_in(std::exchange(answer_, {}));
         return status->success() ? take_answer(now, output) : fail(now, "squeue " + status->describe());
     }
     if (now >= asked_at_ + answer_timeout) squeue_.signal_group(SIGKILL);
@@ -65,22 +73,22 @@ void JobClock::ask(Clock::time_point now) {
     const slurm::SrunCommand command = slurm::ask_for_time_left(job_, environment_);
     const os::FoundProgram found = os::find_program(command.argv[0], command.environment);
     if (found.error != 0) return fail(now, "there is no squeue");
-    auto pipe = os::make_pipe();
-    if (!pipe) return fail(now, reason(pipe.error()));
+    // Of a large job it may say more than fits into a pipe, which nobody reads before it has ended.
+    os::FileDescriptor answer(memfd_create("squeue", MFD_CLOEXEC));
+    if (!answer.is_open()) return fail(now, std::string("no memory file: ") + std::strerror(errno));
     const os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
     os::SpawnOptions options;
     options.program = found.path;
     options.argv = command.argv;
     options.environment = command.environment;
-    options.standard_fds = {nothing.fd(), pipe->write_end.fd(), nothing.fd()};
+    options.standard_fds = {nothing.fd(), answer.fd(), nothing.fd()};
     options.close_other_fds = true;
     options.own_process_group = true;
     options.parent_death_signal = SIGKILL;
     auto child = os::ChildProcess::start(options);
     if (!child) return fail(now, reason(child.error()));
     squeue_ = *std::move(child);
-    answer_ = std::move(pipe->read_end);
-    os::set_non_blocking(answer_.fd());
+    answer_ = std::move(answer);
 }
 
 void JobClock::take_answer(Clock::time_point now, const std::string& output) {

@@ -47,8 +47,14 @@ std::optional<seconds> duration_of(std::string_view text) {
 
 SrunCommand ask_for_time_left(std::string_view job_id, const os::Environment& environment) {
     SrunCommand command;
-    // Of an array or a heterogeneous job squeue prints several lines, so each has its job's own number.
-    command.argv = {"squeue", "--noheader", "--jobs=" + std::string(job_id), "--format=%A %L"};
+    // The last task of an array has the number of the whole array, which stands for all of its tasks: with
+    // its index it is that task alone. In a job that was started by an array's task, both numbers differ.
+    std::string job(job_id);
+    const std::string_view index = os::value_of(environment, "SLURM_ARRAY_TASK_ID");
+    if (!index.empty() && os::value_of(environment, "SLURM_ARRAY_JOB_ID") == job_id)
+        job.append("_").append(index);
+    // Of a heterogeneous job squeue prints several lines, so each has its job's own number.
+    command.argv = {"squeue", "--noheader", "--jobs=" + job, "--format=%A %L"};
     for (const auto& [name, value] : environment) {
         if (!name.starts_with("SQUEUE_")) command.environment[name] = value;
     }

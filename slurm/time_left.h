@@ -18,7 +18,7 @@
 
 namespace ddict::slurm {
 
-/// The command whose output time_left() understands.
+/// The command whose output time_left() understands. `environment` is the job's.
 SrunCommand ask_for_time_left(std::string_view job_id, const os::Environment& environment);
 
 /// None: the job has no time limit. Zero: its time is over. system if the output does not say.

@@ -45,5 +45,16 @@ TEST(TimeLeft, IsAskedForWithoutWhatAUserHasSet) {
     EXPECT_EQ(command.environment, (os::Environment{{"PATH", "/bin"}}));
 }
 
+TEST(TimeLeft, OfTheLastTaskOfAnArrayIsAskedForAlone) {
+    const auto jobs = [](const char* job, const os::Environment& environment) {
+        for (const std::string& word : ask_for_time_left(job, environment).argv)
+            if (word.starts_with("--jobs=")) return word.substr(7);
+        return std::string();
+    };
+    EXPECT_EQ(jobs("7", {{"SLURM_ARRAY_JOB_ID", "7"}, {"SLURM_ARRAY_TASK_ID", "3"}}), "7_3");
+    EXPECT_EQ(jobs("8", {{"SLURM_ARRAY_JOB_ID", "7"}, {"SLURM_ARRAY_TASK_ID", "3"}}), "8");
+    EXPECT_EQ(jobs("7", {{"SLURM_ARRAY_JOB_ID", "7"}}), "7");
+}
+
 }  // namespace
 }  // namespace ddict::slurm
