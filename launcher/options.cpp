@@ -48,7 +48,8 @@ constexpr std::array<OptionText, 15> texts{{
      "the newest whole one of this name in the folder of --save. If there is none yet, for certain, it says "
      "so, and begins empty. Only with a command."},
     {"save", "DDICT_SAVE", "DIR", "nowhere",
-     "Where to save all pairs when the command has ended, whatever its exit status. Only with a command."},
+     "Where to save all pairs when the command has ended, whatever its exit status. One ddict-launch at a "
+     "time has a folder under one name. Only with a command."},
     {"save-before", "DDICT_SAVE_BEFORE", "SECONDS", "never",
      "Saves so long before the time limit of the Slurm job, too, while the command goes on."},
     {"save-on", "DDICT_SAVE_ON", "SIGNALS", "none",

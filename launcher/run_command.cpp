@@ -14,6 +14,7 @@
 
 #include "launcher/launch_loop.h"
 #include "launcher/progress_line.h"
+#include "launcher/save_folder.h"
 #include "launcher/saves.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -33,6 +34,11 @@ int say_not_runnable(const std::string& command, int error) {
     return status;
 }
 
+void say_cannot_save(const std::string& folder, const Error& error) {
+    say("cannot save to " + folder + ": " + reason(error) +
+        (error.code == Errc::busy ? "; wait until it has ended, or choose another --save or --name" : ""));
+}
+
 /// Beside this one.
 std::string ddict_program() {
     return (std::filesystem::path(os::own_program()).parent_path() / "ddict").string();
@@ -40,11 +46,12 @@ std::string ddict_program() {
 
 class Wrapper {
   public:
-    /// `program` is the path of the command's.
-    Wrapper(const Options& options, std::string program, const os::Environment& environment,
-            NodeLaunchers& launchers, const os::SignalFd& signals)
+    /// `program` is the path of the command's; `folder` is null without --save.
+    Wrapper(const Options& options, std::string program, SaveFolder* folder,
+            const os::Environment& environment, NodeLaunchers& launchers, const os::SignalFd& signals)
         : options_(options),
           program_(std::move(program)),
+          folder_(folder),
           environment_(environment),
           launchers_(launchers),
           signals_(signals),
@@ -66,12 +73,14 @@ class Wrapper {
     bool load();
     Result<os::ChildProcess> start_save(std::vector<std::string> argv, int input_fd) const;
     bool save_at_end();
+    LaunchLoop::Turn turn(std::vector<int> fds, int wait_ms);
     os::ExitStatus attend(os::ChildProcess& command, Saves* saves);
     static void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals,
                         bool is_load);
 
     const Options& options_;
     const std::string program_;
+    SaveFolder* const folder_;
     const os::Environment& environment_;
     NodeLaunchers& launchers_;
     const os::SignalFd& signals_;
@@ -96,6 +105,11 @@ int Wrapper::run() {
 
 /// What there is to do while the dictionary is there. The exit status.
 int Wrapper::run_between() {
+    // Another one may have begun at the same moment.
+    if (const auto own = folder_ == nullptr ? Result<void>() : folder_->check(); !own) {
+        say_cannot_save(options_.save, own.error());
+        return exit_bring_up_failed;
+    }
     if (!load()) return exit_bring_up_failed;
     Result<os::ChildProcess> command = start_command();
     if (!command) {
@@ -166,7 +180,7 @@ bool Wrapper::save_at_end() {
         const auto now = Saves::Clock::now();
         saves_.advance(now);
         if (saves_.is_idle()) return saves_.has_saved();
-        for (const os::SignalEvent& signal : loop_.turn(saves_.fds(), saves_.wait_ms(now)).signals) {
+        for (const os::SignalEvent& signal : turn(saves_.fds(), saves_.wait_ms(now)).signals) {
             if (!signal.asks_to_end()) continue;
             const auto came = Saves::Clock::now();
             if (!first) {
@@ -189,6 +203,16 @@ Result<os::ChildProcess> Wrapper::start_command() const {
     return os::ChildProcess::start(spawn);
 }
 
+LaunchLoop::Turn Wrapper::turn(std::vector<int> fds, int wait_ms) {
+    if (folder_ != nullptr) fds.push_back(folder_->fd());
+    LaunchLoop::Turn happened = loop_.turn(fds, wait_ms);
+    if (const auto taken = folder_ == nullptr ? std::nullopt : folder_->take_notice())
+        say(*taken +
+            ", which the locks of its file system did not prevent: saves mix, and --save-keep of one "
+            "removes those of the other");
+    return happened;
+}
+
 /// Until it has ended.
 os::ExitStatus Wrapper::attend(os::ChildProcess& command, Saves* saves) {
     for (;;) {
@@ -201,7 +225,7 @@ os::ExitStatus Wrapper::attend(os::ChildProcess& command, Saves* saves) {
             fds.insert(fds.end(), more.begin(), more.end());
             wait_ms = saves->wait_ms(now);
         }
-        const LaunchLoop::Turn happened = loop_.turn(fds, wait_ms);
+        const LaunchLoop::Turn happened = turn(std::move(fds), wait_ms);
         pass_on(command, happened.signals, saves == nullptr);
         for (const os::SignalEvent& signal : happened.signals) {
             if (saves != nullptr) saves->on_signal(signal.number);
@@ -237,6 +261,15 @@ int run_command(const Options& options, const os::Environment& environment) {
         say(reason(ready.error()));
         return exit_bring_up_failed;
     }
+    std::optional<SaveFolder> folder;
+    if (!options.save.empty()) {
+        Result<SaveFolder> taken = SaveFolder::take(options.save, options.name, environment);
+        if (!taken) {
+            say_cannot_save(options.save, taken.error());
+            return exit_bring_up_failed;
+        }
+        folder.emplace(*std::move(taken));
+    }
     const auto plan = prepare(options, environment);
     if (!plan) return say_unprepared(plan.error());
     const auto signals = os::SignalFd::open(os::ending_signals());
@@ -246,7 +279,8 @@ int run_command(const Options& options, const os::Environment& environment) {
         say(reason(launchers.error()));
         return exit_bring_up_failed;
     }
-    return Wrapper(options, found.path, environment, **launchers, *signals).run();
+    return Wrapper(options, found.path, folder ? &*folder : nullptr, environment, **launchers, *signals)
+        .run();
 }
 
 void say_cannot_serve(Errc code, const std::string& why) {

@@ -3,12 +3,8 @@
 #include "launcher/saves.h"
 
 #include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -24,18 +20,6 @@ using namespace std::chrono_literals;
 constexpr auto give_up_grace = 5s;
 
 }  // namespace
-
-Result<void> prepare_save_folder(const std::string& folder) {
-    const auto failed = [&] {
-        return Error(Errc::system, "cannot save to " + folder + ": " + std::strerror(errno));
-    };
-    struct stat status {};
-    if (mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) return failed();
-    if (stat(folder.c_str(), &status) != 0) return failed();
-    errno = ENOTDIR;
-    if (!S_ISDIR(status.st_mode) || access(folder.c_str(), W_OK | X_OK) != 0) return failed();
-    return {};
-}
 
 Saves::Saves(const Options& options, const os::Environment& environment, Start start,
              std::function<bool()> has_lost_keys)

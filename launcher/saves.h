@@ -22,10 +22,6 @@
 
 namespace ddict::launcher {
 
-/// Whether the folder of --save can be saved to; makes it if its parent is there. It is better to fail at
-/// once than at the end of a long job.
-Result<void> prepare_save_folder(const std::string& folder);
-
 /// For one thread. Never waits.
 class Saves {
   public:

@@ -13,6 +13,7 @@
 
 #include "launcher/job_clock.h"
 #include "tests/launcher/process_runner.h"
+#include "tests/os/held_program.h"
 
 namespace ddict::launcher::testing {
 namespace {
@@ -140,12 +141,14 @@ TEST_F(SavesTest, TheSecondSignalAtTheEndGivesItUp) {
 TEST_F(SavesTest, OneThatFailsIsToldAndTheCommandGoesOn) {
     Program wrapper(with_saves({"--save-on", "USR2"}, reports), environment());
     ASSERT_TRUE(wrapper.prints("ready"));
+    fs::rename(saves_ / "default", saves_ / "aside");
     std::ofstream(saves_ / "default") << "in the way of the folder\n";
     wrapper.signal(SIGUSR2);
     EXPECT_TRUE(wrapper.complains("nothing has been saved (signal USR2): ddict save ended with status"));
     EXPECT_TRUE(wrapper.complains("the command goes on"));
     EXPECT_NE(wrapper.err().find("default"), std::string::npos) << "what failed, of which path";
     fs::remove(saves_ / "default");
+    fs::rename(saves_ / "aside", saves_ / "default");
     wrapper.signal(SIGUSR2);
     EXPECT_TRUE(wrapper.complains("saved "));
     wrapper.signal(SIGTERM);
@@ -169,6 +172,62 @@ TEST_F(SavesTest, OneThatIsUnderWayOutlivesTheSignalThatAllGet) {
     lock.reset();
     EXPECT_EQ(wrapper.wait(), 3) << wrapper.err();
     EXPECT_GE(complete().size(), 1u) << wrapper.err();
+}
+
+/// The command is on a file system that does not answer: the wrapper is not held up by it.
+TEST_F(SavesTest, ACommandThatIsNotExecutedYetGetsItsSignal) {
+    os::testing::HeldProgram command("/bin/true", folder() + "/command");
+    ASSERT_TRUE(command.is_held());
+    Program wrapper(launch({"--total-mem", "16M", "--save", saves_.string(), "--", command.path()}),
+                    environment());
+    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    // The wrapper and the command, which is not executed yet.
+    const auto has_started = [&] {
+        return !processes("--control-fd").empty() && processes(command.path()).size() == 2;
+    };
+    while (!has_started() && std::chrono::steady_clock::now() < deadline)
+        poll(nullptr, 0, 10);
+    ASSERT_TRUE(has_started());
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(20s), 128 + SIGTERM) << wrapper.err();
+    EXPECT_EQ(complete(), Names{"000001"}) << "what there was is saved all the same";
+}
+
+/// Each would load, and remove, what the other has saved.
+TEST_F(SavesTest, OneFolderAndNameIsOfOneAtATime) {
+    Program first(with_saves({}, reports), environment());
+    ASSERT_TRUE(first.prints("ready"));
+    Program second(with_saves({}, "echo never"), environment());
+    EXPECT_EQ(second.wait(), 1);
+    EXPECT_EQ(second.out(), "");
+    EXPECT_NE(second.err().find("process " + std::to_string(first.pid()) + ") saves to the same folder"),
+              std::string::npos)
+        << second.err();
+    Program other(with_saves({"--name", "other"}, "echo runs"), environment());
+    EXPECT_EQ(other.wait(), 0) << other.err();
+    first.signal(SIGKILL);
+    EXPECT_EQ(first.wait(), 128 + SIGKILL);
+    ASSERT_TRUE(nothing_runs());
+    Program third(with_saves({"--load", "latest"}, "echo runs"), environment());
+    EXPECT_EQ(third.wait(), 0) << third.err();
+    EXPECT_EQ(third.out(), "runs\n");
+}
+
+/// A log on a full disk: what is saved, and loaded, is so whether or not the line about it can be written.
+TEST_F(SavesTest, WhatIsDoneCountsWhetherOrNotItCanBeSaid) {
+    const auto on_full = [&](const std::vector<std::string>& options, const std::string& script) {
+        std::vector<std::string> argv{"/bin/bash", "-c", "exec \"$0\" \"$@\" 2>/dev/full"};
+        const std::vector<std::string> wrapper = with_saves(options, script);
+        argv.insert(argv.end(), wrapper.begin(), wrapper.end());
+        return argv;
+    };
+    Program first(on_full({}, tool("incr n")), environment());
+    EXPECT_EQ(first.wait(), 0);
+    EXPECT_EQ(complete(), Names{"000001"});
+    Program second(on_full({"--load", "latest"}, tool("incr n")), environment());
+    EXPECT_EQ(second.wait(), 0);
+    EXPECT_EQ(second.out(), "2\n");
+    EXPECT_EQ(complete(), (Names{"000001", "000002"}));
 }
 
 TEST_F(SavesTest, LoadsTheNewestAndKeepsAsManyAsAreWanted) {
@@ -269,6 +328,20 @@ TEST_F(JobClockTest, LearnsThatTheLimitHasChanged) {
     ask(clock, end);
     EXPECT_FALSE(clock.take_due(end + 239s));
     EXPECT_TRUE(clock.take_due(end + 240s));
+}
+
+/// Of an array with many tasks: more than a page, and more than fits into a pipe.
+TEST_F(JobClockTest, ALongAnswerIsReadWhole) {
+    for (const int others : {400, 20'000}) {
+        std::string text;
+        for (int i = 0; i < others; ++i)
+            text += std::to_string(1000 + i) + " 1-00:00:00\n";
+        answer(text + "7 10:00");
+        JobClock clock(environment(), 60s);
+        ask(clock, start_);
+        EXPECT_FALSE(clock.take_due(start_ + 539s)) << others;
+        EXPECT_TRUE(clock.take_due(start_ + 540s)) << others;
+    }
 }
 
 TEST_F(JobClockTest, AJobWithoutLimitIsNeverDue) {

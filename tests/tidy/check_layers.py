@@ -24,7 +24,7 @@ LAYERS = {
     "transport": ("base", "os", "rpc", "samehost", "ucx"),
     "manager": ("base", "os", "wire", "cluster", "rpc", "shm", "store", "ucx", "transport"),
     "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "persist", "ucx", "transport"),
-    "launcher": ("base", "os", "wire", "cluster", "shm", "store", "pmix", "slurm"),
+    "launcher": ("base", "os", "wire", "cluster", "shm", "persist", "store", "pmix", "slurm"),
     "tools": (),  # the public library only, as any program of a user
     "bindings": (),  # the same
 }
