@@ -22,6 +22,7 @@
 
 #include "tests/client/segments.h"
 #include "tests/client/without_restarts.h"
+#include "tests/own_host/run_tests.h"
 
 namespace ddict {
 namespace {
@@ -393,6 +394,5 @@ int main(int argc, char** argv) {
             return 99;
         }
     }
-    ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return ddict::testing::run_all_tests(argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "manager/connection_guard.h"
+#include "tests/own_host/run_tests.h"
 #include "tests/transport/peers.h"
 #include "transport/worker.h"
 
@@ -177,8 +178,7 @@ TEST_P(ConnectBackTest, TheAnswerArrivesThoughTheConnectionBackIsClosedAtOnce) {
 
 int main(int argc, char** argv) {
     ddict::transport::testing::run_as_partner(argc, argv);
-    ::testing::InitGoogleTest(&argc, argv);
     // Its accept(), connect() and send() are in use as soon as it is part of the program.
     if (ddict::manager::ConnectionGuard::instance().event_fd() < 0) return 1;
-    return RUN_ALL_TESTS();
+    return ddict::testing::run_all_tests(argc, argv);
 }

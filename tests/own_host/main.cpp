@@ -1,13 +1,9 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The main function of every GoogleTest program of the project.
-#include <gtest/gtest.h>
-
-#include "tests/own_host/own_host.h"
+// The main function of every GoogleTest program that has none of its own.
+#include "tests/own_host/run_tests.h"
 
 int main(int argc, char** argv) {
-    ddict::testing::enter_own_host_or_say_why_not();
-    ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return ddict::testing::run_all_tests(argc, argv);
 }

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import unittest
 
-from users import (DEADLINE, OTHER, STRANGERS, SecurityTest, as_user, end_sleeper, error_of, open_error, program,
+from users import (DEADLINE, OTHER, STRANGERS, SecurityTest, as_user, end_of, error_of, open_error, program,
                    start_sleeper, text_of)
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -197,7 +197,7 @@ class Sleepers(SecurityTest):
         """A sleeper is who it should be, and a stranger is refused what root may do."""
         sleeper = start_sleeper(OTHER)
         self.waits_until(lambda: os.stat(f"/proc/{sleeper}").st_uid == OTHER[0], "it is somebody else")
-        self.assertTrue(end_sleeper(sleeper))
+        self.assertTrue(end_of(sleeper))
         with open(os.path.join(self.folder, "secret"), "w") as out:
             os.chmod(out.name, 0o600)
         self.assertEqual(as_user(OTHER, open_error, out.name, os.O_RDONLY), "PermissionError")

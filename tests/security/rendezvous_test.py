@@ -8,7 +8,7 @@ import socket
 import subprocess
 import unittest
 
-from users import OTHER, STRANGERS, SecurityTest, as_user, end_sleeper, program, start_sleeper
+from users import OTHER, STRANGERS, SecurityTest, as_user, end_of, program, start_sleeper
 
 
 def start_time_of(pid):
@@ -26,7 +26,7 @@ class Records(SecurityTest):
         self.path = os.path.join(self.shared, f"local@{socket.gethostname()}-default.json")
         self.environment["DDICT_STATE_DIR"] = self.shared
         self.alive = start_sleeper((0, 0))
-        self.addCleanup(end_sleeper, self.alive)
+        self.addCleanup(end_of, self.alive)
 
     def write(self, user, mode=0o644, path=None, **changes):
         """A record of a dictionary that lives, with these changes, written by this user."""
@@ -85,7 +85,7 @@ class Records(SecurityTest):
             self.write(user, handle=f"$(touch {self.ran})", name="default",
                        launcher={"pid": sleeper, "start_time": start_time_of(sleeper)})
             self.expect_not_believed(f"belongs to user {user[0]}")
-            self.assertTrue(end_sleeper(sleeper), "stop signalled whom the record named")
+            self.assertTrue(end_of(sleeper), "stop signalled whom the record named")
             os.unlink(self.path)
 
     def test_nor_one_that_others_may_write_to(self):
@@ -123,13 +123,13 @@ class Records(SecurityTest):
         self.waits_until(lambda: os.stat(f"/proc/{sleeper}").st_uid == OTHER[0], "it is somebody else")
         self.write((0, 0), launcher={"pid": sleeper, "start_time": start_time_of(sleeper)})
         self.assertIn("had ended already", self.run_program("ddict-launch", "stop").stderr)
-        self.assertTrue(end_sleeper(sleeper), "stop signalled a process of another user")
+        self.assertTrue(end_of(sleeper), "stop signalled a process of another user")
 
     def test_nor_one_that_started_at_another_time(self):
         sleeper = start_sleeper((0, 0))
         self.write((0, 0), launcher={"pid": sleeper, "start_time": start_time_of(sleeper) - 1})
         self.assertIn("had ended already", self.run_program("ddict-launch", "stop").stderr)
-        self.assertTrue(end_sleeper(sleeper))
+        self.assertTrue(end_of(sleeper))
 
     def test_an_own_record_in_a_shared_folder_is_believed(self):
         self.write((0, 0), mode=0o600)

@@ -165,20 +165,31 @@ class SecurityTest(unittest.TestCase):
         return as_user(user, run)
 
 
-def start_sleeper(user):
-    """A process of this user; the caller ends it with end_sleeper()."""
+def start_as(user, function):
+    """A process of this user that runs the function; the caller ends it with end_of(). What goes wrong there ends
+    it: it must not go on as if it were the test."""
     child = os.fork()
     if child == 0:
-        os.setgroups([])
-        os.setgid(user[1])
-        os.setuid(user[0])
-        signal.pause()
-        os._exit(0)
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(user[1])
+            os.setuid(user[0])
+            function()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
     return child
 
 
-def end_sleeper(child):
-    """Whether it lived until now."""
+def start_sleeper(user):
+    return start_as(user, signal.pause)
+
+
+def end_of(child):
+    """Ends it. Whether it lived until now."""
     ended, _ = os.waitpid(child, os.WNOHANG)
     if ended == 0:
         os.kill(child, signal.SIGKILL)

@@ -13,6 +13,8 @@ NO_TEXT = ("tests/fuzz/corpus/", "tests/persist/golden/")  # bytes that fuzzers 
 WITHOUT_LICENCE = (".json", "LICENSE", ".gitignore", ".clang-format", ".clang-tidy")
 
 # Spelled in parts, so that this file passes its own check.
+# Its main function gives a test a host of its own.
+OWN_MAIN = re.compile(r"InitGoogleTest|RUN_ALL_TESTS")
 LOOSE_END = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 OWN_MACHINE = re.compile(r"(?<![\w.})\]])/(home/\w|Users/\w|work\b|root/\w)")
 
@@ -41,6 +43,8 @@ def check(repo, report):
                 report.problem(path, number, "a tab")
             if found := LOOSE_END.search(line):
                 report.problem(path, number, f"{found[0]}: finish it, or write down the limitation in words")
+            if path.endswith(".cpp") and path != "tests/own_host/run_tests.cpp" and OWN_MAIN.search(line):
+                report.problem(path, number, "a test's own main function ends with run_all_tests() (tests/own_host)")
             if found := OWN_MACHINE.search(line):
                 report.problem(path, number, f"{found[0]}: a path of somebody's own machine")
     return f"text of {len(files)} files"

@@ -216,6 +216,10 @@ class Text(Checks):
         self.assertIn("base/b.cpp:500: warning: 502 lines", self.run_check("text").stdout)
         self.assert_fine("text")
 
+    def test_main_function_of_a_test(self):
+        self.write("tests/a_test.cpp", CXX + "int main(int argc, char** argv) { return RUN_ALL_TESTS(); }\n")
+        self.assert_problem("text", "tests/a_test.cpp:3: a test's own main function")
+
     def test_loose_end(self):
         self.write("README.md", MARKDOWN + "\nThe rest: " + "TO" + "DO.\n")
         self.assert_problem("text", "README.md:4: TO" + "DO")

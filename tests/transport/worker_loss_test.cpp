@@ -11,6 +11,7 @@
 #include <random>
 
 #include "base/limits.h"
+#include "tests/own_host/run_tests.h"
 #include "tests/transport/peers.h"
 #include "transport/worker.h"
 
@@ -217,6 +218,5 @@ TEST_P(KillSoak, ASteadyPeerDoesNotNotice) {
 
 int main(int argc, char** argv) {
     ddict::transport::testing::run_as_partner(argc, argv);
-    ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return ddict::testing::run_all_tests(argc, argv);
 }

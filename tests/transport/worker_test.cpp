@@ -14,6 +14,7 @@
 #include <random>
 
 #include "base/limits.h"
+#include "tests/own_host/run_tests.h"
 #include "tests/transport/allocations.h"
 #include "tests/transport/peers.h"
 
@@ -442,6 +443,5 @@ TEST(WorkerInAChildOfFork, SpeaksWithinTheHostAndRefusesUcx) {
 
 int main(int argc, char** argv) {
     ddict::transport::testing::run_as_partner(argc, argv);
-    ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return ddict::testing::run_all_tests(argc, argv);
 }

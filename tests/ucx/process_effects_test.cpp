@@ -21,6 +21,7 @@
 #include "os/process_stat.h"
 #include "os/process_watch.h"
 #include "samehost/host_identity.h"
+#include "tests/own_host/run_tests.h"
 #include "tests/transport/peers.h"
 
 namespace ddict::transport::testing {
@@ -265,6 +266,5 @@ int run_as_child(const std::string& what) {
 int main(int argc, char** argv) {
     ddict::transport::testing::run_as_partner(argc, argv);
     if (argc == 2 && argv[1][0] != '-') return ddict::transport::testing::run_as_child(argv[1]);
-    ::testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
+    return ddict::testing::run_all_tests(argc, argv);
 }
