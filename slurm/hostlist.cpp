@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/hostlist.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -10,9 +11,8 @@ namespace ddict::slurm {
 
 namespace {
 
-constexpr std::size_t digits_max = 18;  // so that every number fits into 64 bits
-constexpr std::size_t fixed_bytes_max =
-    255;  // of a name; so that a list cannot stand for far more bytes than names
+constexpr std::size_t digits_max = 18;       // so that every number fits into 64 bits
+constexpr std::size_t name_bytes_max = 255;  // so that a list cannot stand for far more bytes than names
 
 struct Range {
     std::uint64_t first = 0;
@@ -61,12 +61,12 @@ class Parser {
     void item() {
         std::vector<Piece> pieces;
         std::uint64_t names = 1;
-        std::size_t fixed_bytes = 0;
+        std::size_t name_bytes = 0;  // of the longest
         while (!fault_ && at_ < text_.size() && text_[at_] != ',' && text_[at_] != ']') {
             pieces.push_back(take('[') ? bracket() : fixed());
             names = times(names, pieces.back());
-            fixed_bytes += pieces.back().text.size();
-            if (!fault_ && (fixed_bytes > fixed_bytes_max || pieces.size() > fixed_bytes_max))
+            name_bytes += longest(pieces.back());
+            if (!fault_ && (name_bytes > name_bytes_max || pieces.size() > name_bytes_max))
                 return fail("a name is too long");
             if (!fault_ && names > limit_ - hosts_.size()) return fail_too_many();
         }
@@ -111,6 +111,13 @@ class Parser {
         std::uint64_t value = 0;
         std::from_chars(text_.data() + begin, text_.data() + at_, value);
         return value;
+    }
+
+    static std::size_t longest(const Piece& piece) {
+        std::size_t bytes = piece.text.size();
+        for (const Range& range : piece.ranges)
+            bytes = std::max(bytes, padded(range.last, range.width).size());
+        return bytes;
     }
 
     // How many names there are with one more piece; above the limit it does not matter how many.

@@ -71,6 +71,17 @@ TEST(Hostlist, malformed_text_is_refused_with_its_place) {
     EXPECT_FALSE(expand_hostlist(std::string(256, 'x')));
 }
 
+// A name that was accepted in a bracket, and then not alone, could not be folded.
+TEST(Hostlist, a_name_is_as_long_as_it_may_be_with_its_numbers) {
+    const std::string prefix(253, 'x');
+    for (const char* const bracket : {"[98-99]", "[1,10]", "[08]"}) {
+        const Names names = expanded(prefix + bracket);
+        EXPECT_EQ(expanded(compress_hostlist(names)), names) << bracket;
+    }
+    for (const char* const bracket : {"[98-100]", "[001]", "[1]-ib"})
+        EXPECT_FALSE(expand_hostlist(prefix + bracket)) << bracket;
+}
+
 TEST(Hostlist, stands_for_no_more_names_than_the_limit) {
     EXPECT_EQ(expand_hostlist("n[1-100]", 100).value().size(), 100u);
     EXPECT_FALSE(expand_hostlist("n[0-100]", 100));
