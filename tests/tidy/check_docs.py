@@ -14,7 +14,7 @@ FENCE = re.compile(r"\s*(```|~~~)")
 INLINE_CODE = re.compile(r"`([^`]+)`")
 PUBLIC_HEADER = re.compile(r"<(ddict/[\w/]+\.h)>")
 PROGRAM = re.compile(r"build/\w+/(?:bin|examples|tests)/([\w-]+)")
-TARGET = re.compile(r"\b(?:ddict_program|ddict_test|add_executable)\s*\(\s*([\w-]+)")
+TARGET = re.compile(r"\b(?:ddict_program|ddict_test|ddict_fuzz_target|add_executable)\s*\(\s*([\w-]+)")
 # `base/limits.h` (`wait_max`, `hosts_max`): what is in a file.
 NAMES_OF_FILE = re.compile(r"`([\w/]+\.(?:cpp|h))` \((`~?\w+(?:->\w+)?`(?:, `~?\w+(?:->\w+)?`)*)\)")
 # A name with one of these stands for many.
