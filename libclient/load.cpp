@@ -24,6 +24,7 @@
 #include "libclient/attachment.h"
 #include "libclient/batch_run.h"
 #include "libclient/checkpoint_progress.h"
+#include "libclient/pair_sizes.h"
 #include "persist/file_reader.h"
 #include "persist/folder.h"
 #include "persist/record.h"
@@ -62,6 +63,38 @@ class FirstFailure final : public BatchItems {
         first = error != nullptr ? *error : Error(status.code).set_key(key).set_manager(status.manager);
     }
     Result<void> first;
+};
+
+constexpr std::uint32_t all_managers = Error::no_manager;
+
+/// What is on its way to each manager.
+class Flights {
+  public:
+    /// `bytes_max` is of each manager; empty: nothing is counted.
+    explicit Flights(const std::vector<std::uint64_t>& bytes_max)
+        : bytes_max_(bytes_max), bytes_(bytes_max.size()) {}
+
+    /// False if all that is on its way has to arrive first; it counts as if it had.
+    bool add(std::uint32_t manager, std::uint64_t bytes) {
+        if (bytes_.empty()) return true;
+        bool is_good = true;
+        for_those_of(manager,
+                     [&](std::size_t i) { is_good = is_good && bytes_[i] + bytes <= bytes_max_[i]; });
+        if (!is_good) std::fill(bytes_.begin(), bytes_.end(), 0);
+        for_those_of(manager, [&](std::size_t i) { bytes_[i] += bytes; });
+        return is_good;
+    }
+
+  private:
+    template <class F>
+    void for_those_of(std::uint32_t manager, F f) {
+        if (manager != all_managers) return f(manager);
+        for (std::size_t i = 0; i < bytes_.size(); ++i)
+            f(i);
+    }
+
+    const std::vector<std::uint64_t>& bytes_max_;
+    std::vector<std::uint64_t> bytes_;
 };
 
 class CheckpointLoad {
@@ -202,28 +235,6 @@ class CheckpointLoad {
             .set_bytes(needs_[most.manager], most.free_bytes);
     }
 
-    /// Of the block of the pair that is there, without what it was placed by; none if there is no such key.
-    Result<std::optional<std::uint64_t>> block_bytes_there(ShardId shard, const Record& record) const {
-        ValueInfo info;
-        const auto block = [&] {
-            return std::optional(shm::Block::bytes_for(shm::Pair{.key = record.key}, info.bytes));
-        };
-        if (attachment_->reads_here()) {
-            const auto read = attachment_->pools().contains(shard, record.key, hash_of(record.key), &info);
-            if (read == client::LocalPools::Read::value) return block();
-            if (read == client::LocalPools::Read::absent) return std::optional<std::uint64_t>();
-        }
-        Request request;
-        request.verb = wire::Verb::contains;
-        request.shard = shard;
-        request.key = record.key;
-        const Result<Reply> reply = attachment_->call(request, {.timeout = attachment_->timeout()});
-        if (!reply && reply.error().code == Errc::not_found) return std::optional<std::uint64_t>();
-        if (!reply) return reply.error();
-        info.bytes = reply->argument2;
-        return block();
-    }
-
     /// Takes from the needs of these managers what the pairs that are there give back, and notes which pairs
     /// of the checkpoint do not grow. Before an old pair goes the new one is there: so
     /// one thread stores them, with few on their way.
@@ -232,7 +243,7 @@ class CheckpointLoad {
         for (const ManagerStats* one : lacking)
             counts[one->manager] = true;
         shrinking_.assign(extents_.size(), {});
-        flight_bytes_max_ = flight_bytes_small;
+        flight_bytes_max_.assign(managers_, UINT64_MAX / 2);
         std::vector<Replaced> replaced(managers_);
         const OnCheckpointProgress nobody;
         SharedProgress progress(nobody, 0);
@@ -240,19 +251,8 @@ class CheckpointLoad {
             for_each_extent(progress, [&](Bytes records, std::size_t part) -> Result<void> {
                 std::vector<bool> shrinking;
                 std::vector<Replaced> found(managers_);
-                const Result<void> looked =
-                    for_each_record(records, [&](const Record& record) -> Result<void> {
-                        const ShardId shard = shard_of(record);
-                        shrinking.push_back(false);
-                        if (record.broadcast || !counts[number_of(shard)]) return {};
-                        const Result<std::optional<std::uint64_t>> there = block_bytes_there(shard, record);
-                        if (!there.has_value()) return there.error();
-                        if (!*there) return {};
-                        shrinking.back() = block_bytes(record) <= **there;
-                        found[number_of(shard)].add(**there + index_bytes_of_key, block_bytes(record));
-                        return {};
-                    });
-                if (!looked) return looked;
+                if (const Result<void> counted = count_replaced(records, counts, found, shrinking); !counted)
+                    return counted;
                 const std::lock_guard lock(mutex_);
                 shrinking_[part] = std::move(shrinking);
                 for (std::uint32_t manager = 0; manager < managers_; ++manager)
@@ -260,15 +260,56 @@ class CheckpointLoad {
                 return {};
             });
         if (!read) return read;
-        for (std::uint32_t manager = 0; manager < managers_; ++manager) {
+        for (const ManagerStats* lacks : lacking) {
+            const std::uint32_t manager = lacks->manager;
             const Replaced& one = replaced[manager];
+            flight_bytes_max_[manager] = flight_bytes_small + one.largest_new;
             needs_[manager] -= std::min(needs_[manager], one.bytes);
+            needs_[manager] += flight_bytes_max_[manager];
             replaced_ += one.pairs;
-            flight_bytes_max_ = std::max(flight_bytes_max_, flight_bytes_small + one.largest_new);
         }
-        for (const ManagerStats* one : lacking)
-            needs_[one->manager] += flight_bytes_max_;
         return {};
+    }
+
+    /// The same of one extent. A broadcast is one pair on each manager.
+    Result<void> count_replaced(Bytes bytes, const std::vector<bool>& counts, std::vector<Replaced>& found,
+                                std::vector<bool>& shrinking) {
+        std::vector<client::PairOfManager> pairs;
+        const auto add = [&](std::uint32_t manager, KeyBytes key) {
+            if (counts[manager]) pairs.push_back({.shard = ShardId{manager}, .key = key});
+        };
+        const auto for_each_manager = [&](const Record& record, const auto& f) {
+            if (!record.broadcast) return f(number_of(shard_of(record)));
+            for (std::uint32_t manager = 0; manager < managers_; ++manager)
+                f(manager);
+        };
+        const Result<void> read = for_each_record(bytes, [&](const Record& record) {
+            for_each_manager(record, [&](std::uint32_t manager) { add(manager, record.key); });
+            return Result<void>();
+        });
+        if (!read) return read;
+        const Result<std::vector<client::BlockSize>> sizes = client::block_sizes(*attachment_, pairs);
+        if (!sizes) return sizes.error();
+        std::size_t next = 0;
+        return for_each_record(bytes, [&](const Record& record) {
+            const std::size_t first = next;
+            for_each_manager(record, [&](std::uint32_t manager) {
+                if (counts[manager]) ++next;
+            });
+            const std::uint64_t new_bytes = block_bytes(record);
+            const std::span own = std::span(*sizes).subspan(first, next - first);
+            const auto shrinks = [&](const client::BlockSize& old) { return old && new_bytes <= *old; };
+            shrinking.push_back(!own.empty() && std::all_of(own.begin(), own.end(), shrinks));
+            for (std::size_t i = first; i < next; ++i) {
+                const client::BlockSize old = (*sizes)[i];
+                if (!old) continue;
+                // A broadcast that grows somewhere is stored late, and nobody counts on what it gives back
+                // elsewhere.
+                const std::uint64_t freed = shrinking.back() ? *old : std::min(*old, new_bytes);
+                found[number_of(pairs[i].shard)].add(freed + index_bytes_of_key, new_bytes);
+            }
+            return Result<void>();
+        });
     }
 
     /// Those that do not grow, or the others.
@@ -282,15 +323,14 @@ class CheckpointLoad {
                             detail::TimeoutBudget{.timeout = attachment_->timeout()}, failure);
             };
             begin();
-            std::uint64_t in_flight = 0;
+            Flights flights(flight_bytes_max_);
             std::size_t i = 0;
             Result<void> stored = for_each_record(records, [&](const Record& record) {
                 if (is_shrinking(part, i++) != shrinking) return Result<void>();
-                in_flight += block_bytes(record);
-                if (in_flight > flight_bytes_max_) {
+                if (!flights.add(record.broadcast ? all_managers : number_of(shard_of(record)),
+                                 block_bytes(record))) {
                     run->finish();
                     begin();
-                    in_flight = block_bytes(record);
                 }
                 if (record.broadcast) {
                     run->add_broadcast(0, shard_of(record), record.key, record.value, record.value_type);
@@ -375,7 +415,7 @@ class CheckpointLoad {
     std::vector<Part> extents_;
     std::mutex mutex_;                             // guards what follows while extents are read
     std::vector<std::uint64_t> needs_;             // of each manager
-    std::uint64_t flight_bytes_max_ = UINT64_MAX;  // that may be sent and not stored yet
+    std::vector<std::uint64_t> flight_bytes_max_;  // of each, that may be sent and not stored yet; empty: any
     std::uint64_t replaced_ = 0;                   // pairs of which count_replaced() has found an older one
     std::vector<std::vector<bool>> shrinking_;     // by extent and record; empty if nobody has looked
     std::set<KeyOnManager> placed_;                // keys placed by hand, where they belong now
