@@ -49,15 +49,18 @@ class SharedProgress {
     Result<void> outcome_;
 };
 
-/// Runs `work` for 0 to count - 1, by so many threads (0: up to 4), until one has failed.
-inline Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgress& progress,
-                                const std::function<Result<void>(std::size_t)>& work) {
+/// Runs `work` for 0 to count - 1, by so many threads (0: up to 4), until one has failed. What `make` makes
+/// belongs to one thread, and is given to each call of `work` there.
+template <class Make, class Work>
+Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgress& progress, const Make& make,
+                         const Work& work) {
     constexpr unsigned threads_by_default = 4;
     std::atomic<std::size_t> next{0};
     const auto run = [&] {
+        auto own = make();
         for (std::size_t i = next++; i < count && progress.outcome(); i = next++) {
             try {
-                if (const Result<void> done = work(i); !done) progress.fail(done.error());
+                if (const Result<void> done = work(i, own); !done) progress.fail(done.error());
             } catch (const std::exception& error) {  // no memory
                 progress.fail(Error(Errc::system, error.what()));
             }

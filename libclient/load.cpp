@@ -362,12 +362,13 @@ class CheckpointLoad {
 
     template <class F>
     Result<void> for_each_extent(SharedProgress& progress, F&& f) const {
-        return client::in_parallel(extents_.size(), threads_, progress, [&](std::size_t i) {
-            persist::ExtentBuffer buffer;
-            const Part& part = extents_[i];
-            const Result<Bytes> records = part.file->read(*part.extent, buffer);
-            return records ? f(*records, i) : records.error();
-        });
+        const auto make = [] { return persist::ExtentBuffer(); };
+        return client::in_parallel(extents_.size(), threads_, progress, make,
+                                   [&](std::size_t i, persist::ExtentBuffer& buffer) {
+                                       const Part& part = extents_[i];
+                                       const Result<Bytes> records = part.file->read(*part.extent, buffer);
+                                       return records ? f(*records, i) : records.error();
+                                   });
     }
     template <class F>
     static Result<void> for_each_record(Bytes bytes, F&& f) {

@@ -273,8 +273,9 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
         if (!checkpoint) return checkpoint.error();
         SharedProgress progress(options.progress, 0);
         std::vector<persist::CommittedFile> files(manager_count());
-        const Result<void> saved =
-            client::in_parallel(files.size(), options.threads, progress, [&](std::size_t i) -> Result<void> {
+        const Result<void> saved = client::in_parallel(
+            files.size(), options.threads, progress, [] { return 0; },
+            [&](std::size_t i, int) -> Result<void> {
                 const auto manager = static_cast<std::uint32_t>(i);
                 Result<FileWriter> writer =
                     FileWriter::create(checkpoint->folder(), checkpoint->header(manager));

@@ -3,10 +3,12 @@
 #include "persist/file_reader.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include "base/checksum.h"
 #include "persist/file.h"
@@ -16,16 +18,24 @@ namespace {
 
 // Memory for an extent with a large value is given back before a smaller one is read.
 constexpr std::size_t kept_bytes_max = std::size_t{16} << 20;
+constexpr std::size_t large_page_bytes = std::size_t{2} << 20;
+// What has been read is in the processor's cache when its checksum is made.
+constexpr std::size_t read_bytes = std::size_t{256} << 10;
 
 }  // namespace
 
 MutableBytes ExtentBuffer::of(std::size_t bytes) {
-    if (memory_.size() > kept_bytes_max) memory_ = {};
-    if (memory_.size() < bytes) {
-        memory_ = {};
-        memory_.resize(bytes);
+    if (size_ < bytes || size_ > kept_bytes_max) {
+        memory_.reset();
+        size_ = (bytes + large_page_bytes - 1) / large_page_bytes * large_page_bytes;
+        memory_.reset(static_cast<std::byte*>(std::aligned_alloc(large_page_bytes, size_)));
+        if (memory_ == nullptr) {
+            size_ = 0;
+            throw std::bad_alloc();
+        }
+        ::madvise(memory_.get(), size_, MADV_HUGEPAGE);
     }
-    return MutableBytes(memory_).first(bytes);
+    return {memory_.get(), bytes};
 }
 
 Result<std::shared_ptr<const os::FileDescriptor>> OpenFiles::open(const std::filesystem::path& path) {
@@ -92,9 +102,15 @@ Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const
     const auto descriptor = files_->open(path_);
     if (!descriptor) return descriptor.error();
     const MutableBytes bytes = buffer.of(aligned(extent.bytes));
-    if (const Result<void> read = read_at(**descriptor, extent.offset, bytes, path_); !read)
-        return read.error();
-    if (checksum_of(bytes) != extent.checksum)
+    Checksum checksum;
+    for (std::size_t done = 0; done < bytes.size();) {
+        const MutableBytes piece = bytes.subspan(done, std::min(read_bytes, bytes.size() - done));
+        const Result<void> read = read_at(**descriptor, extent.offset + done, piece, path_);
+        if (!read) return read.error();
+        checksum.add(piece);
+        done += piece.size();
+    }
+    if (checksum.value() != extent.checksum)
         return about(Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) +
                                                " has another checksum"),
                      path_);

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <memory>
@@ -19,13 +21,19 @@
 
 namespace ddict::persist {
 
-/// Memory for one extent after the other.
+/// Memory for one extent after the other, in large pages where they are to be had: what copies to and from it
+/// need not look at so many.
 class ExtentBuffer {
   public:
+    /// Its contents are whatever they are. Throws std::bad_alloc.
     MutableBytes of(std::size_t bytes);
 
   private:
-    std::vector<std::byte> memory_;
+    struct Free {
+        void operator()(std::byte* memory) const noexcept { std::free(memory); }
+    };
+    std::unique_ptr<std::byte[], Free> memory_;
+    std::size_t size_ = 0;
 };
 
 /// The few files that were read last: a checkpoint may have thousands, and a process may have 1024 open.
