@@ -25,7 +25,7 @@ constexpr std::size_t read_bytes = std::size_t{256} << 10;
 }  // namespace
 
 MutableBytes ExtentBuffer::of(std::size_t bytes) {
-    if (size_ < bytes || size_ > kept_bytes_max) {
+    if (size_ < bytes || (size_ > kept_bytes_max && bytes <= kept_bytes_max)) {
         memory_.reset();
         size_ = (bytes + large_page_bytes - 1) / large_page_bytes * large_page_bytes;
         memory_.reset(static_cast<std::byte*>(std::aligned_alloc(large_page_bytes, size_)));

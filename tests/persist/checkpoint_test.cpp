@@ -224,6 +224,20 @@ TEST(Checkpoint, ThousandsOfFilesAreReadWithFewDescriptors) {
     EXPECT_EQ(records, 2 * managers);
 }
 
+TEST(Checkpoint, MemoryForExtentsStaysUntilASmallerOneComes) {
+    constexpr std::size_t mebibyte = 1 << 20;
+    ExtentBuffer buffer;
+    const std::byte* const first = buffer.of(6 * mebibyte).data();
+    EXPECT_EQ(buffer.of(4 * mebibyte).data(), first);
+    EXPECT_EQ(buffer.of(4 * mebibyte).size(), 4 * mebibyte);
+    const MutableBytes large = buffer.of(64 * mebibyte);
+    std::fill(large.begin(), large.end(), std::byte{1});
+    EXPECT_EQ(buffer.of(60 * mebibyte).data(), large.data()) << "of one large value after the other";
+    const MutableBytes small = buffer.of(100);
+    std::fill(small.begin(), small.end(), std::byte{2});
+    EXPECT_EQ(small.size(), 100u);
+}
+
 TEST(Checkpoint, TheNewestStay) {
     const TemporaryFolder dir;
     for (int i = 0; i < 4; ++i)
