@@ -73,7 +73,8 @@ class Slot {
 
     /// Requires that it fits.
     void write(Bytes packed) noexcept {
-        const std::uint64_t version = word(0).load(std::memory_order_relaxed) + 1;
+        std::uint64_t version = word(0).load(std::memory_order_relaxed) + 1;
+        if (version == 0) version = 2;  // 0 says that nothing was written; 2 is of the same copy
         const std::uint64_t to = start_of(version);
         // Release: who reads any of these words sees that the other copy holds by now, and reads again.
         word(to).store(packed.size(), std::memory_order_release);

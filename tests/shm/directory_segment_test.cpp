@@ -218,6 +218,22 @@ TEST_F(DirectorySegmentTest, AnEntryIsReplacedByANewerOneOnly) {
     EXPECT_EQ(directory.entry(ShardId{1})->epoch, Epoch{2});
 }
 
+// The one who writes an entry anew mends what stood there, whatever that was.
+TEST_F(DirectorySegmentTest, AnEntryIsReplacedWhateverItsVersionWas) {
+    write(2);
+    for (const std::uint64_t version : {~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{0}}) {
+        std::byte* const slot = segment_->data() + sizeof(DirectorySegmentHeader) + header().slot_bytes;
+        std::memset(slot, 0xff, header().slot_bytes);
+        std::memcpy(slot, &version, sizeof version);
+        DirectoryEntry entry = entries_of(2)[1];
+        entry.epoch = next(entry.epoch);
+        ASSERT_TRUE(update_entry(*segment_, entry).value()) << version;
+        const Result<DirectoryEntry> read = open().value().entry(ShardId{1});
+        ASSERT_TRUE(read) << version;
+        EXPECT_EQ(read->address, entry.address);
+    }
+}
+
 TEST_F(DirectorySegmentTest, CannotBeChangedBeforeItIsFilled) {
     create();
     EXPECT_EQ(update_entry(*segment_, entries_of(1)[0]).error().code, Errc::invalid_argument);
