@@ -44,11 +44,11 @@ inline constexpr std::uint64_t pool_bytes_min = 1 << 20;
 
 // A manager.
 inline constexpr std::uint32_t sessions_max = 1 << 20;
-inline constexpr std::uint32_t waiting_operations_max = 1 << 20;  // in wait_for
+inline constexpr std::uint32_t waits_max = 1 << 20;  // in wait_for
 inline constexpr std::uint32_t broadcasts_in_flight_max = 1024;
-inline constexpr std::uint32_t puts_waiting_for_space_max = 1024;  // that wait until pairs have been moved
-inline constexpr std::uint32_t payloads_in_flight_max = 4096;      // large values on their way in or out
-inline constexpr std::uint32_t cached_replies_max = 1 << 22;       // of all sessions together
+inline constexpr std::uint32_t deferred_puts_max = 1024;       // that wait until pairs have been moved
+inline constexpr std::uint32_t payloads_in_flight_max = 4096;  // large values on their way in or out
+inline constexpr std::uint32_t cached_replies_max = 1 << 22;   // of all sessions together
 inline constexpr std::size_t cached_status_bytes_max = std::size_t{64} << 20;  // of batches, with errors
 // Operands, batches, pages and values waited for, all in all: what a manager holds of them outside its pool.
 inline constexpr std::size_t private_bytes_max = std::size_t{256} << 20;
@@ -66,8 +66,8 @@ inline constexpr std::chrono::milliseconds launch_timeout_default{60'000};
 // asks whether it is alive; silence_until_lost after the last word the manager counts as lost.
 inline constexpr std::chrono::milliseconds silence_before_ping{400};
 inline constexpr std::chrono::milliseconds silence_until_lost{1'800};
-// A connection that broke while somebody waits for an answer is made anew at once, and then so often; one
-// whose manager has not answered a ping for so long as well.
+// A connection that broke while somebody waits for an answer is made anew at once, and then every
+// reconnect_interval; one whose manager has not answered a ping for silence_before_reconnect as well.
 inline constexpr std::chrono::milliseconds silence_before_reconnect{600};
 inline constexpr std::chrono::milliseconds silence_before_reconnect_with_payloads{1'200};
 static_assert(silence_before_ping + silence_before_reconnect_with_payloads < silence_until_lost);

@@ -49,13 +49,13 @@ void DictionaryClient::prepare(const Phase& phase) {
         touch_managers(*by_message_);
     }
     if (phase.task == Task::touch) touch_managers(*dictionary_);
-    make_space(phase);
+    make_buffers(phase);
     if (phase.task == Task::touch || is_shared_out(phase.task)) return;
     Tally not_counted;
     work(phase, phase.warm_up, ~phase.number, not_counted);
 }
 
-void DictionaryClient::make_space(const Phase& phase) {
+void DictionaryClient::make_buffers(const Phase& phase) {
     value_ = Workload::value_letters(phase.value_bytes);
     const bool many = phase.group > 1 || phase.task == Task::batch_get || phase.task == Task::batch_put ||
                       phase.task == Task::async_get || phase.task == Task::async_put;

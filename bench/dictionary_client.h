@@ -35,7 +35,7 @@ class DictionaryClient final : public Role {
     const Dictionary& dictionary(const Phase& phase) const {
         return phase.by_message ? *by_message_ : *dictionary_;
     }
-    void make_space(const Phase& phase);
+    void make_buffers(const Phase& phase);
     void work(const Phase& phase, std::uint64_t operations, std::uint64_t seed, Tally& tally);
     void work_shared_out(const Phase& phase, Tally& tally);
 

@@ -55,7 +55,7 @@ class RedisClient final : public Role {
     void connect() {
         context_.reset(redisConnectUnixWithTimeout(socket_.c_str(), timeout));
         if (!context_ || context_->err != 0) fail("connect to Redis");
-        if (redisSetTimeout(context_.get(), timeout) != REDIS_OK) fail("set a time limit");
+        if (redisSetTimeout(context_.get(), timeout) != REDIS_OK) fail("set a timeout");
     }
 
     [[noreturn]] void fail(const char* what) const {

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the wrapper, start and serve have in common: a plan from the options, and the loop that drives a
-// launcher while signals and a few other descriptors are watched.
+// What the wrapper, start and serve have in common: a plan from the options, and the loop that drives the
+// node launchers while signals and a few other descriptors are watched.
 #pragma once
 
 #include <unistd.h>
@@ -31,7 +31,7 @@ inline constexpr int exit_not_found = 127;
 /// For the user: what an error says, without the words that only programs need.
 std::string reason(const Error& error);
 
-/// Detects the job, draws an identity, and plans. Says the plan's remarks.
+/// Detects the job, chooses a random identity, and plans. Says the plan's remarks.
 Result<LaunchPlan> prepare(const Options& options, const os::Environment& environment);
 
 /// What programs find a dictionary by. In a job the handle is there twice: whatever --export or
@@ -51,7 +51,7 @@ class LaunchLoop {
         std::vector<os::SignalEvent> signals;
         bool extra = false;  // an extra descriptor has something
     };
-    /// Waits until something happens, lets the launcher take it in, and says its notices.
+    /// Waits until something happens, lets the node launchers take it in, and says their notices.
     Turn turn(std::span<const int> extra_fds, int wait_ms_max);
     Turn turn(int extra_fd, int wait_ms_max) { return turn(std::span(&extra_fd, 1), wait_ms_max); }
 
@@ -64,7 +64,7 @@ class LaunchLoop {
     };
     enum class Signals { cancel, do_nothing };
     /// Until ready, or it cannot be; shows progress on a terminal. A signal that asks for an end cancels,
-    /// others do nothing. Failed or cancelled, the launcher is stopping.
+    /// others do nothing. Failed or cancelled, the node launchers are stopping.
     BringUp bring_up(int cancel_fd, Signals meaning = Signals::cancel);
 
     /// Ends the dictionary and waits until nothing of it runs. The second signal that asks for an end,

@@ -21,7 +21,7 @@ namespace ddict::launcher {
 namespace {
 
 // The control socket takes what a manager is told in its life, but for a long list of hosts.
-constexpr std::chrono::milliseconds control_space_wait{2'000};
+constexpr std::chrono::milliseconds control_writable_timeout{2'000};
 
 }  // namespace
 
@@ -150,9 +150,10 @@ bool ManagerProcess::tell(Control kind, std::string_view payload) {
     while (control_.is_open()) {
         // A manager that cannot be told is about to be found dead.
         if (send(control_.fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
-        pollfd space{control_.fd(), POLLOUT, 0};
+        pollfd writable{control_.fd(), POLLOUT, 0};
         const bool full = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-        if (!full || poll(&space, 1, static_cast<int>(control_space_wait.count())) <= 0) return false;
+        if (!full || poll(&writable, 1, static_cast<int>(control_writable_timeout.count())) <= 0)
+            return false;
     }
     return false;
 }

@@ -488,10 +488,10 @@ const std::vector<std::uint32_t>& Attachment::local_managers() {
 std::uint32_t Attachment::main_manager() {
     const std::vector<std::uint32_t>& local = local_managers();
     // At random, but always the same in this process: clients of a large job spread over the managers.
-    const std::uint64_t lot = hash_of(std::as_bytes(std::span(&handle_.dictionary_id, 1))) ^
-                              (static_cast<std::uint64_t>(::getpid()) * 0x9e3779b97f4a7c15u);
-    if (!local.empty()) return local[(lot >> 32) % local.size()];
-    return number_of(shard_of(lot, handle_.managers));
+    const std::uint64_t random = hash_of(std::as_bytes(std::span(&handle_.dictionary_id, 1))) ^
+                                 (static_cast<std::uint64_t>(::getpid()) * 0x9e3779b97f4a7c15u);
+    if (!local.empty()) return local[(random >> 32) % local.size()];
+    return number_of(shard_of(random, handle_.managers));
 }
 
 void Attachment::sum_up(Counters::Sums& sums) {

@@ -156,7 +156,7 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
 }
 
 void BatchRun::begin(Lane lane, Request request) {
-    const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for space too
+    const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for others to end too
     const bool is_broadcast = request.verb == Verb::broadcast_put;
     while (running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max))
         await_one();

@@ -44,9 +44,9 @@ class BatchRun {
 
     bool belongs_to_caller() const { return std::this_thread::get_id() == thread_; }
 
-    /// Adds an item; may send messages and wait for space. `key` and `value` are the caller's: of an item
-    /// that is small enough for a message they are copied, otherwise they must stay until finish(), or until
-    /// wait_for_large(). The key is checked already.
+    /// Adds an item; may send messages and wait until fewer are under way. `key` and `value` are the
+    /// caller's: of an item that is small enough for a message they are copied, otherwise they must stay
+    /// until finish(), or until wait_for_large(). The key is checked already.
     void add(std::size_t index, ShardId shard, KeyBytes key, Bytes value = {}, std::uint16_t value_type = 0,
              const KeyPlacement& placement = {});
     /// Stores a pair on all managers; `manager` is the root of its tree. Key and value as above.

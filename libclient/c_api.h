@@ -83,7 +83,7 @@ Result<View> within(const View& view, std::int64_t timeout_ms);
 
 /// Whether the operation changes something.
 bool is_change(Operation operation) noexcept;
-/// Writes what managers are missing to where the caller has space: the first of them.
+/// Writes what managers are missing into the caller's memory: the first `capacity` of them.
 Result<void> write_missing(const std::vector<MissingManager>& from, ddict_missing_manager* to,
                            std::size_t capacity, std::size_t* count);
 

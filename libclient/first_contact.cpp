@@ -38,7 +38,7 @@ class AttachFailure {
         error.code = has_ended                     ? Errc::dictionary_gone
                      : error.code == Errc::timeout ? Errc::timeout
                                                    : Errc::manager_lost;
-        // Of the manager that is named; most of the space is the reason's.
+        // Of the manager that is named; the reason gets most of the text.
         const std::string why = worst_.detail.data();
         if (asked_ == 1) return error.set_detail(why.empty() ? how_they_are(has_ended) : why);
         return error.set_detail(how_they_are(has_ended) + (why.empty() ? "" : "; this one: " + why));

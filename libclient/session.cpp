@@ -108,7 +108,8 @@ Time Session::turn() {
 }
 
 Result<Reply> Session::call_later(const Request& request, Time now, Time deadline) {
-    if (const Result<void> space = make_space(request, now, deadline); !space) return space.error();
+    if (const Result<void> free_slot = await_free_slot(request, now, deadline); !free_slot)
+        return free_slot.error();
     return call_now(request, now, deadline);
 }
 
@@ -157,8 +158,8 @@ void Session::cancel(Flight& flight, ShardId shard) {
 }
 
 void Session::start(Flight& flight, const Request& request, Time now, Time deadline) {
-    if (const Result<void> space = make_space(request, now, deadline); !space) {
-        flight.outcome = space.error();
+    if (const Result<void> free_slot = await_free_slot(request, now, deadline); !free_slot) {
+        flight.outcome = free_slot.error();
         return;
     }
     flight.id = requester_.begin(request, now, deadline);
@@ -182,9 +183,9 @@ void Session::look_at_clock_by(Time time) {
     next_tick_ = flights_.empty() ? time : std::min(next_tick_, time);
 }
 
-/// Waits until there is space for one more operation; sets the time if that takes any. An outcome that nobody
-/// has asked for yet keeps its place at the requester: it is taken to its owner.
-Result<void> Session::make_space(const Request& request, Time& now, Time deadline) {
+/// Waits until fewer operations are under way than there may be; sets the time if that takes any. An outcome
+/// that nobody has asked for yet counts at the requester: it is taken to its owner.
+Result<void> Session::await_free_slot(const Request& request, Time& now, Time deadline) {
     while (flights_.size() >= limits::operations_in_flight_max) {
         for (std::size_t i = flights_.size(); i-- > 0;)
             finished(*flights_[i]);

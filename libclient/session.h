@@ -61,8 +61,9 @@ class Session {
         return full ? call_later(request, now, deadline) : call_now(request, now, deadline);
     }
 
-    /// Begins an operation, and returns; waits for space as call() does. What the request refers to must stay
-    /// until the flight is settled, which it is at the deadline at the latest, if anybody asks.
+    /// Begins an operation, and returns; waits as call() does until fewer are under way. What the request
+    /// refers to must stay until the flight is settled, which it is at the deadline at the latest, if anybody
+    /// asks.
     void start(Flight& flight, const Request& request, Time now, Time deadline);
     /// Whether it is over; settles it then. Does not move anything along.
     bool finished(Flight& flight) {
@@ -122,7 +123,7 @@ class Session {
             Whereabouts& whereabouts);
     Result<Reply> call_now(const Request& request, Time now, Time deadline);
     Result<Reply> call_later(const Request& request, Time now, Time deadline);
-    Result<void> make_space(const Request& request, Time& now, Time deadline);
+    Result<void> await_free_slot(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
     void look_at_clock_by(Time time);
     void look_for_interrupt(Time now);

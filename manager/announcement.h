@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Brings a newer entry of the directory to all other managers, some at a time. Who does not answer in time is
-// left out: a client of his hears of it from another manager.
+// Brings a newer entry of the directory to all other managers, some at a time. One that does not answer in
+// time is left out: its clients hear of it from another manager.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,7 @@
 namespace ddict::manager {
 
 bool DeferredPuts::add(const Call& call) {
-    if (puts_.size() >= limits::puts_waiting_for_space_max ||
+    if (puts_.size() >= limits::deferred_puts_max ||
         !store_.pool().may_make_space(pair_of(call, {}), call.header.value_bytes))
         return false;
     puts_.push_back({.request = call.header,

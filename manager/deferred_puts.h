@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Large puts that wait for space: pairs must be moved for them for longer than one event may take. They are
-// served in the order of their coming, a step at each tick, and everybody else in between. Each ends: with
+// served first in, first out, a step at each tick, and everybody else in between. Each ends: with
 // its block, or when the pool has been gone through without success.
 #pragma once
 
@@ -21,7 +21,7 @@ class DeferredPuts {
     /// Both must outlive it.
     DeferredPuts(store::Store& store, Replies& replies) : store_(store), replies_(replies) {}
 
-    /// False if there is no hope, or too many hope already.
+    /// False if moving pairs cannot help, or the queue is full.
     bool add(const Call& call);
     /// One step for the first of them. Requires that there is one.
     void step();

@@ -109,7 +109,7 @@ Time Member::tick(Time now) {
             others_.leave();
         }
     }
-    // What has ended makes space for what is queued.
+    // Where some have ended, what is queued can begin.
     return finish_some() && !queued_.empty() ? now : next;
 }
 

@@ -87,7 +87,7 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
     const DirectoryView* directory_ = nullptr;
     std::optional<RollCall> roll_call_;
     std::optional<Result<void>> roll_call_outcome_;
-    std::deque<Queued> queued_;  // until the next tick, and until there is space
+    std::deque<Queued> queued_;  // until the next tick, and until fewer are under way
     std::vector<UnderWay> under_way_;
     static constexpr std::size_t announcements_at_once_max = 8;
     std::vector<std::unique_ptr<Announcement>> announcements_;  // the oldest first

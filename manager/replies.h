@@ -64,7 +64,7 @@ class Replies {
     bool reply_pair(const Call& call, const shm::Block& block);
     /// The same, when that has been asked before.
     void send_pair(const Call& call, const shm::Block& block);
-    /// `buffer` has the page behind space for a header.
+    /// The page begins after the bytes that `buffer` leaves for the header.
     void reply_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);
     /// The same, when that has been asked before.
     void send_page(const Call& call, Buffer buffer, std::size_t bytes, std::uint64_t argument);

@@ -30,7 +30,7 @@ SessionGate::SessionGate(std::uint32_t ucx_version, const store::Store& store, T
 }
 
 /// Strangers get no answer, and nothing that they say is looked at: to answer takes a connection, whose
-/// making costs time, memory and descriptors, sends something to whomever the stranger likes, and hands his
+/// making costs time, memory and descriptors, sends something to whomever the stranger likes, and hands its
 /// bytes to a parser that trusts them.
 bool SessionGate::reads(const Call& call, wire::Hello& hello) {
     if (!wire::unpack(call.value, hello)) {
@@ -108,7 +108,7 @@ Result<PeerId> SessionGate::reach(const wire::Hello& hello) {
     const Result<PeerId> peer = transport_.connect(hello.address, hello.process);
     if (peer) return peer;
     // It has died, or gave an address that is none, or one of another UCX; or this process lacks something,
-    // and then the client waits without success.
+    // and the client gets no answer until its timeout.
     const Errc code = peer.error().code;
     if (code == Errc::manager_lost || code == Errc::bad_handle || code == Errc::incompatible) {
         ++rejected_;

@@ -48,8 +48,9 @@ class SessionGate {
         unreachable_clients_ += count;
         why_unreachable_ = why;
     }
-    /// Hellos and goodbyes that are wrong, or of those that do not know the dictionary; of these alone.
+    /// Hellos and goodbyes that are malformed, refused or without the right proof.
     std::uint64_t rejected() const noexcept { return rejected_; }
+    /// Of these, those without the right proof.
     std::uint64_t unproven() const noexcept { return unproven_; }
 
   private:

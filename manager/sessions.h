@@ -31,7 +31,7 @@ struct Session {
 /// Who has said hello, and not gone yet. At most limits::sessions_max, and as many as there is memory for.
 class Sessions {
   public:
-    /// `seed`: of the numbers that cannot be guessed. `replies` must outlive it; the sessions of those that
+    /// `seed`: of the random part of session ids. `replies` must outlive it; the sessions of those that
     /// it has are open, and their clients have no connection yet.
     Sessions(std::uint64_t seed, store::ReplyCache& replies);
 

@@ -18,7 +18,7 @@
 namespace ddict::manager {
 
 /// Requests that wait for a key, or for a key's value: found by key when it is written, by session when that
-/// ends, and by deadline. At most limits::waiting_operations_max. No clock: a deadline counts from the first
+/// ends, and by deadline. At most limits::waits_max. No clock: a deadline counts from the first
 /// tick after the request has come.
 class WaitingRequests {
   public:
@@ -29,7 +29,7 @@ class WaitingRequests {
 
     bool empty() const noexcept { return requests_ == 0; }
     std::size_t size() const noexcept { return requests_; }
-    bool full() const noexcept { return requests_ >= limits::waiting_operations_max; }
+    bool full() const noexcept { return requests_ >= limits::waits_max; }
     /// What is wrong between its tables; empty if nothing is. Looks at everything: for tests.
     std::string inconsistency() const;
 

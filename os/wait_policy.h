@@ -29,10 +29,10 @@ class SpinWindow {
 /// A spinning thread calls sched_yield(), because the peer that it waits for may need this processor. How
 /// long a yield lasts tells what else runs here. Others that only wait give the processor back soon, but not
 /// at once, and so again and again; then it is crowded, and to yield after every poll is several times
-/// quicker than to sleep and be woken up. (One such yield alone was an interrupt: on a virtual machine there
-/// are hundreds of these in a second, and to yield because of them doubles the time of a message.) A thread
-/// that computes keeps the processor for long, and the next time too, while one that sleeps gets it back when
-/// a message comes; then yields stop for a while.
+/// quicker than to sleep and be woken up. One such yield alone says nothing: it may have been an interrupt,
+/// of which a virtual machine has hundreds in a second. A thread that computes keeps the processor for long,
+/// and the next time too, while one that sleeps gets it back when a message comes; then yields stop for a
+/// while.
 class YieldHistory {
   public:
     using Clock = std::chrono::steady_clock;

@@ -34,7 +34,7 @@ class ConnectionUser {
     virtual void on_broken(Connection& connection) = 0;
     /// What waits for the manager ends with this error.
     virtual void on_failed(Connection& connection, const Error& why) = 0;
-    /// The manager has ended in good order, and on_failed() follows: who asked it to has what he wants.
+    /// The manager has ended in good order, and on_failed() follows: what asked it to is done.
     virtual void on_ended(Connection& connection) = 0;
     /// Whether any payload is on its way from or to this manager.
     virtual bool moves_payloads(const Connection& connection) const = 0;

@@ -35,8 +35,7 @@ struct IncomingPayload {
     Bytes in_memory;
     std::uint64_t token = 0;
     std::uint64_t bytes = 0;
-    bool too_many =
-        false;  // why it was refused: limits::payloads_in_flight_max wait already; else for memory
+    bool too_many = false;  // was refused for limits::payloads_in_flight_max; otherwise memory was missing
     bool present() const noexcept { return bytes != 0; }
     bool is_refused() const noexcept { return bytes != 0 && token == 0 && in_memory.empty(); }
 };

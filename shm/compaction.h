@@ -102,11 +102,11 @@ class Compactor {
     };
     enum class Moved { yes, later, cannot };
 
-    /// What is known of the chances of those who make so much effort.
+    /// What the sweeps of one effort have shown.
     struct Search {
         std::uint64_t swept_bytes = 0;                   // since there was success
-        std::uint64_t failed_bytes = ~std::uint64_t{0};  // so much has been tried for without success,
-        std::uint64_t freed_bytes = 0;                   // when so much had been freed
+        std::uint64_t failed_bytes = ~std::uint64_t{0};  // the smallest size that a whole sweep did not bring
+        std::uint64_t freed_bytes = 0;                   // freed_bytes_ at that time
     };
     const Search& search_of(Effort effort) const noexcept {
         return searches_[static_cast<std::size_t>(effort)];

@@ -10,8 +10,8 @@
 //
 // The node launcher creates the segment first of all, fills it when every manager's address is known, keeps
 // it open for as long as the dictionary lives, and alone writes to it. A change writes the copy that does not
-// hold, and then the version: so a reader sees the old entry or the new one, and whoever is killed while he
-// writes leaves the old one. A reader that was overtaken by two changes sees that by the version, and reads
+// hold, and then the version: so a reader sees the old entry or the new one, and a writer that is killed
+// leaves the old one. A reader that was overtaken by two changes sees that by the version, and reads
 // again.
 #pragma once
 

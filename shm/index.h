@@ -101,7 +101,7 @@ class Index {
     const Growth& growth() const noexcept { return growth_; }
 
   private:
-    // Beyond, a segment would still find space, but with ever longer searches.
+    // Beyond, a segment would still take keys, but with ever longer searches.
     static constexpr std::uint64_t entries_before_split = slots_per_segment * 3 / 4;
 
     template <class T>

@@ -60,7 +60,7 @@ using Noted = std::array<std::uint64_t, 2>;
 /// them, unless it is pinned; one that reserve() has given stays.
 class Pool {
   public:
-    /// Lays an empty pool out in a new segment of at least limits::pool_bytes_min; for the node launcher.
+    /// Formats an empty pool in a new segment of at least limits::pool_bytes_min; for the node launcher.
     static Result<void> format(Segment& segment, const PoolIdentity& identity);
     /// Takes a formatted pool over; for the manager. protocol if the segment holds no pool or is cut;
     /// incompatible if another version of ddict formatted it; system if a manager has had it already.

@@ -130,8 +130,8 @@ struct ReplyMemoryHeader {
     std::uint64_t broadcast_version;  // the last that began here
     std::uint64_t erased;             // records that were written, the oldest of which are gone
     RequestName under_way;            // is being executed
-    RequestName suspect;              // was being executed when a manager was killed last,
-    std::uint64_t suspect_kills;      // and so often since it was executed to its end
+    RequestName suspect;              // what was being executed when a manager was killed last
+    std::uint64_t suspect_kills;      // kills over `suspect` since it was last executed to its end
 };
 static_assert(sizeof(ReplyMemoryHeader) == 64);
 

@@ -127,7 +127,7 @@ int tell_of_removals(const Dictionary& dict, std::span<const AnyKey> keys,
             error = all.error();
         error = dict.name_error(error, Operation::erase, keys[i].view());
         error.in_doubt = status.in_doubt;
-        error.key_bytes_shown = 0;  // an error has not space for all of a long one
+        error.key_bytes_shown = 0;  // an error's text is too short for all of a long one
         const std::string what = "del of key " + shown_key(keys[i].view());
         std::cerr << "ddict: " << printable_text(message_of(error, what)) << '\n';
     }

@@ -35,13 +35,13 @@ struct Transfer {
     std::byte* header() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
 };
 
-/// Transfers with space for a header behind them, in two sizes. Grows by chunks, never shrinks before its
+/// Transfers with memory for a header behind them, in two sizes. Grows by chunks, never shrinks before its
 /// end.
 class SendPool {
   public:
     static constexpr std::size_t small_header_bytes = 256 - sizeof(Transfer);
 
-    /// With space for header_bytes <= limits::header_bytes_max.
+    /// With memory for header_bytes <= limits::header_bytes_max.
     Transfer* take(std::size_t header_bytes);
     void give_back(Transfer* transfer) noexcept;
 

@@ -75,8 +75,8 @@ Result<std::unique_ptr<Worker>> Worker::create(const DeviceOptions& devices, os:
 
 Worker::Impl::Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker)
     : poller_(poller), waiting_(waiting), context_(std::move(context)), worker_(std::move(worker)) {
-    // The header of a message without payload is its payload, and always eager: the shortest path through
-    // UCX.
+    // A message without a payload is sent as UCX's data, not as UCX's header, and always eagerly: the
+    // shortest path through UCX.
     message_param_.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
                                   UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
     message_param_.cb.send = &Impl::on_sent;

@@ -4,9 +4,10 @@
 // The messages between clients and managers, and between managers. docs/protocol.md has the grammar and
 // example bytes. All numbers are little-endian.
 //
-//   request := RequestHeader placement:u64? key value?     value is in the header if value_bytes <=
-//   reply   := ReplyHeader value?                          inline_value_bytes_max, otherwise it is the
-//   payload
+//   request := RequestHeader placement:u64? key value?
+//   reply   := ReplyHeader value?
+//
+// The value is part of the message if value_bytes <= inline_value_bytes_max; otherwise it is the payload.
 #pragma once
 
 #include <array>

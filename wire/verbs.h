@@ -36,7 +36,7 @@ enum class Verb : std::uint8_t {
     directory,  // argument = first shard. reply: value = packed directory entries; flags: directory_of_one:
                 // of this shard alone; directory_newer: value = packed entry, which replaces an older one.
                 // reply: argument = the epoch that is known now
-    shutdown,   // the manager ends in good order, and says so to every session (goodbye, in wire.h)
+    shutdown,   // the manager ends in good order, and says so to every session (goodbye, in wire/messages.h)
     pop,        // key. reply: the value that was removed, or not_found. flags: pop_put_back, with the number
                 // of a pop whose value its client cannot take. reply: none if the pair is there again
     compare_and_swap,  // key; value = expected, then desired; argument = bytes of expected;

@@ -119,7 +119,7 @@ struct ArrayHeader {
     static constexpr std::size_t bytes_max = aligned(8 + 8 * array_rank_max);
     static constexpr std::size_t bytes(std::size_t rank) { return aligned(8 + 8 * rank); }
 
-    /// Requires space for bytes(shape.rank()).
+    /// Requires out.size() >= bytes(shape.rank()).
     static void write(std::span<std::byte> out, const Shape& shape, std::size_t element_bytes) {
         std::fill_n(out.begin(), bytes(shape.rank()), std::byte{0});
         const std::array<std::uint32_t, 2> head{static_cast<std::uint32_t>(shape.rank()),
@@ -167,7 +167,7 @@ class ArrayView {
   public:
     using Value = std::remove_const_t<T>;
 
-    /// Requires space for the elements at `data`. Throws Exception(invalid_argument) for a shape that is
+    /// Requires memory for the elements at `data`. Throws Exception(invalid_argument) for a shape that is
     /// none.
     ArrayView(T* data, std::initializer_list<std::uint64_t> extents)
         : ArrayView(data, std::span(extents.begin(), extents.size())) {}

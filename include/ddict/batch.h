@@ -63,7 +63,7 @@ struct PutItem {
 /// Takes the items of a multi_get. Called by the thread that called it, before that returns, in any order.
 class ItemSink {
   public:
-    /// Space for the value of an item, as ValueSink::prepare. Its bytes are there when done() is called.
+    /// A buffer for the value of an item, as ValueSink::prepare. Its bytes are there when done() is called.
     virtual Result<std::span<std::byte>> prepare(std::size_t index, std::uint64_t bytes,
                                                  std::uint16_t value_type) = 0;
     /// Once for every item.

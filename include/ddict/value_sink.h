@@ -10,11 +10,11 @@
 
 namespace ddict {
 
-/// Where the value of a reply goes. The library asks for space when it knows how much is needed, and then
+/// Where the value of a reply goes. The library asks for a buffer when it knows how much is needed, and then
 /// writes the value into it, for large values straight from the network.
 class ValueSink {
   public:
-    /// Space for exactly `bytes` bytes, valid until the call it was given to returns. An error refuses the
+    /// A buffer of exactly `bytes` bytes, valid until the call it was given to returns. An error refuses the
     /// value (it is of another type, or a buffer is too small): the call then fails with that error. So
     /// does a std::exception, as Errc::system.
     ///

@@ -112,9 +112,9 @@ int exit_status(pid_t pid) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/// Asks until the answer is yes, for at most `time_limit`.
-bool eventually(std::chrono::milliseconds time_limit, const std::function<bool()>& question) {
-    for (const auto deadline = steady_clock::now() + time_limit; steady_clock::now() < deadline;) {
+/// Asks until the answer is yes, for at most `timeout`.
+bool eventually(std::chrono::milliseconds timeout, const std::function<bool()>& question) {
+    for (const auto deadline = steady_clock::now() + timeout; steady_clock::now() < deadline;) {
         if (question()) return true;
     }
     return question();

@@ -22,9 +22,9 @@ hold() {
 }
 # Works within the deadline, however often it is refused before.
 reachable() {
-    local time_limit=$((SECONDS + 40))
+    local deadline=$((SECONDS + 40))
     until timeout 20 ddict put key value 2>/dev/null; do
-        ((SECONDS < time_limit)) || fail "$1: no client reaches the manager any more"
+        ((SECONDS < deadline)) || fail "$1: no client reaches the manager any more"
     done
     [[ -n $(port) ]] || fail "$1: no listener is left"
 }

@@ -78,7 +78,7 @@ check "items" 0 $'Hello\tDragon' ddict items He
 check "incr" 0 "1" ddict incr counter
 check "incr by" 0 "-9" ddict incr counter -10
 check "wait for a counter" 0 "" ddict wait counter -9 --timeout 5
-check "wait for a counter without success" 3 "*timeout*did not take the value*" ddict wait counter 9 --timeout 0.1
+check "wait for a counter that times out" 3 "*timeout*did not take the value*" ddict wait counter 9 --timeout 0.1
 check "incr by what is no number" 2 "*whole number*" ddict incr counter x
 check "incr of a text" 2 "ddict: incr of key 'Hello'*wrong_type*'ddict put --int KEY N' stores one" ddict incr Hello
 check "get of a number" 0 "-9" ddict get counter
@@ -88,7 +88,7 @@ check "pop of a missing key" 1 "*pop of key 'counter'*not_found*" ddict pop coun
 check "wait for what is there" 0 "Dragon" ddict wait Hello
 check "wait for a value that is there" 0 "" ddict wait Hello Dragon
 check "wait for any key" 0 "Hello" ddict wait --any nobody Hello
-check "wait for any key without success" 3 "ddict: wait: timeout: none of the 2 keys 'nobody', 'noone' appeared in time; their managers *" \
+check "wait for any key that times out" 3 "ddict: wait: timeout: none of the 2 keys 'nobody', 'noone' appeared in time; their managers *" \
   ddict wait --any nobody noone --timeout 0.1
 check "wait for any key until one comes" 0 "later" \
   bash -c "ddict wait --any nobody later --timeout 20 & ddict put later later; wait"
@@ -98,8 +98,8 @@ check "wait for too many words" 2 "ddict: wait takes KEY [[]VALUE], or --any KEY
 check "wait for nothing" 2 "ddict: wait takes KEY [[]VALUE], or --any KEY..., not 0 words; *" ddict wait
 check "wait for a value of another type" 3 "*did not take the value in time: it has one of type text, not int64, *" \
   ddict wait Hello --int 5 --timeout 0.1
-check "wait without success" 3 "ddict: wait of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
-check "wait for a value without success" 3 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
+check "wait that times out" 3 "ddict: wait of key 'nobody'*timeout*did not appear*" ddict wait nobody --timeout 0.1
+check "wait for a value that times out" 3 "*timeout*did not take the value*" ddict --timeout 0.1 wait Hello World
 check "wait with a timeout left out" 2 "*--timeout*" ddict wait Hello --timeout
 check "wait with a bad timeout" 2 "*--timeout*" ddict wait Hello --timeout 0
 check "wait until another one puts" 0 "later" \

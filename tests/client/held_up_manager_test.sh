@@ -33,24 +33,24 @@ await_all() {
 }
 crowd() {
     set -e
-    local manager pids pid time_limit failed status
+    local manager pids pid deadline failed status
     manager=$(pgrep -x ddict-manager)
     port=$(ss --tcp --listening --numeric --processes | awk '/ddict-manager/ {sub(/.*:/, "", $4); print $4; exit}')
     for held_up in 0 0.4 1 2.5; do
         kill -STOP "$manager"
         begin_all
-        time_limit=$((SECONDS + 30))
+        deadline=$((SECONDS + 30))
         until (($(connections) >= clients / 2)); do
-            ((SECONDS < time_limit)) || fail "$(connections) of $clients clients have connected"
+            ((SECONDS < deadline)) || fail "$(connections) of $clients clients have connected"
         done
         sleep "$held_up"
         kill -CONT "$manager"
         await_all
         kill -0 "$manager" || fail "the manager has died; it was held up for $held_up s"
         echo "held up for $held_up s: $failed of $clients clients did not reach the manager in time"
-        time_limit=$((SECONDS + 60))
+        deadline=$((SECONDS + 60))
         until timeout 20 ddict put key value 2>/dev/null; do
-            ((SECONDS < time_limit)) || fail "no new client reaches the manager"
+            ((SECONDS < deadline)) || fail "no new client reaches the manager"
         done
         [[ $(timeout 20 ddict get key) == value ]] || fail "the value has gone"
         # Each client waits long enough for what a crowd costs the manager.

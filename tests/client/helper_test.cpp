@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::milliseconds time_limit{5'000};
+constexpr std::chrono::milliseconds test_timeout{5'000};
 
 Dictionary small_dictionary() {
     return Dictionary::create({.managers_per_node = 2, .total_mem = 8 << 20, .name = "helper"});
@@ -90,7 +90,7 @@ TEST(HelperTest, APipeOfTheProgramEndsWhenTheProgramClosesIt) {
     Dictionary dict = small_dictionary();
     close(ends[1]);
     pollfd waiting{ends[0], POLLIN, 0};
-    EXPECT_EQ(poll(&waiting, 1, static_cast<int>(time_limit.count())), 1) << "somebody holds the other end";
+    EXPECT_EQ(poll(&waiting, 1, static_cast<int>(test_timeout.count())), 1) << "somebody holds the other end";
     close(ends[0]);
     dict.destroy();
 }

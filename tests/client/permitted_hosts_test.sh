@@ -14,10 +14,10 @@ trap 'rm -rf "$folder"' EXIT
 # The other host lives as long as this process.
 unshare --net --mount --ipc sh -c 'mount -t sysfs none /sys; mount -t tmpfs tmpfs /dev/shm; exec sleep 1000' &
 other=$!
-time_limit=$((SECONDS + 30))
+deadline=$((SECONDS + 30))
 until [[ $(readlink "/proc/$other/ns/net") != "$(readlink /proc/self/ns/net)" && -e /proc/$other/root/dev/shm ]] &&
     [[ $(cat "/proc/$other/comm") == sleep ]]; do
-    ((SECONDS < time_limit)) || { echo "FAILED: no other host"; exit 1; }
+    ((SECONDS < deadline)) || { echo "FAILED: no other host"; exit 1; }
 done
 ip link add link0 type veth peer name link1
 ip link set link1 netns "$other"
@@ -62,8 +62,8 @@ permitted() {
     # A client that waits, on a host that falls silent while an answer to it is on its way.
     [[ $(sessions) == 1 ]] || fail "sessions at first: $(sessions)"
     far ddict wait later --timeout 50 >/dev/null 2>&1 &
-    local time_limit=$((SECONDS + 30))
-    until [[ $(sessions) == 2 ]]; do ((SECONDS < time_limit)) || fail "the client does not wait"; done
+    local deadline=$((SECONDS + 30))
+    until [[ $(sessions) == 2 ]]; do ((SECONDS < deadline)) || fail "the client does not wait"; done
     there ip link set link1 down
     ddict put later now
     local cut=$SECONDS

@@ -54,10 +54,10 @@ Errc code_of(const Result<T>& result) {
     return result.has_value() ? Errc{} : result.error().code;
 }
 
-/// Asks until the answer is yes, for at most `time_limit`.
+/// Asks until the answer is yes, for at most `timeout`.
 template <class Question>
-bool eventually(std::chrono::milliseconds time_limit, Question question) {
-    for (const auto deadline = std::chrono::steady_clock::now() + time_limit;
+bool eventually(std::chrono::milliseconds timeout, Question question) {
+    for (const auto deadline = std::chrono::steady_clock::now() + timeout;
          std::chrono::steady_clock::now() < deadline;) {
         if (question()) return true;
     }

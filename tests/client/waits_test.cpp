@@ -114,7 +114,7 @@ TEST_F(WaitForAnyTest, NoneComesInTime) {
         << "it is of no single key";
 }
 
-/// An error has not space for all of them; each that is named is named whole.
+/// An error's text is too short for all of them; each that is named is named whole.
 TEST_F(WaitForAnyTest, OfManyKeysTheFirstAreNamed) {
     std::vector<std::string> keys;
     for (int i = 0; i < 100; ++i)

@@ -370,7 +370,7 @@ TEST_F(BackgroundTest, StatusTellsOfALostManager) {
     const auto managers = processes("--control-fd");
     ASSERT_EQ(managers.size(), 2U);
     kill(managers[1], SIGKILL);
-    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
     nlohmann::json lost = nlohmann::json::array();
     while (lost.empty() && std::chrono::steady_clock::now() < deadline)
         lost = nlohmann::json::parse(run({"status", "--json"}).out).at(0).at("lost");
@@ -391,7 +391,7 @@ TEST_F(BackgroundTest, CancelledStartLeavesNothing) {
     set("DDICT_MANAGER_PROGRAM", odd_program());
     for (const int number : {SIGINT, SIGKILL}) {
         Program starting(launch({"start"}), environment());
-        const auto deadline = std::chrono::steady_clock::now() + time_limit;
+        const auto deadline = std::chrono::steady_clock::now() + test_timeout;
         while (processes("--control-fd").empty() && std::chrono::steady_clock::now() < deadline)
             sched_yield();
         starting.signal(number);

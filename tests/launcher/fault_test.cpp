@@ -23,7 +23,7 @@ class FaultTest : public LauncherTest {
     }
     /// Until as many processes as that have the argument.
     ::testing::AssertionResult appear(Program& program, const std::string& argument, std::size_t count) {
-        const auto deadline = std::chrono::steady_clock::now() + time_limit;
+        const auto deadline = std::chrono::steady_clock::now() + test_timeout;
         while (processes(argument).size() < count) {
             if (std::chrono::steady_clock::now() > deadline)
                 return ::testing::AssertionFailure()
@@ -219,7 +219,7 @@ TEST_F(FaultTest, AManagerThatDiesAgainAndAgainIsGivenUp) {
         for (const pid_t manager : processes("--control-fd"))
             if (manager != other) kill(manager, SIGKILL);
     };
-    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
     while (!wrapper.complains("its keys are lost", std::chrono::milliseconds(20))) {
         ASSERT_LT(std::chrono::steady_clock::now(), deadline) << wrapper.err();
         kill_all_but(at_first[1]);

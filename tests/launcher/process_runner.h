@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 /// Longer when the programs are slowed down by a sanitizer or a busy machine.
-inline constexpr seconds time_limit{40};
+inline constexpr seconds test_timeout{40};
 
 /// A started program. What it prints is read whenever one of the waits runs.
 class Program {
@@ -44,10 +44,10 @@ class Program {
     void type(const std::string& keys) const;
 
     /// False, with what the program has printed as the failure's text, if it does not come in time.
-    ::testing::AssertionResult prints(const std::string& text, milliseconds timeout = time_limit);
-    ::testing::AssertionResult complains(const std::string& text, milliseconds timeout = time_limit);
+    ::testing::AssertionResult prints(const std::string& text, milliseconds timeout = test_timeout);
+    ::testing::AssertionResult complains(const std::string& text, milliseconds timeout = test_timeout);
     /// As a shell shows it; -1, and a failure of the test, if it does not end in time.
-    int wait(milliseconds timeout = time_limit);
+    int wait(milliseconds timeout = test_timeout);
 
   private:
     ::testing::AssertionResult wait_until(const std::function<bool()>& done, milliseconds timeout,
@@ -81,7 +81,7 @@ class LauncherTest : public ::testing::Test {
 
     /// Processes of this test with this argument in their command line.
     std::vector<pid_t> processes(const std::string& argument) const;
-    ::testing::AssertionResult nothing_runs(milliseconds timeout = time_limit) const;
+    ::testing::AssertionResult nothing_runs(milliseconds timeout = test_timeout) const;
     ::testing::AssertionResult nothing_in_shared_memory() const;
 
   private:

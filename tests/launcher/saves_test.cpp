@@ -121,7 +121,7 @@ TEST_F(SavesTest, TheSecondSignalAtTheEndGivesItUp) {
     os::FileDescriptor lock = hold_saves();
     Program wrapper(with_saves({}, "exit 0"), environment());
     const auto saves = [&] { return !processes("--until-input-ends").empty(); };
-    for (const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    for (const auto deadline = std::chrono::steady_clock::now() + test_timeout;
          !saves() && std::chrono::steady_clock::now() < deadline;)
         poll(nullptr, 0, 10);
     ASSERT_TRUE(saves());
@@ -163,7 +163,7 @@ TEST_F(SavesTest, OneThatIsUnderWayOutlivesTheSignalThatAllGet) {
     wrapper.signal(SIGTERM);
     EXPECT_TRUE(wrapper.prints("TERM came"));
     std::vector<pid_t> saving;
-    for (const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    for (const auto deadline = std::chrono::steady_clock::now() + test_timeout;
          saving.empty() && std::chrono::steady_clock::now() < deadline; poll(nullptr, 0, 10))
         saving = processes("--until-input-ends");
     ASSERT_EQ(saving.size(), 1u);
@@ -180,7 +180,7 @@ TEST_F(SavesTest, ACommandThatIsNotExecutedYetGetsItsSignal) {
     ASSERT_TRUE(command.is_held());
     Program wrapper(launch({"--total-mem", "16M", "--save", saves_.string(), "--", command.path()}),
                     environment());
-    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
     // The wrapper and the command, which is not executed yet.
     const auto has_started = [&] {
         return !processes("--control-fd").empty() && processes(command.path()).size() == 2;

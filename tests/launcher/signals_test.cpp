@@ -95,7 +95,7 @@ TEST_F(SignalsTest, AtTheEndOfAJobItServesWithoutNamesInSharedMemory) {
         for (const pid_t pid : helpers())
             send(pid, number);
     }
-    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
     while (!nothing_in_shared_memory() && std::chrono::steady_clock::now() < deadline)
         sched_yield();
     EXPECT_TRUE(nothing_in_shared_memory());
@@ -112,7 +112,7 @@ TEST_F(SignalsTest, AtTheEndOfAJobItServesWithoutNamesInSharedMemory) {
 TEST_F(SignalsTest, DuringBringUpTheyCancelOnlyIfTheyAskForAnEnd) {
     set("DDICT_MANAGER_PROGRAM", odd_program());
     Program wrapper(launch({"--", odd_program(), "exit", "0"}), environment());
-    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
     while (processes("--control-fd").empty() && std::chrono::steady_clock::now() < deadline)
         sched_yield();
     const std::vector<pid_t> node = processes("--node");
@@ -140,7 +140,7 @@ class HeldBringUpTest : public SignalsTest {
         set("DDICT_MANAGER_PROGRAM", held);
     }
     bool manager_is_held() {
-        const auto deadline = std::chrono::steady_clock::now() + time_limit;
+        const auto deadline = std::chrono::steady_clock::now() + test_timeout;
         while (processes("--control-fd").empty() && std::chrono::steady_clock::now() < deadline)
             sched_yield();
         return !processes("--control-fd").empty();
@@ -333,7 +333,7 @@ TEST_F(SignalsTest, TheWrapperIsNotDeafWhenNobodyReadsWhatItSays) {
     EXPECT_EQ(std::string(got, 7), "got 10\n");
     wrapper.signal(SIGTERM);
     pollfd ended{wrapper.pidfd(), POLLIN, 0};
-    ASSERT_EQ(poll(&ended, 1, static_cast<int>(milliseconds(time_limit).count())), 1) << "it hangs";
+    ASSERT_EQ(poll(&ended, 1, static_cast<int>(milliseconds(test_timeout).count())), 1) << "it hangs";
     EXPECT_EQ(wrapper.reap()->for_shell(), SIGTERM);
 }
 
@@ -350,7 +350,7 @@ TEST_F(SignalsTest, StartIsNotDeafWhenNobodyReadsTheHandle) {
         Program status(launch({"status"}), environment());
         return status.wait() == 0;
     };
-    const auto deadline = std::chrono::steady_clock::now() + time_limit;
+    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
     bool up = false;
     while (!up && std::chrono::steady_clock::now() < deadline)
         up = alive();
@@ -359,7 +359,7 @@ TEST_F(SignalsTest, StartIsNotDeafWhenNobodyReadsTheHandle) {
     // Until it has come to writing, it passes the signal on, which ends the dictionary.
     pollfd ended{starting.pidfd(), POLLIN, 0};
     starting.signal(SIGTERM);
-    EXPECT_EQ(poll(&ended, 1, static_cast<int>(milliseconds(time_limit).count())), 1) << "it hangs";
+    EXPECT_EQ(poll(&ended, 1, static_cast<int>(milliseconds(test_timeout).count())), 1) << "it hangs";
     starting.reap();
     Program stop(launch({"stop"}), environment());
     stop.wait();

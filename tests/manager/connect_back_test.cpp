@@ -18,7 +18,7 @@ using transport::Worker;
 
 enum class Word : char {
     nothing = 'n',
-    hello = 'g',    // is answered through a connection of its own
+    hello = 'h',    // is answered through a connection of its own
     refused = 'r',  // the same, and that connection is closed at once
     more = 'm',
 };
@@ -75,7 +75,7 @@ class ConnectBackTest : public ::testing::TestWithParam<Way> {
         ASSERT_TRUE(both_until([&] { return host->messages.size() > before; }));
     }
     bool both_until(const std::function<bool()>& done) {
-        const auto deadline = Clock::now() + time_limit();
+        const auto deadline = Clock::now() + test_timeout();
         while (!done() && Clock::now() < deadline) {
             caller_worker->poll(caller);
             host_worker->poll(*host);
@@ -147,7 +147,7 @@ TEST_P(ConnectBackTest, TheClientHasGivenUpLongAgo) {
         host->messages.clear();
         caller_worker->send(to_host, say(Word::hello));
         caller_worker->close(to_host);
-        const auto deadline = Clock::now() + time_limit();
+        const auto deadline = Clock::now() + test_timeout();
         while (caller_worker->describe(to_host) != "closed" && Clock::now() < deadline)
             caller_worker->progress(caller, Clock::now() + std::chrono::milliseconds(10));
         ASSERT_EQ(caller_worker->describe(to_host), "closed");

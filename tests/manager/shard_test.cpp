@@ -362,8 +362,7 @@ TEST_F(ShardTest, AMessageOfAConnectionReleasesNoCachedReply) {
     EXPECT_EQ(text_of(last_value()), "value");
     RequestHeader ping;
     ping.session = id;
-    ping.request =
-        wire::connection_request_bit | std::uint64_t{9} << wire::manager_bits | wire::slot_of(pop);
+    ping.request = wire::connection_request_bit | std::uint64_t{9} << wire::manager_bits | wire::slot_of(pop);
     shard.on_message(message_of(ping), {});
     EXPECT_EQ(last().request, ping.request);
     same_again();

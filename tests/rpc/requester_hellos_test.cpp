@@ -12,12 +12,12 @@ TEST_F(RequesterTest, AManagerThatIsSlowToSayHelloGetsMoreAndMoreTime) {
     know(elsewhere);
     const auto operation = begin(Verb::contains);
     requester.tick(now);
-    for (const auto time_limit : {300ms, 600ms}) {
+    for (const auto hello_timeout : {300ms, 600ms}) {
         const std::size_t sent = transport.sent.size();
-        pass(time_limit - 1ms);
-        EXPECT_EQ(transport.sent.size(), sent) << time_limit.count();
+        pass(hello_timeout - 1ms);
+        EXPECT_EQ(transport.sent.size(), sent) << hello_timeout.count();
         pass(1ms);
-        EXPECT_EQ(transport.sent.size(), sent + 1) << time_limit.count();
+        EXPECT_EQ(transport.sent.size(), sent + 1) << hello_timeout.count();
         EXPECT_EQ(last_verb(), Verb::hello);
     }
     pass(800ms);

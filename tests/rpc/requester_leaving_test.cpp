@@ -67,7 +67,7 @@ TEST_F(RequesterTest, LeavingBeforeTheHelloIsAnswered) {
     wire::Hello left;
     ASSERT_TRUE(wire::unpack(Bytes(transport.sent[0].header).subspan(sizeof hello), hello_value));
     ASSERT_TRUE(wire::unpack(Bytes(transport.sent[1].header).subspan(sizeof goodbye), left));
-    EXPECT_EQ(left.proof, wire::proof_of({}, goodbye, left)) << "a hello's would not do";
+    EXPECT_EQ(left.proof, wire::proof_of({}, goodbye, left)) << "a hello's proof would not do";
     EXPECT_NE(left.proof, hello_value.proof);
     EXPECT_EQ(left.dictionary_id, hello_value.dictionary_id);
     EXPECT_EQ(left.process.host_key, hello_value.process.host_key);

@@ -24,7 +24,7 @@
 namespace ddict::sim {
 namespace {
 
-constexpr std::chrono::seconds time_limit{60};
+constexpr std::chrono::seconds test_timeout{60};
 
 struct Sent {
     std::uint64_t messages = 0;
@@ -157,7 +157,7 @@ class LargeManager {
         network_.at(network_.now(), seat_.process(), [this, &directory] {
             const OnAccount own(Account::managers);
             member_->set_directory(directory);
-            member_->begin_roll_call(network_.now(), network_.now() + time_limit);
+            member_->begin_roll_call(network_.now(), network_.now() + test_timeout);
         });
     }
     bool came_up() const { return came_up_; }
@@ -240,7 +240,7 @@ class LargeClient {
         requester_->add_manager(directory_.entry(ShardId{manager}).value());
     }
     void begin(const Request& request) {
-        under_way_ = requester_->begin(request, network_.now(), network_.now() + time_limit);
+        under_way_ = requester_->begin(request, network_.now(), network_.now() + test_timeout);
     }
     /// Where the manager is has to be asked for, if this host has no directory.
     void next() {

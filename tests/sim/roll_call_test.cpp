@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds time_limit{20};
+constexpr std::chrono::seconds roll_call_timeout{20};
 
 /// All managers come up at about the same time.
 void call_the_roll(Cluster& cluster) {
@@ -20,7 +20,7 @@ void call_the_roll(Cluster& cluster) {
         SimManager& manager = cluster.manager(m);
         cluster.network().at(cluster.network().now() + std::chrono::microseconds(cluster.random().below(500)),
                              manager.process(), [&cluster, &manager] {
-                                 manager.begin_roll_call(cluster.network().now() + time_limit);
+                                 manager.begin_roll_call(cluster.network().now() + roll_call_timeout);
                              });
     }
 }
@@ -53,7 +53,7 @@ void expect_one_missing(const std::function<void(Cluster&, std::uint32_t)>& sile
         silence(cluster, silent);
         const Time began = cluster.network().now();
         ASSERT_TRUE(cluster.network().run());
-        EXPECT_LE(cluster.network().now() - began, time_limit + 1s);
+        EXPECT_LE(cluster.network().now() - began, roll_call_timeout + 1s);
         ASSERT_TRUE(cluster.manager(parent).roll_call().has_value());
         ASSERT_FALSE(cluster.manager(parent).roll_call()->has_value());
         const Error& error = cluster.manager(parent).roll_call()->error();

@@ -242,7 +242,7 @@ void PrintTo(const Way& way, std::ostream* out) {
     *out << way.name;
 }
 
-milliseconds time_limit() {
+milliseconds test_timeout() {
 #ifdef DDICT_SANITIZED
     return seconds(60);
 #else
@@ -276,7 +276,7 @@ void Observer::on_message(Bytes header, const IncomingPayload& payload) {
 }
 
 bool run_until(Worker& worker, TransportEvents& events, const std::function<bool()>& done) {
-    const auto deadline = Clock::now() + time_limit();
+    const auto deadline = Clock::now() + test_timeout();
     while (!done() && Clock::now() < deadline)
         worker.progress(events, deadline);
     return done();
@@ -354,7 +354,7 @@ void Partner::kill() {
 
 int Partner::finish(const std::function<void()>& meanwhile) {
     ::shutdown(channel_, SHUT_WR);
-    const auto deadline = Clock::now() + time_limit();
+    const auto deadline = Clock::now() + test_timeout();
     int status = 0;
     while (::waitpid(pid_, &status, WNOHANG) == 0) {
         if (Clock::now() > deadline) return -1;

@@ -32,7 +32,7 @@ inline constexpr Way same_host{"same_host", false};
 inline constexpr Way tcp_between_hosts{"tcp_between_hosts", true};
 
 /// Every wait of a test ends after this; longer under sanitizers.
-std::chrono::milliseconds time_limit();
+std::chrono::milliseconds test_timeout();
 
 /// Bytes that depend on the seed and on their place.
 std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed);
@@ -69,7 +69,7 @@ class Observer : public TransportEvents {
     std::vector<std::pair<PeerId, Error>> lost;
 };
 
-/// Runs the worker until done() or the time limit is over; returns done().
+/// Runs the worker until done() or the test's timeout is over; returns done().
 bool run_until(Worker& worker, TransportEvents& events, const std::function<bool()>& done);
 
 /// How UCX is started here.
@@ -100,7 +100,7 @@ class Partner {
     Result<PeerId> connect(Worker& worker) const { return worker.connect(card.address, card.identity); }
     void kill();
     /// Waits for a partner that ends by itself or, if it is "steady", because of this; meanwhile calls
-    /// `meanwhile`. Its exit status, or -1 after the time limit.
+    /// `meanwhile`. Its exit status, or -1 after the test's timeout.
     int finish(const std::function<void()>& meanwhile = [] {});
     bool running() const { return pid_ > 0; }
     pid_t pid() const { return pid_; }

@@ -261,13 +261,13 @@ TEST_P(WorkerTest, StopIsBounded) {
     const auto begin = Clock::now();
     worker->stop(begin + std::chrono::milliseconds(300));
     worker.reset();
-    EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(300) + time_limit() / 20);
+    EXPECT_LT(Clock::now() - begin, std::chrono::milliseconds(300) + test_timeout() / 20);
 }
 
 TEST_P(WorkerTest, StopSendsWhatIsOutstanding) {
     start();
     worker->send(peer, order(Order::quit));
-    worker->stop(Clock::now() + time_limit());
+    worker->stop(Clock::now() + test_timeout());
     EXPECT_EQ(partner->finish(), 0);
 }
 
@@ -304,8 +304,8 @@ TEST_P(WorkerTest, WatchesDescriptorsBusyAndAsleep) {
     EXPECT_EQ(unwatchable.error().code, Errc::system);
     ASSERT_EQ(::write(ends[1], "x", 1), 1);
     const auto begin = Clock::now();
-    EXPECT_EQ(worker->progress(observer, begin + time_limit()), 0U);
-    EXPECT_LT(Clock::now() - begin, time_limit());
+    EXPECT_EQ(worker->progress(observer, begin + test_timeout()), 0U);
+    EXPECT_LT(Clock::now() - begin, test_timeout());
     EXPECT_EQ(calls, 1U);
     // Busy: messages keep coming, progress() always has something to deliver.
     worker->send(peer, order(Order::echo));
@@ -373,7 +373,7 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
     std::vector<std::byte> header(5000);
     const auto rounds = [&](std::uint64_t count) {
         const std::uint64_t until = asker.messages + count;
-        const auto deadline = Clock::now() + time_limit();
+        const auto deadline = Clock::now() + test_timeout();
         std::uint64_t asked = asker.messages;
         while (asker.messages < until && Clock::now() < deadline) {
             for (; asked < asker.messages + 16 && asked < until; ++asked) {
@@ -390,9 +390,9 @@ TEST_P(WorkerTest, TwoInOneProcessAllocateNothingPerMessage) {
     EXPECT_EQ(allocations() - before, 0U);
     // While one stops, nobody reads the other's messages: that must not hold it up until its deadline.
     const auto began = Clock::now();
-    one->stop(began + time_limit());
-    two->stop(began + time_limit());
-    EXPECT_LT(Clock::now() - began, time_limit() / 2);
+    one->stop(began + test_timeout());
+    two->stop(began + test_timeout());
+    EXPECT_LT(Clock::now() - began, test_timeout() / 2);
     EXPECT_FALSE(asker.lost);
 }
 
