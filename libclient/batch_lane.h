@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <ddict/batch.h>
@@ -27,11 +28,16 @@ struct BatchLane {
         std::size_t index = 0;
     };
 
-    void open(ShardId for_shard) {
+    /// `large`: for as much as a message may have, which then travels apart from its header.
+    void open(ShardId for_shard, bool large) {
         shard = for_shard;
         alone = borrows = false;
+        is_large = large;
         indices.clear();
-        writer = wire::ItemWriter(buffer);
+        if (large && !large_buffer)
+            large_buffer = std::make_unique_for_overwrite<std::byte[]>(limits::batch_bytes_max);
+        writer = large ? wire::ItemWriter({large_buffer.get(), limits::batch_bytes_max})
+                       : wire::ItemWriter(buffer);
         page.clear();
     }
 
@@ -39,8 +45,10 @@ struct BatchLane {
     ShardId shard{};
     bool alone = false;    // an operation on a single item, and no message of many
     bool borrows = false;  // alone: key and value are the caller's; otherwise they are in the buffer
+    bool is_large = false;
     std::vector<std::size_t> indices;
     std::array<std::byte, limits::inline_value_bytes_max> buffer;  // the packed items
+    std::unique_ptr<std::byte[]> large_buffer;
     wire::ItemWriter writer{buffer};
     PageSink page;
     ItemValue value;

@@ -18,7 +18,12 @@ using wire::Verb;
 constexpr std::size_t running_max = 64;  // messages under way at once
 // Broadcasts under way at once: each manager takes so many of 64 clients (limits::broadcasts_in_flight_max).
 constexpr std::size_t broadcasts_running_max = 16;
-constexpr std::size_t open_max = 256;        // messages being filled at once
+constexpr std::size_t open_max = 256;  // messages being filled at once
+// Messages of 64 KiB at once. A manager has memory apart from its pool for some thousands of them.
+constexpr std::size_t open_large_max = 32;
+constexpr std::size_t running_large_max = 8;
+// A larger value is faster alone: it is copied once, into the pool.
+constexpr std::size_t shared_value_bytes_max = std::size_t{16} << 10;
 constexpr std::size_t spare_lanes_max = 64;  // kept for the next batch of the thread
 
 Verb single(Verb batch) {
@@ -29,7 +34,11 @@ Verb single(Verb batch) {
 
 BatchRun::BatchRun(std::shared_ptr<Attachment> attachment, Verb verb, const detail::TimeoutBudget& budget,
                    BatchItems& items, ItemSink* values)
-    : attachment_(std::move(attachment)), verb_(verb), budget_(budget), items_(items), values_(values) {}
+    : attachment_(std::move(attachment)), verb_(verb), budget_(budget), items_(items), values_(values) {
+    open_.lanes_max = open_max;
+    open_large_.lanes_max = open_large_max;
+    open_large_.is_large = true;
+}
 
 BatchRun::~BatchRun() {
     if (!belongs_to_caller() || attachment_->existing_session() == nullptr) {
@@ -59,7 +68,7 @@ bool BatchRun::fits(const BatchLane& lane, KeyBytes key, Bytes value, PlacedBy b
     return bytes <= lane.writer.left();
 }
 
-BatchRun::Lane BatchRun::take_lane(ShardId shard) {
+BatchRun::Lane BatchRun::take_lane(ShardId shard, bool is_large) {
     auto& spare = session_->spare_lanes();
     Lane lane;
     if (spare.empty()) {
@@ -68,22 +77,22 @@ BatchRun::Lane BatchRun::take_lane(ShardId shard) {
         lane = std::move(spare.back());
         spare.pop_back();
     }
-    lane->open(shard);
+    lane->open(shard, is_large);
     return lane;
 }
 
 /// The message for a manager that has space for this item.
-BatchLane& BatchRun::open_lane(ShardId shard, KeyBytes key, Bytes value, PlacedBy by) {
-    if (last_open_.second != nullptr && last_open_.first == shard && fits(*last_open_.second, key, value, by))
-        return *last_open_.second;
-    if (const auto found = open_.find(shard); found != open_.end()) {
-        if (!fits(*found->second, key, value, by)) send_open(shard);
-    } else if (open_.size() >= open_max) {
-        send_open(open_.begin()->first);
+BatchLane& BatchRun::open_lane(OpenLanes& open, ShardId shard, KeyBytes key, Bytes value, PlacedBy by) {
+    if (open.last.second != nullptr && open.last.first == shard && fits(*open.last.second, key, value, by))
+        return *open.last.second;
+    if (const auto found = open.lanes.find(shard); found != open.lanes.end()) {
+        if (!fits(*found->second, key, value, by)) send_open(open, shard);
+    } else if (open.lanes.size() >= open.lanes_max) {
+        send_open(open, open.lanes.begin()->first);
     }
-    Lane& lane = open_[shard];
-    if (lane == nullptr) lane = take_lane(shard);
-    last_open_ = {shard, lane.get()};
+    Lane& lane = open.lanes[shard];
+    if (lane == nullptr) lane = take_lane(shard, open.is_large);
+    open.last = {shard, lane.get()};
     return *lane;
 }
 
@@ -92,10 +101,12 @@ void BatchRun::add(std::size_t index, ShardId shard, KeyBytes key, Bytes value, 
     if (const Result<void> found = find_session(); !found)
         return tell_error(index, key, name_item(found.error(), shard, key));
     // First the value alone: a size that makes no sense must not become a small one by adding to it.
-    if (value.size() > limits::inline_value_bytes_max ||
-        wire::packed_pair_bytes(key.size(), value.size(), placement.by) > limits::inline_value_bytes_max)
+    const bool is_small =
+        value.size() <= limits::inline_value_bytes_max &&
+        wire::packed_pair_bytes(key.size(), value.size(), placement.by) <= limits::inline_value_bytes_max;
+    if (!is_small && (!uses_large_ || value.size() > shared_value_bytes_max))
         return send_alone(single(verb_), index, shard, key, value, value_type, placement);
-    BatchLane& lane = open_lane(shard, key, value, placement.by);
+    BatchLane& lane = open_lane(is_small ? open_ : open_large_, shard, key, value, placement.by);
     const bool written =
         verb_ == Verb::batch_put ? lane.writer.pair(key, value_type, value, placement) : lane.writer.key(key);
     DDICT_ASSERT(written, "an item does not fit into an empty message");
@@ -109,11 +120,11 @@ void BatchRun::add_broadcast(std::size_t index, ShardId shard, KeyBytes key, Byt
     send_alone(Verb::broadcast_put, index, shard, key, value, value_type);
 }
 
-void BatchRun::send_open(ShardId shard) {
-    const auto found = open_.find(shard);
+void BatchRun::send_open(OpenLanes& open, ShardId shard) {
+    const auto found = open.lanes.find(shard);
     Lane lane = std::move(found->second);
-    open_.erase(found);
-    last_open_.second = nullptr;
+    open.lanes.erase(found);
+    open.last.second = nullptr;
     send(std::move(lane));
 }
 
@@ -158,7 +169,11 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
 void BatchRun::begin(Lane lane, Request request) {
     const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for others to end too
     const bool is_broadcast = request.verb == Verb::broadcast_put;
-    while (running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max))
+    const auto is_full = [&] {
+        return running_.size() >= running_max || (is_broadcast && alone_running_ >= broadcasts_running_max) ||
+               (lane->is_large && large_running_ >= running_large_max);
+    };
+    while (is_full())
         await_one();
     const Time now = steady_clock::now();
     if (const Result<void> ready = attachment_->prepare(*session_, request, now, deadline); !ready) {
@@ -167,6 +182,7 @@ void BatchRun::begin(Lane lane, Request request) {
     }
     session_->start(lane->flight, request, now, deadline);
     if (lane->alone) ++alone_running_;
+    if (lane->is_large) ++large_running_;
     if (lane->borrows) ++borrowing_running_;
     running_.push_back(std::move(lane));
 }
@@ -183,6 +199,7 @@ bool BatchRun::reap() {
         Lane lane = std::exchange(running_[i], std::move(running_.back()));
         running_.pop_back();
         if (lane->alone) --alone_running_;
+        if (lane->is_large) --large_running_;
         if (lane->borrows) --borrowing_running_;
         complete(std::move(lane));  // may begin others
     }
@@ -199,11 +216,13 @@ void BatchRun::wait_for_large() {
 }
 
 void BatchRun::finish() {
-    if (open_.empty() && running_.empty()) return;
+    if (open_.lanes.empty() && open_large_.lanes.empty() && running_.empty()) return;
     if (const Result<void> found = find_session(); !found) return give_up(found.error());
     budget_.until = budget_.deadline(steady_clock::now());
-    while (!open_.empty())
-        send_open(open_.begin()->first);
+    for (OpenLanes* open : {&open_, &open_large_}) {
+        while (!open->lanes.empty())
+            send_open(*open, open->lanes.begin()->first);
+    }
     while (!running_.empty())
         await_one();
 }
@@ -211,12 +230,14 @@ void BatchRun::finish() {
 /// Without a session. When it ended it has settled what was under way; only in a child of fork() there is
 /// more: the parent's, whose memory must stay as it is.
 void BatchRun::give_up(const Error& why) {
-    last_open_.second = nullptr;
-    for (auto& [shard, lane] : open_) {
-        lane->flight.outcome = why;
-        tell_outcome(*lane);
+    for (OpenLanes* open : {&open_, &open_large_}) {
+        open->last.second = nullptr;
+        for (auto& [shard, lane] : open->lanes) {
+            lane->flight.outcome = why;
+            tell_outcome(*lane);
+        }
+        open->lanes.clear();
     }
-    open_.clear();
     for (Lane& lane : running_) {
         const bool of_parent = !lane->flight.settled();
         if (of_parent) {

@@ -42,6 +42,10 @@ class BatchRun {
     BatchRun(const BatchRun&) = delete;
     BatchRun& operator=(const BatchRun&) = delete;
 
+    /// From now on puts of values up to 16 KiB share messages of up to 64 KiB, which is faster where many of
+    /// them come one after the other for one manager: the manager copies them once more, but answers once.
+    void use_large_messages() { uses_large_ = true; }
+
     bool belongs_to_caller() const { return std::this_thread::get_id() == thread_; }
 
     /// Adds an item; may send messages and wait until fewer are under way. `key` and `value` are the
@@ -57,13 +61,20 @@ class BatchRun {
 
   private:
     using Lane = std::unique_ptr<BatchLane>;
+    /// Messages that are being filled.
+    struct OpenLanes {
+        std::unordered_map<ShardId, Lane> lanes;
+        std::pair<ShardId, BatchLane*> last{{}, nullptr};  // most batches stay with one for a while
+        std::size_t lanes_max = 0;
+        bool is_large = false;
+    };
 
     Result<void> find_session();
     bool fits(const BatchLane& lane, KeyBytes key, Bytes value, PlacedBy by) const;
-    Lane take_lane(ShardId shard);
-    BatchLane& open_lane(ShardId shard, KeyBytes key, Bytes value, PlacedBy by);
+    Lane take_lane(ShardId shard, bool is_large = false);
+    BatchLane& open_lane(OpenLanes& open, ShardId shard, KeyBytes key, Bytes value, PlacedBy by);
     void send(Lane lane);
-    void send_open(ShardId shard);
+    void send_open(OpenLanes& open, ShardId shard);
     void send_alone(wire::Verb verb, std::size_t index, ShardId shard, KeyBytes key, Bytes value = {},
                     std::uint16_t value_type = 0, const KeyPlacement& placement = {});
     void begin(Lane lane, Request request);
@@ -87,10 +98,12 @@ class BatchRun {
     ItemSink* values_;
     std::thread::id thread_ = std::this_thread::get_id();
     Session* session_ = nullptr;  // of the thread; null from the first call that finds it gone
-    std::unordered_map<ShardId, Lane> open_;
-    std::pair<ShardId, BatchLane*> last_open_{{}, nullptr};  // most batches stay with one for a while
+    OpenLanes open_;
+    OpenLanes open_large_;
+    bool uses_large_ = false;
     std::vector<Lane> running_;
     std::size_t alone_running_ = 0;
+    std::size_t large_running_ = 0;
     std::size_t borrowing_running_ = 0;
 };
 

@@ -329,6 +329,7 @@ class CheckpointLoad {
                 if (is_shrinking(part, i++) != shrinking) return Result<void>();
                 if (!flights.add(record.broadcast ? all_managers : number_of(shard_of(record)),
                                  block_bytes(record))) {
+                run->use_large_messages();
                     run->finish();
                     begin();
                 }
