@@ -111,20 +111,45 @@ class Folder {
     const fs::path path_;
 };
 
+/// Into a fresh dictionary.
+double load_seconds(const CheckpointInfo& info, std::uint32_t managers, std::uint64_t total_bytes,
+                    bool exclusive) {
+    const Owned fresh(managers, total_bytes);
+    const double seconds = seconds_of([&] { fresh.dictionary.load(info.path, {.exclusive = exclusive}); });
+    if (fresh.dictionary.size() != info.pairs) throw std::runtime_error("not all pairs were loaded");
+    return seconds;
+}
+
+/// Into shared memory as fresh as a pool's: it is reserved, and this process has not used it yet.
+double copy_into_fresh_seconds(const Memory& from, std::uint64_t bytes) {
+    const os::FileDescriptor file(::memfd_create("ddict-bench", MFD_CLOEXEC));
+    if (!file.is_open() || ::ftruncate(file.fd(), static_cast<off_t>(bytes)) != 0 ||
+        ::posix_fallocate(file.fd(), 0, static_cast<off_t>(bytes)) != 0)
+        throw std::runtime_error("no memory for a copy of all pairs");
+    void* const to = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd(), 0);
+    if (to == MAP_FAILED) throw std::runtime_error("no memory for a copy of all pairs");
+    const double seconds = seconds_of([&] { std::memcpy(to, from.at(), bytes); });
+    const bool good = std::memcmp(to, from.at(), bytes) == 0;
+    ::munmap(to, bytes);
+    if (!good) throw std::runtime_error("the copy is wrong");
+    return seconds;
+}
+
 void once(const Owned& full, std::uint64_t total_bytes, const Folder& folder, Record& record) {
     const auto managers = static_cast<std::uint32_t>(record.managers);
     CheckpointInfo info;
     const double save = seconds_of([&] { info = full.dictionary.save(folder.path().string()); });
     const double write = seconds_of([&] { write_and_sync(folder.path() / "written", info.bytes); });
-    const Owned fresh(managers, total_bytes);
-    const double load = seconds_of([&] { fresh.dictionary.load(info.path); });
-    if (fresh.dictionary.size() != info.pairs) throw std::runtime_error("not all pairs were loaded");
+    const double load = load_seconds(info, managers, total_bytes, false);
+    const double alone = load_seconds(info, managers, total_bytes, true);
     double copy = 0;
+    double copy_into_fresh = 0;
     {
         const Memory from(info.bytes);
         const Memory to(info.bytes);
         copy = seconds_of([&] { std::memcpy(to.at(), from.at(), info.bytes); });
         if (std::memcmp(to.at(), from.at(), info.bytes) != 0) throw std::runtime_error("the copy is wrong");
+        copy_into_fresh = copy_into_fresh_seconds(from, info.bytes);
     }
     Checkpoints::remove(info.path).value();
     const double gigabytes = static_cast<double>(info.bytes) / 1e9;
@@ -135,8 +160,14 @@ void once(const Owned& full, std::uint64_t total_bytes, const Folder& folder, Re
     record.add("save_million_pairs_per_second", million_pairs / save);
     record.add("load_gb_per_second", gigabytes / load);
     record.add("memcpy_gb_per_second", gigabytes / copy);
+    record.add("memcpy_into_fresh_gb_per_second", gigabytes / copy_into_fresh);
     record.add("load_ratio_to_memcpy", copy / load);
+    record.add("load_ratio_to_memcpy_into_fresh", copy_into_fresh / load);
     record.add("load_million_pairs_per_second", million_pairs / load);
+    record.add("exclusive_load_gb_per_second", gigabytes / alone);
+    record.add("exclusive_load_ratio_to_memcpy", copy / alone);
+    record.add("exclusive_load_ratio_to_memcpy_into_fresh", copy_into_fresh / alone);
+    record.add("exclusive_load_million_pairs_per_second", million_pairs / alone);
 }
 
 }  // namespace

@@ -155,8 +155,10 @@ int Wrapper::run_ddict(const std::vector<std::string>& words) {
 bool Wrapper::load() {
     if (options_.load.empty()) return true;
     const bool latest = options_.load == load_latest;
-    return run_ddict(latest ? std::vector<std::string>{"ddict", "load", "--latest", "--", options_.save}
-                            : std::vector<std::string>{"ddict", "load", "--", options_.load}) == 0;
+    std::vector<std::string> words{"ddict", "load", "--exclusive"};
+    if (latest) words.emplace_back("--latest");
+    words.insert(words.end(), {"--", latest ? options_.save : options_.load});
+    return run_ddict(words) == 0;
 }
 
 /// When this process is killed, the other end of its input closes.

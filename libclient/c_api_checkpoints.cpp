@@ -65,6 +65,18 @@ int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_
                     [&](const Dictionary& dict) { return dict.try_load(path); });
 }
 
+int ddict_load_exclusively(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
+                           ddict_error* error) {
+    return on_whole(Operation::load, dictionary, path, info, error,
+                    [&](const Dictionary& dict) { return dict.try_load(path, {.exclusive = true}); });
+}
+
+int ddict_load_latest_exclusively(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
+                                  ddict_error* error) {
+    return on_whole(Operation::load, dictionary, dir, info, error,
+                    [&](const Dictionary& dict) { return dict.try_load_latest(dir, {.exclusive = true}); });
+}
+
 int ddict_find_checkpoint(const char* path, ddict_checkpoint_info* info, ddict_error* error) {
     return guarded(Operation::none, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{path, "path"}}); !good) return good;

@@ -120,7 +120,8 @@ Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {
     }
     dictionary->attachment()->own(*std::move(service));
     if (!options.load.empty()) {
-        if (const Result<CheckpointInfo> loaded = dictionary->try_load(options.load); !loaded) {
+        if (const Result<CheckpointInfo> loaded = dictionary->try_load(options.load, {.exclusive = true});
+            !loaded) {
             static_cast<void>(dictionary->try_destroy());
             return loaded.error();
         }

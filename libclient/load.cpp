@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Dictionary::load(): first all extents are read and measured, then they are read again and stored, by
+// Dictionary::load(): into an empty dictionary that nobody else uses, each extent is read and stored at once.
+// Otherwise first all extents are read and measured, then they are read again and stored, by
 // several threads each, with batches of puts to whichever managers the keys belong to now. Where they fit
 // only because they replace pairs that are there, those are looked up before, and the pairs that do not grow
 // are stored first: so no manager ever needs more than in the end.
@@ -146,8 +147,7 @@ class CheckpointLoad {
                 }
                 const std::uint32_t manager = number_of(shard_of(record));
                 own[manager] += bytes;
-                if (!record.placement.is_by_hand() || managers_ == checkpoint_.commit.managers)
-                    return Result<void>();
+                if (!may_meet(record)) return Result<void>();
                 if (!placed.insert(key_on(manager, record)).second) return meets_another(record);
                 return Result<void>();
             });
@@ -176,7 +176,15 @@ class CheckpointLoad {
         return lacking.empty() ? Result<void>() : does_not_fit(lacking);
     }
 
+    /// The same without having read it: what is wrong is found when a part is stored already.
+    Result<void> store_unread() {
+        is_measured_ = false;
+        SharedProgress progress(options_.progress, checkpoint_.commit.bytes());
+        return store_some(progress, false);
+    }
+
     Result<void> store() {
+        is_measured_ = true;
         SharedProgress progress(options_.progress, checkpoint_.commit.bytes());
         if (!shrinking_.empty()) {
             threads_ = 1;
@@ -321,15 +329,16 @@ class CheckpointLoad {
             const auto begin = [&] {
                 run.emplace(attachment_, wire::Verb::batch_put,
                             detail::TimeoutBudget{.timeout = attachment_->timeout()}, failure);
+                run->use_large_messages();
             };
             begin();
             Flights flights(flight_bytes_max_);
             std::size_t i = 0;
             Result<void> stored = for_each_record(records, [&](const Record& record) {
                 if (is_shrinking(part, i++) != shrinking) return Result<void>();
+                if (!is_measured_ && may_meet(record)) return meets_another(record);
                 if (!flights.add(record.broadcast ? all_managers : number_of(shard_of(record)),
                                  block_bytes(record))) {
-                run->use_large_messages();
                     run->finish();
                     begin();
                 }
@@ -349,6 +358,10 @@ class CheckpointLoad {
                 stored = progress.outcome();
             return stored;
         });
+    }
+    /// With other managers than were saved, keys placed by hand may.
+    bool may_meet(const Record& record) const {
+        return record.placement.is_by_hand() && managers_ != checkpoint_.commit.managers;
     }
     bool is_shrinking(std::size_t part, std::size_t record) const {
         return part < shrinking_.size() && record < shrinking_[part].size() && shrinking_[part][record];
@@ -415,6 +428,7 @@ class CheckpointLoad {
     const std::shared_ptr<persist::OpenFiles> open_files_ = std::make_shared<persist::OpenFiles>();
     std::vector<persist::FileReader> files_;
     std::vector<Part> extents_;
+    bool is_measured_ = true;
     std::mutex mutex_;                             // guards what follows while extents are read
     std::vector<std::uint64_t> needs_;             // of each manager
     std::vector<std::uint64_t> flight_bytes_max_;  // of each, that may be sent and not stored yet; empty: any
@@ -441,6 +455,42 @@ Result<CheckpointInfo> store(const Dictionary& dict, CheckpointLoad& load,
     return client::info_of(checkpoint);
 }
 
+/// Whether all of it is stored, by reading each extent once. If not, nothing of it is: the dictionary is as
+/// empty as it was. Errors: it could not be found out whether it is empty; in doubt, it could not be emptied.
+Result<bool> is_stored_at_once(const Dictionary& dict, CheckpointLoad& load) {
+    const Result<std::vector<ManagerStats>> stats = dict.try_stats();
+    if (!stats) return stats.error();
+    const auto has_keys = [](const ManagerStats& one) { return one.keys > 0; };
+    if (std::any_of(stats->begin(), stats->end(), has_keys)) return false;
+    if (!load.open()) return false;
+    const Result<void> stored = load.store_unread();
+    if (stored) return true;
+    if (const Result<void> cleared = dict.try_clear(); !cleared) {
+        Error error = cleared.error();
+        error.in_doubt = true;
+        return error;
+    }
+    if (stored.error().code != Errc::timeout) return false;
+    Error stopped = stored.error();  // by the caller, or it took too long: not to be begun once more
+    stopped.in_doubt = false;
+    return stopped;
+}
+
+/// What is wrong with a checkpoint has been found out when anything is left of it: then the error is in
+/// doubt.
+Result<CheckpointInfo> load_one(const std::shared_ptr<client::Attachment>& attachment, const Dictionary& dict,
+                                const persist::Checkpoint& checkpoint, const LoadOptions& options) {
+    if (options.exclusive) {
+        CheckpointLoad at_once(attachment, checkpoint, options);
+        const Result<bool> stored = is_stored_at_once(dict, at_once);
+        if (!stored.has_value()) return stored.error();
+        if (*stored) return client::info_of(checkpoint);
+    }
+    CheckpointLoad load(attachment, checkpoint, options);
+    if (const Result<void> read = load.read(); !read) return read.error();
+    return store(dict, load, checkpoint);
+}
+
 }  // namespace
 
 Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOptions& options) const {
@@ -448,9 +498,7 @@ Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOpt
         if (const Result<void> good = check_attached(); !good) return good.error();
         const Result<persist::Checkpoint> checkpoint = persist::find_checkpoint(path);
         if (!checkpoint) return checkpoint.error();
-        CheckpointLoad load(attachment(), *checkpoint, options);
-        if (const Result<void> read = load.read(); !read) return read.error();
-        return store(*this, load, *checkpoint);
+        return load_one(attachment(), *this, *checkpoint, options);
     };
     return client::outcome_of(Operation::load, load_it());
 }
@@ -466,16 +514,15 @@ Result<CheckpointInfo> Dictionary::try_load_latest(std::string_view dir, const L
             using persist::CheckpointState;
             if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
             const persist::Checkpoint checkpoint{.folder = one.folder, .commit = std::move(one.commit)};
-            CheckpointLoad load(attachment(), checkpoint, options);
-            const Result<void> read = one.why ? load.read() : one.why;
-            if (read) return store(*this, load, checkpoint);
+            const Result<CheckpointInfo> loaded = one.why ? load_one(attachment(), *this, checkpoint, options)
+                                                          : Result<CheckpointInfo>(one.why.error());
             // An older one would hide a file system that is away for a while, or keys that meet.
-            if (read.error().code != Errc::protocol) return read.error();
-            if (!of_newest) of_newest = read.error();
+            if (loaded || loaded.error().code != Errc::protocol || loaded.error().in_doubt) return loaded;
+            if (!of_newest) of_newest = loaded.error();
             if (!options.on_damaged) continue;
             CheckpointInfo info = client::info_of(checkpoint);
             info.state = ddict::CheckpointState::damaged;
-            info.error = read.error();
+            info.error = loaded.error();
             options.on_damaged(info);
         }
         if (of_newest) return *of_newest;

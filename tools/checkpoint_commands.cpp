@@ -118,8 +118,9 @@ int load_latest(const Arguments& arguments) {
         std::cerr << "ddict: passes over " << printable_text(damaged.path) << ": "
                   << printable_text(damaged.error.message()) << '\n';
     };
-    const Result<CheckpointInfo> loaded =
-        dict.try_load_latest(arguments.operands()[0], {.progress = line.shower(), .on_damaged = tell});
+    const Result<CheckpointInfo> loaded = dict.try_load_latest(
+        arguments.operands()[0],
+        {.progress = line.shower(), .exclusive = arguments.has("--exclusive"), .on_damaged = tell});
     if (!loaded && loaded.error().code == Errc::not_found) {
         report_done(printable_text(loaded.error().detail.data()) + ": nothing is loaded\n");
         return success;
@@ -133,7 +134,8 @@ int run_load(const Arguments& arguments) {
     if (arguments.has("--latest")) return load_latest(arguments);
     const Dictionary dict = attach(arguments);
     ProgressLine line;
-    const CheckpointInfo info = dict.load(arguments.operands()[0], {.progress = line.shower()});
+    const CheckpointInfo info = dict.load(
+        arguments.operands()[0], {.progress = line.shower(), .exclusive = arguments.has("--exclusive")});
     report_done(done_line("loaded", info, line.seconds()));
     return success;
 }
@@ -281,7 +283,10 @@ std::vector<Command> checkpoint_commands() {
          .operands_max = 1,
          .options = {{.name = "--latest",
                       .help = "the newest whole one of a dictionary of this name in DIR; says so if "
-                              "there is none yet, for certain: a folder that cannot be read is an error"}},
+                              "there is none yet, for certain: a folder that cannot be read is an error"},
+                     {.name = "--exclusive",
+                      .help = "nobody else uses the dictionary before this ends: if it is empty, the files "
+                              "are read once rather than twice, and if that fails it is empty again"}},
          .summary = "store all pairs of a saved checkpoint, the newest at PATH",
          .help =
              "PATH is DIR/NAME/GENERATION, DIR/NAME, or DIR if it has checkpoints of one dictionary only. "

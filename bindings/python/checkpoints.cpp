@@ -98,23 +98,28 @@ py::object save(PyDictionary& self, const py::object& dir, unsigned keep, const 
     });
 }
 
-py::object load(PyDictionary& self, const py::object& from, const py::object& progress, unsigned threads) {
+py::object load(PyDictionary& self, const py::object& from, const py::object& progress, unsigned threads,
+                bool exclusive) {
     const std::string path = path_of(from);
     return on_whole(self, Operation::load, progress, [&](const Dictionary& whole, Watch& watch) {
-        return whole.try_load(path, {.progress = watch.on_progress(), .threads = threads, .on_damaged = {}});
+        return whole.try_load(
+            path,
+            {.progress = watch.on_progress(), .threads = threads, .exclusive = exclusive, .on_damaged = {}});
     });
 }
 
 /// The one that is loaded, and those that were passed over.
-py::tuple load_latest(PyDictionary& self, const py::object& dir, const py::object& progress,
-                      unsigned threads) {
+py::tuple load_latest(PyDictionary& self, const py::object& dir, const py::object& progress, unsigned threads,
+                      bool exclusive) {
     const std::string path = path_of(dir);
     std::vector<CheckpointInfo> damaged;
     const py::object loaded =
         on_whole(self, Operation::load, progress, [&](const Dictionary& whole, Watch& watch) {
             const auto note = [&](const CheckpointInfo& info) { damaged.push_back(info); };
-            return whole.try_load_latest(
-                path, {.progress = watch.on_progress(), .threads = threads, .on_damaged = note});
+            return whole.try_load_latest(path, {.progress = watch.on_progress(),
+                                                .threads = threads,
+                                                .exclusive = exclusive,
+                                                .on_damaged = note});
         });
     py::list passed_over;
     for (const CheckpointInfo& info : damaged)
@@ -144,10 +149,13 @@ void bind_checkpoints(py::module_& module, DictionaryClass& dictionary) {
              "an exception.")
         .def(
             "load", load, py::arg("path"), py::kw_only(), py::arg("progress") = py::none(),
-            py::arg("threads") = 0,
+            py::arg("threads") = 0, py::arg("exclusive") = false,
             "Stores all pairs of the newest checkpoint at a path: DIR, DIR/NAME or DIR/NAME/GENERATION. What "
-            "cannot fit is refused (NoSpace) before anything is changed.")
-        .def("_load_latest", load_latest, py::arg("dir"), py::arg("progress"), py::arg("threads"));
+            "cannot fit is refused (NoSpace) before anything is changed. exclusive: nobody else uses the "
+            "dictionary before this returns; if it is empty, the files are read once rather than twice, and "
+            "if anything fails, it is empty again.")
+        .def("_load_latest", load_latest, py::arg("dir"), py::arg("progress"), py::arg("threads"),
+             py::arg("exclusive"));
     module.def("checkpoints", checkpoints, py::arg("path"),
                "All checkpoints at a path, in the order of names and generations, also those that are not "
                "complete. Needs no dictionary.");

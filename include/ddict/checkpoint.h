@@ -65,6 +65,11 @@ struct SaveOptions {
 struct LoadOptions {
     OnCheckpointProgress progress{};
     unsigned threads = 0;  ///< how many extents are read at once; 0: up to 4
+    /// Nobody else uses the dictionary before the load has returned: the caller knows that. If it is empty,
+    /// each extent is then read once, which is faster, rather than once to check all of it and once to store
+    /// it; if anything fails, all that was stored is removed again (clear()), and the rest is as ever.
+    /// Dictionary::create() loads so.
+    bool exclusive = false;
     /// Of load_latest(): called for each damaged checkpoint that it passes over, with the error.
     std::function<void(const CheckpointInfo&)> on_damaged{};
 };

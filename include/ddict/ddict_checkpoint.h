@@ -45,6 +45,12 @@ int ddict_load(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_
  * that cannot be found out, as when a file system is away. PROTOCOL if all are damaged. */
 int ddict_load_latest(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                       ddict_error* error);
+/** ddict_load() and ddict_load_latest() into a dictionary that nobody else uses before this returns. If it is
+ * empty, the files are read once, which is faster, and if anything fails, it is empty again. */
+int ddict_load_exclusively(ddict_dictionary* dictionary, const char* path, ddict_checkpoint_info* info,
+                           ddict_error* error);
+int ddict_load_latest_exclusively(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
+                                  ddict_error* error);
 /** The newest checkpoint at a path; needs no dictionary. Errors: as of ddict_load(). */
 int ddict_find_checkpoint(const char* path, ddict_checkpoint_info* info, ddict_error* error);
 

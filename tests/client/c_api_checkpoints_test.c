@@ -57,6 +57,13 @@ void test_saved_and_loaded(void) {
     EXPECT_OK(ddict_load_latest(dict, dir, &found, &error));
     EXPECT(found.generation == 2);
     EXPECT_CODE(DDICT_NOT_FOUND, ddict_find_checkpoint(saved_first, &found, &error));
+    EXPECT_OK(ddict_clear(dict, &error));
+    EXPECT_OK(ddict_load_exclusively(dict, dir, &found, &error));
+    EXPECT(found.generation == 2 && found.pairs == 2);
+    EXPECT_OK(ddict_clear(dict, &error));
+    EXPECT_OK(ddict_load_latest_exclusively(dict, dir, &found, &error));
+    EXPECT_OK(ddict_size(dict, &size, &error));
+    EXPECT(found.generation == 2 && size == 2);
 
     char none[300];
     snprintf(none, sizeof none, "%s/none", dir);

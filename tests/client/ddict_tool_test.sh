@@ -167,6 +167,8 @@ check "checkpoint rm" 0 "" ddict checkpoint rm "$saved/default/000002"
 check "checkpoint rm of all" 2 "ddict: invalid_argument: *name the folder of one*" ddict checkpoint rm "$saved"
 check "clear" 0 "" ddict clear
 check "size after clear" 0 "0" ddict size
+check "load, with nobody else there" 0 "loaded $saved/default/000001: $size pairs, *" ddict load --exclusive "$saved"
+check "all of it" 0 "$size" ddict size
 check "load" 0 "loaded $saved/default/000001: $size pairs, *" ddict load "$saved"
 check "and what was saved" 0 "Dragon" ddict get Hello
 check "and not what came later" 1 "*not_found*" ddict get comes

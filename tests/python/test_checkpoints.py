@@ -27,6 +27,10 @@ def test_what_was_saved_is_loaded(d, tmp_path):
     assert d.load(str(tmp_path)) == saved
     assert (d["text"], d[7], d["f"], d["other"]) == ("Dragon", [1, 2], 2.5, "stays")
     assert d["a", 1].tolist() == list(range(5)) and d.incr("n") == 42
+    for load in (d.load, d.load_latest):
+        d.clear()
+        assert load(tmp_path, exclusive=True) == saved
+        assert len(d) == saved.pairs and d["text"] == "Dragon"
 
 
 def test_a_dictionary_that_begins_with_one(d, tmp_path):

@@ -49,14 +49,15 @@ def made(path: str, state: str, name: str, generation: int, managers: int, pairs
 
 
 def load_latest(self: Dictionary, dir: Union[str, os.PathLike[str]], *,  # pylint: disable=redefined-builtin
-                progress: Optional[Callable[[int, int, int], Any]] = None, threads: int = 0) -> Optional[CheckpointInfo]:
+                progress: Optional[Callable[[int, int, int], Any]] = None, threads: int = 0,
+                exclusive: bool = False) -> Optional[CheckpointInfo]:
     """load() of the newest checkpoint that a dictionary of this name has saved to dir and that is whole; None if there is none yet.
 
     A damaged one is passed over, with a DamagedCheckpoint warning; if all are damaged, that is a ProtocolError. If it cannot be
     found out whether there is one, as when a file system is away, that is a SystemFailure.
     """
     try:
-        loaded, damaged = self._load_latest(dir, progress, threads)
+        loaded, damaged = self._load_latest(dir, progress, threads, exclusive)
     except _errors.NotFound:
         return None
     for one in damaged:
@@ -71,7 +72,7 @@ def load(path: Union[str, os.PathLike[str]], **options: Any) -> Dictionary:
     """
     dictionary = create(**options)
     try:
-        dictionary.load(path)
+        dictionary.load(path, exclusive=True)
     except BaseException:
         dictionary.destroy()
         raise

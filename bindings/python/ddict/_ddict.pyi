@@ -122,6 +122,7 @@ class Dictionary(MutableMapping[Any, Any]):
         *,
         progress: Optional[Callable[[int, int, int], Any]] = None,
         threads: int = 0,
+        exclusive: bool = False,
     ) -> CheckpointInfo: ...
     def load_latest(
         self,
@@ -129,9 +130,10 @@ class Dictionary(MutableMapping[Any, Any]):
         *,
         progress: Optional[Callable[[int, int, int], Any]] = None,
         threads: int = 0,
+        exclusive: bool = False,
     ) -> Optional[CheckpointInfo]: ...
     def _load_latest(
-        self, dir: Any, progress: Any, threads: int
+        self, dir: Any, progress: Any, threads: int, exclusive: bool
     ) -> tuple[CheckpointInfo, list[CheckpointInfo]]: ...
     def _scan(self, visit: int, prefix: str, local: bool) -> Iterator[Any]: ...
 
