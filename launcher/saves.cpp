@@ -79,7 +79,10 @@ void Saves::take_end(const os::ExitStatus& status) {
     input_.reset();
     has_saved_ = status.success() && runs_last_;
     if (status.success()) return;
-    say("nothing has been saved (" + running_ + "): ddict save " + status.describe() +
+    // One that is killed may have committed just before.
+    const char* const outcome =
+        status.signalled ? "it is not known whether it has been saved (" : "nothing has been saved (";
+    say(outcome + running_ + "): ddict save " + status.describe() +
         (is_last_ ? "" : "; the command goes on"));
 }
 

@@ -132,7 +132,8 @@ TEST_F(SavesTest, TheSecondSignalAtTheEndGivesItUp) {
     ASSERT_TRUE(saves()) << "two at once are one: Slurm's, and the batch script's";
     wrapper.signal(SIGTERM);
     EXPECT_EQ(wrapper.wait(), 1) << wrapper.err();
-    EXPECT_NE(wrapper.err().find("nothing has been saved (the end of the command)"), std::string::npos)
+    EXPECT_NE(wrapper.err().find("it is not known whether it has been saved (the end of the command)"),
+              std::string::npos)
         << wrapper.err();
     EXPECT_EQ(complete(), Names{});
 }
