@@ -90,6 +90,7 @@ void SessionGate::answer(const Call& call, const wire::Hello& hello) {
     } else {
         header.argument = sessions_.open(*peer, client, hello_number);
     }
+    sessions_.find(header.argument)->process = hello.process;
     replies_.send(*peer, header);
 }
 

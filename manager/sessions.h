@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/process_identity.h"
 #include "rpc/transport.h"
 #include "store/reply_cache.h"
 
@@ -20,6 +21,7 @@ struct Session {
     std::uint64_t hello_number = 0;            // the number of its hello
     std::uint32_t breaks = 0;                  // of its connection
     bool lacks_reply = false;                  // which could not be sent over that connection
+    ProcessIdentity process{};                 // of the last hello; pid 0: none since a manager was killed
     store::SessionReplies* replies = nullptr;  // of the reply cache; there while the session is open
 
     void set_hello_number(std::uint64_t number) noexcept {

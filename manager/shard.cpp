@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/hash.h"
+#include "base/hex.h"
 #include "manager/ops/ops.h"
 
 namespace ddict::manager {
@@ -119,11 +120,22 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
     parts_.store.end_executed();
 }
 
+/// Whoever has sent it, for the log.
+std::string Shard::client_of(const Call& call) {
+    const Session& session = *parts_.sessions.find(call.header.session);
+    const bool is_here = parts_.transport.is_same_host(call.peer);
+    return "process " + std::to_string(session.process.pid) +
+           (is_here ? " of this host" : " of another host") + " (" + parts_.transport.describe(call.peer) +
+           ", session " + hex(session.id) + ")";
+}
+
 /// One over which managers were killed. Not cached: a part of it may have been made.
 void Shard::refuse_deadly(const Call& call) {
     parts_.store.end_request();
     ++deadly_requests_;
-    last_deadly_ = Error(Errc::protocol, "the manager was killed each time that it executed this request");
+    last_deadly_ =
+        Error(Errc::protocol,
+              "the manager was killed each time that it executed this request, of " + client_of(call));
     parts_.replies.discard_payload(call.payload_token);
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(last_deadly_.code);

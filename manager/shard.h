@@ -48,7 +48,8 @@ class Shard final : public TransportEvents {
     bool shutdown_requested() const noexcept { return parts_.shutdown_requested; }
     /// The same, of the end of this manager, whose place another one is to take.
     bool restart_requested() const noexcept { return parts_.restart_requested; }
-    /// Requests that were refused since managers were killed over them; and the last one, for the log.
+    /// Requests that were refused since managers were killed over them; and the last one, for the log: with
+    /// its key, and whose it is.
     std::uint64_t deadly_requests() const noexcept { return deadly_requests_; }
     const Error& last_deadly() const noexcept { return last_deadly_; }
     SessionGate& gate() noexcept { return parts_.gate; }
@@ -83,6 +84,7 @@ class Shard final : public TransportEvents {
     void release_last(Session& session, std::uint64_t request);
     void execute(Call& call);
     void refuse_deadly(const Call& call);
+    std::string client_of(const Call& call);
 
     ShardParts parts_;
     std::uint64_t deadly_requests_ = 0;
