@@ -3,13 +3,11 @@
 #include "launcher/manager_process.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
 
 #include "base/limits.h"
@@ -18,12 +16,6 @@
 #include "os/signals.h"
 
 namespace ddict::launcher {
-namespace {
-
-// The control socket takes what a manager is told in its life, but for a long list of hosts.
-constexpr std::chrono::milliseconds control_writable_timeout{2'000};
-
-}  // namespace
 
 Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     int ends[2];
@@ -70,8 +62,10 @@ void ManagerProcess::advance() {
         }
         on_packet(Bytes(packet).first(static_cast<std::size_t>(got)));
     }
+    flush();
     if (!status) return;
     control_.reset();
+    unsent_.clear();
     if (state_ == State::ended) return;
     if (how_.empty()) how_ = status->describe();
     state_ = told_to_stop_ ? State::ended : State::lost;
@@ -135,6 +129,12 @@ void ManagerProcess::on_entry(Bytes payload) {
 bool ManagerProcess::announce(const DirectoryEntry& entry) {
     std::vector<std::byte> packed;
     pack(entry, packed);
+    // What an older one of this shard would say is not worth waiting.
+    const auto is_older = [&entry](const std::string& packet) {
+        Unpacker in(bytes_of(packet));
+        return in.take<Control>() == Control::entry && in.take<ShardId>() == entry.shard;
+    };
+    std::erase_if(unsent_, is_older);
     return tell(Control::entry, text_of(packed));
 }
 
@@ -145,17 +145,24 @@ void ManagerProcess::fail(std::string_view how) {
 }
 
 bool ManagerProcess::tell(Control kind, std::string_view payload) {
-    std::string packet(1, static_cast<char>(kind));
-    packet += payload;
-    while (control_.is_open()) {
-        // A manager that cannot be told is about to be found dead.
-        if (send(control_.fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
-        pollfd writable{control_.fd(), POLLOUT, 0};
-        const bool full = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-        if (!full || poll(&writable, 1, static_cast<int>(control_writable_timeout.count())) <= 0)
-            return false;
+    if (!control_.is_open()) return false;
+    unsent_.push_back(std::string(1, static_cast<char>(kind)).append(payload));
+    flush();
+    return control_.is_open();
+}
+
+/// The socket takes a few hundred packets; a manager that is stopped reads none of them.
+void ManagerProcess::flush() {
+    while (control_.is_open() && !unsent_.empty()) {
+        const std::string& packet = unsent_.front();
+        if (send(control_.fd(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+            unsent_.pop_front();
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (errno != EINTR) {
+            unsent_.clear();  // it is about to be found dead
+        }
     }
-    return false;
 }
 
 void ManagerProcess::permit(const std::vector<std::string>& hosts) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,10 +67,15 @@ class ManagerProcess {
     /// Entries of the directory that it has heard of from other managers.
     std::vector<DirectoryEntry> take_entries() { return std::exchange(entries_, {}); }
     /// Has it tell all other managers of a newer entry. Requires that it is ready. False if it cannot be
-    /// told.
+    /// told. One that takes nothing in, since it is stopped, is told later; of entries of one shard the last
+    /// one is enough then.
     bool announce(const DirectoryEntry& entry);
+    /// Whether it has not taken in yet what it was told: then its control_fd() is to be polled for output
+    /// too.
+    bool has_unsent() const { return !unsent_.empty(); }
 
-    /// Takes in what the manager has said, and its end; one that has failed is ended. Never waits.
+    /// Takes in what the manager has said, and its end; one that has failed is ended. Goes on telling it what
+    /// it has not taken in. None of these calls waits.
     void advance();
     bool tell(Control kind) { return tell(kind, {}); }
     /// Which hosts may connect: addresses, or "all". Before Control::directory.
@@ -80,6 +86,7 @@ class ManagerProcess {
 
   private:
     bool tell(Control kind, std::string_view payload);
+    void flush();
     void on_packet(Bytes packet);
     void on_started(Bytes payload);
     void on_ready(Bytes payload);
@@ -99,6 +106,7 @@ class ManagerProcess {
     bool told_to_stop_ = false;
     bool ended_by_client_ = false;
     bool ended_for_restart_ = false;
+    std::deque<std::string> unsent_;  // packets, the oldest first
 };
 
 /// Where ddict-manager is: the one asked for, or beside this program, or in ../libexec/ddict.

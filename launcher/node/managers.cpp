@@ -46,7 +46,8 @@ void NodeManagers::on_reachable_again(std::uint32_t local) {
 
 void NodeManagers::add_poll_entries(std::vector<pollfd>& fds) const {
     for (const ManagerProcess& manager : managers_) {
-        fds.push_back({manager.control_fd(), POLLIN, 0});
+        const int for_output = manager.has_unsent() ? POLLOUT : 0;
+        fds.push_back({manager.control_fd(), static_cast<short>(POLLIN | for_output), 0});
         fds.push_back({manager.pidfd(), POLLIN, 0});
     }
 }
@@ -99,9 +100,15 @@ void NodeManagers::tell_directory() {
         manager.tell(Control::directory);
 }
 
+/// Rather by one that takes in what it is told: others may be stopped.
 void NodeManagers::announce(const DirectoryEntry& entry) {
-    for (ManagerProcess& manager : managers_)
-        if (manager.state() == ManagerProcess::State::ready && manager.announce(entry)) return;
+    for (const bool has_unsent : {false, true}) {
+        for (ManagerProcess& manager : managers_) {
+            const bool is_asked =
+                manager.state() == ManagerProcess::State::ready && manager.has_unsent() == has_unsent;
+            if (is_asked && manager.announce(entry)) return;
+        }
+    }
 }
 
 std::vector<DirectoryEntry> NodeManagers::take_entries() {
