@@ -258,6 +258,13 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
     if (!session) return Error(session.error()).set_operation(Operation::ping);
     const Time deadline = budget_.deadline(steady_clock::now());
     std::vector<Time> sent(all.size());
+    const auto set_lost = [&](ManagerHealth& one, const Error& why) {
+        const DirectoryEntry* known = (*session)->known_manager(ShardId{one.manager});
+        one.round_trip = {};
+        one.restarts = 0;
+        one.error = why;
+        one.restarting = known != nullptr && known->state == ServingState::restarting;
+    };
     (*session)->call_all(
         static_cast<std::uint32_t>(all.size()), deadline,
         [&](std::uint32_t i, Time& latest) -> Result<Request> {
@@ -277,9 +284,11 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
         },
         [&](std::uint32_t i, const Result<Reply>& reply) {
             all[i].round_trip = steady_clock::now() - sent[i];
-            if (reply) return;
-            all[i].round_trip = {};
-            all[i].error = reply.error();
+            if (reply) {
+                all[i].restarts = reply->argument;
+            } else {
+                set_lost(all[i], reply.error());
+            }
         });
     // Now that all are connected, one after the other: while others are asked as well, a time is not that of
     // one round trip.
@@ -291,8 +300,7 @@ Result<std::vector<ManagerHealth>> View::try_health() const {
         const Result<Reply> reply =
             (*session)->call(ping, before, std::min(deadline, before + limits::partial_answer_timeout));
         one.round_trip = steady_clock::now() - before;
-        if (!reply)
-            one = {.manager = one.manager, .node = one.node, .round_trip = {}, .error = reply.error()};
+        if (!reply) set_lost(one, reply.error());
     }
     return all;
 }

@@ -331,6 +331,8 @@ int ddict_health(ddict_dictionary* dictionary, ddict_manager_health* all, size_t
                              to.alive = from.alive();
                              c_api::write_text(from.node, to.node, sizeof to.node);
                              to.round_trip_ns = from.round_trip.count();
+                             to.restarts = from.restarts;
+                             to.restarting = from.restarting;
                              if (from.error) c_api::tell(&to.error, *from.error);
                          });
     });

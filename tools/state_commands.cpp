@@ -31,14 +31,21 @@ int run_top(const Arguments& arguments) {
     return run_top(attach(arguments), options);
 }
 
+std::string health_text(const ManagerHealth& health) {
+    if (!health.alive())
+        return printable_text(reason_of(*health.error)) +
+               (health.restarting ? "; another process is being started in its place" : "");
+    const std::string restarts =
+        health.restarts != 0 ? ", restarted " + std::to_string(health.restarts) + "x" : "";
+    return "alive, " + std::to_string(health.round_trip.count() / 1000) + " us" + restarts;
+}
+
 int run_health(const Arguments& arguments) {
     const Dictionary dict = attach_for_question(arguments);
     Sample sample;
     for (const ManagerHealth& health : dict.within(timeout_of_question(arguments)).health()) {
         const std::string node = health.node.empty() ? "?" : printable(health.node);
-        print("manager " + std::to_string(health.manager) + " on " + node + ": " +
-              (health.alive() ? "alive, " + std::to_string(health.round_trip.count() / 1000) + " us"
-                              : printable_text(reason_of(*health.error))) +
+        print("manager " + std::to_string(health.manager) + " on " + node + ": " + health_text(health) +
               "\n");
         sample.managers.push_back({.manager = health.manager, .lost = health.error});
     }
@@ -98,7 +105,7 @@ std::vector<Command> state_commands() {
          .help = "Where the output is no terminal, one picture as text.\n",
          .run = run_top},
         {.name = "health",
-         .summary = "whether each manager answers, and how fast",
+         .summary = "whether each manager answers, how fast, and how often it was restarted",
          .help = at_most,
          .run = run_health},
         {.name = "restart",

@@ -23,7 +23,7 @@ struct RequestHeader;
 enum class Verb : std::uint8_t {
     hello = 1,  // value: Hello; session = the one to go on with, or 0. reply: argument = session
     goodbye,    // ends the session; without one: value = Hello, packed: the one that this client has, if any
-    ping,       //
+    ping,       // reply: argument = how often another process has taken the manager's place
     put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
     get,        // key. reply: value; argument = its checkpoint
     contains,   // key. reply: argument = 0 or 1; then value_type and argument2 = bytes are those of the value

@@ -109,6 +109,8 @@ py::list health(PyDictionary& self) {
         dict["alive"] = manager.alive();
         dict["round_trip"] = std::chrono::duration<double>(manager.round_trip).count();
         dict["error"] = manager.error ? exception_of(*manager.error) : py::object(py::none());
+        dict["restarts"] = manager.restarts;
+        dict["restarting"] = manager.restarting;
         list.append(dict);
     }
     return list;

@@ -71,6 +71,8 @@ typedef struct ddict_manager_health {
     char node[65];         /**< "" if it could not be found out */
     int64_t round_trip_ns; /**< of an empty message, if it is alive */
     ddict_error error;     /**< why it gave no sign of life; code DDICT_OK if it did */
+    uint64_t restarts;     /**< if it is alive: how often another process has taken its place */
+    bool restarting;       /**< if it is not: another process is being started in its place */
 } ddict_manager_health;
 
 /** Asks every manager for a sign of life. `all`, `capacity` and `count` as in ddict_stats(). A lost manager

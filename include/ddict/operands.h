@@ -52,6 +52,10 @@ struct ManagerHealth {
     std::string node{};                      ///< host name; empty if it could not be found out
     std::chrono::nanoseconds round_trip{0};  ///< of an empty message, if it is alive
     std::optional<Error> error{};            ///< why it gave no sign of life
+    /// If it is alive: how often another process has taken its place, after it had died or on purpose.
+    std::uint64_t restarts = 0;
+    /// If it is not: its process has ended, and another one is being started, as far as that is known here.
+    bool restarting = false;
     bool alive() const { return !error; }
 };
 

@@ -65,7 +65,7 @@ void directory(ShardParts& shard, const Call& call) {
 }
 
 void ping(ShardParts& shard, const Call& call) {
-    shard.replies.reply(call);
+    shard.replies.reply(call, shard.store.pool().recoveries());
 }
 
 void goodbye(ShardParts& shard, const Call& call) {

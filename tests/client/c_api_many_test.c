@@ -380,7 +380,7 @@ void test_health_and_profile(void) {
     EXPECT(count == 3);
     for (uint32_t i = 0; i < 3; ++i)
         EXPECT(health[i].manager == i && health[i].alive && health[i].round_trip_ns > 0 &&
-               health[i].error.code == DDICT_OK);
+               health[i].error.code == DDICT_OK && !health[i].restarting);
     EXPECT_OK(ddict_profile_reset(dict, &error));
     EXPECT_OK(ddict_put(dict, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
     ddict_client_profile profile;

@@ -262,10 +262,14 @@ TEST_F(RestartedManagersTest, OnRequestAManagerIsRestarted) {
         const std::int32_t before = dict.stats(1).pid;
         dict.restart(1);
         EXPECT_EQ(dict.stats(1).restarts, i);
+        EXPECT_EQ(dict.health().at(1).restarts, i);
         EXPECT_NE(dict.stats(1).pid, before);
         EXPECT_EQ(dict.get<int>(key), 1);
     }
     EXPECT_EQ(dict.stats(0).restarts, 0u);
+    EXPECT_EQ(dict.health().at(0).restarts, 0u);
+    for (const ManagerHealth& one : dict.health())
+        EXPECT_TRUE(one.alive() && !one.restarting) << one.manager;
     EXPECT_EQ(dict.try_restart(managers).error().code, Errc::invalid_argument);
     EXPECT_EQ(dict.try_restart(managers).error().operation, Operation::restart);
 }

@@ -276,7 +276,9 @@ def test_what_it_says_of_itself(d):
     stats = d.stats()
     assert [one["manager"] for one in stats] == [0, 1] and sum(one["keys"] for one in stats) == 1
     assert any(one["operations"]["put"]["count"] > 0 for one in stats) and "<table>" in stats._repr_html_()
-    assert [one["alive"] for one in d.health()] == [True, True]
+    health = d.health()
+    assert [one["alive"] for one in health] == [True, True]
+    assert [(one["restarts"], one["restarting"]) for one in health] == [(one["restarts"], False) for one in stats]
     profile = d.profile()
     assert profile["operations"]["put"]["count"] == 1 and profile["local_reads"] == 1
     assert d.name == "python" and d.handle == d.serialize() and "'python', 2 managers" in repr(d)
