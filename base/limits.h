@@ -88,6 +88,10 @@ inline constexpr std::chrono::milliseconds inquiry_interval{50};
 inline constexpr std::chrono::milliseconds restart_time_max{30'000};
 inline constexpr std::chrono::milliseconds restart_announced_max{1'000};
 inline constexpr std::chrono::milliseconds restart_look_interval{5};
+// A process that does not come to serve is followed by another one, each later than the one before, for about
+// six seconds: memory that is missing now may be there then.
+inline constexpr unsigned restart_attempts_max = 7;
+inline constexpr std::chrono::milliseconds restart_delay_first{100};  // then twice as long each time
 // A manager that has ended so often within this time is not started again.
 inline constexpr std::size_t ends_of_manager_max = 3;
 inline constexpr std::chrono::milliseconds restarts_counted_within{10'000};

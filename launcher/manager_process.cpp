@@ -80,6 +80,9 @@ void ManagerProcess::on_packet(Bytes packet) {
             return on_ready(payload);
         case Control::entry:
             return on_entry(payload);
+        case Control::hopeless:
+            is_hopeless_ = true;
+            [[fallthrough]];
         case Control::failed:
             return fail(text_of(payload));
         case Control::restart:

@@ -63,6 +63,8 @@ class ManagerProcess {
     bool ended_by_client() const { return ended_by_client_; }
     /// Lost, since a client has asked for a restart.
     bool ended_for_restart() const { return ended_for_restart_; }
+    /// Failed, and another one on the same pool would fail as well.
+    bool is_hopeless() const { return is_hopeless_; }
 
     /// Entries of the directory that it has heard of from other managers.
     std::vector<DirectoryEntry> take_entries() { return std::exchange(entries_, {}); }
@@ -106,6 +108,7 @@ class ManagerProcess {
     bool told_to_stop_ = false;
     bool ended_by_client_ = false;
     bool ended_for_restart_ = false;
+    bool is_hopeless_ = false;
     std::deque<std::string> unsent_;  // packets, the oldest first
 };
 

@@ -136,7 +136,9 @@ int main(int argc, char** argv) {
     try {
         auto server = ddict::manager::Server::open(options);
         if (server) return (*server)->run();
-        ddict::manager::Server::report_failure(options.control_fd, server.error().message());
+        const ddict::Errc code = server.error().code;
+        const bool is_hopeless = code == ddict::Errc::protocol || code == ddict::Errc::incompatible;
+        ddict::manager::Server::report_failure(options.control_fd, server.error().message(), is_hopeless);
     } catch (const std::exception& error) {
         ddict::manager::Server::report_failure(options.control_fd,
                                                std::string("it ran into ") + error.what());

@@ -201,8 +201,8 @@ void Server::tell_of_deadly_request() {
                  member_.shard().last_deadly().message().c_str());
 }
 
-void Server::report_failure(int control_fd, const std::string& reason) {
-    std::string packet(1, static_cast<char>(Control::failed));
+void Server::report_failure(int control_fd, const std::string& reason, bool is_hopeless) {
+    std::string packet(1, static_cast<char>(is_hopeless ? Control::hopeless : Control::failed));
     packet += reason;
     // With nobody left to tell it to, the exit status has to speak for itself.
     [[maybe_unused]] const ssize_t sent = ::send(control_fd, packet.data(), packet.size(), MSG_NOSIGNAL);

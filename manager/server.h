@@ -37,8 +37,9 @@ class Server {
     /// Serves until the node launcher or a client ends it. Returns the exit status of the process.
     int run();
 
-    /// Tells the node launcher why there is no server.
-    static void report_failure(int control_fd, const std::string& reason);
+    /// Tells the node launcher why there is no server; and whether another one on this pool would find the
+    /// same.
+    static void report_failure(int control_fd, const std::string& reason, bool is_hopeless = false);
 
   private:
     struct TakenStore {

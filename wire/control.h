@@ -21,9 +21,10 @@ enum class Control : std::uint8_t {
     ready =
         3,  // it serves, and has reached its neighbours; or it has taken the place of one that was killed,
             // and two uint64 follow: the pairs that are there, and those that are missing
-    failed = 4,   // one line of text for the user follows; the manager ends
-    stopped = 6,  // it ends in good order because a client asked for it (Dictionary::destroy)
-    restart = 9,  // it ends since a client asked for it; another one is to take its place
+    failed = 4,     // one line of text for the user follows; the manager ends
+    stopped = 6,    // it ends in good order because a client asked for it (Dictionary::destroy)
+    restart = 9,    // it ends since a client asked for it; another one is to take its place
+    hopeless = 10,  // as failed; and so would any other on what is in shared memory
 
     // From a node launcher to a manager.
     directory = 2,  // the node's directory segment is complete, and all `permit` are sent

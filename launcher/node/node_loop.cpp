@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/node/node_loop.h"
 
-#include <poll.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -17,13 +16,18 @@ void NodeLoop::turn(std::chrono::milliseconds wait) {
     std::vector<pollfd> fds{{signals_.fd(), POLLIN, 0},
                             {guardian_.is_lifeline_open() ? STDIN_FILENO : -1, POLLIN, 0},
                             {events_.poll_fd(), POLLOUT, 0}};
-    const std::size_t own = fds.size();
     managers_.add_poll_entries(fds);
-    if (poll(fds.data(), fds.size(), static_cast<int>(wait.count())) <= 0) return;
+    if (const auto due = restarts_.next_due_in()) wait = std::min(wait, *due);
+    if (poll(fds.data(), fds.size(), static_cast<int>(wait.count())) > 0) take_in(fds);
+    start_due();
+}
+
+void NodeLoop::take_in(std::span<const pollfd> fds) {
+    constexpr std::size_t own = 3;  // those that turn() begins with
     if (fds[0].revents != 0) take_signals();
     if (fds[1].revents != 0) take_lifeline();
     if (fds[2].revents != 0) events_.flush();
-    const std::vector<NodeManagers::Change> changes = managers_.advance(std::span(fds).subspan(own));
+    const std::vector<NodeManagers::Change> changes = managers_.advance(fds.subspan(own));
     for (const DirectoryEntry& entry : managers_.take_entries()) {
         const std::uint32_t local = number_of(entry.shard) - identity_.first_manager;
         if (local >= managers_.all().size())
@@ -70,14 +74,27 @@ void NodeLoop::on_change(const NodeManagers::Change& change) {
 /// started on it. Not without the pool's name, which is taken away when the job is about to be killed.
 void NodeLoop::on_end(std::uint32_t local) {
     const ManagerProcess& manager = managers_.of(local);
-    const DirectoryEntry& entry = restarts_.on_end(
-        local, {.how = manager.how(),
-                .is_wanted = manager.ended_for_restart(),
-                .may_restart = !segments_.are_names_withdrawn() && !guardian_.is_stopping()});
-    if (entry.state == ServingState::lost) return lose(local, entry);
-    publish(entry);
-    if (const Result<void> started = managers_.start_again(local, segments_); !started)
-        lose(local, restarts_.give_up(local, reason(started.error())));
+    follow(local, restarts_.on_end(
+                      local, {.how = manager.how(),
+                              .is_wanted = manager.ended_for_restart(),
+                              .may_restart = !segments_.are_names_withdrawn() && !guardian_.is_stopping(),
+                              .is_hopeless = manager.is_hopeless()}));
+}
+
+/// What has been decided of a manager that has ended.
+void NodeLoop::follow(std::uint32_t local, const DirectoryEntry& entry) {
+    entry.state == ServingState::lost ? lose(local, entry) : publish(entry);
+}
+
+void NodeLoop::start_due() {
+    for (const std::uint32_t local : restarts_.take_due()) {
+        if (guardian_.is_stopping()) continue;
+        if (segments_.are_names_withdrawn()) {
+            lose(local, restarts_.give_up(local, "the job is ending"));
+        } else if (const Result<void> started = managers_.start_again(local, segments_); !started) {
+            follow(local, restarts_.on_failed_start(local, reason(started.error())));
+        }
+    }
 }
 
 void NodeLoop::on_back(std::uint32_t local) {

@@ -5,9 +5,11 @@
 // events that it reports on its standard output.
 #pragma once
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <span>
 #include <string_view>
 
 #include "launcher/events.h"
@@ -42,11 +44,14 @@ class NodeLoop {
     void flush_within(std::chrono::milliseconds timeout) { events_.flush_within(timeout); }
 
   private:
+    void take_in(std::span<const pollfd> fds);
     void take_signals();
     void take_lifeline();
     void take_entry(const DirectoryEntry& entry);
     void on_change(const NodeManagers::Change& change);
     void on_end(std::uint32_t local);
+    void follow(std::uint32_t local, const DirectoryEntry& entry);
+    void start_due();
     void on_back(std::uint32_t local);
     void lose(std::uint32_t local, const DirectoryEntry& entry);
     void publish(const DirectoryEntry& entry);

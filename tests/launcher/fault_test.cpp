@@ -2,7 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What goes wrong while a dictionary comes up or runs, and who is killed then.
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/launcher/process_runner.h"
 
@@ -20,6 +24,21 @@ class FaultTest : public LauncherTest {
         const std::vector<pid_t> found = processes(argument);
         EXPECT_EQ(found.size(), 1U) << argument;
         return found.empty() ? -1 : found[0];
+    }
+    /// Until the wrapper has said so often that a manager is back.
+    ::testing::AssertionResult tells_of_returns(Program& program, int returns) {
+        const auto deadline = std::chrono::steady_clock::now() + test_timeout;
+        for (;;) {
+            int told = 0;
+            for (std::size_t at = program.err().find("; back after "); at != std::string::npos;
+                 at = program.err().find("; back after ", at + 1))
+                ++told;
+            if (told >= returns) return ::testing::AssertionSuccess();
+            if (std::chrono::steady_clock::now() > deadline)
+                return ::testing::AssertionFailure() << "it has not come back: " << program.err();
+            // Reads what there is to read.
+            static_cast<void>(program.complains("never said", milliseconds(10)));
+        }
     }
     /// Until as many processes as that have the argument.
     ::testing::AssertionResult appear(Program& program, const std::string& argument, std::size_t count) {
@@ -208,22 +227,21 @@ TEST_F(FaultTest, ALossMayFailACommandThatHasSucceeded) {
     }
 }
 
-/// Each of those that take its place dies as well.
+/// Each of those that have taken its place dies as well.
 TEST_F(FaultTest, AManagerThatDiesAgainAndAgainIsGivenUp) {
     Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
                     environment());
     ASSERT_TRUE(wrapper.prints("running"));
     const std::vector<pid_t> at_first = processes("--control-fd");
     ASSERT_EQ(at_first.size(), 2U);
-    const auto kill_all_but = [&](pid_t other) {
+    for (int kills = 1; kills <= 3; ++kills) {
         for (const pid_t manager : processes("--control-fd"))
-            if (manager != other) kill(manager, SIGKILL);
-    };
-    const auto deadline = std::chrono::steady_clock::now() + test_timeout;
-    while (!wrapper.complains("its keys are lost", std::chrono::milliseconds(20))) {
-        ASSERT_LT(std::chrono::steady_clock::now(), deadline) << wrapper.err();
-        kill_all_but(at_first[1]);
+            if (manager != at_first[1]) kill(manager, SIGKILL);
+        if (kills < 3) {
+            ASSERT_TRUE(tells_of_returns(wrapper, kills));
+        }
     }
+    EXPECT_TRUE(wrapper.complains("its keys are lost"));
     EXPECT_NE(
         wrapper.err().find("was killed by signal 9 (Killed); that was 3 times within 10 s, and it is not "
                            "started again: its keys are lost (manager_lost); those of the other managers "
@@ -231,6 +249,72 @@ TEST_F(FaultTest, AManagerThatDiesAgainAndAgainIsGivenUp) {
         std::string::npos)
         << wrapper.err();
     EXPECT_EQ(processes("--control-fd"), std::vector<pid_t>{at_first[1]});
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
+}
+
+/// Those that are to take its place end before they serve: others follow, later each time.
+class SlowReturnTest : public FaultTest {
+  protected:
+    void SetUp() override {
+        FaultTest::SetUp();
+        const std::string script = folder() + "/manager.sh";
+        std::ofstream(script) << "#!/bin/sh\n"
+                                 "for mark in '"
+                              << folder()
+                              << "'/fail-*; do\n"
+                                 "  [ -e \"$mark\" ] && rm \"$mark\" && exit 3\n"
+                                 "done\n"
+                                 "exec '"
+                              << program("ddict-manager") << "' \"$@\"\n";
+        chmod(script.c_str(), 0700);
+        set("DDICT_MANAGER_PROGRAM", script);
+    }
+    /// So many processes end with status 3.
+    void let_fail(int count) const {
+        for (int i = 0; i < count; ++i)
+            std::ofstream(folder() + "/fail-" + std::to_string(i)) << "fail";
+    }
+};
+
+TEST_F(SlowReturnTest, AndHealthSaysSo) {
+    Program wrapper(launch({"--managers-per-node", "2", "--", "sh", "-c",
+                            "echo $DDICT_HANDLE; trap 'exit 0' TERM; while :; do sleep 0.1; done"}),
+                    environment());
+    ASSERT_TRUE(wrapper.prints("\n"));
+    set("DDICT_HANDLE", wrapper.out().substr(0, wrapper.out().find('\n')));
+    const auto ddict = [this](const std::vector<std::string>& args) {
+        std::vector<std::string> argv{program("ddict")};
+        argv.insert(argv.end(), args.begin(), args.end());
+        Program run(argv, environment());
+        const int status = run.wait();
+        return std::pair(status, run.out() + run.err());
+    };
+    ASSERT_EQ(ddict({"put", "Hello", "Dragon"}).first, 0);
+    let_fail(4);
+    const std::vector<pid_t> managers = processes("--control-fd");
+    ASSERT_EQ(managers.size(), 2U);
+    kill(managers[1], SIGKILL);
+    // By the other one it can be attached to. It is 1.5 s until this one serves.
+    const auto [status, health] = ddict({"--timeout", "0.3", "health"});
+    EXPECT_EQ(status, 5) << health;
+    EXPECT_NE(health.find("; another process is being started in its place"), std::string::npos) << health;
+    EXPECT_EQ(ddict({"size"}), std::pair(0, std::string("1\n"))) << "this waits for it";
+    EXPECT_TRUE(tells_of_returns(wrapper, 1));
+    EXPECT_NE(ddict({"health"}).second.find(" us, restarted 1x\n"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(folder() + "/fail-3")) << "all four have failed";
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), 0) << wrapper.err();
+}
+
+TEST_F(SlowReturnTest, UntilItIsGivenUp) {
+    Program wrapper(launch({"--", odd_program(), "report-signals"}), environment());
+    ASSERT_TRUE(wrapper.prints("running"));
+    let_fail(100);
+    kill(only_process("--control-fd"), SIGKILL);
+    EXPECT_TRUE(
+        wrapper.complains("was killed by signal 9 (Killed); 7 attempts to start it again failed: ended "
+                          "with status 3: its keys are lost (manager_lost)"));
     wrapper.signal(SIGTERM);
     EXPECT_EQ(wrapper.wait(), SIGTERM) << "the command's own status";
 }

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/limits.h"
 
 namespace ddict::launcher {
@@ -37,6 +39,7 @@ class RestartsTest : public testing::Test {
         return next;
     }
     Restarts& restarts() { return *restarts_; }
+    using Locals = std::vector<std::uint32_t>;
 
     Restarts::Clock::time_point now = Restarts::Clock::time_point(1h);
 
@@ -51,6 +54,10 @@ TEST_F(RestartsTest, AnotherTakesTheManagersPlace) {
     EXPECT_EQ(down.shard, ShardId{5});
     EXPECT_EQ(down.process.pid, 105) << "of the one that has ended";
     EXPECT_TRUE(is_newer(down, entry(5)));
+    EXPECT_EQ(restarts().next_due_in(), 0ms) << "at once";
+    EXPECT_EQ(restarts().take_due(), Locals{1});
+    EXPECT_EQ(restarts().take_due(), Locals{}) << "once";
+    EXPECT_FALSE(restarts().next_due_in());
     now += 37500us;
     const Restarts::Back back = restarts().on_back(1, successor(5));
     EXPECT_EQ(back.entry.state, ServingState::serving);
@@ -103,7 +110,9 @@ TEST_F(RestartsTest, OneThatEndsBeforeItServesIsNoNewEnd) {
     begin();
     restarts().on_end(0, {.how = killed});
     now += 20ms;
-    EXPECT_EQ(restarts().on_end(0, {.how = "could not open its pool"}).state, ServingState::restarting);
+    restarts().take_due();
+    const DirectoryEntry down = restarts().on_end(0, {.how = "could not open its pool"});
+    EXPECT_EQ(down.state, ServingState::restarting);
     now += 30ms;
     const Restarts::Back back = restarts().on_back(0, successor(4));
     EXPECT_EQ(back.down, 50ms);
@@ -120,13 +129,87 @@ TEST_F(RestartsTest, WhoeverDoesNotWantThemHasNone) {
         << "it is not possible now";
 }
 
-TEST_F(RestartsTest, OneThatCannotBeStartedIsGivenUp) {
+/// What is missing now may be there in a few seconds.
+TEST_F(RestartsTest, OneThatDoesNotComeUpIsTriedLaterEachTime) {
+    begin();
+    const Epoch epoch = restarts().on_end(0, {.how = killed}).epoch;
+    EXPECT_EQ(restarts().take_due(), Locals{0});
+    std::chrono::milliseconds delay = limits::restart_delay_first;
+    std::chrono::milliseconds waited{0};
+    for (unsigned failed = 1; failed < limits::restart_attempts_max; ++failed, delay *= 2) {
+        const DirectoryEntry& down = failed % 2 == 0 ? restarts().on_failed_start(0, "no more processes")
+                                                     : restarts().on_end(0, {.how = "has no memory"});
+        EXPECT_EQ(down.state, ServingState::restarting) << failed;
+        EXPECT_EQ(down.epoch, epoch) << "nothing new for those who look into the directory";
+        EXPECT_EQ(restarts().next_due_in(), delay);
+        now += delay - 1ms;
+        EXPECT_EQ(restarts().take_due(), Locals{}) << failed;
+        EXPECT_EQ(restarts().next_due_in(), 1ms);
+        now += 1ms;
+        EXPECT_EQ(restarts().take_due(), Locals{0}) << failed;
+        waited += delay;
+    }
+    EXPECT_GE(waited, 5s) << "this is not given up within moments";
+    EXPECT_LT(waited, limits::restart_time_max) << "nor after its clients have given up";
+    const DirectoryEntry lost = restarts().on_failed_start(0, "no more processes");
+    EXPECT_EQ(lost.state, ServingState::lost);
+    EXPECT_GT(lost.epoch, epoch);
+    EXPECT_EQ(lost.reason, std::string(killed) + "; 7 attempts to start it again failed: no more processes");
+    EXPECT_FALSE(restarts().next_due_in());
+    now += 1h;
+    EXPECT_EQ(restarts().take_due(), Locals{});
+}
+
+TEST_F(RestartsTest, OneThatHasServedHasAllAttemptsAgain) {
+    begin();
+    for (int round = 0; round < 3; ++round) {
+        restarts().on_end(0, {.how = killed});
+        EXPECT_EQ(restarts().take_due(), Locals{0});
+        for (unsigned failed = 1; failed < limits::restart_attempts_max; ++failed) {
+            EXPECT_EQ(restarts().on_end(0, {.how = "has no memory"}).state, ServingState::restarting);
+            now += limits::restarts_counted_within;
+            EXPECT_EQ(restarts().take_due(), Locals{0});
+        }
+        restarts().on_back(0, successor(4));
+    }
+}
+
+TEST_F(RestartsTest, EachHasItsOwnTime) {
+    begin();
+    restarts().on_end(0, {.how = killed});
+    restarts().take_due();
+    restarts().on_end(0, {.how = "has no memory"});
+    now += 40ms;
+    restarts().on_end(1, {.how = killed});
+    EXPECT_EQ(restarts().next_due_in(), 0ms);
+    EXPECT_EQ(restarts().take_due(), Locals{1});
+    EXPECT_EQ(restarts().next_due_in(), limits::restart_delay_first - 40ms);
+    now += limits::restart_delay_first;
+    EXPECT_EQ(restarts().next_due_in(), 0ms) << "it is overdue";
+    EXPECT_EQ(restarts().take_due(), Locals{0});
+}
+
+TEST_F(RestartsTest, WhatNobodyCanTakeOverIsGivenUpAtOnce) {
     begin();
     const Epoch before = restarts().on_end(0, {.how = killed}).epoch;
-    const DirectoryEntry& lost = restarts().give_up(0, "no more processes");
+    restarts().take_due();
+    const DirectoryEntry& lost = restarts().on_end(0, {.how = "found its pool damaged", .is_hopeless = true});
     EXPECT_EQ(lost.state, ServingState::lost);
     EXPECT_GT(lost.epoch, before);
-    EXPECT_EQ(lost.reason, std::string(killed) + " and could not be started again: no more processes");
+    EXPECT_EQ(lost.reason, std::string(killed) + " and could not be started again: found its pool damaged");
+    EXPECT_FALSE(restarts().next_due_in());
+}
+
+/// The job has begun to end while it was waited for the next attempt.
+TEST_F(RestartsTest, OneThatIsWaitedForCanBeGivenUp) {
+    begin();
+    restarts().on_end(0, {.how = killed});
+    restarts().take_due();
+    restarts().on_end(0, {.how = "has no memory"});
+    EXPECT_TRUE(restarts().next_due_in());
+    EXPECT_EQ(restarts().give_up(0, "the job is ending").reason,
+              std::string(killed) + " and could not be started again: the job is ending");
+    EXPECT_FALSE(restarts().next_due_in());
 }
 
 }  // namespace
