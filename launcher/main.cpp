@@ -15,6 +15,7 @@
 #include "launcher/client_hosts.h"
 #include "launcher/launch_loop.h"
 #include "launcher/node/node_launcher.h"
+#include "launcher/restart.h"
 #include "launcher/run_command.h"
 #include "launcher/sweep.h"
 #include "os/descriptors.h"
@@ -44,6 +45,8 @@ int dispatch(const Options& options, const ddict::os::Environment& environment) 
             return status(options, environment);
         case Verb::env:
             return print_environment(options, environment);
+        case Verb::restart:
+            return restart(options, environment);
         case Verb::serve:
             return serve(options, environment);
         case Verb::check:

@@ -64,15 +64,16 @@ struct VerbText {
     std::string_view word;
     Verb verb;
 };
-constexpr std::array<VerbText, 9> verbs{{{"start", Verb::start},
-                                         {"stop", Verb::stop},
-                                         {"status", Verb::status},
-                                         {"env", Verb::env},
-                                         {"serve", Verb::serve},
-                                         {"--node", Verb::node},
-                                         {"--check-node", Verb::check_node},
-                                         {"--addresses", Verb::addresses},
-                                         {"--sweep", Verb::sweep}}};
+constexpr std::array<VerbText, 10> verbs{{{"start", Verb::start},
+                                          {"stop", Verb::stop},
+                                          {"status", Verb::status},
+                                          {"env", Verb::env},
+                                          {"restart", Verb::restart},
+                                          {"serve", Verb::serve},
+                                          {"--node", Verb::node},
+                                          {"--check-node", Verb::check_node},
+                                          {"--addresses", Verb::addresses},
+                                          {"--sweep", Verb::sweep}}};
 
 Error wrong(std::string_view text) {
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
@@ -192,9 +193,10 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
 std::optional<std::string> stray_word(const std::vector<std::string>& args) {
     for (std::size_t i = 0; i < args.size(); ++i) {
         if (!args[i].starts_with("--")) return args[i];
-        const bool takes_value = std::any_of(texts.begin(), texts.end(), [&](const OptionText& text) {
-            return args[i].substr(2) == text.option && !text.value.empty();
-        });
+        const bool takes_value =
+            args[i] == "--manager" || std::any_of(texts.begin(), texts.end(), [&](const OptionText& text) {
+                return args[i].substr(2) == text.option && !text.value.empty();
+            });
         if (takes_value) ++i;
     }
     return std::nullopt;
@@ -235,6 +237,7 @@ po::options_description described_options() {
         }
     }
     description.add_options()("help", "")("version", "")("check", "")("export", "")("json", "");
+    description.add_options()("manager", po::value<std::string>());
     return description;
 }
 
@@ -274,6 +277,20 @@ Result<void> apply_all(Options& options, const po::variables_map& given, const o
     return {};
 }
 
+/// Which manager is to be restarted.
+Result<void> apply_manager(Options& options, const po::variables_map& given) {
+    const bool is_given = given.count("manager") != 0;
+    if (options.verb != Verb::restart)
+        return is_given ? wrong("--manager belongs to: ddict-launch restart") : Result<void>();
+    if (!is_given)
+        return wrong("which manager? ddict-launch restart --manager N; 'ddict stats' has the numbers");
+    const std::string text = given["manager"].as<std::string>();
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), options.manager);
+    if (error != std::errc() || end != text.data() + text.size() || options.manager >= limits::managers_max)
+        return wrong_value("--manager", text, "the number of a manager, of which 0 is the first");
+    return {};
+}
+
 /// Flags that belong to one verb only.
 Result<void> apply_flags(Options& options, const po::variables_map& given) {
     options.export_line = given.count("export") != 0;
@@ -281,6 +298,7 @@ Result<void> apply_flags(Options& options, const po::variables_map& given) {
     if (options.export_line && options.verb != Verb::start)
         return wrong("--export belongs to: ddict-launch start");
     if (options.json && options.verb != Verb::status) return wrong("--json belongs to: ddict-launch status");
+    if (const auto done = apply_manager(options, given); !done) return done;
     for (const char* option : {"load", "save", "save-before", "save-on", "save-keep"}) {
         if (given.count(option) != 0 && options.verb != Verb::run)
             return wrong(std::string("--") + option +
@@ -382,6 +400,9 @@ std::string help_text() {
         "  ddict-launch stop [--name NAME]           end it\n"
         "  ddict-launch status [--name NAME] [--json]  what start has left running\n"
         "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
+        "  ddict-launch restart --manager N [--name NAME]  have another process take the place\n"
+        "                                            of a manager, and its pairs over; as 'ddict\n"
+        "                                            restart N' does where DDICT_HANDLE is set\n"
         "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
         "                                            'error CODE: REASON'; ends with its stdin\n"
         "  ddict-launch --check [options]            can it work here? looks at each node and tries\n"
@@ -414,7 +435,8 @@ std::string help_text() {
         "lost; 1 if the dictionary could not be brought up, loaded\n"
         "or saved; 2 if the options are wrong, or do not fit the job; 128+N if cancelled by\n"
         "signal N before the command ran. status: 0 if a dictionary of start is running, 1 if\n"
-        "not. stop: 0 if it has ended, also if a client had destroyed it.\n"
+        "not. stop: 0 if it has ended, also if a client had destroyed it. restart: that of\n"
+        "'ddict restart': 0 when the new process answers.\n"
         "Where env or start --export fail they print 'false', so that eval fails as well.\n";
     return out;
 }

@@ -26,6 +26,7 @@ enum class Verb {
     stop,
     status,
     env,
+    restart,
     serve,
     check,
     help,
@@ -54,6 +55,7 @@ struct Options {
     bool fail_on_loss = false;                             // run: an exit status of its own if keys were lost
     bool export_line = false;                              // start --export
     bool json = false;                                     // status --json
+    std::uint32_t manager = 0;                             // restart --manager
     std::string load;                                      // run: a checkpoint, or load_latest; empty: none
     std::string save;                                      // run: where to save at the end; empty: nowhere
     std::optional<std::chrono::milliseconds> save_before;  // run: so long before the job's time limit

@@ -39,11 +39,6 @@ void say_cannot_save(const std::string& folder, const Error& error) {
         (error.code == Errc::busy ? "; wait until it has ended, or choose another --save or --name" : ""));
 }
 
-/// Beside this one.
-std::string ddict_program() {
-    return (std::filesystem::path(os::own_program()).parent_path() / "ddict").string();
-}
-
 class Wrapper {
   public:
     /// `program` is the path of the command's; `folder` is null without --save.
@@ -251,6 +246,10 @@ void print(const std::string& line) {
 }
 
 }  // namespace
+
+std::string ddict_program() {
+    return (std::filesystem::path(os::own_program()).parent_path() / "ddict").string();
+}
 
 int run_command(const Options& options, const os::Environment& environment) {
     // Nothing need be brought up for a command that is not there.

@@ -15,6 +15,9 @@ int run_command(const Options& options, const os::Environment& environment);
 /// A dictionary for the program that started this one: "ready HANDLE" or "error CODE: REASON" on standard
 /// output, CODE as in ddict/error.h; the end of standard input ends it. Returns 0 if it ended in good order.
 int serve(const Options& options, const os::Environment& environment);
+/// Where the program ddict is: beside this one.
+std::string ddict_program();
+
 /// The latter of the two lines.
 void say_cannot_serve(Errc code, const std::string& why);
 

@@ -4,6 +4,7 @@
 // start, stop, status, env, serve and --check as whole programs.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -363,6 +364,28 @@ TEST_F(BackgroundTest, WhatDoesNotFitIsAWrongOption) {
         command.insert(command.end(), {"--", "true"});
         EXPECT_EQ(run(command).status, 2) << options[0];
     }
+}
+
+TEST_F(BackgroundTest, AManagerIsRestartedByItsNumber) {
+    ASSERT_EQ(run({"start", "--managers-per-node", "2"}).status, 0);
+    const auto before = processes("--control-fd");
+    ASSERT_EQ(before.size(), 2U);
+    const Ran restarted = run({"restart", "--manager", "1"});
+    EXPECT_EQ(restarted.status, 0) << restarted.err;
+    const auto after = processes("--control-fd");
+    EXPECT_EQ(after.size(), 2U);
+    EXPECT_EQ(std::count_if(
+                  after.begin(), after.end(),
+                  [&](pid_t pid) { return std::find(before.begin(), before.end(), pid) != before.end(); }),
+              1)
+        << "one of them is another process";
+    const Ran none = run({"restart", "--manager", "2"});
+    EXPECT_NE(none.status, 0);
+    EXPECT_NE(none.err.find("manager"), std::string::npos) << none.err;
+    EXPECT_EQ(run({"stop"}).status, 0);
+    const Ran gone = run({"restart", "--manager", "1"});
+    EXPECT_EQ(gone.status, 1);
+    EXPECT_NE(gone.err.find("no dictionary named 'default'"), std::string::npos) << gone.err;
 }
 
 TEST_F(BackgroundTest, StatusTellsOfALostManager) {

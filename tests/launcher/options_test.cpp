@@ -163,6 +163,19 @@ TEST(Options, KnowTheVerbs) {
     EXPECT_EQ(parse_options({"--", "start"}, {}).value().verb, Verb::run);
     EXPECT_NE(why_not({"stop", "--export"}).find("--export belongs to"), std::string::npos);
     EXPECT_NE(why_not({"--json", "--", "x"}).find("--json belongs to"), std::string::npos);
+    const Options restart = parse_options({"restart", "--manager", "0", "--name", "other"}, {}).value();
+    EXPECT_EQ(restart.verb, Verb::restart);
+    EXPECT_EQ(restart.manager, 0U);
+    EXPECT_EQ(restart.name, "other");
+    EXPECT_EQ(parse_options({"restart", "--manager=65535"}, {}).value().manager, 65535U);
+    EXPECT_NE(why_not({"restart"}).find("which manager?"), std::string::npos);
+    EXPECT_NE(why_not({"stop", "--manager", "1"}).find("--manager belongs to"), std::string::npos);
+    for (const std::string wrong : {"65536", "-1", "one", "1,2"})
+        EXPECT_NE(why_not({"restart", "--manager=" + wrong}).find("is not the number of a manager"),
+                  std::string::npos)
+            << wrong;
+    EXPECT_NE(why_not({"restart", "--manager", "1", "2"}).find("restart takes no word '2'"),
+              std::string::npos);
 }
 
 TEST(Options, HelpAndTheDocumentSayTheSame) {
