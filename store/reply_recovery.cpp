@@ -162,6 +162,7 @@ void ReplyCache::forget_what_makes_no_sense(CachedReply& reply, std::unordered_s
     using Kind = CachedReply::Kind;
     if (reply.kind > CachedReply::kind_last) reply.kind = Kind::forgotten;
     if (reply.kind != Kind::pair) reply.block = 0;
+    if (reply.kind == Kind::pair && reply.block == 0) reply.kind = Kind::forgotten;
     const bool may_have_statuses = reply.kind == Kind::statuses || (is_pending(reply) && is_many(reply));
     if (reply.statuses == 0) return;
     if (may_have_statuses && reply.statuses <= ReplyMemory::status_records_max &&
