@@ -162,6 +162,10 @@ void ReplyCache::forget_what_makes_no_sense(CachedReply& reply, std::unordered_s
     using Kind = CachedReply::Kind;
     if (reply.kind > CachedReply::kind_last) reply.kind = Kind::forgotten;
     if (reply.kind != Kind::pair) reply.block = 0;
+    // Of what is being done, only a put_back has a pair already, and has noted its block.
+    const bool is_of_put_back =
+        !is_many(reply) && pending_kind_of(reply) == ChangeKind::put_back && reply.noted[0] == reply.block;
+    if (is_pending(reply) && !is_of_put_back) reply.block = 0;
     if (reply.kind == Kind::pair && reply.block == 0) reply.kind = Kind::forgotten;
     const bool may_have_statuses = reply.kind == Kind::statuses || (is_pending(reply) && is_many(reply));
     if (reply.statuses == 0) return;
