@@ -109,7 +109,8 @@ int Daemon::run() {
     setsid();
     // What the caller's shell had open (a lock, the other end of a pipe) is not for a process that stays.
     os::close_all_from(3, parent_.fd());
-    // It is how an order to end comes, whatever the caller ignores.
+    // An order to end comes whatever the caller ignores, and so does SIGTERM to what is started here.
+    signal(os::order_signal(), SIG_DFL);
     term_ignored_ = signal(SIGTERM, SIG_DFL) == SIG_IGN;
     const auto signals = os::SignalFd::open(os::ending_signals());
     os::ignore_reserved_signals();

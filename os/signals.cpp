@@ -57,7 +57,7 @@ void for_each_reserved(const Change& change) {
 }  // namespace
 
 bool SignalEvent::asks_to_end() const {
-    return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+    return ordered || number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
 }
 
 sigset_t outside_signals() {
@@ -114,17 +114,22 @@ std::optional<SignalEvent> SignalFd::next() const {
     signalfd_siginfo info;
     if (read(fd_.fd(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return std::nullopt;
     return SignalEvent{static_cast<int>(info.ssi_signo), info.ssi_code == SI_KERNEL,
-                       info.ssi_code == SI_QUEUE && info.ssi_int == order_value};
+                       info.ssi_signo == static_cast<unsigned>(order_signal()) && info.ssi_code == SI_QUEUE &&
+                           info.ssi_int == order_value};
+}
+
+int order_signal() {
+    return SIGRTMAX;
 }
 
 int order_to_end(int pidfd) {
     siginfo_t info{};
-    info.si_signo = SIGTERM;
+    info.si_signo = order_signal();
     info.si_code = SI_QUEUE;
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_int = order_value;
-    const bool sent = syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, &info, 0) == 0;
+    const bool sent = syscall(SYS_pidfd_send_signal, pidfd, order_signal(), &info, 0) == 0;
     return sent || errno == ESRCH ? 0 : errno;
 }
 

@@ -22,7 +22,7 @@ struct SignalEvent {
     // Sent by order_to_end(), and not by somebody who signals a whole job.
     bool ordered = false;
 
-    /// INT, TERM, HUP or QUIT: whoever sends it wants an end.
+    /// INT, TERM, HUP or QUIT, or ordered: whoever sends it wants an end.
     bool asks_to_end() const;
 };
 
@@ -58,8 +58,10 @@ class SignalFd {
     sigset_t original_{};
 };
 
-/// SIGTERM, in such a way that the other side knows it for an order to end. 0, or why it cannot be sent; that
-/// the process has ended is not told.
+/// What order_to_end() sends: a real-time signal. One of the others would be lost while the same is pending.
+int order_signal();
+/// Tells a process to end, in such a way that it knows this for an order, and not for a signal to a whole
+/// job. 0, or why it cannot be sent; that the process has ended is not told.
 int order_to_end(int pidfd);
 
 /// What this process was started with and a program that it starts for the user must have again: the signals
