@@ -29,7 +29,7 @@ EXACT = ["", "text", "\0", "ünï", "\U0001f600", "\udcff", "\ud800", "a\udcc3\u
          datetime.date(2026, 1, 1), datetime.timedelta(1), [], [1, 2, 3], [2**63, 1], [-1, 2**63], [2**70], [1.5, -0.5],
          [True, False], [1j], ["a", "", "bcd"], [b"x", b""], [None, None], [[1], [2, 3]], [[1], ["a"]], [[]], [1, "x", 2.5],
          [True, 1], (), (1,), ("x", 7, 2.5, None, b"y", True), ((1, ("a",)), "z"), {}, {"a": 1, "b": 2}, {1: 1.5},
-         {"a": 1, "b": "x"}, {(1, 2): [3]}, {"n": {"m": 1}}, {1, 2}, frozenset("ab"), range(5), slice(1, 2), Ellipsis,
+         {"a": 1, "b": "x"}, {(1, 2): [3]}, {"n": {"m": 1}}, {1, 2}, frozenset([3, 4]), range(5), slice(1, 2), Ellipsis,
          decimal.Decimal("1.50"), fractions.Fraction(1, 3), ddict.TypedValue(0x8007, b"mine"), ddict.TypedValue(0x2c01, b"12345678"),
          ValueError, len]
 
