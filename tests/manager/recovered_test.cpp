@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -60,6 +61,17 @@ class RecoveredTest : public testing::Test {
     void die_over(std::uint64_t session, std::uint64_t request) {
         replies().begin_request({session, request});
         kill_and_recover();
+    }
+
+    void damage_replies(const std::function<void(store::CachedReply&)>& damage) {
+        life_->store->replies().for_each_session([&](store::SessionReplies& session) {
+            for (store::CachedReply& reply : session.slots)
+                damage(reply);
+        });
+    }
+    void expect_sound() {
+        EXPECT_EQ(life_->store->replies().inconsistency(), "");
+        EXPECT_EQ(pool().inconsistency(), "");
     }
 
     /// Returns the session.
@@ -175,6 +187,32 @@ TEST_F(RecoveredTest, KillsOverDifferentRequestsAreNoReason) {
     say_hello(200, session);
     add_one(session, 200);
     EXPECT_EQ(last_code(), Errc{});
+}
+
+/// Damage makes a change of another kind out of a pop that has been answered: nothing of it is believed, its
+/// block, which can be anywhere, least of all.
+TEST_F(RecoveredTest, AReplyOfAPairIsNotTakenOverByAnotherChangeUnderWay) {
+    const std::uint64_t session = say_hello(1);
+    add_one(session, 100);
+    RequestHeader pop;
+    pop.verb = Verb::pop;
+    pop.session = session;
+    pop.request = 101;
+    pop.key_bytes = 1;
+    shard().on_message(message_of(pop, bytes_of("n")), {});
+    ASSERT_EQ(last_code(), Errc{});
+    damage_replies([](store::CachedReply& reply) {
+        if (reply.kind != store::CachedReply::Kind::pair) return;
+        reply.pending = 7777;
+        reply.pending_kind = static_cast<std::uint8_t>(store::ChangeKind::put);
+        reply.block = 0x123456789abcde0;
+    });
+    kill_and_recover();
+    expect_sound();
+    EXPECT_EQ(say_hello(2, session), session);
+    add_one(session, (1u << wire::slot_bits) + 101);  // in the slot of the pop, which it releases
+    EXPECT_EQ(last_code(), Errc{});
+    expect_sound();
 }
 
 }  // namespace
