@@ -12,12 +12,12 @@ ABOUT_WORDS = ("docs/glossary.md", "tests/tidy/check_words.py", "tests/tidy/tidy
 
 # A pattern for a part of a name (Snake, Camel or a word by itself), and what to say instead.
 REFUSED = (
-    ("room", "space (of a pool), buffer (to receive into), capacity (of a caller's memory)"),
-    ("rooms", "space, buffer, capacity"),
+    ("rooms?", "space (of a pool), buffer (to receive into), capacity (of a caller's memory)"),
     ("greet(?:s|ed|er|ers|ing|ings)?", "hello"),
     ("farewells?", "goodbye"),
     ("knock(?:s|ed|er|ing)?", "connect, hello"),
-    ("(?:im)?patien(?:ce|t|tly)", "timeout, deadline, timeout budget"),
+    ("patien(?:ce|t|tly)", "timeout, deadline, timeout budget"),
+    ("impatien(?:ce|t|tly)", "timeout, deadline, timeout budget"),
     ("supervis(?:e|es|or|ors|ion)", "launcher, node launchers, launch loop, daemon"),
 )
 PHRASES = (
@@ -30,10 +30,7 @@ PHRASES = (
 
 def part(word):
     """Matches the word, and as a part of snake_case and of CamelCase, but not within another word."""
-    first, rest = re.match(r"(\w|\(\?:im\)\?p)(.*)", word).groups()
-    if first.startswith("("):
-        return rf"(?<![A-Za-z])(?:im)?p{rest}(?![a-z])|(?<![A-Z])(?:Imp|P){rest}(?![a-z])"
-    return rf"(?<![A-Za-z]){first}{rest}(?![a-z])|{first.upper()}{rest}(?![a-z])"
+    return rf"(?<![A-Za-z]){word}(?![a-z])|{word[0].upper()}{word[1:]}(?![a-z])"
 
 
 COMPILED = [(re.compile(part(word)), instead) for word, instead in REFUSED]
