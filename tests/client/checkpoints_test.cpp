@@ -4,8 +4,6 @@
 // A dictionary that is saved, and loaded into others with other numbers of managers.
 #include <ddict/checkpoint.h>
 
-#include <stdlib.h>
-
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +11,7 @@
 #include <thread>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict {
 namespace {
@@ -37,14 +36,6 @@ Pairs pairs_of(const View& view) {
 
 class CheckpointsTest : public SharedDictionaryTest {
   protected:
-    void SetUp() override {
-        SharedDictionaryTest::SetUp();
-        std::string name = (fs::temp_directory_path() / "ddict-checkpoints-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir_ = name;
-    }
-    void TearDown() override { fs::remove_all(dir_); }
-
     /// Of all kinds.
     static void fill(const View& dict) {
         for (int i = 0; i < 3000; ++i)
@@ -72,7 +63,8 @@ class CheckpointsTest : public SharedDictionaryTest {
         EXPECT_EQ(dict.fetch_add("counter", 1), 42);
     }
 
-    std::string dir_;
+    const TemporaryFolder folder_;
+    const std::string dir_ = folder_.path().string();
 };
 
 TEST_F(CheckpointsTest, HasAllThatWasSavedHoweverItIsRead) {

@@ -4,13 +4,12 @@
 // Loads into a dictionary that nobody else uses: each extent is read once, and whatever fails leaves nothing.
 #include <ddict/checkpoint.h>
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <random>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict {
 namespace {
@@ -21,16 +20,10 @@ class LoadExclusiveTest : public SharedDictionaryTest {
   protected:
     void SetUp() override {
         SharedDictionaryTest::SetUp();
-        std::string name = (fs::temp_directory_path() / "ddict-exclusive-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir_ = name;
         other_ = std::make_unique<Dictionary>(
             Dictionary::create({.managers_per_node = 2, .total_mem = 96 << 20, .name = "shared"}));
     }
-    void TearDown() override {
-        other_->destroy();
-        fs::remove_all(dir_);
-    }
+    void TearDown() override { other_->destroy(); }
     /// Values of all the sizes that travel in different ways.
     static std::string value(int i) {
         constexpr std::size_t sizes[] = {0,    8,      300,    4000,   4096,    5000,
@@ -61,7 +54,8 @@ class LoadExclusiveTest : public SharedDictionaryTest {
         return other_->try_load(path, {.exclusive = true});
     }
 
-    std::string dir_;
+    const TemporaryFolder folder_;
+    const std::string dir_ = folder_.path().string();
     std::unique_ptr<Dictionary> other_;
 };
 

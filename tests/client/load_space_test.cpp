@@ -5,13 +5,12 @@
 // managers that are asked by message.
 #include <ddict/checkpoint.h>
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <utility>
 #include <vector>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict {
 namespace {
@@ -24,15 +23,11 @@ class LoadSpaceTest : public SharedDictionaryTest {
   protected:
     void SetUp() override {
         SharedDictionaryTest::SetUp();
-        std::string name = (fs::temp_directory_path() / "ddict-space-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir_ = name;
         other_ = std::make_unique<Dictionary>(
             Dictionary::create({.managers_per_node = 2, .total_mem = 32 * mebibyte, .name = "other"}));
     }
     void TearDown() override {
         other_->destroy();
-        fs::remove_all(dir_);
         for (int i = 0; i < 20; ++i)
             static_cast<void>(dict_->try_berase(name(i)));
     }
@@ -51,7 +46,8 @@ class LoadSpaceTest : public SharedDictionaryTest {
             other_->put(other_key_on(manager, "fill " + std::to_string(i) + " "), std::string(mebibyte, 'f'));
     }
 
-    std::string dir_;
+    const TemporaryFolder folder_;
+    const std::string dir_ = folder_.path().string();
     std::unique_ptr<Dictionary> other_;
 };
 

@@ -5,7 +5,6 @@
 // descriptors.
 #include <ddict/checkpoint.h>
 
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include <random>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict {
 namespace {
@@ -22,14 +22,6 @@ namespace fs = std::filesystem;
 
 class LoadsTest : public SharedDictionaryTest {
   protected:
-    void SetUp() override {
-        SharedDictionaryTest::SetUp();
-        std::string name = (fs::temp_directory_path() / "ddict-loads-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir_ = name;
-    }
-    void TearDown() override { fs::remove_all(dir_); }
-
     static std::string key(int i) { return "key " + std::to_string(i); }
     static void fill(const View& dict, int count, std::size_t bytes, char with) {
         for (int i = 0; i < count; ++i)
@@ -44,7 +36,8 @@ class LoadsTest : public SharedDictionaryTest {
     }
     static void cut(const std::string& path) { fs::resize_file(path, fs::file_size(path) - 1); }
 
-    std::string dir_;
+    const TemporaryFolder folder_;
+    const std::string dir_ = folder_.path().string();
 };
 
 TEST_F(LoadsTest, TheLatestIsTheNewestThatIsWhole) {

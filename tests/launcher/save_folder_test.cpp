@@ -21,6 +21,7 @@
 #include "os/file_descriptor.h"
 #include "os/host_name.h"
 #include "tests/os/failing_calls.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict::launcher {
 namespace {
@@ -37,13 +38,6 @@ constexpr const char* elsewhere =
 
 class SaveFolderTest : public ::testing::Test {
   protected:
-    void SetUp() override {
-        std::string name = (fs::temp_directory_path() / "ddict-folder-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir_ = name;
-    }
-    void TearDown() override { fs::remove_all(dir_); }
-
     Result<SaveFolder> take(const SaveFolder::Timing& timing = SaveFolder::Timing()) const {
         return SaveFolder::take(dir_, "d", {{"SLURM_JOB_ID", "4711"}}, timing);
     }
@@ -65,7 +59,8 @@ class SaveFolderTest : public ::testing::Test {
         return ::waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
 
-    std::string dir_;
+    const TemporaryFolder folder_;
+    const std::string dir_ = folder_.path().string();
 };
 
 TEST_F(SaveFolderTest, IsOfOneAtATimeWhoIsNamed) {

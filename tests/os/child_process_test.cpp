@@ -16,6 +16,7 @@
 
 #include "tests/os/failing_calls.h"
 #include "tests/os/held_program.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict::os {
 namespace {
@@ -120,19 +121,14 @@ TEST(ChildProcess, RunsWhereItMayNotAskForItsParentsEnd) {
 /// A folder that ends with the test.
 class ChildProcessFolder : public ::testing::Test {
   protected:
-    void SetUp() override {
-        std::string name = (std::filesystem::temp_directory_path() / "ddict-child-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        folder_ = name;
-    }
-    void TearDown() override { std::filesystem::remove_all(folder_); }
     SpawnOptions options(const std::string& program) const {
         SpawnOptions options;
         options.program = program;
         options.argv = {program};
         return options;
     }
-    std::string folder_;
+    const TemporaryFolder temporary_;
+    const std::string folder_ = temporary_.path().string();
 };
 
 TEST_F(ChildProcessFolder, IsStartedWithoutWaitingForTheFileSystem) {

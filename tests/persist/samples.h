@@ -21,29 +21,11 @@
 #include "persist/checkpoint.h"
 #include "persist/file_writer.h"
 #include "persist/new_checkpoint.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict::persist {
 
 namespace fs = std::filesystem;
-
-/// A folder that ends with the test.
-class TemporaryFolder {
-  public:
-    TemporaryFolder() {
-        std::string name = (fs::temp_directory_path() / "ddict-persist-XXXXXX").string();
-        path_ = ::mkdtemp(name.data()) == nullptr ? "" : name;
-    }
-    ~TemporaryFolder() {
-        std::error_code none;
-        fs::remove_all(path_, none);
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-    const fs::path& path() const { return path_; }
-
-  private:
-    fs::path path_;
-};
 
 struct Pair {
     std::string key;
