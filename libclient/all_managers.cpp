@@ -52,13 +52,17 @@ Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
     return view.attachment_->call_answering(managers, request, view.budget_, on_reply);
 }
 
-Result<std::uint64_t> View::try_size() const {
+Result<std::uint64_t> View::Calls::keys_of(const View& view, const std::vector<std::uint32_t>& managers) {
     std::uint64_t keys = 0;
     const Result<void> asked =
-        Calls::ask_all(*this, managers(), request_of(Verb::size),
-                       [&](std::uint32_t, const Reply& reply, Bytes) { keys += reply.argument; });
+        ask_all(view, managers, request_of(Verb::size),
+                [&](std::uint32_t, const Reply& reply, Bytes) { keys += reply.argument; });
     if (!asked) return asked.error();
     return keys;
+}
+
+Result<std::uint64_t> View::try_size() const {
+    return Calls::keys_of(*this, managers());
 }
 
 Result<Partial<std::uint64_t>> View::try_partial_size() const {
@@ -72,12 +76,7 @@ Result<Partial<std::uint64_t>> View::try_partial_size() const {
 }
 
 Result<std::uint64_t> View::try_local_size() const {
-    std::uint64_t keys = 0;
-    const Result<void> asked =
-        Calls::ask_all(*this, local_of_view(), request_of(Verb::size),
-                       [&](std::uint32_t, const Reply& reply, Bytes) { keys += reply.argument; });
-    if (!asked) return asked.error();
-    return keys;
+    return Calls::keys_of(*this, local_of_view());
 }
 
 Result<void> View::try_clear() const {

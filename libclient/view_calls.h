@@ -76,6 +76,8 @@ struct View::Calls {
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
     static Result<void> ask_all(const View& view, const std::vector<std::uint32_t>& managers,
                                 const Request& request, const OnReply& on_reply);
+    /// How many keys these managers have.
+    static Result<std::uint64_t> keys_of(const View& view, const std::vector<std::uint32_t>& managers);
     /// The sum of what all managers of the view count in request.verb, which each does a part at a time.
     static Result<std::uint64_t> sum_of_parts(const View& view, wire::Verb verb, KeyBytes prefix);
     static Result<std::vector<MissingManager>> ask_answering(const View& view,
