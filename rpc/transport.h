@@ -44,7 +44,8 @@ class TransportEvents {
   public:
     /// `header` and `payload.in_memory` are valid only during the call.
     virtual void on_message(Bytes header, const IncomingPayload& payload) = 0;
-    /// The payload asked for with receive_payload(…, tag) is there (ok), or will never be.
+    /// The payload asked for with receive_payload(…, tag) is there (ok), or will never be. Not ok while the
+    /// peer can be sent to: its memory could not be read, or there was none to receive it.
     virtual void on_payload_received(std::uint64_t tag, bool ok) = 0;
     /// The payload given to send(…, tag) may be changed or freed. Comes for every such send, also when the
     /// peer is lost.

@@ -23,6 +23,8 @@ namespace {
 
 constexpr unsigned message_id = 1;
 constexpr std::size_t header_with_payload_bytes_max = 64 + limits::key_bytes_max;
+// What the sender of a payload is told that has been refused: its connection is sound.
+constexpr ucs_status_t status_of_refusal = UCS_ERR_NO_RESOURCE;
 // Up to here a copy costs less than keeping UCX's buffer.
 constexpr std::size_t copied_bytes_max = 512;
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
@@ -201,7 +203,7 @@ ucs_status_t Worker::Impl::refuse_announcement(Bytes header, std::size_t bytes, 
     } else if (!stopping_ && !events_.push_refused(header, bytes, too_many)) {
         ++counters_.messages_dropped;
     }
-    return UCS_ERR_NO_RESOURCE;
+    return status_of_refusal;
 }
 
 void Worker::Impl::receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest,
@@ -237,7 +239,9 @@ void Worker::Impl::receive(PeerId from, std::uint64_t token, MutableBytes into, 
         param.datatype = ucp_dt_make_iov();
     }
     void* request = ucp_am_recv_data_nbx(worker_.get(), payload->descriptor, buffer, count, &param);
-    if (!UCS_PTR_IS_PTR(request)) finish(transfer, request == nullptr);
+    if (UCS_PTR_IS_PTR(request)) return;
+    note_end(*transfer, UCS_PTR_STATUS(request));
+    finish(transfer, request == nullptr);
 }
 
 /// For a payload, whose end will be told. std::bad_alloc; nothing was promised then.
@@ -255,7 +259,18 @@ void Worker::Impl::on_received(void* request, ucs_status_t status, std::size_t b
                                void* user_data) noexcept {
     auto* transfer = static_cast<Transfer*>(user_data);
     ucp_request_free(request);
+    note_end(*transfer, status);
     static_cast<Impl*>(transfer->owner)->finish(transfer, status == UCS_OK && bytes == transfer->bytes);
+}
+
+/// What was under way on a connection can fail a moment before UCX says that the connection has: whoever is
+/// told of it must not answer over what is left of it, as if the peer's memory had been at fault.
+void Worker::Impl::note_end(Transfer& transfer, ucs_status_t status) noexcept {
+    if (status == UCS_OK || status == status_of_refusal || status == UCS_ERR_NO_MEMORY) return;
+    Endpoint* endpoint = transfer.endpoint;
+    if (endpoint == nullptr || endpoint->error != UCS_OK) return;
+    endpoint->error = status;
+    static_cast<Impl*>(transfer.owner)->need_attention(*endpoint);
 }
 
 void Worker::Impl::discard_payload(std::uint64_t token) {
@@ -355,6 +370,7 @@ void Worker::Impl::hand_over(Endpoint& endpoint, Transfer* transfer, Bytes heade
 void Worker::Impl::on_sent(void* request, ucs_status_t status, void* user_data) noexcept {
     auto* transfer = static_cast<Transfer*>(user_data);
     ucp_request_free(request);
+    note_end(*transfer, status);
     static_cast<Impl*>(transfer->owner)->finish(transfer, status == UCS_OK);
 }
 

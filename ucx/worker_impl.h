@@ -92,6 +92,7 @@ class Worker::Impl final : public Worker {
     ucs_status_t refuse_announcement(Bytes header, std::size_t bytes, bool too_many);
     void tell(Bytes header, const IncomingPayload& payload) noexcept;
     void receive(PeerId from, std::uint64_t token, MutableBytes into, MutableBytes rest, std::uint64_t tag);
+    static void note_end(Transfer& transfer, ucs_status_t status) noexcept;
     void start_send(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,
                     const ucp_request_param_t& common);
     void hand_over(Endpoint& endpoint, Transfer* transfer, Bytes header, Bytes payload,

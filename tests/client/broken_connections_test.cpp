@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,14 +47,15 @@ std::uint64_t seed_of_test() {
     return seed;
 }
 
-/// Shuts connections of this process down at random moments, as long as it lives.
+/// Shuts connections of this process down at random moments, as long as it lives: one in each `pause` and up
+/// to twelve times that.
 class Breaker {
   public:
-    explicit Breaker(std::uint64_t seed)
-        : thread_([this, seed] {
+    Breaker(std::uint64_t seed, std::chrono::microseconds pause)
+        : thread_([this, seed, pause] {
               std::mt19937_64 random(seed);
               while (!stop_) {
-                  std::this_thread::sleep_for(std::chrono::milliseconds(5 + random() % 60));
+                  std::this_thread::sleep_for(pause * (1 + random() % 12));
                   const std::vector<int> sockets = tcp_connections();
                   if (sockets.empty()) continue;
                   if (::shutdown(sockets[random() % sockets.size()], SHUT_RDWR) == 0) ++broken_;
@@ -82,7 +84,7 @@ TEST(BrokenConnections, AreNotNoticed) {
     std::uint64_t appended = 0, popped = 0, swapped = 0;
     unsigned broken = 0;
     {
-        Breaker breaker(random());
+        Breaker breaker(random(), 5ms);
         const auto until = std::chrono::steady_clock::now() + 5s;
         while (std::chrono::steady_clock::now() < until) {
             const std::string key = "k" + std::to_string(random() % 8);
@@ -131,6 +133,33 @@ TEST(BrokenConnections, AreNotNoticed) {
     std::cout << "    " << broken << " connections shut down, " << added << " added, " << appended
               << " appended, " << popped << " popped, " << swapped << " swapped; " << repeated
               << " requests answered from memory\n";
+    EXPECT_GT(broken, 20u);
+    owner.destroy();
+}
+
+/// The connection breaks mostly while a value is on its way: neither side takes that for a value that cannot
+/// be read or taken.
+TEST(BrokenConnections, AreNotTakenForValuesThatCannotBeCopied) {
+    Dictionary owner = Dictionary::create({.managers_per_node = 1, .total_mem = 64 << 20});
+    Dictionary dict = Dictionary::attach(owner.serialize(), {.local_reads = false});
+    dict.stats();
+    std::mt19937_64 random(seed_of_test());
+    const std::vector<std::byte> bytes(1'000'000, std::byte{7});
+    unsigned broken = 0, rounds = 0;
+    {
+        Breaker breaker(random(), 2ms);
+        const auto until = std::chrono::steady_clock::now() + 4s;
+        for (; std::chrono::steady_clock::now() < until; ++rounds) {
+            const auto value_put = std::span(bytes).first(50'000 + random() % 950'001);
+            const Result<void> stored = dict.try_put("key", value_put);
+            ASSERT_TRUE(stored) << "round " << rounds << ": " << stored.error().message();
+            const auto value = dict.try_get<std::vector<std::byte>>("key");
+            ASSERT_TRUE(value.has_value()) << "round " << rounds << ": " << value.error().message();
+            ASSERT_EQ(value->size(), value_put.size()) << "round " << rounds;
+        }
+        broken = breaker.broken();
+    }
+    std::cout << "    " << broken << " connections shut down, " << rounds << " rounds\n";
     EXPECT_GT(broken, 20u);
     owner.destroy();
 }
