@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <utility>
 
 #include "manager/connection_guard.h"
 #include "os/network_interfaces.h"
@@ -42,6 +43,12 @@ Result<PermittedHosts> hosts_of_the_user() {
 /// cannot know strangers.
 bool is_told_hosts_later() {
     return std::getenv("SLURM_JOB_ID") != nullptr;
+}
+
+Error without_descriptors() {
+    return Error(Errc::system,
+                 "a connection was refused: the manager's file descriptors (ulimit -n) are used up but for a "
+                 "reserve");
 }
 
 }  // namespace
@@ -123,6 +130,7 @@ int Server::run() {
         if (const std::optional<Result<void>> roll_call = member_.take_roll_call())
             *roll_call ? on_ready() : fail(roll_call->error());
         if (member_.has_newer_entries()) tell_newer_entries();
+        count_refused_within_node();
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().gate().unproven() != unproven_told_) log_unproven_hellos();
         if (member_.shard().deadly_requests() != deadly_told_) tell_of_deadly_request();
@@ -160,13 +168,17 @@ void Server::tell_of_unreachable_clients() {
                  member_.shard().gate().why_unreachable().message().c_str());
 }
 
+void Server::count_refused_within_node() {
+    const std::uint64_t refused = worker_->counters_of_samehost().links_without_descriptor;
+    if (refused == refused_within_node_) return;
+    member_.shard().gate().count_unreachable(refused - std::exchange(refused_within_node_, refused),
+                                             without_descriptors());
+}
+
 void Server::on_refused_connections() {
     const ConnectionGuard::Refused refused = ConnectionGuard::instance().take_refused();
     if (refused.crowded != 0)
-        member_.shard().gate().count_unreachable(
-            refused.crowded, Error(Errc::system,
-                                   "a connection was refused: the manager's file descriptors "
-                                   "(ulimit -n) are used up but for a reserve"));
+        member_.shard().gate().count_unreachable(refused.crowded, without_descriptors());
     if (refused.stranger == 0) return;
     const auto now = steady_clock::now();
     const bool told = strangers_ != 0 && now - strangers_told_at_ < log_interval;

@@ -111,6 +111,7 @@ void Connection::connect() {
         timers_.broke(context_.now(), false, others_may_know());
         return;
     }
+    if (!connected && connected.error().code == Errc::busy) return await_capacity(connected.error());
     if (!connected) return may_be_replaced(connected.error()) ? await_successor() : lose(connected.error());
     same_host_ = context_.transport().is_same_host(peer_.id());
     timers_.set_same_host(same_host_);
@@ -122,11 +123,20 @@ void Connection::connect() {
 /// Its process has ended on this host, which its node launcher is about to notice, if that lives. Where it
 /// cannot be seen, whoever has never reached the manager takes the dictionary for gone.
 bool Connection::may_be_replaced(const Error& why) {
-    if (!entry_.is_restartable || !same_host_ || why.code != Errc::manager_lost) return false;
+    if (!entry_.is_restartable || !same_host_ || why.manager_state != ManagerState::ended) return false;
     const auto node_launcher = context_.whereabouts() == nullptr
                                    ? std::optional<bool>()
                                    : context_.whereabouts()->has_node_launcher();
     return node_launcher.value_or(timers_.was_opened());
+}
+
+/// It lives, and takes no more connections at present. Only within the node this is known; it will be tried
+/// again, by each operation until its deadline.
+void Connection::await_capacity(const Error& why) {
+    same_host_ = true;
+    timers_.set_same_host(true);
+    break_off(why);
+    timers_.was_refused(context_.now());
 }
 
 /// For so long as the directory says that another process will serve the shard, but not for ever; and only
@@ -316,6 +326,7 @@ bool Connection::on_goodbye(const wire::ReplyHeader& header) {
 void Connection::on_peer_lost(const Error& why) {
     peer_.detach();
     if (pending_ == 0) return reset();  // the next operation will show
+    if (why.code == Errc::busy && state_ == State::hello) return await_capacity(why);
     timers_.may_try_again() || others_may_know() ? break_off(why) : lose(why);
 }
 

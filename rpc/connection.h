@@ -111,6 +111,7 @@ class Connection {
         return context_.whereabouts() != nullptr && !same_host_ && entry_.is_restartable;
     }
     void await_successor();
+    void await_capacity(const Error& why);
     void connect();
     void reset();
     void lose(const Error& why);

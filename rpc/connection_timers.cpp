@@ -42,6 +42,10 @@ void ConnectionTimers::broke(Time now, bool was_made, bool others_may_know) noex
     if (was_made) pinged_.reset();
 }
 
+void ConnectionTimers::was_refused(Time now) noexcept {
+    again_ = now + limits::reconnect_interval;
+}
+
 bool ConnectionTimers::may_try_again() noexcept {
     return was_opened() || ++refusals_ < refusals_max;
 }

@@ -40,6 +40,8 @@ class ConnectionTimers {
     /// The connection is gone. `was_made`: it was there. `others_may_know` where the manager is: of one that
     /// has never answered they are given some time to say so.
     void broke(Time now, bool was_made, bool others_may_know = false) noexcept;
+    /// The manager lives, and has refused a connection: it is asked again after a while.
+    void was_refused(Time now) noexcept;
     /// A connection broke that was never answered. Whether to try again: a few times only, since a manager
     /// that was never reached has probably gone for good.
     bool may_try_again() noexcept;

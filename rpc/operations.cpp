@@ -135,7 +135,8 @@ void Operations::end_overdue(Operation& operation) {
         late.set_state(ManagerState::silent);
         const std::optional<Error>& trouble = connection.trouble();
         if (operation.session == 0 && trouble && trouble->detail[0] != '\0')
-            late.set_detail(std::string(late.detail.data()) + ": " + trouble->detail.data());
+            late.set_detail(std::string("no connection to the manager was made in time: ") +
+                            trouble->detail.data());
         fail(operation, late);
     } else if (operation.payload_in && !operation.error) {
         operation.error = named(Error(Errc::timeout, "the value did not arrive in time"), operation);

@@ -109,8 +109,7 @@ Error error_of(const wire::ReplyHeader& header, const Request& request) {
 std::string_view overdue_text(const Request& request, bool was_sent) {
     if (!was_sent)
         return "no connection to the manager was made in time: it is busy or stopped, or the handle is not "
-               "of "
-               "this dictionary";
+               "of this dictionary";
     if (!wire::rule_of(request.verb).waits) return "the manager did not answer in time";
     return (request.flags & wire::wait_for_value) != 0
                ? "the manager did not answer in time: whether the key took the value is not known"

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How the connections of a transport come and go.
-#include <poll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,7 +15,6 @@
 
 #include "base/limits.h"
 #include "os/error.h"
-#include "os/process_watch.h"
 #include "samehost/transport.h"
 
 namespace ddict::samehost {
@@ -35,8 +33,6 @@ constexpr milliseconds tick_interval{10};
 // After which a process without free descriptors accepts again.
 constexpr milliseconds pause_without_descriptors{100};
 constexpr unsigned accepted_at_once_max = 64;
-// Of this process's descriptors, kept for what it has already.
-constexpr int descriptors_reserved = 16;
 // An honest ring holds no more records than this many turns take.
 constexpr int last_turns_max = 16;
 
@@ -189,8 +185,9 @@ void Transport::on_connection() {
             poller_.mute(listener_socket_.fd(), true);
             return;
         }
-        if (socket.fd() >= descriptors_max() - descriptors_reserved) {
+        if (socket.fd() >= descriptors_max() - static_cast<int>(descriptors_reserved)) {
             ++counters_.links_refused;  // what is left is for the connections that stand
+            ++counters_.links_without_descriptor;
             continue;
         }
         const Result<pid_t> peer = peer_of(socket.fd());
@@ -278,25 +275,6 @@ void Transport::end_payloads(Link& link) {
     link.drop_waiting_payloads([this](std::uint64_t tag) { events_.payload_sent(tag, false); });
 }
 
-namespace {
-
-/// A process that ends closes its sockets a moment before the kernel tells of its end.
-constexpr milliseconds end_told_within{20};
-
-/// Why a socket has hung up: not every process whose connection has gone has ended. Who accepts does not wait
-/// to find out.
-Error why_gone(const Link& link) {
-    const os::FileDescriptor watch = link.peer() > 0 ? os::open_pidfd(link.peer()) : os::FileDescriptor();
-    const milliseconds time = link.side() == Side::connecting ? end_told_within : milliseconds(0);
-    pollfd ended{.fd = watch.fd(), .events = POLLIN, .revents = 0};
-    const bool has_ended = watch.is_open() ? ::poll(&ended, 1, static_cast<int>(time.count())) == 1
-                                           : link.peer() > 0 && errno == ESRCH;
-    if (has_ended) return Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
-    return Error(Errc::manager_lost, "it has closed the connection, or its process has ended");
-}
-
-}  // namespace
-
 /// What the other end has written before it went is still there.
 void Transport::lose(Link& link, TransportEvents& listener) {
     const bool may_be_read = !link.trouble.has_value();
@@ -308,7 +286,9 @@ void Transport::lose(Link& link, TransportEvents& listener) {
         ++counters_.peers_lost;
         end_payloads(link);
         link.is_loss_promised = false;
-        events_.peer_lost(link.id, link.trouble ? *link.trouble : why_gone(link));
+        // Who accepts does not wait to find out.
+        const milliseconds time = link.side() == Side::connecting ? end_told_within : milliseconds(0);
+        events_.peer_lost(link.id, link.trouble ? *link.trouble : why_closed(link.peer(), time));
     }
     mark_closed(link);
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "samehost/handshake.h"
 
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "os/error.h"
+#include "os/process_watch.h"
 
 namespace ddict::samehost {
 namespace {
@@ -116,7 +118,8 @@ Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& nam
                 return os::error_of(errno, connecting);
         }
     }
-    if (const Result<pid_t> peer = peer_of(socket.fd()); !peer) return peer.error();
+    const Result<pid_t> peer = peer_of(socket.fd());
+    if (!peer) return peer.error();
     Handshake handshake;
     handshake.name = name;
     Passing passing(&handshake, sizeof handshake);
@@ -131,8 +134,7 @@ Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& nam
         sent = ::sendmsg(socket.fd(), &passing.message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent == static_cast<ssize_t>(sizeof handshake)) return socket;
-    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
-        return Error(Errc::manager_lost, "it has closed the connection at " + path);
+    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return why_closed(*peer, end_told_within);
     if (sent < 0 && (errno == ETOOMANYREFS || errno == EAGAIN))
         return Error(Errc::busy, "too many processes are connecting to " + path);
     return os::error_of(errno, connecting);
@@ -147,6 +149,20 @@ Result<pid_t> peer_of(int socket) {
         return Error(Errc::access_denied,
                      "the process at the other end is of another user, uid " + std::to_string(peer.uid));
     return peer.pid;
+}
+
+Error why_closed(pid_t peer, std::chrono::milliseconds time) {
+    const os::FileDescriptor watch = peer > 0 ? os::open_pidfd(peer) : os::FileDescriptor();
+    const bool is_gone = !watch.is_open() && peer > 0 && errno == ESRCH;
+    pollfd end{.fd = watch.fd(), .events = POLLIN, .revents = 0};
+    const int told = watch.is_open() ? ::poll(&end, 1, static_cast<int>(time.count())) : -1;
+    if (is_gone || told == 1)
+        return Error(Errc::manager_lost, "its process has ended").set_state(ManagerState::ended);
+    if (told == 0 && time.count() > 0)
+        return Error(Errc::busy,
+                     "its process lives and closes new connections: it has no file descriptor left for them "
+                     "(ulimit -n), as a rule");
+    return Error(Errc::manager_lost, "it has closed the connection, or its process has ended");
 }
 
 Result<std::optional<Introduction>> read_introduction(int socket) {

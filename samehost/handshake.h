@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,14 +38,20 @@ Result<os::FileDescriptor> listen_at(const std::string& path);
 
 /// Connects, and hands the memory over, without waiting for the other to accept. Errors: not_found: nobody
 /// can be reached at this path from here: there is no such socket, or it is another user's; manager_lost: it
-/// was left by a process that has ended; busy: too many wait to be accepted, now or as many descriptors are
-/// under way as the kernel allows; system.
+/// was left by a process that has ended; busy: its process lives and takes no more connections, too many wait
+/// to be accepted, or as many descriptors are under way as the kernel allows; system.
 Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& name,
                                     const os::FileDescriptor& memory);
 
 /// The process at the other end, as far as this one sees it: 0 if not at all. Errors: access_denied if it is
 /// another user's; system.
 Result<pid_t> peer_of(int socket);
+
+/// Why a connection was closed whose other end was this process. Waits for up to `time`: a process that ends
+/// closes its sockets a moment before the kernel tells of its end. busy: it lives, so it did not want the
+/// connection; manager_lost: it has ended, or that could not be found out in this time.
+Error why_closed(pid_t peer, std::chrono::milliseconds time);
+inline constexpr std::chrono::milliseconds end_told_within{20};
 
 struct Introduction {
     LinkName name;

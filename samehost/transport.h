@@ -30,7 +30,8 @@ struct Counters {
     std::uint64_t messages_sent = 0;
     std::uint64_t messages_received = 0;
     std::uint64_t links_refused = 0;  ///< of other users, of programs that speak something else, too many
-    std::uint64_t malformed = 0;      ///< links that were dropped because nonsense came through them
+    std::uint64_t links_without_descriptor = 0;  ///< of those: there was no file descriptor left for them
+    std::uint64_t malformed = 0;  ///< links that were dropped because nonsense came through them
     std::uint64_t peers_lost = 0;
     std::uint64_t doorbells = 0;  ///< heard
 };
@@ -52,6 +53,8 @@ class Transport {
         std::chrono::milliseconds claim_timeout = claim_timeout_default);
     /// How long a connection may stand that nobody claims: its first message proves nothing, or never comes.
     static constexpr std::chrono::milliseconds claim_timeout_default{5'000};
+    /// Of this process's file descriptors: kept for what it has already, when others connect.
+    static constexpr unsigned descriptors_reserved = 16;
     ~Transport();
     Transport(const Transport&) = delete;
     Transport& operator=(const Transport&) = delete;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "os/error.h"
 #include "os/process_watch.h"
 #include "samehost/host_identity.h"
 
@@ -24,6 +25,8 @@ constexpr microseconds look_interval{1000};
 // Where a connection may ring that is not polled: its message waits for so long at the most.
 constexpr microseconds look_interval_with_doorbells{20};
 constexpr microseconds look_interval_with_callers{100};
+// Free for the connections of clients, at the least, when a process begins to listen.
+constexpr unsigned descriptors_for_clients = 8;
 
 /// Others could keep whoever connects waiting (in a file system of somebody's own), or be anybody's.
 bool is_socket_of_manager(std::string_view path) noexcept {
@@ -44,6 +47,13 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options) {
     if (const Result<void> started = worker->start_samehost(); !started) return started.error();
     if (options.on_network) {
         if (const Result<void> started = worker->start_ucx(); !started) return started.error();
+    }
+    // Others are to connect: it is not to come up and refuse them all.
+    if (!options.listen_at.empty()) {
+        if (const Result<void> enough = os::need_descriptors(
+                samehost::Transport::descriptors_reserved + descriptors_for_clients, "serving clients");
+            !enough)
+            return enough.error();
     }
     return worker;
 }
@@ -188,9 +198,9 @@ Result<PeerId> Worker::connect(Bytes packed, const ProcessIdentity& process) {
             return Error(Errc::bad_handle, "the address of the peer names no socket of a manager");
         if (!address->path.empty()) {
             const Result<PeerId> peer = samehost_->connect(address->path);
+            // One that is busy would be so over the network as well.
             const bool try_network =
-                !peer && (peer.error().code == Errc::not_found || peer.error().code == Errc::access_denied ||
-                          peer.error().code == Errc::busy);
+                !peer && (peer.error().code == Errc::not_found || peer.error().code == Errc::access_denied);
             if (!try_network) return peer;
             if (const Result<void> lives = check_process(process); !lives) return lives.error();
             if (address->ucx.empty()) return peer;

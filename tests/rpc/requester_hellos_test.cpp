@@ -76,6 +76,51 @@ TEST_F(RequesterTest, AnAnswerToWhatWasNeverAskedIsNoSignOfLife) {
     EXPECT_EQ(outcome(operation), Errc::manager_lost);
 }
 
+/// Without descriptors for more clients, say.
+TEST_F(RequesterTest, AManagerThatLivesAndRefusesIsAskedAgainUntilTheDeadline) {
+    know(here);
+    const Error refusal(Errc::busy, "it takes no more connections");
+    const auto operation = begin(Verb::put, 10s);
+    const auto later = begin(Verb::contains, 30s);
+    unsigned refusals = 0;
+    for (int i = 0; i < 20; ++i) {
+        requester.tick(now);
+        if (const PeerId peer = transport.sent.back().peer; transport.open.erase(peer) != 0) {
+            ++refusals;
+            requester.on_peer_lost(peer, refusal);
+        }
+        pass(500ms);
+    }
+    ASSERT_TRUE(requester.done(operation));
+    const Result<Reply> reply = requester.take(operation);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, Errc::timeout);
+    EXPECT_FALSE(reply.error().in_doubt);
+    EXPECT_NE(std::string(reply.error().detail.data()).find("it takes no more connections"),
+              std::string::npos)
+        << reply.error().message();
+    EXPECT_EQ(refusals, 20U);
+    EXPECT_FALSE(requester.done(later));
+    requester.tick(now);
+    answer();  // to the hello
+    answer();
+    EXPECT_EQ(outcome(later), Errc{});
+}
+
+/// The same, where connecting says so at once.
+TEST_F(RequesterTest, AManagerThatCannotBeConnectedToForNowIsNotLost) {
+    know(here);
+    transport.refusal = Error(Errc::busy, "too many are connecting");
+    const auto operation = begin(Verb::contains);
+    pass(5s);
+    EXPECT_FALSE(requester.done(operation));
+    transport.refusal.reset();
+    pass(500ms);
+    answer();
+    answer();
+    EXPECT_EQ(outcome(operation), Errc{});
+}
+
 /// Of several networks the wrong one may have been taken.
 TEST_F(RequesterTest, AManagerThatNeverAnswersIsSaidToBeLostOverWhichNetwork) {
     know(elsewhere);
