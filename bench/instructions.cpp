@@ -9,6 +9,8 @@
 //   ddict-instructions put PAIRS OPERATIONS MANAGERS   to the shard of one of so many, which has its part of
 //   the pairs
 //   ddict-instructions get-by-message PAIRS OPERATIONS MANAGERS   the same shard
+//   ddict-instructions batch-put|batch-get PAIRS OPERATIONS MANAGERS   the same, 64 pairs in a message; an
+//   operation is a pair
 //
 // Everything is in this process: callgrind knows too few system calls for UCX.
 #include <unistd.h>
@@ -19,10 +21,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ddict/codec.h>
@@ -35,6 +40,7 @@
 #include "manager/shard.h"
 #include "shm/pool.h"
 #include "shm/reader.h"
+#include "wire/items.h"
 #include "wire/messages.h"
 
 namespace ddict::bench {
@@ -42,6 +48,7 @@ namespace {
 
 constexpr std::size_t key_bytes = 30;
 constexpr std::size_t value_bytes = 8;
+constexpr std::size_t batch_pairs = 64;
 
 std::string key_number(std::uint64_t number) {
     std::string key = "key " + std::to_string(number) + " ";
@@ -123,8 +130,14 @@ class Void final : public Transport {
         std::memcpy(&last, header.data(), sizeof last);
         ++sent;
     }
-    void send(PeerId, Bytes, Bytes, std::uint64_t) override { ++sent; }
-    void send(PeerId, Bytes, Parts, std::uint64_t) override { ++sent; }
+    void send(PeerId peer, Bytes header, Bytes, std::uint64_t tag) override {
+        send(peer, header);
+        sent_payload = tag;
+    }
+    void send(PeerId peer, Bytes header, Parts, std::uint64_t tag) override {
+        send(peer, header);
+        sent_payload = tag;
+    }
     void receive_payload(PeerId, std::uint64_t, MutableBytes, std::uint64_t) override {}
     void receive_payload(PeerId, std::uint64_t, MutableBytes, MutableBytes, std::uint64_t) override {}
     void discard_payload(std::uint64_t) override {}
@@ -135,6 +148,7 @@ class Void final : public Transport {
 
     wire::ReplyHeader last;
     std::uint64_t sent = 0;
+    std::optional<std::uint64_t> sent_payload;  // its end is still to be told
 
   private:
     PeerId peers_ = no_peer;
@@ -163,7 +177,68 @@ std::uint64_t say_hello(manager::Shard& shard, const shm::PoolIdentity& identity
     return transport.last.argument;
 }
 
-/// From the message to the reply. With Verb::put pairs are put again, so that their number stays.
+/// A request, as the transport delivers it.
+struct Message {
+    std::vector<std::byte> header;
+    std::vector<std::byte> payload;
+};
+
+/// Requests that together name as many pairs as there are to be operations; with puts, pairs that are there,
+/// so that their number stays.
+class Requests {
+  public:
+    Requests(wire::Verb verb, std::uint64_t session, const std::vector<std::string>& keys)
+        : verb_(verb), session_(session), keys_(keys) {}
+
+    std::size_t pairs_in_each() const {
+        return verb_ == wire::Verb::batch_put || verb_ == wire::Verb::batch_get ? batch_pairs : 1;
+    }
+
+    Message next() {
+        wire::RequestHeader header;
+        header.verb = verb_;
+        header.session = session_;
+        header.request = ++request_;
+        if (pairs_in_each() > 1) return next_batch(header);
+        header.key_bytes = key_bytes;
+        std::vector<std::byte> value;
+        if (verb_ == wire::Verb::put) {
+            value = value_number(pair_);
+            header.value_type = type_text;
+        }
+        header.value_bytes = value.size();
+        return {message_of(header, bytes_of(next_key()), value), {}};
+    }
+
+  private:
+    const std::string& next_key() { return keys_[pair_++ % keys_.size()]; }
+
+    Message next_batch(wire::RequestHeader header) {
+        std::vector<std::byte> packed(limits::batch_bytes_max);
+        wire::ItemWriter items(packed);
+        for (std::size_t i = 0; i < batch_pairs; ++i) {
+            const std::vector<std::byte> value = value_number(pair_);
+            const std::string& key = next_key();
+            const bool written = verb_ == wire::Verb::batch_put ? items.pair(bytes_of(key), type_text, value)
+                                                                : items.key(bytes_of(key));
+            if (!written) throw std::runtime_error("the pairs of a batch are too large");
+        }
+        packed.resize(items.written().size());
+        header.argument = batch_pairs;
+        header.value_bytes = packed.size();
+        if (packed.size() > limits::inline_value_bytes_max)
+            return {message_of(header, {}, {}), std::move(packed)};
+        return {message_of(header, {}, packed), {}};
+    }
+
+    wire::Verb verb_;
+    std::uint64_t session_;
+    const std::vector<std::string>& keys_;
+    std::uint64_t request_ = 1;
+    std::uint64_t pair_ = 0;
+};
+
+/// From the message to the reply.
 void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, std::uint32_t managers) {
     constexpr std::uint32_t manager = 0;
     std::unique_ptr<shm::Pool> pool = make_pool(manager, pairs / managers).pool;
@@ -180,44 +255,43 @@ void at_manager(wire::Verb verb, std::uint64_t pairs, std::uint64_t operations, 
     Void transport;
     store::Store store(std::move(pool));
     manager::Shard shard(store, transport, {});
-    const std::uint64_t session = say_hello(shard, store.pool().identity(), transport);
-    std::uint64_t request = 1;
-    std::vector<std::vector<std::byte>> messages;
-    for (std::uint64_t i = 0; i < 2 * operations; ++i) {
-        wire::RequestHeader header;
-        header.verb = verb;
-        header.session = session;
-        header.request = ++request;
-        header.key_bytes = key_bytes;
-        std::vector<std::byte> value;
-        if (verb == wire::Verb::put) {
-            value = value_number(i);
-            header.value_type = type_text;
-        }
-        header.value_bytes = value.size();
-        messages.push_back(message_of(header, bytes_of(keys[i % keys.size()]), value));
-    }
+    Requests requests(verb, say_hello(shard, store.pool().identity(), transport), keys);
+    const std::uint64_t count = (operations + requests.pairs_in_each() - 1) / requests.pairs_in_each();
+    std::vector<Message> messages;
+    for (std::uint64_t i = 0; i < 2 * count; ++i)
+        messages.push_back(requests.next());
     auto next = messages.begin();
     count_instructions([&] {
-        for (std::uint64_t i = 0; i < operations; ++i)
-            shard.on_message(*next++, {});
+        for (std::uint64_t i = 0; i < count; ++i, ++next) {
+            shard.on_message(next->header, {.in_memory = next->payload, .bytes = next->payload.size()});
+            if (transport.sent_payload)
+                shard.on_payload_sent(*std::exchange(transport.sent_payload, {}), true);
+        }
     });
-    if (transport.sent != 1 + 2 * operations || transport.last.status != 0 || store.size() != keys.size())
+    if (transport.sent != 1 + 2 * count || transport.last.status != 0 || store.size() != keys.size())
         throw std::runtime_error("not all values were put or found");
 }
 
 int run(int argc, char** argv) {
     const std::string what = argc > 1 ? argv[1] : "";
     const auto number = [&](int at) { return std::strtoull(argv[at], nullptr, 10); };
-    if (what == "get" && argc == 5) {
-        get(number(2), number(3), static_cast<std::uint32_t>(number(4)));
-    } else if (what == "put" && argc == 5) {
-        at_manager(wire::Verb::put, number(2), number(3), static_cast<std::uint32_t>(number(4)));
-    } else if (what == "get-by-message" && argc == 5) {
-        at_manager(wire::Verb::get, number(2), number(3), static_cast<std::uint32_t>(number(4)));
-    } else {
-        std::fputs("usage: ddict-instructions get|put|get-by-message PAIRS OPERATIONS MANAGERS\n", stderr);
+    const std::map<std::string, wire::Verb> at_the_manager{{"put", wire::Verb::put},
+                                                           {"get-by-message", wire::Verb::get},
+                                                           {"batch-put", wire::Verb::batch_put},
+                                                           {"batch-get", wire::Verb::batch_get}};
+    const auto verb = at_the_manager.find(what);
+    if (argc != 5 || (what != "get" && verb == at_the_manager.end())) {
+        std::fputs(
+            "usage: ddict-instructions get|put|get-by-message|batch-put|batch-get PAIRS OPERATIONS "
+            "MANAGERS\n",
+            stderr);
         return 2;
+    }
+    const auto managers = static_cast<std::uint32_t>(number(4));
+    if (what == "get") {
+        get(number(2), number(3), managers);
+    } else {
+        at_manager(verb->second, number(2), number(3), managers);
     }
     return 0;
 }
