@@ -31,7 +31,9 @@ class WaitForAnyTest : public SharedDictionaryTest {
             sum += stats.waiting;
         return sum;
     }
-    void TearDown() override { EXPECT_EQ(waiting(), 0u) << "a wait was left behind"; }
+    void TearDown() override {
+        EXPECT_TRUE(eventually(5s, [] { return waiting() == 0; })) << "a wait was left behind";
+    }
 };
 
 TEST_F(WaitForAnyTest, WhatIsThereIsFound) {
@@ -94,16 +96,22 @@ TEST_F(WaitForAnyTest, OneOfManyLargeValues) {
 
 TEST_F(WaitForAnyTest, NoneComesInTime) {
     const std::vector<std::string> keys = a_key_on_each("nobody");
-    const auto began = steady_clock::now();
-    const auto late = dict_->within(50ms).try_wait_for_any(keys);
-    ASSERT_FALSE(late);
-    EXPECT_GE(steady_clock::now() - began, 50ms);
-    EXPECT_EQ(late.error().code, Errc::timeout);
-    EXPECT_EQ(late.error().operation, Operation::wait_for_any);
-    EXPECT_EQ(late.error().manager_state, ManagerState::answered);
-    EXPECT_EQ(late.error().message(), "wait_for_any: timeout: none of the 3 keys '" + keys[0] + "', '" +
-                                          keys[1] + "', '" + keys[2] +
-                                          "' appeared in time; their managers answer: wait for longer");
+    // On a machine with too much to do, managers do not answer in so short a time.
+    Error last;
+    for (const auto timeout : {50ms, 500ms, 5000ms}) {
+        const auto began = steady_clock::now();
+        const auto late = dict_->within(timeout).try_wait_for_any(keys);
+        ASSERT_FALSE(late);
+        EXPECT_GE(steady_clock::now() - began, timeout);
+        last = late.error();
+        if (last.manager_state == ManagerState::answered) break;
+    }
+    EXPECT_EQ(last.code, Errc::timeout);
+    EXPECT_EQ(last.operation, Operation::wait_for_any);
+    EXPECT_EQ(last.manager_state, ManagerState::answered);
+    EXPECT_EQ(last.message(), "wait_for_any: timeout: none of the 3 keys '" + keys[0] + "', '" + keys[1] +
+                                  "', '" + keys[2] +
+                                  "' appeared in time; their managers answer: wait for longer");
     const auto at_once = dict_->within(0ms).try_wait_for_any(keys);
     ASSERT_FALSE(at_once);
     EXPECT_EQ(at_once.error().code, Errc::timeout);

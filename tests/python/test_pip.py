@@ -18,7 +18,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 def run(*command, status=0, environment=ENVIRONMENT, **more):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, env=environment, **more)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=270, env=environment, **more)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 
@@ -86,7 +86,7 @@ def test_a_failed_build_says_why(environment, tmp_path):
     for _ in range(2):
         done = subprocess.run([environment, "-m", "pip", "wheel", "--no-deps", "--no-index", "--config-settings",
                                f"build-dir={tmp_path / 'build'}", "--wheel-dir", tmp_path, ROOT], capture_output=True, text=True,
-                              timeout=120, env={**ENVIRONMENT, "CMAKE_ARGS": "-Dpybind11_DIR=/nowhere -DCMAKE_DISABLE_FIND_PACKAGE_pybind11=ON"})
+                              timeout=270, env={**ENVIRONMENT, "CMAKE_ARGS": "-Dpybind11_DIR=/nowhere -DCMAKE_DISABLE_FIND_PACKAGE_pybind11=ON"})
         assert done.returncode != 0 and "pybind11-dev" in done.stdout + done.stderr
         assert (tmp_path / "build/CMakeCache.txt").exists()
 
