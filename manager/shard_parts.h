@@ -43,15 +43,6 @@ struct EventCounts {
     std::uint64_t scans = 0;
 };
 
-/// Of a batch; the bytes are those of the request.
-struct BatchItem {
-    std::uint64_t hash;
-    KeyBytes key;
-    Bytes value;
-    std::uint16_t value_type;
-    KeyPlacement placement;
-};
-
 struct ShardParts {
     ShardParts(store::Store& s, Transport& t, const ShardOptions& o)
         : store(s), transport(t), options(o), times(o.clock) {}
@@ -69,7 +60,7 @@ struct ShardParts {
     SessionGate gate{options.ucx_version, store, transport, sessions, replies, waiters, deferred_puts};
     OperationTimes times;
     EventCounts counts;
-    std::vector<BatchItem> items;  // scratch: a batch
+    std::vector<shm::Pair> items;  // scratch: those of a batch, of whose request their bytes are
     bool shutdown_requested = false;
     bool restart_requested = false;
 };

@@ -20,19 +20,28 @@ constexpr std::size_t group_items = 64;
 
 /// Fills the shard's items. False if the packing is damaged.
 bool read_batch(ShardParts& shard, const Call& call) {
-    std::vector<BatchItem>& items = shard.items;
-    items.clear();
-    wire::ItemReader in(call.value);
+    std::vector<shm::Pair>& items = shard.items;
     const auto count = static_cast<std::size_t>(call.header.argument);
-    wire::PackedPair pair;
+    items.resize(count);
+    wire::ItemReader in(call.value);
+    wire::PackedPair packed;
     if (call.header.verb == Verb::batch_put) {
-        while (items.size() < count && in.pair(pair) && !pair.ask_alone)
-            items.push_back({hash_of(pair.key), pair.key, pair.value, pair.value_type, pair.placement});
+        for (shm::Pair& item : items) {
+            if (!in.pair(packed) || packed.ask_alone) return false;
+            item = {.key = packed.key,
+                    .hash = hash_of(packed.key),
+                    .value_type = packed.value_type,
+                    .checkpoint = call.header.checkpoint,
+                    .value = packed.value,
+                    .placement = packed.placement};
+        }
     } else {
-        while (items.size() < count && in.key(pair.key))
-            items.push_back({hash_of(pair.key), pair.key, {}, 0, {}});
+        for (shm::Pair& item : items) {
+            if (!in.key(packed.key)) return false;
+            item = {.key = packed.key, .hash = hash_of(packed.key)};
+        }
     }
-    return items.size() == count && in.at_end();
+    return in.at_end();
 }
 
 /// There is always space for the results that are to come, if their values are to be asked for alone.
@@ -54,17 +63,11 @@ void get_items(ShardParts& shard, std::size_t begin, std::size_t end, wire::Item
     shard.counts.gets += end - begin;
 }
 
-/// The statuses are cached together, when all items have been changed; until then, after a kill, the reply
-/// tells how many have been.
-store::Change change_of(const Call& call, const BatchItem& item, ChangeKind kind) {
+/// Of an item, which is still to be filled in. The statuses are cached together, when all items have been
+/// changed; until then, after a kill, the reply tells how many have been.
+store::Change change_of_item(const Call& call, ChangeKind kind) {
     store::Change change;
     change.kind = kind;
-    change.pair = {.key = item.key,
-                   .hash = item.hash,
-                   .value_type = item.value_type,
-                   .checkpoint = call.header.checkpoint,
-                   .value = item.value,
-                   .placement = item.placement};
     change.origin = {.session = call.header.session, .request = call.header.request};
     change.slot = call.slot;
     change.is_one_of_many = true;
@@ -73,8 +76,9 @@ store::Change change_of(const Call& call, const BatchItem& item, ChangeKind kind
 
 void put_items(ShardParts& shard, const Call& call, std::size_t begin, std::size_t end,
                wire::ItemWriter& results) {
+    store::Change change = change_of_item(call, ChangeKind::put);
     for (std::size_t i = begin; i < end; ++i) {
-        const store::Change change = change_of(call, shard.items[i], ChangeKind::put);
+        change.pair = shard.items[i];
         const store::Applied applied = shard.store.apply(change);
         if (applied.succeeded()) {
             ++shard.counts.puts;
@@ -88,9 +92,10 @@ void put_items(ShardParts& shard, const Call& call, std::size_t begin, std::size
 
 void erase_items(ShardParts& shard, const Call& call, std::size_t begin, std::size_t end,
                  wire::ItemWriter& results) {
+    store::Change change = change_of_item(call, ChangeKind::erase);
     for (std::size_t i = begin; i < end; ++i) {
-        const store::Applied applied = shard.store.apply(change_of(call, shard.items[i], ChangeKind::erase));
-        results.status(static_cast<std::uint16_t>(applied.code));
+        change.pair = shard.items[i];
+        results.status(static_cast<std::uint16_t>(shard.store.apply(change).code));
     }
     shard.counts.erases += end - begin;
 }
