@@ -27,6 +27,7 @@
 #include "launcher/progress_line.h"
 #include "launcher/rendezvous_file.h"
 #include "os/file_descriptor.h"
+#include "persist/file.h"
 #include "persist/folder.h"
 
 namespace ddict::launcher {
@@ -108,8 +109,8 @@ struct Seen {
 };
 
 Result<Seen> look(const std::string& path) {
-    const os::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!file.is_open()) return failed("opening", path);
+    const os::FileDescriptor file = persist::open_no_link(path);
+    if (!file.is_open()) return persist::file_error(errno, "opening", path);
     Seen seen;
     struct stat status {};
     if (::fstat(file.fd(), &status) != 0) return failed("reading", path);
@@ -196,9 +197,8 @@ Result<SaveFolder> SaveFolder::take(const std::string& dir, const std::string& n
     if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) return failed("creating the folder", folder);
     auto state = std::make_shared<State>();
     state->path = std::filesystem::absolute(folder).string() + "/" + owner_name;
-    state->file = os::FileDescriptor(
-        ::open(state->path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666));
-    if (!state->file.is_open()) return failed("opening", state->path);
+    state->file = persist::open_no_link(state->path, O_CREAT);
+    if (!state->file.is_open()) return persist::file_error(errno, "opening", state->path);
     const bool is_locked = ::flock(state->file.fd(), LOCK_EX | LOCK_NB) == 0;
     if (!is_locked && errno == EWOULDBLOCK) return busy_at(state->path);
     const Result<Seen> last = look(state->path);

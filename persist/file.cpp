@@ -29,7 +29,9 @@ Result<os::FileDescriptor> open_path(const std::filesystem::path& path, int flag
 
 Error file_error(int error, std::string_view doing, const std::filesystem::path& path) {
     std::string text(doing);
-    text.append(" ").append(path.string()).append(": ").append(std::strerror(error));
+    text.append(" ").append(path.string()).append(": ");
+    text.append(error == ELOOP ? "it is a link, which somebody else may have put there: remove it"
+                               : std::strerror(error));
     return Error(Errc::system, text);
 }
 
@@ -44,6 +46,20 @@ Result<os::FileDescriptor> create_file(const std::filesystem::path& path) {
 
 Result<os::FileDescriptor> open_file(const std::filesystem::path& path) {
     return open_path(path, O_RDONLY | O_NONBLOCK, "opening");  // it may be a pipe, which would wait
+}
+
+os::FileDescriptor open_no_link(const std::filesystem::path& path, int flags) noexcept {
+    int fd = -1;
+    do
+        fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | flags, 0666);
+    while (fd < 0 && errno == EINTR);
+    os::FileDescriptor file(fd);
+    struct stat status {};
+    if (!file.is_open() || ::fstat(file.fd(), &status) != 0) return {};
+    if (S_ISREG(status.st_mode)) return file;
+    file.reset();
+    errno = EINVAL;
+    return {};
 }
 
 Result<std::uint64_t> size_of(const os::FileDescriptor& file, const std::filesystem::path& path) {

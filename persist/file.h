@@ -24,6 +24,9 @@ Error about(Error error, const std::filesystem::path& path);
 /// For writing; must not be there yet.
 Result<os::FileDescriptor> create_file(const std::filesystem::path& path);
 Result<os::FileDescriptor> open_file(const std::filesystem::path& path);
+/// For reading and writing, whoever may write to its folder: a link to another file is refused, and what is
+/// no file. `flags`: O_CREAT or O_EXCL with it. On failure errno says why; it is ELOOP for a link.
+os::FileDescriptor open_no_link(const std::filesystem::path& path, int flags = 0) noexcept;
 Result<std::uint64_t> size_of(const os::FileDescriptor& file, const std::filesystem::path& path);
 Result<void> write_at(const os::FileDescriptor& file, std::uint64_t offset, Bytes bytes,
                       const std::filesystem::path& path);

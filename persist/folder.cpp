@@ -48,9 +48,9 @@ Result<FileLock> lock_within(os::FileDescriptor file, const fs::path& path) {
 }
 
 Result<os::FileDescriptor> open_lock(const fs::path& path, int flags) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0666);
-    if (fd < 0) return file_error(errno, "opening", path);
-    return os::FileDescriptor(fd);
+    os::FileDescriptor file = open_no_link(path, flags);
+    if (!file.is_open()) return file_error(errno, "opening", path);
+    return file;
 }
 
 bool is_of_checkpoint(const fs::path& file) {
@@ -204,7 +204,7 @@ Result<Commit> read_commit(const fs::path& folder) {
 }
 
 Holder holder_of(const fs::path& folder) {
-    const os::FileDescriptor file(::open((folder / writing_name).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    const os::FileDescriptor file = open_no_link(folder / writing_name);
     if (!file.is_open()) return errno == ENOENT ? Holder::none : Holder::unknown;
     switch (try_lock(file)) {
         case Lock::taken:
@@ -235,8 +235,7 @@ Result<FileLock> lock_folder(const fs::path& folder) {
 
 /// The file that a save holds comes first, and goes last: what is left in between is a dead save's.
 Result<void> remove_files(const fs::path& folder) {
-    const os::FileDescriptor mark(
-        ::open((folder / writing_name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
+    const os::FileDescriptor mark = open_no_link(folder / writing_name, O_CREAT);
     for (const char* first : {commit_name, new_commit_name}) {
         if (const Result<void> removed = unlink(folder / first); !removed) return removed;
     }

@@ -184,6 +184,23 @@ TEST_F(SaveFolderTest, ATextThatMakesNoSenseIsNotShown) {
     }
 }
 
+/// In a folder that others may write to, it may lead anywhere.
+TEST_F(SaveFolderTest, ALinkInItsPlaceIsNotWrittenThrough) {
+    const std::string precious = dir_ + "/precious";
+    std::ofstream(precious) << "precious";
+    fs::create_directories(dir_ + "/d");
+    for (const std::string& target : {precious, dir_ + "/nowhere"}) {
+        fs::remove(file());
+        fs::create_symlink(target, file());
+        const auto taken = take(quick);
+        ASSERT_FALSE(taken);
+        EXPECT_NE(taken.error().message().find(file() + ": it is a link"), std::string::npos)
+            << taken.error().message();
+    }
+    EXPECT_EQ(fs::file_size(precious), 8U);
+    EXPECT_FALSE(fs::exists(dir_ + "/nowhere"));
+}
+
 TEST_F(SaveFolderTest, AFolderThatCannotBeMadeIsAnError) {
     std::ofstream(dir_ + "/d") << "in the way";
     const auto taken = take();

@@ -191,6 +191,24 @@ TEST(Checkpoint, RemovesItsFilesAndNoOthers) {
 }
 
 /// A checkpoint has a file for each manager, and a process may have 1024 files open.
+/// As others may put there, where they may write to the folder.
+TEST(Checkpoint, NothingIsMadeThroughALink) {
+    const TemporaryFolder dir;
+    const auto nowhere = dir.path() / "nowhere";
+    const auto folder = dir.path() / "d" / "000001";
+    std::filesystem::create_directories(folder);
+    std::filesystem::create_symlink(nowhere, folder / writing_name);
+    std::filesystem::create_symlink(nowhere, dir.path() / "d" / lock_name);
+    EXPECT_EQ(holder_of(folder), Holder::unknown);
+    EXPECT_FALSE(hold(folder));
+    EXPECT_TRUE(remove_files(folder));
+    const Result<FileLock> locked = lock_folder(dir.path() / "d");
+    ASSERT_FALSE(locked);
+    EXPECT_NE(locked.error().message().find("it is a link"), std::string::npos) << locked.error().message();
+    EXPECT_FALSE(std::filesystem::exists(nowhere));
+    EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
 TEST(Checkpoint, ThousandsOfFilesAreReadWithFewDescriptors) {
     constexpr std::size_t managers = 2048;
     const TemporaryFolder dir;
