@@ -381,16 +381,20 @@ int stop(const Options& options, const os::Environment& environment) {
 }
 
 int status(const Options& options, const os::Environment& environment) {
+    const auto not_known = [](const Error& why) {
+        say_error(why);
+        return exit_not_known;
+    };
     const auto folder = state_folder(options, environment);
-    if (!folder) return say_error(folder.error());
+    if (!folder) return not_known(folder.error());
     bool any_alive = false;
     nlohmann::json all = nlohmann::json::array();
     const auto records = list_records(*folder);
-    if (!records) return say_error(records.error());
+    if (!records) return not_known(records.error());
     bool in_doubt = false;
     for (const ListedRecord& listed : *records) {
         if (!listed.record) {
-            const bool unread = listed.record.error().code == Errc::system;
+            const bool unread = is_doubtful(listed);
             in_doubt = in_doubt || unread;
             const std::string line = printable(listed.path) + ": " + listed.record.error().detail.data();
             if (!options.json && !options.name_given) {
@@ -403,6 +407,7 @@ int status(const Options& options, const os::Environment& environment) {
         if (options.name_given && listed.record->name != options.name) continue;
         const Verdict verdict = liveness_of(*listed.record, environment);
         any_alive = any_alive || verdict.liveness == Liveness::alive;
+        in_doubt = in_doubt || verdict.liveness == Liveness::unknown;
         if (options.json) {
             all.push_back(status_object(*listed.record, verdict));
         } else {
@@ -416,7 +421,7 @@ int status(const Options& options, const os::Environment& environment) {
                                   environment)
                   << "\n";
     }
-    return any_alive ? 0 : 1;
+    return any_alive ? 0 : in_doubt ? exit_not_known : 1;
 }
 
 int print_environment(const Options& options, const os::Environment& environment) {

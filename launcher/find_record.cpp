@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/find_record.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -17,9 +20,8 @@ std::string where(const RendezvousRecord& record) {
 std::string doubt_about(const ListedRecord& listed, const std::string& name,
                         const os::Environment& environment) {
     if (!listed.record)
-        return listed.record.error().code == Errc::system
-                   ? printable(listed.path) + ": " + listed.record.error().detail.data()
-                   : std::string();
+        return is_doubtful(listed) ? printable(listed.path) + ": " + listed.record.error().detail.data()
+                                   : std::string();
     if (listed.record->name != name) return {};
     return liveness_of(*listed.record, environment).why;
 }
@@ -70,6 +72,14 @@ Result<Found> find_record(const Options& options, const os::Environment& environ
                                          "'; put it back in its place, or remove it");
     Verdict verdict = liveness_of(*record, environment);
     return Found{path, *std::move(record), std::move(verdict)};
+}
+
+bool is_doubtful(const ListedRecord& listed) {
+    if (listed.record) return false;
+    if (listed.record.error().code == Errc::system) return true;
+    struct stat info {};
+    return listed.record.error().code == Errc::access_denied && ::lstat(listed.path.c_str(), &info) == 0 &&
+           info.st_uid == ::geteuid();
 }
 
 std::string none_running(const std::string& name, const std::string& doubt,

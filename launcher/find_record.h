@@ -24,6 +24,10 @@ struct Found {
 /// told.
 Result<Found> find_record(const Options& options, const os::Environment& environment);
 
+/// Whether what stands there may be a record of this user, which could not be read or is not believed: a
+/// dictionary of it may run.
+bool is_doubtful(const ListedRecord& listed);
+
 /// That there is no dictionary (of that name, if it is not empty), or why that is not known. Only those of
 /// start are found: of others the shell may have the handle.
 std::string none_running(const std::string& name, const std::string& doubt,

@@ -25,6 +25,7 @@ namespace ddict::launcher {
 inline constexpr int exit_bring_up_failed = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_keys_lost = 3;
+inline constexpr int exit_not_known = 3;  // of status
 inline constexpr int exit_cannot_execute = 126;
 inline constexpr int exit_not_found = 127;
 

@@ -104,7 +104,7 @@ int run(int argc, char** argv) {
     if (status != 0 && for_eval) std::cout << "false\n";  // then eval fails too
     if (std::cout.flush() || status != 0) return status;
     say("cannot write to the standard output");
-    return exit_bring_up_failed;
+    return options && options->verb == Verb::status ? exit_not_known : exit_bring_up_failed;
 }
 
 }  // namespace

@@ -435,8 +435,8 @@ std::string help_text() {
         "lost; 1 if the dictionary could not be brought up, loaded\n"
         "or saved; 2 if the options are wrong, or do not fit the job; 128+N if cancelled by\n"
         "signal N before the command ran. status: 0 if a dictionary of start is running, 1 if\n"
-        "not. stop: 0 if it has ended, also if a client had destroyed it. restart: that of\n"
-        "'ddict restart': 0 when the new process answers.\n"
+        "not, 3 if that is not known. stop: 0 if it has ended, also if a client had destroyed\n"
+        "it. restart: that of 'ddict restart': 0 when the new process answers.\n"
         "Where env or start --export fail they print 'false', so that eval fails as well.\n";
     return out;
 }

@@ -110,7 +110,7 @@ TEST_F(BackgroundTest, AFolderThatCannotBeReadIsNoAnswer) {
                                          {folder() + "/" + std::string(300, 'x'), "File name too long"}}) {
         for (const std::string verb : {"status", "env", "stop", "start"}) {
             const Ran ran = run({verb, "--state-dir", state_dir});
-            EXPECT_EQ(ran.status, 1) << verb;
+            EXPECT_EQ(ran.status, verb == "status" ? 3 : 1) << verb;
             EXPECT_NE(ran.err.find(why), std::string::npos) << verb << ": " << ran.err;
             EXPECT_NE(ran.err.find("--state-dir"), std::string::npos) << verb << ": " << ran.err;
             EXPECT_EQ((ran.out + ran.err).find("is running here"), std::string::npos) << ran.out << ran.err;
@@ -127,11 +127,30 @@ TEST_F(BackgroundTest, ARecordThatCannotBeReadIsNoAnswer) {
         std::vector<std::string> words = launch({verb, "--name", "other"});
         words.insert(words.begin(), {"/bin/sh", "-c", "ulimit -n 4; exec \"$@\"", "sh"});
         Program limited(words, environment());
-        EXPECT_EQ(limited.wait(), 1) << verb;
+        EXPECT_EQ(limited.wait(), verb == "status" ? 3 : 1) << verb;
         const std::string said = limited.out() + limited.err();
         EXPECT_NE(said.find("Too many open files"), std::string::npos) << said;
         EXPECT_EQ(said.find("is running here"), std::string::npos) << said;
     }
+    EXPECT_EQ(run({"stop"}).status, 0);
+}
+
+/// It is this user's, and its dictionary runs.
+TEST_F(BackgroundTest, ARecordThatIsNotBelievedIsNoAnswer) {
+    ASSERT_EQ(run({"start"}).status, 0);
+    const std::string file = only_file();
+    ASSERT_EQ(::chmod(file.c_str(), 0620), 0);
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"status"}, {"status", "--json"}, {"status", "--name", "default"}}) {
+        const Ran ran = run(words);
+        EXPECT_EQ(ran.status, 3) << words.back();
+        EXPECT_NE((ran.out + ran.err).find("not believed"), std::string::npos) << ran.out << ran.err;
+        EXPECT_EQ((ran.out + ran.err).find("is running here"), std::string::npos) << ran.out << ran.err;
+    }
+    ASSERT_EQ(::chmod(file.c_str(), 0600), 0);
+    Program full({"/bin/sh", "-c", "exec '" + program("ddict-launch") + "' status >/dev/full"},
+                 environment());
+    EXPECT_EQ(full.wait(), 3) << "it could not be told";
     EXPECT_EQ(run({"stop"}).status, 0);
 }
 
