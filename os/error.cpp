@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/error.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -73,6 +75,27 @@ Result<void> need_descriptors(unsigned count, std::string_view doing) {
                   "%.*s takes %u file descriptors, this process has %zu left (ulimit -n: %llu): raise the "
                   "limit, or close some",
                   static_cast<int>(doing.size()), doing.data(), count, opened.size(), descriptors_allowed());
+    return Error(Errc::system, text);
+}
+
+Result<void> need_thread(std::string_view doing) {
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread{};
+    const int error = ::pthread_create(
+        &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (error == 0) {
+        ::pthread_join(thread, nullptr);
+        return {};
+    }
+    char text[sizeof(Error::detail)];
+    std::snprintf(text, sizeof text,
+                  "%.*s takes a thread, and this process can start none (%s): there are as many as its user "
+                  "or cgroup may have (ulimit -u, pids.max), or no memory for its stack (ulimit -v)",
+                  static_cast<int>(doing.size()), doing.data(), std::strerror(error));
     return Error(Errc::system, text);
 }
 

@@ -18,4 +18,7 @@ Error error_of(int error, std::string_view doing) noexcept;
 /// for each of them.
 Result<void> need_descriptors(unsigned count, std::string_view doing);
 
+/// The same of a thread. Starts one that ends at once, which takes no signal. Errors: system.
+Result<void> need_thread(std::string_view doing);
+
 }  // namespace ddict::os

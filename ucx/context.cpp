@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
@@ -143,7 +144,20 @@ Result<void> choose_network(Settings& settings, const DeviceOptions& options) {
                                 "starting UCX");
 }
 
+// Those of this process have one thread of UCX in common, which the first of them starts.
+std::atomic<unsigned> workers{0};
+
+/// UCX aborts the process, which is somebody else's program, where that thread cannot be started.
+Result<void> need_thread_of_ucx() {
+    return workers > 0 ? Result<void>() : os::need_thread("starting UCX");
+}
+
 }  // namespace
+
+void WorkerDeleter::operator()(ucp_worker_h worker) const noexcept {
+    --workers;
+    ucp_worker_destroy(worker);
+}
 
 std::uint32_t runtime_version() {
     unsigned major = 0;
@@ -155,6 +169,7 @@ std::uint32_t runtime_version() {
 
 Result<Context> make_context(const DeviceOptions& devices) {
     restrain_library();
+    if (const Result<void> able = need_thread_of_ucx(); !able) return able.error();
     ucp_config_t* raw_config = nullptr;
     if (const ucs_status_t status = ucp_config_read(nullptr, nullptr, &raw_config); status != UCS_OK) {
         return to_error(status, "reading UCX's configuration");
@@ -187,6 +202,7 @@ Result<WorkerHandle> make_worker(ucp_context_h context) {
                          "creating a worker of UCX: /proc is not mounted here, which UCX needs");
         return to_error(status, "creating a worker of UCX");
     }
+    ++workers;
     return WorkerHandle(worker);
 }
 

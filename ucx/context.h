@@ -25,7 +25,7 @@ struct ContextDeleter {
     void operator()(ucp_context_h context) const noexcept { ucp_cleanup(context); }
 };
 struct WorkerDeleter {
-    void operator()(ucp_worker_h worker) const noexcept { ucp_worker_destroy(worker); }
+    void operator()(ucp_worker_h worker) const noexcept;
 };
 using ContextHandle = std::unique_ptr<ucp_context, ContextDeleter>;
 using WorkerHandle = std::unique_ptr<ucp_worker, WorkerDeleter>;
@@ -38,7 +38,8 @@ struct Context {
 
 /// A context for active messages that can sleep. Honours the user's UCX_* settings; what the user leaves open
 /// is chosen here: the network devices, and more (see context.cpp for the reasons). Never shared memory.
-/// Errors: system, also where this process has not the descriptors that UCX will need: UCX aborts it then.
+/// Errors: system, also where this process has not the descriptors or the thread that UCX will need: UCX
+/// aborts it then.
 Result<Context> make_context(const DeviceOptions& devices = {});
 Result<WorkerHandle> make_worker(ucp_context_h context);
 

@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a worker does to the process that it lives in: nothing to its signals and its standard output, and no
-// abort where descriptors are missing. Most of it is tried in another process, which is this binary again.
+// abort where descriptors or threads are missing. Most of it is tried in another process, which is this
+// binary again.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -247,15 +249,49 @@ TEST(Descriptors, ThatAreMissingStopAConnection) {
     }
 }
 
+/// UCX has a thread of its own, and aborts the process if it cannot start it.
+TEST(Threads, ThatCannotBeStartedAreNamedAndNothingAborts) {
+    const Child child = run("without threads");
+    EXPECT_TRUE(WIFEXITED(child.status)) << "signal " << WTERMSIG(child.status) << ": " << child.errors;
+    EXPECT_EQ(child.output, "");
+    for (const char* word : {"system", "starting UCX", "thread", "ulimit -u", "pids.max"})
+        EXPECT_NE(child.errors.find(word), std::string::npos) << word << " is not in: " << child.errors;
+}
+
+/// Where UCX runs, another thread of the program can still come to use it.
+TEST(Threads, AreNotNeededByAnotherWorker) {
+    const Child child = run("without more threads");
+    EXPECT_TRUE(exited_well(child)) << child.errors;
+}
+
+/// The stack of a thread has no place in what is left, everything else has.
+void permit_no_thread() {
+    pthread_attr_t attributes;
+    ::pthread_attr_init(&attributes);
+    ::pthread_attr_setstacksize(&attributes, std::size_t{1} << 40);
+    ::pthread_setattr_default_np(&attributes);
+    ::pthread_attr_destroy(&attributes);
+    const rlimit memory{.rlim_cur = rlim_t{1} << 37, .rlim_max = rlim_t{1} << 37};
+    ::setrlimit(RLIMIT_AS, &memory);
+}
+
 /// What run() starts. Its standard error is for the test alone.
 int run_as_child(const std::string& what) {
     if (what == "signals") {
         const std::string found = signals_of_ucx();
         return ::write(STDERR_FILENO, found.data(), found.size()) < 0 ? 1 : 0;
     }
+    if (what == "without threads") permit_no_thread();
     const auto worker = Worker::create({.start_network = over_ucx(), .on_network = true});
-    if (!worker) return 1;
+    if (!worker) {
+        const std::string why = worker.error().message();
+        return ::write(STDERR_FILENO, why.data(), why.size()) < 0 ? 2 : 1;
+    }
     if (what == "work") return 0;
+    if (what == "without more threads") {
+        permit_no_thread();
+        return Worker::create({.start_network = over_ucx(), .on_network = true}) ? 0 : 1;
+    }
     ::raise(SIGHUP);
     return 2;
 }
