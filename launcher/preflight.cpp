@@ -136,13 +136,10 @@ Finding judge_segments(const NodeFacts& facts, std::uint32_t managers) {
 }
 
 Finding judge_host_name(const NodeFacts& facts) {
-    // Where it aborts it does not tell its version.
-    const bool may_abort = facts.ucx_version.empty() || facts.ucx_version.starts_with("1.13.");
-    if (facts.host_name_bytes > host_name_bytes_max_of_ucx && may_abort)
-        return {Level::failed,
-                "host name: " + std::to_string(facts.host_name_bytes) +
-                    " characters, with which UCX 1.13 aborts every program that uses it: take a "
-                    "shorter name, or another UCX"};
+    if (facts.host_name_bytes > host_name_bytes_max_of_ucx)
+        return {Level::failed, "host name: " + std::to_string(facts.host_name_bytes) +
+                                   " characters, for which UCX has no space: managers would abort; "
+                                   "take a shorter name"};
     return {Level::ok, "host name: " + std::to_string(facts.host_name_bytes) + " characters"};
 }
 

@@ -3,9 +3,12 @@
 #include "libclient/load_ucx.h"
 
 #include <dlfcn.h>
+#include <sys/utsname.h>
 
 #include <atomic>
+#include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -26,7 +29,17 @@ std::string own_folder() {
 // While the library is loaded: later the program may be in another folder, and the name be relative.
 const std::string folder = own_folder();
 
+/// UCX keeps the host's name while it is loaded, has space for one character less than the kernel allows, and
+/// does not look: it aborts the program.
+bool fits_into_ucx(const utsname& host) noexcept {
+    return std::strlen(host.nodename) < HOST_NAME_MAX;
+}
+
 Result<const ucx::Module*> load() {
+    utsname host{};
+    if (::uname(&host) == 0 && !fits_into_ucx(host))
+        return Error(Errc::system, "this host's name has " + std::to_string(HOST_NAME_MAX) +
+                                       " characters, for which UCX has no space: give it a shorter one");
     const std::string file = folder + DDICT_UCX_MODULE;
     void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     void* const entry = library != nullptr ? ::dlsym(library, ucx::module_entry_name) : nullptr;

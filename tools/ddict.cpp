@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
     std::string_view command;
     try {
         reserve_standard_descriptors();
+        keep_logs_from_output();
         const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
         for (const Command& known : all_commands()) {
             if (!words.empty() && words[0] == known.name) help = "ddict " + words[0] + " --help";

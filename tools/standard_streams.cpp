@@ -64,6 +64,11 @@ void reserve_standard_descriptors() {
     }
 }
 
+/// UCX writes to the standard output while it is being loaded.
+void keep_logs_from_output() {
+    ::setenv("UCX_LOG_FILE", "stderr", 0);
+}
+
 void print(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
 }

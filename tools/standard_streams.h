@@ -21,6 +21,9 @@ struct OutputError : std::runtime_error {
 /// To be called before anything is opened. Descriptors 0 to 2 that are closed are taken, so that nothing else
 /// gets them, by what can neither be read (0) nor written (1 and 2).
 void reserve_standard_descriptors();
+/// To be called before anything else runs: what a library logs as its settings want goes to the standard
+/// error output, unless they say where; the standard output is for values.
+void keep_logs_from_output();
 
 /// Appends to the standard output. Throws OutputError.
 void print(std::string_view text);

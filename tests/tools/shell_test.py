@@ -272,6 +272,23 @@ class Shell(unittest.TestCase):
         done = subprocess.run(["bash", "-c", "ddict size <&- >&- 2>&-"], timeout=60)
         self.assertEqual(done.returncode, OTHER_FAILURE)
 
+    def test_what_libraries_log_is_no_output(self):
+        """UCX logs while it is being loaded, and to the standard output if nobody says otherwise."""
+        ddict("put", "key", "value")
+        for level in ("debug", "trace"):
+            environment = {**os.environ, "DDICT_SAME_HOST": "0", "UCX_NET_DEVICES": "lo", "UCX_LOG_LEVEL": level}
+            self.assertEqual(ddict("get", "key", env=environment), b"value")
+            self.assertIn("UCX", ddict.said)
+
+    def test_the_longest_host_name_ends_nobody(self):
+        """UCX would abort the process while it is being loaded."""
+        command = "printf %064d 0 >/proc/sys/kernel/hostname && exec ddict get key"
+        environment = {**os.environ, "DDICT_SAME_HOST": "0", "UCX_NET_DEVICES": "lo"}
+        done = subprocess.run(["unshare", "--map-root-user", "--uts", "sh", "-c", command], capture_output=True,
+                              env=environment, timeout=60)
+        self.assertEqual(done.returncode, OTHER_FAILURE, done.stderr)
+        self.assertIn(b"give it a shorter one", done.stderr)
+
     def test_what_is_saved_or_loaded_counts_whether_or_not_it_can_be_said(self):
         ddict("put", "key", "value")
         with tempfile.TemporaryDirectory() as saves:
