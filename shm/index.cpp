@@ -89,12 +89,6 @@ unsigned free_slot(const Bucket& bucket) noexcept {
     return slot;
 }
 
-/// What the slot leads to, if it has this tag (a slot without a block); else 0.
-std::uint64_t block_if_tagged(std::uint64_t slot, std::uint64_t tag) noexcept {
-    const std::uint64_t block = slot ^ tag;
-    return block <= offset_mask ? block : 0;
-}
-
 /// Compares a short key without a call of memcmp, which would cost more than comparing. False if the block's
 /// is another, and for all long ones.
 bool has_short_key(const Block& block, KeyBytes key) noexcept {
@@ -164,18 +158,18 @@ std::uint64_t Index::shard_hash_of(std::uint64_t block) const {
 
 Index::Place Index::find(KeyBytes key, std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
-    const std::uint64_t tag = make_slot(h, 0);
+    const std::uint64_t tag = slot_tag(make_slot(h, 0));
     auto& segment = at<IndexSegment>(segment_of(h));
     const unsigned home = home_bucket(h);
     unsigned distance = 0;
     do {
         for (AtomicWord& slot : bucket_after(segment, home, distance).slots) {
-            const std::uint64_t offset = block_if_tagged(slot.load(relaxed), tag);
-            if (offset == 0) continue;
-            const auto& block = at<Block>(offset);
+            const std::uint64_t word = slot.load(relaxed);
+            if (slot_tag(word) != tag || word == 0) continue;
+            const auto& block = at<Block>(slot_block(word));
             if (block.hash() != hash) continue;
             if (!has_short_key(block, key)) return find_among_alike(key, hash);
-            return {.slot = &slot, .block = offset};
+            return {.slot = &slot, .block = slot_block(word)};
         }
     } while (bucket_overflow(segment.buckets[home].meta.load(relaxed)) != 0 && ++distance < probe_window);
     return {};
@@ -187,12 +181,12 @@ Index::Place Index::find_among_alike(KeyBytes key, std::uint64_t hash) const {
     auto& segment = at<IndexSegment>(segment_of(h));
     for (unsigned distance = 0; distance < probe_window; ++distance) {
         for (AtomicWord& slot : bucket_after(segment, home_bucket(h), distance).slots) {
-            const std::uint64_t offset = block_if_tagged(slot.load(relaxed), make_slot(h, 0));
-            if (offset == 0) continue;
-            const auto& block = at<Block>(offset);
+            const std::uint64_t word = slot.load(relaxed);
+            if (word == 0 || slot_tag(word) != slot_tag(make_slot(h, 0))) continue;
+            const auto& block = at<Block>(slot_block(word));
             if (block.hash() != hash || block.key_word() != key.word()) continue;
             if (std::memcmp(block.key().data(), key.data(), key.size()) == 0)
-                return {.slot = &slot, .block = offset};
+                return {.slot = &slot, .block = slot_block(word)};
         }
     }
     return {};
@@ -210,10 +204,14 @@ Index::Place Index::slot_of(std::uint64_t block, std::uint64_t hash) const {
 
 void Index::prefetch_block(std::uint64_t hash) const {
     const std::uint64_t h = shard_hash(hash);
-    const std::uint64_t tag = make_slot(h, 0);
-    for (const AtomicWord& slot : at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)].slots)
-        if (const std::uint64_t offset = block_if_tagged(slot.load(relaxed), tag); offset != 0)
-            __builtin_prefetch(&at<Block>(offset));
+    const std::uint64_t tag = slot_tag(make_slot(h, 0));
+    const Bucket& bucket = at<IndexSegment>(segment_of(h)).buckets[home_bucket(h)];
+    // (A free slot leads to the pool's beginning, which does no harm.)
+#pragma GCC unroll 7
+    for (const AtomicWord& slot : bucket.slots) {
+        const std::uint64_t word = slot.load(relaxed);
+        if (slot_tag(word) == tag) __builtin_prefetch(&at<Block>(slot_block(word)));
+    }
 }
 
 bool Index::insert(std::uint64_t block, std::uint64_t hash) {

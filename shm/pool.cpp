@@ -270,7 +270,7 @@ inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes,
 }
 
 /// 0 if there is no space.
-std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
+[[gnu::always_inline]] inline std::uint64_t Pool::allocate(const Pair& pair, std::uint64_t value_bytes) {
     if (pair.trailers() != 0) [[unlikely]]
         return allocate_with_trailers(pair, value_bytes);
     return allocate(pair, value_bytes, Block::bytes_for(pair.key.size(), value_bytes));
@@ -299,7 +299,7 @@ Result<void> Pool::publish(Block* block, Noted* noted) {
     return show(offset);
 }
 
-Result<void> Pool::show(std::uint64_t offset) {
+[[gnu::always_inline]] inline Result<void> Pool::show(std::uint64_t offset) {
     Block& block = block_at(offset);
     const Index::Place place = index_.find(block.key(), block.hash());
     if (!place) return show_new(offset);
@@ -426,7 +426,7 @@ void Pool::free(std::uint64_t offset) {
 }
 
 /// Nothing leads to the block any more.
-void Pool::drop(std::uint64_t offset) {
+[[gnu::always_inline]] inline void Pool::drop(std::uint64_t offset) {
     compactor_.on_drop(offset);
     Block& block = block_at(offset);
     block.size_and_flags_ &= ~block_word::visible;
