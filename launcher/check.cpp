@@ -113,7 +113,7 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
     if (plan.nodes > 1) add(judge_reach);
     add([&](const NodeFacts& of_node) { return judge_memory(of_node, need); });
     add([&](const NodeFacts& of_node) { return judge_open_files(of_node, plan.managers_per_node); });
-    add([&](const NodeFacts& of_node) { return judge_segments(of_node, plan.managers_per_node); });
+    add(judge_segments);
     add(judge_host_name);
 }
 

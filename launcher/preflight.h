@@ -26,8 +26,8 @@ Finding judge_ucx(const NodeFacts& facts);
 Finding judge_network(const NodeFacts& facts, bool spans_nodes);
 Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need);
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers);
-/// Of System V, which UCX uses inside a node: each process has one or two.
-Finding judge_segments(const NodeFacts& facts, std::uint32_t managers);
+/// Of System V, of which other programs over UCX take some. Never a failure.
+Finding judge_segments(const NodeFacts& facts);
 /// Whether it is one that UCX can do with.
 Finding judge_host_name(const NodeFacts& facts);
 /// Whether the other nodes could be reached, and if not, which interface to leave out.
