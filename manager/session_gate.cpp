@@ -2,10 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manager/session_gate.h"
 
+#include <chrono>
+
 #include "base/hash.h"
 
 namespace ddict::manager {
 namespace {
+
+/// Where it is missing.
+constexpr std::chrono::milliseconds memory_looked_for_every{1};
 
 /// Tells one client's hellos from those of others.
 std::uint64_t client_of(const wire::Hello& hello) {
@@ -196,7 +201,7 @@ Time SessionGate::tick(Time now) {
         if (session != nullptr && session->peer == no_peer && session->breaks == broken_.front().breaks)
             end_session(*session);
     }
-    if (replies_.has_unsent()) return now;
+    if (replies_.has_unsent()) return now + memory_looked_for_every;
     return broken_.empty() ? Time::max() : *broken_.front().deadline;
 }
 
