@@ -183,7 +183,7 @@ void Replies::send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_va
 }
 
 /// A client whose reply is lost would wait for its deadline; one whose connection is closed asks again.
-void Replies::send_message(PeerId peer, Bytes message) noexcept {
+[[gnu::always_inline]] inline void Replies::send_message(PeerId peer, Bytes message) noexcept {
     try {
         transport_.send(peer, message);
     } catch (const std::bad_alloc&) {
