@@ -112,7 +112,9 @@ void Connection::connect() {
         return;
     }
     if (!connected && connected.error().code == Errc::busy) return await_capacity(connected.error());
-    if (!connected) return may_be_replaced(connected.error()) ? await_successor() : lose(connected.error());
+    if (!connected)
+        return may_be_replaced(connected.error()) ? await_successor(connected.error())
+                                                  : lose(connected.error());
     same_host_ = context_.transport().is_same_host(peer_.id());
     timers_.set_same_host(same_host_);
     state_ = State::hello;
@@ -120,10 +122,10 @@ void Connection::connect() {
     messages_.send_hello(peer_.id(), session_);
 }
 
-/// Its process has ended on this host, which its node launcher is about to notice, if that lives. Where it
-/// cannot be seen, whoever has never reached the manager takes the dictionary for gone.
+/// Its process has ended on this host, or may have, which its node launcher is about to notice, if that
+/// lives. Where it cannot be seen, whoever has never reached the manager takes the dictionary for gone.
 bool Connection::may_be_replaced(const Error& why) {
-    if (!entry_.is_restartable || !same_host_ || why.manager_state != ManagerState::ended) return false;
+    if (!entry_.is_restartable || !same_host_ || why.code != Errc::manager_lost) return false;
     const auto node_launcher = context_.whereabouts() == nullptr
                                    ? std::optional<bool>()
                                    : context_.whereabouts()->has_node_launcher();
@@ -139,22 +141,45 @@ void Connection::await_capacity(const Error& why) {
     timers_.was_refused(context_.now());
 }
 
-/// For so long as the directory says that another process will serve the shard, but not for ever; and only
-/// once for each entry.
-void Connection::await_successor() {
+/// For so long as the directory says that another process will serve the shard, or its node launcher lives,
+/// which has yet to say what becomes of it; but not for ever, and only once for each entry.
+/// `why` there is no connection, if the directory does not say: only of a process that is known to have ended
+/// that is told.
+void Connection::await_successor(const std::optional<Error>& why) {
     const Time now = context_.now();
+    const bool has_ended = !why || why->manager_state == ManagerState::ended;
     const bool is_announced = entry_.state == ServingState::restarting;
-    if (!successor_until_)
+    const bool is_expected = !is_announced && context_.whereabouts() != nullptr &&
+                             context_.whereabouts()->has_node_launcher() == true;
+    if (!successor_until_) {
+        awaited_since_ = now;
         successor_until_ = now + (is_announced ? limits::restart_time_max : limits::restart_announced_max);
+    } else if (is_expected && now >= *successor_until_) {  // in parts, since the node launcher may end, too
+        successor_until_ =
+            std::min(now + limits::restart_announced_max, awaited_since_ + limits::restart_time_max);
+    }
+    if (now >= *successor_until_ && !has_ended) return lose(*why);
     if (now >= *successor_until_)
-        return lose(Error(Errc::manager_lost, is_announced
-                                                  ? "its process has ended, and the one that was to take its "
-                                                    "place does not serve yet"
-                                                  : "its process has ended, and no other takes its place")
-                        .set_state(ManagerState::ended));
+        return lose(is_expected
+                        ? Error(Errc::manager_lost,
+                                "its process has ended, and its node launcher, which lives, does not say "
+                                "whether another takes its place")
+                              .set_state(ManagerState::silent)
+                        : Error(Errc::manager_lost,
+                                is_announced ? "its process has ended, and the one that was to take its "
+                                               "place does not serve yet"
+                                             : "its process has ended, and no other takes its place")
+                              .set_state(ManagerState::ended));
     state_ = State::broken;
     messages_.forget_latest();
-    why_ = Error(Errc::manager_lost, "its process has ended, and another one is being started");
+    if (!has_ended) {
+        why_ = *why;
+    } else {
+        why_ = Error(Errc::manager_lost, is_announced
+                                             ? "its process has ended, and another one is being started"
+                                             : "its process has ended, and its node launcher has not said "
+                                               "yet whether another takes its place");
+    }
 }
 
 std::optional<Time> Connection::go_on_awaiting() {

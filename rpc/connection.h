@@ -110,7 +110,7 @@ class Connection {
     bool others_may_know() const noexcept {
         return context_.whereabouts() != nullptr && !same_host_ && entry_.is_restartable;
     }
-    void await_successor();
+    void await_successor(const std::optional<Error>& why = std::nullopt);
     void await_capacity(const Error& why);
     void connect();
     void reset();
@@ -136,6 +136,7 @@ class Connection {
     std::uint32_t pending_ = 0;            // operations that are not finished
     std::optional<Error> why_;             // the last connection broke, or could not be made
     std::optional<Time> successor_until_;  // broken: how long another process is waited for
+    Time awaited_since_{};                 // with successor_until_
 };
 
 }  // namespace ddict

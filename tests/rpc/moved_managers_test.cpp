@@ -121,6 +121,89 @@ TEST_F(AskingTest, ARestartIsNotWaitedForForEver) {
     EXPECT_EQ(asking.take(next).error().code, Errc::manager_lost);
 }
 
+/// Another process may be about to take its place; but only the kernel or the directory knows of an end.
+TEST_F(AskingTest, WhatIsNotKnownToHaveEndedIsAwaitedAndNotCalledSo) {
+    knowing.node_launcher = std::nullopt;
+    DirectoryEntry restartable = entry(here);
+    restartable.is_restartable = true;
+    asking.add_manager(restartable);
+    const auto operation = start();
+    hello_answered(77);
+    transport.refusal = Error(Errc::manager_lost, "hung up");
+    asking.on_peer_lost(transport.sent.back().peer, Error(Errc::manager_lost, "hung up"));
+    const Time broke = now;
+    for (const Time until = now + 10s; now < until && !asking.done(operation); now += 50ms)
+        asking.tick(now);
+    ASSERT_TRUE(asking.done(operation));
+    EXPECT_GE(now, broke + limits::restart_announced_max);
+    const Error error = asking.take(operation).error();
+    EXPECT_EQ(error.code, Errc::manager_lost);
+    EXPECT_NE(error.manager_state, ManagerState::ended) << error.message();
+    EXPECT_NE(error.message().find("hung up"), std::string::npos) << error.message();
+}
+
+/// One that is held up says later what becomes of its manager. Only of one that has ended nothing comes.
+TEST_F(AskingTest, ANodeLauncherThatLivesIsWaitedFor) {
+    DirectoryEntry ended = entry(here);
+    ended.is_restartable = true;
+    asking.add_manager(ended);
+    transport.refusal = Error(Errc::manager_lost, "nobody listens").set_state(ManagerState::ended);
+    const auto waits = [&](Requester::OperationId operation, std::chrono::milliseconds time) {
+        for (const Time until = now + time; now < until && !asking.done(operation); now += 50ms)
+            asking.tick(now);
+        return !asking.done(operation);
+    };
+    const auto overdue = asking.begin(request_of(Verb::contains), now, now + 3s);
+    EXPECT_TRUE(waits(overdue, 2900ms));
+    EXPECT_FALSE(waits(overdue, 200ms));
+    const Error late = asking.take(overdue).error();
+    EXPECT_EQ(late.code, Errc::timeout);
+    EXPECT_NE(late.message().find("has not said yet"), std::string::npos) << late.message();
+
+    const auto back = asking.begin(request_of(Verb::contains), now, now + 30s);
+    EXPECT_TRUE(waits(back, 5s));
+    DirectoryEntry restarted = ended;
+    restarted.epoch = Epoch{3};
+    knowing.here = restarted;
+    transport.refusal.reset();
+    EXPECT_TRUE(waits(back, 100ms));
+    hello_answered(77);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::contains) | wire::reply_bit;
+    reply.request = back;
+    asking.on_message(message_of(reply), {});
+    EXPECT_TRUE(asking.done(back));
+
+    restarted.epoch = Epoch{4};
+    restarted.address.assign(8, std::byte{4});
+    knowing.here = restarted;
+    transport.refusal = Error(Errc::manager_lost, "nobody listens").set_state(ManagerState::ended);
+    asking.add_manager(restarted);
+    const auto gone = asking.begin(request_of(Verb::contains), now, now + 30s);
+    EXPECT_TRUE(waits(gone, 3s));
+    knowing.node_launcher = false;
+    EXPECT_FALSE(waits(gone, 1100ms)) << "there is nobody left who could start another";
+    EXPECT_EQ(asking.take(gone).error().manager_state, ManagerState::ended);
+}
+
+/// But not for ever.
+TEST_F(AskingTest, ANodeLauncherThatSaysNothingIsNotCalledAnEnd) {
+    DirectoryEntry ended = entry(here);
+    ended.is_restartable = true;
+    asking.add_manager(ended);
+    transport.refusal = Error(Errc::manager_lost, "nobody listens").set_state(ManagerState::ended);
+    const auto operation = asking.begin(request_of(Verb::contains), now, now + 1h);
+    for (const Time until = now + limits::restart_time_max + 2s; now < until && !asking.done(operation);
+         now += 50ms)
+        asking.tick(now);
+    ASSERT_TRUE(asking.done(operation));
+    const Error error = asking.take(operation).error();
+    EXPECT_EQ(error.code, Errc::manager_lost);
+    EXPECT_EQ(error.manager_state, ManagerState::silent) << error.message();
+    const auto next = asking.begin(request_of(Verb::contains), now, now + 1h);
+    EXPECT_TRUE(asking.done(next)) << "the next call does not wait for the same again";
+}
+
 /// Of a manager on another host others are asked; only the answer to a question counts.
 TEST_F(AskingTest, OthersAreAskedWhereAManagerIs) {
     DirectoryEntry restartable = entry(elsewhere);
