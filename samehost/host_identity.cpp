@@ -22,6 +22,11 @@ bool is_switched_off() noexcept {
 }
 
 Result<ProcessIdentity> own_identity() {
+    const char* const value = std::getenv("DDICT_SAME_HOST");
+    const std::string_view said = value != nullptr ? value : "";
+    if (!said.empty() && said != "0" && said != "1")
+        return Error(Errc::invalid_argument,
+                     "DDICT_SAME_HOST is '" + std::string(said.substr(0, 40)) + "': 0 or 1");
     ProcessIdentity identity;
     identity.pid = static_cast<std::int32_t>(::getpid());
     const Result<os::ProcessStat> self = os::process_stat(identity.pid);

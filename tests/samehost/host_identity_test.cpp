@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
+#include <utility>
 
 #include "base/process_identity.h"
 #include "os/process_stat.h"
@@ -52,6 +54,23 @@ TEST(HostIdentity, IsOfThoseWhoSeeTheSameSharedMemory) {
               }),
               own);
     EXPECT_NE(host_key_with([] { return ::setuid(65534) == 0; }), own);
+}
+
+/// Who writes "no" means 0, and would be told nothing.
+TEST(HostIdentity, IsSwitchedOffByAWordThatIsUnderstood) {
+    const std::uint64_t own = own_identity().value().host_key;
+    for (const auto& [value, is_own] : {std::pair("1", true), {"", true}, {"0", false}}) {
+        ASSERT_EQ(::setenv("DDICT_SAME_HOST", value, 1), 0);
+        EXPECT_EQ(own_identity().value().host_key == own, is_own) << value;
+    }
+    for (const char* value : {"no", "off", "false", "2", "00", " 0"}) {
+        ASSERT_EQ(::setenv("DDICT_SAME_HOST", value, 1), 0);
+        const auto identity = own_identity();
+        ASSERT_FALSE(identity) << value;
+        EXPECT_EQ(identity.error().code, Errc::invalid_argument);
+        EXPECT_NE(identity.error().message().find("DDICT_SAME_HOST"), std::string::npos);
+    }
+    ::unsetenv("DDICT_SAME_HOST");
 }
 
 TEST(HostIdentity, IsSharedWithAChild) {
