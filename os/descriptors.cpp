@@ -28,10 +28,6 @@ struct DirectoryRecord {
     char name[1];
 };
 
-void mark(int fd) {
-    if (const int flags = fcntl(fd, F_GETFD); flags >= 0) fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
-}
-
 bool range(int first, unsigned last, unsigned flags) {
     return syscall(SYS_close_range, static_cast<unsigned>(first), last, flags) == 0;
 }
@@ -84,8 +80,12 @@ void ensure_standard_descriptors() {
     }
 }
 
+void close_on_exec(int fd) noexcept {
+    if (const int flags = fcntl(fd, F_GETFD); flags >= 0) fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+
 void close_on_exec_from(int first) {
-    if (!range(first, ~0U, CLOSE_RANGE_CLOEXEC)) for_each_from(first, mark);
+    if (!range(first, ~0U, CLOSE_RANGE_CLOEXEC)) for_each_from(first, close_on_exec);
 }
 
 void close_all_from(int first, int kept) {

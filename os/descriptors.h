@@ -11,6 +11,9 @@ namespace ddict::os {
 /// or writing them fails as before (EBADF): output that nobody can have must not look as if it were written.
 void ensure_standard_descriptors();
 
+/// Marks an open descriptor to be closed by exec.
+void close_on_exec(int fd) noexcept;
+
 /// Marks all descriptors from `first` on to be closed by exec. Only system calls: allowed between fork and
 /// exec.
 void close_on_exec_from(int first);
