@@ -166,9 +166,10 @@ Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& polle
     if ((*module)->runtime_version != handle_.ucx_version)
         return Error(Errc::incompatible, "the managers run " + ucx_text(handle_.ucx_version) +
                                              ", this process " + ucx_text((*module)->runtime_version));
-    return (*module)->create_worker(
-        {.leave_out = os::dead_end_interfaces(os::network_interfaces(), handle_.shared_addresses)}, poller,
-        waiting);
+    return (*module)->create_worker({.devices = {.leave_out = os::dead_end_interfaces(
+                                                     os::network_interfaces(), handle_.shared_addresses)},
+                                     .close_on_exec = true},
+                                    poller, waiting);
 }
 
 /// A handle that is not this dictionary's is told from it here: managers do not answer it.

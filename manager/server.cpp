@@ -65,8 +65,8 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
         {.start_network =
              [shared = options.shared_addresses](os::Poller& poller, os::WaitPolicy& waiting) {
                  return ucx::Worker::create(
-                     {.leave_out = os::dead_end_interfaces(os::network_interfaces(), shared)}, poller,
-                     waiting);
+                     {.devices = {.leave_out = os::dead_end_interfaces(os::network_interfaces(), shared)}},
+                     poller, waiting);
              },
          .listen_at = shm::socket_path(options.pool),
          .on_network = true});

@@ -98,6 +98,7 @@ ucs_status_t Worker::Impl::connect_in_ucx(Endpoint& endpoint) {
     params.err_handler.arg = &endpoint;
     const ucs_status_t status = ucp_ep_create(worker_.get(), &params, &endpoint.handle);
     if (status != UCS_OK) return status;
+    descriptors_.begun();
     flush(endpoint);
     return UCS_OK;
 }
@@ -130,6 +131,7 @@ void Worker::Impl::on_flushed(void* request, ucs_status_t status, void* user_dat
     }
     if (status == UCS_OK && endpoint.state() == EndpointState::connecting) {
         endpoint.set_state(EndpointState::open);
+        impl.descriptors_.opened();
         return;
     }
     if (status != UCS_OK && endpoint.error == UCS_OK) endpoint.error = status;

@@ -17,13 +17,13 @@ namespace ddict::ucx {
 struct Module {
     std::uint64_t layout;           ///< module_layout, as it was built
     std::uint32_t runtime_version;  ///< of the UCX that came with it
-    Result<std::unique_ptr<Worker>> (*create_worker)(const DeviceOptions& devices, os::Poller& poller,
+    Result<std::unique_ptr<Worker>> (*create_worker)(const WorkerOptions& options, os::Poller& poller,
                                                      os::WaitPolicy& waiting);
 };
 
 /// Of what goes from one library to the other: no proof that both are of one build, but most others differ.
 inline constexpr std::uint64_t module_layout = sizeof(os::Poller) << 48 | sizeof(os::WaitPolicy) << 32 |
-                                               sizeof(DeviceOptions) << 16 | sizeof(WorkerCounters);
+                                               sizeof(WorkerOptions) << 16 | sizeof(WorkerCounters);
 
 using ModuleEntry = const Module*();
 inline constexpr const char* module_entry_name = "ddict_ucx_module";

@@ -49,6 +49,13 @@ struct WorkerCounters {
     std::uint64_t requests_given_up = 0;  ///< requests that were reported as failed but UCX has not let go of
 };
 
+struct WorkerOptions {
+    /// Unless the user has set UCX_NET_DEVICES.
+    DeviceOptions devices{};
+    /// For a process that may start others, which are to inherit nothing of UCX's: see ucx/descriptors.h.
+    bool close_on_exec = false;
+};
+
 /// Messages to processes of other hosts, and to those of this one that cannot be reached otherwise.
 ///
 /// Threads: belongs to the thread that made it; nothing may be called from another. A child of fork() must
@@ -59,9 +66,8 @@ struct WorkerCounters {
 /// An interface, so that what calls it need not be linked with UCX: see module.h.
 class Worker {
   public:
-    /// `poller` and `waiting` are those of the thread's loop, and must outlive it. `devices` unless the user
-    /// has set UCX_NET_DEVICES.
-    static Result<std::unique_ptr<Worker>> create(const DeviceOptions& devices, os::Poller& poller,
+    /// `poller` and `waiting` are those of the thread's loop, and must outlive it.
+    static Result<std::unique_ptr<Worker>> create(const WorkerOptions& options, os::Poller& poller,
                                                   os::WaitPolicy& waiting);
     /// Does what stop() has left to do, without waiting.
     virtual ~Worker() = default;

@@ -56,7 +56,7 @@ WorkerCount::~WorkerCount() {
     --workers;
 }
 
-Result<std::unique_ptr<Worker>> Worker::create(const DeviceOptions& devices, os::Poller& poller,
+Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options, os::Poller& poller,
                                                os::WaitPolicy& waiting) {
     if (ucx_is_of_parent) {
         return Error(
@@ -66,17 +66,23 @@ Result<std::unique_ptr<Worker>> Worker::create(const DeviceOptions& devices, os:
     }
     WorkerCount count;
     const SignalsBlocked blocked;
-    auto context = make_context(devices);
+    auto context = make_context(options.devices);
     if (!context) return context.error();
     auto worker = make_worker(context->handle.get());
     if (!worker) return worker.error();
-    auto impl = std::make_unique<Impl>(poller, waiting, std::move(context->handle), *std::move(worker));
+    auto impl =
+        std::make_unique<Impl>(options, poller, waiting, std::move(context->handle), *std::move(worker));
     if (auto started = impl->start(); !started) return started.error();
     return std::unique_ptr<Worker>(std::move(impl));
 }
 
-Worker::Impl::Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker)
-    : poller_(poller), waiting_(waiting), context_(std::move(context)), worker_(std::move(worker)) {
+Worker::Impl::Impl(const WorkerOptions& options, os::Poller& poller, os::WaitPolicy& waiting,
+                   ContextHandle context, WorkerHandle worker)
+    : poller_(poller),
+      waiting_(waiting),
+      descriptors_(options.close_on_exec),
+      context_(std::move(context)),
+      worker_(std::move(worker)) {
     // A message without a payload is sent as UCX's data, not as UCX's header, and always eagerly: the
     // shortest path through UCX.
     message_param_.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
@@ -122,7 +128,7 @@ Result<void> Worker::Impl::start() {
     auto made = make_address(worker_.get());
     if (!made) return made.error();
     address_ = *std::move(made);
-    return {};
+    return descriptors_.start(ucx_fd_);
 }
 
 // ---- receiving ----
@@ -414,11 +420,13 @@ unsigned Worker::Impl::poll(TransportEvents& events) {
     const unsigned heard = heard_;
     if (!attention_.empty()) attend(Clock::now());
     if (retired_changed_) sweep_retired();
+    if (heard != 0 && descriptors_.wants_look()) descriptors_.after(heard);
     return events_.empty() ? heard : heard + events_.deliver(events, worker_.get());
 }
 
 os::WaitPolicy::Arming Worker::Impl::prepare_to_sleep() {
     using Arming = os::WaitPolicy::Arming;
+    descriptors_.before_sleep();
     const ucs_status_t status = ucp_worker_arm(worker_.get());
     if (status == UCS_OK) return Arming::armed;
     // A descriptor that was not armed may be ready for no reason.

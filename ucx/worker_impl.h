@@ -20,6 +20,7 @@
 #include "os/poller.h"
 #include "os/wait_policy.h"
 #include "ucx/context.h"
+#include "ucx/descriptors.h"
 #include "ucx/endpoint.h"
 #include "ucx/event_queue.h"
 #include "ucx/send_pool.h"
@@ -45,7 +46,8 @@ class Worker::Impl final : public Worker {
   public:
     using Clock = std::chrono::steady_clock;
 
-    Impl(os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context, WorkerHandle worker);
+    Impl(const WorkerOptions& options, os::Poller& poller, os::WaitPolicy& waiting, ContextHandle context,
+         WorkerHandle worker);
     ~Impl() override;
 
     Result<void> start();
@@ -144,6 +146,7 @@ class Worker::Impl final : public Worker {
     bool is_muted_ = false;  // UCX does not wake the poller up
     bool stopping_ = false;
     int ucx_fd_ = -1;
+    Descriptors descriptors_;
     ucp_request_param_t message_param_{};
     ucp_request_param_t payload_param_{};
     ucp_request_param_t parts_param_{};

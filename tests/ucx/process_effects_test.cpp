@@ -1,25 +1,34 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a worker does to the process that it lives in: nothing to its signals and its standard output, and no
-// abort where descriptors or threads are missing. Most of it is tried in another process, which is this
-// binary again.
+// What a worker does to the process that it lives in: nothing to its signals, its standard output and what it
+// hands on to others, and no abort where descriptors or threads are missing. Most of it is tried in another
+// process, which is this binary again.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
 
 #include "base/process_identity.h"
+#include "os/file_descriptor.h"
 #include "os/process_stat.h"
 #include "os/process_watch.h"
 #include "samehost/host_identity.h"
@@ -70,7 +79,7 @@ Child run(const std::string& what, const std::map<std::string, std::string>& env
         for (const auto& [name, value] : environment)
             ::setenv(name.c_str(), value.c_str(), 1);
         ::dup2(out[1], STDOUT_FILENO);
-        const int file = ::open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        const int file = ::open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         ::dup2(file, STDERR_FILENO);
         ::alarm(60);  // however it hangs
         ::execl("/proc/self/exe", "process_effects_test", what.c_str(), nullptr);
@@ -183,6 +192,13 @@ class FewDescriptors {
     std::vector<int> used_;
 };
 
+/// As a client starts UCX.
+StartNetwork over_ucx_closed_on_exec() {
+    return [](os::Poller& poller, os::WaitPolicy& waiting) {
+        return ucx::Worker::create({.close_on_exec = true}, poller, waiting);
+    };
+}
+
 void expect_descriptors_named(const Error& error) {
     EXPECT_EQ(error.code, Errc::system) << error.message();
     EXPECT_NE(error.message().find("ulimit -n"), std::string::npos) << error.message();
@@ -190,18 +206,20 @@ void expect_descriptors_named(const Error& error) {
 }
 
 TEST(Descriptors, ThatAreMissingAreNamedAndNothingAborts) {
-    bool came_up = false;
-    unsigned refused = 0;
-    for (unsigned left = 0; left < 80 && !came_up; ++left) {
-        const FewDescriptors few(left);
-        const auto worker = Worker::create({.start_network = over_ucx(), .on_network = true});
-        came_up = bool(worker);
-        if (came_up) continue;
-        ++refused;
-        expect_descriptors_named(worker.error());
+    for (const StartNetwork& start : {over_ucx(), over_ucx_closed_on_exec()}) {
+        bool came_up = false;
+        unsigned refused = 0;
+        for (unsigned left = 0; left < 80 && !came_up; ++left) {
+            const FewDescriptors few(left);
+            const auto worker = Worker::create({.start_network = start, .on_network = true});
+            came_up = bool(worker);
+            if (came_up) continue;
+            ++refused;
+            expect_descriptors_named(worker.error());
+        }
+        EXPECT_TRUE(came_up);
+        EXPECT_GT(refused, 8u);
     }
-    EXPECT_TRUE(came_up);
-    EXPECT_GT(refused, 8u);
 }
 
 TEST(Descriptors, ThatAreMissingAreNoDeath) {
@@ -249,6 +267,126 @@ TEST(Descriptors, ThatAreMissingStopAConnection) {
     }
 }
 
+/// The descriptors above 2 that a process gets which is started now: a line for each.
+std::string inherited() {
+    const Child child = run("list descriptors");
+    EXPECT_TRUE(exited_well(child)) << child.errors;
+    return child.output;
+}
+
+/// What a program may have open, none of it closed on exec: some of it is in an epoll set of its own.
+std::vector<os::FileDescriptor> descriptors_of_a_program() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe(ends.data()), 0);
+    std::vector<os::FileDescriptor> own;
+    for (const int fd :
+         {ends[0], ends[1], ::eventfd(0, 0), ::socket(AF_INET, SOCK_STREAM, 0), ::epoll_create(1)})
+        own.emplace_back(fd);
+    for (std::size_t i = 0; i < own.size() - 1; i += 2) {
+        epoll_event event{};
+        EXPECT_EQ(::epoll_ctl(own.back().fd(), EPOLL_CTL_ADD, own[i].fd(), &event), 0);
+    }
+    return own;
+}
+
+/// The partner connects to the worker too, which may come to that after the first messages.
+void expect_inherited(const std::string& expected, Worker& worker, Observer& observer) {
+    const auto deadline = Clock::now() + test_timeout();
+    while (inherited() != expected && Clock::now() < deadline)
+        worker.progress(observer, Clock::now() + std::chrono::milliseconds(20));
+    EXPECT_EQ(inherited(), expected);
+}
+
+TEST(Descriptors, OfUcxAreNotInherited) {
+    const std::string at_first = inherited();
+    const auto own = descriptors_of_a_program();
+    const std::string before = inherited();
+    EXPECT_NE(before, at_first);
+    {
+        const auto open_to_all = make_worker(tcp_between_hosts);
+        EXPECT_NE(inherited(), before)
+            << "UCX closes its descriptors on exec itself: this test proves nothing";
+    }
+    EXPECT_EQ(inherited(), before);
+    for (int round = 0; round < 2; ++round) {  // UCX's thread ends with the first worker
+        const auto worker =
+            Worker::create({.start_network = over_ucx_closed_on_exec(), .on_network = true}).value();
+        EXPECT_EQ(inherited(), before) << "without a connection";
+        std::vector<std::unique_ptr<Partner>> partners;
+        Observer observer;
+        for (std::size_t count = 1; count <= 3; ++count) {
+            partners.push_back(std::make_unique<Partner>(tcp_between_hosts, *worker));
+            const auto peer = partners.back()->connect(*worker);
+            ASSERT_TRUE(peer) << peer.error().message();
+            worker->send(*peer, order(Order::echo));
+            ASSERT_TRUE(run_until(*worker, observer, [&] { return observer.messages.size() == count; }));
+            expect_inherited(before, *worker, observer);
+        }
+        const auto another =
+            Worker::create({.start_network = over_ucx_closed_on_exec(), .on_network = true}).value();
+        expect_inherited(before, *worker, observer);
+    }
+    EXPECT_EQ(inherited(), before);
+}
+
+std::uint64_t seed() {
+    const char* given = std::getenv("DDICT_TEST_SEED");
+    const std::uint64_t chosen =
+        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    std::printf("DDICT_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
+    return chosen;
+}
+
+/// Opens and closes descriptors until told to stop; counts those that did not stay as they were opened.
+void open_and_close(std::uint64_t seed, const std::atomic<bool>& stop, std::atomic<unsigned>& opened,
+                    std::atomic<unsigned>& changed) {
+    std::mt19937_64 random(seed);
+    while (!stop) {
+        std::vector<os::FileDescriptor> own;
+        for (std::uint64_t sets = 1 + random() % 3; sets > 0; --sets) {
+            for (os::FileDescriptor& fd : descriptors_of_a_program())
+                own.push_back(std::move(fd));
+        }
+        for (std::uint64_t turns = random() % 50; turns > 0; --turns)
+            std::this_thread::yield();
+        std::shuffle(own.begin(), own.end(), random);
+        for (os::FileDescriptor& fd : own) {
+            ++opened;
+            if (::fcntl(fd.fd(), F_GETFD) != 0) ++changed;
+            fd.reset();
+        }
+    }
+}
+
+TEST(Descriptors, OfTheProgramStayAsTheyAre) {
+    constexpr unsigned opened_min = 1000;
+    std::atomic<bool> stop{false};
+    std::atomic<unsigned> opened{0};
+    std::atomic<unsigned> changed{0};
+    std::vector<std::thread> threads;
+    const std::uint64_t first_seed = seed();
+    for (std::uint64_t i = 0; i < 2; ++i)
+        threads.emplace_back([&, i] { open_and_close(first_seed + i, stop, opened, changed); });
+    const auto deadline = Clock::now() + test_timeout();
+    for (int round = 0; round < 10 || (opened < opened_min && Clock::now() < deadline); ++round) {
+        const auto worker =
+            Worker::create({.start_network = over_ucx_closed_on_exec(), .on_network = true}).value();
+        Observer observer;
+        for (std::size_t count = 1; count <= 3; ++count) {
+            const Partner partner(tcp_between_hosts, *worker);
+            const auto peer = partner.connect(*worker);
+            ASSERT_TRUE(peer) << peer.error().message();
+            worker->send(*peer, order(Order::echo));
+            EXPECT_TRUE(run_until(*worker, observer, [&] { return observer.messages.size() == count; }));
+        }
+    }
+    stop = true;
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_GE(opened, opened_min);
+    EXPECT_EQ(changed, 0u) << "of " << opened;
+}
+
 /// UCX has a thread of its own, and aborts the process if it cannot start it.
 TEST(Threads, ThatCannotBeStartedAreNamedAndNothingAborts) {
     const Child child = run("without threads");
@@ -275,8 +413,22 @@ void permit_no_thread() {
     ::setrlimit(RLIMIT_AS, &memory);
 }
 
+int list_descriptors() {
+    std::map<int, std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const std::string file = std::filesystem::read_symlink(entry.path(), gone).string();
+        const int fd = std::stoi(entry.path().filename());
+        if (fd > STDERR_FILENO && (::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0) found[fd] = file;
+    }
+    for (const auto& [fd, file] : found)
+        std::printf("%d %s\n", fd, file.c_str());
+    return 0;
+}
+
 /// What run() starts. Its standard error is for the test alone.
 int run_as_child(const std::string& what) {
+    if (what == "list descriptors") return list_descriptors();
     if (what == "signals") {
         const std::string found = signals_of_ucx();
         return ::write(STDERR_FILENO, found.data(), found.size()) < 0 ? 1 : 0;
