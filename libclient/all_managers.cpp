@@ -52,6 +52,13 @@ Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
     return view.attachment_->call_answering(managers, request, view.budget_, on_reply);
 }
 
+void View::Calls::say_why_over_network(const View& view, ManagerStats& stats) {
+    const client::Session* const session = view.attachment_->existing_session();
+    if (session == nullptr || stats.transport.starts_with("same host")) return;
+    const std::string why = session->why_over_network(ShardId{stats.manager});
+    if (!why.empty()) stats.transport += ", on one node: " + why;
+}
+
 Result<std::uint64_t> View::Calls::keys_of(const View& view, const std::vector<std::uint32_t>& managers) {
     std::uint64_t keys = 0;
     const Result<void> asked =
@@ -216,6 +223,7 @@ Result<std::vector<ManagerStats>> View::try_stats() const {
         *this, asked_ones, request_of(Verb::stats), [&](std::uint32_t manager, const Reply&, Bytes page) {
             const std::size_t place = manager_ != any_manager ? 0 : manager;
             readable = unpack(page, all[place]) && readable;
+            Calls::say_why_over_network(*this, all[place]);
         });
     if (!asked) return asked.error();
     if (!readable) return unreadable_statistics();
@@ -228,7 +236,9 @@ Result<Partial<std::vector<ManagerStats>>> View::try_partial_stats() const {
     Result<std::vector<MissingManager>> missing = Calls::ask_answering(
         *this, managers(), request_of(Verb::stats), [&](std::uint32_t manager, const Reply&, Bytes page) {
             ManagerStats one;
-            unpack(page, one) ? stats.value.push_back(std::move(one)) : unreadable.push_back(manager);
+            const bool is_good = unpack(page, one);
+            Calls::say_why_over_network(*this, one);
+            is_good ? stats.value.push_back(std::move(one)) : unreadable.push_back(manager);
         });
     if (!missing) return missing.error();
     stats.missing = *std::move(missing);

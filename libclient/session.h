@@ -53,6 +53,10 @@ class Session {
     const DirectoryEntry* known_manager(ShardId shard) const { return requester_.known_manager(shard); }
     void add_manager(const DirectoryEntry& entry) { requester_.add_manager(entry); }
 
+    /// Why it speaks over the network to a manager of its node, for people; empty of one elsewhere, or if it
+    /// is not known.
+    std::string why_over_network(ShardId shard) const;
+
     /// One request and its reply; `now` is the current time. Returns at the deadline at the latest, and then
     /// nothing of the caller's is in use. If as many operations as there may be are under way, it first makes
     /// progress until one is done; if none is by the deadline, nothing is sent.

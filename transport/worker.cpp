@@ -202,6 +202,7 @@ Result<PeerId> Worker::connect(Bytes packed, const ProcessIdentity& process) {
             const bool try_network =
                 !peer && (peer.error().code == Errc::not_found || peer.error().code == Errc::access_denied);
             if (!try_network) return peer;
+            why_not_within_host_ = peer.error().detail.data();
             if (const Result<void> lives = check_process(process); !lives) return lives.error();
             if (address->ucx.empty()) return peer;
         }

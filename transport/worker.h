@@ -76,6 +76,8 @@ class Worker final : public Transport {
 
     bool has_started_ucx() const noexcept { return ucx_ != nullptr; }
     const samehost::Counters& counters_of_samehost() const noexcept { return samehost_->counters(); }
+    /// Why a process of this host was last connected to over the network; empty if none was.
+    const std::string& why_not_within_host() const noexcept { return why_not_within_host_; }
     /// Null as long as UCX has not been started.
     const ucx::WorkerCounters* counters_of_ucx() const noexcept {
         return ucx_ != nullptr ? &ucx_->counters() : nullptr;
@@ -109,6 +111,7 @@ class Worker final : public Transport {
     void sleep(Clock::time_point now, Clock::time_point deadline);
     void look_around(Clock::time_point now);
 
+    std::string why_not_within_host_;
     WorkerOptions options_;
     ProcessIdentity identity_;
     std::unique_ptr<os::Poller> poller_;

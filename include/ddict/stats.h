@@ -51,7 +51,8 @@ struct ManagerStats {
     std::uint64_t restarts = 0;
     bool frozen = false;                     ///< no pair may be changed
     std::vector<OperationStats> operations;  ///< those that there were
-    std::string transport;                   ///< of the session that asked, as the manager sees it
+    std::string transport;                   ///< of the session that asked, as the manager sees it; and why
+                                             ///< it is not "same host", if both are on one node
 };
 
 }  // namespace ddict
