@@ -5,7 +5,6 @@
 // uint8 or a double, and a double 5.0 as an int; 300 is no int8, 0.5 no integer, 2^53 + 1 no double.
 #pragma once
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +12,7 @@
 #include <limits>
 #include <optional>
 #include <span>
-#include <string>
 #include <type_traits>
-#include <utility>
 
 #include <ddict/result.h>
 #include <ddict/value_type.h>
@@ -121,44 +118,30 @@ constexpr bool is_other_number(std::uint16_t type) {
     return is_number_type(type);
 }
 
-/// The same, or wrong_type with the number and both types.
+/// What is wrong with a number that cannot be one of type `asked`: names the number and both types.
+Error not_convertible(std::span<const std::byte> bytes, std::uint16_t stored, std::uint16_t asked);
+
+/// The same as number_as(), or wrong_type.
 template <Number T>
 Result<T> converted(std::span<const std::byte> bytes, std::uint16_t stored) {
     if (const std::optional<T> number = number_as<T>(bytes, stored)) return *number;
-    std::string shown;
-    if (const auto integer = number_as<std::int64_t>(bytes, stored)) {
-        shown = " " + std::to_string(*integer);
-    } else if (const auto large = number_as<std::uint64_t>(bytes, stored)) {
-        shown = " " + std::to_string(*large);
-    } else if (const auto fraction = number_as<double>(bytes, stored)) {
-        shown = " " + std::to_string(*fraction);
-    }
-    return Error(Errc::wrong_type,
-                 "stored: " + type_in_words(stored) + shown + ", asked: " +
-                     type_in_words(static_cast<std::uint16_t>(type_scalar | element_type<T>())));
+    return not_convertible(bytes, stored, static_cast<std::uint16_t>(type_scalar | element_type<T>()));
 }
 
 /// Memory for a number of whatever type.
 class NumberBuffer {
   public:
-    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t stored) {
-        if (bytes > bytes_.size())
-            return Error(Errc::wrong_type, "the value has " + bytes_in_words(bytes) + ": no number of type " +
-                                               type_in_words(stored));
-        stored_ = stored;
-        size_ = static_cast<std::size_t>(bytes);
-        return std::span(bytes_).first(size_);
-    }
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t stored);
     /// The value is of another type by now: it has changed while it was being read.
     void clear() { stored_ = type_bytes; }
     bool is_used() const { return stored_ != type_bytes; }
     template <class T>
     Result<T> take() const {
-        return converted<T>(std::span(bytes_).first(size_), stored_);
+        return converted<T>({bytes_, size_}, stored_);
     }
 
   private:
-    std::array<std::byte, 8> bytes_{};
+    std::byte bytes_[8] = {};
     std::size_t size_ = 0;
     std::uint16_t stored_ = type_bytes;
 };

@@ -4,7 +4,6 @@
 // The 16-bit type that a value carries next to its bytes; docs/values.md has the bytes of each.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -54,58 +53,15 @@ constexpr bool can_be_appended_to(std::uint16_t type) {
 }
 
 /// A type number in words: "array of float64", "text", "structure 1234", "user type 7". Allocates.
-inline std::string type_in_words(std::uint16_t type) {
-    const auto element = [](int number) -> std::string {
-        constexpr std::array<const char*, 6> kinds{"", "int", "uint", "float", "", "complex"};
-        const auto kind = static_cast<std::size_t>(number >> 4);
-        if (number == 0x40) return "bool";
-        if (number == element_structure) return "structure";
-        if (kind < kinds.size() && *kinds[kind] != '\0')
-            return kinds[kind] + std::to_string(8 << (number & 15));
-        return "unknown element " + std::to_string(number);
-    };
-    if (type >= 0x8000) return "user type " + std::to_string(type & 0x7fff);
-    if (type >= type_structure) {
-        constexpr std::array<const char*, 4> kinds{"", "structure ", "vector of structure ",
-                                                   "array of structure "};
-        return kinds[type >> 13] + std::to_string(type & (structure_count - 1));
-    }
-    switch (type & 0xff00) {
-        case type_bytes:
-            if (type == type_bytes) return "bytes";
-            if (type == type_text) return "text";
-            break;
-        case type_scalar:
-            return element(type & 0xff);
-        case type_vector:
-            return "vector of " + element(type & 0xff);
-        case type_array:
-            return "array of " + element(type & 0xff);
-        case type_list:
-            return "list";
-        case type_record:
-            return "record";
-        case type_map:
-            return "map";
-        default:
-            break;
-    }
-    return "unknown type " + std::to_string(type);
-}
+std::string type_in_words(std::uint16_t type);
 
 namespace detail {
 
 /// "1 byte", "8 bytes". Allocates.
-inline std::string bytes_in_words(std::uint64_t bytes) {
-    return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
-}
+std::string bytes_in_words(std::uint64_t bytes);
 
 /// `name`: of the structure that was asked for.
-inline Error wrong_type(std::uint16_t stored, std::uint16_t asked, std::string_view name = {}) {
-    std::string text = "stored: " + type_in_words(stored) + ", asked: " + type_in_words(asked);
-    if (!name.empty()) text.append(" (").append(name).append(")");
-    return Error(Errc::wrong_type, text);
-}
+Error wrong_type(std::uint16_t stored, std::uint16_t asked, std::string_view name = {});
 
 }  // namespace detail
 }  // namespace ddict
