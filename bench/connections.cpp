@@ -5,6 +5,9 @@
 // managers.
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>

@@ -3,6 +3,7 @@
 //
 // The operations of a View on all its managers, and what it tells of them.
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 #include "libclient/page_sink.h"

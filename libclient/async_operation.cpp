@@ -3,6 +3,7 @@
 #include "libclient/async_operation.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace ddict {

@@ -3,6 +3,8 @@
 //
 // The operations of a View on many keys.
 #include <algorithm>
+#include <chrono>
+#include <memory>
 
 #include "libclient/batch_run.h"
 #include "libclient/view_calls.h"

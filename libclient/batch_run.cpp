@@ -3,6 +3,7 @@
 #include "libclient/batch_run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/assert.h"

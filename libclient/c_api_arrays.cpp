@@ -4,7 +4,9 @@
 // The C API's arrays: the element type is known at run time only.
 #include <ddict/array.h>
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "libclient/c_api.h"

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The C API's operations on many keys, and asynchronous ones.
+#include <algorithm>
 #include <chrono>
+#include <memory>
 #include <vector>
 
 #include "libclient/c_api.h"

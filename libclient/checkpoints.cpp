@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/checkpoint.h>
 
+#include <chrono>
+#include <functional>
 #include <utility>
 
 #include "libclient/checkpoint_progress.h"

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/dictionary.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <numeric>
 #include <thread>
 #include <utility>

@@ -3,6 +3,7 @@
 #include <ddict/frozen_value.h>
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
 #include "libclient/view_calls.h"

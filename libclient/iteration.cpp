@@ -3,6 +3,9 @@
 #include <ddict/view.h>
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
 
 #include "libclient/attachment.h"
 #include "libclient/page_sink.h"

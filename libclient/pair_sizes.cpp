@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/pair_sizes.h"
 
+#include <chrono>
+
 #include "base/hash.h"
 #include "libclient/session.h"
 #include "shm/block.h"

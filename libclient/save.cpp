@@ -4,6 +4,7 @@
 // Dictionary::save(): a file for each manager. What is in this node's memory is read there, without a
 // message, and so without the manager; the others are asked for their pairs, a page at a time.
 #include <filesystem>
+#include <memory>
 #include <unordered_set>
 #include <vector>
 

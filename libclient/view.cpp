@@ -5,6 +5,8 @@
 #include <ddict/view.h>
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 #include <utility>
 
 #include "libclient/async_operation.h"

@@ -4,6 +4,8 @@
 // What the parts of View's implementation share.
 #pragma once
 
+#include <functional>
+
 #include <ddict/view.h>
 
 #include "base/hash.h"

@@ -3,6 +3,7 @@
 //
 // Waiting for the first of several keys, whose managers are asked side by side. The first value that comes is
 // taken, and the waits for the other keys are cancelled at their managers.
+#include <chrono>
 #include <string>
 #include <vector>
 

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <chrono>
 #include <clocale>
+#include <functional>
 #include <iostream>
 
 #include "tools/commands.h"

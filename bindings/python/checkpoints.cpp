@@ -5,6 +5,7 @@
 #include <ddict/checkpoint.h>
 #include <ddict/dictionary.h>
 
+#include <chrono>
 #include <thread>
 
 #include "bindings/python/dictionary.h"

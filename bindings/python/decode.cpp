@@ -4,6 +4,7 @@
 // From bytes to objects. The bytes may be anybody's: nothing in them is trusted.
 #include <ddict/record.h>
 
+#include <algorithm>
 #include <complex>
 #include <string>
 

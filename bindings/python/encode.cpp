@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <complex>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_set>

@@ -8,6 +8,7 @@
 #include <ddict/key.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>

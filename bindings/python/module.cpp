@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The module ddict._ddict, from which the package takes its classes and functions.
+#include <chrono>
+#include <memory>
+
 #include <pybind11/stl.h>
 
 #include "bindings/python/dictionary.h"

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Other views, the life of a dictionary, and what it says of itself.
+#include <chrono>
 #include <cmath>
 
 #include "bindings/python/dictionary.h"

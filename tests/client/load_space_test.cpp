@@ -6,6 +6,7 @@
 #include <ddict/checkpoint.h>
 
 #include <filesystem>
+#include <memory>
 #include <utility>
 #include <vector>
 

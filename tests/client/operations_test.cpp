@@ -3,6 +3,7 @@
 //
 // The operations on one key, and what they refuse.
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <stdexcept>

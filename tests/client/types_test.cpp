@@ -6,10 +6,13 @@
 #include <ddict/record.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <tuple>
 
 #include "tests/client/shared_dictionary.h"
 

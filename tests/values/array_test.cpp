@@ -3,7 +3,9 @@
 #include <ddict/array.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 #include "tests/shm/chance.h"
 #include "tests/values/codec_tools.h"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <complex>
+#include <functional>
 #include <limits>
 #include <set>
 

@@ -3,6 +3,11 @@
 #include <ddict/record.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+
 #include "tests/shm/chance.h"
 #include "tests/values/codec_tools.h"
 

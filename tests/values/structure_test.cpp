@@ -10,6 +10,9 @@
 
 #include <chrono>
 #include <complex>
+#include <map>
+#include <tuple>
+#include <unordered_map>
 
 #include "tests/values/codec_tools.h"
 
