@@ -127,6 +127,14 @@ Result<std::uint64_t> View::Calls::sum_of_parts(const View& view, Verb verb, Key
     return sum;
 }
 
+Result<std::uint64_t> View::try_count_prefix(std::string_view prefix) const {
+    return count_prefix_bytes(bytes_of(prefix));
+}
+
+Result<std::uint64_t> View::try_erase_prefix(std::string_view prefix) const {
+    return erase_prefix_bytes(bytes_of(prefix));
+}
+
 Result<std::uint64_t> View::count_prefix_bytes(KeyBytes prefix) const {
     return Calls::sum_of_parts(*this, Verb::count_prefix, prefix);
 }

@@ -157,6 +157,18 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
     return outcomes.first;
 }
 
+std::vector<ItemStatus> View::statuses_of_puts(std::span<const PutItem> pairs) const {
+    std::vector<ItemStatus> statuses(pairs.size());
+    static_cast<void>(multi_put_bytes(pairs, statuses));
+    return statuses;
+}
+
+std::vector<ItemStatus> View::statuses_of_erases(std::span<const KeyBytes> keys) const {
+    std::vector<ItemStatus> statuses(keys.size());
+    static_cast<void>(multi_erase_bytes(keys, statuses));
+    return statuses;
+}
+
 Result<std::uint64_t> View::multi_erase_bytes(std::span<const KeyBytes> keys,
                                               std::span<ItemStatus> statuses) const {
     if (!statuses.empty() && statuses.size() != keys.size()) return wrong_size(Operation::batch_erase);

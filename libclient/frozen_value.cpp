@@ -23,6 +23,14 @@ Result<std::span<const std::byte>> FrozenValue::try_bytes() const {
     return *bytes;
 }
 
+Result<std::string_view> FrozenValue::try_text() const {
+    if (const Result<void> fits = detail::check_type(value_type(), type_text); !fits)
+        return name_error(fits.error());
+    const Result<Bytes> raw = try_bytes();
+    if (!raw) return raw.error();
+    return std::string_view(reinterpret_cast<const char*>(raw->data()), raw->size());
+}
+
 Error FrozenValue::name_error(Error error) const {
     Error named = impl_->names;
     named.code = error.code;

@@ -120,6 +120,10 @@ View View::until(Clock::time_point deadline) const {
     return view;
 }
 
+View View::for_one_call() const {
+    return until(budget_.deadline(Clock::now()));
+}
+
 Result<View> View::try_manager(std::uint32_t id) const {
     if (attachment_ == nullptr) return Calls::no_dictionary(Operation::none);
     if (id >= manager_count()) {
@@ -440,7 +444,7 @@ Result<void> View::broadcast_get_bytes(KeyBytes key, ValueSink& sink) const {
     const bool was_here =
         Calls::read_here(*this, Operation::broadcast_get, ShardId{nearest}, key, hash, sink, outcome);
     if (was_here && (outcome || outcome.error().code != Errc::not_found)) return outcome;
-    const View timed = until(budget_.deadline(Clock::now()));
+    const View timed = for_one_call();
     const std::uint32_t tries = std::min(tries_max, count);
     for (std::uint32_t i = 0; !was_here && i < tries; ++i) {
         // The managers of a node have numbers that follow each other: far from those of a lost node are

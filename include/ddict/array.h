@@ -20,16 +20,12 @@
 // are the caller's and wrong_type when they come out of a value; nothing is ever allocated for them.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
-#include <memory>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -48,40 +44,16 @@ class Shape {
     /// No dimension: one element.
     Shape() = default;
     /// Errors: invalid_argument.
-    static Result<Shape> of(std::span<const std::uint64_t> extents, std::size_t element_bytes) {
-        if (extents.size() > array_rank_max) {
-            return Error(Errc::invalid_argument, "an array has at most " + std::to_string(array_rank_max) +
-                                                     " dimensions, not " + std::to_string(extents.size()));
-        }
-        Shape shape;
-        shape.rank_ = extents.size();
-        std::copy(extents.begin(), extents.end(), shape.extents_.begin());
-        // Also of those beside a zero: a stride that overflows is no stride.
-        std::uint64_t bytes = element_bytes;
-        for (const std::uint64_t extent : extents) {
-            shape.size_ *= extent;
-            if (extent == 0) continue;
-            if (bytes > bytes_max / extent)
-                return Error(Errc::invalid_argument, "an array larger than any memory: " + shape.text());
-            bytes *= extent;
-        }
-        return shape;
-    }
+    static Result<Shape> of(std::span<const std::uint64_t> extents, std::size_t element_bytes);
 
     std::size_t rank() const { return rank_; }
     /// Requires dimension < rank().
     std::uint64_t extent(std::size_t dimension) const { return extents_[dimension]; }
-    std::span<const std::uint64_t> extents() const { return {extents_.data(), rank_}; }
+    std::span<const std::uint64_t> extents() const { return {extents_, rank_}; }
     /// The number of elements.
     std::uint64_t size() const { return size_; }
     /// "2 x 3"; "one element" for no dimension.
-    std::string text() const {
-        if (rank_ == 0) return "one element";
-        std::string out = std::to_string(extents_[0]);
-        for (std::size_t i = 1; i < rank_; ++i)
-            out += " x " + std::to_string(extents_[i]);
-        return out;
-    }
+    std::string text() const;
     bool operator==(const Shape&) const = default;
 
     /// Where an element is, in elements from the first. Requires an index for each dimension, each below its
@@ -96,18 +68,18 @@ class Shape {
     /// The same, checked. Throws std::out_of_range.
     template <std::convertible_to<std::uint64_t>... Index>
     std::size_t checked_offset(Index... index) const {
-        const std::array<std::uint64_t, sizeof...(Index)> all{static_cast<std::uint64_t>(index)...};
-        bool inside = all.size() == rank_;
-        for (std::size_t i = 0; inside && i < all.size(); ++i)
-            inside = all[i] < extents_[i];
-        if (!inside) throw std::out_of_range("an index outside of an array of " + text());
+        std::size_t dimension = 0;
+        bool inside = sizeof...(Index) == rank_;
+        ((inside = inside && static_cast<std::uint64_t>(index) < extents_[dimension++]), ...);
+        if (!inside) throw_out_of_range();
         return offset(index...);
     }
 
   private:
     static constexpr std::uint64_t bytes_max = std::uint64_t{1} << 62;
+    [[noreturn]] void throw_out_of_range() const;
     std::size_t rank_ = 0;
-    std::array<std::uint64_t, array_rank_max> extents_{};
+    std::uint64_t extents_[array_rank_max] = {};
     std::uint64_t size_ = 1;
 };
 
@@ -120,38 +92,26 @@ struct ArrayHeader {
     static constexpr std::size_t bytes(std::size_t rank) { return aligned(8 + 8 * rank); }
 
     /// Requires out.size() >= bytes(shape.rank()).
-    static void write(std::span<std::byte> out, const Shape& shape, std::size_t element_bytes) {
-        std::fill_n(out.begin(), bytes(shape.rank()), std::byte{0});
-        const std::array<std::uint32_t, 2> head{static_cast<std::uint32_t>(shape.rank()),
-                                                static_cast<std::uint32_t>(element_bytes)};
-        std::memcpy(out.data(), head.data(), sizeof head);
-        if (shape.rank() > 0)
-            std::memcpy(out.data() + sizeof head, shape.extents().data(), shape.extents().size_bytes());
-    }
-
+    static void write(std::span<std::byte> out, const Shape& shape, std::size_t element_bytes);
     /// The shape of a stored array whose value is all of `in`. Errors: wrong_type.
-    static Result<Shape> read(std::span<const std::byte> in, std::size_t element_bytes) {
-        const auto no_array = [](const std::string& why) { return Error(Errc::wrong_type, why); };
-        if (in.size() < bytes(0)) return no_array("the value is too short for an array");
-        const auto rank = number_at<std::uint32_t>(in, 0);
-        if (rank > array_rank_max)
-            return no_array("the value is an array of " + std::to_string(rank) + " dimensions");
-        if (in.size() < bytes(rank)) return no_array("the value is too short for the shape of its array");
-        if (const auto stored = number_at<std::uint32_t>(in, 4); stored != element_bytes) {
-            return no_array("the array has elements of " + bytes_in_words(stored) +
-                            ", those asked for have " + std::to_string(element_bytes));
-        }
-        std::array<std::uint64_t, array_rank_max> extents{};
-        for (std::size_t i = 0; i < rank; ++i)
-            extents[i] = number_at<std::uint64_t>(in, 8 + 8 * i);
-        const Result<Shape> shape = Shape::of({extents.data(), rank}, element_bytes);
-        if (!shape)
-            return no_array("the stored shape is no shape: " + std::string(shape.error().detail.data()));
-        if (shape->size() * element_bytes != in.size() - bytes(rank)) {
-            return no_array("an array of " + shape->text() + " in " + bytes_in_words(in.size()));
-        }
-        return shape;
+    static Result<Shape> read(std::span<const std::byte> in, std::size_t element_bytes);
+};
+
+/// Memory that is owned; what is in it at first is not specified.
+class OwnedBytes {
+  public:
+    OwnedBytes() noexcept = default;
+    explicit OwnedBytes(std::size_t bytes) : data_(new std::byte[bytes]) {}
+    OwnedBytes(OwnedBytes&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+    OwnedBytes& operator=(OwnedBytes other) noexcept {
+        std::swap(data_, other.data_);
+        return *this;
     }
+    ~OwnedBytes() { delete[] data_; }
+    std::byte* get() const noexcept { return data_; }
+
+  private:
+    std::byte* data_ = nullptr;
 };
 
 template <class T>
@@ -217,18 +177,18 @@ class Array {
     explicit Array(std::span<const std::uint64_t> extents) : Array(Shape::of(extents, sizeof(T)).value()) {}
     explicit Array(const Shape& shape) {
         start(shape);
-        std::fill(bytes_.get() + header_bytes(), bytes_.get() + used_, std::byte{0});
+        std::memset(bytes_.get() + header_bytes(), 0, used_ - header_bytes());
     }
     /// A copy.
     explicit Array(ArrayView<const T> view) {
         start(view.shape());
-        std::copy(view.elements().begin(), view.elements().end(), data());
+        copy(view.elements());
     }
     Array(const Array& other) : Array(ArrayView<const T>(other)) {}
     Array& operator=(const Array& other) {
         if (this != &other) {
             start(other.shape_);
-            std::copy(other.elements().begin(), other.elements().end(), data());
+            copy(other.elements());
         }
         return *this;
     }
@@ -275,8 +235,10 @@ class Array {
     operator ArrayView<T>() { return {data(), shape_}; }
     operator ArrayView<const T>() const { return {data(), shape_}; }
     friend bool operator==(const Array& a, const Array& b) {
-        return a.shape_ == b.shape_ &&
-               std::equal(a.elements().begin(), a.elements().end(), b.elements().begin());
+        bool equal = a.shape_ == b.shape_;
+        for (std::uint64_t i = 0; equal && i < a.size(); ++i)
+            equal = a.data()[i] == b.data()[i];
+        return equal;
     }
 
   private:
@@ -285,7 +247,7 @@ class Array {
     /// The bytes of a whole value; what was in them is lost.
     std::span<std::byte> buffer(std::size_t bytes) {
         if (capacity_ < bytes) {
-            bytes_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+            bytes_ = detail::OwnedBytes(bytes);
             capacity_ = bytes;
         }
         used_ = bytes;
@@ -297,10 +259,13 @@ class Array {
         detail::ArrayHeader::write(all, shape, sizeof(T));
         shape_ = shape;
     }
+    void copy(std::span<const T> elements) {
+        detail::copy_bytes(std::as_bytes(elements), std::as_writable_bytes(this->elements()));
+    }
 
     // Header and elements, as they are stored. new gives 16 bytes of alignment, and the header is a multiple.
     static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= detail::value_alignment);
-    std::unique_ptr<std::byte[]> bytes_;
+    detail::OwnedBytes bytes_;
     std::size_t capacity_ = 0;
     std::size_t used_ = 0;
     Shape shape_;
@@ -413,8 +378,8 @@ requires(!std::is_const_v<T>) class SinkInto<ArrayView<T>> final : public ValueS
             return Error(Errc::wrong_type,
                          "stored: array of " + shape->text() + ", asked: array of " + view_.shape().text());
         }
-        std::copy(received_.begin() + static_cast<std::ptrdiff_t>(ArrayHeader::bytes(shape->rank())),
-                  received_.end(), std::as_writable_bytes(view_.elements()).begin());
+        copy_bytes(std::span(received_).subspan(ArrayHeader::bytes(shape->rank())),
+                   std::as_writable_bytes(view_.elements()));
         make_bools_good(view_.elements());
         return {};
     }

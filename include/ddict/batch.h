@@ -5,11 +5,9 @@
 // start_batch_put.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <memory>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -89,21 +87,15 @@ namespace detail {
 /// Memory for copies of small things, which stay where they are.
 class Arena {
   public:
-    std::span<const std::byte> copy(std::span<const std::byte> bytes) {
-        if (bytes.empty()) return {};
-        if (left_.size() < bytes.size()) {
-            const std::size_t size = std::max(bytes.size(), std::size_t{64 * 1024});
-            chunks_.push_back(std::make_unique<std::byte[]>(size));
-            left_ = std::span(chunks_.back().get(), size);
-        }
-        std::copy(bytes.begin(), bytes.end(), left_.begin());
-        const std::span<const std::byte> copied = left_.first(bytes.size());
-        left_ = left_.subspan(bytes.size());
-        return copied;
-    }
+    Arena() noexcept = default;
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+    ~Arena();
+    std::span<const std::byte> copy(std::span<const std::byte> bytes);
 
   private:
-    std::vector<std::unique_ptr<std::byte[]>> chunks_;
+    struct Chunk;
+    Chunk* last_ = nullptr;  // each has the one before it
     std::span<std::byte> left_;
 };
 
@@ -150,7 +142,7 @@ class KeyList {
         for (auto&& key : keys)
             keys_.push_back(kept_key<elements_stay<Keys>>(key, arena_));
     }
-    std::span<const KeyBytes> keys() const { return keys_; }
+    std::span<const KeyBytes> keys() const { return {keys_.data(), keys_.size()}; }
 
   private:
     Arena arena_;
@@ -169,7 +161,7 @@ class PairList {
                               type_of<std::remove_cvref_t<decltype(value)>>()});
         }
     }
-    std::span<const PutItem> pairs() const { return pairs_; }
+    std::span<const PutItem> pairs() const { return {pairs_.data(), pairs_.size()}; }
 
   private:
     Arena arena_;

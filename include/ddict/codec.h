@@ -29,7 +29,6 @@
 // All functions here may be called by any thread; nothing is shared.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -42,6 +41,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <ddict/number.h>
@@ -251,12 +251,8 @@ class SinkFor final : public ValueSink {
 /// Receives bytes as they are, whatever they are.
 class BytesSink final : public ValueSink {
   public:
-    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
-        bytes_.resize(bytes);
-        type_ = value_type;
-        return std::span(bytes_);
-    }
-    std::span<const std::byte> bytes() const { return bytes_; }
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override;
+    std::span<const std::byte> bytes() const { return {bytes_.data(), bytes_.size()}; }
     std::uint16_t type() const { return type_; }
 
   private:
@@ -313,6 +309,11 @@ auto with_bytes(const T& value, F&& f) {
     }
 }
 
+/// Requires space for them at `to`.
+inline void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to) {
+    if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+
 /// A T from bytes of its codec that lie in memory.
 template <Decodable T>
 Result<T> from_bytes(std::span<const std::byte> bytes) {
@@ -322,7 +323,7 @@ Result<T> from_bytes(std::span<const std::byte> bytes) {
         T value{};
         const Result<std::span<std::byte>> buffer = Codec<T>::buffer(value, bytes.size());
         if (!buffer) return buffer.error();
-        std::copy(bytes.begin(), bytes.end(), buffer->begin());
+        copy_bytes(bytes, *buffer);
         if (const Result<void> good = check_received(value); !good) return good.error();
         return value;
     }
@@ -341,8 +342,10 @@ void make_bools_good(std::span<T> values) {
 template <class T>
 Result<void> check_bools(std::span<const std::byte> values) {
     if constexpr (std::is_same_v<T, bool>) {
-        if (!std::all_of(values.begin(), values.end(), [](std::byte byte) { return byte <= std::byte{1}; }))
-            return Error(Errc::wrong_type, "a byte of it is no bool: neither 0 nor 1");
+        for (const std::byte byte : values) {
+            if (byte > std::byte{1})
+                return Error(Errc::wrong_type, "a byte of it is no bool: neither 0 nor 1");
+        }
     }
     return {};
 }
@@ -430,18 +433,8 @@ struct Codec<std::vector<T>> {
 template <>
 struct Codec<std::vector<bool>> {
     static constexpr std::uint16_t type = type_vector | element_type<bool>();
-    static std::vector<std::byte> encode(const std::vector<bool>& values) {
-        std::vector<std::byte> out(values.size());
-        std::transform(values.begin(), values.end(), out.begin(),
-                       [](bool value) { return value ? std::byte{1} : std::byte{0}; });
-        return out;
-    }
-    static Result<std::vector<bool>> decode(std::span<const std::byte> bytes) {
-        std::vector<bool> values(bytes.size());
-        std::transform(bytes.begin(), bytes.end(), values.begin(),
-                       [](std::byte byte) { return byte != std::byte{0}; });
-        return values;
-    }
+    static std::vector<std::byte> encode(const std::vector<bool>& values);
+    static Result<std::vector<bool>> decode(std::span<const std::byte> bytes);
 };
 
 /// As a vector of N elements.
@@ -486,11 +479,7 @@ void append_number(std::vector<std::byte>& out, N number) {
     out.resize(end + sizeof number);
     std::memcpy(out.data() + end, &number, sizeof number);
 }
-inline void append_bytes(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
-    const std::size_t end = out.size();
-    out.resize(end + bytes.size());
-    std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(end));
-}
+void append_bytes(std::vector<std::byte>& out, std::span<const std::byte> bytes);
 /// Requires offset + sizeof(N) <= bytes.size().
 template <class N>
 N number_at(std::span<const std::byte> bytes, std::size_t offset) {
@@ -505,13 +494,7 @@ struct ListHeader {
     std::uint16_t item_type = 0;
     std::uint64_t count = 0;
 
-    static Result<ListHeader> read(std::span<const std::byte> in) {
-        if (in.size() < bytes) return Error(Errc::wrong_type, "the value is too short for a list");
-        const ListHeader header{number_at<std::uint16_t>(in, 0), number_at<std::uint64_t>(in, 8)};
-        if (header.count > (in.size() - bytes) / 8)
-            return Error(Errc::wrong_type, "the value is too short for the list that it says it is");
-        return header;
-    }
+    static Result<ListHeader> read(std::span<const std::byte> in);
 };
 
 constexpr bool is_packed(std::uint16_t type) {
@@ -549,7 +532,8 @@ requires(!Element<T>) struct Codec<std::vector<T>> {
                                                ", asked: list of " + type_in_words(Codec<T>::type));
         }
         std::vector<T> items;
-        items.reserve(std::min<std::size_t>(header->count, in.size() / sizeof(T) + 1));
+        const std::size_t could_be = in.size() / sizeof(T) + 1;
+        items.reserve(header->count < could_be ? header->count : could_be);
         std::size_t at = detail::aligned(detail::ListHeader::bytes + header->count * 8);
         for (std::size_t i = 0; i < header->count; ++i) {
             if (!detail::is_packed(Codec<T>::type)) at = detail::aligned(at);

@@ -92,13 +92,11 @@ class Dictionary : public View {
     /// SLURM_DDICT_HANDLE where that is not set or empty.
     /// Errors: not_attached (there is none), bad_handle, incompatible, access_denied, dictionary_gone (it has
     /// ended); manager_lost or timeout if no manager can be reached, which does not say that it has ended.
-    static Dictionary attach(const AttachOptions& options = {}) { return try_attach(options).value(); }
+    static Dictionary attach(const AttachOptions& options = {});
     static Result<Dictionary> try_attach(const AttachOptions& options = {});
 
     /// Attaches to the dictionary of a handle (handle(), ddict-launch start).
-    static Dictionary attach(std::string_view handle, const AttachOptions& options = {}) {
-        return try_attach(handle, options).value();
-    }
+    static Dictionary attach(std::string_view handle, const AttachOptions& options = {});
     static Result<Dictionary> try_attach(std::string_view handle, const AttachOptions& options = {});
 
     /// Starts a new dictionary: places managers on the nodes of this Slurm job, or on this machine, waits
@@ -106,7 +104,7 @@ class Dictionary : public View {
     /// ends, however it ends. Needs the program ddict-launch: beside this program, beside the library, or in
     /// PATH (or DDICT_LAUNCH). Errors: no_space, invalid_argument (more nodes than the job has), timeout,
     /// system; each with the reason.
-    static Dictionary create(const CreateOptions& options = {}) { return try_create(options).value(); }
+    static Dictionary create(const CreateOptions& options = {});
     static Result<Dictionary> try_create(const CreateOptions& options = {});
 
     Dictionary(Dictionary&& other) noexcept = default;
@@ -133,9 +131,7 @@ class Dictionary : public View {
     /// a message; those of other nodes send their pairs here. The file system must be able to hold the files.
     /// Errors: system (what the file system says), manager_lost, timeout; those of a call to each manager.
     /// Memory: 8 MiB for each manager that is saved at once, and the largest value of other nodes.
-    CheckpointInfo save(std::string_view dir, const SaveOptions& options = {}) const {
-        return try_save(dir, options).value();
-    }
+    CheckpointInfo save(std::string_view dir, const SaveOptions& options = {}) const;
     Result<CheckpointInfo> try_save(std::string_view dir, const SaveOptions& options = {}) const;
     /// Stores all pairs of a checkpoint: the newest at `path` (Checkpoints). What is in the dictionary stays,
     /// but for the keys that are in both. The number of managers may be another: keys come to where they
@@ -143,9 +139,7 @@ class Dictionary : public View {
     /// measured. Errors: no_space if it does not fit, for the first manager (need_bytes, have_bytes);
     /// not_found, protocol, incompatible, invalid_argument (Checkpoints::find; or keys that were on different
     /// managers would meet on one); others, in doubt, after which a part of it may be stored.
-    CheckpointInfo load(std::string_view path, const LoadOptions& options = {}) const {
-        return try_load(path, options).value();
-    }
+    CheckpointInfo load(std::string_view path, const LoadOptions& options = {}) const;
     Result<CheckpointInfo> try_load(std::string_view path, const LoadOptions& options = {}) const;
     /// For a job that goes on where one before it has stopped: load() of the newest checkpoint that a
     /// dictionary of this name() has saved to `dir` and that is whole. A damaged one is passed over
@@ -153,9 +147,7 @@ class Dictionary : public View {
     /// yet, for certain: `dir`/NAME is empty, or is not there although `dir`, or the folder above it, is;
     /// system if that cannot be found out, as when a file system is away; protocol if all are damaged, of the
     /// newest; otherwise those of load().
-    CheckpointInfo load_latest(std::string_view dir, const LoadOptions& options = {}) const {
-        return try_load_latest(dir, options).value();
-    }
+    CheckpointInfo load_latest(std::string_view dir, const LoadOptions& options = {}) const;
     Result<CheckpointInfo> try_load_latest(std::string_view dir, const LoadOptions& options = {}) const;
 
     /// Gives up all connections. Other clients, and the dictionary, are not affected. Calls after it, also
@@ -166,14 +158,14 @@ class Dictionary : public View {
     /// its death, on purpose. What is asked of it meanwhile is answered, and every wait goes on. Returns when
     /// the new process answers. Errors: invalid_argument (no such manager, or without
     /// CreateOptions::restart); manager_lost, timeout. A third time within ten seconds ends it for good.
-    void restart(std::uint32_t manager) { try_restart(manager).value(); }
+    void restart(std::uint32_t manager);
     Result<void> try_restart(std::uint32_t manager);
 
     /// Ends the dictionary for everybody: managers stop, their memory is given back. Calls after it, by
     /// anyone, fail with dictionary_gone, or with manager_lost where the word of the managers did not arrive;
     /// through this object with not_attached. manager_lost or timeout, in doubt, names a manager that did not
     /// answer: the others have ended, and that one may live.
-    void destroy() { try_destroy().value(); }
+    void destroy();
     Result<void> try_destroy();
 
   private:

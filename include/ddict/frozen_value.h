@@ -22,7 +22,7 @@ namespace ddict {
 class FrozenValue {
   public:
     /// The value. invalid_argument if the dictionary has been unfrozen since.
-    std::span<const std::byte> bytes() const { return try_bytes().value(); }
+    std::span<const std::byte> bytes() const;
     Result<std::span<const std::byte>> try_bytes() const;
     /// Whether the freeze still lasts. If it does after the bytes have been used, they were right.
     bool valid() const noexcept;
@@ -48,14 +48,8 @@ class FrozenValue {
         return std::span<const T>(reinterpret_cast<const T*>(raw->data()), raw->size() / sizeof(T));
     }
     /// A text, where it lies. wrong_type if it is none; otherwise as bytes().
-    std::string_view text() const { return try_text().value(); }
-    Result<std::string_view> try_text() const {
-        if (const Result<void> fits = detail::check_type(value_type(), type_text); !fits)
-            return name_error(fits.error());
-        const Result<std::span<const std::byte>> raw = try_bytes();
-        if (!raw) return raw.error();
-        return std::string_view(reinterpret_cast<const char*>(raw->data()), raw->size());
-    }
+    std::string_view text() const;
+    Result<std::string_view> try_text() const;
 
     std::uint64_t size() const noexcept;  ///< in bytes
     std::uint16_t value_type() const noexcept;

@@ -16,13 +16,11 @@
 // several types give.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <compare>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <span>
@@ -67,38 +65,22 @@ struct NumberKey {
         const double value = number == 0 ? 0.0 : static_cast<double>(number);
         bits = value == value ? std::bit_cast<std::uint64_t>(value) : no_number;
     }
-    KeyBytes view() const { return {std::as_bytes(std::span(&bits, 1)), type}; }
+    KeyBytes view() const { return {{reinterpret_cast<const std::byte*>(&bits), sizeof bits}, type}; }
 
     /// That of a number of a type of values; none if the bytes are not one of an integer or a float.
-    static std::optional<NumberKey> of(std::span<const std::byte> bytes, std::uint16_t type) {
-        std::optional<NumberKey> number;
-        const auto take = [&]<class T>(T value) {
-            if (type != Codec<T>::type || bytes.size() != sizeof value) return;
-            std::memcpy(&value, bytes.data(), sizeof value);
-            number.emplace(value);
-        };
-        take(std::int8_t{}), take(std::int16_t{}), take(std::int32_t{}), take(std::int64_t{});
-        take(std::uint8_t{}), take(std::uint16_t{}), take(std::uint32_t{}), take(std::uint64_t{});
-        take(float{}), take(double{});
-        return number;
-    }
+    static std::optional<NumberKey> of(std::span<const std::byte> bytes, std::uint16_t type);
 };
 
-inline Error no_number_key(std::uint64_t bytes, std::uint16_t type) {
-    return Error(Errc::invalid_argument, "a key of type " + type_in_words(type) + " has other than " +
-                                             bytes_in_words(bytes) + ": as many as the number has");
-}
+/// Of the bytes of a number that are more or fewer than it has.
+Error no_number_key(std::uint64_t bytes, std::uint16_t type);
 
-inline Error wrong_key(KeyBytes key, std::string_view asked) {
-    return Error(Errc::wrong_type, "the key is " + in_words(key) + ", asked: " + std::string(asked));
-}
+/// Of a key that is not what it was asked for as: "an integer", "int8".
+Error wrong_key(KeyBytes key, std::string_view asked);
 
-}  // namespace detail
-
-namespace detail {
 /// A type without a codec of the user's whose bytes are not the same whenever its values are.
 template <class T>
 inline constexpr bool is_unsteady_key = has_unsteady_bytes<T> && !has_user_type<T>;
+
 }  // namespace detail
 
 /// What can be a key, and what a key can be read as.
@@ -193,7 +175,7 @@ Result<T> from_key(KeyBytes key) {
 
 /// A value that can be a key.
 template <class T>
-concept PlainKey = EncodableKey<T> && !std::same_as<T, AnyKey> && !std::same_as<T, KeyBytes>;
+concept PlainKey = !std::same_as<T, AnyKey> && !std::same_as<T, KeyBytes> && EncodableKey<T>;
 
 }  // namespace detail
 
@@ -208,9 +190,7 @@ class AnyKey {
   public:
     /// No key: calls refuse it as empty.
     AnyKey() = default;
-    explicit AnyKey(KeyBytes key) : type_(key.type()) {
-        bytes_.assign(reinterpret_cast<const char*>(key.data()), key.size());
-    }
+    explicit AnyKey(KeyBytes key);
     template <detail::PlainKey T>
     AnyKey(const T& key) {
         detail::with_key(key, [this](KeyBytes bytes) { *this = AnyKey(bytes); });
@@ -218,14 +198,12 @@ class AnyKey {
 
     /// From the bytes of a value of any type (docs/values.md): numbers take their one form. Throws
     /// Exception(invalid_argument) if these are no bytes of a number, and the type is that of one.
-    static AnyKey of_type(std::span<const std::byte> bytes, std::uint16_t type) {
-        if (const auto number = detail::NumberKey::of(bytes, type)) return AnyKey(number->view());
-        if (detail::is_number_type(type)) throw Exception(detail::no_number_key(bytes.size(), type));
-        return AnyKey(KeyBytes(bytes, type));
-    }
+    static AnyKey of_type(std::span<const std::byte> bytes, std::uint16_t type);
 
-    KeyBytes view() const { return {std::as_bytes(std::span(bytes_)), type_}; }
-    std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
+    KeyBytes view() const { return {bytes(), type_}; }
+    std::span<const std::byte> bytes() const {
+        return {reinterpret_cast<const std::byte*>(bytes_.data()), bytes_.size()};
+    }
     std::uint16_t type() const { return type_; }
     bool empty() const { return bytes_.empty(); }
 
@@ -244,13 +222,16 @@ class AnyKey {
         return detail::from_key<T>(view());
     }
     /// For people: 'Hello', 42, 1.5.
-    std::string in_words() const { return ddict::in_words(view()); }
+    std::string in_words() const;
 
-    friend bool operator==(const AnyKey&, const AnyKey&) = default;
+    friend bool operator==(const AnyKey& a, const AnyKey& b) { return a.compare(b) == 0; }
     /// An order, of no meaning: by type, then by bytes.
-    friend std::strong_ordering operator<=>(const AnyKey&, const AnyKey&) = default;
+    friend std::strong_ordering operator<=>(const AnyKey& a, const AnyKey& b) { return a.compare(b) <=> 0; }
 
   private:
+    /// Below, above or equal to 0.
+    int compare(const AnyKey& other) const noexcept;
+
     std::uint16_t type_ = type_text;
     std::string bytes_;
 };

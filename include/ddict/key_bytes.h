@@ -5,9 +5,9 @@
 // different types are two keys. docs/values.md has the types and the bytes of each.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 
@@ -21,9 +21,7 @@ class KeyBytes {
     constexpr KeyBytes() noexcept = default;
     /// Bytes without a type are those of a text.
     constexpr KeyBytes(std::span<const std::byte> bytes, std::uint16_t type = type_text) noexcept
-        : data_(bytes.data()),
-          word_(static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), 0xffff)) | std::uint32_t{type}
-                                                                                              << 16) {}
+        : data_(bytes.data()), word_(word_of(bytes.size(), type)) {}
     /// From what word() has said.
     constexpr KeyBytes(const std::byte* data, std::uint32_t word) noexcept : data_(data), word_(word) {}
 
@@ -37,10 +35,14 @@ class KeyBytes {
     constexpr std::uint32_t word() const noexcept { return word_; }
 
     friend bool operator==(const KeyBytes& a, const KeyBytes& b) noexcept {
-        return a.word_ == b.word_ && std::ranges::equal(a.bytes(), b.bytes());
+        return a.word_ == b.word_ && (a.empty() || std::memcmp(a.data_, b.data_, a.size()) == 0);
     }
 
   private:
+    static constexpr std::uint32_t word_of(std::size_t size, std::uint16_t type) noexcept {
+        return static_cast<std::uint32_t>(size < 0xffff ? size : 0xffff) | std::uint32_t{type} << 16;
+    }
+
     const std::byte* data_ = nullptr;
     std::uint32_t word_ = std::uint32_t{type_text} << 16;
 };

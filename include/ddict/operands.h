@@ -95,18 +95,7 @@ class SpanSink final : public ValueSink {
     SpanSink(std::span<std::byte> buffer, std::uint16_t asked, std::size_t element_bytes = 1)
         : buffer_(buffer), asked_(asked), element_bytes_(element_bytes) {}
 
-    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
-        if (const Result<void> fits = check_type(value_type, asked_); !fits) return fits.error();
-        if (bytes % element_bytes_ != 0)
-            return Error(Errc::wrong_type, "the size of the value is no multiple of the element asked for");
-        bytes_ = bytes;
-        value_type_ = value_type;
-        if (!fits()) {
-            Error error(Errc::invalid_argument, "the value is larger than the memory it was to go to");
-            return error.set_bytes(bytes, buffer_.size());
-        }
-        return buffer_.first(static_cast<std::size_t>(bytes));
-    }
+    Result<std::span<std::byte>> prepare(std::uint64_t bytes, std::uint16_t value_type) override;
     // Of the value that has come, or was too large.
     std::uint64_t bytes() const { return bytes_; }
     std::uint16_t value_type() const { return value_type_; }

@@ -85,8 +85,4 @@ class Batch {
     Open open_;
 };
 
-inline Batch View::batch() const {
-    return try_batch().value();
-}
-
 }  // namespace ddict

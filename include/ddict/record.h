@@ -50,15 +50,9 @@ class Writer {
         return *this;
     }
     /// Appends a field of any type number.
-    Writer& field_bytes(std::uint16_t type, std::span<const std::byte> bytes) {
-        out_.resize(detail::aligned(out_.size()));
-        detail::append_number(out_, std::uint64_t{type});
-        detail::append_number(out_, std::uint64_t{bytes.size()});
-        detail::append_bytes(out_, bytes);
-        return *this;
-    }
+    Writer& field_bytes(std::uint16_t type, std::span<const std::byte> bytes);
     /// The record; the writer is empty afterwards.
-    std::vector<std::byte> take() { return std::exchange(out_, {}); }
+    std::vector<std::byte> take();
 
   private:
     std::vector<std::byte> out_;
@@ -93,23 +87,7 @@ class Reader {
     };
     /// The next field as it is: its bytes are those of the record. Empty when the reader is bad or at its
     /// end.
-    Field next_field() {
-        if (good_ && rest_.size() < detail::field_header_bytes) {
-            fail(Error(Errc::wrong_type, rest_.empty() ? "a field is missing" : "a field that is cut off"));
-        }
-        if (!good_) return {};
-        Field field;
-        field.type = detail::number_at<std::uint16_t>(rest_, 0);
-        const auto length = detail::number_at<std::uint64_t>(rest_, 8);
-        if (length > rest_.size() - detail::field_header_bytes) {
-            fail(Error(Errc::wrong_type, "a field that reaches beyond the end of the record"));
-            return {};
-        }
-        field.bytes = rest_.subspan(detail::field_header_bytes, length);
-        const std::size_t whole = detail::aligned(detail::field_header_bytes + length);
-        rest_ = rest_.subspan(std::min(whole, rest_.size()));
-        return field;
-    }
+    Field next_field();
     /// Whether there are more fields: what a later version of the writer may have added.
     bool more() const { return good_ && !rest_.empty(); }
     bool good() const { return good_; }

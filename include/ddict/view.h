@@ -75,7 +75,7 @@ class View {
     View until(Clock::time_point deadline) const;
     /// All keys live on manager `id`; size, clear, stats, iterations and freeze are of that manager only.
     /// invalid_argument if there is no such manager.
-    View manager(std::uint32_t id) const { return try_manager(id).value(); }
+    View manager(std::uint32_t id) const;
     Result<View> try_manager(std::uint32_t id) const;
     /// `placement` decides where a key lives, instead of the key's own hash.
     View placed_by(Placement placement) const;
@@ -325,7 +325,7 @@ class View {
     /// meanwhile, and views made from it, collect into the same batch. One that is never ended is dropped
     /// with its view: what was not sent yet is not stored. Every put, and the end, may take as long as any
     /// call. invalid_argument: one has been started.
-    void start_batch_put() { try_start_batch_put().value(); }
+    void start_batch_put();
     Result<void> try_start_batch_put();
     /// Sends what is left and waits for all. Throws if any put has failed, saying how many and the first
     /// one's key; what succeeded stays. invalid_argument: none was started.
@@ -355,31 +355,26 @@ class View {
     Result<Clock::time_point> move_along() const;
 
     // ---- all keys ----
-
     /// The number of pairs. Not a snapshot while others write. Cost: a message to every manager.
-    std::uint64_t size() const { return try_size().value(); }
+    std::uint64_t size() const;
     Result<std::uint64_t> try_size() const;
     /// Removes all pairs. Not atomic: a put of another client at the same time may stay. Cost: a message to
     /// every manager, and its time to walk over its pairs.
-    void clear() const { try_clear().value(); }
+    void clear() const;
     Result<void> try_clear() const;
     /// How many pairs there are whose keys are texts and begin with `prefix`; with an empty one, size(). The
     /// managers look; nothing else is sent. As in an iteration, a pair that is there during the whole call
     /// counts once, and one that comes or goes meanwhile once or not at all. Cost: a message to every manager
     /// for each 8192 pairs that it has, to all managers at once.
-    std::uint64_t count_prefix(std::string_view prefix) const { return try_count_prefix(prefix).value(); }
-    Result<std::uint64_t> try_count_prefix(std::string_view prefix) const {
-        return count_prefix_bytes(std::as_bytes(std::span(prefix)));
-    }
+    std::uint64_t count_prefix(std::string_view prefix) const;
+    Result<std::uint64_t> try_count_prefix(std::string_view prefix) const;
     /// Removes the pairs whose keys are texts and begin with `prefix`; returns how many it has removed. Each
     /// goes at once, but all together do not: every pair that is there during the whole call is gone when it
     /// returns, and one that comes meanwhile may stay. What a broadcast has stored stays (berase). Errors:
     /// invalid_argument (an empty prefix); after an error (in_doubt) some may be gone: call again. Cost: that
     /// of count_prefix.
-    std::uint64_t erase_prefix(std::string_view prefix) const { return try_erase_prefix(prefix).value(); }
-    Result<std::uint64_t> try_erase_prefix(std::string_view prefix) const {
-        return erase_prefix_bytes(std::as_bytes(std::span(prefix)));
-    }
+    std::uint64_t erase_prefix(std::string_view prefix) const;
+    Result<std::uint64_t> try_erase_prefix(std::string_view prefix) const;
     /// Lazy ranges over keys, values or pairs, in no particular order; page by page, with about 64 KiB at a
     /// time here and nothing kept at the managers, so that a loop may stop at any time. Every key that is
     /// there during the whole iteration is seen exactly once; one that comes or goes meanwhile is seen once
@@ -413,7 +408,7 @@ class View {
         return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
     }
     /// The number of pairs on the managers of this node. Cost: a message to each of them.
-    std::uint64_t local_size() const { return try_local_size().value(); }
+    std::uint64_t local_size() const;
     Result<std::uint64_t> try_local_size() const;
     /// What the ranges are built on. Never fails itself: its next() tells.
     Cursor cursor(const ScanOptions& options = {}) const;
@@ -422,7 +417,7 @@ class View {
     Result<std::vector<K>> try_keys(std::string_view prefix = {}) const;
     /// The same two of those managers that answer, with the names of the others. All are asked side by side;
     /// one that does not answer is waited for 2 s at the most. Errors: not_attached, dictionary_gone.
-    Partial<std::uint64_t> partial_size() const { return try_partial_size().value(); }
+    Partial<std::uint64_t> partial_size() const;
     Result<Partial<std::uint64_t>> try_partial_size() const;
     template <class K = std::string>
     Partial<std::vector<K>> partial_keys(std::string_view prefix = {}) const {
@@ -432,7 +427,6 @@ class View {
     Result<Partial<std::vector<K>>> try_partial_keys(std::string_view prefix = {}) const;
 
     // ---- where keys live ----
-
     /// Of the whole dictionary, also in a view of one manager; 0 when not attached. No message.
     std::uint32_t manager_count() const;
     /// The manager that owns a key in this view; 0 when not attached. A pure function: no message.
@@ -448,24 +442,23 @@ class View {
     std::uint32_t main_manager() const;
     /// The host name of a manager's node. invalid_argument if there is no such manager. Cost: none on a node
     /// with managers; elsewhere a message per some hundred managers, the first time.
-    std::string manager_node(std::uint32_t manager) const { return try_manager_node(manager).value(); }
+    std::string manager_node(std::uint32_t manager) const;
     Result<std::string> try_manager_node(std::uint32_t manager) const;
     /// Those of all managers, by manager id.
-    std::vector<std::string> manager_nodes() const { return try_manager_nodes().value(); }
+    std::vector<std::string> manager_nodes() const;
     Result<std::vector<std::string>> try_manager_nodes() const;
 
     // ---- the state of things ----
-
     /// While a dictionary is frozen, all that would change it fails with frozen, on every client. Not atomic
     /// over managers: when it returns, all are frozen. An error leaves some so; call again. Cost, also of the
     /// two below: a message to every manager.
-    void freeze() const { try_freeze().value(); }
+    void freeze() const;
     Result<void> try_freeze() const;
     /// Allows changes again. As for freeze(), an error leaves some managers frozen.
-    void unfreeze() const { try_unfreeze().value(); }
+    void unfreeze() const;
     Result<void> try_unfreeze() const;
     /// Whether all managers of this view are frozen.
-    bool is_frozen() const { return try_is_frozen().value(); }
+    bool is_frozen() const;
     Result<bool> try_is_frozen() const;
     /// A value of a frozen dictionary, where it lies: no message, no copy. Errors: not_found;
     /// invalid_argument if the dictionary is not frozen, or the key's manager is on another node; busy.
@@ -482,19 +475,19 @@ class View {
     Result<void> check_attached() const;
     /// What every manager says of itself, by manager id; one that does not answer is an error. Cost, also of
     /// the next: a message to every manager.
-    std::vector<ManagerStats> stats() const { return try_stats().value(); }
+    std::vector<ManagerStats> stats() const;
     Result<std::vector<ManagerStats>> try_stats() const;
     /// What those that answer say, as partial_size(): the others are named.
-    Partial<std::vector<ManagerStats>> partial_stats() const { return try_partial_stats().value(); }
+    Partial<std::vector<ManagerStats>> partial_stats() const;
     Result<Partial<std::vector<ManagerStats>>> try_partial_stats() const;
     /// The same of one manager. invalid_argument if there is no such manager.
-    ManagerStats stats(std::uint32_t manager) const { return try_stats(manager).value(); }
+    ManagerStats stats(std::uint32_t manager) const;
     Result<ManagerStats> try_stats(std::uint32_t manager) const;
     /// Asks every manager for a sign of life, and waits for each 2 s at the most. Fails only as a whole
     /// (not_attached); what is wrong with a manager stands in its entry. Cost: a message to every manager, to
     /// 64 at once, and a second one after the other, which is timed; each 64 have their share of the time, so
     /// that some that hang do not use up that of the others.
-    std::vector<ManagerHealth> health() const { return try_health().value(); }
+    std::vector<ManagerHealth> health() const;
     Result<std::vector<ManagerHealth>> try_health() const;
     /// What this process has done with the dictionary since it attached, or since profile_reset(): all views
     /// and threads together. No message.
@@ -579,7 +572,11 @@ class View {
     Error name_error_of(const K& key, const Error& error, Operation operation) const {
         return detail::with_key(key, [&](KeyBytes bytes) { return name_error(error, operation, bytes); });
     }
+    std::vector<ItemStatus> statuses_of_puts(std::span<const PutItem> pairs) const;
+    std::vector<ItemStatus> statuses_of_erases(std::span<const KeyBytes> keys) const;
     View with_timeout(std::chrono::nanoseconds timeout) const;
+    /// Whose calls have one deadline together, however many they are.
+    View for_one_call() const;
     template <class K>
     Result<Partial<std::vector<K>>> all_keys(const ScanOptions& options) const;
     std::vector<std::uint32_t> managers() const;

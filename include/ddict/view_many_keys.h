@@ -60,10 +60,7 @@ void View::multi_put(Pairs&& pairs) const {
 
 template <std::ranges::input_range Pairs>
 std::vector<ItemStatus> View::try_multi_put(Pairs&& pairs) const {
-    const detail::PairList list(pairs);
-    std::vector<ItemStatus> statuses(list.pairs().size());
-    static_cast<void>(multi_put_bytes(list.pairs(), statuses));
-    return statuses;
+    return statuses_of_puts(detail::PairList(pairs).pairs());
 }
 
 template <std::ranges::input_range Keys>
@@ -74,17 +71,13 @@ std::uint64_t View::multi_erase(Keys&& keys) const {
 
 template <std::ranges::input_range Keys>
 std::vector<ItemStatus> View::try_multi_erase(Keys&& keys) const {
-    const detail::KeyList list(keys);
-    std::vector<ItemStatus> statuses(list.keys().size());
-    static_cast<void>(multi_erase_bytes(list.keys(), statuses));
-    return statuses;
+    return statuses_of_erases(detail::KeyList(keys).keys());
 }
 
 template <class K>
 Result<Partial<std::vector<K>>> View::all_keys(const ScanOptions& options) const {
     Partial<std::vector<K>> keys;
-    // One call, one deadline, however many pages it takes.
-    Cursor walk = until(budget_.deadline(Clock::now())).cursor(options);
+    Cursor walk = for_one_call().cursor(options);  // however many pages it takes
     for (;;) {
         const Result<bool> more = walk.next();
         if (!more.has_value()) return more.error();

@@ -247,7 +247,7 @@ Result<detail::Popped<T>> View::popped_into(KeyBytes key, T& value) const {
         if (const Result<void> got = pop_bytes(key, bytes); !got) return got.error();
         const Result<std::span<std::byte>> buffer = sink.prepare(bytes.bytes().size(), bytes.type());
         if (!buffer) return put_back(key, bytes.bytes(), bytes.type(), buffer.error());
-        std::copy(bytes.bytes().begin(), bytes.bytes().end(), buffer->begin());
+        detail::copy_bytes(bytes.bytes(), *buffer);
         const auto finished = sink.finish();
         if (!finished) return put_back(key, bytes.bytes(), bytes.type(), finished.error());
         return outcome(finished);
