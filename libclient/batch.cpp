@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "libclient/batch_run.h"
+#include "libclient/shared.h"
 #include "libclient/view_calls.h"
 
 namespace ddict {
@@ -252,7 +253,7 @@ Result<void> View::try_start_batch_put() {
         return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
             .set_operation(Operation::batch_put);
     }
-    batch_ = std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::as_it_fills);
+    batch_ = client::share(std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::as_it_fills));
     return {};
 }
 
@@ -260,7 +261,8 @@ Result<Batch> View::try_batch() const {
     if (const Result<void> good = check_attached(); !good)
         return Error(good.error()).set_operation(Operation::batch_put);
     View collecting = *this;
-    collecting.batch_ = std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::at_its_end);
+    collecting.batch_ =
+        client::share(std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::at_its_end));
     return Batch(std::move(collecting));
 }
 
@@ -291,7 +293,7 @@ Result<BatchReport> View::try_end_batch_put() {
             .set_operation(Operation::batch_put);
     }
     if (!batch_->belongs_to_caller()) return busy_elsewhere();
-    const std::shared_ptr<client::OpenBatch> batch = std::move(batch_);
+    const detail::Shared<client::OpenBatch> batch = std::move(batch_);
     return batch->end();
 }
 

@@ -33,7 +33,7 @@ Verb single(Verb batch) {
 
 }  // namespace
 
-BatchRun::BatchRun(std::shared_ptr<Attachment> attachment, Verb verb, const detail::TimeoutBudget& budget,
+BatchRun::BatchRun(detail::Shared<Attachment> attachment, Verb verb, const detail::TimeoutBudget& budget,
                    BatchItems& items, ItemSink* values)
     : attachment_(std::move(attachment)), verb_(verb), budget_(budget), items_(items), values_(values) {
     open_.lanes_max = open_max;

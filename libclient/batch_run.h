@@ -35,7 +35,7 @@ class BatchRun {
   public:
     /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings. `budget` is of
     /// each add(), with the message that it sends, and of finish() with all that is left.
-    BatchRun(std::shared_ptr<Attachment> attachment, wire::Verb verb, const detail::TimeoutBudget& budget,
+    BatchRun(detail::Shared<Attachment> attachment, wire::Verb verb, const detail::TimeoutBudget& budget,
              BatchItems& items, ItemSink* values = nullptr);
     /// Waits for what is under way.
     ~BatchRun();
@@ -91,7 +91,7 @@ class BatchRun {
     void tell_error(std::size_t index, KeyBytes key, const Error& error);
     Error name_item(Error error, ShardId shard, KeyBytes key) const;
 
-    std::shared_ptr<Attachment> attachment_;
+    detail::Shared<Attachment> attachment_;
     wire::Verb verb_;
     detail::TimeoutBudget budget_;
     BatchItems& items_;

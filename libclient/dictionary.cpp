@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "cluster/handle.h"
 #include "libclient/attachment.h"
+#include "libclient/shared.h"
 
 namespace ddict {
 namespace {
@@ -103,7 +104,7 @@ Result<Dictionary> Dictionary::try_attach(std::string_view text, const AttachOpt
     Result<std::shared_ptr<Attachment>> attachment = Attachment::open(*handle, *completed);
     if (!attachment) return attachment.error();
     const milliseconds timeout = (*attachment)->timeout();
-    return Dictionary(*std::move(attachment), timeout);
+    return Dictionary(client::share(*std::move(attachment)), timeout);
 }
 
 Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "libclient/shared.h"
 #include "libclient/view_calls.h"
 
 namespace ddict {
@@ -15,7 +16,7 @@ struct FrozenValue::Impl {
     Error names;  // of where the value is
 };
 
-FrozenValue::FrozenValue(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+FrozenValue::FrozenValue(detail::Shared<const Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::span<const std::byte>> FrozenValue::try_bytes() const {
     const Result<Bytes> bytes = impl_->view.bytes();
@@ -58,8 +59,8 @@ Result<FrozenValue> View::view_frozen_bytes(KeyBytes key) const {
     Result<shm::FrozenView> view = attachment_->pools().view(
         Calls::owner(*this, key, hash), key, hash, budget_.deadline(std::chrono::steady_clock::now()));
     if (!view) return name_error(view.error(), Operation::view, key);
-    return FrozenValue(std::make_shared<const FrozenValue::Impl>(
-        FrozenValue::Impl{*std::move(view), name_error(Error(), Operation::view, key)}));
+    return FrozenValue(client::share(std::make_shared<const FrozenValue::Impl>(
+        FrozenValue::Impl{*std::move(view), name_error(Error(), Operation::view, key)})));
 }
 
 }  // namespace ddict

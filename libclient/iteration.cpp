@@ -46,7 +46,7 @@ struct Cursor::Impl {
         return now;
     }
 
-    std::shared_ptr<Attachment> attachment;
+    detail::Shared<Attachment> attachment;
     detail::TimeoutBudget budget;
     std::vector<std::uint32_t> managers;  // to be visited
     std::string prefix;
@@ -174,10 +174,21 @@ Result<bool> Cursor::Impl::fetch_value() {
     return true;
 }
 
-Cursor::Cursor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Cursor::Cursor(Cursor&&) noexcept = default;
-Cursor& Cursor::operator=(Cursor&&) noexcept = default;
-Cursor::~Cursor() = default;
+Cursor::Cursor(Impl* impl) : impl_(impl) {}
+
+Cursor::Cursor(Cursor&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
+
+Cursor& Cursor::operator=(Cursor&& other) noexcept {
+    if (this != &other) {
+        delete impl_;
+        impl_ = std::exchange(other.impl_, nullptr);
+    }
+    return *this;
+}
+
+Cursor::~Cursor() {
+    delete impl_;
+}
 
 Result<bool> Cursor::next() {
     return impl_->next();
@@ -229,7 +240,7 @@ Cursor View::cursor(const ScanOptions& options) const {
         const auto own = std::find(impl->managers.begin(), impl->managers.end(), main_manager());
         if (own != impl->managers.end()) std::rotate(impl->managers.begin(), own, impl->managers.end());
     }
-    return Cursor(std::move(impl));
+    return Cursor(impl.release());
 }
 
 }  // namespace ddict

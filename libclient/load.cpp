@@ -100,7 +100,7 @@ class Flights {
 
 class CheckpointLoad {
   public:
-    CheckpointLoad(std::shared_ptr<Attachment> attachment, const persist::Checkpoint& checkpoint,
+    CheckpointLoad(detail::Shared<Attachment> attachment, const persist::Checkpoint& checkpoint,
                    const LoadOptions& options)
         : attachment_(std::move(attachment)),
           checkpoint_(checkpoint),
@@ -420,7 +420,7 @@ class CheckpointLoad {
         return meets_another(record);
     }
 
-    const std::shared_ptr<Attachment> attachment_;
+    const detail::Shared<Attachment> attachment_;
     const persist::Checkpoint& checkpoint_;
     const LoadOptions& options_;
     const std::uint32_t managers_;
@@ -478,7 +478,7 @@ Result<bool> is_stored_at_once(const Dictionary& dict, CheckpointLoad& load) {
 
 /// What is wrong with a checkpoint has been found out when anything is left of it: then the error is in
 /// doubt.
-Result<CheckpointInfo> load_one(const std::shared_ptr<client::Attachment>& attachment, const Dictionary& dict,
+Result<CheckpointInfo> load_one(const detail::Shared<client::Attachment>& attachment, const Dictionary& dict,
                                 const persist::Checkpoint& checkpoint, const LoadOptions& options) {
     if (options.exclusive) {
         CheckpointLoad at_once(attachment, checkpoint, options);

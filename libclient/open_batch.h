@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include <ddict/batch.h>
@@ -20,7 +19,7 @@ class OpenBatch final : public BatchItems {
     /// When puts are sent: as messages fill, or not before the end.
     enum class Sends { as_it_fills, at_its_end };
 
-    OpenBatch(std::shared_ptr<Attachment> attachment, const detail::TimeoutBudget& budget, Sends sends)
+    OpenBatch(detail::Shared<Attachment> attachment, const detail::TimeoutBudget& budget, Sends sends)
         : sends_(sends), run_(std::move(attachment), wire::Verb::batch_put, budget, *this) {}
 
     /// Any thread may ask: copies of the view may be anywhere.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "libclient/async_operation.h"
+#include "libclient/shared.h"
 #include "libclient/view_calls.h"
 
 namespace ddict {
@@ -103,7 +104,7 @@ Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operatio
 
 // ---- making views ----
 
-View::View(std::shared_ptr<Attachment> attachment, std::chrono::nanoseconds timeout)
+View::View(detail::Shared<Attachment> attachment, std::chrono::nanoseconds timeout)
     : attachment_(std::move(attachment)) {
     budget_.timeout = timeout;
 }
@@ -138,7 +139,8 @@ Result<View> View::try_manager(std::uint32_t id) const {
 
 View View::placed_by(Placement placement) const {
     View view = *this;
-    view.placement_ = placement ? std::make_shared<const Placement>(std::move(placement)) : nullptr;
+    view.placement_ =
+        placement ? client::share(std::make_shared<const Placement>(std::move(placement))) : nullptr;
     view.places_by_number_ = false;
     return view;
 }

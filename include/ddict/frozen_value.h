@@ -6,12 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string_view>
 
 #include <ddict/codec.h>
 #include <ddict/result.h>
+#include <ddict/shared.h>
 
 namespace ddict {
 
@@ -60,8 +60,8 @@ class FrozenValue {
   private:
     friend class View;
     struct Impl;
-    explicit FrozenValue(std::shared_ptr<const Impl> impl);
-    std::shared_ptr<const Impl> impl_;
+    explicit FrozenValue(detail::Shared<const Impl> impl);
+    detail::Shared<const Impl> impl_;
 };
 
 }  // namespace ddict

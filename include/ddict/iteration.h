@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <memory>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -73,7 +72,7 @@ class Cursor {
   private:
     friend class View;
     struct Impl;
-    explicit Cursor(std::unique_ptr<Impl> impl);
+    explicit Cursor(Impl* impl);
     Error name_error(Error error) const;
     template <class T>
     Result<T> named(Result<T> result) const {
@@ -81,7 +80,7 @@ class Cursor {
         return result;
     }
 
-    std::unique_ptr<Impl> impl_;
+    Impl* impl_;  // owned
 };
 
 namespace detail {

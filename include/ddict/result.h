@@ -6,7 +6,7 @@
 #pragma once
 
 #include <concepts>
-#include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -80,14 +80,14 @@ class [[nodiscard]] Result {
         end();
         has_value_ = false;
         if (!other.has_value_) {
-            std::construct_at(&error_, std::move(other.error_));
+            ::new (&error_) detail::ErrorBox(std::move(other.error_));
         } else if constexpr (std::is_nothrow_move_constructible_v<T>) {
             construct_value(std::move(other.value_));
         } else {
             try {
                 construct_value(std::move(other.value_));
             } catch (...) {
-                std::construct_at(&error_, detail::ErrorBox::after_move());
+                ::new (&error_) detail::ErrorBox(detail::ErrorBox::after_move());
                 throw;
             }
         }
@@ -136,15 +136,15 @@ class [[nodiscard]] Result {
     }
     template <class U>
     void construct_value(U&& value) {
-        std::construct_at(&value_, std::forward<U>(value));
+        ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));
         has_value_ = true;
     }
     template <class Other>
     void construct(Other&& other) {
         if (has_value_) {
-            std::construct_at(&value_, std::forward<Other>(other).value_);
+            ::new (static_cast<void*>(&value_)) T(std::forward<Other>(other).value_);
         } else {
-            std::construct_at(&error_, std::forward<Other>(other).error_);
+            ::new (&error_) detail::ErrorBox(std::forward<Other>(other).error_);
         }
     }
     void end() noexcept {

@@ -29,12 +29,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ddict/async.h>
@@ -45,6 +47,7 @@
 #include <ddict/operands.h>
 #include <ddict/partial.h>
 #include <ddict/profile.h>
+#include <ddict/shared.h>
 #include <ddict/stats.h>
 
 namespace ddict {
@@ -550,8 +553,8 @@ class View {
     Error name_error(Error error, Operation operation, KeyBytes key) const;
 
   protected:
-    View(std::shared_ptr<client::Attachment> attachment, std::chrono::nanoseconds timeout);
-    const std::shared_ptr<client::Attachment>& attachment() const { return attachment_; }
+    View(detail::Shared<client::Attachment> attachment, std::chrono::nanoseconds timeout);
+    const detail::Shared<client::Attachment>& attachment() const { return attachment_; }
 
   private:
     struct Calls;
@@ -581,12 +584,12 @@ class View {
     Result<Partial<std::vector<K>>> all_keys(const ScanOptions& options) const;
     std::vector<std::uint32_t> managers() const;
     std::vector<std::uint32_t> local_of_view() const;
-    std::shared_ptr<client::Attachment> attachment_;
+    detail::Shared<client::Attachment> attachment_;
     detail::TimeoutBudget budget_;
     std::uint32_t manager_ = any_manager;
-    std::shared_ptr<const Placement> placement_;
-    bool places_by_number_ = false;             // placement_ gives the number of a manager, no hash
-    std::shared_ptr<client::OpenBatch> batch_;  // while one is collected
+    detail::Shared<const Placement> placement_;
+    bool places_by_number_ = false;            // placement_ gives the number of a manager, no hash
+    detail::Shared<client::OpenBatch> batch_;  // while one is collected
 };
 
 }  // namespace ddict
