@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Values that have parts: Writer and Reader for codecs of your own, and codecs for std::pair, std::tuple,
-// std::map and std::unordered_map.
+// std::map, std::unordered_map and other maps made like them.
 //
 //     template <> struct ddict::Codec<Particle> {
 //         static constexpr std::uint16_t type = ddict::user_type(7);
@@ -21,13 +21,11 @@
 // know, and a field that is not what the reader expects is an error (wrong_type), never nonsense.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <span>
-#include <string>
-#include <tuple>
-#include <unordered_map>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -113,29 +111,48 @@ class Reader {
 
 namespace detail {
 
+/// std::map, std::unordered_map, and what is made like them: whose name and header are not needed for that.
+template <class T>
+concept MapLike = !std::is_trivially_copyable_v<T> &&
+                  requires(T & map, typename T::key_type& key, typename T::mapped_type& value) {
+    { map.emplace(std::move(key), std::move(value)).second } -> std::convertible_to<bool>;
+    { map.begin()->first } -> std::convertible_to<const typename T::key_type&>;
+    { map.begin()->second } -> std::convertible_to<const typename T::mapped_type&>;
+    map.end();
+};
+template <class T>
+concept StorableMap = MapLike<T> && Encodable<typename T::key_type> && Encodable<typename T::mapped_type>;
+template <class T>
+concept OrderedMap = MapLike<T> && requires {
+    typename T::key_compare;
+};
+
 template <class A, class B>
 inline constexpr bool has_unsteady_bytes<std::pair<A, B>> = has_unsteady_bytes<A> || has_unsteady_bytes<B>;
 template <class... T>
 inline constexpr bool has_unsteady_bytes<std::tuple<T...>> = (has_unsteady_bytes<T> || ...);
-template <class K, class V, class... Rest>
-inline constexpr bool has_unsteady_bytes<std::map<K, V, Rest...>> =
-    has_unsteady_bytes<K> || has_unsteady_bytes<V>;
-// In no particular order.
-template <class K, class V, class... Rest>
-inline constexpr bool has_unsteady_bytes<std::unordered_map<K, V, Rest...>> = true;
+// Others are in no particular order.
+template <MapLike T>
+inline constexpr bool has_unsteady_bytes<T> =
+    !OrderedMap<T> || has_unsteady_bytes<typename T::key_type> || has_unsteady_bytes<typename T::mapped_type>;
 
-template <class T>
-struct TupleCodec {
+/// Of a pair or a tuple.
+template <class T, class Members>
+struct TupleCodec;
+template <class T, std::size_t... Member>
+struct TupleCodec<T, std::index_sequence<Member...>> {
     static constexpr std::uint16_t type = type_record;
-    static std::vector<std::byte> encode(const T& value) {
+    static std::vector<std::byte> encode([[maybe_unused]] const T& value) {
+        using std::get;
         Writer out;
-        std::apply([&](const auto&... members) { (out.field(members), ...); }, value);
+        (out.field(get<Member>(value)), ...);
         return out.take();
     }
     static Result<T> decode(std::span<const std::byte> bytes) {
+        using std::get;
         T value{};
         Reader in(bytes);
-        std::apply([&](auto&... members) { (in.field(members), ...); }, value);
+        (in.field(get<Member>(value)), ...);
         return in.finish(std::move(value));
     }
 };
@@ -175,13 +192,10 @@ struct MapCodec {
 }  // namespace detail
 
 template <Encodable A, Encodable B>
-struct Codec<std::pair<A, B>> : detail::TupleCodec<std::pair<A, B>> {};
+struct Codec<std::pair<A, B>> : detail::TupleCodec<std::pair<A, B>, std::index_sequence<0, 1>> {};
 template <Encodable... T>
-struct Codec<std::tuple<T...>> : detail::TupleCodec<std::tuple<T...>> {};
-template <Encodable K, Encodable V, class Order, class Memory>
-struct Codec<std::map<K, V, Order, Memory>> : detail::MapCodec<std::map<K, V, Order, Memory>> {};
-template <Encodable K, Encodable V, class Hash, class Equal, class Memory>
-struct Codec<std::unordered_map<K, V, Hash, Equal, Memory>>
-    : detail::MapCodec<std::unordered_map<K, V, Hash, Equal, Memory>> {};
+struct Codec<std::tuple<T...>> : detail::TupleCodec<std::tuple<T...>, std::index_sequence_for<T...>> {};
+template <detail::StorableMap T>
+struct Codec<T> : detail::MapCodec<T> {};
 
 }  // namespace ddict

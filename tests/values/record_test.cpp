@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
+#include <ddict/key.h>
 #include <ddict/record.h>
 #include <gtest/gtest.h>
 
@@ -33,6 +34,34 @@ struct ddict::Codec<Event> {
         ddict::Reader in(bytes);
         in.field(event.name).field(event.time).field(event.tags);
         return in.finish(std::move(event));
+    }
+};
+
+namespace {
+
+/// A map of somebody else's, with what every map has.
+template <class K, class V>
+struct SortedPairs : private std::map<K, V> {
+    using Base = std::map<K, V>;
+    using Base::Base, Base::begin, Base::end, Base::emplace;
+    using typename Base::key_compare, typename Base::key_type, typename Base::mapped_type;
+    bool operator==(const SortedPairs& other) const {
+        return std::equal(begin(), end(), other.begin(), other.end());
+    }
+};
+template <class K, class V>
+struct PairsWithCodec : SortedPairs<K, V> {
+    using SortedPairs<K, V>::SortedPairs;
+};
+
+}  // namespace
+
+template <class K, class V>
+struct ddict::Codec<PairsWithCodec<K, V>> {
+    static constexpr std::uint16_t type = ddict::user_type(2);
+    static std::vector<std::byte> encode(const PairsWithCodec<K, V>&) { return {}; }
+    static ddict::Result<PairsWithCodec<K, V>> decode(std::span<const std::byte>) {
+        return PairsWithCodec<K, V>();
     }
 };
 
@@ -75,6 +104,20 @@ TEST(Record, Maps) {
     const auto twice = Writer().field(std::vector<int>{1, 1}).field(std::vector<int>{1, 2}).take();
     EXPECT_STREQ((decoded<std::map<int, int>>(twice, type_map)).error().detail.data(),
                  "the map has a key twice");
+}
+
+TEST(Record, MapsOfOthersAreStoredAsOurs) {
+    const SortedPairs<std::string, int> pairs{{"a", 1}, {"b", 2}};
+    expect_round_trip(pairs);
+    EXPECT_EQ(encoded(pairs), encoded(std::map<std::string, int>{{"a", 1}, {"b", 2}}));
+    EXPECT_EQ((Codec<SortedPairs<std::string, int>>::type), type_map);
+    EXPECT_TRUE((EncodableKey<SortedPairs<std::string, int>>));
+    EXPECT_FALSE((EncodableKey<SortedPairs<std::string, long double>>));
+    EXPECT_FALSE((EncodableKey<std::unordered_map<std::string, int>>));
+    EXPECT_TRUE((EncodableKey<std::map<std::string, int>>));
+    // What has several values for a key is no such map, and a codec of the user's comes first.
+    EXPECT_FALSE((Encodable<std::multimap<int, int>>));
+    EXPECT_EQ((Codec<PairsWithCodec<std::string, int>>::type), user_type(2));
 }
 
 TEST(Record, WalksThroughFieldsItDoesNotKnow) {
