@@ -15,7 +15,6 @@
 // under way together may take effect in any order.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -24,6 +23,7 @@
 
 #include <ddict/codec.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 #include <ddict/value_sink.h>
 
 namespace ddict {

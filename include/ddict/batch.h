@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <utility>
@@ -19,6 +18,7 @@
 #include <ddict/error.h>
 #include <ddict/key.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 
 namespace ddict {
 

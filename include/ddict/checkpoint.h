@@ -5,10 +5,8 @@
 // of checkpoints without a dictionary. docs/checkpoint_format.md has their bytes.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +15,7 @@
 #include <ddict/error.h>
 #include <ddict/key_bytes.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 
 namespace ddict {
 

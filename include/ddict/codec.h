@@ -34,7 +34,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -46,6 +45,7 @@
 
 #include <ddict/number.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 #include <ddict/structure.h>
 #include <ddict/value_sink.h>
 #include <ddict/value_type.h>

@@ -33,7 +33,6 @@
 // caller's memory and the manager's pool without a copy in between where the network can.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,6 +43,7 @@
 #include <ddict/error.h>
 #include <ddict/record.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 #include <ddict/view.h>
 
 namespace ddict {

@@ -11,9 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <utility>
 #include <vector>
@@ -23,6 +21,7 @@
 #include <ddict/operands.h>
 #include <ddict/partial.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 
 namespace ddict {
 

@@ -5,11 +5,9 @@
 #pragma once
 
 #include <bit>
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +17,7 @@
 #include <ddict/codec.h>
 #include <ddict/key.h>
 #include <ddict/result.h>
+#include <ddict/standard.h>
 #include <ddict/value_sink.h>
 
 namespace ddict {

@@ -4,11 +4,11 @@
 // What this process has done with a dictionary, and how long it took, as the process itself sees it.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
 #include <ddict/error.h>
+#include <ddict/standard.h>
 
 namespace ddict {
 

@@ -28,11 +28,9 @@
 // Threads: any number may use one view at once, save while it collects a batch (start_batch_put).
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,6 +46,7 @@
 #include <ddict/partial.h>
 #include <ddict/profile.h>
 #include <ddict/shared.h>
+#include <ddict/standard.h>
 #include <ddict/stats.h>
 
 namespace ddict {

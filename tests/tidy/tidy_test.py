@@ -95,6 +95,11 @@ class Layers(Checks):
     def test_public_header_with_foreign_one(self):
         self.include("include/ddict/x.h", "#include <xxhash.h>", "a public header includes only")
 
+    def test_part_of_a_standard_header(self):
+        self.write("include/ddict/standard.h", "#include <bits/chrono.h>\n")
+        self.assert_fine("layers")
+        self.include("include/ddict/x.h", "#include <bits/chrono.h>", "a public header includes only")
+
     def test_public_header_of_libclient_below_it(self):
         self.include("shm/x.cpp", "#include <ddict/dictionary.h>", "shm/ must not use libclient/")
 
