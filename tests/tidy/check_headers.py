@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
-"""Each header compiles alone, and has its guard. Needs a configured build: CMake says how to compile.
+"""Each header compiles alone, and has its guard; the one that all programs include stays small. Needs a configured build:
+CMake says how to compile.
 
 A header that a source file of the build includes first has been compiled so by the build. Of the others, one that was
 fine is compiled again only when it, one of ours that it includes, or its command has changed; what it was fine with is
@@ -18,6 +19,11 @@ import tempfile
 
 import repository
 
+# What a program compiles that includes this: lines after the preprocessor, most of them of the standard library. Its
+# parts differ between releases, so the bound is for one of them; it is what was reached, and 3 % more.
+WATCHED = "include/ddict/dictionary.h"
+LINES_MAX = 47_000
+RELEASE = "12"  # of GNU's library
 # Nothing but comments before it.
 FIRST_INCLUDE = re.compile(r'(?:[ \t]*(?://[^\n]*)?\n)*#include [<"]([^>"\n]+)[>"]')
 
@@ -48,6 +54,9 @@ def check(repo, report, build):
                 jobs.append((path, entry["directory"], command))
         else:
             report.problem(path, 1, f"no source file that is built under {path.split('/')[0]}/ tells how to compile this")
+    if WATCHED in headers and (entry := nearest(entries, WATCHED)):
+        if problem := too_large(repo, WATCHED, entry["directory"], command_of(entry)):
+            report.problem(WATCHED, 1, problem)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for (path, _, command), (errors, used) in zip(jobs, pool.map(lambda job: compile_alone(repo, *job), jobs)):
             if errors:
@@ -101,6 +110,19 @@ def compile_alone(repo, path, directory, command):
         rule = dependencies.read().replace("\\\n", " ").replace("\\ ", "\0")
     used = [str(pathlib.Path(directory, word.replace("\0", " "))) for word in rule.split()[1:]]
     return (done.stderr.strip() or "the compiler failed") if done.returncode else "", used
+
+
+def too_large(repo, path, directory, command):
+    done = subprocess.run(
+        [*command, "-E"], cwd=directory, capture_output=True, text=True,
+        input=f'#include "{repo.root / path}"\n_GLIBCXX_RELEASE\n')
+    if done.returncode:
+        return "the preprocessor failed:\n" + done.stderr.strip()
+    lines = done.stdout.splitlines()
+    if lines[-1] != RELEASE or len(lines) <= LINES_MAX:
+        return None
+    return (f"has {len(lines)} lines after the preprocessor, not up to {LINES_MAX}: which header has come to it, and is all of "
+            "it needed? Bodies that are no templates belong into libclient/")
 
 
 def times(files):

@@ -144,6 +144,17 @@ class Headers(Checks):
     def test_sound_header(self):
         self.assert_fine("headers", self.root / "build")
 
+    def test_header_of_all_programs(self):
+        entry = json.loads((self.root / "build/compile_commands.json").read_text())[0]
+        source = self.write("libclient/a.cpp", "")
+        entry |= {"file": str(source), "command": entry["command"].replace("base/a.cpp", "libclient/a.cpp")}
+        self.write("build/compile_commands.json", json.dumps([entry]))
+        (self.root / "base/good.h").unlink()
+        self.write("include/ddict/dictionary.h", "\n#pragma once\n#include <string>\n" + "int f();\n" * 1000)
+        self.assert_fine("headers", self.root / "build")
+        self.write("include/ddict/dictionary.h", "\n#pragma once\n#include <string>\n" + "int f();\n" * 50_000)
+        self.assert_problem("headers", "lines after the preprocessor, not up to", self.root / "build")
+
     def test_header_that_needs_another_first(self):
         self.write("base/bad.h", "\n#pragma once\ninline std::string text;\n")
         self.assert_problem("headers", "base/bad.h:1: does not compile by itself", self.root / "build")
