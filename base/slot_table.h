@@ -44,6 +44,13 @@ class SlotTable {
         return thing;
     }
 
+    /// f must neither add nor remove.
+    template <class F>
+    void for_each(F f) {
+        for (const std::unique_ptr<std::optional<T>>& slot : slots_)
+            if (slot->has_value()) f(**slot);
+    }
+
     std::size_t size() const noexcept { return slots_.size() - free_.size(); }
 
   private:

@@ -10,7 +10,6 @@
 #include "base/assert.h"
 #include "libclient/batch_lane.h"
 #include "os/host_name.h"
-#include "samehost/host_identity.h"
 
 namespace ddict::client {
 namespace {
@@ -47,7 +46,7 @@ Session::Session(std::unique_ptr<transport::Worker> worker, const Credentials& c
 std::string Session::why_over_network(ShardId shard) const {
     const DirectoryEntry* entry = known_manager(shard);
     if (entry == nullptr || entry->node != os::host_name()) return {};
-    if (samehost::is_switched_off()) return "DDICT_SAME_HOST=0";
+    if (transport::Worker::speaks_over_network_only()) return "DDICT_SAME_HOST=0";
     if (entry->process.host_key == worker_->identity().host_key) return worker_->why_not_within_host();
     return "they do not share /dev/shm, or are of different users";
 }

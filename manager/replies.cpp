@@ -9,6 +9,15 @@
 #include <utility>
 
 namespace ddict::manager {
+namespace {
+
+// Questions during a payload until it counts as lost: some seconds, and those that all payloads take at 1
+// MiB/s.
+constexpr std::uint64_t stalled_pings = 4;
+constexpr std::uint64_t bytes_per_ping =
+    (std::uint64_t{1} << 20) * static_cast<std::uint64_t>(limits::silence_before_ping.count()) / 1000;
+
+}  // namespace
 
 Replies::Replies(store::Store& store, Sessions& sessions, Transport& transport)
     : store_(store), sessions_(sessions), transport_(transport), message_(limits::header_bytes_max) {}
@@ -192,6 +201,19 @@ void Replies::send(PeerId peer, const wire::ReplyHeader& header, Bytes inline_va
         session->lacks_reply = true;
         has_unsent_ = true;
     }
+}
+
+/// Where a connection has broken for one side only, and is made anew, UCX may lose a payload without a word:
+/// small messages still come through, and this one never does.
+bool Replies::is_stalled_after_ping(PeerId peer) {
+    if (transfers_.size() == 0 || transport_.is_same_host(peer)) return false;
+    std::uint64_t bytes = 0;
+    std::uint32_t pings = 0;
+    transfers_.for_each([&](Transfer& transfer) {
+        bytes += transfer.bytes();
+        if (transfer.peer == peer) pings = std::max(pings, ++transfer.pings);
+    });
+    return pings > stalled_pings + bytes / bytes_per_ping;
 }
 
 void Replies::answer_untaken(const Transfer& transfer) {

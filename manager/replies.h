@@ -30,6 +30,12 @@ struct Transfer {
     shm::Block* reserved = nullptr;
     const shm::Block* pinned = nullptr;
     PrivateMemory::Buffer buffer{};
+    std::uint32_t pings = 0;  // of the peer, meanwhile
+
+    std::uint64_t bytes() const noexcept {
+        const shm::Block* const block = reserved != nullptr ? reserved : pinned;
+        return block != nullptr ? block->value_bytes() : buffer.bytes().size();
+    }
 };
 
 class Replies {
@@ -97,6 +103,11 @@ class Replies {
     }
     /// The transport has ended it.
     Transfer end_transfer(std::uint64_t tag) { return transfers_.remove(static_cast<std::uint32_t>(tag)); }
+
+    /// A client of another host that waits asks whether the manager lives, every limits::silence_before_ping.
+    /// True if a payload to or from it has been under way for so many of these questions that it will not
+    /// arrive any more. Cost: a look at each payload under way.
+    bool is_stalled_after_ping(PeerId peer);
 
     std::size_t payloads_in_flight() const noexcept { return transfers_.size(); }
     bool has_capacity_for_payload() const noexcept {

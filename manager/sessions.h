@@ -20,7 +20,7 @@ struct Session {
     std::uint64_t client = 0;                  // who it is: a hash of process and address
     std::uint64_t hello_number = 0;            // the number of its hello
     std::uint32_t breaks = 0;                  // of its connection
-    bool lacks_reply = false;                  // which could not be sent over that connection
+    bool lacks_reply = false;                  // which cannot be sent over that connection
     ProcessIdentity process{};                 // of the last hello; pid 0: none since a manager was killed
     store::SessionReplies* replies = nullptr;  // of the reply cache; there while the session is open
 

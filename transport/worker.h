@@ -15,6 +15,7 @@
 #include "os/poller.h"
 #include "os/wait_policy.h"
 #include "rpc/transport.h"
+#include "samehost/host_identity.h"
 #include "samehost/transport.h"
 #include "transport/address.h"
 #include "ucx/worker.h"
@@ -76,6 +77,8 @@ class Worker final : public Transport {
 
     bool has_started_ucx() const noexcept { return ucx_ != nullptr; }
     const samehost::Counters& counters_of_samehost() const noexcept { return samehost_->counters(); }
+    /// The user wants it so (DDICT_SAME_HOST=0).
+    static bool speaks_over_network_only() noexcept { return samehost::is_switched_off(); }
     /// Why a process of this host was last connected to over the network; empty if none was.
     const std::string& why_not_within_host() const noexcept { return why_not_within_host_; }
     /// Null as long as UCX has not been started.

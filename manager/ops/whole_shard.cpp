@@ -65,6 +65,12 @@ void directory(ShardParts& shard, const Call& call) {
 }
 
 void ping(ShardParts& shard, const Call& call) {
+    const bool is_of_connection = (call.header.request & wire::connection_request_bit) != 0;
+    if (is_of_connection && shard.replies.is_stalled_after_ping(call.peer)) {
+        // It asks again, over another connection.
+        shard.sessions.find(call.header.session)->lacks_reply = true;
+        return shard.replies.note_unsent();
+    }
     shard.replies.reply(call, shard.store.pool().recoveries());
 }
 

@@ -93,6 +93,47 @@ TEST_F(ShardTest, AReplyThatThereIsNoMemoryToSendIsAskedForAgain) {
     EXPECT_EQ(shard.sessions().connected(), 1u);
 }
 
+/// UCX can lose a payload of a connection over which small messages still come through. The client asks
+/// whether this manager lives, and would be told so for ever.
+TEST_F(ShardTest, APayloadThatDoesNotArriveEndsItsConnection) {
+    std::uint64_t pings = 0;
+    const std::uint64_t id = session();
+    transport.on_same_host.clear();
+    send(id, {.verb = Verb::put, .key = "k", .value = large});
+    const auto ping = [&] {
+        RequestHeader header;
+        header.verb = Verb::ping;
+        header.session = id;
+        header.request = wire::connection_request_bit | ++pings;
+        shard.on_message(message_of(header), {});
+        shard.tick(Time{});
+        return shard.sessions().connected() != 0;
+    };
+    const auto pings_until_closed = [&] {
+        const std::uint64_t before = pings;
+        while (pings - before < 100 && ping())
+            continue;
+        return pings - before;
+    };
+    for (int i = 0; i < 100; ++i)
+        ASSERT_TRUE(ping()) << "nothing is under way";
+    const std::uint64_t get = send(id, {.verb = Verb::get, .key = "k"});
+    const RecordingTransport::Sent value = transport.sent.back();
+    ASSERT_EQ(value.payload.size(), large.size());
+    EXPECT_EQ(pings_until_closed(), 5U);
+    EXPECT_TRUE(transport.open.empty());
+    shard.on_payload_sent(value.tag, false);
+
+    say_hello(2, "client", id);
+    same_again();
+    EXPECT_EQ(send(id, {.verb = Verb::get, .key = "k"}), get);
+    EXPECT_EQ(transport.sent.back().payload.size(), large.size());
+
+    // Within the node nothing is lost, and a client that is held up takes its time.
+    transport.on_same_host.insert(transport.sent.back().peer);
+    EXPECT_EQ(pings_until_closed(), 100U);
+}
+
 /// What reads is not cached; and who is lost meanwhile is left alone.
 TEST_F(ShardTest, NeitherReadsNorLostClientsEndAManagerWithoutMemory) {
     const std::uint64_t id = session();
