@@ -85,15 +85,15 @@ TEST_F(HostTest, NamesOfAnyLengthAreShownWhole) {
     }
 }
 
-/// UCX 1.13 aborts with it; later releases may not.
+/// UCX 1.13 aborts with it; later releases read beyond the name, and may not.
 TEST_F(HostTest, TheLongestNameIsToldByCheck) {
     const HostName host;
     host.set(std::string(64, 'h'));
     const Ran checked = run({"--check"});
     const std::string text = unwrapped(checked.out);
     const bool aborts = text.find("failed   " + std::string(64, 'h') + ": UCX") != std::string::npos;
-    EXPECT_EQ(checked.status, aborts ? 1 : 0) << checked.out;
-    EXPECT_EQ(text.find("64 characters, with which UCX") != std::string::npos, aborts) << checked.out;
+    EXPECT_EQ(checked.status, 1) << checked.out;
+    EXPECT_NE(text.find("64 characters, for which UCX has no space"), std::string::npos) << checked.out;
     const Ran launched = run({"--", "true"});
     EXPECT_EQ(launched.status, aborts ? 1 : 0) << launched.err;
     EXPECT_EQ(launched.err.find("aborts where the host's name is that long") != std::string::npos, aborts)
@@ -134,7 +134,7 @@ TEST_F(HostTest, AFolderThatHasGone) {
     for (const std::string verb : {"start", "stop", "status", "env"}) {
         const Ran gone =
             shell("mkdir $F/gone; cd $F/gone; rmdir $F/gone; $L " + verb + " --state-dir relative");
-        EXPECT_EQ(gone.status, 1) << verb;
+        EXPECT_EQ(gone.status, verb == "status" ? 3 : 1) << verb;  // what runs is not known
         EXPECT_NE(gone.err.find("the current folder cannot be found"), std::string::npos) << gone.err;
     }
     EXPECT_EQ(shell("mkdir $F/gone; cd $F/gone; rmdir $F/gone; $L -- $D put a b").status, 0)
