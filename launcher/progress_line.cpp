@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <cstdlib>
 
 #include "launcher/output.h"
@@ -35,10 +37,20 @@ void ProgressLine::clear() {
     shown_.clear();
 }
 
+/// Of what others may have chosen (names, paths, variables), a terminal acts upon nothing.
 void say(std::string_view text) {
-    std::string line = "ddict-launch: " + std::string(text);
-    for (char& c : line) {
-        if (c == '\n' || c == '\r') c = ' ';
+    std::string line = "ddict-launch: ";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '\n' || c == '\r') {
+            line += ' ';
+        } else if (byte < 0x20 || byte == 0x7f) {
+            std::array<char, 8> escaped{};
+            std::snprintf(escaped.data(), escaped.size(), "\\x%02x", byte);
+            line += escaped.data();
+        } else {
+            line += c;
+        }
     }
     standard_error().add(line + "\n");
     standard_error().flush_within(reader_grace);

@@ -189,6 +189,13 @@ class Shell(unittest.TestCase):
         ddict("get", "k", b"--" + nasty.encode(), status=WRONG_CALL)
         self.assertNotRegex(ddict.said, "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 
+    def test_a_terminal_is_not_acted_upon_by_the_launcher(self):
+        for command in (["--manager-program", "/\x1b[31m/nope"], ["--nodelist", "\x1b]0;x\x07"], ["--name", "\x1b[2J"]):
+            done = subprocess.run(["ddict-launch", *command, "--", "true"], capture_output=True, timeout=60)
+            self.assertNotEqual(done.returncode, SUCCESS, command)
+            self.assertNotIn(b"\x1b", done.stderr)
+            self.assertIn(b"\\x1b", done.stderr)
+
     def test_get_on_a_terminal(self):
         ddict("put", "text", "one\ntwo")
         ddict("put", "vector", "12345678", "--as", "vector of float64")
