@@ -169,7 +169,9 @@ Error View::name_error(Error error, Operation operation, KeyBytes key) const {
 
 Error View::Calls::key_error(Operation operation, KeyBytes key) {
     if (key.empty()) return Error(Errc::invalid_argument, "the key is empty").set_operation(operation);
-    Error error(Errc::too_large, "the key is too long");
+    // (A KeyBytes counts no further.)
+    Error error(Errc::too_large, key.size() == 0xffff ? "the key is too long, and may be longer than that"
+                                                      : "the key is too long");
     return error.set_operation(operation).set_key(key).set_bytes(key.size(), limits::key_bytes_max);
 }
 

@@ -40,8 +40,8 @@ int probe() {
     for (const auto& device : summary->usable) {
         report["transports"].push_back({{"transport", device.transport}, {"device", device.device}});
     }
-    std::cout << report.dump() << '\n';
-    return 0;
+    std::cout << report.dump() << '\n' << std::flush;
+    return std::cout ? 0 : 1;
 }
 
 constexpr std::string_view help =
