@@ -156,6 +156,19 @@ Result<void> write_text(const os::FileDescriptor& file, const std::string& text,
     return {};
 }
 
+/// A file that has other names too, from a copy of the folder by hard links or from somebody who wants
+/// another file to be written over, is not written to: its name here goes to a new one.
+Result<void> leave_other_names(os::FileDescriptor& file, const std::string& path) {
+    struct stat status {};
+    if (::fstat(file.fd(), &status) != 0) return failed("reading", path);
+    if (status.st_nlink <= 1) return {};
+    if (::unlink(path.c_str()) != 0) return failed("removing", path);
+    file = persist::open_no_link(path, O_CREAT | O_EXCL);
+    if (!file.is_open()) return persist::file_error(errno, "opening", path);
+    if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return busy_at(path);
+    return {};
+}
+
 }  // namespace
 
 Result<void> prepare_save_folder(const std::string& folder) {
@@ -212,6 +225,8 @@ Result<SaveFolder> SaveFolder::take(const std::string& dir, const std::string& n
             if (!dead) return dead.error();
         }
     }
+    const Result<void> alone = leave_other_names(state->file, state->path);
+    if (!alone) return alone.error();
     state->text = text_of_owner(environment);
     const Result<void> written = write_text(state->file, state->text, state->path);
     if (!written) return written.error();

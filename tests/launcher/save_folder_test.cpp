@@ -201,6 +201,22 @@ TEST_F(SaveFolderTest, ALinkInItsPlaceIsNotWrittenThrough) {
     EXPECT_FALSE(fs::exists(dir_ + "/nowhere"));
 }
 
+/// From a copy of the folder by hard links, or from somebody who wants the other file to be written over.
+TEST_F(SaveFolderTest, AFileWithAnotherNameStaysAsItIs) {
+    const std::string precious = dir_ + "/precious";
+    std::ofstream(precious) << "precious";
+    fs::create_directories(dir_ + "/d");
+    fs::create_hard_link(precious, file());
+    {
+        const auto taken = take(quick);
+        ASSERT_TRUE(taken) << taken.error().message();
+        EXPECT_NE(text().find("4711"), std::string::npos) << text();
+        EXPECT_FALSE(take(quick)) << "the new file is locked as well";
+    }
+    EXPECT_EQ(fs::file_size(precious), 8U);
+    EXPECT_EQ(fs::hard_link_count(file()), 1U);
+}
+
 TEST_F(SaveFolderTest, AFolderThatCannotBeMadeIsAnError) {
     std::ofstream(dir_ + "/d") << "in the way";
     const auto taken = take();
