@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
-"""The record that `ddict-launch start` leaves, in folders where others may write: docs/security.md, "The record"."""
+"""The record that `ddict-launch start` leaves, and folders of saves, where others may write: docs/security.md, "The
+record" and "Save folders"."""
 
 import json
 import os
@@ -151,6 +152,32 @@ class Records(SecurityTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("any user may replace the files", done.stderr)
         self.assertEqual(os.listdir(self.shared), [])
+
+
+class SaveFolders(SecurityTest):
+    """docs/security.md, "Save folders"."""
+
+    def test_nothing_is_written_through_what_a_stranger_has_put_there(self):
+        for stranger in STRANGERS:
+            saves = os.path.join(self.folder, f"saves-{stranger[0]}")
+            precious = os.path.join(self.folder, f"precious-{stranger[0]}")
+            with open(precious, "w") as out:
+                out.write("precious")
+            os.chmod(precious, 0o600)
+            os.mkdir(saves)
+            os.chmod(saves, 0o777)
+
+            def lay_a_link():
+                os.mkdir(os.path.join(saves, "default"))
+                os.chmod(os.path.join(saves, "default"), 0o777)
+                os.symlink(precious, os.path.join(saves, "default", ".ddict-launch"))
+
+            as_user(stranger, lay_a_link)
+            done = self.run_program("ddict-launch", "--total-mem", "8M", "--save", saves, "--", "true")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(".ddict-launch: it is a link", done.stderr)
+            with open(precious) as kept:
+                self.assertEqual(kept.read(), "precious")
 
 
 if __name__ == "__main__":
