@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "base/limits.h"
@@ -196,7 +197,8 @@ Result<std::string> find_manager_program(const std::string& asked_for) {
         const os::FoundProgram found = os::find_program(asked_for, os::environment_of_this_process());
         // This process goes to another folder, and may start it again there.
         if (found.error == 0) return fs::absolute(found.path).string();
-        return Error(Errc::invalid_argument, "--manager-program: cannot run " + asked_for)
+        return Error(Errc::invalid_argument,
+                     "--manager-program: cannot run " + asked_for + ": " + std::strerror(found.error))
             .set_operation(Operation::launch);
     }
     const fs::path folder = fs::path(os::own_program()).parent_path();
