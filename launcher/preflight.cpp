@@ -80,6 +80,9 @@ Finding judge_network(const NodeFacts& facts, bool spans_nodes) {
 }
 
 Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
+    if (facts.shared_total_bytes == 0)
+        return {Level::failed,
+                "memory: /dev/shm is not there, or says no size: have a tmpfs of some size mounted there"};
     if (const auto enough = check_memory(need, facts.memory); !enough)
         return {Level::failed, "memory: " + std::string(enough.error().detail.data())};
     if (const std::uint64_t largest = std::max<std::uint64_t>(need.pool_bytes, store::ReplyMemory::bytes());

@@ -118,6 +118,8 @@ TEST(Preflight, WhatIsLeftOutIsNamed) {
 TEST(Preflight, ALimitThatCannotBeSeenIsAWarning) {
     NodeFacts facts = node_with_network();
     facts.memory = {std::uint64_t{1} << 40, std::uint64_t{1} << 40, "this node's memory"};
+    EXPECT_TRUE(says(judge_memory(facts, {1, 1, 1 << 20}), "/dev/shm is not there"));
+    facts.shared_total_bytes = std::uint64_t{1} << 40;
     EXPECT_EQ(judge_memory(facts, {1, 1, 1 << 20}).level, Level::ok);
     facts.limit_unseen = "no cgroups are mounted here";
     EXPECT_EQ(judge_memory(facts, {1, 1, 1 << 20}).level, Level::warning);
