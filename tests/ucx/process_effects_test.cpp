@@ -292,9 +292,10 @@ std::vector<os::FileDescriptor> descriptors_of_a_program() {
 /// The partner connects to the worker too, which may come to that after the first messages.
 void expect_inherited(const std::string& expected, Worker& worker, Observer& observer) {
     const auto deadline = Clock::now() + test_timeout();
-    while (inherited() != expected && Clock::now() < deadline)
+    std::string last;
+    while ((last = inherited()) != expected && Clock::now() < deadline)
         worker.progress(observer, Clock::now() + std::chrono::milliseconds(20));
-    EXPECT_EQ(inherited(), expected);
+    EXPECT_EQ(last, expected);
 }
 
 TEST(Descriptors, OfUcxAreNotInherited) {
