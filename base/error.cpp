@@ -40,9 +40,8 @@ void append_printable(std::string& out, std::string_view bytes) {
 std::string_view advice_when_lost(const Error& error) noexcept {
     if (error.operation == Operation::attach)
         return "it has ended ('ddict-launch status' shows what runs), or this process cannot reach its nodes "
-               "(network namespace, UCX_NET_DEVICES, UCX_TLS), or they refuse this host (DDICT_ALLOW_HOSTS "
-               "of "
-               "ddict-launch)";
+               "(network namespace, DDICT_UCX_NET_DEVICES, DDICT_UCX_TLS), or they refuse this host "
+               "(DDICT_ALLOW_HOSTS of ddict-launch)";
     switch (error.manager_state) {
         case ManagerState::ended:
             return "what it held is lost; the keys of other managers are not affected";

@@ -15,8 +15,8 @@
 
 namespace ddict::launcher {
 
-/// Those that UCX may take on this node: what UCX_NET_DEVICES names if it is set, else all that do not lead
-/// nowhere. `shared`: addresses that several nodes have.
+/// Those that UCX may take on this node: what the user has chosen (os/ucx_variables.h), else all that do not
+/// lead nowhere. `shared`: addresses that several nodes have.
 std::vector<os::NetworkInterface> interfaces_for_ucx(std::span<const os::NetworkInterface> interfaces,
                                                      std::span<const std::string> shared,
                                                      const os::Environment& environment);

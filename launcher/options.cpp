@@ -424,6 +424,10 @@ std::string help_text() {
     }
     out +=
         "\n"
+        "DDICT_UCX_NET_DEVICES and DDICT_UCX_TLS choose the network; so every option of UCX can be\n"
+        "set for ddict alone. UCX_NET_DEVICES and the like, which are for MPI as well, count\n"
+        "where these are not set.\n"
+        "\n"
         "Signals that would end ddict-launch go to the command instead (TERM, INT, USR1, ...),\n"
         "and the dictionary serves until the command has ended. Before it runs, and after it\n"
         "has ended, the first cancels in good order and the second by force; a save at the\n"

@@ -70,10 +70,12 @@ Finding judge_network(const NodeFacts& facts, bool spans_nodes) {
     }
     if (devices.empty() && !facts.ucx_version.empty() && spans_nodes)
         return {Level::failed,
-                "no network device that UCX can use: let UCX_TLS and UCX_NET_DEVICES include one"};
+                "no network device that UCX can use: let DDICT_UCX_TLS and DDICT_UCX_NET_DEVICES (else "
+                "UCX_TLS, UCX_NET_DEVICES) include one"};
     if (devices.empty())
         return {spans_nodes ? Level::failed : Level::ok, "no network device; none is needed on one node"};
-    std::string text = "network " + joined(devices) + (devices.size() > 1 ? "; UCX_NET_DEVICES chooses" : "");
+    std::string text =
+        "network " + joined(devices) + (devices.size() > 1 ? "; DDICT_UCX_NET_DEVICES chooses" : "");
     if (!facts.network.left_out.empty())
         text += "; left out, since they lead to no other node: " + joined(facts.network.left_out);
     return {Level::ok, text};
@@ -152,7 +154,8 @@ Finding judge_reach(const NodeFacts& facts) {
     if (network.problems.empty()) {
         if (network.used.empty())
             return {Level::warning,
-                    "other nodes: not tried, since UCX_NET_DEVICES names no network interface"};
+                    "other nodes: not tried, since DDICT_UCX_NET_DEVICES (else UCX_NET_DEVICES) names no "
+                    "network interface"};
         return {Level::ok, "reached " + tried + " over " + joined(network.used)};
     }
     std::string text = "of " + tried + " it could not reach";
@@ -165,9 +168,9 @@ Finding judge_reach(const NodeFacts& facts) {
     if (network.problems_more > 0) text += " and " + std::to_string(network.problems_more) + " more";
     text += working.empty()
                 ? ": no interface works; let the nodes' firewall pass their own network, or name a "
-                  "device in UCX_NET_DEVICES (there are: " +
+                  "device in DDICT_UCX_NET_DEVICES (there are: " +
                       joined(network.used) + ")"
-                : ": set UCX_NET_DEVICES to what works (" + joined(working) + ")";
+                : ": set DDICT_UCX_NET_DEVICES to what works (" + joined(working) + ")";
     return {Level::failed, text};
 }
 

@@ -12,7 +12,8 @@ namespace {
 Error launch_error(Error error) {
     const std::string why = error.detail.data();
     if (error.code == Errc::manager_lost || error.code == Errc::timeout) {
-        error.set_detail(why + "; name the nodes' network in UCX_NET_DEVICES, see 'ddict-launch --check'");
+        error.set_detail(why +
+                         "; name the nodes' network in DDICT_UCX_NET_DEVICES, see 'ddict-launch --check'");
     }
     return error.set_operation(Operation::launch);
 }

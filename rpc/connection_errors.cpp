@@ -18,8 +18,8 @@ Error unanswered(const std::string& over) {
     return Error(Errc::manager_lost, "it has not answered a hello for " +
                                          std::to_string(limits::silence_until_lost.count()) + " ms" +
                                          (over.empty() ? "" : " over " + over) +
-                                         ": it has ended, its node is down, this network does not lead there "
-                                         "(UCX_NET_DEVICES), or the handle is not of this dictionary")
+                                         ": it or its node has ended, the network does not lead there "
+                                         "(DDICT_UCX_NET_DEVICES), or the handle is of another dictionary")
         .set_state(ManagerState::silent);
 }
 

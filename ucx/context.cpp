@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
-#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +16,7 @@
 #include "os/error.h"
 #include "os/network_interfaces.h"
 #include "ucx/library.h"
+#include "ucx/settings.h"
 #include "ucx/status.h"
 #include "ucx/worker.h"
 
@@ -31,54 +30,6 @@ struct Envelope {
 };
 static_assert(sizeof(Envelope) == 16);
 
-struct ConfigDeleter {
-    void operator()(ucp_config_t* config) const noexcept { ucp_config_release(config); }
-};
-
-/// UCX's configuration while it is being made. The settings are good to have: one that this version of UCX
-/// does not take is left out and remembered.
-class Settings {
-  public:
-    explicit Settings(ucp_config_t* config) : config_(config) {}
-
-    /// One option, under the name that this version of UCX knows it by: what it does not know some versions
-    /// refuse, and others keep without a word.
-    void set(std::initializer_list<const char*> names, const std::string& value) {
-        ucs_status_t failure = UCS_OK;
-        bool taken = false;
-        for (const char* name : names) {
-            const ucs_status_t status = ucp_config_modify(config_, name, value.c_str());
-            taken = taken || status == UCS_OK;
-            if (status != UCS_OK) failure = status;
-        }
-        if (!taken)
-            refused_.push_back("UCX_" + std::string(*(names.end() - 1)) + "=" + value + ": UCX says '" +
-                               ucs_status_string(failure) + "'");
-    }
-    /// The value of an option, whether it is the user's, the configuration file's or UCX's own; empty if
-    /// there is no such option.
-    std::string value(const std::string& name) const {
-        const std::string line = "\nUCX_" + name + "=";
-        const std::string text = "\n" + printed([this](std::FILE* stream) {
-                                     ucp_config_print(config_, stream, nullptr, UCS_CONFIG_PRINT_CONFIG);
-                                 });
-        const std::size_t at = text.find(line);
-        if (at == std::string::npos) return {};
-        const std::size_t begin = at + line.size();
-        return text.substr(begin, text.find('\n', begin) - begin);
-    }
-    std::vector<std::string> refused() && { return std::move(refused_); }
-
-  private:
-    ucp_config_t* config_;
-    std::vector<std::string> refused_;
-};
-
-bool user_has_set(std::initializer_list<const char*> variables) {
-    return std::any_of(variables.begin(), variables.end(),
-                       [](const char* variable) { return std::getenv(variable) != nullptr; });
-}
-
 /// Within a host others carry the messages (samehost/), and shared memory of UCX does harm: a killed process
 /// can block the receive queue of another, segments stay behind or can be read by others, and each process
 /// pays for it. So it is left out, also where the user lists it for a program's other libraries.
@@ -90,7 +41,7 @@ void leave_out_shared_memory(Settings& settings) {
     if (chosen.empty() || chosen == "all" || chosen[0] == '^') {
         if (chosen.starts_with('^')) names = split_list(chosen.substr(1));
         names.insert(names.end(), ours.begin(), ours.end());
-        settings.set({"TLS"}, "^" + join_list(names));
+        settings.set("TLS", "^" + join_list(names));
         return;
     }
     for (const std::string& name : split_list(chosen)) {
@@ -98,7 +49,7 @@ void leave_out_shared_memory(Settings& settings) {
                               std::count(groups.begin(), groups.end(), name) != 0;
         if (!left_out) names.push_back(name);
     }
-    settings.set({"TLS"}, names.empty() ? "tcp" : join_list(names));
+    settings.set("TLS", names.empty() ? "tcp" : join_list(names));
 }
 
 /// - TCP connects in the caller's time, and to a host that is down that takes seconds to minutes, in which a
@@ -108,9 +59,8 @@ void leave_out_shared_memory(Settings& settings) {
 ///   (`ep->conn_state != UCT_TCP_EP_CONN_STATE_CLOSED`; seen once in about 2,000 connections that broke):
 ///   MAX_POLL, one event at a time. It costs a call of the kernel for each message when several are there.
 void set_up_tcp(Settings& settings) {
-    // UCX 1.13 knows the option of a transport without the transport's name, later releases with it.
-    if (!user_has_set({"UCX_TCP_CONN_NB"})) settings.set({"CONN_NB", "TCP_CONN_NB"}, "y");
-    if (!user_has_set({"UCX_TCP_MAX_POLL"})) settings.set({"MAX_POLL", "TCP_MAX_POLL"}, "1");
+    if (!settings.set_by_variable("TCP_CONN_NB")) settings.set("TCP_CONN_NB", "y");
+    if (!settings.set_by_variable("TCP_MAX_POLL")) settings.set("TCP_MAX_POLL", "1");
 }
 
 /// UCX's own descriptors: epoll, eventfd, sockets to wake sleepers through; and what it opens in passing.
@@ -120,22 +70,21 @@ constexpr unsigned descriptors_of_port = 8;       // of InfiniBand
 
 /// Chooses the network devices, if the user has not, and makes sure of the descriptors that they take.
 Result<void> choose_network(Settings& settings, const DeviceOptions& options) {
-    const char* variable = std::getenv("UCX_NET_DEVICES");  // UCX prints long values cut
-    const std::string chosen_by_user = variable != nullptr ? variable : settings.value("NET_DEVICES");
+    const auto variable = os::chosen_network_devices(settings.environment());
+    const std::string chosen = variable ? variable->value : settings.value("NET_DEVICES");
     const std::vector<std::string> ports = os::infiniband_ports();
     std::size_t interfaces = 0;
-    if (chosen_by_user.empty() || chosen_by_user == "all") {
+    if (chosen.empty() || chosen == "all") {
         const Result<std::vector<Interface>> usable = usable_interfaces();
         if (!usable) return usable.error();
         const DeviceChoice choice = choose_devices(*usable, options);
         interfaces = choice.used.size();
-        if (!choice.all) settings.set({"NET_DEVICES"}, net_devices(choice, ports));
+        settings.set("NET_DEVICES", choice.all ? "all" : net_devices(choice, ports));
     } else {
-        interfaces =
-            1 + static_cast<std::size_t>(std::count(chosen_by_user.begin(), chosen_by_user.end(), ','));
+        interfaces = 1 + static_cast<std::size_t>(std::count(chosen.begin(), chosen.end(), ','));
         if (interfaces > listed_devices_max)
-            return Error(Errc::invalid_argument, "UCX_NET_DEVICES lists " + std::to_string(interfaces) +
-                                                     " devices, UCX takes " +
+            return Error(Errc::invalid_argument, (variable ? variable->name : "UCX_NET_DEVICES") + " lists " +
+                                                     std::to_string(interfaces) + " devices, UCX takes " +
                                                      std::to_string(listed_devices_max) + " at the most");
     }
     return os::need_descriptors(descriptors_of_worker +
@@ -170,12 +119,9 @@ std::uint32_t runtime_version() {
 Result<Context> make_context(const DeviceOptions& devices) {
     restrain_library();
     if (const Result<void> able = need_thread_of_ucx(); !able) return able.error();
-    ucp_config_t* raw_config = nullptr;
-    if (const ucs_status_t status = ucp_config_read(nullptr, nullptr, &raw_config); status != UCS_OK) {
-        return to_error(status, "reading UCX's configuration");
-    }
-    const std::unique_ptr<ucp_config_t, ConfigDeleter> config(raw_config);
-    Settings settings(config.get());
+    Result<Settings> settings_read = Settings::read();
+    if (!settings_read) return settings_read.error();
+    Settings& settings = *settings_read;
     if (const Result<void> chosen = choose_network(settings, devices); !chosen) return chosen.error();
     leave_out_shared_memory(settings);
     set_up_tcp(settings);
@@ -184,9 +130,10 @@ Result<Context> make_context(const DeviceOptions& devices) {
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
     params.name = "ddict";
     ucp_context_h context = nullptr;
-    if (const ucs_status_t status = ucp_init(&params, config.get(), &context); status != UCS_OK) {
-        return to_error(status, "starting UCX");
-    }
+    if (const Result<void> started =
+            call_ucx("starting UCX", [&] { return ucp_init(&params, settings.config(), &context); });
+        !started)
+        return started.error();
     return Context{ContextHandle(context), std::move(settings).refused()};
 }
 
@@ -196,12 +143,11 @@ Result<WorkerHandle> make_worker(ucp_context_h context) {
     params.thread_mode = UCS_THREAD_MODE_SINGLE;
     params.events = UCP_WAKEUP_RX | UCP_WAKEUP_TX;
     ucp_worker_h worker = nullptr;
-    if (const ucs_status_t status = ucp_worker_create(context, &params, &worker); status != UCS_OK) {
-        if (::access("/proc/self", F_OK) != 0)
-            return Error(Errc::system,
-                         "creating a worker of UCX: /proc is not mounted here, which UCX needs");
-        return to_error(status, "creating a worker of UCX");
-    }
+    const Result<void> created =
+        call_ucx("creating a worker of UCX", [&] { return ucp_worker_create(context, &params, &worker); });
+    if (!created && ::access("/proc/self", F_OK) != 0)
+        return Error(Errc::system, "creating a worker of UCX: /proc is not mounted here, which UCX needs");
+    if (!created) return created.error();
     ++workers;
     return WorkerHandle(worker);
 }
@@ -223,7 +169,7 @@ Result<std::vector<std::byte>> make_address(ucp_worker_h worker) {
     if (result.size() > limits::address_bytes_max) {
         return Error(Errc::system,
                      "UCX's address has " + std::to_string(result.size()) +
-                         " bytes, more than ddict's limit; name fewer devices in UCX_NET_DEVICES");
+                         " bytes, more than ddict's limit; name fewer devices in DDICT_UCX_NET_DEVICES");
     }
     return result;
 }

@@ -53,7 +53,7 @@ Result<std::vector<Interface>> usable_interfaces();
 /// their own before those with link-local ones only.
 DeviceChoice choose_devices(const std::vector<Interface>& interfaces, const DeviceOptions& options);
 
-/// The value of UCX_NET_DEVICES for a choice that is not `all`; only loopback where nothing is left.
+/// The value of the option NET_DEVICES for a choice that is not `all`; only loopback where nothing is left.
 std::string net_devices(const DeviceChoice& choice, const std::vector<std::string>& infiniband);
 
 }  // namespace ddict::ucx

@@ -36,7 +36,7 @@ const char* name(EndpointState state) noexcept {
 }
 
 void Endpoint::set_state(EndpointState next) {
-    static const bool traced = std::getenv("DDICT_UCX_TRACE") != nullptr;
+    static const bool traced = std::getenv("DDICT_TRACE_CONNECTIONS") != nullptr;
     DDICT_ASSERT(may_follow(state_, next), "an endpoint cannot change its state like this");
     if (traced) {
         std::fprintf(stderr, "ddict: peer %llx: %s -> %s%s, %u under way\n",

@@ -48,7 +48,7 @@ class Endpoint {
     bool usable() const noexcept {
         return state_ == EndpointState::connecting || state_ == EndpointState::open;
     }
-    /// Logged to stderr when DDICT_UCX_TRACE is set.
+    /// Logged to stderr when DDICT_TRACE_CONNECTIONS is set.
     void set_state(EndpointState next);
 
     void link(Transfer* transfer) noexcept;

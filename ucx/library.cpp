@@ -16,17 +16,20 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <mutex>
 #include <string>
 #include <string_view>
+
+#include "os/ucx_variables.h"
+#include "ucx/status.h"
 
 namespace ddict::ucx {
 namespace {
 
-/// Whether an option of UCX is what UCX makes it without a word of the user.
-bool is_default(const char* option, std::string_view value) {
-    if (std::getenv((std::string("UCX_") + option).c_str()) != nullptr) return false;
+/// An option of the whole library; empty if there is none of that name.
+std::string option_value(const char* option) {
     std::array<char, 256> text{};
-    return ucs_global_opts_get_value(option, text.data(), text.size()) == UCS_OK && value == text.data();
+    return ucs_global_opts_get_value(option, text.data(), text.size()) == UCS_OK ? text.data() : "";
 }
 
 /// Where the shared library (or program) that holds an address begins; null if none does.
@@ -77,8 +80,26 @@ ucs_log_func_rc_t log_to_standard_error(const char* file, unsigned line, const c
 /// The environment is read when UCX is loaded, so the options themselves are set. UCX has its log file open
 /// by then, and the option would come too late: a handler of ours goes before UCX's.
 void restrain_log() {
-    if (is_default("LOG_LEVEL", "WARN")) ucs_global_opts_set_value("LOG_LEVEL", "FATAL");
     if (std::getenv("UCX_LOG_FILE") == nullptr) ucs_log_push_handler(&log_to_standard_error);
+    const auto level = os::ucx_variable(os::environment_of_this_process(), "LOG_LEVEL");
+    if (level && ucs_global_opts_set_value("LOG_LEVEL", level->value.c_str()) != UCS_OK) {
+        // Settings::read() says so, to a caller.
+        ucs_global_opts_set_value("LOG_LEVEL", "FATAL");
+    }
+    if (!level && option_value("LOG_LEVEL") == "WARN") ucs_global_opts_set_value("LOG_LEVEL", "FATAL");
+}
+
+/// The first error that UCX logs in this thread, while one is looked for.
+thread_local std::string* first_logged = nullptr;
+
+ucs_log_func_rc_t keep_first(const char*, unsigned, const char*, ucs_log_level_t level,
+                             const ucs_log_component_config_t*, const char* format, std::va_list arguments) {
+    if (first_logged == nullptr) return UCS_LOG_FUNC_RC_CONTINUE;
+    std::array<char, 256> text{};
+    if (level <= UCS_LOG_LEVEL_ERROR && first_logged->empty() &&
+        std::vsnprintf(text.data(), text.size(), format, arguments) > 0)
+        *first_logged = text.data();
+    return UCS_LOG_FUNC_RC_STOP;
 }
 
 // Also where the library is only loaded and never used. The libraries that it needs have been set up by then.
@@ -95,6 +116,28 @@ void restrain_library() {
         restrain_log();
         return true;
     }();
+}
+
+Result<void> call_ucx(std::string_view doing, const std::function<ucs_status_t()>& call) {
+    ucs_status_t status = call();
+    if (status == UCS_OK) return {};
+    std::string logged;
+    if (status == UCS_ERR_INVALID_PARAM) {
+        static std::mutex one_at_a_time;
+        const std::lock_guard<std::mutex> lock(one_at_a_time);
+        const std::string level = option_value("LOG_LEVEL");
+        ucs_global_opts_set_value("LOG_LEVEL", "ERROR");
+        ucs_log_push_handler(&keep_first);
+        first_logged = &logged;
+        status = call();
+        first_logged = nullptr;
+        ucs_log_pop_handler();
+        ucs_global_opts_set_value("LOG_LEVEL", level.c_str());
+        if (status == UCS_OK) return {};
+    }
+    const std::string what(doing);
+    if (logged.empty()) return to_error(status, what);
+    return Error(Errc::system, what + ": UCX refuses a setting (DDICT_UCX_*, UCX_*): " + logged);
 }
 
 SignalsBlocked::SignalsBlocked() noexcept {

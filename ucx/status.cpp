@@ -29,9 +29,13 @@ Errc code_of(ucs_status_t status) noexcept {
 const char* advice(ucs_status_t status) noexcept {
     switch (status) {
         case UCS_ERR_NO_DEVICE:
-            return "; check UCX_TLS and UCX_NET_DEVICES, which leave no usable transport";
+            return "; check DDICT_UCX_TLS and DDICT_UCX_NET_DEVICES (else UCX_TLS, UCX_NET_DEVICES): they "
+                   "leave no usable "
+                   "transport";
         case UCS_ERR_UNREACHABLE:
-            return "; the two processes share no transport: compare UCX_TLS and UCX_NET_DEVICES";
+            return "; the two processes share no transport: compare DDICT_UCX_TLS and DDICT_UCX_NET_DEVICES "
+                   "(else "
+                   "UCX_TLS, UCX_NET_DEVICES)";
         case UCS_ERR_SHMEM_SEGMENT:
             return "; if this process may not map more (ulimit -v), raise that; if System V segments are "
                    "refused "

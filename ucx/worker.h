@@ -29,7 +29,7 @@ struct TransportDevice {
 
 struct TransportSummary {
     std::string version;                  ///< of UCX, "1.13.1"
-    std::vector<TransportDevice> usable;  ///< under the user's UCX_TLS and UCX_NET_DEVICES
+    std::vector<TransportDevice> usable;  ///< under the user's options TLS and NET_DEVICES
     /// What ddict sets and this version of UCX does not take: "UCX_TCP_MAX_POLL=1: UCX says '...'".
     std::vector<std::string> refused_settings;
 };
@@ -50,7 +50,7 @@ struct WorkerCounters {
 };
 
 struct WorkerOptions {
-    /// Unless the user has set UCX_NET_DEVICES.
+    /// Unless the user has chosen the devices (os/ucx_variables.h).
     DeviceOptions devices{};
     /// For a process that may start others, which are to inherit nothing of UCX's: see ucx/descriptors.h.
     bool close_on_exec = false;

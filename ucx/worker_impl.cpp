@@ -119,7 +119,7 @@ Result<void> Worker::Impl::start() {
         return Error(Errc::system, "UCX's transports take headers of at most " +
                                        std::to_string(attributes.max_am_header) + " bytes, ddict needs " +
                                        std::to_string(header_with_payload_bytes_max) +
-                                       "; choose others with UCX_TLS");
+                                       "; choose others with DDICT_UCX_TLS");
     }
     if (const ucs_status_t status = ucp_worker_get_efd(worker_.get(), &ucx_fd_); status != UCS_OK) {
         return to_error(status, "asking UCX for a descriptor to sleep on");

@@ -187,7 +187,7 @@ std::string BringUp::why(const Error& error) const {
     if (error.code == Errc::manager_lost && node_.identity.node.size() >= limits::node_name_bytes_max)
         text += "; UCX 1.13 aborts where the host's name is that long";
     if (introduced_ && node_.plan.nodes > 1)
-        text += "; if the nodes do not reach each other, choose a network with UCX_NET_DEVICES (" +
+        text += "; if the nodes do not reach each other, choose a network with DDICT_UCX_NET_DEVICES (" +
                 node_.identity.node + " has " + describe_interfaces() + "), and see ddict-launch --check";
     return text;
 }

@@ -162,6 +162,26 @@ TEST_F(HostTest, ALimitOfFileSizesIsToldNotDiedOf) {
     EXPECT_NE(unwrapped(checked.out).find("ulimit -f"), std::string::npos) << checked.out;
 }
 
+/// The user's MPI runs in the same environment, over a network that ddict may not use.
+TEST_F(HostTest, SettingsOfUcxForAnotherLibraryDoNotHit) {
+    const std::string over_network = "export DDICT_SAME_HOST=0; ";
+    const std::string for_mpi = "export UCX_TLS=rc UCX_NET_DEVICES=mlx5_7:1; ";
+    const std::string own = "export DDICT_UCX_TLS=tcp DDICT_UCX_NET_DEVICES=lo; ";
+    const std::string use = "$L -- sh -c '$D put key value && $D get key && $D stats'";
+    const Ran hit = shell(over_network + for_mpi + use);
+    EXPECT_EQ(hit.status, 1);
+    EXPECT_NE(hit.err.find("DDICT_UCX_TLS"), std::string::npos) << hit.err;
+    for (const std::string& settings : {for_mpi + own, own}) {
+        const Ran used = shell(over_network + settings + use);
+        EXPECT_EQ(used.status, 0) << used.err;
+        EXPECT_EQ(used.out.find("value"), 0u) << used.out;
+        EXPECT_NE(used.out.find("tcp/lo"), std::string::npos) << used.out;
+    }
+    const Ran wrong = shell("export DDICT_UCX_RNDV_THRESH=many; " + use);
+    EXPECT_EQ(wrong.status, 1);
+    EXPECT_NE(wrong.err.find("DDICT_UCX_RNDV_THRESH=many"), std::string::npos) << wrong.err;
+}
+
 /// What status shows as alive, env and stop find as well: here a job's dictionary, from outside of the job.
 TEST_F(HostTest, ADictionaryOfAJobIsFoundFromOutside) {
     ASSERT_EQ(run({"start"}).status, 0);

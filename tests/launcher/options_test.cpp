@@ -199,8 +199,8 @@ TEST(Options, HelpNamesEveryOptionAndFitsTheScreen) {
                   std::string::npos);
         EXPECT_NE(help.find(text.variable), std::string::npos);
     }
-    for (const char* const verb :
-         {"start", "stop", "status", "env", "serve", "--check", "--export", "--json"})
+    for (const char* const verb : {"start", "stop", "status", "env", "serve", "--check", "--export", "--json",
+                                   "DDICT_UCX_NET_DEVICES"})
         EXPECT_NE(help.find(verb), std::string::npos) << verb;
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);)

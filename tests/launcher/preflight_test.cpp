@@ -96,7 +96,7 @@ TEST(Preflight, OtherNodes) {
     const Finding failed = judge_reach(facts);
     EXPECT_EQ(failed.level, Level::failed);
     EXPECT_TRUE(says(failed, "n2 at 10.9.9.2 (usb1: no answer within 4000 ms)")) << failed.text;
-    EXPECT_TRUE(says(failed, "set UCX_NET_DEVICES to what works (eth0)")) << failed.text;
+    EXPECT_TRUE(says(failed, "set DDICT_UCX_NET_DEVICES to what works (eth0)")) << failed.text;
     facts.network.problems.push_back({"n3", "eth0", "10.0.0.3", "Connection refused"});
     EXPECT_TRUE(says(judge_reach(facts), "no interface works")) << judge_reach(facts).text;
     facts.network.error = "PMIx: no answer";

@@ -70,11 +70,11 @@ def a_network_that_does_not_work(cluster, report):
         text = check.replace("\n         ", " ")
         report.check("--check names the interface and the address that fail",
                      "check 1" in check and re.search(r"could not reach n[12] at 10\.9\.8\.[12] \(usb0", text), check)
-        report.check("--check names what works", "set UCX_NET_DEVICES to what works (eth0)" in text, check)
+        report.check("--check names what works", "set DDICT_UCX_NET_DEVICES to what works (eth0)" in text, check)
         report.check("a launch that fails names the variable and the interfaces",
                      "launch 0" in launch or ("UCX_NET_DEVICES" in launch and "usb0" in launch), launch)
-        state, launch, check = use_it(cluster, "UCX_NET_DEVICES=eth0")
-        report.check("with that it works", "launch 0" in launch and "check 0" in check, launch + check)
+        state, launch, check = use_it(cluster, "UCX_NET_DEVICES=usb0 DDICT_UCX_NET_DEVICES=eth0")
+        report.check("with that it works, on all nodes and whatever is set for others", "launch 0" in launch and "check 0" in check, launch + check)
 
 
 GROUPS = [an_address_on_all_nodes, a_bridge_of_containers, a_network_that_does_not_work]

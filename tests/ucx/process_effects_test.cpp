@@ -164,6 +164,19 @@ TEST(Log, GoesWhereTheUserWantsIt) {
     EXPECT_EQ(child.errors, "");
 }
 
+TEST(Log, HearsTheLevelThatIsForDdictAlone) {
+    const std::map<std::string, std::string> unknown{{"UCX_NO_SUCH_OPTION", "1"}};
+    auto quiet = unknown;
+    quiet.insert({{"UCX_LOG_LEVEL", "warn"}, {"DDICT_UCX_LOG_LEVEL", "fatal"}});
+    EXPECT_EQ(run("work", quiet).errors, "");
+    auto loud = unknown;
+    loud.insert({{"UCX_LOG_LEVEL", "fatal"}, {"DDICT_UCX_LOG_LEVEL", "warn"}});
+    EXPECT_NE(run("work", loud).errors.find("UCX_NO_SUCH_OPTION"), std::string::npos);
+    const Child wrong = run("work", {{"DDICT_UCX_LOG_LEVEL", "whisper"}});
+    EXPECT_FALSE(exited_well(wrong));
+    EXPECT_EQ(wrong.output, "");
+}
+
 /// Uses up the descriptors of this process but `left`, as long as it lives.
 class FewDescriptors {
   public:
