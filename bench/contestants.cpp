@@ -90,6 +90,20 @@ Series UcxAlone::series(Task task, std::string_view name, std::uint64_t value_by
     return made;
 }
 
+BareFlags::BareFlags(unsigned pairs, bool pinned)
+    : flags_(std::size_t{pairs} * pairs),
+      team_(
+          "flags", 2 * pairs,
+          [this, pairs](unsigned member) { return std::make_unique<FlagPeer>(flags_, member, 2 * pairs); },
+          first_slot(pinned, 0)) {}
+
+Series BareFlags::series() {
+    Series made = series_of(team_, {.task = Task::flags}, "flags", 0);
+    made.record.clients = team_.size() / 2;
+    made.record.transport = "memory";
+    return made;
+}
+
 ProcessAlone::ProcessAlone(const Workload& workload, bool pinned)
     : key_bytes_(workload.key_bytes()),
       team_(

@@ -9,12 +9,14 @@
 #include <string>
 #include <string_view>
 
+#include "bench/bare_flags.h"
 #include "bench/measured_dictionary.h"
 #include "bench/operation_kind.h"
 #include "bench/options.h"
 #include "bench/raw_ucx.h"
 #include "bench/redis_server.h"
 #include "bench/series.h"
+#include "bench/shared_memory.h"
 #include "bench/team.h"
 #include "bench/workload.h"
 
@@ -51,6 +53,18 @@ class UcxAlone {
     RawAddresses addresses_;
     Team team_;
     std::string transport_;
+};
+
+/// Pairs of processes and two cache lines between any two of them.
+class BareFlags {
+  public:
+    /// Pinned: those that answer where managers are, the others where clients are.
+    BareFlags(unsigned pairs, bool pinned);
+    Series series();
+
+  private:
+    SharedArray<Flags> flags_;
+    Team team_;
 };
 
 /// One process and its own memory.

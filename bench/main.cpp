@@ -6,6 +6,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/machine.h"
@@ -45,9 +46,19 @@ void run_targets(const Options& options, const Machine& machine) {
     write(options.json, json(figures.records, machine, options, figures.targets));
 }
 
+std::vector<Record> measure_headline_over_each(const Options& options, Progress& progress) {
+    std::vector<Record> all;
+    for (const Transport transport : options.transports) {
+        choose_transport(transport);
+        for (Record& record : measure_headline(options, progress))
+            all.push_back(std::move(record));
+    }
+    return all;
+}
+
 void run(const Options& options) {
     check_writable(options.json);
-    choose_transport(options.transport);
+    choose_transport(options.transports.front());
     const Machine machine = look_at_machine();
     std::fputs(banner(machine, options).c_str(), stdout);
     std::fflush(stdout);
@@ -60,7 +71,7 @@ void run(const Options& options) {
                   : options.bring_up      ? measure_bring_up(options, progress)
                   : !options.save.empty() ? measure_saving(options, progress)
                   : options.idle != 0     ? measure_idle(options, progress)
-                                          : measure_headline(options, progress);
+                                          : measure_headline_over_each(options, progress);
     }
     std::fputs((options.headline() ? table(records) : list(records)).c_str(), stdout);
     write(options.json, json(records, machine, options));

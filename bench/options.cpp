@@ -52,9 +52,18 @@ double positive(std::string_view option, double value) {
 }
 
 Transport transport_named(const std::string& name) {
-    if (name == "shm") return Transport::shm;
-    if (name == "tcp") return Transport::tcp;
-    throw UsageError("--transport: '" + name + "' is neither shm nor tcp");
+    if (name == "samehost") return Transport::samehost;
+    if (name == "ucx") return Transport::ucx;
+    throw UsageError("--transport: '" + name + "' is neither samehost nor ucx");
+}
+
+std::vector<Transport> transports_named(const std::string& text) {
+    std::vector<Transport> transports;
+    std::istringstream items(text);
+    for (std::string item; std::getline(items, item, ',');)
+        transports.push_back(transport_named(item));
+    if (transports.empty()) throw UsageError("--transport: nothing is there");
+    return transports;
 }
 
 std::vector<const OperationKind*> operations_named(const std::string& text) {
@@ -116,7 +125,9 @@ po::options_description description() {
         "how long each phase should take; the number of operations is chosen once for it [0.3]");
     add("ops", value("N"), "operations per client and phase, instead of --seconds");
     add("repetitions", value("N"), "of each phase; medians are shown [5]");
-    add("transport", value("shm|tcp"), "within the host, or over the network: in every process of the run");
+    add("transport", value("samehost|ucx[,...]"),
+        "within the host, or over the network as between hosts; beside it UCX alone, over its shared memory "
+        "and over the network");
     add("pin",
         "keep every process that measures, and every manager, on one processor, in turns: for a machine on "
         "which others are at work");
@@ -181,6 +192,8 @@ void check_together(const Options& options, const po::variables_map& given) {
             "--memory, --connections, --idle");
     }
     if (options.bring_up && options.idle != 0) throw UsageError("--idle and --bring-up: one at a time");
+    if (options.transports.size() > 1 && !options.headline())
+        throw UsageError("--transport: one at a time, but for operations");
     if (given.count("seconds") != 0 && given.count("ops") != 0) {
         throw UsageError("--seconds and --ops: one of them");
     }
@@ -250,7 +263,7 @@ Options parse_options(const std::vector<std::string>& args) {
     }
     if (has("seconds")) options.effort.seconds = positive("seconds", given["seconds"].as<double>());
     if (has("idle")) options.idle = positive("idle", given["idle"].as<double>());
-    if (has("transport")) options.transport = transport_named(text("transport"));
+    if (has("transport")) options.transports = transports_named(text("transport"));
     if (has("suite")) options.targets = suite_named(text("suite"));
     if (has("large-value-bytes")) {
         options.large_value_bytes =

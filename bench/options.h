@@ -40,8 +40,8 @@ struct Options {
     Grouping grouping;
     Peer peer = Peer::none;
     Effort effort;
-    Transport transport = Transport::as_it_comes;
-    bool pin = false;  ///< each process on one processor
+    std::vector<Transport> transports{Transport::as_it_comes};  ///< one after the other; at least one
+    bool pin = false;                                           ///< each process on one processor
     bool attach = false;
     std::string json;                                                 ///< a file; empty: none
     bool targets = false;                                             ///< --suite targets

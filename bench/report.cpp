@@ -26,9 +26,16 @@ const Figure* find(const Record& record, std::string_view figure) {
     return found == record.figures.end() ? nullptr : &*found;
 }
 
+std::string names_of(const std::vector<Transport>& transports) {
+    std::string names;
+    for (const Transport one : transports)
+        names += (names.empty() ? "" : ",") + std::string(name_of(one));
+    return names;
+}
+
 /// A figure that not every record has.
 std::string ratio(const Record& record, std::string_view figure) {
-    return record.has(figure) ? format("%7.2f", record.spread(figure).median) : std::string(7, ' ');
+    return record.has(figure) ? format("%6.2f", record.spread(figure).median) : std::string(6, ' ');
 }
 
 std::string row(const Record& record) {
@@ -37,12 +44,12 @@ std::string row(const Record& record) {
     const double p99 = record.spread(figure::p99_us).median;
     const auto digits = [](double us) { return us < 9999 ? 2 : 0; };
     std::string line =
-        format("%-17s %8llu %3llu %3llu %8.1f %8.1f - %-8.1f %7.*f %7.*f", record.op.c_str(),
+        format("%-17s %8llu %3llu %3llu %8.1f %6.0f - %-6.0f %7.*f %7.*f ", record.op.c_str(),
                static_cast<unsigned long long>(record.bytes), static_cast<unsigned long long>(record.clients),
                static_cast<unsigned long long>(record.managers), rate.median / 1e3, rate.min / 1e3,
                rate.max / 1e3, digits(p50), p50, digits(p99), p99);
-    line += ratio(record, figure::ratio) + ratio(record, figure::ratio_to_map) +
-            ratio(record, figure::ratio_to_peer);
+    line += ratio(record, figure::raw_us) + ratio(record, figure::ratio) +
+            ratio(record, figure::ratio_to_map) + ratio(record, figure::ratio_to_peer);
     return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
 
@@ -73,6 +80,10 @@ nlohmann::ordered_json json_of(const Record& record) {
         }
         each.push_back(std::move(one));
     }
+    if (record.slices.empty()) return out;
+    auto& slices = out["slices_us"] = nlohmann::ordered_json::array();
+    for (const Slice& one : record.slices)
+        slices.push_back({one.own_us, one.raw_us});
     return out;
 }
 
@@ -149,8 +160,9 @@ std::string banner(const Machine& machine, const Options& options) {
 }
 
 std::string table(const std::vector<Record>& records) {
-    std::string text = format("\n%-17s %8s %3s %3s %8s %8s - %-8s %7s %7s%7s%7s%7s\n", "op", "bytes", "cl",
-                              "mgr", "kops/s", "min", "max", "p50 us", "p99 us", "t/UCX", "map", "peer");
+    std::string text =
+        format("\n%-17s %8s %3s %3s %8s %6s - %-6s %7s %7s %6s%6s%6s%6s\n", "op", "bytes", "cl", "mgr",
+               "kops/s", "min", "max", "p50 us", "p99 us", "UCX", "t/UCX", "map", "peer");
     std::string over;
     for (const Record& record : records) {
         if (over != record.transport) text += format("over %s\n", record.transport.c_str());
@@ -193,7 +205,7 @@ std::string json(const std::vector<Record>& records, const Machine& machine, con
                       {"zipf_exponent", options.workload.zipf_exponent},
                       {"seconds", options.effort.operations == 0 ? options.effort.seconds : 0},
                       {"repetitions", options.effort.repetitions},
-                      {"transport", name_of(options.transport)},
+                      {"transport", names_of(options.transports)},
                       {"pin", options.pin},
                       {"attach", options.attach}};
     if (!targets.empty()) {

@@ -30,6 +30,12 @@ struct Figure {
     std::vector<double> values;
 };
 
+/// Mean times of an operation, of two phases of some milliseconds, one after the other.
+struct Slice {
+    double own_us = 0;
+    double raw_us = 0;  ///< UCX alone, of the same shape
+};
+
 /// One thing that was measured, under one set of conditions.
 struct Record {
     std::string op;
@@ -41,6 +47,7 @@ struct Record {
     std::uint64_t operations_per_client = 0;
     std::string transport;  ///< what UCX really used
     std::vector<Figure> figures;
+    std::vector<Slice> slices;  ///< of all repetitions, where UCX alone was measured beside it
 
     void add(std::string_view figure, double value);
     bool has(std::string_view figure) const;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What ddict means to reach, as ratios to what the machine can do, and whether it does: the targets S1 to
-// S10, each measured in one run beside what it is held against.
+// S11, each measured in one run beside what it is held against.
 #pragma once
 
 #include <string>

@@ -57,6 +57,8 @@ enum class Task : std::uint32_t {
     raw_get,
     raw_put,
     raw_stream,
+    // Two processes and two cache lines.
+    flags,
 };
 
 struct Phase {

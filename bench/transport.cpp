@@ -17,7 +17,7 @@ void choose_transport(Transport transport) {
         const char* value = std::getenv("DDICT_SAME_HOST");
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
     }();
-    if (transport == Transport::tcp) {
+    if (transport == Transport::ucx) {
         setenv("DDICT_SAME_HOST", "0", 1);
     } else if (users_same_host && transport == Transport::as_it_comes) {
         setenv("DDICT_SAME_HOST", users_same_host->c_str(), 1);
@@ -25,7 +25,7 @@ void choose_transport(Transport transport) {
         unsetenv("DDICT_SAME_HOST");
     }
     if (transport != Transport::as_it_comes) {
-        setenv("UCX_TLS", std::string(name_of(transport)).c_str(), 1);
+        setenv("UCX_TLS", transport == Transport::ucx ? "^shm" : "shm", 1);
     } else if (users) {
         setenv("UCX_TLS", users->c_str(), 1);
     } else {
@@ -35,10 +35,10 @@ void choose_transport(Transport transport) {
 
 std::string_view name_of(Transport transport) {
     switch (transport) {
-        case Transport::shm:
-            return "shm";
-        case Transport::tcp:
-            return "tcp";
+        case Transport::samehost:
+            return "samehost";
+        case Transport::ucx:
+            return "ucx";
         case Transport::as_it_comes:
             break;
     }

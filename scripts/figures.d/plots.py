@@ -70,7 +70,7 @@ def sizes(folder):
         ("raw_put", "UCX alone, like put", ORANGE, ":", None),
         ("map_get", "map in the process, get", BLUE, ":", None),
     )
-    for panel, transport, title in zip(panels, ("shm", "tcp"), ("shared memory", "tcp on one host")):
+    for panel, transport, title in zip(panels, ("samehost", "ucx"), ("within the node", "over UCX, tcp on one host")):
         found = results.Results(folder, f"sizes_{transport}")
         for op, label, colour, style, marker in lines:
             points = found.series(op, "mean_us")

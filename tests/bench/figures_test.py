@@ -15,7 +15,7 @@ import unittest
 import xml.etree.ElementTree
 
 ROOT, BENCH = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-RESULTS = ("targets", "operations", "zipf", "sizes_shm", "sizes_tcp", "bring_up")
+RESULTS = ("targets", "operations", "zipf", "sizes_samehost", "sizes_ucx", "bring_up")
 PLOTS = ("sizes", "peers")
 
 
@@ -57,7 +57,7 @@ class Figures(unittest.TestCase):
     def test_tables(self):
         page = (self.path / "figures.md").read_text()
         measured = {one["id"] for one in json.loads((self.path / "targets.json").read_text())["targets"]}
-        self.assertEqual(measured, {f"S{number}" for number in range(1, 11)})
+        self.assertEqual(measured, {f"S{number}" for number in range(1, 12)})
         for number in measured:
             self.assertRegex(page, rf"(?m)^\| {number} \|")
         self.assertIn("| put, batches of 64 |", (self.path / "summary.md").read_text())

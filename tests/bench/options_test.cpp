@@ -58,7 +58,7 @@ TEST(BenchOptions, TheSuiteChoosesWhatIsMeasured) {
     EXPECT_TRUE(options.targets);
     EXPECT_FALSE(options.headline());
     EXPECT_EQ(options.large_value_bytes, (Values{65536}));
-    for (const char* other : {"--clients=2", "--transport=tcp", "--attach", "--peer=redis", "--ops=3"}) {
+    for (const char* other : {"--clients=2", "--transport=ucx", "--attach", "--peer=redis", "--ops=3"}) {
         EXPECT_THROW((void)parse_options({"--suite=targets", other}), UsageError) << other;
     }
 }

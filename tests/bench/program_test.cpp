@@ -109,7 +109,7 @@ TEST_F(BenchProgram, SaysItsVersion) {
 }
 
 TEST_F(BenchProgram, TheHeadlineWorkloadOverBothTransports) {
-    for (const std::string transport : {"shm", "tcp"}) {
+    for (const std::string transport : {"samehost", "ucx"}) {
         SCOPED_TRACE(transport);
         const json all =
             figures("--transport " + transport +
@@ -122,7 +122,7 @@ TEST_F(BenchProgram, TheHeadlineWorkloadOverBothTransports) {
             expect_headline_record(record, 2);
             if (record.at("transport") == "memory") {
                 EXPECT_EQ(record.at("op").get<std::string>().rfind("map_", 0), 0u) << record;
-            } else if (transport == "tcp") {
+            } else if (transport == "ucx") {
                 EXPECT_NE(record.at("transport").get<std::string>().find("tcp"), std::string::npos) << record;
             } else {
                 EXPECT_EQ(record.at("transport").get<std::string>().find("tcp"), std::string::npos) << record;
