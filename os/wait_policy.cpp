@@ -14,8 +14,8 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// Below this a window is not worth its look at the clock.
-constexpr microseconds window_min{4};
+// So that of many spins in vain one of eight is left.
+constexpr unsigned misses_max = 4;
 // Shorter is the call itself, or an interrupt.
 constexpr microseconds yield_taken_min{3};
 constexpr milliseconds crowding_lasts{2};
@@ -46,12 +46,13 @@ constexpr milliseconds nap_max{8};
 }  // namespace
 
 void SpinWindow::slept(nanoseconds time) noexcept {
-    if (time <= longest_) {
-        window_ = std::min(longest_, std::max(nanoseconds(window_min), window_ * 2));
-    } else {
-        window_ /= 2;
-        if (window_ < window_min) window_ = nanoseconds(0);
+    if (time <= longest_) return found();
+    if (skipped_ != 0) {
+        --skipped_;
+        return;
     }
+    misses_ = std::min(misses_ + 1, misses_max);
+    skipped_ = (1u << (misses_ - 1)) - 1;
 }
 
 void YieldHistory::add(nanoseconds time, Clock::time_point now) noexcept {
@@ -86,7 +87,12 @@ void WaitPolicy::yielded(Clock::time_point before, Clock::time_point after) noex
 
 void WaitPolicy::end(Clock::time_point now) noexcept {
     nap_ = nap_min;
-    if (slept_) window_.slept(now - began_);
+    woke_other_ = false;
+    if (slept_) {
+        window_.slept(now - began_);
+    } else {
+        window_.found();
+    }
 }
 
 nanoseconds WaitPolicy::spin_limit(Clock::time_point now) noexcept {
@@ -95,6 +101,7 @@ nanoseconds WaitPolicy::spin_limit(Clock::time_point now) noexcept {
         if (!payload_awaited_) payload_awaited_ = now;
         if (now - *payload_awaited_ < payload_spin) limit = std::max<nanoseconds>(limit, payload_spin);
     }
+    if (woke_other_) limit = std::max(limit, wake_spin_);
     if (limit.count() == 0) return limit;  // where messages are rare
     if (!yields_.may_yield(now)) return std::min<nanoseconds>(limit, displaced_spin);
     return crowded_ ? crowded_spin : limit;

@@ -11,19 +11,27 @@
 
 namespace ddict::os {
 
-/// How long to spin before sleeping: long while messages come soon after each other, not at all when they are
-/// rare, so that a message costs at most about twice the processor time that it must.
+/// How long to spin before sleeping: as long as may be while that is worth it; where it was in vain several
+/// times, most waits sleep at once, and only now and then one tries again. So many rare messages cost little,
+/// and a burst of them finds back after a few. (How long a sleep lasted does not tell whether spinning would
+/// have been worth it: it takes as long as two processes need to wake up, if both sleep.)
 class SpinWindow {
   public:
-    explicit SpinWindow(std::chrono::nanoseconds longest) : longest_(longest), window_(longest) {}
+    explicit SpinWindow(std::chrono::nanoseconds longest) : longest_(longest) {}
 
-    std::chrono::nanoseconds value() const noexcept { return window_; }
-    /// A sleep ended with a message after this time.
+    /// Of the next wait.
+    std::chrono::nanoseconds value() const noexcept {
+        return skipped_ == 0 ? longest_ : std::chrono::nanoseconds(0);
+    }
+    /// A wait ended with a message while it polled.
+    void found() noexcept { misses_ = skipped_ = 0; }
+    /// A wait ended with a message after it had slept for so long.
     void slept(std::chrono::nanoseconds time) noexcept;
 
   private:
     std::chrono::nanoseconds longest_;
-    std::chrono::nanoseconds window_;
+    unsigned misses_ = 0;   // spins that brought nothing, one after the other
+    unsigned skipped_ = 0;  // waits that are to sleep at once
 };
 
 /// A spinning thread calls sched_yield(), because the peer that it waits for may need this processor. How
@@ -62,7 +70,13 @@ class WaitPolicy {
         sleep,  ///< prepare to sleep: see sleep_time()
     };
 
-    explicit WaitPolicy(std::chrono::nanoseconds spin_max) : window_(spin_max) {}
+    /// `wake_spin`: how long to spin at the least when the other side had to be woken up.
+    explicit WaitPolicy(std::chrono::nanoseconds spin_max, std::chrono::nanoseconds wake_spin = {})
+        : window_(spin_max), wake_spin_(wake_spin) {}
+
+    /// Who is to answer was asleep: the answer takes as long as it needs to wake up. Who sleeps meanwhile
+    /// needs as long again, and then finds the other asleep.
+    void woke_other() noexcept { woke_other_ = true; }
 
     /// A payload is under way from now on, or has ended. One that has begun is spun for longer.
     void payload_began() noexcept {
@@ -106,6 +120,8 @@ class WaitPolicy {
     std::chrono::nanoseconds spin_limit(Clock::time_point now) noexcept;
 
     SpinWindow window_;
+    std::chrono::nanoseconds wake_spin_;
+    bool woke_other_ = false;
     YieldHistory yields_;
     bool crowded_ = false;                              // when the clock was last looked at
     unsigned payloads_ = 0;                             // that have not ended

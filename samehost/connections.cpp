@@ -57,6 +57,7 @@ Result<std::unique_ptr<Transport>> Transport::create(os::Poller& poller, os::Wai
 Transport::Transport(os::Poller& poller, os::WaitPolicy& waiting, milliseconds claim_timeout,
                      const LinkName& name, std::uint64_t nonce)
     : poller_(poller),
+      wait_policy_(waiting),
       claim_timeout_(claim_timeout),
       name_(name),
       nonce_(nonce),

@@ -52,7 +52,10 @@ void Link::withdraw() noexcept {
 bool Link::write(RecordKind kind, std::size_t header_bytes, Bytes fixed, Bytes header,
                  Bytes payload) noexcept {
     if (!writer_.write(kind, header_bytes, fixed, header, payload)) return false;
-    if (writer_.must_ring()) ring();
+    if (writer_.must_ring()) {
+        ring();
+        has_woken = true;
+    }
     return true;
 }
 

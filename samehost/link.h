@@ -102,6 +102,7 @@ class Link {
     LinkName name{};  // of the transport that has connected
     LinkState state = LinkState::unclaimed;
     bool is_polled = false;
+    bool has_woken = false;         // what was sent since somebody looked had to wake the other end up
     bool is_waiting = false;        // in its transport's list
     bool is_lost = false;           // the other end has gone, or has sent nonsense
     bool is_loss_promised = false;  // an event for its loss

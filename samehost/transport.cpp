@@ -47,8 +47,7 @@ void Transport::send(PeerId peer, Bytes header) {
     Link* const link = find(peer);
     if (link == nullptr || link->is_lost) return;
     if (!link->send(RecordKind::message, {}, header)) note_waiting(*link);
-    ++counters_.messages_sent;
-    if (!link->is_polled) start_polling(*link);  // an answer will come
+    expect_answer(*link);
 }
 
 void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
@@ -66,8 +65,7 @@ void Transport::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag
     } else {
         note_waiting(*link);
     }
-    ++counters_.messages_sent;
-    if (!link->is_polled) start_polling(*link);
+    expect_answer(*link);
 }
 
 void Transport::send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) {
@@ -79,8 +77,15 @@ void Transport::send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag
     }
     payloads_.offer(*link, header, payload, tag);
     if (link->has_waiting()) note_waiting(*link);
+    expect_answer(*link);
+}
+
+void Transport::expect_answer(Link& link) {
     ++counters_.messages_sent;
-    if (!link->is_polled) start_polling(*link);
+    if (!link.is_polled) start_polling(link);
+    if (!link.has_woken) return;
+    link.has_woken = false;
+    wait_policy_.woke_other();
 }
 
 /// True if it was written now, and its event is due.

@@ -143,6 +143,7 @@ class Transport {
     void destroy_closed();
     void start_polling(Link& link);
     void stop_polling_idle();
+    void expect_answer(Link& link);
     bool send_inline(Link& link, Bytes header, Bytes payload, std::uint64_t tag);
     void note_waiting(Link& link);
     void malformed(Link& link, const char* what);
@@ -155,6 +156,7 @@ class Transport {
     void end_payloads(Link& link);
 
     os::Poller& poller_;
+    os::WaitPolicy& wait_policy_;
     std::chrono::milliseconds claim_timeout_;
     LinkName name_;
     std::uint64_t nonce_;  // others find it in this process's memory: see EndFacts

@@ -63,7 +63,8 @@ Worker::Worker(const WorkerOptions& options, std::unique_ptr<os::Poller> poller,
     : options_(options),
       identity_(identity),
       poller_(std::move(poller)),
-      waiting_(options.spin),
+      // Who is connected to answers: whom it wakes up will not answer it.
+      waiting_(options.spin, options.listen_at.empty() ? options.spin_for_woken : microseconds(0)),
       last_look_(Clock::now()) {}
 
 Worker::~Worker() = default;

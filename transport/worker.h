@@ -28,6 +28,9 @@ struct WorkerOptions {
     /// How long progress() polls, at the most, before it sleeps; the time really spent adapts to the traffic.
     /// While a payload is under way, and where processors are scarce, there are other limits.
     std::chrono::microseconds spin{50};
+    /// The same at the least, where an answer is awaited of a process of this host that had to be woken up;
+    /// for those that ask, as it takes a wake-up of the other side and not two.
+    std::chrono::microseconds spin_for_woken{150};
     /// Starts UCX, once, when the first message must leave the host; without it none can.
     StartNetwork start_network{};
     /// Where processes of this host can connect; empty: nowhere.

@@ -14,19 +14,35 @@ using Clock = WaitPolicy::Clock;
 using Step = WaitPolicy::Step;
 using Arming = WaitPolicy::Arming;
 
-TEST(SpinWindow, IsLongWhileMessagesComeSoonAndNothingWhereTheyAreRare) {
+TEST(SpinWindow, IsLongWhileMessagesComeSoonAndTriedNowAndThenWhereTheyAreRare) {
     SpinWindow window(50us);
     EXPECT_EQ(window.value(), 50us);
     window.slept(1ms);
-    EXPECT_EQ(window.value(), 25us);
-    for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(window.value(), 50us) << "once says nothing";
+    for (int i = 0; i < 100; ++i)
         window.slept(1ms);
-    EXPECT_EQ(window.value(), 0us);
+    int spins = 0;
+    for (int i = 0; i < 80; ++i, window.slept(1ms))
+        spins += window.value() != 0us ? 1 : 0;
+    EXPECT_EQ(spins, 10);
     window.slept(20us);
-    EXPECT_GT(window.value(), 0us);
-    for (int i = 0; i < 10; ++i)
-        window.slept(20us);
-    EXPECT_EQ(window.value(), 50us) << "never longer than it may be";
+    EXPECT_EQ(window.value(), 50us) << "spinning would have found it";
+}
+
+/// Two that sleep need longer to wake up than they spin: that must not keep them asleep for ever.
+TEST(SpinWindow, IsLongAgainAsSoonAsOneWasWorthIt) {
+    SpinWindow window(50us);
+    for (int i = 0; i < 100; ++i)
+        window.slept(200us);
+    int slept = 0;
+    for (; window.value() == 0us; ++slept)
+        window.slept(200us);
+    EXPECT_LE(slept, 7);
+    window.found();
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(window.value(), 50us);
+        window.found();
+    }
 }
 
 /// Yields again and again from `now` on, each for so long. Moves `now` to the next one.
@@ -179,13 +195,30 @@ TEST_F(WaitPolicyTest, DoesNotSleepWhileThereIsSomethingToDo) {
 }
 
 TEST_F(WaitPolicyTest, SleepsAtOnceWhereMessagesAreRare) {
-    for (int i = 0; i < 10; ++i)
+    for (int i = 0; i < 4; ++i)
         sleep_for(1s);
     policy.begin();
     EXPECT_EQ(at(0us), Step::sleep);
     policy.end(began + 10us);
     begin();
     EXPECT_EQ(at(1us), Step::poll) << "they come sooner now";
+}
+
+TEST_F(WaitPolicyTest, SpinsLongerForOneWhoHadToBeWokenUp) {
+    WaitPolicy asking(spin_max, 150us);
+    asking.woke_other();
+    asking.begin();
+    EXPECT_NE(asking.next(began, true), Step::sleep);
+    EXPECT_NE(asking.next(began + 149us, true), Step::sleep);
+    EXPECT_EQ(asking.next(began + 150us, true), Step::sleep);
+    asking.end(began + 200us);
+    asking.begin();
+    EXPECT_NE(asking.next(began, true), Step::sleep);
+    EXPECT_EQ(asking.next(began + 50us, true), Step::sleep) << "once";
+
+    policy.woke_other();
+    begin();
+    EXPECT_EQ(spins_for(), spin_max) << "who answers does not wait for those it wakes up";
 }
 
 TEST_F(WaitPolicyTest, SpinsLongerForAPayloadThatIsUnderWayButNotForEver) {
