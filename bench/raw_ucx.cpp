@@ -177,19 +177,20 @@ class RawPeer::Connection {
     static ucs_status_t on_message(void* self_pointer, const void*, std::size_t, void* data,
                                    std::size_t bytes, const ucp_am_recv_param_t* params) noexcept {
         auto& self = *static_cast<Connection*>(self_pointer);
+        const std::size_t length = std::min(bytes, self.in_.size());
+        if (self.place_ + length > self.in_.size()) self.place_ = 0;
+        std::byte* const into = self.in_.data() + self.place_;
+        self.place_ += length;
         if ((params->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
-            ++self.arrived_;  // the bytes are there; reading them is not UCX's work
+            std::memcpy(into, data, length);  // from UCX's own buffer, good for this call only
+            ++self.arrived_;
             return UCS_OK;
         }
         ucp_request_param_t receive{};
         receive.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
         receive.cb.recv_am = &Connection::on_payload;
         receive.user_data = &self;
-        const std::size_t length = std::min(bytes, self.in_.size());
-        if (self.place_ + length > self.in_.size()) self.place_ = 0;
-        ucs_status_ptr_t request =
-            ucp_am_recv_data_nbx(self.worker_.get(), data, self.in_.data() + self.place_, length, &receive);
-        self.place_ += length;
+        ucs_status_ptr_t request = ucp_am_recv_data_nbx(self.worker_.get(), data, into, length, &receive);
         if (request == nullptr || UCS_PTR_IS_ERR(request)) {
             self.status_ = UCS_PTR_STATUS(request);
             ++self.arrived_;
