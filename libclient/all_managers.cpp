@@ -53,9 +53,15 @@ Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
     return view.attachment_->call_answering(managers, request, view.budget_, on_reply);
 }
 
-void View::Calls::say_why_over_network(const View& view, ManagerStats& stats) {
+void View::Calls::complete_transport(const View& view, ManagerStats& stats) {
+    constexpr std::string_view within = "same host";
     const client::Session* const session = view.attachment_->existing_session();
-    if (session == nullptr || stats.transport.starts_with("same host")) return;
+    if (session == nullptr) return;
+    if (stats.transport.starts_with(within)) {
+        const std::string own = session->describe(ShardId{stats.manager});
+        if (stats.transport == within && own.starts_with(within)) stats.transport = own;
+        return;
+    }
     const std::string why = session->why_over_network(ShardId{stats.manager});
     if (!why.empty()) stats.transport += ", on one node: " + why;
 }
@@ -232,7 +238,7 @@ Result<std::vector<ManagerStats>> View::try_stats() const {
         *this, asked_ones, request_of(Verb::stats), [&](std::uint32_t manager, const Reply&, Bytes page) {
             const std::size_t place = manager_ != any_manager ? 0 : manager;
             readable = unpack(page, all[place]) && readable;
-            Calls::say_why_over_network(*this, all[place]);
+            Calls::complete_transport(*this, all[place]);
         });
     if (!asked) return asked.error();
     if (!readable) return unreadable_statistics();
@@ -246,7 +252,7 @@ Result<Partial<std::vector<ManagerStats>>> View::try_partial_stats() const {
         *this, managers(), request_of(Verb::stats), [&](std::uint32_t manager, const Reply&, Bytes page) {
             ManagerStats one;
             const bool is_good = unpack(page, one);
-            Calls::say_why_over_network(*this, one);
+            Calls::complete_transport(*this, one);
             is_good ? stats.value.push_back(std::move(one)) : unreadable.push_back(manager);
         });
     if (!missing) return missing.error();

@@ -76,8 +76,9 @@ struct View::Calls {
     /// Whether there is such a key; then `info` is of its value.
     static Result<bool> look_up(const View& view, KeyBytes key, ValueInfo& info);
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;
-    /// A manager knows only over what it hears this client.
-    static void say_why_over_network(const View& view, ManagerStats& stats);
+    /// A manager knows only over what it hears this client: adds what this side knows, and why it is the
+    /// network within a node.
+    static void complete_transport(const View& view, ManagerStats& stats);
     static Result<void> ask_all(const View& view, const std::vector<std::uint32_t>& managers,
                                 const Request& request, const OnReply& on_reply);
     /// How many keys these managers have.

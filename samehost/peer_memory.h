@@ -31,13 +31,16 @@ class PeerMemory {
     /// Copies from the peer's memory: at most limits::value_parts_max parts, as many bytes as there is
     /// memory. Cost: one system call, and the copy.
     Outcome read(std::span<const RemotePart> from, MutableBytes into, MutableBytes rest) noexcept;
-    /// Not after it was not permitted once.
-    bool may_be_read() const noexcept { return permitted_; }
+    /// Not after it was not permitted once. Cost: a system call, where nothing has been read so far.
+    bool may_be_read() noexcept { return permitted_ && (was_read_ || try_to_read()); }
 
   private:
+    bool try_to_read() noexcept;
+
     pid_t peer_;
     const EndFacts& facts_;
     bool permitted_ = true;
+    bool was_read_ = false;
 };
 
 }  // namespace ddict::samehost

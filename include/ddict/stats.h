@@ -51,8 +51,9 @@ struct ManagerStats {
     std::uint64_t restarts = 0;
     bool frozen = false;                     ///< no pair may be changed
     std::vector<OperationStats> operations;  ///< those that there were
-    std::string transport;                   ///< of the session that asked, as the manager sees it; and why
-                                             ///< it is not "same host", if both are on one node
+    /// Of the session that asked: "same host" (with how large values go, if one side may not read the other's
+    /// memory), or transport and device of UCX, and why it is not "same host", if both are on one node.
+    std::string transport;
 };
 
 }  // namespace ddict
