@@ -97,6 +97,11 @@ Result<os::UnsharedDescriptor> meet(const std::string& path, const LinkName& nam
     const Result<sockaddr_un> address = address_of(path);
     if (!address) return address.error();
     auto socket = os::UnsharedDescriptor::make([] { return open_socket(); });
+    // A filter of system calls.
+    if (!socket.is_open() && (errno == EAFNOSUPPORT || errno == EPERM || errno == EACCES))
+        return Error(
+            Errc::not_found,
+            std::string("this process may make no socket to speak within the node: ") + std::strerror(errno));
     if (!socket.is_open()) return os::error_of(errno, "making a socket to speak within the node");
     const std::string connecting = "connecting to " + path;
     int connected = 0;

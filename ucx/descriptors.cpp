@@ -34,7 +34,11 @@ constexpr std::chrono::milliseconds settling_interval{10};
 class Marker {
   public:
     static Result<Marker> put() {
-        os::FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        os::FileDescriptor socket;
+        for (const int family : {AF_UNIX, AF_INET}) {  // a sandbox may refuse one of them
+            socket = os::FileDescriptor(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+            if (socket.is_open()) break;
+        }
         if (!socket.is_open()) return os::error_of(errno, "opening a socket");
         const ucs_status_t status = ucs_async_set_event_handler(
             UCS_ASYNC_MODE_THREAD_SPINLOCK, socket.fd(), UCS_EVENT_SET_EVREAD,
