@@ -296,17 +296,6 @@ class Shell(unittest.TestCase):
         self.assertEqual(done.returncode, OTHER_FAILURE, done.stderr)
         self.assertIn(b"give it a shorter one", done.stderr)
 
-    def test_stats_say_why_messages_within_the_node_take_the_network(self):
-        self.assertIn(b"same host", ddict("stats"))
-        environment = {**os.environ, "DDICT_SAME_HOST": "0", "UCX_NET_DEVICES": "lo"}
-        said = ddict("stats", env=environment).decode()
-        self.assertEqual(said.count("tcp/lo, on one node: DDICT_SAME_HOST=0"), MANAGERS, said)
-        command = "mount -t tmpfs none /dev/shm && exec ddict stats"
-        environment["DDICT_SAME_HOST"] = "1"
-        said = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", "-c", command], capture_output=True,
-                              check=True, env=environment, timeout=60).stdout.decode()
-        self.assertEqual(said.count("on one node: they do not share /dev/shm"), MANAGERS, said)
-
     def test_what_is_saved_or_loaded_counts_whether_or_not_it_can_be_said(self):
         ddict("put", "key", "value")
         with tempfile.TemporaryDirectory() as saves:
