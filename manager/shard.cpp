@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include "base/hash.h"
 #include "base/hex.h"
@@ -108,6 +109,8 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
         return payload.too_many
                    ? parts_.replies.refuse(call, Errc::busy)
                    : parts_.replies.answer_failed(call, wire::ValueFailure::no_memory_to_receive);
+    if (payload.is_shared && wire::rule_of(verb).value_bytes_max != wire::any_value && !take_operand(call))
+        return parts_.replies.answer_failed(call, wire::ValueFailure::no_memory_to_receive);
     if (parts_.store.begin_request(call.header.session, call.header.request)) [[unlikely]]
         return refuse_deadly(call);
     if (!parts_.times.count(verb)) {
@@ -118,6 +121,17 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
         parts_.times.stop(verb, started);
     }
     parts_.store.end_executed();
+}
+
+/// Copies the value of a request, which its sender could still change. False if memory is missing.
+bool Shard::take_operand(Call& call) noexcept {
+    try {
+        operand_.assign(call.value.begin(), call.value.end());
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    call.value = operand_;
+    return true;
 }
 
 /// Whoever has sent it, for the log.

@@ -82,11 +82,13 @@ class Shard final : public TransportEvents {
     bool is_new(Session& session, Call& call);
     bool is_still_new(const Call& call);
     void release_last(Session& session, std::uint64_t request);
+    bool take_operand(Call& call) noexcept;
     void execute(Call& call);
     void refuse_deadly(const Call& call);
     std::string client_of(const Call& call);
 
     ShardParts parts_;
+    std::vector<std::byte> operand_;  // scratch: the value of a request that is executed now
     std::uint64_t deadly_requests_ = 0;
     Error last_deadly_;
 };

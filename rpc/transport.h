@@ -36,6 +36,9 @@ struct IncomingPayload {
     std::uint64_t token = 0;
     std::uint64_t bytes = 0;
     bool too_many = false;  // was refused for limits::payloads_in_flight_max; otherwise memory was missing
+    /// The sender can still change what is in memory, at any moment: it is to be read once, and what is to be
+    /// interpreted has to be copied first.
+    bool is_shared = false;
     bool present() const noexcept { return bytes != 0; }
     bool is_refused() const noexcept { return bytes != 0 && token == 0 && in_memory.empty(); }
 };

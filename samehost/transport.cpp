@@ -207,11 +207,14 @@ bool Transport::take_message(const Record& record, TransportEvents& listener) {
     const std::size_t payload_bytes = record.content.size() - record.header_bytes;
     const std::size_t header_max = payload_bytes == 0 ? limits::header_bytes_max : header_with_payload_max;
     if (record.header_bytes > header_max) return false;
-    std::memcpy(copy_.data(), record.content.data(), record.content.size());
-    const Bytes copy = Bytes(copy_).first(record.content.size());
+    std::memcpy(copy_.data(), record.content.data(), record.header_bytes);
+    const Bytes copy = Bytes(copy_).first(record.header_bytes);
     IncomingPayload payload;
     if (payload_bytes != 0)
-        payload = {.in_memory = copy.subspan(record.header_bytes), .token = 0, .bytes = payload_bytes};
+        payload = {.in_memory = record.content.subspan(record.header_bytes),
+                   .token = 0,
+                   .bytes = payload_bytes,
+                   .is_shared = true};
     ++counters_.messages_received;
     listener.on_message(copy.first(record.header_bytes), payload);
     return true;

@@ -122,6 +122,7 @@ struct alignas(64) VerbRule {
     bool waits = false;
 };
 
+/// Of the verbs that store the value of their request as it is; others interpret it.
 inline constexpr std::uint64_t any_value = ~std::uint64_t{0};
 
 bool goodbye_fits(const RequestHeader& header) noexcept;

@@ -55,6 +55,31 @@ class BatchesTest : public ShardTest {
     std::vector<std::byte> buffer_ = std::vector<std::byte>(4 * limits::batch_bytes_max);
 };
 
+/// Keys are hashed before the first pair is put, and a waiting client is answered in between.
+TEST_F(BatchesTest, IsExecutedAsItWasReadThoughItsSenderChangesIt) {
+    send(session(), {.verb = Verb::wait_for, .key = "a", .argument = 1'000'000});
+    std::vector<std::byte> batch(3 * limits::inline_value_bytes_max);
+    wire::ItemWriter out(batch);
+    const std::string value(2500, 'v');
+    for (const char* key : {"a", "b"})
+        ASSERT_TRUE(out.pair(bytes_of(key), 0, bytes_of(value)));
+    const std::size_t bytes = out.written().size();
+    ASSERT_GT(bytes, limits::inline_value_bytes_max);
+    ASSERT_EQ(ask({.verb = Verb::ping}), Errc{});
+    int times = 0;
+    transport.when_sent = [&] {
+        ++times;
+        std::fill(batch.begin(), batch.end(), std::byte{0xff});
+    };
+    EXPECT_EQ(
+        ask({.verb = Verb::batch_put, .value = Bytes(batch).first(bytes), .argument = 2, .is_shared = true}),
+        Errc{});
+    EXPECT_GE(times, 2) << "who waited, and who has put";
+    EXPECT_TRUE(stored("a") == value);
+    EXPECT_TRUE(stored("b") == value);
+    EXPECT_EQ(shard.inconsistency(), "");
+}
+
 TEST_F(BatchesTest, GetPutAndErase) {
     EXPECT_EQ(ask({.verb = Verb::batch_put,
                    .value = pairs({{"a", "1"}, {"b", ""}, {"a", "one"}}, 7),

@@ -51,6 +51,7 @@ struct Ask {
     std::uint16_t key_type = type_text;
     PlacedBy placed_by{};
     std::optional<std::uint64_t> placement{};  // as the message has it, whatever placed_by says
+    bool is_shared = false;                    // the value, which may change meanwhile
 };
 
 class ShardTest : public testing::Test {
@@ -114,8 +115,9 @@ class ShardTest : public testing::Test {
         if (ask.value.size() <= limits::inline_value_bytes_max) {
             shard.on_message(message_of(header, bytes_of(key), ask.value), {});
         } else if (ask.payload_token == 0) {
-            shard.on_message(message_of(header, bytes_of(key)),
-                             {.in_memory = ask.value, .token = 0, .bytes = ask.value.size()});
+            shard.on_message(
+                message_of(header, bytes_of(key)),
+                {.in_memory = ask.value, .token = 0, .bytes = ask.value.size(), .is_shared = ask.is_shared});
         } else {
             shard.on_message(message_of(header, bytes_of(key)),
                              {.in_memory = {}, .token = ask.payload_token, .bytes = ask.value.size()});

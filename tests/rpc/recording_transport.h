@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <new>
 #include <optional>
 #include <set>
@@ -45,6 +46,7 @@ class RecordingTransport final : public Transport {
     void send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) override {
         if ((!payload.empty() && has_no_memory) || cannot_send) throw std::bad_alloc();
         sent.push_back({peer, {header.begin(), header.end()}, payload, tag});
+        if (when_sent) when_sent();
     }
     void send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) override {
         sent.push_back({peer, {header.begin(), header.end()}, {}, tag, {payload.begin(), payload.end()}});
@@ -75,9 +77,10 @@ class RecordingTransport final : public Transport {
         return header;
     }
 
-    std::optional<Error> refusal;  // of connections
-    bool has_no_memory = false;    // for payloads
-    bool cannot_send = false;      // for want of memory
+    std::optional<Error> refusal;     // of connections
+    bool has_no_memory = false;       // for payloads
+    bool cannot_send = false;         // for want of memory
+    std::function<void()> when_sent;  // after each message
     std::vector<Sent> sent;
     std::vector<Received> received;
     std::vector<std::uint64_t> discarded;
