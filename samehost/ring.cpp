@@ -133,7 +133,10 @@ std::optional<Record> RingReader::next() noexcept {
     std::byte* const data = const_cast<std::byte*>(data_);
     for (int skipped = 0; !broken_; ++skipped) {
         const std::uint64_t word = word_at(data, read_).load(std::memory_order_acquire);
-        if (word == 0) return std::nullopt;
+        if (word == 0) {
+            __builtin_prefetch(data + offset_of(read_ + cache_line_bytes));
+            return std::nullopt;
+        }
         if (!is_sound(word) || skipped > 1) {
             broken_ = true;
             break;
