@@ -21,6 +21,7 @@ constexpr std::uint64_t rebuild_has_begun = 2;
 
 // How many blocks are fetched into the cache ahead of those that are looked at.
 constexpr std::size_t prefetch_distance = 24;
+constexpr std::uint64_t cache_line_bytes = 64;
 
 void fence() noexcept {
     std::atomic_thread_fence(std::memory_order_release);
@@ -230,16 +231,21 @@ std::uint64_t Recovery::pair_bytes(std::uint64_t block) const noexcept {
     return Block::bytes_with_trailers(b.key_bytes(), b.value_bytes(), b.trailers());
 }
 
-/// Calls f(bucket, slot, word) for each slot that is not free.
+/// Calls f(bucket, slot, word) for each slot that is not free, and fetches what f looks at ahead: a block,
+/// whose key may reach into a second cache line, and its place in the map.
 template <class F>
-void for_each_slot(std::byte* pool, IndexSegment& segment, F f) {
+void for_each_slot(std::byte* pool, const BlockMap& blocks, IndexSegment& segment, F f) {
     const auto slot_at = [&](std::size_t i) -> AtomicWord& {
         return segment.buckets[i / slots_per_bucket].slots[i % slots_per_bucket];
     };
     for (std::size_t i = 0; i < slots_per_segment; ++i) {
         if (i + prefetch_distance < slots_per_segment) {
             const std::uint64_t ahead = slot_block(slot_at(i + prefetch_distance).load(relaxed));
-            if (ahead != 0) __builtin_prefetch(pool + ahead);
+            if (ahead != 0) {
+                __builtin_prefetch(pool + ahead);
+                __builtin_prefetch(pool + ahead + cache_line_bytes - 1);
+                blocks.prefetch(ahead);
+            }
         }
         AtomicWord& slot = slot_at(i);
         if (const std::uint64_t word = slot.load(relaxed); word != 0)
@@ -254,7 +260,7 @@ void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_
     const bool is_split = segment.local_depth.load(relaxed) != depth;
     std::array<std::uint32_t, buckets_per_segment> overflow{};
     std::uint64_t entries = 0;
-    for_each_slot(pool_, segment, [&](unsigned bucket, AtomicWord& slot, std::uint64_t word) {
+    for_each_slot(pool_, blocks_, segment, [&](unsigned bucket, AtomicWord& slot, std::uint64_t word) {
         const std::uint64_t block = slot_block(word);
         if (!sound(block)) {
             ++unsound_;
@@ -291,7 +297,7 @@ void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_
 }
 
 void Recovery::gather_segment(std::uint64_t offset) {
-    for_each_slot(pool_, at<IndexSegment>(offset), [&](unsigned, AtomicWord&, std::uint64_t word) {
+    for_each_slot(pool_, blocks_, at<IndexSegment>(offset), [&](unsigned, AtomicWord&, std::uint64_t word) {
         const std::uint64_t block = slot_block(word);
         if (!sound(block) || slot_tag(word) != slot_tag(make_slot(shard_hash(at<Block>(block).hash()), 0))) {
             ++unsound_;

@@ -52,6 +52,9 @@ class BlockMap {
     bool insert(std::uint64_t block) noexcept;
     void erase(std::uint64_t block) noexcept;
     bool contains(std::uint64_t block) const noexcept;
+    void prefetch(std::uint64_t block) const noexcept {
+        __builtin_prefetch(map_.get() + (block - begin_) / block_alignment / 64, 1);
+    }
     /// The first at this offset or behind it; 0 if there is none.
     std::uint64_t next(std::uint64_t from) const noexcept;
 

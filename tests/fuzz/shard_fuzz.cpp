@@ -248,6 +248,7 @@ class World {
                 payloads_[payload.token] = message.value;
             } else {
                 payload.in_memory = message.value;
+                payload.is_shared = message.value.size() % 2 != 0;
             }
         }
         shard_.on_message(message.bytes, payload);
