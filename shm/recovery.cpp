@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <new>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 #include "base/hash.h"
 #include "base/limits.h"
@@ -22,6 +26,9 @@ constexpr std::uint64_t rebuild_has_begun = 2;
 // How many blocks are fetched into the cache ahead of those that are looked at.
 constexpr std::size_t prefetch_distance = 24;
 constexpr std::uint64_t cache_line_bytes = 64;
+constexpr std::size_t threads_max = 4;
+// A thread is to have more than a hundred thousand pairs, which take it some ten milliseconds.
+constexpr std::size_t segments_per_thread_min = 128;
 
 void fence() noexcept {
     std::atomic_thread_fence(std::memory_order_release);
@@ -47,12 +54,11 @@ BlockMap::BlockMap(std::uint64_t begin, std::uint64_t end)
 
 bool BlockMap::insert(std::uint64_t block) noexcept {
     const std::uint64_t bit = (block - begin_) / block_alignment;
-    std::uint64_t& word = map_[bit / 64];
     const std::uint64_t mask = std::uint64_t{1} << (bit % 64);
-    if ((word & mask) != 0) return false;
-    if (word == 0) summary_[bit / 4096] |= std::uint64_t{1} << (bit / 64 % 64);
-    word |= mask;
-    return true;
+    const std::uint64_t before = std::atomic_ref(map_[bit / 64]).fetch_or(mask, relaxed);
+    if (before == 0)
+        std::atomic_ref(summary_[bit / 4096]).fetch_or(std::uint64_t{1} << (bit / 64 % 64), relaxed);
+    return (before & mask) == 0;
 }
 
 void BlockMap::erase(std::uint64_t block) noexcept {
@@ -108,23 +114,22 @@ bool Recovery::repair_index(RecoveryReport& report) {
     } else {
         if (!read_root() || !collect_segments()) return false;
         if (assign_entries() && assign_runs()) {
-            for (const Part& part : segments_)
-                repair_segment(part.offset, part.depth, part.prefix);
+            repair_segments();
         } else {
             for (const Part& part : segments_)
                 gather_segment(part.offset);
-            rebuilds_ = pairs_ != 0;
-            unsound_ += rebuilds_ ? 1 : 0;
+            rebuilds_ = all_.pairs != 0;
+            all_.unsound += rebuilds_ ? 1 : 0;
         }
         if (rebuilds_) {
             header_.clearing.store(rebuild_has_begun, relaxed);
             fence();
         }
-        if (rebuilds_ || pairs_ == 0) lay_out_empty();
+        if (rebuilds_ || all_.pairs == 0) lay_out_empty();
     }
-    report.unsound = unsound_;
+    report.unsound = all_.unsound;
     // What was being put or erased may or may not have been counted.
-    report.missing = begun == 0 && keys_before > pairs_ + 1 ? keys_before - pairs_ : 0;
+    report.missing = begun == 0 && keys_before > all_.pairs + 1 ? keys_before - all_.pairs : 0;
     return true;
 }
 
@@ -209,8 +214,8 @@ bool Recovery::assign_runs() {
     auto& header = at<DirectoryHeader>(directory);
     header.depth = depth_;
     if (directory != initial_directory_offset)
-        header.index_block =
-            add_part(directory, header.index_block, sizeof(DirectoryHeader) + (std::uint64_t{8} << depth_));
+        header.index_block = add_part(directory, header.index_block,
+                                      sizeof(DirectoryHeader) + (std::uint64_t{8} << depth_), all_.parts);
     return true;
 }
 
@@ -253,9 +258,48 @@ void for_each_slot(std::byte* pool, const BlockMap& blocks, IndexSegment& segmen
     }
 }
 
+/// Each segment is repaired by one thread. What two of them lead to in common is in only one of them right,
+/// and each thread sees by the block's hash in which.
+void Recovery::repair_segments() {
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> out_of_memory{false};
+    const auto repair_some = [&](Findings& findings) noexcept {
+        try {
+            for (std::size_t i = next++; i < segments_.size(); i = next++)
+                repair_segment(segments_[i], findings);
+        } catch (const std::bad_alloc&) {
+            out_of_memory = true;
+        }
+    };
+    const std::size_t useful = std::min<std::size_t>(
+        {std::thread::hardware_concurrency(), threads_max, segments_.size() / segments_per_thread_min});
+    std::vector<Findings> of_threads(std::max<std::size_t>(useful, 1));
+    {
+        std::vector<std::jthread> others;
+        others.reserve(of_threads.size());
+        try {
+            for (std::size_t i = 1; i < of_threads.size(); ++i)
+                others.emplace_back(repair_some, std::ref(of_threads[i]));
+        } catch (const std::system_error&) {  // no thread is to be had: those that are here do it all
+        }
+        repair_some(of_threads.front());
+    }
+    if (out_of_memory) throw std::bad_alloc();
+    for (Findings& one : of_threads)
+        take(std::move(one));
+}
+
+void Recovery::take(Findings&& findings) {
+    all_.parts.insert(all_.parts.end(), findings.parts.begin(), findings.parts.end());
+    all_.marked.insert(all_.marked.end(), findings.marked.begin(), findings.marked.end());
+    all_.pairs += findings.pairs;
+    all_.unsound += findings.unsound;
+}
+
 /// All that this segment has from now on are the hashes that begin like `prefix`, as many bits as `depth`
 /// says.
-void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_t prefix) {
+void Recovery::repair_segment(const Part& part, Findings& findings) {
+    const auto [offset, prefix, depth] = part;
     auto& segment = at<IndexSegment>(offset);
     const bool is_split = segment.local_depth.load(relaxed) != depth;
     std::array<std::uint32_t, buckets_per_segment> overflow{};
@@ -263,7 +307,7 @@ void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_
     for_each_slot(pool_, blocks_, segment, [&](unsigned bucket, AtomicWord& slot, std::uint64_t word) {
         const std::uint64_t block = slot_block(word);
         if (!sound(block)) {
-            ++unsound_;
+            ++findings.unsound;
             slot.store(0, relaxed);
             return;
         }
@@ -275,13 +319,13 @@ void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_
             // Copies are left behind by a split, and by a move into or out of a bucket that is changing.
             const bool changes = (segment.buckets[bucket].meta.load(relaxed) & 1) != 0;
             const bool is_left_behind = leads_here ? in_place && changes : is_split;
-            if (!is_left_behind) ++unsound_;
+            if (!is_left_behind) ++findings.unsound;
             slot.store(0, relaxed);
             return;
         }
         ++entries;
         if (distance != 0) ++overflow[home_bucket(h)];
-        if (at<Block>(block).is_marked()) marked_.push_back(block);
+        if (at<Block>(block).is_marked()) findings.marked.push_back(block);
     });
     for (unsigned b = 0; b < buckets_per_segment; ++b) {
         const std::uint32_t version = bucket_version(segment.buckets[b].meta.load(relaxed));
@@ -291,25 +335,26 @@ void Recovery::repair_segment(std::uint64_t offset, unsigned depth, std::uint64_
     segment.local_depth.store(depth, relaxed);
     segment.prefix.store(prefix, relaxed);
     segment.entries = entries;
-    pairs_ += entries;
+    findings.pairs += entries;
     if (offset != first_segment_offset)
-        segment.index_block = add_part(offset, segment.index_block, sizeof(IndexSegment));
+        segment.index_block = add_part(offset, segment.index_block, sizeof(IndexSegment), findings.parts);
 }
 
 void Recovery::gather_segment(std::uint64_t offset) {
     for_each_slot(pool_, blocks_, at<IndexSegment>(offset), [&](unsigned, AtomicWord&, std::uint64_t word) {
         const std::uint64_t block = slot_block(word);
         if (!sound(block) || slot_tag(word) != slot_tag(make_slot(shard_hash(at<Block>(block).hash()), 0))) {
-            ++unsound_;
+            ++all_.unsound;
         } else if (blocks_.insert(block)) {
-            ++pairs_;
-            if (at<Block>(block).is_marked()) marked_.push_back(block);
+            ++all_.pairs;
+            if (at<Block>(block).is_marked()) all_.marked.push_back(block);
         }
     });
 }
 
 /// Returns where the block is in truth.
-std::uint64_t Recovery::add_part(std::uint64_t offset, std::uint64_t index_block, std::uint64_t bytes) {
+std::uint64_t Recovery::add_part(std::uint64_t offset, std::uint64_t index_block, std::uint64_t bytes,
+                                 std::vector<Heap::Used>& parts) const {
     std::uint64_t size = align_up(bytes + Index::part_slack);
     // Its word was written before anything led to it, and stays but for one bit.
     const auto has_its_word = [&] {
@@ -324,12 +369,12 @@ std::uint64_t Recovery::add_part(std::uint64_t offset, std::uint64_t index_block
         index_block = offset - block_alignment;
         size = block_alignment + align_up(bytes);
     }
-    parts_.push_back({index_block, size, block_word::index});
+    parts.push_back({index_block, size, block_word::index});
     return index_block;
 }
 
 void Recovery::lay_out_empty() {
-    parts_.clear();
+    all_.parts.clear();
     Index::lay_out_empty(pool_, header_);
 }
 
@@ -341,7 +386,7 @@ void Recovery::answer(std::span<Claim> claims) {
         if (claim.held) held_.push_back(claim.block);
     }
     std::sort(held_.begin(), held_.end());
-    std::sort(parts_.begin(), parts_.end(),
+    std::sort(all_.parts.begin(), all_.parts.end(),
               [](const Heap::Used& a, const Heap::Used& b) { return a.offset < b.offset; });
     next_block_ = blocks_.next(heap_begin_);
     look_ahead();
@@ -353,11 +398,11 @@ bool Recovery::is_held(std::uint64_t block) const noexcept {
 
 /// What is in use next, in the order of offsets.
 void Recovery::look_ahead() {
-    const bool has_part = next_part_ < parts_.size();
+    const bool has_part = next_part_ < all_.parts.size();
     if (next_block_ == 0 && !has_part) {
         ahead_ = {};
-    } else if (next_block_ == 0 || (has_part && parts_[next_part_].offset <= next_block_)) {
-        ahead_ = parts_[next_part_++];
+    } else if (next_block_ == 0 || (has_part && all_.parts[next_part_].offset <= next_block_)) {
+        ahead_ = all_.parts[next_part_++];
     } else {
         const std::uint64_t block = next_block_;
         next_block_ = blocks_.next(block + block_alignment);
@@ -392,8 +437,8 @@ void Recovery::drop(std::uint64_t block) {
 }
 
 Index::Found Recovery::found(const Heap& heap) const {
-    Index::Found found{.keys = rebuilds_ ? 0 : pairs_, .bytes = Index::bytes_when_empty};
-    for (const Heap::Used& part : parts_)
+    Index::Found found{.keys = rebuilds_ ? 0 : all_.pairs, .bytes = Index::bytes_when_empty};
+    for (const Heap::Used& part : all_.parts)
         found.bytes += heap.block_bytes(part.offset);
     return found;
 }
@@ -416,7 +461,7 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
     }
     report.missing = std::max(report.missing, report.unsound);
     report.pairs = index.size();
-    for (const std::uint64_t block : marked_)
+    for (const std::uint64_t block : all_.marked)
         if (blocks_.contains(block)) report.marked.push_back(&at<Block>(block));
     header_.clearing.store(0, relaxed);
     header_.gone.store(0, relaxed);

@@ -48,7 +48,7 @@ class BlockMap {
   public:
     BlockMap(std::uint64_t begin, std::uint64_t end);
 
-    /// False if it was there already.
+    /// False if it was there already. Threads: any, at the same time.
     bool insert(std::uint64_t block) noexcept;
     void erase(std::uint64_t block) noexcept;
     bool contains(std::uint64_t block) const noexcept;
@@ -71,7 +71,8 @@ class BlockMap {
     Words summary_;  // one bit for each word of the map that is not 0, or has not been
 };
 
-/// Used once: repair_index(), answer(), next() until there are no more, found(), finish().
+/// Used once: repair_index(), answer(), next() until there are no more, found(), finish(). Where there are
+/// many pairs, repair_index() takes up to four threads of its own for the time that it lasts.
 class Recovery {
   public:
     /// The header has been checked.
@@ -99,6 +100,13 @@ class Recovery {
         std::uint64_t block;
         std::uint64_t hash;
     };
+    /// What has been found in segments of the index.
+    struct Findings {
+        std::vector<Heap::Used> parts;  // of the index, in the heap
+        std::vector<std::uint64_t> marked;
+        std::uint64_t pairs = 0;
+        std::uint64_t unsound = 0;
+    };
 
     template <class T>
     T& at(std::uint64_t offset) const noexcept {
@@ -113,9 +121,12 @@ class Recovery {
     bool assign_entries();
     bool assign_runs();
     bool sound(std::uint64_t block) const noexcept;
-    void repair_segment(std::uint64_t offset, unsigned depth, std::uint64_t prefix);
+    void repair_segments();
+    void repair_segment(const Part& part, Findings& findings);
+    void take(Findings&& findings);
     void gather_segment(std::uint64_t offset);
-    std::uint64_t add_part(std::uint64_t offset, std::uint64_t index_block, std::uint64_t bytes);
+    std::uint64_t add_part(std::uint64_t offset, std::uint64_t index_block, std::uint64_t bytes,
+                           std::vector<Heap::Used>& parts) const;
     void lay_out_empty();
     std::uint64_t pair_bytes(std::uint64_t block) const noexcept;
     bool is_held(std::uint64_t block) const noexcept;
@@ -131,15 +142,12 @@ class Recovery {
     std::vector<Part> segments_;
     std::vector<std::uint64_t> assigned_;  // for each entry of the directory its segment
     BlockMap blocks_;
-    std::vector<Heap::Used> parts_;  // of the index, in the heap
+    Findings all_;
     std::size_t next_part_ = 0;
     std::uint64_t next_block_ = 0;
     Heap::Used ahead_;  // what is to be given next; bytes 0: there is no more
     std::vector<Overlapping> overlapping_;
     std::vector<std::uint64_t> held_;
-    std::vector<std::uint64_t> marked_;
-    std::uint64_t pairs_ = 0;
-    std::uint64_t unsound_ = 0;
     bool rebuilds_ = false;  // the index is new and empty
 };
 

@@ -236,6 +236,40 @@ TEST_F(RecoveryTest, FromEveryStoreOfEveryOperation) {
 
 // Bits that a kill does not change. What is left is what was there, and what is not is told; whatever is
 // wrong, the recovery ends, and what it has made can be written to.
+/// So many that threads share the index among them, where there are processors for that. Some pairs are
+/// damaged.
+TEST(RecoveryOfManyPairs, FindsEachOnce) {
+    constexpr std::uint64_t count = 400'000;
+    constexpr std::uint64_t damaged_one_in = 1'000;
+    const std::string name = test_segment_name();
+    {
+        Segment segment = Segment::create(name, count * 160).value();
+        Pool::format(segment, test_identity()).value();
+        const std::unique_ptr<Pool> pool = Pool::attach(std::move(segment)).value();
+        for (std::uint64_t i = 0; i < count; ++i)
+            ASSERT_TRUE(put(*pool, numbered_key(i), std::to_string(i)));
+        for (std::uint64_t i = 0; i < count; i += damaged_one_in) {
+            const auto* key = find(*pool, numbered_key(i))->key().bytes().data();
+            *const_cast<std::byte*>(key) ^= std::byte{1};
+        }
+    }
+    RecoveryReport report;
+    const auto pool = Pool::recover(Segment::open(name, Access::read_write).value(), {}, report);
+    Segment::remove(name);
+    ASSERT_TRUE(pool) << pool.error().message();
+    EXPECT_EQ(report.pairs, count - count / damaged_one_in);
+    EXPECT_EQ(report.unsound, count / damaged_one_in);
+    EXPECT_EQ((*pool)->size(), report.pairs);
+    EXPECT_EQ((*pool)->inconsistency(), "");
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const bool is_damaged = i % damaged_one_in == 0;
+        ASSERT_EQ(find(**pool, numbered_key(i)) == nullptr, is_damaged) << i;
+        if (!is_damaged) {
+            ASSERT_EQ(value_of(**pool, numbered_key(i)), std::to_string(i));
+        }
+    }
+}
+
 TEST_F(RecoveryTest, OfDamagedMemoryTellsWhatIsMissing) {
     const char* given = std::getenv("DDICT_TEST_RECOVERIES");
     const std::uint64_t rounds = given != nullptr ? std::strtoull(given, nullptr, 10) / 5 : 300;
