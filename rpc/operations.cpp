@@ -134,9 +134,11 @@ void Operations::end_overdue(Operation& operation) {
         Error late(Errc::timeout, overdue_text(operation.request, operation.session != 0));
         late.set_state(ManagerState::silent);
         const std::optional<Error>& trouble = connection.trouble();
-        if (operation.session == 0 && trouble && trouble->detail[0] != '\0')
+        if (operation.session == 0 && trouble && trouble->detail[0] != '\0') {
             late.set_detail(std::string("no connection to the manager was made in time: ") +
                             trouble->detail.data());
+            if (trouble->code == Errc::busy) late.code = Errc::busy;  // it takes no more of them
+        }
         fail(operation, late);
     } else if (operation.payload_in && !operation.error) {
         operation.error = named(Error(Errc::timeout, "the value did not arrive in time"), operation);

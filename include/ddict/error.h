@@ -42,8 +42,8 @@ enum class Errc : std::uint16_t {
     protocol,          ///< the other side sent something that makes no sense; its connection was dropped
     system,            ///< the operating system, PMIx, UCX or Slurm refused something: see the text
     frozen,            ///< the dictionary is frozen, and this would change it: unfreeze it first
-    busy,              ///< a bound of the manager is reached (sessions, waiting operations, large values on
-                       ///< their way): try again, or with fewer at once
+    busy,  ///< a bound of the manager is reached (connections, waiting operations, large values on
+           ///< their way): try again, or with fewer at once
 };
 
 inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::busy);

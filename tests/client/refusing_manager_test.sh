@@ -35,7 +35,7 @@ export -f crowd
 ( ulimit -n 64 -c 0 && exec ddict-launch --total-mem 16M --managers-per-node 1 -- bash -c crowd ) 2>"$folder/log" ||
     fail "with 64 descriptors: $(tail -3 "$folder/log")"
 [[ -s $folder/refused ]] || fail "no client was refused"
-grep -q "timeout: .*its process lives.*ulimit -n" "$folder/refused" || fail "what is said: $(<"$folder/refused")"
+grep -q "busy: .*its process lives.*ulimit -n" "$folder/refused" || fail "what is said: $(<"$folder/refused")"
 if grep -El "dictionary_gone|manager_lost" "$folder"/holder.* "$folder/refused"; then fail "a manager that lives is called lost"; fi
 grep -q "a connection was refused: .*ulimit -n" "$folder/log" || fail "no word in the log: $(<"$folder/log")"
 
@@ -43,6 +43,6 @@ for limit in 24 28 32 36 40; do
     status=0
     ( ulimit -n $limit && exec ddict-launch --total-mem 16M -- ddict size --timeout 10 ) >"$folder/out" 2>&1 || status=$?
     ((status == 0)) || grep -q "ulimit -n" "$folder/out" || fail "with $limit descriptors: $(<"$folder/out")"
-    grep -Eq "dictionary_gone|timeout" "$folder/out" && fail "with $limit descriptors it came up all the same: $(<"$folder/out")"
+    grep -Eq "dictionary_gone|timeout|busy" "$folder/out" && fail "with $limit descriptors it came up all the same: $(<"$folder/out")"
 done
 exit 0

@@ -94,7 +94,7 @@ TEST_F(RequesterTest, AManagerThatLivesAndRefusesIsAskedAgainUntilTheDeadline) {
     ASSERT_TRUE(requester.done(operation));
     const Result<Reply> reply = requester.take(operation);
     ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().code, Errc::timeout);
+    EXPECT_EQ(reply.error().code, Errc::busy);
     EXPECT_FALSE(reply.error().in_doubt);
     EXPECT_NE(std::string(reply.error().detail.data()).find("it takes no more connections"),
               std::string::npos)
