@@ -40,28 +40,38 @@ struct Options {
     std::uint64_t clients = 10'000;
     std::uint64_t threads = 10'000;
     std::uint64_t forks = 100'000;
-    std::uint64_t minutes = 0;  // of kills; 0: as long as they take
+    std::uint64_t crowd = 20'000;
+    std::uint64_t descriptors = 0;  // of each process; 0: as many as the crowd takes
+    std::uint64_t minutes = 0;      // of kills; 0: as long as they take
     std::uint64_t seed = 0;
     std::uint64_t victims = 4;  // at once
     std::uint64_t managers = 2;
 };
 
 constexpr const char* usage =
-    "usage: soak [--kills N] [--minutes N] [--clients N] [--threads N] [--forks N] [--seed S] [--victims N]\n"
-    "            [--managers N]\n"
+    "usage: soak [--kills N] [--minutes N] [--clients N] [--threads N] [--forks N] [--crowd N]\n"
+    "            [--descriptors N] [--seed S] [--victims N] [--managers N]\n"
     "\n"
     "Kills clients of real managers on this machine at random moments (kill -9, SIGSEGV, SIGSTOP), runs "
     "short\n"
-    "clients, short threads and forks, and checks that nothing is lost, wrong, or left behind.\n"
+    "clients, short threads, forks, and a crowd of clients at once, and checks that nothing is lost, wrong, "
+    "or left behind.\n"
     "\n"
     "  --kills N     how many clients to kill (20000)\n"
     "  --minutes N   kill for so long instead\n"
     "  --clients N   short clients (10000)\n"
     "  --threads N   short threads (10000)\n"
     "  --forks N     children of an attached process (100000)\n"
+    "  --crowd N     clients at the same time (20000)\n"
+    "  --descriptors N  the limit of each process (as many as the crowd takes): for more, clients are "
+    "refused\n"
     "  --seed S      what is chosen at random (another one each time; it is printed)\n"
     "  --victims N   clients that are killed at the same time (4, at most 64)\n"
     "  --managers N  managers (2)\n";
+
+constexpr rlim_t spare_descriptors = 1000;
+constexpr std::uint64_t members_per_process = 500;
+constexpr std::uint64_t descriptors_per_member = 8;
 
 [[noreturn]] void fail(const std::string& what) {
     throw std::runtime_error(what);
@@ -75,6 +85,8 @@ Options options_of(int argc, char** argv) {
                  {"--clients", &options.clients},
                  {"--threads", &options.threads},
                  {"--forks", &options.forks},
+                 {"--crowd", &options.crowd},
+                 {"--descriptors", &options.descriptors},
                  {"--minutes", &options.minutes},
                  {"--seed", &options.seed},
                  {"--victims", &options.victims},
@@ -82,6 +94,24 @@ Options options_of(int argc, char** argv) {
     if (options.victims == 0 || options.victims > SharedState::victims_at_once_max || options.managers == 0)
         throw std::invalid_argument("--victims or --managers");
     return options;
+}
+
+/// For each process: managers take as many as they may. To raise the limit takes root, in some containers
+/// more. Returns whether nobody may be refused for want of descriptors.
+bool limit_descriptors(const Options& options) {
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    const rlim_t needed = options.crowd + spare_descriptors;  // one a client
+    const rlim_t wanted =
+        options.descriptors != 0 ? options.descriptors : std::max<rlim_t>(files.rlim_max, needed);
+    const rlimit limit{wanted, wanted};
+    const bool set = ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+    if (!set && options.descriptors != 0) fail("cannot set the limit of descriptors (ulimit -Hn)");
+    const rlim_t have = set ? wanted : files.rlim_max;
+    if (have < needed)
+        std::cout << "with " << have << " descriptors for each process, some of " << options.crowd
+                  << " clients may be refused (ulimit -Hn)" << std::endl;
+    return have >= needed;
 }
 
 SharedState& make_shared_state() {
@@ -111,8 +141,9 @@ int status_of(pid_t pid) {
 
 class Soak {
   public:
-    explicit Soak(const Options& options)
+    Soak(const Options& options, bool enough_descriptors)
         : options_(options),
+          enough_descriptors_(enough_descriptors),
           random_(options.seed),
           shared_(make_shared_state()),
           dict_(Dictionary::create({.managers_per_node = static_cast<std::uint32_t>(options.managers),
@@ -132,6 +163,8 @@ class Soak {
         flat("forks", options_.forks, [this](std::uint64_t count) {
             await_good_end(start([&] { run_forking_parent(handle_, count); }), "forks");
         });
+        // The heap of a manager stays as large as the largest crowd has made it.
+        flat("crowd", options_.crowd, options_.crowd, [this](std::uint64_t count) { crowd(count); });
         if (options_.kills != 0 || options_.minutes != 0) kills();
         dict_.destroy();
     }
@@ -162,12 +195,16 @@ class Soak {
             fail(std::string(what) + ": a process ended with status " + std::to_string(status));
     }
 
-    /// A tenth first, so that what is kept once is there.
+    /// Some first, so that what is kept once is there: of those that come one after the other a tenth.
     void flat(const std::string& what, std::uint64_t count,
+              const std::function<void(std::uint64_t)>& run_some) {
+        flat(what, std::max<std::uint64_t>(count / 10, 40), count, run_some);
+    }
+    void flat(const std::string& what, std::uint64_t first, std::uint64_t count,
               const std::function<void(std::uint64_t)>& run_some) {
         if (count == 0) return;
         const auto begin = steady_clock::now();
-        run_some(std::max<std::uint64_t>(count / 10, 40));
+        run_some(first);
         wait_until_alone();
         const Footprint before = footprint();
         run_some(count);
@@ -198,6 +235,43 @@ class Soak {
             await_good_end(pid, "short clients");
     }
 
+    /// All of them at once, beside two that check every answer.
+    void crowd(std::uint64_t count) {
+        shared_.members = shared_.refused = 0;
+        shared_.crowd_leaves = shared_.stop = false;
+        const auto begin = steady_clock::now();
+        // Those who are refused take all of it, one after the other.
+        const std::chrono::milliseconds timeout = enough_descriptors_ ? 60s : 3s;
+        std::vector<pid_t> processes;
+        for (unsigned i = 0; i < 2; ++i)
+            processes.push_back(start([&] { run_steady(handle_, shared_, i); }));
+        const std::uint64_t per_process =
+            options_.descriptors == 0
+                ? members_per_process
+                : std::clamp<std::uint64_t>(options_.descriptors / descriptors_per_member, 1,
+                                            members_per_process);
+        for (std::uint64_t left = count; left > 0;) {
+            const std::uint64_t here = std::min(left, per_process);
+            processes.push_back(start([&] { run_members(handle_, shared_, here, timeout); }));
+            left -= here;
+        }
+        while (shared_.members + shared_.refused < count) {
+            for (const pid_t pid : processes)
+                if (::waitpid(pid, nullptr, WNOHANG) != 0) fail("crowd: a process has ended");
+            std::this_thread::sleep_for(10ms);
+        }
+        const std::chrono::duration<double> took = steady_clock::now() - begin;
+        std::cout << "crowd: " << shared_.members << " came and " << shared_.refused << " were refused in "
+                  << took.count() << " s\ncrowd: " << footprint().text() << std::endl;
+        if (footprint().sessions < shared_.members) fail("crowd: sessions are missing");
+        if (shared_.members == 0 || (enough_descriptors_ && shared_.refused != 0))
+            fail("crowd: a client was refused, and there were descriptors for it");
+        shared_.crowd_leaves = shared_.stop = true;
+        for (const pid_t pid : processes)
+            await_good_end(pid, "crowd");
+        static_cast<void>(dict_.erase_prefix("member "));
+    }
+
     // ---- kills ----
 
     struct Slot {
@@ -213,6 +287,7 @@ class Soak {
         static_cast<void>(dict_.erase_prefix("victim "));
         wait_until_alone();
         const Footprint before = footprint();
+        shared_.stop = false;
         std::vector<pid_t> steady;
         for (unsigned i = 0; i < 2; ++i)
             steady.push_back(start([&] { run_steady(handle_, shared_, i); }));
@@ -346,6 +421,7 @@ class Soak {
     }
 
     Options options_;
+    bool enough_descriptors_;
     std::mt19937_64 random_;
     SharedState& shared_;
     Dictionary dict_;
@@ -364,7 +440,8 @@ int run(int argc, char** argv) {
     try {
         const Options options = options_of(argc, argv);
         std::cout << "seed " << options.seed << std::endl;
-        Soak(options).run();
+        const bool enough_descriptors = limit_descriptors(options);
+        Soak(options, enough_descriptors).run();
         std::cout << "nothing lost, nothing left" << std::endl;
         return 0;
     } catch (const std::invalid_argument& wrong) {

@@ -206,6 +206,37 @@ void run_short_client(const std::string& handle, std::uint64_t number) {
     ::_exit(0);
 }
 
+void run_members(const std::string& handle, SharedState& shared, std::uint64_t count,
+                 std::chrono::milliseconds timeout) {
+    constexpr auto overrun_max = 20s;                         // on a busy machine
+    std::vector<std::pair<Dictionary, std::string>> members;  // with a key whose manager each speaks to
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const std::string key = "member " + std::to_string(i % 16);
+        const auto start = steady_clock::now();
+        auto attached = Dictionary::try_attach(handle, {.attach_timeout = timeout, .local_reads = false});
+        const auto put =
+            attached ? attached->within(timeout).try_put(key, i) : Result<void>(attached.error());
+        if (put) {
+            members.emplace_back(*std::move(attached), key);
+            ++shared.members;
+            continue;
+        }
+        const Error& why = put.error();
+        if (why.code != Errc::busy || why.in_doubt || why.message().find("ulimit -n") == std::string::npos)
+            fail("refused: " + why.message());
+        if (steady_clock::now() - start > 2 * timeout + overrun_max)
+            fail("refused too late: " + why.message());
+        ++shared.refused;
+    }
+    while (!shared.crowd_leaves)
+        std::this_thread::sleep_for(10ms);
+    for (const auto& [member, key] : members) {
+        if (const auto put = member.try_put(key, count); !put) fail("put: " + put.error().message());
+    }
+    members.clear();
+    ::_exit(0);
+}
+
 void run_threads(const std::string& handle, std::uint64_t count) {
     auto attached = Dictionary::try_attach(handle, {.local_reads = false});
     if (!attached) fail("attach: " + attached.error().message());

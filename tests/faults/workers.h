@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -62,6 +63,10 @@ struct SharedState {
     std::atomic<Phase> phase;
     std::atomic<bool> stop;
     std::atomic<std::uint64_t> checked_operations;
+    // Of a crowd: those that have come, those that were refused, and whether all may leave.
+    std::atomic<std::uint64_t> members;
+    std::atomic<std::uint64_t> refused;
+    std::atomic<bool> crowd_leaves;
 };
 
 /// Attaches, and does all sorts of things until it is killed, or told to leave.
@@ -71,6 +76,10 @@ struct SharedState {
 [[noreturn]] void run_steady(const std::string& handle, SharedState& shared, unsigned number);
 /// Attaches, puts, gets, and leaves. Exit status 0 if all was right.
 [[noreturn]] void run_short_client(const std::string& handle, std::uint64_t number);
+/// So many clients at once, which stay until SharedState::crowd_leaves. Who is refused must be told so, and
+/// why, in time. Exit status 0 if all was right.
+[[noreturn]] void run_members(const std::string& handle, SharedState& shared, std::uint64_t count,
+                              std::chrono::milliseconds timeout);
 /// So many threads, one after the other, of one client. Exit status 0 if all was right.
 [[noreturn]] void run_threads(const std::string& handle, std::uint64_t count);
 /// An attached process with several threads that forks so many children, which attach, or execute a
