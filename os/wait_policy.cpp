@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// So that of many spins in vain one of eight is left.
+// So that of many spins that bring nothing one of eight is left.
 constexpr unsigned misses_max = 4;
 // Shorter is the call itself, or an interrupt.
 constexpr microseconds yield_taken_min{3};

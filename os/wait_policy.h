@@ -11,10 +11,11 @@
 
 namespace ddict::os {
 
-/// How long to spin before sleeping: as long as may be while that is worth it; where it was in vain several
-/// times, most waits sleep at once, and only now and then one tries again. So many rare messages cost little,
-/// and a burst of them finds back after a few. (How long a sleep lasted does not tell whether spinning would
-/// have been worth it: it takes as long as two processes need to wake up, if both sleep.)
+/// How long to spin before sleeping: as long as may be while that is worth it; where it has brought
+/// nothing several times, most waits sleep at once, and only now and then one tries again. So many rare
+/// messages cost little, and a burst of them finds back after a few. (How long a sleep lasted does not tell
+/// whether spinning would have been worth it: it takes as long as two processes need to wake up, if both
+/// sleep.)
 class SpinWindow {
   public:
     explicit SpinWindow(std::chrono::nanoseconds longest) : longest_(longest) {}

@@ -78,9 +78,10 @@ class Watch {
 /// What f(dictionary, watch) does with all of the dictionary.
 template <class F>
 py::object on_whole(PyDictionary& self, Operation operation, const py::object& progress, F&& f) {
-    if (self.recipe().manager || self.recipe().timeout)
+    if (self.recipe().manager || self.recipe().timeout || self.recipe().placement.function)
         raise(Error(Errc::invalid_argument,
-                    "the dictionary itself is saved and loaded, without within() or manager()")
+                    "the dictionary itself is saved and loaded, without within(), manager(), placed_by() or "
+                    "placed_at()")
                   .set_operation(operation));
     const Dictionary& whole = self.link().whole();
     Watch watch(progress);

@@ -18,6 +18,7 @@
 #include "bindings/python/gil.h"
 #include "bindings/python/keys.h"
 #include "bindings/python/link.h"
+#include "bindings/python/placement.h"
 #include "bindings/python/values.h"
 
 namespace ddict::python {
@@ -31,6 +32,7 @@ inline std::uint64_t loops_that_await = 0;
 struct ViewRecipe {
     std::optional<std::chrono::nanoseconds> timeout{};
     std::optional<std::uint32_t> manager{};
+    UserPlacement placement{};
     bool allow_pickle = true;
 };
 
@@ -44,6 +46,8 @@ class PyDictionary {
     const std::shared_ptr<Link>& shared_link() const { return link_; }
     const ViewRecipe& recipe() const { return recipe_; }
     PyDictionary with(const ViewRecipe& recipe) const { return {link_, recipe}; }
+    /// See user_placement(); None for none.
+    PyDictionary with_placement(const py::object& function, bool names_manager) const;
     ValueReader reader() const { return {recipe_.allow_pickle}; }
 
     /// What f(view) returns, called without the interpreter's lock. Throws what a signal's handler has

@@ -77,11 +77,13 @@ PyDictionary create(std::uint32_t nodes, std::uint32_t managers_per_node, const 
 
 PyDictionary from_pickle(const std::string& handle, const py::object& timeout,
                          const py::object& attach_timeout, bool local_reads, const py::object& view_timeout,
-                         const std::optional<std::uint32_t>& manager, bool allow_pickle) {
+                         const std::optional<std::uint32_t>& manager, bool allow_pickle,
+                         const py::object& placement, bool names_manager) {
     const AttachOptions options = options_of(timeout, attach_timeout, local_reads);
-    return {
+    const PyDictionary dictionary(
         Link::of_handle(handle, options),
-        {.timeout = seconds_of(view_timeout, "timeout"), .manager = manager, .allow_pickle = allow_pickle}};
+        {.timeout = seconds_of(view_timeout, "timeout"), .manager = manager, .allow_pickle = allow_pickle});
+    return dictionary.with_placement(placement, names_manager);
 }
 
 void bind_functions(py::module_& module) {

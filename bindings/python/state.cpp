@@ -16,6 +16,11 @@ py::object made_from_pickle() {
     return py::module_::import("ddict._mapping").attr("from_pickle");
 }
 
+py::object function_of(const UserPlacement& placement) {
+    if (!placement.function) return py::none();
+    return py::reinterpret_borrow<py::object>(placement.function.get());
+}
+
 /// The handle, and what makes this view of it.
 py::tuple reduce(PyDictionary& self) {
     const AttachOptions& options = self.link().options();
@@ -29,7 +34,8 @@ py::tuple reduce(PyDictionary& self) {
     return py::make_tuple(made_from_pickle(),
                           py::make_tuple(self.link().handle(), seconds(options.timeout),
                                          seconds(std::optional(options.attach_timeout)), options.local_reads,
-                                         seconds(recipe.timeout), manager, recipe.allow_pickle));
+                                         seconds(recipe.timeout), manager, recipe.allow_pickle,
+                                         function_of(recipe.placement), recipe.placement.names_manager));
 }
 
 std::string shown(PyDictionary& self) {
@@ -38,6 +44,9 @@ std::string shown(PyDictionary& self) {
     text += " '" + self.link().name() + "', " +
             std::to_string(self.call([](const View& view) { return view.manager_count(); })) + " managers";
     if (self.recipe().manager) text += ", manager " + std::to_string(*self.recipe().manager);
+    if (self.recipe().placement.function)
+        text += std::string(", placed ") + (self.recipe().placement.names_manager ? "at " : "by ") +
+                py::repr(function_of(self.recipe().placement)).cast<std::string>();
     if (self.recipe().timeout) {
         const double seconds = std::chrono::duration<double>(*self.recipe().timeout).count();
         text += ", within " + py::str(py::float_(seconds)).cast<std::string>() + " s";
@@ -171,6 +180,26 @@ void bind_views(DictionaryClass& dictionary) {
             "The same dictionary, all of whose keys live on one manager, whatever their hash; len, clear, "
             "iterations, "
             "stats and freeze are of that manager only.")
+        .def(
+            "placed_by",
+            [](PyDictionary& self, const py::object& function) {
+                return self.with_placement(function, false);
+            },
+            py::arg("function"),
+            "The same dictionary, where function(key) decides where a key lives, instead of the key's own "
+            "hash: an "
+            "int of which 64 bits count, the upper ones first. It has to give the same for a key in every "
+            "process, "
+            "which hash() of a str does not. None: by the key's own hash again.")
+        .def(
+            "placed_at",
+            [](PyDictionary& self, const py::object& function) {
+                return self.with_placement(function, true);
+            },
+            py::arg("function"),
+            "The same dictionary, where function(key) says on which manager a key lives: an int, taken "
+            "modulo their "
+            "number; the same in every process. None: by the key's own hash again.")
         .def_property_readonly(
             "manager_count",
             [](PyDictionary& self) {
@@ -259,6 +288,12 @@ std::optional<nanoseconds> seconds_of(const py::object& seconds, const char* nam
     return detail::TimeoutBudget::clamped(std::chrono::duration<double>(number));
 }
 
+PyDictionary PyDictionary::with_placement(const py::object& function, bool names_manager) const {
+    ViewRecipe recipe = recipe_;
+    recipe.placement = function.is_none() ? UserPlacement{} : user_placement(function, names_manager);
+    return with(recipe);
+}
+
 void PyDictionary::make_view() {
     View view = link_->root();
     if (generation_ == process_generation) return;  // another thread has, while this one attached
@@ -268,7 +303,7 @@ void PyDictionary::make_view() {
         if (!one) raise(one.error());
         view = *std::move(one);
     }
-    view_ = std::move(view);
+    view_ = placed(view, recipe_.placement);
     generation_ = process_generation;
 }
 
