@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -49,12 +52,36 @@ class SharedProgress {
     Result<void> outcome_;
 };
 
+/// How many threads have come to their end, for the one that waits for them.
+class Ended {
+  public:
+    void add() {
+        const std::lock_guard lock(mutex_);
+        ++count_;
+        changed_.notify_one();
+    }
+    /// False if there are fewer than `count` after this time.
+    bool wait_for(std::size_t count, std::chrono::milliseconds time) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, time, [&] { return count_ >= count; });
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t count_ = 0;
+};
+
 /// Runs `work` for 0 to count - 1, by so many threads (0: up to 4), until one has failed. What `make` makes
-/// belongs to one thread, and is given to each call of `work` there.
+/// belongs to one thread, and is given to each call of `work` there. The caller's thread, for which alone
+/// some programs can be told how far it is and be asked whether to go on, does so also while it waits for the
+/// others.
 template <class Make, class Work>
 Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgress& progress, const Make& make,
                          const Work& work) {
     constexpr unsigned threads_by_default = 4;
+    constexpr std::chrono::milliseconds told_every{50};
+    Ended ended;
     std::atomic<std::size_t> next{0};
     const auto run = [&] {
         auto own = make();
@@ -70,12 +97,17 @@ Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgress& pr
     std::vector<std::jthread> others;
     for (std::size_t i = 1; i < std::min(wanted, count); ++i) {
         try {
-            others.emplace_back(run);
+            others.emplace_back([&] {
+                run();
+                ended.add();
+            });
         } catch (const std::system_error&) {
             break;  // with fewer
         }
     }
     run();
+    while (!ended.wait_for(others.size(), told_every))
+        progress.add(0, 0);
     others.clear();
     return progress.outcome();
 }
