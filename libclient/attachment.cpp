@@ -169,7 +169,7 @@ Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& polle
                                              ", this process " + ucx_text((*module)->runtime_version));
     return (*module)->create_worker({.devices = {.leave_out = os::dead_end_interfaces(
                                                      os::network_interfaces(), handle_.shared_addresses)},
-                                     .close_on_exec = true},
+                                     .in_users_program = true},
                                     poller, waiting);
 }
 

@@ -3,6 +3,7 @@
 #include "libclient/load_ucx.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/utsname.h>
 
 #include <atomic>
@@ -55,15 +56,37 @@ Result<const ucx::Module*> load() {
     return module;
 }
 
+std::atomic<const ucx::Module*> loaded{nullptr};
+// Threads that load it just now.
+std::atomic<unsigned> loading{0};
+// At the fork that made this process a thread of its parent was one of them: here the libraries are as that
+// thread had them at that moment, for ever, and the dynamic linker takes them for loaded.
+std::atomic<bool> is_half_loaded{false};
+// While this library is loaded: no thread can be in the middle of it at a fork.
+[[maybe_unused]] const int forks_are_watched = ::pthread_atfork(nullptr, nullptr, [] {
+    if (loading.exchange(0) != 0) is_half_loaded = true;
+});
+
 }  // namespace
+
+bool ucx_is_of_parent() noexcept {
+    const ucx::Module* const known = loaded.load(std::memory_order_acquire);
+    return known != nullptr ? known->is_of_parent() : is_half_loaded.load(std::memory_order_relaxed);
+}
 
 /// Without a lock, which a fork could find taken: to load it twice gives the same.
 Result<const ucx::Module*> load_ucx() {
-    static std::atomic<const ucx::Module*> loaded{nullptr};
     if (const ucx::Module* const known = loaded.load(std::memory_order_acquire); known != nullptr)
         return known;
+    if (is_half_loaded)
+        return Error(
+            Errc::system,
+            "this process is a child of one that was loading UCX at its fork(), and no manager on this "
+            "node passes its messages on: fork before attaching, or exec");
+    ++loading;
     const Result<const ucx::Module*> module = load();
     if (module) loaded.store(*module, std::memory_order_release);
+    --loading;
     return module;
 }
 

@@ -63,6 +63,13 @@ void set_up_tcp(Settings& settings) {
     if (!settings.set_by_variable("TCP_MAX_POLL")) settings.set("TCP_MAX_POLL", "1");
 }
 
+/// To remember what it has registered with a network card, UCX wants to be told of each munmap() in the whole
+/// process, and takes a lock then, which another thread may hold at a fork(): the child hangs in its next
+/// munmap(), for ever (seen with UCX 1.13 over TCP, which registers nothing, in about one of 5,000 children).
+void leave_memory_alone(Settings& settings) {
+    if (!settings.set_by_variable("RCACHE_ENABLE")) settings.set("RCACHE_ENABLE", "n");
+}
+
 /// UCX's own descriptors: epoll, eventfd, sockets to wake sleepers through; and what it opens in passing.
 constexpr unsigned descriptors_of_worker = 14;
 constexpr unsigned descriptors_of_interface = 2;  // a listener and an epoll descriptor
@@ -116,15 +123,16 @@ std::uint32_t runtime_version() {
     return (major << 16) | minor;
 }
 
-Result<Context> make_context(const DeviceOptions& devices) {
+Result<Context> make_context(const WorkerOptions& options) {
     restrain_library();
     if (const Result<void> able = need_thread_of_ucx(); !able) return able.error();
     Result<Settings> settings_read = Settings::read();
     if (!settings_read) return settings_read.error();
     Settings& settings = *settings_read;
-    if (const Result<void> chosen = choose_network(settings, devices); !chosen) return chosen.error();
+    if (const Result<void> chosen = choose_network(settings, options.devices); !chosen) return chosen.error();
     leave_out_shared_memory(settings);
     set_up_tcp(settings);
+    if (options.in_users_program) leave_memory_alone(settings);
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;

@@ -40,7 +40,7 @@ struct Context {
 /// is chosen here: the network devices, and more (see context.cpp for the reasons). Never shared memory.
 /// Errors: system, also where this process has not the descriptors or the thread that UCX will need: UCX
 /// aborts it then.
-Result<Context> make_context(const DeviceOptions& devices = {});
+Result<Context> make_context(const WorkerOptions& options = {});
 Result<WorkerHandle> make_worker(ucp_context_h context);
 
 /// What the context can use, by transport and device.

@@ -20,8 +20,8 @@ class Descriptors {
   public:
     using Clock = std::chrono::steady_clock;
 
-    /// Looks for nothing, ever, unless `close_on_exec`.
-    explicit Descriptors(bool close_on_exec) noexcept : wanted_(close_on_exec) {}
+    /// Looks for nothing, ever, unless `are_marked`.
+    explicit Descriptors(bool are_marked) noexcept : wanted_(are_marked) {}
 
     /// Marks what UCX has opened so far; when the worker is up, with its epoll descriptor. Errors: system, if
     /// descriptors are missing for that.

@@ -27,7 +27,7 @@ std::vector<TransportDevice> usable_transports(ucp_context_h context) {
 }
 
 Result<TransportSummary> available_transports(const DeviceOptions& devices) {
-    auto context = make_context(devices);
+    auto context = make_context({.devices = devices});
     if (!context) return context.error();
     TransportSummary summary;
     unsigned major = 0;

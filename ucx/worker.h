@@ -21,6 +21,12 @@ namespace ddict::ucx {
 /// not understand each other.
 std::uint32_t runtime_version();
 
+/// Whether this process is a child of fork() whose parent had workers at that moment. Then UCX cannot be used
+/// here: its own thread, which some of its transports rely on, is not here, and it does not notice; what it
+/// would wait for is the parent's, in which it meddles; and that thread may have held one of UCX's locks, or
+/// another thread one of ours, which nobody gives back here.
+bool is_of_parent() noexcept;
+
 /// One way of UCX to move bytes, and what it moves them through: {"tcp", "eth0"}, {"sysv", "memory"}.
 struct TransportDevice {
     std::string transport;
@@ -52,8 +58,10 @@ struct WorkerCounters {
 struct WorkerOptions {
     /// Unless the user has chosen the devices (os/ucx_variables.h).
     DeviceOptions devices{};
-    /// For a process that may start others, which are to inherit nothing of UCX's: see ucx/descriptors.h.
-    bool close_on_exec = false;
+    /// In somebody's program: it may start others, which are to inherit nothing of UCX's (ucx/descriptors.h),
+    /// and fork, for which UCX must leave the functions of memory alone (leave_memory_alone in
+    /// ucx/context.cpp).
+    bool in_users_program = false;
 };
 
 /// Messages to processes of other hosts, and to those of this one that cannot be reached otherwise.

@@ -32,10 +32,7 @@ constexpr std::uint32_t transfers_per_peer_max = 4 * limits::operations_in_fligh
 
 // Workers of this process, those included that are being made or ended.
 std::atomic<std::uint32_t> workers{0};
-// This process is a child of fork(), and its parent had workers at that moment. Then UCX cannot be used here:
-// its own thread, which some of its transports rely on, is not here, and it does not notice; what it would
-// wait for is the parent's, in which it meddles; and that thread may have held one of UCX's locks, or another
-// thread one of ours, which nobody gives back here.
+// See is_of_parent().
 std::atomic<bool> ucx_is_of_parent{false};
 // While the library is loaded: no thread can be in the middle of it at a fork.
 [[maybe_unused]] const int fork_is_watched = ::pthread_atfork(nullptr, nullptr, [] {
@@ -56,17 +53,21 @@ WorkerCount::~WorkerCount() {
     --workers;
 }
 
+bool is_of_parent() noexcept {
+    return ucx_is_of_parent.load(std::memory_order_relaxed);
+}
+
 Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options, os::Poller& poller,
                                                os::WaitPolicy& waiting) {
-    if (ucx_is_of_parent) {
+    if (is_of_parent()) {
         return Error(
             Errc::system,
-            "this process is a child of one that was attached when it called fork(), which UCX does not "
-            "survive: fork before attaching, detach before forking, or exec before attaching");
+            "this process is a child of one that used UCX at its fork(), which UCX does not survive, "
+            "and no manager on this node passes its messages on: fork before attaching, or exec");
     }
     WorkerCount count;
     const SignalsBlocked blocked;
-    auto context = make_context(options.devices);
+    auto context = make_context(options);
     if (!context) return context.error();
     auto worker = make_worker(context->handle.get());
     if (!worker) return worker.error();
@@ -80,7 +81,7 @@ Worker::Impl::Impl(const WorkerOptions& options, os::Poller& poller, os::WaitPol
                    ContextHandle context, WorkerHandle worker)
     : poller_(poller),
       waiting_(waiting),
-      descriptors_(options.close_on_exec),
+      descriptors_(options.in_users_program),
       context_(std::move(context)),
       worker_(std::move(worker)) {
     // A message without a payload is sent as UCX's data, not as UCX's header, and always eagerly: the

@@ -17,6 +17,19 @@
 #include <string>
 #include <vector>
 
+namespace {
+
+int memory_handlers = 0;
+
+}  // namespace
+
+/// In place of that of UCX, which finds this one first: how it is told of munmap() and the like.
+extern "C" __attribute__((visibility("default"))) int ucm_set_event_handler(int, int, void (*)(), void*);
+int ucm_set_event_handler(int, int, void (*)(), void*) {
+    ++memory_handlers;
+    return 0;
+}
+
 namespace ddict {
 namespace {
 
@@ -108,6 +121,24 @@ TEST_F(ProcessFootprintTest, IsNoneOfUcxWithinTheHost) {
                   return use(over_network) == "value" && loaded_of_ucx().size() == 5 ? 0 : 1;
               }),
               0);
+    dict.destroy();
+}
+
+/// They take locks, of which another thread may hold one at a fork: in the child munmap() would never return.
+TEST_F(ProcessFootprintTest, HasNoHandlersOfUcxBehindTheFunctionsOfMemory) {
+    Dictionary dict = two_managers();
+    const auto handlers_of_child = [handle = dict.serialize()](const char* cache_of_registrations) {
+        return status_of_child([&] {
+            ::setenv("DDICT_SAME_HOST", "0", 1);
+            ::setenv("UCX_NET_DEVICES", "lo", 1);
+            if (cache_of_registrations != nullptr) ::setenv("UCX_RCACHE_ENABLE", cache_of_registrations, 1);
+            const Dictionary over_network = Dictionary::attach(handle);
+            return use(over_network) == "value" && !loaded_of_ucx().empty() ? memory_handlers : 99;
+        });
+    };
+    EXPECT_EQ(handlers_of_child(nullptr), 0);
+    EXPECT_EQ(handlers_of_child("try"), 1)
+        << "where the user wants it, which shows that this test would see it";
     dict.destroy();
 }
 

@@ -208,7 +208,7 @@ class FewDescriptors {
 /// As a client starts UCX.
 StartNetwork over_ucx_closed_on_exec() {
     return [](os::Poller& poller, os::WaitPolicy& waiting) {
-        return ucx::Worker::create({.close_on_exec = true}, poller, waiting);
+        return ucx::Worker::create({.in_users_program = true}, poller, waiting);
     };
 }
 
