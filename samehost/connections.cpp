@@ -42,6 +42,13 @@ int descriptors_max() noexcept {
     return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX));
 }
 
+/// Without a word.
+Error why_tunnel_closed() {
+    return Error(Errc::manager_lost,
+                 "the manager of this node that passed the messages on has closed the connection, or ended")
+        .set_state(ManagerState::unreachable);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Transport>> Transport::create(os::Poller& poller, os::WaitPolicy& waiting,
@@ -90,15 +97,21 @@ Result<PeerId> Transport::connect(const std::string& path) {
     }
 }
 
-Result<PeerId> Transport::connect_now(const std::string& path) {
+Result<Transport::Met> Transport::meet_at(const std::string& path) const {
     Result<Channel::Made> made = Channel::make();
     if (!made) return made.error();
     Result<os::UnsharedDescriptor> socket = meet(path, name_, made->memory);
     if (!socket) return socket.error();
     const Result<pid_t> peer = peer_of(socket->fd());
     if (!peer) return peer.error();
+    return Met{*std::move(socket), std::move(made->channel), *peer};
+}
+
+Result<PeerId> Transport::connect_now(const std::string& path) {
+    Result<Met> met = meet_at(path);
+    if (!met) return met.error();
     const Result<Link*> link =
-        add_link(*std::move(socket), std::move(made->channel), Side::connecting, *peer);
+        add_link(std::move(met->socket), std::move(met->channel), Side::connecting, met->peer);
     if (!link) return link.error();
     (*link)->state = LinkState::open;
     return (*link)->id;
@@ -146,10 +159,15 @@ PeerId Transport::claim(const LinkName& name) {
     Link* link = found != unclaimed_.end() ? links_.find(found->second & ~id_bit)->get() : nullptr;
     if (reading_ != nullptr && reading_->name == name && reading_->side() == Side::accepting) link = reading_;
     if (link == nullptr || link->state != LinkState::unclaimed) return no_peer;
-    if (found != unclaimed_.end() && found->second == link->id) unclaimed_.erase(found);
-    deadlines_.erase(link->id);
-    link->state = LinkState::open;
+    stop_waiting_for_claim(*link);
     return link->id;
+}
+
+void Transport::stop_waiting_for_claim(Link& link) {
+    const auto unclaimed = unclaimed_.find(link.name);
+    if (unclaimed != unclaimed_.end() && unclaimed->second == link.id) unclaimed_.erase(unclaimed);
+    deadlines_.erase(link.id);
+    link.state = LinkState::open;
 }
 
 Link* Transport::find(PeerId peer) noexcept {
@@ -160,10 +178,16 @@ Link* Transport::find(PeerId peer) noexcept {
 std::string Transport::describe(PeerId peer) const {
     Link* const link = const_cast<Transport*>(this)->find(peer);
     if (link == nullptr) return "closed";
+    if (link->use == LinkUse::through_tunnel) return "through a manager of the client's node";
     return link->peer_memory().may_be_read() ? "same host" : "same host, large values in pieces";
 }
 
 // ---- accepting ----
+
+/// The last ones are for the connections that stand.
+bool Transport::leaves_descriptors(int fd) noexcept {
+    return fd < descriptors_max() - static_cast<int>(descriptors_reserved);
+}
 
 Result<void> Transport::listen(const std::string& path) {
     Result<os::FileDescriptor> socket = listen_at(path);
@@ -186,8 +210,8 @@ void Transport::on_connection() {
             poller_.mute(listener_socket_.fd(), true);
             return;
         }
-        if (socket.fd() >= descriptors_max() - static_cast<int>(descriptors_reserved)) {
-            ++counters_.links_refused;  // what is left is for the connections that stand
+        if (!leaves_descriptors(socket.fd())) {
+            ++counters_.links_refused;
             ++counters_.links_without_descriptor;
             continue;
         }
@@ -280,16 +304,23 @@ void Transport::end_payloads(Link& link) {
 void Transport::lose(Link& link, TransportEvents& listener) {
     const bool may_be_read = !link.trouble.has_value();
     for (int turn = 0; may_be_read && turn < last_turns_max && link.state <= LinkState::open; ++turn) {
-        if (take_records(link, listener) == 0) break;
+        const bool is_passed_on = link.use == LinkUse::passed_on;
+        if ((is_passed_on ? pass_on_records(link, true) : take_records(link, listener)) == 0) break;
     }
     if (link.state == LinkState::closed) return;
+    if (link.use == LinkUse::passed_on) {
+        if (link.state == LinkState::open) tunnels_->on_link_lost(link.id);
+        return mark_closed(link);
+    }
     if (link.state == LinkState::open) {
         ++counters_.peers_lost;
         end_payloads(link);
         link.is_loss_promised = false;
         // Who accepts does not wait to find out.
         const milliseconds time = link.side() == Side::connecting ? end_told_within : milliseconds(0);
-        events_.peer_lost(link.id, link.trouble ? *link.trouble : why_closed(link.peer(), time));
+        events_.peer_lost(link.id, link.trouble                          ? *link.trouble
+                                   : link.use == LinkUse::through_tunnel ? why_tunnel_closed()
+                                                                         : why_closed(link.peer(), time));
     }
     mark_closed(link);
 }

@@ -74,6 +74,16 @@ bool Link::send(RecordKind kind, Bytes fixed, Bytes header, Bytes payload, std::
     return false;
 }
 
+bool Link::pass_on(const Record& record) {
+    if (waiting_.empty() && write(record.kind, record.header_bytes, record.content, {}, {})) return true;
+    waiting_.push_back({.kind = record.kind,
+                        .header_bytes = record.header_bytes,
+                        .content = {record.content.begin(), record.content.end()},
+                        .payload = {},
+                        .tag = std::nullopt});
+    return false;
+}
+
 std::size_t Link::send_piece(std::uint64_t token, Bytes rest) noexcept {
     constexpr std::size_t fixed_bytes = sizeof(PayloadStatus);
     const std::size_t space = writer_.space();

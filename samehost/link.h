@@ -38,6 +38,11 @@ struct PayloadStatus {
 /// messages wait for space in the ring. closed: nothing more comes; it is about to be destroyed.
 enum class LinkState : std::uint8_t { unclaimed, open, closing, closed };
 
+/// between_two: the process at the other end is the one that is meant. through_tunnel: the one that is meant
+/// is on another host, and its memory cannot be read. passed_on: both that are meant are elsewhere, and what
+/// comes is for the TunnelPort.
+enum class LinkUse : std::uint8_t { between_two, through_tunnel, passed_on };
+
 /// Invariants:
 /// 1. While messages wait, no newer one is written: the order is kept.
 /// 2. The reader polls exactly while is_polled.
@@ -65,6 +70,8 @@ class Link {
     /// std::bad_alloc if memory is missing; nothing was sent then.
     bool send(RecordKind kind, Bytes fixed, Bytes header, Bytes payload = {},
               std::optional<std::uint64_t> tag = std::nullopt);
+    /// The same of a record as another transport has written it.
+    bool pass_on(const Record& record);
     /// As much of a payload as there is space for; how many bytes that was. Not while messages wait.
     std::size_t send_piece(std::uint64_t token, Bytes rest) noexcept;
     bool has_waiting() const noexcept { return !waiting_.empty(); }
@@ -101,6 +108,8 @@ class Link {
     PeerId id = no_peer;
     LinkName name{};  // of the transport that has connected
     LinkState state = LinkState::unclaimed;
+    LinkUse use = LinkUse::between_two;
+    bool is_held = false;  // passed_on: its records stay in the ring; its writer need not ring for them
     bool is_polled = false;
     bool has_woken = false;         // what was sent since somebody looked had to wake the other end up
     bool is_waiting = false;        // in its transport's list

@@ -41,8 +41,16 @@ enum class RecordKind : std::uint8_t {
     /// PayloadOffer with the number of parts in place of the address, a RemotePart for each, header: the
     /// payload waits in several places
     offer_of_parts = 7,
+    /// What TunnelPort::on_request() gets: the first record of a connection that is to be a tunnel. What
+    /// follows is passed on
+    tunnel = 8,
+    tunnel_end = 9,  ///< an Error, packed: why the tunnel leads nowhere any more
 };
-inline constexpr RecordKind last_record_kind = RecordKind::offer_of_parts;
+inline constexpr RecordKind last_record_kind = RecordKind::tunnel_end;
+/// Whether a tunnel passes it on.
+constexpr bool goes_through_tunnels(RecordKind kind) noexcept {
+    return kind >= RecordKind::message && kind <= RecordKind::offer_of_parts;
+}
 
 /// How the reader of a ring learns of a record.
 enum class Attention : std::uint32_t {

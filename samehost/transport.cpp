@@ -20,8 +20,6 @@ static_assert(payload_inline_max + header_with_payload_max <= record_content_max
 static_assert(limits::header_bytes_max <= record_content_max);
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
 constexpr std::size_t waiting_per_link_max = 4 * limits::operations_in_flight_max;
-// Of one link before it is another one's turn.
-constexpr unsigned records_at_once_max = 64;
 // While others are polled, a link that has brought nothing for some turns is not: for fewer, the more there
 // are, so that many that come at once and say nothing more cost no more than so many looks at each.
 constexpr std::uint64_t idle_looks_max = std::uint64_t{1} << 18;
@@ -155,9 +153,11 @@ class Transport::Reading {
 };
 
 unsigned Transport::take_records(Link& link, TransportEvents& listener) {
+    if (link.use == LinkUse::passed_on) return pass_on_records(link, false);
     RingReader& reader = link.reader();
     unsigned taken = 0;
-    for (; taken < records_at_once_max && link.state <= LinkState::open; ++taken) {
+    for (; taken < records_at_once_max && link.state <= LinkState::open && link.use != LinkUse::passed_on;
+         ++taken) {
         const std::optional<Record> record = reader.next();
         if (!record) break;
         bool is_sound = false;
@@ -196,6 +196,10 @@ bool Transport::take_record(Link& link, const Record& record, TransportEvents& l
         case RecordKind::piece:
             return read_fixed(record, status) &&
                    payloads_.on_piece(link, status, record.content.subspan(sizeof status));
+        case RecordKind::tunnel:
+            return take_tunnel(link, record);
+        case RecordKind::tunnel_end:
+            return take_tunnel_end(link, record);
         case RecordKind::none:
         case RecordKind::skip:
             break;
@@ -301,9 +305,13 @@ unsigned Transport::attend(TransportEvents& listener) {
 }
 
 void Transport::flush() {
-    for (Link* const link : waiting_) {
+    // (By number: who is told of a tunnel may write to another one.)
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+        Link* const link = waiting_[i];
         link->flush([this](std::uint64_t tag) { events_.payload_sent(tag, true); });
-        if (!link->has_waiting() && link->state == LinkState::closing) mark_closed(*link);
+        if (link->has_waiting()) continue;
+        if (link->state == LinkState::closing) mark_closed(*link);
+        if (link->state == LinkState::open && link->use == LinkUse::passed_on) tunnels_->on_written(link->id);
     }
     std::erase_if(waiting_, [](Link* link) {
         link->is_waiting = link->has_waiting();
@@ -319,7 +327,7 @@ bool Transport::prepare_to_sleep() {
     for (; !polled_.empty(); polled_.pop_back()) {
         Link& link = *polled_.back();
         if (link.reader().publish_all()) link.ring();
-        if (!link.reader().stop_polling()) return false;
+        if (!link.is_held && !link.reader().stop_polling()) return false;
         link.is_polled = false;
     }
     return true;
@@ -339,7 +347,7 @@ void Transport::stop_polling_idle() {
     std::erase_if(polled_, [&](Link* link) {
         if (turn_ - link->last_active < idle_turns) return false;
         if (link->reader().publish_all()) link->ring();
-        if (!link->reader().stop_polling()) return false;
+        if (!link->is_held && !link->reader().stop_polling()) return false;
         link->is_polled = false;
         return true;
     });

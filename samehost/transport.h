@@ -23,6 +23,7 @@
 #include "samehost/handshake.h"
 #include "samehost/link.h"
 #include "samehost/payloads.h"
+#include "samehost/tunnel_port.h"
 
 namespace ddict::samehost {
 
@@ -72,6 +73,28 @@ class Transport {
     PeerId claim(const LinkName& name);
     static constexpr bool is_own(PeerId peer) noexcept { return (peer & id_bit) != 0; }
 
+    // Tunnels: see tunnel_port.h.
+
+    /// Connects to a transport that listens, and asks it for a tunnel with these bytes, of at most
+    /// record_content_max. Errors: those of connect(). Where it is refused, or ends, on_peer_lost says so.
+    Result<PeerId> connect_through(const std::string& path, Bytes request);
+    /// Whether the process that it leads to is one of another host.
+    bool is_through_tunnel(PeerId peer) const noexcept;
+    /// From now on others are given tunnels. `tunnels` must outlive it.
+    void set_tunnels(TunnelPort& tunnels) noexcept { tunnels_ = &tunnels; }
+    /// A tunnel's end in this process: as if the transport of this name, of another host, had connected to
+    /// this one, which may claim it. What it writes is for the TunnelPort. Errors: system, busy.
+    Result<PeerId> make_tunnel_end(const LinkName& name);
+    /// Into the ring of a tunnel, now or when there is space. std::bad_alloc; nothing was written then.
+    void write(PeerId link, const Record& record);
+    bool has_waiting(PeerId link) noexcept;
+    /// After TunnelPort::on_record() has said no.
+    void resume(PeerId link);
+    /// Closes a tunnel. The process of this host that has asked for it learns why.
+    void end_tunnel(PeerId link, const Error& why);
+    /// Before the end: the TunnelPort gets what is in the rings.
+    void pass_on_all();
+
     // As of ddict::Transport.
     void close(PeerId peer);
     void send(PeerId peer, Bytes header);
@@ -114,10 +137,20 @@ class Transport {
         Clock::time_point deadline;
     };
     static constexpr std::uint64_t id_bit = std::uint64_t{1} << 63;
+    /// Of one link before it is another one's turn.
+    static constexpr unsigned records_at_once_max = 64;
 
     Transport(os::Poller& poller, os::WaitPolicy& waiting, std::chrono::milliseconds claim_timeout,
               const LinkName& name, std::uint64_t nonce);
+    struct Met {
+        os::UnsharedDescriptor socket;
+        Channel channel;
+        pid_t peer;
+    };
+    Result<Met> meet_at(const std::string& path) const;
     Result<PeerId> connect_now(const std::string& path);
+    Result<PeerId> connect_through_now(const std::string& path, Bytes request);
+    Result<PeerId> make_tunnel_end_now(const LinkName& name);
     Result<Link*> add_link(os::UnsharedDescriptor socket, Channel channel, Side side, pid_t peer);
     void remove_link(std::uint64_t token);
     bool make_claimable(Link& link, const LinkName& name);
@@ -125,12 +158,16 @@ class Transport {
     void await_introduction(os::FileDescriptor socket, pid_t peer);
     void accept_link(os::FileDescriptor socket, pid_t peer, Introduction introduction);
     Link* find(PeerId peer) noexcept;
+    static bool leaves_descriptors(int fd) noexcept;
     void on_connection();
     void on_introduction(std::uint64_t stranger);
     void refuse(std::uint64_t stranger);
     void on_socket(Link& link);
 
     unsigned take_records(Link& link, TransportEvents& listener);
+    unsigned pass_on_records(Link& link, bool are_last);
+    bool take_tunnel(Link& link, const Record& record);
+    bool take_tunnel_end(Link& link, const Record& record);
     bool take_record(Link& link, const Record& record, TransportEvents& listener);
     bool take_message(const Record& record, TransportEvents& listener);
     bool take_offer(Link& link, const Record& record, TransportEvents& listener);
@@ -150,6 +187,7 @@ class Transport {
     void out_of_memory(Link& link);
     /// Nothing more comes through it; attend() destroys it.
     void mark_closed(Link& link);
+    void stop_waiting_for_claim(Link& link);
     /// The rest is for attend().
     void mark_lost(Link& link);
     /// Ends all payloads of a link; what its peer has copied of them does not count.
@@ -161,6 +199,7 @@ class Transport {
     LinkName name_;
     std::uint64_t nonce_;  // others find it in this process's memory: see EndFacts
     std::string path_;     // of the socket, if it listens
+    TunnelPort* tunnels_ = nullptr;
     os::FileDescriptor listener_socket_;
     bool is_accepting_ = false;
     Clock::time_point accepts_again_{};
