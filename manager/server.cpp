@@ -69,7 +69,8 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
                      poller, waiting);
              },
          .listen_at = shm::socket_path(options.pool),
-         .on_network = true});
+         .on_network = true,
+         .secret = taken->store->pool().identity().secret});
     if (!worker) return worker.error();
     return std::unique_ptr<Server>(
         new Server(options, *std::move(hosts), *std::move(taken), *std::move(worker)));

@@ -47,6 +47,8 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options) {
     if (const Result<void> started = worker->start_samehost(); !started) return started.error();
     if (options.on_network) {
         if (const Result<void> started = worker->start_ucx(); !started) return started.error();
+        if (options.secret)
+            worker->tunnels_ = std::make_unique<Tunnels>(*worker->samehost_, *worker->ucx_, *options.secret);
     }
     // Others are to connect: it is not to come up and refuse them all.
     if (!options.listen_at.empty()) {
@@ -94,7 +96,7 @@ Result<void> Worker::start_ucx() {
 
 unsigned Worker::poll(TransportEvents& events) {
     unsigned delivered = samehost_->poll(events);
-    if (ucx_ != nullptr) delivered += ucx_->poll(events);
+    if (ucx_ != nullptr) delivered += tunnels_ != nullptr ? tunnels_->poll(events) : ucx_->poll(events);
     if (++polls_since_look_ >= polls_between_clock) {
         polls_since_look_ = 0;
         const auto now = Clock::now();
@@ -170,6 +172,7 @@ Result<void> Worker::watch_fd(int fd, std::function<void()> ready) {
 }
 
 void Worker::stop(Clock::time_point deadline) {
+    if (tunnels_ != nullptr) samehost_->pass_on_all();
     while (!samehost_->drain() && Clock::now() < deadline)
         poller_->wait(milliseconds(1));
     if (ucx_ != nullptr) ucx_->stop(deadline);
@@ -185,7 +188,7 @@ std::vector<std::byte> Worker::address() const {
 
 /// Always the same for one way: by it the other side knows this one again.
 Bytes Worker::address_for(PeerId peer) {
-    const bool by_network = !is_same_host(peer) && ucx_ != nullptr;
+    const bool by_network = !samehost::Transport::is_own(peer) && ucx_ != nullptr;
     address_ = pack({.name = samehost_->name(), .path = {}, .ucx = by_network ? ucx_->address() : Bytes()});
     return address_;
 }
@@ -193,8 +196,8 @@ Bytes Worker::address_for(PeerId peer) {
 Result<PeerId> Worker::connect(Bytes packed, const ProcessIdentity& process) {
     const Result<Address> address = unpack(packed);
     if (!address) return address.error();
+    if (const PeerId peer = samehost_->claim(address->name); peer != no_peer) return peer;
     if (process.host_key == identity_.host_key) {
-        if (const PeerId peer = samehost_->claim(address->name); peer != no_peer) return peer;
         if (!address->path.empty() && !is_socket_of_manager(address->path))
             return Error(Errc::bad_handle, "the address of the peer names no socket of a manager");
         if (!address->path.empty()) {
@@ -225,28 +228,54 @@ Result<PeerId> Worker::connect_over_ucx(const Address& address) {
         return Error(Errc::manager_lost,
                      "its connection has gone, and it cannot be reached over the network");
     if (ucx_ == nullptr) {
+        if (options_.tunnel_entrances) {
+            const Result<std::vector<std::string>> entrances = options_.tunnel_entrances();
+            if (!entrances) return entrances.error();
+            if (!entrances->empty()) return connect_through_tunnel(*entrances, address.ucx);
+        }
         if (const Result<void> started = start_ucx(); !started) return started.error();
     }
     return ucx_->connect(address.ucx);
 }
 
+/// Each time through another one: the one before may have been the reason why there is another time.
+Result<PeerId> Worker::connect_through_tunnel(const std::vector<std::string>& entrances, Bytes ucx) {
+    const std::vector<std::byte> request =
+        pack_tunnel_request(options_.secret.value_or(Secret{}), samehost_->name(), ucx);
+    std::string why;
+    for (std::size_t i = 0; i < entrances.size(); ++i) {
+        const Result<PeerId> peer =
+            samehost_->connect_through(entrances[next_entrance_++ % entrances.size()], request);
+        if (peer) return peer;
+        why = peer.error().detail.data();
+    }
+    return Error(
+               Errc::manager_lost,
+               "this process is a child of fork() and reaches it through the managers of its own node only, "
+               "of which none can be reached: " +
+                   why)
+        .set_state(ManagerState::unreachable);
+}
+
 void Worker::close(PeerId peer) {
-    if (is_same_host(peer)) return samehost_->close(peer);
+    if (samehost::Transport::is_own(peer)) return samehost_->close(peer);
     if (ucx_ != nullptr) ucx_->close(peer);
 }
 
 void Worker::send(PeerId peer, Bytes header) {
-    if (is_same_host(peer)) return samehost_->send(peer, header);
+    if (samehost::Transport::is_own(peer)) return samehost_->send(peer, header);
     if (ucx_ != nullptr) ucx_->send(peer, header);
 }
 
 void Worker::send(PeerId peer, Bytes header, Bytes payload, std::uint64_t tag) {
-    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, header, payload, tag);
+    if (samehost::Transport::is_own(peer) || ucx_ == nullptr)
+        return samehost_->send(peer, header, payload, tag);
     ucx_->send(peer, header, payload, tag);
 }
 
 void Worker::send(PeerId peer, Bytes header, Parts payload, std::uint64_t tag) {
-    if (is_same_host(peer) || ucx_ == nullptr) return samehost_->send(peer, header, payload, tag);
+    if (samehost::Transport::is_own(peer) || ucx_ == nullptr)
+        return samehost_->send(peer, header, payload, tag);
     ucx_->send(peer, header, payload, tag);
 }
 
@@ -269,7 +298,7 @@ void Worker::discard_payload(std::uint64_t token) {
 }
 
 std::string Worker::describe(PeerId peer) const {
-    if (is_same_host(peer)) return samehost_->describe(peer);
+    if (samehost::Transport::is_own(peer)) return samehost_->describe(peer);
     return ucx_ != nullptr ? ucx_->describe(peer) : "closed";
 }
 

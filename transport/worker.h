@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "samehost/host_identity.h"
 #include "samehost/transport.h"
 #include "transport/address.h"
+#include "transport/tunnels.h"
 #include "ucx/worker.h"
 
 namespace ddict::transport {
@@ -37,6 +39,11 @@ struct WorkerOptions {
     std::string listen_at{};
     /// Others can connect over the network: UCX is started at once.
     bool on_network = false;
+    /// Asked before UCX is started: sockets of managers of this host that give tunnels, if this process must
+    /// not touch UCX; none if it may, or if there are no such managers. Errors: those of connect().
+    std::function<Result<std::vector<std::string>>()> tunnel_entrances{};
+    /// For tunnels. Who is on the network and has it gives tunnels to others.
+    std::optional<Secret> secret{};
     /// Of connections within the host that nobody claims.
     std::chrono::milliseconds claim_timeout = samehost::Transport::claim_timeout_default;
 };
@@ -44,7 +51,8 @@ struct WorkerOptions {
 /// Invariant: a PeerId or token with the highest bit is samehost's, any other UCX's.
 ///
 /// Threads: belongs to the thread that made it; nothing may be called from another. A child of fork() must
-/// not touch it, and may make its own, unless UCX was up in the parent.
+/// not touch it, and may make its own; where UCX was up in the parent, that reaches other hosts through
+/// tunnels.
 class Worker final : public Transport {
   public:
     /// Errors: invalid_argument, system.
@@ -84,6 +92,8 @@ class Worker final : public Transport {
     static bool speaks_over_network_only() noexcept { return samehost::is_switched_off(); }
     /// Why a process of this host was last connected to over the network; empty if none was.
     const std::string& why_not_within_host() const noexcept { return why_not_within_host_; }
+    /// That pass through this process, or end in it.
+    std::size_t tunnels() const noexcept { return tunnels_ != nullptr ? tunnels_->size() : 0; }
     /// Null as long as UCX has not been started.
     const ucx::WorkerCounters* counters_of_ucx() const noexcept {
         return ucx_ != nullptr ? &ucx_->counters() : nullptr;
@@ -102,7 +112,9 @@ class Worker final : public Transport {
                          std::uint64_t tag) override;
     void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
-    bool is_same_host(PeerId peer) const override { return samehost::Transport::is_own(peer); }
+    bool is_same_host(PeerId peer) const override {
+        return samehost::Transport::is_own(peer) && !samehost_->is_through_tunnel(peer);
+    }
     Bytes address_for(PeerId peer) override;
     ProcessIdentity identity() const override { return identity_; }
 
@@ -114,6 +126,7 @@ class Worker final : public Transport {
     Result<void> start_ucx();
     Result<void> check_process(const ProcessIdentity& process) const;
     Result<PeerId> connect_over_ucx(const Address& address);
+    Result<PeerId> connect_through_tunnel(const std::vector<std::string>& entrances, Bytes ucx);
     void sleep(Clock::time_point now, Clock::time_point deadline);
     void look_around(Clock::time_point now);
 
@@ -124,7 +137,9 @@ class Worker final : public Transport {
     os::WaitPolicy waiting_;
     std::unique_ptr<samehost::Transport> samehost_;
     std::unique_ptr<ucx::Worker> ucx_;  // once it is needed
-    std::vector<std::byte> address_;    // that address_for() has returned last
+    std::unique_ptr<Tunnels> tunnels_;  // over both, if it gives any
+    unsigned next_entrance_ = 0;
+    std::vector<std::byte> address_;  // that address_for() has returned last
     Clock::time_point last_look_;
     unsigned polls_since_look_ = 0;
     unsigned user_fds_ready_ = 0;
