@@ -155,6 +155,8 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
     worker_options_.start_network = [this](os::Poller& poller, os::WaitPolicy& waiting) {
         return start_network(poller, waiting);
     };
+    worker_options_.tunnel_entrances = [this] { return tunnel_entrances(); };
+    worker_options_.secret = handle_.secret;
     const Result<Session*> own = session();
     if (!own) return Error(own.error()).set_operation(Operation::attach);
     return say_hello_first(**own, steady_clock::now() + timeout);
@@ -171,6 +173,43 @@ Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& polle
                                                      os::network_interfaces(), handle_.shared_addresses)},
                                      .in_users_program = true},
                                     poller, waiting);
+}
+
+/// Those that have ended, or are being started again, are among them: their old sockets refuse connections.
+std::vector<std::uint32_t> Attachment::managers_giving_tunnels() {
+    const bool needs_tunnels =
+        ucx_is_of_parent() && directory_ && !transport::Worker::speaks_over_network_only();
+    if (!needs_tunnels) return {};
+    std::vector<std::uint32_t> managers = local_managers();
+    std::erase_if(managers, [this](std::uint32_t manager) { return socket_of(ShardId{manager}).empty(); });
+    return managers;
+}
+
+/// At which a manager of this node can be connected to; empty if at none.
+std::string Attachment::socket_of(ShardId shard) {
+    const auto entry = look_up(shard);
+    if (!entry) return {};
+    const Result<transport::Address> address = transport::unpack(entry->address);
+    return address ? address->path : std::string();
+}
+
+/// Errors: dictionary_gone. Those that cannot be reached any more have perhaps left word.
+Result<std::vector<std::string>> Attachment::tunnel_entrances() {
+    std::vector<std::uint32_t> managers = managers_giving_tunnels();
+    if (!managers.empty()) {
+        const auto first =
+            static_cast<std::ptrdiff_t>(static_cast<std::size_t>(::getpid()) % managers.size());
+        std::rotate(managers.begin(), managers.begin() + first, managers.end());  // others begin elsewhere
+    }
+    std::vector<std::string> sockets;
+    for (const std::uint32_t manager : managers) {
+        if (pools_->ended_with_dictionary(ShardId{manager})) {
+            lost_.note_end(dictionary_ended());
+            return dictionary_ended();
+        }
+        sockets.push_back(socket_of(ShardId{manager}));
+    }
+    return sockets;
 }
 
 /// A handle that is not this dictionary's is told from it here: managers do not answer it.

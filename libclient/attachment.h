@@ -95,6 +95,9 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
 
     /// The ids of the managers on this node, in order.
     const std::vector<std::uint32_t>& local_managers();
+    /// Those of this node that give tunnels to managers of others, if UCX must not be touched in this
+    /// process; none if it may.
+    std::vector<std::uint32_t> managers_giving_tunnels();
     /// The manager for what any manager can do: one of this node, if there is one; always the same.
     std::uint32_t main_manager();
 
@@ -124,6 +127,8 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     Result<void> find_managers(std::chrono::milliseconds timeout);
     /// For messages that leave this host; any thread. Errors: system, incompatible.
     Result<std::unique_ptr<ucx::Worker>> start_network(os::Poller& poller, os::WaitPolicy& waiting) const;
+    Result<std::vector<std::string>> tunnel_entrances();
+    std::string socket_of(ShardId shard);
     Result<void> compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const;
     Result<void> say_hello_first(Session& session, Time deadline);
     std::vector<std::uint32_t> candidates_for_hello() const;

@@ -177,11 +177,19 @@ Result<void> Dictionary::try_destroy() {
     }
     std::vector<std::uint32_t> managers(manager_count());
     std::iota(managers.begin(), managers.end(), 0);
+    // Those that are the way to others come last.
+    const std::vector<std::uint32_t> last = attachment()->managers_giving_tunnels();
+    std::erase_if(managers,
+                  [&](std::uint32_t manager) { return std::ranges::find(last, manager) != last.end(); });
     Request shutdown;
     shutdown.verb = wire::Verb::shutdown;
-    const Result<void> told = attachment()->call_each(
-        managers, shutdown, {.timeout = attachment()->timeout()}, [](std::uint32_t, const Reply&, Bytes) {},
-        true);
+    Result<void> told;
+    for (const auto* const some : {&std::as_const(managers), &last}) {
+        const Result<void> answer = attachment()->call_each(
+            *some, shutdown, {.timeout = attachment()->timeout()}, [](std::uint32_t, const Reply&, Bytes) {},
+            true);
+        if (told) told = answer;
+    }
     if (!told && told.error().code == Errc::not_attached) return told;
     if (client::LaunchService* service = attachment()->service()) service->finish(destroy_timeout);
     detach();

@@ -105,7 +105,10 @@ void Connection::connect() {
     if (entry_.state == ServingState::lost) return lose(entry_.why_lost());
     if (entry_.state == ServingState::restarting) return await_successor();
     const Result<void> connected = peer_.connect(entry_);
-    if (!connected && session_ != 0 && !same_host_) {  // a network that is away may say so at once
+    // A network that is away may say so at once; and who has been the way to it may come back.
+    const bool may_be_reached_later =
+        !connected && (session_ != 0 || connected.error().manager_state == ManagerState::unreachable);
+    if (may_be_reached_later && !same_host_ && connected.error().code != Errc::dictionary_gone) {
         state_ = State::broken;
         why_ = connected.error();
         timers_.broke(context_.now(), false, others_may_know());

@@ -43,7 +43,8 @@
  * Threads. Any number may use one handle of a dictionary at once, save while it collects a batch
  * (ddict_start_batch_put) and in ddict_detach and ddict_destroy. A cursor is for one thread at a time; a
  * pending operation is for the thread that began it. A child of fork() cannot use its parent's handles, and
- * attaches anew. Managers of other nodes it reaches only if its parent had not spoken to any at the fork.
+ * attaches anew. Managers of other nodes it reaches through those of its own, if its parent had spoken to
+ * any.
  *
  * Types. Keys and values carry a type (docs/values.md). Who reads says which type is expected: another one is
  * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything. A

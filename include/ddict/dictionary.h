@@ -23,9 +23,9 @@
 // end of the process, which managers notice.
 //
 // Processes. A child of fork() cannot use its parent's dictionary: its calls fail with Errc::not_attached.
-// It attaches anew. Managers of other nodes it reaches only if its parent had not spoken to any at the fork:
-// UCX does not survive that, and such calls fail with Errc::system. Fork before speaking to other nodes, or
-// have the child exec.
+// It attaches anew. If its parent had spoken to managers of other nodes at the fork, which UCX does not
+// survive, it reaches these through the managers of its own node, a hop more; on a node without managers such
+// calls fail with Errc::system. A child that talks much should exec, or be forked before its parent attaches.
 //
 // Cost. A call on one key is one message to its manager and one back; get, contains, multi_get and bget of
 // keys whose manager is on this node read its memory instead, without a message. Connections are made at the
