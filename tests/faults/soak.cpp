@@ -46,11 +46,15 @@ struct Options {
     std::uint64_t seed = 0;
     std::uint64_t victims = 4;  // at once
     std::uint64_t managers = 2;
+    std::uint64_t growth_kib = 1024;  // of a manager's heap, however many clients there were
 };
+
+// The first argument of a process that this program starts.
+constexpr const char* forking_parent = "forking-parent";
 
 constexpr const char* usage =
     "usage: soak [--kills N] [--minutes N] [--clients N] [--threads N] [--forks N] [--crowd N]\n"
-    "            [--descriptors N] [--seed S] [--victims N] [--managers N]\n"
+    "            [--descriptors N] [--seed S] [--victims N] [--managers N] [--growth KIB]\n"
     "\n"
     "Kills clients of real managers on this machine at random moments (kill -9, SIGSEGV, SIGSTOP), runs "
     "short\n"
@@ -67,7 +71,8 @@ constexpr const char* usage =
     "refused\n"
     "  --seed S      what is chosen at random (another one each time; it is printed)\n"
     "  --victims N   clients that are killed at the same time (4, at most 64)\n"
-    "  --managers N  managers (2)\n";
+    "  --managers N  managers (2)\n"
+    "  --growth KIB  what the heap of a manager may keep in the end (1024)\n";
 
 constexpr rlim_t spare_descriptors = 1000;
 constexpr std::uint64_t members_per_process = 500;
@@ -90,7 +95,8 @@ Options options_of(int argc, char** argv) {
                  {"--minutes", &options.minutes},
                  {"--seed", &options.seed},
                  {"--victims", &options.victims},
-                 {"--managers", &options.managers}});
+                 {"--managers", &options.managers},
+                 {"--growth", &options.growth_kib}});
     if (options.victims == 0 || options.victims > SharedState::victims_at_once_max || options.managers == 0)
         throw std::invalid_argument("--victims or --managers");
     return options;
@@ -161,7 +167,7 @@ class Soak {
             await_good_end(start([&] { run_threads(handle_, count); }), "threads");
         });
         flat("forks", options_.forks, [this](std::uint64_t count) {
-            await_good_end(start([&] { run_forking_parent(handle_, count); }), "forks");
+            await_good_end(start([&] { execute_forking_parent(count); }), "forks");
         });
         // The heap of a manager stays as large as the largest crowd has made it.
         flat("crowd", options_.crowd, options_.crowd, [this](std::uint64_t count) { crowd(count); });
@@ -170,8 +176,6 @@ class Soak {
     }
 
   private:
-    // What the heap of a manager may keep, however many clients there were.
-    static constexpr std::uint64_t growth_kib = 1024;
     static constexpr std::uint64_t growth_mappings = 8;
 
     Footprint footprint() const { return Footprint::of(dict_, managers_); }
@@ -179,7 +183,7 @@ class Soak {
     void compare(const std::string& what, const Footprint& before) const {
         Footprint after = footprint();
         const auto is_back = [&] {
-            return after.is_back_at(before, growth_kib * options_.managers,
+            return after.is_back_at(before, options_.growth_kib * options_.managers,
                                     growth_mappings * options_.managers);
         };
         for (const auto deadline = steady_clock::now() + 20s; !is_back() && steady_clock::now() < deadline;
@@ -193,6 +197,12 @@ class Soak {
     static void await_good_end(pid_t pid, const char* what) {
         if (const int status = status_of(pid); status != 0)
             fail(std::string(what) + ": a process ended with status " + std::to_string(status));
+    }
+
+    /// Itself no child of a fork that uses UCX: it is to have UCX up.
+    void execute_forking_parent(std::uint64_t count) const {
+        ::setenv("DDICT_HANDLE", handle_.c_str(), 1);
+        ::execl("/proc/self/exe", "soak", forking_parent, std::to_string(count).c_str(), nullptr);
     }
 
     /// Some first, so that what is kept once is there: of those that come one after the other a tenth.
@@ -461,5 +471,7 @@ int main(int argc, char** argv) {
         std::cout << ddict::faults::usage;
         return 0;
     }
+    if (argc == 3 && std::string_view(argv[1]) == ddict::faults::forking_parent)
+        ddict::faults::run_forking_parent(std::getenv("DDICT_HANDLE"), std::strtoull(argv[2], nullptr, 10));
     return ddict::faults::run(argc, argv);
 }

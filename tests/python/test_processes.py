@@ -80,6 +80,24 @@ def test_what_a_child_has_inherited(d):
     assert d["before"] == 1 and isinstance(list(scan), list)
 
 
+def load(n):
+    batch = DICTIONARY[("batch", n % 8)]
+    DICTIONARY[("sum", n)] = bytes(reversed(batch))
+    return len(batch)
+
+
+def test_a_pool_that_loads_data(d):
+    """As data loaders do: values of some MiB, from all managers and back to them, and a process for so many tasks."""
+    global DICTIONARY
+    DICTIONARY = d
+    for n in range(8):
+        d[("batch", n)] = bytes([n]) * (1 << 20) + bytes(range(256))
+    with multiprocessing.get_context("fork").Pool(3, maxtasksperchild=4) as pool:
+        assert pool.map_async(load, range(48)).get(120) == [(1 << 20) + 256] * 48
+    for n in range(48):
+        assert d[("sum", n)] == bytes(reversed(range(256))) + bytes([n % 8]) * (1 << 20)
+
+
 def test_children_of_children(d):
     pid = os.fork()
     if pid == 0:
