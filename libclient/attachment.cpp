@@ -169,10 +169,11 @@ Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& polle
     if ((*module)->runtime_version != handle_.ucx_version)
         return Error(Errc::incompatible, "the managers run " + ucx_text(handle_.ucx_version) +
                                              ", this process " + ucx_text((*module)->runtime_version));
-    return (*module)->create_worker({.devices = {.leave_out = os::dead_end_interfaces(
-                                                     os::network_interfaces(), handle_.shared_addresses)},
-                                     .in_users_program = true},
-                                    poller, waiting);
+    return make_ucx_worker(**module,
+                           {.devices = {.leave_out = os::dead_end_interfaces(os::network_interfaces(),
+                                                                             handle_.shared_addresses)},
+                            .in_users_program = true},
+                           poller, waiting);
 }
 
 /// Those that have ended, or are being started again, are among them: their old sockets refuse connections.

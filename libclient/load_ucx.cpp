@@ -7,10 +7,13 @@
 #include <sys/utsname.h>
 
 #include <atomic>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <new>
 #include <string>
 
 namespace ddict::client {
@@ -57,15 +60,42 @@ Result<const ucx::Module*> load() {
 }
 
 std::atomic<const ucx::Module*> loaded{nullptr};
-// Threads that load it just now.
-std::atomic<unsigned> loading{0};
-// At the fork that made this process a thread of its parent was one of them: here the libraries are as that
-// thread had them at that moment, for ever, and the dynamic linker takes them for loaded.
+std::atomic<bool> is_loading{false};
+std::atomic<bool> is_loaded_whole{false};
+// Forked in the middle of loading: here the libraries are as another thread had them at that moment, for
+// ever, and the dynamic linker takes them for loaded.
 std::atomic<bool> is_half_loaded{false};
+
+// Held while it is loaded, and while its first worker is made, for which UCX loads more; and by each fork: a
+// child with half of it could not load it, and would crash in exit(). So a fork waits for some milliseconds,
+// once in the life of a process; but not for ever, as before glibc 2.36 UCX cannot register its own handlers
+// of forks while one waits.
+std::timed_mutex loading_or_forking;
+constexpr std::chrono::seconds fork_waits_max{1};
+thread_local bool fork_holds_it = false;
+
+class Loading {
+  public:
+    Loading() { is_loading = true; }
+    ~Loading() { is_loading = false; }
+
+  private:
+    std::lock_guard<std::timed_mutex> lock_{loading_or_forking};
+};
+
+void before_fork() {
+    fork_holds_it = loading_or_forking.try_lock_for(fork_waits_max);
+}
+void after_fork() {
+    if (fork_holds_it) loading_or_forking.unlock();
+}
+void after_fork_in_child() {
+    if (fork_holds_it) return loading_or_forking.unlock();
+    is_half_loaded = is_half_loaded || is_loading;
+    ::new (&loading_or_forking) std::timed_mutex;  // whoever holds it is not here
+}
 // While this library is loaded: no thread can be in the middle of it at a fork.
-[[maybe_unused]] const int forks_are_watched = ::pthread_atfork(nullptr, nullptr, [] {
-    if (loading.exchange(0) != 0) is_half_loaded = true;
-});
+[[maybe_unused]] const int forks_wait = ::pthread_atfork(before_fork, after_fork, after_fork_in_child);
 
 }  // namespace
 
@@ -74,20 +104,27 @@ bool ucx_is_of_parent() noexcept {
     return known != nullptr ? known->is_of_parent() : is_half_loaded.load(std::memory_order_relaxed);
 }
 
-/// Without a lock, which a fork could find taken: to load it twice gives the same.
 Result<const ucx::Module*> load_ucx() {
     if (const ucx::Module* const known = loaded.load(std::memory_order_acquire); known != nullptr)
         return known;
     if (is_half_loaded)
-        return Error(
-            Errc::system,
-            "this process is a child of one that was loading UCX at its fork(), and no manager on this "
-            "node passes its messages on: fork before attaching, or exec");
-    ++loading;
+        return Error(Errc::system,
+                     "this process is a child of one that was loading UCX at its fork(), and no manager on "
+                     "this node passes its messages on: fork before attaching, or exec");
+    const Loading now;
     const Result<const ucx::Module*> module = load();
     if (module) loaded.store(*module, std::memory_order_release);
-    --loading;
     return module;
+}
+
+Result<std::unique_ptr<ucx::Worker>> make_ucx_worker(const ucx::Module& module,
+                                                     const ucx::WorkerOptions& options, os::Poller& poller,
+                                                     os::WaitPolicy& waiting) {
+    if (is_loaded_whole || module.is_of_parent()) return module.create_worker(options, poller, waiting);
+    const Loading now;
+    auto worker = module.create_worker(options, poller, waiting);
+    if (worker) is_loaded_whole = true;
+    return worker;
 }
 
 }  // namespace ddict::client
