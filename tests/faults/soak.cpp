@@ -215,12 +215,24 @@ class Soak {
         if (count == 0) return;
         const auto begin = steady_clock::now();
         run_some(first);
-        wait_until_alone();
-        const Footprint before = footprint();
+        const Footprint before = settled_footprint();
         run_some(count);
         compare(what, before);
         const std::chrono::duration<double> took = steady_clock::now() - begin;
         std::cout << what << ": " << count << " in " << took.count() << " s\n" << std::endl;
+    }
+
+    /// Once nothing changes any more: UCX closes its sockets a moment after a session has ended.
+    Footprint settled_footprint() const {
+        wait_until_alone();
+        Footprint last = footprint();
+        for (const auto deadline = steady_clock::now() + 20s; steady_clock::now() < deadline;) {
+            std::this_thread::sleep_for(100ms);
+            const Footprint now = footprint();
+            if (now.is_back_at(last, 0, 0)) return now;
+            last = now;
+        }
+        fail("the managers do not come to rest: " + last.text());
     }
 
     /// Only this process has sessions.
@@ -295,8 +307,7 @@ class Soak {
         slots_.resize(options_.victims);
         kill_some(Phase::none, std::min<std::uint64_t>(options_.kills / 10 + 10, 500));
         static_cast<void>(dict_.erase_prefix("victim "));
-        wait_until_alone();
-        const Footprint before = footprint();
+        const Footprint before = settled_footprint();
         shared_.stop = false;
         std::vector<pid_t> steady;
         for (unsigned i = 0; i < 2; ++i)
