@@ -39,7 +39,7 @@ class FreshClient final : public Role {
 
     void prepare(const Phase& phase) override {
         if (phase.task == Task::touch) return;
-        before_ = memory_of(::getpid()).anonymous;
+        before_ = memory_of(::getpid()).own;
     }
     std::string run(const Phase& phase, Tally& tally) override {
         switch (phase.task) {
@@ -63,7 +63,7 @@ class FreshClient final : public Role {
             requests += one.count;
         return nlohmann::json{{"us", static_cast<double>(took) / 1e3},
                               {"requests", requests},
-                              {"kib", kibibytes(memory_of(::getpid()).anonymous - before_)}}
+                              {"kib", kibibytes(memory_of(::getpid()).own - before_)}}
             .dump();
     }
     /// Erasing what is not there is a message in any case.
@@ -78,7 +78,7 @@ class FreshClient final : public Role {
         std::vector<double> second;
         for (std::uint32_t manager = 0; manager < managers; ++manager)
             first.push_back(ask(manager));
-        const std::uint64_t after = memory_of(::getpid()).anonymous;
+        const std::uint64_t after = memory_of(::getpid()).own;
         for (std::uint32_t manager = 0; manager < managers; ++manager)
             second.push_back(ask(manager));
         tally.operations = managers;
@@ -106,7 +106,7 @@ std::uint64_t sessions_of(MeasuredDictionary& dictionary) {
 std::uint64_t memory_of_managers(const MeasuredDictionary& dictionary) {
     std::uint64_t bytes = 0;
     for (const ManagerStats& one : dictionary.managers())
-        bytes += memory_of(one.pid).anonymous;
+        bytes += memory_of(one.pid).own;
     return bytes;
 }
 
@@ -133,8 +133,8 @@ void once(const Options& options, std::uint32_t managers, Record& record) {
     }
     {
         Team several("client", clients_at_once, fresh);
-        several.run({.task = Task::open});
         const std::uint64_t before = memory_of_managers(dictionary);
+        several.run({.task = Task::open});
         several.run({.task = Task::request});
         const std::uint64_t after = memory_of_managers(dictionary);
         record.add("connection_kib_at_manager", kibibytes(after - std::min(before, after)) / clients_at_once /

@@ -14,6 +14,7 @@ ProcessMemory memory_of(pid_t pid) {
     if (!smaps) throw std::runtime_error("the memory of process " + std::to_string(pid) + " cannot be read");
     ProcessMemory memory;
     bool is_pool = false;
+    bool is_connection = false;
     for (std::string line; std::getline(smaps, line);) {
         std::istringstream words(line);
         std::string first;
@@ -21,6 +22,7 @@ ProcessMemory memory_of(pid_t pid) {
         if (first.empty()) continue;
         if (first.back() != ':') {  // a mapping begins: addresses, and at the end its file
             is_pool = line.find("/dev/shm/ddict-") != std::string::npos;
+            is_connection = line.find("/memfd:ddict-connection") != std::string::npos;
             continue;
         }
         std::uint64_t kib = 0;
@@ -30,8 +32,8 @@ ProcessMemory memory_of(pid_t pid) {
             if (first == "Rss:") memory.pools += bytes;
         } else if (first == "Pss:") {
             memory.others += bytes;
-        } else if (first == "Anonymous:") {
-            memory.anonymous += bytes;
+        } else if (first == (is_connection ? "Rss:" : "Anonymous:")) {
+            memory.own += bytes;
         }
     }
     return memory;
