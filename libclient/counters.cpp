@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libclient/counters.h"
 
+#include <new>
+
 namespace ddict::client {
 namespace {
 
@@ -35,9 +37,17 @@ void Counters::KindSum::add(const KindSum& other, bool subtract) {
         change(latencies[i], other.latencies[i]);
 }
 
+Counters::Kind* Counters::make(wire::Verb verb) noexcept {
+    Kind* const kind = new (std::nothrow) Kind;
+    kinds_[static_cast<std::size_t>(verb)].store(kind, std::memory_order_release);
+    return kind;
+}
+
 void Counters::add_to(Sums& sums) const {
     for (std::size_t i = 0; i < kinds_.size(); ++i) {
-        const Kind& kind = kinds_[i];
+        const Kind* const known = kinds_[i].load(std::memory_order_acquire);
+        if (known == nullptr) continue;
+        const Kind& kind = *known;
         KindSum& sum = sums[i];
         sum.count += kind.count.get();
         sum.errors += kind.errors.get();

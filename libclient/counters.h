@@ -9,6 +9,7 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include <ddict/profile.h>
@@ -32,11 +33,24 @@ inline constexpr std::size_t latency_buckets = 160;
 
 class Counters {
   public:
+    Counters() = default;
+    ~Counters() {
+        for (const auto& kind : kinds_)
+            delete kind.load(std::memory_order_relaxed);
+    }
+    Counters(const Counters&) = delete;
+    Counters& operator=(const Counters&) = delete;
+
     /// Whether the next operation's time counts: then it has to be begun with the exact time.
     bool samples_next() const { return (turn_ + 1) % sample_every == 0; }
     /// An operation has ended that was begun at `started`.
     void add(wire::Verb verb, std::uint64_t bytes_sent, const Result<Reply>& outcome, Time started) {
-        Kind& kind = kinds_[static_cast<std::size_t>(verb)];
+        Kind* known = kinds_[static_cast<std::size_t>(verb)].load(std::memory_order_relaxed);
+        if (known == nullptr) [[unlikely]] {
+            known = make(verb);
+            if (known == nullptr) return;
+        }
+        Kind& kind = *known;
         kind.count.add(1);
         if (bytes_sent != 0) kind.bytes_sent.add(bytes_sent);
         if (outcome) {
@@ -64,6 +78,8 @@ class Counters {
         std::array<Tally, latency_buckets> latencies;
     };
 
+    /// Null if there is no memory: nothing is counted then.
+    Kind* make(wire::Verb verb) noexcept;
     static void sample(Kind& kind, std::chrono::nanoseconds took) {
         const auto n = static_cast<std::uint64_t>(took.count() < 4 ? 4 : took.count());
         const auto power = static_cast<unsigned>(std::bit_width(n)) - 1;
@@ -71,7 +87,8 @@ class Counters {
         kind.latencies[bucket < latency_buckets ? bucket : latency_buckets - 1].add(1);
     }
 
-    std::array<Kind, wire::verb_last + 1> kinds_{};
+    // By verb. Most threads call few of them: each is made when it is first called.
+    std::array<std::atomic<Kind*>, wire::verb_last + 1> kinds_{};
     std::uint32_t turn_ = 0;
 };
 

@@ -73,7 +73,7 @@ Transport::Transport(os::Poller& poller, os::WaitPolicy& waiting, milliseconds c
       payloads_(
           events_, waiting, [this](Link& link) { note_waiting(link); },
           [this](Link& link) { out_of_memory(link); }),
-      copy_(record_content_max) {}
+      copy_(limits::header_bytes_max) {}
 
 Transport::~Transport() {
     links_.for_each([&](std::uint64_t, const std::unique_ptr<Link>& link) {

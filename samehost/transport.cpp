@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t payload_inline_max = 12 * 1024;
 constexpr std::size_t header_with_payload_max = 64 + limits::key_bytes_max;
 static_assert(payload_inline_max + header_with_payload_max <= record_content_max);
-static_assert(limits::header_bytes_max <= record_content_max);
+static_assert(header_with_payload_max <= limits::header_bytes_max &&
+              limits::header_bytes_max <= record_content_max);
 // A peer that does not read what it is sent is dropped before it costs more memory than this many messages.
 constexpr std::size_t waiting_per_link_max = 4 * limits::operations_in_flight_max;
 // While others are polled, a link that has brought nothing for some turns is not: for fewer, the more there

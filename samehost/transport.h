@@ -217,7 +217,7 @@ class Transport {
     Payloads payloads_;
     std::uint64_t turn_ = 0;
     std::uint64_t next_idle_look_ = 0;
-    std::vector<std::byte> copy_;  // of a message, to be believed
+    std::vector<std::byte> copy_;  // of a header, to be believed
     Counters counters_;
 };
 
