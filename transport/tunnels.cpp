@@ -399,7 +399,8 @@ void Tunnels::on_end(Tunnel& tunnel, std::uint64_t position, Bytes reason) {
 /// True if the tunnel is gone.
 bool Tunnels::has_come_to_its_end(Tunnel& tunnel) {
     if (tunnel.in.end != tunnel.in.received) return false;
-    remove(tunnel, *tunnel.why);
+    const Error why = *tunnel.why;  // which goes with the tunnel
+    remove(tunnel, why);
     return true;
 }
 
