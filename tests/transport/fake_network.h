@@ -44,6 +44,10 @@ class FakeUcx final : public ucx::Worker {
     /// A message from anybody.
     void deliver(Bytes message) { incoming_.emplace_back(message.begin(), message.end()); }
     std::size_t peers() const { return peers_.size(); }
+    void lose_all() {
+        for (const auto& [peer, name] : peers_)
+            lost_.push_back(peer);
+    }
 
   private:
     friend class FakeNetwork;
@@ -82,6 +86,7 @@ class FakeNetwork {
     }
     PeerId next_peer() { return ++peers_; }
     std::uint64_t sent() const { return sent_; }
+    const std::vector<std::byte>& last_message() const { return last_; }
 
   private:
     friend class FakeUcx;
@@ -90,6 +95,7 @@ class FakeNetwork {
     std::map<std::string, FakeUcx*> workers_;
     PeerId peers_ = 0;
     std::uint64_t sent_ = 0;
+    std::vector<std::byte> last_;
 };
 
 inline FakeUcx::~FakeUcx() {
@@ -109,6 +115,7 @@ inline void FakeUcx::send(PeerId peer, Bytes header) {
     FakeUcx* const to = found != peers_.end() ? network_.find(found->second) : nullptr;
     if (to == nullptr) return;
     ++network_.sent_;
+    network_.last_.assign(header.begin(), header.end());
     to->deliver(header);
 }
 
