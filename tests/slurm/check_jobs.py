@@ -126,6 +126,20 @@ def local_managers(cluster, report):
                  seen[0]["local_size"] + seen[1]["local_size"] == 100 and seen[0]["local_size"] > 0 and seen[2]["local_size"] == 0, seen)
 
 
+def forked_children(cluster, report):
+    """They reach the managers of other nodes through those of their own; where there are none, not at all."""
+    job = cluster.submit("""
+        ddict-launch --nodes 2 --managers-per-node 2 --total-mem 128M -- bash -c '
+            srun -N3 -n3 bash -c "job_client forked client\\$SLURM_PROCID. 30"'""", "--nodes=3", "--nodelist=n2,n3,n4")
+    state, status, output = job.wait()
+    report.check("parents and children find again what they have put", (state, status) == ("COMPLETED", 0), (state, status, output))
+    seen = {one["node"]: one for one in map(json.loads, output.splitlines())}
+    through = "through a manager of the client's node"
+    report.check("children beside managers", [seen[node].get("ways") for node in ("n2", "n3")] ==
+                 [["same host"] * 2 + [through] * 2, [through] * 2 + ["same host"] * 2], seen)
+    report.check("children elsewhere are told what to do", all(word in seen["n4"].get("refused", "") for word in ("fork", "exec")), seen)
+
+
 def many_clients(cluster, report):
     stats = cluster.path("stats.json")
     job = cluster.submit("""
@@ -241,5 +255,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_python, example_on_one_node, python_filter, example_wrapper, placement, nodelist, local_managers, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
+GROUPS = [example_job, example_python, example_on_one_node, python_filter, example_wrapper, placement, nodelist, local_managers, forked_children, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
           bring_up]

@@ -11,13 +11,17 @@
 //                                           saw, as JSON
 //   job_client create NODES HANDLE STOP     makes a dictionary, writes its handle to a file, destroys it when
 //   STOP exists
-//   job_client where                        prints which managers are on this node, and what is on them, as
-//   JSON
+//   job_client forked PREFIX COUNT          the same as roundtrip, and then in a child of fork(); prints how
+//   that reaches each manager, or why it does not, as JSON job_client where                        prints
+//   which managers are on this node, and what is on them, as JSON
 #include <ddict/dictionary.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -186,6 +190,30 @@ int where() {
     return 0;
 }
 
+/// The parent speaks to all managers, those of other nodes included, until the child has ended.
+int forked(const std::string& prefix, std::size_t count) {
+    const auto dict = Dictionary::attach();
+    static_cast<void>(dict.stats());
+    if (roundtrip(prefix, count) != 0) return 1;
+    const pid_t child = ::fork();
+    if (child != 0) {
+        int status = 1;
+        ::waitpid(child, &status, 0);
+        return status == 0 ? roundtrip(prefix, count) : 1;
+    }
+    nlohmann::json report{{"node", std::getenv("SLURMD_NODENAME")}};
+    int status = 0;
+    if (const auto own = Dictionary::try_attach(); !own) {
+        report["refused"] = own.error().message();
+    } else {
+        status = roundtrip(prefix + "child", count);
+        for (const auto& stats : own->stats())
+            report["ways"].push_back(stats.transport);
+    }
+    std::cout << report.dump() + "\n" << std::flush;
+    ::_exit(status);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -198,6 +226,7 @@ int main(int argc, char** argv) {
         if (command == "watch" && words.size() == 3) return watch(words[1], words[2]);
         if (command == "create" && words.size() == 4)
             return create(static_cast<std::uint32_t>(std::stoul(words[1])), words[2], words[3]);
+        if (command == "forked" && words.size() == 3) return forked(words[1], std::stoul(words[2]));
         if (command == "where" && words.size() == 1) return where();
     } catch (const std::exception& error) {
         std::cerr << "job_client: " << error.what() << '\n';
