@@ -9,9 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iterator>
 #include <thread>
@@ -75,6 +77,15 @@ bool eventually(const std::function<bool()>& is_so) {
 std::uint64_t descriptors_of(pid_t process) {
     const auto all = std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd");
     return static_cast<std::uint64_t>(std::distance(begin(all), end(all)));
+}
+
+/// Resident, without what is shared.
+std::uint64_t own_kib_of(pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("RssAnon:")) return std::stoull(line.substr(8));
+    }
+    return 0;
 }
 
 class ForkedChildrenTest : public ::testing::Test {
@@ -143,6 +154,24 @@ TEST_F(ForkedChildrenTest, MoveLargeValues) {
               }),
               0);
     EXPECT_EQ(dict.get(key), large((48UL << 20) + 3));
+}
+
+TEST_F(ForkedChildrenTest, CostTheManagersBetweenLittleMemory) {
+    const std::string value(96 << 20, 'v');
+    const pid_t between[] = {dict.stats(0).pid, dict.stats(2).pid};
+    EXPECT_EQ(in_child([&] { attach().put(key_on(far_manager), "what is kept once is there"); }), 0);
+    const std::uint64_t before = own_kib_of(between[0]) + own_kib_of(between[1]);
+    std::uint64_t peak = 0;
+    const pid_t child = start_child([&] {
+        const Dictionary own = attach();
+        own.put(key_on(far_manager), value);
+        require(own.get(key_on(far_manager)) == value, "the value");
+    });
+    int status = -1;
+    while (::waitpid(child, &status, WNOHANG) == 0)
+        peak = std::max(peak, own_kib_of(between[0]) + own_kib_of(between[1]));
+    EXPECT_EQ(status, 0);
+    EXPECT_LT(peak, before + 8 * 1024);
 }
 
 TEST_F(ForkedChildrenTest, AndTheirChildrenReachAllManagers) {
