@@ -3,9 +3,11 @@
 //
 // Bad handles, and processes that die, against real managers on this machine.
 #include <ddict/dictionary.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -83,6 +86,44 @@ const std::map<std::string, std::function<int(const std::string& handle)>> roles
          for (int i = 0;; ++i)
              dict.put("victim " + std::to_string(i % 4), value);
          return 0;
+     }},
+    {"put and get values of all sizes for ever",
+     [](const std::string& handle) {
+         const Dictionary dict = Dictionary::attach(handle, {.local_reads = false});
+         const std::string own = "stopped " + std::to_string(getpid()) + " ";
+         for (int i = 0;; ++i) {
+             const std::string value(i % 5 == 4 ? 300'000 : 50 * static_cast<std::size_t>(i % 100), 'v');
+             dict.put(own + std::to_string(i % 4), value);
+             if (dict.get<std::string>(own + std::to_string(i % 4)) != value) return 1;
+         }
+     }},
+    {"speak to managers without descriptors",
+     [](const std::string& handle) {
+         const rlimit few{128, 128};
+         setrlimit(RLIMIT_NOFILE, &few);
+         int refused = 0;
+         for (std::size_t left = 0; left < 16; ++left) {
+             const Dictionary dict = Dictionary::attach(handle);  // has spoken to one manager
+             std::vector<int> used;
+             for (int fd; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;)
+                 used.push_back(fd);
+             for (std::size_t i = 0; i < left; ++i) {
+                 close(used.back());
+                 used.pop_back();
+             }
+             for (std::uint32_t manager = 0; manager < dict.manager_count(); ++manager) {
+                 const auto put = dict.manager(manager).try_put("key", "value");
+                 if (put) continue;
+                 ++refused;
+                 const std::string why = put.error().message();
+                 const bool is_told = put.error().code == Errc::system && why.find("ulimit -n") != why.npos;
+                 std::cout << left << " descriptors left: " << why << std::endl;
+                 if (!is_told || left == 15) return 1;
+             }
+             for (const int fd : used)
+                 close(fd);
+         }
+         return refused > 0 ? 0 : 2;
      }},
     {"read what manager 1 does not own",
      [](const std::string& handle) {
@@ -315,6 +356,58 @@ TEST(Death, OfAClientInTheMiddleOfAPutIsNoticedByNobody) {
     }
     dict.destroy();
     EXPECT_EQ(segments(), before);
+}
+
+/// Ctrl-Z, a debugger: wherever it stands, also in the middle of a message or of a large value.
+TEST(Stop, OfClientsAtAnyMomentHoldsUpNobody) {
+    const char* const given = std::getenv("DDICT_TEST_SEED");
+    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    std::cout << "DDICT_TEST_SEED=" << seed << std::endl;
+    std::mt19937_64 random(seed);
+    constexpr unsigned clients = 8;
+    constexpr auto held_up_max =
+        5s;  // of a machine with many other tests; a client that is held up is so for ever
+    Dictionary dict =
+        Dictionary::create({.managers_per_node = 2, .total_mem = 64 << 20, .attach = {.local_reads = false}});
+    const std::string large(200'000, 'l');
+    const auto sessions = [&] {
+        std::uint64_t sum = 0;
+        for (const ManagerStats& stats : dict.stats())
+            sum += stats.sessions;
+        return sum;
+    };
+    dict.put("small", 0);
+    const std::uint64_t before = sessions();
+    for (int round = 0; round < 5; ++round) {
+        std::vector<pid_t> stopped;
+        for (unsigned i = 0; i < clients; ++i)
+            stopped.push_back(start_role("put and get values of all sizes for ever", dict.serialize()));
+        EXPECT_TRUE(eventually(20s, [&] { return sessions() >= before + clients; }));
+        for (const pid_t pid : stopped) {
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 2000));
+            kill(pid, SIGSTOP);
+            for (int i = 0; i < 50; ++i) {
+                const auto start = steady_clock::now();
+                dict.put("small", i);
+                dict.put("large", large);
+                EXPECT_EQ(dict.get<int>("small"), i);
+                EXPECT_EQ(dict.get<std::string>("large"), large);
+                ASSERT_LT(steady_clock::now() - start, held_up_max) << "round " << round;
+            }
+        }
+        for (const pid_t pid : stopped) {
+            kill(pid, SIGKILL);
+            EXPECT_EQ(exit_status(pid), 128 + SIGKILL);
+        }
+        EXPECT_TRUE(eventually(10s, [&] { return sessions() == before; })) << sessions() << " sessions";
+    }
+    dict.destroy();
+}
+
+TEST(Descriptors, ThatAClientLacksAreNoDeathOfAManager) {
+    Dictionary dict = Dictionary::create({.managers_per_node = 3, .total_mem = 24 << 20});
+    EXPECT_EQ(exit_status(start_role("speak to managers without descriptors", dict.serialize())), 0);
+    dict.destroy();
 }
 
 TEST(Death, OfAManagerIsToldWithItsNameAndTheOthersGoOn) {

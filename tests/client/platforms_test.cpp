@@ -137,6 +137,10 @@ void use(const Dictionary& dict) {
     const std::string later = dict.within(30s).wait_for<std::string>("later");
     putter.join();
     require(later == large, "a value that was waited for");
+    std::size_t pairs_of_items = 0;
+    for (const auto& [key, value] : dict.items<std::string, std::string>("later"))
+        pairs_of_items += value == large ? 1U : 0U;
+    require(pairs_of_items == 1, "items");
     require(dict.pop<std::string>("later") == large, "a large value that was removed");
 }
 
@@ -152,8 +156,10 @@ int run_client(const std::string& report_file) {
         const Dictionary by_message = Dictionary::attach({.local_reads = false});
         use(by_message);
         std::string last;
-        for (const ManagerStats& stats : by_message.stats())
+        for (const ManagerStats& stats : by_message.stats()) {
             last += stats.transport + '\n';
+            require(stats.restarts == 0, "a manager has died");
+        }
         require(first == last, ("at first stats say " + first).c_str());
         report << last;
         return report.flush() ? 0 : 1;
