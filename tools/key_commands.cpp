@@ -110,11 +110,13 @@ void increment(const Dictionary& dict, const AnyKey& key, const std::string& del
     }
 }
 
-/// Names each that was not removed, and says why, on a line each. Returns the exit status.
+/// Names each that was not removed, and says why, on a line each. Returns the exit status: `partial` is for
+/// who should try again.
 int tell_of_removals(const Dictionary& dict, std::span<const AnyKey> keys,
                      std::span<const ItemStatus> statuses, const Result<std::uint64_t>& all) {
     std::size_t removed = 0;
     std::size_t absent = 0;
+    std::size_t no_keys = 0;  // as they can be told to be without a manager: empty, too long
     for (std::size_t i = 0; i < keys.size(); ++i) {
         const ItemStatus& status = statuses[i];
         if (status.ok()) {
@@ -122,6 +124,7 @@ int tell_of_removals(const Dictionary& dict, std::span<const AnyKey> keys,
             continue;
         }
         if (status.code == Errc::not_found) ++absent;
+        if (status_of(status.code) == wrong_call) ++no_keys;
         Error error(status.code);
         // Of the errors of managers one is known in full.
         if (!all && all.error().code == status.code && all.error().manager == status.manager)
@@ -134,6 +137,7 @@ int tell_of_removals(const Dictionary& dict, std::span<const AnyKey> keys,
     }
     if (removed == keys.size()) return success;
     if (removed + absent == keys.size()) return no_such_key;
+    if (removed + absent + no_keys == keys.size()) return wrong_call;
     return removed + absent == 0 ? status_of(all.error().code) : partial;
 }
 

@@ -67,6 +67,10 @@ check "del" 0 "" ddict del dash
 check "del of a missing key" 1 "ddict: del of key 'dash' on manager ? (?*): not_found" ddict del dash
 check "del of several that are missing" 1 "ddict: del of key 'dash'*not_found"$'\n'"ddict: del of key 'dosh'*not_found" ddict del dash dosh
 check "del names a long key whole" 1 "ddict: del of key '$(printf '%100s' x | tr ' ' y)' on manager *" ddict del "$(printf '%100s' x | tr ' ' y)"
+check "something to remove" 0 "" ddict put dish 1
+check "del of an empty key beside others" 2 "ddict: del of key '' on manager *: invalid_argument: the key is empty" ddict del "" dish
+check "which removes the others" 1 "*not_found" ddict get dish
+check "del of an empty key beside one that is missing" 2 "*''*invalid_argument*"$'\n'"*'dish'*not_found" ddict del "" dish
 check "a counter has no other type" 2 "ddict: unknown option '--text' of incr*" ddict incr counter --text
 check "an empty key" 2 "*invalid_argument*" ddict put "" x
 check "a long key" 2 "*too_large*1025*1024*shorter key*" ddict put "$(printf '%1025s' x)" x
