@@ -197,8 +197,8 @@ Result<std::string> find_manager_program(const std::string& asked_for) {
         const os::FoundProgram found = os::find_program(asked_for, os::environment_of_this_process());
         // This process goes to another folder, and may start it again there.
         if (found.error == 0) return fs::absolute(found.path).string();
-        return Error(Errc::invalid_argument,
-                     "--manager-program: cannot run " + asked_for + ": " + std::strerror(found.error))
+        return Error(Errc::invalid_argument, "--manager-program (DDICT_MANAGER_PROGRAM): cannot run " +
+                                                 asked_for + ": " + std::strerror(found.error))
             .set_operation(Operation::launch);
     }
     const fs::path folder = fs::path(os::own_program()).parent_path();

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/assert.h"
 #include "launcher/sizes.h"
 #include "os/signal_names.h"
 #include "os/signals.h"
@@ -272,6 +273,7 @@ Result<void> apply_all(Options& options, const po::variables_map& given, const o
                    variable != environment.end() && !variable->second.empty()) {
             const auto done = apply(options, option, text.variable, variable->second);
             if (!done) return done;
+            options.by_variable.insert(option);
         }
     }
     return {};
@@ -316,12 +318,24 @@ Result<void> check_saving(const Options& options, const po::variables_map& given
     const auto needs_folder = [](std::string_view what) {
         return wrong(std::string(what) + " needs --save DIR, or DDICT_SAVE");
     };
-    if (options.load == load_latest) return needs_folder("--load latest (a folder of that name is ./latest)");
-    if (options.save_before) return needs_folder("--save-before");
-    if (!options.save_on.empty()) return needs_folder("--save-on");
+    if (options.load == load_latest)
+        return needs_folder(options.given_by("load") + " latest (a folder of that name is ./latest)");
+    if (options.save_before) return needs_folder(options.given_by("save-before"));
+    if (!options.save_on.empty()) return needs_folder(options.given_by("save-on"));
     if (given.count("save-keep") != 0) return needs_folder("--save-keep");
     return {};
 }
+
+}  // namespace
+
+std::string Options::given_by(std::string_view option) const {
+    const auto text = std::find_if(texts.begin(), texts.end(),
+                                   [&](const OptionText& candidate) { return candidate.option == option; });
+    DDICT_ASSERT(text != texts.end(), "there is no such option");
+    return by_variable.contains(option) ? std::string(text->variable) : "--" + std::string(option);
+}
+
+namespace {
 
 std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
     std::string out;

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +65,10 @@ struct Options {
     std::optional<std::uint32_t> save_keep;                // run: how many saves stay; none: all
     std::vector<std::string> command;                      // run: what stands after --
     std::vector<std::string> hidden;                       // node, check_node, sweep: their own arguments
+    std::set<std::string, std::less<>> by_variable;        // options that a variable has set: "nodes"
+
+    /// By what the user has given it, for messages: "--nodes" or "DDICT_NODES".
+    std::string given_by(std::string_view option) const;
 };
 
 /// One option as people see it: --help and docs/environment.md both show this list.

@@ -26,11 +26,12 @@ std::string counted(std::uint64_t count, std::string_view noun) {
 }
 
 /// Leaves of the allocation only the nodes of a list, in the allocation's order.
-Result<void> keep_listed(slurm::Allocation& allocation, const std::vector<std::string>& nodelist) {
+Result<void> keep_listed(slurm::Allocation& allocation, const Options& options) {
+    const std::vector<std::string>& nodelist = options.nodelist;
     for (const std::string& name : nodelist) {
         if (allocation.find(name) == nullptr)
-            return cannot("--nodelist names " + name + ", which job " + allocation.job_id +
-                          " does not have: name some of its nodes (SLURM_JOB_NODELIST)");
+            return cannot(options.given_by("nodelist") + " names " + name + ", which job " +
+                          allocation.job_id + " does not have: name some of its nodes (SLURM_JOB_NODELIST)");
     }
     std::erase_if(allocation.nodes, [&](const slurm::AllocatedNode& node) {
         return std::find(nodelist.begin(), nodelist.end(), node.name) == nodelist.end();
@@ -42,14 +43,14 @@ Result<void> keep_listed(slurm::Allocation& allocation, const std::vector<std::s
 Result<void> place(LaunchPlan& plan, const Options& options) {
     if (!plan.allocation) {
         if (!options.nodelist.empty())
-            return cannot(
-                "--nodelist chooses among the nodes of a Slurm job, and this is none: leave it out");
+            return cannot(options.given_by("nodelist") +
+                          " chooses among the nodes of a Slurm job, and this is none: leave it out");
         const std::uint32_t asked = options.nodes.value_or(1);
         const std::uint64_t managers = std::uint64_t{asked} * options.managers_per_node;
         if (managers > limits::managers_per_node_max)
             return cannot(counted(managers, "manager") + " on one machine; at most " +
-                          std::to_string(limits::managers_per_node_max) +
-                          ": lower --nodes or --managers-per-node");
+                          std::to_string(limits::managers_per_node_max) + ": lower " +
+                          options.given_by("nodes") + " or " + options.given_by("managers-per-node"));
         plan.nodes = 1;
         plan.managers_per_node = static_cast<std::uint32_t>(managers);
         if (asked > 1)
@@ -58,20 +59,21 @@ Result<void> place(LaunchPlan& plan, const Options& options) {
         return {};
     }
     if (!options.nodelist.empty()) {
-        if (const auto kept = keep_listed(*plan.allocation, options.nodelist); !kept) return kept;
+        if (const auto kept = keep_listed(*plan.allocation, options); !kept) return kept;
     }
     const auto have = static_cast<std::uint32_t>(plan.allocation->nodes.size());
     plan.nodes = options.nodes.value_or(have);
     if (plan.nodes > have && !options.nodelist.empty())
-        return cannot("asked for " + counted(plan.nodes, "node") + ", and --nodelist names " +
-                      std::to_string(have) + ": lower --nodes or name more");
+        return cannot("asked for " + counted(plan.nodes, "node") + ", and " + options.given_by("nodelist") +
+                      " names " + std::to_string(have) + ": lower " + options.given_by("nodes") +
+                      " or name more");
     if (plan.nodes > have)
         return cannot("asked for " + counted(plan.nodes, "node") + ", job " + plan.allocation->job_id +
-                      " has " + std::to_string(have) + ": lower --nodes or submit with -N " +
-                      std::to_string(plan.nodes));
+                      " has " + std::to_string(have) + ": lower " + options.given_by("nodes") +
+                      " or submit with -N " + std::to_string(plan.nodes));
     if (std::uint64_t{plan.nodes} * options.managers_per_node > limits::managers_max)
-        return cannot("more than " + std::to_string(limits::managers_max) +
-                      " managers in all: lower --nodes or --managers-per-node");
+        return cannot("more than " + std::to_string(limits::managers_max) + " managers in all: lower " +
+                      options.given_by("nodes") + " or " + options.given_by("managers-per-node"));
     plan.managers_per_node = options.managers_per_node;
     return {};
 }
@@ -141,8 +143,8 @@ Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm
 
     plan.pool_bytes = options.total_bytes / plan.managers() / page_bytes * page_bytes;
     if (plan.pool_bytes < limits::pool_bytes_min)
-        return cannot("--total-mem " + format_size(options.total_bytes) + " is too little for " +
-                      counted(plan.managers(), "manager") + " of at least " +
+        return cannot(options.given_by("total-mem") + " " + format_size(options.total_bytes) +
+                      " is too little for " + counted(plan.managers(), "manager") + " of at least " +
                       format_size(limits::pool_bytes_min) + " each: ask for " +
                       format_size(limits::pool_bytes_min * plan.managers()) + " or more");
     return plan;

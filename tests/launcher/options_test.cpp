@@ -91,6 +91,19 @@ TEST(Options, CommandLineWinsOverEnvironment) {
     EXPECT_EQ(options->timeout, 1500ms);
 }
 
+/// Who has never written an option must not look for it.
+TEST(Options, WhatAVariableHasSetIsCalledByTheVariable) {
+    for (const auto& [option, value] :
+         {std::pair("save-before", "9"), {"save-on", "USR2"}, {"load", "latest"}}) {
+        const auto text = std::find_if(option_texts().begin(), option_texts().end(),
+                                       [&](const OptionText& one) { return one.option == option; });
+        const std::string by_option = why_not({"--" + std::string(option), value, "--", "x"});
+        const std::string by_variable = why_not({"--", "x"}, {{std::string(text->variable), value}});
+        EXPECT_TRUE(by_option.starts_with("--" + std::string(option))) << by_option;
+        EXPECT_TRUE(by_variable.starts_with(text->variable)) << by_variable;
+    }
+}
+
 TEST(Options, EveryOneHasAVariableThatWorks) {
     for (const OptionText& text : option_texts()) {
         const std::string value = text.value == "SIZE" ? "3M"

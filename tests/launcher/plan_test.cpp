@@ -55,6 +55,18 @@ TEST(Plan, WithoutSlurmAllIsHere) {
     EXPECT_FALSE(plan_launch(asking(200, 2, mebibyte << 20), {}, {}, page)) << "400 managers on one machine";
 }
 
+TEST(Plan, NamesTheVariableWhereThatHasSetWhatIsWrong) {
+    const auto refusal = [](const os::Environment& environment) {
+        const auto options = parse_options({"--", "x"}, environment);
+        const auto plan = plan_launch(options.value(), {}, {}, page);
+        return std::string(plan ? "planned" : plan.error().detail.data());
+    };
+    EXPECT_TRUE(refusal({{"DDICT_TOTAL_MEM", "1K"}}).starts_with("DDICT_TOTAL_MEM 1K is too little"));
+    EXPECT_TRUE(refusal({{"DDICT_NODELIST", "n1"}}).starts_with("DDICT_NODELIST chooses among"));
+    EXPECT_NE(refusal({{"DDICT_NODES", "500"}}).find("lower DDICT_NODES or --managers-per-node"),
+              std::string::npos);
+}
+
 TEST(Plan, InAJobTakesAllNodesOrSoManyAsAsked) {
     EXPECT_EQ(plan_launch(asking({}, 2, 64 * mebibyte), job_of(4), {}, page).value().managers(), 8U);
     EXPECT_EQ(plan_launch(asking(3, 2, 64 * mebibyte), job_of(4), {}, page).value().managers(), 6U);
