@@ -11,6 +11,7 @@
 #include "launcher/launch_loop.h"
 #include "launcher/node_check.h"
 #include "launcher/preflight.h"
+#include "launcher/rendezvous_file.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
@@ -69,6 +70,16 @@ Finding judge_hosts(const LaunchPlan& plan, const os::Environment& environment) 
     std::string hosts = plan.allocation ? "the nodes of the job and this host" : "this machine";
     if (!allowed.empty()) hosts += ", and DDICT_ALLOW_HOSTS: " + allowed;
     return {Level::ok, "hosts of clients: " + hosts};
+}
+
+/// A command needs none.
+Finding judge_state_folder(const Options& options, const os::Environment& environment) {
+    const std::string needed = " (for start, stop, status and env): ";
+    const auto folder = state_folder(options, environment);
+    if (!folder) return {Level::warning, "state folder" + needed + reason(folder.error())};
+    if (const auto usable = try_state_folder(*folder); !usable)
+        return {Level::warning, "state folder" + needed + reason(usable.error())};
+    return {Level::ok, "state folder: " + *folder};
 }
 
 Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const os::Environment& environment) {
@@ -152,6 +163,7 @@ std::vector<Finding> all_findings(const Options& options, const os::Environment&
     }
     check_placement(*plan, findings);
     findings.push_back(judge_hosts(*plan, environment));
+    findings.push_back(judge_state_folder(options, environment));
     const auto facts = gather_facts(*plan, environment);
     if (!facts) {
         findings.push_back({Level::failed, "nodes: " + reason(facts.error())});

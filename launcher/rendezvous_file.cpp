@@ -302,6 +302,23 @@ Result<std::string> state_folder(const Options& options, const os::Environment& 
         .set_operation(Operation::launch);
 }
 
+Result<void> try_state_folder(const std::string& folder) {
+    std::vector<fs::path> missing;
+    std::error_code none;
+    for (fs::path at = folder; !fs::exists(at, none) && at != at.parent_path(); at = at.parent_path())
+        missing.push_back(at);
+    Result<void> usable = make_folder(folder);
+    if (usable) usable = require_safe_folder(folder);
+    if (usable) {
+        const auto written = write_beside(folder + "/check", "{}\n");
+        if (written) unlink(written->c_str());
+        if (!written) usable = written.error();
+    }
+    for (const fs::path& made : missing)
+        rmdir(made.c_str());
+    return usable;
+}
+
 std::string record_path(const std::string& folder, const std::string& name,
                         const os::Environment& environment) {
     const std::string job(os::value_of(environment, "SLURM_JOB_ID"));

@@ -55,6 +55,8 @@ Result<RendezvousRecord> parse_record(std::string_view text);
 
 /// Where the files of this user are: DDICT_STATE_DIR, $XDG_STATE_HOME/ddict, or ~/.local/state/ddict.
 Result<std::string> state_folder(const Options& options, const os::Environment& environment);
+/// Whether a record could be written there, by trying it; leaves nothing. Errors: as of publish().
+Result<void> try_state_folder(const std::string& folder);
 /// Of the dictionary of that name in this job, or else on this host.
 std::string record_path(const std::string& folder, const std::string& name,
                         const os::Environment& environment);

@@ -226,6 +226,28 @@ TEST_F(HostTest, FoldersThatItMakesAreThisUsersAlone) {
     EXPECT_EQ(made.out, "700\n700\n700\n");
 }
 
+TEST_F(HostTest, CheckLooksAtTheStateFolder) {
+    const auto said = [&](const std::string& folder) {
+        set("DDICT_STATE_DIR", folder);
+        const Ran checked = run({"--check"});
+        EXPECT_EQ(checked.status, 0) << checked.out;
+        const std::string text = unwrapped(checked.out);
+        const std::size_t end = text.find('\n', text.find("state folder"));
+        const std::size_t begin = text.rfind('\n', end - 1) + 1;
+        return text.substr(begin, end - begin);
+    };
+    EXPECT_EQ(said(folder() + "/not/there/yet"), "ok       state folder: " + folder() + "/not/there/yet");
+    EXPECT_FALSE(fs::exists(folder() + "/not")) << "a check leaves nothing";
+    const std::string nowhere = said("/proc/nowhere");
+    EXPECT_TRUE(nowhere.starts_with("warning  state folder")) << nowhere;
+    EXPECT_NE(nowhere.find("/proc/nowhere"), std::string::npos) << nowhere;
+    fs::create_directory(folder() + "/open");
+    fs::permissions(folder() + "/open", fs::perms::all);
+    const std::string open = said(folder() + "/open");
+    EXPECT_TRUE(open.starts_with("warning  state folder")) << open;
+    EXPECT_TRUE(fs::is_empty(folder() + "/open"));
+}
+
 TEST_F(HostTest, CheckTriesWhatItPromises) {
     const Ran checked = run({"--check"});
     EXPECT_EQ(checked.status, 0) << checked.out;
