@@ -87,8 +87,10 @@ Result<os::FileDescriptor> listen_at(const std::string& path) {
     if (::fchmod(socket->fd(), for_this_user_alone) != 0) return os::error_of(errno, listening);
     struct stat status {};
     if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
-    if (::bind(socket->fd(), general(*address), sizeof *address) != 0 || ::listen(socket->fd(), backlog) != 0)
-        return os::error_of(errno, listening);
+    const bool bound = ::bind(socket->fd(), general(*address), sizeof *address) == 0;
+    if (!bound && errno == ENOSPC)
+        return Error(Errc::system, listening + ": no space, or no inode, is left there (df -i /dev/shm)");
+    if (!bound || ::listen(socket->fd(), backlog) != 0) return os::error_of(errno, listening);
     return socket;
 }
 

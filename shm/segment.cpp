@@ -53,12 +53,28 @@ struct OpenFile {
     bip::mode_t get_mode() const { return mode; }
 };
 
+/// What to do where the kernel's word does not say it.
+std::string_view advice(int code) {
+    struct statvfs info {};
+    switch (code) {
+        case ENOMEM:
+            return "; this process may not map so much (ulimit -v), or so many files (vm.max_map_count)";
+        case ENOSPC:
+            if (::statvfs(shared_memory_folder, &info) != 0 || info.f_files == 0 || info.f_favail != 0)
+                return "";
+            return "; it has no inode left (df -i /dev/shm): remove files there, or mount it with more "
+                   "(nr_inodes)";
+        default:
+            return "";
+    }
+}
+
 Error system_error(int code, const std::string& what) {
     const Errc kind = code == EACCES || code == EPERM ? Errc::access_denied
                       : code == ENOENT                ? Errc::dictionary_gone
                       : code == ENOSPC                ? Errc::no_space
                                                       : Errc::system;
-    return Error(kind, what + ": " + std::generic_category().message(code));
+    return Error(kind, what + ": " + std::generic_category().message(code) + std::string(advice(code)));
 }
 
 Error boost_error(const bip::interprocess_exception& e, const std::string& what) {

@@ -162,6 +162,25 @@ TEST_F(HostTest, ALimitOfFileSizesIsToldNotDiedOf) {
     EXPECT_NE(unwrapped(checked.out).find("ulimit -f"), std::string::npos) << checked.out;
 }
 
+TEST_F(HostTest, ALimitOfMappedMemoryIsTold) {
+    const Ran limited = shell("ulimit -v 200000; exec $L -- true");
+    EXPECT_EQ(limited.status, 1);
+    EXPECT_NE(limited.err.find("(ulimit -v)"), std::string::npos) << limited.err;
+}
+
+/// Free bytes are not all that a file takes. The last inode may be missed by the managers' sockets.
+TEST_F(HostTest, SharedMemoryWithoutInodesIsTold) {
+    for (const std::string inodes : {"1", "3", "4"}) {
+        const Ran full = shell(
+            "exec unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=1g,nr_inodes=" + inodes +
+            " none /dev/shm && exec $L --total-mem 16M -- true'");
+        EXPECT_EQ(full.status, 1) << inodes;
+        EXPECT_NE(full.err.find("df -i /dev/shm"), std::string::npos) << inodes << ": " << full.err;
+        for (const char* const wrong : {"epoll", "erase keys"})
+            EXPECT_EQ(full.err.find(wrong), std::string::npos) << full.err;
+    }
+}
+
 /// The user's MPI runs in the same environment, over a network that ddict may not use.
 TEST_F(HostTest, SettingsOfUcxForAnotherLibraryDoNotHit) {
     const std::string over_network = "export DDICT_SAME_HOST=0; ";
