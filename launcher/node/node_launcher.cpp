@@ -60,7 +60,9 @@ int run(Node& node) {
         if (!node.guardian.told_to_stop()) {
             Event failed = node.identity.event(Event::Kind::error);
             failed.text = bring_up.why(up.error());
-            failed.code = up.error().code;
+            // There were no keys to be lost.
+            const bool lost = up.error().code == Errc::manager_lost;
+            failed.code = lost ? Errc::system : up.error().code;
             node.loop.report(failed);
         }
         end_managers(node);

@@ -262,6 +262,15 @@ TEST(Create, SaysWhyItCannot) {
     EXPECT_NE(bad_name.error().message().find("no good name"), std::string::npos)
         << bad_name.error().message();
 
+    setenv("DDICT_UCX_TLS", "none_that_there_is", 1);
+    const auto no_network = Dictionary::try_create();
+    unsetenv("DDICT_UCX_TLS");
+    ASSERT_FALSE(no_network);
+    EXPECT_EQ(no_network.error().code, Errc::system) << "no keys were lost";
+    EXPECT_NE(no_network.error().message().find("manager 0 did not start"), std::string::npos)
+        << no_network.error().message();
+    EXPECT_EQ(segments(), before);
+
     const char* launch = std::getenv("DDICT_LAUNCH");
     const std::string saved = launch == nullptr ? "" : launch;
     setenv("DDICT_LAUNCH", "/nowhere/ddict-launch", 1);
