@@ -476,10 +476,22 @@ Result<bool> is_stored_at_once(const Dictionary& dict, CheckpointLoad& load) {
     return stopped;
 }
 
+/// Before anything is read, which may take minutes. Who freezes it later is noticed while pairs are stored.
+Result<void> check_that_it_may_change(const Dictionary& dict) {
+    const Result<std::vector<ManagerStats>> stats = dict.try_stats();
+    if (!stats) return stats.error();
+    for (const ManagerStats& one : *stats) {
+        if (one.frozen)
+            return Error(Errc::frozen, "nothing was changed").set_manager(one.manager).set_node(one.node);
+    }
+    return {};
+}
+
 /// What is wrong with a checkpoint has been found out when anything is left of it: then the error is in
 /// doubt.
 Result<CheckpointInfo> load_one(const detail::Shared<client::Attachment>& attachment, const Dictionary& dict,
                                 const persist::Checkpoint& checkpoint, const LoadOptions& options) {
+    if (const Result<void> may = check_that_it_may_change(dict); !may) return may.error();
     if (options.exclusive) {
         CheckpointLoad at_once(attachment, checkpoint, options);
         const Result<bool> stored = is_stored_at_once(dict, at_once);

@@ -195,7 +195,11 @@ TEST_F(CheckpointsTest, AFrozenOneIsSavedAndNotLoadedInto) {
     fill(*dict_);
     dict_->freeze();
     EXPECT_EQ(dict_->save(dir_).pairs, dict_->size());
-    EXPECT_EQ(code_of(dict_->try_load(dir_)), Errc::frozen);
+    for (const bool exclusive : {false, true}) {
+        const auto loaded = dict_->try_load(dir_, {.exclusive = exclusive});
+        EXPECT_EQ(code_of(loaded), Errc::frozen);
+        EXPECT_FALSE(loaded.error().in_doubt) << loaded.error().message();
+    }
     dict_->unfreeze();
 }
 

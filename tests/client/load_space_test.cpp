@@ -66,6 +66,19 @@ TEST_F(LoadSpaceTest, BroadcastsThatReplaceOthersCount) {
         ASSERT_EQ(other_->get(name(i)), std::string(mebibyte, 's'));
 }
 
+/// Whether it fits is no question then.
+TEST_F(LoadSpaceTest, AFrozenOneIsToldBeforeWhatDoesNotFit) {
+    for (int i = 0; i < 30; ++i)
+        dict_->put("key " + std::to_string(i), std::string(2 * mebibyte, 's'));
+    dict_->save(dir_);
+    EXPECT_EQ(code_of(other_->try_load(dir_)), Errc::no_space);
+    other_->freeze();
+    const Result<CheckpointInfo> loaded = other_->try_load(dir_);
+    EXPECT_EQ(code_of(loaded), Errc::frozen);
+    EXPECT_FALSE(loaded.error().in_doubt) << loaded.error().message();
+    other_->unfreeze();
+}
+
 /// It grows on one manager and shrinks on no other, or is not there at all: each manager is counted alone.
 TEST_F(LoadSpaceTest, BroadcastsThatDoNotFitAreRefused) {
     dict_->bput(name(0), std::string(3 * mebibyte, 's'));
