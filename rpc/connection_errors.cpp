@@ -19,7 +19,7 @@ Error unanswered(const std::string& over) {
                                          std::to_string(limits::silence_until_lost.count()) + " ms" +
                                          (over.empty() ? "" : " over " + over) +
                                          ": it or its node has ended, the network does not lead there "
-                                         "(DDICT_UCX_NET_DEVICES), or the handle is of another dictionary")
+                                         "(DDICT_UCX_NET_DEVICES), or the handle is not of this dictionary")
         .set_state(ManagerState::silent);
 }
 
