@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -139,6 +141,29 @@ TEST_F(ProcessFootprintTest, HasNoHandlersOfUcxBehindTheFunctionsOfMemory) {
     EXPECT_EQ(handlers_of_child(nullptr), 0);
     EXPECT_EQ(handlers_of_child("try"), 1)
         << "where the user wants it, which shows that this test would see it";
+    dict.destroy();
+}
+
+/// A child that has half of it crashes when UCX's own end of the process runs in it.
+TEST_F(ProcessFootprintTest, IsWholeOrNoneInAChildOfFork) {
+    Dictionary dict = two_managers();
+    for (int round = 0; round < 20; ++round) {
+        EXPECT_EQ(status_of_child([handle = dict.serialize()] {
+                      ::setenv("DDICT_SAME_HOST", "0", 1);
+                      ::setenv("UCX_NET_DEVICES", "lo", 1);
+                      std::atomic<bool> is_loaded{false};
+                      std::thread loading([&] {
+                          static_cast<void>(Dictionary::attach(handle).size());
+                          is_loaded = true;
+                      });
+                      int wrong = 0;
+                      while (!is_loaded)
+                          wrong += status_of_child([]() -> int { std::exit(0); }) != 0;
+                      loading.join();
+                      return wrong;
+                  }),
+                  0);
+    }
     dict.destroy();
 }
 
