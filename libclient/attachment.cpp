@@ -177,11 +177,15 @@ Result<std::unique_ptr<ucx::Worker>> Attachment::start_network(os::Poller& polle
 }
 
 /// Those that have ended, or are being started again, are among them: their old sockets refuse connections.
+/// Where the directory has gone, they are those that the handle names.
 std::vector<std::uint32_t> Attachment::managers_giving_tunnels() {
-    const bool needs_tunnels =
-        ucx_is_of_parent() && directory_ && !transport::Worker::speaks_over_network_only();
-    if (!needs_tunnels) return {};
+    if (!ucx_is_of_parent() || transport::Worker::speaks_over_network_only()) return {};
     std::vector<std::uint32_t> managers = local_managers();
+    const Session* const own = known_session();
+    for (const DirectoryEntry& seed : handle_.seeds) {
+        const bool is_here = own != nullptr && seed.process.host_key == own->identity().host_key;
+        if (is_here && !directory_) managers.push_back(number_of(seed.shard));
+    }
     std::erase_if(managers, [this](std::uint32_t manager) { return socket_of(ShardId{manager}).empty(); });
     return managers;
 }

@@ -341,6 +341,22 @@ TEST_F(ForkedChildrenTest, LeaveNothingBehind) {
     }
 }
 
+/// Nobody on this node can say whether the dictionary has ended; but not that the child could do anything
+/// about it.
+TEST_F(ForkedChildrenTest, LearnThatNobodyIsThereAnyMore) {
+    Dictionary mortal = Dictionary::create({.managers_per_node = managers, .total_mem = 64 << 20});
+    const std::string handle_of_mortal = mortal.serialize();
+    mortal.destroy();
+    EXPECT_EQ(in_child([&] {
+                  const auto late = Dictionary::try_attach(handle_of_mortal, {.attach_timeout = 5s});
+                  require(!late && (late.error().code == Errc::manager_lost ||
+                                    late.error().code == Errc::dictionary_gone),
+                          late ? "it is there" : late.error().message());
+                  require(late.error().message().find("exec") == std::string::npos, late.error().message());
+              }),
+              0);
+}
+
 /// Where no manager is on the node, as here for who speaks over the network only.
 TEST_F(ForkedChildrenTest, AreRefusedInWordsWhereNobodyPassesMessagesOn) {
     EXPECT_EQ(in_child([&] {
