@@ -208,12 +208,18 @@ bool Transport::take_record(Link& link, const Record& record, TransportEvents& l
     return false;
 }
 
+/// Nothing of what is longer than any header may be.
+std::optional<Bytes> Transport::copied(Bytes content) noexcept {
+    if (content.size() > copy_.size()) return std::nullopt;
+    std::copy(content.begin(), content.end(), copy_.begin());
+    return Bytes(copy_).first(content.size());
+}
+
 bool Transport::take_message(const Record& record, TransportEvents& listener) {
     const std::size_t payload_bytes = record.content.size() - record.header_bytes;
-    const std::size_t header_max = payload_bytes == 0 ? limits::header_bytes_max : header_with_payload_max;
-    if (record.header_bytes > header_max) return false;
-    std::memcpy(copy_.data(), record.content.data(), record.header_bytes);
-    const Bytes copy = Bytes(copy_).first(record.header_bytes);
+    if (payload_bytes != 0 && record.header_bytes > header_with_payload_max) return false;
+    const std::optional<Bytes> header = copied(record.content.first(record.header_bytes));
+    if (!header) return false;
     IncomingPayload payload;
     if (payload_bytes != 0)
         payload = {.in_memory = record.content.subspan(record.header_bytes),
@@ -221,7 +227,7 @@ bool Transport::take_message(const Record& record, TransportEvents& listener) {
                    .bytes = payload_bytes,
                    .is_shared = true};
     ++counters_.messages_received;
-    listener.on_message(copy.first(record.header_bytes), payload);
+    listener.on_message(*header, payload);
     return true;
 }
 

@@ -76,7 +76,7 @@ class Transport {
     // Tunnels: see tunnel_port.h.
 
     /// Connects to a transport that listens, and asks it for a tunnel with these bytes, of at most
-    /// record_content_max. Errors: those of connect(). Where it is refused, or ends, on_peer_lost says so.
+    /// limits::header_bytes_max. Errors: those of connect(). Where it is refused, or ends, on_peer_lost says so.
     Result<PeerId> connect_through(const std::string& path, Bytes request);
     /// Whether the process that it leads to is one of another host.
     bool is_through_tunnel(PeerId peer) const noexcept;
@@ -169,6 +169,7 @@ class Transport {
     bool take_tunnel(Link& link, const Record& record);
     bool take_tunnel_end(Link& link, const Record& record);
     bool take_record(Link& link, const Record& record, TransportEvents& listener);
+    std::optional<Bytes> copied(Bytes content) noexcept;
     bool take_message(const Record& record, TransportEvents& listener);
     bool take_offer(Link& link, const Record& record, TransportEvents& listener);
     bool take_offer_of_parts(Link& link, const Record& record, TransportEvents& listener);

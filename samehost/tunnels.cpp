@@ -47,12 +47,12 @@ bool Transport::is_through_tunnel(PeerId peer) const noexcept {
 }
 
 bool Transport::take_tunnel_end(Link& link, const Record& record) {
-    const bool may_come = link.use == LinkUse::through_tunnel && link.side() == Side::connecting;
-    if (!may_come || link.is_lost) return false;
-    std::memcpy(copy_.data(), record.content.data(), record.content.size());
-    const std::optional<Error> why = unpack_reason(Bytes(copy_).first(record.content.size()));
+    if (link.use != LinkUse::through_tunnel || link.side() != Side::connecting) return false;
+    const std::optional<Bytes> copy = copied(record.content);
+    const std::optional<Error> why = copy ? unpack_reason(*copy) : std::nullopt;
     if (!why) return false;
-    link.trouble = *why;
+    // The hang-up may have been heard before this was read, which says more.
+    if (!link.trouble) link.trouble = *why;
     mark_lost(link);
     return true;
 }
@@ -66,8 +66,8 @@ bool Transport::take_tunnel(Link& link, const Record& record) {
     link.use = LinkUse::passed_on;
     events_.forget();  // the port is told of its loss
     link.is_loss_promised = false;
-    std::memcpy(copy_.data(), record.content.data(), record.content.size());
-    return tunnels_->on_request(link.id, link.name, Bytes(copy_).first(record.content.size()));
+    const std::optional<Bytes> copy = copied(record.content);
+    return copy && tunnels_->on_request(link.id, link.name, *copy);
 }
 
 Result<PeerId> Transport::make_tunnel_end(const LinkName& name) {
@@ -171,8 +171,9 @@ void Transport::end_tunnel(PeerId peer, const Error& why) {
 
 void Transport::pass_on_all() {
     links_.for_each([this](std::uint64_t, const std::unique_ptr<Link>& link) {
-        if (link->use == LinkUse::passed_on && link->state == LinkState::open && !link->is_lost)
-            pass_on_records(*link, true);
+        while (link->use == LinkUse::passed_on && link->state == LinkState::open && !link->is_lost) {
+            if (pass_on_records(*link, true) == 0) break;
+        }
     });
 }
 

@@ -254,6 +254,48 @@ class LyingPeerTest : public ::testing::Test {
     std::optional<LyingPeer> peer;
 };
 
+/// Takes what it is given.
+class AnyTunnel final : public TunnelPort {
+  public:
+    bool on_request(PeerId, const LinkName&, Bytes request) override {
+        longest = std::max(longest, request.size());
+        return true;
+    }
+    bool on_record(PeerId, const Record&, bool) override { return true; }
+    void on_records_end(PeerId) override {}
+    void on_written(PeerId) override {}
+    void on_link_lost(PeerId) override {}
+
+    std::size_t longest = 0;
+};
+
+TEST(SamehostLimits, ARequestForATunnelThatIsLongerThanAnyIsRefused) {
+    const std::string path = socket_path("tunnel");
+    for (const std::size_t bytes :
+         {limits::header_bytes_max, limits::header_bytes_max + 1, record_content_max}) {
+        SCOPED_TRACE(bytes);
+        End server;
+        AnyTunnel tunnels;
+        server.transport->set_tunnels(tunnels);
+        ASSERT_TRUE(server.transport->listen(path));
+        auto peer = LyingPeer::connect(path, LinkName{std::byte{1}});
+        ASSERT_TRUE(peer);
+        const std::uint64_t word =
+            bytes | static_cast<std::uint64_t>(static_cast<std::uint8_t>(RecordKind::tunnel)) << 32;
+        std::memcpy(peer->ring().data(), &word, sizeof word);
+        Claimer claimer{*server.transport};
+        const bool fits = bytes <= limits::header_bytes_max;
+        const auto deadline = std::chrono::steady_clock::now() + test_timeout;
+        while (tunnels.longest == 0 && server.transport->counters().malformed == 0) {
+            ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+            server.poller.wait(0ns);
+            server.transport->poll(claimer);
+        }
+        EXPECT_EQ(tunnels.longest, fits ? bytes : 0);
+        EXPECT_EQ(server.transport->counters().malformed, fits ? 0u : 1u);
+    }
+}
+
 TEST_F(LyingPeerTest, PositionsThatRunBackwardsOrAwayAreNotBelieved) {
     std::mt19937_64 random(1);
     for (int i = 0; i < 20'000 && claimer.lost.empty(); ++i) {
