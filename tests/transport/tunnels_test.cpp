@@ -35,7 +35,7 @@ std::uint64_t seed() {
 }
 
 /// Answers every message with the same, payload included, as a manager does: to whom its first message names.
-class Exit : public TransportEvents {
+class Exit final : public TransportEvents {
   public:
     explicit Exit(Worker& worker) : worker_(worker) {}
     void on_message(Bytes header, const IncomingPayload& payload) override {
