@@ -59,13 +59,12 @@ class Watch {
         next_ = now + std::chrono::milliseconds(100);
         if (is_call_to_end()) return false;
         if (function_.is_none()) return true;
-        take_gil(PyGILState_GetThisThreadState());
+        const InnerPython inner;
         try {
             function_(progress.pairs, progress.bytes, progress.bytes_in_all);
         } catch (py::error_already_set& error) {
             raised_.emplace(std::move(error));
         }
-        PyEval_SaveThread();
         return !raised_;
     }
 

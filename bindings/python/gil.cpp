@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <thread>
+#include <utility>
 
 #include "bindings/python/errors.h"
 
@@ -18,6 +19,8 @@ namespace {
 
 std::atomic<bool> interpreter_ends{false};
 std::atomic<std::uint64_t> taking{0};  // threads that are about to take the lock
+std::atomic<std::uint64_t> inside{0};  // that are in an InnerPython
+thread_local unsigned depth_inside = 0;
 std::atomic<EndsCall> ends_call{nullptr};
 pthread_t main_thread;                   // of the interpreter; in a child of fork() the one that forked
 bool was_interrupted = false;            // of the main thread; guarded by the lock
@@ -47,8 +50,13 @@ bool is_to_end() {
 /// Afterwards no other thread waits for the lock in a call of ours: Python would unwind it there, without the
 /// lock, and what its frames hold would be released all the same.
 void end_of_interpreter() {
+    constexpr std::chrono::seconds functions_end_within{5};
     interpreter_ends.store(true);
-    while (taking.load() != 0) {
+    const auto deadline = std::chrono::steady_clock::now() + functions_end_within;
+    const auto is_inside = [&] {
+        return inside.load() > depth_inside && std::chrono::steady_clock::now() < deadline;
+    };
+    while (taking.load() != 0 || is_inside()) {
         PyThreadState* const state = PyEval_SaveThread();
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         PyEval_RestoreThread(state);
@@ -64,6 +72,7 @@ void watch_interpreter() {
     pthread_atfork(nullptr, nullptr, [] {
         main_thread = pthread_self();
         taking = 0;  // other threads are not there any more, nor what they were in
+        inside = depth_inside;
         was_interrupted = is_handling_signals = false;
     });
     py::module_::import("atexit").attr("register")(py::cpp_function(end_of_interpreter));
@@ -89,6 +98,21 @@ void take_gil(PyThreadState* state) {
     --taking;
 }
 
+InnerPython::InnerPython() : state_(std::exchange(state_without_gil, nullptr)) {
+    if (state_ != nullptr) take_gil(state_);
+    ++inside;
+    ++depth_inside;
+}
+
+InnerPython::~InnerPython() {
+    --depth_inside;
+    if (state_ != nullptr) {
+        PyEval_SaveThread();
+        state_without_gil = state_;
+    }
+    --inside;
+}
+
 void throw_if_interrupted() {
     if (!was_interrupted || !is_main_thread()) return;
     was_interrupted = false;
@@ -96,6 +120,11 @@ void throw_if_interrupted() {
 }
 
 void refuse_in_handler() {
+    if (depth_inside != 0) {
+        raise(Error(Errc::busy,
+                    "a function that is called in the middle of a call of this thread must not make "
+                    "another"));
+    }
     if (!is_handling_signals || !is_main_thread()) return;
     raise(Error(Errc::busy,
                 "a signal handler has interrupted a call of this thread, and must not make another: let "

@@ -30,9 +30,26 @@ bool is_call_to_end();
 /// Throws what a signal handler has raised during a call (KeyboardInterrupt).
 void throw_if_interrupted();
 
-/// Throws Busy in a signal handler that has interrupted a call of this thread: the library is in the middle
-/// of it.
+/// Throws Busy in Python's code that runs in the middle of a call of this thread: a signal handler, or what
+/// an InnerPython is for.
 void refuse_in_handler();
+
+/// A function of the program's is called in the middle of a call of the library: has the lock for that,
+/// whether the call has it or not. At its end the interpreter waits for such functions, for some seconds, and
+/// then ends their threads wherever they want the lock.
+class InnerPython {
+  public:
+    InnerPython();
+    ~InnerPython();
+    InnerPython(const InnerPython&) = delete;
+    InnerPython& operator=(const InnerPython&) = delete;
+
+  private:
+    PyThreadState* state_;  // null: the lock was there
+};
+
+/// Of this thread, while a call has given the lock away.
+inline thread_local PyThreadState* state_without_gil = nullptr;
 
 /// Whether a thread's call is to end because its dictionary is detached.
 using EndsCall = bool (*)();
@@ -46,11 +63,13 @@ auto without_gil(F&& f) {
     std::exception_ptr failure;
     std::optional<R> result;
     PyThreadState* const state = PyEval_SaveThread();
+    state_without_gil = state;
     try {
         result.emplace(f());
     } catch (...) {
         failure = std::current_exception();
     }
+    state_without_gil = nullptr;
     take_gil(state);
     if (failure) std::rethrow_exception(failure);
     return *std::move(result);

@@ -11,26 +11,10 @@
 namespace ddict::python {
 namespace {
 
-/// The interpreter's lock, of a thread that may have it already.
-class HeldGil {
-  public:
-    HeldGil() : taken_(PyGILState_Check() == 0) {
-        if (taken_) take_gil(PyGILState_GetThisThreadState());
-    }
-    ~HeldGil() {
-        if (taken_) PyEval_SaveThread();
-    }
-    HeldGil(const HeldGil&) = delete;
-    HeldGil& operator=(const HeldGil&) = delete;
-
-  private:
-    bool taken_;
-};
-
 /// At the end of the process nobody needs it.
 void let_go(PyObject* function) {
     if (Py_IsInitialized() == 0 || PyGILState_GetThisThreadState() == nullptr) return;
-    const HeldGil gil;
+    const InnerPython inner;
     Py_DECREF(function);
 }
 
@@ -69,12 +53,12 @@ View placed(const View& view, const UserPlacement& placement) {
     if (!placement.function) return view;
     if (placement.names_manager) {
         return view.placed_at([function = placement.function, managers = view.manager_count()](KeyBytes key) {
-            const HeldGil gil;
+            const InnerPython inner;
             return manager_in(answer_of(function.get(), key), managers);
         });
     }
     return view.placed_by([function = placement.function](KeyBytes key) {
-        const HeldGil gil;
+        const InnerPython inner;
         return hash_in(answer_of(function.get(), key));
     });
 }

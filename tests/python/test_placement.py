@@ -114,3 +114,28 @@ def test_any_thread_may_call(d):
         thread.join(60)
     assert len(d) == 900 and view[2299] == 299
     del view
+
+
+def test_must_not_call_the_dictionary(d):
+    with pytest.raises(ddict.Busy, match="in the middle of a call"):
+        d.placed_at(lambda key: d.get("other", 0))["k"]
+    with pytest.raises(ddict.Busy, match="in the middle of a call"):
+        d.placed_by(lambda key: len(d)).get_many(["a", "b"])
+    d["k"] = 1
+    assert d["k"] == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0005, 0.3])
+def test_the_interpreter_ends_while_it_is_called(d, python, seconds):
+    python("""
+import sys, threading, time, ddict
+d = ddict.attach(sys.argv[1])
+seconds = float(sys.argv[2])
+view = d.placed_by(lambda key: (time.sleep(seconds), hash(key) & 0xffff)[1])
+def run():
+    while True:
+        view["k"] = 1
+for _ in range(3):
+    threading.Thread(target=run, daemon=True).start()
+time.sleep(0.2)
+""", d.handle, str(seconds))
