@@ -70,8 +70,9 @@ Shapes shapes_of(const Phase& phase, std::size_t key_bytes) {
 
 class RawPeer::Connection {
   public:
-    Connection(std::size_t buffer_bytes, std::size_t memory_bytes)
-        : out_(buffer_bytes), in_(std::max(buffer_bytes, memory_bytes)) {
+    /// `stores`: as a manager does, where a client receives each value in the same place.
+    Connection(std::size_t buffer_bytes, std::size_t memory_bytes, bool stores)
+        : out_(buffer_bytes), in_(std::max(buffer_bytes, memory_bytes)), stores_(stores) {
         ucp_params_t params{};
         params.field_mask = UCP_PARAM_FIELD_FEATURES;
         params.features = UCP_FEATURE_AM;
@@ -180,7 +181,7 @@ class RawPeer::Connection {
         const std::size_t length = std::min(bytes, self.in_.size());
         if (self.place_ + length > self.in_.size()) self.place_ = 0;
         std::byte* const into = self.in_.data() + self.place_;
-        self.place_ += length;
+        if (self.stores_) self.place_ += length;
         if ((params->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
             std::memcpy(into, data, length);  // from UCX's own buffer, good for this call only
             ++self.arrived_;
@@ -227,6 +228,7 @@ class RawPeer::Connection {
     ucp_ep_h endpoint_ = nullptr;  // goes with the worker
     std::vector<std::byte> out_;
     std::vector<std::byte> in_;
+    const bool stores_;
     std::size_t place_ = 0;  // in in_, for the next payload
     std::uint64_t arrived_ = 0;
     std::uint64_t awaited_ = 0;
@@ -243,7 +245,7 @@ void RawPeer::prepare(const Phase& phase) {
         const std::size_t header = sizeof(wire::RequestHeader) + options_.key_bytes;
         connection_ =
             std::make_unique<Connection>(header + static_cast<std::size_t>(options_.value_bytes_max) + 8,
-                                         static_cast<std::size_t>(options_.memory_bytes));
+                                         static_cast<std::size_t>(options_.memory_bytes), member_ == 1);
     }
     if (phase.task == Task::raw_address) {
         connection_->tell_address(addresses_[member_]);

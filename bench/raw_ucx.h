@@ -12,9 +12,9 @@
 //     raw_put          header of 48 bytes + key, value    header of 40 bytes
 //     raw_stream       as raw_put, up to four under way   one, after the last
 //
-// Values arrive in different places of as much memory as the values of a dictionary take, one after the
-// other, since this is what a dictionary has to do: small ones, which UCX hands over in a buffer of its own,
-// are copied there.
+// The member that answers receives values in different places of as much memory as those of a dictionary
+// take, one after the other, since this is what a manager has to do; the one that asks always in the same
+// place, as a client. Small ones, which UCX hands over in a buffer of its own, are copied there.
 #pragma once
 
 #include <array>

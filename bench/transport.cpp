@@ -24,6 +24,8 @@ void choose_transport(Transport transport) {
     } else {
         unsetenv("DDICT_SAME_HOST");
     }
+    // Of the dictionary alone, and UCX alone does not hear it: both are to take the same way.
+    if (transport != Transport::as_it_comes) unsetenv("DDICT_UCX_TLS");
     if (transport != Transport::as_it_comes) {
         setenv("UCX_TLS", transport == Transport::ucx ? "^shm" : "shm", 1);
     } else if (users) {

@@ -106,8 +106,12 @@ Result<void> in_parallel(std::size_t count, unsigned threads, SharedProgress& pr
         }
     }
     run();
-    while (!ended.wait_for(others.size(), told_every))
-        progress.add(0, 0);
+    try {
+        while (!ended.wait_for(others.size(), told_every))
+            progress.add(0, 0);
+    } catch (const std::exception& error) {  // as of the program's function in a thread that works
+        progress.fail(Error(Errc::system, error.what()));
+    }
     others.clear();
     return progress.outcome();
 }

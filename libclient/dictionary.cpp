@@ -175,6 +175,9 @@ Result<void> Dictionary::try_destroy() {
         return Error(Errc::not_attached, "this dictionary was detached or destroyed here")
             .set_operation(Operation::destroy);
     }
+    // Before any lock, which a thread of the parent may have had at the fork.
+    if (const Result<void> good = attachment()->check_usable(); !good)
+        return Error(good.error()).set_operation(Operation::destroy);
     std::vector<std::uint32_t> managers(manager_count());
     std::iota(managers.begin(), managers.end(), 0);
     // Those that are the way to others come last.

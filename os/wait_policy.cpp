@@ -90,7 +90,7 @@ void WaitPolicy::end(Clock::time_point now) noexcept {
     woke_other_ = false;
     if (slept_) {
         window_.slept(now - began_);
-    } else {
+    } else if (polls_ != 0) {  // what was there at once was not waited for
         window_.found();
     }
 }

@@ -246,7 +246,8 @@ Result<PeerId> Worker::connect_through_tunnel(const std::vector<std::string>& en
     for (std::size_t i = 0; i < entrances.size(); ++i) {
         const Result<PeerId> peer =
             samehost_->connect_through(entrances[next_entrance_++ % entrances.size()], request);
-        if (peer) return peer;
+        // What is missing here is no fault of theirs.
+        if (peer || peer.error().code == Errc::system) return peer;
         why = peer.error().detail.data();
     }
     return Error(

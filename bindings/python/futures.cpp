@@ -186,11 +186,13 @@ class Future {
         const bool is_here = pthread_equal(thread_, pthread_self()) != 0 && generation_ == process_generation;
         if (!is_here && !handle_.has_ended_here()) static_cast<void>(kept_.release());
         PyThreadState* const state = PyEval_SaveThread();
+        state_without_gil = state;
         try {
             if (is_here && kept_ == nullptr && operation_ != Operation::erase) handle_.cancel();
         } catch (const std::bad_alloc&) {
         }
         handle_ = {};
+        state_without_gil = nullptr;
         take_gil(state);
     }
 

@@ -8,6 +8,7 @@
 
 #include <latch>
 #include <set>
+#include <stdexcept>
 
 namespace ddict::client {
 namespace {
@@ -57,6 +58,31 @@ TEST(InParallel, AsksTheCallersThreadAlsoWhileItWaitsForOthers) {
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::timeout);
     EXPECT_EQ(asked, 3);
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 20s);
+}
+
+TEST(InParallel, AFunctionThatThrowsEndsItFromAnyThread) {
+    const std::thread::id caller = std::this_thread::get_id();
+    std::latch others_at_work(1);
+    const OnCheckpointProgress throws = [&](const CheckpointProgress&) -> bool {
+        throw std::runtime_error("not this one");
+    };
+    SharedProgress progress(throws, 0);
+    const auto began = std::chrono::steady_clock::now();
+    const Result<void> outcome =
+        in_parallel(2, 2, progress, nothing, [&](std::size_t, Nothing) -> Result<void> {
+            if (std::this_thread::get_id() == caller) {
+                others_at_work.wait();
+                return {};
+            }
+            others_at_work.count_down();
+            while (progress.outcome() && std::chrono::steady_clock::now() - began < 30s)
+                std::this_thread::sleep_for(1ms);
+            return {};
+        });
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code, Errc::system);
+    EXPECT_NE(outcome.error().message().find("not this one"), std::string::npos);
     EXPECT_LT(std::chrono::steady_clock::now() - began, 20s);
 }
 

@@ -204,6 +204,21 @@ TEST_F(WaitPolicyTest, SleepsAtOnceWhereMessagesAreRare) {
     EXPECT_EQ(at(1us), Step::poll) << "they come sooner now";
 }
 
+TEST_F(WaitPolicyTest, WhatIsThereAtOnceSaysNothingOfTheNext) {
+    for (int i = 0; i < 4; ++i)
+        sleep_for(1s);
+    policy.begin();
+    policy.end({});
+    policy.begin();
+    EXPECT_EQ(at(0us), Step::sleep);
+    policy.begin();
+    EXPECT_FALSE(policy.wants_time());
+    policy.end({});
+    begin();
+    EXPECT_EQ(at(1us), Step::poll)
+        << "a poll that brought nothing, and then something, says that they come soon";
+}
+
 TEST_F(WaitPolicyTest, SpinsLongerForOneWhoHadToBeWokenUp) {
     WaitPolicy asking(spin_max, 150us);
     asking.woke_other();
