@@ -142,10 +142,11 @@ bool write_beginning(samehost::RingWriter& writer, fuzz::Input& input) {
     std::vector<std::byte> request =
         pack_tunnel_request(secret, what == 0 ? samehost::LinkName{} : client_name, bytes_of("exit"));
     if (what == 1) request.resize(input.below(20));
+    if (what == 2) request.resize(input.take<std::uint16_t>() % 16'000 + 21);
     writer.write(samehost::RecordKind::tunnel, 0, request);
     const std::vector<std::byte> message(40, std::byte{2});
-    if (what != 2) writer.write(samehost::RecordKind::message, message.size(), message);
-    return what > 1;
+    if (what != 3) writer.write(samehost::RecordKind::message, message.size(), message);
+    return what > 2;
 }
 
 }  // namespace
@@ -178,8 +179,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                     break;
                 case 2: {
                     const auto kind = static_cast<samehost::RecordKind>(input.below(11));
-                    const auto content = input.take_raw(input.below(256));
-                    writer.write(kind, input.below(256), content);
+                    std::vector<std::byte> content(input.flip() ? 0 : input.take<std::uint16_t>() % 16'000);
+                    const auto more = input.take_raw(input.below(256));
+                    content.insert(content.begin(), more.begin(), more.end());
+                    writer.write(kind, input.flip() ? input.below(256) : content.size(), content);
                     break;
                 }
                 case 3:
