@@ -11,7 +11,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <thread>
 #include <vector>
@@ -251,14 +250,14 @@ namespace {
 
 [[noreturn]] void run_child(const std::string& handle, std::uint64_t number) {
     ::alarm(60);
+    // (None calls exit(): in one of some thousand children of a parent with busy threads UCX's own end
+    // crashes then. See docs/decisions/0017.)
     switch (number % 8) {
         case 0:
             ::execl("/bin/true", "true", nullptr);
             ::_exit(2);
         case 1:
             ::_exit(0);
-        case 2:
-            std::exit(0);  // what the parent has loaded ends in good order
         default:
             run_short_client(handle, number);
     }
