@@ -60,7 +60,8 @@ void Series::run_slice(unsigned turn, unsigned turns) {
     now.operations += result.operations;
     // Of one client: what it waits for each operation on average.
     slice_us = 1e6 * static_cast<double>(record.clients) / result.per_second();
-    if (ucx != nullptr) {
+    slice_turn = turn;
+    if (ucx != nullptr && ucx->slice_turn == turn) {
         now.raw_us.push_back(ucx->slice_us);
         now.ratios.push_back(slice_us / ucx->slice_us);
         record.slices.push_back({.own_us = slice_us, .raw_us = ucx->slice_us});

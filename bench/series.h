@@ -49,8 +49,9 @@ struct Series {
     };
 
     Repetition now{};
-    unsigned slices = 1;  // of each repetition, of phase.operations each
-    double slice_us = 0;  // the mean time of an operation of the latest slice
+    unsigned slices = 1;      // of each repetition, of phase.operations each
+    double slice_us = 0;      // the mean time of an operation of the latest slice
+    unsigned slice_turn = 0;  // when that was: with it alone a slice of the same turn is compared
 };
 
 /// All of them in turns, so often; `say` is told which.
