@@ -132,6 +132,7 @@ int Server::run() {
             *roll_call ? on_ready() : fail(roll_call->error());
         if (member_.has_newer_entries()) tell_newer_entries();
         count_refused_within_node();
+        count_rejected_frames();
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().gate().unproven() != unproven_told_) log_unproven_hellos();
         if (member_.shard().deadly_requests() != deadly_told_) tell_of_deadly_request();
@@ -174,6 +175,12 @@ void Server::count_refused_within_node() {
     if (refused == refused_within_node_) return;
     member_.shard().gate().count_unreachable(refused - std::exchange(refused_within_node_, refused),
                                              without_descriptors());
+}
+
+void Server::count_rejected_frames() {
+    const std::uint64_t rejected = worker_->rejected_frames();
+    if (rejected == rejected_frames_) return;
+    member_.shard().count_rejected(rejected - std::exchange(rejected_frames_, rejected));
 }
 
 void Server::on_refused_connections() {

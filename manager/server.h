@@ -65,6 +65,7 @@ class Server {
     void tell_of_unreachable_clients();
     void on_refused_connections();
     void count_refused_within_node();
+    void count_rejected_frames();
     void log_unproven_hellos();
     void tell_of_deadly_request();
 
@@ -76,6 +77,7 @@ class Server {
     std::optional<shm::DirectorySegment> directory_;
     Member member_;
     std::uint64_t refused_within_node_ = 0;  // for want of descriptors, as far as counted
+    std::uint64_t rejected_frames_ = 0;      // as far as counted
     std::uint64_t unreachable_told_ = 0;
     std::chrono::steady_clock::time_point unreachable_told_at_;
     std::uint64_t strangers_ = 0;  // connections from hosts that are not permitted

@@ -299,7 +299,9 @@ void Recovery::take(Findings&& findings) {
 /// All that this segment has from now on are the hashes that begin like `prefix`, as many bits as `depth`
 /// says.
 void Recovery::repair_segment(const Part& part, Findings& findings) {
-    const auto [offset, prefix, depth] = part;
+    const std::uint64_t offset = part.offset;
+    const std::uint64_t prefix = part.prefix;
+    const unsigned depth = part.depth;
     auto& segment = at<IndexSegment>(offset);
     const bool is_split = segment.local_depth.load(relaxed) != depth;
     std::array<std::uint32_t, buckets_per_segment> overflow{};

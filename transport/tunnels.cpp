@@ -289,7 +289,10 @@ void Tunnels::on_frame(Bytes bytes) {
     Tunnel* const tunnel = found != tunnels_.end() ? found->second.get() : nullptr;
     try {
         if (frame.kind == Kind::open) return on_open(frame, content);
-        if (tunnel == nullptr) return;  // of one that has ended here
+        if (tunnel == nullptr) {  // of one that has ended here, or of a stranger
+            ++rejected_;
+            return;
+        }
         switch (frame.kind) {
             case Kind::opened:
                 tunnel->is_open = true;

@@ -94,6 +94,8 @@ class Worker final : public Transport {
     const std::string& why_not_within_host() const noexcept { return why_not_within_host_; }
     /// That pass through this process, or end in it.
     std::size_t tunnels() const noexcept { return tunnels_ != nullptr ? tunnels_->size() : 0; }
+    /// Messages that came as a tunnel's, and were none: of strangers.
+    std::uint64_t rejected_frames() const noexcept { return tunnels_ != nullptr ? tunnels_->rejected() : 0; }
     /// Null as long as UCX has not been started.
     const ucx::WorkerCounters* counters_of_ucx() const noexcept {
         return ucx_ != nullptr ? &ucx_->counters() : nullptr;

@@ -38,6 +38,9 @@ class End : public TransportEvents {
     };
 
     End();
+    virtual ~End() = default;
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
     void on_message(Bytes header, const IncomingPayload& payload) override;
     void on_payload_received(std::uint64_t tag, bool ok) override { received.emplace_back(tag, ok); }
     void on_payload_sent(std::uint64_t tag, bool ok) override { sent.emplace_back(tag, ok); }
