@@ -76,7 +76,8 @@ class Transport {
     // Tunnels: see tunnel_port.h.
 
     /// Connects to a transport that listens, and asks it for a tunnel with these bytes, of at most
-    /// limits::header_bytes_max. Errors: those of connect(). Where it is refused, or ends, on_peer_lost says so.
+    /// limits::header_bytes_max. Errors: those of connect(). Where it is refused, or ends, on_peer_lost says
+    /// so.
     Result<PeerId> connect_through(const std::string& path, Bytes request);
     /// Whether the process that it leads to is one of another host.
     bool is_through_tunnel(PeerId peer) const noexcept;
