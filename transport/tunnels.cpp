@@ -289,8 +289,9 @@ void Tunnels::on_frame(Bytes bytes) {
     Tunnel* const tunnel = found != tunnels_.end() ? found->second.get() : nullptr;
     try {
         if (frame.kind == Kind::open) return on_open(frame, content);
-        if (tunnel == nullptr) {  // of one that has ended here, or of a stranger
-            ++rejected_;
+        if (tunnel == nullptr) {
+            const bool is_late = std::find(ended_.begin(), ended_.end(), frame.tunnel) != ended_.end();
+            rejected_ += is_late ? 0 : 1;
             return;
         }
         switch (frame.kind) {
@@ -434,6 +435,7 @@ void Tunnels::remove(Tunnel& tunnel, const Error& why) {
     by_link_.erase(link);
     by_peer_.erase(tunnel.peer);
     ucx_.close(tunnel.peer);
+    ended_[next_ended_++ % ended_.size()] = tunnel.number;
     tunnels_.erase(tunnel.number);
     if (link != no_peer) samehost_.end_tunnel(link, why);
 }
