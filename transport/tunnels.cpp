@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -284,16 +285,17 @@ void Tunnels::on_message(Bytes header, const IncomingPayload& payload) {
 void Tunnels::on_frame(Bytes bytes) {
     Frame frame;
     std::memcpy(&frame, bytes.data(), sizeof frame);
+    if (frame.kind < Kind::open || frame.kind > Kind::end ||
+        frame.reserved != std::array<std::uint8_t, 6>{}) {
+        ++rejected_;
+        return;
+    }
     const Bytes content = bytes.subspan(sizeof frame);
     const auto found = tunnels_.find(frame.tunnel);
     Tunnel* const tunnel = found != tunnels_.end() ? found->second.get() : nullptr;
     try {
         if (frame.kind == Kind::open) return on_open(frame, content);
-        if (tunnel == nullptr) {
-            const bool is_late = std::find(ended_.begin(), ended_.end(), frame.tunnel) != ended_.end();
-            rejected_ += is_late ? 0 : 1;
-            return;
-        }
+        if (tunnel == nullptr) return;  // of one that has ended here
         switch (frame.kind) {
             case Kind::opened:
                 tunnel->is_open = true;
@@ -435,7 +437,6 @@ void Tunnels::remove(Tunnel& tunnel, const Error& why) {
     by_link_.erase(link);
     by_peer_.erase(tunnel.peer);
     ucx_.close(tunnel.peer);
-    ended_[next_ended_++ % ended_.size()] = tunnel.number;
     tunnels_.erase(tunnel.number);
     if (link != no_peer) samehost_.end_tunnel(link, why);
 }

@@ -15,8 +15,6 @@
 // 2. The bytes of each direction come out in the order in which they went in, whatever order UCX delivers in.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -121,9 +119,6 @@ class Tunnels final : public samehost::TunnelPort, private TransportEvents {
     std::unordered_map<std::uint64_t, std::unique_ptr<Tunnel>> tunnels_;  // by number
     std::unordered_map<PeerId, Tunnel*> by_link_;
     std::unordered_map<PeerId, Tunnel*> by_peer_;
-    // The numbers of the last that have ended: what still comes of them is late, and nobody's lie.
-    std::array<std::uint64_t, 256> ended_{};
-    std::size_t next_ended_ = 0;
     std::uint64_t rejected_ = 0;
 };
 
