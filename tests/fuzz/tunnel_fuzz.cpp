@@ -179,7 +179,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                     break;
                 case 2: {
                     const auto kind = static_cast<samehost::RecordKind>(input.below(11));
-                    std::vector<std::byte> content(input.flip() ? 0 : input.take<std::uint16_t>() % 16'000);
+                    std::vector<std::byte> content(
+                        input.flip() ? 0 : std::size_t{input.take<std::uint16_t>()} % 16'000);
                     const auto more = input.take_raw(input.below(256));
                     content.insert(content.begin(), more.begin(), more.end());
                     writer.write(kind, input.flip() ? input.below(256) : content.size(), content);
