@@ -34,27 +34,33 @@ TEST(InParallel, DoesEachOnce) {
     EXPECT_EQ(std::set(done.begin(), done.end()).size(), 100u);
 }
 
+/// Of two pieces of work, of which the caller's thread has done its own: the other ends with `progress`.
+Result<void> outcome_while_the_caller_waits(SharedProgress& progress) {
+    const std::thread::id caller = std::this_thread::get_id();
+    std::latch others_at_work(1);
+    const auto began = std::chrono::steady_clock::now();
+    return in_parallel(2, 2, progress, nothing, [&](std::size_t, Nothing) -> Result<void> {
+        if (std::this_thread::get_id() == caller) {
+            others_at_work.wait();
+            return {};
+        }
+        others_at_work.count_down();
+        while (progress.outcome() && std::chrono::steady_clock::now() - began < 30s)
+            std::this_thread::sleep_for(1ms);
+        return {};
+    });
+}
+
 /// The caller has nothing left to do itself, and wants no more.
 TEST(InParallel, AsksTheCallersThreadAlsoWhileItWaitsForOthers) {
     const std::thread::id caller = std::this_thread::get_id();
-    std::latch others_at_work(1);
     int asked = 0;
     const OnCheckpointProgress goes_on = [&](const CheckpointProgress&) {
         return std::this_thread::get_id() != caller || ++asked < 3;
     };
     SharedProgress progress(goes_on, 0);
     const auto began = std::chrono::steady_clock::now();
-    const Result<void> outcome =
-        in_parallel(2, 2, progress, nothing, [&](std::size_t, Nothing) -> Result<void> {
-            if (std::this_thread::get_id() == caller) {
-                others_at_work.wait();
-                return {};
-            }
-            others_at_work.count_down();
-            while (progress.outcome() && std::chrono::steady_clock::now() - began < 30s)
-                std::this_thread::sleep_for(1ms);
-            return {};
-        });
+    const Result<void> outcome = outcome_while_the_caller_waits(progress);
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::timeout);
     EXPECT_EQ(asked, 3);
@@ -62,24 +68,12 @@ TEST(InParallel, AsksTheCallersThreadAlsoWhileItWaitsForOthers) {
 }
 
 TEST(InParallel, AFunctionThatThrowsEndsItFromAnyThread) {
-    const std::thread::id caller = std::this_thread::get_id();
-    std::latch others_at_work(1);
     const OnCheckpointProgress throws = [&](const CheckpointProgress&) -> bool {
         throw std::runtime_error("not this one");
     };
     SharedProgress progress(throws, 0);
     const auto began = std::chrono::steady_clock::now();
-    const Result<void> outcome =
-        in_parallel(2, 2, progress, nothing, [&](std::size_t, Nothing) -> Result<void> {
-            if (std::this_thread::get_id() == caller) {
-                others_at_work.wait();
-                return {};
-            }
-            others_at_work.count_down();
-            while (progress.outcome() && std::chrono::steady_clock::now() - began < 30s)
-                std::this_thread::sleep_for(1ms);
-            return {};
-        });
+    const Result<void> outcome = outcome_while_the_caller_waits(progress);
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::system);
     EXPECT_NE(outcome.error().message().find("not this one"), std::string::npos);
