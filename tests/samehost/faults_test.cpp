@@ -20,6 +20,7 @@
 #include <cstring>
 #include <random>
 
+#include "tests/base/seed.h"
 #include "tests/samehost/ends.h"
 
 namespace ddict::samehost {
@@ -27,17 +28,6 @@ namespace {
 
 using namespace testing;
 using namespace std::chrono_literals;
-
-std::uint64_t seed() {
-    static const std::uint64_t value = [] {
-        const char* given = std::getenv("DDICT_TEST_SEED");
-        const std::uint64_t chosen =
-            given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-        std::printf("DDICT_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
-        return chosen;
-    }();
-    return value;
-}
 
 /// DDICT_TEST_KILLS=N for a longer run.
 int kills() {
@@ -296,7 +286,7 @@ TEST(SamehostProcesses, WhoeverDiesDiesAlone) {
         }
     });
     const std::string server_files = "/proc/" + std::to_string(server.pid()) + "/fd";
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     std::size_t before = 0;
     for (int i = 0; i < kills(); ++i) {
         const std::size_t size_max = random() % 3 == 0 ? large : random() % 3 == 0 ? 100'000 : 100;

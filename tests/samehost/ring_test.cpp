@@ -10,20 +10,10 @@
 #include <vector>
 
 #include "samehost/ring.h"
+#include "tests/base/seed.h"
 
 namespace ddict::samehost {
 namespace {
-
-std::uint64_t seed() {
-    static const std::uint64_t value = [] {
-        const char* given = std::getenv("DDICT_TEST_SEED");
-        const std::uint64_t chosen =
-            given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-        std::printf("DDICT_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
-        return chosen;
-    }();
-    return value;
-}
 
 class RingTest : public testing::Test {
   protected:
@@ -48,7 +38,7 @@ class RingTest : public testing::Test {
 };
 
 TEST_F(RingTest, RecordsOfAllSizesComeInOrder) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     std::uint64_t written = 0;
     std::vector<std::size_t> sizes;
     for (std::uint64_t read = 0; read < 20'000;) {
@@ -105,7 +95,7 @@ TEST_F(RingTest, IsFullUntilTheReaderSaysThatItHasRead) {
 }
 
 TEST_F(RingTest, SaysHowMuchCanBeWritten) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     for (int i = 0; i < 20'000; ++i) {
         const std::size_t space = writer.space();
         if (space != 0) {
@@ -179,7 +169,7 @@ TEST_F(RingTest, SkipsDoNotGoRoundForEver) {
 }
 
 TEST_F(RingTest, NothingOutsideIsReadWhateverTheBytesAre) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     for (int round = 0; round < 300; ++round) {
         for (std::size_t at = 0; at < ring_bytes; at += 8) {
             const bool plausible = random() % 2 == 0;
@@ -217,8 +207,8 @@ TEST_F(RingTest, AReaderThatLiesMakesNoSpace) {
 
 TEST_F(RingTest, TwoThreads) {
     constexpr std::uint64_t records = 200'000;
-    std::mt19937_64 sizes_of_writer(seed());
-    std::mt19937_64 sizes_of_reader(seed());
+    std::mt19937_64 sizes_of_writer(test_seed());
+    std::mt19937_64 sizes_of_reader(test_seed());
     const auto size = [](std::mt19937_64& random) {
         return random() % 64 == 0 ? random() % 9000 : random() % 150;
     };

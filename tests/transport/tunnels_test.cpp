@@ -14,6 +14,7 @@
 #include <random>
 
 #include "base/limits.h"
+#include "tests/base/seed.h"
 #include "tests/transport/fake_network.h"
 #include "tests/transport/peers.h"
 
@@ -22,17 +23,6 @@ namespace {
 
 const Secret secret{std::byte{1}, std::byte{2}};
 const ProcessIdentity elsewhere{.host_key = 7, .pid = 1, .pid_namespace = 0, .start_time = 1};
-
-std::uint64_t seed() {
-    static const std::uint64_t value = [] {
-        const char* given = std::getenv("DDICT_TEST_SEED");
-        const std::uint64_t chosen =
-            given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-        std::printf("DDICT_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
-        return chosen | 1;
-    }();
-    return value;
-}
 
 /// Answers every message with the same, payload included, as a manager does: to whom its first message names.
 class Exit final : public TransportEvents {
@@ -134,7 +124,7 @@ class TunnelsTest : public ::testing::Test {
     }
 
     const std::string path = "/dev/shm/ddict-test-" + std::to_string(::getpid()) + "-socket";
-    FakeNetwork network{seed()};
+    FakeNetwork network{test_seed() | 1};
     std::unique_ptr<Worker> entrance;
     std::unique_ptr<Worker> exit;
     std::unique_ptr<Worker> client;
@@ -347,7 +337,7 @@ TEST_F(TunnelsTest, ThatCannotBeAskedForSayWhy) {
 /// What anybody on the network may send.
 TEST_F(TunnelsTest, NoiseIsIgnored) {
     connect();
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed() | 1);
     for (int i = 0; i < 20'000; ++i) {
         auto noise = pattern(1 + random() % 200, random());
         noise[0] = std::byte{0xdd};

@@ -14,23 +14,13 @@
 #include <random>
 
 #include "base/limits.h"
+#include "tests/base/seed.h"
 #include "tests/own_host/run_tests.h"
 #include "tests/transport/allocations.h"
 #include "tests/transport/peers.h"
 
 namespace ddict::transport::testing {
 namespace {
-
-std::uint64_t seed() {
-    static const std::uint64_t value = [] {
-        const char* given = std::getenv("DDICT_TEST_SEED");
-        const std::uint64_t chosen =
-            given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-        std::printf("DDICT_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
-        return chosen;
-    }();
-    return value;
-}
 
 class WorkerTest : public ::testing::TestWithParam<Way> {
   protected:
@@ -58,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, WorkerTest, ::testing::Values(same_host, tcp_betw
 
 TEST_P(WorkerTest, HeadsOfAllSizesComeBack) {
     start();
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     std::vector<std::size_t> sizes{
         0, 1, 7, 8, 64, 92, 93, 100, 255, 256, 511, 512, 513, 4096, limits::header_bytes_max};
     for (int i = 0; i < 100; ++i)
@@ -150,7 +140,7 @@ TEST_P(WorkerTest, PayloadsOfPartsComeBackInTwoPieces) {
 TEST_P(WorkerTest, ManyMessagesAtOnce) {
     start();
     constexpr std::size_t count = 1000;
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     std::vector<std::vector<std::byte>> payloads(count);
     for (std::uint64_t i = 0; i < count; ++i) {
         auto header = order(Order::echo, 9 + random() % 500);
@@ -322,7 +312,7 @@ TEST_P(WorkerTest, WatchesDescriptorsBusyAndAsleep) {
 
 TEST_P(WorkerTest, RefusesGarbageForAnAddress) {
     worker = make_worker(GetParam());
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     const Card card = card_of(*worker, GetParam().other_host ? 1 : 0);
     for (int i = 0; i < 200; ++i) {
         auto address = card.address;
