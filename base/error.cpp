@@ -94,9 +94,11 @@ std::string_view advice(const Error& error) noexcept {
         case Errc::access_denied:
             return "use the handle that the dictionary's own launcher printed";
         case Errc::frozen:
-            return "unfreeze the dictionary first";
+            return "unfreeze the dictionary first, unless it is read-only";
         case Errc::busy:
             return "try again, or with fewer operations at once";
+        case Errc::checkpoint_retired:
+            return "go on at a checkpoint that is kept: sync_to_newest_checkpoint";
         default:
             return {};
     }
@@ -179,6 +181,8 @@ std::string_view name(Errc code) noexcept {
             return "frozen";
         case Errc::busy:
             return "busy";
+        case Errc::checkpoint_retired:
+            return "checkpoint_retired";
         case Errc::protocol:
             return "protocol";
         case Errc::system:
@@ -263,6 +267,12 @@ std::string_view name(Operation operation) noexcept {
             return "save";
         case Operation::load:
             return "load";
+        case Operation::checkpoints:
+            return "checkpoints";
+        case Operation::persist:
+            return "persist";
+        case Operation::restore:
+            return "restore";
     }
     return "operation";
 }

@@ -41,6 +41,12 @@ inline constexpr std::size_t node_name_bytes_max = 64;  // of the kernel
 inline constexpr std::size_t handle_bytes_max = 32 * 1024;
 inline constexpr std::size_t name_bytes_max = 40;
 inline constexpr std::uint64_t pool_bytes_min = 1 << 20;
+// Checkpoints that are kept in memory at once. All versions of a key lie in four buckets of the index, which
+// have 28 slots: enough for three such keys, and with many keys there are always some that share buckets.
+inline constexpr std::uint32_t working_set_max = 8;
+inline constexpr std::uint32_t checkpoint_id_max = (1 << 30) - 2;
+// Stands for whichever is the newest.
+inline constexpr std::uint32_t newest_checkpoint = (1 << 30) - 1;
 
 // A manager.
 inline constexpr std::uint32_t sessions_max = 1 << 20;
@@ -95,8 +101,11 @@ inline constexpr std::chrono::milliseconds restart_delay_first{100};  // then tw
 // A manager that has ended so often within this time is not started again.
 inline constexpr std::size_t ends_of_manager_max = 3;
 inline constexpr std::chrono::milliseconds restarts_counted_within{10'000};
-// How long a manager tries to tell another one of a change of the directory.
+// How long a manager tries to tell another one of a change of the directory; how long after that it tells
+// those again that have not answered, and for how long.
 inline constexpr std::chrono::milliseconds announcement_time_max{2'000};
+inline constexpr std::chrono::milliseconds announcement_interval{1'000};
+inline constexpr std::chrono::milliseconds announced_for{30'000};
 // How long a call that makes do with the managers that answer waits for one that does not.
 inline constexpr std::chrono::milliseconds partial_answer_timeout{2'000};
 static_assert(partial_answer_timeout > silence_until_lost);
@@ -114,8 +123,16 @@ inline constexpr std::chrono::milliseconds cancel_timeout{100};
 inline constexpr std::chrono::milliseconds silence_of_peer_max{20'000};
 // How long a manager remembers a session whose connection broke: longer than the client tries.
 inline constexpr std::chrono::milliseconds session_kept{10'000};
+static_assert(announced_for > session_kept);  // clients behind a network that was away may come back as well
 inline constexpr std::chrono::hours wait_max{24};  // in wait_for; who waits for longer asks again
 inline constexpr std::chrono::milliseconds manager_stop_grace{3'000};
+
+// Exchanges of node launchers through the launcher: what one contributes to one of them, what all do, and
+// how many there are in the life of a dictionary. A contribution travels as base64 in one line.
+inline constexpr std::size_t contribution_bytes_max = std::size_t{1} << 20;
+inline constexpr std::size_t exchange_bytes_max = std::size_t{64} << 20;
+inline constexpr std::size_t exchanges_max = 16;
+inline constexpr std::size_t exchange_line_bytes_max = contribution_bytes_max / 3 * 4 + 1024;
 
 // PMIx and Slurm. Contributions of 6 MB from each of eight processes were seen to hang Slurm's PMIx plugin
 // without a word; 4 MB pass.

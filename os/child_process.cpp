@@ -227,7 +227,7 @@ std::string own_program() {
 }
 
 Result<Captured> capture_output(const std::vector<std::string>& argv, const Environment& environment,
-                                std::chrono::milliseconds timeout) {
+                                std::chrono::milliseconds timeout, const Conversation& conversation) {
     const FoundProgram found = find_program(argv.at(0), environment);
     if (found.error != 0) return cannot_run(argv[0], found.error);
     auto output = make_pipe();
@@ -238,7 +238,8 @@ Result<Captured> capture_output(const std::vector<std::string>& argv, const Envi
     options.program = found.path;
     options.argv = argv;
     options.environment = environment;
-    options.standard_fds = {nothing.fd(), output->write_end.fd(), errors->write_end.fd()};
+    options.standard_fds = {conversation.input_fd < 0 ? nothing.fd() : conversation.input_fd,
+                            output->write_end.fd(), errors->write_end.fd()};
     options.close_other_fds = true;
     options.own_process_group = true;
     auto child = ChildProcess::spawn(options);
@@ -246,6 +247,9 @@ Result<Captured> capture_output(const std::vector<std::string>& argv, const Envi
     output->write_end.reset();
     errors->write_end.reset();
 
+    // What thousands of nodes say of themselves is less.
+    constexpr std::size_t output_bytes_max = std::size_t{64} << 20;
+    constexpr std::size_t errors_bytes_max = std::size_t{4} << 20;
     Captured captured;
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     std::array<std::pair<FileDescriptor*, std::string*>, 2> streams{
@@ -261,12 +265,26 @@ Result<Captured> capture_output(const std::vector<std::string>& argv, const Envi
             child->signal_group(SIGKILL);
             return Error(Errc::timeout, argv[0] + " has not ended in time").set_operation(Operation::launch);
         }
-        poll(fds.data(), fds.size(), static_cast<int>(left.count()));
+        constexpr std::int64_t conversation_ms = 50;
+        poll(fds.data(), fds.size(),
+             static_cast<int>(conversation.on_output ? std::min<std::int64_t>(left.count(), conversation_ms)
+                                                     : left.count()));
+        if (conversation.on_output) conversation.on_output({});
         for (std::size_t i = 0; i < streams.size(); ++i) {
             if (fds[i].fd < 0 || fds[i].revents == 0) continue;
             std::array<char, 4096> chunk;
             const ssize_t got = read(fds[i].fd, chunk.data(), chunk.size());
             if (got > 0) streams[i].second->append(chunk.data(), static_cast<std::size_t>(got));
+            // The end of what it complains of says most.
+            if (captured.errors.size() > errors_bytes_max) captured.errors.erase(0, errors_bytes_max / 2);
+            if (captured.output.size() > output_bytes_max) {
+                child->signal_group(SIGKILL);
+                return Error(Errc::too_large, argv[0] + " prints without end: ended it after " +
+                                                  std::to_string(output_bytes_max >> 20) + " MiB")
+                    .set_operation(Operation::launch);
+            }
+            if (got > 0 && i == 0 && conversation.on_output)
+                conversation.on_output({chunk.data(), static_cast<std::size_t>(got)});
             if (got == 0) streams[i].first->reset();
         }
         if (!streams_open) {

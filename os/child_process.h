@@ -9,8 +9,10 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ddict/result.h>
@@ -96,13 +98,21 @@ FoundProgram find_program(const std::string& command, const Environment& environ
 /// The path of this very program.
 std::string own_program();
 
-/// Runs a program to its end and returns what it printed. Standard input is empty.
+/// With a program while it is captured.
+struct Conversation {
+    int input_fd = -1;  // its standard input; -1: empty
+    /// What it has printed, as it comes; with nothing now and then.
+    std::function<void(std::string_view output)> on_output = {};
+};
+
+/// Runs a program to its end and returns what it printed: of errors the last 2 to 4 MiB. Kills it at the
+/// timeout (timeout), and when it has printed 64 MiB (too_large).
 struct Captured {
     std::string output;
     std::string errors;
     ExitStatus status;
 };
 Result<Captured> capture_output(const std::vector<std::string>& argv, const Environment& environment,
-                                std::chrono::milliseconds timeout);
+                                std::chrono::milliseconds timeout, const Conversation& conversation = {});
 
 }  // namespace ddict::os

@@ -51,6 +51,20 @@ TEST(ChildProcess, TellsHowAProgramEnded) {
     EXPECT_EQ(status->for_shell(), 137);
 }
 
+TEST(CaptureOutput, OfAProgramThatPrintsWithoutEndTakesSoMuch) {
+    const auto capture = [](const std::string& script) {
+        return capture_output({"/bin/sh", "-c", script}, environment_of_this_process(),
+                              std::chrono::seconds(60));
+    };
+    const auto endless = capture("exec yes");
+    ASSERT_FALSE(endless);
+    EXPECT_EQ(endless.error().code, Errc::too_large) << endless.error().message();
+    const auto complains = capture("yes | head -c 20000000 >&2; echo the end >&2");
+    ASSERT_TRUE(complains) << complains.error().message();
+    EXPECT_TRUE(complains->errors.ends_with("the end\n"));
+    EXPECT_LT(complains->errors.size(), std::size_t{5} << 20);
+}
+
 TEST(ChildProcess, IsNotReapedWhileItRuns) {
     ChildProcess child = shell("exec sleep 1000");
     EXPECT_EQ(child.reap(), std::nullopt);
