@@ -49,16 +49,24 @@ constexpr bool is_own_in_mark(std::uint64_t mark) noexcept {
     return (mark & 1) != 0;
 }
 
+/// In the word of a checkpoint's id: there is no value, the key is not there from this checkpoint on.
+inline constexpr std::uint32_t gone_bit = std::uint32_t{1} << 31;
+/// There as well: it is seen at its own checkpoint only, not at those after it.
+inline constexpr std::uint32_t transient_bit = std::uint32_t{1} << 30;
+
 /// A pair that is to be stored. Refers to bytes of the caller.
 struct Pair {
     KeyBytes key;
     std::uint64_t hash = 0;  // hash_of(key)
     std::uint16_t value_type = 0;
-    std::uint32_t checkpoint = 0;
+    std::uint32_t checkpoint = 0;  // its id, and perhaps gone_bit and transient_bit
     Bytes value{};
     KeyPlacement placement{};
     std::uint64_t mark = 0;  // of a broadcast; 0: none
 
+    bool is_transient() const noexcept { return (checkpoint & transient_bit) != 0; }
+    std::uint32_t checkpoint_id() const noexcept { return checkpoint & ~(gone_bit | transient_bit); }
+    bool is_gone() const noexcept { return (checkpoint & gone_bit) != 0; }
     /// What stands behind the value, in words.
     unsigned trailers() const noexcept { return (placement.is_by_hand() ? 1U : 0U) + (mark != 0 ? 1U : 0U); }
 };
@@ -82,6 +90,8 @@ class Block {
     std::uint64_t key_bytes() const noexcept { return key_word() & 0xffff; }
     std::uint32_t key_word() const noexcept { return key_word_in(key_and_checkpoint_); }
     std::uint32_t checkpoint() const noexcept { return checkpoint_in(key_and_checkpoint_); }
+    bool is_gone() const noexcept { return is_gone_in(key_and_checkpoint_); }
+    bool is_transient() const noexcept { return is_transient_in(key_and_checkpoint_); }
     std::uint64_t value_bytes() const noexcept { return value_bytes_in(value_bytes_and_type_); }
     std::uint16_t value_type() const noexcept { return value_type_in(value_bytes_and_type_); }
     PlacedBy placed_by() const noexcept { return placed_by_in(value_bytes_and_type_); }
@@ -89,14 +99,14 @@ class Block {
     KeyPlacement placement() const noexcept;
     /// 0 if no broadcast has stored it.
     std::uint64_t mark() const noexcept;
-    bool is_marked() const noexcept { return (value_bytes_and_type_ >> marked_shift & 1) != 0; }
+    bool is_marked() const noexcept { return is_marked_in(value_bytes_and_type_); }
     unsigned trailers() const noexcept { return trailers_in(value_bytes_and_type_); }
     /// All of it; refers to these bytes.
     Pair pair() const noexcept {
         return {.key = key(),
                 .hash = hash(),
                 .value_type = value_type(),
-                .checkpoint = checkpoint(),
+                .checkpoint = static_cast<std::uint32_t>(key_and_checkpoint_ >> 32),
                 .value = value(),
                 .placement = placement(),
                 .mark = mark()};
@@ -116,7 +126,12 @@ class Block {
         return static_cast<std::uint32_t>(word);
     }
     static constexpr std::uint32_t checkpoint_in(std::uint64_t word) noexcept {
-        return static_cast<std::uint32_t>(word >> 32);
+        return static_cast<std::uint32_t>(word >> 32) & checkpoint_mask;
+    }
+    static constexpr bool is_gone_in(std::uint64_t word) noexcept { return (word >> 63) != 0; }
+    static constexpr bool is_transient_in(std::uint64_t word) noexcept { return (word >> 62 & 1) != 0; }
+    static constexpr bool is_marked_in(std::uint64_t word) noexcept {
+        return (word >> marked_shift & 1) != 0;
     }
     static constexpr std::uint64_t value_bytes_in(std::uint64_t word) noexcept {
         return word & ((std::uint64_t{1} << value_bytes_bits) - 1);
@@ -165,6 +180,7 @@ class Block {
 
   private:
     friend class Pool;
+    static constexpr std::uint32_t checkpoint_mask = (std::uint32_t{1} << 30) - 1;
     /// The nibbles of both words, added up without carry; the check's own does not count.
     static constexpr std::uint64_t check_of(std::uint64_t first, std::uint64_t second) noexcept {
         std::uint64_t sum = first ^ (second & ~(std::uint64_t{15} << check_shift));
@@ -178,6 +194,11 @@ class Block {
         key_and_checkpoint_ = first;
         value_bytes_and_type_ = second | (check_of(first, second) << check_shift);
     }
+    /// Before it is visible: it was transient.
+    void let_persist() noexcept {
+        set_words(hash_, key_and_checkpoint_ & ~(std::uint64_t{1} << 62),
+                  value_bytes_and_type_ & ~(std::uint64_t{15} << check_shift));
+    }
     void set_trailers(const Pair& pair) noexcept;
     std::byte* trailer(unsigned number) noexcept {
         return reinterpret_cast<std::byte*>(this) + placement_offset(key_bytes(), value_bytes()) +
@@ -186,12 +207,17 @@ class Block {
 
     std::uint64_t size_and_flags_;
     std::uint64_t hash_;
-    std::uint64_t key_and_checkpoint_;  // bytes of the key, its type, checkpoint: 16, 16 and 32 bits
+    // Bytes of the key, its type, id of the checkpoint, whether it is transient, whether the key is gone: 16,
+    // 16, 30, 1 and 1 bits.
+    std::uint64_t key_and_checkpoint_;
     // Bytes of the value, check of this word and the one before, whether it is marked, PlacedBy, type of the
     // value: 41, 4, 1, 2 and 16 bits.
     std::uint64_t value_bytes_and_type_;
 };
 static_assert(sizeof(Block) == 32 && alignof(Block) == 8 && std::is_standard_layout_v<Block>);
+
+/// What a pair takes at the most beyond its key and value: its header, and padding after each of the two.
+inline constexpr std::uint64_t pair_overhead_bytes_max = sizeof(Block) + block_alignment;
 
 inline KeyPlacement Block::placement() const noexcept {
     KeyPlacement placement{.by = placed_by(), .value = 0};

@@ -148,6 +148,8 @@ Result<void> check_header(const Segment& segment, std::uint64_t dictionary_id) {
     const std::uint64_t ready = header.ready.load(std::memory_order_acquire);
     if (ready == 0)
         return attach_error(Errc::dictionary_gone, segment, "is not filled: not started yet, or never");
+    if (ready == directory_kept)
+        return attach_error(Errc::dictionary_gone, segment, "is of a dictionary that has ended");
     if (ready != directory_magic) return damaged;
     if (header.layout_version != directory_layout_version)
         return attach_error(Errc::incompatible, segment, "was written by another version of ddict");
@@ -223,6 +225,14 @@ Result<bool> update_entry(Segment& segment, const DirectoryEntry& entry) {
             .set_manager(number_of(entry.shard));
     slot.write(packed);
     return true;
+}
+
+void mark_kept(Segment& segment) {
+    header_of(segment).ready.store(directory_kept, std::memory_order_release);
+}
+
+bool DirectorySegment::is_kept() const {
+    return header_of(segment_).ready.load(std::memory_order_acquire) == directory_kept;
 }
 
 Result<DirectorySegment> DirectorySegment::open(std::uint64_t dictionary_id) {

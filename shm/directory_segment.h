@@ -49,6 +49,9 @@ Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity
 /// if the entry does not fit into its slot. Requires that nobody else writes to it.
 Result<bool> update_entry(Segment& segment, const DirectoryEntry& entry);
 
+/// The dictionary has ended, and its pools on this node are kept: for those who have the segment mapped.
+void mark_kept(Segment& segment);
+
 /// The directory as others read it; nothing in it is trusted. Any thread may read, also while it changes.
 class DirectorySegment final : public DirectoryView {
   public:
@@ -63,6 +66,8 @@ class DirectorySegment final : public DirectoryView {
     Result<DirectoryEntry> entry(ShardId shard) const override;
     /// Whether the node launcher that owns the directory still lives. Two system calls.
     bool has_owner() const { return segment_.has_owner(); }
+    /// Whether the dictionary has ended, and its pools on this node are kept.
+    bool is_kept() const;
 
   private:
     DirectorySegment(Segment segment, const DirectoryIdentity& identity, std::uint32_t manager_count,

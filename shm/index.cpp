@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "shm/structure_change.h"
 
 namespace ddict::shm {
 namespace {
@@ -55,27 +56,6 @@ void add_overflow(Bucket& home, std::uint32_t difference) noexcept {
     const std::uint64_t meta = home.meta.load(relaxed);
     home.meta.store(make_bucket_meta(bucket_version(meta), bucket_overflow(meta) + difference), relaxed);
 }
-
-/// While one lives, readers know that the directory or all of the index is being exchanged.
-class StructureChange {
-  public:
-    explicit StructureChange(PoolHeader& header) noexcept
-        : header_(header), epoch_(header.structure_epoch.load(relaxed)) {
-        header_.structure_epoch.store(epoch_ | 1, relaxed);
-        store_fence();
-    }
-    ~StructureChange() {
-        store_fence();
-        // During a recovery it is odd all the while.
-        if ((epoch_ & 1) == 0) header_.structure_epoch.store(epoch_ + 2, relaxed);
-    }
-    StructureChange(const StructureChange&) = delete;
-    StructureChange& operator=(const StructureChange&) = delete;
-
-  private:
-    PoolHeader& header_;
-    std::uint64_t epoch_;
-};
 
 Bucket& bucket_after(IndexSegment& segment, unsigned home, unsigned distance) noexcept {
     return segment.buckets[(home + distance) % buckets_per_segment];
@@ -175,21 +155,59 @@ Index::Place Index::find(KeyBytes key, std::uint64_t hash) const {
     return {};
 }
 
-/// There is a key with the same 64 bits of hash: this one, if it is long; else another, which is rare.
-Index::Place Index::find_among_alike(KeyBytes key, std::uint64_t hash) const {
+/// Calls f(slot, offset of the block) for each pair with this hash, until it is true.
+template <class F>
+void Index::find_alike(std::uint64_t hash, F f) const {
     const std::uint64_t h = shard_hash(hash);
     auto& segment = at<IndexSegment>(segment_of(h));
     for (unsigned distance = 0; distance < probe_window; ++distance) {
         for (AtomicWord& slot : bucket_after(segment, home_bucket(h), distance).slots) {
             const std::uint64_t word = slot.load(relaxed);
             if (word == 0 || slot_tag(word) != slot_tag(make_slot(h, 0))) continue;
-            const auto& block = at<Block>(slot_block(word));
-            if (block.hash() != hash || block.key_word() != key.word()) continue;
-            if (std::memcmp(block.key().data(), key.data(), key.size()) == 0)
-                return {.slot = &slot, .block = slot_block(word)};
+            const std::uint64_t block = slot_block(word);
+            if (at<Block>(block).hash() == hash && f(slot, block)) return;
         }
     }
-    return {};
+}
+
+/// The first pair of this key that is wanted.
+template <class F>
+Index::Place Index::find_pair(KeyBytes key, std::uint64_t hash, F is_wanted) const {
+    Place place;
+    find_alike(hash, [&](AtomicWord& slot, std::uint64_t offset) {
+        const auto& block = at<Block>(offset);
+        if (block.key() != key || !is_wanted(block)) return false;
+        place = {.slot = &slot, .block = offset};
+        return true;
+    });
+    return place;
+}
+
+/// There is a key with the same 64 bits of hash: this one, if it is long; else another, which is rare.
+Index::Place Index::find_among_alike(KeyBytes key, std::uint64_t hash) const {
+    return find_pair(key, hash, [](const Block&) { return true; });
+}
+
+Index::Place Index::find(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint) const {
+    return find_pair(key, hash, [&](const Block& block) { return block.checkpoint() == checkpoint; });
+}
+
+void Index::gather_versions(KeyBytes key, std::uint64_t hash, Versions& out) const {
+    out.clear();
+    find_alike(hash, [&](const AtomicWord&, std::uint64_t offset) {
+        const auto& block = at<Block>(offset);
+        if (block.key() == key) out.add(version_of(block, offset));
+        return false;
+    });
+}
+
+std::vector<std::uint64_t> Index::blocks_of(std::uint64_t hash) const {
+    std::vector<std::uint64_t> blocks;
+    find_alike(hash, [&](const AtomicWord&, std::uint64_t offset) {
+        blocks.push_back(offset);
+        return false;
+    });
+    return blocks;
 }
 
 Index::Place Index::slot_of(std::uint64_t block, std::uint64_t hash) const {

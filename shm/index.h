@@ -16,6 +16,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -23,6 +24,7 @@
 #include "shm/block.h"
 #include "shm/heap.h"
 #include "shm/layout.h"
+#include "shm/version.h"
 
 namespace ddict::shm {
 
@@ -67,7 +69,12 @@ class Index {
           size_(found.keys),
           size_max_(found.keys) {}
 
+    /// The first that is found: for an index in which a key has one pair at the most.
     Place find(KeyBytes key, std::uint64_t hash) const;
+    /// Of this checkpoint.
+    Place find(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint) const;
+    /// All versions of a key.
+    void gather_versions(KeyBytes key, std::uint64_t hash, Versions& out) const;
     /// The same, by the block that the slot leads to.
     Place slot_of(std::uint64_t block, std::uint64_t hash) const;
     /// Fetches the bucket into the cache ahead of a find.
@@ -92,6 +99,9 @@ class Index {
     /// What an insertion that grows the index may allocate at once, at the most.
     std::uint64_t growth_bytes_max() const noexcept;
 
+    /// The blocks of all pairs with this hash, in no order.
+    std::vector<std::uint64_t> blocks_of(std::uint64_t hash) const;
+
     /// The entries of the segment that this shard hash belongs to, in no order.
     void gather(std::uint64_t shard_hash, SegmentEntries& out) const;
 
@@ -115,6 +125,10 @@ class Index {
         return at<AtomicWord>(root_entries(r) + 8 * entry).load(std::memory_order_relaxed);
     }
     Place find_among_alike(KeyBytes key, std::uint64_t hash) const;
+    template <class F>
+    void find_alike(std::uint64_t hash, F f) const;
+    template <class F>
+    Place find_pair(KeyBytes key, std::uint64_t hash, F is_wanted) const;
     bool store(IndexSegment& segment, std::uint64_t block, std::uint64_t shard_hash);
     unsigned depth_that_helps(const IndexSegment& segment, std::uint64_t shard_hash) const;
     bool split_segment_of(std::uint64_t shard_hash);

@@ -26,6 +26,12 @@
 //   5. Memory may change or be used again under a reader's hands. So each offset and length is checked
 //      against the pool before it is followed, and what is read is believed only after 1 to 3.
 //
+// Checkpoints: a pair's identity is its key and the id of the checkpoint that it was written at. Until a
+// change has come with an id above 0, PoolHeader::checkpoints is 0 and every key has one pair at the most.
+// Afterwards it may have several, its versions: at a checkpoint the one with the highest id that is not above
+// its own is seen, if it is not below the floor and does not say that the key is gone. What a broadcast has
+// stored is seen at each. docs/decisions/0022 has the rest.
+//
 // How a pool is recovered after its manager was killed at any instruction (recovery.h): every write becomes
 // visible by one atomic store (of a slot, a directory entry or index_root), and a block is complete before
 // that. The live blocks are those reached through the index. What a kill leaves behind:
@@ -45,10 +51,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/limits.h"
+
 namespace ddict::shm {
 
 inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
-inline constexpr std::uint32_t pool_layout_version = 4;
+inline constexpr std::uint32_t pool_layout_version = 6;
 inline constexpr std::uint64_t page_bytes = 4096;
 
 using AtomicWord = std::atomic<std::uint64_t>;
@@ -140,6 +148,8 @@ constexpr unsigned root_depth(std::uint64_t root) noexcept {
 // A dictionary's directory segment; directory_segment.h has the grammar.
 inline constexpr std::uint64_t directory_magic = 0x31'7269'6464'6464ULL;  // "dddir1"
 inline constexpr std::uint32_t directory_layout_version = 3;
+// In the place of directory_magic when the dictionary has ended, and its pools are kept.
+inline constexpr std::uint64_t directory_kept = 0x31'7470'656b'6464ULL;  // "ddkept1"
 // Of a slot: multiples of 64.
 inline constexpr std::uint64_t directory_slot_bytes_min = 64;
 inline constexpr std::uint64_t directory_slot_bytes_max = 64 * 1024;
@@ -160,9 +170,43 @@ static_assert(sizeof(DirectorySegmentHeader) == 64 && std::is_standard_layout_v<
 static_assert(offsetof(DirectorySegmentHeader, layout_version) == 8 &&
               offsetof(DirectorySegmentHeader, bytes) == 40);
 
-enum class PoolState : std::uint32_t { formatted = 1, attached = 2 };
+// PoolHeader::checkpoints: the id of the oldest that is kept in the lower half, of the newest in the upper
+// half, and in the two highest bits which array of floors counts, and whether pairs may be transient. 0 until
+// a change has come with an id above 0, unless they may.
+constexpr std::uint32_t oldest_in(std::uint64_t checkpoints) noexcept {
+    return static_cast<std::uint32_t>(checkpoints);
+}
+constexpr unsigned floors_in(std::uint64_t checkpoints) noexcept {
+    return static_cast<unsigned>(checkpoints >> 63);
+}
+constexpr bool may_be_transient_in(std::uint64_t checkpoints) noexcept {
+    return (checkpoints >> 62 & 1) != 0;
+}
+constexpr std::uint32_t newest_in(std::uint64_t checkpoints) noexcept {
+    return static_cast<std::uint32_t>(checkpoints >> 32) & 0x3fff'ffffU;
+}
+
+/// The checkpoint that is looked at if this one is asked for. One that is newer than the newest is like that
+/// one, unless pairs may be transient: those are not seen there.
+constexpr std::uint32_t checkpoint_to_look_at(std::uint32_t asked, std::uint64_t checkpoints) noexcept {
+    const bool is_like_newest = asked == limits::newest_checkpoint || !may_be_transient_in(checkpoints);
+    return is_like_newest && asked > newest_in(checkpoints) ? newest_in(checkpoints) : asked;
+}
+
+// kept: it was left by a manager that has ended with its dictionary, and is to be taken over by another's.
+enum class PoolState : std::uint32_t { formatted = 1, attached = 2, kept = 3 };
 // How it came that a pool is gone: its manager ended alone, or in good order with its dictionary.
 enum class PoolEnd : std::uint64_t { manager = 1, dictionary = 2 };
+
+// PoolHeader::gone: a PoolEnd, or 0 while the pool serves, and above that how many dictionaries it has been
+// of before. Whoever has it mapped since one of those serves nothing of it any more.
+inline constexpr unsigned life_shift = 8;
+constexpr std::uint64_t life_in(std::uint64_t gone) noexcept {
+    return gone >> life_shift << life_shift;
+}
+constexpr std::uint64_t end_in(std::uint64_t gone) noexcept {
+    return gone & ((std::uint64_t{1} << life_shift) - 1);
+}
 
 struct alignas(64) PoolHeader {
     AtomicWord magic;  // written last by format()
@@ -174,13 +218,15 @@ struct alignas(64) PoolHeader {
     std::uint64_t heap_offset;
     std::uint64_t heap_bytes;
     std::atomic<std::uint32_t> state;
-    std::uint32_t recoveries;  // how often a manager has taken the pool over from one that had been killed
+    std::uint32_t recoveries;   // how often a manager has taken the pool over from one that had been killed
+    std::uint32_t working_set;  // WorkingSetSettings::packed()
 
     // What changes now and then: read by every get.
     alignas(64) AtomicWord index_root;
     AtomicWord structure_epoch;
-    AtomicWord gone;  // a PoolEnd, or 0: the manager has ended, and what is here is not the dictionary
+    AtomicWord gone;  // whether the manager has ended, and what is here is not the dictionary: see life_in()
     AtomicWord freeze_epoch;  // odd while the dictionary is frozen; grows by one when that changes
+    AtomicWord checkpoints;   // which are kept: see newest_in()
 
     // What changes with each write: for show.
     alignas(64) AtomicWord keys;
@@ -189,14 +235,21 @@ struct alignas(64) PoolHeader {
 
     // What only a recovery reads.
     alignas(64) AtomicWord clearing;  // not 0 while everything is being erased
+    std::uint64_t is_without_kept;    // not 0: its dictionary was resumed, and had nothing for this manager
+
+    // Of the checkpoint with the id i, at i modulo their number: at it, versions with a lower id are not
+    // seen, since everything was erased. `checkpoints` says which of the two arrays counts: so the other one
+    // can be written before the set moves, by one store.
+    alignas(64) std::atomic<std::uint32_t> floors[2][limits::working_set_max];
 
     alignas(64) char node[80];  // NUL-terminated
 };
-static_assert(sizeof(PoolHeader) == 448 && std::is_standard_layout_v<PoolHeader>);
+static_assert(sizeof(PoolHeader) == 512 && std::is_standard_layout_v<PoolHeader>);
 static_assert(offsetof(PoolHeader, layout_version) == 8 && offsetof(PoolHeader, dictionary_id) == 16);
 static_assert(offsetof(PoolHeader, state) == 64 && offsetof(PoolHeader, index_root) == 128);
-static_assert(offsetof(PoolHeader, gone) == 144 && offsetof(PoolHeader, freeze_epoch) == 152);
-static_assert(offsetof(PoolHeader, keys) == 192 && offsetof(PoolHeader, node) == 320);
+static_assert(offsetof(PoolHeader, gone) == 144 && offsetof(PoolHeader, freeze_epoch) == 152 &&
+              offsetof(PoolHeader, checkpoints) == 160);
+static_assert(offsetof(PoolHeader, keys) == 192 && offsetof(PoolHeader, node) == 384);
 
 // The directory of depth 0, with its one entry, and the first index segment lie before the heap, so that an
 // empty index takes nothing of it.

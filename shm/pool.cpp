@@ -13,164 +13,11 @@
 namespace ddict::shm {
 namespace {
 
-// What a pair takes at the most beyond its key and value: its header, and padding after each of the two.
-constexpr std::uint64_t pair_overhead_bytes_max = sizeof(Block) + block_alignment;
 constexpr std::uint64_t trailer_bytes_max = block_alignment;
-constexpr std::size_t held_blocks_usual = 256;
-constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
-static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
-                                                                               << Block::value_bytes_bits);
-static_assert(limits::pool_bytes_min > 2 * heap_start_offset);
-
-constexpr std::uint64_t heap_bytes_of(std::uint64_t pool_bytes) noexcept {
-    return (pool_bytes - heap_start_offset) & ~(block_alignment - 1);
-}
-
-Error attach_error(Errc code, const Segment& segment, std::string_view text) {
-    return Error(code, "segment " + segment.name() + " " + std::string(text))
-        .set_operation(Operation::attach);
-}
-
-Result<void> check_header(const Segment& segment, PoolState state) {
-    if (segment.size() < limits::pool_bytes_min)
-        return attach_error(Errc::protocol, segment, "is too small for a pool");
-    const auto& header = *reinterpret_cast<const PoolHeader*>(segment.data());
-    if (header.magic.load(std::memory_order_acquire) != pool_magic)
-        return attach_error(Errc::protocol, segment, "holds no pool");
-    if (header.layout_version != pool_layout_version)
-        return attach_error(Errc::incompatible, segment, "was formatted by another version of ddict");
-    if (header.segment_bytes != segment.size() || header.heap_offset != heap_start_offset ||
-        header.heap_bytes != heap_bytes_of(segment.size()) || header.node[sizeof header.node - 1] != '\0')
-        return attach_error(Errc::protocol, segment, "holds a pool that is damaged or was cut");
-    if (header.state.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(state)) return {};
-    return attach_error(Errc::system, segment,
-                        state == PoolState::formatted ? "was used by a manager already: it is to be recovered"
-                                                      : "has not been used by a manager yet");
-}
-
-/// Key and value together that the heap holds when it is empty.
-std::uint64_t capacity_of(const Heap& heap) noexcept {
-    return heap.total_bytes() - Compactor::scratch_bytes_in(heap.total_bytes()) - pair_overhead_bytes_max;
-}
-
-PoolIdentity identity_in(const PoolHeader& header) {
-    PoolIdentity identity;
-    identity.dictionary_id = header.dictionary_id;
-    std::memcpy(identity.secret.data(), header.secret, sizeof header.secret);
-    identity.manager = header.manager;
-    identity.node = header.node;
-    return identity;
-}
+// By one scan, whether they are seen or not: less than a millisecond's work.
+constexpr std::size_t versions_looked_at_max = 8 * 1024;
 
 }  // namespace
-
-Result<void> Pool::format(Segment& segment, const PoolIdentity& identity) {
-    const auto refuse = [&](std::string_view why) {
-        return Error(Errc::invalid_argument, why)
-            .set_operation(Operation::create)
-            .set_manager(identity.manager)
-            .set_node(identity.node);
-    };
-    if (segment.size() < limits::pool_bytes_min) {
-        Error error = refuse("a manager's pool is too small; raise --total-mem or use fewer managers");
-        return error.set_bytes(limits::pool_bytes_min, segment.size());
-    }
-    if (segment.size() > pool_bytes_max) return refuse("a manager's pool cannot be larger than 128 TiB");
-    if (identity.node.size() > limits::node_name_bytes_max) return refuse("the node's name is too long");
-
-    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    header.magic.store(0, std::memory_order_relaxed);
-    header.layout_version = pool_layout_version;
-    header.manager = identity.manager;
-    header.dictionary_id = identity.dictionary_id;
-    std::memcpy(header.secret, identity.secret.data(), sizeof header.secret);
-    header.segment_bytes = segment.size();
-    header.heap_offset = heap_start_offset;
-    header.heap_bytes = heap_bytes_of(segment.size());
-    std::memset(header.node, 0, sizeof header.node);
-    std::memcpy(header.node, identity.node.data(), identity.node.size());
-    header.gone.store(0, std::memory_order_relaxed);
-    header.clearing.store(0, std::memory_order_relaxed);
-    header.freeze_epoch.store(0, std::memory_order_relaxed);
-    header.state.store(static_cast<std::uint32_t>(PoolState::formatted), std::memory_order_relaxed);
-    header.magic.store(pool_magic, std::memory_order_release);
-    return {};
-}
-
-Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
-    if (const Result<void> good = check_header(segment, PoolState::formatted); !good) return good.error();
-    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    PoolIdentity identity = identity_in(header);
-    std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity)));
-    // Now there is something to recover.
-    header.state.store(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_release);
-    return pool;
-}
-
-bool Pool::was_attached(const Segment& segment) {
-    return check_header(segment, PoolState::attached).has_value();
-}
-
-Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> claims,
-                                            RecoveryReport& report) {
-    if (const Result<void> good = check_header(segment, PoolState::attached); !good) return good.error();
-    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    Recovery recovery(segment.data(), header);
-    if (!recovery.repair_index(report))
-        return attach_error(Errc::protocol, segment, "is damaged: nothing leads to its pairs any more");
-    recovery.answer(claims);
-    PoolIdentity identity = identity_in(header);
-    std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity), recovery));
-    recovery.finish(
-        pool->index_, claims, [&](std::uint64_t block) { pool->heap_.free(block); }, report);
-    for (const Claim& claim : claims)
-        if (claim.held) pool->hold(claim.block);
-    pool->show_counters();
-    ++header.recoveries;
-    return pool;
-}
-
-Pool::Pool(Segment segment, PoolIdentity identity, Recovery& recovery)
-    : segment_(std::move(segment)),
-      data_(segment_.data()),
-      identity_(std::move(identity)),
-      heap_(data_, header().heap_offset, header().heap_bytes,
-            [&recovery](Heap::Used& used) { return recovery.next(used); }),
-      index_(data_, header(), heap_, recovery.found(heap_)),
-      compactor_(data_, heap_, index_),
-      capacity_bytes_(capacity_of(heap_)) {
-    held_.reserve(held_blocks_usual);
-}
-
-Pool::Pool(Segment segment, PoolIdentity identity)
-    : segment_(std::move(segment)),
-      data_(segment_.data()),
-      identity_(std::move(identity)),
-      heap_(data_, header().heap_offset, header().heap_bytes),
-      index_(data_, header(), heap_),
-      compactor_(data_, heap_, index_),
-      capacity_bytes_(capacity_of(heap_)) {
-    held_.reserve(held_blocks_usual);
-    show_counters();
-}
-
-void Pool::mark_gone(const std::string& segment_name) {
-    const Result<Segment> segment = Segment::open(segment_name, Access::read_write);
-    if (segment) mark_gone(*segment);
-}
-
-void Pool::mark_gone(const Segment& segment) {
-    if (segment.size() < limits::pool_bytes_min) return;
-    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    if (header.magic.load(std::memory_order_acquire) != pool_magic) return;
-    std::uint64_t none = 0;  // what the manager has said itself stays
-    header.gone.compare_exchange_strong(none, static_cast<std::uint64_t>(PoolEnd::manager),
-                                        std::memory_order_release, std::memory_order_relaxed);
-}
-
-void Pool::mark_gone(PoolEnd end) {
-    header().gone.store(static_cast<std::uint64_t>(end), std::memory_order_release);
-}
 
 /// A block is used again only after a change of the index, which has a fence: a reader who sees anything of a
 /// later write also sees that the freeze has ended.
@@ -296,12 +143,17 @@ Result<void> Pool::publish(Block* block, Noted* noted) {
     const std::uint64_t offset = offset_of(block);
     let_go(offset);
     note(noted, 0, offset);
-    return show(offset);
+    return set_.in_use() ? show_version(offset) : show(offset);
 }
 
 [[gnu::always_inline]] inline Result<void> Pool::show(std::uint64_t offset) {
+    const Block& block = block_at(offset);
+    return show(offset, index_.find(block.key(), block.hash()));
+}
+
+/// `place`: of the pair that it replaces.
+[[gnu::always_inline]] inline Result<void> Pool::show(std::uint64_t offset, const Index::Place& place) {
     Block& block = block_at(offset);
-    const Index::Place place = index_.find(block.key(), block.hash());
     if (!place) return show_new(offset);
     block.size_and_flags_ |= block_word::visible;
     index_.replace(place, offset);
@@ -332,7 +184,7 @@ bool Pool::restore(const Block& block) {
     std::uint64_t& word = block_at(offset).size_and_flags_;
     DDICT_ASSERT((word & block_word::visible) == 0 && (word & block_word::pin_mask) != 0,
                  "only a pair that was erased and is pinned can be restored");
-    if (index_.find(block.key(), block.hash()) || !index_.insert(offset, block.hash())) return false;
+    if (place_of(block.pair()) || !index_.insert(offset, block.hash())) return false;
     word |= block_word::visible;
     show_counters();
     return true;
@@ -354,12 +206,64 @@ void Pool::abandon(Block* block) {
 }
 
 Result<void> Pool::put(const Pair& pair, Noted* noted) {
+    if (set_.in_use()) [[unlikely]]
+        return put_version(pair, noted);
+    return put_pair<false>(pair, noted);
+}
+
+template <bool has_versions>
+[[gnu::always_inline]] inline Result<void> Pool::put_pair(const Pair& pair, Noted* noted) {
     if (!admits(pair, pair.value.size())) return refusal(pair, pair.value.size());
     const std::uint64_t offset = allocate(pair, pair.value.size());
     if (offset == 0) return put_through_scratch(pair, noted);
     set_value(block_at(offset), pair.value);
-    note(noted, 0, offset);
-    return show(offset);
+    if constexpr (!has_versions) {
+        note(noted, 0, offset);
+        return show(offset);
+    } else {
+        note(noted, pair.is_gone() ? 1 : 0, offset);
+        return show(offset, place_of(pair));
+    }
+}
+
+Index::Place Pool::place_of(const Pair& pair) const {
+    return set_.in_use() ? index_.find(pair.key, pair.hash, pair.checkpoint_id())
+                         : index_.find(pair.key, pair.hash);
+}
+
+/// At the oldest checkpoint, what persists of the key has been erased then: it goes now, and is not seen
+/// again once something transient takes the place of what says so.
+bool Pool::may_be_transient(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint, Versions& before) {
+    if (before.persists_at(checkpoint, set_.floor_at(checkpoint), set_.oldest())) return false;
+    if (checkpoint > set_.oldest()) return true;
+    retire(hash);
+    before.clear();
+    index_.gather_versions(key, hash, before);
+    return true;
+}
+
+/// With the count of what is seen at each checkpoint.
+Result<void> Pool::put_version(const Pair& pair, Noted* noted) {
+    Versions before;
+    index_.gather_versions(pair.key, pair.hash, before);
+    Pair kept = pair;
+    if (pair.is_transient() && !pair.is_gone() &&
+        !may_be_transient(pair.key, pair.hash, pair.checkpoint_id(), before))
+        kept.checkpoint &= ~transient_bit;
+    const Result<void> stored = put_pair<true>(kept, noted);
+    if (stored) account(pair.key, pair.hash, pair.checkpoint_id(), before);
+    return stored;
+}
+
+Result<void> Pool::show_version(std::uint64_t offset) {
+    Block& block = block_at(offset);
+    Versions before;
+    index_.gather_versions(block.key(), block.hash(), before);
+    if (block.is_transient() && !may_be_transient(block.key(), block.hash(), block.checkpoint(), before))
+        block.let_persist();
+    const Result<void> shown = show(offset, place_of(block.pair()));
+    if (shown) account(block.key(), block.hash(), block.checkpoint(), before);
+    return shown;
 }
 
 /// Into the memory of the key's old block. There is a pair that the index leads to at any moment: the old
@@ -367,11 +271,12 @@ Result<void> Pool::put(const Pair& pair, Noted* noted) {
 Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
     const std::uint64_t value_bytes = pair.value.size();
     const std::uint64_t need = Block::bytes_for(pair, value_bytes);
-    const Index::Place place = index_.find(pair.key, pair.hash);
+    const Index::Place place = place_of(pair);
     const std::uint64_t scratch = compactor_.scratch();
     if (!place || (block_at(place.block).size_and_flags_ & block_word::pin_mask) != 0 || scratch == 0 ||
         heap_.block_bytes(scratch) < need || heap_.bytes_if_freed(place.block) < need)
         return no_space(pair.key, value_bytes);
+    if (pair.is_gone()) return no_space(pair.key, value_bytes);  // what it has noted would tell too little
     const auto write = [&](std::uint64_t offset, std::size_t which) {
         Block& block = block_at(offset);
         set_header(block, pair, value_bytes);
@@ -391,8 +296,14 @@ Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
     return {};
 }
 
-bool Pool::erase(KeyBytes key, std::uint64_t hash, Noted* noted) {
-    const Index::Place place = index_.find(key, hash);
+bool Pool::erase(KeyBytes key, std::uint64_t hash, Noted* noted, std::uint32_t checkpoint) {
+    if (set_.in_use()) [[unlikely]]
+        return erase_and_account(key, hash, noted, checkpoint);
+    return erase_pair(key, hash, noted, checkpoint);
+}
+
+bool Pool::erase_pair(KeyBytes key, std::uint64_t hash, Noted* noted, std::uint32_t checkpoint) {
+    const Index::Place place = place_of({.key = key, .hash = hash, .checkpoint = checkpoint});
     if (!place) return false;
     note(noted, 0, place.block);
     index_.erase(place, hash);
@@ -416,6 +327,7 @@ void Pool::clear() {
     for (const std::uint64_t offset : held_)
         block_at(offset).size_and_flags_ &= ~block_word::visible;
     heap_.free_all_but(held_);
+    set_.forget_all();
     if (scratch != 0) let_go(scratch);
     show_counters();
 }
@@ -432,6 +344,11 @@ void Pool::free(std::uint64_t offset) {
     block.size_and_flags_ &= ~block_word::visible;
     if ((block.size_and_flags_ & block_word::pin_mask) == 0) free(offset);
     settle_if_empty();
+}
+
+void Pool::drop_version(std::uint64_t offset) {
+    drop(offset);
+    show_counters();
 }
 
 /// Those that are held longest are few, so most are found near the end.
@@ -468,18 +385,30 @@ void Pool::unpin(const Block* block) {
     show_counters();
 }
 
-std::uint64_t Pool::scan(std::uint64_t cursor, const std::function<bool(const Block&)>& visit) const {
+std::uint64_t Pool::scan(std::uint64_t cursor, const std::function<bool(const Block&)>& visit,
+                         std::uint32_t checkpoint) const {
     constexpr std::uint64_t last = ~std::uint64_t{0};
     Index::SegmentEntries found;
+    std::size_t looked_at = 0;  // of versions, seen or not
     for (;;) {
         index_.gather(cursor, found);
         const auto end = found.entries.begin() + static_cast<std::ptrdiff_t>(found.count);
         std::sort(found.entries.begin(), end,
                   [](const Index::Entry& a, const Index::Entry& b) { return a.shard_hash < b.shard_hash; });
         bool wanted = true;
-        for (auto entry = found.entries.begin(); entry != end; ++entry) {
+        for (auto entry = found.entries.begin(); entry != end && !set_.in_use(); ++entry) {
             if (!wanted && entry->shard_hash != (entry - 1)->shard_hash) return entry->shard_hash;
             wanted = visit(block_at(entry->block)) && wanted;
+        }
+        for (auto entry = found.entries.begin(); entry != end && set_.in_use();) {
+            if (!wanted) return entry->shard_hash;
+            const auto alike = std::find_if(
+                entry, end, [&](const Index::Entry& other) { return other.shard_hash != entry->shard_hash; });
+            for_each_seen({entry, alike}, checkpoint,
+                          [&](const Block& block) { wanted = visit(block) && wanted; });
+            looked_at += static_cast<std::size_t>(alike - entry);
+            wanted = wanted && looked_at < versions_looked_at_max;
+            entry = alike;
         }
         if (found.last_shard_hash == last) return 0;
         cursor = found.last_shard_hash + 1;
@@ -495,7 +424,7 @@ PoolUsage Pool::usage() const {
             .free_bytes = free,
             .largest_free_bytes = largest > pair_overhead_bytes_max ? largest - pair_overhead_bytes_max : 0,
             .index_bytes = index_.bytes(),
-            .keys = index_.size()};
+            .keys = keys_at(newest)};
 }
 
 std::uint64_t Pool::offset_of(const Block* block) const {

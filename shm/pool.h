@@ -28,6 +28,7 @@
 #include "shm/index.h"
 #include "shm/recovery.h"
 #include "shm/segment.h"
+#include "shm/working_set.h"
 
 namespace ddict::shm {
 
@@ -61,7 +62,9 @@ using Noted = std::array<std::uint64_t, 2>;
 class Pool {
   public:
     /// Formats an empty pool in a new segment of at least limits::pool_bytes_min; for the node launcher.
-    static Result<void> format(Segment& segment, const PoolIdentity& identity);
+    /// `working_set`: of at most limits::working_set_max checkpoints.
+    static Result<void> format(Segment& segment, const PoolIdentity& identity,
+                               const WorkingSetSettings& working_set = {});
     /// Takes a formatted pool over; for the manager. protocol if the segment holds no pool or is cut;
     /// incompatible if another version of ddict formatted it; system if a manager has had it already.
     static Result<std::unique_ptr<Pool>> attach(Segment segment);
@@ -74,6 +77,16 @@ class Pool {
                                                  RecoveryReport& report);
     /// Whether a manager has taken this pool over before: then it is to be recovered.
     static bool was_attached(const Segment& segment);
+    /// For the node launcher: a pool that a manager has left is to be another dictionary's, all its pairs
+    /// included. Nobody may use it but readers, which serve nothing of it from here on. Killed in here, it
+    /// can be done again. Errors: as of recover(), before anything is changed.
+    static Result<void> hand_over(Segment& segment, const PoolIdentity& identity);
+    /// Whether hand_over() was the last that happened to it: recover() is the first time then in its
+    /// dictionary.
+    static bool was_kept(const Segment& segment);
+    /// For the node launcher, after format(): the pool is of a dictionary that was resumed, and that had
+    /// nothing for its manager.
+    static void set_without_kept(Segment& segment);
 
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
@@ -84,7 +97,7 @@ class Pool {
     static void mark_gone(const Segment& segment);
     /// The same, for the manager itself, when it ends in good order.
     void mark_gone(PoolEnd end = PoolEnd::manager);
-    bool gone() const noexcept { return header().gone.load(std::memory_order_acquire) != 0; }
+    bool gone() const noexcept { return end_in(header().gone.load(std::memory_order_acquire)) != 0; }
 
     /// While the dictionary is frozen, no write must follow: readers may then read values in place. Ending it
     /// comes before the first write.
@@ -103,8 +116,8 @@ class Pool {
     /// limits::key_bytes_max, and invalid_argument for an empty key.
     /// Looks at all of the pair but its value.
     Result<Block*> reserve(const Pair& pair, std::uint64_t value_bytes);
-    /// Makes the pair visible; replaces the key's older block. no_space if the index has to grow and cannot;
-    /// the block is abandoned then.
+    /// Makes the pair visible; replaces the older block of its key and checkpoint. no_space if the index has
+    /// to grow and cannot; the block is abandoned then.
     Result<void> publish(Block* block, Noted* noted = nullptr);
     void abandon(Block* block);
     /// Between reserve() and publish(): another mark than that of the pair that was reserved, which had one.
@@ -134,14 +147,16 @@ class Pool {
         Pool& pool_;
     };
 
-    /// A write in one step, of a value that does not lie in this pool; errors as above, and then the old
-    /// value is as it was. When the pool is full, but the new value fits into the memory of the old one, the
-    /// new one is made visible in the scratch block (Compactor) for a moment, if it fits there too: only
-    /// here, never by reserve().
+    /// A write in one step, of a value that does not lie in this pool (but in a pinned block); errors as
+    /// above, and then the old value is as it was. When the pool is full, but the new value fits into the
+    /// memory of the old one, the new one is made visible in the scratch block (Compactor) for a moment, if
+    /// it fits there too: only here, never by reserve().
     Result<void> put(const Pair& pair, Noted* noted = nullptr);
 
     /// The key's visible block, valid until the next write of any key; nullptr if there is none.
-    const Block* find(KeyBytes key, std::uint64_t hash) const {
+    const Block* find(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint = newest) const {
+        if (set_.in_use()) [[unlikely]]
+            return find_version(key, hash, checkpoint);
         const Index::Place place = index_.find(key, hash);
         return place ? &block_at(place.block) : nullptr;
     }
@@ -149,8 +164,9 @@ class Pool {
     void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
     /// Fetches the pair itself too. To be called some time after prefetch().
     void prefetch_pair(std::uint64_t hash) const { index_.prefetch_block(hash); }
-    /// False if there was no such key. Erasing the last key also frees what the index has grown.
-    bool erase(KeyBytes key, std::uint64_t hash, Noted* noted = nullptr);
+    /// False if there was no such pair; an older version of its key is seen again. Erasing the last pair also
+    /// frees what the index has grown.
+    bool erase(KeyBytes key, std::uint64_t hash, Noted* noted = nullptr, std::uint32_t checkpoint = 0);
     /// Erases all keys: afterwards exactly as much is free as in the beginning, but for reserved and pinned
     /// blocks until they are let go. Takes constant time, and some for each of those.
     void clear();
@@ -174,12 +190,56 @@ class Pool {
     /// exactly once, whatever is put, erased or split between the calls; one that comes or goes meanwhile, at
     /// most once. `visit` must not change the pool. Cost: for each index segment touched (one per call, or
     /// more), a look at each of its entries, at most 1792, and sorting them.
-    std::uint64_t scan(std::uint64_t cursor, const std::function<bool(const Block&)>& visit) const;
+    std::uint64_t scan(std::uint64_t cursor, const std::function<bool(const Block&)>& visit,
+                       std::uint32_t checkpoint = newest) const;
+
+    // ---- checkpoints: see working_set.h, and pool_checkpoints.cpp for what is done here ----
+    /// The id that stands for whichever is the newest.
+    static constexpr std::uint32_t newest = limits::newest_checkpoint;
+    const WorkingSet& checkpoints() const noexcept { return set_; }
+    /// Makes this one the newest, if it is newer.
+    void advance(std::uint32_t checkpoint);
+    /// See WorkingSet::hold(). Nothing if this one is held already.
+    void hold_checkpoint(std::optional<std::uint32_t> checkpoint);
+    /// No change is made any more at it or before, until the hold ends; the one after it is there then.
+    void close_checkpoint(std::uint32_t checkpoint);
+    /// The key is not there from this checkpoint on. not_found if it was not; no_space.
+    Result<void> erase_version(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint,
+                               Noted* noted = nullptr);
+    /// The same, and the pair that was seen there, with one pin: as a version of this checkpoint, if need be
+    /// by a copy of it.
+    Result<const Block*> take_version(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint,
+                                      Noted* noted = nullptr);
+    /// restore() of a pair that was taken by take_version().
+    bool restore_version(const Block& block);
+    /// Nothing is seen at this checkpoint any more, nor at those after it, but for what has been written at
+    /// them. Cost: a look at every pair, unless it is the newest and the only one.
+    void clear_version(std::uint32_t checkpoint);
+    /// Nothing is left at any checkpoint, and this one is the only one from now on, whichever there were.
+    /// After a kill it is done once more.
+    void begin_at(std::uint32_t checkpoint);
+    /// Takes out some of what nobody can see any more: a few keys, or what is left of a segment of the index.
+    /// False if nothing is left to do. retire_keys() does the former only: some microseconds.
+    bool retire_some();
+    bool retire_keys();
+    /// The same, of keys with this hash.
+    void retire(std::uint64_t hash);
+    std::uint64_t keys_at(std::uint32_t checkpoint) const noexcept {
+        return set_.in_use() ? set_.keys_at(checkpoint) : index_.size();
+    }
 
     PoolUsage usage() const;
+    /// Two numbers of that, each in a few instructions.
+    std::uint64_t pool_bytes() const noexcept { return segment_.size(); }
+    std::uint64_t used_bytes() const noexcept { return segment_.size() - heap_.free_bytes(); }
+    /// The least that pairs and index may take of a pool of this size that has none.
+    static std::uint64_t free_bytes_when_empty(std::uint64_t pool_bytes) noexcept;
+    /// Of pairs: versions count each.
     std::uint64_t size() const noexcept { return index_.size(); }
     /// How often the pool was taken over by recover().
     std::uint32_t recoveries() const noexcept { return header().recoveries; }
+    /// See set_without_kept().
+    bool is_without_kept() const noexcept { return header().is_without_kept != 0; }
     /// What growing the index has cost so far.
     const Index::Growth& growth() const noexcept { return index_.growth(); }
     /// What moving pairs has cost so far.
@@ -207,6 +267,7 @@ class Pool {
         std::atomic_signal_fence(std::memory_order_seq_cst);
     }
     Result<void> show(std::uint64_t offset);
+    Result<void> show(std::uint64_t offset, const Index::Place& place);
     Result<void> show_new(std::uint64_t offset);
     Result<void> put_through_scratch(const Pair& pair, Noted* noted);
     static void set_header(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept;
@@ -214,6 +275,27 @@ class Pool {
     void free(std::uint64_t offset);
     void drop(std::uint64_t offset);
     void settle_if_empty();
+    // Apart, so that what is on the way of every call need not save registers for it.
+    [[gnu::noinline, gnu::cold]] const Block* find_version(KeyBytes key, std::uint64_t hash,
+                                                           std::uint32_t checkpoint) const;
+    template <bool has_versions>
+    Result<void> put_pair(const Pair& pair, Noted* noted);
+    Index::Place place_of(const Pair& pair) const;
+    bool erase_pair(KeyBytes key, std::uint64_t hash, Noted* noted, std::uint32_t checkpoint);
+    [[gnu::noinline, gnu::cold]] Result<void> put_version(const Pair& pair, Noted* noted);
+    [[gnu::noinline, gnu::cold]] Result<void> show_version(std::uint64_t offset);
+    [[gnu::noinline, gnu::cold]] bool erase_and_account(KeyBytes key, std::uint64_t hash, Noted* noted,
+                                                        std::uint32_t checkpoint);
+    bool may_be_transient(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint, Versions& before);
+    void account(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint, const Versions& before);
+    void drop_version(std::uint64_t offset);
+    void take_out(std::uint64_t offset);
+    void find_versions_again();
+    void erase_all_of(std::uint32_t checkpoint);
+    template <class F>
+    void for_each_key(std::span<const Index::Entry> alike, F f) const;
+    void for_each_seen(std::span<const Index::Entry> alike, std::uint32_t checkpoint,
+                       const std::function<void(const Block&)>& f) const;
     void show_counters();
     void hold(std::uint64_t offset) { held_.push_back(offset); }
     void let_go(std::uint64_t offset);
@@ -224,6 +306,7 @@ class Pool {
     Heap heap_;
     Index index_;
     Compactor compactor_;
+    WorkingSet set_;
     std::uint64_t compaction_credit_ = 0;
     bool credit_is_shared_ = false;
     std::vector<std::uint64_t> held_;  // the blocks that are reserved or pinned

@@ -3,6 +3,7 @@
 #include "shm/pool_walk.h"
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include "base/limits.h"
@@ -47,6 +48,10 @@ Result<bool> PoolWalk::next() {
         const AtomicWord* entry = nullptr;
         const std::uint64_t offset = pool_->segment_of(cursor_, entry);
         if (offset == 0 || (structure_epoch & 1) != 0) continue;
+        checkpoints_ = pool_->header().checkpoints.load(acquire);
+        if (at_ < oldest_in(checkpoints_)) break;
+        looked_at_ = checkpoint_to_look_at(at_, checkpoints_);
+        floor_ = pool_->floor_at(at_, checkpoints_);
         const auto& at = pool_->at<IndexSegment>(offset);
         const std::uint64_t depth = at.local_depth.load(acquire);
         if (depth > directory_depth_max) continue;
@@ -58,7 +63,8 @@ Result<bool> PoolWalk::next() {
         std::atomic_thread_fence(acquire);
         const bool same = pool_->segment_of(cursor_, entry) == offset &&
                           pool_->segment_of(segment.last_hash, entry) == offset &&
-                          pool_->header().structure_epoch.load(relaxed) == structure_epoch;
+                          pool_->header().structure_epoch.load(relaxed) == structure_epoch &&
+                          pool_->header().checkpoints.load(relaxed) == checkpoints_;
         if (!same) continue;
         for (Staged& staged : staged_) {
             Pair& pair = staged.found.pair;
@@ -86,8 +92,28 @@ bool PoolWalk::gather(const Segment& segment) {
             staged_.resize(pairs);
             bytes_.resize(bytes);
         }
+        if (checkpoints_ != 0) leave_out_hidden(pairs);
     }
     return true;
+}
+
+/// Of each key of one home bucket the version that is seen stays, if there is one.
+void PoolWalk::leave_out_hidden(std::size_t first) {
+    const auto is_candidate = [&](const Staged& one) { return counts_at(one.version, looked_at_, floor_); };
+    const auto key_of = [&](const Staged& one) {
+        return KeyBytes(bytes_.data() + one.key, one.found.pair.key.word());
+    };
+    const auto begin = staged_.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto is_seen = [&](const Staged& one) {
+        if (!is_candidate(one) || one.version.is_gone) return false;
+        return std::none_of(begin, staged_.end(), [&](const Staged& other) {
+            return is_candidate(other) && hides(other.version, one.version) && key_of(other) == key_of(one);
+        });
+    };
+    std::vector<Staged> seen;
+    std::copy_if(begin, staged_.end(), std::back_inserter(seen), is_seen);
+    staged_.erase(begin, staged_.end());
+    staged_.insert(staged_.end(), seen.begin(), seen.end());
 }
 
 /// One attempt: the pairs whose home is this bucket.
@@ -134,7 +160,13 @@ bool PoolWalk::take_pair(const Segment& segment, unsigned home, std::uint64_t of
         Block::bytes_with_trailers(key_bytes, value_bytes, Block::trailers_in(second));
     if (key_bytes == 0 || key_bytes > limits::key_bytes_max || !pool_->inside(offset, bytes)) return false;
     const std::uint64_t kept = value_bytes <= value_bytes_here_max ? value_bytes : 0;
-    Staged staged{.key = bytes_.size(), .found = {}};
+    Staged staged{.key = bytes_.size(),
+                  .version = {.block = offset,
+                              .checkpoint = Block::checkpoint_in(first),
+                              .is_gone = Block::is_gone_in(first),
+                              .is_transient = Block::is_transient_in(first),
+                              .is_marked = Block::is_marked_in(second)},
+                  .found = {}};
     bytes_.resize(bytes_.size() + key_bytes + kept);
     racy_copy(bytes_.data() + staged.key, block + sizeof(Block), key_bytes);
     racy_copy(bytes_.data() + staged.key + key_bytes, block + Block::value_offset(key_bytes), kept);
@@ -143,7 +175,8 @@ bool PoolWalk::take_pair(const Segment& segment, unsigned home, std::uint64_t of
     staged.found = {.pair = {.key = KeyBytes(nullptr, key_word),
                              .hash = hash,
                              .value_type = Block::value_type_in(second),
-                             .checkpoint = Block::checkpoint_in(first),
+                             .checkpoint = Block::checkpoint_in(first) |
+                                           (Block::is_transient_in(first) ? transient_bit : 0),
                              .value = {},
                              .placement = placement},
                     .shard_hash = h,
@@ -157,12 +190,14 @@ Read PoolWalk::read(const Found& wanted, PieceSink& sink, Result<void>& outcome)
     for (unsigned attempt = 0; attempt < large_attempts_max; pause_after(attempt++)) {
         if (pool_->gone()) return Read::ask;
         PoolReader::Found found;
-        const PoolReader::Look look = pool_->find_true(wanted.pair.key, wanted.pair.hash, found);
+        const PoolReader::Look look = pool_->find_true(wanted.pair.key, wanted.pair.hash, at_, found);
         if (look == PoolReader::Look::absent) return Read::absent;
+        if (look == PoolReader::Look::ask) return Read::ask;
         if (look == PoolReader::Look::again) continue;
         Pair pair = wanted.pair;
         pair.value_type = found.value_type;
-        pair.checkpoint = static_cast<std::uint32_t>(found.checkpoint);
+        pair.checkpoint =
+            static_cast<std::uint32_t>(found.checkpoint) | (found.is_transient ? transient_bit : 0);
         const Result<bool> given = give_pieces(found, pair, sink);
         if (!given.has_value()) outcome = given.error();
         if (!given.has_value() || *given) return Read::value;

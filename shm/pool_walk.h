@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "shm/block.h"
 #include "shm/reader.h"
+#include "shm/version.h"
 
 namespace ddict::shm {
 
@@ -50,7 +51,9 @@ class PoolWalk {
         bool value_is_here = false;
     };
 
-    explicit PoolWalk(std::shared_ptr<const PoolReader> pool) : pool_(std::move(pool)) {}
+    /// `at`: the checkpoint whose pairs are wanted. Of one that is kept no more next() says busy.
+    explicit PoolWalk(std::shared_ptr<const PoolReader> pool, std::uint32_t at = limits::newest_checkpoint)
+        : pool_(std::move(pool)), at_(at) {}
 
     /// Finds the pairs of the next segment; false: there are no more segments. Errors: manager_lost if the
     /// pool is gone; busy if the manager changes it faster than it can be read, or has died while it did:
@@ -72,15 +75,21 @@ class PoolWalk {
     };
     struct Staged {
         std::uint64_t key;  // offset in bytes_; the value follows
+        Version version;
         Found found;
     };
 
     bool gather(const Segment& segment);
     bool gather_home(const Segment& segment, unsigned home);
+    void leave_out_hidden(std::size_t first);
     bool take_pair(const Segment& segment, unsigned home, std::uint64_t offset);
     Result<bool> give_pieces(const PoolReader::Found& found, const Pair& pair, PieceSink& sink);
 
     std::shared_ptr<const PoolReader> pool_;
+    std::uint32_t at_;
+    std::uint64_t checkpoints_ = 0;  // that are kept: as PoolHeader has them
+    std::uint32_t looked_at_ = 0;
+    std::uint32_t floor_ = 0;
     std::uint64_t cursor_ = 0;
     bool at_end_ = false;
     std::vector<Staged> staged_;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shm/reader.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string>
@@ -13,6 +14,7 @@
 #include "shm/block.h"
 #include "shm/racy_memory.h"
 #include "shm/reader_found.h"
+#include "shm/version.h"
 
 // gcc's thread sanitizer does not see fences and says so; what they order here is hidden from it anyway
 // (racy_memory.h).
@@ -67,7 +69,10 @@ Result<void> check_pool(const Segment& segment, const PoolOwner& owner) {
 }  // namespace
 
 PoolReader::PoolReader(Segment segment, const std::byte* pool, std::uint64_t pool_bytes)
-    : segment_(std::move(segment)), pool_(pool), pool_bytes_(pool_bytes) {}
+    : segment_(std::move(segment)),
+      pool_(pool),
+      pool_bytes_(pool_bytes),
+      life_(life_in(header().gone.load(acquire))) {}
 
 Result<std::shared_ptr<const PoolReader>> PoolReader::open(const PoolOwner& owner) {
     Result<Segment> segment =
@@ -104,14 +109,18 @@ void PoolReader::prefetch(std::uint64_t hash) const noexcept {
         __builtin_prefetch(&at<IndexSegment>(segment).buckets[home_bucket(h)]);
 }
 
-/// One attempt. An answer of `absent` has been found true; what is `found` is not yet.
+/// One attempt. Calls take(bucket, version, block, first word, second word) for each pair of the key, until
+/// it is true: then that one is `found`. Otherwise `absent`, which has been found true; what is `found` is
+/// not yet.
 ///
 /// The loads that acquire pair with the writer's fences: whoever sees a version, an epoch or a directory
 /// entry also sees what was written before it. In the other direction, the fence in still_true() and in here:
 /// whoever has seen anything of a later change also sees that the version or the epoch has changed. Words of
 /// a block, its key and its value are read in between, with no order among themselves.
-PoolReader::Look PoolReader::find(KeyBytes key, std::uint64_t hash, Found& found) const noexcept {
-    const std::uint64_t structure_epoch = header().structure_epoch.load(acquire);
+template <class F>
+[[gnu::always_inline]] inline PoolReader::Look PoolReader::find_among(KeyBytes key, std::uint64_t hash,
+                                                                      std::uint64_t structure_epoch,
+                                                                      F take) const noexcept {
     const std::uint64_t h = shard_hash(hash);
     const std::uint64_t tag = slot_tag(make_slot(h, 0));
     const unsigned home = home_bucket(h);
@@ -144,16 +153,10 @@ PoolReader::Look PoolReader::find(KeyBytes key, std::uint64_t hash, Found& found
             const std::uint64_t first = racy_word(block + Block::key_and_checkpoint_offset);
             if (Block::key_word_in(first) != key.word()) continue;
             const std::uint64_t second = racy_word(block + Block::value_bytes_and_type_offset);
-            found.value_bytes = Block::value_bytes_in(second);
-            if (!inside(offset, Block::bytes_for(key.size(), found.value_bytes))) return Look::again;
+            if (!inside(offset, Block::bytes_for(key.size(), Block::value_bytes_in(second))))
+                return Look::again;
             if (!racy_equal(block + sizeof(Block), key.bytes())) continue;
-            found.bucket = &bucket;
-            found.version = bucket_version(meta);
-            found.structure_epoch = structure_epoch;
-            found.value = block + Block::value_offset(key.size());
-            found.checkpoint = Block::checkpoint_in(first);
-            found.value_type = Block::value_type_in(second);
-            return Look::found;
+            if (take(bucket, bucket_version(meta), block, first, second)) return Look::found;
         }
     }
     std::atomic_thread_fence(acquire);
@@ -169,6 +172,71 @@ PoolReader::Look PoolReader::find(KeyBytes key, std::uint64_t hash, Found& found
     return same ? Look::absent : Look::again;
 }
 
+/// Until the first change with an id above 0, a key has one pair. When that comes, the epoch changes.
+PoolReader::Look PoolReader::find(KeyBytes key, std::uint64_t hash, std::uint32_t at,
+                                  Found& found) const noexcept {
+    const std::uint64_t structure_epoch = header().structure_epoch.load(acquire);
+    if (header().checkpoints.load(relaxed) != 0) [[unlikely]]
+        return find_version(key, hash, at, found);
+    return find_among(key, hash, structure_epoch,
+                      [&](const Bucket& bucket, std::uint32_t version, const std::byte* block,
+                          std::uint64_t first, std::uint64_t second) {
+                          found = {.bucket = &bucket,
+                                   .version = version,
+                                   .structure_epoch = structure_epoch,
+                                   .value = block + Block::value_offset(key.size()),
+                                   .value_bytes = Block::value_bytes_in(second),
+                                   .checkpoint = Block::checkpoint_in(first),
+                                   .value_type = Block::value_type_in(second)};
+                          return true;
+                      });
+}
+
+std::uint32_t PoolReader::floor_at(std::uint32_t at, std::uint64_t checkpoints) const noexcept {
+    const std::size_t place = std::min(at, newest_in(checkpoints)) % limits::working_set_max;
+    return header().floors[floors_in(checkpoints)][place].load(relaxed);
+}
+
+/// All versions have to be looked at, unless one is of this very checkpoint. That none is newer has been
+/// found true before the value is copied; that it is still there, afterwards. What was retired may be gone:
+/// hence the second look at what is kept.
+PoolReader::Look PoolReader::find_version(KeyBytes key, std::uint64_t hash, std::uint32_t at,
+                                          Found& found) const noexcept {
+    const std::uint64_t structure_epoch = header().structure_epoch.load(acquire);
+    const std::uint64_t checkpoints = header().checkpoints.load(acquire);
+    if (at < oldest_in(checkpoints)) return Look::ask;
+    at = checkpoint_to_look_at(at, checkpoints);
+    const std::uint32_t floor = floor_at(at, checkpoints);
+    Version best;
+    bool is_there = false;
+    const Look look = find_among(key, hash, structure_epoch,
+                                 [&](const Bucket& bucket, std::uint32_t version, const std::byte* block,
+                                     std::uint64_t first, std::uint64_t second) {
+                                     const Version one{.block = 0,
+                                                       .checkpoint = Block::checkpoint_in(first),
+                                                       .is_gone = Block::is_gone_in(first),
+                                                       .is_transient = Block::is_transient_in(first),
+                                                       .is_marked = Block::is_marked_in(second)};
+                                     if (!counts_at(one, at, floor)) return false;
+                                     if (is_there && !hides(one, best)) return false;
+                                     best = one;
+                                     is_there = true;
+                                     found = {.bucket = &bucket,
+                                              .version = version,
+                                              .structure_epoch = structure_epoch,
+                                              .value = block + Block::value_offset(key.size()),
+                                              .value_bytes = Block::value_bytes_in(second),
+                                              .checkpoint = one.checkpoint,
+                                              .value_type = Block::value_type_in(second),
+                                              .is_transient = one.is_transient};
+                                     return one.checkpoint == at && !one.is_gone;
+                                 });
+    if (look == Look::again || look == Look::found) return look;
+    std::atomic_thread_fence(acquire);
+    if (at < oldest_in(header().checkpoints.load(relaxed))) return Look::ask;
+    return is_there && !best.is_gone ? Look::found : Look::absent;
+}
+
 bool PoolReader::still_true(const Found& found) const noexcept {
     std::atomic_thread_fence(acquire);
     return bucket_version(found.bucket->meta.load(relaxed)) == found.version &&
@@ -176,12 +244,13 @@ bool PoolReader::still_true(const Found& found) const noexcept {
 }
 
 Read PoolReader::get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
-                     std::uint64_t* checkpoint) const {
+                     std::uint64_t* checkpoint, std::uint32_t at) const {
     if (gone()) return Read::ask;
     for (unsigned attempt = 0; attempt < attempts_max; ++attempt, pause()) {
         Found found;
-        const Look look = find(key, hash, found);
-        if (look == Look::absent) return Read::absent;
+        const Look look = find(key, hash, at, found);
+        if (look == Look::absent) return may_come() ? Read::ask : Read::absent;
+        if (look == Look::ask) return Read::ask;
         if (look == Look::again) continue;
         const bool small = found.value_bytes <= small_value_bytes_max;
         std::byte aside[small_value_bytes_max];
@@ -208,24 +277,27 @@ Read PoolReader::get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<v
 }
 
 /// With retries. `again` if none succeeded.
-PoolReader::Look PoolReader::find_true(KeyBytes key, std::uint64_t hash, Found& found) const noexcept {
+PoolReader::Look PoolReader::find_true(KeyBytes key, std::uint64_t hash, std::uint32_t at,
+                                       Found& found) const noexcept {
     for (unsigned attempt = 0; attempt < attempts_max; ++attempt, pause()) {
-        const Look look = find(key, hash, found);
-        if (look == Look::absent || (look == Look::found && still_true(found))) return look;
+        const Look look = find(key, hash, at, found);
+        if (look == Look::absent || look == Look::ask) return look;
+        if (look == Look::found && still_true(found)) return look;
     }
     return Look::again;
 }
 
-Read PoolReader::contains(KeyBytes key, std::uint64_t hash, ValueInfo* info) const noexcept {
+Read PoolReader::contains(KeyBytes key, std::uint64_t hash, ValueInfo* info,
+                          std::uint32_t at) const noexcept {
     if (gone()) return Read::ask;
     Found found;
-    const Look look = find_true(key, hash, found);
+    const Look look = find_true(key, hash, at, found);
     if (look == Look::found && info != nullptr)
         *info = {.type = found.value_type, .bytes = found.value_bytes};
     return look == Look::found ? Read::value : look == Look::absent ? Read::absent : Read::ask;
 }
 
-Result<FrozenView> PoolReader::view(KeyBytes key, std::uint64_t hash) const {
+Result<FrozenView> PoolReader::view(KeyBytes key, std::uint64_t hash, std::uint32_t at) const {
     const auto refuse = [&](Errc code, std::string_view why) {
         return Error(code, why)
             .set_operation(Operation::view)
@@ -236,10 +308,12 @@ Result<FrozenView> PoolReader::view(KeyBytes key, std::uint64_t hash) const {
     if (gone()) return refuse(Errc::manager_lost, "the manager has ended").set_state(ManagerState::ended);
     const std::uint64_t epoch = freeze_epoch();
     Found found;
-    const Look look = find_true(key, hash, found);
+    const Look look = find_true(key, hash, at, found);
     if ((epoch & 1) == 0 || freeze_epoch() != epoch)
         return refuse(Errc::invalid_argument, "only values of a frozen dictionary can be viewed");
     if (look == Look::absent) return refuse(Errc::not_found, {});
+    if (look == Look::ask)
+        return refuse(Errc::checkpoint_retired, "a newer one is kept: see sync_to_newest_checkpoint");
     if (look == Look::again) return refuse(Errc::busy, "the pool cannot be read just now");
     return FrozenView(shared_from_this(), {found.value, found.value_bytes}, found.value_type,
                       found.checkpoint, epoch);

@@ -86,29 +86,39 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
     /// time counts. If the sink refuses the value, `outcome` says so, and the read has come to `value`.
     /// `outcome` is not touched otherwise. The buffer holds nothing of meaning if it does not come to
     /// `value`.
+    /// `at`: the checkpoint, of which the value is the newest that is not newer; `checkpoint`, if wanted, is
+    /// the one at which it was written. Of one that is kept no more the manager has to be asked, and of a key
+    /// that is not there if a get waits for it.
     Read get(KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
-             std::uint64_t* checkpoint = nullptr) const;
+             std::uint64_t* checkpoint = nullptr, std::uint32_t at = limits::newest_checkpoint) const;
     /// `info`, if wanted, is of the value, and of no meaning unless it comes to `value`.
-    Read contains(KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr) const noexcept;
+    Read contains(KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr,
+                  std::uint32_t at = limits::newest_checkpoint) const noexcept;
     /// Fetches what get() will look at first into the cache; for batches.
     void prefetch(std::uint64_t hash) const noexcept;
 
     /// not_found; invalid_argument if the dictionary is not frozen; manager_lost if the pool is gone; busy if
     /// it cannot be read just now.
-    Result<FrozenView> view(KeyBytes key, std::uint64_t hash) const;
+    Result<FrozenView> view(KeyBytes key, std::uint64_t hash,
+                            std::uint32_t at = limits::newest_checkpoint) const;
     bool frozen() const noexcept { return (freeze_epoch() & 1) != 0; }
 
-    bool gone() const noexcept { return header().gone.load(std::memory_order_acquire) != 0; }
-    /// Whether the manager has said that the dictionary ends with it.
+    bool gone() const noexcept { return header().gone.load(std::memory_order_acquire) != life_; }
+    /// Whether the manager has said that the dictionary ends with it, or the pool is another dictionary's.
     bool ended_with_dictionary() const noexcept {
-        return header().gone.load(std::memory_order_acquire) ==
-               static_cast<std::uint64_t>(PoolEnd::dictionary);
+        const std::uint64_t now = header().gone.load(std::memory_order_acquire);
+        return life_in(now) != life_ || end_in(now) == static_cast<std::uint64_t>(PoolEnd::dictionary);
     }
 
   private:
     friend class FrozenView;
     friend class PoolWalk;
-    enum class Look { found, absent, again };
+    enum class Look {
+        found,
+        absent,
+        again,
+        ask,  // the manager: the checkpoint is kept no more
+    };
     struct Found;
 
     PoolReader(Segment segment, const std::byte* pool, std::uint64_t pool_bytes);
@@ -125,13 +135,23 @@ class PoolReader : public std::enable_shared_from_this<PoolReader> {
         return offset <= pool_bytes_ && bytes <= pool_bytes_ - offset;
     }
     std::uint64_t segment_of(std::uint64_t shard_hash, const AtomicWord*& entry) const noexcept;
-    Look find(KeyBytes key, std::uint64_t hash, Found& found) const noexcept;
+    Look find(KeyBytes key, std::uint64_t hash, std::uint32_t at, Found& found) const noexcept;
+    [[gnu::noinline, gnu::cold]] Look find_version(KeyBytes key, std::uint64_t hash, std::uint32_t at,
+                                                   Found& found) const noexcept;
+    template <class F>
+    Look find_among(KeyBytes key, std::uint64_t hash, std::uint64_t structure_epoch, F take) const noexcept;
+    std::uint32_t floor_at(std::uint32_t at, std::uint64_t checkpoints) const noexcept;
+    /// Whether a get of a key that is not there waits for it, which is the manager's business.
+    bool may_come() const noexcept {
+        return may_be_transient_in(header().checkpoints.load(std::memory_order_relaxed));
+    }
     bool still_true(const Found& found) const noexcept;
-    Look find_true(KeyBytes key, std::uint64_t hash, Found& found) const noexcept;
+    Look find_true(KeyBytes key, std::uint64_t hash, std::uint32_t at, Found& found) const noexcept;
 
     Segment segment_;
     const std::byte* pool_;
     std::uint64_t pool_bytes_;
+    std::uint64_t life_;  // see life_in()
 };
 
 }  // namespace ddict::shm

@@ -19,6 +19,7 @@ struct PoolReader::Found {
     std::uint64_t value_bytes;
     std::uint64_t checkpoint;
     std::uint16_t value_type;
+    bool is_transient = false;  // of its checkpoint only
 };
 
 }  // namespace ddict::shm

@@ -111,6 +111,8 @@ bool Recovery::repair_index(RecoveryReport& report) {
     if (begun == rebuild_has_begun) return false;
     if (begun == clear_has_begun) {
         lay_out_empty();
+        header_.keys.store(0, relaxed);  // as long as the clear counts as begun: none of them is missing
+        fence();
     } else {
         if (!read_root() || !collect_segments()) return false;
         if (assign_entries() && assign_runs()) {
@@ -224,7 +226,7 @@ bool Recovery::sound(std::uint64_t block) const noexcept {
     if (block % block_alignment != 0 || !inside_heap(block, sizeof(Block))) return false;
     const auto& b = at<Block>(block);
     if (b.key_bytes() - 1 >= limits::key_bytes_max || b.value_bytes() > limits::value_bytes_max ||
-        static_cast<std::uint8_t>(b.placed_by()) > placed_by_last)
+        (b.is_gone() && b.value_bytes() != 0) || static_cast<std::uint8_t>(b.placed_by()) > placed_by_last)
         return false;
     // What is free before the first block is never too small for a block.
     return b.check_is_right() && inside_heap(block, pair_bytes(block)) &&
@@ -456,7 +458,9 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
     for (std::uint64_t block = rebuilds_ ? blocks_.next(heap_begin_) : 0; block != 0;
          block = blocks_.next(block + block_alignment)) {
         const auto& b = at<Block>(block);
-        if (is_held(block) || (!index.find(b.key(), b.hash()) && index.insert(block, b.hash()))) continue;
+        if (is_held(block) ||
+            (!index.find(b.key(), b.hash(), b.checkpoint()) && index.insert(block, b.hash())))
+            continue;
         ++report.missing;
         blocks_.erase(block);
         free(block);
@@ -466,7 +470,7 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
     for (const std::uint64_t block : all_.marked)
         if (blocks_.contains(block)) report.marked.push_back(&at<Block>(block));
     header_.clearing.store(0, relaxed);
-    header_.gone.store(0, relaxed);
+    header_.gone.store(life_in(header_.gone.load(relaxed)), relaxed);
     fence();
     header_.structure_epoch.store(header_.structure_epoch.load(relaxed) + 1, relaxed);
 }

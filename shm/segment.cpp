@@ -24,6 +24,7 @@
 #include "base/hex.h"
 #include "cluster/directory.h"
 #include "os/file_descriptor.h"
+#include "shm/kept_dictionary.h"
 
 namespace ddict::shm {
 namespace {
@@ -34,6 +35,7 @@ namespace bip = boost::interprocess;
 constexpr const char* shared_memory_folder = "/dev/shm";
 constexpr std::string_view name_prefix = "ddict-";
 constexpr std::string_view directory_suffix = "-directory";
+constexpr std::string_view kept_suffix = "-kept";
 constexpr std::string_view socket_suffix = "-socket";
 constexpr std::string_view reply_suffix = "-replies";
 constexpr std::size_t hex_digits = 16;
@@ -137,6 +139,7 @@ bool is_locked(int fd) {
 struct SegmentName {
     std::string id;  // hex digits
     bool directory = false;
+    bool stays_if_kept = false;  // what a dictionary that is kept goes on with
 };
 
 /// What the name of a dictionary's segment, or socket, says; nothing if it is none.
@@ -146,12 +149,14 @@ std::optional<SegmentName> parse(std::string_view name) {
     if (id.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
     std::string_view rest = name.substr(name_prefix.size() + hex_digits);
     const bool directory = rest == directory_suffix;
+    const bool kept = rest == kept_suffix;
+    const bool socket = rest.ends_with(socket_suffix);
     for (const std::string_view suffix : {socket_suffix, reply_suffix})
         if (rest.ends_with(suffix)) rest.remove_suffix(suffix.size());
     const bool pool = rest.size() > 2 && rest.starts_with("-m") &&
                       rest.find_first_not_of("0123456789", 2) == std::string_view::npos;
-    if (!directory && !pool) return std::nullopt;
-    return SegmentName{std::string(id), directory};
+    if (!directory && !pool && !kept) return std::nullopt;
+    return SegmentName{std::string(id), directory, !directory && !socket};
 }
 
 bool is_own_file(int folder, const char* name) {
@@ -218,6 +223,10 @@ bool remove_socket(const std::string& pool_segment_name) {
 
 std::string directory_segment_name(std::uint64_t dictionary_id) {
     return std::string(name_prefix) + hex(dictionary_id) + std::string(directory_suffix);
+}
+
+std::string kept_segment_name(std::uint64_t dictionary_id) {
+    return std::string(name_prefix) + hex(dictionary_id) + std::string(kept_suffix);
 }
 
 Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
@@ -290,6 +299,13 @@ bool Segment::remove(const std::string& name) {
     return ::unlink(path_of(name).c_str()) == 0;
 }
 
+Result<void> Segment::add_name(const std::string& name, const std::string& second) {
+    if (::link(path_of(name).c_str(), path_of(second).c_str()) == 0) return {};
+    if (errno == EEXIST) return name_is_taken(second);
+    return system_error(errno, "giving the shared memory " + name + " another name")
+        .set_operation(Operation::create);
+}
+
 std::byte* Segment::data() const noexcept {
     return static_cast<std::byte*>(state_->region.get_address());
 }
@@ -328,6 +344,22 @@ bool Segment::has_owner() const {
     return is_locked(state_->fd());
 }
 
+Result<void> Segment::own() {
+    const std::string what = "taking over the shared memory " + name();
+    os::FileDescriptor fd(::open(path_of(name()).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd.is_open()) return system_error(errno, what).set_operation(Operation::create);
+    if (::flock(fd.fd(), LOCK_EX | LOCK_NB) != 0)
+        return Error(Errc::busy, what + ": another process has it").set_operation(Operation::create);
+    // Whoever had it before may have taken the name away meanwhile.
+    struct stat mapped {};
+    struct stat named {};
+    const bool same = ::fstat(state_->fd(), &mapped) == 0 && ::lstat(path_of(name()).c_str(), &named) == 0 &&
+                      mapped.st_ino == named.st_ino && mapped.st_dev == named.st_dev;
+    if (!same) return Error(Errc::dictionary_gone, what + ": it has gone").set_operation(Operation::create);
+    state_->owner_lock = std::move(fd);
+    return {};
+}
+
 /// Cannot hit a dictionary that is only being made: its directory segment is locked before it has a name, and
 /// comes before all others; so whatever has a name by the time the folder is listed has a locked directory by
 /// the time that is looked for.
@@ -344,8 +376,12 @@ std::vector<std::string> remove_stale_segments() {
     }
     for (const auto& [id, names] : names_by_id) {
         if (owner_lives(::dirfd(folder), id)) continue;
-        for (const std::string& name : names)
+        // In this order: the owner makes the mark before it goes.
+        const bool kept = is_kept(std::string(name_prefix) + id + std::string(kept_suffix));
+        for (const std::string& name : names) {
+            if (kept && parse(name)->stays_if_kept) continue;
             if (::unlinkat(::dirfd(folder), name.c_str(), 0) == 0) removed.push_back(name);
+        }
     }
     ::closedir(folder);
     return removed;

@@ -9,7 +9,7 @@
 // still lives. It is not passed on to programs that the creator starts; a fork without exec shares it.
 //
 // A dictionary's directory segment is created before, and removed after, all its other segments: so a segment
-// without a living directory segment is stale.
+// without a living directory segment is stale, unless it is kept (kept_dictionary.h).
 #pragma once
 
 #include <cstddef>
@@ -33,6 +33,8 @@ bool remove_socket(const std::string& pool_segment_name);
 std::string reply_segment_name(const std::string& pool_segment_name);
 /// "ddict-<16 hex digits>-directory"
 std::string directory_segment_name(std::uint64_t dictionary_id);
+/// "ddict-<16 hex digits>-kept": says that the pools are to stay (kept_dictionary.h).
+std::string kept_segment_name(std::uint64_t dictionary_id);
 
 enum class Access { read_only, read_write };
 
@@ -50,6 +52,9 @@ class Segment {
     static Result<Segment> open(const std::string& name, Access access);
     /// Takes the name away; memory that is mapped stays so. False if there is no such name.
     static bool remove(const std::string& name);
+    /// Gives a segment of this user a second name; its memory stays one. dictionary_gone if there is none of
+    /// the first name, invalid_argument if the second is taken.
+    static Result<void> add_name(const std::string& name, const std::string& second);
 
     /// Unmaps, and gives up the lock; the name stays.
     ~Segment();
@@ -66,8 +71,12 @@ class Segment {
     Result<void> grow(std::uint64_t bytes);
     /// Reserves [from, to) of a sparse segment; what is reserved already stays as it is. no_space.
     Result<void> reserve(std::uint64_t from, std::uint64_t to);
-    /// Whether the Segment that created it still exists, in whatever process. Two system calls.
+    /// Whether the Segment that created it, or that owns it now, still exists, in whatever process. Two
+    /// system calls.
     bool has_owner() const;
+    /// Makes this object the owner of a segment whose creator is gone. busy if there is another owner;
+    /// dictionary_gone if the name is, or has become another segment's.
+    Result<void> own();
 
   private:
     struct State;
@@ -75,8 +84,8 @@ class Segment {
     std::unique_ptr<State> state_;
 };
 
-/// Removes all segments and sockets of this user whose dictionary has no owner any more: a step that was
-/// killed could not. Returns their names. Any number of processes may do it at any time.
+/// Removes all segments and sockets of this user whose dictionary has no owner any more, and is not kept: a
+/// step that was killed could not. Returns their names. Any number of processes may do it at any time.
 std::vector<std::string> remove_stale_segments();
 
 /// What /dev/shm has left.

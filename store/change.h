@@ -26,8 +26,9 @@ enum class ChangeKind : std::uint8_t {
     freeze,    // no pair changes any more
     unfreeze,  //
     put_back,  // the pair that a take has removed is there again; not_found if the key has another
+    begin_at,  // all keys are gone at every checkpoint, and that of the change is the only one
 };
-inline constexpr std::uint8_t change_kind_last = static_cast<std::uint8_t>(ChangeKind::put_back);
+inline constexpr std::uint8_t change_kind_last = static_cast<std::uint8_t>(ChangeKind::begin_at);
 
 /// Of a change that a broadcast makes.
 enum class BroadcastRole : std::uint8_t {
@@ -53,7 +54,9 @@ struct ReplySlot {
 struct Change {
     ChangeKind kind = ChangeKind::put;
     BroadcastRole role = BroadcastRole::none;
-    shm::Pair pair{};                // of a put or put_back; of an erase or take without value; or:
+    // Of a put or put_back; of an erase or take without value; of a clear or begin_at only the
+    // checkpoint; or:
+    shm::Pair pair{};
     shm::Block* reserved = nullptr;  // of a put, from Store::reserve(): has the pair itself
     std::uint64_t argument = 0;      // what the reply says if the change is made
     std::uint64_t version = 0;       // of a broadcast's copy
@@ -64,6 +67,9 @@ struct Change {
 
     KeyBytes key() const noexcept { return reserved != nullptr ? reserved->key() : pair.key; }
     std::uint64_t hash() const noexcept { return reserved != nullptr ? reserved->hash() : pair.hash; }
+    std::uint32_t checkpoint() const noexcept {
+        return reserved != nullptr ? reserved->checkpoint() : pair.checkpoint_id();
+    }
 };
 
 /// What came of a change: what its reply says, and the reply cache.

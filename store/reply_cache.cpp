@@ -54,12 +54,47 @@ void ReplyCache::name(SessionReplies& session, std::uint64_t id, std::uint64_t c
 
 void ReplyCache::close(SessionReplies& session) {
     session.record->id = 0;
+    forget_writer(session);
     for (CachedReply& reply : session.slots)
         release(session, reply);
     DDICT_ASSERT(session.holding == 0, "nothing is held once everything is released");
     slots_ -= session.slots.size();
     give_back(session);
     free_.push_back(&session);
+}
+
+void ReplyCache::note_writer(SessionReplies& session, std::uint32_t checkpoint) {
+    const std::uint64_t at = std::uint64_t{checkpoint} + 1;
+    if (at <= session.record->writer_at) return;
+    forget_writer(session);
+    session.record->writer_at = at;
+    count_writer(session);
+}
+
+/// Of one that is noted.
+void ReplyCache::count_writer(SessionReplies& session) {
+    ++writers_[static_cast<std::uint32_t>(session.record->writer_at - 1)];
+}
+
+void ReplyCache::forget_writer(SessionReplies& session) {
+    if (!is_writer(session)) return;
+    const auto at = writers_.find(static_cast<std::uint32_t>(session.record->writer_at - 1));
+    if (--at->second == 0) writers_.erase(at);
+    session.record->writer_at = 0;
+}
+
+void ReplyCache::forget_writers() {
+    for (SessionReplies& session : sessions_)
+        forget_writer(session);
+}
+
+std::optional<ReplyCache::WritersAt> ReplyCache::oldest_writers() const {
+    if (writers_.empty()) return std::nullopt;
+    return WritersAt{.checkpoint = writers_.begin()->first, .writers = writers_.begin()->second};
+}
+
+void ReplyCache::close_all() {
+    for_each_session([this](SessionReplies& session) { close(session); });
 }
 
 /// The session's run of replies.

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -78,6 +79,17 @@ class ReplyCache {
     /// Instead of a memory that holds no session: takes over what it holds, with the pool's answers to
     /// claims_in(). Returns the change of the whole shard that was being made, if there is one.
     std::optional<HalfMade> recover(std::span<const shm::Claim> claims);
+    /// Of sessions whose client has changed something: the checkpoint that it was at last. It is there from
+    /// now on, unless it has been at a later one.
+    void note_writer(SessionReplies& session, std::uint32_t checkpoint);
+    static bool is_writer(const SessionReplies& session) noexcept { return session.record->writer_at != 0; }
+    void forget_writers();
+    struct WritersAt {
+        std::uint32_t checkpoint;
+        std::uint64_t writers;
+    };
+    /// The oldest at which there is one.
+    std::optional<WritersAt> oldest_writers() const;
     /// Calls f(session) for each that is open.
     template <class F>
     void for_each_session(F f) {
@@ -96,6 +108,8 @@ class ReplyCache {
     static void name(SessionReplies& session, std::uint64_t id, std::uint64_t client,
                      std::uint64_t hello_number) noexcept;
     void close(SessionReplies& session);
+    /// All that there are.
+    void close_all();
 
     /// The slot of a request, made if need be; its reply is null if there are too many already. On the way of
     /// every write.
@@ -133,21 +147,19 @@ class ReplyCache {
     void set_statuses(const ReplySlot& slot, std::uint64_t request, Bytes statuses);
 
     /// The reply to a broadcast will come, whatever happens to the connection.
-    void set_under_way(const ReplySlot& slot, std::uint64_t request, std::uint64_t version,
-                       Errc code) noexcept {
-        slot.reply->argument = version;
-        slot.reply->status = static_cast<std::uint16_t>(code);
+    void set_under_way(const ReplySlot& slot, std::uint64_t request, const BroadcastNote& note) noexcept {
+        slot.reply->noted = note.packed();
         CachedReply::keep_order();
         slot.reply->kind = CachedReply::Kind::under_way;
         slot.reply->finish(request);
     }
-    /// The version of a broadcast that a kill has interrupted; 0 if the request is none.
-    static std::uint64_t interrupted_version(const ReplySlot& slot, std::uint64_t request) noexcept {
+    /// Of a broadcast that a kill has interrupted; of version 0 if the request is none.
+    static BroadcastNote interrupted_broadcast(const ReplySlot& slot, std::uint64_t request) noexcept {
         const CachedReply* reply = slot.reply;
         return reply != nullptr && reply->pending == request &&
                        (reply->pending_kind & CachedReply::broadcast) != 0
-                   ? reply->argument
-                   : 0;
+                   ? BroadcastNote::of(reply->noted)
+                   : BroadcastNote{};
     }
 
     /// What is kept of replies that may not have arrived yet: pairs that were taken, and bytes outside the
@@ -161,6 +173,8 @@ class ReplyCache {
 
   private:
     CachedReply* new_slot(SessionReplies& session, std::uint64_t request);
+    void forget_writer(SessionReplies& session);
+    void count_writer(SessionReplies& session);
     void release_memory(SessionReplies& session, CachedReply& reply);
     void release_statuses(CachedReply& reply);
     void give_back(SessionReplies& session);
@@ -183,7 +197,8 @@ class ReplyCache {
     ReplyRuns runs_;
     std::uint32_t records_ = 0;  // of statuses, that have been used
     std::vector<std::uint32_t> free_records_;
-    CachedReply* interrupted_ = nullptr;  // for recovery: of the batch that was being executed
+    CachedReply* interrupted_ = nullptr;              // for recovery: of the batch that was being executed
+    std::map<std::uint32_t, std::uint64_t> writers_;  // how many there are at a checkpoint
     std::size_t slots_ = 0;
     std::size_t values_ = 0;
     std::size_t status_bytes_ = 0;

@@ -30,19 +30,30 @@
 
 namespace ddict::store {
 
+/// What CachedReply::noted says of a broadcast, from its beginning to its end.
+struct BroadcastNote {
+    std::uint64_t version = 0;  // 0: none
+    Errc code{};                // what has gone wrong already
+
+    shm::Noted packed() const noexcept { return {version, static_cast<std::uint64_t>(code)}; }
+    static BroadcastNote of(const shm::Noted& noted) noexcept {
+        return {noted[0], static_cast<Errc>(noted[1])};
+    }
+};
+
 struct CachedReply {
     enum class Kind : std::uint8_t {
         numbers,    // status and arguments
         pair,       // `block`, which a take has removed; pinned
         statuses,   // of the items of a batch: those in `statuses`, or `argument` times 0 if there are none
-        under_way,  // a broadcast; the reply will come
+        under_way,  // a broadcast, noted as a BroadcastNote; the reply will come
         forgotten,  // it was more than there is memory for
     };
     static constexpr Kind kind_last = Kind::forgotten;
     /// In pending_kind: the request makes many changes, one after the other; `argument` counts those made,
     /// and `noted` is of the next if `argument2` says the same number.
     static constexpr std::uint8_t many = 0x80;
-    /// In pending_kind: a broadcast of the version `argument`; the pool's mark tells whether it is stored
+    /// In pending_kind: a broadcast, noted as a BroadcastNote; the pool's mark tells whether it is stored
     /// here.
     static constexpr std::uint8_t broadcast = 0x40;
 
@@ -64,6 +75,7 @@ struct CachedReply {
         argument = first;
         argument2 = second;
         status = code;
+        keep_order();  // until here the broadcast is under way
         kind = Kind::numbers;
         finish(to);
     }
@@ -98,9 +110,10 @@ struct SessionRecord {
     std::uint64_t id = 0;      // 0: none; written last
     std::uint64_t client = 0;  // see manager::Session
     std::uint64_t hello_number = 0;
-    std::uint64_t replies = 0;  // the first and their number, see replies_word(); 0: none
+    std::uint64_t replies = 0;    // the first and their number, see replies_word(); 0: none
+    std::uint64_t writer_at = 0;  // see ReplyCache::note_writer(): the checkpoint, and 1; 0: none
 };
-static_assert(sizeof(SessionRecord) == 32 && std::is_trivially_copyable_v<SessionRecord>);
+static_assert(sizeof(SessionRecord) == 40 && std::is_trivially_copyable_v<SessionRecord>);
 
 /// The number is a power of two.
 constexpr std::uint64_t replies_word(std::uint64_t first, unsigned log2_of_number) noexcept {

@@ -81,13 +81,18 @@ std::array<shm::Claim, 2> claims_of(const CachedReply& reply) {
     const bool has_pair =
         kind == ChangeKind::take || (kind == ChangeKind::put_back && reply.kind == Kind::pair);
     claims[0] = {.block = reply.noted[0], .hold = has_pair};
-    if (kind == ChangeKind::put) claims[1] = {.block = reply.noted[1]};
+    if (kind != ChangeKind::put_back) claims[1] = {.block = reply.noted[1]};
     return claims;
+}
+
+bool asks(const std::array<shm::Claim, 2>& claims) {
+    return claims[0].block != 0 || claims[1].block != 0;
 }
 
 /// Of a put, an erase or a take.
 bool was_made(const CachedReply& reply, const std::array<shm::Claim, 2>& claims) {
     if (pending_kind_of(reply) == ChangeKind::put) return claims[0].visible || claims[1].visible;
+    if (reply.noted[1] != 0) return claims[1].visible;  // the version that says that the key is gone
     return reply.noted[0] != 0 && !claims[0].visible;
 }
 
@@ -98,7 +103,7 @@ std::vector<shm::Claim> ReplyCache::claims_in(ReplyMemory& memory) {
     for (const Run& run : runs_in(memory)) {
         for (std::uint64_t number = run.first; number < run.end(); ++number) {
             const std::array<shm::Claim, 2> two = claims_of(memory.reply(number));
-            if (two[0].block != 0) claims.insert(claims.end(), two.begin(), two.end());
+            if (asks(two)) claims.insert(claims.end(), two.begin(), two.end());
         }
     }
     return claims;
@@ -111,6 +116,10 @@ std::optional<HalfMade> ReplyCache::recover(std::span<const shm::Claim> claims) 
         SessionReplies& session = sessions_.emplace_back();
         session.number = number;
         session.record = &memory_.session(number);
+        const bool makes_sense =
+            session.record->id != 0 && session.record->writer_at <= limits::checkpoint_id_max + 1;
+        if (!makes_sense) session.record->writer_at = 0;
+        if (is_writer(session)) count_writer(session);
     }
     std::optional<HalfMade> half_made;
     std::unordered_set<std::uint32_t> records;
@@ -123,7 +132,7 @@ std::optional<HalfMade> ReplyCache::recover(std::span<const shm::Claim> claims) 
         slots_ += session.slots.size();
         for (CachedReply& reply : session.slots) {
             std::array<shm::Claim, 2> two{};
-            if (claims_of(reply)[0].block != 0) {
+            if (asks(claims_of(reply))) {
                 std::copy_n(claims.begin(), two.size(), two.begin());
                 claims = claims.subspan(two.size());
             }
@@ -224,6 +233,7 @@ std::optional<HalfMade> ReplyCache::resolve(CachedReply& reply, const std::array
             }
             return std::nullopt;
         case ChangeKind::clear:
+        case ChangeKind::begin_at:
         case ChangeKind::freeze:
         case ChangeKind::unfreeze:
             return HalfMade{kind, &reply};

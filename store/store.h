@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <ddict/result.h>
@@ -37,6 +38,10 @@ class Store {
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
+    /// What recover() has found of clients is not to be gone on with: they are clients of a dictionary that
+    /// has ended. Before the first request.
+    void forget_sessions() { replies_.close_all(); }
+
     /// To look at. Blocks that it gives are valid until the next change or reserve(), unless pinned.
     const shm::Pool& pool() const noexcept { return *pool_; }
     const BroadcastMarks& marks() const noexcept { return marks_; }
@@ -52,14 +57,31 @@ class Store {
 
     /// Null if the key is not known. See BroadcastProgress.
     BroadcastProgress* progress(KeyBytes key) { return marks_.progress(key); }
-    /// The version of a broadcast of this key that a kill has interrupted after it was made here; 0
-    /// otherwise: then it is to be made. The key's mark is there then.
-    std::uint64_t interrupted_broadcast(const ReplySlot& slot, std::uint64_t request, KeyBytes key,
+    /// Of a broadcast of this key that a kill has interrupted after it was made here: the key's mark is
+    /// there. Otherwise it is to be made, and the version is 0.
+    BroadcastNote interrupted_broadcast(const ReplySlot& slot, std::uint64_t request, KeyBytes key,
                                         std::uint64_t hash);
     /// Of a key that was erased in this version before a kill, and of which only the hash was known.
     void remember_key(KeyBytes key, std::uint64_t version);
     /// Pairs of this shard's own, without the copies of other managers' broadcasts.
-    std::uint64_t size() const noexcept { return pool_->size() - marks_.copies(); }
+    std::uint64_t size(std::uint32_t checkpoint = limits::newest_checkpoint) const noexcept {
+        return pool_->keys_at(checkpoint) - marks_.copies();
+    }
+    const shm::WorkingSet& checkpoints() const noexcept { return pool_->checkpoints(); }
+    /// Whether the checkpoints that there are matter to a request at this one.
+    bool minds_checkpoint(std::uint32_t checkpoint) const noexcept {
+        const shm::WorkingSet& set = pool_->checkpoints();
+        return checkpoint != 0 || set.in_use() || set.settings().waits_for_writers;
+    }
+    /// The newest checkpoint at which a change may come: at a newer one, one that is to wait for something
+    /// (WorkingSetSettings) would be retired.
+    std::uint32_t newest_permitted() const;
+    /// By what it is bounded.
+    wire::AskAgain what_is_awaited() const;
+    /// A request has come at this checkpoint.
+    void note_at(SessionReplies& session, std::uint32_t checkpoint, bool is_change) {
+        if (is_change || ReplyCache::is_writer(session)) replies_.note_writer(session, checkpoint);
+    }
     bool frozen() const noexcept { return frozen_; }
     /// The number of the last change that was made.
     std::uint64_t sequence() const noexcept { return sequence_; }
@@ -68,9 +90,10 @@ class Store {
     /// slot only says that it has begun. A reserved block is the store's from now on, whatever comes of it.
     /// Constant time but for clear, which takes some for each pinned block, and but for what moving pairs
     /// takes (shm/compaction.h). Errors: no_space with need and have; too_large; invalid_argument for a key
-    /// that a broadcast has stored; frozen; not_found where there is nothing to erase or to take.
+    /// that a broadcast has stored; frozen; not_found where there is nothing to erase or to take;
+    /// checkpoint_retired. A change at a newer checkpoint than all before makes that one the newest.
     Applied apply(const Change& change) {
-        if (refuses_some()) [[unlikely]]
+        if (refuses_some() || minds_checkpoint(change.checkpoint())) [[unlikely]]
             return apply_if_permitted(change);
         if (change.kind != ChangeKind::put || change.role != BroadcastRole::none ||
             change.reserved != nullptr)
@@ -106,9 +129,20 @@ class Store {
     void pin(const shm::Block& block) { pool_->pin(&block); }
     void unpin(const shm::Block& block) { pool_->unpin(&block); }
     shm::Pool::OneStep one_step() { return shm::Pool::OneStep(*pool_); }
+    /// See shm::Pool::retire_some(). False if nothing is left to do.
+    bool retire_some() { return pool_->retire_some(); }
+    bool has_retired() const noexcept {
+        return pool_->checkpoints().has_retired() || pool_->checkpoints().sweeps();
+    }
+    // See shm::Pool.
+    void hold_checkpoint(std::optional<std::uint32_t> id) { pool_->hold_checkpoint(id); }
+    void close_checkpoint(std::uint32_t id) { pool_->close_checkpoint(id); }
     void mark_gone(shm::PoolEnd end) { pool_->mark_gone(end); }
 
   private:
+    static constexpr bool is_of_all(ChangeKind kind) noexcept {
+        return kind == ChangeKind::clear || kind == ChangeKind::begin_at;
+    }
     /// From here on a kill leaves a reply that tells whether the change was made.
     static void begin(const Change& change) noexcept {
         CachedReply* reply = change.slot.reply;
@@ -124,7 +158,8 @@ class Store {
         reply->argument2 = 0;
         reply->status = 0;
         reply->kind = CachedReply::Kind::numbers;
-        reply->begin(change.origin.request, static_cast<std::uint8_t>(change.kind));
+        reply->begin(change.origin.request, static_cast<std::uint8_t>(change.kind),
+                     {is_of_all(change.kind) ? change.checkpoint() : 0, 0});
     }
     static shm::Noted* noted_of(const Change& change) noexcept {
         return change.slot.reply != nullptr ? &change.slot.reply->noted : nullptr;
@@ -137,6 +172,9 @@ class Store {
         reply->set(change.origin.request, status, argument, argument2);
     }
     Applied apply_if_permitted(const Change& change);
+    Errc go_to_checkpoint(const Change& change);
+    template <class F>
+    void clear(F&& clear_pool);
     Applied make(const Change& change);
     Applied put_again(const Change& change, const Error& error);
     Applied cached(const Change& change, const Applied& applied) noexcept;
@@ -152,6 +190,12 @@ class Store {
     std::uint64_t begin_broadcast(const Change& change, Errc code);
     void freeze(bool frozen);
     bool has_released_space(const Error& error);
+    /// Tries once more if there was no space, and there may be some now.
+    template <class F>
+    std::invoke_result_t<F> with_space(F try_it) {
+        const std::invoke_result_t<F> outcome = try_it();
+        return outcome || !has_released_space(outcome.error()) ? outcome : try_it();
+    }
 
     std::unique_ptr<shm::Pool> pool_;
     ReplyMemory memory_;

@@ -22,9 +22,14 @@ enum class Control : std::uint8_t {
         3,  // it serves, and has reached its neighbours; or it has taken the place of one that was killed,
             // and two uint64 follow: the pairs that are there, and those that are missing
     failed = 4,     // one line of text for the user follows; the manager ends
-    stopped = 6,    // it ends in good order because a client asked for it (Dictionary::destroy)
-    restart = 9,    // it ends since a client asked for it; another one is to take its place
+    stopped = 6,    // it ends in good order because a client asked for it (Dictionary::destroy); one byte
+                    // follows: 1 if its pool is to be kept, 0 if not
+    restart = 9,    // it ends, and another one is to take its place: since a client asked for it, or for the
+                    // reason that follows, as "was asked to restart"
     hopeless = 10,  // as failed; and so would any other on what is in shared memory
+    fill = 11,      // its pool is nearly full: packed PoolFill (manager_summary.h); once at each level
+    summary =
+        12,  // it ends in good order, or for a restart: packed ManagerSummary; before stopped and restart
 
     // From a node launcher to a manager.
     directory = 2,  // the node's directory segment is complete, and all `permit` are sent

@@ -4,9 +4,9 @@
 // The items of batches and of a scan's pages, and their results, packed into one value:
 //
 //   key    := key_bytes:u16 key_type:u16 byte*
-//   pair   := key_bytes:u14 placed_by:u2 key_type:u16 value_type:u16 value_bytes:u16 placement:u64? byte*
-//   byte* result := status:u16 value_type:u16 value_bytes:u32 byte*                of one item, with its
-//   value status := u16
+//   pair   := key_bytes:u13 transient:u1 placed_by:u2 key_type:u16 value_type:u16 value_bytes:u16
+//   placement:u64? byte* byte* result := status:u16 value_type:u16 value_bytes:u32 byte*                of
+//   one item, with its value status := u16
 //
 // A pair has a placement if its key was placed by hand, then key and value.
 //
@@ -45,7 +45,8 @@ constexpr std::size_t packed_result_bytes(std::size_t value_bytes) noexcept {
 
 // In the first word of a pair.
 inline constexpr unsigned placed_by_shift = 14;
-inline constexpr unsigned key_bytes_mask = (1u << placed_by_shift) - 1;
+inline constexpr unsigned transient_shift = 13;
+inline constexpr unsigned key_bytes_mask = (1u << transient_shift) - 1;
 static_assert(limits::key_bytes_max <= key_bytes_mask);
 
 struct PackedPair {
@@ -54,6 +55,7 @@ struct PackedPair {
     KeyPlacement placement{};
     std::uint16_t value_type = 0;
     bool ask_alone = false;  // the value is not here, but has to be asked for; only in pages
+    bool transient = false;  // of its checkpoint only; only in pages with placements
 };
 
 struct PackedResult {
@@ -77,20 +79,20 @@ class ItemWriter {
         return true;
     }
     /// False as well for a value above item_value_bytes_max.
-    bool pair(KeyBytes key, std::uint16_t value_type, Bytes value,
-              const KeyPlacement& placement = {}) noexcept {
+    bool pair(KeyBytes key, std::uint16_t value_type, Bytes value, const KeyPlacement& placement = {},
+              bool transient = false) noexcept {
         if (value.size() > item_value_bytes_max ||
             packed_pair_bytes(key.size(), value.size(), placement.by) > left())
             return false;
-        put_pair_header(key, value_type, static_cast<std::uint16_t>(value.size()), placement);
+        put_pair_header(key, value_type, static_cast<std::uint16_t>(value.size()), placement, transient);
         put_raw(key.bytes());
         put_raw(value);
         return true;
     }
-    bool pair_to_ask_alone(KeyBytes key, std::uint16_t value_type,
-                           const KeyPlacement& placement = {}) noexcept {
+    bool pair_to_ask_alone(KeyBytes key, std::uint16_t value_type, const KeyPlacement& placement = {},
+                           bool transient = false) noexcept {
         if (packed_pair_bytes(key.size(), 0, placement.by) > left()) return false;
-        put_pair_header(key, value_type, value_bytes_ask_alone, placement);
+        put_pair_header(key, value_type, value_bytes_ask_alone, placement, transient);
         put_raw(key.bytes());
         return true;
     }
@@ -118,9 +120,10 @@ class ItemWriter {
         used_ += sizeof number;
     }
     void put_pair_header(KeyBytes key, std::uint16_t value_type, std::uint16_t value_bytes,
-                         const KeyPlacement& placement) noexcept {
+                         const KeyPlacement& placement, bool transient) noexcept {
         const unsigned by = static_cast<unsigned>(placement.by) << placed_by_shift;
-        put(static_cast<std::uint16_t>(key.size() | by));
+        const unsigned once = transient ? 1U << transient_shift : 0;
+        put(static_cast<std::uint16_t>(key.size() | once | by));
         put(key.type());
         put(value_type);
         put(value_bytes);
@@ -177,6 +180,7 @@ class ItemReader {
         out.placement = placement;
         out.value_type = header.value_type;
         out.ask_alone = ask_alone;
+        out.transient = (header.key_bytes_and_placed_by >> transient_shift & 1) != 0;
         in_ = in_.subspan(bytes);
         return true;
     }

@@ -50,7 +50,7 @@ struct RequestHeader {
     std::uint16_t flags = 0;             // by verb
     std::uint64_t session = 0;           // 0 only in hello and goodbye
     std::uint64_t request = 0;           // chosen by the client, echoed in the reply; slot_of() it
-    std::uint32_t checkpoint = 0;        // version of the dictionary that is meant
+    std::uint32_t checkpoint = 0;        // id of the one that is meant; limits::newest_checkpoint: the newest
     std::uint16_t value_type = 0;        // see ddict/codec.h; 0 is plain bytes
     PlacedBy placed_by{};                // of a key placed by hand: then a placement follows the header
     std::uint8_t reserved = 0;           // 0
@@ -73,12 +73,42 @@ enum class ValueFailure : std::uint64_t {
     no_memory_to_send,     // the answer's
 };
 
+// ReplyHeader::flags. With the status timeout: nothing has come of the request, and it is to be sent again,
+// with the flag `sent_again`. The arguments say what it waits for.
+inline constexpr std::uint16_t ask_again = 1;
+
+/// What a request waits for, to be asked again.
+struct AskAgain {
+    enum class Awaited : std::uint8_t {
+        key,      // its own, which is to be written
+        keys,     // those of the checkpoint, which are to be written at the next
+        writers,  // those of the checkpoint, which are to come to a later one
+    };
+    static constexpr Awaited awaited_last = Awaited::writers;
+
+    Awaited what = Awaited::key;
+    std::uint32_t checkpoint = 0;  // cannot be retired yet
+    std::uint64_t count = 0;       // of keys or writers; 0: nothing any more
+
+    std::uint64_t argument() const noexcept {
+        return std::uint64_t{checkpoint} << 8 | static_cast<std::uint64_t>(what);
+    }
+    /// From the arguments of a reply.
+    static AskAgain of(std::uint64_t argument, std::uint64_t argument2) noexcept {
+        const std::uint64_t what = argument & 0xff;
+        return {.what = what > static_cast<std::uint64_t>(awaited_last) ? Awaited::key
+                                                                        : static_cast<Awaited>(what),
+                .checkpoint = static_cast<std::uint32_t>(argument >> 8),
+                .count = argument2};
+    }
+};
+
 struct ReplyHeader {
     std::uint8_t version = protocol_version;
     std::uint8_t verb_and_reply_bit = reply_bit;
     std::uint16_t status = 0;  // 0, or an Errc
     std::uint16_t value_type = 0;
-    std::uint16_t flags = 0;
+    std::uint16_t flags = 0;  // ask_again
     std::uint64_t request = 0;
     std::uint64_t value_bytes = 0;
     std::uint64_t argument = 0;  // by verb; no_space, too_large: bytes needed; wrong_type: the type stored

@@ -37,4 +37,9 @@ bool freeze_fits(const RequestHeader& header) noexcept {
     return header.argument <= freeze_ask;
 }
 
+bool checkpoints_fits(const RequestHeader& header) noexcept {
+    if ((header.flags & hold_checkpoint) != 0) return header.argument <= limits::checkpoint_id_max;
+    return (header.flags & hold_closes) == 0 && header.value_bytes == 0;
+}
+
 }  // namespace ddict::wire

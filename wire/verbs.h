@@ -29,16 +29,17 @@ enum class Verb : std::uint8_t {
     contains,   // key. reply: argument = 0 or 1; then value_type and argument2 = bytes are those of the value
     erase,      // key. reply: not_found or ok
     size,       // reply: argument = number of keys
-    clear,      //
+    clear,      // flags: clear_begins: at every checkpoint, and that of the request is then the only one
     scan,       // key = prefix, or none; argument = cursor (0 at first); flags: scan_*.
                 // reply: value = packed keys or pairs, argument = next cursor, 0 at the end
     stats,      // reply: value = ManagerStats, packed
     directory,  // argument = first shard. reply: value = packed directory entries; flags: directory_of_one:
                 // of this shard alone; directory_newer: value = packed entry, which replaces an older one.
                 // reply: argument = the epoch that is known now
-    shutdown,   // the manager ends in good order, and says so to every session (goodbye, in wire/messages.h)
-    pop,        // key. reply: the value that was removed, or not_found. flags: pop_put_back, with the number
-                // of a pop whose value its client cannot take. reply: none if the pair is there again
+    shutdown,   // the manager ends in good order, and says so to every session (goodbye, in wire/messages.h);
+               // flags: shutdown_keeps: its pool stays in shared memory, for another dictionary to go on with
+    pop,  // key. reply: the value that was removed, or not_found. flags: pop_put_back, with the number
+          // of a pop whose value its client cannot take. reply: none if the pair is there again
     compare_and_swap,  // key; value = expected, then desired; argument = bytes of expected;
                        // flags: swap_if_absent, swap_erases. reply: argument = 1 if swapped, 0 if not
     fetch_add,         // key; argument = the addend's bits; value_type = type of the number; value = 8 bytes
@@ -61,12 +62,17 @@ enum class Verb : std::uint8_t {
     cancel_wait,   // argument = number of a wait_for of this session, which is answered with timeout.
                    // reply: argument = 1 if it waited, 0 if not (any more, or yet)
     restart,       // the manager ends as if it had been killed, and another one takes its place
+    checkpoints,   // reply: argument = id of the newest checkpoint, argument2 = of the oldest that is kept,
+                   // and more (wire/checkpoint_hold.h). flags: hold_checkpoint: argument = id of one that is
+                   // to stay readable, for some seconds; value: what its persister says. hold_closes: nobody
+                   // changes it any more. hold_ends. hold_asks: reply: value = what was said
 };
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::restart);
+inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::checkpoints);
 
 // RequestHeader::flags, by verb; bits. Unknown ones are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
 inline constexpr std::uint16_t put_if_present = 2;
+inline constexpr std::uint16_t clear_begins = 1;
 inline constexpr std::uint16_t pop_put_back = 1;  // of a pop that has been answered: see there
 inline constexpr std::uint16_t scan_values = 1;
 inline constexpr std::uint16_t scan_of_type = 2;     // only keys of the header's type; so also with a prefix
@@ -78,6 +84,17 @@ inline constexpr std::uint16_t wait_for_value = 1;
 inline constexpr std::uint16_t relayed = 1;
 inline constexpr std::uint16_t directory_of_one = 1;
 inline constexpr std::uint16_t directory_newer = 2;
+inline constexpr std::uint16_t shutdown_keeps = 1;
+inline constexpr std::uint16_t hold_checkpoint = 1;
+inline constexpr std::uint16_t hold_closes = 2;  // with hold_checkpoint
+inline constexpr std::uint16_t hold_ends = 4;
+inline constexpr std::uint16_t hold_asks = 8;
+// Of each verb at a checkpoint, beside its own; they mean something where a dictionary's checkpoints wait.
+inline constexpr std::uint16_t persistent = 0x2000;  // what it stores is seen at later checkpoints as well
+inline constexpr std::uint16_t at_once = 0x4000;     // a key that is not there is not waited for
+inline constexpr std::uint16_t sent_again =
+    0x8000;  // it was told ask_again: it is told next when that is over
+inline constexpr std::uint16_t checkpoint_flags = persistent | at_once | sent_again;
 
 // RequestHeader::argument of a freeze.
 inline constexpr std::uint64_t freeze_off = 0;
@@ -120,6 +137,8 @@ struct alignas(64) VerbRule {
     bool is_broadcast = false;  // goes to all managers, one after the other: errors say whose they are
     // The manager answers when something happens, or after RequestHeader::argument microseconds.
     bool waits = false;
+    // Means the dictionary as it is at RequestHeader::checkpoint; the others do not look at it.
+    bool at_checkpoint = false;
 };
 
 /// Of the verbs that store the value of their request as it is; others interpret it.
@@ -132,6 +151,7 @@ bool wait_fits(const RequestHeader& header) noexcept;
 bool batch_fits(const RequestHeader& header) noexcept;
 bool directory_fits(const RequestHeader& header) noexcept;
 bool freeze_fits(const RequestHeader& header) noexcept;
+bool checkpoints_fits(const RequestHeader& header) noexcept;
 
 /// In the order of the verbs; the first is of none.
 inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
@@ -154,21 +174,37 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .flags = put_if_absent | put_if_present,
      .exclusive_flags = put_if_absent | put_if_present,
      .value_bytes_max = any_value,
-     .takes_placement = true},
-    {.verb = Verb::get, .name = "get", .operation = Operation::get, .key = required_key},
-    {.verb = Verb::contains, .name = "contains", .operation = Operation::contains, .key = required_key},
+     .takes_placement = true,
+     .at_checkpoint = true},
+    {.verb = Verb::get,
+     .name = "get",
+     .operation = Operation::get,
+     .key = required_key,
+     .at_checkpoint = true},
+    {.verb = Verb::contains,
+     .name = "contains",
+     .operation = Operation::contains,
+     .key = required_key,
+     .at_checkpoint = true},
     {.verb = Verb::erase,
      .name = "erase",
      .operation = Operation::erase,
      .key = required_key,
-     .effect = Effect::pairs},
-    {.verb = Verb::size, .name = "size", .operation = Operation::size},
-    {.verb = Verb::clear, .name = "clear", .operation = Operation::clear, .effect = Effect::pairs},
+     .effect = Effect::pairs,
+     .at_checkpoint = true},
+    {.verb = Verb::size, .name = "size", .operation = Operation::size, .at_checkpoint = true},
+    {.verb = Verb::clear,
+     .name = "clear",
+     .operation = Operation::clear,
+     .effect = Effect::pairs,
+     .flags = clear_begins,
+     .at_checkpoint = true},
     {.verb = Verb::scan,
      .name = "scan",
      .operation = Operation::scan,
      .key = optional_key,
-     .flags = scan_values | scan_of_type | scan_placements | scan_broadcasts},
+     .flags = scan_values | scan_of_type | scan_placements | scan_broadcasts,
+     .at_checkpoint = true},
     {.verb = Verb::stats, .name = "stats", .operation = Operation::stats},
     {.verb = Verb::directory,
      .name = "directory",
@@ -177,13 +213,18 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .exclusive_flags = directory_of_one | directory_newer,
      .value_bytes_max = limits::inline_value_bytes_max,
      .fits = directory_fits},
-    {.verb = Verb::shutdown, .name = "shutdown", .operation = Operation::destroy, .effect = Effect::end},
+    {.verb = Verb::shutdown,
+     .name = "shutdown",
+     .operation = Operation::destroy,
+     .effect = Effect::end,
+     .flags = shutdown_keeps},
     {.verb = Verb::pop,
      .name = "pop",
      .operation = Operation::pop,
      .key = required_key,
      .effect = Effect::pairs,
-     .flags = pop_put_back},
+     .flags = pop_put_back,
+     .at_checkpoint = true},
     {.verb = Verb::compare_and_swap,
      .name = "compare_and_swap",
      .operation = Operation::compare_and_swap,
@@ -193,7 +234,8 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .exclusive_flags = swap_if_absent | swap_erases,
      .value_bytes_max = limits::operand_bytes_max,
      .fits = swap_fits,
-     .takes_placement = true},
+     .takes_placement = true,
+     .at_checkpoint = true},
     {.verb = Verb::fetch_add,
      .name = "fetch_add",
      .operation = Operation::fetch_add,
@@ -201,14 +243,16 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .effect = Effect::pairs,
      .value_bytes_max = 8,
      .fits = fetch_add_fits,
-     .takes_placement = true},
+     .takes_placement = true,
+     .at_checkpoint = true},
     {.verb = Verb::append,
      .name = "append",
      .operation = Operation::append,
      .key = required_key,
      .effect = Effect::pairs,
      .value_bytes_max = limits::operand_bytes_max,
-     .takes_placement = true},
+     .takes_placement = true,
+     .at_checkpoint = true},
     {.verb = Verb::wait_for,
      .name = "wait_for",
      .operation = Operation::wait_for,
@@ -216,24 +260,28 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .flags = wait_for_value,
      .value_bytes_max = limits::operand_bytes_max,
      .fits = wait_fits,
-     .waits = true},
+     .waits = true,
+     .at_checkpoint = true},
     {.verb = Verb::batch_get,
      .name = "batch_get",
      .operation = Operation::batch_get,
      .value_bytes_max = limits::batch_bytes_max,
-     .fits = batch_fits},
+     .fits = batch_fits,
+     .at_checkpoint = true},
     {.verb = Verb::batch_put,
      .name = "batch_put",
      .operation = Operation::batch_put,
      .effect = Effect::items,
      .value_bytes_max = limits::batch_bytes_max,
-     .fits = batch_fits},
+     .fits = batch_fits,
+     .at_checkpoint = true},
     {.verb = Verb::batch_erase,
      .name = "batch_erase",
      .operation = Operation::batch_erase,
      .effect = Effect::items,
      .value_bytes_max = limits::batch_bytes_max,
-     .fits = batch_fits},
+     .fits = batch_fits,
+     .at_checkpoint = true},
     {.verb = Verb::broadcast_put,
      .name = "broadcast_put",
      .operation = Operation::broadcast_put,
@@ -257,15 +305,24 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
     {.verb = Verb::count_prefix,
      .name = "count_prefix",
      .operation = Operation::count_prefix,
-     .key = optional_key},
+     .key = optional_key,
+     .at_checkpoint = true},
     {.verb = Verb::erase_prefix,
      .name = "erase_prefix",
      .operation = Operation::erase_prefix,
      .key = required_key,
-     .effect = Effect::items},
+     .effect = Effect::items,
+     .at_checkpoint = true},
     {.verb = Verb::cancel_wait, .name = "cancel_wait", .operation = Operation::cancel_wait},
     // Of which the answer is remembered: who asks again is answered by the manager that has come.
     {.verb = Verb::restart, .name = "restart", .operation = Operation::restart, .effect = Effect::state},
+    {.verb = Verb::checkpoints,
+     .name = "checkpoints",
+     .operation = Operation::checkpoints,
+     .flags = hold_checkpoint | hold_closes | hold_ends | hold_asks,
+     .exclusive_flags = hold_checkpoint | hold_ends | hold_asks,
+     .value_bytes_max = limits::inline_value_bytes_max,
+     .fits = checkpoints_fits},
 }};
 static_assert(
     [] {

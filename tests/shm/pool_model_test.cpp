@@ -117,7 +117,6 @@ class PoolModel {
         return {.seed = chance_.number(),
                 .bytes = chance_.below(limit),
                 .type = static_cast<std::uint16_t>(chance_.number()),
-                .checkpoint = static_cast<std::uint32_t>(chance_.number()),
                 .placement = random_placement()};
     }
     void check(const Block& block, const Value& value) {

@@ -127,6 +127,7 @@ TEST_F(PoolWalkTest, HasAllOfAPair) {
                     .checkpoint = 9,
                     .value = bytes_of("value"),
                     .placement = {.by = PlacedBy::number, .value = 7}};
+    pool_->advance(9);
     pool_->put(pair).value();
     PoolWalk walk(reader_);
     ASSERT_TRUE(walk.next().value());

@@ -24,6 +24,12 @@
 
 namespace ddict::shm {
 
+/// How many recoveries a test makes: DDICT_TEST_RECOVERIES, or so many.
+inline std::uint64_t recoveries_wanted(std::uint64_t unless_given) {
+    const char* given = std::getenv("DDICT_TEST_RECOVERIES");
+    return given != nullptr ? std::strtoull(given, nullptr, 10) : unless_given;
+}
+
 /// One at a time is active, but what is called at a point may use another one. One thread.
 class StorePoints {
   public:

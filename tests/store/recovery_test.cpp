@@ -35,12 +35,14 @@ struct Request {
         batch_add,
         batch_erase,
         bput,
-        berase
+        berase,
+        begin_at
     };
     Kind kind = Kind::add;
     std::uint64_t number = 0;
     std::vector<std::string> keys;
     std::string value;
+    std::uint32_t checkpoint = 0;
 };
 
 /// What a client hears.
@@ -92,6 +94,8 @@ class Server {
                 return take(request, slot);
             case Request::Kind::clear:
                 return outcome_of(store_->apply(change(ChangeKind::clear, {}, request, slot)));
+            case Request::Kind::begin_at:
+                return outcome_of(store_->apply(change(ChangeKind::begin_at, {}, request, slot)));
             case Request::Kind::freeze:
                 return outcome_of(store_->apply(change(ChangeKind::freeze, {}, request, slot)));
             case Request::Kind::unfreeze:
@@ -105,13 +109,16 @@ class Server {
                 return batch(request, slot);
         }
     }
-    Model contents() const {
+    Model contents(std::uint32_t checkpoint) const {
         Model found;
         for (std::uint64_t cursor = 0;;) {
-            cursor = store_->pool().scan(cursor, [&](const shm::Block& block) {
-                EXPECT_TRUE(found.emplace(text_of(block.key()), text_of(block.value())).second);
-                return true;
-            });
+            cursor = store_->pool().scan(
+                cursor,
+                [&](const shm::Block& block) {
+                    EXPECT_TRUE(found.emplace(text_of(block.key()), text_of(block.value())).second);
+                    return true;
+                },
+                checkpoint);
             if (cursor == 0) return found;
         }
     }
@@ -125,7 +132,10 @@ class Server {
                   const ReplySlot& slot) const {
         const KeyBytes bytes = bytes_of(key);
         return {.kind = kind,
-                .pair = {.key = bytes, .hash = key.empty() ? 0 : hash_of(bytes), .value = {}},
+                .pair = {.key = bytes,
+                         .hash = key.empty() ? 0 : hash_of(bytes),
+                         .checkpoint = request.checkpoint,
+                         .value = {}},
                 .argument = 5,
                 .origin = {.session = 77, .request = request.number},
                 .slot = slot};
@@ -155,8 +165,9 @@ class Server {
     /// As manager::Broadcaster does it at the key's own manager, where there is no other.
     Outcome broadcast(const Request& request, const ReplySlot& slot) {
         const KeyBytes key = bytes_of(request.keys[0]);
-        Errc code = static_cast<Errc>(slot.reply->status);
-        if (store_->interrupted_broadcast(slot, request.number, key, hash_of(key)) == 0) {
+        const BroadcastNote note = store_->interrupted_broadcast(slot, request.number, key, hash_of(key));
+        Errc code = note.code;
+        if (note.version == 0) {
             Change made = change(request.kind == Request::Kind::bput ? ChangeKind::put : ChangeKind::erase,
                                  request.keys[0], request, slot);
             made.role = BroadcastRole::root;
@@ -164,7 +175,7 @@ class Server {
             code = store_->apply(made).code;
         }
         if (code == Errc{} || code == Errc::not_found)
-            store_->replies().set_under_way(slot, request.number, store_->marks().find(key)->version, code);
+            store_->replies().set_under_way(slot, request.number, {store_->marks().find(key)->version, code});
         store_->cache(slot, request.number, static_cast<std::uint16_t>(code), 5, 0);
         return {.code = code};
     }
@@ -211,10 +222,14 @@ struct World {
     Model pairs;
     std::map<std::uint64_t, std::pair<std::string, std::string>> taken;  // by slot
     bool frozen = false;
+    std::uint32_t newest = 0;  // checkpoint; all changes are made there
+    std::uint32_t first = 0;   // that there was when all began anew
+    Model pairs_before;        // at the one before it; with broadcasts, which are at each
 
     Outcome execute(const Request& request) {
         using Kind = Request::Kind;
         const std::uint64_t slot = wire::slot_of(request.number);
+        go_to_checkpoint(request);
         const auto kept = taken.find(slot);
         const auto pair_kept = kept == taken.end() ? std::pair<std::string, std::string>{} : kept->second;
         if (kept != taken.end()) taken.erase(kept);
@@ -222,6 +237,7 @@ struct World {
             frozen = request.kind == Kind::freeze;
             return {};
         }
+        if (request.kind == Kind::begin_at) return begin_at(request.checkpoint);
         if (request.kind == Kind::put_back) {
             if (frozen) return {.code = Errc::frozen};
             return {.code = pairs.emplace(pair_kept).second ? Errc{} : Errc::not_found};
@@ -239,7 +255,32 @@ struct World {
     }
 
   private:
+    void go_to_checkpoint(const Request& request) {
+        using Kind = Request::Kind;
+        constexpr std::array without{Kind::freeze, Kind::unfreeze, Kind::bput, Kind::berase, Kind::begin_at};
+        if (request.checkpoint <= newest || frozen || std::ranges::count(without, request.kind) != 0) return;
+        newest = request.checkpoint;
+        pairs_before = pairs;
+        taken.clear();  // of what an older checkpoint had nothing is put back here
+    }
+    Outcome begin_at(std::uint32_t checkpoint) {
+        if (frozen) return {.code = Errc::frozen};
+        first = newest = checkpoint;
+        pairs.clear();
+        pairs_before.clear();
+        taken.clear();  // as there
+        return {};
+    }
     Outcome one(const Request& request, const std::string& key) {
+        const Outcome outcome = one_at_newest(request, key);
+        const bool erases = request.kind == Request::Kind::clear && outcome.code == Errc{};
+        std::erase_if(pairs_before, [&](const auto& pair) {
+            return pair.first[0] == 'b' && (erases || pair.first == key);
+        });
+        if (key[0] == 'b' && pairs.contains(key)) pairs_before[key] = pairs[key];
+        return outcome;
+    }
+    Outcome one_at_newest(const Request& request, const std::string& key) {
         if (frozen) return {.code = Errc::frozen};
         const auto found = pairs.find(key);
         const std::string before = found == pairs.end() ? "" : found->second;
@@ -265,14 +306,15 @@ struct World {
 
 class Client {
   public:
-    Client(std::uint64_t seed, std::uint64_t keys) : engine_(seed), keys_(keys) {}
+    Client(std::uint64_t seed, std::uint64_t keys, bool has_checkpoints)
+        : engine_(seed), keys_(keys), has_checkpoints_(has_checkpoints) {}
 
     Request next(const World& world, bool may_clear = true) {
         using Kind = Request::Kind;
         Request request;
         // The rare kinds are looked at as often as the others.
-        constexpr std::array<std::uint64_t, 11> looked_at{0,   400, 550, 700, 800, 850,
-                                                          900, 950, 970, 985, 995};
+        constexpr std::array<std::uint64_t, 12> looked_at{0,   400, 550, 700, 800, 850,
+                                                          900, 950, 970, 985, 995, 998};
         const std::uint64_t kind = may_clear ? looked_at[below(looked_at.size())] : below(990);
         request.kind = kind < 400   ? Kind::add
                        : kind < 550 ? Kind::put
@@ -284,7 +326,10 @@ class Client {
                        : kind < 970 ? Kind::berase
                        : kind < 985 ? Kind::put_back
                        : kind < 995 ? Kind::freeze
-                                    : Kind::clear;
+                       : kind < 998 ? Kind::clear
+                                    : Kind::begin_at;
+        // There is seldom something to put back.
+        if (may_clear && !world.taken.empty() && below(4) == 0) request.kind = Kind::put_back;
         if (world.frozen && below(3) != 0) request.kind = Kind::unfreeze;
         std::uint64_t slot = below(below(20) == 0 ? 40 : 4);
         if (request.kind == Kind::put_back) {
@@ -294,6 +339,9 @@ class Client {
             request.keys = {pair.first};
             return request;
         }
+        request.checkpoint = world.newest + (has_checkpoints_ && below(40) == 0 ? 1 : 0);
+        if (request.kind == Kind::begin_at)
+            request.checkpoint = static_cast<std::uint32_t>(has_checkpoints_ ? below(world.newest + 5) : 0);
         request.number = last_of_[slot] = ++requests_ << wire::slot_bits | slot;
         const bool many = request.kind == Kind::batch_add || request.kind == Kind::batch_erase;
         for (std::uint64_t i = many ? 1 + below(12) : 1; i > 0; --i)
@@ -309,6 +357,7 @@ class Client {
   private:
     std::mt19937_64 engine_;
     std::uint64_t keys_;
+    bool has_checkpoints_;
     std::uint64_t requests_ = 0;
     std::map<std::uint64_t, std::uint64_t> last_of_;
 };
@@ -316,13 +365,14 @@ class Client {
 class StoreRecoveryTest : public testing::Test {
   protected:
     static constexpr std::uint64_t pool_bytes = limits::pool_bytes_min;
+    static constexpr std::uint64_t replies_max = 512;  // of the one session
 
     ~StoreRecoveryTest() override { shm::Segment::remove(image_.name()); }
 
     void begin() {
         server_.reset();
         shm::Segment segment = shm::nameless_segment(pool_bytes);
-        shm::Pool::format(segment, shm::test_identity()).value();
+        shm::Pool::format(segment, shm::test_identity(), {.size = 2}).value();
         pool_memory_ = segment.data();
         ReplyMemory replies = ReplyMemory::anonymous();
         reply_memory_ = replies.data();
@@ -334,17 +384,7 @@ class StoreRecoveryTest : public testing::Test {
     std::unique_ptr<Server> recover() {
         std::memcpy(image_.data(), pool_memory_, pool_bytes);
         ReplyMemory replies = ReplyMemory::anonymous();
-        // More is not used here.
-        const auto copy = [&](std::size_t from, std::size_t bytes) {
-            std::memcpy(replies.data() + from, reply_memory_ + from, bytes);
-        };
-        const auto offset = [&](const void* at) {
-            return static_cast<std::size_t>(static_cast<const std::byte*>(at) - replies.data());
-        };
-        copy(0, ReplyMemory::bytes_at_first() + sizeof(ErasedRecord) * 512);
-        copy(offset(&replies.session(0)), sizeof(SessionRecord) * 8);
-        copy(offset(&replies.reply(0)), sizeof(CachedReply) * 512);
-        copy(offset(&replies.statuses(1)), sizeof(StatusRecord) * 8);
+        copy_replies(replies);
         shm::RecoveryReport report;
         auto store = Store::recover(shm::Segment::open(image_.name(), shm::Access::read_write).value(),
                                     std::move(replies), report);
@@ -355,12 +395,43 @@ class StoreRecoveryTest : public testing::Test {
         EXPECT_EQ(report.unsound, 0U);
         return std::make_unique<Server>(std::move(*store));
     }
+    /// Only of what is in use, as the memory itself tells: all of it is too much to copy so often.
+    void copy_replies(ReplyMemory& replies) const {
+        const auto copy = [&](const void* to, std::size_t bytes) {
+            const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(to) - replies.data());
+            std::memcpy(replies.data() + offset, reply_memory_ + offset, bytes);
+        };
+        const auto& header = *reinterpret_cast<const ReplyMemoryHeader*>(reply_memory_);
+        copy(replies.data(),
+             ReplyMemory::bytes_at_first() +
+                 sizeof(ErasedRecord) * std::min<std::uint64_t>(header.erased, erased_records_max));
+        copy(&replies.session(0), sizeof(SessionRecord) * header.sessions);
+        copy(&replies.reply(0), sizeof(CachedReply) * replies_max);
+        std::uint32_t statuses = 0;
+        for (std::uint64_t i = 0; i < replies_max; ++i)
+            statuses = std::max(statuses, replies.reply(i).statuses);
+        copy(&replies.statuses(1), sizeof(StatusRecord) * statuses);
+    }
+    static void compare(const Model& found, const Model& wanted, const char* where) {
+        for (const auto& [key, value] : wanted)
+            ASSERT_TRUE(found.contains(key) && found.at(key) == value)
+                << key << (found.contains(key) ? " has another value" : " is missing") << where;
+        for (const auto& [key, value] : found)
+            ASSERT_TRUE(wanted.contains(key)) << key << " should not be there" << where;
+    }
+    void check_contents(const Server& server, const World& world) {
+        ASSERT_NO_FATAL_FAILURE(compare(server.contents(world.newest), world.pairs, ""));
+        if (world.newest == world.first) return;
+        compare(server.contents(world.newest - 1), world.pairs_before, " at the checkpoint before");
+        ASSERT_EQ(server.store().pool().keys_at(world.newest), world.pairs.size());
+        ASSERT_EQ(server.store().pool().keys_at(world.newest - 1), world.pairs_before.size());
+    }
     void check(Server& server, World world, const Request& request, Client client) {
         ++recoveries_;
         ASSERT_EQ(server.inconsistency(), "");
         const Outcome expected = world.execute(request);
         ASSERT_EQ(server.execute(request), expected) << "the request is executed once";
-        ASSERT_TRUE(server.contents() == world.pairs);
+        ASSERT_NO_FATAL_FAILURE(check_contents(server, world));
         if (request.kind != Request::Kind::put_back) {
             ASSERT_EQ(server.execute(request), expected) << "and has one answer";
         }
@@ -368,7 +439,7 @@ class StoreRecoveryTest : public testing::Test {
             const Request next = client.next(world);
             ASSERT_EQ(server.execute(next), world.execute(next));
         }
-        ASSERT_TRUE(server.contents() == world.pairs) << "it goes on wrongly";
+        ASSERT_NO_FATAL_FAILURE(check_contents(server, world)) << "it goes on wrongly";
         ASSERT_EQ(server.store().frozen(), world.frozen);
         for (int i = 0; i < 20; ++i) {
             const std::string key = "b" + std::to_string(i);
@@ -388,19 +459,22 @@ class StoreRecoveryTest : public testing::Test {
 };
 
 TEST_F(StoreRecoveryTest, EachRequestIsExecutedOnce) {
-    const char* given = std::getenv("DDICT_TEST_RECOVERIES");
-    const std::uint64_t wanted = given != nullptr ? std::strtoull(given, nullptr, 10) : 600;
+    const std::uint64_t wanted = shm::recoveries_wanted(600);
     std::map<int, std::uint64_t> by_kind;
-    const auto is_enough = [&] { return recoveries_ >= wanted && by_kind.size() == 12; };
+    const auto is_enough = [&] { return recoveries_ >= wanted && by_kind.size() == 13; };
     while (!is_enough() && recoveries_ < 10 * wanted && !HasFatalFailure()) {
         begin();
-        Client client(chance_.number(), std::array<std::uint64_t, 3>{30, 400, 1800}[chance_.below(3)]);
+        Client client(chance_.number(), std::array<std::uint64_t, 3>{30, 400, 1800}[chance_.below(3)],
+                      chance_.below(2) == 0);
         const std::uint64_t unseen = chance_.below(4000);
         const std::uint64_t until = recoveries_ + 150;
         for (std::uint64_t i = 0; recoveries_ < until && i < unseen + 400 && !HasFatalFailure(); ++i) {
             const Request request = client.next(world_, i >= unseen);
             if (i < unseen) {
                 ASSERT_EQ(server_->execute(request), world_.execute(request));
+                if (i % 100 == 0) {
+                    ASSERT_NO_FATAL_FAILURE(check_contents(*server_, world_));
+                }
                 continue;
             }
             std::uint64_t seen = 0;
@@ -419,7 +493,26 @@ TEST_F(StoreRecoveryTest, EachRequestIsExecutedOnce) {
     for (const auto& [kind, count] : by_kind)
         std::cout << ", kind " << kind << ": " << count;
     std::cout << '\n';
-    EXPECT_EQ(by_kind.size(), 12u);
+    EXPECT_EQ(by_kind.size(), 13u);
+}
+
+/// They have their reply in two parts, that they have begun and what came of it.
+TEST_F(StoreRecoveryTest, ABroadcastIsExecutedOnceWhereverItIsKilled) {
+    begin();
+    Client client(chance_.number(), 30, false);
+    constexpr std::array kinds{Request::Kind::bput, Request::Kind::berase, Request::Kind::berase};
+    for (std::uint64_t i = 0; i < kinds.size(); ++i) {
+        const Request request{
+            .kind = kinds[i], .number = (i + 1) << wire::slot_bits | 5, .keys = {"b1"}, .value = "v"};
+        shm::StorePoints points({{pool_memory_, pool_bytes}, {reply_memory_, ReplyMemory::bytes()}}, [&] {
+            if (HasFatalFailure()) return;
+            if (const auto server = recover()) check(*server, world_, request, client);
+        });
+        Outcome outcome;
+        points_ += points.run([&] { outcome = server_->execute(request); });
+        ASSERT_EQ(outcome, world_.execute(request));
+    }
+    EXPECT_GT(recoveries_, 30U);
 }
 
 }  // namespace

@@ -61,6 +61,39 @@ TEST_F(StoreTest, NothingChangesWhileFrozen) {
     EXPECT_TRUE(apply(ChangeKind::erase, "a").succeeded());
 }
 
+/// Every checkpoint is behind it, also those that are newer than where it begins: a pair that comes back of
+/// one is not seen there.
+TEST_F(StoreTest, BeginsAnewAtAnyCheckpoint) {
+    const auto at = [&](ChangeKind kind, std::uint32_t checkpoint, std::string_view key = {}) {
+        Change made = change(kind, key, bytes_of("value"));
+        made.pair.checkpoint = checkpoint;
+        if (kind != ChangeKind::put) made.pair.value = {};
+        return store.apply(made);
+    };
+    ASSERT_TRUE(at(ChangeKind::put, 7, "a").succeeded());
+    ASSERT_TRUE(at(ChangeKind::put, 7, "taken").succeeded());
+    ASSERT_TRUE(at(ChangeKind::take, 7, "taken").succeeded());
+    const Change take_back{.kind = ChangeKind::put_back,
+                           .origin = {.session = 1, .request = cached().request},
+                           .slot = {.session = &session, .reply = session.at(0)}};
+    Change begin = take_back;
+    begin.kind = ChangeKind::begin_at;
+    begin.pair.checkpoint = 3;
+    begin.slot = {};
+    ASSERT_TRUE(store.apply(begin).succeeded());
+    EXPECT_EQ(store.size(), 0u);
+    EXPECT_EQ(store.checkpoints().oldest(), 3u);
+    EXPECT_EQ(store.checkpoints().newest(), 3u);
+    EXPECT_EQ(store.apply(take_back).code, Errc::not_found);
+    EXPECT_EQ(at(ChangeKind::put, 2, "a").code, Errc::checkpoint_retired);
+    EXPECT_TRUE(at(ChangeKind::put, 3, "a").succeeded());
+    EXPECT_TRUE(at(ChangeKind::begin_at, 0).succeeded());
+    EXPECT_FALSE(store.checkpoints().in_use());
+    EXPECT_EQ(store.size(), 0u);
+    apply(ChangeKind::freeze);
+    EXPECT_EQ(at(ChangeKind::begin_at, 1).code, Errc::frozen);
+}
+
 TEST_F(StoreTest, AReservedBlockIsGoneWhenItsChangeIsRefused) {
     const std::uint64_t used = store.pool().usage().used_bytes;
     Change put = change(ChangeKind::put, "a");

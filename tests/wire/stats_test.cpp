@@ -37,6 +37,7 @@ ManagerStats sample() {
         *field = ++number;
     }
     s.frozen = true;
+    s.without_kept = true;
     s.operations.push_back(
         {.operation = Operation::put, .count = ++number, .p50_ns = 2, .p99_ns = 3, .max_ns = 4});
     s.operations.push_back({.operation = Operation::freeze, .count = ++number});
@@ -61,7 +62,7 @@ TEST(Stats, RoundTrip) {
     EXPECT_EQ(s.refused_puts, (std::uint64_t{1} << 40) + 16);
     EXPECT_EQ(s.waiting, (std::uint64_t{1} << 40) + 17);
     EXPECT_EQ(s.private_bytes, (std::uint64_t{1} << 40) + 21);
-    EXPECT_TRUE(s.frozen);
+    EXPECT_TRUE(s.frozen && s.without_kept);
     ASSERT_EQ(s.operations.size(), 2u);
     EXPECT_EQ(s.operations[0].operation, Operation::put);
     EXPECT_EQ(s.operations[0].p50_ns, 2u);

@@ -1,0 +1,228 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a pool begins and ends: in a new segment, after a manager that was killed, or after a dictionary that
+// was kept.
+#include "shm/pool.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "shm/layout.h"
+
+namespace ddict::shm {
+namespace {
+
+constexpr std::size_t held_blocks_usual = 256;
+constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
+static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
+                                                                               << Block::value_bytes_bits);
+static_assert(limits::pool_bytes_min > 2 * heap_start_offset);
+
+constexpr std::uint64_t heap_bytes_of(std::uint64_t pool_bytes) noexcept {
+    return (pool_bytes - heap_start_offset) & ~(block_alignment - 1);
+}
+
+Error attach_error(Errc code, const Segment& segment, std::string_view text) {
+    return Error(code, "segment " + segment.name() + " " + std::string(text))
+        .set_operation(Operation::attach);
+}
+
+Result<void> check_layout(const Segment& segment) {
+    if (segment.size() < limits::pool_bytes_min)
+        return attach_error(Errc::protocol, segment, "is too small for a pool");
+    const auto& header = *reinterpret_cast<const PoolHeader*>(segment.data());
+    if (header.magic.load(std::memory_order_acquire) != pool_magic)
+        return attach_error(Errc::protocol, segment, "holds no pool");
+    if (header.layout_version != pool_layout_version)
+        return attach_error(Errc::incompatible, segment, "was formatted by another version of ddict");
+    if (header.segment_bytes != segment.size() || header.heap_offset != heap_start_offset ||
+        header.heap_bytes != heap_bytes_of(segment.size()) || header.node[sizeof header.node - 1] != '\0')
+        return attach_error(Errc::protocol, segment, "holds a pool that is damaged or was cut");
+    return {};
+}
+
+bool is_in(const Segment& segment, PoolState state) {
+    const auto& header = *reinterpret_cast<const PoolHeader*>(segment.data());
+    return header.state.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(state);
+}
+
+Result<void> check_recoverable(const Segment& segment) {
+    if (const Result<void> good = check_layout(segment); !good) return good;
+    if (is_in(segment, PoolState::attached) || is_in(segment, PoolState::kept)) return {};
+    return attach_error(Errc::system, segment, "has not been used by a manager yet");
+}
+
+void set_identity(PoolHeader& header, const PoolIdentity& identity) {
+    header.manager = identity.manager;
+    header.dictionary_id = identity.dictionary_id;
+    std::memcpy(header.secret, identity.secret.data(), sizeof header.secret);
+    std::memset(header.node, 0, sizeof header.node);
+    std::memcpy(header.node, identity.node.data(), identity.node.size());
+}
+
+/// Key and value together that the heap holds when it is empty.
+std::uint64_t capacity_of(const Heap& heap) noexcept {
+    return heap.total_bytes() - Compactor::scratch_bytes_in(heap.total_bytes()) - pair_overhead_bytes_max;
+}
+
+PoolIdentity identity_in(const PoolHeader& header) {
+    PoolIdentity identity;
+    identity.dictionary_id = header.dictionary_id;
+    std::memcpy(identity.secret.data(), header.secret, sizeof header.secret);
+    identity.manager = header.manager;
+    identity.node = header.node;
+    return identity;
+}
+
+}  // namespace
+
+Result<void> Pool::format(Segment& segment, const PoolIdentity& identity,
+                          const WorkingSetSettings& working_set) {
+    const auto refuse = [&](std::string_view why) {
+        return Error(Errc::invalid_argument, why)
+            .set_operation(Operation::create)
+            .set_manager(identity.manager)
+            .set_node(identity.node);
+    };
+    if (segment.size() < limits::pool_bytes_min) {
+        Error error = refuse("a manager's pool is too small; raise --total-mem or use fewer managers");
+        return error.set_bytes(limits::pool_bytes_min, segment.size());
+    }
+    if (segment.size() > pool_bytes_max) return refuse("a manager's pool cannot be larger than 128 TiB");
+    if (identity.node.size() > limits::node_name_bytes_max) return refuse("the node's name is too long");
+
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    header.magic.store(0, std::memory_order_relaxed);
+    header.layout_version = pool_layout_version;
+    set_identity(header, identity);
+    header.segment_bytes = segment.size();
+    header.heap_offset = heap_start_offset;
+    header.heap_bytes = heap_bytes_of(segment.size());
+    header.gone.store(0, std::memory_order_relaxed);
+    header.clearing.store(0, std::memory_order_relaxed);
+    header.is_without_kept = 0;
+    WorkingSet::lay_out(header, working_set);
+    header.freeze_epoch.store(0, std::memory_order_relaxed);
+    header.state.store(static_cast<std::uint32_t>(PoolState::formatted), std::memory_order_relaxed);
+    header.magic.store(pool_magic, std::memory_order_release);
+    return {};
+}
+
+Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
+    if (const Result<void> good = check_layout(segment); !good) return good.error();
+    if (!is_in(segment, PoolState::formatted))
+        return attach_error(Errc::system, segment, "was used by a manager already: it is to be recovered");
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    PoolIdentity identity = identity_in(header);
+    std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity)));
+    // Now there is something to recover.
+    header.state.store(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_release);
+    return pool;
+}
+
+bool Pool::was_attached(const Segment& segment) {
+    return check_layout(segment) && (is_in(segment, PoolState::attached) || was_kept(segment));
+}
+
+bool Pool::was_kept(const Segment& segment) {
+    return check_layout(segment) && is_in(segment, PoolState::kept);
+}
+
+Result<void> Pool::hand_over(Segment& segment, const PoolIdentity& identity) {
+    if (const Result<void> good = check_recoverable(segment); !good) return good;
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    // First of all: nobody who has it mapped still is to read anything of the next dictionary.
+    const std::uint64_t life =
+        life_in(header.gone.load(std::memory_order_relaxed)) + (std::uint64_t{1} << life_shift);
+    header.gone.store(life | static_cast<std::uint64_t>(PoolEnd::manager), std::memory_order_release);
+    set_identity(header, identity);
+    header.is_without_kept = 0;
+    header.state.store(static_cast<std::uint32_t>(PoolState::kept), std::memory_order_release);
+    return {};
+}
+
+void Pool::set_without_kept(Segment& segment) {
+    reinterpret_cast<PoolHeader*>(segment.data())->is_without_kept = 1;
+}
+
+Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> claims,
+                                            RecoveryReport& report) {
+    if (const Result<void> good = check_recoverable(segment); !good) return good.error();
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    Recovery recovery(segment.data(), header);
+    if (!recovery.repair_index(report))
+        return attach_error(Errc::protocol, segment, "is damaged: nothing leads to its pairs any more");
+    recovery.answer(claims);
+    PoolIdentity identity = identity_in(header);
+    std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity), recovery));
+    recovery.finish(
+        pool->index_, claims, [&](std::uint64_t block) { pool->heap_.free(block); }, report);
+    for (const Claim& claim : claims)
+        if (claim.held) pool->hold(claim.block);
+    if (pool->set_.in_use()) pool->find_versions_again();
+    pool->show_counters();
+    if (header.state.exchange(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_release) ==
+        static_cast<std::uint32_t>(PoolState::kept)) {
+        header.recoveries = 0;
+    } else {
+        ++header.recoveries;
+    }
+    return pool;
+}
+
+std::uint64_t Pool::free_bytes_when_empty(std::uint64_t pool_bytes) noexcept {
+    const std::uint64_t bytes = heap_bytes_of(pool_bytes) - Heap::end_mark_bytes;
+    return bytes - Compactor::scratch_bytes_in(bytes);
+}
+
+Pool::Pool(Segment segment, PoolIdentity identity, Recovery& recovery)
+    : segment_(std::move(segment)),
+      data_(segment_.data()),
+      identity_(std::move(identity)),
+      heap_(data_, header().heap_offset, header().heap_bytes,
+            [&recovery](Heap::Used& used) { return recovery.next(used); }),
+      index_(data_, header(), heap_, recovery.found(heap_)),
+      compactor_(data_, heap_, index_),
+      set_(header()),
+      capacity_bytes_(capacity_of(heap_)) {
+    held_.reserve(held_blocks_usual);
+}
+
+Pool::Pool(Segment segment, PoolIdentity identity)
+    : segment_(std::move(segment)),
+      data_(segment_.data()),
+      identity_(std::move(identity)),
+      heap_(data_, header().heap_offset, header().heap_bytes),
+      index_(data_, header(), heap_),
+      compactor_(data_, heap_, index_),
+      set_(header()),
+      capacity_bytes_(capacity_of(heap_)) {
+    held_.reserve(held_blocks_usual);
+    show_counters();
+}
+
+void Pool::mark_gone(const std::string& segment_name) {
+    const Result<Segment> segment = Segment::open(segment_name, Access::read_write);
+    if (segment) mark_gone(*segment);
+}
+
+void Pool::mark_gone(const Segment& segment) {
+    if (segment.size() < limits::pool_bytes_min) return;
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
+    if (header.magic.load(std::memory_order_acquire) != pool_magic) return;
+    // What the manager has said itself stays.
+    std::uint64_t serving = life_in(header.gone.load(std::memory_order_relaxed));
+    header.gone.compare_exchange_strong(serving, serving | static_cast<std::uint64_t>(PoolEnd::manager),
+                                        std::memory_order_release, std::memory_order_relaxed);
+}
+
+void Pool::mark_gone(PoolEnd end) {
+    const std::uint64_t life = life_in(header().gone.load(std::memory_order_relaxed));
+    header().gone.store(life | static_cast<std::uint64_t>(end), std::memory_order_release);
+}
+
+}  // namespace ddict::shm
