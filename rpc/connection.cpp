@@ -104,25 +104,40 @@ void Connection::connect() {
     look_up_entry();
     if (entry_.state == ServingState::lost) return lose(entry_.why_lost());
     if (entry_.state == ServingState::restarting) return await_successor();
-    const Result<void> connected = peer_.connect(entry_);
-    // A network that is away may say so at once; and who has been the way to it may come back.
-    const bool may_be_reached_later =
-        !connected && (session_ != 0 || connected.error().manager_state == ManagerState::unreachable);
-    if (may_be_reached_later && !same_host_ && connected.error().code != Errc::dictionary_gone) {
-        state_ = State::broken;
-        why_ = connected.error();
-        timers_.broke(context_.now(), false, others_may_know());
-        return;
-    }
-    if (!connected && connected.error().code == Errc::busy) return await_capacity(connected.error());
-    if (!connected)
-        return may_be_replaced(connected.error()) ? await_successor(connected.error())
-                                                  : lose(connected.error());
+    if (const Result<void> connected = peer_.connect(entry_); !connected)
+        return could_not_connect(connected.error());
     same_host_ = context_.transport().is_same_host(peer_.id());
     timers_.set_same_host(same_host_);
     state_ = State::hello;
     timers_.said_hello(context_.now());
     messages_.send_hello(peer_.id(), session_);
+}
+
+void Connection::could_not_connect(const Error& why) {
+    if (why.code == Errc::busy) return await_capacity(why);
+    if (may_be_reached_later(why)) {
+        state_ = State::broken;
+        why_ = why;
+        timers_.broke(context_.now(), false, others_may_know());
+        return;
+    }
+    may_be_replaced(why) ? await_successor(why) : lose(why);
+}
+
+/// A network that is away may say so at once; and who has been the way to it may come back, which is waited
+/// for once: after that each call finds out without waiting, save one now and then, which gives others the
+/// time to say where it is now.
+bool Connection::may_be_reached_later(const Error& why) {
+    if (same_host_ || why.code == Errc::dictionary_gone) return false;
+    if (session_ != 0) return true;
+    if (why.manager_state != ManagerState::unreachable) return false;
+    return !timers_.is_one_try_enough() || way_is_restarted() ||
+           (others_may_know() && timers_.begin_probe_if_due(context_.now()));
+}
+
+/// Nothing is known of the manager then: the one of this node that passes messages on to it is away.
+bool Connection::way_is_restarted() const {
+    return context_.whereabouts() != nullptr && context_.whereabouts()->way_is_restarted();
 }
 
 /// Its process has ended on this host, or may have, which its node launcher is about to notice, if that
@@ -135,11 +150,9 @@ bool Connection::may_be_replaced(const Error& why) {
     return node_launcher.value_or(timers_.was_opened());
 }
 
-/// It lives, and takes no more connections at present. Only within the node this is known; it will be tried
-/// again, by each operation until its deadline.
+/// It lives, and takes no more connections at present. It will be tried again, by each operation until its
+/// deadline, for as long as it says so.
 void Connection::await_capacity(const Error& why) {
-    same_host_ = true;
-    timers_.set_same_host(true);
     break_off(why);
     timers_.was_refused(context_.now());
 }
@@ -211,12 +224,18 @@ void Connection::fail(const Error& why) {
     user_.on_failed(*this, why);
 }
 
-/// The same, and all requesters of this process are to know. On the same host the kernel tells them.
+/// The same, and all requesters of this process are to know. On the same host the kernel tells them, and of
+/// one to which there is no way from here each can see whether the way is back.
 void Connection::lose(const Error& why) {
-    if (LostManagers* lost = context_.lost_managers();
-        lost != nullptr && !same_host_ && why.code == Errc::manager_lost)
-        lost->remember(entry_.shard, why, context_.now());
+    if (!same_host_) remember_lost(why);
     fail(why);
+}
+
+void Connection::remember_lost(const Error& why) {
+    LostManagers* const lost = context_.lost_managers();
+    const bool is_of_manager =
+        why.code == Errc::manager_lost && why.manager_state != ManagerState::unreachable;
+    if (lost != nullptr && is_of_manager) lost->remember(entry_.shard, why, context_.now());
 }
 
 /// To a manager that may have a session for this client whose number has not arrived, or that cannot answer
@@ -241,7 +260,7 @@ void Connection::reset() {
 /// It is still lost. The connection is kept: its answer may come yet.
 void Connection::end_probe() {
     const Error why = describe(unreachable());
-    if (LostManagers* lost = context_.lost_managers()) lost->remember(entry_.shard, why, context_.now());
+    remember_lost(why);
     timers_.end_probe();
     user_.on_failed(*this, why);
 }
@@ -273,7 +292,9 @@ std::optional<Time> Connection::go_on_connecting() {
             return std::nullopt;
         case Step::lost:
             look_up_entry();
-            if (entry_.epoch == known) {
+            if (is_way_away() && way_is_restarted()) {
+                timers_.begin(context_.now());
+            } else if (entry_.epoch == known) {
                 lose(describe(unreachable()));
                 return std::nullopt;
             }

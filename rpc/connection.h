@@ -113,8 +113,16 @@ class Connection {
     void await_successor(const std::optional<Error>& why = std::nullopt);
     void await_capacity(const Error& why);
     void connect();
+    void could_not_connect(const Error& why);
+    bool may_be_reached_later(const Error& why);
+    /// It could not be said where the manager is, as nobody of this node passes messages on to it.
+    bool is_way_away() const noexcept {
+        return state_ == State::broken && why_ && why_->manager_state == ManagerState::unreachable;
+    }
+    bool way_is_restarted() const;
     void reset();
     void lose(const Error& why);
+    void remember_lost(const Error& why);
     void end_probe();
     Unreachable unreachable() const;
     std::optional<Time> go_on_connecting();

@@ -43,6 +43,8 @@ void ConnectionTimers::broke(Time now, bool was_made, bool others_may_know) noex
 }
 
 void ConnectionTimers::was_refused(Time now) noexcept {
+    heard_ = now;
+    lost_at_.reset();
     again_ = now + limits::reconnect_interval;
 }
 
@@ -63,8 +65,18 @@ void ConnectionTimers::lost() noexcept {
     refusals_ = refusals_max - 1;
 }
 
+bool ConnectionTimers::is_one_try_enough() const noexcept {
+    return refusals_ + 1 >= refusals_max;
+}
+
 void ConnectionTimers::begin_probe(Time now) noexcept {
     probe_until_ = now + limits::lost_probe_timeout;
+    probed_ = now;
+}
+
+bool ConnectionTimers::begin_probe_if_due(Time now) noexcept {
+    if (!is_probing() && now - probed_ >= limits::lost_probe_interval) begin_probe(now);
+    return is_probing();
 }
 
 bool ConnectionTimers::is_hello_stale(Time now) const noexcept {

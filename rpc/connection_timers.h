@@ -40,7 +40,7 @@ class ConnectionTimers {
     /// The connection is gone. `was_made`: it was there. `others_may_know` where the manager is: of one that
     /// has never answered they are given some time to say so.
     void broke(Time now, bool was_made, bool others_may_know = false) noexcept;
-    /// The manager lives, and has refused a connection: it is asked again after a while.
+    /// The manager lives, and has refused a connection: it is asked again after a while, and not lost.
     void was_refused(Time now) noexcept;
     /// A connection broke that was never answered. Whether to try again: a few times only, since a manager
     /// that was never reached has probably gone for good.
@@ -49,9 +49,12 @@ class ConnectionTimers {
     void reset() noexcept;
     /// The manager counts as lost; from now on one try is enough.
     void lost() noexcept;
+    bool is_one_try_enough() const noexcept;
 
     /// It is remembered as lost, and asked again: what waits ends then.
     void begin_probe(Time now) noexcept;
+    /// The same if the last one is long enough ago. Whether one is under way then.
+    bool begin_probe_if_due(Time now) noexcept;
     void end_probe() noexcept { probe_until_.reset(); }
     bool is_probing() const noexcept { return probe_until_.has_value(); }
 
@@ -92,16 +95,17 @@ class ConnectionTimers {
     Time::duration hello_timeout() const noexcept;
 
     bool same_host_ = false;
-    Time hello_at_{};                  // when the hello was sent
-    Time heard_{};                     // when the manager last said something, or was first asked
-    Time opened_{};                    // when it last answered a hello
-    Time again_{};                     // broken: when to connect
-    std::optional<Time> pinged_;       // when it was asked whether it lives; it has said nothing since
-    std::optional<Time> lost_at_;      // not open: when it counts as lost; set at the first look
-    std::optional<Time> probe_until_;  // see begin_probe()
-    Time looked_{};                    // when lost_at_ was last looked at
-    unsigned refusals_ = 0;            // connections that broke before it ever answered
-    unsigned late_answers_ = 0;        // hellos that it has answered too late, or not at all
+    Time hello_at_{};              // when the hello was sent
+    Time heard_{};                 // when the manager last said something, or was first asked
+    Time opened_{};                // when it last answered a hello
+    Time again_{};                 // broken: when to connect
+    std::optional<Time> pinged_;   // when it was asked whether it lives; it has said nothing since
+    std::optional<Time> lost_at_;  // not open: when it counts as lost; set at the first look
+    std::optional<Time> probe_until_;
+    Time probed_{};              // see begin_probe()
+    Time looked_{};              // when lost_at_ was last looked at
+    unsigned refusals_ = 0;      // connections that broke before it ever answered
+    unsigned late_answers_ = 0;  // hellos that it has answered too late, or not at all
 };
 
 }  // namespace ddict

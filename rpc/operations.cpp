@@ -68,6 +68,7 @@ OperationId Operations::begin(const Request& request, Time now, Time deadline) {
     operation.queued = operation.resend = operation.replied = false;
     operation.payload_out = operation.payload_in = operation.puts_back = false;
     operation.pending = true;
+    operation.awaits.reset();
     operation.error.reset();
     operation.reply = {};
     connection.add_operation();
@@ -133,6 +134,9 @@ void Operations::end_overdue(Operation& operation) {
     if (!operation.replied) {
         Error late(Errc::timeout, overdue_text(operation.request, operation.session != 0));
         late.set_state(ManagerState::silent);
+        if (operation.awaits)
+            late.set_detail(overdue_text(operation.request, *operation.awaits))
+                .set_state(ManagerState::answered);
         const std::optional<Error>& trouble = connection.trouble();
         if (operation.session == 0 && trouble && trouble->detail[0] != '\0') {
             late.set_detail(std::string("no connection to the manager was made in time: ") +
@@ -180,7 +184,7 @@ void Operations::send(Operation& operation) {
     header.flags = request.flags;
     header.session = operation.session;
     header.request = operation.id;
-    header.checkpoint = request.checkpoint;
+    header.checkpoint = request.checkpoint == no_checkpoint ? 0 : request.checkpoint;
     header.value_bytes = request.value_bytes();
     header.argument = request.argument;
     if (wire::rule_of(request.verb).waits) {
@@ -247,6 +251,10 @@ void Operations::on_message(Bytes message, const IncomingPayload& payload) {
         return on_put_back(*operation, header);
     }
     if (is_stale_refusal(*operation, header)) return context_.discard(payload);
+    if (asks_again(header)) {
+        context_.discard(payload);
+        return ask_again(*operation, header);
+    }
     operation->replied = true;
     if (header.status != 0) {
         context_.discard(payload);
@@ -306,6 +314,18 @@ void Operations::receive(Operation& operation, std::uint64_t token, MutableBytes
     if (into.empty() || rest.empty())
         return transport.receive_payload(peer, token, into.empty() ? rest : into, operation.id);
     transport.receive_payload(peer, token, into, rest, operation.id);
+}
+
+/// Nothing has come of it: the manager says what it waits for, and from now on only when that is over.
+void Operations::ask_again(Operation& operation, const wire::ReplyHeader& header) {
+    operation.awaits = wire::AskAgain::of(header.argument, header.argument2);
+    if (operation.awaits->count == 0) operation.awaits.reset();
+    operation.request.flags |= wire::sent_again;
+    try {
+        operation.connection->is_open() ? send_or_fail(operation) : enqueue(operation);
+    } catch (const std::bad_alloc&) {
+        fail_without_memory(operation);
+    }
 }
 
 /// A manager that cannot move a value says so; what it says of a connection that has broken since does not
@@ -391,6 +411,7 @@ void Operations::on_broken(Connection& connection) {
     for (const auto& operation : slots_) {
         if (operation->id == 0 || operation->connection != &connection || operation->replied) continue;
         operation->resend = false;
+        operation->awaits.reset();
         enqueue(*operation);
     }
 }

@@ -75,6 +75,7 @@ class Operations final : public ConnectionUser {
         std::uint32_t older_sends = 0;  // over connections that have broken since
         unsigned grace_looks = 0;       // of takes_grace()
         bool puts_back = false;         // a pop that has failed here: its manager is to put the pair back
+        std::optional<wire::AskAgain> awaits;  // what its manager has said that it waits for
         std::optional<Error> error;
         Reply reply;
 
@@ -102,6 +103,7 @@ class Operations final : public ConnectionUser {
     void take_value(Operation& operation, const wire::ReplyHeader& header, Bytes inline_value,
                     const IncomingPayload& payload);
     void receive(Operation& operation, std::uint64_t token, MutableBytes into, MutableBytes rest);
+    void ask_again(Operation& operation, const wire::ReplyHeader& header);
     bool is_stale_refusal(Operation& operation, const wire::ReplyHeader& header);
     void refuse_value(Operation& operation, const Error& why);
     void ask_to_put_back(Operation& operation) noexcept;

@@ -7,6 +7,7 @@
 
 #include <ddict/value_type.h>
 
+#include "base/counted.h"
 #include "base/limits.h"
 
 namespace ddict {
@@ -114,6 +115,24 @@ std::string_view overdue_text(const Request& request, bool was_sent) {
     return (request.flags & wire::wait_for_value) != 0
                ? "the manager did not answer in time: whether the key took the value is not known"
                : "the manager did not answer in time: whether the key appeared is not known";
+}
+
+std::string overdue_text(const Request& request, const wire::AskAgain& awaited) {
+    using Awaited = wire::AskAgain::Awaited;
+    const std::string at = request.checkpoint == limits::newest_checkpoint
+                               ? "the newest checkpoint"
+                               : "checkpoint " + std::to_string(request.checkpoint);
+    if (awaited.what == Awaited::key)
+        return "this dictionary waits for keys, and nothing was written at " + at +
+               " in time; wait for longer";
+    const bool is_one = awaited.count == 1;
+    const std::string who =
+        awaited.what == Awaited::keys
+            ? counted(awaited.count, "key") + " of that " + (is_one ? "is" : "are") + " not written at " +
+                  std::to_string(awaited.checkpoint + 1)
+            : counted(awaited.count, "client") + (is_one ? " writes" : " write") + " there still";
+    return at + " begins when " + std::to_string(awaited.checkpoint) + " is retired, and " + who +
+           "; wait for longer";
 }
 
 std::string_view reason_of_refusal(Errc code) noexcept {

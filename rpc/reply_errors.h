@@ -4,6 +4,7 @@
 // What has gone wrong with a request, in words.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "rpc/connection_table.h"
@@ -16,6 +17,8 @@ namespace ddict {
 Error error_of(const wire::ReplyHeader& header, const Request& request);
 /// Why nothing has come of an operation at its deadline.
 std::string_view overdue_text(const Request& request, bool was_sent);
+/// The same of one that its manager has let wait for something.
+std::string overdue_text(const Request& request, const wire::AskAgain& awaited);
 /// Why a manager refuses to change a pair, alone or in a batch, where the code does not say it; else empty.
 std::string_view reason_of_refusal(Errc code) noexcept;
 

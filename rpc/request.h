@@ -18,6 +18,9 @@ namespace ddict {
 
 using Time = std::chrono::steady_clock::time_point;
 
+// Of a request that nobody has given one: 0 is sent.
+inline constexpr std::uint32_t no_checkpoint = ~std::uint32_t{0};
+
 struct Request {
     wire::Verb verb = wire::Verb::ping;
     ShardId shard{};
@@ -25,7 +28,8 @@ struct Request {
     Bytes value;  // stays the caller's; must not change until the operation is done
     Parts parts;  // instead, and so do the span's elements; more than limits::gathered_bytes_max together
     std::uint16_t value_type = 0;
-    std::uint32_t checkpoint = 0;
+    std::uint32_t checkpoint = no_checkpoint;
+    bool is_of_restore = false;  // permitted where the dictionary is read-only
     std::uint64_t argument = 0;
     std::uint16_t flags = 0;
     ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
@@ -51,11 +55,15 @@ struct Credentials {
     std::uint64_t sequence_start = 0;
 };
 
+/// Whether a reply says that nothing has come of its request yet.
+inline bool asks_again(const wire::ReplyHeader& header) noexcept {
+    return header.flags == wire::ask_again && header.status == static_cast<std::uint16_t>(Errc::timeout);
+}
 /// Whether the fields of a reply's header can be what a manager has sent.
 inline bool is_well_formed(const wire::ReplyHeader& header) noexcept {
     const auto verb = static_cast<std::uint8_t>(header.verb_and_reply_bit & ~wire::reply_bit);
     return header.version == wire::protocol_version && (header.verb_and_reply_bit & wire::reply_bit) != 0 &&
-           wire::is_verb(verb) && header.flags == 0 && header.status <= errc_last &&
+           wire::is_verb(verb) && (header.flags == 0 || asks_again(header)) && header.status <= errc_last &&
            header.value_bytes <= limits::value_bytes_max;
 }
 inline bool is_reply_to(const wire::ReplyHeader& header, wire::Verb verb) noexcept {

@@ -23,6 +23,9 @@ class Whereabouts {
     /// Whether the node launcher of this host lives, which would start a manager again; nothing if that
     /// cannot be seen from here. Some system calls.
     virtual std::optional<bool> has_node_launcher() = 0;
+    /// Whether a manager of this host is being started again through which this process reaches those of
+    /// other hosts, as it has no way of its own to them.
+    virtual bool way_is_restarted() { return false; }
 
   protected:
     ~Whereabouts() = default;

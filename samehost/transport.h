@@ -81,8 +81,11 @@ class Transport {
     Result<PeerId> connect_through(const std::string& path, Bytes request);
     /// Whether the process that it leads to is one of another host.
     bool is_through_tunnel(PeerId peer) const noexcept;
-    /// From now on others are given tunnels. `tunnels` must outlive it.
+    /// From now on others are given tunnels. `tunnels` is its owner's, and must stay until unset_tunnels(),
+    /// or until this transport has ended.
     void set_tunnels(TunnelPort& tunnels) noexcept { tunnels_ = &tunnels; }
+    /// From now on they are given none. Requires that all tunnels are closed.
+    void unset_tunnels() noexcept { tunnels_ = nullptr; }
     /// A tunnel's end in this process: as if the transport of this name, of another host, had connected to
     /// this one, which may claim it. What it writes is for the TunnelPort. Errors: system, busy.
     Result<PeerId> make_tunnel_end(const LinkName& name);

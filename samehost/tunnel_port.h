@@ -12,7 +12,8 @@
 
 namespace ddict::samehost {
 
-/// Called from inside the transport's poll(); may call it.
+/// Whoever implements it is no part of the transport, which only knows it between set_tunnels() and
+/// unset_tunnels(). Called from inside the transport's poll(), drain() and pass_on_all(); may call it.
 class TunnelPort {
   public:
     /// The process that has made this connection asks for a tunnel to somebody else; `name` is that of its

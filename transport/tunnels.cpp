@@ -49,8 +49,6 @@ struct RecordHead {
 static_assert(sizeof(RecordHead) == 8 && samehost::record_content_max <= UINT16_MAX);
 
 constexpr std::size_t frame_bytes_max = limits::header_bytes_max;
-// A link whose process has gone may leave a ring full behind.
-constexpr std::size_t in_flight_bytes_max = Tunnels::window_bytes + 2 * samehost::ring_bytes;
 constexpr std::size_t acknowledged_at_least_every = Tunnels::window_bytes / 4;
 constexpr std::string_view request_word = "ddict: asks for a tunnel";
 constexpr std::string_view open_word = "ddict: opens a tunnel";
@@ -76,6 +74,11 @@ Error cannot_pass_on(const Error& why) {
         .set_state(ManagerState::unreachable);
 }
 
+/// The same where the manager that it means cannot, which lives.
+Error takes_no_more(const Error& why) {
+    return Error(Errc::busy, std::string("it takes no more connections at present: ") + why.detail.data());
+}
+
 }  // namespace
 
 std::vector<std::byte> pack_tunnel_request(const Secret& secret, const LinkName& name, Bytes ucx) {
@@ -88,6 +91,14 @@ std::vector<std::byte> pack_tunnel_request(const Secret& secret, const LinkName&
 Tunnels::Tunnels(samehost::Transport& samehost, ucx::Worker& ucx, const Secret& secret)
     : samehost_(samehost), ucx_(ucx), secret_(secret) {
     samehost.set_tunnels(*this);
+}
+
+Tunnels::~Tunnels() {
+    for (const auto& [number, tunnel] : tunnels_) {
+        if (tunnel->link != no_peer) samehost_.close(tunnel->link);
+        ucx_.close(tunnel->peer);
+    }
+    samehost_.unset_tunnels();
 }
 
 unsigned Tunnels::poll(TransportEvents& listener) {
@@ -109,8 +120,12 @@ bool Tunnels::on_request(PeerId link, const LinkName& name, Bytes request) {
     }
     try {
         const Result<void> begun = begin(link, address, name);
-        if (!begun) samehost_.end_tunnel(link, cannot_pass_on(begun.error()));
+        if (!begun) {
+            ++refused_;
+            samehost_.end_tunnel(link, cannot_pass_on(begun.error()));
+        }
     } catch (const std::bad_alloc&) {
+        ++refused_;
         const Error why = cannot_pass_on(Error(Errc::system, "it has no memory for that"));
         if (Tunnel* const tunnel = of_link(link); tunnel != nullptr) {
             end(*tunnel, why);
@@ -178,15 +193,18 @@ void Tunnels::on_open(const Frame& frame, Bytes content) {
         return;
     }
     const Result<PeerId> peer = ucx_.connect(address);
-    if (!peer) {
-        ++rejected_;
+    if (!peer) {  // whom nothing can be said to
+        ++refused_;
         return;
     }
     Tunnel& tunnel = add(frame.tunnel, no_peer, *peer, false);
     const Result<PeerId> link = tunnels_.size() > tunnels_max
                                     ? Result<PeerId>(Error(Errc::busy, "it has too many tunnels"))
                                     : samehost_.make_tunnel_end(name);
-    if (!link) return end(tunnel, link.error());
+    if (!link) {
+        ++refused_;
+        return end(tunnel, takes_no_more(link.error()));
+    }
     tunnel.link = *link;
     by_link_[*link] = &tunnel;
     tunnel.is_open = true;
@@ -325,31 +343,23 @@ bool Tunnels::note_acknowledged(Tunnel& tunnel, std::uint64_t position) {
 }
 
 void Tunnels::on_data(Tunnel& tunnel, const Frame& frame, Bytes bytes) {
-    bool is_sound = note_acknowledged(tunnel, frame.acknowledged);
-    if (is_sound && bytes.empty()) return;
+    if (!note_acknowledged(tunnel, frame.acknowledged)) return end(tunnel, malformed());
+    if (bytes.empty()) return;
     Incoming& in = tunnel.in;
+    // What has been acknowledged does not come again, and nothing is sent beyond the window.
+    const std::uint64_t ahead = frame.position - in.acknowledged;
+    bool is_sound = frame.position >= in.received && ahead <= in_flight_bytes_max &&
+                    ahead + bytes.size() <= in_flight_bytes_max;
     if (is_sound && frame.position != in.received) {
-        if (!keep_early(tunnel, frame.position, bytes)) end(tunnel, malformed());
+        if (!in.early.keep(frame.position, bytes)) end(tunnel, malformed());
         return;
     }
-    is_sound = is_sound && take_in(tunnel, bytes);
-    for (auto next = in.early.find(in.received); is_sound && next != in.early.end();
-         next = in.early.find(in.received)) {
-        const auto early = in.early.extract(next);
-        in.early_bytes -= early.mapped().size();
-        is_sound = take_in(tunnel, early.mapped());
+    for (std::vector<std::byte> early; is_sound && !bytes.empty(); bytes = early) {
+        is_sound = take_in(tunnel, bytes);
+        early = in.early.take(in.received);
     }
     if (!is_sound) return end(tunnel, malformed());
     if (!has_come_to_its_end(tunnel)) acknowledge_if_due(tunnel);
-}
-
-/// False if it cannot have been sent yet.
-bool Tunnels::keep_early(Tunnel& tunnel, std::uint64_t position, Bytes bytes) {
-    Incoming& in = tunnel.in;
-    if (position - in.received > in_flight_bytes_max || in.early_bytes + bytes.size() > in_flight_bytes_max)
-        return false;
-    if (in.early.try_emplace(position, bytes.begin(), bytes.end()).second) in.early_bytes += bytes.size();
-    return true;
 }
 
 /// Writes the records that are whole. False if they cannot be records.

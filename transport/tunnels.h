@@ -10,13 +10,13 @@
 //
 // Invariants:
 // 1. Of what one end has sent, at most window_bytes (and what was in a ring when its writer went) have not
-//    been acknowledged; the other end acknowledges what is in the ring of the one who reads it. So a tunnel
-//    costs bounded memory, whoever does not read, and whatever passes through.
+//    been acknowledged; the other end acknowledges what is in the ring of the one who reads it, and ends a
+//    tunnel through which more comes. So a tunnel costs bounded memory, whoever does not read, and whatever
+//    passes through.
 // 2. The bytes of each direction come out in the order in which they went in, whatever order UCX delivers in.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -26,6 +26,7 @@
 #include "rpc/transport.h"
 #include "samehost/transport.h"
 #include "samehost/tunnel_port.h"
+#include "transport/early_bytes.h"
 #include "ucx/worker.h"
 
 namespace ddict::transport {
@@ -34,14 +35,22 @@ namespace ddict::transport {
 /// secret, and names whom it wants, by an address of UCX.
 std::vector<std::byte> pack_tunnel_request(const Secret& secret, const samehost::LinkName& name, Bytes ucx);
 
-/// Threads: those of its transports.
+/// Belongs to whoever owns its transports, and ends before them. Threads: those of its transports.
 class Tunnels final : public samehost::TunnelPort, private TransportEvents {
   public:
     static constexpr std::size_t window_bytes = std::size_t{128} << 10;
+    /// What one end may have sent and the other has not acknowledged. A link whose process has gone may leave
+    /// a ring full behind.
+    static constexpr std::size_t in_flight_bytes_max = window_bytes + 2 * samehost::ring_bytes;
+    /// In which all of that fits in pieces as small as a message, whatever order they come in.
+    static constexpr std::size_t early_memory_max = 4 * in_flight_bytes_max;
     static constexpr std::size_t tunnels_max = std::size_t{1} << 16;
 
-    /// Both transports must outlive it. Who does not know the secret gets no tunnel.
+    /// Becomes the port of `samehost` until it ends. Both transports must outlive it. Who does not know the
+    /// secret gets no tunnel.
     Tunnels(samehost::Transport& samehost, ucx::Worker& ucx, const Secret& secret);
+    /// Closes all tunnels, without a word: their other ends see that the connection has gone.
+    ~Tunnels();
     Tunnels(const Tunnels&) = delete;
     Tunnels& operator=(const Tunnels&) = delete;
 
@@ -50,6 +59,9 @@ class Tunnels final : public samehost::TunnelPort, private TransportEvents {
     std::size_t size() const noexcept { return tunnels_.size(); }
     /// Frames and requests that were none.
     std::uint64_t rejected() const noexcept { return rejected_; }
+    /// Tunnels that were asked for rightly, and could not be made here: they are too many, or memory, a
+    /// descriptor or the network is missing.
+    std::uint64_t refused() const noexcept { return refused_; }
 
     // As of samehost::TunnelPort.
     bool on_request(PeerId link, const samehost::LinkName& name, Bytes request) override;
@@ -69,12 +81,11 @@ class Tunnels final : public samehost::TunnelPort, private TransportEvents {
     };
     /// The other, as its receiver sees it.
     struct Incoming {
-        std::uint64_t received = 0;                             // all bytes before this position
-        std::uint64_t acknowledged = 0;                         // as far as the sender was told
-        std::vector<std::byte> record;                          // the beginning of one
-        std::map<std::uint64_t, std::vector<std::byte>> early;  // what has overtaken others, by position
-        std::size_t early_bytes = 0;
-        std::optional<std::uint64_t> end;  // how many bytes there are, if that is known
+        std::uint64_t received = 0;          // all bytes before this position
+        std::uint64_t acknowledged = 0;      // as far as the sender was told
+        std::vector<std::byte> record;       // the beginning of one
+        EarlyBytes early{early_memory_max};  // what has overtaken others
+        std::optional<std::uint64_t> end;    // how many bytes there are, if that is known
     };
     struct Tunnel {
         std::uint64_t number = 0;
@@ -96,7 +107,6 @@ class Tunnels final : public samehost::TunnelPort, private TransportEvents {
     void on_open(const Frame& frame, Bytes content);
     void on_data(Tunnel& tunnel, const Frame& frame, Bytes bytes);
     void on_end(Tunnel& tunnel, std::uint64_t position, Bytes reason);
-    bool keep_early(Tunnel& tunnel, std::uint64_t position, Bytes bytes);
     bool take_in(Tunnel& tunnel, Bytes bytes);
     bool has_come_to_its_end(Tunnel& tunnel);
     bool note_acknowledged(Tunnel& tunnel, std::uint64_t position);
@@ -120,6 +130,7 @@ class Tunnels final : public samehost::TunnelPort, private TransportEvents {
     std::unordered_map<PeerId, Tunnel*> by_link_;
     std::unordered_map<PeerId, Tunnel*> by_peer_;
     std::uint64_t rejected_ = 0;
+    std::uint64_t refused_ = 0;
 };
 
 }  // namespace ddict::transport

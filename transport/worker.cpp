@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "os/error.h"
+#include "os/network_interfaces.h"
 #include "os/process_watch.h"
 #include "samehost/host_identity.h"
 
@@ -79,10 +80,22 @@ Result<void> Worker::start_samehost() {
     return options_.listen_at.empty() ? Result<void>() : samehost_->listen(options_.listen_at);
 }
 
+Worker::Interfaces Worker::Interfaces::that_are_up() {
+    Interfaces up;
+    for (const os::NetworkInterface& interface : os::network_interfaces()) {
+        up.names.push_back(interface.name);
+        for (const std::string& address : interface.addresses)
+            up.names.back() += ' ' + address;
+        up.lead_out = up.lead_out || (!interface.loopback && !interface.inner_bridge);
+    }
+    return up;
+}
+
 Result<void> Worker::start_ucx() {
     if (!options_.start_network)
         return Error(Errc::system, "this process has no way to the network: it speaks within its host only");
     try {
+        interfaces_ = Interfaces::that_are_up();
         auto ucx = options_.start_network(*poller_, waiting_);
         if (!ucx) return ucx.error();
         ucx_ = *std::move(ucx);
@@ -227,6 +240,7 @@ Result<PeerId> Worker::connect_over_ucx(const Address& address) {
     if (address.ucx.empty())
         return Error(Errc::manager_lost,
                      "its connection has gone, and it cannot be reached over the network");
+    leave_network_if_it_has_changed();
     if (ucx_ == nullptr) {
         if (options_.tunnel_entrances) {
             const Result<std::vector<std::string>> entrances = options_.tunnel_entrances();
@@ -235,7 +249,16 @@ Result<PeerId> Worker::connect_over_ucx(const Address& address) {
         }
         if (const Result<void> started = start_ucx(); !started) return started.error();
     }
-    return ucx_->connect(address.ucx);
+    Result<PeerId> peer = ucx_->connect(address.ucx);
+    has_connected_ = has_connected_ || peer.has_value();
+    return peer;
+}
+
+/// UCX knows the interfaces that were up when it was started. Who has reached nobody yet, and whom nobody
+/// else knows by its address, starts it again when there are others: a cable was out.
+void Worker::leave_network_if_it_has_changed() {
+    if (ucx_ == nullptr || has_connected_ || options_.on_network) return;
+    if (Interfaces::that_are_up() != interfaces_) ucx_.reset();
 }
 
 /// Each time through another one: the one before may have been the reason why there is another time.

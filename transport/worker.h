@@ -87,6 +87,11 @@ class Worker final : public Transport {
     void stop(std::chrono::steady_clock::time_point deadline);
 
     bool has_started_ucx() const noexcept { return ucx_ != nullptr; }
+    /// UCX was started while no interface led out of this host, as where a cable is out. Then no other host
+    /// reaches this process, whatever comes.
+    bool began_without_network() const noexcept { return ucx_ != nullptr && !interfaces_.lead_out; }
+    /// Whether one would lead out of this host now. Asks the kernel.
+    static bool is_network_there() { return Interfaces::that_are_up().lead_out; }
     const samehost::Counters& counters_of_samehost() const noexcept { return samehost_->counters(); }
     /// The user wants it so (DDICT_SAME_HOST=0).
     static bool speaks_over_network_only() noexcept { return samehost::is_switched_off(); }
@@ -94,6 +99,7 @@ class Worker final : public Transport {
     const std::string& why_not_within_host() const noexcept { return why_not_within_host_; }
     /// That pass through this process, or end in it.
     std::size_t tunnels() const noexcept { return tunnels_ != nullptr ? tunnels_->size() : 0; }
+    std::uint64_t refused_tunnels() const noexcept { return tunnels_ != nullptr ? tunnels_->refused() : 0; }
     /// Messages that came as a tunnel's, and were none: of strangers.
     std::uint64_t rejected_frames() const noexcept { return tunnels_ != nullptr ? tunnels_->rejected() : 0; }
     /// Null as long as UCX has not been started.
@@ -122,12 +128,19 @@ class Worker final : public Transport {
 
   private:
     using Clock = std::chrono::steady_clock;
+    struct Interfaces {
+        std::vector<std::string> names{};  // with their addresses
+        bool lead_out = false;
+        bool operator==(const Interfaces&) const = default;
+        static Interfaces that_are_up();
+    };
 
     Worker(const WorkerOptions& options, std::unique_ptr<os::Poller> poller, const ProcessIdentity& identity);
     Result<void> start_samehost();
     Result<void> start_ucx();
     Result<void> check_process(const ProcessIdentity& process) const;
     Result<PeerId> connect_over_ucx(const Address& address);
+    void leave_network_if_it_has_changed();
     Result<PeerId> connect_through_tunnel(const std::vector<std::string>& entrances, Bytes ucx);
     void sleep(Clock::time_point now, Clock::time_point deadline);
     void look_around(Clock::time_point now);
@@ -139,7 +152,9 @@ class Worker final : public Transport {
     os::WaitPolicy waiting_;
     std::unique_ptr<samehost::Transport> samehost_;
     std::unique_ptr<ucx::Worker> ucx_;  // once it is needed
-    std::unique_ptr<Tunnels> tunnels_;  // over both, if it gives any
+    Interfaces interfaces_;             // that were up when it was started
+    bool has_connected_ = false;        // to anybody, over the network
+    std::unique_ptr<Tunnels> tunnels_;  // over both, if it gives any: it ends before them
     unsigned next_entrance_ = 0;
     std::vector<std::byte> address_;  // that address_for() has returned last
     Clock::time_point last_look_;

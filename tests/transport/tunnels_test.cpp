@@ -204,6 +204,33 @@ TEST_F(TunnelsTest, WhoDoesNotReadIsDroppedAndHoldsUpNobody) {
     EXPECT_TRUE(run_until([&] { return tunnels() == 0; }));
 }
 
+/// The other end knows the secret, and keeps to nothing. Memory is not to be had by that.
+TEST_F(TunnelsTest, EndWhereMoreComesThanMayBeUnderWay) {
+    connect();
+    client_reads = false;
+    std::vector<std::byte> frame(32);
+    frame[0] = std::byte{0xdd};
+    frame[1] = std::byte{3};
+    std::memcpy(&frame[8], &network.last_message()[8], 8);
+    const auto record = pattern(4000, 1);
+    Packer(frame).put(static_cast<std::uint32_t>(record.size())).put(std::uint16_t{0});
+    frame.push_back(static_cast<std::byte>(samehost::RecordKind::message));
+    frame.push_back(std::byte{0});
+    frame.insert(frame.end(), record.begin(), record.end());
+    const std::uint64_t first = 8 + hello().size();  // after what came back when it connected
+    std::uint64_t sent = 0;
+    while (entrance->tunnels() != 0 && sent < 100 * Tunnels::in_flight_bytes_max) {
+        const std::uint64_t position = first + sent;
+        std::memcpy(&frame[16], &position, sizeof position);
+        network.find("entrance")->deliver(frame);
+        entrance->poll(entrance_events);
+        sent += frame.size() - 32;
+    }
+    EXPECT_EQ(entrance->tunnels(), 0U);
+    EXPECT_GT(sent, Tunnels::window_bytes);
+    EXPECT_LT(sent, Tunnels::in_flight_bytes_max + 2 * samehost::ring_bytes);
+}
+
 TEST_F(TunnelsTest, EndWithTheClient) {
     connect();
     client->send(peer, hello(100));
