@@ -58,7 +58,7 @@ bool Broadcaster::admits(const Call& call) {
         replies_.refuse(call, Errc::invalid_argument);
     } else if (is_relayed && is_overtaken(call)) {
         replies_.discard_payload(call.payload_token);
-        join_newer(call);
+        join_newer(call, call.header.argument);
     } else if (under_way() >= limits::broadcasts_in_flight_max) {
         replies_.refuse(call, Errc::busy);
     } else {
@@ -72,7 +72,7 @@ bool Broadcaster::is_overtaken(const Call& call) const {
 }
 
 /// Those below have the newer version, or are about to get it: then the answer waits until they have.
-void Broadcaster::join_newer(const Call& call) {
+void Broadcaster::join_newer(const Call& call, std::uint64_t version) {
     store_.remember_key(call.key, store_.marks().version_of(call.key, call.hash));
     const store::BroadcastMarks::Mark& mark = *store_.marks().find(call.key);
     const BroadcastProgress progress = mark.progress;
@@ -82,19 +82,18 @@ void Broadcaster::join_newer(const Call& call) {
     Broadcast& newer = broadcasts_[progress.under_way];
     if (newer.joined.size() >= limits::broadcasts_in_flight_max) return replies_.refuse(call, Errc::busy);
     newer.joined.push_back(call.header);
-    set_under_way(call.header, call.header.argument, Errc{});
+    set_under_way(call.header, {version, Errc{}});
 }
 
 /// Whether a kill has come between the change and the end of the request, which has come again. Goes on then:
 /// those below may not have it.
 bool Broadcaster::goes_on(const Call& call) {
-    const std::uint64_t version =
+    const store::BroadcastNote note =
         store_.interrupted_broadcast(call.slot, call.header.request, call.key, call.hash);
-    if (version == 0) return false;
+    if (note.version == 0) return false;
     replies_.discard_payload(call.payload_token);
     const store::BroadcastMarks::Mark& mark = *store_.marks().find(call.key);
-    mark.version > version ? join_newer(call)
-                           : start(call, mark.stored, static_cast<Errc>(call.slot.reply->status));
+    mark.version > note.version ? join_newer(call, note.version) : start(call, mark.stored, note.code);
     return true;
 }
 
@@ -141,7 +140,7 @@ void Broadcaster::fail_to_store(const Call& call, Errc code) {
     if (!call.has(wire::relayed)) return end(call.header, code, number_of(own_shard()));
     store::Change change = change_of_broadcast(call, ChangeKind::erase);
     change.code = code;
-    store_.apply(change);
+    if (!store_.apply(change).changed()) return end(call.header, code, number_of(own_shard()));
     start(call, false, code);
 }
 
@@ -151,7 +150,9 @@ void Broadcaster::erase(const Call& call) {
     if (!call.has(wire::relayed) && !store_.marks().holds(call.key) &&
         store_.pool().find(call.key, call.hash) != nullptr)
         return replies_.refuse(call, Errc::invalid_argument);
-    start(call, false, store_.apply(change_of_broadcast(call, ChangeKind::erase)).code);
+    const store::Applied applied = store_.apply(change_of_broadcast(call, ChangeKind::erase));
+    if (!applied.changed()) return replies_.refuse(call, applied.code);  // the key has no mark then
+    start(call, false, applied.code);
 }
 
 /// What is to be had here is stored or erased: now the others. `code`: what has gone wrong already.
@@ -165,7 +166,7 @@ void Broadcaster::start(const Call& call, bool stored, Errc code) {
         return end(call.header, code, number_of(own_shard()));
     }
     const std::uint64_t version = store_.marks().find(call.key)->version;
-    set_under_way(call.header, version, code);
+    set_under_way(call.header, {version, code});
     const std::uint32_t tag =
         broadcasts_.add({.request = call.header,
                          .key = OwnedKey(call.key),
@@ -189,7 +190,6 @@ void Broadcaster::relay_to(const Children& children, const Broadcast& broadcast,
         store_.pin(*broadcast.pinned);
         request.value = broadcast.pinned->value();
         request.value_type = broadcast.pinned->value_type();
-        request.checkpoint = broadcast.pinned->checkpoint();
     }
     const auto timeout = timeout_of(children.levels, request.value.size());
     for (std::uint64_t child = children.first; child < children.end; ++child) {
@@ -231,10 +231,10 @@ void Broadcaster::on_relayed(std::uint64_t tag, const Result<Reply>& outcome) {
         end(joined, code_below, ended.failed_manager);
 }
 
-void Broadcaster::set_under_way(const wire::RequestHeader& request, std::uint64_t version, Errc code) {
+void Broadcaster::set_under_way(const wire::RequestHeader& request, const store::BroadcastNote& note) {
     const Call call = replies_.call_of(request);
     if (call.slot.reply == nullptr || call.slot.reply->request >= request.request) return;
-    store_.replies().set_under_way(call.slot, request.request, version, code);
+    store_.replies().set_under_way(call.slot, request.request, note);
 }
 
 void Broadcaster::end(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager) {

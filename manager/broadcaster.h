@@ -66,13 +66,13 @@ class Broadcaster {
     store::Change change_of_broadcast(const Call& call, store::ChangeKind kind) const;
     bool admits(const Call& call);
     bool is_overtaken(const Call& call) const;
-    void join_newer(const Call& call);
+    void join_newer(const Call& call, std::uint64_t version);
     void fail_to_store(const Call& call, Errc code);
     void start(const Call& call, bool stored, Errc code);
     void relay_to(const Children& children, const Broadcast& broadcast, std::uint64_t version,
                   std::uint32_t tag);
     Children children_of(std::uint64_t hash) const;
-    void set_under_way(const wire::RequestHeader& request, std::uint64_t version, Errc code);
+    void set_under_way(const wire::RequestHeader& request, const store::BroadcastNote& note);
     bool goes_on(const Call& call);
     void end(const wire::RequestHeader& request, Errc code, std::uint32_t failed_manager);
 

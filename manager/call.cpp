@@ -13,7 +13,8 @@ using wire::VerbRule;
 bool flags_fit(const VerbRule& rule, std::uint16_t flags) {
     const auto exclusive = static_cast<unsigned>(flags & rule.exclusive_flags);
     const bool at_most_one = (exclusive & (exclusive - 1)) == 0;
-    return (flags & ~rule.flags) == 0 && at_most_one;
+    const unsigned known = rule.flags | (rule.at_checkpoint ? wire::checkpoint_flags : 0U);
+    return (flags & ~known) == 0 && at_most_one;
 }
 
 /// Of a request whose verb is one; `rest` is key and value.

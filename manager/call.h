@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/working_set_settings.h"
 #include "rpc/transport.h"
 #include "store/change.h"
 #include "wire/messages.h"
@@ -23,16 +24,28 @@ struct Call {
     std::uint64_t placement = 0;      // what the key was placed by; the header says by what
     PeerId peer = no_peer;            // who gets the reply
     store::ReplySlot slot{};          // where the reply is cached, if it is
+    bool is_transient = false;        // a pair that it stores is
 
     bool has(std::uint16_t flag) const noexcept { return (header.flags & flag) != 0; }
 };
+
+/// Whether a pair that the request stores is transient.
+inline bool stores_transient(const wire::RequestHeader& request,
+                             const WorkingSetSettings& settings) noexcept {
+    return settings.waits_for_keys && (request.flags & wire::persistent) == 0;
+}
+
+/// The checkpoint of what the call stores.
+inline std::uint32_t stored_at(const Call& call) noexcept {
+    return call.header.checkpoint | (call.is_transient ? shm::transient_bit : 0);
+}
 
 /// The call's key with this value.
 inline shm::Pair pair_of(const Call& call, Bytes value) noexcept {
     return {.key = call.key,
             .hash = call.hash,
             .value_type = call.header.value_type,
-            .checkpoint = call.header.checkpoint,
+            .checkpoint = stored_at(call),
             .value = value,
             .placement = {.by = call.header.placed_by, .value = call.placement}};
 }

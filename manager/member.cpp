@@ -29,6 +29,17 @@ Member::Member(store::Store& store, Transport& transport, const ShardOptions& op
 void Member::set_directory(const DirectoryView& directory) {
     shard_.set_directory(&directory, this);
     directory_ = &shard_.directory();
+    tell_of_neighbours();
+}
+
+/// What the process before this one was to tell of others on its node may have died with it.
+void Member::tell_of_neighbours() {
+    const Result<DirectoryEntry> own = directory_->entry(own_shard_);
+    for (std::uint32_t shard = 0; own && shard < directory_->manager_count(); ++shard) {
+        const Result<DirectoryEntry> entry = directory_->entry(ShardId{shard});
+        if (!entry || entry->shard == own_shard_ || entry->epoch == first_epoch) continue;
+        if (entry->process.host_key == own->process.host_key) tell_all_of(*entry);
+    }
 }
 
 std::optional<DirectoryEntry> Member::look_up(ShardId shard) {
@@ -52,6 +63,10 @@ void Member::announce(const DirectoryEntry& entry) {
     for (const auto& older : announcements_) {
         if (older->about() == entry.shard) older->cease();
     }
+    tell_all_of(entry);
+}
+
+void Member::tell_all_of(const DirectoryEntry& entry) {
     announcements_.push_back(std::make_unique<Announcement>(others_, *directory_, own_shard_, entry));
 }
 
@@ -62,16 +77,22 @@ std::vector<DirectoryEntry> Member::take_newer_entries() {
     return newer;
 }
 
-/// A few side by side: one that waits for a manager that does not answer must not hold up the others.
-void Member::go_on_announcing(Time now) {
-    if (roll_call_) return;
-    for (std::size_t i = 0; i < std::min(announcements_.size(), announcements_at_once_max);) {
-        if (announcements_[i]->advance(now)) {
-            announcements_.erase(announcements_.begin() + static_cast<std::ptrdiff_t>(i));
-        } else {
-            ++i;
-        }
-    }
+/// A few side by side: one that waits for a manager that does not answer must not hold up the others. Returns
+/// when the next ones are due.
+Time Member::go_on_announcing(Time now) {
+    Time next = Time::max();
+    if (roll_call_) return next;
+    std::size_t going = 0;
+    std::erase_if(announcements_, [&](const auto& one) {
+        if (going == announcements_at_once_max && now >= one->next_round()) return false;
+        if (one->advance(now)) return true;
+        if (now < one->next_round())
+            next = std::min(next, one->next_round());
+        else
+            ++going;
+        return false;
+    });
+    return next;
 }
 
 /// For where the others are: those that have moved at the same time as this one may have told somebody else.
@@ -99,7 +120,7 @@ std::optional<Result<void>> Member::take_roll_call() {
 Time Member::tick(Time now) {
     Time next = shard_.needs_tick() ? shard_.tick(now) : Time::max();
     start_queued(now);
-    go_on_announcing(now);
+    next = std::min(next, go_on_announcing(now));
     if (roll_call_ || !under_way_.empty() || !announcements_.empty())
         next = std::min(next, others_.tick(now));
     if (roll_call_) {

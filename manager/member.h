@@ -78,7 +78,9 @@ class Member final : public TransportEvents, private Relay, private Whereabouts 
     void relay(const Request& request, std::chrono::nanoseconds timeout, std::uint64_t tag) override;
     void start_queued(Time now);
     bool finish_some();
-    void go_on_announcing(Time now);
+    void tell_of_neighbours();
+    void tell_all_of(const DirectoryEntry& entry);
+    Time go_on_announcing(Time now);
 
     ShardId own_shard_;
     Shard shard_;

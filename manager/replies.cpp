@@ -25,6 +25,7 @@ Replies::Replies(store::Store& store, Sessions& sessions, Transport& transport)
 Call Replies::call_of(const wire::RequestHeader& request) const {
     Call call;
     call.header = request;
+    call.is_transient = stores_transient(request, store_.checkpoints().settings());
     Session* session = sessions_.find(request.session);
     if (session == nullptr) return call;
     call.peer = session->peer;
@@ -48,6 +49,16 @@ void Replies::reply_info(const Call& call, const shm::Block* block, Errc status)
         header.argument = 1;
         header.argument2 = block->value_bytes();
     }
+    send(call.peer, header);
+}
+
+void Replies::ask_again(const Call& call, const wire::AskAgain& why) {
+    discard_payload(call.payload_token);
+    wire::ReplyHeader header = reply_header(call.header);
+    header.status = static_cast<std::uint16_t>(Errc::timeout);
+    header.flags = wire::ask_again;
+    header.argument = why.argument();
+    header.argument2 = why.count;
     send(call.peer, header);
 }
 

@@ -61,6 +61,8 @@ class Replies {
     void answer(const Call& call, const store::Applied& applied) {
         answer(call, applied.code, applied.argument, applied.argument2);
     }
+    /// Nothing has come of it, and it is to come again. Nothing is cached.
+    void ask_again(const Call& call, const wire::AskAgain& why);
     void refuse(const Call& call, Errc code);
     void refuse(const Call& call, const Error& error);
     /// Says which type it is that will not do: the stored one, or that of the request itself.

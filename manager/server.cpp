@@ -5,15 +5,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <span>
 #include <utility>
 
 #include "manager/connection_guard.h"
 #include "os/network_interfaces.h"
+#include "wire/manager_summary.h"
 
 namespace ddict::manager {
 namespace {
@@ -23,6 +26,7 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds roll_call_timeout{20};
 constexpr std::chrono::milliseconds stop_timeout{500};
 constexpr std::chrono::seconds log_interval{10};
+constexpr std::chrono::milliseconds network_look_interval{500};
 
 std::uint64_t unpredictable_number() {
     std::random_device device;
@@ -39,16 +43,23 @@ Result<PermittedHosts> hosts_of_the_user() {
     return PermittedHosts::parse(given != nullptr ? given : "");
 }
 
-/// In a job the managers of other nodes may be told each other's addresses before this one is: until then it
-/// cannot know strangers.
+/// The managers of other nodes may be told each other's addresses before this one is: until then it cannot
+/// know strangers. The node launcher says so where there are others, and in a job.
 bool is_told_hosts_later() {
-    return std::getenv("SLURM_JOB_ID") != nullptr;
+    return std::getenv("DDICT_HOSTS_FOLLOW") != nullptr;
 }
 
 Error without_descriptors() {
     return Error(Errc::system,
                  "a connection was refused: the manager's file descriptors (ulimit -n) are used up but for a "
                  "reserve");
+}
+
+/// What clients ask besides what their programs want.
+bool asks_for_state(Operation operation) {
+    return operation == Operation::attach || operation == Operation::ping ||
+           operation == Operation::directory || operation == Operation::detach ||
+           operation == Operation::stats;
 }
 
 }  // namespace
@@ -86,11 +97,16 @@ Result<Server::TakenStore> Server::take_store(const ServerOptions& options) {
     if (!memory) return memory.error();
     TakenStore taken;
     if (shm::Pool::was_attached(*pool)) {
+        taken.was_kept = shm::Pool::was_kept(*pool);
+        // A manager of an attempt to resume it that was given up may not have ended yet.
+        if (const Result<void> owned = taken.was_kept ? pool->own() : Result<void>(); !owned)
+            return owned.error();
         taken.recovered.emplace();
         Result<std::unique_ptr<store::Store>> store =
             store::Store::recover(*std::move(pool), *std::move(memory), *taken.recovered);
         if (!store) return store.error();
         taken.store = *std::move(store);
+        if (taken.was_kept) taken.store->forget_sessions();
         return taken;
     }
     Result<std::unique_ptr<shm::Pool>> attached = shm::Pool::attach(*std::move(pool));
@@ -105,6 +121,7 @@ Server::Server(const ServerOptions& options, PermittedHosts hosts, TakenStore ta
       hosts_(std::move(hosts)),
       store_(std::move(taken.store)),
       recovered_(std::move(taken.recovered)),
+      was_kept_(taken.was_kept),
       worker_(std::move(worker)),
       member_(*store_, *worker_,
               {.ucx_version = ucx::runtime_version(),
@@ -133,14 +150,22 @@ int Server::run() {
         if (member_.has_newer_entries()) tell_newer_entries();
         count_refused_within_node();
         count_rejected_frames();
+        member_.shard().note_tunnels(worker_->tunnels(), worker_->refused_tunnels());
         if (member_.shard().gate().unreachable_clients() != unreachable_told_) tell_of_unreachable_clients();
         if (member_.shard().gate().unproven() != unproven_told_) log_unproven_hellos();
         if (member_.shard().deadly_requests() != deadly_told_) tell_of_deadly_request();
+        note_fill();
         if (member_.shard().shutdown_requested() && !stopping_) {
-            tell(Control::stopped);
+            tell_summary();
+            const std::byte keeps{member_.shard().keep_requested()};
+            tell(Control::stopped, Bytes(&keeps, 1));
             stopping_ = true;
         }
         if (member_.shard().restart_requested() && !stopping_) return end_for_restart();
+        if (!stopping_ && looks_for_network()) {
+            if (has_found_network()) return end_for_restart("had begun without a network, and found one");
+            next = std::min(next, next_look_for_network_);
+        }
     }
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
@@ -152,10 +177,53 @@ int Server::run() {
 }
 
 /// As if it had been killed, but for the replies that are on their way.
-int Server::end_for_restart() {
+int Server::end_for_restart(std::string_view why) {
     worker_->stop(steady_clock::now() + stop_timeout);
-    tell(Control::restart);
+    tell_summary();
+    tell(Control::restart, std::as_bytes(std::span(why)));
     return 0;
+}
+
+/// One that was killed while a cable was out has come back with the interfaces that were up: it serves its
+/// own host, and nobody else reaches it, until another one begins with what is there then.
+bool Server::looks_for_network() const {
+    return recovered_ && !was_kept_ && has_others_elsewhere_ && worker_->began_without_network();
+}
+
+bool Server::has_found_network() {
+    const Time now = steady_clock::now();
+    if (now < next_look_for_network_) return false;
+    next_look_for_network_ = now + network_look_interval;
+    return transport::Worker::is_network_there();
+}
+
+/// What a request has taken and given back at once does not count.
+void Server::note_fill() {
+    const std::uint64_t used = store_->pool().used_bytes();
+    if (used <= peak_bytes_) return;
+    peak_bytes_ = used;
+    const std::uint64_t all = store_->pool().pool_bytes();
+    std::uint32_t reached = 0;
+    for (const std::uint32_t level : fill_levels)
+        if (used >= all / 100 * level) reached = level;
+    if (reached <= fill_told_) return;
+    fill_told_ = reached;
+    std::vector<std::byte> packed;
+    pack(PoolFill{reached, used, all}, packed);
+    tell(Control::fill, packed);
+}
+
+void Server::tell_summary() {
+    const ManagerStats stats = member_.shard().statistics();
+    ManagerSummary summary{.peak_bytes = std::max(peak_bytes_, stats.used_bytes),
+                           .pool_bytes = stats.pool_bytes,
+                           .pairs = stats.keys,
+                           .refused_puts = stats.refused_puts};
+    for (const OperationStats& kind : stats.operations)
+        if (!asks_for_state(kind.operation)) summary.requests += kind.count;
+    std::vector<std::byte> packed;
+    pack(summary, packed);
+    tell(Control::summary, packed);
 }
 
 /// Into the log, and not for every one of a crowd.
@@ -267,6 +335,7 @@ void Server::on_control() {
         case Control::entry:
             return on_entry(Bytes(packet).subspan(1, static_cast<std::size_t>(got) - 1));
         case Control::stop:
+            tell_summary();
             stopping_ = true;
             return;
         default:
@@ -305,8 +374,12 @@ void Server::on_directory_ready() {
     }
     directory_.emplace(*std::move(directory));
     member_.set_directory(*directory_);
+    for (std::uint32_t i = 0; i < directory_->manager_count(); ++i) {
+        const Result<DirectoryEntry> entry = directory_->entry(ShardId{i});
+        if (entry && entry->process.host_key != worker_->identity().host_key) has_others_elsewhere_ = true;
+    }
     // The others have known each other for long, and have other things to do.
-    if (recovered_) return on_ready();
+    if (recovered_ && !was_kept_) return on_ready();
     const Time now = steady_clock::now();
     member_.begin_roll_call(now, now + roll_call_timeout);
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "manager/connection_guard.h"
@@ -45,6 +46,7 @@ class Server {
     struct TakenStore {
         std::unique_ptr<store::Store> store;
         std::optional<shm::RecoveryReport> recovered;  // none: the dictionary is new
+        bool was_kept = false;                         // by one that has ended
     };
     static Result<TakenStore> take_store(const ServerOptions& options);
 
@@ -52,7 +54,9 @@ class Server {
            std::unique_ptr<transport::Worker> worker);
 
     void tell(Control kind, Bytes payload = {});
-    int end_for_restart();
+    int end_for_restart(std::string_view why = {});
+    bool looks_for_network() const;
+    bool has_found_network();
     void announce();
     void on_control();
     void on_permit(Bytes names);
@@ -68,11 +72,14 @@ class Server {
     void count_rejected_frames();
     void log_unproven_hellos();
     void tell_of_deadly_request();
+    void note_fill();
+    void tell_summary();
 
     ServerOptions options_;
     PermittedHosts hosts_;  // until all are known
     std::unique_ptr<store::Store> store_;
     std::optional<shm::RecoveryReport> recovered_;
+    const bool was_kept_;  // by a dictionary that has ended: the others are as new as this one
     std::unique_ptr<transport::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;
     Member member_;
@@ -85,6 +92,10 @@ class Server {
     std::uint64_t unproven_told_ = 0;
     std::chrono::steady_clock::time_point unproven_told_at_;
     std::uint64_t deadly_told_ = 0;
+    std::uint64_t peak_bytes_ = 0;       // of the pool, between two turns of the loop
+    std::uint32_t fill_told_ = 0;        // per cent
+    bool has_others_elsewhere_ = false;  // managers on other hosts
+    std::chrono::steady_clock::time_point next_look_for_network_{};
     bool stopping_ = false;
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone

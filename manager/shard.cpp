@@ -51,6 +51,7 @@ constexpr std::array op_of_verb = {
     OpOfVerb{Verb::erase_prefix, ops::erase_prefix},
     OpOfVerb{Verb::cancel_wait, ops::cancel_wait},
     OpOfVerb{Verb::restart, ops::restart},
+    OpOfVerb{Verb::checkpoints, ops::checkpoints},
 };
 
 constexpr std::array<Op, wire::verb_last + 1> op_table = [] {
@@ -105,6 +106,8 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
     } else if (session->replies->holding != 0) {
         release_last(*session, call.header.request);
     }
+    if (parts_.store.minds_checkpoint(call.header.checkpoint) && !is_at_checkpoint(call)) [[unlikely]]
+        return;
     if (form == Form::untaken) [[unlikely]]
         return payload.too_many
                    ? parts_.replies.refuse(call, Errc::busy)
@@ -121,6 +124,46 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
         parts_.times.stop(verb, started);
     }
     parts_.store.end_executed();
+    parts_.waiters.look_at_held();
+}
+
+/// Whether the checkpoint of a request is one that there is, or may be; answers if it is none. A change is of
+/// a certain one.
+bool Shard::is_at_checkpoint(Call& call) {
+    const shm::WorkingSet& kept = parts_.store.checkpoints();
+    std::uint32_t& checkpoint = call.header.checkpoint;
+    if (!wire::rule_of(call.header.verb).at_checkpoint) {
+        checkpoint = 0;
+        return true;
+    }
+    if (checkpoint > limits::newest_checkpoint) {
+        reject(call.payload_token);
+        return false;
+    }
+    // Where all begins anew any id will do. What a kill has interrupted goes on: what is left of it is
+    // refused item by item.
+    const bool begins = call.header.verb == Verb::clear && call.has(wire::clear_begins);
+    const bool is_change = wire::is_change(call.header.verb);
+    const std::uint32_t oldest = is_change ? kept.oldest_open() : kept.oldest();
+    if (checkpoint < oldest && !begins && !Replies::is_half_made(call)) {
+        parts_.replies.refuse(call, Error(Errc::checkpoint_retired).set_bytes(checkpoint, oldest));
+        return false;
+    }
+    if (checkpoint == limits::newest_checkpoint && is_change) checkpoint = kept.newest();
+    call.is_transient = stores_transient(call.header, kept.settings());
+    if (kept.settings().waits_for_writers && checkpoint != limits::newest_checkpoint && !begins)
+        parts_.store.note_at(*parts_.sessions.find(call.header.session)->replies, checkpoint, is_change);
+    if (!is_change || begins || !comes_too_early(call)) return true;
+    parts_.waiters.await_checkpoint(call);
+    return false;
+}
+
+/// Of a change, at a checkpoint to which others do not let the shard move yet. What a frozen shard refuses
+/// need not wait for that.
+bool Shard::comes_too_early(const Call& call) {
+    return call.header.checkpoint > parts_.store.checkpoints().newest() &&
+           call.header.checkpoint > parts_.store.newest_permitted() && !parts_.store.frozen() &&
+           !Replies::is_half_made(call);
 }
 
 /// Copies the value of a request, which its sender could still change. False if memory is missing.
@@ -218,11 +261,12 @@ void Shard::execute(Call& call) {
 }
 
 Time Shard::tick(Time now) {
-    const Time next_wait = parts_.waiters.tick(now);
-    const Time next = std::min(next_wait, parts_.gate.tick(now));
-    if (parts_.deferred_puts.empty()) return next;
-    parts_.deferred_puts.step();
-    return parts_.deferred_puts.empty() ? next : now;
+    const Time next_session = parts_.gate.tick(now);  // whoever ends is waited for no longer
+    const Time next_waiter = parts_.waiters.tick(now);
+    const Time next = std::min({next_session, next_waiter, parts_.hold.tick(now)});
+    const bool has_more = parts_.store.retire_some();
+    if (!parts_.deferred_puts.empty()) parts_.deferred_puts.step();
+    return has_more || !parts_.deferred_puts.empty() ? now : next;
 }
 
 /// A client that has gone meanwhile, or whose connection broke, has not put anything: it may be about to send
@@ -238,6 +282,10 @@ void Shard::on_payload_received(std::uint64_t tag, bool ok) {
             parts_.replies.answer_failed(call, wire::ValueFailure::cannot_be_received);
         return;
     }
+    if (parts_.store.minds_checkpoint(call.header.checkpoint) && !is_at_checkpoint(call)) [[unlikely]] {
+        if (block != nullptr) parts_.store.abandon(block);
+        return;
+    }
     // Refused it would have been before its payload was asked for.
     parts_.store.begin_request(call.header.session, call.header.request);
     if (block != nullptr) {
@@ -250,6 +298,7 @@ void Shard::on_payload_received(std::uint64_t tag, bool ok) {
         execute(call);
     }
     parts_.store.end_executed();
+    parts_.waiters.look_at_held();
 }
 
 void Shard::on_payload_sent(std::uint64_t tag, bool ok) {

@@ -46,6 +46,8 @@ class Shard final : public TransportEvents {
 
     /// A client has asked for the end of the dictionary; the request has been answered.
     bool shutdown_requested() const noexcept { return parts_.shutdown_requested; }
+    /// Whether its client wants the pool to stay.
+    bool keep_requested() const noexcept { return parts_.keep_requested; }
     /// The same, of the end of this manager, whose place another one is to take.
     bool restart_requested() const noexcept { return parts_.restart_requested; }
     /// Requests that were refused since managers were killed over them; and the last one, for the log: with
@@ -60,13 +62,19 @@ class Shard final : public TransportEvents {
     std::string inconsistency() const;
     /// Messages that were not for the shard, and that nobody else wanted: for statistics.
     void count_rejected(std::uint64_t messages) noexcept { parts_.counts.rejected_messages += messages; }
+    /// Tunnels that the transport has now, and those that it has refused since it began.
+    void note_tunnels(std::uint64_t open, std::uint64_t refused) noexcept {
+        parts_.counts.tunnels = open;
+        parts_.counts.refused_tunnels = refused;
+    }
 
     /// Whether a payload's event is this shard's, and not that of another user of the same transport.
     static bool owns(std::uint64_t tag) noexcept { return (tag & Replies::transfer_tag) != 0; }
 
     /// Whether time matters to it at present.
     bool needs_tick() const noexcept {
-        return !parts_.waiters.empty() || parts_.gate.needs_tick() || !parts_.deferred_puts.empty();
+        return !parts_.waiters.empty() || parts_.gate.needs_tick() || !parts_.deferred_puts.empty() ||
+               parts_.store.has_retired() || parts_.hold.is_alive();
     }
     /// Ends what has waited for too long, and forgets clients that have not come back. Returns when it wants
     /// to be called again, at the latest. To be called after events, if needs_tick().
@@ -81,6 +89,8 @@ class Shard final : public TransportEvents {
     void reject(std::uint64_t payload_token);
     bool is_new(Session& session, Call& call);
     bool is_still_new(const Call& call);
+    [[gnu::noinline, gnu::cold]] bool is_at_checkpoint(Call& call);
+    bool comes_too_early(const Call& call);
     void release_last(Session& session, std::uint64_t request);
     bool take_operand(Call& call) noexcept;
     void execute(Call& call);

@@ -13,6 +13,7 @@
 
 #include "cluster/live_directory.h"
 #include "manager/broadcaster.h"
+#include "manager/checkpoint_hold.h"
 #include "manager/deferred_puts.h"
 #include "manager/operation_times.h"
 #include "manager/replies.h"
@@ -41,6 +42,8 @@ struct EventCounts {
     std::uint64_t erases = 0;
     std::uint64_t clears = 0;
     std::uint64_t scans = 0;
+    std::uint64_t tunnels = 0;  // now
+    std::uint64_t refused_tunnels = 0;
 };
 
 struct ShardParts {
@@ -56,12 +59,14 @@ struct ShardParts {
     Replies replies{store, sessions, transport};
     Waiters waiters{store, replies};
     DeferredPuts deferred_puts{store, replies};
+    CheckpointHold hold{store};
     Broadcaster broadcaster{store, replies, waiters};
     SessionGate gate{options.ucx_version, store, transport, sessions, replies, waiters, deferred_puts};
     OperationTimes times;
     EventCounts counts;
     std::vector<shm::Pair> items;  // scratch: those of a batch, of whose request their bytes are
     bool shutdown_requested = false;
+    bool keep_requested = false;  // with the shutdown
     bool restart_requested = false;
 };
 

@@ -53,6 +53,13 @@ class WaitingRequests {
         }
     }
 
+    /// Forgets those for which `is_over(header)` is true. Looks at all.
+    template <class F>
+    void end_if(F is_over) {
+        for (std::uint32_t slot = 0; slot < slots_.size(); ++slot)
+            if (slots_[slot].used && is_over(std::as_const(slots_[slot].request.header))) remove(slot);
+    }
+
     /// Calls `on_timeout(header, key)` for those whose deadline has passed, and forgets them. Returns the
     /// next deadline; Time::max() if there is none.
     template <class F>

@@ -50,7 +50,7 @@ std::uint64_t sum_of(std::uint16_t type, std::uint64_t a, std::uint64_t b) {
 void compare_and_swap(ShardParts& shard, const Call& call) {
     if (call.payload_token != 0) return shard.replies.receive_operand(call);
     const wire::RequestHeader& header = call.header;
-    const shm::Block* block = shard.store.pool().find(call.key, call.hash);
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
     const Bytes expected = call.value.first(header.argument);
     const bool as_expected = call.has(wire::swap_if_absent)
                                  ? block == nullptr
@@ -65,7 +65,7 @@ void compare_and_swap(ShardParts& shard, const Call& call) {
 void fetch_add(ShardParts& shard, const Call& call) {
     const wire::RequestHeader& header = call.header;
     if (!is_number(header.value_type)) return shard.replies.refuse_type(call, header.value_type, 0);
-    const shm::Block* block = shard.store.pool().find(call.key, call.hash);
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
     if (block == nullptr && call.value.empty()) return shard.replies.refuse(call, Errc::not_found);
     const std::uint16_t type = header.value_type;
     const std::optional<std::uint64_t> before = block != nullptr
@@ -84,7 +84,7 @@ void append(ShardParts& shard, const Call& call) {
     if (call.payload_token != 0) return shard.replies.receive_operand(call);
     const std::uint16_t type = call.header.value_type;
     if (!can_be_appended_to(type)) return shard.replies.refuse_type(call, type, 0);
-    const shm::Block* old = shard.store.pool().find(call.key, call.hash);
+    const shm::Block* old = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
     store::Change change = change_of(call, ChangeKind::put);
     if (old == nullptr) {
         change.pair.value = call.value;

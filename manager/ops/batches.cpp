@@ -31,14 +31,14 @@ bool read_batch(ShardParts& shard, const Call& call) {
             item = {.key = packed.key,
                     .hash = hash_of(packed.key),
                     .value_type = packed.value_type,
-                    .checkpoint = call.header.checkpoint,
+                    .checkpoint = stored_at(call),
                     .value = packed.value,
                     .placement = packed.placement};
         }
     } else {
         for (shm::Pair& item : items) {
             if (!in.key(packed.key)) return false;
-            item = {.key = packed.key, .hash = hash_of(packed.key)};
+            item = {.key = packed.key, .hash = hash_of(packed.key), .checkpoint = call.header.checkpoint};
         }
     }
     return in.at_end();
@@ -47,7 +47,8 @@ bool read_batch(ShardParts& shard, const Call& call) {
 /// There is always space for the results that are to come, if their values are to be asked for alone.
 void get_items(ShardParts& shard, std::size_t begin, std::size_t end, wire::ItemWriter& results) {
     for (std::size_t i = begin; i < end; ++i) {
-        const shm::Block* block = shard.store.pool().find(shard.items[i].key, shard.items[i].hash);
+        const shm::Block* block =
+            shard.store.pool().find(shard.items[i].key, shard.items[i].hash, shard.items[i].checkpoint);
         if (block == nullptr) {
             results.result(static_cast<std::uint16_t>(Errc::not_found));
             continue;

@@ -49,6 +49,7 @@ void erase_prefix(ShardParts& shard, const Call& call);
 // whole_shard.cpp
 void size(ShardParts& shard, const Call& call);
 void clear(ShardParts& shard, const Call& call);
+void checkpoints(ShardParts& shard, const Call& call);
 void freeze(ShardParts& shard, const Call& call);
 void stats(ShardParts& shard, const Call& call);
 void directory(ShardParts& shard, const Call& call);

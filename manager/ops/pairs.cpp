@@ -9,8 +9,15 @@ using store::ChangeKind;
 
 /// Of put_if_absent and put_if_present.
 bool condition_holds(const ShardParts& shard, const Call& call, KeyBytes key, std::uint64_t hash) {
-    if (call.header.flags == 0) return true;
-    return (shard.store.pool().find(key, hash) != nullptr) == call.has(wire::put_if_present);
+    if (!call.has(wire::put_if_absent | wire::put_if_present)) return true;
+    return (shard.store.pool().find(key, hash, call.header.checkpoint) != nullptr) ==
+           call.has(wire::put_if_present);
+}
+
+/// Whether it comes too early, if there is no such key.
+bool waits_for_key(const ShardParts& shard, const Call& call) {
+    return shard.store.checkpoints().settings().waits_for_keys && !call.has(wire::at_once) &&
+           !shard.store.frozen() && !Replies::is_half_made(call);
 }
 
 void receive_pair(ShardParts& shard, const Call& call) {
@@ -50,15 +57,18 @@ void finish_put(ShardParts& shard, const Call& call, shm::Block* block) {
 
 void get(ShardParts& shard, const Call& call) {
     ++shard.counts.gets;
-    const shm::Block* block = shard.store.pool().find(call.key, call.hash);
-    if (block == nullptr) return shard.replies.refuse(call, Errc::not_found);
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
+    if (block == nullptr) {
+        if (waits_for_key(shard, call)) return shard.waiters.await_key(call);
+        return shard.replies.refuse(call, Errc::not_found);
+    }
     ++shard.counts.hits;
     shard.replies.reply_pair(call, *block);
 }
 
 void contains(ShardParts& shard, const Call& call) {
     ++shard.counts.contains;
-    shard.replies.reply_info(call, shard.store.pool().find(call.key, call.hash));
+    shard.replies.reply_info(call, shard.store.pool().find(call.key, call.hash, call.header.checkpoint));
 }
 
 void erase(ShardParts& shard, const Call& call) {
@@ -69,7 +79,8 @@ void erase(ShardParts& shard, const Call& call) {
 /// The reply has a copy of a small value, and a pin of its own on the block of a large one.
 void pop(ShardParts& shard, const Call& call) {
     if (call.has(wire::pop_put_back)) return shard.replies.refuse(call, Errc::not_found);  // none was made
-    const shm::Block* block = shard.store.pool().find(call.key, call.hash);
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
+    if (block == nullptr && waits_for_key(shard, call)) return shard.waiters.await_key(call);
     if (block != nullptr && block->value_bytes() > limits::inline_value_bytes_max &&
         !shard.replies.has_capacity_for_payload())
         return shard.replies.refuse(call, Errc::busy);

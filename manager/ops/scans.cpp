@@ -41,19 +41,20 @@ void scan(ShardParts& shard, const Call& call) {
         ++looked_at;
         const KeyBytes key = block.key();
         if (is_wanted(call, key) && !marks.is_copy(key) && (!only_broadcasts || marks.holds(key))) {
-            const KeyPlacement placement =
-                call.has(wire::scan_placements) ? block.placement() : KeyPlacement{};
+            const bool with_placements = call.has(wire::scan_placements);
+            const KeyPlacement placement = with_placements ? block.placement() : KeyPlacement{};
+            const bool transient = with_placements && block.is_transient();
             if (!with_values) {
                 page.key(key);
             } else if (block.value_bytes() > value_bytes_in_page_max ||
                        page.written().size() >= limits::page_bytes_max ||
-                       !page.pair(key, block.value_type(), block.value(), placement)) {
-                page.pair_to_ask_alone(key, block.value_type(), placement);
+                       !page.pair(key, block.value_type(), block.value(), placement, transient)) {
+                page.pair_to_ask_alone(key, block.value_type(), placement, transient);
             }
         }
         return page.written().size() < limits::page_bytes_max && looked_at < pairs_looked_at_max;
     };
-    const std::uint64_t next = shard.store.pool().scan(call.header.argument, visit);
+    const std::uint64_t next = shard.store.pool().scan(call.header.argument, visit, call.header.checkpoint);
     const std::size_t bytes = page.written().size();
     shard.replies.reply_page(call, std::move(buffer), bytes, next);
 }
@@ -62,11 +63,14 @@ void count_prefix(ShardParts& shard, const Call& call) {
     ++shard.counts.scans;
     std::uint64_t count = 0;
     std::size_t looked_at = 0;
-    const std::uint64_t next = shard.store.pool().scan(call.header.argument, [&](const shm::Block& block) {
-        const KeyBytes key = block.key();
-        if (is_wanted(call, key) && !shard.store.marks().is_copy(key)) ++count;
-        return ++looked_at < pairs_looked_at_max;
-    });
+    const std::uint64_t next = shard.store.pool().scan(
+        call.header.argument,
+        [&](const shm::Block& block) {
+            const KeyBytes key = block.key();
+            if (is_wanted(call, key) && !shard.store.marks().is_copy(key)) ++count;
+            return ++looked_at < pairs_looked_at_max;
+        },
+        call.header.checkpoint);
     shard.replies.reply(call, next, count);
 }
 
@@ -77,11 +81,14 @@ void erase_prefix(ShardParts& shard, const Call& call) {
     if (!buffer) return shard.replies.refuse(call, Errc::busy);
     wire::ItemWriter keys(buffer.bytes().first(PrivateMemory::page_capacity));
     std::size_t looked_at = 0;
-    const std::uint64_t next = shard.store.pool().scan(call.header.argument, [&](const shm::Block& block) {
-        const KeyBytes key = block.key();
-        if (is_wanted(call, key) && !shard.store.marks().holds(key)) keys.key(key);
-        return ++looked_at < pairs_looked_at_max && keys.written().size() < limits::page_bytes_max;
-    });
+    const std::uint64_t next = shard.store.pool().scan(
+        call.header.argument,
+        [&](const shm::Block& block) {
+            const KeyBytes key = block.key();
+            if (is_wanted(call, key) && !shard.store.marks().holds(key)) keys.key(key);
+            return ++looked_at < pairs_looked_at_max && keys.written().size() < limits::page_bytes_max;
+        },
+        call.header.checkpoint);
     // What came of all of them is cached together. If a kill has come in between, some are gone already.
     store::Change change = change_of(call, store::ChangeKind::erase);
     change.is_one_of_many = true;

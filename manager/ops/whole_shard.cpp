@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "manager/ops/ops.h"
+#include "wire/checkpoint_hold.h"
 #include "wire/stats.h"
 
 namespace ddict::manager::ops {
@@ -12,12 +13,32 @@ namespace ddict::manager::ops {
 using store::ChangeKind;
 
 void size(ShardParts& shard, const Call& call) {
-    shard.replies.reply(call, shard.store.size());
+    shard.replies.reply(call, shard.store.size(call.header.checkpoint));
 }
 
 void clear(ShardParts& shard, const Call& call) {
     ++shard.counts.clears;
-    commit(shard, call, change_of(call, ChangeKind::clear));
+    const bool begins = call.has(wire::clear_begins);
+    commit(shard, call, change_of(call, begins ? ChangeKind::begin_at : ChangeKind::clear));
+}
+
+void checkpoints(ShardParts& shard, const Call& call) {
+    if (call.has(wire::hold_asks))
+        return shard.replies.reply_copy(call, shard.hold.said(), shard.hold.is_alive() ? 1 : 0);
+    const auto id = static_cast<std::uint32_t>(call.header.argument);
+    wire::CheckpointsReply reply;
+    if (call.has(wire::hold_checkpoint)) {
+        reply.was_closed = shard.hold.renew(id, call.value);
+        reply.may_retire = shard.hold.may_retire(id);
+        if (call.has(wire::hold_closes)) shard.hold.close(id);
+    }
+    if (call.has(wire::hold_ends)) shard.hold.end();
+    const shm::WorkingSet& kept = shard.store.checkpoints();
+    reply.newest = kept.newest();
+    reply.oldest = kept.oldest();
+    reply.working_set = kept.settings().size;
+    if (call.has(wire::hold_checkpoint)) reply.first = kept.first();
+    shard.replies.reply(call, reply.argument(), reply.argument2());
 }
 
 void freeze(ShardParts& shard, const Call& call) {
@@ -81,6 +102,7 @@ void goodbye(ShardParts& shard, const Call& call) {
 /// Once whoever asks has heard that it ends, nobody on this node reads from it any more.
 void shutdown(ShardParts& shard, const Call& call) {
     shard.shutdown_requested = true;
+    shard.keep_requested = shard.keep_requested || call.has(wire::shutdown_keeps);
     shard.store.mark_gone(shm::PoolEnd::dictionary);
     shard.replies.reply(call);
 }
@@ -127,7 +149,21 @@ ManagerStats statistics(const ShardParts& shard, PeerId asking) {
     stats.repeated_requests = shard.replies.repeated();
     stats.unreachable_clients = shard.gate.unreachable_clients();
     stats.restarts = shard.store.pool().recoveries();
+    stats.tunnels = shard.counts.tunnels;
+    stats.refused_tunnels = shard.counts.refused_tunnels;
+    const shm::WorkingSet& kept = shard.store.checkpoints();
+    stats.working_set = kept.settings().size;
+    stats.waits_for_keys = kept.settings().waits_for_keys;
+    stats.waits_for_writers = kept.settings().waits_for_writers;
+    stats.newest_checkpoint = kept.newest();
+    stats.oldest_checkpoint = kept.oldest();
+    stats.old_versions = kept.old_versions().versions;
+    stats.old_version_bytes = kept.old_versions().bytes;
+    stats.transient_pairs = kept.transient_versions().versions;
+    stats.held_requests = shard.waiters.held();
+    stats.held_checkpoint = kept.holds_back();
     stats.frozen = shard.store.frozen();
+    stats.without_kept = shard.store.pool().is_without_kept();
     stats.operations = shard.times.statistics();
     if (asking != no_peer) stats.transport = shard.transport.describe(asking);
     return stats;

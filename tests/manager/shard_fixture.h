@@ -25,7 +25,7 @@ using wire::ReplyHeader;
 using wire::RequestHeader;
 using wire::Verb;
 
-inline std::unique_ptr<shm::Pool> small_pool() {
+inline std::unique_ptr<shm::Pool> small_pool(const WorkingSetSettings& working_set) {
     static std::uint64_t count = 0;
     const shm::PoolIdentity identity{
         .dictionary_id = (static_cast<std::uint64_t>(::getpid()) << 32) + ++count,
@@ -35,7 +35,7 @@ inline std::unique_ptr<shm::Pool> small_pool() {
     const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
     Result<shm::Segment> segment = shm::Segment::create(name, limits::pool_bytes_min);
     shm::Segment::remove(name);
-    shm::Pool::format(segment.value(), identity).value();
+    shm::Pool::format(segment.value(), identity, working_set).value();
     return shm::Pool::attach(std::move(segment).value()).value();
 }
 
@@ -52,10 +52,13 @@ struct Ask {
     PlacedBy placed_by{};
     std::optional<std::uint64_t> placement{};  // as the message has it, whatever placed_by says
     bool is_shared = false;                    // the value, which may change meanwhile
+    std::uint32_t checkpoint = 0;
 };
 
 class ShardTest : public testing::Test {
   protected:
+    explicit ShardTest(const WorkingSetSettings& working_set = {}) : shard_store(small_pool(working_set)) {}
+
     /// `session`: one that the client has already, and goes on with.
     void say_hello(std::uint64_t number, const char* address = "client", std::uint64_t session = 0) {
         introduce(Verb::hello, number, address, pool->identity().secret, session);
@@ -109,6 +112,7 @@ class ShardTest : public testing::Test {
         header.argument = ask.argument;
         header.key_type = ask.key_type;
         header.placed_by = ask.placed_by;
+        header.checkpoint = ask.checkpoint;
         std::string key;
         if (ask.placement) key.append(reinterpret_cast<const char*>(&*ask.placement), sizeof *ask.placement);
         key += ask.key;
@@ -205,7 +209,7 @@ class ShardTest : public testing::Test {
         EXPECT_EQ(shard.inconsistency(), "");
     }
 
-    store::Store shard_store{small_pool()};
+    store::Store shard_store;
     const shm::Pool* pool = &shard_store.pool();
     RecordingTransport transport;
     Shard shard{shard_store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};

@@ -426,6 +426,13 @@ TEST_F(ShardTest, ShutdownIsAnsweredAndRemembered) {
     EXPECT_TRUE(shard.shutdown_requested());
     EXPECT_EQ(last().status, 0);
     EXPECT_TRUE(pool->gone()) << "whoever has the answer must not read a value here";
+    EXPECT_FALSE(shard.keep_requested());
+}
+
+TEST_F(ShardTest, ShutdownSaysWhetherThePoolIsToBeKept) {
+    send(session(), {.verb = Verb::shutdown, .flags = wire::shutdown_keeps});
+    EXPECT_EQ(last_code(), Errc{});
+    EXPECT_TRUE(shard.shutdown_requested() && shard.keep_requested());
 }
 
 TEST_F(ShardTest, ContainsTellsTypeAndSizeWithoutTheValue) {

@@ -135,6 +135,7 @@ Sample sample_of(Verb verb, Random& random) {
         case Verb::directory:
         case Verb::shutdown:
         case Verb::restart:
+        case Verb::checkpoints:
             break;
     }
     out.header.key_bytes = static_cast<std::uint16_t>(out.key.size());

@@ -248,6 +248,88 @@ TEST(Restart, WaitsGoOn) {
     });
 }
 
+/// One that has told nobody yet of another one of its node when it is killed itself.
+TEST(Restart, NewsThatDieWithTheirTellerAreToldAgain) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
+        SimClient& client = cluster.add_asking_client(3);
+        const Time back = cluster.network().now() + some_time(cluster, 2ms);
+        cluster.restart(2, {.noticed = {}, .down = back - cluster.network().now()});
+        cluster.network().at(back + some_time(cluster, 200us),
+                             [&cluster] { cluster.restart(0, {.noticed = {}, .down = 1ms}); });
+        cluster.network().at(back + 5ms, [] {});
+        ASSERT_TRUE(cluster.network().run_until([&] { return cluster.network().now() >= back + 5ms; }));
+        const Outcome outcome = client.call({.verb = Verb::size, .manager = 2});
+        ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        ++tally.operations;
+        tally.events += cluster.network().counters().events;
+    });
+}
+
+/// All managers of a host move while its network is away: nobody behind it hears of that, nor they of one
+/// that moves there.
+TEST(Restart, NewsAreToldAgainOnceTheNetworkIsBack) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 4, .hosts = 2, .is_restartable = true});
+        Network& network = cluster.network();
+        const Duration away = some_time(cluster, 9s);
+        network.cut(0, 1);
+        const Time healed = network.now() + away;
+        for (const std::uint32_t manager : {1u, 3u, 0u})
+            network.at(network.now() + some_time(cluster, away),
+                       [&cluster, manager] { cluster.restart(manager, {.noticed = {}, .down = 1ms}); });
+        network.at(healed, [&network] { network.join(0, 1); });
+        network.at(healed + 1500ms, [] {});
+        std::vector<SimClient*> clients{&cluster.add_asking_client(0), &cluster.add_asking_client(1)};
+        ASSERT_TRUE(network.run_until([&] { return network.now() >= healed + 1500ms; }));
+        for (SimClient* client : clients) {
+            for (std::uint32_t manager = 0; manager < cluster.managers(); ++manager, ++tally.operations) {
+                const Outcome outcome = client->call({.verb = Verb::size, .manager = manager});
+                ASSERT_TRUE(outcome.ok()) << outcome.reply.error().message();
+            }
+        }
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.events += network.counters().events;
+    });
+}
+
+/// Somebody has found it lost, and nobody knew then where it was; later others do.
+TEST(Restart, WhoWasToldOfALossHearsThatItIsElsewhere) {
+    for_each_seed(100, [](std::uint64_t seed, Tally& tally) {
+        Cluster cluster(seed, {.managers = 2, .hosts = 2, .is_restartable = true});
+        Network& network = cluster.network();
+        SimClient& client = cluster.add_asking_client(2);
+        const bool has_spoken = cluster.random().chance(50);
+        if (has_spoken) {
+            EXPECT_TRUE(client.call({.verb = Verb::ping, .manager = 1}).ok());
+        }
+        network.cut(0, 1);
+        network.cut(1, 2);
+        Process& old = cluster.manager(1).process();
+        cluster.restart(1, {.noticed = {}, .down = some_time(cluster, 10ms)});
+        old.lose_way();
+        const Outcome lost = client.call({.verb = Verb::size, .manager = 1});
+        EXPECT_EQ(lost.code(), Errc::manager_lost);
+        network.join(1, 2);
+        // Its old process is not there, and only manager 0 could say where it is, which does not know yet.
+        EXPECT_EQ(client.call({.verb = Verb::size, .manager = 1}).code(), Errc::manager_lost);
+        network.join(0, 1);
+        const Time healed = network.now();
+        unsigned refused = 0;
+        while (!client.call({.verb = Verb::size, .manager = 1}).ok()) {
+            ASSERT_LE(network.now() - healed, 4s) << "it has not been found";
+            const Time again = network.now() + 100ms;
+            network.at(again, [] {});
+            network.run_until([&] { return network.now() >= again; });
+            ++refused;
+        }
+        EXPECT_EQ(cluster.problems_at_rest(true), "");
+        tally.operations += 2 + refused;
+        tally.events += network.counters().events;
+    });
+}
+
 /// Of a manager that has gone for good, and of which the directory says so.
 TEST(Restart, TheReasonOfALossIsTold) {
     for_each_seed(60, [](std::uint64_t seed, Tally& tally) {

@@ -33,10 +33,11 @@ std::uint64_t unused_dictionary_id() {
 }  // namespace
 
 SimManager::SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
-                       std::uint64_t pool_bytes, std::uint64_t session_seed)
+                       std::uint64_t pool_bytes, const WorkingSetSettings& working_set,
+                       std::uint64_t session_seed)
     : network_(network), host_(host), pool_name_(pool_name_of(identity)) {
     shm::Segment segment = shm::Segment::create(pool_name_, pool_bytes).value();
-    shm::Pool::format(segment, identity).value();
+    shm::Pool::format(segment, identity, working_set).value();
     auto replies = store::ReplyMemory::create_segment(shm::reply_segment_name(pool_name_));
     serve(std::make_unique<store::Store>(shm::Pool::attach(std::move(segment)).value(),
                                          store::ReplyMemory::in(std::move(replies).value()).value()),
@@ -167,6 +168,7 @@ OperationId SimClient::start(Ask ask, Then then) {
     request.value_type = call->ask.value_type;
     request.argument = call->ask.argument;
     request.flags = call->ask.flags;
+    request.checkpoint = call->ask.checkpoint;
     request.sink = &call->sink;
     call->id = requester_->begin(request, network_.now(), network_.now() + call->ask.timeout);
     const OperationId id = call->id;
@@ -240,7 +242,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
                                                            .secret = credentials_.secret,
                                                            .manager = m,
                                                            .node = "n" + std::to_string(host)},
-                                         options.pool_bytes, random_.number()));
+                                         options.pool_bytes, options.working_set, random_.number()));
     }
     for (const auto& manager : managers_) {
         if (options.is_restartable) manager->set_restartable();
@@ -309,6 +311,14 @@ void Cluster::restart(std::uint32_t id, const Restart& how) {
         manager.begin_again(random_.number(), directories_[manager.process().host()]);
         publish(manager, manager.next_entry(ServingState::serving));
     });
+}
+
+void Cluster::restart_each_at_some_time() {
+    for (std::uint32_t manager = 0; manager + 1 < managers(); ++manager) {
+        const Time when = network_.now() + Duration(random_.below(15'000'000));
+        const Duration down(1 + random_.below(20'000'000));
+        network_.at(when, [this, manager, down] { restart(manager, {.noticed = down / 2, .down = down}); });
+    }
 }
 
 void Cluster::lose(std::uint32_t id, Duration noticed, const std::string& reason) {

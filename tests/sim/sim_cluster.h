@@ -29,6 +29,7 @@ struct ClusterOptions {
     std::uint64_t pool_bytes = std::uint64_t{4} << 20;
     NetworkOptions network{};
     bool is_restartable = false;  // what the directory says of managers
+    WorkingSetSettings working_set{};
 };
 
 /// What the directory segment of a host says.
@@ -66,7 +67,7 @@ class SimWhereabouts final : public Whereabouts {
 class SimManager {
   public:
     SimManager(Network& network, std::uint32_t host, const shm::PoolIdentity& identity,
-               std::uint64_t pool_bytes, std::uint64_t session_seed);
+               std::uint64_t pool_bytes, const WorkingSetSettings& working_set, std::uint64_t session_seed);
     ~SimManager();
 
     Process& process() const { return *process_; }
@@ -126,6 +127,7 @@ struct Ask {
     std::uint16_t value_type = 0;
     std::uint64_t argument = 0;
     std::uint16_t flags = 0;
+    std::uint32_t checkpoint = 0;
     std::chrono::milliseconds timeout{30'000};
 };
 
@@ -202,6 +204,9 @@ class Cluster final {
 
     /// A manager is killed, and another one takes over what it has left. Nothing happens if it is dead.
     void restart(std::uint32_t manager, const Restart& how);
+    /// Each manager but the last one is killed once, at some time of the next 15 ms, and comes back within
+    /// 20 ms.
+    void restart_each_at_some_time();
     /// A manager dies, and its node launcher says why a while later.
     void lose(std::uint32_t manager, Duration noticed, const std::string& reason);
 

@@ -38,6 +38,8 @@ Result<PeerId> Process::connect(Bytes address, const ProcessIdentity& process) {
     if (same_host && (!remote.alive_ || remote.host_ != host_ || remote.identity_.pid != process.pid)) {
         return Error(Errc::manager_lost, "its process is gone");
     }
+    if (!same_host && !remote.has_way_)
+        return Error(Errc::manager_lost, "no network leads there").set_state(ManagerState::unreachable);
     const PeerId peer = next_peer_++;
     connections_[peer] = {.remote = &remote, .open = true};
     if (!remote.alive_) network_->watch_for_death(*this, peer, remote);

@@ -47,6 +47,8 @@ class Process final : public Transport {
     void listen(
         TransportEvents& events, std::function<void()> after_event = [] {});
 
+    /// No network leads to it any more, and who connects from another host is told so at once.
+    void lose_way() { has_way_ = false; }
     bool alive() const { return alive_; }
     std::uint32_t host() const { return host_; }
     /// Connections that are open now.
@@ -78,6 +80,7 @@ class Process final : public Transport {
     Network* network_ = nullptr;
     std::size_t index_ = 0;
     std::uint32_t host_ = 0;
+    bool has_way_ = true;
     bool alive_ = true;
     ProcessIdentity identity_;
     std::vector<std::byte> address_;
