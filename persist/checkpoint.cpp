@@ -3,12 +3,14 @@
 #include "persist/checkpoint.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/hash.h"
 #include "cluster/placement.h"
 #include "persist/file.h"
 #include "persist/folder.h"
+#include "persist/stored.h"
 
 namespace ddict::persist {
 namespace {
@@ -76,7 +78,8 @@ Result<void> for_each_extent(const Checkpoint& checkpoint,
                              const std::function<Result<void>(const Extent&, Bytes)>& visit) {
     ExtentBuffer buffer;
     for (const CommittedFile& file : checkpoint.commit.files) {
-        const Result<FileReader> reader = FileReader::open(checkpoint.folder, checkpoint.commit, file);
+        const Result<FileReader> reader =
+            FileReader::open(Place(checkpoint.folder, checkpoint.store), checkpoint.commit, file);
         if (!reader) return reader.error();
         for (const Extent& extent : reader->extents()) {
             const Result<Bytes> records = reader->read(extent, buffer);
@@ -108,8 +111,17 @@ Result<void> for_each_record(const Extent& extent, Bytes bytes,
     return {};
 }
 
+/// Those below a path, or the very one.
+Result<std::vector<Listed>> list_in_store(const Place& place) {
+    if (!is_generation(place.path)) return list_stored(*place.store, place.path);
+    Result<std::vector<Listed>> listed = list_stored(*place.store, place.path.parent_path());
+    if (listed) std::erase_if(*listed, [&](const Listed& one) { return one.folder != place.path; });
+    return listed;
+}
+
 /// Files that are none of it.
 Result<void> find_foreign(const Checkpoint& checkpoint) {
+    if (checkpoint.store != nullptr) return {};
     std::error_code error;
     for (fs::directory_iterator entry(checkpoint.folder, error); !error && entry != fs::directory_iterator();
          entry.increment(error)) {
@@ -125,7 +137,9 @@ Result<void> find_foreign(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Result<std::vector<Listed>> list_checkpoints(const fs::path& given) {
+Result<std::vector<Listed>> list_checkpoints(const Place& place) {
+    const fs::path& given = place.path;
+    if (place.store != nullptr) return list_in_store(place);
     const fs::path path = given.has_filename() ? given : given.parent_path();
     const Result<std::vector<Subfolder>> folders = folders_in(path);
     if (!folders) return folders.error();
@@ -141,8 +155,9 @@ Result<std::vector<Listed>> list_checkpoints(const fs::path& given) {
     return listed;
 }
 
-Result<Checkpoint> find_checkpoint(const fs::path& path) {
-    Result<std::vector<Listed>> listed = list_checkpoints(path);
+Result<Checkpoint> find_checkpoint(const Place& place) {
+    const fs::path& path = place.path;
+    Result<std::vector<Listed>> listed = list_checkpoints(place);
     if (!listed) return listed.error();
     Listed* newest = nullptr;
     for (Listed& one : *listed) {
@@ -157,10 +172,12 @@ Result<Checkpoint> find_checkpoint(const fs::path& path) {
     }
     if (newest == nullptr) return Error(Errc::not_found, "there is no checkpoint in " + path.string());
     if (!newest->why) return newest->why.error();
-    return Checkpoint{.folder = newest->folder, .commit = std::move(newest->commit)};
+    return Checkpoint{.folder = newest->folder, .commit = std::move(newest->commit), .store = place.store};
 }
 
-Result<std::vector<Listed>> list_of_dictionary(const fs::path& dir, std::string_view name) {
+Result<std::vector<Listed>> list_of_dictionary(const Place& place, std::string_view name) {
+    const fs::path& dir = place.path;
+    if (place.store != nullptr) return list_stored(*place.store, folder_of(dir, name));
     std::error_code error;
     const fs::path folder =
         folder_of(fs::absolute(dir.has_filename() ? dir : dir.parent_path(), error), name);
@@ -176,17 +193,87 @@ Result<std::vector<Listed>> list_of_dictionary(const fs::path& dir, std::string_
     return listed;
 }
 
-Result<void> keep_newest(const fs::path& dir, std::string_view name, std::size_t keep) {
-    Result<std::vector<Listed>> listed = list_of_dictionary(dir, name);
-    if (!listed) return listed.error();
-    std::erase_if(*listed, [](const Listed& one) { return one.state != CheckpointState::committed; });
+namespace {
+
+/// The first `count`, oldest first.
+Result<void> remove_oldest(CheckpointStore* store, const std::vector<Listed>& listed, std::size_t count) {
     Result<void> outcome;
-    for (std::size_t i = 0; i + std::max<std::size_t>(keep, 1) < listed->size(); ++i) {
-        const Result<void> removed = remove_checkpoint((*listed)[i].folder);
+    for (std::size_t i = 0; i < count; ++i) {
+        const Result<void> removed = remove_checkpoint(Place(listed[i].folder, store));
         // Another save may have removed it meanwhile.
         if (!removed && removed.error().code != Errc::not_found && outcome) outcome = removed;
     }
     return outcome;
+}
+
+Result<std::vector<Listed>> committed_of(const Place& dir, std::string_view name) {
+    Result<std::vector<Listed>> listed = list_of_dictionary(dir, name);
+    if (listed)
+        std::erase_if(*listed, [](const Listed& one) { return one.state != CheckpointState::committed; });
+    return listed;
+}
+
+/// Oldest first.
+Result<std::vector<Listed>> known_of(const Place& dir, std::string_view name) {
+    Result<std::vector<Listed>> listed = list_of_dictionary(dir, name);
+    if (!listed) return listed;
+    for (const Listed& one : *listed) {
+        if (!one.why && one.why.error().code != Errc::protocol) return about(one.why.error(), one.folder);
+    }
+    return listed;
+}
+
+std::string list_of(const std::vector<std::uint32_t>& ids) {
+    constexpr std::size_t named_max = 20;
+    std::string text;
+    for (std::size_t i = ids.size() - std::min(ids.size(), named_max); i < ids.size(); ++i)
+        text += (text.empty() ? "" : ", ") + std::to_string(ids[i]);
+    return ids.size() > named_max ? "..., " + text : text;
+}
+
+}  // namespace
+
+Result<std::vector<std::uint32_t>> ids_of_dictionary(const Place& dir, std::string_view name) {
+    const Result<std::vector<Listed>> listed = known_of(dir, name);
+    if (!listed) return listed.error();
+    std::set<std::uint32_t> ids;
+    for (const Listed& one : *listed) {
+        if (one.state == CheckpointState::committed) ids.insert(one.commit.checkpoint);
+    }
+    return std::vector<std::uint32_t>(ids.begin(), ids.end());
+}
+
+Result<Checkpoint> find_with_id(const Place& dir, std::string_view name, std::uint32_t id) {
+    Result<std::vector<Listed>> listed = known_of(dir, name);
+    if (!listed) return listed.error();
+    std::string damaged;
+    std::reverse(listed->begin(), listed->end());
+    for (Listed& one : *listed) {
+        if (one.state == CheckpointState::committed && one.commit.checkpoint == id)
+            return Checkpoint{.folder = one.folder, .commit = std::move(one.commit), .store = dir.store};
+        if (one.state == CheckpointState::damaged) damaged = "; " + one.folder.string() + " is damaged";
+    }
+    const Result<std::vector<std::uint32_t>> ids = ids_of_dictionary(dir, name);
+    if (!ids) return ids.error();
+    return Error(Errc::not_found,
+                 "checkpoint " + std::to_string(id) + " is not in " + folder_of(dir.path, name).string() +
+                     (ids->empty() ? ", nor is any other" : ", which has " + list_of(*ids)) + damaged);
+}
+
+Result<void> remove_superseded(const Place& dir, const Commit& by) {
+    Result<std::vector<Listed>> listed = committed_of(dir, by.name);
+    if (!listed) return listed.error();
+    std::erase_if(*listed, [&](const Listed& one) {
+        return one.commit.checkpoint != by.checkpoint || one.commit.generation >= by.generation;
+    });
+    return remove_oldest(dir.store, *listed, listed->size());
+}
+
+Result<void> keep_newest(const Place& dir, std::string_view name, std::size_t keep) {
+    const Result<std::vector<Listed>> listed = committed_of(dir, name);
+    if (!listed) return listed.error();
+    return remove_oldest(dir.store, *listed,
+                         listed->size() - std::min(listed->size(), std::max<std::size_t>(keep, 1)));
 }
 
 Result<void> verify(const Checkpoint& checkpoint, const Progress& progress) {
@@ -203,7 +290,9 @@ Result<void> for_each(const Checkpoint& checkpoint, const std::function<Result<v
         checkpoint, [&](const Extent& extent, Bytes bytes) { return for_each_record(extent, bytes, visit); });
 }
 
-Result<void> remove_checkpoint(const fs::path& given) {
+Result<void> remove_checkpoint(const Place& place) {
+    const fs::path& given = place.path;
+    if (place.store != nullptr) return remove_stored(*place.store, given);
     const fs::path folder = given.has_filename() ? given : given.parent_path();
     if (const Result<std::vector<Subfolder>> there = folders_in(folder); !there) return there.error();
     if (!is_generation(fs::absolute(folder)))

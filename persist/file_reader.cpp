@@ -38,38 +38,40 @@ MutableBytes ExtentBuffer::of(std::size_t bytes) {
     return {memory_.get(), bytes};
 }
 
-Result<std::shared_ptr<const os::FileDescriptor>> OpenFiles::open(const std::filesystem::path& path) {
-    const auto is_it = [&](const Entry& entry) { return entry.first == path; };
+Result<std::shared_ptr<const Input>> OpenFiles::open(const Place& file) {
+    const auto is_it = [&](const Entry& entry) {
+        return entry.path == file.path && entry.store == file.store;
+    };
     {
         const std::lock_guard lock(mutex_);
         const auto found = std::find_if(recent_.begin(), recent_.end(), is_it);
-        if (found != recent_.end()) return found->second;
+        if (found != recent_.end()) return found->input;
     }
     // Unlocked: a file system may take its time. That two threads open one file does no harm.
-    Result<os::FileDescriptor> opened = open_file(path);
-    if (!opened && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT)
-        return about(Error(Errc::protocol, "damaged: the commit file names it, and it is not there"), path);
-    if (!opened) return opened.error();
-    auto file = std::make_shared<const os::FileDescriptor>(*std::move(opened));
+    Result<std::shared_ptr<const Input>> input = open_input(file);
+    if (!input) return input;
     const std::lock_guard lock(mutex_);
     if (recent_.size() == files_max) recent_.pop_front();
-    recent_.emplace_back(path, file);
-    return file;
+    recent_.push_back({file.path, file.store, *input});
+    return input;
 }
 
-Result<FileReader> FileReader::open(const std::filesystem::path& folder, const Commit& commit,
-                                    const CommittedFile& file, std::shared_ptr<OpenFiles> files) {
-    std::filesystem::path path = folder / file.name;
-    const auto descriptor = files->open(path);
-    if (!descriptor) return descriptor.error();
-    FileReader reader(std::move(path), std::move(files), file);
-    const Result<void> good = reader.read_all_but_extents(**descriptor, commit);
-    if (!good) return good.error().code == Errc::system ? good.error() : about(good.error(), reader.path_);
+Result<FileReader> FileReader::open(const Place& folder, const Commit& commit, const CommittedFile& file,
+                                    std::shared_ptr<OpenFiles> files) {
+    Place place = folder.in(file.name);
+    const auto input = files->open(place);
+    if (!input) return input.error();
+    FileReader reader(std::move(place), std::move(files), file);
+    const Result<void> good = reader.read_all_but_extents(**input, commit);
+    if (!good)
+        return good.error().code == Errc::protocol || good.error().code == Errc::incompatible
+                   ? about(good.error(), reader.place_.path)
+                   : good.error();
     return reader;
 }
 
-Result<void> FileReader::read_all_but_extents(const os::FileDescriptor& descriptor, const Commit& commit) {
-    const Result<std::uint64_t> bytes = size_of(descriptor, path_);
+Result<void> FileReader::read_all_but_extents(const Input& input, const Commit& commit) {
+    const Result<std::uint64_t> bytes = input.size();
     if (!bytes) return bytes.error();
     if (*bytes != file_.bytes)
         return Error(Errc::protocol, "damaged: it has " + std::to_string(*bytes) + " bytes, and had " +
@@ -77,8 +79,8 @@ Result<void> FileReader::read_all_but_extents(const os::FileDescriptor& descript
     std::vector<std::byte> page(alignment);
     std::array<std::byte, sizeof(Footer)> last;
     if (*bytes < page.size() + last.size()) return Error(Errc::protocol, "damaged: it is too short");
-    if (const Result<void> read = read_at(descriptor, 0, page, path_); !read) return read;
-    if (const Result<void> read = read_at(descriptor, *bytes - last.size(), last, path_); !read) return read;
+    if (const Result<void> read = input.read(0, page); !read) return read;
+    if (const Result<void> read = input.read(*bytes - last.size(), last); !read) return read;
     const Result<FileHeader> header = header_of(page);
     if (!header) return header.error();
     const Result<Footer> footer = footer_of(last, *bytes);
@@ -91,7 +93,7 @@ Result<void> FileReader::read_all_but_extents(const os::FileDescriptor& descript
         footer->pairs != file_.pairs || footer->value_bytes != file_.value_bytes)
         return Error(Errc::protocol, "damaged: it is not as the commit file has it");
     std::vector<std::byte> table(footer->extents * sizeof(Extent));
-    if (const Result<void> read = read_at(descriptor, footer->table_offset, table, path_); !read) return read;
+    if (const Result<void> read = input.read(footer->table_offset, table); !read) return read;
     Result<std::vector<Extent>> extents = table_of(table, *footer);
     if (!extents) return extents.error();
     extents_ = *std::move(extents);
@@ -99,13 +101,13 @@ Result<void> FileReader::read_all_but_extents(const os::FileDescriptor& descript
 }
 
 Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const {
-    const auto descriptor = files_->open(path_);
-    if (!descriptor) return descriptor.error();
+    const auto input = files_->open(place_);
+    if (!input) return input.error();
     const MutableBytes bytes = buffer.of(aligned(extent.bytes));
     Checksum checksum;
     for (std::size_t done = 0; done < bytes.size();) {
         const MutableBytes piece = bytes.subspan(done, std::min(read_bytes, bytes.size() - done));
-        const Result<void> read = read_at(**descriptor, extent.offset + done, piece, path_);
+        const Result<void> read = (*input)->read(extent.offset + done, piece);
         if (!read) return read.error();
         checksum.add(piece);
         done += piece.size();
@@ -113,7 +115,7 @@ Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const
     if (checksum.value() != extent.checksum)
         return about(Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) +
                                                " has another checksum"),
-                     path_);
+                     place_.path);
     return Bytes(bytes.first(extent.bytes));
 }
 

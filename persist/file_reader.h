@@ -16,8 +16,8 @@
 #include <ddict/result.h>
 
 #include "base/bytes.h"
-#include "os/file_descriptor.h"
 #include "persist/format.h"
+#include "persist/place.h"
 
 namespace ddict::persist {
 
@@ -43,10 +43,14 @@ class OpenFiles {
     static constexpr std::size_t files_max = 8;
 
     /// Errors: system; protocol where there is no such file.
-    Result<std::shared_ptr<const os::FileDescriptor>> open(const std::filesystem::path& path);
+    Result<std::shared_ptr<const Input>> open(const Place& file);
 
   private:
-    using Entry = std::pair<std::filesystem::path, std::shared_ptr<const os::FileDescriptor>>;
+    struct Entry {
+        std::filesystem::path path;
+        CheckpointStore* store;
+        std::shared_ptr<const Input> input;
+    };
 
     std::mutex mutex_;
     std::deque<Entry> recent_;  // at most files_max, the oldest first
@@ -58,8 +62,7 @@ class FileReader {
   public:
     /// Reads all but the extents, and finds out that it is the very file that the commit file names. Every
     /// read opens the file by way of `files`, which may be shared with other readers.
-    static Result<FileReader> open(const std::filesystem::path& folder, const Commit& commit,
-                                   const CommittedFile& file,
+    static Result<FileReader> open(const Place& folder, const Commit& commit, const CommittedFile& file,
                                    std::shared_ptr<OpenFiles> files = std::make_shared<OpenFiles>());
 
     const CommittedFile& file() const noexcept { return file_; }
@@ -68,11 +71,11 @@ class FileReader {
     Result<Bytes> read(const Extent& extent, ExtentBuffer& buffer) const;
 
   private:
-    FileReader(std::filesystem::path path, std::shared_ptr<OpenFiles> files, const CommittedFile& file)
-        : path_(std::move(path)), files_(std::move(files)), file_(file) {}
-    Result<void> read_all_but_extents(const os::FileDescriptor& descriptor, const Commit& commit);
+    FileReader(Place place, std::shared_ptr<OpenFiles> files, const CommittedFile& file)
+        : place_(std::move(place)), files_(std::move(files)), file_(file) {}
+    Result<void> read_all_but_extents(const Input& input, const Commit& commit);
 
-    std::filesystem::path path_;
+    Place place_;
     std::shared_ptr<OpenFiles> files_;
     CommittedFile file_;
     std::vector<Extent> extents_;

@@ -2,16 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "persist/file_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
 #include <span>
 #include <utility>
 
 #include "base/assert.h"
-#include "persist/file.h"
 
 namespace ddict::persist {
 namespace {
@@ -22,21 +17,18 @@ constexpr std::byte zeros[alignment]{};
 
 }  // namespace
 
-FileWriter::FileWriter(std::filesystem::path path, os::FileDescriptor file, const FileHeader& header)
-    : path_(std::move(path)),
-      file_(std::move(file)),
+FileWriter::FileWriter(std::unique_ptr<Output> output, const FileHeader& header)
+    : output_(std::move(output)),
       header_(sealed(header)),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)) {}
 
-Result<FileWriter> FileWriter::create(const std::filesystem::path& folder, const FileHeader& header) {
-    std::filesystem::path path = folder / file_name(header.manager);
-    Result<os::FileDescriptor> file = create_file(path);
-    if (!file) return file.error();
-    FileWriter writer(std::move(path), *std::move(file), header);
+Result<FileWriter> FileWriter::create(const Place& folder, const FileHeader& header) {
+    Result<std::unique_ptr<Output>> output = create_output(folder.in(file_name(header.manager)));
+    if (!output) return output.error();
+    FileWriter writer(*std::move(output), header);
     std::memset(writer.buffer_.get(), 0, alignment);
     std::memcpy(writer.buffer_.get(), &writer.header_, sizeof writer.header_);
-    const Result<void> written =
-        write_at(writer.file_, 0, Bytes(writer.buffer_.get(), alignment), writer.path_);
+    const Result<void> written = writer.output_->write(Bytes(writer.buffer_.get(), alignment));
     if (!written) return written.error();
     return writer;
 }
@@ -76,10 +68,7 @@ void FileWriter::keep(std::uint64_t bytes, std::uint64_t value_bytes, std::uint6
 }
 
 Result<void> FileWriter::write(Bytes bytes) {
-    if (const Result<void> written = write_at(file_, offset_, bytes, path_); !written) return written;
-    // The medium begins now rather than at the end; where that is not to be had, it begins at the end.
-    static_cast<void>(::sync_file_range(file_.fd(), static_cast<off_t>(offset_),
-                                        static_cast<off_t>(bytes.size()), SYNC_FILE_RANGE_WRITE));
+    if (const Result<void> written = output_->write(bytes); !written) return written;
     offset_ += bytes.size();
     return {};
 }
@@ -135,8 +124,7 @@ Result<void> FileWriter::keep_large() {
 Result<void> FileWriter::drop_large() {
     offset_ = open_.offset;
     open_ = {};
-    if (::ftruncate(file_.fd(), static_cast<off_t>(offset_)) != 0) return file_error(errno, "writing", path_);
-    return {};
+    return output_->cut(offset_);
 }
 
 Result<CommittedFile> FileWriter::finish() {
@@ -150,7 +138,7 @@ Result<CommittedFile> FileWriter::finish() {
     for (const Bytes part : {table, std::as_bytes(std::span(&footer_, 1))}) {
         if (const Result<void> written = write(part); !written) return written.error();
     }
-    if (const Result<void> synced = sync(file_, path_); !synced) return synced.error();
+    if (const Result<void> synced = output_->finish(); !synced) return synced.error();
     return CommittedFile{.name = file_name(header_.manager),
                          .manager = header_.manager,
                          .bytes = offset_,

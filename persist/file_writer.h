@@ -3,15 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <vector>
 
 #include <ddict/result.h>
 
 #include "base/checksum.h"
-#include "os/file_descriptor.h"
 #include "persist/format.h"
+#include "persist/place.h"
 #include "persist/record.h"
 
 namespace ddict::persist {
@@ -22,7 +21,7 @@ namespace ddict::persist {
 class FileWriter {
   public:
     /// The file must not be there. `header` says whose it is.
-    static Result<FileWriter> create(const std::filesystem::path& folder, const FileHeader& header);
+    static Result<FileWriter> create(const Place& folder, const FileHeader& header);
 
     /// Copies the pair.
     Result<void> add(const Record& record, std::uint64_t shard_hash);
@@ -32,6 +31,8 @@ class FileWriter {
     Result<std::byte*> reserve(std::uint64_t bytes);
     void keep(std::uint64_t bytes, std::uint64_t value_bytes, std::uint64_t shard_hash) noexcept;
 
+    /// Whether drop_large() works: not where what is written stays written.
+    bool can_drop_large() const noexcept { return output_->can_cut(); }
     // A pair whose value comes in pieces, in an extent of its own: begin, as many pieces as it takes, and
     // then keep or drop it.
     Result<void> begin_large(const Record& front, std::uint64_t value_bytes, std::uint64_t shard_hash);
@@ -47,13 +48,12 @@ class FileWriter {
     std::uint64_t value_bytes() const noexcept { return footer_.value_bytes; }
 
   private:
-    FileWriter(std::filesystem::path path, os::FileDescriptor file, const FileHeader& header);
+    FileWriter(std::unique_ptr<Output> output, const FileHeader& header);
     Result<void> flush();
     void end_extent();
     Result<void> write(Bytes bytes);
 
-    std::filesystem::path path_;
-    os::FileDescriptor file_;
+    std::unique_ptr<Output> output_;
     FileHeader header_;
     std::unique_ptr<std::byte[]> buffer_;
     std::uint64_t used_ = 0;

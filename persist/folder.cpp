@@ -195,6 +195,10 @@ Result<Commit> read_commit(const fs::path& folder) {
         return about(Error(Errc::protocol, "damaged: the commit file is too large"), path);
     std::vector<std::byte> content(*bytes);
     if (const Result<void> read = read_at(*file, 0, content, path); !read) return read.error();
+    return commit_in_bytes(content, folder, path);
+}
+
+Result<Commit> commit_in_bytes(Bytes content, const fs::path& folder, const fs::path& path) {
     Result<Commit> commit = commit_of(content);
     if (!commit) return about(commit.error(), path);
     if (const auto generation = generation_of(folder); generation && *generation != commit->generation)

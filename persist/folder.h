@@ -23,6 +23,8 @@ inline constexpr const char* commit_name = "commit";
 inline constexpr const char* new_commit_name = "commit.new";
 inline constexpr const char* writing_name = "writing";  // locked by who writes the checkpoint
 inline constexpr const char* lock_name = ".lock";       // locked while folders come and go
+/// In the folder of a dictionary: of the ddict-launch that has it.
+inline constexpr const char* owner_name = ".ddict-launch";
 
 /// What the folder of a dictionary is called: its name, with %XX for what a folder cannot be called.
 std::string folder_name(std::string_view dictionary);
@@ -51,6 +53,9 @@ Presence commit_in(const std::filesystem::path& folder);
 /// Whether anything in the folder is of a checkpoint.
 bool has_files_of_checkpoint(const std::filesystem::path& folder);
 Result<Commit> read_commit(const std::filesystem::path& folder);
+/// Of these bytes, read from `path`: what is wrong is said of that.
+Result<Commit> commit_in_bytes(Bytes content, const std::filesystem::path& folder,
+                               const std::filesystem::path& path);
 
 /// A lock that ends with this object, whatever copies of its descriptor a fork has made.
 class FileLock {

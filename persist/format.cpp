@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/checksum.h"
+#include "base/limits.h"
 
 namespace ddict::persist {
 namespace {
@@ -23,14 +24,15 @@ Bytes before_checksum(const T& record) noexcept {
     return std::as_bytes(std::span(&record, 1)).first(offsetof(T, checksum));
 }
 
-Result<void> check_version(std::uint32_t version, std::uint32_t byte_order) {
+/// All versions up to the newest are read.
+Result<void> check_version(std::uint32_t version, std::uint32_t newest, std::uint32_t byte_order) {
     if (byte_order == __builtin_bswap32(byte_order_mark))
         return Error(Errc::incompatible, "it was written by a machine with another byte order");
     if (byte_order != byte_order_mark) return damaged("it has no mark of the byte order");
-    if (version != format_version)
+    if (version == 0 || version > newest)
         return Error(Errc::incompatible, "it has format version " + std::to_string(version) +
-                                             ", and this ddict reads version " +
-                                             std::to_string(format_version));
+                                             ", and this ddict reads versions up to " +
+                                             std::to_string(newest));
     return {};
 }
 
@@ -94,7 +96,7 @@ Result<FileHeader> header_of(Bytes page) {
     if (page.size() < alignment) return damaged("it ends before its header does");
     std::memcpy(&header, page.data(), sizeof header);
     if (header.magic != file_magic) return damaged("it does not begin as a file of a checkpoint");
-    if (const Result<void> good = check_version(header.version, header.byte_order); !good)
+    if (const Result<void> good = check_version(header.version, file_version, header.byte_order); !good)
         return good.error();
     if (header.checksum != checksum_of(before_checksum(header)))
         return damaged("its header has another checksum");
@@ -149,11 +151,11 @@ Result<std::vector<Extent>> table_of(Bytes table, const Footer& footer) {
 void pack(const Commit& commit, std::vector<std::byte>& out) {
     const std::size_t begin = out.size();
     Packer packer(out);
-    packer.put(commit_magic).put(format_version).put(byte_order_mark);
+    packer.put(commit_magic).put(commit_version).put(byte_order_mark);
     packer.put(hash_is_xxh3).put(placement_is_scaled);
     packer.put_text(commit.name).put(commit.dictionary_id).put(commit.save_id).put(commit.generation);
     packer.put(commit.began).put(commit.ended).put(commit.managers);
-    packer.put(static_cast<std::uint32_t>(commit.files.size()));
+    packer.put(static_cast<std::uint32_t>(commit.files.size())).put(commit.checkpoint);
     for (const CommittedFile& file : commit.files) {
         packer.put_text(file.name).put(file.manager).put(file.bytes).put(file.pairs);
         packer.put(file.value_bytes).put(file.checksum);
@@ -165,7 +167,7 @@ Result<Commit> commit_of(Bytes bytes) {
     Unpacker in(bytes);
     if (in.take<std::uint64_t>() != commit_magic) return damaged("it is no commit file");
     const auto version = in.take<std::uint32_t>();
-    if (const Result<void> good = check_version(version, in.take<std::uint32_t>()); !good)
+    if (const Result<void> good = check_version(version, commit_version, in.take<std::uint32_t>()); !good)
         return good.error();
     const std::size_t content = bytes.size() - std::min(bytes.size(), sizeof(std::uint64_t));
     if (Unpacker(bytes.subspan(content)).take<std::uint64_t>() != checksum_of(bytes.first(content)))
@@ -182,8 +184,9 @@ Result<Commit> commit_of(Bytes bytes) {
     commit.ended = in.take<std::uint64_t>();
     commit.managers = in.take<std::uint32_t>();
     const auto files = in.take<std::uint32_t>();
-    if (!in.good() || commit.name.size() > name_bytes_max || files != commit.managers ||
-        files > in.rest().size() / sizeof(CommittedFile::bytes))
+    if (version >= 2) commit.checkpoint = in.take<std::uint32_t>();
+    if (!in.good() || commit.name.size() > name_bytes_max || commit.checkpoint > limits::checkpoint_id_max ||
+        files != commit.managers || files > in.rest().size() / sizeof(CommittedFile::bytes))
         return damaged("the commit file makes no sense");
     for (std::uint32_t i = 0; i < files; ++i) {
         CommittedFile file;

@@ -15,7 +15,9 @@
 
 namespace ddict::persist {
 
-inline constexpr std::uint32_t format_version = 1;
+// Of the files of managers; in 1 no record is transient.
+inline constexpr std::uint32_t file_version = 2;
+inline constexpr std::uint32_t commit_version = 2;  // of commit files; 1 has no checkpoint id
 inline constexpr std::uint32_t byte_order_mark = 0x0102'0304;
 inline constexpr std::uint64_t file_magic = 0x31'6576'6173'6464ULL;    // "ddsave1"
 inline constexpr std::uint64_t footer_magic = 0x31'746f'6f66'6464ULL;  // "ddfoot1"
@@ -39,7 +41,7 @@ constexpr std::uint64_t aligned(std::uint64_t bytes) noexcept {
 /// The first page of a file, without the zeros that fill it.
 struct FileHeader {
     std::uint64_t magic = file_magic;
-    std::uint32_t version = format_version;
+    std::uint32_t version = file_version;
     std::uint32_t byte_order = byte_order_mark;
     std::uint64_t dictionary_id = 0;
     std::uint64_t save_id = 0;  // the same in all files of a checkpoint, and in no other
@@ -97,6 +99,7 @@ struct Commit {
     std::uint64_t began = 0;  // nanoseconds since 1970
     std::uint64_t ended = 0;
     std::uint32_t managers = 0;
+    std::uint32_t checkpoint = 0;  // the id, in memory, of what was saved
     std::vector<CommittedFile> files;
     friend bool operator==(const Commit&, const Commit&) = default;
 

@@ -14,6 +14,7 @@
 
 #include "persist/file.h"
 #include "persist/folder.h"
+#include "persist/stored.h"
 
 namespace ddict::persist {
 namespace {
@@ -43,16 +44,23 @@ void remove_if_abandoned(const fs::path& folder) {
 
 }  // namespace
 
-Result<NewCheckpoint> NewCheckpoint::begin(const fs::path& dir, const Source& source) {
+Result<NewCheckpoint> NewCheckpoint::begin(const Place& place, const Source& source) {
+    const fs::path& dir = place.path;
     NewCheckpoint checkpoint;
     checkpoint.commit_.name = source.name;
     checkpoint.commit_.dictionary_id = source.dictionary_id;
     checkpoint.commit_.managers = source.managers;
+    checkpoint.commit_.checkpoint = source.checkpoint;
     checkpoint.commit_.began = now();
     if (::getrandom(&checkpoint.commit_.save_id, sizeof checkpoint.commit_.save_id, 0) !=
         sizeof checkpoint.commit_.save_id)
         return file_error(errno, "reading random bytes for", dir);
     const fs::path parent = folder_of(dir, source.name);
+    checkpoint.store_ = place.store;
+    if (place.store != nullptr) {
+        if (const Result<void> taken = checkpoint.take_number(parent); !taken) return taken.error();
+        return checkpoint;
+    }
     for (const fs::path& folder : {dir, parent}) {
         if (const Result<void> made = make_folder(folder); !made) return made.error();
     }
@@ -88,8 +96,23 @@ Result<void> NewCheckpoint::take_folder(const fs::path& parent) {
     return file_error(errno, "creating the folder", folder_);
 }
 
+/// What dead saves have left goes: one process at a time saves under one name.
+Result<void> NewCheckpoint::take_number(const fs::path& parent) {
+    const Result<std::vector<Listed>> listed = list_stored(*store_, parent);
+    if (!listed) return listed.error();
+    for (const Listed& one : *listed) {
+        commit_.generation = std::max(commit_.generation, generation_of(one.folder).value_or(0));
+        // What cannot be removed now is tried again by the next save.
+        if (one.state == CheckpointState::unfinished) static_cast<void>(remove_stored(*store_, one.folder));
+    }
+    folder_ = parent / generation_name(++commit_.generation);
+    is_begun_ = true;
+    return {};
+}
+
 NewCheckpoint::~NewCheckpoint() {
-    if (is_begun_) static_cast<void>(remove_files(folder_));
+    if (!is_begun_) return;
+    static_cast<void>(store_ != nullptr ? remove_stored(*store_, folder_) : remove_files(folder_));
 }
 
 FileHeader NewCheckpoint::header(std::uint32_t manager) const noexcept {
@@ -111,6 +134,7 @@ Result<Commit> NewCheckpoint::commit(std::vector<CommittedFile> files) {
     commit_.ended = now();
     if (const Result<void> written = write_commit(); !written) return written.error();
     is_begun_ = false;
+    if (store_ != nullptr) return commit_;
     ::unlink((folder_ / writing_name).c_str());
     lock_.release();
     return commit_;
@@ -119,6 +143,12 @@ Result<Commit> NewCheckpoint::commit(std::vector<CommittedFile> files) {
 Result<void> NewCheckpoint::write_commit() const {
     std::vector<std::byte> bytes;
     pack(commit_, bytes);
+    if (store_ != nullptr) {
+        const Result<std::unique_ptr<Output>> output = create_output(place().in(commit_name));
+        if (!output) return output.error();
+        if (const Result<void> written = (*output)->write(bytes); !written) return written;
+        return (*output)->finish();
+    }
     const fs::path fresh = folder_ / new_commit_name;
     const fs::path path = folder_ / commit_name;
     if (const Result<void> synced = sync_folder(folder_); !synced) return synced;

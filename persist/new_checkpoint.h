@@ -12,6 +12,7 @@
 
 #include "persist/folder.h"
 #include "persist/format.h"
+#include "persist/place.h"
 
 namespace ddict::persist {
 
@@ -23,12 +24,14 @@ class NewCheckpoint {
         std::string name;  // of the dictionary
         std::uint64_t dictionary_id = 0;
         std::uint32_t managers = 0;
+        std::uint32_t checkpoint = 0;  // its id in memory
     };
     /// Makes the folders, all but the parent of `dir`. Errors: system; timeout if another save holds the
     /// folder's lock for 10 s.
-    static Result<NewCheckpoint> begin(const std::filesystem::path& dir, const Source& source);
+    static Result<NewCheckpoint> begin(const Place& dir, const Source& source);
     NewCheckpoint(NewCheckpoint&& other) noexcept
         : folder_(std::move(other.folder_)),
+          store_(other.store_),
           lock_(std::move(other.lock_)),
           is_begun_(std::exchange(other.is_begun_, false)),
           commit_(std::move(other.commit_)) {}
@@ -37,6 +40,7 @@ class NewCheckpoint {
     ~NewCheckpoint();
 
     const std::filesystem::path& folder() const noexcept { return folder_; }
+    Place place() const { return Place(folder_, store_); }
     std::uint64_t generation() const noexcept { return commit_.generation; }
     /// For the file of a manager.
     FileHeader header(std::uint32_t manager) const noexcept;
@@ -47,10 +51,12 @@ class NewCheckpoint {
   private:
     NewCheckpoint() = default;
     Result<void> take_folder(const std::filesystem::path& parent);
+    Result<void> take_number(const std::filesystem::path& parent);
     Result<void> write_commit() const;
 
     std::filesystem::path folder_;
-    FileLock lock_;  // not open where the file system has no locks
+    CheckpointStore* store_ = nullptr;  // null: the file system
+    FileLock lock_;                     // not open where the file system has no locks
     bool is_begun_ = false;
     Commit commit_;
 };

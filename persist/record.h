@@ -22,6 +22,7 @@ struct Record {
     KeyPlacement placement{};
     std::uint32_t checkpoint = 0;
     bool broadcast = false;  // stored on all managers
+    bool transient = false;  // seen at this checkpoint only, where the dictionary waits for keys
 };
 
 /// What stands before a record's placement, key and value.
@@ -33,7 +34,8 @@ struct RecordHeader {
     std::uint16_t value_type;
     std::uint8_t placed_by;
     std::uint8_t broadcast;
-    std::uint32_t zero;
+    std::uint8_t transient;  // from version 2 on
+    std::uint8_t zero[3];
 };
 static_assert(sizeof(RecordHeader) == 24);
 
@@ -55,7 +57,8 @@ inline void write_record_front(const Record& record, std::uint64_t value_bytes, 
                               .value_type = record.value_type,
                               .placed_by = static_cast<std::uint8_t>(record.placement.by),
                               .broadcast = static_cast<std::uint8_t>(record.broadcast ? 1 : 0),
-                              .zero = 0};
+                              .transient = static_cast<std::uint8_t>(record.transient ? 1 : 0),
+                              .zero = {}};
     std::memcpy(to, &header, sizeof header);
     to += sizeof header;
     if (record.placement.is_by_hand()) {
@@ -90,6 +93,7 @@ class RecordReader {
         record.value_type = header.value_type;
         record.checkpoint = header.checkpoint;
         record.broadcast = header.broadcast != 0;
+        record.transient = header.transient != 0;
         in_ = rest.subspan(header.key_bytes + header.value_bytes);
         return true;
     }
@@ -99,7 +103,9 @@ class RecordReader {
     static bool makes_sense(const RecordHeader& header) noexcept {
         return header.key_bytes != 0 && header.key_bytes <= limits::key_bytes_max &&
                header.value_bytes <= limits::value_bytes_max && header.placed_by <= placed_by_last &&
-               header.broadcast <= 1 && (header.broadcast == 0 || header.placed_by == 0) && header.zero == 0;
+               header.broadcast <= 1 &&
+               (header.broadcast == 0 || (header.placed_by == 0 && header.transient == 0)) &&
+               header.transient <= 1 && header.zero[0] == 0 && header.zero[1] == 0 && header.zero[2] == 0;
     }
 
     Bytes in_;

@@ -272,5 +272,45 @@ TEST(Checkpoint, TheNewestStay) {
     EXPECT_TRUE(keep_newest(dir.path(), "none", 1));
 }
 
+/// Of two of one id the newer one counts, until the older one is removed as well as afterwards.
+TEST(Checkpoint, IsFoundByItsId) {
+    using Ids = std::vector<std::uint32_t>;
+    const TemporaryFolder dir;
+    EXPECT_EQ(ids_of_dictionary(dir.path(), "d").value(), Ids());
+    for (const std::uint32_t id : {4U, 2U, 9U, 2U, 4U})
+        ASSERT_TRUE(save(dir.path(), "d", {some_pairs()}, id));
+    ASSERT_TRUE(save(dir.path(), "d_2", {some_pairs()}, 7));
+    EXPECT_EQ(ids_of_dictionary(dir.path(), "d").value(), (Ids{2, 4, 9}));
+    const auto found = find_with_id(dir.path(), "d", 2);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->commit.generation, 4u);
+    ASSERT_TRUE(remove_superseded(dir.path(), found->commit));
+    EXPECT_EQ(list_of_dictionary(dir.path(), "d")->size(), 4u);
+    ASSERT_TRUE(remove_superseded(dir.path(), find_with_id(dir.path(), "d", 4)->commit));
+    EXPECT_EQ(list_of_dictionary(dir.path(), "d")->size(), 3u);
+    EXPECT_EQ(ids_of_dictionary(dir.path(), "d").value(), (Ids{2, 4, 9}));
+    EXPECT_EQ(ids_of_dictionary(dir.path(), "d_2").value(), Ids{7});
+    const auto none = find_with_id(dir.path(), "d", 7);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, Errc::not_found);
+    EXPECT_NE(none.error().message().find("which has 2, 4, 9"), std::string::npos);
+}
+
+/// What cannot be read may be what is looked for; what is damaged is not.
+TEST(Checkpoint, AnIdThatIsNotKnownIsNotTakenForNone) {
+    const TemporaryFolder dir;
+    for (const std::uint32_t id : {1U, 2U, 3U})
+        ASSERT_TRUE(save(dir.path(), "d", {some_pairs()}, id));
+    const fs::path commit = dir.path() / "d" / "000002" / commit_name;
+    fs::resize_file(commit, 30);
+    EXPECT_EQ(ids_of_dictionary(dir.path(), "d").value(), (std::vector<std::uint32_t>{1, 3}));
+    EXPECT_EQ(find_with_id(dir.path(), "d", 2).error().code, Errc::not_found);
+    EXPECT_EQ(find_with_id(dir.path(), "d", 1)->commit.generation, 1u);
+    fs::remove_all(commit.parent_path());
+    fs::create_symlink("/no/such/file/system", commit.parent_path());
+    EXPECT_EQ(ids_of_dictionary(dir.path(), "d").error().code, Errc::system);
+    EXPECT_EQ(find_with_id(dir.path(), "d", 1).error().code, Errc::system);
+}
+
 }  // namespace
 }  // namespace ddict::persist

@@ -171,8 +171,9 @@ TEST_F(Damage, ADamagedCommitFileIsToldAndKept) {
 }
 
 TEST_F(Damage, AnotherVersionIsTold) {
-    rewrite<FileHeader>(folder_ / file_name(0), 0, [](FileHeader& header) { header.version = 2; });
-    expect(Errc::incompatible, "version 2", "a file of a newer version");
+    rewrite<FileHeader>(folder_ / file_name(0), 0,
+                        [](FileHeader& header) { header.version = file_version + 1; });
+    expect(Errc::incompatible, "version " + std::to_string(file_version + 1), "a file of a newer version");
 }
 
 TEST_F(Damage, AnotherByteOrderIsTold) {

@@ -36,8 +36,8 @@ TEST_F(FormatDocument, IsAFileOfACheckpoint) {
     file.resize(2 * alignment, '\0');
     file += text_of(example("table"));
     file += text_of(example("footer"));
-    EXPECT_EQ(file, content_of(golden / "v1" / file_name(1)));
-    EXPECT_EQ(text_of(example("commit")), content_of(golden / "v1" / commit_name));
+    EXPECT_EQ(file, content_of(golden / "v2" / file_name(1)));
+    EXPECT_EQ(text_of(example("commit")), content_of(golden / "v2" / commit_name));
 }
 
 TEST_F(FormatDocument, MeansWhatItSays) {
@@ -46,6 +46,7 @@ TEST_F(FormatDocument, MeansWhatItSays) {
     EXPECT_EQ(commit->name, "golden");
     EXPECT_EQ(commit->dictionary_id, 77u);
     EXPECT_EQ(commit->generation, 1u);
+    EXPECT_EQ(commit->checkpoint, 5u);
     EXPECT_EQ(commit->files.size(), 2u);
     std::vector<std::byte> page(example("header").begin(), example("header").end());
     page.resize(alignment);
@@ -67,17 +68,30 @@ TEST_F(FormatDocument, MeansWhatItSays) {
     EXPECT_TRUE(records.at_end());
 }
 
-TEST(GoldenCheckpoints, OfVersion1) {
+void expect_golden(const char* version, std::uint32_t checkpoint, std::vector<Pair> pairs) {
     const TemporaryFolder dir;
     const fs::path folder = dir.path() / "golden" / "000001";
     fs::create_directories(folder);
-    fs::copy(golden / "v1", folder, fs::copy_options::recursive);
+    fs::copy(golden / version, folder, fs::copy_options::recursive);
     const auto found = find_checkpoint(dir.path());
     ASSERT_TRUE(found) << found.error().message();
+    EXPECT_EQ(found->commit.checkpoint, checkpoint);
     ASSERT_TRUE(verify(*found, nullptr));
-    std::vector<Pair> pairs = some_pairs();
     pairs.push_back({.key = "other", .value = "file"});
     EXPECT_EQ(pairs_of(*found).value(), sorted(pairs));
+}
+
+TEST(GoldenCheckpoints, OfVersion1) {
+    expect_golden("v1", 0, some_pairs());
+}
+
+/// Files of version 2, with commit files of version 2.
+TEST(GoldenCheckpoints, OfVersion3) {
+    expect_golden("v3", 5, pairs_of_version_2());
+}
+
+TEST(GoldenCheckpoints, OfVersion2) {
+    expect_golden("v2", 5, some_pairs());
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ struct Pair {
     KeyPlacement placement{};
     std::uint32_t checkpoint = 0;
     bool broadcast = false;
+    bool transient = false;
 
     Record record() const {
         return {.key = {bytes_of(key), key_type},
@@ -42,11 +43,12 @@ struct Pair {
                 .value_type = value_type,
                 .placement = placement,
                 .checkpoint = checkpoint,
-                .broadcast = broadcast};
+                .broadcast = broadcast,
+                .transient = transient};
     }
     auto tie() const {
         return std::tie(key, key_type, value, value_type, placement.by, placement.value, checkpoint,
-                        broadcast);
+                        broadcast, transient);
     }
     friend bool operator==(const Pair& a, const Pair& b) { return a.tie() == b.tie(); }
     friend bool operator<(const Pair& a, const Pair& b) { return a.tie() < b.tie(); }
@@ -63,7 +65,8 @@ inline Pair pair_of(const Record& record) {
             .value_type = record.value_type,
             .placement = record.placement,
             .checkpoint = record.checkpoint,
-            .broadcast = record.broadcast};
+            .broadcast = record.broadcast,
+            .transient = record.transient};
 }
 
 inline std::uint64_t order_of(const Pair& pair) {
@@ -83,6 +86,13 @@ inline std::vector<Pair> some_pairs() {
         {.key = "later", .value = "c", .checkpoint = 3}};
 }
 
+/// With what files have had since version 2.
+inline std::vector<Pair> pairs_of_version_2() {
+    std::vector<Pair> pairs = some_pairs();
+    pairs.push_back({.key = "once", .value = "t", .checkpoint = 5, .transient = true});
+    return pairs;
+}
+
 inline Result<CommittedFile> write_file(const NewCheckpoint& checkpoint, std::uint32_t manager,
                                         std::vector<Pair> pairs) {
     std::sort(pairs.begin(), pairs.end(),
@@ -98,9 +108,12 @@ inline Result<CommittedFile> write_file(const NewCheckpoint& checkpoint, std::ui
 
 /// Of a dictionary with one manager for each list of pairs.
 inline Result<Checkpoint> save(const fs::path& dir, const std::string& name,
-                               const std::vector<std::vector<Pair>>& of_managers) {
-    Result<NewCheckpoint> checkpoint = NewCheckpoint::begin(
-        dir, {.name = name, .dictionary_id = 77, .managers = static_cast<std::uint32_t>(of_managers.size())});
+                               const std::vector<std::vector<Pair>>& of_managers, std::uint32_t id = 0) {
+    Result<NewCheckpoint> checkpoint =
+        NewCheckpoint::begin(dir, {.name = name,
+                                   .dictionary_id = 77,
+                                   .managers = static_cast<std::uint32_t>(of_managers.size()),
+                                   .checkpoint = id});
     if (!checkpoint) return checkpoint.error();
     std::vector<CommittedFile> files;
     for (std::uint32_t manager = 0; manager < of_managers.size(); ++manager) {
