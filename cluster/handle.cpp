@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/base64url.h"
 #include "base/hash.h"
 #include "base/hex.h"
 #include "base/limits.h"
@@ -13,36 +14,7 @@ namespace ddict {
 namespace {
 
 constexpr std::string_view handle_stem = "ddict";
-constexpr std::string_view handle_prefix = "ddict2.";
-constexpr std::string_view base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-std::string encode_base64url(Bytes in) {  // RFC 4648, section 5, without padding
-    std::string out;
-    out.reserve((in.size() * 4 + 2) / 3);
-    std::uint32_t bits = 0;
-    int count = 0;
-    for (const std::byte b : in) {
-        bits = (bits << 8) | std::to_integer<std::uint32_t>(b);
-        for (count += 8; count >= 6; count -= 6)
-            out += base64url[(bits >> (count - 6)) & 63];
-    }
-    if (count > 0) out += base64url[(bits << (6 - count)) & 63];
-    return out;
-}
-
-std::optional<std::vector<std::byte>> decode_base64url(std::string_view in) {
-    std::vector<std::byte> out;
-    out.reserve(in.size() * 3 / 4);
-    std::uint32_t bits = 0;
-    int count = 0;
-    for (const char c : in) {
-        const std::size_t digit = base64url.find(c);
-        if (digit == std::string_view::npos) return std::nullopt;
-        bits = (bits << 6) | static_cast<std::uint32_t>(digit);
-        if ((count += 6) >= 8) out.push_back(static_cast<std::byte>((bits >> (count -= 8)) & 255));
-    }
-    return out;
-}
+constexpr std::string_view handle_prefix = "ddict3.";
 
 std::string checksum(std::string_view text) {
     return hex_digits(XXH32(text.data(), text.size(), 0), 8);
@@ -55,15 +27,15 @@ Error bad_handle(std::string_view why) {
 /// A handle of another version of ddict, or no handle at all?
 Error foreign_handle(std::string_view text) {
     if (!text.starts_with(handle_stem))
-        return bad_handle("it does not start with \"ddict2.\", so this is no handle");
+        return bad_handle("it does not start with \"ddict3.\", so this is no handle");
     unsigned version = 0;
     const std::string_view digits = text.substr(handle_stem.size());
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
     if (error != std::errc() || end == digits.data() + digits.size() || *end != '.') {
-        return bad_handle("it does not start with \"ddict2.\", so this is no handle");
+        return bad_handle("it does not start with \"ddict3.\", so this is no handle");
     }
     return Error(Errc::incompatible,
-                 "the handle is of format " + std::to_string(version) + ", this program reads format 2")
+                 "the handle is of format " + std::to_string(version) + ", this program reads format 3")
         .set_operation(Operation::attach);
 }
 
@@ -73,6 +45,7 @@ std::string Handle::serialize() const {
     std::vector<std::byte> packed;
     Packer packer(packed);
     packer.put(dictionary_id).put(secret).put(ucx_version).put(managers).put(nodes).put_text(name);
+    packer.put_text(persist.path).put(persist.count).put(std::uint8_t{persist.read_only});
     packer.put(static_cast<std::uint32_t>(seeds.size()));
     for (const DirectoryEntry& seed : seeds)
         pack(seed, packed);
@@ -103,13 +76,17 @@ Result<Handle> Handle::parse(std::string_view text) {
     handle.managers = in.take<std::uint32_t>();
     handle.nodes = in.take<std::uint32_t>();
     handle.name = in.take_text();
+    handle.persist.path = in.take_text();
+    handle.persist.count = in.take<std::uint32_t>();
+    const auto read_only = in.take<std::uint8_t>();
+    handle.persist.read_only = read_only != 0;
     const auto seeds = in.take<std::uint32_t>();
     for (std::uint32_t i = 0; i < seeds && in.good(); ++i)
         handle.seeds.push_back(unpack_directory_entry(in));
     while (in.good() && !in.at_end() && handle.shared_addresses.size() < Handle::shared_addresses_max)
         handle.shared_addresses.push_back(std::string(in.take_text()));
     if (!in.good() || !in.at_end() || handle.managers == 0 || handle.managers > limits::managers_max ||
-        handle.seeds.empty()) {
+        read_only > 1 || handle.seeds.empty()) {
         return bad_handle("the handle is malformed");
     }
     for (const DirectoryEntry& seed : handle.seeds) {

@@ -14,7 +14,7 @@
 
 #include "base/secret.h"
 #include "cluster/directory.h"
-#include "cluster/handle.h"
+#include "cluster/persist_settings.h"
 
 namespace ddict {
 
@@ -28,10 +28,11 @@ struct Handle {
     std::uint32_t managers = 0;
     std::uint32_t nodes = 0;
     std::string name;
+    PersistSettings persist;
     std::vector<DirectoryEntry> seeds;  // a few managers, from which the rest of the directory is fetched
     std::vector<std::string> shared_addresses;  // of several nodes each: their interfaces lead nowhere
 
-    /// "ddict2." + base64url + "." + 8 hex digits of XXH32 over what stands before the last dot.
+    /// "ddict3." + base64url + "." + 8 hex digits of XXH32 over what stands before the last dot.
     std::string serialize() const;
     /// bad_handle if it is garbage or was cut; incompatible if another version of ddict wrote it.
     static Result<Handle> parse(std::string_view text);

@@ -42,7 +42,9 @@ std::vector<std::uint32_t> View::managers() const {
 Result<void> View::Calls::ask_all(const View& view, const std::vector<std::uint32_t>& managers,
                                   const Request& request, const OnReply& on_reply) {
     if (view.attachment_ == nullptr) return no_dictionary(operation_of(request.verb));
-    return view.attachment_->call_each(managers, request, view.budget_, on_reply);
+    Request at_checkpoint = request;
+    at_checkpoint.checkpoint = checkpoint(view);
+    return view.attachment_->call_each(managers, at_checkpoint, view.budget_, on_reply);
 }
 
 Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
@@ -50,7 +52,9 @@ Result<std::vector<MissingManager>> View::Calls::ask_answering(const View& view,
                                                                const Request& request,
                                                                const OnReply& on_reply) {
     if (view.attachment_ == nullptr) return no_dictionary(operation_of(request.verb));
-    return view.attachment_->call_answering(managers, request, view.budget_, on_reply);
+    Request at_checkpoint = request;
+    at_checkpoint.checkpoint = checkpoint(view);
+    return view.attachment_->call_answering(managers, at_checkpoint, view.budget_, on_reply);
 }
 
 void View::Calls::complete_transport(const View& view, ManagerStats& stats) {
@@ -93,6 +97,15 @@ Result<std::uint64_t> View::try_local_size() const {
     return Calls::keys_of(*this, local_of_view());
 }
 
+Result<std::uint32_t> View::try_newest_checkpoint_id() const {
+    std::uint64_t newest = 0;
+    const Result<void> asked = Calls::ask_all(
+        *this, managers(), request_of(Verb::checkpoints),
+        [&](std::uint32_t, const Reply& reply, Bytes) { newest = std::max(newest, reply.argument); });
+    if (!asked) return asked.error();
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(newest, checkpoint_id_max));
+}
+
 Result<void> View::try_clear() const {
     return Calls::ask_all(*this, managers(), request_of(Verb::clear),
                           [](std::uint32_t, const Reply&, Bytes) {});
@@ -109,6 +122,7 @@ Result<std::uint64_t> View::Calls::sum_of_parts(const View& view, Verb verb, Key
     const detail::TimeoutBudget one_deadline{.until = view.budget_.deadline(steady_clock::now())};
     Request request = request_of(verb);
     request.key = prefix;
+    request.checkpoint = checkpoint(view);
     std::vector<std::uint32_t> managers = view.managers();
     std::vector<std::uint64_t> cursors(managers.size());
     while (!managers.empty()) {

@@ -17,6 +17,7 @@
 #include "libclient/coarse_clock.h"
 #include "libclient/load_ucx.h"
 #include "libclient/page_sink.h"
+#include "libclient/read_only.h"
 #include "os/host_name.h"
 #include "os/network_interfaces.h"
 
@@ -135,6 +136,7 @@ Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const
         return attach_error(Errc::invalid_argument,
                             "DDICT_LOCAL_READS is '" + std::string(local_reads.substr(0, 40)) + "': 0 or 1");
     attachment->local_reads_allowed_ = options.local_reads && local_reads == "1";
+    if (const Result<void> begun = Trace::begin(); !begun) return begun.error();
     if (const Result<void> found = attachment->find_managers(options.attach_timeout); !found)
         return found.error();
     return attachment;
@@ -188,6 +190,15 @@ std::vector<std::uint32_t> Attachment::managers_giving_tunnels() {
     }
     std::erase_if(managers, [this](std::uint32_t manager) { return socket_of(ShardId{manager}).empty(); });
     return managers;
+}
+
+bool Attachment::way_is_restarted() {
+    if (has_node_launcher() != true) return false;
+    const std::vector<std::uint32_t> managers = managers_giving_tunnels();
+    return std::any_of(managers.begin(), managers.end(), [this](std::uint32_t manager) {
+        const auto entry = look_up(ShardId{manager});
+        return entry && entry->state == ServingState::restarting;
+    });
 }
 
 /// At which a manager of this node can be connected to; empty if at none.
@@ -394,6 +405,7 @@ void Attachment::name_node(Error& error) {
 }
 
 Result<void> Attachment::prepare(Session& session, Request& request, Time now, Time deadline) {
+    if (request.checkpoint == no_checkpoint) request.checkpoint = checkpoint_id();
     const DirectoryEntry* known = session.known_manager(request.shard);
     const auto named = [&](Error error) {
         error.set_operation(operation_of(request.verb));
@@ -401,8 +413,18 @@ Result<void> Attachment::prepare(Session& session, Request& request, Time now, T
         // One that could not tell the manager's address has its name already.
         if (error.manager == Error::no_manager) error.set_manager(number_of(request.shard));
         name_node(error);
+        if (const Trace* const trace = Trace::current(); trace != nullptr)
+            trace->write({.operation = error.operation,
+                          .key = request.key,
+                          .manager = error.manager,
+                          .node = error.node.data(),
+                          .checkpoint = request.checkpoint,
+                          .started = now,
+                          .error = &error});
         return error;
     };
+    if (const Result<void> permitted = check_permitted(handle_, request); !permitted) [[unlikely]]
+        return named(permitted.error());
     if (deadline <= now)
         return named(Error(Errc::timeout, "the deadline had passed before anything was sent"));
     if (known == nullptr) {
@@ -434,7 +456,7 @@ Result<Reply> Attachment::call(Request& request, const detail::TimeoutBudget& bu
         own = *made;
     }
     const bool exactly = budget.timeout < coarse_clock_timeout_min || budget.until != Time::max() ||
-                         own->counters().samples_next();
+                         own->counters().samples_next() || Trace::current() != nullptr;
     const Time now = exactly ? steady_clock::now() : coarse_now();
     const Time deadline = budget.deadline(now);
     const Result<void> ready = prepare(*own, request, now, deadline);

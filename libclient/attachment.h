@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <ddict/checkpoint_store.h>
 #include <ddict/dictionary.h>
 
 #include "cluster/directory.h"
@@ -39,7 +40,7 @@ Error forked();
 /// Whether an error is not about one manager, so that no other will do better.
 bool is_of_whole(const Error& error);
 
-class Attachment : public std::enable_shared_from_this<Attachment>, private Whereabouts {
+class Attachment final : public std::enable_shared_from_this<Attachment>, private Whereabouts {
   public:
     /// Finds the directory and speaks to one manager, so that what follows starts from a dictionary that
     /// lives.
@@ -49,6 +50,8 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     const Handle& handle() const { return handle_; }
     std::chrono::milliseconds timeout() const { return timeout_; }
     std::uint32_t manager_count() const { return handle_.managers; }
+    /// Of calls through views that are of no certain one.
+    std::atomic<std::uint32_t>& checkpoint_id() { return checkpoint_id_; }
 
     /// Whether the dictionary may be used: not after close(), nor in a child of fork().
     bool is_usable() const { return !is_of_parent() && !closed_.load(std::memory_order_acquire); }
@@ -71,8 +74,8 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     Result<DirectoryEntry> entry(Session& session, ShardId shard, Time deadline);
     /// Names the node of the error's manager, if it has one and the node is known here. No message.
     void name_node(Error& error);
-    /// Sees to it that the session knows the manager, and sets the request's argument where that says how
-    /// long to wait. Errors name key, manager and node.
+    /// Sees to it that the session knows the manager, and sets the request's checkpoint, if it has none, and
+    /// its argument where that says how long to wait. Errors name key, manager and node.
     Result<void> prepare(Session& session, Request& request, Time now, Time deadline);
     /// One request; makes the manager known first, and prepares the request.
     Result<Reply> call(Request& request, const detail::TimeoutBudget& budget);
@@ -111,6 +114,24 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     /// as it is until the process is gone, and must not be closed. For the destructor of a static Dictionary.
     bool stays_until_exit();
 
+    /// Of a dictionary that has ended: whether its pools on this node are kept; nothing as long as that is
+    /// not decided. A node without managers has none to keep.
+    std::optional<bool> are_pools_kept() const {
+        if (!directory_) return true;
+        const bool has_owner = directory_->has_owner();  // before the other question
+        if (directory_->is_kept()) return true;
+        return has_owner ? std::nullopt : std::optional(false);
+    }
+
+    /// Where this process saves to and loads from; null: the file system.
+    std::shared_ptr<CheckpointStore> checkpoint_store() {
+        const std::lock_guard lock(mutex_);
+        return checkpoint_store_;
+    }
+    void set_checkpoint_store(std::shared_ptr<CheckpointStore> store) {
+        const std::lock_guard lock(mutex_);
+        checkpoint_store_ = std::move(store);
+    }
     void own(std::unique_ptr<LaunchService> service) { service_ = std::move(service); }
     LaunchService* service() const { return service_.get(); }
 
@@ -142,6 +163,7 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     std::optional<bool> has_node_launcher() override {
         return directory_ ? std::optional(directory_->has_owner()) : std::nullopt;
     }
+    bool way_is_restarted() override;
     Result<void> fetch_directory_page(Session& session, ShardId shard, Time deadline);
 
     Handle handle_;
@@ -154,6 +176,7 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     std::string node_;
     bool local_reads_allowed_ = true;
     std::unique_ptr<LaunchService> service_;  // if this process started the dictionary
+    std::atomic<std::uint32_t> checkpoint_id_{0};
     std::atomic<bool> closed_ = false;
     // No std::call_once: it would have the library's thread-local variables of libstdc++ be where those of
     // the program are, which is impossible in a program that has loaded libstdc++ late, as Python does.
@@ -173,7 +196,8 @@ class Attachment : public std::enable_shared_from_this<Attachment>, private Wher
     std::unordered_map<ShardId, DirectoryEntry>
         fetched_;  // entries that came with the handle, or from managers
 
-    std::mutex mutex_;         // guards what follows
+    std::mutex mutex_;  // guards what follows
+    std::shared_ptr<CheckpointStore> checkpoint_store_;
     Counters::Sums ended_{};   // of sessions that have ended
     Counters::Sums before_{};  // at the last reset
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> sessions_;

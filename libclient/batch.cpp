@@ -127,7 +127,7 @@ Result<void> View::multi_get_bytes(std::span<const KeyBytes> keys, ItemSink& sin
             sink.done(i, {error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_get, of_one_call(budget_), outcomes, &sink);
+    BatchRun run(attachment_, Verb::batch_get, of_one_call(budget_), Calls::at(*this), outcomes, &sink);
     Calls::get_here(*this, keys, sink, outcomes,
                     [&](std::size_t i, ShardId shard) { run.add(i, shard, keys[i]); });
     run.finish();
@@ -142,7 +142,7 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
         std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_put, of_one_call(budget_), outcomes);
+    BatchRun run(attachment_, Verb::batch_put, of_one_call(budget_), Calls::at(*this), outcomes);
     for (std::size_t i = 0; i < pairs.size(); ++i) {
         const PutItem& pair = pairs[i];
         if (Calls::is_good_key(pair.key)) {
@@ -179,7 +179,7 @@ Result<std::uint64_t> View::multi_erase_bytes(std::span<const KeyBytes> keys,
         std::fill(statuses.begin(), statuses.end(), ItemStatus{error.code, Error::no_manager});
         return error;
     }
-    BatchRun run(attachment_, Verb::batch_erase, of_one_call(budget_), outcomes);
+    BatchRun run(attachment_, Verb::batch_erase, of_one_call(budget_), Calls::at(*this), outcomes);
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (Calls::is_good_key(keys[i])) {
             run.add(i, Calls::owner(*this, keys[i]), keys[i]);
@@ -253,7 +253,8 @@ Result<void> View::try_start_batch_put() {
         return Error(Errc::invalid_argument, "a batch has been started on this view, and not ended")
             .set_operation(Operation::batch_put);
     }
-    batch_ = client::share(std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::as_it_fills));
+    batch_ = client::share(
+        std::make_shared<client::OpenBatch>(attachment_, budget_, Calls::at(*this), Sends::as_it_fills));
     return {};
 }
 
@@ -261,8 +262,8 @@ Result<Batch> View::try_batch() const {
     if (const Result<void> good = check_attached(); !good)
         return Error(good.error()).set_operation(Operation::batch_put);
     View collecting = *this;
-    collecting.batch_ =
-        client::share(std::make_shared<client::OpenBatch>(attachment_, budget_, Sends::at_its_end));
+    collecting.batch_ = client::share(
+        std::make_shared<client::OpenBatch>(attachment_, budget_, Calls::at(*this), Sends::at_its_end));
     return Batch(std::move(collecting));
 }
 

@@ -34,8 +34,13 @@ Verb single(Verb batch) {
 }  // namespace
 
 BatchRun::BatchRun(detail::Shared<Attachment> attachment, Verb verb, const detail::TimeoutBudget& budget,
-                   BatchItems& items, ItemSink* values)
-    : attachment_(std::move(attachment)), verb_(verb), budget_(budget), items_(items), values_(values) {
+                   const CallsAt& at, BatchItems& items, ItemSink* values)
+    : attachment_(std::move(attachment)),
+      verb_(verb),
+      budget_(budget),
+      at_(at),
+      items_(items),
+      values_(values) {
     open_.lanes_max = open_max;
     open_large_.lanes_max = open_large_max;
     open_large_.is_large = true;
@@ -168,6 +173,10 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
 }
 
 void BatchRun::begin(Lane lane, Request request) {
+    request.checkpoint = at_.checkpoint;
+    if (wire::rule_of(request.verb).at_checkpoint) request.flags |= at_.flags;
+    if (request.verb == Verb::get) request.flags |= wire::at_once;  // as the items of a batch
+    request.is_of_restore = is_of_restore_;
     const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for others to end too
     const bool is_broadcast = request.verb == Verb::broadcast_put;
     const auto is_full = [&] {

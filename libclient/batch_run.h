@@ -30,13 +30,19 @@ class BatchItems {
     ~BatchItems() = default;
 };
 
+/// At which checkpoint calls are made, and how they behave there: wire::checkpoint_flags.
+struct CallsAt {
+    std::uint32_t checkpoint = 0;
+    std::uint16_t flags = 0;
+};
+
 /// Belongs to the thread that made it.
 class BatchRun {
   public:
     /// `verb`: batch_get, batch_put or batch_erase. `values` receives what batch_get brings. `budget` is of
     /// each add(), with the message that it sends, and of finish() with all that is left.
     BatchRun(detail::Shared<Attachment> attachment, wire::Verb verb, const detail::TimeoutBudget& budget,
-             BatchItems& items, ItemSink* values = nullptr);
+             const CallsAt& at, BatchItems& items, ItemSink* values = nullptr);
     /// Waits for what is under way.
     ~BatchRun();
     BatchRun(const BatchRun&) = delete;
@@ -58,6 +64,8 @@ class BatchRun {
     void wait_for_large();
     /// Sends what is left, and waits until every item is done.
     void finish();
+    /// What it changes is a part of restoring a dictionary, also of one that is read-only.
+    void set_of_restore() noexcept { is_of_restore_ = true; }
 
   private:
     using Lane = std::unique_ptr<BatchLane>;
@@ -94,6 +102,8 @@ class BatchRun {
     detail::Shared<Attachment> attachment_;
     wire::Verb verb_;
     detail::TimeoutBudget budget_;
+    CallsAt at_;
+    bool is_of_restore_ = false;
     BatchItems& items_;
     ItemSink* values_;
     std::thread::id thread_ = std::this_thread::get_id();

@@ -13,7 +13,7 @@
 namespace ddict::c_api {
 namespace {
 
-static_assert(DDICT_BUSY == static_cast<int>(errc_last), "a code of C for each of C++");
+static_assert(DDICT_CHECKPOINT_RETIRED == static_cast<int>(errc_last), "a code of C for each of C++");
 static_assert(DDICT_NOT_FOUND == static_cast<int>(Errc::not_found) &&
               DDICT_WRONG_TYPE == static_cast<int>(Errc::wrong_type) &&
               DDICT_NOT_ATTACHED == static_cast<int>(Errc::not_attached) &&
@@ -216,6 +216,8 @@ Result<void> MallocSink::copy(Bytes from, std::uint16_t value_type) {
 using namespace ddict;
 using c_api::given;
 using c_api::guarded;
+using c_api::make_view;
+using c_api::only_whole;
 
 size_t ddict_error_message(const ddict_error* error, char* buffer, size_t capacity) {
     if (buffer != nullptr && capacity > 0) *buffer = '\0';
@@ -264,31 +266,6 @@ AttachOptions attach_options(const ddict_attach_options& from) {
     return options;
 }
 
-Result<void> hand_out(Result<Dictionary> made, ddict_dictionary** dictionary) {
-    if (!made) return made.error();
-    *dictionary = new ddict_dictionary(*std::move(made));
-    return {};
-}
-
-/// A view of the handle's dictionary, in a handle of its own; make gives a Result<View>.
-template <class Make>
-int make_view(ddict_dictionary* dictionary, ddict_dictionary** view, ddict_error* error, Make make) {
-    return guarded(Operation::none, error, [&]() -> Result<void> {
-        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
-        Result<View> made = make(dictionary->operations());
-        if (!made) return made.error();
-        *view = new ddict_dictionary(*std::move(made));
-        return {};
-    });
-}
-
-Result<void> only_whole(const ddict_dictionary* dictionary) {
-    if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
-    if (!dictionary->dictionary)
-        return Error(Errc::invalid_argument, "this is a view: use the handle that it was made from");
-    return {};
-}
-
 }  // namespace
 
 int ddict_attach(const char* handle, const ddict_attach_options* options, ddict_dictionary** dictionary,
@@ -296,28 +273,42 @@ int ddict_attach(const char* handle, const ddict_attach_options* options, ddict_
     return guarded(Operation::attach, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
         const AttachOptions completed = options == nullptr ? AttachOptions() : attach_options(*options);
-        return hand_out(
+        return c_api::hand_out(
             handle == nullptr ? Dictionary::try_attach(completed) : Dictionary::try_attach(handle, completed),
             dictionary);
     });
 }
 
+Result<void> c_api::hand_out(Result<Dictionary> made, ddict_dictionary** dictionary) {
+    if (!made) return made.error();
+    *dictionary = new ddict_dictionary(*std::move(made));
+    return {};
+}
+
+CreateOptions c_api::create_options(const ddict_create_options* options) {
+    CreateOptions completed;
+    if (options == nullptr) return completed;
+    completed.nodes = options->nodes;
+    if (options->nodelist != nullptr) completed.nodelist = options->nodelist;
+    completed.managers_per_node = options->managers_per_node;
+    completed.total_mem = options->total_mem;
+    if (options->name != nullptr) completed.name = options->name;
+    if (options->launch_timeout_ms != 0)
+        completed.launch_timeout = std::chrono::milliseconds(options->launch_timeout_ms);
+    completed.attach = attach_options(options->attach);
+    completed.restart = !options->no_restart;
+    completed.resume = options->resume;
+    completed.allow_empty = options->allow_empty;
+    completed.working_set = options->working_set;
+    completed.wait_for_keys = options->wait_for_keys;
+    completed.wait_for_writers = options->wait_for_writers;
+    return completed;
+}
+
 int ddict_create(const ddict_create_options* options, ddict_dictionary** dictionary, ddict_error* error) {
     return guarded(Operation::create, error, [&]() -> Result<void> {
         if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
-        CreateOptions completed;
-        if (options != nullptr) {
-            completed.nodes = options->nodes;
-            if (options->nodelist != nullptr) completed.nodelist = options->nodelist;
-            completed.managers_per_node = options->managers_per_node;
-            completed.total_mem = options->total_mem;
-            if (options->name != nullptr) completed.name = options->name;
-            if (options->launch_timeout_ms != 0)
-                completed.launch_timeout = std::chrono::milliseconds(options->launch_timeout_ms);
-            completed.attach = attach_options(options->attach);
-            completed.restart = !options->no_restart;
-        }
-        return hand_out(Dictionary::try_create(completed), dictionary);
+        return c_api::hand_out(Dictionary::try_create(c_api::create_options(options)), dictionary);
     });
 }
 
@@ -343,8 +334,23 @@ int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error) {
     });
 }
 
+int ddict_destroy_and_keep(ddict_dictionary* dictionary, ddict_error* error) {
+    return guarded(Operation::destroy, error, [&]() -> Result<void> {
+        if (const Result<void> good = only_whole(dictionary); !good) return good;
+        return dictionary->dictionary->try_destroy({.keep_pools = true});
+    });
+}
+
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error) {
     return ddict_handle(dictionary, handle, error);
+}
+
+Result<void> c_api::give_text(std::string_view text, char** to) {
+    MallocSink copy;
+    if (const Result<void> copied = copy.copy(std::as_bytes(std::span(text)), type_text); !copied)
+        return copied;
+    *to = static_cast<char*>(copy.release().data);
+    return {};
 }
 
 int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error) {
@@ -353,11 +359,7 @@ int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error
         if (const Result<void> good = only_whole(dictionary); !good) return good;
         const std::string text = dictionary->dictionary->handle();
         if (text.empty()) return dictionary->dictionary->check_attached();
-        c_api::MallocSink copy;
-        const auto bytes = std::as_bytes(std::span(text));
-        if (const Result<void> copied = copy.copy(bytes, type_text); !copied) return copied;
-        *handle = static_cast<char*>(copy.release().data);
-        return {};
+        return c_api::give_text(text, handle);
     });
 }
 
@@ -374,7 +376,7 @@ int ddict_name(ddict_dictionary* dictionary, char* name, size_t capacity, ddict_
 
 int ddict_within(ddict_dictionary* dictionary, int64_t timeout_ms, ddict_dictionary** view,
                  ddict_error* error) {
-    return make_view(dictionary, view, error,
+    return make_view(Operation::none, dictionary, view, error,
                      [&](View& operations) { return c_api::within(operations, timeout_ms); });
 }
 
@@ -384,14 +386,14 @@ int64_t ddict_now_ns(void) {
 
 int ddict_until(ddict_dictionary* dictionary, int64_t deadline_ns, ddict_dictionary** view,
                 ddict_error* error) {
-    return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
+    return make_view(Operation::none, dictionary, view, error, [&](View& operations) -> Result<View> {
         return operations.until(View::Clock::time_point{std::chrono::nanoseconds(deadline_ns)});
     });
 }
 
 int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, void* context,
                     ddict_dictionary** view, ddict_error* error) {
-    return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
+    return make_view(Operation::none, dictionary, view, error, [&](View& operations) -> Result<View> {
         if (placement == nullptr) return Error(Errc::invalid_argument, "placement is NULL");
         return operations.placed_by(
             [placement, context](KeyBytes key) { return placement(c_api::key_of(key), context); });
@@ -400,7 +402,7 @@ int ddict_placed_by(ddict_dictionary* dictionary, ddict_placement placement, voi
 
 int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_of, void* context,
                     ddict_dictionary** view, ddict_error* error) {
-    return make_view(dictionary, view, error, [&](View& operations) -> Result<View> {
+    return make_view(Operation::none, dictionary, view, error, [&](View& operations) -> Result<View> {
         if (manager_of == nullptr) return Error(Errc::invalid_argument, "manager_of is NULL");
         return operations.placed_at(
             [manager_of, context](KeyBytes key) { return manager_of(c_api::key_of(key), context); });
@@ -409,6 +411,6 @@ int ddict_placed_at(ddict_dictionary* dictionary, ddict_manager_of_key manager_o
 
 int ddict_manager(ddict_dictionary* dictionary, uint32_t manager, ddict_dictionary** view,
                   ddict_error* error) {
-    return make_view(dictionary, view, error,
+    return make_view(Operation::none, dictionary, view, error,
                      [&](View& operations) { return operations.try_manager(manager); });
 }

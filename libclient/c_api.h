@@ -58,6 +58,13 @@ inline bool holds_number(const ddict_key& key) {
 }
 /// invalid_argument for a key of a text that was NULL, and for bytes that are no number of their type.
 Result<void> check_key(const ddict_key& key, const char* name);
+/// invalid_argument for a view, which cannot end the dictionary, nor save it.
+inline Result<void> only_whole(const ddict_dictionary* dictionary) {
+    if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
+    if (!dictionary->dictionary)
+        return Error(Errc::invalid_argument, "this is a view: use the handle that it was made from");
+    return {};
+}
 inline Bytes bytes_of(const ddict_slice& slice) {
     return {static_cast<const std::byte*>(slice.data), slice.bytes};
 }
@@ -86,6 +93,13 @@ bool is_change(Operation operation) noexcept;
 /// Writes what managers are missing into the caller's memory: the first `capacity` of them.
 Result<void> write_missing(const std::vector<MissingManager>& from, ddict_missing_manager* to,
                            std::size_t capacity, std::size_t* count);
+
+/// Null has all defaults.
+CreateOptions create_options(const ddict_create_options* options);
+/// A handle of its own for the caller.
+Result<void> hand_out(Result<Dictionary> made, ddict_dictionary** dictionary);
+/// A copy of the text, which the caller is to free.
+Result<void> give_text(std::string_view text, char** to);
 
 /// Calls f, which returns a Result<void>, and turns what becomes of it into a code and an error.
 template <class F>
@@ -121,6 +135,19 @@ int on_key(Operation operation, ddict_dictionary* dictionary, const ddict_key& k
         if (const Result<void> good = given({{dictionary, "dictionary"}}); !good) return good;
         if (const Result<void> good = check_key(key, "key"); !good) return good;
         return f(dictionary->operations(), key_of(key));
+    });
+}
+
+/// A view of the handle's dictionary, in a handle of its own; make gives a Result<View>.
+template <class Make>
+int make_view(Operation operation, ddict_dictionary* dictionary, ddict_dictionary** view, ddict_error* error,
+              Make make) {
+    return guarded(operation, error, [&]() -> Result<void> {
+        if (const Result<void> good = given({{dictionary, "dictionary"}, {view, "view"}}); !good) return good;
+        Result<View> made = make(dictionary->operations());
+        if (!made) return made.error();
+        *view = new ddict_dictionary(*std::move(made));
+        return {};
     });
 }
 

@@ -61,6 +61,7 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.manager = from.manager;
     to.pid = from.pid;
     to.frozen = from.frozen;
+    to.without_kept = from.without_kept;
     c_api::write_text(from.node, to.node, sizeof to.node);
     c_api::write_text(from.transport, to.transport, sizeof to.transport);
     to.keys = from.keys;
@@ -87,6 +88,16 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.repeated_requests = from.repeated_requests;
     to.unreachable_clients = from.unreachable_clients;
     to.restarts = from.restarts;
+    to.tunnels = from.tunnels;
+    to.refused_tunnels = from.refused_tunnels;
+    to.working_set = from.working_set;
+    to.newest_checkpoint = from.newest_checkpoint;
+    to.oldest_checkpoint = from.oldest_checkpoint;
+    to.old_versions = from.old_versions;
+    to.old_version_bytes = from.old_version_bytes;
+    to.transient_pairs = from.transient_pairs;
+    to.held_requests = from.held_requests;
+    to.held_checkpoint = from.held_checkpoint;
     for (const OperationStats& operation : from.operations) {
         if (to.operation_count == std::size(to.operations)) break;
         to.operations[to.operation_count++] = {.operation = name(operation.operation).data(),
@@ -214,6 +225,19 @@ int ddict_local_managers(ddict_dictionary* dictionary, uint32_t* managers, size_
                          ddict_error* error) {
     return on_all(Operation::none, dictionary, error, {{count, "count"}}, [&](View& view) {
         return write_all(view.local_managers(), managers, capacity, count,
+                         [](std::uint32_t from, std::uint32_t& to) { to = from; });
+    });
+}
+
+int ddict_empty_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t capacity, size_t* count,
+                         ddict_error* error) {
+    return on_all(Operation::stats, dictionary, error, {{count, "count"}}, [&](View& view) -> Result<void> {
+        const Result<std::vector<ManagerStats>> all = view.try_stats();
+        if (!all) return all.error();
+        std::vector<std::uint32_t> empty;
+        for (const ManagerStats& stats : *all)
+            if (stats.without_kept) empty.push_back(stats.manager);
+        return write_all(empty, managers, capacity, count,
                          [](std::uint32_t from, std::uint32_t& to) { to = from; });
     });
 }

@@ -53,6 +53,7 @@ CheckpointInfo client::info_of(const persist::Checkpoint& checkpoint) {
     info.path = checkpoint.folder.string();
     info.name = commit.name;
     info.generation = commit.generation;
+    info.checkpoint = commit.checkpoint;
     info.managers = commit.managers;
     info.pairs = commit.pairs();
     info.value_bytes = commit.value_bytes();
@@ -62,12 +63,14 @@ CheckpointInfo client::info_of(const persist::Checkpoint& checkpoint) {
     return info;
 }
 
-Result<std::vector<CheckpointInfo>> Checkpoints::list(std::string_view path) {
-    const Result<std::vector<persist::Listed>> listed = persist::list_checkpoints(path);
+namespace {
+
+Result<std::vector<CheckpointInfo>> list_at(const persist::Place& place) {
+    const Result<std::vector<persist::Listed>> listed = persist::list_checkpoints(place);
     if (!listed) return listed.error();
     std::vector<CheckpointInfo> infos;
     for (const persist::Listed& one : *listed) {
-        CheckpointInfo info = client::info_of({one.folder, one.commit});
+        CheckpointInfo info = client::info_of({.folder = one.folder, .commit = one.commit});
         info.state = state_of(one.state);
         if (!one.why) info.error = one.why.error();
         infos.push_back(std::move(info));
@@ -75,20 +78,47 @@ Result<std::vector<CheckpointInfo>> Checkpoints::list(std::string_view path) {
     return infos;
 }
 
-Result<CheckpointInfo> Checkpoints::find(std::string_view path) {
-    const Result<persist::Checkpoint> found = persist::find_checkpoint(path);
+Result<CheckpointInfo> find_at(const persist::Place& place) {
+    const Result<persist::Checkpoint> found = persist::find_checkpoint(place);
     if (!found) return found.error();
     return client::info_of(*found);
 }
 
-Result<void> Checkpoints::verify(std::string_view path, const OnCheckpointProgress& progress) {
-    const Result<persist::Checkpoint> found = persist::find_checkpoint(path);
+Result<void> verify_at(const persist::Place& place, const OnCheckpointProgress& progress) {
+    const Result<persist::Checkpoint> found = persist::find_checkpoint(place);
     if (!found) return found.error();
     CheckpointProgress all{.pairs = 0, .bytes = 0, .bytes_in_all = found->commit.bytes()};
     return persist::verify(*found, [&](std::uint64_t bytes) {
         all.bytes += bytes;
         return !progress || progress(all);
     });
+}
+
+}  // namespace
+
+Result<std::vector<CheckpointInfo>> Checkpoints::list(std::string_view path) {
+    return list_at(path);
+}
+
+Result<std::vector<CheckpointInfo>> Checkpoints::list(CheckpointStore& store, std::string_view path) {
+    return list_at({path, &store});
+}
+
+Result<CheckpointInfo> Checkpoints::find(std::string_view path) {
+    return find_at(path);
+}
+
+Result<CheckpointInfo> Checkpoints::find(CheckpointStore& store, std::string_view path) {
+    return find_at({path, &store});
+}
+
+Result<void> Checkpoints::verify(std::string_view path, const OnCheckpointProgress& progress) {
+    return verify_at(path, progress);
+}
+
+Result<void> Checkpoints::verify(CheckpointStore& store, std::string_view path,
+                                 const OnCheckpointProgress& progress) {
+    return verify_at({path, &store}, progress);
 }
 
 Result<void> Checkpoints::for_each(std::string_view path,
@@ -108,6 +138,10 @@ Result<void> Checkpoints::for_each(std::string_view path,
 
 Result<void> Checkpoints::remove(std::string_view path) {
     return persist::remove_checkpoint(path);
+}
+
+Result<void> Checkpoints::remove(CheckpointStore& store, std::string_view path) {
+    return persist::remove_checkpoint({path, &store});
 }
 
 }  // namespace ddict

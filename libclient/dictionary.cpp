@@ -63,6 +63,28 @@ Result<AttachOptions> checked(AttachOptions options, Operation operation) {
     return options;
 }
 
+/// The node launcher does it when its managers have ended. Of other nodes nothing is known here.
+Result<void> wait_until_kept(const Attachment& attachment) {
+    const auto deadline = std::chrono::steady_clock::now() + destroy_timeout;
+    std::optional<bool> kept = attachment.are_pools_kept();
+    while (!kept && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(limits::restart_look_interval);
+        kept = attachment.are_pools_kept();
+    }
+    if (kept == true) return {};
+    return (kept ? Error(Errc::system,
+                         "the pools of this node are not kept: the standard error of ddict-launch says why")
+                 : Error(Errc::timeout, "the node launcher has not kept the pools of this node yet"))
+        .set_operation(Operation::destroy);
+}
+
+Result<void> begin_with(Dictionary& dictionary, const CreateOptions& options) {
+    Result<CheckpointInfo> begun = CheckpointInfo();
+    if (!options.load.empty()) begun = dictionary.try_load(options.load, {.exclusive = true});
+    if (options.restore_from) begun = dictionary.try_restore(*options.restore_from, {.exclusive = true});
+    return begun ? Result<void>() : begun.error();
+}
+
 }  // namespace
 
 Dictionary& Dictionary::operator=(Dictionary&& other) noexcept {
@@ -111,6 +133,15 @@ Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {
     // Before anything is started.
     const Result<AttachOptions> attach = checked(options.attach, Operation::create);
     if (!attach) return attach.error();
+    if (options.restore_from && (options.resume || !options.load.empty())) {
+        return Error(Errc::invalid_argument,
+                     "restore_from is one way to begin, load and resume are others: choose one")
+            .set_operation(Operation::create);
+    }
+    if (options.read_only && !options.restore_from) {
+        return Error(Errc::invalid_argument, "read_only needs restore_from: what is there to read?")
+            .set_operation(Operation::create);
+    }
     CreateOptions completed = options;
     const Result<milliseconds> launch = checked(options.launch_timeout, "launch_timeout", Operation::create);
     if (!launch) return launch.error();
@@ -123,12 +154,9 @@ Result<Dictionary> Dictionary::try_create(const CreateOptions& options) {
         return dictionary.error();
     }
     dictionary->attachment()->own(*std::move(service));
-    if (!options.load.empty()) {
-        if (const Result<CheckpointInfo> loaded = dictionary->try_load(options.load, {.exclusive = true});
-            !loaded) {
-            static_cast<void>(dictionary->try_destroy());
-            return loaded.error();
-        }
+    if (const Result<void> begun = begin_with(*dictionary, options); !begun) {
+        static_cast<void>(dictionary->try_destroy());
+        return begun.error();
     }
     return dictionary;
 }
@@ -145,6 +173,45 @@ void Dictionary::detach() {
     if (attachment() == nullptr) return;
     attachment()->close();
     View::operator=(View());
+}
+
+namespace {
+
+/// Of threads that change it at once, each does. Returns what it is then.
+template <class F>
+std::uint32_t change_id(const detail::Shared<client::Attachment>& attachment, F next_of) {
+    if (attachment == nullptr) return 0;
+    std::uint32_t before = attachment->checkpoint_id().load();
+    while (!attachment->checkpoint_id().compare_exchange_weak(before, next_of(before))) {
+    }
+    return next_of(before);
+}
+
+}  // namespace
+
+std::uint32_t Dictionary::checkpoint() {
+    return change_id(attachment(), [](std::uint32_t id) { return id >= checkpoint_id_max ? id : id + 1; });
+}
+
+std::uint32_t Dictionary::rollback() {
+    return change_id(attachment(),
+                     [](std::uint32_t id) { return id == 0 || id == newest_checkpoint ? id : id - 1; });
+}
+
+Result<void> Dictionary::try_set_checkpoint_id(std::uint32_t checkpoint) {
+    const auto refuse = [](Errc code, std::string_view why) {
+        return Error(code, why).set_operation(Operation::checkpoints);
+    };
+    if (checkpoint > newest_checkpoint) return refuse(Errc::invalid_argument, "the id is too large");
+    if (attachment() == nullptr) return refuse(Errc::not_attached, "it was detached or destroyed here");
+    attachment()->checkpoint_id() = checkpoint;
+    return {};
+}
+
+Result<std::uint32_t> Dictionary::try_sync_to_newest_checkpoint() {
+    const Result<std::uint32_t> newest = try_newest_checkpoint_id();
+    if (newest.has_value()) attachment()->checkpoint_id() = *newest;
+    return newest;
 }
 
 Result<void> Dictionary::try_restart(std::uint32_t manager) {
@@ -170,7 +237,16 @@ Result<void> Dictionary::try_restart(std::uint32_t manager) {
     }
 }
 
-Result<void> Dictionary::try_destroy() {
+Result<std::vector<std::uint32_t>> Dictionary::try_empty_managers() const {
+    const Result<std::vector<ManagerStats>> all = try_stats();
+    if (!all) return all.error();
+    std::vector<std::uint32_t> empty;
+    for (const ManagerStats& stats : *all)
+        if (stats.without_kept) empty.push_back(stats.manager);
+    return empty;
+}
+
+Result<void> Dictionary::try_destroy(const DestroyOptions& options) {
     if (attachment() == nullptr) {
         return Error(Errc::not_attached, "this dictionary was detached or destroyed here")
             .set_operation(Operation::destroy);
@@ -186,6 +262,7 @@ Result<void> Dictionary::try_destroy() {
                   [&](std::uint32_t manager) { return std::ranges::find(last, manager) != last.end(); });
     Request shutdown;
     shutdown.verb = wire::Verb::shutdown;
+    if (options.keep_pools) shutdown.flags = wire::shutdown_keeps;
     Result<void> told;
     for (const auto* const some : {&std::as_const(managers), &last}) {
         const Result<void> answer = attachment()->call_each(
@@ -195,6 +272,7 @@ Result<void> Dictionary::try_destroy() {
     }
     if (!told && told.error().code == Errc::not_attached) return told;
     if (client::LaunchService* service = attachment()->service()) service->finish(destroy_timeout);
+    if (told && options.keep_pools) told = wait_until_kept(*attachment());
     detach();
     return told;
 }

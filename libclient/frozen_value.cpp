@@ -56,8 +56,13 @@ Result<FrozenValue> View::view_frozen_bytes(KeyBytes key) const {
     if (const Result<void> usable = attachment_->check_usable(); !usable)
         return name_error(usable.error(), Operation::view, key);
     const std::uint64_t hash = hash_of(key);
-    Result<shm::FrozenView> view = attachment_->pools().view(
-        Calls::owner(*this, key, hash), key, hash, budget_.deadline(std::chrono::steady_clock::now()));
+    const ShardId shard = Calls::owner(*this, key, hash);
+    const Time started = std::chrono::steady_clock::now();
+    Result<shm::FrozenView> view =
+        attachment_->pools().view(shard, key, hash, Calls::checkpoint(*this), budget_.deadline(started));
+    if (const client::Trace* const trace = client::Trace::current(); trace != nullptr) [[unlikely]]
+        Calls::trace_read(*this, *trace, Operation::view, shard, key, started, view ? view->size() : 0,
+                          view ? Result<void>() : name_error(view.error(), Operation::view, key));
     if (!view) return name_error(view.error(), Operation::view, key);
     return FrozenValue(client::share(std::make_shared<const FrozenValue::Impl>(
         FrozenValue::Impl{*std::move(view), name_error(Error(), Operation::view, key)})));

@@ -48,6 +48,7 @@ struct Cursor::Impl {
 
     detail::Shared<Attachment> attachment;
     detail::TimeoutBudget budget;
+    std::uint32_t checkpoint = no_checkpoint;
     std::vector<std::uint32_t> managers;  // to be visited
     std::string prefix;
     std::optional<std::uint16_t> type;  // of the keys
@@ -147,6 +148,7 @@ Result<void> Cursor::Impl::fetch_page() {
     request.flags =
         static_cast<std::uint16_t>((values ? wire::scan_values : 0) | (type ? wire::scan_of_type : 0));
     request.sink = &page;
+    request.checkpoint = checkpoint;
     reader = wire::ItemReader(Bytes());
     page.clear();
     const Result<Reply> reply = attachment->call(request, budget_now());
@@ -163,7 +165,9 @@ Result<bool> Cursor::Impl::fetch_value() {
     request.verb = Verb::get;
     request.shard = ShardId{managers[place]};
     request.key = pair.key;
+    request.flags = wire::at_once;
     request.sink = &alone;
+    request.checkpoint = checkpoint;
     const Result<Reply> reply = attachment->call(request, budget_now());
     if (!reply) {
         if (reply.error().code == Errc::not_found) return false;
@@ -228,6 +232,7 @@ Cursor View::cursor(const ScanOptions& options) const {
     auto impl = std::make_unique<Cursor::Impl>();
     impl->attachment = attachment_;
     impl->budget = budget_;
+    impl->checkpoint = checkpoint_id();
     impl->prefix = options.prefix;
     impl->type = options.type;
     impl->values = options.values;

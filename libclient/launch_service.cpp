@@ -80,7 +80,21 @@ std::vector<std::string> launch_arguments(const CreateOptions& options) {
     if (!options.nodelist.empty()) arguments.insert(arguments.end(), {"--nodelist", options.nodelist});
     if (options.total_mem > 0)
         arguments.insert(arguments.end(), {"--total-mem", std::to_string(options.total_mem)});
+    if (options.working_set > 0)
+        arguments.insert(arguments.end(), {"--working-set", std::to_string(options.working_set)});
+    if (!options.persist_path.empty())
+        arguments.insert(arguments.end(),
+                         {"--persist-path", std::filesystem::absolute(options.persist_path)});
+    if (options.persist_count > 0)
+        arguments.insert(arguments.end(), {"--persist-count", std::to_string(options.persist_count)});
+    if (options.persist_freq > 0)
+        arguments.insert(arguments.end(), {"--persist-freq", std::to_string(options.persist_freq)});
+    if (options.wait_for_keys) arguments.push_back("--wait-for-keys");
+    if (options.wait_for_writers) arguments.push_back("--wait-for-writers");
+    if (options.read_only) arguments.push_back("--read-only");
     if (!options.restart) arguments.push_back("--no-restart");
+    if (options.resume) arguments.push_back("--resume");
+    if (options.allow_empty) arguments.push_back("--allow-empty");
     if (!options.name.empty()) arguments.insert(arguments.end(), {"--name", options.name});
     return arguments;
 }
@@ -197,9 +211,10 @@ Result<std::unique_ptr<LaunchService>> LaunchService::start(const CreateOptions&
     Pipe answer;
     if (!lifeline.open() || !answer.open())
         return create_error(Errc::system, system_text("cannot make a pipe"));
-    for (const std::string* text : {&options.name, &options.nodelist}) {
+    for (const std::string* text : {&options.name, &options.nodelist, &options.persist_path}) {
         if (text->find('\0') != std::string::npos)
-            return create_error(Errc::invalid_argument, "a name holds a zero byte, at which it would be cut");
+            return create_error(Errc::invalid_argument,
+                                "a name or a path holds a zero byte, at which it would be cut");
     }
     const std::vector<std::string> arguments = launch_arguments(options);
     pid_t pid = -1;

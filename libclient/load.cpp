@@ -1,475 +1,61 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Dictionary::load(): into an empty dictionary that nobody else uses, each extent is read and stored at once.
-// Otherwise first all extents are read and measured, then they are read again and stored, by
-// several threads each, with batches of puts to whichever managers the keys belong to now. Where they fit
-// only because they replace pairs that are there, those are looked up before, and the pairs that do not grow
-// are stored first: so no manager ever needs more than in the end.
+// Dictionary::load() and restore(), and what is loaded from another dictionary rather than from files:
+// clone_to(), synchronize_from(). See pair_load.h.
 #include <algorithm>
-#include <atomic>
-#include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <ddict/dictionary.h>
 
-#include "base/hash.h"
-#include "base/owned_key.h"
-#include "cluster/placement.h"
 #include "libclient/attachment.h"
-#include "libclient/batch_run.h"
 #include "libclient/checkpoint_progress.h"
-#include "libclient/pair_sizes.h"
-#include "persist/file_reader.h"
+#include "libclient/chosen_checkpoint.h"
+#include "libclient/pair_load.h"
+#include "libclient/pair_source.h"
+#include "libclient/persist_path.h"
+#include "libclient/read_only.h"
 #include "persist/folder.h"
-#include "persist/record.h"
-#include "shm/block.h"
 
 namespace ddict {
 namespace {
 
-using client::Attachment;
-using client::BatchItems;
-using client::BatchRun;
-using client::SharedProgress;
-using persist::Extent;
-using persist::Record;
+using client::CheckpointSource;
+using client::LiveSource;
+using client::PairLoad;
 
-// What the index takes for a key, at the most but for small dictionaries: a segment of 16 KiB that has just
-// been split has half of 1344 entries.
-constexpr std::uint64_t index_bytes_of_key = 25;
-
-// Where each byte counts, so much is on its way at the most besides the largest pair.
-constexpr std::uint64_t flight_bytes_small = 64 << 10;
-
-std::uint64_t block_bytes(const Record& record) {
-    const shm::Pair pair{.key = record.key, .placement = record.placement};
-    return shm::Block::bytes_for(pair, record.value.size());
+Error in_doubt(Error error) {
+    error.in_doubt = true;
+    return error;
 }
 
-std::uint64_t bytes_in_pool(const Record& record) {
-    return block_bytes(record) + index_bytes_of_key;
-}
-
-class FirstFailure final : public BatchItems {
-  public:
-    void done(std::size_t, KeyBytes key, const ItemStatus& status, const Error* error) override {
-        if (status.ok() || !first) return;
-        first = error != nullptr ? *error : Error(status.code).set_key(key).set_manager(status.manager);
-    }
-    Result<void> first;
-};
-
-constexpr std::uint32_t all_managers = Error::no_manager;
-
-/// What is on its way to each manager.
-class Flights {
-  public:
-    /// `bytes_max` is of each manager; empty: nothing is counted.
-    explicit Flights(const std::vector<std::uint64_t>& bytes_max)
-        : bytes_max_(bytes_max), bytes_(bytes_max.size()) {}
-
-    /// False if all that is on its way has to arrive first; it counts as if it had.
-    bool add(std::uint32_t manager, std::uint64_t bytes) {
-        if (bytes_.empty()) return true;
-        bool is_good = true;
-        for_those_of(manager,
-                     [&](std::size_t i) { is_good = is_good && bytes_[i] + bytes <= bytes_max_[i]; });
-        if (!is_good) std::fill(bytes_.begin(), bytes_.end(), 0);
-        for_those_of(manager, [&](std::size_t i) { bytes_[i] += bytes; });
-        return is_good;
-    }
-
-  private:
-    template <class F>
-    void for_those_of(std::uint32_t manager, F f) {
-        if (manager != all_managers) return f(manager);
-        for (std::size_t i = 0; i < bytes_.size(); ++i)
-            f(i);
-    }
-
-    const std::vector<std::uint64_t>& bytes_max_;
-    std::vector<std::uint64_t> bytes_;
-};
-
-class CheckpointLoad {
-  public:
-    CheckpointLoad(detail::Shared<Attachment> attachment, const persist::Checkpoint& checkpoint,
-                   const LoadOptions& options)
-        : attachment_(std::move(attachment)),
-          checkpoint_(checkpoint),
-          options_(options),
-          managers_(attachment_->manager_count()),
-          threads_(options.threads) {}
-
-    /// Reads all of it. Nothing is changed. Errors: those of the files; invalid_argument.
-    Result<void> read() {
-        if (const Result<void> opened = open(); !opened) return opened;
-        return measure();
-    }
-
-    /// Reads all but the pairs.
-    Result<void> open() {
-        for (const persist::CommittedFile& file : checkpoint_.commit.files) {
-            Result<persist::FileReader> reader =
-                persist::FileReader::open(checkpoint_.folder, checkpoint_.commit, file, open_files_);
-            if (!reader) return reader.error();
-            files_.push_back(*std::move(reader));
-        }
-        for (const persist::FileReader& file : files_) {
-            for (const Extent& extent : file.extents())
-                extents_.push_back({&file, &extent});
-        }
-        return {};
-    }
-
-    /// Finds out what each manager is to take. Nothing is changed. Errors: those of the files;
-    /// invalid_argument.
-    Result<void> measure() {
-        needs_.assign(managers_, 0);
-        const OnCheckpointProgress nobody;
-        SharedProgress progress(nobody, 0);
-        const Result<void> read = for_each_extent(progress, [&](Bytes records, std::size_t) {
-            std::vector<std::uint64_t> own(managers_);
-            std::set<KeyOnManager> placed;
-            const Result<void> measured = for_each_record(records, [&](const Record& record) {
-                const std::uint64_t bytes = bytes_in_pool(record);
-                if (record.broadcast) {
-                    for (std::uint64_t& need : own)
-                        need += bytes;
-                    return Result<void>();
-                }
-                const std::uint32_t manager = number_of(shard_of(record));
-                own[manager] += bytes;
-                if (!may_meet(record)) return Result<void>();
-                if (!placed.insert(key_on(manager, record)).second) return meets_another(record);
-                return Result<void>();
-            });
-            if (!measured) return measured;
-            const std::lock_guard lock(mutex_);
-            for (std::uint32_t manager = 0; manager < managers_; ++manager)
-                needs_[manager] += own[manager];
-            for (const KeyOnManager& key : placed) {
-                if (!placed_.insert(key).second) return meets_another(key);
-            }
-            return Result<void>();
-        });
-        if (!read) return read;
-        return check_that_keys_stay_apart();
-    }
-
-    /// Requires measure(). Errors: no_space; those of looking up what is there.
-    Result<void> check_that_it_fits(const std::vector<ManagerStats>& stats) {
-        std::vector<const ManagerStats*> lacking = managers_that_lack_memory(stats);
-        const bool may_replace = std::any_of(lacking.begin(), lacking.end(),
-                                             [](const ManagerStats* one) { return one->keys > 0; });
-        if (may_replace) {
-            if (const Result<void> counted = count_replaced(lacking); !counted) return counted;
-            lacking = managers_that_lack_memory(stats);
-        }
-        return lacking.empty() ? Result<void>() : does_not_fit(lacking);
-    }
-
-    /// The same without having read it: what is wrong is found when a part is stored already.
-    Result<void> store_unread() {
-        is_measured_ = false;
-        SharedProgress progress(options_.progress, checkpoint_.commit.bytes());
-        return store_some(progress, false);
-    }
-
-    Result<void> store() {
-        is_measured_ = true;
-        SharedProgress progress(options_.progress, checkpoint_.commit.bytes());
-        if (!shrinking_.empty()) {
-            threads_ = 1;
-            if (const Result<void> first = store_some(progress, true); !first) return first;
-        }
-        return store_some(progress, false);
-    }
-
-  private:
-    using KeyOnManager = std::tuple<std::uint32_t, std::uint16_t, std::string>;
-    struct Part {
-        const persist::FileReader* file;
-        const Extent* extent;
-    };
-    /// Pairs of one manager that the checkpoint has a newer one of.
-    struct Replaced {
-        std::uint64_t pairs = 0;
-        std::uint64_t bytes = 0;        // what they take now
-        std::uint64_t largest_new = 0;  // the largest block that replaces one
-
-        void add(std::uint64_t old_bytes, std::uint64_t new_bytes) { add({1, old_bytes, new_bytes}); }
-        void add(const Replaced& more) {
-            pairs += more.pairs;
-            bytes += more.bytes;
-            largest_new = std::max(largest_new, more.largest_new);
-        }
-    };
-
-    std::vector<const ManagerStats*> managers_that_lack_memory(const std::vector<ManagerStats>& stats) const {
-        std::vector<const ManagerStats*> lacking;
-        for (const ManagerStats& one : stats) {
-            if (one.manager < managers_ && needs_[one.manager] > one.free_bytes) lacking.push_back(&one);
-        }
-        return lacking;
-    }
-
-    /// Of the one that lacks most; the text has as many of the others as it can hold.
-    Error does_not_fit(std::vector<const ManagerStats*> lacking) const {
-        const auto lack = [&](const ManagerStats* one) { return needs_[one->manager] - one->free_bytes; };
-        std::sort(lacking.begin(), lacking.end(),
-                  [&](const ManagerStats* a, const ManagerStats* b) { return lack(a) > lack(b); });
-        std::string text = "the checkpoint does not fit, nothing was changed";
-        if (replaced_ > 0)
-            text += ", although " + std::to_string(replaced_) + " of its pairs replace others there";
-        const char* separator = "; also manager ";
-        for (std::size_t i = 1; i < lacking.size(); ++i) {
-            text += separator + std::to_string(lacking[i]->manager) + " needs " +
-                    std::to_string(needs_[lacking[i]->manager]) + ", has " +
-                    std::to_string(lacking[i]->free_bytes);
-            separator = ", ";
-        }
-        const ManagerStats& most = *lacking.front();
-        return Error(Errc::no_space, text)
-            .set_manager(most.manager)
-            .set_node(most.node)
-            .set_bytes(needs_[most.manager], most.free_bytes);
-    }
-
-    /// Takes from the needs of these managers what the pairs that are there give back, and notes which pairs
-    /// of the checkpoint do not grow. Before an old pair goes the new one is there: so
-    /// one thread stores them, with few on their way.
-    Result<void> count_replaced(const std::vector<const ManagerStats*>& lacking) {
-        std::vector<bool> counts(managers_);
-        for (const ManagerStats* one : lacking)
-            counts[one->manager] = true;
-        shrinking_.assign(extents_.size(), {});
-        flight_bytes_max_.assign(managers_, UINT64_MAX / 2);
-        std::vector<Replaced> replaced(managers_);
-        const OnCheckpointProgress nobody;
-        SharedProgress progress(nobody, 0);
-        const Result<void> read =
-            for_each_extent(progress, [&](Bytes records, std::size_t part) -> Result<void> {
-                std::vector<bool> shrinking;
-                std::vector<Replaced> found(managers_);
-                if (const Result<void> counted = count_replaced(records, counts, found, shrinking); !counted)
-                    return counted;
-                const std::lock_guard lock(mutex_);
-                shrinking_[part] = std::move(shrinking);
-                for (std::uint32_t manager = 0; manager < managers_; ++manager)
-                    replaced[manager].add(found[manager]);
-                return {};
-            });
-        if (!read) return read;
-        for (const ManagerStats* lacks : lacking) {
-            const std::uint32_t manager = lacks->manager;
-            const Replaced& one = replaced[manager];
-            flight_bytes_max_[manager] = flight_bytes_small + one.largest_new;
-            needs_[manager] -= std::min(needs_[manager], one.bytes);
-            needs_[manager] += flight_bytes_max_[manager];
-            replaced_ += one.pairs;
-        }
-        return {};
-    }
-
-    /// The same of one extent. A broadcast is one pair on each manager.
-    Result<void> count_replaced(Bytes bytes, const std::vector<bool>& counts, std::vector<Replaced>& found,
-                                std::vector<bool>& shrinking) {
-        std::vector<client::PairOfManager> pairs;
-        const auto add = [&](std::uint32_t manager, KeyBytes key) {
-            if (counts[manager]) pairs.push_back({.shard = ShardId{manager}, .key = key});
-        };
-        const auto for_each_manager = [&](const Record& record, const auto& f) {
-            if (!record.broadcast) return f(number_of(shard_of(record)));
-            for (std::uint32_t manager = 0; manager < managers_; ++manager)
-                f(manager);
-        };
-        const Result<void> read = for_each_record(bytes, [&](const Record& record) {
-            for_each_manager(record, [&](std::uint32_t manager) { add(manager, record.key); });
-            return Result<void>();
-        });
-        if (!read) return read;
-        const Result<std::vector<client::BlockSize>> sizes = client::block_sizes(*attachment_, pairs);
-        if (!sizes) return sizes.error();
-        std::size_t next = 0;
-        return for_each_record(bytes, [&](const Record& record) {
-            const std::size_t first = next;
-            for_each_manager(record, [&](std::uint32_t manager) {
-                if (counts[manager]) ++next;
-            });
-            const std::uint64_t new_bytes = block_bytes(record);
-            const std::span own = std::span(*sizes).subspan(first, next - first);
-            const auto shrinks = [&](const client::BlockSize& old) { return old && new_bytes <= *old; };
-            shrinking.push_back(!own.empty() && std::all_of(own.begin(), own.end(), shrinks));
-            for (std::size_t i = first; i < next; ++i) {
-                const client::BlockSize old = (*sizes)[i];
-                if (!old) continue;
-                // A broadcast that grows somewhere is stored late, and nobody counts on what it gives back
-                // elsewhere.
-                const std::uint64_t freed = shrinking.back() ? *old : std::min(*old, new_bytes);
-                found[number_of(pairs[i].shard)].add(freed + index_bytes_of_key, new_bytes);
-            }
-            return Result<void>();
-        });
-    }
-
-    /// Those that do not grow, or the others.
-    Result<void> store_some(SharedProgress& progress, bool shrinking) {
-        return for_each_extent(progress, [&](Bytes records, std::size_t part) {
-            const Extent& extent = *extents_[part].extent;
-            FirstFailure failure;
-            std::optional<BatchRun> run;
-            const auto begin = [&] {
-                run.emplace(attachment_, wire::Verb::batch_put,
-                            detail::TimeoutBudget{.timeout = attachment_->timeout()}, failure);
-                run->use_large_messages();
-            };
-            begin();
-            Flights flights(flight_bytes_max_);
-            std::size_t i = 0;
-            Result<void> stored = for_each_record(records, [&](const Record& record) {
-                if (is_shrinking(part, i++) != shrinking) return Result<void>();
-                if (!is_measured_ && may_meet(record)) return meets_another(record);
-                if (!flights.add(record.broadcast ? all_managers : number_of(shard_of(record)),
-                                 block_bytes(record))) {
-                    run->finish();
-                    begin();
-                }
-                if (record.broadcast) {
-                    run->add_broadcast(0, shard_of(record), record.key, record.value, record.value_type);
-                } else {
-                    run->add(0, shard_of(record), record.key, record.value, record.value_type,
-                             record.placement);
-                }
-                return failure.first;
-            });
-            run->finish();
-            if (stored) stored = failure.first;
-            // What was stored first is told with the rest of its extent.
-            if (stored &&
-                !progress.add(shrinking ? 0 : extent.pairs, shrinking ? 0 : persist::aligned(extent.bytes)))
-                stored = progress.outcome();
-            return stored;
-        });
-    }
-    /// With other managers than were saved, keys placed by hand may.
-    bool may_meet(const Record& record) const {
-        return record.placement.is_by_hand() && managers_ != checkpoint_.commit.managers;
-    }
-    bool is_shrinking(std::size_t part, std::size_t record) const {
-        return part < shrinking_.size() && record < shrinking_[part].size() && shrinking_[part][record];
-    }
-
-    ShardId shard_of(const Record& record) const {
-        return ddict::shard_of(hash_of(record.key), record.placement, managers_);
-    }
-    static KeyOnManager key_on(std::uint32_t manager, const Record& record) {
-        return {manager, record.key.type(), std::string(text_of(record.key))};
-    }
-
-    template <class F>
-    Result<void> for_each_extent(SharedProgress& progress, F&& f) const {
-        const auto make = [] { return persist::ExtentBuffer(); };
-        return client::in_parallel(extents_.size(), threads_, progress, make,
-                                   [&](std::size_t i, persist::ExtentBuffer& buffer) {
-                                       const Part& part = extents_[i];
-                                       const Result<Bytes> records = part.file->read(*part.extent, buffer);
-                                       return records ? f(*records, i) : records.error();
-                                   });
-    }
-    template <class F>
-    static Result<void> for_each_record(Bytes bytes, F&& f) {
-        persist::RecordReader records(bytes);
-        for (Record record; records.next(record);) {
-            if (const Result<void> done = f(record); !done) return done;
-        }
-        if (!records.at_end())
-            return Error(Errc::protocol, "damaged: the records of an extent make no sense");
-        return {};
-    }
-
-    /// With other managers than were saved, a key that was placed by hand may come to where its like is.
-    Result<void> check_that_keys_stay_apart() {
-        if (placed_.empty()) return {};
-        const OnCheckpointProgress nobody;
-        SharedProgress progress(nobody, 0);
-        return for_each_extent(progress, [&](Bytes records, std::size_t) {
-            return for_each_record(records, [&](const Record& record) {
-                if (record.placement.is_by_hand()) return Result<void>();
-                const bool meets = placed_.contains(key_on(number_of(shard_of(record)), record));
-                return meets ? meets_another(record) : Result<void>();
-            });
-        });
-    }
-    static Result<void> meets_another(const Record& record) {
-        return Error(Errc::invalid_argument,
-                     "keys of this name were placed on different managers, and would meet on one: load it "
-                     "with as many managers as were saved")
-            .set_key(record.key);
-    }
-    static Result<void> meets_another(const KeyOnManager& key) {
-        Record record;
-        record.key = {bytes_of(std::get<2>(key)), std::get<1>(key)};
-        return meets_another(record);
-    }
-
-    const detail::Shared<Attachment> attachment_;
-    const persist::Checkpoint& checkpoint_;
-    const LoadOptions& options_;
-    const std::uint32_t managers_;
-    unsigned threads_;
-    const std::shared_ptr<persist::OpenFiles> open_files_ = std::make_shared<persist::OpenFiles>();
-    std::vector<persist::FileReader> files_;
-    std::vector<Part> extents_;
-    bool is_measured_ = true;
-    std::mutex mutex_;                             // guards what follows while extents are read
-    std::vector<std::uint64_t> needs_;             // of each manager
-    std::vector<std::uint64_t> flight_bytes_max_;  // of each, that may be sent and not stored yet; empty: any
-    std::uint64_t replaced_ = 0;                   // pairs of which count_replaced() has found an older one
-    std::vector<std::vector<bool>> shrinking_;     // by extent and record; empty if nobody has looked
-    std::set<KeyOnManager> placed_;                // keys placed by hand, where they belong now
-};
-
-}  // namespace
-
-namespace {
-
-/// Of a checkpoint whose files have been read and measured.
-Result<CheckpointInfo> store(const Dictionary& dict, CheckpointLoad& load,
-                             const persist::Checkpoint& checkpoint) {
+/// Of what has been read and measured.
+Result<void> store(const Dictionary& dict, PairLoad& load) {
     const Result<std::vector<ManagerStats>> stats = dict.try_stats();
     if (!stats) return stats.error();
     if (const Result<void> fits = load.check_that_it_fits(*stats); !fits) return fits.error();
-    if (const Result<void> stored = load.store(); !stored) {
-        Error error = stored.error();
-        error.in_doubt = true;
-        return error;
-    }
-    return client::info_of(checkpoint);
+    if (const Result<void> stored = load.store(); !stored) return in_doubt(stored.error());
+    return {};
+}
+
+bool is_empty(const std::vector<ManagerStats>& stats) {
+    return std::ranges::all_of(stats, [](const ManagerStats& one) { return one.keys == 0; });
 }
 
 /// Whether all of it is stored, by reading each extent once. If not, nothing of it is: the dictionary is as
 /// empty as it was. Errors: it could not be found out whether it is empty; in doubt, it could not be emptied.
-Result<bool> is_stored_at_once(const Dictionary& dict, CheckpointLoad& load) {
+Result<bool> is_stored_at_once(const Dictionary& dict, PairLoad& load) {
     const Result<std::vector<ManagerStats>> stats = dict.try_stats();
     if (!stats) return stats.error();
-    const auto has_keys = [](const ManagerStats& one) { return one.keys > 0; };
-    if (std::any_of(stats->begin(), stats->end(), has_keys)) return false;
-    if (!load.open()) return false;
+    if (!is_empty(*stats) || !load.open()) return false;
     const Result<void> stored = load.store_unread();
     if (stored) return true;
-    if (const Result<void> cleared = dict.try_clear(); !cleared) {
-        Error error = cleared.error();
-        error.in_doubt = true;
-        return error;
-    }
+    if (const Result<void> cleared = dict.try_clear(); !cleared) return in_doubt(cleared.error());
     if (stored.error().code != Errc::timeout) return false;
     Error stopped = stored.error();  // by the caller, or it took too long: not to be begun once more
     stopped.in_doubt = false;
@@ -490,17 +76,66 @@ Result<void> check_that_it_may_change(const Dictionary& dict) {
 /// What is wrong with a checkpoint has been found out when anything is left of it: then the error is in
 /// doubt.
 Result<CheckpointInfo> load_one(const detail::Shared<client::Attachment>& attachment, const Dictionary& dict,
-                                const persist::Checkpoint& checkpoint, const LoadOptions& options) {
+                                const persist::Checkpoint& checkpoint, const LoadOptions& options,
+                                std::uint32_t id) {
+    if (const Result<void> may = client::check_not_read_only(attachment->handle()); !may) return may.error();
     if (const Result<void> may = check_that_it_may_change(dict); !may) return may.error();
     if (options.exclusive) {
-        CheckpointLoad at_once(attachment, checkpoint, options);
+        CheckpointSource source(checkpoint);
+        PairLoad at_once(attachment, source, options, id);
         const Result<bool> stored = is_stored_at_once(dict, at_once);
         if (!stored.has_value()) return stored.error();
         if (*stored) return client::info_of(checkpoint);
     }
-    CheckpointLoad load(attachment, checkpoint, options);
+    CheckpointSource source(checkpoint);
+    PairLoad load(attachment, source, options, id);
     if (const Result<void> read = load.read(); !read) return read.error();
-    return store(dict, load, checkpoint);
+    if (const Result<void> stored = store(dict, load); !stored) return stored.error();
+    return client::info_of(checkpoint);
+}
+
+/// Nothing is left at any checkpoint, and this one is the only one.
+Result<void> begin_at(const detail::Shared<client::Attachment>& attachment, std::uint32_t id) {
+    Request clear;
+    clear.verb = wire::Verb::clear;
+    clear.flags = wire::clear_begins;
+    clear.checkpoint = id;
+    return client::tell_all_to_restore(*attachment, clear);
+}
+
+/// What the source has takes the place of everything.
+Result<void> replace_all(const detail::Shared<client::Attachment>& attachment, client::PairSource& source,
+                         const std::vector<ManagerStats>& stats, const LoadOptions& options,
+                         std::uint32_t id) {
+    PairLoad load(attachment, source, options, id);
+    if (const Result<void> read = load.read(); !read) return read;
+    if (const Result<void> fits = load.check_that_it_fits_alone(stats); !fits) return fits;
+    Result<void> done = client::set_frozen_to_restore(*attachment, false);
+    if (done) done = begin_at(attachment, id);
+    if (!done) return in_doubt(done.error());
+    attachment->checkpoint_id() = id;
+    done = load.store();
+    if (done) done = client::set_frozen_to_restore(*attachment, true);
+    return done ? done : Result<void>(in_doubt(done.error()));
+}
+
+Result<CheckpointInfo> restore_one(const detail::Shared<client::Attachment>& attachment,
+                                   const Dictionary& dict, const persist::Checkpoint& checkpoint,
+                                   const LoadOptions& options) {
+    const std::uint32_t id = checkpoint.commit.checkpoint;
+    const Result<std::vector<ManagerStats>> stats = dict.try_stats();
+    if (!stats) return stats.error();
+    const bool read_only = attachment->handle().persist.read_only;
+    if (options.exclusive && !read_only && is_empty(*stats)) {
+        if (const Result<void> begun = begin_at(attachment, id); !begun) return begun.error();
+        attachment->checkpoint_id() = id;
+        return load_one(attachment, dict, checkpoint, options, id);
+    }
+    if (const Result<void> may = read_only ? Result<void>() : check_that_it_may_change(dict); !may)
+        return may.error();
+    CheckpointSource source(checkpoint);
+    const Result<void> done = replace_all(attachment, source, *stats, options, id);
+    return done ? client::info_of(checkpoint) : Result<CheckpointInfo>(done.error());
 }
 
 }  // namespace
@@ -508,9 +143,10 @@ Result<CheckpointInfo> load_one(const detail::Shared<client::Attachment>& attach
 Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOptions& options) const {
     const auto load_it = [&]() -> Result<CheckpointInfo> {
         if (const Result<void> good = check_attached(); !good) return good.error();
-        const Result<persist::Checkpoint> checkpoint = persist::find_checkpoint(path);
+        const std::shared_ptr<CheckpointStore> store = attachment()->checkpoint_store();
+        const Result<persist::Checkpoint> checkpoint = persist::find_checkpoint({path, store.get()});
         if (!checkpoint) return checkpoint.error();
-        return load_one(attachment(), *this, *checkpoint, options);
+        return load_one(attachment(), *this, *checkpoint, options, checkpoint_id());
     };
     return client::outcome_of(Operation::load, load_it());
 }
@@ -518,16 +154,19 @@ Result<CheckpointInfo> Dictionary::try_load(std::string_view path, const LoadOpt
 Result<CheckpointInfo> Dictionary::try_load_latest(std::string_view dir, const LoadOptions& options) const {
     const auto load_it = [&]() -> Result<CheckpointInfo> {
         if (const Result<void> good = check_attached(); !good) return good.error();
-        Result<std::vector<persist::Listed>> listed = persist::list_of_dictionary(dir, name());
+        const std::shared_ptr<CheckpointStore> store = attachment()->checkpoint_store();
+        Result<std::vector<persist::Listed>> listed = persist::list_of_dictionary({dir, store.get()}, name());
         if (!listed) return listed.error();
         std::optional<Error> of_newest;
         std::reverse(listed->begin(), listed->end());
         for (persist::Listed& one : *listed) {
             using persist::CheckpointState;
             if (one.state != CheckpointState::committed && one.state != CheckpointState::damaged) continue;
-            const persist::Checkpoint checkpoint{.folder = one.folder, .commit = std::move(one.commit)};
-            const Result<CheckpointInfo> loaded = one.why ? load_one(attachment(), *this, checkpoint, options)
-                                                          : Result<CheckpointInfo>(one.why.error());
+            const persist::Checkpoint checkpoint{
+                .folder = one.folder, .commit = std::move(one.commit), .store = store.get()};
+            const Result<CheckpointInfo> loaded =
+                one.why ? load_one(attachment(), *this, checkpoint, options, checkpoint_id())
+                        : Result<CheckpointInfo>(one.why.error());
             // An older one would hide a file system that is away for a while, or keys that meet.
             if (loaded || loaded.error().code != Errc::protocol || loaded.error().in_doubt) return loaded;
             if (!of_newest) of_newest = loaded.error();
@@ -542,6 +181,101 @@ Result<CheckpointInfo> Dictionary::try_load_latest(std::string_view dir, const L
                      "nothing has been saved yet to " + persist::folder_of(dir, name()).string());
     };
     return client::outcome_of(Operation::load, load_it());
+}
+
+Result<CheckpointInfo> Dictionary::try_restore(std::uint32_t checkpoint, const LoadOptions& options) {
+    const auto restore_it = [&]() -> Result<CheckpointInfo> {
+        const Result<std::string> path = client::persist_path_of(*this);
+        if (!path) return path.error();
+        const std::shared_ptr<CheckpointStore> store = attachment()->checkpoint_store();
+        const Result<persist::Checkpoint> found =
+            persist::find_with_id({*path, store.get()}, name(), checkpoint);
+        if (!found) return found.error();
+        return restore_one(attachment(), *this, *found, options);
+    };
+    return client::outcome_of(Operation::restore, restore_it());
+}
+
+Result<void> Dictionary::try_clone_to(Dictionary& target, const LoadOptions& options) const {
+    const auto clone = [&]() -> Result<void> {
+        for (const Dictionary* one : {this, static_cast<const Dictionary*>(&target)})
+            if (const Result<void> good = one->check_attached(); !good) return good;
+        const detail::Shared<client::Attachment>& to = target.attachment();
+        if (attachment()->handle().dictionary_id == to->handle().dictionary_id)
+            return Error(Errc::invalid_argument, "a dictionary cannot be cloned to itself");
+        if (const Result<void> may = client::check_not_read_only(to->handle()); !may) return may;
+        if (const Result<void> may = check_that_it_may_change(target); !may) return may;
+        const Result<std::uint32_t> id = client::chosen_checkpoint(*this, options.checkpoint);
+        if (!id.has_value()) return id.error();
+        const Result<std::vector<ManagerStats>> stats = target.try_stats();
+        if (!stats) return stats.error();
+        LiveSource source(attachment(), *id);
+        return replace_all(to, source, *stats, options, *id);
+    };
+    const Result<void> done = clone();
+    return done ? done : Result<void>(Error(done.error()).set_operation(Operation::load));
+}
+
+Result<void> Dictionary::try_synchronize_from(const Dictionary& source, const LoadOptions& options) const {
+    const auto synchronize = [&]() -> Result<void> {
+        for (const Dictionary* one : {this, &source})
+            if (const Result<void> good = one->check_attached(); !good) return good;
+        if (attachment()->handle().dictionary_id == source.attachment()->handle().dictionary_id)
+            return Error(Errc::invalid_argument, "a dictionary cannot be filled from itself");
+        if (const Result<void> may = client::check_not_read_only(attachment()->handle()); !may) return may;
+        if (const Result<void> may = check_that_it_may_change(*this); !may) return may;
+        const Result<std::vector<std::uint32_t>> lacking = source.try_empty_managers();
+        if (!lacking) return lacking.error();
+        if (!lacking->empty())
+            return Error(Errc::invalid_argument,
+                         "the dictionary to fill it from lacks pairs itself: its manager began empty")
+                .set_manager(lacking->front());
+        const Result<std::vector<std::uint32_t>> empty = try_empty_managers();
+        if (!empty) return empty.error();
+        if (empty->empty()) return {};
+        std::vector<bool> wanted(manager_count());
+        for (const std::uint32_t manager : *empty)
+            wanted[manager] = true;
+        const Result<std::uint32_t> id = client::chosen_checkpoint(source, options.checkpoint);
+        if (!id.has_value()) return id.error();
+        LiveSource pairs(source.attachment(), *id);
+        PairLoad load(attachment(), pairs, options, *id);
+        load.only_to(std::move(wanted));
+        if (const Result<void> read = load.read(); !read) return read;
+        return store(*this, load);
+    };
+    const Result<void> done = synchronize();
+    return done ? done : Result<void>(Error(done.error()).set_operation(Operation::load));
+}
+
+Result<Dictionary> Dictionary::try_copy(CreateOptions options, const LoadOptions& load) const {
+    const Result<std::vector<ManagerStats>> stats = try_stats();
+    if (!stats) return stats.error();
+    std::set<std::string> nodes;
+    std::uint64_t bytes = 0;
+    for (const ManagerStats& one : *stats) {
+        nodes.insert(one.node);
+        bytes += one.pool_bytes;
+    }
+    const auto count = static_cast<std::uint32_t>(std::max<std::size_t>(nodes.size(), 1));
+    if (options.nodes == 0 && options.managers_per_node == 0) {
+        options.nodes = count;
+        options.managers_per_node = manager_count() / count;
+    }
+    if (options.total_mem == 0) options.total_mem = bytes;
+    const ManagerStats& first = stats->front();
+    if (options.working_set == 0) options.working_set = static_cast<std::uint32_t>(first.working_set);
+    options.wait_for_keys = options.wait_for_keys || first.waits_for_keys;
+    options.wait_for_writers = options.wait_for_writers || first.waits_for_writers;
+    if (options.name.empty()) options.name = name() + "-copy";
+    Result<Dictionary> copy = try_create(options);
+    if (!copy) return copy;
+    const Result<void> cloned = try_clone_to(*copy, load);
+    if (cloned) return copy;
+    static_cast<void>(copy->try_destroy());
+    Error error = cloned.error();
+    error.in_doubt = false;
+    return error;
 }
 
 }  // namespace ddict

@@ -60,7 +60,7 @@ Result<const ucx::Module*> load() {
 }
 
 std::atomic<const ucx::Module*> loaded{nullptr};
-std::atomic<bool> is_loading{false};
+std::atomic<unsigned> loading{0};  // threads that do
 std::atomic<bool> is_loaded_whole{false};
 // Forked in the middle of loading: here the libraries are as another thread had them at that moment, for
 // ever, and the dynamic linker takes them for loaded.
@@ -68,30 +68,44 @@ std::atomic<bool> is_half_loaded{false};
 
 // Held while it is loaded, and while its first worker is made, for which UCX loads more; and by each fork: a
 // child with half of it could not load it, and would crash in exit(). So a fork waits for some milliseconds,
-// once in the life of a process; but not for ever, as before glibc 2.36 UCX cannot register its own handlers
-// of forks while one waits.
+// once in the life of a process.
+//
+// Neither waits for ever, since each may have what the other waits for. A fork has the lock of glibc for
+// handlers of forks before 2.36, which UCX needs to register its own. And after this one it runs the handlers
+// that the program has registered before this library was there: one of them may take a lock of the program's
+// that the thread which loads holds meanwhile. Whoever has waited that long goes on, and a child that is
+// forked then knows it by `loading`.
 std::timed_mutex loading_or_forking;
-constexpr std::chrono::seconds fork_waits_max{1};
+constexpr std::chrono::seconds each_waits_max{1};
+thread_local bool loads_here = false;
 thread_local bool fork_holds_it = false;
 
 class Loading {
   public:
-    Loading() { is_loading = true; }
-    ~Loading() { is_loading = false; }
+    Loading() {
+        ++loading;
+        loads_here = true;
+    }
+    ~Loading() {
+        loads_here = false;
+        --loading;
+    }
 
   private:
-    std::lock_guard<std::timed_mutex> lock_{loading_or_forking};
+    std::unique_lock<std::timed_mutex> lock_{loading_or_forking, each_waits_max};
 };
 
+/// What UCX starts while it is loaded, if anything, does not wait for itself.
 void before_fork() {
-    fork_holds_it = loading_or_forking.try_lock_for(fork_waits_max);
+    fork_holds_it = !loads_here && loading_or_forking.try_lock_for(each_waits_max);
 }
 void after_fork() {
     if (fork_holds_it) loading_or_forking.unlock();
 }
 void after_fork_in_child() {
+    is_half_loaded = is_half_loaded || loading != 0;
+    loading = 0;
     if (fork_holds_it) return loading_or_forking.unlock();
-    is_half_loaded = is_half_loaded || is_loading;
     ::new (&loading_or_forking) std::timed_mutex;  // whoever holds it is not here
 }
 // While this library is loaded: no thread can be in the middle of it at a fork.

@@ -101,10 +101,10 @@ void LocalPools::look_at_managers(std::int64_t now) {
     }
 }
 
-Result<shm::FrozenView> LocalPools::view(ShardId shard, KeyBytes key, std::uint64_t hash,
+Result<shm::FrozenView> LocalPools::view(ShardId shard, KeyBytes key, std::uint64_t hash, std::uint32_t at,
                                          std::chrono::steady_clock::time_point deadline) {
     for (const auto begun = std::chrono::steady_clock::now();;) {
-        Result<shm::FrozenView> view = view_now(shard, key, hash);
+        Result<shm::FrozenView> view = view_now(shard, key, hash, at);
         if (view) return view;
         const auto now = std::chrono::steady_clock::now();
         const Errc code = view.error().code;
@@ -123,10 +123,11 @@ bool LocalPools::may_come_back(ShardId shard, std::chrono::steady_clock::duratio
                                                               : limits::restart_announced_max);
 }
 
-Result<shm::FrozenView> LocalPools::view_now(ShardId shard, KeyBytes key, std::uint64_t hash) {
+Result<shm::FrozenView> LocalPools::view_now(ShardId shard, KeyBytes key, std::uint64_t hash,
+                                             std::uint32_t at) {
     if (!is_local(shard))
         return Error(Errc::invalid_argument, "the key's manager is on another node; get a copy instead");
-    if (const shm::PoolReader* pool = pool_of(shard)) return pool->view(key, hash);
+    if (const shm::PoolReader* pool = pool_of(shard)) return pool->view(key, hash, at);
     if (ended_with_dictionary(shard)) return dictionary_ended();
     return why_unreadable(shard);
 }

@@ -40,16 +40,16 @@ class LocalPools {
     LocalPools& operator=(const LocalPools&) = delete;
 
     /// `hash` is hash_of(key), and `shard` the key's. Read::value: the value is in the sink, or the sink
-    /// has refused it, and then `outcome` says so; it is not touched otherwise. `checkpoint`, if wanted, is
-    /// that of the value.
-    Read get(ShardId shard, KeyBytes key, std::uint64_t hash, ValueSink& sink, Result<void>& outcome,
-             std::uint64_t* checkpoint = nullptr) {
+    /// has refused it, and then `outcome` says so; it is not touched otherwise. `at`: the checkpoint.
+    Read get(ShardId shard, KeyBytes key, std::uint64_t hash, std::uint32_t at, ValueSink& sink,
+             Result<void>& outcome) {
         const shm::PoolReader* pool = pool_of(shard);
-        return pool == nullptr ? Read::ask : pool->get(key, hash, sink, outcome, checkpoint);
+        return pool == nullptr ? Read::ask : pool->get(key, hash, sink, outcome, nullptr, at);
     }
-    Read contains(ShardId shard, KeyBytes key, std::uint64_t hash, ValueInfo* info = nullptr) {
+    Read contains(ShardId shard, KeyBytes key, std::uint64_t hash, std::uint32_t at,
+                  ValueInfo* info = nullptr) {
         const shm::PoolReader* pool = pool_of(shard);
-        return pool == nullptr ? Read::ask : pool->contains(key, hash, info);
+        return pool == nullptr ? Read::ask : pool->contains(key, hash, info, at);
     }
     /// For batches: fetches what a get of this key will look at first into the cache.
     void prefetch(ShardId shard, std::uint64_t hash) {
@@ -58,7 +58,7 @@ class LocalPools {
     /// A value of a frozen dictionary without a copy. While another process takes the manager's place, waits
     /// for that. not_found; invalid_argument if the dictionary is not frozen, or the manager is on another
     /// node; manager_lost, dictionary_gone; busy; why it cannot be read.
-    Result<shm::FrozenView> view(ShardId shard, KeyBytes key, std::uint64_t hash,
+    Result<shm::FrozenView> view(ShardId shard, KeyBytes key, std::uint64_t hash, std::uint32_t at,
                                  std::chrono::steady_clock::time_point deadline);
 
     /// A pool to be read whole; null where get() would ask by message. A dead manager is known within a tenth
@@ -101,7 +101,7 @@ class LocalPools {
         return pool != nullptr || local.tried.load(std::memory_order_relaxed) ? pool : map(place);
     }
     const shm::PoolReader* map(std::uint32_t place);
-    Result<shm::FrozenView> view_now(ShardId shard, KeyBytes key, std::uint64_t hash);
+    Result<shm::FrozenView> view_now(ShardId shard, KeyBytes key, std::uint64_t hash, std::uint32_t at);
     bool may_come_back(ShardId shard, std::chrono::steady_clock::duration waited) const;
     Error why_unreadable(ShardId shard) const;
     void look_at_clock();

@@ -19,8 +19,9 @@ class OpenBatch final : public BatchItems {
     /// When puts are sent: as messages fill, or not before the end.
     enum class Sends { as_it_fills, at_its_end };
 
-    OpenBatch(detail::Shared<Attachment> attachment, const detail::TimeoutBudget& budget, Sends sends)
-        : sends_(sends), run_(std::move(attachment), wire::Verb::batch_put, budget, *this) {}
+    OpenBatch(detail::Shared<Attachment> attachment, const detail::TimeoutBudget& budget, const CallsAt& at,
+              Sends sends)
+        : sends_(sends), run_(std::move(attachment), wire::Verb::batch_put, budget, at, *this) {}
 
     /// Any thread may ask: copies of the view may be anywhere.
     bool ended() const { return ended_.load(std::memory_order_relaxed); }

@@ -19,9 +19,10 @@ Result<std::vector<BlockSize>> block_sizes(Attachment& attachment, std::span<con
     const bool reads_here = attachment.reads_here();
     for (std::size_t i = 0; i < pairs.size(); ++i) {
         ValueInfo info;
-        const auto read = reads_here ? attachment.pools().contains(pairs[i].shard, pairs[i].key,
-                                                                   hash_of(pairs[i].key), &info)
-                                     : LocalPools::Read::ask;
+        const auto read =
+            reads_here ? attachment.pools().contains(pairs[i].shard, pairs[i].key, hash_of(pairs[i].key),
+                                                     attachment.checkpoint_id(), &info)
+                       : LocalPools::Read::ask;
         if (read == LocalPools::Read::value) {
             found(i, info.bytes);
         } else if (read != LocalPools::Read::absent) {

@@ -5,18 +5,17 @@
 // message, and so without the manager; the others are asked for their pairs, a page at a time.
 #include <filesystem>
 #include <memory>
-#include <unordered_set>
 #include <vector>
 
 #include <ddict/dictionary.h>
 
 #include "base/hash.h"
-#include "base/owned_key.h"
 #include "base/value_buffer.h"
 #include "cluster/placement.h"
 #include "libclient/attachment.h"
 #include "libclient/checkpoint_progress.h"
-#include "libclient/page_sink.h"
+#include "libclient/chosen_checkpoint.h"
+#include "libclient/manager_pages.h"
 #include "persist/file_writer.h"
 #include "persist/new_checkpoint.h"
 #include "shm/pool_walk.h"
@@ -25,26 +24,12 @@
 namespace ddict {
 namespace {
 
+using client::AloneSink;
 using client::Attachment;
-using client::PageSink;
+using client::KeySet;
 using client::SharedProgress;
 using persist::FileWriter;
 using persist::Record;
-using wire::Verb;
-
-using KeySet = std::unordered_set<OwnedKey, KeyHash, KeyEqual>;
-
-/// Receives a value that is asked for alone.
-class AloneSink final : public ValueSink {
-  public:
-    Result<MutableBytes> prepare(std::uint64_t bytes, std::uint16_t value_type) override {
-        type = value_type;
-        value.resize(bytes);
-        return MutableBytes(value);
-    }
-    std::vector<std::byte> value;
-    std::uint16_t type = 0;
-};
 
 /// Brings a value from this node's memory into a file, in pieces.
 class FileSink final : public shm::PieceSink {
@@ -56,8 +41,9 @@ class FileSink final : public shm::PieceSink {
         const Record front{.key = pair.key,
                            .value_type = pair.value_type,
                            .placement = pair.placement,
-                           .checkpoint = pair.checkpoint,
-                           .broadcast = broadcast_};
+                           .checkpoint = pair.checkpoint_id(),
+                           .broadcast = broadcast_,
+                           .transient = pair.is_transient()};
         value_bytes_ = value_bytes;
         is_large_ = value_bytes > persist::large_value_bytes;
         if (is_large_) return writer_.begin_large(front, value_bytes, shard_hash_);
@@ -93,11 +79,19 @@ class FileSink final : public shm::PieceSink {
 /// The pairs of one manager, on their way into its file.
 class ManagerSave {
   public:
-    ManagerSave(Attachment& attachment, ShardId shard, FileWriter& writer, SharedProgress& progress)
-        : attachment_(attachment), shard_(shard), writer_(writer), progress_(progress) {}
+    ManagerSave(Attachment& attachment, ShardId shard, std::uint32_t checkpoint, FileWriter& writer,
+                SharedProgress& progress)
+        : attachment_(attachment),
+          shard_(shard),
+          checkpoint_(checkpoint),
+          pages_(attachment, shard, checkpoint),
+          writer_(writer),
+          progress_(progress) {}
 
     Result<void> run() {
-        if (const Result<void> found = find_broadcasts(); !found) return found;
+        Result<KeySet> broadcasts = pages_.broadcasts();
+        if (!broadcasts) return broadcasts.error();
+        broadcasts_ = *std::move(broadcasts);
         std::uint64_t cursor = 0;
         if (const auto pool = attachment_.reads_here() ? attachment_.pools().whole(shard_) : nullptr) {
             const Result<bool> all = walk(pool, cursor);
@@ -116,48 +110,12 @@ class ManagerSave {
         return go_on;
     }
     Error stopped() { return progress_.outcome() ? Error(Errc::timeout) : progress_.outcome().error(); }
-    Error named(Error error) {
-        error.set_manager(number_of(shard_));
-        attachment_.name_node(error);
-        return error;
-    }
-    detail::TimeoutBudget budget() const { return {.timeout = attachment_.timeout()}; }
-
-    Result<std::uint64_t> page(PageSink& sink, std::uint16_t flags, std::uint64_t cursor) {
-        Request request;
-        request.verb = Verb::scan;
-        request.shard = shard_;
-        request.argument = cursor;
-        request.flags = flags;
-        request.sink = &sink;
-        sink.clear();
-        const Result<Reply> reply = attachment_.call(request, budget());
-        if (!reply) return reply.error();
-        return reply->argument;
-    }
-
-    /// Which keys are broadcasts is known to the manager alone.
-    Result<void> find_broadcasts() {
-        PageSink sink;
-        std::uint64_t cursor = 0;
-        do {
-            const Result<std::uint64_t> next = page(sink, wire::scan_broadcasts, cursor);
-            if (!next) return next.error();
-            wire::ItemReader items(sink.page());
-            for (KeyBytes key; items.key(key);)
-                broadcasts_.emplace(key);
-            if (!items.at_end()) return malformed();
-            cursor = *next;
-        } while (cursor != 0);
-        return {};
-    }
-
     /// Whether all of them are saved; else `cursor` is where to go on by message.
     Result<bool> walk(const std::shared_ptr<const shm::PoolReader>& pool, std::uint64_t& cursor) {
-        shm::PoolWalk walk(pool);
+        shm::PoolWalk walk(pool, checkpoint_);
         for (;;) {
             const Result<bool> more = walk.next();
-            if (!more.has_value() && more.error().code != Errc::busy) return named(more.error());
+            if (!more.has_value() && more.error().code != Errc::busy) return pages_.named(more.error());
             cursor = walk.cursor();
             if (!more.has_value()) return false;
             if (!*more) break;
@@ -169,7 +127,7 @@ class ManagerSave {
         // What a dead manager has left is not the dictionary.
         Request ping;
         ping.shard = shard_;
-        const Result<Reply> alive = attachment_.call(ping, budget());
+        const Result<Reply> alive = attachment_.call(ping, {.timeout = attachment_.timeout()});
         if (!alive) return alive.error();
         return true;
     }
@@ -184,10 +142,16 @@ class ManagerSave {
                                 .value = pair.value,
                                 .value_type = pair.value_type,
                                 .placement = pair.placement,
-                                .checkpoint = pair.checkpoint,
-                                .broadcast = broadcast},
+                                .checkpoint = pair.checkpoint_id(),
+                                .broadcast = broadcast,
+                                .transient = pair.is_transient()},
                                found.shard_hash);
         }
+        // What changes while it is read would have to be taken back.
+        if (!writer_.can_drop_large())
+            return save_alone(
+                {.key = pair.key, .placement = pair.placement, .transient = pair.is_transient()},
+                found.shard_hash);
         FileSink sink(writer_, found.shard_hash, broadcast);
         Result<void> outcome;
         switch (walk.read(found, sink, outcome)) {
@@ -196,24 +160,25 @@ class ManagerSave {
             case shm::Read::absent:
                 return {};
             default:
-                return save_alone({.key = pair.key, .placement = pair.placement}, found.shard_hash);
+                return save_alone(
+                    {.key = pair.key, .placement = pair.placement, .transient = pair.is_transient()},
+                    found.shard_hash);
         }
     }
 
     Result<void> ask(std::uint64_t cursor) {
         constexpr auto flags = static_cast<std::uint16_t>(wire::scan_values | wire::scan_placements);
-        PageSink sink;
         std::uint64_t last = cursor;
         do {
-            const Result<std::uint64_t> next = page(sink, flags, cursor);
-            if (!next) return next.error();
-            wire::ItemReader items(sink.page());
+            const Result<std::uint64_t> next = pages_.ask(flags, cursor);
+            if (!next.has_value()) return next.error();
+            wire::ItemReader items = pages_.items();
             for (wire::PackedPair pair; items.pair(pair);) {
                 const std::uint64_t hash = shard_hash(hash_of(pair.key));
-                if (hash < std::exchange(last, hash)) return malformed();
+                if (hash < std::exchange(last, hash)) return pages_.malformed();
                 if (const Result<void> saved = save(pair, hash); !saved) return saved;
             }
-            if (!items.at_end() || (*next != 0 && *next < cursor)) return malformed();
+            if (!items.at_end() || (*next != 0 && *next < cursor)) return pages_.malformed();
             cursor = *next;
             if (!tell()) return stopped();
         } while (cursor != 0);
@@ -221,35 +186,32 @@ class ManagerSave {
     }
 
     Result<void> save(const wire::PackedPair& pair, std::uint64_t hash) {
-        if (pair.ask_alone) return save_alone({.key = pair.key, .placement = pair.placement}, hash);
+        if (pair.ask_alone)
+            return save_alone({.key = pair.key, .placement = pair.placement, .transient = pair.transient},
+                              hash);
         return writer_.add({.key = pair.key,
                             .value = pair.value,
                             .value_type = pair.value_type,
                             .placement = pair.placement,
-                            .broadcast = broadcasts_.contains(pair.key)},
+                            .broadcast = broadcasts_.contains(pair.key),
+                            .transient = pair.transient},
                            hash);
     }
 
     Result<void> save_alone(Record record, std::uint64_t hash) {
-        Request request;
-        request.verb = Verb::get;
-        request.shard = shard_;
-        request.key = record.key;
-        request.sink = &alone_;
-        alone_.value.clear();
-        const Result<Reply> reply = attachment_.call(request, budget());
-        if (!reply && reply.error().code == Errc::not_found) return {};  // erased meanwhile
-        if (!reply) return reply.error();
+        const Result<std::uint16_t> type = pages_.value(record.key, alone_);
+        if (!type.has_value() && type.error().code == Errc::not_found) return {};  // erased meanwhile
+        if (!type.has_value()) return type.error();
         record.value = alone_.value;
-        record.value_type = reply->value_type;
+        record.value_type = *type;
         record.broadcast = broadcasts_.contains(record.key);
         return writer_.add(record, hash);
     }
 
-    Error malformed() { return named(Error(Errc::protocol, "the page of pairs that it sent is malformed")); }
-
     Attachment& attachment_;
     const ShardId shard_;
+    const std::uint32_t checkpoint_;
+    client::ManagerPages pages_;
     FileWriter& writer_;
     SharedProgress& progress_;
     KeySet broadcasts_;
@@ -264,13 +226,20 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
     const auto save = [&]() -> Result<CheckpointInfo> {
         if (const Result<void> good = check_attached(); !good) return good.error();
         Attachment& attachment = *this->attachment();
+        const std::shared_ptr<CheckpointStore> store = attachment.checkpoint_store();
         std::error_code error;
-        const std::filesystem::path path = std::filesystem::absolute(dir, error);
-        if (error || dir.empty()) return Error(Errc::invalid_argument, "a folder to save to is needed");
+        const persist::Place path(store ? std::filesystem::path(dir) : std::filesystem::absolute(dir, error),
+                                  store.get());
+        if (error || (dir.empty() && !store))
+            return Error(Errc::invalid_argument, "a folder to save to is needed");
+        // All of one checkpoint, whatever others go on to meanwhile.
+        const Result<std::uint32_t> at = client::chosen_checkpoint(*this, options.checkpoint);
+        if (!at.has_value()) return at.error();
         Result<persist::NewCheckpoint> checkpoint =
             persist::NewCheckpoint::begin(path, {.name = name(),
                                                  .dictionary_id = attachment.handle().dictionary_id,
-                                                 .managers = manager_count()});
+                                                 .managers = manager_count(),
+                                                 .checkpoint = *at});
         if (!checkpoint) return checkpoint.error();
         SharedProgress progress(options.progress, 0);
         std::vector<persist::CommittedFile> files(manager_count());
@@ -279,10 +248,10 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
             [&](std::size_t i, int) -> Result<void> {
                 const auto manager = static_cast<std::uint32_t>(i);
                 Result<FileWriter> writer =
-                    FileWriter::create(checkpoint->folder(), checkpoint->header(manager));
+                    FileWriter::create(checkpoint->place(), checkpoint->header(manager));
                 if (!writer) return writer.error();
                 if (const Result<void> run =
-                        ManagerSave(attachment, ShardId{manager}, *writer, progress).run();
+                        ManagerSave(attachment, ShardId{manager}, *at, *writer, progress).run();
                     !run)
                     return run;
                 Result<persist::CommittedFile> file = writer->finish();
@@ -291,12 +260,18 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
                 return {};
             });
         if (!saved) return saved.error();
+        if (options.confirm) {
+            if (const Result<void> confirmed = options.confirm(); !confirmed) return confirmed.error();
+        }
         Result<persist::Commit> commit = checkpoint->commit(std::move(files));
         if (!commit) return commit.error();
-        CheckpointInfo info = client::info_of({checkpoint->folder(), *std::move(commit)});
-        if (options.keep > 0) {
-            if (const Result<void> kept = persist::keep_newest(path, name(), options.keep); !kept)
-                info.error = kept.error();
+        CheckpointInfo info = client::info_of({.folder = checkpoint->folder(), .commit = *commit});
+        const Result<void> replaced =
+            options.replaces ? persist::remove_superseded(path, *commit) : Result<void>();
+        const Result<void> kept =
+            options.keep > 0 ? persist::keep_newest(path, name(), options.keep) : Result<void>();
+        for (const Result<void>* removed : {&replaced, &kept}) {
+            if (!*removed) info.error = removed->error();
         }
         return info;
     };

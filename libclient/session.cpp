@@ -137,6 +137,8 @@ Result<Reply> Session::call_now(const Request& request, Time now, Time deadline)
     }
     Result<Reply> reply = requester_.take(operation);
     counters_.add(request.verb, request.value_bytes(), reply, now);
+    if (const Trace* const to = Trace::current(); to != nullptr) [[unlikely]]
+        trace(*to, request, request.value_bytes(), reply, now);
     if (request.verb == wire::Verb::wait_for && is_interrupted_ && !reply)
         cancel_wait(request.shard, operation);
     return reply;
@@ -176,6 +178,9 @@ void Session::start(Flight& flight, const Request& request, Time now, Time deadl
     flight.session = this;
     flight.place = flights_.size();
     flight.verb = request.verb;
+    flight.shard = request.shard;
+    flight.key = request.key;
+    flight.checkpoint = request.checkpoint;
     flight.value_bytes = request.value_bytes();
     flight.started = now;
     flights_.push_back(&flight);
@@ -219,6 +224,24 @@ void Session::settle(Flight& flight) {
     flights_[flight.place]->place = flight.place;
     flights_.pop_back();
     counters_.add(flight.verb, flight.value_bytes, flight.outcome, flight.started);
+    if (const Trace* const to = Trace::current(); to != nullptr) [[unlikely]]
+        trace(*to, flight, flight.value_bytes, flight.outcome, flight.started);
+}
+
+/// `asked` is a request, or what a flight has kept of one.
+template <class Asked>
+void Session::trace(const Trace& trace, const Asked& asked, std::uint64_t bytes_sent,
+                    const Result<Reply>& outcome, Time started) const {
+    const DirectoryEntry* const manager = known_manager(asked.shard);
+    trace.write({.operation = operation_of(asked.verb),
+                 .key = asked.key,
+                 .manager = number_of(asked.shard),
+                 .node = manager == nullptr ? std::string_view() : std::string_view(manager->node),
+                 .checkpoint = asked.checkpoint == no_checkpoint ? 0 : asked.checkpoint,
+                 .bytes_sent = bytes_sent,
+                 .bytes_received = outcome ? outcome->value_bytes : 0,
+                 .started = started,
+                 .error = outcome ? nullptr : &outcome.error()});
 }
 
 void Session::call_all(std::uint32_t count, Time deadline,

@@ -14,6 +14,7 @@
 
 #include "base/process_identity.h"
 #include "libclient/counters.h"
+#include "libclient/trace.h"
 #include "rpc/requester.h"
 #include "transport/worker.h"
 
@@ -29,8 +30,12 @@ struct Flight {
     Requester::OperationId id = 0;
     std::size_t place = 0;       // in the session's list
     bool outlives_call = false;  // no interrupt ends it: nobody waits for it, or its owner does so
+    // Of the request, whose key stays as long.
     wire::Verb verb = wire::Verb::ping;
-    std::uint64_t value_bytes = 0;  // of the request
+    ShardId shard{};
+    KeyBytes key;
+    std::uint32_t checkpoint = 0;
+    std::uint64_t value_bytes = 0;
     Time started{};
     Result<Reply> outcome{Reply{}};  // once it is settled
 
@@ -129,6 +134,9 @@ class Session {
     Result<Reply> call_later(const Request& request, Time now, Time deadline);
     Result<void> await_free_slot(const Request& request, Time& now, Time deadline);
     void settle(Flight& flight);
+    template <class Asked>
+    void trace(const Trace& trace, const Asked& asked, std::uint64_t bytes_sent, const Result<Reply>& outcome,
+               Time started) const;
     void look_at_clock_by(Time time);
     void look_for_interrupt(Time now);
     void cancel_wait(ShardId shard, Requester::OperationId wait);

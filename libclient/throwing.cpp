@@ -3,12 +3,29 @@
 //
 // The forms that throw of the calls that are no templates. They are here, and not in the headers, so that a
 // program does not compile what all of them return.
+#include <ddict/checkpoint_store.h>
 #include <ddict/dictionary.h>
 
 namespace ddict {
 
 View View::manager(std::uint32_t id) const {
     return try_manager(id).value();
+}
+
+View View::at(std::uint32_t checkpoint) const {
+    return try_at(checkpoint).value();
+}
+
+std::uint32_t View::newest_checkpoint_id() const {
+    return try_newest_checkpoint_id().value();
+}
+
+void Dictionary::set_checkpoint_id(std::uint32_t checkpoint) {
+    try_set_checkpoint_id(checkpoint).value();
+}
+
+std::uint32_t Dictionary::sync_to_newest_checkpoint() {
+    return try_sync_to_newest_checkpoint().value();
 }
 
 Batch View::batch() const {
@@ -99,8 +116,11 @@ void Dictionary::restart(std::uint32_t manager) {
     try_restart(manager).value();
 }
 
-void Dictionary::destroy() {
-    try_destroy().value();
+std::vector<std::uint32_t> Dictionary::empty_managers() const {
+    return try_empty_managers().value();
+}
+void Dictionary::destroy(const DestroyOptions& options) {
+    try_destroy(options).value();
 }
 
 Dictionary Dictionary::attach(std::string_view handle, const AttachOptions& options) {
@@ -113,6 +133,46 @@ CheckpointInfo Dictionary::save(std::string_view dir, const SaveOptions& options
 
 CheckpointInfo Dictionary::load(std::string_view path, const LoadOptions& options) const {
     return try_load(path, options).value();
+}
+
+CheckpointInfo Dictionary::persist(const SaveOptions& options) const {
+    return try_persist(options).value();
+}
+
+void Dictionary::clone_to(Dictionary& target, const LoadOptions& options) const {
+    try_clone_to(target, options).value();
+}
+
+void Dictionary::synchronize_from(const Dictionary& source, const LoadOptions& options) const {
+    try_synchronize_from(source, options).value();
+}
+
+Dictionary Dictionary::copy(const CreateOptions& options, const LoadOptions& load) const {
+    return std::move(try_copy(options, load)).value();
+}
+
+void Dictionary::set_checkpoint_store(SharedCheckpointStore store) {
+    try_set_checkpoint_store(std::move(store)).value();
+}
+
+PersistStatus Dictionary::persist_every(const PersistEveryOptions& options) const {
+    return try_persist_every(options).value();
+}
+
+PersistStatus Dictionary::persist_status() const {
+    return try_persist_status().value();
+}
+
+std::vector<std::uint32_t> Dictionary::persisted_ids() const {
+    return try_persisted_ids().value();
+}
+
+CheckpointInfo Dictionary::restore(std::uint32_t checkpoint, const LoadOptions& options) {
+    return try_restore(checkpoint, options).value();
+}
+
+CheckpointInfo Dictionary::advance(const LoadOptions& options) {
+    return try_advance(options).value();
 }
 
 CheckpointInfo Dictionary::load_latest(std::string_view dir, const LoadOptions& options) const {

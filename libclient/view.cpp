@@ -121,6 +121,34 @@ View View::until(Clock::time_point deadline) const {
     return view;
 }
 
+Result<View> View::try_at(std::uint32_t checkpoint) const {
+    static_assert(checkpoint_id_max == limits::checkpoint_id_max &&
+                  ddict::newest_checkpoint == limits::newest_checkpoint && any_checkpoint == no_checkpoint);
+    if (checkpoint > ddict::newest_checkpoint)
+        return Error(Errc::invalid_argument,
+                     "the id of a checkpoint is at most " + std::to_string(checkpoint_id_max));
+    View view = *this;
+    view.checkpoint_ = checkpoint;
+    return view;
+}
+
+View View::persistent() const {
+    View view = *this;
+    view.flags_ |= wire::persistent;
+    return view;
+}
+
+View View::at_once() const {
+    View view = *this;
+    view.flags_ |= wire::at_once;
+    return view;
+}
+
+std::uint32_t View::checkpoint_id() const {
+    if (checkpoint_ != any_checkpoint) return checkpoint_;
+    return attachment_ == nullptr ? 0 : attachment_->checkpoint_id().load(std::memory_order_relaxed);
+}
+
 View View::for_one_call() const {
     return until(budget_.deadline(Clock::now()));
 }
@@ -209,15 +237,24 @@ Result<Reply> View::Calls::call(const View& view, Request&& request) {
 }
 
 Result<Reply> View::Calls::call_manager(const View& view, Request& request) {
+    set_checkpoint(view, request);
     return view.attachment_->call(request, view.budget_);
 }
 
 bool View::Calls::read_here(const View& view, Operation operation, ShardId shard, KeyBytes key,
                             std::uint64_t hash, ValueSink& sink, Result<void>& outcome) {
+    if (client::Trace::current() != nullptr) [[unlikely]]
+        return read_traced(view, operation, shard, key, hash, sink, outcome);
+    return read_untraced(view, operation, shard, key, hash, sink, outcome);
+}
+
+bool View::Calls::read_untraced(const View& view, Operation operation, ShardId shard, KeyBytes key,
+                                std::uint64_t hash, ValueSink& sink, Result<void>& outcome) {
     Attachment& attachment = *view.attachment_;
     // What is wrong otherwise, the way by message tells.
     if (!attachment.reads_here() || view.budget_.is_over()) return false;
-    const client::LocalPools::Read read = attachment.pools().get(shard, key, hash, sink, outcome);
+    const client::LocalPools::Read read =
+        attachment.pools().get(shard, key, hash, checkpoint(view), sink, outcome);
     if (read == client::LocalPools::Read::ask) return false;
     attachment.count_local_read();
     if (read == client::LocalPools::Read::absent) outcome = Error(Errc::not_found);
@@ -263,15 +300,24 @@ Result<bool> View::put_parts_if(PutCondition condition, KeyBytes key, Parts part
     return truth_of(Calls::call(*this, std::move(request)));
 }
 
-Result<void> View::get_bytes(KeyBytes key, ValueSink& sink) const {
-    if (const Result<void> good = Calls::check(*this, Operation::get, key); !good) return good;
+Result<void> View::Calls::get(const View& view, KeyBytes key, ValueSink& sink, std::uint16_t flags) {
+    if (const Result<void> good = check(view, Operation::get, key); !good) return good;
     const std::uint64_t hash = hash_of(key);
     Request request = request_of(Verb::get, key);
-    request.shard = Calls::owner(*this, key, hash);
+    request.shard = owner(view, key, hash);
     request.sink = &sink;
+    request.flags = flags;
     Result<void> outcome;
-    if (Calls::read_here(*this, Operation::get, request.shard, key, hash, sink, outcome)) return outcome;
-    return without_value(Calls::call_manager(*this, request));
+    if (read_here(view, Operation::get, request.shard, key, hash, sink, outcome)) return outcome;
+    return without_value(call_manager(view, request));
+}
+
+Result<void> View::get_bytes(KeyBytes key, ValueSink& sink) const {
+    return Calls::get(*this, key, sink, 0);
+}
+
+Result<void> View::find_bytes(KeyBytes key, ValueSink& sink) const {
+    return Calls::get(*this, key, sink, wire::at_once);
 }
 
 Result<bool> View::Calls::look_up(const View& view, KeyBytes key, ValueInfo& info) {
@@ -280,10 +326,17 @@ Result<bool> View::Calls::look_up(const View& view, KeyBytes key, ValueInfo& inf
     const ShardId shard = owner(view, key, hash);
     Attachment& attachment = *view.attachment_;
     if (attachment.reads_here() && !view.budget_.is_over()) {
-        const client::LocalPools::Read read = attachment.pools().contains(shard, key, hash, &info);
+        const client::Trace* const trace = client::Trace::current();
+        const Time started = trace == nullptr ? Time() : std::chrono::steady_clock::now();
+        const client::LocalPools::Read read =
+            attachment.pools().contains(shard, key, hash, checkpoint(view), &info);
         if (read != client::LocalPools::Read::ask) {
             attachment.count_local_read();
-            return read == client::LocalPools::Read::value;
+            const bool is_there = read == client::LocalPools::Read::value;
+            if (trace != nullptr) [[unlikely]]
+                trace_read(view, *trace, Operation::contains, shard, key, started, 0,
+                           is_there ? Result<void>() : Error(Errc::not_found));
+            return is_there;
         }
     }
     Request request = request_of(Verb::contains, key);
@@ -432,6 +485,7 @@ Result<void> View::Calls::get_from(const View& view, ShardId shard, KeyBytes key
     Request request = request_of(Verb::get, key);
     request.shard = shard;
     request.sink = &sink;
+    request.flags = wire::at_once;
     outcome = without_value(call_manager(view, request));
     if (!outcome) outcome.error().set_operation(Operation::broadcast_get);
     return outcome;

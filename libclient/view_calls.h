@@ -56,23 +56,44 @@ struct View::Calls {
         if (!placement.is_by_hand()) return owner(view, key);
         return ddict::shard_of(0, placement, view.attachment_->manager_count());
     }
+    /// The checkpoint of a request, and how it behaves there.
+    static void set_checkpoint(const View& view, Request& request) {
+        request.checkpoint = view.checkpoint_;
+        if (view.flags_ != 0 && wire::rule_of(request.verb).at_checkpoint) request.flags |= view.flags_;
+    }
     /// The shard of a request on request.key, and what the pair is to remember of that.
     static void place(const View& view, Request& request) {
+        set_checkpoint(view, request);
         if (places_by_hand(view)) return place_by_hand(view, request);
         request.shard = owner(view, request.key);
     }
     static void place_by_hand(const View& view, Request& request);
 
+    /// The checkpoint of the view's calls. Requires that it is of a dictionary.
+    static std::uint32_t checkpoint(const View& view) { return view.checkpoint_id(); }
+
+    static client::CallsAt at(const View& view) {
+        return {.checkpoint = checkpoint(view), .flags = view.flags_};
+    }
+
     /// Sends a request on request.key to the manager that owns it.
     static Result<Reply> call(const View& view, Request&& request);
     /// The same to the manager of request.shard.
     static Result<Reply> call_manager(const View& view, Request& request);
+    static Result<void> get(const View& view, KeyBytes key, ValueSink& sink, std::uint16_t flags);
     static Result<void> get_from(const View& view, ShardId shard, KeyBytes key, std::uint64_t hash,
                                  ValueSink& sink);
     static Result<Reply> broadcast(const View& view, Request request);
     /// A read from this node's memory if it can be had there: true, then `outcome` is its.
     static bool read_here(const View& view, Operation operation, ShardId shard, KeyBytes key,
                           std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
+    static bool read_untraced(const View& view, Operation operation, ShardId shard, KeyBytes key,
+                              std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
+    /// The same, and a line in the trace.
+    static bool read_traced(const View& view, Operation operation, ShardId shard, KeyBytes key,
+                            std::uint64_t hash, ValueSink& sink, Result<void>& outcome);
+    static void trace_read(const View& view, const client::Trace& trace, Operation operation, ShardId shard,
+                           KeyBytes key, Time started, std::uint64_t bytes, const Result<void>& outcome);
     /// Whether there is such a key; then `info` is of its value.
     static Result<bool> look_up(const View& view, KeyBytes key, ValueInfo& info);
     using OnReply = std::function<void(std::uint32_t, const Reply&, Bytes)>;

@@ -43,8 +43,7 @@
  * Threads. Any number may use one handle of a dictionary at once, save while it collects a batch
  * (ddict_start_batch_put) and in ddict_detach and ddict_destroy. A cursor is for one thread at a time; a
  * pending operation is for the thread that began it. A child of fork() cannot use its parent's handles, and
- * attaches anew. Managers of other nodes it reaches through those of its own, if its parent had spoken to
- * any.
+ * attaches anew; those of other nodes it reaches through its own's, if its parent had spoken to any.
  *
  * Types. Keys and values carry a type (docs/values.md). Who reads says which type is expected: another one is
  * DDICT_WRONG_TYPE. DDICT_BYTES reads anything, and what was stored as DDICT_BYTES is read as anything. A
@@ -71,22 +70,23 @@ extern "C" {
 /** What a call returns. <ddict/error.h> says what to do about each. */
 enum ddict_code {
     DDICT_OK = 0,
-    DDICT_NOT_FOUND = 1,        /**< no such key: an answer, not a fault */
-    DDICT_NO_SPACE = 2,         /**< the manager's pool is full */
-    DDICT_TOO_LARGE = 3,        /**< above a limit: need_bytes and have_bytes tell */
-    DDICT_INVALID_ARGUMENT = 4, /**< the call itself is wrong */
-    DDICT_WRONG_TYPE = 5,       /**< the value is of another type than the one asked for */
-    DDICT_TIMEOUT = 6,          /**< the deadline passed: manager_state says whether the manager answered */
-    DDICT_MANAGER_LOST = 7,     /**< the manager has ended or cannot be reached: manager_state says which */
-    DDICT_DICTIONARY_GONE = 8,  /**< the dictionary has ended */
-    DDICT_NOT_ATTACHED = 9,     /**< no dictionary in the environment, or it was detached */
-    DDICT_BAD_HANDLE = 10,      /**< the handle is damaged */
-    DDICT_INCOMPATIBLE = 11,    /**< another version of ddict or UCX */
-    DDICT_ACCESS_DENIED = 12,   /**< the secret is not this dictionary's */
-    DDICT_PROTOCOL = 13,        /**< the other side sent nonsense */
-    DDICT_SYSTEM = 14,          /**< the operating system, UCX or Slurm refused something; or no memory */
-    DDICT_FROZEN = 15,          /**< the dictionary is frozen */
-    DDICT_BUSY = 16             /**< a bound of a manager is reached: try again, or with fewer at once */
+    DDICT_NOT_FOUND = 1,          /**< no such key: an answer, not a fault */
+    DDICT_NO_SPACE = 2,           /**< the manager's pool is full */
+    DDICT_TOO_LARGE = 3,          /**< above a limit: need_bytes and have_bytes tell */
+    DDICT_INVALID_ARGUMENT = 4,   /**< the call itself is wrong */
+    DDICT_WRONG_TYPE = 5,         /**< the value is of another type than the one asked for */
+    DDICT_TIMEOUT = 6,            /**< the deadline passed: manager_state says whether the manager answered */
+    DDICT_MANAGER_LOST = 7,       /**< the manager has ended or cannot be reached: manager_state says which */
+    DDICT_DICTIONARY_GONE = 8,    /**< the dictionary has ended */
+    DDICT_NOT_ATTACHED = 9,       /**< no dictionary in the environment, or it was detached */
+    DDICT_BAD_HANDLE = 10,        /**< the handle is damaged */
+    DDICT_INCOMPATIBLE = 11,      /**< another version of ddict or UCX */
+    DDICT_ACCESS_DENIED = 12,     /**< the secret is not this dictionary's */
+    DDICT_PROTOCOL = 13,          /**< the other side sent nonsense */
+    DDICT_SYSTEM = 14,            /**< the operating system, UCX or Slurm refused something; or no memory */
+    DDICT_FROZEN = 15,            /**< the dictionary is frozen */
+    DDICT_BUSY = 16,              /**< a bound of a manager is reached: try again, or with fewer at once */
+    DDICT_CHECKPOINT_RETIRED = 17 /**< the checkpoint is older than those that are kept */
 };
 
 /** What is known of the manager that an error is about: ManagerState of C++. */
@@ -250,7 +250,11 @@ typedef struct ddict_create_options {
     const char* name;   /**< for people */
     int64_t launch_timeout_ms; /**< for the managers to come up; default 60 s */
     ddict_attach_options attach;
-    bool no_restart; /**< managers that have died are not started again: their keys are lost */
+    bool no_restart;      /**< managers that have died are not started again: their keys are lost */
+    bool resume;          /**< go on with what was kept under this name (ddict_destroy_and_keep) */
+    bool allow_empty;     /**< with resume: managers of which nothing was kept begin empty */
+    uint32_t working_set; /**< checkpoints that are kept in memory, at most 8; 0: 1, or DDICT_WORKING_SET */
+    bool wait_for_keys, wait_for_writers; /**< with a working set of 2 or more: ddict_working_set.h */
 } ddict_create_options;
 
 /** Attaches to the dictionary of a handle (ddict_serialize), or if `handle` is NULL to that of the
@@ -259,7 +263,8 @@ typedef struct ddict_create_options {
 int ddict_attach(const char* handle, const ddict_attach_options* options, ddict_dictionary** dictionary,
                  ddict_error* error);
 /** Starts a new dictionary and attaches. It lives until ddict_destroy(), or until this process ends.
- * `options` may be NULL. Errors: NO_SPACE, INVALID_ARGUMENT. */
+ * `options` may be NULL. Errors: NO_SPACE, INVALID_ARGUMENT (with resume also other settings); NOT_FOUND,
+ * BUSY (nothing, or not all, was kept; it is being resumed). After an error it is kept as before. */
 int ddict_create(const ddict_create_options* options, ddict_dictionary** dictionary, ddict_error* error);
 /** Gives up the handle. That of ddict_attach() or ddict_create() gives up its connections too: calls through
  * its views are NOT_ATTACHED from then on. The dictionary itself is not affected. */
@@ -271,14 +276,16 @@ int ddict_restart(ddict_dictionary* dictionary, uint32_t manager, ddict_error* e
  * Not for views (INVALID_ARGUMENT). MANAGER_LOST or TIMEOUT, in doubt, names a manager that did not answer:
  * the others have ended, and that one may live. */
 int ddict_destroy(ddict_dictionary* dictionary, ddict_error* error);
-/** The handle as a string: whoever has it can attach, so treat it like a password. To be
- * freed. Not for views (INVALID_ARGUMENT). */
+/** The same, but the pools stay in the shared memory of the nodes, for a dictionary of the same name, of this
+ * user, that is created with `resume`, until ddict-launch discard. Returns when those of this node are kept;
+ * SYSTEM if they are not, and the launcher has said why. */
+int ddict_destroy_and_keep(ddict_dictionary* dictionary, ddict_error* error);
+/** The handle as a string, to be freed: a secret. Not for views (INVALID_ARGUMENT). */
 int ddict_handle(ddict_dictionary* dictionary, char** handle, ddict_error* error);
 /** The same, as the reference calls it. */
 int ddict_serialize(ddict_dictionary* dictionary, char** handle, ddict_error* error);
 /** The name that the dictionary was given, cut to `capacity` bytes with a final zero; "default" if it
- * was given none. Not for views
- * (INVALID_ARGUMENT). */
+ * was given none. Not for views (INVALID_ARGUMENT). */
 int ddict_name(ddict_dictionary* dictionary, char* name, size_t capacity, ddict_error* error);
 
 /** A view whose calls take `timeout_ms` at the most: a deadline for one call, or for many. Costs an

@@ -21,7 +21,8 @@ typedef struct ddict_checkpoint_info {
     uint32_t managers;
     uint64_t pairs;
     uint64_t value_bytes;
-    uint64_t bytes; /**< of its files */
+    uint64_t bytes;      /**< of its files */
+    uint32_t checkpoint; /**< the id, in memory, of what was saved */
 } ddict_checkpoint_info;
 
 /** Saves all pairs to a new folder DIR/NAME/GENERATION, which is there when this returns DDICT_OK, and not
@@ -51,6 +52,19 @@ int ddict_load_exclusively(ddict_dictionary* dictionary, const char* path, ddict
                            ddict_error* error);
 int ddict_load_latest_exclusively(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                                   ddict_error* error);
+/** What is seen at this handle's checkpoint takes the place of all pairs of another dictionary, with whatever
+ * number of managers, and the handle `target` goes on at it: Dictionary::clone_to() (<ddict/dictionary.h>).
+ * Not for views (INVALID_ARGUMENT). Before anything is changed: NO_SPACE, FROZEN, INVALID_ARGUMENT. Other
+ * errors are in doubt: a part may be stored. */
+int ddict_clone_to(ddict_dictionary* dictionary, ddict_dictionary* target, ddict_error* error);
+/** Of a dictionary that was resumed and has ddict_empty_managers(): stores there what belongs there of
+ * another one that has had the same pairs: Dictionary::synchronize_from(). Errors: as of ddict_clone_to();
+ * INVALID_ARGUMENT too if managers of `source` began empty themselves. */
+int ddict_synchronize_from(ddict_dictionary* dictionary, ddict_dictionary* source, ddict_error* error);
+/** ddict_create() of a dictionary like this one, where `options`, which may be NULL, says nothing else, and
+ * ddict_clone_to() it. After an error there is no copy. */
+int ddict_copy(ddict_dictionary* dictionary, const ddict_create_options* options, ddict_dictionary** copy,
+               ddict_error* error);
 /** The newest checkpoint at a path; needs no dictionary. Errors: as of ddict_load(). */
 int ddict_find_checkpoint(const char* path, ddict_checkpoint_info* info, ddict_error* error);
 

@@ -28,6 +28,7 @@ typedef struct ddict_manager_stats {
     char node[65];
     char transport[128]; /**< of the session that asked, as the manager sees it */
     bool frozen;
+    bool without_kept; /**< the dictionary was resumed, and this manager began empty */
     uint64_t keys;
     uint64_t pool_bytes; /**< the pool, all included */
     uint64_t used_bytes; /**< taken by pairs and by the index */
@@ -46,7 +47,17 @@ typedef struct ddict_manager_stats {
     uint64_t repeated_requests;   /**< that came again because a connection broke */
     uint64_t unreachable_clients; /**< hellos that could not be answered */
     uint64_t restarts;            /**< how often another process has taken the manager's place */
-    uint32_t operation_count;     /**< how many of `operations` are used */
+    uint64_t tunnels;             /**< by which children of fork() reach other nodes, here now */
+    uint64_t refused_tunnels;     /**< that could not be given */
+    uint64_t working_set;         /**< how many checkpoints are kept */
+    uint64_t newest_checkpoint;   /**< its id */
+    uint64_t oldest_checkpoint;
+    uint64_t old_versions;      /**< that older checkpoints alone need */
+    uint64_t old_version_bytes; /**< what those take */
+    uint64_t transient_pairs;   /**< values that are of one checkpoint only */
+    uint64_t held_requests;     /**< the part of `waiting` that came too early for a checkpoint */
+    bool held_checkpoint;       /**< the oldest is kept for who persists it */
+    uint32_t operation_count;   /**< how many of `operations` are used */
     ddict_operation_stats operations[32];
 } ddict_manager_stats;
 
@@ -75,6 +86,10 @@ typedef struct ddict_manager_health {
     bool restarting;       /**< if it is not: another process is being started in its place */
 } ddict_manager_health;
 
+/** Of a dictionary that was resumed, the managers of which nothing was kept, and which began empty: `count`
+ * of them, of which the first `capacity` are written to `managers`. */
+int ddict_empty_managers(ddict_dictionary* dictionary, uint32_t* managers, size_t capacity, size_t* count,
+                         ddict_error* error);
 /** Asks every manager for a sign of life. `all`, `capacity` and `count` as in ddict_stats(). A lost manager
  * is no error of the call; each is waited for 2 s at the most. Cost: a message to every manager, to 64 at
  * once; each 64 have their share of the time. */

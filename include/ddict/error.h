@@ -44,9 +44,11 @@ enum class Errc : std::uint16_t {
     frozen,            ///< the dictionary is frozen, and this would change it: unfreeze it first
     busy,  ///< a bound of the manager is reached (connections, waiting operations, large values on
            ///< their way): try again, or with fewer at once
+    checkpoint_retired,  ///< the checkpoint is older than those that are kept: go on at a newer one
+                         ///< (sync_to_newest_checkpoint)
 };
 
-inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::busy);
+inline constexpr std::uint16_t errc_last = static_cast<std::uint16_t>(Errc::checkpoint_retired);
 
 /// What was being done when it failed.
 enum class Operation : std::uint8_t {
@@ -84,9 +86,12 @@ enum class Operation : std::uint8_t {
     erase_prefix,
     cancel_wait,  ///< of the keys of a wait_for_any that did not come first
     wait_for_any,
-    restart,  ///< of a manager
-    save,     ///< to disk
-    load,     ///< from there
+    restart,      ///< of a manager
+    save,         ///< to disk
+    load,         ///< from there
+    checkpoints,  ///< asking for those that are kept in memory, or on disk
+    persist,      ///< to the persist path
+    restore,      ///< from there
 };
 
 /// What is known of the manager that an error is about.

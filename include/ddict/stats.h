@@ -49,7 +49,22 @@ struct ManagerStats {
     /// How often another process has taken the manager's place, and its pairs over. The other numbers count
     /// from the last time on.
     std::uint64_t restarts = 0;
-    bool frozen = false;                     ///< no pair may be changed
+    /// Tunnels, by which children of fork() reach other nodes, that pass through this manager or end in it
+    /// now; and those that it could not give: its descriptors, memory, or as many tunnels as it may have, are
+    /// used up.
+    std::uint64_t tunnels = 0, refused_tunnels = 0;
+    bool waits_for_keys = false, waits_for_writers = false;  ///< as in CreateOptions
+    /// Checkpoints (View::at): how many are kept, which the newest and the oldest are.
+    std::uint64_t working_set = 1, newest_checkpoint = 0, oldest_checkpoint = 0;
+    /// Versions that older checkpoints alone need, also those that say that a key is gone: that many more
+    /// than `keys`, and what they take.
+    std::uint64_t old_versions = 0, old_version_bytes = 0;
+    std::uint64_t transient_pairs = 0;  ///< values that are of one checkpoint only (wait_for_keys)
+    std::uint64_t held_requests = 0;    ///< the part of `waiting` that came too early: for a checkpoint
+    bool held_checkpoint = false;       ///< the oldest is kept for who persists it: it cannot be changed
+    bool frozen = false;                ///< no pair may be changed
+    /// The dictionary was resumed, and this manager began empty: Dictionary::empty_managers().
+    bool without_kept = false;
     std::vector<OperationStats> operations;  ///< those that there were
     /// Of the session that asked: "same host" (with how large values go, if one side may not read the other's
     /// memory), or transport and device of UCX, and why it is not "same host", if both are on one node.

@@ -39,6 +39,7 @@
 
 #include <ddict/async.h>
 #include <ddict/batch.h>
+#include <ddict/checkpoint_id.h>
 #include <ddict/frozen_value.h>
 #include <ddict/iteration.h>
 #include <ddict/key.h>
@@ -84,50 +85,56 @@ class View {
     /// `manager_of` decides on which manager a key lives.
     View placed_at(ManagerOfKey manager_of) const;
 
+    // ---- checkpoints (docs/checkpoints.md) ----
+    /// The dictionary at a checkpoint: each key has what was written to it last at this one or an earlier
+    /// one, and changes are made at it, and so at later ones, but for keys that were written or erased there
+    /// themselves. The managers keep the newest few (CreateOptions::working_set): calls at an older one fail
+    /// with checkpoint_retired. Broadcasts are seen at each. No message. invalid_argument for an id above
+    /// checkpoint_id_max, unless it is newest_checkpoint.
+    View at(std::uint32_t checkpoint) const;
+    Result<View> try_at(std::uint32_t checkpoint) const;
+    /// Of a dictionary that waits for keys (CreateOptions::wait_for_keys). persistent(): what is put through
+    /// it is seen at later checkpoints as well. at_once(): a get or a pop of a key that is not there says so,
+    /// and does not wait for it. Elsewhere both are this view.
+    View persistent() const;
+    View at_once() const;
+    /// The id of the checkpoint of this view's calls: that of at(), or Dictionary's.
+    std::uint32_t checkpoint_id() const;
+    /// The id of the newest that any of this view's managers has seen. Cost: a message to each, and its
+    /// answer.
+    std::uint32_t newest_checkpoint_id() const;
+    Result<std::uint32_t> try_newest_checkpoint_id() const;
+
     // ---- one key ----
     /// Stores a pair; a value that was there is replaced. Cost: one message and its answer. Errors:
     /// no_space (a value that was there stays), too_large.
     template <class K, class V>
-    void put(const K& key, const V& value) const {
-        try_put(key, value).value();
-    }
+    void put(const K& key, const V& value) const;
     template <class K, class V>
     Result<void> try_put(const K& key, const V& value) const;
     /// Stores a pair only if there is no such key, or only if there is; says whether it did. Errors and cost:
     /// those of put.
     template <class K, class V>
-    bool put_if_absent(const K& key, const V& value) const {
-        return try_put_if_absent(key, value).value();
-    }
+    bool put_if_absent(const K& key, const V& value) const;
     template <class K, class V>
     Result<bool> try_put_if_absent(const K& key, const V& value) const;
     template <class K, class V>
-    bool put_if_present(const K& key, const V& value) const {
-        return try_put_if_present(key, value).value();
-    }
+    bool put_if_present(const K& key, const V& value) const;
     template <class K, class V>
     Result<bool> try_put_if_present(const K& key, const V& value) const;
     /// The value of a key, as a T. Cost: a read of this node's shared memory if the manager is here, else one
     /// message and its answer. Errors: not_found, wrong_type.
     template <class T = std::string, class K>
-    T get(const K& key) const {
-        return try_get<T>(key).value();
-    }
+    T get(const K& key) const;
     template <class T = std::string, class K>
     Result<T> try_get(const K& key) const;
     /// The same where a missing key is nothing special.
     template <class T = std::string, class K>
-    std::optional<T> find(const K& key) const {
-        return try_find<T>(key).value();
-    }
+    std::optional<T> find(const K& key) const;
     template <class T = std::string, class K>
-    Result<std::optional<T>> try_find(const K& key) const {
-        return detail::or_nothing(try_get<T>(key));
-    }
+    Result<std::optional<T>> try_find(const K& key) const;
     template <class T = std::string, class K>
-    T get_or(const K& key, T fallback) const {
-        return try_get_or<T>(key, std::move(fallback)).value();
-    }
+    T get_or(const K& key, T fallback) const;
     template <class T = std::string, class K>
     Result<T> try_get_or(const K& key, T fallback) const;
     /// Into memory that is there already. A std::span of elements: returns how many have come; does not
@@ -385,30 +392,18 @@ class View {
     /// ScanOptions::type those of one. An error is thrown by begin() or by the increment; Cursor
     /// (<ddict/iteration.h>) is the form without exceptions. Every page may take as long as any call.
     template <class K = std::string>
-    KeyRange<K> keys(std::string_view prefix = {}) const {
-        return KeyRange<K>(cursor({.prefix = prefix}));
-    }
+    KeyRange<K> keys(std::string_view prefix = {}) const;
     template <class V = std::string>
-    ValueRange<V> values(std::string_view prefix = {}) const {
-        return ValueRange<V>(cursor({.prefix = prefix, .values = true}));
-    }
+    ValueRange<V> values(std::string_view prefix = {}) const;
     template <class K = std::string, class V = std::string>
-    ItemRange<K, V> items(std::string_view prefix = {}) const {
-        return ItemRange<K, V>(cursor({.prefix = prefix, .values = true}));
-    }
+    ItemRange<K, V> items(std::string_view prefix = {}) const;
     /// The same of the managers on this node only; empty if it has none.
     template <class K = std::string>
-    KeyRange<K> local_keys(std::string_view prefix = {}) const {
-        return KeyRange<K>(cursor({.prefix = prefix, .local = true}));
-    }
+    KeyRange<K> local_keys(std::string_view prefix = {}) const;
     template <class V = std::string>
-    ValueRange<V> local_values(std::string_view prefix = {}) const {
-        return ValueRange<V>(cursor({.prefix = prefix, .values = true, .local = true}));
-    }
+    ValueRange<V> local_values(std::string_view prefix = {}) const;
     template <class K = std::string, class V = std::string>
-    ItemRange<K, V> local_items(std::string_view prefix = {}) const {
-        return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
-    }
+    ItemRange<K, V> local_items(std::string_view prefix = {}) const;
     /// The number of pairs on the managers of this node. Cost: a message to each of them.
     std::uint64_t local_size() const;
     Result<std::uint64_t> try_local_size() const;
@@ -422,9 +417,7 @@ class View {
     Partial<std::uint64_t> partial_size() const;
     Result<Partial<std::uint64_t>> try_partial_size() const;
     template <class K = std::string>
-    Partial<std::vector<K>> partial_keys(std::string_view prefix = {}) const {
-        return try_partial_keys<K>(prefix).value();
-    }
+    Partial<std::vector<K>> partial_keys(std::string_view prefix = {}) const;
     template <class K = std::string>
     Result<Partial<std::vector<K>>> try_partial_keys(std::string_view prefix = {}) const;
 
@@ -433,9 +426,7 @@ class View {
     std::uint32_t manager_count() const;
     /// The manager that owns a key in this view; 0 when not attached. A pure function: no message.
     template <class K>
-    std::uint32_t which_manager(const K& key) const {
-        return detail::with_key(key, [&](KeyBytes bytes) { return manager_of_bytes(bytes); });
-    }
+    std::uint32_t which_manager(const K& key) const;
     /// The managers on this node, in order; empty if it has none, or when not attached.
     std::vector<std::uint32_t> local_managers() const;
     /// One of them, always the same in one process.
@@ -507,6 +498,8 @@ class View {
     Result<bool> put_parts_if(PutCondition condition, KeyBytes key, Parts parts,
                               std::uint16_t value_type = type_bytes) const;
     Result<void> get_bytes(KeyBytes key, ValueSink& sink) const;
+    /// The same, and never waits for a key.
+    Result<void> find_bytes(KeyBytes key, ValueSink& sink) const;
     Result<bool> contains_bytes(KeyBytes key) const;
     Result<std::optional<ValueInfo>> type_and_size_bytes(KeyBytes key) const;
     /// not_found if there is no such key.
@@ -558,6 +551,7 @@ class View {
   private:
     struct Calls;
     static constexpr std::uint32_t any_manager = UINT32_MAX;
+    static constexpr std::uint32_t any_checkpoint = UINT32_MAX;
 
     template <class T, class K, class F>
     Result<T> received(Operation operation, const K& key, F&& receive) const;
@@ -571,9 +565,7 @@ class View {
     /// Undoes a pop whose value is not what was asked for; returns `why`, completed.
     Error put_back(KeyBytes key, Bytes value, std::uint16_t value_type, const Error& why) const;
     template <class K>
-    Error name_error_of(const K& key, const Error& error, Operation operation) const {
-        return detail::with_key(key, [&](KeyBytes bytes) { return name_error(error, operation, bytes); });
-    }
+    Error name_error_of(const K& key, const Error& error, Operation operation) const;
     std::vector<ItemStatus> statuses_of_puts(std::span<const PutItem> pairs) const;
     std::vector<ItemStatus> statuses_of_erases(std::span<const KeyBytes> keys) const;
     View with_timeout(std::chrono::nanoseconds timeout) const;
@@ -586,6 +578,8 @@ class View {
     detail::Shared<client::Attachment> attachment_;
     detail::TimeoutBudget budget_;
     std::uint32_t manager_ = any_manager;
+    std::uint32_t checkpoint_ = any_checkpoint;  // any: the attachment's
+    std::uint16_t flags_ = 0;                    // of its requests
     detail::Shared<const Placement> placement_;
     bool places_by_number_ = false;            // placement_ gives the number of a manager, no hash
     detail::Shared<client::OpenBatch> batch_;  // while one is collected

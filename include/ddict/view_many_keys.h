@@ -123,4 +123,39 @@ Result<void> View::try_update(Pairs&& pairs) const {
     return first;
 }
 
+template <class K>
+KeyRange<K> View::keys(std::string_view prefix) const {
+    return KeyRange<K>(cursor({.prefix = prefix}));
+}
+
+template <class K>
+KeyRange<K> View::local_keys(std::string_view prefix) const {
+    return KeyRange<K>(cursor({.prefix = prefix, .local = true}));
+}
+
+template <class V>
+ValueRange<V> View::values(std::string_view prefix) const {
+    return ValueRange<V>(cursor({.prefix = prefix, .values = true}));
+}
+
+template <class V>
+ValueRange<V> View::local_values(std::string_view prefix) const {
+    return ValueRange<V>(cursor({.prefix = prefix, .values = true, .local = true}));
+}
+
+template <class K, class V>
+ItemRange<K, V> View::items(std::string_view prefix) const {
+    return ItemRange<K, V>(cursor({.prefix = prefix, .values = true}));
+}
+
+template <class K, class V>
+ItemRange<K, V> View::local_items(std::string_view prefix) const {
+    return ItemRange<K, V>(cursor({.prefix = prefix, .values = true, .local = true}));
+}
+
+template <class K>
+Partial<std::vector<K>> View::partial_keys(std::string_view prefix) const {
+    return try_partial_keys<K>(prefix).value();
+}
+
 }  // namespace ddict

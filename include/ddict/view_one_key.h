@@ -9,6 +9,42 @@
 namespace ddict {
 
 template <class K, class V>
+void View::put(const K& key, const V& value) const {
+    try_put(key, value).value();
+}
+
+template <class K, class V>
+bool View::put_if_absent(const K& key, const V& value) const {
+    return try_put_if_absent(key, value).value();
+}
+
+template <class K, class V>
+bool View::put_if_present(const K& key, const V& value) const {
+    return try_put_if_present(key, value).value();
+}
+
+template <class T, class K>
+T View::get(const K& key) const {
+    return try_get<T>(key).value();
+}
+
+template <class T, class K>
+std::optional<T> View::find(const K& key) const {
+    return try_find<T>(key).value();
+}
+
+template <class T, class K>
+Result<std::optional<T>> View::try_find(const K& key) const {
+    return detail::or_nothing(
+        received<T>(Operation::get, key, [&](KeyBytes k, ValueSink& sink) { return find_bytes(k, sink); }));
+}
+
+template <class T, class K>
+T View::get_or(const K& key, T fallback) const {
+    return try_get_or<T>(key, std::move(fallback)).value();
+}
+
+template <class K, class V>
 Result<void> View::try_put(const K& key, const V& value) const {
     return detail::with_both(key, value,
                              [&](KeyBytes k, Bytes v) { return put_bytes(k, v, detail::type_of<V>()); });
@@ -139,9 +175,9 @@ Result<T> View::received(Operation operation, const K& key, F&& receive) const {
 
 template <class T, class K>
 Result<T> View::try_get_or(const K& key, T fallback) const {
-    Result<T> value = try_get<T>(key);
-    if (!value.has_value() && value.error().code == Errc::not_found) return fallback;
-    return value;
+    Result<std::optional<T>> value = try_find<T>(key);
+    if (!value.has_value()) return value.error();
+    return *value ? **std::move(value) : std::move(fallback);
 }
 
 template <class T, class K, class F>
@@ -252,6 +288,16 @@ Result<detail::Popped<T>> View::popped_into(KeyBytes key, T& value) const {
         if (!finished) return put_back(key, bytes.bytes(), bytes.type(), finished.error());
         return outcome(finished);
     }
+}
+
+template <class K>
+Error View::name_error_of(const K& key, const Error& error, Operation operation) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return name_error(error, operation, bytes); });
+}
+
+template <class K>
+std::uint32_t View::which_manager(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return manager_of_bytes(bytes); });
 }
 
 }  // namespace ddict

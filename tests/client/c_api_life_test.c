@@ -1,7 +1,9 @@
 /* SPDX-FileCopyrightText: The ddict authors
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/client/c_api_test.h"
 
@@ -239,6 +241,47 @@ void test_restart(void) {
     EXPECT_OK(ddict_create(&options, &other, &error));
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_restart(other, 0, &error));
     EXPECT(error_says("--no-restart"));
+    EXPECT_OK(ddict_destroy(other, &error));
+    ddict_detach(other);
+}
+
+void test_kept(void) {
+    ddict_dictionary* other = NULL;
+    ddict_create_options options;
+    ddict_value value;
+    uint32_t empty[2];
+    size_t count = 0;
+    char name[40];
+    snprintf(name, sizeof name, "c-kept-%ld", (long)getpid());
+    memset(&options, 0, sizeof options);
+    options.managers_per_node = 2;
+    options.total_mem = 16 << 20;
+    options.name = name;
+    options.resume = true;
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_create(&options, &other, &error));
+    EXPECT(error_says(name));
+    options.allow_empty = true;
+    EXPECT_OK(ddict_create(&options, &other, &error));
+    if (other == NULL) return;
+    EXPECT_OK(ddict_empty_managers(other, empty, 2, &count, &error));
+    EXPECT(count == 2 && empty[0] == 0 && empty[1] == 1);
+    EXPECT_OK(ddict_put(other, ddict_text_key("k"), ddict_text("v"), DDICT_TEXT, &error));
+    EXPECT_OK(ddict_destroy_and_keep(other, &error));
+    EXPECT_CODE(DDICT_NOT_ATTACHED, ddict_destroy_and_keep(other, &error));
+    ddict_detach(other);
+    other = NULL;
+    options.allow_empty = false;
+    options.total_mem = 32 << 20;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_create(&options, &other, &error));
+    EXPECT(error_says("16M") && error_says("32M"));
+    options.total_mem = 16 << 20;
+    EXPECT_OK(ddict_create(&options, &other, &error));
+    if (other == NULL) return;
+    EXPECT_OK(ddict_get(other, ddict_text_key("k"), DDICT_TEXT, &value, &error));
+    ddict_free(value.data);
+    EXPECT_OK(ddict_empty_managers(other, NULL, 0, &count, &error));
+    EXPECT(count == 0);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_empty_managers(other, NULL, 0, NULL, &error));
     EXPECT_OK(ddict_destroy(other, &error));
     ddict_detach(other);
 }

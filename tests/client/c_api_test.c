@@ -47,6 +47,8 @@ static const struct {
 } tests[] = {
     {"put_and_get", test_put_and_get},
     {"saved_and_loaded", test_saved_and_loaded},
+    {"persisted", test_persisted},
+    {"cloned", test_cloned},
     {"get_into_tells_the_size", test_get_into_tells_the_size},
     {"get_or", test_get_or},
     {"pop_and_erase", test_pop_and_erase},
@@ -79,6 +81,9 @@ static const struct {
     {"detach_deregisters", test_detach_deregisters},
     {"destroyed_by_another", test_destroyed_by_another},
     {"restart", test_restart},
+    {"kept", test_kept},
+    {"checkpoints in memory", test_checkpoints_in_memory},
+    {"checkpoints that wait", test_checkpoints_that_wait},
     {"placement", test_placement},
     {"keys_that_name_their_managers", test_keys_that_name_their_managers},
     {"placement_of_bad_keys", test_placement_of_bad_keys},

@@ -49,6 +49,8 @@ void test_bad_arguments(void);
 
 /* c_api_checkpoints_test.c */
 void test_saved_and_loaded(void);
+void test_persisted(void);
+void test_cloned(void);
 
 /* c_api_many_test.c */
 void test_batches(void);
@@ -69,6 +71,10 @@ void test_detached_and_destroyed(void);
 void test_detach_deregisters(void);
 void test_destroyed_by_another(void);
 void test_restart(void);
+void test_kept(void);
+/* c_api_working_set_test.c */
+void test_checkpoints_in_memory(void);
+void test_checkpoints_that_wait(void);
 void test_placement(void);
 void test_keys_that_name_their_managers(void);
 void test_placement_of_bad_keys(void);

@@ -181,7 +181,7 @@ TEST(Attach, BadHandlesAreRefused) {
     EXPECT_EQ(code_of_attach(good + "\n"), Errc{});
     EXPECT_EQ(code_of_attach("garbage"), Errc::bad_handle);
     EXPECT_EQ(code_of_attach(" "), Errc::bad_handle);
-    EXPECT_EQ(code_of_attach("ddict3" + good.substr(6)), Errc::incompatible);
+    EXPECT_EQ(code_of_attach("ddict99" + good.substr(6)), Errc::incompatible);
     for (std::size_t length = 7; length < good.size(); length += 13) {
         EXPECT_EQ(code_of_attach(good.substr(0, length)), Errc::bad_handle) << length;
     }

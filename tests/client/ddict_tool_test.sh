@@ -41,13 +41,35 @@ if [[ ${2:-} != inside ]]; then
   kept=$(mktemp -d)
   check "a command, and then saved" 0 "saved $kept/default/000001: 1 pair, *" \
     ddict-launch --total-mem 16M --save "$kept" -- ddict put Hello Dragon
-  check "loaded, and then a command" 0 "loaded $kept/default/000001: 1 pair, *Dragon" \
+  check "loaded, and then a command" 0 "loaded $kept/default/000001: 1 pair, *Dragon*" \
     ddict-launch --managers-per-node 3 --total-mem 16M --load "$kept" -- ddict get Hello
   check "loaded, failed, and saved" 1 "loaded *not_found*saved $kept/default/000002: 1 pair, *" \
     ddict-launch --total-mem 16M --load "$kept" --save "$kept" -- ddict get nobody
   check "what cannot be loaded" 1 "ddict: load: not_found: *" ddict-launch --total-mem 16M --load "$kept/none" -- echo never
   check "what cannot be saved" 1 "ddict-launch: cannot save to $kept/no/such: No such file*" ddict-launch --total-mem 16M --save "$kept/no/such" -- true
   check "no command to load for" 2 "*--load belongs to: ddict-launch -- COMMAND*" ddict-launch start --load "$kept"
+  check "steps that are persisted" 0 "persisted checkpoint 0 to $kept/steps/default/000001: 1 pair, *" \
+    ddict-launch --total-mem 16M --working-set 2 --persist-path "$kept/steps" -- sh -c 'ddict put Hello Dragon && ddict persist'
+  check "a command that begins with one" 0 "restored checkpoint 0 from $kept/steps/default/000001: 1 pair, *Dragon*" \
+    ddict-launch --managers-per-node 3 --total-mem 16M --persist-path "$kept/steps" --restore-from 0 -- ddict get Hello
+  check "one that is not there" 1 "ddict: restore: not_found: checkpoint 4 is not in $kept/steps/default, which has 0*" \
+    ddict-launch --total-mem 16M --persist-path "$kept/steps" --restore-from 4 -- echo never
+  check "in one command" 0 $'persisted*000002*persisted*000003*0\nrestored checkpoint 0 from *000003*again*' \
+    ddict-launch --total-mem 16M --persist-path "$kept/steps" --persist-count 1 -- sh -c '
+      ddict put Hello again && ddict persist && ddict persist --checkpoint 0 && ddict persisted-ids &&
+      ddict put Hello later && ddict restore 0 && ddict get Hello'
+  check "what stays" 0 $'*/000003\tcommitted\t*\tcheckpoint 0' ddict checkpoint ls "$kept/steps"
+  check "one that is read-only" 6 $'restored checkpoint 0 from *frozen*read-only*' \
+    ddict-launch --total-mem 16M --persist-path "$kept/steps" --restore-from 0 --read-only -- ddict put Hello never
+  check "which goes on to the next, of which there is none" 1 $'restored checkpoint 0 from *: not_found: no checkpoint after 0 *' \
+    ddict-launch --total-mem 16M --persist-path "$kept/steps" --restore-from 0 --read-only -- ddict advance
+  check "and then there is one" 0 $'restored checkpoint 0 *persisted checkpoint 3 *restored checkpoint 3 *later*' \
+    ddict-launch --name default --total-mem 16M --persist-path "$kept/steps" --restore-from 0 --read-only -- sh -c '
+      ddict-launch --total-mem 16M --persist-path "$0" -- sh -c "ddict put Hello later && ddict persist --checkpoint 3" &&
+      ddict advance && ddict get Hello' "$kept/steps"
+  check "nowhere to persist to" 2 "ddict: persist: invalid_argument: this dictionary has no persist path*" \
+    ddict-launch --total-mem 16M -- ddict persist
+  check "an id that is none" 2 "ddict: the id of a checkpoint is a number from 0 to *, not 'x'*" ddict restore x
   rm -r "$kept"
   ddict-launch --managers-per-node 2 --total-mem 16M -- bash "$0" "$bin" inside || failures=$((failures + 1))
   ((failures == 0))
@@ -162,7 +184,7 @@ check "a key that comes" 0 "" ddict put comes later
 check "save once more" 0 "saved $saved/default/000002: *" ddict save "$saved"
 check "checkpoint ls" 0 "$saved/default/000001"$'\t'"committed"$'\t'"*$saved/default/000002"$'\t'"committed"$'\t'"*" \
   ddict checkpoint ls "$saved"
-check "checkpoint info" 0 "*dictionary  default"$'\n'"generation  2"$'\n'"managers    2"$'\n'"*" ddict checkpoint info "$saved"
+check "checkpoint info" 0 "*dictionary  default"$'\n'"generation  2"$'\n'"checkpoint  0"$'\n'"managers    2"$'\n'"*" ddict checkpoint info "$saved"
 check "checkpoint verify" 0 "whole: $saved/default/000002: *" ddict checkpoint verify "$saved"
 check "checkpoint cat" 0 $'*Hello\tDragon*' ddict checkpoint cat "$saved/default/000001"
 check "checkpoint diff" 1 "+ comes" ddict checkpoint diff "$saved/default/000001" "$saved/default/000002"

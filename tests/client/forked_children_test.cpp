@@ -299,6 +299,53 @@ TEST_F(ForkedChildrenTest, TellTheLossOfTheirManagerFromThatOfTheOnesBetween) {
     static_cast<void>(mortal.try_destroy());
 }
 
+/// Those of the manager between and of the one at their end.
+TEST_F(ForkedChildrenTest, AreCountedByWhatTheyPassThrough) {
+    const auto tunnels = [&] {
+        std::uint64_t sum = 0;
+        for (const ManagerStats& stats : dict.stats()) {
+            EXPECT_EQ(stats.refused_tunnels, 0U);
+            sum += stats.tunnels;
+        }
+        return sum;
+    };
+    EXPECT_EQ(tunnels(), 0U);
+    EXPECT_EQ(in_child([&] {
+                  const Dictionary own = attach();
+                  own.put(key_on(far_manager), 1);
+                  require(own.stats(far_manager).tunnels >= 1, "the end of its tunnel is not counted");
+                  require(own.stats(0).tunnels + own.stats(2).tunnels >= 1, "what it passes through is not");
+              }),
+              0);
+    EXPECT_TRUE(eventually([&] { return tunnels() == 0; }));
+}
+
+/// That is no loss of the managers behind it.
+TEST_F(ForkedChildrenTest, WaitForTheManagersBetweenToBeStartedAgain) {
+    const char* const hold = std::getenv("DDICT_TEST_HOLD_STARTS");
+    ASSERT_NE(hold, nullptr);
+    const std::string key = key_on(far_manager);
+    const pid_t child = start_child([&] {
+        const Dictionary own = attach();
+        own.put(key, "before");
+        std::ofstream file(hold);
+        const pid_t between[] = {own.stats(0).pid, own.stats(2).pid};
+        for (const pid_t one : between)
+            require(::kill(one, SIGKILL) == 0, "killing a manager");
+        const auto began = steady_clock::now();
+        std::thread later([&] {
+            std::this_thread::sleep_for(3s);
+            std::filesystem::remove(hold);
+        });
+        const auto got = own.try_get(key);
+        later.join();
+        require(got && *got == "before", got ? "another value" : got.error().message());
+        require(steady_clock::now() - began >= 2s, "the managers between were not away");
+    });
+    EXPECT_EQ(end_of(child), 0);
+    std::filesystem::remove(hold);
+}
+
 /// Whether they leave in good order, are killed, or start another program.
 TEST_F(ForkedChildrenTest, LeaveNothingBehind) {
     const std::string value(8 << 20, 'x');

@@ -9,5 +9,7 @@ for ((i = 1; i < $#; i++)); do
     pool=${!value}
   fi
 done
+# As if starting took long.
+while [[ -e ${DDICT_TEST_HOLD_STARTS-} ]]; do sleep 0.05; done
 if ((${pool##*-m} % 2 == 1)); then export DDICT_SAME_HOST=0; fi
 exec "$DDICT_REAL_MANAGER" "$@"

@@ -85,15 +85,16 @@ class LocalPoolsTest : public testing::Test {
     static Read get(LocalPools& pools, std::uint32_t manager, shm::StringSink& sink,
                     std::string_view key = "key") {
         Result<void> outcome;
-        const Read read = pools.get(ShardId{manager}, bytes_of(key), hash_of(bytes_of(key)), sink, outcome);
+        const Read read =
+            pools.get(ShardId{manager}, bytes_of(key), hash_of(bytes_of(key)), 0, sink, outcome);
         EXPECT_TRUE(outcome);
         return read;
     }
     static Read contains(LocalPools& pools, std::uint32_t manager) {
-        return pools.contains(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")));
+        return pools.contains(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")), 0);
     }
     static auto view(LocalPools& pools, std::uint32_t manager) {
-        return pools.view(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")),
+        return pools.view(ShardId{manager}, bytes_of("key"), hash_of(bytes_of("key")), 0,
                           std::chrono::steady_clock::now());
     }
 

@@ -39,6 +39,7 @@ Handle handle() {
     h.managers = 8;
     h.nodes = 4;
     h.name = "mine";
+    h.persist = {.path = "/scratch/my runs", .count = 3, .read_only = true};
     h.seeds = {entry(0), entry(3), entry(7)};
     h.shared_addresses = {"10.9.9.1", "fd00::1"};
     return h;
@@ -133,6 +134,7 @@ TEST(Handle, RoundTrip) {
     EXPECT_EQ(parsed->managers, 8u);
     EXPECT_EQ(parsed->nodes, 4u);
     EXPECT_EQ(parsed->name, "mine");
+    EXPECT_EQ(parsed->persist, handle().persist);
     ASSERT_EQ(parsed->seeds.size(), 3u);
     for (std::size_t i = 0; i < 3; ++i)
         EXPECT_TRUE(same(parsed->seeds[i], handle().seeds[i]));
@@ -191,7 +193,7 @@ TEST(Handle, GarbageIsABadHandle) {
         for (char& c : contents)
             c = static_cast<char>(random());
         for (const std::string& text :
-             {contents, "ddict2." + contents, with_checksum("ddict2." + contents)}) {
+             {contents, "ddict3." + contents, with_checksum("ddict3." + contents)}) {
             const Result<Handle> parsed = Handle::parse(text);
             ASSERT_FALSE(parsed);
             EXPECT_EQ(parsed.error().code, Errc::bad_handle);
