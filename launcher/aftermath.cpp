@@ -6,7 +6,6 @@
 
 #include <csignal>
 
-#include "launcher/sweep.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
 #include "slurm/hostlist.h"
@@ -32,11 +31,7 @@ void Aftermath::begin(const Step& step, const os::Environment& environment) {
     // If it has ended, scancel fails, and that is well.
     if (!step.step.empty()) commands_.push_back({{"scancel", step.step}, environment, cancel_timeout, false});
     if (!step.nodes.empty()) {
-        std::vector<std::string> args{"--sweep"};
-        for (std::string& arg : sweep_arguments(step.dictionary_id))
-            args.push_back(std::move(arg));
-        auto srun = slurm::srun_on_nodes(*step.allocation, environment, step.nodes, step.program, args);
-        commands_.push_back({std::move(srun.argv), std::move(srun.environment), sweep_timeout, true});
+        commands_.push_back({step.sweep.argv, step.sweep.environment, sweep_timeout, true});
     }
     if (is_running()) start_current();
 }

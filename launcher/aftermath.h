@@ -17,18 +17,16 @@
 
 #include "os/child_process.h"
 #include "os/environment.h"
-#include "slurm/allocation.h"
+#include "slurm/srun.h"
 
 namespace ddict::launcher {
 
 class Aftermath {
   public:
     struct Step {
-        const slurm::Allocation* allocation = nullptr;  // outlives this
-        std::string step;                               // "JOB.STEP"; empty if it never said
-        std::vector<std::string> nodes;                 // by Slurm's names: those with something left
-        std::uint64_t dictionary_id = 0;
-        std::string program;  // ddict-launch, on every node
+        std::string step;                // Slurm's "JOB.STEP"; empty if it never said, or is none
+        std::vector<std::string> nodes;  // as the allocation names them: those with something left
+        slurm::SrunCommand sweep;        // runs sweep.h on these
     };
 
     void begin(const Step& step, const os::Environment& environment);

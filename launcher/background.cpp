@@ -10,24 +10,34 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/hex.h"
+#include "base/shell_words.h"
 #include "cluster/directory.h"
 #include "launcher/ending.h"
 #include "launcher/find_record.h"
 #include "launcher/launch_loop.h"
+#include "launcher/node_check.h"
+#include "launcher/persisting.h"
+#include "launcher/record_keeper.h"
+#include "launcher/remote_host.h"
 #include "launcher/rendezvous_file.h"
+#include "launcher/resume.h"
+#include "launcher/run_command.h"
+#include "launcher/save_folders.h"
 #include "launcher/sizes.h"
 #include "os/child_process.h"
 #include "os/descriptors.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
+#include "os/host_name.h"
 #include "os/process_watch.h"
 #include "os/signals.h"
+#include "shm/kept_dictionary.h"
 #include "slurm/hostlist.h"
 #include "slurm/srun.h"
 
@@ -42,54 +52,25 @@ int say_error(const Error& error) {
     return exit_bring_up_failed;
 }
 
-/// As one word of a shell, whatever is in it.
-std::string quoted(const std::string& text) {
-    const auto plain = [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
-               c == '_' || c == '-';
-    };
-    if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
-    std::string word = "'";
-    for (const char c : text)
-        word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return word + "'";
-}
-
 /// The lines that make a shell find the dictionary.
 std::string export_lines(const std::string& handle, const std::string& name, bool in_job) {
     std::string line = "export";
     for (const auto& [variable, value] : handle_variables(handle, name, in_job))
-        line += " " + variable + "=" + quoted(value);
+        line += " " + variable + "=" + shell_word(value);
     return line;
-}
-
-RendezvousRecord record_of(const NodeLaunchers& launchers, const os::Environment& environment) {
-    const LaunchPlan& plan = launchers.plan();
-    RendezvousRecord record;
-    record.name = plan.name;
-    record.handle = launchers.handle();
-    record.dictionary = hex(plan.identity.dictionary_id);
-    record.job = os::value_of(environment, "SLURM_JOB_ID");
-    record.job_restart = os::value_of(environment, "SLURM_RESTART_COUNT");
-    record.step = launchers.step();
-    record.launcher = this_process();
-    for (const auto& [id, node] : launchers.nodes())
-        record.nodes.push_back(node);
-    record.managers = plan.managers();
-    record.total_bytes = plan.total_bytes();
-    record.created = std::time(nullptr);
-    for (const auto& [manager, how] : launchers.lost())
-        record.lost.push_back("manager " + std::to_string(number_of(manager)) + " on " + how);
-    return record;
 }
 
 /// The launcher in the background. `parent` is the socket to the process that the user waits for: its end
 /// before the dictionary is ready means that the user has given up.
 class Daemon {
   public:
-    Daemon(const os::Environment& environment, const LaunchPlan& plan, std::string path,
-           os::FileDescriptor parent)
-        : environment_(environment), plan_(plan), path_(std::move(path)), parent_(std::move(parent)) {}
+    Daemon(const Options& options, const os::Environment& environment, const LaunchPlan& plan,
+           std::string path, os::FileDescriptor parent)
+        : options_(options),
+          environment_(environment),
+          plan_(plan),
+          path_(std::move(path)),
+          parent_(std::move(parent)) {}
 
     int run();
 
@@ -98,6 +79,7 @@ class Daemon {
     bool is_order_to_end(const os::SignalEvent& signal) const;
     void watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file);
 
+    const Options& options_;
     const os::Environment& environment_;
     const LaunchPlan& plan_;
     const std::string path_;
@@ -114,6 +96,8 @@ int Daemon::run() {
     term_ignored_ = signal(SIGTERM, SIG_DFL) == SIG_IGN;
     const auto signals = os::SignalFd::open(os::ending_signals());
     os::ignore_reserved_signals();
+    const Result<SaveFolders> folders = SaveFolders::take(options_, environment_);
+    if (!folders) return say_error(folders.error());
     const auto started = signals ? NodeLaunchers::start(plan_, environment_) : signals.error();
     if (!started) return say_error(started.error());
     NodeLaunchers& launchers = **started;
@@ -123,6 +107,12 @@ int Daemon::run() {
         if (!up.reason.empty()) say("cannot start the dictionary: " + up.reason);
         loop.tear_down();
         return up.signal != 0 ? 128 + up.signal : exit_bring_up_failed;
+    }
+    // Another one may have begun at the same moment.
+    if (const Result<void> own = folders->check(); !own) {
+        say_error(own.error());
+        loop.tear_down();
+        return exit_bring_up_failed;
     }
     const auto file = RendezvousFile::publish(path_, record_of(launchers, environment_), environment_);
     if (!file) {
@@ -155,14 +145,18 @@ void Daemon::detach() {
 /// ends by ddict-launch stop, or with the job.
 bool Daemon::is_order_to_end(const os::SignalEvent& signal) const {
     const bool ignored = signal.number == SIGTERM && term_ignored_;
-    return signal.ordered || (signal.asks_to_end() && !plan_.allocation && !ignored);
+    return signal.ordered || (signal.asks_to_end() && !plan_.in_job() && !ignored);
 }
 
 void Daemon::watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file) {
     std::size_t lost = 0;
+    Persisting persisting(options_, environment_, launchers);
+    persisting.begin();
     while (launchers.stage() == NodeLaunchers::Stage::ready && !launchers.all_lost()) {
-        for (const os::SignalEvent& signal : loop.turn(-1, 3'600'000).signals)
-            if (is_order_to_end(signal)) return;
+        const auto wait_ms = persisting.wait_ms(Persisting::Clock::now());
+        for (const os::SignalEvent& signal : loop.turn(persisting.fd(), wait_ms).signals)
+            if (is_order_to_end(signal)) return finish(persisting, loop);
+        persisting.advance(Persisting::Clock::now());
         if (launchers.lost().size() != lost) {
             lost = launchers.lost().size();
             RendezvousRecord record = record_of(launchers, environment_);
@@ -229,21 +223,38 @@ bool has_ended_already(const std::string& name, const os::Environment& environme
     return handle && handle->name == name && has_ended_here(*handle);
 }
 
-/// The same command again, where the launcher is. False if that is no node of the job.
-bool ask_on_its_host(const Found& found, const os::Environment& environment) {
+/// The same command again, where the launcher is. Errors: why it could not, of a remote shell or of the
+/// command there; that host may be no node of the job.
+Result<void> ask_on_its_host(const Found& found, const Options& options, const os::Environment& environment) {
+    const std::string folder = found.path.substr(0, found.path.rfind('/'));
+    const std::vector<std::string> args{"stop",
+                                        "--name",
+                                        found.record.name,
+                                        "--state-dir",
+                                        folder,
+                                        "--timeout",
+                                        format_seconds(options.timeout)};
+    const milliseconds limit = options.timeout + milliseconds(10'000);
+    const auto verdict_on = [](const Result<os::Captured>& asked) -> Result<void> {
+        if (!asked) return asked.error();
+        if (asked->status.success()) return {};
+        const std::string last = last_line(asked->errors);
+        return Error(Errc::system, last.empty() ? "what was to ask it " + asked->status.describe() : last);
+    };
+    if (found.record.of_hosts)
+        return verdict_on(
+            os::capture_output(on_host(found.record.launcher.host, args, environment), environment, limit));
     slurm::Allocation job;
     job.job_id = found.record.job;
     job.nodes.push_back({.name = found.record.launcher.host});
-    const std::string folder = found.path.substr(0, found.path.rfind('/'));
     const slurm::SrunCommand srun =
-        slurm::srun_on_nodes(job, environment, {found.record.launcher.host}, os::own_program(),
-                             {"stop", "--name", found.record.name, "--state-dir", folder});
-    const auto asked = os::capture_output(srun.argv, srun.environment, std::chrono::seconds(20));
-    return asked && asked->status.success();
+        slurm::srun_on_nodes(job, environment, {found.record.launcher.host}, os::own_program(), args);
+    return verdict_on(os::capture_output(srun.argv, srun.environment, limit));
 }
 
 /// Asks the launcher to end, here or through Slurm. Returns a pidfd if it is here.
-Result<os::FileDescriptor> ask_to_end(const Found& found, const os::Environment& environment) {
+Result<os::FileDescriptor> ask_to_end(const Found& found, const Options& options,
+                                      const os::Environment& environment) {
     os::FileDescriptor here = open_process(found.record.launcher);
     if (here.is_open()) {
         if (const int error = os::order_to_end(here.fd()); error != 0)
@@ -253,11 +264,17 @@ Result<os::FileDescriptor> ask_to_end(const Found& found, const os::Environment&
         return here;
     }
     const std::string& host = found.record.launcher.host;
+    if (found.record.of_hosts) {
+        const auto asked = ask_on_its_host(found, options, environment);
+        if (asked) return os::FileDescriptor();
+        return Error(Errc::system, host + ", where it was started, was asked to end it: " +
+                                       reason(asked.error()) + "; ddict-launch stop can be run there, too");
+    }
     if (found.record.step.empty())
         return Error(Errc::system,
                      (found.verdict.why.empty() ? "it was started on " + host : found.verdict.why) +
                          ": run ddict-launch stop where it was started");
-    if (ask_on_its_host(found, environment)) return os::FileDescriptor();
+    if (ask_on_its_host(found, options, environment)) return os::FileDescriptor();
     // Signals to the step say nothing: they could be meant for all of the job. The launcher clears up.
     const auto cancelled =
         os::capture_output({"scancel", found.record.step}, environment, std::chrono::seconds(10));
@@ -265,6 +282,19 @@ Result<os::FileDescriptor> ask_to_end(const Found& found, const os::Environment&
         return Error(Errc::system, "cannot reach step " + found.record.step +
                                        " (scancel failed): run ddict-launch stop on " + host);
     return os::FileDescriptor();
+}
+
+/// A client does it, and hears from the managers whether they have. Returns a pidfd of the launcher, if it is
+/// here.
+Result<os::FileDescriptor> destroy_and_keep(const Found& found, const os::Environment& environment) {
+    os::FileDescriptor launcher = open_process(found.record.launcher);
+    os::Environment variables = environment;
+    variables["DDICT_HANDLE"] = found.record.handle;
+    const auto ran =
+        os::capture_output({ddict_program(), "destroy", "--keep"}, variables, std::chrono::seconds(60));
+    if (!ran) return ran.error();
+    if (!ran->status.success()) return Error(Errc::system, last_line(ran->errors));
+    return launcher;
 }
 
 std::string_view word_of(Liveness liveness) {
@@ -281,21 +311,13 @@ std::string_view word_of(Liveness liveness) {
     return "unknown";
 }
 
-std::string local_time(std::int64_t seconds) {
-    const std::time_t time = seconds;
-    std::tm fields{};
-    localtime_r(&time, &fields);
-    std::array<char, 32> text{};
-    std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &fields);
-    return text.data();
-}
-
 nlohmann::json status_object(const RendezvousRecord& record, const Verdict& verdict) {
     return {{"name", record.name},
             {"state", word_of(verdict.liveness)},
             {"dictionary", record.dictionary},
             {"job", record.job},
             {"step", record.step},
+            {"of_command", record.of_command},
             {"launcher_host", record.launcher.host},
             {"launcher_pid", record.launcher.pid},
             {"nodes", record.nodes},
@@ -306,18 +328,54 @@ nlohmann::json status_object(const RendezvousRecord& record, const Verdict& verd
 }
 
 void print_status(const RendezvousRecord& record, const Verdict& verdict) {
-    const auto plural = [](std::size_t count, const std::string& noun) {
-        return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-    };
     std::cout << record.name << ": " << word_of(verdict.liveness);
     if (!verdict.why.empty()) std::cout << " (" << verdict.why << ")";
-    std::cout << ", " << plural(record.managers, "manager") << " on " << plural(record.nodes.size(), "node")
+    std::cout << ", " << counted(record.managers, "manager") << " on " << counted(record.nodes.size(), "node")
               << " (" << slurm::compress_hostlist(record.nodes) << "), " << format_size(record.total_bytes)
               << ", since " << local_time(record.created);
     if (!record.job.empty()) std::cout << ", job " << record.job;
+    if (record.of_command)
+        std::cout << ", of the command of process " << record.launcher.pid << " on " << record.launcher.host;
     std::cout << "\n";
     for (const std::string& lost : record.lost)
         std::cout << "  lost: " << printable(lost) << "\n";
+}
+
+nlohmann::json kept_object(const shm::KeptDictionary& kept) {
+    return {{"name", kept.name},
+            {"state", "kept"},
+            {"dictionary", hex(kept.dictionary_id)},
+            {"host", os::host_name()},
+            {"nodes_of_all", kept.nodes},
+            {"managers", kept.nodes * kept.managers_per_node},
+            {"total_bytes", kept.nodes * kept.bytes()},
+            {"bytes_here", kept.bytes()},
+            {"created", kept.kept_at}};
+}
+
+void print_kept(const shm::KeptDictionary& kept) {
+    std::cout << printable(kept.name) << ": kept, " << format_size(kept.bytes()) << " of memory here; "
+              << counted(std::uint64_t{kept.nodes} * kept.managers_per_node, "manager") << " on "
+              << counted(kept.nodes, "node") << ", " << format_size(kept.nodes * kept.bytes()) << ", since "
+              << local_time(kept.kept_at) << "\n";
+}
+
+/// On this host. Prints it, or adds it to `all`. False, and says why, if it is not known what is kept.
+bool show_kept(const Options& options, nlohmann::json& all) {
+    const auto all_kept = shm::list_kept();
+    if (!all_kept) {
+        say_error(all_kept.error());
+        return false;
+    }
+    for (const shm::KeptDictionary& kept : *all_kept) {
+        if (options.name_given && kept.name != options.name) continue;
+        if (options.json) {
+            all.push_back(kept_object(kept));
+        } else {
+            print_kept(kept);
+        }
+    }
+    return true;
 }
 
 }  // namespace
@@ -344,11 +402,11 @@ int start(const Options& options, const os::Environment& environment) {
     if (launcher < 0) return say_error(Error(Errc::system, "cannot fork: too many processes (ulimit -u)"));
     if (launcher == 0) {
         mine.reset();
-        const int status = Daemon(environment, *plan, path, std::move(theirs)).run();
+        const int status = Daemon(options, environment, *plan, path, std::move(theirs)).run();
         std::exit(status);
     }
     theirs.reset();
-    return await_handle(options, environment, plan->allocation.has_value(), launcher, std::move(mine));
+    return await_handle(options, environment, plan->in_job(), launcher, std::move(mine));
 }
 
 int stop(const Options& options, const os::Environment& environment) {
@@ -358,13 +416,20 @@ int stop(const Options& options, const os::Environment& environment) {
         return 0;
     }
     if (!found) return say_error(found.error());
+    if (found->record.of_command) {
+        say("'" + found->record.name + "' ends with its command, which ddict-launch, process " +
+            std::to_string(found->record.launcher.pid) + " on " + found->record.launcher.host +
+            ", runs: end that one; ddict destroy ends the dictionary alone");
+        return exit_bring_up_failed;
+    }
     if (found->verdict.liveness == Liveness::stale) {
         if (const auto removed = remove_record(found->path, found->record.dictionary); !removed)
             return say_error(removed.error());
-        say("'" + options.name + "' had ended already without a word; removed its file");
+        say("'" + found->record.name + "' had ended already without a word; removed its file");
         return 0;
     }
-    const auto asked = ask_to_end(*found, environment);
+    const auto asked =
+        options.keep ? destroy_and_keep(*found, environment) : ask_to_end(*found, options, environment);
     const std::string& dictionary = found->record.dictionary;
     if (!asked) {  // since it has just ended, by another stop perhaps?
         constexpr milliseconds last_moments{2'000};
@@ -374,7 +439,7 @@ int stop(const Options& options, const os::Environment& environment) {
         return say_error(asked.error());
     }
     if (wait_until_gone(found->path, dictionary, *asked, options.timeout)) return 0;
-    say("'" + options.name + "' has not ended within " + format_seconds(options.timeout) +
+    say("'" + found->record.name + "' has not ended within " + format_seconds(options.timeout) +
         " s: its launcher is process " + std::to_string(found->record.launcher.pid) + " on " +
         found->record.launcher.host);
     return exit_bring_up_failed;
@@ -392,6 +457,7 @@ int status(const Options& options, const os::Environment& environment) {
     const auto records = list_records(*folder);
     if (!records) return not_known(records.error());
     bool in_doubt = false;
+    OwnJobs jobs(environment);
     for (const ListedRecord& listed : *records) {
         if (!listed.record) {
             const bool unread = is_doubtful(listed);
@@ -405,7 +471,12 @@ int status(const Options& options, const os::Environment& environment) {
             continue;
         }
         if (options.name_given && listed.record->name != options.name) continue;
-        const Verdict verdict = liveness_of(*listed.record, environment);
+        if (!options.job.empty() && listed.record->job != options.job) continue;
+        const Verdict verdict = liveness_of(*listed.record, environment, jobs);
+        // Of a command that was killed with all that it had left, nothing else would take this away.
+        if (listed.record->of_command && verdict.liveness == Liveness::stale &&
+            remove_record(listed.path, listed.record->dictionary))
+            continue;
         any_alive = any_alive || verdict.liveness == Liveness::alive;
         in_doubt = in_doubt || verdict.liveness == Liveness::unknown;
         if (options.json) {
@@ -414,27 +485,20 @@ int status(const Options& options, const os::Environment& environment) {
             print_status(*listed.record, verdict);
         }
     }
+    in_doubt = !show_kept(options, all) || in_doubt;
     if (options.json) {
         std::cout << all.dump(2) << "\n";
     } else if (!any_alive) {
-        std::cout << none_running(options.name_given ? options.name : "", in_doubt ? "see above" : "",
-                                  environment)
+        std::cout << none_running({.name = options.name_given ? options.name : "", .job = options.job},
+                                  in_doubt ? "see above" : "", environment)
                   << "\n";
     }
     return any_alive ? 0 : in_doubt ? exit_not_known : 1;
 }
 
 int print_environment(const Options& options, const os::Environment& environment) {
-    const auto found = find_record(options, environment);
+    const auto found = find_running(options, environment);
     if (!found) return say_error(found.error());
-    if (found->verdict.liveness == Liveness::stale) {
-        say("'" + options.name + "' has ended without a word; start it again");
-        return exit_bring_up_failed;
-    }
-    if (found->verdict.liveness == Liveness::ending) {
-        say("'" + options.name + "' was destroyed by a client; start it again");
-        return exit_bring_up_failed;
-    }
     std::cout << export_lines(found->record.handle, found->record.name, !found->record.job.empty()) << "\n";
     return 0;
 }

@@ -8,10 +8,14 @@
 #include <algorithm>
 #include <iostream>
 
+#include "launcher/bootstrap.h"
+#include "launcher/check_step.h"
 #include "launcher/launch_loop.h"
+#include "launcher/lifeline_environment.h"
 #include "launcher/node_check.h"
 #include "launcher/preflight.h"
 #include "launcher/rendezvous_file.h"
+#include "launcher/resume.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
@@ -25,8 +29,24 @@ namespace {
 constexpr std::chrono::seconds tool_timeout{10};
 constexpr std::chrono::seconds trial_timeout_max{30};
 
+/// How the node launchers meet.
+Finding judge_bootstrap(BootstrapOption wanted, const PmixPlugin& plugin, Level missing) {
+    using State = PmixPlugin::State;
+    const std::string by_streams = "bootstrap: over srun's standard streams";
+    if (wanted == BootstrapOption::streams) return {Level::ok, by_streams + ", as --bootstrap says"};
+    if (plugin.state == State::there) return {Level::ok, "bootstrap: PMIx plugin: srun --mpi=pmix works"};
+    const std::string why = plugin.state == State::missing
+                                ? "srun --mpi=list does not name the PMIx plugin"
+                                : "whether srun has the PMIx plugin could not be found out: " + plugin.why;
+    if (wanted == BootstrapOption::automatic) return {Level::ok, by_streams + ": " + why};
+    return {missing, "bootstrap: " + why +
+                         ": leave out --bootstrap, or have Slurm built with PMIx (Debian: "
+                         "package slurm-wlm-pmix-plugin or slurm-wlm-plugins)"};
+}
+
 /// Slurm and its PMIx. Outside a job their absence is no fault.
-void check_slurm(bool in_job, const os::Environment& environment, std::vector<Finding>& findings) {
+void check_slurm(bool in_job, BootstrapOption wanted, const os::Environment& environment,
+                 std::vector<Finding>& findings) {
     const Level missing = in_job ? Level::failed : Level::warning;
     const auto version = os::capture_output({"srun", "--version"}, environment, tool_timeout);
     if (!version) {
@@ -40,15 +60,7 @@ void check_slurm(bool in_job, const os::Environment& environment, std::vector<Fi
         return;
     }
     findings.push_back({Level::ok, "Slurm: " + last_line(version->output)});
-    const auto plugins = os::capture_output({"srun", "--mpi=list"}, environment, tool_timeout);
-    if (plugins && slurm::pmix_plugin_available(plugins->output + plugins->errors)) {
-        findings.push_back({Level::ok, "PMIx plugin: srun --mpi=pmix works"});
-    } else {
-        findings.push_back(
-            {missing,
-             "PMIx plugin: srun --mpi=list does not name pmix: have Slurm built with PMIx (Debian: "
-             "package slurm-wlm-pmix-plugin or slurm-wlm-plugins)"});
-    }
+    findings.push_back(judge_bootstrap(wanted, find_pmix_plugin(environment), missing));
 }
 
 void check_placement(const LaunchPlan& plan, std::vector<Finding>& findings) {
@@ -57,7 +69,8 @@ void check_placement(const LaunchPlan& plan, std::vector<Finding>& findings) {
         std::vector<std::string> names;
         for (std::uint32_t i = 0; i < plan.nodes; ++i)
             names.push_back(plan.allocation->nodes[i].name);
-        where = slurm::compress_hostlist(names) + " of job " + plan.allocation->job_id;
+        where = slurm::compress_hostlist(names) +
+                (plan.in_job() ? " of job " + plan.allocation->job_id : " of --hosts, by " + plan.rsh[0]);
     }
     findings.push_back(
         {Level::ok, "placement: " + std::to_string(plan.managers_per_node) + " per node on " + where});
@@ -67,7 +80,9 @@ void check_placement(const LaunchPlan& plan, std::vector<Finding>& findings) {
 Finding judge_hosts(const LaunchPlan& plan, const os::Environment& environment) {
     if (!plan.hosts_trouble.empty()) return {Level::warning, "hosts of clients: " + plan.hosts_trouble};
     const std::string allowed(os::value_of(environment, "DDICT_ALLOW_HOSTS"));
-    std::string hosts = plan.allocation ? "the nodes of the job and this host" : "this machine";
+    std::string hosts = plan.in_job()     ? "the nodes of the job and this host"
+                        : plan.allocation ? "the hosts of --hosts and this one"
+                                          : "this machine";
     if (!allowed.empty()) hosts += ", and DDICT_ALLOW_HOSTS: " + allowed;
     return {Level::ok, "hosts of clients: " + hosts};
 }
@@ -83,24 +98,7 @@ Finding judge_state_folder(const Options& options, const os::Environment& enviro
 }
 
 Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const os::Environment& environment) {
-    std::vector<std::string> args = node_arguments(node_plan(plan));
-    args[0] = "--check-node";
-    std::vector<std::string> argv{os::own_program()};
-    os::Environment variables = environment;
-    if (plan.allocation) {
-        slurm::NodeLauncherStep step;
-        step.program = os::own_program();
-        step.args = args;
-        step.nodes = plan.nodes;
-        auto srun = slurm::srun_for_node_launchers(*plan.allocation, environment, step);
-        if (!srun) return srun.error();
-        argv = srun->argv;
-        variables = srun->environment;
-    } else {
-        argv.insert(argv.end(), args.begin(), args.end());
-    }
-    variables[secret_variable] = secret_text({});
-    const auto answer = os::capture_output(argv, variables, plan.timeout);
+    const auto answer = ask_nodes(plan, environment);
     if (!answer) return answer.error();
     std::vector<NodeFacts> facts = parse_facts(answer->output);
     if (facts.size() < plan.nodes)
@@ -111,7 +109,13 @@ Result<std::vector<NodeFacts>> gather_facts(const LaunchPlan& plan, const os::En
 
 void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
                  std::vector<Finding>& findings) {
-    const MemoryNeed need{plan.managers_per_node, plan.managers(), plan.pool_bytes};
+    const auto need_of = [&](const NodeFacts& of_node) {
+        MemoryNeed need{plan.managers_per_node, plan.managers(), plan.pool_bytes};
+        const auto kept = unpack_kept(of_node.kept_of_name);
+        if (kept && kept->kept && kept->missing.size() <= plan.managers_per_node)
+            need.pools_kept = plan.managers_per_node - static_cast<std::uint32_t>(kept->missing.size());
+        return need;
+    };
     const auto add = [&](auto judge) {
         std::vector<std::pair<std::string, Finding>> by_node;
         for (const NodeFacts& of_node : facts)
@@ -122,7 +126,12 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
     add(judge_ucx);
     add([&](const NodeFacts& of_node) { return judge_network(of_node, plan.nodes > 1); });
     if (plan.nodes > 1) add(judge_reach);
-    add([&](const NodeFacts& of_node) { return judge_memory(of_node, need); });
+    add([&](const NodeFacts& of_node) { return judge_memory(of_node, need_of(of_node)); });
+    if (std::any_of(facts.begin(), facts.end(), [](const NodeFacts& of_node) {
+            return !of_node.kept.empty() || !of_node.kept_unseen.empty();
+        }))
+        add(judge_kept);
+    if (plan.resume) findings.push_back(judge_resume(node_plan(plan), facts));
     add([&](const NodeFacts& of_node) { return judge_open_files(of_node, plan.managers_per_node); });
     add(judge_segments);
     add(judge_host_name);
@@ -132,6 +141,8 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
 /// works, UCX between the nodes included, since the managers say hello to each other before it counts as up.
 Result<Finding> try_it(LaunchPlan plan, const os::Environment& environment) {
     const auto page_bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    plan.resume = false;
+    plan.log = {};
     plan.managers_per_node = 1;
     plan.pool_bytes = (limits::pool_bytes_min + page_bytes - 1) / page_bytes * page_bytes;
     plan.timeout = std::min<std::chrono::milliseconds>(plan.timeout, trial_timeout_max);
@@ -155,7 +166,7 @@ bool has_failed(const Finding& finding) {
 std::vector<Finding> all_findings(const Options& options, const os::Environment& environment) {
     std::vector<Finding> findings;
     const bool in_job = environment.contains("SLURM_JOB_ID");
-    check_slurm(in_job, environment, findings);
+    if (options.hosts.empty()) check_slurm(in_job, options.bootstrap, environment, findings);
     const auto plan = prepare(options, environment);
     if (!plan) {
         findings.push_back({Level::failed, "placement: " + reason(plan.error())});
@@ -186,12 +197,13 @@ int check(const Options& options, const os::Environment& environment) {
 }
 
 int check_node(const Options& options, const os::Environment& environment) {
-    const auto plan = parse_node_arguments(options.hidden, environment);
+    const auto complete = take_environment(STDIN_FILENO, options.hidden, environment);
+    const auto plan = complete ? parse_node_arguments(options.hidden, *complete) : complete.error();
     if (!plan) {
         say(reason(plan.error()));
         return exit_usage;
     }
-    return os::write_fully(STDOUT_FILENO, format_facts(look_at_this_node(*plan, environment)))
+    return os::write_fully(STDOUT_FILENO, format_facts(look_at_this_node(*plan, *complete)))
                ? 0
                : exit_bring_up_failed;
 }

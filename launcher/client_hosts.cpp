@@ -12,6 +12,7 @@
 #include "base/comma_list.h"
 #include "launcher/launch_loop.h"
 #include "launcher/node_check.h"
+#include "launcher/node_step.h"
 #include "launcher/output.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -46,14 +47,15 @@ std::vector<std::string> nodes_without_managers(const LaunchPlan& plan, const sl
 }
 
 Result<std::vector<std::string>> ask(const std::vector<std::string>& nodes, const slurm::Allocation& job,
+                                     const std::vector<std::string>& rsh,
                                      const os::Environment& environment) {
-    const slurm::SrunCommand srun =
-        slurm::srun_on_nodes(job, environment, nodes, os::own_program(), {"--addresses"});
+    const slurm::SrunCommand srun = short_step(job, rsh, environment, nodes, {"--addresses"});
     const auto answer = os::capture_output(srun.argv, srun.environment, step_timeout);
     if (!answer) return answer.error();
     std::vector<std::string> addresses = parse_addresses(answer->output, nodes.size());
     if (addresses.empty())
-        return Error(Errc::system, "srun " + answer->status.describe() + ": " + last_line(answer->errors));
+        return Error(Errc::system, (rsh.empty() ? "srun " : rsh[0] + " ") + answer->status.describe() + ": " +
+                                       last_line(answer->errors));
     return addresses;
 }
 
@@ -77,7 +79,7 @@ ClientHosts find_client_hosts(const LaunchPlan& plan, const slurm::Allocation& j
     found.hosts = *own;
     const std::vector<std::string> others = nodes_without_managers(plan, job);
     if (others.empty()) return found;
-    const auto told = ask(others, job, environment);
+    const auto told = ask(others, job, plan.rsh, environment);
     const std::string names = slurm::compress_hostlist(others);
     if (!told) return fall_back(names, reason(told.error()));
     std::size_t bytes = 0;

@@ -9,6 +9,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
+
 namespace ddict::launcher {
 namespace {
 
@@ -18,8 +20,11 @@ constexpr std::string_view prefix = "@ddict ";
 constexpr std::size_t text_bytes_max = 800;
 constexpr std::size_t handle_part_bytes = 400;
 constexpr std::size_t line_bytes_max = 64 * 1024;
-constexpr std::array<std::string_view, 10> kind_names{"node", "manager", "handle",  "ready",  "error",
-                                                      "lost", "back",    "stopped", "ending", "beat"};
+// More than a pipe holds: of one that has ended everything is read in one turn.
+constexpr std::size_t turn_bytes_max = std::size_t{2} << 20;
+constexpr std::array<std::string_view, 15> kind_names{"node",    "manager", "handle",  "ready",  "error",
+                                                      "lost",    "back",    "stopped", "ending", "beat",
+                                                      "resumed", "fill",    "gone",    "part",   "summary"};
 
 /// The value of a field if it has the type asked for, otherwise none.
 std::string text_field(const json& object, const char* field) {
@@ -35,18 +40,53 @@ T number_field(const json& object, const char* field) {
     return value <= std::numeric_limits<T>::max() ? static_cast<T>(value) : 0;
 }
 
+EndSummary summary_in(const json& object, const Event& event) {
+    return {.managers = number_field<std::uint32_t>(object, "managers"),
+            .fullest_manager = number_of(event.manager),
+            .fullest_node = event.node,
+            .peak_bytes = event.fill.used_bytes,
+            .pool_bytes = event.fill.pool_bytes,
+            .pairs = event.pairs,
+            .requests = number_field<std::uint64_t>(object, "requests"),
+            .refused_puts = number_field<std::uint64_t>(object, "refused"),
+            .is_partial = object.value("partial", json()) == json(true)};
+}
+
 std::string dump(const Event& event, std::string_view text) {
     json object{{"event", kind_names[static_cast<std::size_t>(event.kind)]},
                 {"node", event.node},
                 {"index", number_of(event.node_id)}};
     const bool is_back = event.kind == Event::Kind::back;
-    if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost || is_back)
+    if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost || is_back ||
+        event.kind == Event::Kind::fill)
         object["manager"] = number_of(event.manager);
-    if (is_back) {
-        object["ms"] = event.milliseconds;
+    if (is_back) object["ms"] = event.milliseconds;
+    if (is_back || event.kind == Event::Kind::resumed) {
         object["pairs"] = event.pairs;
         object["missing"] = event.missing;
     }
+    if (event.kind == Event::Kind::fill) {
+        object["percent"] = event.fill.percent;
+        object["used"] = event.fill.used_bytes;
+        object["pool"] = event.fill.pool_bytes;
+    }
+    if (event.kind == Event::Kind::summary) {
+        const EndSummary& summary = event.summary;
+        object["managers"] = summary.managers;
+        object["manager"] = summary.fullest_manager;
+        object["used"] = summary.peak_bytes;
+        object["pool"] = summary.pool_bytes;
+        object["pairs"] = summary.pairs;
+        object["requests"] = summary.requests;
+        object["refused"] = summary.refused_puts;
+        object["partial"] = summary.is_partial;
+    }
+    if (event.kind == Event::Kind::part) {
+        object["key"] = event.key;
+        object["part"] = event.part;
+        object["parts"] = event.parts;
+    }
+    if (event.kept) object["kept"] = true;
     if (event.kind == Event::Kind::error) object["code"] = name(event.code);
     if (!text.empty()) object["text"] = text;
     if (!event.step.empty()) object["step"] = event.step;
@@ -91,6 +131,14 @@ std::optional<Event> parse_event(std::string_view line) {
         event.milliseconds = number_field<std::uint64_t>(object, "ms");
         event.pairs = number_field<std::uint64_t>(object, "pairs");
         event.missing = number_field<std::uint64_t>(object, "missing");
+        event.kept = object.value("kept", json()) == json(true);
+        event.fill = {number_field<std::uint32_t>(object, "percent"),
+                      number_field<std::uint64_t>(object, "used"),
+                      number_field<std::uint64_t>(object, "pool")};
+        event.key = text_field(object, "key");
+        event.part = number_field<std::uint32_t>(object, "part");
+        event.parts = number_field<std::uint32_t>(object, "parts");
+        if (event.kind == Event::Kind::summary) event.summary = summary_in(object, event);
         event.text = text_field(object, "text");
         event.step = text_field(object, "step");
         event.code = errc_named(text_field(object, "code"));
@@ -101,7 +149,7 @@ std::optional<Event> parse_event(std::string_view line) {
 
 LineReader::State LineReader::read_from(int fd, std::vector<std::string>& lines) {
     std::array<char, 4096> chunk;
-    for (;;) {
+    for (std::size_t taken = 0; taken < turn_bytes_max;) {
         const ssize_t got = read(fd, chunk.data(), chunk.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return State::open;
@@ -110,6 +158,7 @@ LineReader::State LineReader::read_from(int fd, std::vector<std::string>& lines)
             rest_.clear();
             return State::ended;
         }
+        taken += static_cast<std::size_t>(got);
         rest_.append(chunk.data(), static_cast<std::size_t>(got));
         for (std::size_t end; (end = rest_.find('\n')) != std::string::npos; rest_.erase(0, end + 1))
             lines.push_back(rest_.substr(0, end));
@@ -118,6 +167,16 @@ LineReader::State LineReader::read_from(int fd, std::vector<std::string>& lines)
             rest_.clear();
         }
     }
+    return State::open;
+}
+
+bool ForeignLines::admits() {
+    return ++lines_ <= shown_max_;
+}
+
+std::string ForeignLines::left_out() const {
+    if (lines_ <= shown_max_) return {};
+    return counted(lines_ - shown_max_, "more line") + " of standard output left out";
 }
 
 }  // namespace ddict::launcher

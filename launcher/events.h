@@ -19,6 +19,8 @@
 #include <ddict/error.h>
 
 #include "cluster/ids.h"
+#include "launcher/end_summary.h"
+#include "wire/manager_summary.h"
 
 namespace ddict::launcher {
 
@@ -38,6 +40,12 @@ struct Event {
         stopped,  // the node launcher has ended in good order; text: why
         ending,   // Slurm is ending the job: shows that somebody still needs the dictionary are wanted
         beat,     // the node launcher lives: now and then, in a job
+        resumed,  // the managers of this node serve what was kept: pairs, missing; text: those that are empty
+        fill,     // a manager's pool is nearly full: fill
+        gone,  // said for a node launcher by what has started it: it has ended badly; node: as it was named;
+               // text: how
+        part,  // of what this node launcher contributes to an exchange: key, part, parts, text (base64)
+        summary,  // what the managers of this node have said at their end: summary; before stopped
     };
     Kind kind = Kind::node;
     std::string node;   // host name
@@ -49,6 +57,12 @@ struct Event {
     std::uint64_t milliseconds = 0;  // nobody has served
     std::uint64_t pairs = 0;         // that are there
     std::uint64_t missing = 0;       // that were there before
+    bool kept = false;               // stopped: the pools stay
+    std::string key;                 // of an exchange
+    std::uint32_t part = 0;          // from 0
+    std::uint32_t parts = 0;
+    PoolFill fill{};
+    EndSummary summary{};
 };
 
 /// The reason in a stopped event that a client ended the dictionary.
@@ -65,12 +79,28 @@ std::optional<Event> parse_event(std::string_view line);
 class LineReader {
   public:
     enum class State { open, ended };
-    /// Appends the lines that are complete; reads until the non-blocking descriptor has no more for now. A
-    /// line without end is cut after 64 KiB.
+    /// Appends the lines that are complete; reads until the non-blocking descriptor has no more for now, or
+    /// 2 MiB: a fast writer holds up nobody. A line without end is cut after 64 KiB.
     State read_from(int fd, std::vector<std::string>& lines);
 
   private:
     std::string rest_;
+};
+
+/// Of standard output that is none of ours (a login script's, a task prolog's): so many lines are shown, the
+/// others counted.
+class ForeignLines {
+  public:
+    static constexpr std::uint64_t of_a_host = 10;
+    explicit ForeignLines(std::uint64_t shown_max = of_a_host) : shown_max_(shown_max) {}
+
+    bool admits();
+    /// "37 more lines of standard output left out"; empty if there are none.
+    std::string left_out() const;
+
+  private:
+    const std::uint64_t shown_max_;
+    std::uint64_t lines_ = 0;
 };
 
 }  // namespace ddict::launcher

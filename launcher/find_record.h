@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which dictionary of start is meant, and what to say if there is none.
+// Which dictionary is meant, and what to say if there is none.
 #pragma once
 
 #include <string>
@@ -20,18 +20,27 @@ struct Found {
     Verdict verdict;
 };
 
-/// The dictionary that the options name, alive or not. not_found if there is none; system if that cannot be
-/// told.
+/// The dictionary that the options name, alive or not: that of start before those of commands, that of this
+/// job or host before others. not_found if there is none; system if that cannot be told.
 Result<Found> find_record(const Options& options, const os::Environment& environment);
+
+/// The same, if it has not ended and is not about to, as far as that can be told: else not_found.
+Result<Found> find_running(const Options& options, const os::Environment& environment);
 
 /// Whether what stands there may be a record of this user, which could not be read or is not believed: a
 /// dictionary of it may run.
 bool is_doubtful(const ListedRecord& listed);
 
-/// That there is no dictionary (of that name, if it is not empty), or why that is not known. Only those of
-/// start are found: of others the shell may have the handle.
-std::string none_running(const std::string& name, const std::string& doubt,
-                         const os::Environment& environment);
+/// Whether it is one that the options mean, by --job and --name.
+bool is_meant(const RendezvousRecord& record, const Options& options);
+
+/// That there is no dictionary (of this name and job, where they are not empty), or why that is not known.
+/// The shell may have the handle of one that has no record.
+struct Sought {
+    std::string name;
+    std::string job;
+};
+std::string none_running(const Sought& sought, const std::string& doubt, const os::Environment& environment);
 
 /// For a terminal: what others have put into the words of a message must not act there.
 std::string printable(std::string text);

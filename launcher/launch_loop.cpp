@@ -7,16 +7,34 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "launcher/bootstrap.h"
 #include "launcher/client_hosts.h"
+#include "launcher/host_file.h"
 #include "launcher/output.h"
 #include "launcher/progress_line.h"
 #include "os/environment.h"
+#include "shm/kept_dictionary.h"
 
 namespace ddict::launcher {
 namespace {
 
 constexpr int progress_ms = 100;
 constexpr std::chrono::milliseconds last_words_grace{1'000};
+
+/// On this host, which need not be one of the dictionary's. Kept too, it could not be told from that one.
+void warn_of_kept(LaunchPlan& plan) {
+    const Result<std::vector<shm::KeptDictionary>> all = shm::list_kept();
+    if (!all) {
+        plan.remarks.push_back("cannot tell whether another dictionary named '" + plan.name +
+                               "' is kept in memory: " + reason(all.error()));
+        return;
+    }
+    if (std::any_of(all->begin(), all->end(),
+                    [&](const shm::KeptDictionary& kept) { return kept.name == plan.name; }))
+        plan.remarks.push_back("another dictionary named '" + plan.name +
+                               "' is kept in memory: --resume goes on with it, ddict-launch discard gives it "
+                               "back");
+}
 
 }  // namespace
 
@@ -25,18 +43,21 @@ std::string reason(const Error& error) {
 }
 
 Result<LaunchPlan> prepare(const Options& options, const os::Environment& environment) {
-    const auto allocation = slurm::detect_allocation(environment);
+    const auto allocation = find_allocation(options, environment);
     if (!allocation.has_value()) return allocation.error();
     const auto identity = make_identity();
     if (!identity) return identity.error();
     auto plan =
         plan_launch(options, *allocation, *identity, static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
     if (plan && plan->allocation) {
+        plan->bootstrap =
+            plan->in_job() ? choose_bootstrap(options.bootstrap, environment) : Bootstrap::streams;
         ClientHosts hosts = find_client_hosts(*plan, **allocation, environment);
         plan->client_hosts = std::move(hosts.hosts);
         plan->hosts_trouble = hosts.trouble;
         if (!hosts.trouble.empty()) plan->remarks.push_back(hosts.trouble);
     }
+    if (plan && !options.resume && options.verb != Verb::check) warn_of_kept(*plan);
     if (plan) {
         for (const std::string& remark : plan->remarks)
             say(remark);

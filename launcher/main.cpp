@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ddict-launch: see options.cpp for what it can do.
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <exception>
@@ -13,8 +15,14 @@
 #include "launcher/background.h"
 #include "launcher/check.h"
 #include "launcher/client_hosts.h"
+#include "launcher/discard.h"
+#include "launcher/exec.h"
+#include "launcher/host_step.h"
 #include "launcher/launch_loop.h"
+#include "launcher/lifeline_environment.h"
 #include "launcher/node/node_launcher.h"
+#include "launcher/record_keeper.h"
+#include "launcher/remote_host.h"
 #include "launcher/restart.h"
 #include "launcher/run_command.h"
 #include "launcher/sweep.h"
@@ -27,8 +35,9 @@ namespace {
 using namespace ddict::launcher;
 
 int run_node(const Options& options, const ddict::os::Environment& environment) {
-    const auto plan = parse_node_arguments(options.hidden, environment);
-    if (plan) return run_node_launcher(*plan, environment);
+    const auto complete = take_environment(STDIN_FILENO, options.hidden, environment);
+    const auto plan = complete ? parse_node_arguments(options.hidden, *complete) : complete.error();
+    if (plan) return run_node_launcher(*plan, *complete);
     say(reason(plan.error()));
     return exit_usage;
 }
@@ -45,8 +54,12 @@ int dispatch(const Options& options, const ddict::os::Environment& environment) 
             return status(options, environment);
         case Verb::env:
             return print_environment(options, environment);
+        case Verb::exec:
+            return exec(options, environment);
         case Verb::restart:
             return restart(options, environment);
+        case Verb::discard:
+            return discard(options, environment);
         case Verb::serve:
             return serve(options, environment);
         case Verb::check:
@@ -57,8 +70,18 @@ int dispatch(const Options& options, const ddict::os::Environment& environment) 
             return check_node(options, environment);
         case Verb::addresses:
             return print_addresses();
+        case Verb::on_hosts:
+            return run_on_hosts(options.hidden, environment);
+        case Verb::keep_log:
+            return keep_log(options.hidden);
+        case Verb::lives:
+            return print_liveness(options.hidden);
+        case Verb::discard_here:
+            return discard_here(options.hidden);
         case Verb::sweep:
             return sweep(options.hidden);
+        case Verb::keep_record:
+            return keep_record(options.hidden, environment);
         case Verb::help:
             std::cout << help_text();
             return 0;
@@ -88,11 +111,15 @@ int run(int argc, char** argv) {
     ddict::os::ensure_standard_descriptors();
     // Somebody who does not care for his children may have started this: the end of ours must be told.
     std::signal(SIGCHLD, SIG_DFL);
-    const ddict::os::Environment environment = ddict::os::environment_of_this_process();
+    ddict::os::Environment environment = ddict::os::environment_of_this_process();
     const auto options = parse_options({argv + 1, argv + argc}, environment);
     int status = exit_usage;
     bool for_eval = false;
     if (options) {
+        // For whatever asks another host: the option wins over the variable there too.
+        const bool may_be_given = options->hidden.empty();
+        if (may_be_given && (options->rsh != Options().rsh || environment.contains("DDICT_RSH")))
+            environment["DDICT_RSH"] = options->rsh;
         status = dispatch(*options, environment);
         for_eval = is_for_eval(*options);
     } else if (argc > 1 && std::string_view(argv[1]) == "serve") {

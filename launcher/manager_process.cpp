@@ -81,18 +81,23 @@ void ManagerProcess::on_packet(Bytes packet) {
             return on_ready(payload);
         case Control::entry:
             return on_entry(payload);
+        case Control::fill:
+            return on_fill(payload);
+        case Control::summary:
+            return on_summary(payload);
         case Control::hopeless:
             is_hopeless_ = true;
             [[fallthrough]];
         case Control::failed:
             return fail(text_of(payload));
         case Control::restart:
-            how_ = "was asked to restart";
+            how_ = payload.empty() ? "was asked to restart" : std::string(text_of(payload));
             ended_for_restart_ = true;
             return;
         case Control::stopped:
             state_ = State::ended;
             ended_by_client_ = true;
+            is_to_be_kept_ = !payload.empty() && payload[0] != std::byte{0};
             return;
         default:
             return fail("sent a control message that makes no sense");
@@ -128,6 +133,18 @@ void ManagerProcess::on_entry(Bytes payload) {
     DirectoryEntry entry = unpack_directory_entry(in);
     // Others may tell it before it has told that it is ready.
     if (in.good() && in.at_end()) entries_.push_back(std::move(entry));
+}
+
+void ManagerProcess::on_fill(Bytes payload) {
+    Unpacker in(payload);
+    const PoolFill fill = unpack_pool_fill(in);
+    if (in.good() && in.at_end()) fill_ = fill;
+}
+
+void ManagerProcess::on_summary(Bytes payload) {
+    Unpacker in(payload);
+    const ManagerSummary summary = unpack_manager_summary(in);
+    if (in.good() && in.at_end()) summary_ = summary;
 }
 
 bool ManagerProcess::announce(const DirectoryEntry& entry) {

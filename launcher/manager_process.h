@@ -16,6 +16,7 @@
 #include "os/environment.h"
 #include "os/file_descriptor.h"
 #include "wire/control.h"
+#include "wire/manager_summary.h"
 
 namespace ddict::launcher {
 
@@ -61,10 +62,17 @@ class ManagerProcess {
     /// "was killed by signal 9 (Killed)", or the manager's own words.
     const std::string& how() const { return how_; }
     bool ended_by_client() const { return ended_by_client_; }
+    /// And the client wants its pool to stay.
+    bool is_to_be_kept() const { return is_to_be_kept_; }
     /// Lost, since a client has asked for a restart.
     bool ended_for_restart() const { return ended_for_restart_; }
     /// Failed, and another one on the same pool would fail as well.
     bool is_hopeless() const { return is_hopeless_; }
+
+    /// That its pool is nearly full, if it has said so since the last call.
+    std::optional<PoolFill> take_fill() { return std::exchange(fill_, std::nullopt); }
+    /// Of one that has ended and has said how it was.
+    const std::optional<ManagerSummary>& summary() const { return summary_; }
 
     /// Entries of the directory that it has heard of from other managers.
     std::vector<DirectoryEntry> take_entries() { return std::exchange(entries_, {}); }
@@ -93,6 +101,8 @@ class ManagerProcess {
     void on_started(Bytes payload);
     void on_ready(Bytes payload);
     void on_entry(Bytes payload);
+    void on_fill(Bytes payload);
+    void on_summary(Bytes payload);
     void fail(std::string_view how);
 
     std::uint32_t manager_ = 0;
@@ -103,10 +113,13 @@ class ManagerProcess {
     std::uint32_t ucx_version_ = 0;
     std::optional<RecoveredPairs> recovered_;
     std::vector<DirectoryEntry> entries_;
+    std::optional<PoolFill> fill_;
+    std::optional<ManagerSummary> summary_;
     std::string how_;  // as soon as it is known
     bool takes_over_ = false;
     bool told_to_stop_ = false;
     bool ended_by_client_ = false;
+    bool is_to_be_kept_ = false;
     bool ended_for_restart_ = false;
     bool is_hopeless_ = false;
     std::deque<std::string> unsent_;  // packets, the oldest first

@@ -77,6 +77,7 @@ Handle NodeDirectory::handle(const NodePlan& plan) const {
     handle.managers = static_cast<std::uint32_t>(entries.size());
     handle.nodes = plan.nodes;
     handle.name = plan.name;
+    handle.persist = plan.persist;
     handle.shared_addresses = shared_addresses;
     const std::size_t seeds = std::min<std::size_t>(limits::handle_seeds_max, entries.size());
     for (std::size_t i = 0; i < seeds; ++i)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/node_facts.h"
 
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -24,6 +25,23 @@ std::string line(const json& object) {
            "\n";
 }
 
+/// Bytes of any value, as JSON can carry them.
+std::string to_hex(const std::string& bytes) {
+    std::string digits;
+    for (const char c : bytes) {
+        digits += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+        digits += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+    }
+    return digits;
+}
+
+std::string from_hex(const std::string& digits) {
+    std::string bytes;
+    for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
+        bytes += static_cast<char>(std::strtoul(digits.substr(i, 2).c_str(), nullptr, 16));
+    return bytes;
+}
+
 json machine_object(const NodeFacts& facts) {
     return {{"node", facts.node},
             {"host_name_bytes", facts.host_name_bytes},
@@ -36,7 +54,10 @@ json machine_object(const NodeFacts& facts) {
             {"open_files_hard", facts.open_files_hard},
             {"file_bytes_max", facts.file_bytes_max},
             {"segments", {facts.segments.max, facts.segments.used, facts.segments.left}},
-            {"stale_removed", facts.stale_removed}};
+            {"stale_removed", facts.stale_removed},
+            {"kept", cut(facts.kept)},
+            {"kept_unseen", cut(facts.kept_unseen)},
+            {"rank", facts.rank}};
 }
 
 void read_machine(const json& object, NodeFacts& facts) {
@@ -53,6 +74,9 @@ void read_machine(const json& object, NodeFacts& facts) {
     object.at("segments").at(1).get_to(facts.segments.used);
     object.at("segments").at(2).get_to(facts.segments.left);
     object.at("stale_removed").get_to(facts.stale_removed);
+    object.at("kept").get_to(facts.kept);
+    object.at("kept_unseen").get_to(facts.kept_unseen);
+    object.at("rank").get_to(facts.rank);
     facts.node = object.at("node");
 }
 
@@ -69,6 +93,8 @@ void take_facts(const json& object, std::map<std::string, NodeFacts>& by_node) {
         } else if (object.contains("interface")) {
             (object.at("used").get<bool>() ? facts.network.used : facts.network.left_out)
                 .push_back(object.at("interface"));
+        } else if (object.contains("kept_of_name")) {
+            facts.kept_of_name = from_hex(object.at("kept_of_name").get<std::string>());
         } else if (object.contains("nodes_tried")) {
             object.at("nodes_tried").get_to(facts.network.nodes_tried);
             object.at("problems_more").get_to(facts.network.problems_more);
@@ -95,6 +121,8 @@ std::string format_facts(const NodeFacts& facts) {
                    {"ucx_version", facts.ucx_version},
                    {"ucx_error", cut(facts.ucx_error)},
                    {"ucx_refused", cut(facts.ucx_refused)}});
+    if (!facts.kept_of_name.empty())
+        lines += line({{"node", node}, {"kept_of_name", to_hex(facts.kept_of_name)}});
     for (const auto& [transport, device] : facts.transports)
         lines += line({{"node", node}, {"transport", transport}, {"device", device}});
     for (const std::string& name : network.used)

@@ -44,6 +44,10 @@ struct NodeFacts {
     std::uint64_t file_bytes_max = UINT64_MAX;  // ulimit -f
     SegmentFacts segments;
     std::uint64_t stale_removed = 0;  // segments in /dev/shm of dictionaries of this user that had ended
+    std::string kept;                 // dictionaries that this user has kept here, for people; empty: none
+    std::string kept_unseen;          // why that could not be found out; empty: it was
+    std::string kept_of_name;         // with --resume: see pack_kept()
+    std::uint32_t rank = 0;           // among the nodes
     std::string ucx_version;          // empty: ucx_error says why
     std::string ucx_error;
     std::string ucx_refused;  // settings that ddict makes and this version of UCX does not take

@@ -6,8 +6,13 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "launcher/job_end.h"
+#include "launcher/launch_loop.h"
+#include "launcher/log_entries.h"
+#include "launcher/node_step.h"
 #include "launcher/sizes.h"
+#include "launcher/sweep.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
 #include "shm/segment.h"
@@ -30,52 +35,8 @@ constexpr milliseconds unkillable_after{5'000};
 constexpr milliseconds orphans_grace{3'000};
 constexpr int missed_beats_max = 3;
 
-/// What is started, and with which environment.
-struct Command {
-    std::string program;
-    std::vector<std::string> argv;
-    os::Environment environment;
-};
-
-Result<Command> node_launcher_command(const LaunchPlan& plan, const os::Environment& environment) {
-    const std::string self = os::own_program();
-    const std::vector<std::string> args = node_arguments(node_plan(plan));
-    Command command{self, {"ddict-launch"}, environment};
-    if (plan.allocation) {
-        slurm::NodeLauncherStep step;
-        step.program = self;
-        step.args = args;
-        step.nodes = plan.nodes;
-        step.pmix_timeout = std::chrono::ceil<std::chrono::seconds>(plan.timeout) + std::chrono::seconds(5);
-        auto srun = slurm::srun_for_node_launchers(*plan.allocation, environment, step);
-        if (!srun) return srun.error();
-        const os::FoundProgram found = os::find_program(srun->argv[0], environment);
-        if (found.error != 0)
-            return Error(Errc::system,
-                         "this is a Slurm job, but there is no srun in PATH: add Slurm's bin folder to it")
-                .set_operation(Operation::launch);
-        command = {found.path, std::move(srun->argv), std::move(srun->environment)};
-    } else {
-        command.argv.insert(command.argv.end(), args.begin(), args.end());
-    }
-    // Not an argument: those everyone can read.
-    command.environment[secret_variable] = secret_text(plan.identity.secret);
-    return command;
-}
-
 std::string of(std::size_t have, std::size_t want, std::string_view noun) {
-    return std::to_string(have) + " of " + std::to_string(want) + " " + std::string(noun) +
-           (want == 1 ? "" : "s");
-}
-
-/// Only of who serves again.
-std::string back_notice(const Event& event) {
-    std::string text = "manager " + std::to_string(number_of(event.manager)) + " on " + event.node + " " +
-                       event.text + "; back after " + std::to_string(event.milliseconds) + " ms, with " +
-                       std::to_string(event.pairs) + (event.pairs == 1 ? " pair" : " pairs");
-    if (event.missing != 0)
-        text += "; " + std::to_string(event.missing) + " are missing, since their memory was damaged";
-    return text;
+    return std::to_string(have) + " of " + counted(want, noun);
 }
 
 }  // namespace
@@ -88,17 +49,17 @@ Result<std::unique_ptr<NodeLaunchers>> NodeLaunchers::start(const LaunchPlan& pl
 }
 
 Result<void> NodeLaunchers::launch() {
-    const auto command = node_launcher_command(plan_, environment_);
-    if (!command) return command.error();
+    const auto step = node_step(plan_, environment_, "--node");
+    if (!step) return step.error();
     auto lifeline = os::make_pipe();
     auto events = os::make_pipe();
     auto errors = os::make_pipe();
     if (!lifeline || !events || !errors) return (!lifeline ? lifeline : !events ? events : errors).error();
 
     os::SpawnOptions options;
-    options.program = command->program;
-    options.argv = command->argv;
-    options.environment = command->environment;
+    options.program = step->program;
+    options.argv = step->argv;
+    options.environment = step->environment;
     options.standard_fds = {lifeline->read_end.fd(), events->write_end.fd(), errors->write_end.fd()};
     options.close_other_fds = true;
     // Ctrl-C at the terminal is for the user's command; srun above all must not see it.
@@ -106,13 +67,15 @@ Result<void> NodeLaunchers::launch() {
     auto child = os::ChildProcess::start(options);
     if (!child) return child.error();
     child_ = *std::move(child);
-    lifeline_ = std::move(lifeline->write_end);
+    lifeline_.open(std::move(lifeline->write_end));
+    lifeline_.say(step->first_lines);
     events_ = std::move(events->read_end);
     errors_ = std::move(errors->read_end);
-    os::set_non_blocking(lifeline_.fd());
     os::set_non_blocking(events_.fd());
     os::set_non_blocking(errors_.fd());
     start_deadline_ = Clock::now() + plan_.timeout;
+    if (const auto trouble = log_.open(plan_.log, environment_)) note("there is no log: " + *trouble);
+    log_.add({.kind = "start", .text = start_text(plan_)});
     return {};
 }
 
@@ -126,6 +89,8 @@ void NodeLaunchers::add_poll_entries(std::vector<pollfd>& fds) const {
     fds.push_back({errors_.fd(), POLLIN, 0});
     fds.push_back({child_.running() ? child_.pidfd() : -1, POLLIN, 0});
     fds.push_back({aftermath_.poll_fd(), POLLIN, 0});
+    fds.push_back({lifeline_.poll_fd(), POLLOUT, 0});
+    fds.push_back({log_.complaints_fd(), POLLIN, 0});
 }
 
 int NodeLaunchers::wait_ms() const {
@@ -152,6 +117,7 @@ void NodeLaunchers::advance() {
     const auto status = child_.reap();
     read_errors();
     read_events();
+    lifeline_.flush();
     if (status) on_child_ended(*status);
     aftermath_.advance();
     if (!how_child_ended_.empty() && (aftermath_.step_is_over() || !aftermath_.is_running()))
@@ -159,6 +125,9 @@ void NodeLaunchers::advance() {
     show_life();
     listen_for_beats();
     apply_deadlines();
+    log_.advance();
+    for (std::string& complaint : log_.take_complaints())
+        notices_.push_back(std::move(complaint));
 }
 
 void NodeLaunchers::read_events() {
@@ -168,7 +137,7 @@ void NodeLaunchers::read_events() {
     for (const std::string& line : lines) {
         if (const auto event = parse_event(line)) {
             on_event(*event);
-        } else if (!line.empty()) {
+        } else if (!line.empty() && foreign_lines_.admits()) {
             notices_.push_back(line);
         }
     }
@@ -191,12 +160,15 @@ void NodeLaunchers::read_errors() {
             continue;
         }
         const bool wanted = stage_ == Stage::ready && line.find("error: ") != std::string::npos;
-        if (!of_slurm || wanted) notices_.push_back(std::move(line));
+        if (of_slurm && !wanted) continue;
+        log_.add({.level = LogLevel::warning, .kind = "said", .text = line});
+        notices_.push_back(std::move(line));
     }
     if (state == LineReader::State::ended) errors_.reset();
 }
 
 void NodeLaunchers::on_event(const Event& event) {
+    if (const auto entry = log_entry(event)) log_.add(*entry);
     const bool was_silent = std::exchange(missed_beats_[event.node_id], 0) >= missed_beats_max;
     if (was_silent && stage_ == Stage::ready) note("the node launcher on " + event.node + " is heard again");
     switch (event.kind) {
@@ -225,40 +197,77 @@ void NodeLaunchers::on_event(const Event& event) {
             ended_.insert(event.node_id);
             // Of a node that failed at the last moment, when others were ready already, somebody must hear.
             if (stage_ == Stage::ready)
-                note_loss("the node launcher on " + event.node + " has failed: " + event.text +
+                tell_loss("the node launcher on " + event.node + " has failed: " + event.text +
                           ": its managers are gone");
             return fail(event.node.empty() ? event.text : event.node + ": " + event.text, event.code);
         case Event::Kind::lost:
             lost_[event.manager] = event.node + ": " + event.text;
             if (stage_ == Stage::ready)
-                note_loss("manager " + std::to_string(number_of(event.manager)) + " on " + event.node + " " +
+                tell_loss("manager " + std::to_string(number_of(event.manager)) + " on " + event.node + " " +
                           event.text + ": its keys are lost (manager_lost); " + what_is_left());
             return;
         case Event::Kind::back:
             if (stage_ != Stage::ready) return;
-            event.missing == 0 ? note(back_notice(event)) : note_loss(back_notice(event));
+            event.missing == 0 ? tell(back_notice(event)) : tell_loss(back_notice(event));
+            return;
+        case Event::Kind::resumed:
+            event.missing == 0 ? tell(resumed_notice(event)) : tell_loss(resumed_notice(event));
+            return;
+        case Event::Kind::fill: {
+            // One that has taken the place of another says it again.
+            std::uint32_t& warned = warned_[event.manager];
+            if (event.fill.percent > std::exchange(warned, std::max(warned, event.fill.percent)))
+                tell(fill_text(number_of(event.manager), event.node, event.fill));
+            return;
+        }
+        case Event::Kind::gone:
+            if (stage_ == Stage::starting) return fail(event.node + ": " + event.text);
+            if (stage_ == Stage::ready && plan_.allocation) on_dead({event.node_id}, event.text);
+            return;
+        case Event::Kind::part:
+            if (stage_ == Stage::starting) pass_on(event);
+            return;
+        case Event::Kind::summary:
+            end_summary_.add(event.summary);
             return;
         case Event::Kind::stopped:
             ended_.insert(event.node_id);
+            if (event.kept) {
+                kept_.insert(event.node_id);
+                // Whoever has ended it may be killed before all have heard: then the others hear it from
+                // here.
+                keep();
+            }
             if (event.text == stopped_by_client && !destroyed_) {
                 destroyed_ = was_ready_;
                 destroyed_at_ = Clock::now();
             }
             if (stage_ == Stage::ready && event.text != stopped_by_client)
-                note_loss("the node launcher on " + event.node + " was ended from outside (" + event.text +
+                tell_loss("the node launcher on " + event.node + " was ended from outside (" + event.text +
                           "): its managers are gone");
             return;
     }
 }
 
+void NodeLaunchers::pass_on(const Event& part) {
+    const auto complete = exchanges_.add(part);
+    complete ? lifeline_.say(*complete) : fail(reason(complete.error()), complete.error().code);
+}
+
 void NodeLaunchers::on_child_ended(const os::ExitStatus& status) {
     child_ended_ = Clock::now();
     child_has_ended_ = true;
-    const std::string how = (plan_.allocation ? "srun " : "the node launcher ") + status.describe();
+    const std::string how = (plan_.in_job()     ? "srun "
+                             : plan_.allocation ? "what has started the node launchers "
+                                                : "the node launcher ") +
+                            status.describe();
     const bool has_run = status.exec_error == 0;
     if (has_run && (status.signalled || ended_.size() < nodes_.size())) disorderly_ = true;
     if (stage_ == Stage::starting) {
-        fail(how + last_words());
+        fail(how + last_words() +
+             (nodes_.empty() && plan_.bootstrap == Bootstrap::pmix
+                  ? "; where Slurm's PMIx does not work, --bootstrap streams does without"
+                  : ""));
     } else if (stage_ == Stage::ready) {
         if (!destroyed_) {
             how_child_ended_ = how;
@@ -276,21 +285,23 @@ void NodeLaunchers::clear_up() {
         if (!ended_.contains(id)) left.push_back(id);
     }
     if (!how_child_ended_.empty() && dead_.size() + ended_.size() < nodes_.size())
-        note(how_child_ended_ + ": ending the managers that it has left (scancel " + step_ + ")");
-    aftermath_.begin({.allocation = &*plan_.allocation,
-                      .step = step_,
-                      .nodes = slurm_names(left),
-                      .dictionary_id = plan_.identity.dictionary_id,
-                      .program = os::own_program()},
+        note(how_child_ended_ + ": ending the managers that it has left" +
+             (step_.empty() ? "" : " (scancel " + step_ + ")"));
+    const std::vector<std::string> nodes = allocated_names(left);
+    std::vector<std::string> args = sweep_arguments(plan_.identity.dictionary_id);
+    args.insert(args.begin(), "--sweep");
+    aftermath_.begin({.step = step_,
+                      .nodes = nodes,
+                      .sweep = short_step(*plan_.allocation, plan_.rsh, environment_, nodes, args)},
                      environment_);
 }
 
 void NodeLaunchers::say_what_is_gone() {
-    note(how_child_ended_ + ": the dictionary is gone");
+    note(how_child_ended_ + ": the dictionary is gone", LogLevel::error);
     how_child_ended_.clear();
 }
 
-std::vector<std::string> NodeLaunchers::slurm_names(const std::vector<NodeId>& nodes) const {
+std::vector<std::string> NodeLaunchers::allocated_names(const std::vector<NodeId>& nodes) const {
     std::vector<std::string> names;
     for (const NodeId node : nodes) {
         if (plan_.allocation && number_of(node) < plan_.allocation->nodes.size())
@@ -320,22 +331,32 @@ std::string NodeLaunchers::name_managers(const std::vector<NodeId>& nodes) const
 
 /// Slurm tells of tasks, and by its names of nodes. A node launcher that is dead takes its managers along.
 void NodeLaunchers::on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how) {
-    std::vector<NodeId> ended;
+    std::vector<NodeId> ids;
     for (std::uint32_t i = 0; i < plan_.nodes; ++i) {
-        const bool named =
-            std::find(nodes.begin(), nodes.end(), plan_.allocation->nodes[i].name) != nodes.end();
-        if (!named || ended_.contains(NodeId{i}) || !dead_.insert(NodeId{i}).second) continue;
-        ended.push_back(NodeId{i});
+        if (std::find(nodes.begin(), nodes.end(), plan_.allocation->nodes[i].name) != nodes.end())
+            ids.push_back(NodeId{i});
+    }
+    on_dead(ids, how);
+}
+
+void NodeLaunchers::on_dead(const std::vector<NodeId>& nodes, const std::string& how) {
+    std::vector<NodeId> ended;
+    for (const NodeId node : nodes) {
+        if (number_of(node) >= plan_.nodes || ended_.contains(node) || !dead_.insert(node).second) continue;
+        ended.push_back(node);
         for (std::uint32_t k = 0; k < plan_.managers_per_node; ++k)
-            lost_.try_emplace(ShardId{number_of(plan_.first_manager(NodeId{i})) + k},
-                              plan_.allocation->nodes[i].name + ": its node launcher has ended: " + how);
+            lost_.try_emplace(
+                ShardId{number_of(plan_.first_manager(node)) + k},
+                plan_.allocation->nodes[number_of(node)].name + ": its node launcher has ended: " + how);
     }
     if (ended.empty()) return;
     const bool one = ended.size() == 1;
-    note_loss("the node launcher" + std::string(one ? "" : "s") + " on " +
-              slurm::compress_hostlist(slurm_names(ended)) + (one ? " has" : " have") +
-              " ended (Slurm says: " + how + "), and with " + (one ? "it " : "them ") + name_managers(ended) +
-              ": the keys there are lost (manager_lost); " + what_is_left());
+    has_lost_keys_ = true;
+    note("the node launcher" + std::string(one ? "" : "s") + " on " +
+             slurm::compress_hostlist(allocated_names(ended)) + (one ? " has" : " have") + " ended (" +
+             (plan_.in_job() ? "Slurm says: " : "") + how + "), and with " + (one ? "it " : "them ") +
+             name_managers(ended) + ": the keys there are lost (manager_lost); " + what_is_left(),
+         LogLevel::error);
 }
 
 /// Of the others it is known only that nobody has told of their end.
@@ -349,7 +370,7 @@ void NodeLaunchers::show_life() {
     if (!next_sign_of_life_ || now < *next_sign_of_life_ || !lifeline_.is_open()) return;
     next_sign_of_life_ = now + sign_of_life_interval;
     // A pipe that is full has signs enough in it.
-    [[maybe_unused]] const bool written = os::write_fully(lifeline_.fd(), "\n");
+    if (lifeline_.poll_fd() < 0) lifeline_.say(sign_of_life);
 }
 
 /// srun does not notice a node that is gone, nor the end of Slurm's daemon there. Looked for by our own
@@ -367,10 +388,10 @@ void NodeLaunchers::listen_for_beats() {
     }
     if (silent.empty()) return;
     const auto seconds = missed_beats_max * std::chrono::seconds(beat_interval).count();
-    note("nothing heard from " + slurm::compress_hostlist(slurm_names(silent)) + " for " +
-         std::to_string(seconds) +
-         " s: the node, its network or Slurm's step daemon there may be gone, and " + name_managers(silent) +
-         " with it; ddict stats shows which managers answer");
+    note("nothing heard from " + slurm::compress_hostlist(allocated_names(silent)) + " for " +
+         std::to_string(seconds) + " s: the node, its network" +
+         (plan_.in_job() ? " or Slurm's step daemon there" : "") + " may be gone, and " +
+         name_managers(silent) + " with it; ddict stats shows which managers answer");
 }
 
 void NodeLaunchers::apply_deadlines() {
@@ -404,6 +425,7 @@ void NodeLaunchers::apply_deadlines() {
 void NodeLaunchers::fail(const std::string& reason, Errc code) {
     if (stage_ != Stage::starting) return;  // the first reason is the one that matters
     failure_ = reason;
+    log_.add({.level = LogLevel::error, .kind = "failed", .text = reason});
     failure_code_ = code;
     stop();
 }
@@ -412,7 +434,9 @@ void NodeLaunchers::stop() {
     if (stage_ == Stage::stopping || stage_ == Stage::ended) return;
     stage_ = Stage::stopping;
     stop_began_ = Clock::now();
-    lifeline_.reset();
+    // Nobody reads from a pipe that is full: those are about to be killed.
+    if (is_to_be_kept_ && was_ready_) lifeline_.say(std::string(order_to_keep) + "\n");
+    lifeline_.end();
 }
 
 void NodeLaunchers::force() {
@@ -427,10 +451,13 @@ void NodeLaunchers::force() {
 
 void NodeLaunchers::finish() {
     stage_ = Stage::ended;
+    log_.add({.kind = "end", .text = end_text(ending(), was_ready_)});
     if (!how_child_ended_.empty()) say_what_is_gone();
     if (!aftermath_.failure().empty()) note(aftermath_.failure());
+    if (const auto foreign = foreign_lines_.left_out(); !foreign.empty()) tell(foreign);
     // On other nodes the next start does it.
     if (disorderly_) shm::remove_stale_segments();
+    log_.close();
 }
 
 std::string NodeLaunchers::progress() const {
@@ -450,7 +477,11 @@ std::string NodeLaunchers::missing() const {
         if (!managers_.contains(ShardId{i}) && node != nodes_.end())
             return text + ", manager " + std::to_string(i) + " on " + node->second + " does not answer";
     }
-    return text;
+    const std::string waiting = exchanges_.waiting_for([&](std::uint32_t node) {
+        const auto known = nodes_.find(NodeId{node});
+        return known != nodes_.end() ? known->second : "node " + std::to_string(node);
+    });
+    return text + (waiting.empty() ? "" : ", " + waiting);
 }
 
 std::string NodeLaunchers::last_words() const {

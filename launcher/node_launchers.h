@@ -21,7 +21,10 @@
 
 #include "cluster/ids.h"
 #include "launcher/aftermath.h"
+#include "launcher/end_summary.h"
 #include "launcher/events.h"
+#include "launcher/exchange.h"
+#include "launcher/lifeline.h"
 #include "launcher/plan.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -72,8 +75,19 @@ class NodeLaunchers {
     /// Why it never became ready; empty if it did, or if it was stopped before.
     const std::string& failure() const { return failure_; }
     Errc failure_code() const { return failure_code_; }
+    /// When the dictionary ends, its pools are to stay.
+    void keep() { is_to_be_kept_ = true; }
+    /// Whether they have, on all nodes.
+    bool has_kept() const { return kept_.size() == plan_.nodes; }
     /// Became ready, and then ended because a client destroyed it.
     bool destroyed_by_client() const { return destroyed_; }
+    /// What all managers have said at their end; and what has come of them.
+    const EndSummary& end_summary() const { return end_summary_; }
+    Ending ending() const {
+        return {.managers = plan_.managers(),
+                .lost = static_cast<std::uint32_t>(lost_.size()),
+                .has_lost_keys = has_lost_keys_};
+    }
     /// "2 of 4 nodes, 3 of 8 managers".
     std::string progress() const;
     /// What the user should read now: whole lines.
@@ -81,13 +95,18 @@ class NodeLaunchers {
 
   private:
     NodeLaunchers(const LaunchPlan& plan, const os::Environment& environment)
-        : plan_(plan), environment_(environment) {}
+        : plan_(plan),
+          environment_(environment),
+          exchanges_(plan.nodes),
+          foreign_lines_(plan.nodes * ForeignLines::of_a_host) {}
 
     Result<void> launch();
     void read_events();
     void read_errors();
     void on_event(const Event& event);
+    void pass_on(const Event& part);
     void on_tasks_ended(const std::vector<std::string>& nodes, const std::string& how);
+    void on_dead(const std::vector<NodeId>& nodes, const std::string& how);
     void on_child_ended(const os::ExitStatus& status);
     void clear_up();
     void say_what_is_gone();
@@ -96,14 +115,19 @@ class NodeLaunchers {
     void listen_for_beats();
     std::string what_is_left() const;
     std::string name_managers(const std::vector<NodeId>& nodes) const;
-    std::vector<std::string> slurm_names(const std::vector<NodeId>& nodes) const;
+    std::vector<std::string> allocated_names(const std::vector<NodeId>& nodes) const;
     void fail(const std::string& reason, Errc code = Errc::system);
     void finish();
-    void note_loss(const std::string& text) {
+    /// The user, of what the log has already.
+    void tell(const std::string& text) { notices_.push_back("ddict-launch: " + text); }
+    void tell_loss(const std::string& text) {
         has_lost_keys_ = true;
-        note(text);
+        tell(text);
     }
-    void note(const std::string& text) { notices_.push_back("ddict-launch: " + text); }
+    void note(const std::string& text, LogLevel level = LogLevel::warning) {
+        tell(text);
+        log_.add({.level = level, .kind = "notice", .text = text});
+    }
     std::string missing() const;
     std::string last_words() const;
 
@@ -111,11 +135,13 @@ class NodeLaunchers {
     const os::Environment environment_;
     Stage stage_ = Stage::starting;
     os::ChildProcess child_;
-    os::FileDescriptor lifeline_;
+    LifelineWriter lifeline_;
+    ExchangeBoard exchanges_;
     os::FileDescriptor events_;
     os::FileDescriptor errors_;
     LineReader event_lines_;
     LineReader error_lines_;
+    ForeignLines foreign_lines_;
     Clock::time_point start_deadline_{};
     Clock::time_point stop_began_{};
     Clock::time_point forced_at_{};
@@ -125,6 +151,7 @@ class NodeLaunchers {
     bool was_ready_ = false;
     bool destroyed_ = false;
     bool has_lost_keys_ = false;
+    bool is_to_be_kept_ = false;
     bool disorderly_ = false;  // something may have been left behind
     bool child_has_ended_ = false;
     Aftermath aftermath_;
@@ -137,10 +164,14 @@ class NodeLaunchers {
     std::map<NodeId, std::string> nodes_;
     std::set<NodeId> ended_;  // node launchers that have cleaned up and ended
     std::set<NodeId> dead_;   // that have ended otherwise, as Slurm says
+    std::set<NodeId> kept_;   // that have left their pools
     std::map<NodeId, int> missed_beats_;
     Clock::time_point next_beats_{};
     std::set<ShardId> managers_;
     std::map<ShardId, std::string> lost_;
+    std::map<ShardId, std::uint32_t> warned_;  // how full its pool was said to be
+    EndSummary end_summary_;
+    Log log_;
     std::optional<Clock::time_point> next_sign_of_life_;  // while the job ends
     std::vector<std::string> notices_;
 };

@@ -7,6 +7,7 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "base/assert.h"
@@ -20,61 +21,30 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<OptionText, 15> texts{{
-    {"nodes", "DDICT_NODES", "N", "all of the job",
-     "Nodes to place managers on. Without Slurm there is one: this machine; N then multiplies its managers."},
-    {"nodelist", "DDICT_NODELIST", "NODES", "all of the job",
-     "The nodes of the job that managers may be placed on, as Slurm writes them: n1,n[4-7]. Only in a job."},
-    {"managers-per-node", "DDICT_MANAGERS_PER_NODE", "M", "1",
-     "Managers on each node. Each is one thread with a pool of its own."},
-    {"total-mem", "DDICT_TOTAL_MEM", "SIZE", "256M",
-     "Memory of the whole dictionary, divided evenly among the managers, at least 1M for each: 2G, 512M, "
-     "1.5G, "
-     "268435456."},
-    {"timeout", "DDICT_TIMEOUT", "SECONDS", "60",
-     "How long the dictionary may take to come up, and to end on stop."},
-    {"name", "DDICT_NAME", "NAME", "default",
-     "Tells several dictionaries apart. Letters, digits, '.', '_' and '-'; at most 40."},
-    {"state-dir", "DDICT_STATE_DIR", "DIR", "~/.local/state/ddict",
-     "Where start, stop, status and env keep what is running. Every node of the job must see it."},
-    {"manager-program", "DDICT_MANAGER_PROGRAM", "FILE", "beside ddict-launch", "The ddict-manager to run."},
-    {"no-restart", "DDICT_NO_RESTART", "", "no",
-     "A manager that has died is not started again: its keys are lost. The variable is 1."},
-    {"fail-on-loss", "DDICT_FAIL_ON_LOSS", "", "no",
-     "The exit status is 3 if the command has ended with 0, but keys were lost meanwhile, with a manager or "
-     "a "
-     "node. The variable is 1. Only with a command."},
-    {"load", "DDICT_LOAD", "PATH", "nothing",
-     "A checkpoint to load before the command runs: one that 'ddict save' or --save has written; or latest: "
-     "the newest whole one of this name in the folder of --save. If there is none yet, for certain, it says "
-     "so, and begins empty. Only with a command."},
-    {"save", "DDICT_SAVE", "DIR", "nowhere",
-     "Where to save all pairs when the command has ended, whatever its exit status. One ddict-launch at a "
-     "time has a folder under one name. Only with a command."},
-    {"save-before", "DDICT_SAVE_BEFORE", "SECONDS", "never",
-     "Saves so long before the time limit of the Slurm job, too, while the command goes on."},
-    {"save-on", "DDICT_SAVE_ON", "SIGNALS", "none",
-     "Saves whenever one of these signals comes, too: USR2, or several, USR2,TERM. The command gets it as "
-     "well."},
-    {"save-keep", "DDICT_SAVE_KEEP", "N", "all",
-     "How many saves of this name stay in the folder of --save: the older ones are removed when a new one is "
-     "complete."},
-}};
+constexpr std::uint32_t saves_kept_max = 1'000'000;
+constexpr std::size_t persist_path_bytes_max = 4095;  // as Linux has it; the handle holds it
 
 struct VerbText {
     std::string_view word;
     Verb verb;
 };
-constexpr std::array<VerbText, 10> verbs{{{"start", Verb::start},
+constexpr std::array<VerbText, 17> verbs{{{"start", Verb::start},
                                           {"stop", Verb::stop},
                                           {"status", Verb::status},
                                           {"env", Verb::env},
+                                          {"exec", Verb::exec},
                                           {"restart", Verb::restart},
+                                          {"discard", Verb::discard},
                                           {"serve", Verb::serve},
                                           {"--node", Verb::node},
                                           {"--check-node", Verb::check_node},
                                           {"--addresses", Verb::addresses},
-                                          {"--sweep", Verb::sweep}}};
+                                          {"--on-hosts", Verb::on_hosts},
+                                          {"--lives", Verb::lives},
+                                          {"--keep-log", Verb::keep_log},
+                                          {"--discard-here", Verb::discard_here},
+                                          {"--sweep", Verb::sweep},
+                                          {"--keep-record", Verb::keep_record}}};
 
 Error wrong(std::string_view text) {
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
@@ -85,12 +55,18 @@ Error wrong_value(std::string_view origin, std::string_view value, std::string_v
                  std::string(expected));
 }
 
+Result<std::uint32_t> parse_number(std::string_view origin, std::string_view text, std::uint32_t min,
+                                   std::uint32_t max) {
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size() || number < min || number > max)
+        return wrong_value(origin, text,
+                           "a number from " + std::to_string(min) + " to " + std::to_string(max));
+    return number;
+}
+
 Result<std::uint32_t> parse_count(std::string_view origin, std::string_view text, std::uint32_t max) {
-    std::uint32_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc() || end != text.data() + text.size() || count == 0 || count > max)
-        return wrong_value(origin, text, "a number from 1 to " + std::to_string(max));
-    return count;
+    return parse_number(origin, text, 1, max);
 }
 
 Result<std::chrono::milliseconds> parse_seconds(std::string_view origin, std::string_view text) {
@@ -129,34 +105,85 @@ bool name_is_good(std::string_view name) {
            });
 }
 
+Result<BootstrapOption> parse_bootstrap(std::string_view origin, std::string_view text) {
+    if (text == "auto") return BootstrapOption::automatic;
+    if (text == "pmix") return BootstrapOption::pmix;
+    if (text == "streams") return BootstrapOption::streams;
+    return wrong_value(origin, text, "auto, pmix or streams");
+}
+
+Result<LogLevel> parse_log_level(std::string_view origin, std::string_view text) {
+    if (text == "error") return LogLevel::error;
+    if (text == "warning") return LogLevel::warning;
+    if (text == "info") return LogLevel::info;
+    return wrong_value(origin, text, "error, warning or info");
+}
+
+/// Also in the background, where the folder is another one.
+Result<void> apply_log(Options& options, std::string_view origin, const std::string& text) {
+    std::error_code error;
+    options.log.path = std::filesystem::absolute(text, error).string();
+    if (text.empty() || error || !can_be_log(options.log.path))
+        return wrong_value(origin, text, "the path of a file");
+    return {};
+}
+
+/// As seen from here: programs may be elsewhere.
+Result<void> apply_persist_path(Options& options, std::string_view origin, const std::string& text) {
+    std::error_code error;
+    const std::string path = std::filesystem::absolute(text, error).string();
+    if (text.empty() || error || path.size() > persist_path_bytes_max)
+        return wrong_value(origin, text, "the path of a folder");
+    options.persist.path = path;
+    return {};
+}
+
+/// Sets what was understood; otherwise says why it was not.
+template <class To, class T>
+Result<void> assign(To& to, Result<T> understood) {
+    if (!understood.has_value()) return understood.error();
+    to = *std::move(understood);
+    return {};
+}
+
+/// What a flag sets if it is given; null for all else.
+bool* flag_of(Options& options, std::string_view option) {
+    if (option == "wait-for-keys") return &options.working_set.waits_for_keys;
+    if (option == "wait-for-writers") return &options.working_set.waits_for_writers;
+    if (option == "keep") return &options.keep;
+    if (option == "resume") return &options.resume;
+    if (option == "allow-empty") return &options.allow_empty;
+    if (option == "fail-on-loss") return &options.fail_on_loss;
+    if (option == "quiet") return &options.quiet;
+    if (option == "read-only") return &options.persist.read_only;
+    return nullptr;
+}
+
 /// Sets one option from its text. `origin` is what the text was given by, for the error: "--nodes",
 /// "DDICT_NODES".
 Result<void> apply(Options& options, std::string_view option, std::string_view origin,
                    const std::string& text) {
-    if (option == "fail-on-loss") {
+    if (bool* const flag = flag_of(options, option)) return assign(*flag, parse_flag(origin, text));
+    if (option == "no-restart") {
         const auto wanted = parse_flag(origin, text);
         if (!wanted.has_value()) return wanted.error();
-        options.fail_on_loss = *wanted;
+        options.restart = !*wanted;
     } else if (option == "nodes") {
-        const auto nodes = parse_count(origin, text, limits::managers_max);
-        if (!nodes) return nodes.error();
-        options.nodes = *nodes;
+        return assign(options.nodes, parse_count(origin, text, limits::managers_max));
     } else if (option == "nodelist") {
         auto names = slurm::expand_hostlist(text);
         if (!names) return wrong(std::string(origin) + ": " + names.error().detail.data());
         options.nodelist = std::move(*names);
     } else if (option == "managers-per-node") {
-        const auto managers = parse_count(origin, text, limits::managers_per_node_max);
-        if (!managers) return managers.error();
-        options.managers_per_node = *managers;
+        return assign(options.managers_per_node, parse_count(origin, text, limits::managers_per_node_max));
     } else if (option == "total-mem") {
         const auto bytes = parse_size(text);
         if (!bytes) return wrong(std::string(origin) + ": " + bytes.error().detail.data());
         options.total_bytes = *bytes;
+    } else if (option == "working-set") {
+        return assign(options.working_set.size, parse_count(origin, text, limits::working_set_max));
     } else if (option == "timeout") {
-        const auto timeout = parse_seconds(origin, text);
-        if (!timeout) return timeout.error();
-        options.timeout = *timeout;
+        return assign(options.timeout, parse_seconds(origin, text));
     } else if (option == "name") {
         if (!name_is_good(text))
             return wrong_value(origin, text,
@@ -164,28 +191,37 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
         options.name = text;
     } else if (option == "state-dir") {
         options.state_dir = text;
+    } else if (option == "log") {
+        return apply_log(options, origin, text);
+    } else if (option == "log-level") {
+        return assign(options.log.level, parse_log_level(origin, text));
+    } else if (option == "hosts") {
+        options.hosts = text;
+    } else if (option == "rsh") {
+        if (text.find_first_not_of(" \t") == std::string::npos) return wrong_value(origin, text, "a command");
+        options.rsh = text;
+    } else if (option == "bootstrap") {
+        return assign(options.bootstrap, parse_bootstrap(origin, text));
     } else if (option == "manager-program") {
         options.manager_program = text;
-    } else if (option == "no-restart") {
-        const auto wanted = parse_flag(origin, text);
-        if (!wanted.has_value()) return wanted.error();
-        options.restart = !*wanted;
     } else if (option == "load") {
         options.load = text;
     } else if (option == "save") {
         options.save = text;
     } else if (option == "save-before") {
-        const auto before = parse_seconds(origin, text);
-        if (!before) return before.error();
-        options.save_before = *before;
+        return assign(options.save_before, parse_seconds(origin, text));
     } else if (option == "save-on") {
-        auto numbers = parse_signals(origin, text);
-        if (!numbers) return numbers.error();
-        options.save_on = *std::move(numbers);
+        return assign(options.save_on, parse_signals(origin, text));
     } else if (option == "save-keep") {
-        const auto keep = parse_count(origin, text, 1'000'000);
-        if (!keep) return keep.error();
-        options.save_keep = *keep;
+        return assign(options.save_keep, parse_count(origin, text, saves_kept_max));
+    } else if (option == "persist-path") {
+        return apply_persist_path(options, origin, text);
+    } else if (option == "persist-count") {
+        return assign(options.persist.count, parse_count(origin, text, saves_kept_max));
+    } else if (option == "persist-freq") {
+        return assign(options.persist_freq, parse_count(origin, text, limits::checkpoint_id_max));
+    } else if (option == "restore-from") {
+        return assign(options.restore_from, parse_number(origin, text, 0, limits::checkpoint_id_max));
     }
     return {};
 }
@@ -195,7 +231,8 @@ std::optional<std::string> stray_word(const std::vector<std::string>& args) {
     for (std::size_t i = 0; i < args.size(); ++i) {
         if (!args[i].starts_with("--")) return args[i];
         const bool takes_value =
-            args[i] == "--manager" || std::any_of(texts.begin(), texts.end(), [&](const OptionText& text) {
+            args[i] == "--manager" || args[i] == "--job" ||
+            std::any_of(option_texts().begin(), option_texts().end(), [&](const OptionText& text) {
                 return args[i].substr(2) == text.option && !text.value.empty();
             });
         if (takes_value) ++i;
@@ -230,7 +267,7 @@ Verb take_verb(std::vector<std::string>& args) {
 
 po::options_description described_options() {
     po::options_description description;
-    for (const OptionText& text : texts) {
+    for (const OptionText& text : option_texts()) {
         if (text.value.empty()) {
             description.add_options()(std::string(text.option).c_str(), "");
         } else {
@@ -238,7 +275,7 @@ po::options_description described_options() {
         }
     }
     description.add_options()("help", "")("version", "")("check", "")("export", "")("json", "");
-    description.add_options()("manager", po::value<std::string>());
+    description.add_options()("manager", po::value<std::string>())("job", po::value<std::string>());
     return description;
 }
 
@@ -263,7 +300,7 @@ Result<po::variables_map> parse_command_line(const std::vector<std::string>& arg
 }
 
 Result<void> apply_all(Options& options, const po::variables_map& given, const os::Environment& environment) {
-    for (const OptionText& text : texts) {
+    for (const OptionText& text : option_texts()) {
         const std::string option(text.option);
         if (given.count(option) != 0) {
             const auto done = apply(options, option, "--" + option,
@@ -293,6 +330,20 @@ Result<void> apply_manager(Options& options, const po::variables_map& given) {
     return {};
 }
 
+/// Of which job the dictionary is.
+Result<void> apply_job(Options& options, const po::variables_map& given) {
+    if (given.count("job") == 0) return {};
+    if (options.verb != Verb::status && options.verb != Verb::env && options.verb != Verb::exec &&
+        options.verb != Verb::stop && options.verb != Verb::restart)
+        return wrong("--job belongs to: ddict-launch status, env, exec, stop and restart");
+    options.job = given["job"].as<std::string>();
+    if (options.job.empty() || options.job.find_first_not_of("0123456789") != std::string::npos)
+        return wrong_value("--job", options.job,
+                           "the number of a job; of a task of an array or of a part of "
+                           "a heterogeneous job that of squeue --format=%A");
+    return {};
+}
+
 /// Flags that belong to one verb only.
 Result<void> apply_flags(Options& options, const po::variables_map& given) {
     options.export_line = given.count("export") != 0;
@@ -301,15 +352,78 @@ Result<void> apply_flags(Options& options, const po::variables_map& given) {
         return wrong("--export belongs to: ddict-launch start");
     if (options.json && options.verb != Verb::status) return wrong("--json belongs to: ddict-launch status");
     if (const auto done = apply_manager(options, given); !done) return done;
+    if (const auto done = apply_job(options, given); !done) return done;
     for (const char* option : {"load", "save", "save-before", "save-on", "save-keep"}) {
         if (given.count(option) != 0 && options.verb != Verb::run)
             return wrong(std::string("--") + option +
                          " belongs to: ddict-launch -- COMMAND; after start: ddict " +
                          std::string(option).substr(0, 4));
     }
-    if (given.count("fail-on-loss") != 0 && options.verb != Verb::run)
-        return wrong("--fail-on-loss belongs to: ddict-launch -- COMMAND");
+    if (given.count("restore-from") != 0 && options.verb != Verb::run)
+        return wrong("--restore-from belongs to: ddict-launch -- COMMAND; after start: ddict restore");
+    for (const char* option : {"fail-on-loss", "quiet"}) {
+        if (given.count(option) != 0 && options.verb != Verb::run)
+            return wrong(std::string("--") + option + " belongs to: ddict-launch -- COMMAND");
+    }
     return {};
+}
+
+/// What the oldest checkpoint waits for is at the next.
+Result<void> check_working_set(const Options& options) {
+    if (!options.working_set.waits() || options.working_set.size > 1) return {};
+    const char* option = options.working_set.waits_for_keys ? "wait-for-keys" : "wait-for-writers";
+    return wrong(options.given_by(option) +
+                 " needs two checkpoints or more: --working-set 2, or DDICT_WORKING_SET");
+}
+
+/// What is kept, and gone on with.
+Result<void> check_keeping(const Options& options, const po::variables_map& given) {
+    const bool begins = options.verb == Verb::run || options.verb == Verb::start ||
+                        options.verb == Verb::serve || options.verb == Verb::check;
+    if (given.count("keep") != 0 && options.verb != Verb::run && options.verb != Verb::stop)
+        return wrong("--keep belongs to: ddict-launch -- COMMAND, and to: ddict-launch stop");
+    for (const char* option :
+         {"resume", "allow-empty", "persist-path", "persist-count", "persist-freq", "read-only"}) {
+        if (given.count(option) != 0 && !begins)
+            return wrong(std::string("--") + option +
+                         " belongs to what begins: a command, start, serve or --check");
+    }
+    if (options.verb == Verb::discard && given.count("name") == 0)
+        return wrong("which? ddict-launch discard --name NAME; status has the names");
+    if (!begins) return {};
+    if (given.count("allow-empty") != 0 && !options.resume)
+        return wrong("--allow-empty needs --resume, or DDICT_RESUME");
+    if (options.resume && options.verb == Verb::run && !options.load.empty())
+        return wrong(options.given_by("resume") + " and " + options.given_by("load") +
+                     " are two ways to begin: choose one");
+    return {};
+}
+
+/// What is said of a persist path needs one.
+Result<void> check_persisting(const Options& options, const po::variables_map& given) {
+    for (const char* option : {"persist-count", "persist-freq", "restore-from", "read-only"}) {
+        if (given.count(option) != 0 && options.persist.path.empty())
+            return wrong(std::string("--") + option + " needs --persist-path DIR, or DDICT_PERSIST_PATH");
+    }
+    const bool begins =
+        options.verb == Verb::run || options.verb == Verb::start || options.verb == Verb::serve;
+    if (begins && options.persist_freq != 0 && options.persist.path.empty())
+        return wrong(options.given_by("persist-freq") + " needs --persist-path DIR, or DDICT_PERSIST_PATH");
+    if (begins && options.persist_freq != 0 && options.persist.read_only)
+        return wrong(options.given_by("persist-freq") + " and " + options.given_by("read-only") +
+                     " do not go together: nothing is written to the path of one that is read-only");
+    if (options.persist.read_only && options.verb == Verb::run && !options.restore_from)
+        return wrong(options.given_by("read-only") + " needs --restore-from ID, or DDICT_RESTORE_FROM");
+    if (!options.restore_from || options.verb != Verb::run) return {};
+    for (const auto& [option, is_given] :
+         {std::pair("load", !options.load.empty()), {"resume", options.resume}}) {
+        if (is_given)
+            return wrong(options.given_by("restore-from") + " and " + options.given_by(option) +
+                         " are two ways to begin: choose one");
+    }
+    return options.persist.path.empty()
+               ? wrong(options.given_by("restore-from") + " needs --persist-path DIR, or DDICT_PERSIST_PATH")
+               : Result<void>();
 }
 
 /// Options that say when to save, or what to load from there, need a folder.
@@ -329,38 +443,10 @@ Result<void> check_saving(const Options& options, const po::variables_map& given
 }  // namespace
 
 std::string Options::given_by(std::string_view option) const {
-    const auto text = std::find_if(texts.begin(), texts.end(),
+    const auto text = std::find_if(option_texts().begin(), option_texts().end(),
                                    [&](const OptionText& candidate) { return candidate.option == option; });
-    DDICT_ASSERT(text != texts.end(), "there is no such option");
+    DDICT_ASSERT(text != option_texts().end(), "there is no such option");
     return by_variable.contains(option) ? std::string(text->variable) : "--" + std::string(option);
-}
-
-namespace {
-
-std::string wrapped(std::string_view text, std::size_t indent, std::size_t width) {
-    std::string out;
-    std::size_t column = indent;
-    while (!text.empty()) {
-        const std::size_t space = text.find(' ');
-        const std::string_view word = text.substr(0, space);
-        if (column > indent && column + 1 + word.size() > width) {
-            out += "\n" + std::string(indent, ' ');
-            column = indent;
-        } else if (column > indent) {
-            out += ' ';
-            ++column;
-        }
-        out += word;
-        column += word.size();
-        text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
-    }
-    return out;
-}
-
-}  // namespace
-
-std::span<const OptionText> option_texts() {
-    return texts;
 }
 
 Result<Options> parse_options(const std::vector<std::string>& args, const os::Environment& environment) {
@@ -368,7 +454,9 @@ Result<Options> parse_options(const std::vector<std::string>& args, const os::En
     std::vector<std::string> mine = args;
     options.verb = take_verb(mine);
     if (options.verb == Verb::node || options.verb == Verb::check_node || options.verb == Verb::addresses ||
-        options.verb == Verb::sweep) {
+        options.verb == Verb::on_hosts || options.verb == Verb::lives || options.verb == Verb::keep_log ||
+        options.verb == Verb::discard_here || options.verb == Verb::sweep ||
+        options.verb == Verb::keep_record) {
         options.hidden = std::move(mine);
         return options;
     }
@@ -395,68 +483,18 @@ Result<Options> parse_options(const std::vector<std::string>& args, const os::En
     if (const auto done = apply_flags(options, *given); !done) return done.error();
     if (const auto done = apply_all(options, *given, environment); !done) return done.error();
     if (const auto done = check_saving(options, *given); !done) return done.error();
+    if (const auto done = check_working_set(options); !done) return done.error();
+    if (const auto done = check_keeping(options, *given); !done) return done.error();
+    if (const auto done = check_persisting(options, *given); !done) return done.error();
     options.name_given = given->count("name") != 0;
     if (options.verb == Verb::run && options.command.empty())
         return wrong(
             "no command: write it after --, for example: ddict-launch -- srun ./program; see --help");
-    if (options.verb != Verb::run && options.verb != Verb::check && has_command)
+    if (options.verb == Verb::exec && options.command.empty())
+        return wrong("no command: write it after --, for example: ddict-launch exec --job 27 -- ddict top");
+    if (options.verb != Verb::run && options.verb != Verb::exec && options.verb != Verb::check && has_command)
         return wrong("this runs no command; leave out -- and what follows");
     return options;
-}
-
-std::string help_text() {
-    std::string out =
-        "Brings up a dictionary, runs a command that finds it, and takes it down again.\n"
-        "\n"
-        "  ddict-launch [options] -- COMMAND [ARGUMENT...]\n"
-        "  ddict-launch start [options] [--export]   leave one running; prints its handle,\n"
-        "                                            or with --export a line for eval\n"
-        "  ddict-launch stop [--name NAME]           end it\n"
-        "  ddict-launch status [--name NAME] [--json]  what start has left running\n"
-        "  ddict-launch env [--name NAME]            the line that --export printed, again\n"
-        "  ddict-launch restart --manager N [--name NAME]  have another process take the place\n"
-        "                                            of a manager, and its pairs over; as 'ddict\n"
-        "                                            restart N' does where DDICT_HANDLE is set\n"
-        "  ddict-launch serve [options]              for programs: prints 'ready HANDLE' or\n"
-        "                                            'error CODE: REASON'; ends with its stdin\n"
-        "  ddict-launch --check [options]            can it work here? looks at each node and tries\n"
-        "                                            the network between them; 0 or 1\n"
-        "  ddict-launch --help or -h, --version\n"
-        "\n"
-        "In a Slurm job the managers are placed on the job's nodes, elsewhere on this machine.\n"
-        "The command finds the dictionary by the variables DDICT_HANDLE and DDICT_NAME, and\n"
-        "what srun starts in a job by SLURM_DDICT_HANDLE, whatever it exports.\n"
-        "\n"
-        "Managers accept connections of this host, in a job also of its other nodes;\n"
-        "DDICT_ALLOW_HOSTS names further ones, or all.\n"
-        "\n"
-        "Options, and the environment variables that stand in for them (the option wins):\n";
-    for (const OptionText& text : texts) {
-        out += "  --" + std::string(text.option) + (text.value.empty() ? "" : " ") + std::string(text.value) +
-               ", " + std::string(text.variable) + " [" + std::string(text.preset) + "]\n        " +
-               wrapped(text.meaning, 8, 80) + "\n";
-    }
-    out +=
-        "\n"
-        "DDICT_UCX_NET_DEVICES and DDICT_UCX_TLS choose the network; so every option of UCX can be\n"
-        "set for ddict alone. UCX_NET_DEVICES and the like, which are for MPI as well, count\n"
-        "where these are not set.\n"
-        "\n"
-        "Signals that would end ddict-launch go to the command instead (TERM, INT, USR1, ...),\n"
-        "and the dictionary serves until the command has ended. Before it runs, and after it\n"
-        "has ended, the first cancels in good order and the second by force; a save at the\n"
-        "end is given up by the second, too. A dictionary of\n"
-        "start ends by stop, or with its job; outside a job also by INT, TERM or HUP.\n"
-        "\n"
-        "Exit status: the command's own; 128+N if it was killed by signal N; 127 if it is not\n"
-        "found, 126 if it cannot be run; 3 with --fail-on-loss if it ended with 0, but keys were\n"
-        "lost; 1 if the dictionary could not be brought up, loaded\n"
-        "or saved; 2 if the options are wrong, or do not fit the job; 128+N if cancelled by\n"
-        "signal N before the command ran. status: 0 if a dictionary of start is running, 1 if\n"
-        "not, 3 if that is not known. stop: 0 if it has ended, also if a client had destroyed\n"
-        "it. restart: that of 'ddict restart': 0 when the new process answers.\n"
-        "Where env or start --export fail they print 'false', so that eval fails as well.\n";
-    return out;
 }
 
 }  // namespace ddict::launcher

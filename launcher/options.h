@@ -17,6 +17,9 @@
 #include <ddict/result.h>
 
 #include "base/limits.h"
+#include "base/working_set_settings.h"
+#include "cluster/persist_settings.h"
+#include "launcher/log.h"
 #include "os/environment.h"
 #include "slurm/allocation.h"
 
@@ -28,7 +31,9 @@ enum class Verb {
     stop,
     status,
     env,
+    exec,
     restart,
+    discard,
     serve,
     check,
     help,
@@ -36,8 +41,15 @@ enum class Verb {
     node,
     check_node,
     addresses,
-    sweep
+    keep_log,
+    on_hosts,
+    lives,
+    discard_here,
+    sweep,
+    keep_record
 };
+
+enum class BootstrapOption { automatic, pmix, streams };
 
 /// What --load says for the newest whole save in the folder of --save.
 inline constexpr std::string_view load_latest = "latest";
@@ -48,24 +60,37 @@ struct Options {
     std::vector<std::string> nodelist;   // the job's nodes to choose from; empty: all
     std::uint32_t managers_per_node = 1;
     std::uint64_t total_bytes = std::uint64_t{256} << 20;
+    WorkingSetSettings working_set{};
     std::chrono::milliseconds timeout = limits::launch_timeout_default;
     std::string name = "default";
-    bool name_given = false;                               // by the option, not by the variable
-    std::string state_dir;                                 // empty: the usual place
-    std::string manager_program;                           // empty: the one beside ddict-launch
-    bool restart = true;                                   // managers that have died
+    bool name_given = false;                                 // by the option, not by the variable
+    std::string state_dir;                                   // empty: the usual place
+    std::string hosts;                                       // a file of them, instead of a job; empty: none
+    std::string rsh = "ssh";                                 // with hosts: what starts a program there
+    BootstrapOption bootstrap = BootstrapOption::automatic;  // in a job: how node launchers meet
+    std::string manager_program;                             // empty: the one beside ddict-launch
+    bool restart = true;                                     // managers that have died
+    bool resume = false;                                     // what was kept under this name
+    bool allow_empty = false;                                // of that: managers of which nothing was kept
+    bool keep = false;                                       // run, stop: leave the pools for --resume
+    bool quiet = false;                                      // run: no summary at the end
     bool fail_on_loss = false;                             // run: an exit status of its own if keys were lost
     bool export_line = false;                              // start --export
     bool json = false;                                     // status --json
+    std::string job;                                       // of which one it is; empty: not said
     std::uint32_t manager = 0;                             // restart --manager
     std::string load;                                      // run: a checkpoint, or load_latest; empty: none
     std::string save;                                      // run: where to save at the end; empty: nowhere
     std::optional<std::chrono::milliseconds> save_before;  // run: so long before the job's time limit
     std::vector<int> save_on;                              // run: at these signals
     std::optional<std::uint32_t> save_keep;                // run: how many saves stay; none: all
-    std::vector<std::string> command;                      // run: what stands after --
-    std::vector<std::string> hidden;                       // node, check_node, sweep: their own arguments
-    std::set<std::string, std::less<>> by_variable;        // options that a variable has set: "nodes"
+    PersistSettings persist;
+    LogSettings log;
+    std::uint32_t persist_freq = 0;                  // every how many checkpoints one; 0: none
+    std::optional<std::uint32_t> restore_from;       // run: a checkpoint there, to begin with
+    std::vector<std::string> command;                // run, exec: what stands after --
+    std::vector<std::string> hidden;                 // node, check_node, ...: their own arguments
+    std::set<std::string, std::less<>> by_variable;  // options that a variable has set: "nodes"
 
     /// By what the user has given it, for messages: "--nodes" or "DDICT_NODES".
     std::string given_by(std::string_view option) const;

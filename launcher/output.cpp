@@ -20,8 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::size_t waiting_bytes_max = 256 * 1024;
-
 /// Where nothing else helps: what fits into a pipe that can be written to does not wait, unless another
 /// program fills it at this very moment.
 ssize_t write_if_ready(int fd, std::string_view text) {
@@ -51,7 +49,7 @@ ssize_t write_now(int fd, std::string_view text) {
 
 void Output::add(std::string_view text) {
     if (text.empty()) return;
-    if (waiting_bytes_ + text.size() > waiting_bytes_max) {
+    if (waiting_bytes_ + text.size() > waiting_bytes_max_) {
         ++left_out_;
         return;
     }

@@ -14,13 +14,15 @@ namespace ddict::launcher {
 
 class Output {
   public:
+    static constexpr std::size_t waiting_bytes_max_default = 256 * 1024;
     /// The descriptor is not owned, and may be shared with other programs: how they write stays as it is.
-    explicit Output(int fd) : fd_(fd) {}
+    explicit Output(int fd, std::size_t waiting_bytes_max = waiting_bytes_max_default)
+        : fd_(fd), waiting_bytes_max_(waiting_bytes_max) {}
     Output(const Output&) = delete;
     Output& operator=(const Output&) = delete;
 
-    /// Takes a text and writes what can be written without waiting. When more than 256 KiB wait, what comes
-    /// is left out, and a line says so later. Nothing happens once the other side has gone.
+    /// Takes a text and writes what can be written without waiting. When more than waiting_bytes_max wait,
+    /// what comes is left out, and a line says so later. Nothing happens once the other side has gone.
     void add(std::string_view text);
     void flush();
     /// Waits for the reader, but not for longer than that. False if something is left.
@@ -34,6 +36,7 @@ class Output {
     void drop_all();
 
     const int fd_;
+    const std::size_t waiting_bytes_max_;
     std::deque<std::string> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::size_t left_out_ = 0;

@@ -5,12 +5,15 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
 #include "base/comma_list.h"
+#include "base/counted.h"
 #include "base/hex.h"
 #include "cluster/directory.h"
+#include "launcher/host_file.h"
 #include "launcher/sizes.h"
 #include "os/environment.h"
 
@@ -21,17 +24,19 @@ Error cannot(std::string_view text) {
     return Error(Errc::invalid_argument, text).set_operation(Operation::launch);
 }
 
-std::string counted(std::uint64_t count, std::string_view noun) {
-    return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+std::string whose(const slurm::Allocation& allocation, const Options& options) {
+    return options.hosts.empty() ? "job " + allocation.job_id
+                                 : options.given_by("hosts") + " " + options.hosts;
 }
 
 /// Leaves of the allocation only the nodes of a list, in the allocation's order.
 Result<void> keep_listed(slurm::Allocation& allocation, const Options& options) {
     const std::vector<std::string>& nodelist = options.nodelist;
     for (const std::string& name : nodelist) {
-        if (allocation.find(name) == nullptr)
-            return cannot(options.given_by("nodelist") + " names " + name + ", which job " +
-                          allocation.job_id + " does not have: name some of its nodes (SLURM_JOB_NODELIST)");
+        if (allocation.find(name) != nullptr) continue;
+        return cannot(options.given_by("nodelist") + " names " + name + ", which " +
+                      whose(allocation, options) + " does not have" +
+                      (options.hosts.empty() ? ": name some of its nodes (SLURM_JOB_NODELIST)" : ""));
     }
     std::erase_if(allocation.nodes, [&](const slurm::AllocatedNode& node) {
         return std::find(nodelist.begin(), nodelist.end(), node.name) == nodelist.end();
@@ -43,8 +48,9 @@ Result<void> keep_listed(slurm::Allocation& allocation, const Options& options) 
 Result<void> place(LaunchPlan& plan, const Options& options) {
     if (!plan.allocation) {
         if (!options.nodelist.empty())
-            return cannot(options.given_by("nodelist") +
-                          " chooses among the nodes of a Slurm job, and this is none: leave it out");
+            return cannot(
+                options.given_by("nodelist") +
+                " chooses among the nodes of a Slurm job, or of --hosts, and there is neither: leave it out");
         const std::uint32_t asked = options.nodes.value_or(1);
         const std::uint64_t managers = std::uint64_t{asked} * options.managers_per_node;
         if (managers > limits::managers_per_node_max)
@@ -68,9 +74,10 @@ Result<void> place(LaunchPlan& plan, const Options& options) {
                       " names " + std::to_string(have) + ": lower " + options.given_by("nodes") +
                       " or name more");
     if (plan.nodes > have)
-        return cannot("asked for " + counted(plan.nodes, "node") + ", job " + plan.allocation->job_id +
-                      " has " + std::to_string(have) + ": lower " + options.given_by("nodes") +
-                      " or submit with -N " + std::to_string(plan.nodes));
+        return cannot(
+            "asked for " + counted(plan.nodes, "node") + ", " + whose(*plan.allocation, options) + " has " +
+            std::to_string(have) + ": lower " + options.given_by("nodes") +
+            (options.hosts.empty() ? " or submit with -N " + std::to_string(plan.nodes) : " or name more"));
     if (std::uint64_t{plan.nodes} * options.managers_per_node > limits::managers_max)
         return cannot("more than " + std::to_string(limits::managers_max) + " managers in all: lower " +
                       options.given_by("nodes") + " or " + options.given_by("managers-per-node"));
@@ -106,6 +113,19 @@ class NodeArguments {
     bool good_ = true;
 };
 
+constexpr std::array<std::pair<std::string_view, Bootstrap>, 3> bootstraps{
+    {{"alone", Bootstrap::alone}, {"pmix", Bootstrap::pmix}, {"streams", Bootstrap::streams}}};
+
+std::string_view word_of(Bootstrap bootstrap) {
+    return bootstraps[static_cast<std::size_t>(bootstrap)].first;
+}
+
+std::optional<Bootstrap> bootstrap_named(std::string_view word) {
+    for (const auto& [name, bootstrap] : bootstraps)
+        if (name == word) return bootstrap;
+    return std::nullopt;
+}
+
 bool parse_secret(std::string_view text, Secret& secret) {
     if (text.size() != 2 * secret.size()) return false;
     for (std::size_t i = 0; i < secret.size(); ++i) {
@@ -133,12 +153,18 @@ Result<Identity> make_identity() {
 Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm::Allocation>& allocation,
                                const Identity& identity, std::uint64_t page_bytes) {
     LaunchPlan plan;
+    plan.working_set = options.working_set;
+    plan.persist = options.persist;
+    plan.log = options.log;
     plan.identity = identity;
     plan.name = options.name;
     plan.timeout = options.timeout;
     plan.manager_program = options.manager_program;
     plan.restart = options.restart;
+    plan.resume = options.resume;
+    plan.allow_empty = options.allow_empty;
     plan.allocation = allocation;
+    if (!options.hosts.empty()) plan.rsh = remote_shell(options);
     if (const auto placed = place(plan, options); !placed) return placed.error();
 
     plan.pool_bytes = options.total_bytes / plan.managers() / page_bytes * page_bytes;
@@ -154,13 +180,18 @@ NodePlan node_plan(const LaunchPlan& plan) {
     NodePlan node;
     node.identity = plan.identity;
     node.name = plan.name;
-    node.pmix = plan.allocation.has_value();
+    node.bootstrap = plan.bootstrap;
+    node.in_job = plan.in_job();
     node.nodes = plan.nodes;
     node.managers_per_node = plan.managers_per_node;
     node.pool_bytes = plan.pool_bytes;
+    node.working_set = plan.working_set;
+    node.persist = plan.persist;
     node.timeout = plan.timeout;
     node.manager_program = plan.manager_program;
     node.restart = plan.restart;
+    node.resume = plan.resume;
+    node.allow_empty = plan.allow_empty;
     node.client_hosts = plan.client_hosts;
     if (plan.allocation) {
         // One command line serves all nodes, so the tightest node's figure stands for each.
@@ -177,14 +208,21 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
     return {"--node",
             "--id=" + hex(plan.identity.dictionary_id),
             "--name=" + plan.name,
-            "--rendezvous=" + std::string(plan.pmix ? "pmix" : "none"),
+            "--bootstrap=" + std::string(word_of(plan.bootstrap)),
+            "--in-job=" + std::to_string(plan.in_job ? 1 : 0),
             "--nodes=" + std::to_string(plan.nodes),
             "--managers-per-node=" + std::to_string(plan.managers_per_node),
             "--pool-bytes=" + std::to_string(plan.pool_bytes),
+            "--working-set=" + std::to_string(plan.working_set.packed()),
+            "--persist-path=" + plan.persist.path,
+            "--persist-count=" + std::to_string(plan.persist.count),
+            "--read-only=" + std::to_string(plan.persist.read_only ? 1 : 0),
             "--timeout-ms=" + std::to_string(plan.timeout.count()),
             "--job-memory=" + std::to_string(plan.job_memory_bytes.value_or(0)),
             "--manager-program=" + plan.manager_program,
             "--restart=" + std::to_string(plan.restart ? 1 : 0),
+            "--resume=" + std::to_string(plan.resume ? 1 : 0),
+            "--allow-empty=" + std::to_string(plan.allow_empty ? 1 : 0),
             "--client-hosts=" + join_list(plan.client_hosts)};
 }
 
@@ -203,20 +241,28 @@ Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
     NodePlan plan;
     plan.identity.dictionary_id = in.number<std::uint64_t>("id", 16);
     plan.name = in.text("name");
-    const std::string rendezvous = in.text("rendezvous");
-    plan.pmix = rendezvous == "pmix";
+    const auto bootstrap = bootstrap_named(in.text("bootstrap"));
+    plan.bootstrap = bootstrap.value_or(Bootstrap::alone);
+    plan.in_job = in.number<unsigned>("in-job") != 0;
     plan.nodes = in.number<std::uint32_t>("nodes");
     plan.managers_per_node = in.number<std::uint32_t>("managers-per-node");
     plan.pool_bytes = in.number<std::uint64_t>("pool-bytes");
+    plan.working_set = WorkingSetSettings::of(in.number<std::uint32_t>("working-set"));
+    plan.persist.path = in.text("persist-path");
+    plan.persist.count = in.number<std::uint32_t>("persist-count");
+    plan.persist.read_only = in.number<unsigned>("read-only") != 0;
     plan.timeout = std::chrono::milliseconds(in.number<std::int64_t>("timeout-ms"));
     const auto job_memory = in.number<std::uint64_t>("job-memory");
     if (job_memory != 0) plan.job_memory_bytes = job_memory;
     plan.manager_program = in.text("manager-program");
     plan.restart = in.number<unsigned>("restart") != 0;
+    plan.resume = in.number<unsigned>("resume") != 0;
+    plan.allow_empty = in.number<unsigned>("allow-empty") != 0;
     plan.client_hosts = split_list(in.text("client-hosts"));
-    const bool sensible = (plan.pmix || rendezvous == "none") && plan.nodes >= 1 &&
-                          plan.nodes <= limits::managers_max && plan.managers_per_node >= 1 &&
+    const bool sensible = bootstrap && plan.nodes >= 1 && plan.nodes <= limits::managers_max &&
+                          plan.managers_per_node >= 1 &&
                           plan.managers_per_node <= limits::managers_per_node_max &&
+                          plan.working_set.size >= 1 && plan.working_set.size <= limits::working_set_max &&
                           plan.pool_bytes >= limits::pool_bytes_min && plan.timeout.count() > 0;
     if (!in.good() || !sensible) return cannot("--node is for ddict-launch itself, not for people");
     const auto secret = environment.find(secret_variable);

@@ -30,20 +30,35 @@ struct Identity {
 /// Fresh random numbers from the operating system.
 Result<Identity> make_identity();
 
+/// How the node launchers of a dictionary meet.
+enum class Bootstrap {
+    alone,    // there is one
+    pmix,     // srun's PMIx plugin
+    streams,  // by way of the launcher, over their standard streams
+};
+
 struct LaunchPlan {
     Identity identity;
     std::string name;
     std::uint32_t nodes = 1;  // node launchers, one on each
     std::uint32_t managers_per_node = 1;
-    std::uint64_t pool_bytes = 0;                 // of each manager, whole pages
+    std::uint64_t pool_bytes = 0;      // of each manager, whole pages
+    WorkingSetSettings working_set{};  // of each
+    PersistSettings persist{};
+    LogSettings log{};
     std::chrono::milliseconds timeout{0};         // of the bring-up
     std::optional<slurm::Allocation> allocation;  // the nodes to choose from; none: this machine
-    std::string manager_program;                  // empty: each node launcher looks beside itself
-    bool restart = true;                          // managers that have died
-    std::vector<std::string> client_hosts;        // in a job, and what is not known of them:
-    std::string hosts_trouble;                    // see client_hosts.h
-    std::vector<std::string> remarks;             // for the user, one line each
+    std::vector<std::string> rsh;                 // what starts programs there; empty: Slurm
+    Bootstrap bootstrap = Bootstrap::alone;
+    std::string manager_program;            // empty: each node launcher looks beside itself
+    bool restart = true;                    // managers that have died
+    bool resume = false;                    // what was kept under this name
+    bool allow_empty = false;               // managers of which nothing was kept
+    std::vector<std::string> client_hosts;  // in a job, and what is not known of them:
+    std::string hosts_trouble;              // see client_hosts.h
+    std::vector<std::string> remarks;       // for the user, one line each
 
+    bool in_job() const { return allocation && rsh.empty(); }
     std::uint32_t managers() const { return nodes * managers_per_node; }
     /// The managers of a node are this one and those that follow it.
     ShardId first_manager(NodeId node) const { return ShardId{number_of(node) * managers_per_node}; }
@@ -60,14 +75,19 @@ Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm
 struct NodePlan {
     Identity identity;
     std::string name;
-    bool pmix = false;  // meet the other node launchers through PMIx; otherwise this is the only one
+    Bootstrap bootstrap = Bootstrap::alone;
+    bool in_job = false;  // of Slurm
     std::uint32_t nodes = 1;
     std::uint32_t managers_per_node = 1;
     std::uint64_t pool_bytes = 0;
+    WorkingSetSettings working_set{};
+    PersistSettings persist{};
     std::chrono::milliseconds timeout{0};
     std::optional<std::uint64_t> job_memory_bytes;  // what the job asked for on each node
     std::string manager_program;
     bool restart = true;                    // managers that have died
+    bool resume = false;                    // what was kept under this name
+    bool allow_empty = false;               // managers of which nothing was kept
     std::vector<std::string> client_hosts;  // that may connect besides those of the managers' nodes
 };
 

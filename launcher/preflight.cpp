@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
+#include "launcher/resume.h"
 #include "launcher/sizes.h"
 #include "slurm/hostlist.h"
 #include "store/reply_memory.h"
@@ -92,11 +94,10 @@ Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
         return {Level::failed, "memory: files may have " + format_size(facts.file_bytes_max) +
                                    " at the most (ulimit -f), and a manager has one in /dev/shm of " +
                                    format_size(largest) + " (most of it empty): raise that limit"};
-    const std::string removed = facts.stale_removed == 0
-                                    ? ""
-                                    : "; removed " + std::to_string(facts.stale_removed) +
-                                          (facts.stale_removed == 1 ? " segment" : " segments") +
-                                          " of dictionaries that had ended";
+    const std::string removed =
+        facts.stale_removed == 0
+            ? ""
+            : "; removed " + counted(facts.stale_removed, "segment") + " of dictionaries that had ended";
     if (!facts.limit_unseen.empty())
         return {Level::warning, "memory: needs " + format_size(need.shared_bytes()) + "; " +
                                     facts.limit_unseen +
@@ -105,6 +106,31 @@ Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need) {
                            format_size(facts.shared_total_bytes) + " has " +
                            format_size(facts.memory.shared_free_bytes) + " free, " + facts.memory.limited_by +
                            " " + format_size(facts.memory.free_bytes) + removed};
+}
+
+Finding judge_kept(const NodeFacts& facts) {
+    if (!facts.kept_unseen.empty())
+        return {Level::warning, "kept in memory: not known: " + facts.kept_unseen};
+    if (facts.kept.empty()) return {Level::ok, "kept in memory: nothing"};
+    return {Level::ok, "kept in memory: " + facts.kept + "; ddict-launch discard gives it back"};
+}
+
+Finding judge_resume(const NodePlan& plan, std::vector<NodeFacts> facts) {
+    std::sort(facts.begin(), facts.end(),
+              [](const NodeFacts& a, const NodeFacts& b) { return a.rank < b.rank; });
+    std::vector<KeptOnNode> nodes;
+    for (const NodeFacts& of_node : facts) {
+        auto node = unpack_kept(of_node.kept_of_name);
+        if (!node) return {Level::failed, "resume: " + of_node.node + " does not say what it has kept"};
+        nodes.push_back(*std::move(node));
+    }
+    if (const auto agreed = agree_on_kept(plan, nodes); !agreed)
+        return {Level::failed, "resume: " + std::string(agreed.error().detail.data())};
+    const auto kept =
+        std::find_if(nodes.begin(), nodes.end(), [](const KeptOnNode& n) { return n.kept.has_value(); });
+    return {Level::ok, kept == nodes.end()
+                           ? "resume: nothing was kept of '" + plan.name + "', it begins empty"
+                           : "resume: '" + plan.name + "' was kept at " + local_time(kept->kept->kept_at)};
 }
 
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers) {
@@ -149,8 +175,7 @@ Finding judge_host_name(const NodeFacts& facts) {
 Finding judge_reach(const NodeFacts& facts) {
     const NetworkFacts& network = facts.network;
     if (!network.error.empty()) return {Level::failed, "other nodes could not be tried: " + network.error};
-    const std::string tried =
-        std::to_string(network.nodes_tried) + " other node" + (network.nodes_tried == 1 ? "" : "s");
+    const std::string tried = counted(network.nodes_tried, "other node");
     if (network.problems.empty()) {
         if (network.used.empty())
             return {Level::warning,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "launcher/node_facts.h"
+#include "launcher/plan.h"
 
 namespace ddict::launcher {
 
@@ -25,6 +26,10 @@ Finding judge_ucx(const NodeFacts& facts);
 /// spans_nodes: managers and clients on other nodes have to be reached.
 Finding judge_network(const NodeFacts& facts, bool spans_nodes);
 Finding judge_memory(const NodeFacts& facts, const MemoryNeed& need);
+/// What takes memory since it was kept. Never a failure.
+Finding judge_kept(const NodeFacts& facts);
+/// With --resume: whether what the nodes have kept can be resumed.
+Finding judge_resume(const NodePlan& plan, std::vector<NodeFacts> facts);
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers);
 /// Of System V, of which other programs over UCX take some. Never a failure.
 Finding judge_segments(const NodeFacts& facts);

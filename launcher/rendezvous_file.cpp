@@ -21,6 +21,7 @@
 #include "cluster/handle.h"
 #include "launcher/ending.h"
 #include "launcher/own_file.h"
+#include "launcher/remote_host.h"
 #include "os/boot_id.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -36,7 +37,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int format_number = 1;
-constexpr std::chrono::seconds squeue_timeout{10};
+constexpr char command_mark = '+';  // no character of a name
 constexpr std::size_t record_bytes_max = std::size_t{4} << 20;
 
 Error file_error(const std::string& what, const std::string& path, int error) {
@@ -74,6 +75,12 @@ bool is_own(std::int64_t pid) {
 /// What is needed to tell a process from all others could be found out.
 bool is_known(const ProcessRecord& process) {
     return !process.boot_id.empty() && !process.pid_namespace.empty() && process.start_time != 0;
+}
+
+/// Whether this process can see the other one, if that lives.
+bool is_visible(const ProcessRecord& process, const ProcessRecord& here) {
+    return process.host == here.host && process.machine == here.machine && process.boot_id == here.boot_id &&
+           process.pid_namespace == here.pid_namespace;
 }
 
 /// Of a process of this boot and pid namespace, by `here`, this process, which sees them. What could not be
@@ -130,6 +137,7 @@ bool makes_sense(const RendezvousRecord& record) {
            record.handle.find_first_of(" \r\n") == std::string::npos && Handle::parse(record.handle) &&
            (record.job.empty() || is_number(record.job)) &&
            (record.job_restart.empty() || is_number(record.job_restart)) &&
+           (record.cluster.empty() || is_word(record.cluster, "-._")) &&
            (record.step.empty() || is_step(record.step)) && is_host(process.host) &&
            (process.machine.empty() || is_word(process.machine)) &&
            (process.boot_id.empty() || is_word(process.boot_id, "-")) &&
@@ -170,22 +178,12 @@ Result<std::string> write_beside(const std::string& path, const std::string& tex
     return name;
 }
 
-Verdict ask_slurm(const RendezvousRecord& record, const os::Environment& environment) {
+Verdict ask_slurm(const RendezvousRecord& record, OwnJobs& jobs) {
     if (record.step.empty()) return {Liveness::unknown, "it was started on " + record.launcher.host};
-    const auto answer =
-        os::capture_output({"squeue", "--noheader", "--steps", "--format=%i", "--jobs=" + record.job},
-                           environment, squeue_timeout);
-    if (!answer || !answer->status.success()) {
-        // Slurm forgets a job some minutes after its end.
-        if (answer && answer->errors.find("Invalid job id") != std::string::npos)
-            return {Liveness::stale, {}};
-        return {Liveness::unknown, "squeue does not answer about job " + record.job};
-    }
-    std::istringstream steps(answer->output);
-    for (std::string step; steps >> step;) {
-        if (step == record.step) return {Liveness::alive, {}};
-    }
-    return {Liveness::stale, {}};
+    const Result<bool> there = jobs.has(
+        {.id = record.step, .job = record.job, .restarts = record.job_restart, .cluster = record.cluster});
+    if (!there.has_value()) return {Liveness::unknown, there.error().detail.data()};
+    return {*there ? Liveness::alive : Liveness::stale, {}};
 }
 
 Error is_running(const std::string& path, const RendezvousRecord& record, const Verdict& verdict) {
@@ -227,9 +225,7 @@ ProcessRecord this_process() {
 
 os::FileDescriptor open_process(const ProcessRecord& process) {
     const ProcessRecord here = this_process();
-    if (process.host != here.host || process.machine != here.machine || process.boot_id != here.boot_id ||
-        process.pid_namespace != here.pid_namespace)
-        return {};
+    if (!is_visible(process, here)) return {};
     // First hold on to whatever has the number now, then look whether it is the right one.
     os::FileDescriptor pidfd = os::open_pidfd(static_cast<pid_t>(process.pid));
     if (liveness_here(process, here) != Liveness::alive) pidfd.reset();
@@ -244,7 +240,10 @@ std::string format_record(const RendezvousRecord& record) {
                       {"dictionary", record.dictionary},
                       {"job", record.job},
                       {"job_restart", record.job_restart},
+                      {"cluster", record.cluster},
                       {"step", record.step},
+                      {"of_command", record.of_command},
+                      {"of_hosts", record.of_hosts},
                       {"launcher",
                        {{"host", process.host},
                         {"machine", process.machine},
@@ -271,10 +270,13 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
         object.at("dictionary").get_to(record.dictionary);
         object.at("job").get_to(record.job);
         object.at("job_restart").get_to(record.job_restart);
+        record.cluster = object.value("cluster", "");  // which not all versions write
         object.at("step").get_to(record.step);
+        record.of_command = object.value("of_command", json()) == json(true);  // nor this
+        record.of_hosts = object.value("of_hosts", json()) == json(true);      // nor this
         const json& process = object.at("launcher");
         process.at("host").get_to(record.launcher.host);
-        record.launcher.machine = process.value("machine", "");  // which not all versions write
+        record.launcher.machine = process.value("machine", "");  // nor this
         process.at("boot_id").get_to(record.launcher.boot_id);
         process.at("pid_namespace").get_to(record.launcher.pid_namespace);
         object.at("nodes").get_to(record.nodes);
@@ -325,7 +327,18 @@ std::string record_path(const std::string& folder, const std::string& name,
     return folder + "/" + (job.empty() ? "local@" + os::host_name() : job) + "-" + name + ".json";
 }
 
+std::string command_record_path(const std::string& folder, const RendezvousRecord& record,
+                                const os::Environment& environment) {
+    const fs::path path = record_path(folder, record.name, environment);
+    return folder + "/" + path.stem().string() + command_mark + record.dictionary + ".json";
+}
+
 Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment) {
+    OwnJobs jobs(environment);
+    return liveness_of(record, environment, jobs);
+}
+
+Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment, OwnJobs& jobs) {
     const ProcessRecord here = this_process();
     const ProcessRecord& there = record.launcher;
     if (there.host == here.host) {
@@ -346,12 +359,13 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
         if (record.job.empty())
             return {Liveness::unknown, "it was started in another container on this host"};
     }
+    if (record.of_hosts) return ask_host(there, environment);
     if (record.job.empty()) return {Liveness::unknown, "it was started on " + there.host};
     // The same job, put back into the queue and started again: what ran before is gone.
     if (record.job == os::value_of(environment, "SLURM_JOB_ID") &&
         record.job_restart != os::value_of(environment, "SLURM_RESTART_COUNT"))
         return {Liveness::stale, {}};
-    return ask_slurm(record, environment);
+    return ask_slurm(record, jobs);
 }
 
 Result<RendezvousRecord> read_record(const std::string& path) {
@@ -437,6 +451,22 @@ Result<void> RendezvousFile::update(const RendezvousRecord& record) const {
     const int error = errno;
     unlink(written->c_str());
     return file_error("cannot write", path_, error);
+}
+
+void remove_left_records(const std::string& folder, const std::string& path) {
+    const std::string own = fs::path(path).filename().string();
+    const std::string beginning = own.substr(0, own.rfind(command_mark) + 1);
+    const ProcessRecord here = this_process();
+    std::error_code error;
+    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+        if (!at->path().filename().string().starts_with(beginning)) continue;
+        const auto record = read_record(at->path().string());
+        if (!record || !record->of_command) continue;
+        // What cannot be removed stays stale, and the next one may succeed.
+        if (is_visible(record->launcher, here) && liveness_here(record->launcher, here) == Liveness::stale)
+            [[maybe_unused]]
+            const auto removed = remove_record(at->path().string(), record->dictionary);
+    }
 }
 
 Result<std::vector<ListedRecord>> list_records(const std::string& folder) {

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rendezvous file: what "start" leaves for people, scripts and the other verbs to find a dictionary by.
-// One JSON object, for this user's eyes only; it appears whole, after the dictionary is ready, and goes when
-// that ends. A file whose launcher is gone is stale: that is found out, never waited for.
+// The rendezvous file: what "start", or the wrapper of a command, leaves for people, scripts and the other
+// verbs to find a dictionary by. One JSON object, for this user's eyes only; it appears whole, after the
+// dictionary is ready, and goes when that ends. A file whose launcher is gone is stale: that is found out,
+// never waited for.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <ddict/result.h>
 
 #include "launcher/options.h"
+#include "launcher/own_jobs.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
 
@@ -40,7 +42,10 @@ struct RendezvousRecord {
     std::string dictionary;   // id, as hex digits
     std::string job;          // empty: no Slurm
     std::string job_restart;  // SLURM_RESTART_COUNT
+    std::string cluster;      // SLURM_CLUSTER_NAME
     std::string step;         // "JOB.STEP" of the node launchers
+    bool of_command = false;  // it ends with the command that `launcher` runs
+    bool of_hosts = false;    // of --hosts: its host can be asked by a remote shell
     ProcessRecord launcher;
     std::vector<std::string> nodes;
     std::uint32_t managers = 0;
@@ -61,6 +66,10 @@ Result<void> try_state_folder(const std::string& folder);
 std::string record_path(const std::string& folder, const std::string& name,
                         const os::Environment& environment);
 
+/// Of a command's dictionary: of those there may be several of one name.
+std::string command_record_path(const std::string& folder, const RendezvousRecord& record,
+                                const os::Environment& environment);
+
 enum class Liveness {
     alive,
     ending,  // destroyed by a client: its launcher is about to end
@@ -71,7 +80,9 @@ struct Verdict {
     Liveness liveness = Liveness::unknown;
     std::string why;  // of unknown
 };
-/// Asks the kernel about a process of this host, Slurm about a step of another.
+/// Asks the kernel about a process of this host, Slurm about a step of another: once for all records that
+/// have the same `jobs`.
+Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment, OwnJobs& jobs);
 Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment);
 
 /// Only what this user has written, and nobody else can have changed. not_found; access_denied if it is
@@ -107,6 +118,10 @@ class RendezvousFile {
 /// invalid_argument if a dictionary that lives or ends, or one whose life cannot be told, has this file, or
 /// if it cannot be read. Removes a stale file.
 Result<void> require_free(const std::string& path, const os::Environment& environment);
+
+/// Removes what commands of this job, or outside of a job of this host, have left that were killed: records
+/// that stand beside `path` in the folder, of launchers that have ended here.
+void remove_left_records(const std::string& folder, const std::string& path);
 
 struct ListedRecord {
     std::string path;

@@ -14,13 +14,9 @@
 namespace ddict::launcher {
 
 int restart(const Options& options, const os::Environment& environment) {
-    const auto found = find_record(options, environment);
+    const auto found = find_running(options, environment);
     if (!found) {
         say(reason(found.error()));
-        return exit_bring_up_failed;
-    }
-    if (found->verdict.liveness == Liveness::stale || found->verdict.liveness == Liveness::ending) {
-        say("'" + options.name + "' has ended, or is about to: there is no manager to restart");
         return exit_bring_up_failed;
     }
     os::SpawnOptions spawn;

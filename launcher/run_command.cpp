@@ -13,8 +13,10 @@
 #include <utility>
 
 #include "launcher/launch_loop.h"
+#include "launcher/persisting.h"
 #include "launcher/progress_line.h"
-#include "launcher/save_folder.h"
+#include "launcher/record_keeper.h"
+#include "launcher/save_folders.h"
 #include "launcher/saves.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -28,46 +30,39 @@ int status_of_exec_error(int error) {
     return error == ENOENT || error == ENOTDIR ? exit_not_found : exit_cannot_execute;
 }
 
-int say_not_runnable(const std::string& command, int error) {
-    const int status = status_of_exec_error(error);
-    say(command + ": " + (status == exit_not_found ? "command not found" : std::strerror(error)));
-    return status;
-}
-
-void say_cannot_save(const std::string& folder, const Error& error) {
-    say("cannot save to " + folder + ": " + reason(error) +
-        (error.code == Errc::busy ? "; wait until it has ended, or choose another --save or --name" : ""));
-}
-
 class Wrapper {
   public:
-    /// `program` is the path of the command's; `folder` is null without --save.
-    Wrapper(const Options& options, std::string program, SaveFolder* folder,
+    /// `program` is the path of the command's.
+    Wrapper(const Options& options, std::string program, SaveFolders& folders,
             const os::Environment& environment, NodeLaunchers& launchers, const os::SignalFd& signals)
         : options_(options),
           program_(std::move(program)),
-          folder_(folder),
+          folders_(folders),
           environment_(environment),
           launchers_(launchers),
           signals_(signals),
           loop_(launchers, signals),
+          record_(options, environment),
           saves_(
               options, environment,
               [this](std::vector<std::string> argv, int input_fd) {
                   return start_save(std::move(argv), input_fd);
               },
-              [this] { return launchers_.has_lost_keys(); }) {}
+              [this] { return launchers_.has_lost_keys(); }),
+          persisting_(options, environment, launchers) {}
 
     int run();
 
   private:
     os::SpawnOptions spawn_options(const std::string& program, std::vector<std::string> argv) const;
     int run_between();
+    RendezvousRecord record() const;
     Result<os::ChildProcess> start_command() const;
     int run_ddict(const std::vector<std::string>& words);
     bool load();
     Result<os::ChildProcess> start_save(std::vector<std::string> argv, int input_fd) const;
     bool save_at_end();
+    void end_persisting(bool succeeded);
     LaunchLoop::Turn turn(std::vector<int> fds, int wait_ms);
     os::ExitStatus attend(os::ChildProcess& command, Saves* saves);
     static void pass_on(const os::ChildProcess& command, const std::vector<os::SignalEvent>& signals,
@@ -75,12 +70,16 @@ class Wrapper {
 
     const Options& options_;
     const std::string program_;
-    SaveFolder* const folder_;
+    SaveFolders& folders_;
     const os::Environment& environment_;
     NodeLaunchers& launchers_;
     const os::SignalFd& signals_;
     LaunchLoop loop_;
+    RecordKeeper record_;
+    std::size_t lost_in_record_ = 0;
     Saves saves_;
+    Persisting persisting_;
+    bool has_run_command_ = false;
 };
 
 int Wrapper::run() {
@@ -95,28 +94,50 @@ int Wrapper::run() {
         status = exit_bring_up_failed;
     }
     loop_.tear_down();
+    if (has_run_command_ && !options_.quiet) {
+        if (const auto summary = end_summary_text(launchers_.end_summary(), launchers_.ending()))
+            say(*summary);
+    }
+    if (has_run_command_ && options_.keep && !launchers_.has_kept()) {
+        say("the dictionary is not kept: --resume will not find it" +
+            std::string(launchers_.destroyed_by_client() ? "; a client has destroyed it" : ""));
+        if (status == 0) status = exit_bring_up_failed;
+    }
     return status;
 }
 
 /// What there is to do while the dictionary is there. The exit status.
 int Wrapper::run_between() {
     // Another one may have begun at the same moment.
-    if (const auto own = folder_ == nullptr ? Result<void>() : folder_->check(); !own) {
-        say_cannot_save(options_.save, own.error());
+    if (const Result<void> own = folders_.check(); !own) {
+        say(reason(own.error()));
         return exit_bring_up_failed;
     }
+    if (const auto trouble = record_.publish(record()))
+        say("status, env and --name will not find this dictionary: its record cannot be written: " +
+            *trouble);
     if (!load()) return exit_bring_up_failed;
     Result<os::ChildProcess> command = start_command();
     if (!command) {
         say(reason(command.error()));
         return exit_cannot_execute;
     }
+    has_run_command_ = true;
+    if (options_.keep) launchers_.keep();
+    persisting_.begin();
     const os::ExitStatus ended = attend(*command, &saves_);
     if (ended.exec_error != 0) return say_not_runnable(options_.command[0], ended.exec_error);
     int status = ended.for_shell();
+    end_persisting(ended.success());
     if (!save_at_end() && status == 0) status = exit_bring_up_failed;
     if (options_.fail_on_loss && launchers_.has_lost_keys() && status == 0) status = exit_keys_lost;
     return status;
+}
+
+RendezvousRecord Wrapper::record() const {
+    RendezvousRecord record = record_of(launchers_, environment_);
+    record.of_command = true;
+    return record;
 }
 
 os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<std::string> argv) const {
@@ -125,7 +146,7 @@ os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<
     spawn.argv = std::move(argv);
     spawn.environment = environment_;
     for (const auto& [name, value] :
-         handle_variables(launchers_.handle(), options_.name, launchers_.plan().allocation.has_value()))
+         handle_variables(launchers_.handle(), options_.name, launchers_.plan().in_job()))
         spawn.environment[name] = value;
     spawn.signal_mask = signals_.original_mask();
     spawn.as_inherited = true;
@@ -148,6 +169,8 @@ int Wrapper::run_ddict(const std::vector<std::string>& words) {
 }
 
 bool Wrapper::load() {
+    if (options_.restore_from)
+        return run_ddict({"ddict", "restore", "--exclusive", std::to_string(*options_.restore_from)}) == 0;
     if (options_.load.empty()) return true;
     const bool latest = options_.load == load_latest;
     std::vector<std::string> words{"ddict", "load", "--exclusive"};
@@ -158,12 +181,25 @@ bool Wrapper::load() {
 
 /// When this process is killed, the other end of its input closes.
 Result<os::ChildProcess> Wrapper::start_save(std::vector<std::string> argv, int input_fd) const {
-    os::SpawnOptions spawn = spawn_options(ddict_program(), std::move(argv));
-    spawn.standard_fds = {input_fd, STDERR_FILENO, STDERR_FILENO};
-    spawn.signal_mask = os::ending_signals();
-    spawn.as_inherited = false;  // its standard input is open
-    spawn.parent_death_signal = 0;
-    return os::ChildProcess::start(spawn);
+    return os::ChildProcess::start(
+        ddict_beside(options_, environment_, launchers_, std::move(argv), input_fd));
+}
+
+/// A signal that asks for an end gives it up.
+void Wrapper::end_persisting(bool succeeded) {
+    persisting_.finish(succeeded);
+    bool is_told = false;
+    while (!persisting_.is_idle()) {
+        const auto began = Persisting::Clock::now();
+        for (const os::SignalEvent& signal : turn({persisting_.fd()}, is_told ? 3'600'000 : 2'000).signals)
+            if (signal.asks_to_end()) persisting_.give_up();
+        persisting_.advance(Persisting::Clock::now());
+        if (!is_told && !persisting_.is_idle() &&
+            Persisting::Clock::now() - began >= std::chrono::seconds(2)) {
+            say("persists to " + options_.persist.path + " before it ends; a signal gives that up");
+            is_told = true;
+        }
+    }
 }
 
 /// False if there was to be a save, and there is none. The second signal that asks for an end gives it up; a
@@ -193,20 +229,26 @@ bool Wrapper::save_at_end() {
 /// It may be executed later, when its file system answers.
 Result<os::ChildProcess> Wrapper::start_command() const {
     os::SpawnOptions spawn = spawn_options(program_, options_.command);
-    // Another ddict-launch in there has a dictionary of its own, which is not to be saved to the same place.
+    // Another ddict-launch in there has a dictionary of its own, which is neither to be saved to the same
+    // place nor kept under the same name.
     for (const char* name :
-         {"DDICT_LOAD", "DDICT_SAVE", "DDICT_SAVE_BEFORE", "DDICT_SAVE_ON", "DDICT_SAVE_KEEP"})
+         {"DDICT_LOAD", "DDICT_SAVE", "DDICT_SAVE_BEFORE", "DDICT_SAVE_ON", "DDICT_SAVE_KEEP", "DDICT_KEEP",
+          "DDICT_RESUME", "DDICT_ALLOW_EMPTY", "DDICT_PERSIST_PATH", "DDICT_PERSIST_COUNT",
+          "DDICT_PERSIST_FREQ", "DDICT_RESTORE_FROM", "DDICT_READ_ONLY"})
         spawn.environment.erase(name);
     return os::ChildProcess::start(spawn);
 }
 
 LaunchLoop::Turn Wrapper::turn(std::vector<int> fds, int wait_ms) {
-    if (folder_ != nullptr) fds.push_back(folder_->fd());
+    for (const int fd : folders_.fds())
+        fds.push_back(fd);
     LaunchLoop::Turn happened = loop_.turn(fds, wait_ms);
-    if (const auto taken = folder_ == nullptr ? std::nullopt : folder_->take_notice())
-        say(*taken +
-            ", which the locks of its file system did not prevent: saves mix, and --save-keep of one "
-            "removes those of the other");
+    if (const std::size_t lost = launchers_.lost().size(); lost != lost_in_record_) {
+        lost_in_record_ = lost;
+        record_.update(record());
+    }
+    for (const std::string& notice : folders_.take_notices())
+        say(notice);
     return happened;
 }
 
@@ -221,6 +263,9 @@ os::ExitStatus Wrapper::attend(os::ChildProcess& command, Saves* saves) {
             const std::vector<int> more = saves->fds();
             fds.insert(fds.end(), more.begin(), more.end());
             wait_ms = saves->wait_ms(now);
+            persisting_.advance(Persisting::Clock::now());
+            fds.push_back(persisting_.fd());
+            wait_ms = std::min(wait_ms, persisting_.wait_ms(Persisting::Clock::now()));
         }
         const LaunchLoop::Turn happened = turn(std::move(fds), wait_ms);
         pass_on(command, happened.signals, saves == nullptr);
@@ -247,6 +292,12 @@ void print(const std::string& line) {
 
 }  // namespace
 
+int say_not_runnable(const std::string& command, int error) {
+    const int status = status_of_exec_error(error);
+    say(command + ": " + (status == exit_not_found ? "command not found" : std::strerror(error)));
+    return status;
+}
+
 std::string ddict_program() {
     return (std::filesystem::path(os::own_program()).parent_path() / "ddict").string();
 }
@@ -255,21 +306,14 @@ int run_command(const Options& options, const os::Environment& environment) {
     // Nothing need be brought up for a command that is not there.
     const os::FoundProgram found = os::find_program(options.command[0], environment);
     if (found.error != 0) return say_not_runnable(options.command[0], found.error);
-    if ((!options.load.empty() || !options.save.empty()) && access(ddict_program().c_str(), X_OK) != 0)
+    if ((!options.load.empty() || !options.save.empty() || options.restore_from ||
+         options.persist_freq != 0) &&
+        access(ddict_program().c_str(), X_OK) != 0)
         return say_not_runnable(ddict_program(), errno);
-    if (const auto ready = options.save.empty() ? Result<void>() : prepare_save_folder(options.save);
-        !ready) {
-        say(reason(ready.error()));
+    Result<SaveFolders> folders = SaveFolders::take(options, environment);
+    if (!folders) {
+        say(reason(folders.error()));
         return exit_bring_up_failed;
-    }
-    std::optional<SaveFolder> folder;
-    if (!options.save.empty()) {
-        Result<SaveFolder> taken = SaveFolder::take(options.save, options.name, environment);
-        if (!taken) {
-            say_cannot_save(options.save, taken.error());
-            return exit_bring_up_failed;
-        }
-        folder.emplace(*std::move(taken));
     }
     const auto plan = prepare(options, environment);
     if (!plan) return say_unprepared(plan.error());
@@ -280,8 +324,7 @@ int run_command(const Options& options, const os::Environment& environment) {
         say(reason(launchers.error()));
         return exit_bring_up_failed;
     }
-    return Wrapper(options, found.path, folder ? &*folder : nullptr, environment, **launchers, *signals)
-        .run();
+    return Wrapper(options, found.path, *folders, environment, **launchers, *signals).run();
 }
 
 void say_cannot_serve(Errc code, const std::string& why) {
@@ -297,7 +340,8 @@ int serve(const Options& options, const os::Environment& environment) {
     // A job is signalled as a whole, so that its programs save: this end comes with that of standard input.
     const auto signals = os::SignalFd::open(os::outside_signals());
     os::ignore_reserved_signals();
-    const auto launchers = !plan      ? plan.error()
+    Result<SaveFolders> folders = !plan ? plan.error() : SaveFolders::take(options, environment);
+    const auto launchers = !folders   ? folders.error()
                            : !signals ? signals.error()
                                       : NodeLaunchers::start(*plan, environment);
     if (!launchers) {
@@ -312,15 +356,26 @@ int serve(const Options& options, const os::Environment& environment) {
         loop.tear_down(LaunchLoop::Signals::do_nothing);
         return up.abandoned ? 0 : exit_bring_up_failed;
     }
+    // Another one may have begun at the same moment.
+    if (const Result<void> own = folders->check(); !own) {
+        say_cannot_serve(own.error().code, reason(own.error()));
+        loop.tear_down(LaunchLoop::Signals::do_nothing);
+        return exit_bring_up_failed;
+    }
+    Persisting persisting(options, environment, **launchers);
+    persisting.begin();
     print("ready " + (*launchers)->handle());
     // The program that wanted this may leave its folder, and somebody unmount it.
     [[maybe_unused]] const int moved = chdir("/");
     int status = 0;
     bool wanted = true;
     while (wanted && (*launchers)->stage() == NodeLaunchers::Stage::ready) {
-        const LaunchLoop::Turn happened = loop.turn(STDIN_FILENO, 3'600'000);
+        const int fds[]{STDIN_FILENO, persisting.fd()};
+        const LaunchLoop::Turn happened = loop.turn(fds, persisting.wait_ms(Persisting::Clock::now()));
+        persisting.advance(Persisting::Clock::now());
         wanted = !(happened.extra && at_end(STDIN_FILENO)) && !(*launchers)->all_lost();
     }
+    finish(persisting, loop);
     const bool over = (*launchers)->stage() != NodeLaunchers::Stage::ready || (*launchers)->all_lost();
     if (over && !(*launchers)->destroyed_by_client()) status = exit_bring_up_failed;
     loop.tear_down(LaunchLoop::Signals::do_nothing);

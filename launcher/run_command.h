@@ -15,6 +15,10 @@ int run_command(const Options& options, const os::Environment& environment);
 /// A dictionary for the program that started this one: "ready HANDLE" or "error CODE: REASON" on standard
 /// output, CODE as in ddict/error.h; the end of standard input ends it. Returns 0 if it ended in good order.
 int serve(const Options& options, const os::Environment& environment);
+/// Says why the command cannot be run, by what errno has of that. Returns the exit status: 127 if there is
+/// none.
+int say_not_runnable(const std::string& command, int error);
+
 /// Where the program ddict is: beside this one.
 std::string ddict_program();
 

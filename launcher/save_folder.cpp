@@ -36,7 +36,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr const char* owner_name = ".ddict-launch";
+using persist::owner_name;
 constexpr std::size_t text_bytes_max = 4096;
 constexpr milliseconds text_timeout{1'000};     // from the owner's lock to its text
 constexpr milliseconds release_timeout{2'000};  // of a file system that does not answer

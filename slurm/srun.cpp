@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/shell_words.h"
 #include "os/environment.h"
 #include "slurm/hostlist.h"
 
@@ -39,6 +40,12 @@ bool starts_with_one_of(std::string_view name, const auto& prefixes) {
 bool is_kept(std::string_view name) {
     return !starts_with_one_of(name, dropped_prefixes) || starts_with_one_of(name, kept_prefixes) ||
            std::find(kept.begin(), kept.end(), name) != kept.end();
+}
+
+os::Environment kept_of(const os::Environment& environment) {
+    os::Environment result = environment;
+    std::erase_if(result, [](const auto& variable) { return !is_kept(variable.first); });
+    return result;
 }
 
 Error invalid(std::string_view text) {
@@ -93,8 +100,7 @@ SrunCommand command_on(const Allocation& allocation, const os::Environment& envi
         append_component(command.argv, names, allocation.het_groups ? std::optional(group) : std::nullopt,
                          kind, program, args);
     }
-    for (const auto& [name, value] : environment)
-        if (is_kept(name)) command.environment.emplace(name, value);
+    command.environment = kept_of(environment);
     command.environment["SLURM_JOB_ID"] = allocation.job_id;
     return command;
 }
@@ -114,8 +120,8 @@ Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const 
 
     const std::vector<AllocatedNode> nodes(allocation.nodes.begin(),
                                            allocation.nodes.begin() + static_cast<std::ptrdiff_t>(wanted));
-    SrunCommand command =
-        command_on(allocation, environment, nodes, {.mpi = "pmix", .input = "all"}, step.program, step.args);
+    SrunCommand command = command_on(allocation, environment, nodes, {.mpi = step.mpi, .input = "all"},
+                                     step.program, step.args);
     const auto seconds = std::max<std::chrono::seconds::rep>(step.pmix_timeout.count(), 1);
     command.environment["SLURM_PMIX_TIMEOUT"] = std::to_string(seconds);
     return command;
@@ -129,6 +135,28 @@ SrunCommand srun_on_nodes(const Allocation& allocation, const os::Environment& e
         if (std::find(nodes.begin(), nodes.end(), node.name) != nodes.end()) wanted.push_back(node);
     }
     return command_on(allocation, environment, wanted, {.mpi = "none", .input = "none"}, program, args);
+}
+
+SrunCommand srun_in_job(const std::string& job_id, const os::Environment& environment,
+                        const std::vector<std::string>& command, const InJob& how) {
+    SrunCommand srun;
+    srun.argv = {"srun",       "--jobid=" + job_id, "--mpi=none",      "--job-name=ddict",
+                 "--overlap",  "--mem=0",           "--cpu-bind=none", "--nodes=1",
+                 "--ntasks=1", "--export=ALL",      "--quiet"};
+    if (how.on_terminal) srun.argv.emplace_back("--pty");
+    // A lone colon would begin the command of another component to srun.
+    if (std::find(command.begin(), command.end(), ":") == command.end()) {
+        srun.argv.insert(srun.argv.end(), command.begin(), command.end());
+    } else {
+        srun.argv.insert(srun.argv.end(), {"/bin/sh", "-c", "exec " + shell_line(command)});
+    }
+    srun.environment = kept_of(environment);
+    // Of the job that this is called in, if any, and not of the other one.
+    std::erase_if(srun.environment, [](const auto& variable) {
+        return variable.first.starts_with("SLURM_JOB_ID") || variable.first == "SLURM_HET_SIZE" ||
+               variable.first == "SLURM_NETWORK";
+    });
+    return srun;
 }
 
 std::optional<TasksEnded> tasks_ended(std::string_view line) {

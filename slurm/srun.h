@@ -25,6 +25,7 @@ struct NodeLauncherStep {
     std::string program;                    // on every node
     std::vector<std::string> args;          // without the program itself
     std::uint32_t nodes = 0;                // the first so many of the allocation; 0 means all
+    std::string mpi = "pmix";               // or "none"
     std::chrono::seconds pmix_timeout{30};  // after which Slurm gives up a fence; whole seconds, at least 1
 };
 
@@ -39,6 +40,14 @@ Result<SrunCommand> srun_for_node_launchers(const Allocation& allocation, const 
 SrunCommand srun_on_nodes(const Allocation& allocation, const os::Environment& environment,
                           const std::vector<std::string>& nodes, const std::string& program,
                           const std::vector<std::string>& args);
+
+/// One task of a command on a node of a running job, from wherever, beside all its other steps. Its standard
+/// streams are srun's; on a terminal it has one.
+struct InJob {
+    bool on_terminal = false;
+};
+SrunCommand srun_in_job(const std::string& job_id, const os::Environment& environment,
+                        const std::vector<std::string>& command, const InJob& how);
 
 /// What srun says on its standard error when tasks have ended badly: on which nodes, and how ("Killed",
 /// "Exited with exit code 1"). None if the line says something else.

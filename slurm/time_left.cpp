@@ -55,10 +55,15 @@ SrunCommand ask_for_time_left(std::string_view job_id, const os::Environment& en
         job.append("_").append(index);
     // Of a heterogeneous job squeue prints several lines, so each has its job's own number.
     command.argv = {"squeue", "--noheader", "--jobs=" + job, "--format=%A %L"};
-    for (const auto& [name, value] : environment) {
-        if (!name.starts_with("SQUEUE_")) command.environment[name] = value;
-    }
+    command.environment = without_squeue_settings(environment);
     return command;
+}
+
+os::Environment without_squeue_settings(os::Environment environment) {
+    std::erase_if(environment, [](const auto& variable) {
+        return variable.first.starts_with("SQUEUE_") || variable.first == "SLURM_CLUSTERS";
+    });
+    return environment;
 }
 
 Result<std::optional<seconds>> time_left(std::string_view output, std::string_view job_id) {

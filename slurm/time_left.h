@@ -21,6 +21,9 @@ namespace ddict::slurm {
 /// The command whose output time_left() understands. `environment` is the job's.
 SrunCommand ask_for_time_left(std::string_view job_id, const os::Environment& environment);
 
+/// Without what a user has set to have squeue tell of other jobs, or in another form.
+os::Environment without_squeue_settings(os::Environment environment);
+
 /// None: the job has no time limit. Zero: its time is over. system if the output does not say.
 Result<std::optional<std::chrono::seconds>> time_left(std::string_view output, std::string_view job_id);
 

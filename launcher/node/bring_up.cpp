@@ -6,6 +6,7 @@
 
 #include "launcher/launch_loop.h"
 #include "launcher/memory_budget.h"
+#include "launcher/node/stream_rendezvous.h"
 #include "launcher/node_network.h"
 #include "os/network_interfaces.h"
 #include "pmix/session.h"
@@ -31,6 +32,9 @@ Result<void> BringUp::run() {
     Event here = node_.identity.event(Event::Kind::node);
     here.step = node_.identity.step;
     node_.loop.report(here);
+    if (node_.plan.resume) {
+        if (const auto agreed = agree_to_resume(); !agreed) return agreed;
+    }
     if (const auto enough = check_memory(); !enough) return enough;
     const auto look_up = [this] {
         node_.loop.turn(milliseconds(0));
@@ -38,7 +42,23 @@ Result<void> BringUp::run() {
     };
     if (const auto made = node_.segments.make(look_up); !made) return made;
     if (const auto started = start_managers(); !started) return started;
-    return meet();
+    if (const auto met = meet(); !met) return met;
+    node_.segments.settle();
+    return {};
+}
+
+/// Before anything is changed, on any node.
+Result<void> BringUp::agree_to_resume() {
+    if (const auto met = meet_others(); !met) return met;
+    const auto packed = exchange("kept", pack_kept(node_.segments.find_kept()));
+    if (!packed) return packed.error();
+    std::vector<KeptOnNode> nodes;
+    for (const std::string& one : *packed) {
+        auto node = unpack_kept(one);
+        if (!node) return node.error();
+        nodes.push_back(*std::move(node));
+    }
+    return agree_on_kept(node_.plan, nodes);
 }
 
 Result<void> BringUp::check_memory() const {
@@ -51,7 +71,8 @@ Result<void> BringUp::check_memory() const {
     return launcher::check_memory(
         {.managers = plan.managers_per_node,
          .managers_total = plan.nodes * plan.managers_per_node,
-         .pool_bytes = plan.pool_bytes},
+         .pool_bytes = plan.pool_bytes,
+         .pools_kept = node_.segments.pools_kept()},
         {.shared_free_bytes = *shared_free, .free_bytes = limit->free_bytes(), .limited_by = limit->source});
 }
 
@@ -62,16 +83,38 @@ Result<void> BringUp::start_managers() {
     return {};
 }
 
-Result<void> BringUp::meet() {
-    if (node_.plan.pmix) {
-        auto session = pmix::Session::open();
-        if (!session) return session.error();
-        rendezvous_ = *std::move(session);
-        if (rendezvous_->index() != number_of(node_.identity.id) || rendezvous_->count() != node_.plan.nodes)
-            return Error(Errc::system, "PMIx and Slurm do not agree about this node launcher's rank");
-    } else {
-        rendezvous_ = std::make_unique<LoneRendezvous>();
+Result<void> BringUp::meet_others() {
+    if (rendezvous_) return {};
+    switch (node_.plan.bootstrap) {
+        case Bootstrap::alone:
+            rendezvous_ = std::make_unique<LoneRendezvous>();
+            return {};
+        case Bootstrap::streams:
+            rendezvous_ = over_streams();
+            return {};
+        case Bootstrap::pmix:
+            break;
     }
+    auto session = pmix::Session::open();
+    if (!session) return session.error();
+    rendezvous_ = *std::move(session);
+    if (rendezvous_->index() != number_of(node_.identity.id) || rendezvous_->count() != node_.plan.nodes)
+        return Error(Errc::system, "PMIx and Slurm do not agree about this node launcher's rank");
+    return {};
+}
+
+std::unique_ptr<Rendezvous> BringUp::over_streams() {
+    constexpr milliseconds listen_interval{10};
+    auto streams = std::make_unique<StreamRendezvous>(
+        node_.identity, node_.plan.nodes,
+        StreamRendezvous::Streams{.say = [this](const std::string& line) { node_.loop.say(line); },
+                                  .listen = [this] { node_.loop.turn(listen_interval); }});
+    node_.loop.hear_exchanges([to = streams.get()](std::string_view line) { to->hear(line); });
+    return streams;
+}
+
+Result<void> BringUp::meet() {
+    if (const auto met = meet_others(); !met) return met;
     if (const auto started = wait_for_managers(ManagerProcess::State::started); !started) return started;
     const auto all = agree_on_directory();
     if (!all) return all.error();
@@ -79,6 +122,7 @@ Result<void> BringUp::meet() {
     if (const auto everyone = exchange("ready", "ready"); !everyone) return everyone.error();
     // From here on a death on another node is that node's affair; inside PMIx it would end the whole step.
     if (const auto left = rendezvous_->leave(); !left) return left;
+    node_.loop.hear_exchanges({});
     node_.guardian.begin_serving();
     return node_.identity.id == NodeId{0} ? announce(*all) : Result<void>();
 }
@@ -133,12 +177,14 @@ Result<void> BringUp::introduce(const NodeDirectory& all) {
     introduced_ = true;
     const auto own = all.entries.begin() + node_.identity.first_manager;
     node_.restarts.begin({own, own + node_.plan.managers_per_node});
-    if (node_.plan.pmix) {
+    if (node_.plan.bootstrap != Bootstrap::alone) {
         node_.managers.permit(node_.plan.client_hosts);
         node_.managers.permit(all.hosts);
     }
     node_.managers.tell_directory();
-    return wait_for_managers(ManagerProcess::State::ready);
+    if (const auto ready = wait_for_managers(ManagerProcess::State::ready); !ready) return ready;
+    if (node_.plan.resume) report_resumed();
+    return {};
 }
 
 Result<void> BringUp::announce(const NodeDirectory& all) {
@@ -163,11 +209,39 @@ Result<std::vector<std::string>> BringUp::exchange(std::string_view key, std::st
 }
 
 Result<void> BringUp::wait_for_managers(ManagerProcess::State state) {
-    while (!node_.managers.all_are(state)) {
+    for (;;) {
+        if (const auto replaced = replace_hopeless(); !replaced) return replaced;
         if (const auto good = trouble(); !good) return good;
+        if (node_.managers.all_are(state)) return {};
         node_.loop.turn(2 * look_interval);
     }
-    return trouble();
+}
+
+/// What was kept for a manager can be so damaged that nothing leads to its pairs any more.
+Result<void> BringUp::replace_hopeless() {
+    if (!node_.plan.allow_empty || introduced_) return {};
+    for (std::uint32_t i = 0; i < node_.managers.all().size(); ++i) {
+        const ManagerProcess& manager = node_.managers.of(i);
+        const bool is_hopeless = manager.state() == ManagerProcess::State::lost && manager.is_hopeless();
+        if (!is_hopeless || !node_.segments.is_kept(i)) continue;
+        if (const auto made = node_.segments.make_empty(i); !made) return made;
+        if (const auto started = node_.managers.start_empty(i, node_.segments); !started) return started;
+    }
+    return {};
+}
+
+void BringUp::report_resumed() {
+    Event event = node_.identity.event(Event::Kind::resumed);
+    for (std::uint32_t i = 0; i < node_.managers.all().size(); ++i) {
+        const ManagerProcess& manager = node_.managers.of(i);
+        if (manager.recovered()) {
+            event.pairs += manager.recovered()->pairs;
+            event.missing += manager.recovered()->missing;
+        }
+        if (!node_.segments.is_kept(i))
+            event.text += (event.text.empty() ? "" : ", ") + std::to_string(manager.manager());
+    }
+    node_.loop.report(event);
 }
 
 Result<void> BringUp::trouble() const {
@@ -182,7 +256,10 @@ std::string BringUp::why(const Error& error) const {
     std::string text = reason(error);
     for (const ManagerProcess& manager : node_.managers.all()) {
         if (error.code == Errc::manager_lost && manager.state() == ManagerProcess::State::lost)
-            text = did_not_start(manager);
+            text = did_not_start(manager) + (node_.plan.resume && manager.is_hopeless()
+                                                 ? "; with --allow-empty it begins empty, and ddict-launch "
+                                                   "discard gives back all that is kept"
+                                                 : "");
     }
     if (error.code == Errc::manager_lost && node_.identity.node.size() >= limits::node_name_bytes_max)
         text += "; UCX 1.13 aborts where the host's name is that long";

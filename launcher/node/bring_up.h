@@ -28,6 +28,9 @@ class BringUp {
     std::string why(const Error& error) const;
 
   private:
+    Result<void> meet_others();
+    std::unique_ptr<Rendezvous> over_streams();
+    Result<void> agree_to_resume();
     Result<void> check_memory() const;
     Result<void> start_managers();
     Result<void> meet();
@@ -38,6 +41,8 @@ class BringUp {
     Result<void> announce(const NodeDirectory& all);
     Result<std::vector<std::string>> exchange(std::string_view key, std::string_view mine);
     Result<void> wait_for_managers(ManagerProcess::State state);
+    Result<void> replace_hopeless();
+    void report_resumed();
     /// Why it must not go on, if it must not.
     Result<void> trouble() const;
 

@@ -55,7 +55,7 @@ Guardian::Turn Guardian::next_turn(const Managers& managers) {
     if (job_ends && job_end_.is_abandoned(now, options_.job_runs_here)) lifeline_open_ = false;
     Turn turn{.is_over = told_to_stop(), .beat = false, .wait_max = std::chrono::hours(1)};
     if (turn.is_over) return turn;
-    if (options_.in_job) {
+    if (options_.beats) {
         turn.beat = now >= next_beat_;
         if (turn.beat) next_beat_ = now + beat_interval;
         turn.wait_max = std::chrono::ceil<milliseconds>(next_beat_ - now);

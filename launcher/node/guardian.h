@@ -24,6 +24,7 @@ class Guardian {
 
     struct Options {
         bool in_job = false;
+        bool beats = false;  // the launcher learns only from this node launcher that it lives
         milliseconds bring_up_timeout{0};
         /// Whether other processes of the job run on this node: whoever guards it after srun has been killed.
         std::function<bool()> job_runs_here;
@@ -39,6 +40,8 @@ class Guardian {
     void on_signal(const os::SignalEvent& signal);
     void on_sign_of_life();
     void on_lifeline_end() { lifeline_open_ = false; }
+    /// The pools are to stay when the dictionary ends.
+    void on_order_to_keep() { told_to_keep_ = true; }
     void begin_serving() { serving_ = true; }
 
     // ---- what that means
@@ -46,6 +49,7 @@ class Guardian {
     bool is_in_job() const { return options_.in_job; }
     bool is_lifeline_open() const { return lifeline_open_; }
     bool told_to_stop() const { return !lifeline_open_ || cancelled_; }
+    bool is_told_to_keep() const { return told_to_keep_; }
     /// The launcher's own deadline comes first; this one is for a node launcher that has lost touch with
     /// it.
     bool is_bring_up_overdue() const { return options_.now() > deadline_; }
@@ -95,6 +99,7 @@ class Guardian {
     const Clock::time_point deadline_;
     bool serving_ = false;
     bool lifeline_open_ = true;
+    bool told_to_keep_ = false;
     bool cancelled_ = false;  // by a signal, before it served
     int end_signals_ = 0;
     JobEnd job_end_;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "launcher/lifeline_environment.h"
+
 namespace ddict::launcher {
 
 Result<void> NodeManagers::start(const NodeSegments& segments,
@@ -14,7 +16,7 @@ Result<void> NodeManagers::start(const NodeSegments& segments,
     program_ = *std::move(program);
     shared_addresses_ = shared_addresses;
     for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
-        auto manager = start_one(i, segments, false);
+        auto manager = start_one(i, segments, segments.is_kept(i));
         if (!manager) return manager.error();
         managers_.push_back(*std::move(manager));
     }
@@ -23,20 +25,42 @@ Result<void> NodeManagers::start(const NodeSegments& segments,
 
 Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSegments& segments,
                                                bool takes_over) const {
+    os::Environment environment = environment_;
+    // The user's word for it would have a lone manager wait for hosts that nobody will name.
+    environment.erase(hosts_follow_variable);
+    if (plan_.bootstrap != Bootstrap::alone) environment[hosts_follow_variable] = "1";
     return ManagerProcess::start({.manager = identity_.first_manager + local,
                                   .program = program_,
                                   .pool = segments.pool_name(local),
                                   .directory = segments.directory_name(),
                                   .shared_addresses = shared_addresses_,
                                   .takes_over = takes_over,
-                                  .environment = environment_});
+                                  .environment = std::move(environment)});
+}
+
+Result<void> NodeManagers::start_empty(std::uint32_t local, const NodeSegments& segments) {
+    auto manager = start_one(local, segments, false);
+    if (!manager) return manager.error();
+    managers_[local] = *std::move(manager);
+    return {};
 }
 
 Result<void> NodeManagers::start_again(std::uint32_t local, const NodeSegments& segments) {
     auto manager = start_one(local, segments, true);
     if (!manager) return manager.error();
+    remember(managers_[local]);
     managers_[local] = *std::move(manager);
     return {};
+}
+
+/// Its pairs are those of the next one.
+void NodeManagers::remember(const ManagerProcess& ended) {
+    EndSummary summary;
+    if (ended.summary()) summary = end_summary_of(ended.manager(), identity_.node, *ended.summary());
+    summary.managers = 0;
+    summary.pairs = 0;
+    summary.is_partial = !ended.summary();
+    earlier_.add(summary);
 }
 
 void NodeManagers::on_reachable_again(std::uint32_t local) {
@@ -82,6 +106,11 @@ Guardian::Managers NodeManagers::summary() const {
     return summary;
 }
 
+bool NodeManagers::is_any_to_be_kept() const {
+    return std::any_of(managers_.begin(), managers_.end(),
+                       [](const ManagerProcess& m) { return m.is_to_be_kept(); });
+}
+
 const ManagerProcess* NodeManagers::first_ended() const {
     const auto found = std::find_if(managers_.begin(), managers_.end(), [](const ManagerProcess& m) {
         return m.state() == ManagerProcess::State::lost || m.state() == ManagerProcess::State::ended;
@@ -116,6 +145,22 @@ std::vector<DirectoryEntry> NodeManagers::take_entries() {
     for (ManagerProcess& manager : managers_) {
         for (DirectoryEntry& entry : manager.take_entries())
             all.push_back(std::move(entry));
+    }
+    return all;
+}
+
+std::vector<NodeManagers::Fill> NodeManagers::take_fills() {
+    std::vector<Fill> all;
+    for (ManagerProcess& manager : managers_) {
+        if (const auto fill = manager.take_fill()) all.push_back({manager.manager(), *fill});
+    }
+    return all;
+}
+
+EndSummary NodeManagers::end_summary() const {
+    EndSummary all = earlier_;
+    for (const ManagerProcess& manager : managers_) {
+        if (manager.summary()) all.add(end_summary_of(manager.manager(), identity_.node, *manager.summary()));
     }
     return all;
 }

@@ -13,6 +13,7 @@
 
 #include <ddict/result.h>
 
+#include "launcher/end_summary.h"
 #include "launcher/manager_process.h"
 #include "launcher/node/guardian.h"
 #include "launcher/node/node_identity.h"
@@ -30,6 +31,9 @@ class NodeManagers {
 
     /// Starts all on their pools. `shared_addresses`, of several nodes, are not to be used.
     Result<void> start(const NodeSegments& segments, const std::vector<std::string>& shared_addresses);
+    /// Starts one on a pool that has been made for it, in the place of another that could not take over what
+    /// was kept.
+    Result<void> start_empty(std::uint32_t local, const NodeSegments& segments);
     /// Starts one in the place of another that has ended, on what that has left; on_reachable_again() is to
     /// follow.
     Result<void> start_again(std::uint32_t local, const NodeSegments& segments);
@@ -51,6 +55,8 @@ class NodeManagers {
     bool all_are(ManagerProcess::State state) const;  // or further
     bool any_runs() const;
     Guardian::Managers summary() const;
+    /// Whether a client that has ended one wants the pools to stay.
+    bool is_any_to_be_kept() const;
     /// The first that has ended or failed; null if none has.
     const ManagerProcess* first_ended() const;
     std::span<const ManagerProcess> all() const { return managers_; }
@@ -65,10 +71,19 @@ class NodeManagers {
     void announce(const DirectoryEntry& entry);
     /// Entries that these managers have heard of from others.
     std::vector<DirectoryEntry> take_entries();
+    /// Pools that are nearly full, as their managers have said since the last call.
+    struct Fill {
+        std::uint32_t manager = 0;
+        PoolFill fill;
+    };
+    std::vector<Fill> take_fills();
+    /// What those that have ended in good order have said, also before they were started again.
+    EndSummary end_summary() const;
     void stop();
     void kill();
 
   private:
+    void remember(const ManagerProcess& ended);
     Result<ManagerProcess> start_one(std::uint32_t local, const NodeSegments& segments,
                                      bool takes_over) const;
 
@@ -79,6 +94,7 @@ class NodeManagers {
     std::string program_;
     std::vector<std::string> shared_addresses_;
     std::vector<std::string> permitted_;
+    EndSummary earlier_;  // of those in whose places others are
 };
 
 }  // namespace ddict::launcher

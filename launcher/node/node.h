@@ -22,7 +22,8 @@ struct Node {
     Node(const NodePlan& node_plan, os::Environment own_environment, os::SignalFd signals)
         : plan(node_plan),
           environment(std::move(own_environment)),
-          guardian({.in_job = plan.pmix,
+          guardian({.in_job = plan.in_job,
+                    .beats = plan.bootstrap != Bootstrap::alone,
                     .bring_up_timeout = plan.timeout,
                     .job_runs_here = [this] { return others_of_job_run_here(environment); }}),
           segments(plan, identity),

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "launcher/host_step.h"
 #include "os/host_name.h"
 
 namespace ddict::launcher {
@@ -19,16 +20,17 @@ Event NodeIdentity::event(Event::Kind kind) const {
 
 Result<void> find_identity(const NodePlan& plan, const os::Environment& environment, NodeIdentity& identity) {
     identity.node = os::host_name();
-    if (!plan.pmix) return {};
+    if (plan.bootstrap == Bootstrap::alone) return {};
     const auto job = environment.find("SLURM_JOB_ID");
     const auto step = environment.find("SLURM_STEP_ID");
     if (job != environment.end() && step != environment.end())
         identity.step = job->second + "." + step->second;
-    const std::string_view digits = os::value_of(environment, "SLURM_PROCID");
+    const std::string variable = plan.in_job ? "SLURM_PROCID" : rank_variable;
+    const std::string_view digits = os::value_of(environment, variable);
     std::uint32_t rank = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
     if (digits.empty() || error != std::errc() || rank >= plan.nodes)
-        return Error(Errc::system, "srun has not told this node launcher its rank (SLURM_PROCID)");
+        return Error(Errc::system, "this node launcher was not told its rank (" + variable + ")");
     identity.id = NodeId{rank};
     identity.first_manager = rank * plan.managers_per_node;
     return {};

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 
 #include "launcher/events.h"
 #include "launcher/launch_loop.h"
@@ -48,6 +49,21 @@ void end_managers(Node& node) {
     }
 }
 
+/// What a client has said of it counts more than what the launcher says.
+bool is_to_be_kept(const Node& node) {
+    if (node.managers.summary().any_ended_by_client) return node.managers.is_any_to_be_kept();
+    return node.guardian.is_told_to_keep();
+}
+
+/// False, and the user is told why, if it cannot be.
+bool keep(Node& node) {
+    const auto kept = node.segments.keep();
+    if (kept) return true;
+    std::fprintf(stderr, "ddict-launch on %s: the pools are not kept: %s\n", node.identity.node.c_str(),
+                 reason(kept.error()).c_str());
+    return false;
+}
+
 void linger(Node& node) {
     node.guardian.begin_linger();
     while (node.guardian.lingers())
@@ -75,7 +91,11 @@ int run(Node& node) {
     Event stopped = node.identity.event(Event::Kind::stopped);
     stopped.text = node.guardian.told_to_stop() ? "asked to" : stopped_by_client;
     end_managers(node);
+    stopped.kept = is_to_be_kept(node) && keep(node);
     node.segments.remove();
+    Event summary = node.identity.event(Event::Kind::summary);
+    summary.summary = node.managers.end_summary();
+    node.loop.report(summary);
     node.loop.report(stopped);
     node.loop.flush_within(last_words_grace);
     return 0;

@@ -33,6 +33,12 @@ void NodeLoop::take_in(std::span<const pollfd> fds) {
         if (local >= managers_.all().size())
             take_entry(entry);  // of this node's own nobody else says anything
     }
+    for (const NodeManagers::Fill& fill : managers_.take_fills()) {
+        Event event = identity_.event(Event::Kind::fill);
+        event.manager = ShardId{fill.manager};
+        event.fill = fill.fill;
+        report(event);
+    }
     for (const NodeManagers::Change& change : changes)
         on_change(change);
 }
@@ -46,10 +52,11 @@ void NodeLoop::take_signals() {
 }
 
 void NodeLoop::take_lifeline() {
-    char ignored[256];
-    const ssize_t got = read(STDIN_FILENO, ignored, sizeof ignored);
-    if (got > 0) guardian_.on_sign_of_life();
-    if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) guardian_.on_lifeline_end();
+    const auto state = lifeline_.read_from(STDIN_FILENO, [this](std::string_view line) {
+        if (line == order_to_keep) guardian_.on_order_to_keep();
+        if (line.starts_with(exchange_on_lifeline) && hear_) hear_(line);
+    });
+    state == LifelineReader::State::ended ? guardian_.on_lifeline_end() : guardian_.on_sign_of_life();
 }
 
 void NodeLoop::on_change(const NodeManagers::Change& change) {

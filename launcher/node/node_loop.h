@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
 #include <span>
 #include <string_view>
 
 #include "launcher/events.h"
+#include "launcher/lifeline.h"
 #include "launcher/node/guardian.h"
 #include "launcher/node/managers.h"
 #include "launcher/node/node_identity.h"
@@ -40,10 +42,17 @@ class NodeLoop {
 
     /// If nobody listens any more, the lifeline says so too.
     void report(const Event& event) { events_.add(format_event(event)); }
+    /// A line of an event.
+    void say(const std::string& line) { events_.add(line); }
+    /// Is given the lines of exchanges on the lifeline.
+    void hear_exchanges(std::function<void(std::string_view)> hear) { hear_ = std::move(hear); }
     void report_handle(std::string_view handle);
     void flush_within(std::chrono::milliseconds timeout) { events_.flush_within(timeout); }
 
   private:
+    // With a contribution of the largest size.
+    static constexpr std::size_t events_waiting_bytes_max = std::size_t{4} << 20;
+
     void take_in(std::span<const pollfd> fds);
     void take_signals();
     void take_lifeline();
@@ -62,7 +71,9 @@ class NodeLoop {
     NodeSegments& segments_;
     NodeManagers& managers_;
     Restarts& restarts_;
-    Output events_{STDOUT_FILENO};
+    Output events_{STDOUT_FILENO, events_waiting_bytes_max};
+    LifelineReader lifeline_;
+    std::function<void(std::string_view)> hear_;
 };
 
 }  // namespace ddict::launcher

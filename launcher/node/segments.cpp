@@ -2,6 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "launcher/node/segments.h"
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "shm/directory_segment.h"
@@ -10,6 +16,9 @@
 
 namespace ddict::launcher {
 namespace {
+
+constexpr std::chrono::seconds orphans_grace{3};
+constexpr std::chrono::milliseconds look_again{20};
 
 void remove_files_of(const std::string& pool_name) {
     shm::Segment::remove(pool_name);
@@ -24,33 +33,143 @@ Result<void> NodeSegments::make(const std::function<Result<void>()>& look_up) {
     auto directory = shm::create_directory_segment(id);
     if (!directory) return directory.error();
     directory_.emplace(*std::move(directory));
+    const std::vector<std::uint32_t>& missing = found_.on_node.missing;
     for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
-        auto segment =
-            shm::Segment::create(shm::pool_segment_name(id, identity_.first_manager + i), plan_.pool_bytes);
-        if (!segment) return segment.error();
-        pool_names_.push_back(segment->name());
-        const auto replies = store::ReplyMemory::create_segment(shm::reply_segment_name(segment->name()));
-        if (!replies) return replies.error();
-        if (const auto formatted = format(*segment, i); !formatted) return formatted;
+        const std::uint32_t manager = identity_.first_manager + i;
+        pool_names_.push_back(shm::pool_segment_name(id, manager));
+        is_kept_.push_back(found_.mark &&
+                           std::find(missing.begin(), missing.end(), manager) == missing.end());
+    }
+    auto made = create_missing(look_up);
+    if (const auto good = look_up(); !good) return good;
+    for (const auto& one : made)
+        if (one && !*one) return one->error();
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        const auto done = is_kept_[i] ? take_kept(i, look_up) : prepare_new(i, *std::move(made[i]));
+        if (!done) return done;
         if (const auto good = look_up(); !good) return good;
     }
     return {};
 }
 
+/// Of each pool that was not kept; nothing of those that it has not come to when one fails, or look_up()
+/// does. The kernel zeroes the memory of a file by one processor, which is nearly all that a start waits for,
+/// so all processors make one each.
+std::vector<std::optional<Result<shm::Segment>>> NodeSegments::create_missing(
+    const std::function<Result<void>()>& look_up) const {
+    std::vector<std::optional<Result<shm::Segment>>> made(plan_.managers_per_node);
+    std::atomic<std::uint32_t> next{0};
+    std::atomic<bool> goes_on{true};  // until one has failed: the others would fill what is free for nothing
+    const auto make_one = [&] {
+        const std::uint32_t i = next++;
+        if (i >= made.size() || !goes_on) return false;
+        if (is_kept_[i]) return true;
+        made[i].emplace(shm::Segment::create(pool_names_[i], plan_.pool_bytes));
+        if (!*made[i]) goes_on = false;
+        return true;
+    };
+    std::vector<std::thread> others;
+    try {
+        while (others.size() + 1 < std::min<std::size_t>(made.size(), std::thread::hardware_concurrency()))
+            others.emplace_back([&] {
+                while (make_one()) {
+                }
+            });
+    } catch (const std::system_error&) {  // no more threads to be had: the others do it
+    }
+    while (make_one()) {
+        if (!look_up()) goes_on = false;  // make() hears it again
+    }
+    for (std::thread& other : others)
+        other.join();
+    return made;
+}
+
+Result<void> NodeSegments::make_new(std::uint32_t local) {
+    return prepare_new(local, shm::Segment::create(pool_names_[local], plan_.pool_bytes));
+}
+
+Result<void> NodeSegments::prepare_new(std::uint32_t local, Result<shm::Segment> segment) const {
+    if (!segment) return segment.error();
+    const auto replies = store::ReplyMemory::create_segment(shm::reply_segment_name(segment->name()));
+    if (!replies) return replies.error();
+    const auto formatted = shm::Pool::format(*segment, pool_identity(local), plan_.working_set);
+    if (formatted && plan_.resume) shm::Pool::set_without_kept(*segment);
+    return formatted;
+}
+
+Result<void> NodeSegments::take_kept(std::uint32_t local, const std::function<Result<void>()>& look_up) {
+    const std::string kept =
+        shm::pool_segment_name(found_.on_node.kept->dictionary_id, identity_.first_manager + local);
+    const auto replies =
+        shm::Segment::add_name(shm::reply_segment_name(kept), shm::reply_segment_name(pool_names_[local]));
+    if (!replies) return replies;
+    if (const auto named = shm::Segment::add_name(kept, pool_names_[local]); !named) return named;
+    return hand_over(local, look_up);
+}
+
+/// A manager of another attempt to resume it, whose node launcher was killed, may need a moment to end.
+Result<void> NodeSegments::hand_over(std::uint32_t local,
+                                     const std::function<Result<void>()>& look_up) const {
+    auto pool = shm::Segment::open(pool_names_[local], shm::Access::read_write);
+    if (!pool) return pool.error();
+    const auto deadline = std::chrono::steady_clock::now() + orphans_grace;
+    for (;;) {
+        const auto owned = pool->own();
+        if (owned) return shm::Pool::hand_over(*pool, pool_identity(local));
+        if (owned.error().code != Errc::busy || std::chrono::steady_clock::now() > deadline) return owned;
+        if (const auto good = look_up(); !good) return good;
+        std::this_thread::sleep_for(look_again);
+    }
+}
+
 Result<void> NodeSegments::format_again() const {
     for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        if (is_kept_[i]) {
+            const auto again = hand_over(i, [] { return Result<void>(); });
+            if (!again) return again;
+            continue;
+        }
         auto pool = shm::Segment::open(pool_names_[i], shm::Access::read_write);
         if (!pool) return pool.error();
-        if (const auto formatted = format(*pool, i); !formatted) return formatted;
+        if (const auto formatted = shm::Pool::format(*pool, pool_identity(i), plan_.working_set); !formatted)
+            return formatted;
+        if (plan_.resume) shm::Pool::set_without_kept(*pool);
     }
     return {};
 }
 
-Result<void> NodeSegments::format(shm::Segment& pool, std::uint32_t local) const {
-    return shm::Pool::format(pool, {.dictionary_id = plan_.identity.dictionary_id,
-                                    .secret = plan_.identity.secret,
-                                    .manager = identity_.first_manager + local,
-                                    .node = identity_.node});
+const KeptOnNode& NodeSegments::find_kept() {
+    found_ = launcher::find_kept(plan_.name, identity_.node);
+    return found_.on_node;
+}
+
+std::uint32_t NodeSegments::pools_kept() const {
+    return found_.mark ? plan_.managers_per_node - static_cast<std::uint32_t>(found_.on_node.missing.size())
+                       : 0;
+}
+
+Result<void> NodeSegments::make_empty(std::uint32_t local) {
+    remove_files_of(pool_names_[local]);
+    is_kept_[local] = false;
+    return make_new(local);
+}
+
+/// The mark first: what is killed behind this leaves names that are stale, of memory that is in use.
+void NodeSegments::settle() {
+    if (!found_.mark) return;
+    shm::Segment::remove(found_.mark->name());
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i)
+        remove_files_of(
+            shm::pool_segment_name(found_.on_node.kept->dictionary_id, identity_.first_manager + i));
+    found_.mark.reset();
+}
+
+shm::PoolIdentity NodeSegments::pool_identity(std::uint32_t local) const {
+    return {.dictionary_id = plan_.identity.dictionary_id,
+            .secret = plan_.identity.secret,
+            .manager = identity_.first_manager + local,
+            .node = identity_.node};
 }
 
 Result<void> NodeSegments::write_directory(std::uint32_t ucx_version,
@@ -78,6 +197,31 @@ void NodeSegments::withdraw_names() {
     if (directory_) shm::Segment::remove(directory_->name());
 }
 
+/// The mark before the directory goes: without either the pools are stale.
+Result<void> NodeSegments::keep() {
+    if (are_names_withdrawn())
+        return Error(Errc::system,
+                     "the job is ending, and its memory with it: save the pairs to disk instead");
+    for (const std::string& name : pool_names_) {
+        shm::Pool::mark_gone(name);
+        shm::remove_socket(name);
+    }
+    const auto kept = shm::keep({.dictionary_id = plan_.identity.dictionary_id,
+                                 .name = plan_.name,
+                                 .nodes = plan_.nodes,
+                                 .managers_per_node = plan_.managers_per_node,
+                                 .first_manager = identity_.first_manager,
+                                 .pool_bytes = plan_.pool_bytes,
+                                 .working_set = plan_.working_set,
+                                 .kept_at = std::time(nullptr)});
+    if (!kept) return kept;
+    pool_names_.clear();
+    shm::mark_kept(*directory_);
+    shm::Segment::remove(directory_->name());
+    directory_.reset();
+    return {};
+}
+
 /// The directory last: without it the others count as stale.
 void NodeSegments::remove() {
     for (const auto& pool : withdrawn_)
@@ -90,6 +234,7 @@ void NodeSegments::remove() {
     pool_names_.clear();
     if (directory_) shm::Segment::remove(directory_->name());
     directory_.reset();
+    found_.mark.reset();  // others may take it over
 }
 
 }  // namespace ddict::launcher

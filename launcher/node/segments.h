@@ -16,7 +16,9 @@
 #include "cluster/directory.h"
 #include "launcher/node/node_identity.h"
 #include "launcher/plan.h"
+#include "launcher/resume.h"
 #include "shm/directory_segment.h"
+#include "shm/pool.h"
 #include "shm/segment.h"
 
 namespace ddict::launcher {
@@ -29,8 +31,20 @@ class NodeSegments {
     /// Makes and formats all. Touching the memory of a large pool takes seconds: `look_up` is called in
     /// between, and its error ends it.
     Result<void> make(const std::function<Result<void>()>& look_up);
-    /// Formats the pools anew, for managers that are started again.
+    /// Makes the pools as they were after make(), for managers that are started again.
     Result<void> format_again() const;
+
+    /// What there is of the dictionary that is to be resumed. Before make(), which then takes it over: the
+    /// pools get names of this dictionary beside those they have, so that it stays kept until settle().
+    const KeptOnNode& find_kept();
+    /// How many of the pools are there already, as find_kept() has said.
+    std::uint32_t pools_kept() const;
+    /// Whether the pool is one that was kept.
+    bool is_kept(std::uint32_t local) const { return is_kept_[local]; }
+    /// What was kept for this manager cannot be taken over: it gets an empty pool. What was kept stays.
+    Result<void> make_empty(std::uint32_t local);
+    /// The dictionary serves: what it has taken over is its own now, and nobody else can.
+    void settle();
     Result<void> write_directory(std::uint32_t ucx_version, const std::vector<DirectoryEntry>& entries);
 
     /// False if as much is known already. Requires that the directory is written.
@@ -47,16 +61,27 @@ class NodeSegments {
     void withdraw_names();
     bool are_names_withdrawn() const { return !withdrawn_.empty(); }
     /// Clients may have the pools mapped still, and read what is there without asking anyone: so they are
-    /// told.
+    /// told. What is kept, and not settled, stays.
     void remove();
+    /// Instead of remove(), when the managers have ended: the pools stay, and another dictionary can go on
+    /// with them. On an error nothing has happened.
+    Result<void> keep();
 
   private:
-    Result<void> format(shm::Segment& pool, std::uint32_t local) const;
+    shm::PoolIdentity pool_identity(std::uint32_t local) const;
+    std::vector<std::optional<Result<shm::Segment>>> create_missing(
+        const std::function<Result<void>()>& look_up) const;
+    Result<void> prepare_new(std::uint32_t local, Result<shm::Segment> segment) const;
+    Result<void> make_new(std::uint32_t local);
+    Result<void> take_kept(std::uint32_t local, const std::function<Result<void>()>& look_up);
+    Result<void> hand_over(std::uint32_t local, const std::function<Result<void>()>& look_up) const;
 
     const NodePlan& plan_;
     const NodeIdentity& identity_;
     std::optional<shm::Segment> directory_;
     std::vector<std::string> pool_names_;
+    std::vector<bool> is_kept_;
+    FoundKept found_;
     std::vector<std::optional<shm::Segment>> withdrawn_;  // the pools, once their names are gone
 };
 

@@ -187,7 +187,7 @@ TEST_F(FaultTest, TheNodeLauncherIsKilledDuringBringUp) {
 
 TEST_F(FaultTest, AManagerIsKilledAndNotToComeBack) {
     set("DDICT_NO_RESTART", "1");
-    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+    Program wrapper(launch({"--quiet", "--managers-per-node", "2", "--", odd_program(), "report-signals"}),
                     environment());
     ASSERT_TRUE(wrapper.prints("running"));
     const std::vector<pid_t> managers = processes("--control-fd");
@@ -201,7 +201,7 @@ TEST_F(FaultTest, AManagerIsKilledAndNotToComeBack) {
 }
 
 TEST_F(FaultTest, AManagerThatIsKilledComesBack) {
-    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-signals"}),
+    Program wrapper(launch({"--quiet", "--managers-per-node", "2", "--", odd_program(), "report-signals"}),
                     environment());
     ASSERT_TRUE(wrapper.prints("running"));
     const std::vector<pid_t> managers = processes("--control-fd");

@@ -28,6 +28,7 @@ class GuardianTest : public testing::Test {
     /// Outside a job unless told otherwise, and not yet serving.
     Guardian& make(bool in_job = false) {
         guardian_.emplace(Guardian::Options{.in_job = in_job,
+                                            .beats = in_job,
                                             .bring_up_timeout = 30s,
                                             .job_runs_here =
                                                 [this] {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <filesystem>
 
 #include <fstream>
 #include <sstream>
@@ -91,6 +92,13 @@ TEST(Options, CommandLineWinsOverEnvironment) {
     EXPECT_EQ(options->timeout, 1500ms);
 }
 
+TEST(Options, WhoWaitsNeedsTwoCheckpoints) {
+    EXPECT_TRUE(parse_options({"--wait-for-keys", "--working-set", "2", "--", "x"}, {})->working_set.waits());
+    EXPECT_NE(why_not({"--wait-for-keys", "--", "x"}).find("--working-set 2"), std::string::npos);
+    const std::string why = why_not({"--", "x"}, {{"DDICT_WAIT_FOR_WRITERS", "1"}});
+    EXPECT_TRUE(why.starts_with("DDICT_WAIT_FOR_WRITERS needs two checkpoints")) << why;
+}
+
 /// Who has never written an option must not look for it.
 TEST(Options, WhatAVariableHasSetIsCalledByTheVariable) {
     for (const auto& [option, value] :
@@ -109,12 +117,20 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
         const std::string value = text.value == "SIZE" ? "3M"
                                   : text.value == "NAME" || text.value == "DIR" || text.value == "FILE"
                                       ? "abc"
-                                  : text.value.empty() ? "1"
-                                                       : "3";
+                                  : text.value == "HOW"   ? "streams"
+                                  : text.value == "LEVEL" ? "error"
+                                  : text.value.empty()    ? "1"
+                                                          : "3";
         std::vector<std::string> args{"--" + std::string(text.option), value, "--", "x"};
         if (text.value.empty()) args.erase(args.begin() + 1);
         // When to save can be said only where there is a folder for it.
-        const os::Environment base{{"DDICT_SAVE", "folder"}};
+        os::Environment base{{"DDICT_SAVE", "folder"}};
+        if (text.option == "allow-empty") base["DDICT_RESUME"] = "1";
+        if (text.option == "persist-count" || text.option == "persist-freq" || text.option == "restore-from")
+            base["DDICT_PERSIST_PATH"] = "folder";
+        if (text.option == "read-only")
+            base.insert({{"DDICT_PERSIST_PATH", "folder"}, {"DDICT_RESTORE_FROM", "3"}});
+        if (text.option.starts_with("wait-for")) base["DDICT_WORKING_SET"] = "2";
         os::Environment with_variable = base;
         with_variable[std::string(text.variable)] = value;
         const auto by_option = parse_options(args, base);
@@ -123,8 +139,11 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
         ASSERT_TRUE(by_option && by_variable && by_nothing) << text.option;
         const auto all = [](const Options& o) {
             return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
-                              o.state_dir, o.manager_program, o.restart, o.fail_on_loss, o.load, o.save,
-                              o.save_before, o.save_on, o.save_keep);
+                              o.bootstrap, o.hosts, o.rsh, o.log.path, o.log.level, o.state_dir,
+                              o.manager_program, o.restart, o.fail_on_loss, o.quiet, o.load, o.save,
+                              o.save_before, o.save_on, o.save_keep, o.keep, o.resume, o.allow_empty,
+                              o.working_set.packed(), o.persist.path, o.persist.count, o.persist_freq,
+                              o.restore_from, o.persist.read_only);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
         EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;
@@ -191,6 +210,37 @@ TEST(Options, KnowTheVerbs) {
               std::string::npos);
 }
 
+TEST(Options, ADictionaryIsFoundByItsJob) {
+    for (const char* const verb : {"status", "env", "exec", "stop"}) {
+        std::vector<std::string> words{verb, "--job", "27"};
+        if (std::string_view(verb) == "exec") words.insert(words.end(), {"--", "x", "--job"});
+        const Options options = parse_options(words, {}).value();
+        EXPECT_EQ(options.job, "27");
+        EXPECT_FALSE(options.name_given);
+    }
+    EXPECT_EQ(parse_options({"restart", "--manager=1", "--job=27"}, {}).value().job, "27");
+    for (const std::string wrong : {"27_3", "one", "-1"})
+        EXPECT_NE(why_not({"status", "--job=" + wrong}).find("squeue --format=%A"), std::string::npos)
+            << wrong;
+    EXPECT_NE(why_not({"start", "--job", "27"}).find("--job belongs to"), std::string::npos);
+    EXPECT_NE(why_not({"exec", "--job", "27"}).find("no command"), std::string::npos);
+    EXPECT_NE(why_not({"status", "27"}).find("status takes no word '27'"), std::string::npos);
+}
+
+TEST(Options, KeepAndResumeBelongToWhatEndsAndBegins) {
+    EXPECT_TRUE(parse_options({"stop", "--keep"}, {}).value().keep);
+    EXPECT_TRUE(parse_options({"start", "--resume", "--allow-empty"}, {}).value().allow_empty);
+    EXPECT_TRUE(parse_options({"serve", "--resume"}, {}).value().resume);
+    EXPECT_TRUE(parse_options({"--check", "--resume"}, {}).value().resume);
+    EXPECT_NE(why_not({"start", "--keep"}).find("--keep belongs to"), std::string::npos);
+    EXPECT_NE(why_not({"stop", "--resume"}).find("--resume belongs to"), std::string::npos);
+    EXPECT_NE(why_not({"--allow-empty", "--", "x"}).find("needs --resume"), std::string::npos);
+    EXPECT_TRUE(parse_options({"--", "x"}, {{"DDICT_ALLOW_EMPTY", "1"}})) << "of other dictionaries, perhaps";
+    EXPECT_NE(why_not({"--resume", "--load", "a", "--", "x"}).find("choose one"), std::string::npos);
+    EXPECT_NE(why_not({"discard"}).find("--name NAME"), std::string::npos);
+    EXPECT_EQ(parse_options({"discard", "--name", "a"}, {}).value().verb, Verb::discard);
+}
+
 TEST(Options, HelpAndTheDocumentSayTheSame) {
     std::ifstream file(DDICT_SOURCE_DIR "/docs/environment.md");
     ASSERT_TRUE(file);
@@ -212,8 +262,8 @@ TEST(Options, HelpNamesEveryOptionAndFitsTheScreen) {
                   std::string::npos);
         EXPECT_NE(help.find(text.variable), std::string::npos);
     }
-    for (const char* const verb : {"start", "stop", "status", "env", "serve", "--check", "--export", "--json",
-                                   "DDICT_UCX_NET_DEVICES"})
+    for (const char* const verb : {"start", "stop", "status", "env", "exec", "--job", "serve", "--check",
+                                   "--export", "--json", "DDICT_UCX_NET_DEVICES"})
         EXPECT_NE(help.find(verb), std::string::npos) << verb;
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);)
@@ -261,6 +311,55 @@ TEST(Options, ThatSaveAreRefusedWhereTheyCannotBeMeant) {
     EXPECT_EQ(why_not({"--load", "./latest", "--", "program"}), "accepted");
     EXPECT_NE(why_not({"--save", "dir", "--save-keep", "0", "--", "program"}), "accepted");
     EXPECT_NE(why_not({"--save", "dir", "--save-before", "0", "--", "program"}), "accepted");
+}
+
+TEST(Options, ThatPersist) {
+    const auto options =
+        parse_options({"start", "--persist-path", "steps", "--persist-count", "3"}, os::Environment{});
+    ASSERT_TRUE(options) << options.error().message();
+    EXPECT_EQ(options->persist.path, (std::filesystem::current_path() / "steps").string());
+    EXPECT_EQ(options->persist.count, 3U);
+    EXPECT_EQ(options->restore_from, std::nullopt);
+    const auto restores = parse_options({"--persist-path", "/steps", "--restore-from", "0", "--", "program"},
+                                        os::Environment{});
+    ASSERT_TRUE(restores) << restores.error().message();
+    EXPECT_EQ(restores->restore_from, 0U);
+    EXPECT_EQ(restores->persist, (PersistSettings{.path = "/steps", .count = 0}));
+}
+
+TEST(Options, ThatPersistAreRefusedWhereTheyCannotBeMeant) {
+    for (const char* const option : {"--persist-count", "--restore-from"})
+        EXPECT_NE(why_not({option, "2", "--", "program"}).find("needs --persist-path DIR"), std::string::npos)
+            << option;
+    EXPECT_NE(why_not({"--", "program"}, {{"DDICT_RESTORE_FROM", "2"}}).find("needs --persist-path DIR"),
+              std::string::npos);
+    EXPECT_EQ(why_not({"--", "program"}, {{"DDICT_PERSIST_COUNT", "2"}}), "accepted")
+        << "nothing is lost by that";
+    const std::vector<std::string> path{"--persist-path", "/steps"};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), path.begin(), path.end());
+        more.insert(more.end(), {"--", "program"});
+        return why_not(more);
+    };
+    EXPECT_NE(with({"--read-only"}).find("--read-only needs --restore-from ID"), std::string::npos);
+    EXPECT_EQ(with({"--read-only", "--restore-from", "2"}), "accepted");
+    EXPECT_EQ(why_not({"start", "--read-only", "--persist-path", "/steps"}), "accepted") << "ddict restore";
+    EXPECT_NE(why_not({"start", "--read-only"}).find("needs --persist-path"), std::string::npos);
+    EXPECT_NE(with({"--restore-from", "2", "--load", "/other"}).find("are two ways to begin"),
+              std::string::npos);
+    EXPECT_NE(with({"--restore-from", "2", "--resume"}).find("are two ways to begin"), std::string::npos);
+    for (const char* const text : {"-1", "x", "1073741823", "4294967296"})
+        EXPECT_NE(with({"--restore-from=" + std::string(text)}).find("is not a number from 0 to 1073741822"),
+                  std::string::npos)
+            << text;
+    EXPECT_NE(with({"--persist-count", "0"}), "accepted");
+    EXPECT_NE(why_not({"--persist-path", std::string(5000, 'x'), "--", "program"})
+                  .find("is not the path of a folder"),
+              std::string::npos);
+    EXPECT_NE(why_not({"start", "--persist-path", "/steps", "--restore-from", "1"}).find("ddict restore"),
+              std::string::npos);
+    EXPECT_NE(why_not({"stop", "--persist-path", "/steps"}).find("belongs to what begins"),
+              std::string::npos);
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ TEST(Plan, ANodelistChoosesAmongTheNodesOfTheJob) {
                  "of its nodes (SLURM_JOB_NODELIST)");
     const auto no_job = plan_launch(options, {}, {}, page);
     ASSERT_FALSE(no_job);
-    EXPECT_NE(std::string(no_job.error().detail.data()).find("this is none: leave it out"),
+    EXPECT_NE(std::string(no_job.error().detail.data()).find("there is neither: leave it out"),
               std::string::npos);
 }
 
@@ -135,6 +135,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     options.manager_program = "/a b/c=d";
     LaunchPlan plan = plan_launch(options, job, identity, page).value();
     plan.client_hosts = {"10.0.0.1", "fd00::1"};
+    plan.bootstrap = Bootstrap::streams;
     const NodePlan sent = node_plan(plan);
     std::vector<std::string> args = node_arguments(sent);
     ASSERT_EQ(args.front(), "--node");
@@ -146,7 +147,8 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     EXPECT_EQ(got->identity.dictionary_id, identity.dictionary_id);
     EXPECT_EQ(got->identity.secret, identity.secret);
     EXPECT_EQ(got->name, "x.y");
-    EXPECT_TRUE(got->pmix);
+    EXPECT_EQ(got->bootstrap, Bootstrap::streams);
+    EXPECT_TRUE(got->in_job);
     EXPECT_EQ(got->nodes, 2U);
     EXPECT_EQ(got->managers_per_node, 2U);
     EXPECT_EQ(got->pool_bytes, 16 * mebibyte);
@@ -232,7 +234,9 @@ TEST(NodeDirectory, IsGatheredInOrder) {
     NodePlan plan;
     plan.nodes = 3;
     plan.name = "n";
+    plan.persist = {.path = "/steps", .count = 2};
     const Handle handle = all->handle(plan);
+    EXPECT_EQ(handle.persist, plan.persist);
     EXPECT_EQ(handle.managers, 6U);
     ASSERT_EQ(handle.seeds.size(), 3U);
     EXPECT_EQ(handle.seeds[0].node, "a");

@@ -25,6 +25,7 @@ bool says(const Finding& finding, const std::string& text) {
 TEST(NodeFacts, WhatIsLongTravelsToo) {
     NodeFacts facts = node_with_network();
     facts.limit_unseen = std::string(300, 'u');
+    facts.kept_unseen = std::string(300, 'k');
     facts.ucx_error = std::string(300, 'e');
     facts.stale_removed = 3;
     facts.network.left_out = {"docker0"};
@@ -41,6 +42,7 @@ TEST(NodeFacts, WhatIsLongTravelsToo) {
     ASSERT_EQ(read.size(), 1U);
     EXPECT_EQ(read[0].node, "n1");
     EXPECT_EQ(read[0].limit_unseen, std::string(200, 'u'));
+    EXPECT_EQ(read[0].kept_unseen, std::string(200, 'k'));
     EXPECT_EQ(read[0].stale_removed, 3U);
     EXPECT_EQ(read[0].segments.max, 4096U);
     EXPECT_EQ(read[0].segments.used, 10U);
@@ -123,6 +125,15 @@ TEST(Preflight, ALimitThatCannotBeSeenIsAWarning) {
     EXPECT_EQ(judge_memory(facts, {1, 1, 1 << 20}).level, Level::ok);
     facts.limit_unseen = "no cgroups are mounted here";
     EXPECT_EQ(judge_memory(facts, {1, 1, 1 << 20}).level, Level::warning);
+}
+
+TEST(Preflight, WhatIsKeptAndCannotBeSeenIsAWarning) {
+    NodeFacts facts = node_with_network();
+    EXPECT_EQ(judge_kept(facts).level, Level::ok);
+    facts.kept_unseen = "too many open files";
+    EXPECT_EQ(judge_kept(facts).level, Level::warning);
+    EXPECT_TRUE(says(judge_kept(facts), "not known: too many open files"));
+    EXPECT_FALSE(says(judge_kept(facts), "nothing"));
 }
 
 }  // namespace

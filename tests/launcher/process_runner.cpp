@@ -123,6 +123,15 @@ void Program::pump(milliseconds wait) {
                       "did not say '" + text + "'");
 }
 
+::testing::AssertionResult Program::makes(const std::string& path, milliseconds timeout) {
+    return wait_until([&] { return fs::exists(path); }, timeout, "did not make " + path);
+}
+
+::testing::AssertionResult Program::lets_go(milliseconds timeout) {
+    return wait_until([&] { return !out_end_.is_open() && !err_end_.is_open(); }, timeout,
+                      "left its output to others");
+}
+
 int Program::wait(milliseconds timeout) {
     const auto ended = wait_until([&] { return !child_.running(); }, timeout, "did not end");
     EXPECT_TRUE(ended);

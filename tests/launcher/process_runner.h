@@ -46,6 +46,10 @@ class Program {
     /// False, with what the program has printed as the failure's text, if it does not come in time.
     ::testing::AssertionResult prints(const std::string& text, milliseconds timeout = test_timeout);
     ::testing::AssertionResult complains(const std::string& text, milliseconds timeout = test_timeout);
+    /// Until somebody has made this file.
+    ::testing::AssertionResult makes(const std::string& path, milliseconds timeout = test_timeout);
+    /// Until nobody holds its output any more: what reads from it ends then.
+    ::testing::AssertionResult lets_go(milliseconds timeout = test_timeout);
     /// As a shell shows it; -1, and a failure of the test, if it does not end in time.
     int wait(milliseconds timeout = test_timeout);
 
@@ -72,6 +76,18 @@ class LauncherTest : public ::testing::Test {
 
     /// ddict-launch with these arguments.
     std::vector<std::string> launch(const std::vector<std::string>& args) const;
+    struct Ran {
+        int status;
+        std::string out;
+        std::string err;
+    };
+    /// A program, until it has ended; and ddict-launch with these arguments.
+    Ran ran(const std::vector<std::string>& argv) const {
+        Program started(argv, environment());
+        const int status = started.wait();
+        return {status, started.out(), started.err()};
+    }
+    Ran run(const std::vector<std::string>& args) const { return ran(launch(args)); }
     const os::Environment& environment() const { return environment_; }
     void set(const std::string& name, const std::string& value) { environment_[name] = value; }
     const std::string& folder() const { return folder_; }

@@ -44,7 +44,7 @@ class SignalsTest : public LauncherTest {
   protected:
     /// The handle of the dictionary that this wrapper's command, "report-handle", has printed.
     static std::string handle_of(const Program& program) {
-        const std::size_t begin = program.out().find("ddict2.");
+        const std::size_t begin = program.out().find("ddict3.");
         return program.out().substr(begin, program.out().find('\n', begin) - begin);
     }
     ::testing::AssertionResult serves(const std::string& handle, const std::string& value) {
@@ -65,7 +65,7 @@ class SignalsTest : public LauncherTest {
 };
 
 TEST_F(SignalsTest, NodeLauncherAndManagersOutliveEachOfThem) {
-    Program wrapper(launch({"--managers-per-node", "2", "--", odd_program(), "report-handle"}),
+    Program wrapper(launch({"--quiet", "--managers-per-node", "2", "--", odd_program(), "report-handle"}),
                     environment());
     ASSERT_TRUE(wrapper.prints("running"));
     const std::string handle = handle_of(wrapper);

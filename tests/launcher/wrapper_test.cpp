@@ -13,7 +13,8 @@ namespace {
 using WrapperTest = LauncherTest;
 
 TEST_F(WrapperTest, GivesTheCommandAHandleAndItsName) {
-    Program handle(launch({"--name", "here", "--", odd_program(), "print", "DDICT_HANDLE"}), environment());
+    Program handle(launch({"--quiet", "--name", "here", "--", odd_program(), "print", "DDICT_HANDLE"}),
+                   environment());
     EXPECT_EQ(handle.wait(), 0) << handle.err();
     const auto parsed = Handle::parse(handle.out());
     ASSERT_TRUE(parsed) << parsed.error().message();
@@ -127,13 +128,14 @@ TEST_F(WrapperTest, TellsThatEveryTaskOfAStepStartsADictionary) {
     EXPECT_EQ(serving.wait(), 0);
     EXPECT_EQ(serving.err(), "");
     set("SLURM_PROCID", "1");
-    Program second(launch({"--", odd_program(), "exit", "0"}), environment());
+    Program second(launch({"--quiet", "--", odd_program(), "exit", "0"}), environment());
     EXPECT_EQ(second.wait(), 0);
     EXPECT_EQ(second.err(), "") << "the first one has said it";
 }
 
 TEST_F(WrapperTest, PutsAllManagersOnThisMachineWithoutSlurm) {
-    Program two(launch({"--nodes", "2", "--", odd_program(), "print", "DDICT_HANDLE"}), environment());
+    Program two(launch({"--quiet", "--nodes", "2", "--", odd_program(), "print", "DDICT_HANDLE"}),
+                environment());
     EXPECT_EQ(two.wait(), 0) << two.err();
     EXPECT_EQ(two.err(), "ddict-launch: no Slurm job here: all 2 managers run on this machine\n");
     const auto handle = Handle::parse(two.out());
@@ -155,7 +157,7 @@ TEST_F(WrapperTest, TwoAtOnceDoNotDisturbEachOther) {
 }
 
 TEST_F(WrapperTest, EndsWhenTheCommandHasDestroyedTheDictionary) {
-    Program destroyer(launch({"--", program("ddict"), "destroy"}), environment());
+    Program destroyer(launch({"--quiet", "--", program("ddict"), "destroy"}), environment());
     EXPECT_EQ(destroyer.wait(), 0);
     EXPECT_EQ(destroyer.err(), "");
 }

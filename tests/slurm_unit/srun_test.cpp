@@ -1,9 +1,11 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include "slurm/srun.h"
+#include "os/child_process.h"
 #include "os/environment.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include <gtest/gtest.h>
 
@@ -46,6 +48,30 @@ TEST(Srun, a_short_step_on_some_nodes) {
               "--ntasks-per-node=1 --nodelist=n[2,4] --kill-on-bad-exit=0 --wait=0 --no-kill --export=ALL "
               "--input=none /opt/ddict-launch --sweep");
     EXPECT_EQ(command.environment, (os::Environment{{"PATH", "/bin"}, {"SLURM_JOB_ID", "7"}}));
+}
+
+/// From the shell of another job, or of none.
+TEST(Srun, a_command_in_another_job) {
+    const os::Environment environment{{"SLURM_NTASKS", "9"},   {"SLURM_JOB_ID", "26"},
+                                      {"SLURM_HET_SIZE", "2"}, {"SLURM_JOB_ID_HET_GROUP_1", "27"},
+                                      {"SLURM_CONF", "/conf"}, {"PATH", "/bin"}};
+    const SrunCommand plain = srun_in_job("27", environment, {"ddict", "top"}, {});
+    EXPECT_EQ(plain.environment, (os::Environment{{"SLURM_CONF", "/conf"}, {"PATH", "/bin"}}));
+    const auto has = [](const SrunCommand& srun, const std::string& word) {
+        return std::find(srun.argv.begin(), srun.argv.end(), word) != srun.argv.end();
+    };
+    for (const std::string word : {"--jobid=27", "--overlap", "--mem=0", "--nodes=1", "--ntasks=1"})
+        EXPECT_TRUE(has(plain, word)) << word;
+    EXPECT_FALSE(has(plain, "--pty"));
+    EXPECT_TRUE(has(srun_in_job("27", environment, {"ddict", "top"}, {.on_terminal = true}), "--pty"));
+    EXPECT_EQ(plain.argv.back(), "top");
+    const SrunCommand colon = srun_in_job("27", environment, {"ddict", "put", ":", "it's \"$HOME\""}, {});
+    EXPECT_FALSE(has(colon, ":")) << "it would separate the components of a heterogeneous job";
+    const std::string echo = "set --" + colon.argv.back().substr(4) + "; printf '%s|' \"$@\"";
+    const auto shell =
+        os::capture_output({"/bin/sh", "-c", echo}, {{"PATH", "/bin"}}, std::chrono::seconds(10));
+    ASSERT_TRUE(shell);
+    EXPECT_EQ(shell->output, "ddict|put|:|it's \"$HOME\"|");
 }
 
 TEST(Srun, says_which_tasks_have_ended) {
