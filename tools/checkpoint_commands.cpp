@@ -15,8 +15,10 @@
 #include <tuple>
 
 #include "tools/commands.h"
+#include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
+#include "tools/json_text.h"
 #include "tools/key_text.h"
 #include "tools/standard_streams.h"
 #include "tools/usage_error.h"
@@ -85,21 +87,38 @@ bool input_has_ended() {
     return ::poll(&input, 1, 0) > 0 && ::read(STDIN_FILENO, ignored, sizeof ignored) <= 0;
 }
 
-unsigned number_to_keep(const Arguments& arguments) {
-    const std::optional<std::string> text = arguments.value("--keep");
+/// From 1 on; 0 if the option is not given.
+unsigned number_of(const Arguments& arguments, const std::string& option) {
+    const std::optional<std::string> text = arguments.value(option);
     if (!text) return 0;
     unsigned number = 0;
     const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
     if (error != std::errc() || end != text->data() + text->size() || number == 0)
-        throw UsageError("--keep takes a number from 1 on, not '" + printable_text(*text) + "'");
+        throw UsageError(option + " takes a number from 1 on, not '" + printable_text(*text) + "'");
     return number;
+}
+
+void tell_what_stays(const CheckpointInfo& info) {
+    if (info.error.detail[0] != '\0')
+        std::cerr << "ddict: an older checkpoint stays: " << printable_text(info.error.message()) << '\n';
+}
+
+/// Of a checkpoint in memory.
+std::optional<std::uint32_t> given_id(const std::optional<std::string>& text) {
+    if (!text) return std::nullopt;
+    std::uint32_t id = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), id);
+    if (error != std::errc() || end != text->data() + text->size() || id > checkpoint_id_max)
+        throw UsageError("the id of a checkpoint is a number from 0 to " + std::to_string(checkpoint_id_max) +
+                         ", not '" + printable_text(*text) + "'");
+    return id;
 }
 
 int run_save(const Arguments& arguments) {
     ignore_closed_output();
     const Dictionary dict = attach(arguments);
     ProgressLine line(!arguments.has("--no-progress"));
-    SaveOptions options{.progress = line.shower(), .keep = number_to_keep(arguments)};
+    SaveOptions options{.progress = line.shower(), .keep = number_of(arguments, "--keep")};
     if (arguments.has("--until-input-ends")) {
         options.progress = [show = options.progress](const CheckpointProgress& progress) {
             return (!show || show(progress)) && !input_has_ended();
@@ -107,8 +126,7 @@ int run_save(const Arguments& arguments) {
     }
     const CheckpointInfo info = dict.save(arguments.operands()[0], options);
     report_done(done_line("saved", info, line.seconds()));
-    if (info.error.detail[0] != '\0')
-        std::cerr << "ddict: an older checkpoint stays: " << printable_text(info.error.message()) << '\n';
+    tell_what_stays(info);
     return success;
 }
 
@@ -141,6 +159,114 @@ int run_load(const Arguments& arguments) {
     return success;
 }
 
+/// What the program that has started this one says by the standard input: "stop", and by its end.
+PersistEveryOptions::Order order_of_input() {
+    using Order = PersistEveryOptions::Order;
+    static bool stops = false;
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    char words[64];
+    while (::poll(&input, 1, 0) > 0) {
+        const ssize_t read = ::read(STDIN_FILENO, words, sizeof words);
+        if (read <= 0) return stops ? Order::stop : Order::finish;
+        stops = true;
+    }
+    return Order::go_on;
+}
+
+int persist_every(const Arguments& arguments) {
+    const bool is_watched = arguments.has("--until-input-ends");
+    const Dictionary dict = attach(arguments);
+    PersistEveryOptions options{.every = number_of(arguments, "--every")};
+    if (is_watched) options.order = order_of_input;
+    if (!is_watched) {
+        options.on_persisted = [](const CheckpointInfo& info) {
+            report_done("persisted checkpoint " + std::to_string(info.checkpoint) + " to " +
+                        printable_text(info.path) + "\n");
+        };
+    }
+    options.on_missed = [](std::uint32_t id, const Error& error) {
+        std::cerr << "ddict: checkpoint " << id << " is not persisted: " << printable_text(reason_of(error))
+                  << std::endl;
+    };
+    const Result<PersistStatus> done = dict.try_persist_every(options);
+    // A dictionary that ends takes this with it.
+    if (!done && done.error().code != Errc::dictionary_gone) throw Exception(done.error());
+    return success;
+}
+
+int show_persist_status(const Arguments& arguments) {
+    const PersistStatus status = attach(arguments).persist_status();
+    const auto id = [](const std::optional<std::uint32_t>& one) {
+        return one ? std::to_string(*one) : std::string("-");
+    };
+    if (status.every == 0) {
+        print("nothing persists checkpoints by itself\n");
+        return no_such_key;
+    }
+    print("running         " + std::string(status.running ? "yes" : "no") + "\nevery           " +
+          std::to_string(status.every) + "\npersisted       " + std::to_string(status.persisted) +
+          "\novertaken       " + std::to_string(status.overtaken) + "\nfailed          " +
+          std::to_string(status.failed) + "\nlast persisted  " + id(status.last_persisted) +
+          "\nlast missed     " + id(status.last_missed) + "\n");
+    if (status.error) print("error           " + printable_text(status.error->message()) + "\n");
+    return status.running && status.failed == 0 ? success : no_such_key;
+}
+
+int run_persist(const Arguments& arguments) {
+    ignore_closed_output();
+    if (arguments.has("--status")) return show_persist_status(arguments);
+    if (arguments.value("--every")) return persist_every(arguments);
+    const Dictionary dict = attach(arguments);
+    ProgressLine line;
+    const CheckpointInfo info =
+        dict.persist({.progress = line.shower(), .checkpoint = given_id(arguments.value("--checkpoint"))});
+    report_done(
+        done_line("persisted checkpoint " + std::to_string(info.checkpoint) + " to", info, line.seconds()));
+    tell_what_stays(info);
+    return success;
+}
+
+int run_restore(const Arguments& arguments) {
+    ignore_closed_output();
+    const std::uint32_t id = *given_id(arguments.operands()[0]);
+    Dictionary dict = attach(arguments);
+    ProgressLine line;
+    const CheckpointInfo info =
+        dict.restore(id, {.progress = line.shower(), .exclusive = arguments.has("--exclusive")});
+    report_done(done_line("restored checkpoint " + std::to_string(id) + " from", info, line.seconds()));
+    return success;
+}
+
+int run_advance(const Arguments& arguments) {
+    ignore_closed_output();
+    Dictionary dict = attach(arguments);
+    ProgressLine line;
+    const CheckpointInfo info = dict.advance({.progress = line.shower()});
+    report_done(
+        done_line("restored checkpoint " + std::to_string(info.checkpoint) + " from", info, line.seconds()));
+    return success;
+}
+
+int run_persisted_ids(const Arguments& arguments) {
+    for (const std::uint32_t id : attach(arguments).persisted_ids())
+        print(std::to_string(id) + "\n");
+    return success;
+}
+
+int run_clone(const Arguments& arguments) {
+    ignore_closed_output();
+    Dictionary dict = attach(arguments);
+    dict.sync_to_newest_checkpoint();
+    Dictionary target = Dictionary::attach(arguments.operands()[0]);
+    ProgressLine line;
+    dict.clone_to(target, {.progress = line.shower()});
+    char time[32];
+    std::snprintf(time, sizeof time, "%.2f", line.seconds());
+    report_done("cloned checkpoint " + std::to_string(target.checkpoint_id()) + ": " +
+                std::to_string(target.size()) + " pairs, " + time + " s\n");
+    return success;
+}
+
 std::string time_text(std::chrono::system_clock::time_point time) {
     const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
     std::tm parts{};
@@ -151,13 +277,48 @@ std::string time_text(std::chrono::system_clock::time_point time) {
     return text;
 }
 
-int list(const std::string& path) {
+/// As of ISO 8601.
+std::string time_in_utc(std::chrono::system_clock::time_point time) {
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+    std::tm parts{};
+    char text[40];
+    if (::gmtime_r(&seconds, &parts) == nullptr ||
+        std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        return "?";
+    return text;
+}
+
+nlohmann::ordered_json json_of(const CheckpointInfo& info) {
+    nlohmann::ordered_json json{{"path", info.path}, {"state", name(info.state)}};
+    if (info.state == CheckpointState::damaged) json["error"] = info.error.message();
+    if (info.state != CheckpointState::committed) return json;
+    json["dictionary"] = info.name;
+    json["generation"] = info.generation;
+    json["checkpoint"] = info.checkpoint;
+    json["managers"] = info.managers;
+    json["pairs"] = info.pairs;
+    json["value_bytes"] = info.value_bytes;
+    json["bytes"] = info.bytes;
+    json["began"] = time_in_utc(info.began);
+    json["ended"] = time_in_utc(info.ended);
+    return json;
+}
+
+int list(const std::string& path, bool is_json) {
     const std::vector<CheckpointInfo> all = Checkpoints::list(path).value();
+    if (is_json) {
+        JsonList list;
+        for (const CheckpointInfo& info : all)
+            list.add(json_of(info));
+        list.end();
+        return success;
+    }
     for (const CheckpointInfo& info : all) {
         std::string text = printable_text(info.path) + "\t" + std::string(name(info.state));
         if (info.state == CheckpointState::committed) {
             text += "\t" + time_text(info.ended) + "\t" + std::to_string(info.pairs) + " pairs\t" +
-                    mebibytes(static_cast<double>(info.bytes));
+                    mebibytes(static_cast<double>(info.bytes)) + "\tcheckpoint " +
+                    std::to_string(info.checkpoint);
         }
         if (info.state == CheckpointState::damaged) text += "\t" + printable_text(info.error.detail.data());
         print(text + "\n");
@@ -165,14 +326,19 @@ int list(const std::string& path) {
     return success;
 }
 
-int show(const std::string& path) {
+int show(const std::string& path, bool is_json) {
     const CheckpointInfo info = Checkpoints::find(path).value();
+    if (is_json) {
+        print(json_of(info).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+        return success;
+    }
     const double seconds = std::chrono::duration<double>(info.ended - info.began).count();
     char took[32];
     std::snprintf(took, sizeof took, "%.2f s", seconds);
     print("path        " + printable_text(info.path) + "\ndictionary  " + printable_text(info.name) +
-          "\ngeneration  " + std::to_string(info.generation) + "\nmanagers    " +
-          std::to_string(info.managers) + "\npairs       " + std::to_string(info.pairs) + "\nvalues      " +
+          "\ngeneration  " + std::to_string(info.generation) + "\ncheckpoint  " +
+          std::to_string(info.checkpoint) + "\nmanagers    " + std::to_string(info.managers) +
+          "\npairs       " + std::to_string(info.pairs) + "\nvalues      " +
           mebibytes(static_cast<double>(info.value_bytes)) + "\nfiles       " +
           mebibytes(static_cast<double>(info.bytes)) + "\nsaved       " + time_text(info.ended) + ", in " +
           took + "\n");
@@ -192,11 +358,17 @@ std::string value_text(const CheckpointPair& pair) {
     return printable({reinterpret_cast<const char*>(pair.value.data()), pair.value.size()});
 }
 
-int print_pairs(const std::string& path) {
-    Checkpoints::for_each(path, [](const CheckpointPair& pair) -> Result<void> {
-        print(escaped_text(pair.key) + "\t" + value_text(pair) + "\n");
+int print_pairs(const std::string& path, bool is_json) {
+    JsonList list;
+    Checkpoints::for_each(path, [&](const CheckpointPair& pair) -> Result<void> {
+        if (is_json) {
+            list.add(json_of_pair(pair.key, pair.value, pair.value_type));
+        } else {
+            print(escaped_text(pair.key) + "\t" + value_text(pair) + "\n");
+        }
         return {};
     }).value();
+    if (is_json) list.end();
     return success;
 }
 
@@ -244,18 +416,29 @@ int run_checkpoint(const Arguments& arguments) {
     const std::string& what = arguments.operands()[0];
     const std::string& path = arguments.operands()[1];
     const bool of_two = arguments.operands().size() == 3;
+    if (what == "diff" && arguments.has("--json"))
+        throw UsageError("--json is of checkpoint ls, info and cat");
     if (what == "diff" && of_two) return compare(path, arguments.operands()[2]);
     if (what == "diff") throw UsageError("checkpoint diff takes two paths");
     if (of_two) throw UsageError("checkpoint " + what + " takes one path");
-    if (what == "ls") return list(path);
-    if (what == "info") return show(path);
+    const bool is_json = arguments.has("--json");
+    if (is_json && what != "ls" && what != "info" && what != "cat")
+        throw UsageError("--json is of checkpoint ls, info and cat");
+    if (what == "ls") return list(path, is_json);
+    if (what == "info") return show(path, is_json);
     if (what == "verify") return verify(path);
-    if (what == "cat") return print_pairs(path);
+    if (what == "cat") return print_pairs(path, is_json);
     if (what != "rm")
         throw UsageError("there is no 'checkpoint " + what + "': ls, info, verify, cat, diff, rm");
     Checkpoints::remove(path).value();
     return success;
 }
+
+constexpr Option exclusive_option{
+    .name = "--exclusive",
+    .help =
+        "nobody else uses the dictionary before this ends: if it is empty, the files are read once rather "
+        "than twice, and if that fails it is empty again"};
 
 }  // namespace
 
@@ -277,7 +460,8 @@ std::vector<Command> checkpoint_commands() {
              "\n"
              "Earlier ones stay, unless --keep is given; 'ddict checkpoint rm' removes them. The status is 0 "
              "also if the line about what was saved cannot be printed; so it is of load.\n",
-         .run = run_save},
+         .run = run_save,
+         .completes = {{.kind = Completes::Kind::file}}},
         {.name = "load",
          .operands = "PATH",
          .operands_min = 1,
@@ -285,19 +469,67 @@ std::vector<Command> checkpoint_commands() {
          .options = {{.name = "--latest",
                       .help = "the newest whole one of a dictionary of this name in DIR; says so if "
                               "there is none yet, for certain: a folder that cannot be read is an error"},
-                     {.name = "--exclusive",
-                      .help = "nobody else uses the dictionary before this ends: if it is empty, the files "
-                              "are read once rather than twice, and if that fails it is empty again"}},
+                     exclusive_option},
          .summary = "store all pairs of a saved checkpoint, the newest at PATH",
          .help =
              "PATH is DIR/NAME/GENERATION, DIR/NAME, or DIR if it has checkpoints of one dictionary only. "
              "The number of managers may be another. What does not fit is refused before anything is "
              "changed. What is in the dictionary stays, but for the keys that are in both.\n",
-         .run = run_load},
+         .run = run_load,
+         .completes = {{.kind = Completes::Kind::file}}},
+        {.name = "persist",
+         .options = {{.name = "--checkpoint",
+                      .value = "ID",
+                      .help = "which of those that are kept in memory; without it, the newest"},
+                     {.name = "--every",
+                      .value = "N",
+                      .help = "every N-th by itself, once newer ones have retired it, until the dictionary "
+                              "ends: what ddict-launch --persist-freq N starts"},
+                     {.name = "--until-input-ends", .help = "--every ends with the standard input"},
+                     {.name = "--status",
+                      .help = "how --every is going: status 0 if it runs and none has failed"}},
+         .summary = "save a checkpoint to the persist path",
+         .help =
+             "The persist path is that of the dictionary (ddict-launch --persist-path DIR). What it takes is "
+             "what save DIR takes. What was persisted of the same checkpoint before is removed when the new "
+             "one is there, and so is what is more than ddict-launch --persist-count.\n",
+         .run = run_persist},
+        {.name = "restore",
+         .operands = "ID",
+         .operands_min = 1,
+         .operands_max = 1,
+         .options = {exclusive_option},
+         .summary = "put a persisted checkpoint in the place of all pairs",
+         .help =
+             "The managers then keep this checkpoint only, as the newest, whichever there were; clients are "
+             "to go on at it. What does not fit, is not there or is damaged is refused before anything is "
+             "changed. Nothing is removed from the persist path.\n",
+         .run = run_restore},
+        {.name = "advance",
+         .summary = "go on to the next persisted checkpoint",
+         .help = "Of a dictionary that is read-only (ddict-launch --read-only): restore of the one that "
+                 "follows the "
+                 "newest. The status is 1 if there is none yet.\n",
+         .run = run_advance},
+        {.name = "clone",
+         .operands = "HANDLE",
+         .operands_min = 1,
+         .operands_max = 1,
+         .summary = "put all pairs in the place of those of another dictionary",
+         .help =
+             "HANDLE is that of the other one ('ddict-launch env' prints it); its number of managers may be "
+             "another. It keeps the newest checkpoint of this one only. What does not fit is refused "
+             "before anything is changed. The pairs go through this process, without a file.\n",
+         .run = run_clone},
+        {.name = "persisted-ids",
+         .summary = "list the checkpoints in the persist path, one id a line",
+         .help = "Those that are complete. 'ddict checkpoint ls DIR' has all that is known of each.\n",
+         .run = run_persisted_ids},
         {.name = "checkpoint",
          .operands = "ls|info|verify|cat|diff|rm PATH [PATH]",
          .operands_min = 2,
          .operands_max = 3,
+         .options = {{.name = "--json", .help = "what ls, info and cat say, for programs"}},
          .summary = "what was saved: list, look at, check, print, compare, remove",
          .help = "Needs no dictionary.\n"
                  "\n"
@@ -308,7 +540,9 @@ std::vector<Command> checkpoint_commands() {
                  "  diff A B     keys: - only in A, + only in B, ~ with another value;\n"
                  "               status 1 if there are any\n"
                  "  rm PATH      removes one: PATH is DIR/NAME/GENERATION\n",
-         .run = run_checkpoint},
+         .run = run_checkpoint,
+         .completes = {{.kind = Completes::Kind::words, .words = "ls|info|verify|cat|diff|rm"},
+                       {.kind = Completes::Kind::file}}},
     };
 }
 

@@ -2,8 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/commands.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+#include "tools/escapes.h"
+#include "tools/usage_error.h"
 
 namespace ddict::tools {
 namespace {
@@ -36,20 +43,43 @@ milliseconds all_of_question(const Arguments& arguments) {
     return arguments.has("--timeout") ? all_of(arguments) : std::min(all_of(arguments), enough);
 }
 
+/// A handle holds a secret.
+void warn_if_others_can_read(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || (info.st_mode & 044) == 0) return;
+    std::cerr << "ddict: others can read " << printable(path)
+              << ", and use the dictionary whose handle it has: chmod 600 it\n";
+}
+
 Dictionary attach_within(const Arguments& arguments, milliseconds attach_timeout) {
+    if (const auto file = arguments.value("--handle-file")) warn_if_others_can_read(*file);
     AttachOptions options;
     options.timeout = given_timeout(arguments);
     options.attach_timeout = std::min(options.attach_timeout, attach_timeout);
-    const std::optional<std::string> handle = arguments.value("--handle");
-    return handle ? Dictionary::attach(*handle, options) : Dictionary::attach(options);
+    const std::optional<std::string> handle = given_handle(arguments);
+    Dictionary dictionary = handle ? Dictionary::attach(*handle, options) : Dictionary::attach(options);
+    dictionary.set_checkpoint_id(newest_checkpoint);
+    return dictionary;
 }
 
 }  // namespace
 
+std::optional<std::string> given_handle(const Arguments& arguments) {
+    const std::optional<std::string> path = arguments.value("--handle-file");
+    if (!path) return arguments.value("--handle");
+    std::ifstream file(*path);
+    std::string line;
+    if (!std::getline(file, line) || line.empty())
+        throw UsageError("no handle can be read from " + printable(*path) +
+                         (file.is_open() ? ": its first line is empty" : ": it cannot be opened"));
+    return line;
+}
+
 std::span<const Command> all_commands() {
     static const std::vector<Command> commands = [] {
         std::vector<Command> all = key_commands();
-        for (const std::vector<Command>& more : {pair_commands(), state_commands(), checkpoint_commands()})
+        for (const std::vector<Command>& more : {many_key_commands(), pair_commands(), usage_commands(),
+                                                 state_commands(), checkpoint_commands(), shell_commands()})
             all.insert(all.end(), more.begin(), more.end());
         return all;
     }();
@@ -60,13 +90,26 @@ std::span<const Option> options_of_all_commands() {
     static constexpr Option options[] = {
         {.name = "--timeout",
          .value = "SECONDS",
-         .help = "how long it may take, give or take half a second; for keys and items, how long nothing may "
-                 "come (default 30, or DDICT_OPERATION_TIMEOUT; of stats and health no more than 5)"},
+         .help =
+             "how long it may take, give or take half a second; for keys and items, how long nothing may "
+             "come (default 30, or DDICT_OPERATION_TIMEOUT; of stats, metrics and health no more than 5)"},
         {.name = "--handle",
          .value = "HANDLE",
          .help = "of another dictionary. A handle holds a secret, and as an argument others on this machine "
                  "can see it"},
+        {.name = "--handle-file",
+         .value = "FILE",
+         .help = "the same, from the first line of a file, which should be yours alone (mode 0600)",
+         .completes = {.kind = Completes::Kind::file}},
+        {.name = "--job",
+         .value = "N",
+         .help = "the dictionary of that Slurm job of yours, also from the head node: ddict-launch status "
+                 "lists them"},
+        {.name = "--name",
+         .value = "NAME",
+         .help = "your dictionary of that name; with --job that of the job"},
         {.name = "--help", .letter = 'h', .help = "this text; with a command, what there is to say of it"},
+        {.name = "--man", .help = "the same as a manual page: ddict get --man | man -l -"},
         {.name = "--version", .help = "the version of ddict"},
     };
     return options;

@@ -8,17 +8,28 @@
 #include <ddict/dictionary.h>
 
 #include <chrono>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "tools/arguments.h"
 
 namespace ddict::tools {
 
-std::vector<Command> key_commands();         ///< on single keys: put, get, del, pop, incr, wait
-std::vector<Command> pair_commands();        ///< on all pairs: keys, items, size, clear, freeze, unfreeze
-std::vector<Command> state_commands();       ///< on the managers: stats, top, health, restart, destroy
-std::vector<Command> checkpoint_commands();  ///< on what is saved: save, load, checkpoint
+std::vector<Command> key_commands();       ///< on single keys: put, get, pop, incr, wait
+std::vector<Command> many_key_commands();  ///< on any number of keys: has, info, del
+std::vector<Command> pair_commands();      ///< on all pairs: keys, items, size, clear, freeze, unfreeze
+std::vector<Command> usage_commands();     ///< on what takes the memory: du
+std::vector<Command> state_commands();     ///< on the managers: stats, metrics, top, health, restart, destroy
+std::vector<Command> checkpoint_commands();  ///< on what is saved: save, load, persist, restore, advance,
+                                             ///< persisted-ids, checkpoint
+std::vector<Command> shell_commands();       ///< for shells: shell, completion, complete
+
+/// What get does with more than one key.
+int get_many(const Arguments& arguments);
+/// Removes the pairs whose keys are texts that begin with it, and prints how many.
+int remove_prefix(const Arguments& arguments, const std::string& prefix);
 
 /// All of them.
 std::span<const Command> all_commands();
@@ -29,6 +40,13 @@ Option escaped_option();
 Option escaped_pair_option();
 Option escaped_prefix_option();
 
+/// What completes a KEY, or a PREFIX.
+constexpr Completes keys_here() {
+    return {.kind = Completes::Kind::key};
+}
+
+/// Of --handle or --handle-file; nothing if neither was given. Throws UsageError.
+std::optional<std::string> given_handle(const Arguments& arguments);
 /// Attaching may take as long as all of the command.
 Dictionary attach(const Arguments& arguments);
 /// The same for what takes 5 s at the most without --timeout.

@@ -12,6 +12,7 @@
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
 #include "tools/help.h"
+#include "tools/named_dictionary.h"
 #include "tools/standard_streams.h"
 #include "tools/usage_error.h"
 
@@ -25,7 +26,15 @@ int run(const Arguments& arguments) {
         return success;
     }
     const Command* const command = arguments.command();
-    if (!arguments.has("--help")) return command->run(arguments);
+    if (arguments.has("--man")) {
+        print(command == nullptr ? man_page(all_commands(), options_of_all_commands(), DDICT_VERSION)
+                                 : man_page(*command, options_of_all_commands(), DDICT_VERSION));
+        return success;
+    }
+    if (!arguments.has("--help")) {
+        if (names_dictionary(arguments)) become_within_dictionary(arguments);
+        return command->run(arguments);
+    }
     print(command == nullptr ? help_text(all_commands(), options_of_all_commands())
                              : help_text(*command, options_of_all_commands()));
     return success;

@@ -26,6 +26,7 @@ ExitStatus status_of(Errc code) {
         case Errc::system:
         case Errc::frozen:
         case Errc::busy:
+        case Errc::checkpoint_retired:
             return other_failure;
     }
     return other_failure;

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "tools/arguments.h"
 
@@ -13,5 +14,10 @@ namespace ddict::tools {
 std::string help_text(std::span<const Command> commands, std::span<const Option> of_all_commands);
 /// The same of one command.
 std::string help_text(const Command& command, std::span<const Option> of_all_commands);
+/// The same as manual pages, in roff.
+std::string man_page(std::span<const Command> commands, std::span<const Option> of_all_commands,
+                     std::string_view version);
+std::string man_page(const Command& command, std::span<const Option> of_all_commands,
+                     std::string_view version);
 
 }  // namespace ddict::tools

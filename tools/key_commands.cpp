@@ -10,7 +10,10 @@
 #include "tools/error_text.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
+#include "tools/json_value.h"
 #include "tools/key_text.h"
+#include "tools/named_keys.h"
+#include "tools/pair_printer.h"
 #include "tools/standard_streams.h"
 #include "tools/usage_error.h"
 #include "tools/value_text.h"
@@ -76,6 +79,28 @@ void print_value(const AnyValue& any, bool raw) {
     if (any.type != type_text) std::cerr << "ddict: --raw prints its bytes\n";
 }
 
+// Of a text on a terminal: some screens.
+constexpr std::size_t text_shown_max = 16384;
+
+bool is_too_long_for_terminal(const AnyValue& any) {
+    return any.type == type_text && any.value.size() > text_shown_max && output_is_terminal();
+}
+
+void print_beginning(const AnyValue& any) {
+    print(printable_text({reinterpret_cast<const char*>(any.value.data()), text_shown_max}) + "...\n");
+    finish_output();
+    std::cerr << "ddict: that is the beginning of " << in_words(any.value, any.type)
+              << "; --raw, or a pipe, gets all of it\n";
+}
+
+void print_json(const AnyKey& key, const AnyValue& any) {
+    const auto json = json_of_value(any.value, any.type);
+    if (!json)
+        throw UsageError("JSON has no value as that of key " + shown_key(key.view()) + ", " +
+                         in_words(any.value, any.type) + "; without --json its bytes are printed");
+    print(json->dump() + "\n");
+}
+
 /// Throws OutputError where print_value would say only what the value is.
 void require_shown(const AnyValue& any, bool raw) {
     if (raw || !output_is_terminal() || any.type == type_text || scalar_text(any.value, any.type)) return;
@@ -110,37 +135,6 @@ void increment(const Dictionary& dict, const AnyKey& key, const std::string& del
     }
 }
 
-/// Names each that was not removed, and says why, on a line each. Returns the exit status: `partial` is for
-/// who should try again.
-int tell_of_removals(const Dictionary& dict, std::span<const AnyKey> keys,
-                     std::span<const ItemStatus> statuses, const Result<std::uint64_t>& all) {
-    std::size_t removed = 0;
-    std::size_t absent = 0;
-    std::size_t no_keys = 0;  // as they can be told to be without a manager: empty, too long
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const ItemStatus& status = statuses[i];
-        if (status.ok()) {
-            ++removed;
-            continue;
-        }
-        if (status.code == Errc::not_found) ++absent;
-        if (status_of(status.code) == wrong_call) ++no_keys;
-        Error error(status.code);
-        // Of the errors of managers one is known in full.
-        if (!all && all.error().code == status.code && all.error().manager == status.manager)
-            error = all.error();
-        error = dict.name_error(error, Operation::erase, keys[i].view());
-        error.in_doubt = status.in_doubt;
-        error.key_bytes_shown = 0;  // an error's text is too short for all of a long one
-        const std::string what = "del of key " + shown_key(keys[i].view());
-        std::cerr << "ddict: " << printable_text(message_of(error, what)) << '\n';
-    }
-    if (removed == keys.size()) return success;
-    if (removed + absent == keys.size()) return no_such_key;
-    if (removed + absent + no_keys == keys.size()) return wrong_call;
-    return removed + absent == 0 ? status_of(all.error().code) : partial;
-}
-
 /// All operands.
 std::vector<AnyKey> all_keys(const Arguments& arguments) {
     std::vector<AnyKey> keys;
@@ -149,14 +143,13 @@ std::vector<AnyKey> all_keys(const Arguments& arguments) {
     return keys;
 }
 
-std::vector<KeyBytes> views_of(std::span<const AnyKey> keys) {
-    std::vector<KeyBytes> views;
-    for (const AnyKey& key : keys)
-        views.push_back(key.view());
-    return views;
+View view_for_puts(const Dictionary& dict, const Arguments& arguments) {
+    return arguments.has("--persistent") ? dict.persistent() : View(dict);
 }
 
 int run_put(const Arguments& arguments) {
+    const bool is_json = arguments.has("--json");
+    if (is_json && type_given(arguments)) throw UsageError("with --json, the value says of what type it is");
     const std::uint16_t type = type_given(arguments).value_or(type_text);
     const AnyKey key = key_operand(arguments, 0);
     std::optional<Dictionary> dict;
@@ -168,13 +161,21 @@ int run_put(const Arguments& arguments) {
         });
         if (is_scalar_with_text(type)) text = without_line_end(text);
     } else {
-        text = arguments.text(1);
+        text = is_json ? arguments.operands()[1] : arguments.text(1);  // JSON has escapes of its own
+    }
+    if (is_json) {
+        const TypedBytes value = value_of_json(text);
+        if (!dict) dict.emplace(attach(arguments));
+        view_for_puts(*dict, arguments).put_bytes(key.view(), value.bytes, value.type).value();
+        return success;
     }
     const bool as_is = !is_scalar_with_text(type);
     const std::vector<std::byte> number = as_is ? std::vector<std::byte>() : value_of(type, text);
     if (as_is) check_size_of_value(type, text.size());
     if (!dict) dict.emplace(attach(arguments));
-    dict->put_bytes(key.view(), as_is ? bytes_of(text) : Bytes(number), type).value();
+    view_for_puts(*dict, arguments)
+        .put_bytes(key.view(), as_is ? bytes_of(text) : Bytes(number), type)
+        .value();
     return success;
 }
 
@@ -186,6 +187,15 @@ ValueInfo info_of(const Dictionary& dict, const AnyKey& key, Operation operation
 }
 
 int run_get(const Arguments& arguments) {
+    if (NamedKeys(arguments).are_many()) {
+        if (arguments.has("--raw"))
+            throw UsageError("--raw is about one value; --full prints all bytes of several");
+        return get_many(arguments);
+    }
+    for (const std::string_view of_list : {"--full", "--null", "--sort"}) {
+        if (arguments.has(of_list))
+            throw UsageError(std::string(of_list) + " is about a list of several keys");
+    }
     const Dictionary dict = attach(arguments);
     const AnyKey key = key_operand(arguments, 0);
     if (arguments.has("--type")) {
@@ -193,23 +203,15 @@ int run_get(const Arguments& arguments) {
         return success;
     }
     AnyValue any;
-    dict.get_bytes(key.view(), any).value();
-    print_value(any, arguments.has("--raw"));
+    dict.find_bytes(key.view(), any).value();
+    if (arguments.has("--json")) {
+        print_json(key, any);
+    } else if (is_too_long_for_terminal(any) && !arguments.has("--raw")) {
+        print_beginning(any);
+    } else {
+        print_value(any, arguments.has("--raw"));
+    }
     return success;
-}
-
-int run_info(const Arguments& arguments) {
-    const ValueInfo info = info_of(attach(arguments), key_operand(arguments, 0), Operation::type_and_size);
-    print(type_in_words(info.type) + "\t" + std::to_string(info.bytes) + "\n");
-    return success;
-}
-
-int run_del(const Arguments& arguments) {
-    const std::vector<AnyKey> keys = all_keys(arguments);
-    const Dictionary dict = attach(arguments);
-    std::vector<ItemStatus> statuses(keys.size());
-    const Result<std::uint64_t> all = dict.multi_erase_bytes(views_of(keys), statuses);
-    return tell_of_removals(dict, keys, statuses, all);
 }
 
 int run_pop(const Arguments& arguments) {
@@ -217,7 +219,7 @@ int run_pop(const Arguments& arguments) {
     const AnyKey key = key_operand(arguments, 0);
     AnyValue any;
     const DeferredSignals signals;
-    dict.pop_bytes(key.view(), any).value();
+    dict.at_once().pop_bytes(key.view(), any).value();
     try {
         require_shown(any, arguments.has("--raw"));
         print_value(any, arguments.has("--raw"));
@@ -315,7 +317,8 @@ std::vector<Option> with_types(std::vector<Option> more) {
              "the type of VALUE, as get --type prints it: text, bytes, bool, int8 to int64 (int), uint8 to "
              "uint64 (uint), float32 (float), float64 (double), 'vector of float64', ...; of what is neither "
              "a number nor a bool, VALUE is the bytes: their number must fit a vector; those of lists, "
-             "arrays, records and maps are stored unchecked"},
+             "arrays, records and maps are stored unchecked",
+         .completes = {.kind = Completes::Kind::type}},
         {.name = "--int", .help = "--as int, which is int64"},
         {.name = "--uint", .help = "--as uint, which is uint64"},
         {.name = "--double", .help = "--as double, which is float64"},
@@ -333,7 +336,13 @@ Command put_command() {
             .operands = "KEY VALUE",
             .operands_min = 2,
             .operands_max = 2,
-            .options = with_types({key_type_option(), escaped_pair_option()}),
+            .options = with_types(
+                {{.name = "--json",
+                  .help = "VALUE is JSON, which says of what type it is: int64, float64, bool, "
+                          "text, vectors of numbers, lists, records, maps of texts"},
+                 {.name = "--persistent", .help = "for later checkpoints too, also where they wait for keys"},
+                 key_type_option(),
+                 escaped_pair_option()}),
             .summary = "store VALUE; '-' reads it from the standard input",
             .help =
                 "Without a type, VALUE is text. A number is read in decimal, also nan, inf and -0; what does "
@@ -341,27 +350,40 @@ Command put_command() {
                 "again, bit by bit. Any value can be copied:\n"
                 "\n"
                 "  ddict get FROM | ddict put TO - --as \"$(ddict get --type FROM)\"\n",
-            .run = run_put};
+            .run = run_put,
+            .completes = {keys_here(), {}}};
 }
 
 Command get_command() {
     return {
         .name = "get",
-        .operands = "KEY",
+        .operands = "KEY...",
         .operands_min = 1,
-        .operands_max = 1,
-        .options = {{.name = "--type", .help = "print the type of the value instead"},
+        .operands_max = std::numeric_limits<std::size_t>::max(),
+        .options = {{.name = "--type",
+                     .help = "print the type of the value instead; of several keys, also the type"},
                     raw,
+                    {.name = "--full",
+                     .help = "of several keys: with the type, and all bytes of each value, as items --full"},
+                    stdin_option(),
+                    zeros_option(),
+                    {.name = "--json",
+                     .help = "the value as JSON, which put --json stores again; of several keys, for "
+                             "programs; what JSON has not is in base64 then"},
+                    sort_option(),
                     key_type_option(),
                     escaped_option()},
-        .summary = "print the value, without a line end",
+        .summary = "print the value, without a line end; of several keys, a line each",
         .help =
             "A number is printed in decimal, the shortest text that is read back as the same number, a "
             "bool as true or false, a complex number as (1.5,-2); everything else as its bytes, vectors, "
             "arrays, records and maps too (docs/values.md has what they mean).\n"
             "On a terminal, bytes that it would act upon are shown as \\xNN, a value that is neither text "
-            "nor a number by its type and size, and the line is ended.\n",
-        .run = run_get};
+            "nor a number by its type and size, a text by its first 16 KiB, and the line is ended.\n"
+            "With several keys, or --stdin, it prints what items prints of those that are there, and "
+            "names the others.\n",
+        .run = run_get,
+        .completes = {keys_here()}};
 }
 
 Command incr_command() {
@@ -372,7 +394,8 @@ Command incr_command() {
         .operands_max = 2,
         .options = {{.name = "--as",
                      .value = "TYPE",
-                     .help = "int (int64), uint (uint64) or double (float64)"},
+                     .help = "int (int64), uint (uint64) or double (float64)",
+                     .completes = {.kind = Completes::Kind::words, .words = "int|uint|double"}},
                     {.name = "--int", .help = "--as int, which is what it is without a type"},
                     {.name = "--uint", .help = "--as uint"},
                     {.name = "--double", .help = "--as double"},
@@ -384,7 +407,8 @@ Command incr_command() {
             "there is no such key. Beyond the largest number of its type an integer goes on at the smallest, "
             "and the other way round. What put stores without a type is text, which cannot be counted: "
             "'ddict put --int KEY N' stores a number.\n",
-        .run = run_incr};
+        .run = run_incr,
+        .completes = {keys_here(), {}}};
 }
 
 Command wait_command() {
@@ -407,7 +431,8 @@ Command wait_command() {
             "It then ends with exit status 4 as soon as the manager of one of the keys is lost, though "
             "others may still come.\n",
         .also = "--any KEY...",
-        .run = run_wait};
+        .run = run_wait,
+        .completes = {keys_here()}};
 }
 
 }  // namespace
@@ -416,22 +441,6 @@ std::vector<Command> key_commands() {
     return {
         put_command(),
         get_command(),
-        {.name = "info",
-         .operands = "KEY",
-         .operands_min = 1,
-         .operands_max = 1,
-         .options = {key_type_option(), escaped_option()},
-         .summary = "print the type and the size of the value: type, tab, number of bytes",
-         .help = "The value itself is not fetched.\n",
-         .run = run_info},
-        {.name = "del",
-         .operands = "KEY...",
-         .operands_min = 1,
-         .operands_max = std::numeric_limits<std::size_t>::max(),
-         .options = {key_type_option(), escaped_option()},
-         .summary = "remove the pairs",
-         .help = "Each that was not removed is named.\n",
-         .run = run_del},
         {.name = "pop",
          .operands = "KEY",
          .operands_min = 1,
@@ -443,7 +452,8 @@ std::vector<Command> key_commands() {
              "ddict (Ctrl-C, TERM), the pair is put back; also on a terminal, without --raw, if the value is "
              "neither text nor a number. A second signal ends it at once; the value may then be lost, as by "
              "KILL.\n",
-         .run = run_pop},
+         .run = run_pop,
+         .completes = {keys_here()}},
         incr_command(),
         wait_command(),
     };

@@ -37,7 +37,8 @@ Option key_type_option() {
             .value = "TYPE",
             .help =
                 "KEY is of this type, not a text: int (any integer is an int64, or above that a uint64), "
-                "double, bytes, ... as get --type prints it"};
+                "double, bytes, ... as get --type prints it",
+            .completes = {.kind = Completes::Kind::type}};
 }
 
 Option key_type_of_listing_option() {
@@ -45,7 +46,8 @@ Option key_type_of_listing_option() {
             .value = "TYPE",
             .help =
                 "only keys of this type (int, double, text, bytes, ... as get --type prints it), which is "
-                "then not printed with them; PREFIX is of this type too, and numbers have none"};
+                "then not printed with them; PREFIX is of this type too, and numbers have none",
+            .completes = {.kind = Completes::Kind::type}};
 }
 
 std::optional<std::uint16_t> key_type_given(const Arguments& arguments) {
@@ -61,13 +63,24 @@ std::optional<std::uint16_t> key_type_given(const Arguments& arguments) {
 }
 
 AnyKey key_operand(const Arguments& arguments, std::size_t operand) {
-    const std::string& given = arguments.operands().at(operand);
-    if (const std::optional<std::string> type = arguments.value("--key-type"))
-        return key_of(type_of_key(*type), arguments.text(operand));
-    if (!arguments.has("--escaped")) return AnyKey(given);
+    return KeyReader(arguments).key(arguments.operands().at(operand), arguments.has("--escaped"));
+}
+
+KeyReader::KeyReader(const Arguments& arguments) {
+    if (const std::optional<std::string> name = arguments.value("--key-type")) type_ = type_of_key(*name);
+}
+
+AnyKey KeyReader::key(const std::string& given, bool is_escaped) {
+    if (!is_escaped) return type_ ? key_of(*type_, given) : AnyKey(given);
+    if (type_) return key_of(*type_, unescaped_or_refused(given));
     const std::size_t colon = given.find(':');
-    if (given.starts_with('\\') && !given.starts_with("\\x") && colon != given.npos)
-        return key_of(type_of_key(given.substr(1, colon - 1)), unescaped_or_refused(given.substr(colon + 1)));
+    if (given.starts_with('\\') && !given.starts_with("\\x") && colon != given.npos) {
+        if (std::string name = given.substr(1, colon - 1); name != last_.first) {
+            const std::uint16_t type = type_of_key(name);
+            last_ = {std::move(name), type};
+        }
+        return key_of(last_.second, unescaped_or_refused(given.substr(colon + 1)));
+    }
     return AnyKey(unescaped_or_refused(given));
 }
 

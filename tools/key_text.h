@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "tools/arguments.h"
 
@@ -25,6 +26,19 @@ std::optional<std::uint16_t> key_type_given(const Arguments& arguments);
 /// The key in an operand: of the type of --key-type; else with --escaped, \TYPE:VALUE is of that type; else a
 /// text. Throws UsageError.
 AnyKey key_operand(const Arguments& arguments, std::size_t operand);
+
+/// Reads many.
+class KeyReader {
+  public:
+    /// Throws UsageError.
+    explicit KeyReader(const Arguments& arguments);
+    /// As key_operand(), of any word.
+    AnyKey key(const std::string& given, bool is_escaped);
+
+  private:
+    std::optional<std::uint16_t> type_;           // of all of them
+    std::pair<std::string, std::uint16_t> last_;  // that a key has named
+};
 
 /// The value of a key without its type: a number in decimal, of everything else its bytes.
 std::string plain_text(KeyBytes key);

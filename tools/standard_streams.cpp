@@ -44,16 +44,6 @@ std::optional<std::uint64_t> size_of_input() {
     return static_cast<std::uint64_t>(std::max<off_t>(about.st_size - at, 0));
 }
 
-/// Up to `bytes`; 0 at the end.
-std::size_t read_some(char* to, std::size_t bytes) {
-    for (;;) {
-        const ssize_t got = ::read(STDIN_FILENO, to, bytes);
-        if (got >= 0) return static_cast<std::size_t>(got);
-        if (errno != EINTR)
-            throw std::runtime_error(std::string("cannot read the standard input: ") + std::strerror(errno));
-    }
-}
-
 }  // namespace
 
 void reserve_standard_descriptors() {
@@ -110,6 +100,15 @@ std::size_t terminal_width() {
     return width > 0 && width <= 10'000 ? width : usual;
 }
 
+std::size_t read_input_some(char* to, std::size_t bytes) {
+    for (;;) {
+        const ssize_t got = ::read(STDIN_FILENO, to, bytes);
+        if (got >= 0) return static_cast<std::size_t>(got);
+        if (errno != EINTR)
+            throw std::runtime_error(std::string("cannot read the standard input: ") + std::strerror(errno));
+    }
+}
+
 std::string read_input(const std::function<std::uint64_t()>& bytes_max) {
     constexpr std::uint64_t asked_from = std::uint64_t{1} << 20;
     constexpr std::size_t piece_min = 65536;
@@ -130,7 +129,7 @@ std::string read_input(const std::function<std::uint64_t()>& bytes_max) {
         }
         for (;;) {
             if (filled == input.size()) input.resize(std::max(piece_min, 2 * filled));
-            const std::size_t got = read_some(input.data() + filled, input.size() - filled);
+            const std::size_t got = read_input_some(input.data() + filled, input.size() - filled);
             filled += got;
             if (got == 0) break;
             check(filled);

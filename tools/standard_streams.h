@@ -40,6 +40,8 @@ bool output_is_terminal();
 /// Of the terminal that is the standard output.
 std::size_t terminal_width();
 
+/// Up to `bytes` of the standard input; 0 at its end. Throws std::runtime_error where it cannot be read.
+std::size_t read_input_some(char* to, std::size_t bytes);
 /// All of the standard input. `bytes_max` is asked once, when there is more than a mebibyte: what has more
 /// than that is refused as too_large before it is read, or where its size is not known, as soon as it is
 /// longer. Throws Exception (too_large), and std::runtime_error where it cannot be read.

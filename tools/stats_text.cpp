@@ -53,7 +53,21 @@ nlohmann::json to_json(const ManagerStats& s) {
             {"repeated_requests", s.repeated_requests},
             {"unreachable_clients", s.unreachable_clients},
             {"restarts", s.restarts},
+            {"tunnels", s.tunnels},
+            {"refused_tunnels", s.refused_tunnels},
+            {"checkpoints",
+             {{"working_set", s.working_set},
+              {"newest", s.newest_checkpoint},
+              {"oldest", s.oldest_checkpoint},
+              {"old_versions", s.old_versions},
+              {"old_version_bytes", s.old_version_bytes},
+              {"transient_pairs", s.transient_pairs},
+              {"held_requests", s.held_requests},
+              {"waits_for_keys", s.waits_for_keys},
+              {"waits_for_writers", s.waits_for_writers},
+              {"held", s.held_checkpoint}}},
             {"frozen", s.frozen},
+            {"without_kept", s.without_kept},
             {"times_ns", times_to_json(s.operations)},
             {"transport", s.transport}};
 }
@@ -94,6 +108,28 @@ int percent(std::uint64_t part, std::uint64_t whole) {
                             std::lround(100.0 * static_cast<double>(part) / static_cast<double>(whole)));
 }
 
+/// Of most managers nothing.
+std::string tunnels_text(const ManagerStats& s) {
+    std::string text;
+    if (s.tunnels != 0) text += "  " + std::to_string(s.tunnels) + (s.tunnels == 1 ? " tunnel" : " tunnels");
+    if (s.refused_tunnels != 0) text += "  " + std::to_string(s.refused_tunnels) + " tunnels refused";
+    return text;
+}
+
+/// Of a dictionary whose programs use no checkpoints nothing.
+std::string checkpoints_text(const ManagerStats& s) {
+    if (s.newest_checkpoint == 0 && s.held_requests == 0 && s.old_versions == 0) return {};
+    std::string text =
+        "  checkpoints " + std::to_string(s.oldest_checkpoint) + "-" + std::to_string(s.newest_checkpoint);
+    if (s.old_versions != 0)
+        text += ", " + count_text(static_cast<double>(s.old_versions)) + " old versions " +
+                size_text(s.old_version_bytes);
+    if (s.transient_pairs != 0)
+        text += ", " + count_text(static_cast<double>(s.transient_pairs)) + " transient";
+    if (s.held_requests != 0) text += ", " + count_text(static_cast<double>(s.held_requests)) + " too early";
+    return text + (s.held_checkpoint ? ", the oldest held" : "");
+}
+
 /// Before the first one has ended there is no time.
 std::string duration_text(std::uint64_t nanoseconds) {
     return nanoseconds == 0 ? "-" : time_text(nanoseconds);
@@ -124,8 +160,9 @@ std::string stats_table(const Sample& sample) {
             << count_text(static_cast<double>(s.sessions)) << std::setw(5)
             << count_text(static_cast<double>(s.waiting)) << std::setw(5)
             << count_text(static_cast<double>(s.rejected_messages)) << "  " << printable(s.transport)
-            << (s.frozen ? "  frozen" : "")
-            << (s.restarts != 0 ? "  restarted " + std::to_string(s.restarts) + "x" : "") << '\n';
+            << (s.frozen ? "  frozen" : "") << (s.without_kept ? "  began empty" : "")
+            << (s.restarts != 0 ? "  restarted " + std::to_string(s.restarts) + "x" : "") << tunnels_text(s)
+            << checkpoints_text(s) << '\n';
     }
     out << "\nmanager  operation            count    p50    p99    max\n";
     for (const ManagerSample& manager : sample.managers) {

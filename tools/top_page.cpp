@@ -257,8 +257,8 @@ Totals add_up(const Activity& activity) {
     return sum;
 }
 
-std::string plural(std::size_t count, const std::string& what) {
-    return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+std::string counted(std::size_t count, const std::string& noun) {
+    return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 std::vector<Line> head(const Activity& activity, const PageOptions& options, std::size_t width) {
@@ -267,7 +267,7 @@ std::vector<Line> head(const Activity& activity, const PageOptions& options, std
     Line first{{"ddict top", Tint::strong}};
     if (!activity.dictionary.empty()) first.push_back({"  " + printable(activity.dictionary), Tint::strong});
     first.push_back(
-        {"  " + plural(activity.managers.size(), "manager") + " on " + plural(sum.nodes.size(), "node")});
+        {"  " + counted(activity.managers.size(), "manager") + " on " + counted(sum.nodes.size(), "node")});
     if (sum.lost > 0) first.push_back({"  " + std::to_string(sum.lost) + " LOST", Tint::alarm});
     if (sum.silent > 0) first.push_back({"  " + std::to_string(sum.silent) + " SILENT", Tint::alarm});
     if (sum.lost + sum.silent == 0) first.push_back({"  all alive", Tint::good});

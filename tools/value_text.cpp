@@ -216,13 +216,6 @@ bool with_scalar(std::uint16_t type, F&& f) {
                  std::complex<double>, std::complex<long double>>());
 }
 
-/// 0 where it is not known, or any.
-std::size_t element_bytes(std::uint16_t type) {
-    const int kind = (type >> 4) & 15;
-    if (kind == 1 || kind == 2 || kind == 3 || kind == 5) return std::size_t{1} << (type & 15);
-    return 0;
-}
-
 }  // namespace
 
 std::optional<std::uint16_t> type_named(std::string_view name) {
@@ -263,6 +256,12 @@ std::optional<std::string> scalar_text(Bytes value, std::uint16_t type) {
         text = text_of(number);
     });
     return text;
+}
+
+std::size_t element_bytes(std::uint16_t type) {
+    const int kind = (type >> 4) & 15;
+    if (kind == 1 || kind == 2 || kind == 3 || kind == 5) return std::size_t{1} << (type & 15);
+    return 0;
 }
 
 void check_size_of_value(std::uint16_t type, std::size_t bytes) {

@@ -25,6 +25,8 @@ bool is_scalar_with_text(std::uint16_t type);
 /// A number in decimal, the shortest that is read back as the same; true, false; (1.5,-2) for a complex one.
 /// Nothing if the value is none of these, or has not the size of its type.
 std::optional<std::string> scalar_text(std::span<const std::byte> value, std::uint16_t type);
+/// Of a scalar, or an element of a vector, of this type; 0 where it is not known, or any.
+std::size_t element_bytes(std::uint16_t type);
 /// Throws UsageError if so many bytes cannot be a value of that type.
 void check_size_of_value(std::uint16_t type, std::size_t bytes);
 /// The value of a type that a text stands for: of a number its text, of everything else its bytes. Throws

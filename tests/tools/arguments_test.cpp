@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tools/help.h"
 #include "tools/usage_error.h"
 
@@ -31,6 +33,12 @@ const std::vector<Command> commands{
      .options = {{.name = "--null", .letter = '0', .help = "zero bytes"}},
      .summary = "list them",
      .also = "--all"},
+    {.name = "drop",
+     .operands = "KEY",
+     .operands_min = 1,
+     .operands_max = 1,
+     .options = {{.name = "--stdin", .help = "from there", .replaces_operands = true}},
+     .summary = "drop it"},
 };
 
 Arguments parsed(std::vector<std::string> words) {
@@ -47,6 +55,14 @@ std::string refused(std::vector<std::string> words) {
 }
 
 using Words = std::vector<std::string>;
+
+TEST(Arguments, WordsWithoutAnOption) {
+    constexpr std::array<std::string_view, 2> left_out{"--timeout", "--as"};
+    for (const Words& words : {Words{"--timeout", "5", "put", "--as", "int", "--escaped", "k", "--", "--as"},
+                               Words{"put", "--escaped", "k", "--timeout=5", "--as=x", "--", "--as"}})
+        EXPECT_EQ(parsed(words).words_without(left_out), (Words{"put", "--escaped", "k", "--", "--as"}));
+    EXPECT_EQ(parsed({"-h", "get"}).words_without(left_out), (Words{"-h", "get"}));
+}
 
 TEST(Arguments, OptionsStandAnywhere) {
     for (const Words& words : {Words{"--timeout", "5", "put", "--as", "int", "k", "v"},
@@ -137,11 +153,29 @@ TEST(Help, HasEverythingWithin80Columns) {
         EXPECT_NE(one.find("'ddict --help' has"), std::string::npos) << "it says where the rest stands";
     }
     EXPECT_NE(all.find("Exit status"), std::string::npos);
-    EXPECT_NE(help_text(commands.back(), everywhere).find("\n       ddict keys --all [OPTIONS]\n"),
+    EXPECT_NE(help_text(commands[2], everywhere).find("\n       ddict keys --all [OPTIONS]\n"),
               std::string::npos);
     std::size_t begin = 0;
     for (std::size_t end = 0; (end = all.find('\n', begin)) != all.npos; begin = end + 1)
         EXPECT_LE(end - begin, 80u) << all.substr(begin, end - begin);
+}
+
+TEST(Arguments, WhatWasProbablyMeantIsSaid) {
+    EXPECT_NE(refused({"gte", "k"}).find("did you mean 'get'?"), std::string::npos) << refused({"gte", "k"});
+    EXPECT_NE(refused({"kyes"}).find("did you mean 'keys'?"), std::string::npos);
+    EXPECT_NE(refused({"put", "k", "v", "--escape"}).find("did you mean '--escaped'?"), std::string::npos);
+    EXPECT_NE(refused({"get", "k", "--timout=5"}).find("did you mean '--timeout'?"), std::string::npos);
+    EXPECT_EQ(refused({"get", "k", "--escaped"}).find("did you mean"), std::string::npos)
+        << "no option of get is near";
+    EXPECT_EQ(refused({"xylophone"}).find("did you mean"), std::string::npos);
+    EXPECT_EQ(refused({"x"}).find("did you mean"), std::string::npos);
+}
+
+TEST(Arguments, SomeOptionsStandForOperands) {
+    EXPECT_NE(refused({"drop"}), "(accepted)");
+    EXPECT_EQ(refused({"drop", "--stdin"}), "(accepted)");
+    EXPECT_EQ(refused({"drop", "--stdin", "key"}), "(accepted)");
+    EXPECT_NE(refused({"drop", "--stdin", "key", "another"}), "(accepted)");
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ class Keys(unittest.TestCase):
         ddict("keys", "4", "--key-type", "int", status=WRONG_CALL)
         self.assertEqual(ddict("clear", "4"), b"1\n")
         self.assertEqual(ddict("size"), b"2\n")
-        done = subprocess.run(["bash", "-c", "ddict keys -0 --key-type int | xargs -0 -r ddict del --key-type int --"], timeout=60)
+        done = subprocess.run(["bash", "-c", "ddict keys --key-type int | ddict del --key-type int --stdin"], timeout=60)
         self.assertEqual(done.returncode, SUCCESS, "as 'ddict clear --help' says")
         self.assertEqual(ddict("keys"), b"\\bytes:42\n")
         for command in ("size", "clear", "keys"):
@@ -94,8 +94,8 @@ class Keys(unittest.TestCase):
 
 class Help(unittest.TestCase):
     def test_help_of_every_command(self):
-        commands = re.findall(r"^  ([a-z]+) ", ddict("--help").decode().split("Options")[0], re.M)
-        self.assertEqual(len(commands), 21)
+        commands = re.findall(r"^  ([a-z-]+) ", ddict("--help").decode().split("Options")[0], re.M)
+        self.assertEqual(len(commands), 32)
         for command in commands:
             for arguments in ([command, "--help"], [command, "-h"], ["--help", command], [command, "x", "y", "z", "--help"]):
                 self.assertIn(f"usage: ddict {command}", ddict(*arguments).decode())

@@ -8,19 +8,17 @@ usage: shell_test.py BIN_DIRECTORY
 
 import json
 import os
-import random
 import re
 import resource
 import select
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-from shell import MANAGERS, NO_SUCH_KEY, OTHER_FAILURE, PARTIAL, SUCCESS, TIMED_OUT, UNREACHABLE, WRONG_CALL, ddict, main
+from shell import NO_SUCH_KEY, OTHER_FAILURE, PARTIAL, SUCCESS, TIMED_OUT, UNREACHABLE, WRONG_CALL, ddict, main, seeded
 from terminal import Terminal
 
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
@@ -40,9 +38,7 @@ def unescaped(line):
 
 class Shell(unittest.TestCase):
     def setUp(self):
-        self.seed = int(os.environ.get("DDICT_TEST_SEED", random.randrange(1 << 32)))
-        self.random = random.Random(self.seed)
-        print(f"DDICT_TEST_SEED={self.seed}", file=sys.stderr)
+        self.random = seeded()
         ddict("clear")
 
     def any_bytes(self, least=1, most=30):
@@ -246,7 +242,7 @@ class Shell(unittest.TestCase):
         ddict("del", "nobody", status=NO_SUCH_KEY)
         ddict("del", "text", "nobody", status=NO_SUCH_KEY)
         ddict("put", "text", "value")
-        for wrong in (["get"], ["fly"], [], ["get", "text", "--json"], ["get", "-text"], ["put", "", "x"], ["incr", "text"],
+        for wrong in (["get"], ["fly"], [], ["get", "text", "--jason"], ["get", "-text"], ["put", "", "x"], ["incr", "text"],
                       ["--timeout", "soon", "size"], ["--timeout", "5x", "size"], ["--handle", "", "size"],
                       ["put", "x" * 1025, "x"], ["get", "--escaped", "a\\b"], ["wait", "text", "--timeout"]):
             ddict(*wrong, status=WRONG_CALL)
@@ -413,6 +409,14 @@ class Shell(unittest.TestCase):
         os.kill(self.pid_of_manager(1), signal.SIGKILL)
         hidden = self.expect_the_others("manager_lost", "LOST", "20")
         ddict("get", min(hidden), status=UNREACHABLE)
+        all_keys = [f"key{i}".encode() for i in range(12)]
+        there = [key for key in all_keys if key not in hidden]
+        for command, printed in ((("get",), [key + b"\tvalue" for key in there]), (("has",), there),
+                                 (("info",), [key + b"\ttext\t5" for key in there])):
+            self.assertEqual(ddict(*command, *all_keys, status=PARTIAL).splitlines(), printed)
+            self.assertEqual(len(ddict.said.splitlines()), len(hidden), "one line each")
+        self.assertEqual(json.loads(ddict("health", "--json", status=PARTIAL))[1]["error"]["code"], "manager_lost")
+        ddict("has", *hidden, status=UNREACHABLE)
         ddict("del", *(f"key{i}" for i in range(12)), status=PARTIAL)
         named = re.findall(r"^ddict: del of key '(\w+)' on manager 1.*: manager_lost: it was killed by signal 9", ddict.said,
                            re.M)

@@ -14,6 +14,7 @@ namespace {
 Sample two_managers() {
     Sample sample{.managers = {working(0, 1000), working(1, 20'000)}};
     sample.managers[0].stats->transport = "posix/memory";
+    sample.managers[0].stats->without_kept = true;
     sample.managers[1].round_trip = std::chrono::microseconds(70);
     ManagerStats& second = *sample.managers[1].stats;
     second.transport = "tcp/eth0";
@@ -21,25 +22,37 @@ Sample two_managers() {
     second.rejected_messages = 7;
     second.repeated_requests = 5;
     second.restarts = 3;
+    second.tunnels = 2;
+    second.refused_tunnels = 4;
+    second.working_set = 3;
+    second.newest_checkpoint = 8;
+    second.oldest_checkpoint = 5;
+    second.old_versions = 1000;
+    second.old_version_bytes = 1 << 20;
+    second.transient_pairs = 6;
+    second.held_requests = 2;
+    second.held_checkpoint = true;
     return sample;
 }
 
 TEST(StatsText, OneLineAManagerAndOneAKind) {
-    EXPECT_EQ(stats_table(two_managers()),
-              "manager  node     keys   pool   used use%   free largest sess wait  rej  transport\n"
-              "      0  node0    1000   1.0G   512M  50%   512M    100M   12    3    0  posix/memory\n"
-              "      1  node0   20.0k   1.0G   512M  50%   512M    100M   12    3    7  tcp/eth0  frozen  "
-              "restarted 3x\n"
-              "\n"
-              "manager  operation            count    p50    p99    max\n"
-              "      0  put                   1000  2.0us  9.0us   50us\n"
-              "      0  get                   2000  1.0us  4.0us   30us\n"
-              "      0  fetch_add              500  1.5us  5.0us   20us\n"
-              "      0  stats               100000  700us  800us  900us\n"
-              "      1  put                  20000  2.0us  9.0us   50us\n"
-              "      1  get                  40000  1.0us  4.0us   30us\n"
-              "      1  fetch_add            10000  1.5us  5.0us   20us\n"
-              "      1  stats              2000000  700us  800us  900us\n");
+    EXPECT_EQ(
+        stats_table(two_managers()),
+        "manager  node     keys   pool   used use%   free largest sess wait  rej  transport\n"
+        "      0  node0    1000   1.0G   512M  50%   512M    100M   12    3    0  posix/memory  began empty\n"
+        "      1  node0   20.0k   1.0G   512M  50%   512M    100M   12    3    7  tcp/eth0  frozen  "
+        "restarted 3x  2 tunnels  4 tunnels refused  checkpoints 5-8, 1000 old versions 1.0M, 6 transient, "
+        "2 too early, the oldest held\n"
+        "\n"
+        "manager  operation            count    p50    p99    max\n"
+        "      0  put                   1000  2.0us  9.0us   50us\n"
+        "      0  get                   2000  1.0us  4.0us   30us\n"
+        "      0  fetch_add              500  1.5us  5.0us   20us\n"
+        "      0  stats               100000  700us  800us  900us\n"
+        "      1  put                  20000  2.0us  9.0us   50us\n"
+        "      1  get                  40000  1.0us  4.0us   30us\n"
+        "      1  fetch_add            10000  1.5us  5.0us   20us\n"
+        "      1  stats              2000000  700us  800us  900us\n");
 }
 
 TEST(StatsText, ProgramsGetEverything) {
@@ -68,8 +81,19 @@ TEST(StatsText, ProgramsGetEverything) {
     EXPECT_EQ(second["repeated_requests"], 5);
     EXPECT_EQ(second["unreachable_clients"], 0);
     EXPECT_EQ(second["restarts"], 3);
+    EXPECT_EQ(second["tunnels"], 2);
+    EXPECT_EQ(second["refused_tunnels"], 4);
+    EXPECT_EQ(second["checkpoints"]["working_set"], 3);
+    EXPECT_EQ(second["checkpoints"]["newest"], 8);
+    EXPECT_EQ(second["checkpoints"]["oldest"], 5);
+    EXPECT_EQ(second["checkpoints"]["old_versions"], 1000);
+    EXPECT_EQ(second["checkpoints"]["old_version_bytes"], 1 << 20);
+    EXPECT_EQ(second["checkpoints"]["transient_pairs"], 6);
+    EXPECT_EQ(second["checkpoints"]["held_requests"], 2);
+    EXPECT_EQ(second["checkpoints"]["held"], true);
     EXPECT_EQ(second["transport"], "tcp/eth0");
     EXPECT_EQ(second["frozen"], true);
+    EXPECT_EQ(second["without_kept"], false);
     EXPECT_EQ(second["operations"]["put"], 20'000);
     EXPECT_EQ(second["times_ns"]["get"]["count"], 40'000);
     EXPECT_EQ(second["times_ns"]["get"]["p50"], 1000);
