@@ -164,10 +164,25 @@ std::optional<ArrayBytes> bytes_of_numpy_scalar(PyObject* scalar) {
     return bytes;
 }
 
+/// What this process cannot read, as the memory of a GPU.
+void require_host_memory(py::handle array) {
+    if (!py::hasattr(array, "__dlpack_device__")) return;
+    const py::tuple device = array.attr("__dlpack_device__")();
+    const int kind = py::int_(device[0]);
+    for (const int of_host : {1, 3, 11, 13})  // kDLCPU, kDLCUDAHost, kDLROCMHost, kDLCUDAManaged
+        if (kind == of_host) return;
+    raise(Error(Errc::invalid_argument,
+                "the array is in the memory of a device (kind " + std::to_string(kind) +
+                    " of DLPack), which is not shared: copy it to the host first, as tensor.cpu() does"));
+}
+
 py::object array_from(PyObject* object) {
     need_numpy();
     const py::handle given(object);
-    if (py::hasattr(given, "__dlpack__")) return py::module_::import("numpy").attr("from_dlpack")(given);
+    if (py::hasattr(given, "__dlpack__")) {
+        require_host_memory(given);
+        return py::module_::import("numpy").attr("from_dlpack")(given);
+    }
     if (PyObject_CheckBuffer(object) == 0) return {};
     const auto memory = py::reinterpret_steal<py::object>(PyMemoryView_FromObject(object));
     if (!memory) throw py::error_already_set();

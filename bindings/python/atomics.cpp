@@ -60,7 +60,7 @@ class LargeCounter {
   public:
     LargeCounter(PyDictionary& self, KeyBytes key) : key_(key) {
         ReceivedValue value;
-        const Result<void> got = self.call([&](const View& view) { return view.get_bytes(key_, value); });
+        const Result<void> got = self.call([&](const View& view) { return view.find_bytes(key_, value); });
         is_there_ = got && value.type() == type && value.bytes().size() == sizeof value_;
         if (is_there_) std::memcpy(&value_, value.bytes().data(), sizeof value_);
     }

@@ -32,8 +32,11 @@ inline std::uint64_t loops_that_await = 0;
 struct ViewRecipe {
     std::optional<std::chrono::nanoseconds> timeout{};
     std::optional<std::uint32_t> manager{};
+    std::optional<std::uint32_t> checkpoint{};  // none: the link's
     UserPlacement placement{};
     bool allow_pickle = true;
+    bool persistent = false;  // see View
+    bool at_once = false;
 };
 
 /// Threads: any number, with the interpreter's lock; its calls release it.
@@ -45,9 +48,21 @@ class PyDictionary {
     Link& link() const { return *link_; }
     const std::shared_ptr<Link>& shared_link() const { return link_; }
     const ViewRecipe& recipe() const { return recipe_; }
-    PyDictionary with(const ViewRecipe& recipe) const { return {link_, recipe}; }
+    /// One that differs by what `change` sets in the recipe.
+    template <class Change>
+    PyDictionary with(Change change) const {
+        ViewRecipe recipe = recipe_;
+        change(recipe);
+        return {link_, recipe};
+    }
+    /// With a time-out for one call; None is its own.
+    PyDictionary within(const py::object& timeout) const;
     /// See user_placement(); None for none.
     PyDictionary with_placement(const py::object& function, bool names_manager) const;
+    /// That of at(), or the link's.
+    std::uint32_t checkpoint_id();
+    /// Throws InvalidArgument if at() has made it.
+    void require_no_checkpoint() const;
     ValueReader reader() const { return {recipe_.allow_pickle}; }
 
     /// What f(view) returns, called without the interpreter's lock. Throws what a signal's handler has
@@ -155,6 +170,8 @@ void bind_scans(py::module_& module, DictionaryClass& dictionary);
 void bind_arrays(DictionaryClass& dictionary);
 void bind_futures(py::module_& module, DictionaryClass& dictionary);
 void bind_state(DictionaryClass& dictionary);
+/// Of a str, bytes or os.PathLike.
+std::string path_of(const py::object& given);
 void bind_checkpoints(py::module_& module, DictionaryClass& dictionary);
 /// The slots that make it a mapping: before the class is made.
 void set_mapping_slots(PyHeapTypeObject* type);

@@ -233,9 +233,7 @@ std::unique_ptr<Future> erase_async(PyDictionary& self, const py::object& key) {
 }
 
 std::unique_ptr<Future> wait_async(PyDictionary& self, const py::object& key, const py::object& timeout) {
-    ViewRecipe recipe = self.recipe();
-    if (const auto time = seconds_of(timeout, "timeout")) recipe.timeout = time;
-    auto future = std::make_unique<Future>(self.with(recipe), Operation::wait_for, key);
+    auto future = std::make_unique<Future>(self.within(timeout), Operation::wait_for, key);
     future->begin([](const View& view, KeyBytes bytes) {
         return view.start_wait(bytes, detail::sink_type<ReceivedValue>());
     });

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bindings/python/link.h"
 
+#include <ddict/checkpoint_store.h>
+
 #include <pthread.h>
 
 #include <thread>
@@ -44,7 +46,8 @@ Link::Link(Dictionary dictionary, const AttachOptions& options)
     : handle_(dictionary.handle()),
       options_(options),
       dictionary_(std::move(dictionary)),
-      generation_(process_generation) {}
+      generation_(process_generation),
+      checkpoint_(dictionary_->checkpoint_id()) {}
 
 Link::~Link() {
     if (!dictionary_) return;
@@ -125,6 +128,7 @@ void Link::attach() {
     }
     if (dictionary_) static_cast<void>(new Dictionary(*std::move(dictionary_)));
     dictionary_.emplace(*std::move(*made));
+    dictionary_->set_checkpoint_id(checkpoint_);
     generation_ = process_generation;
 }
 
@@ -168,10 +172,55 @@ void Link::restart(std::uint32_t manager) {
     if (!restarted) raise(restarted.error());
 }
 
-void Link::destroy() {
+std::uint32_t Link::checkpoint() {
+    root();
+    return checkpoint_ = dictionary_->checkpoint();
+}
+
+std::uint32_t Link::rollback() {
+    root();
+    return checkpoint_ = dictionary_->rollback();
+}
+
+void Link::set_checkpoint_id(std::uint32_t checkpoint) {
+    root();
+    if (const Result<void> set = dictionary_->try_set_checkpoint_id(checkpoint); !set) raise(set.error());
+    checkpoint_ = checkpoint;
+}
+
+Result<void> Link::clone_to(Link& target, const LoadOptions& options) {
+    return dictionary_->try_clone_to(*target.dictionary_, options);
+}
+
+Result<Dictionary> Link::copy(const CreateOptions& options, const LoadOptions& load) {
+    return dictionary_->try_copy(options, load);
+}
+
+void Link::set_checkpoint_store(std::shared_ptr<CheckpointStore> store) {
+    root();
+    if (const Result<void> set = dictionary_->try_set_checkpoint_store(std::move(store)); !set)
+        raise(set.error());
+}
+
+/// Called without the interpreter's lock.
+Result<CheckpointInfo> Link::restore(std::uint32_t checkpoint, const LoadOptions& options) {
+    return dictionary_->try_restore(checkpoint, options);
+}
+
+Result<CheckpointInfo> Link::advance(const LoadOptions& options) {
+    return dictionary_->try_advance(options);
+}
+
+bool Link::begins_at(std::uint32_t checkpoint) {
+    if (generation_ != process_generation && checkpoint_ == 0) checkpoint_ = checkpoint;
+    return checkpoint_ == checkpoint;
+}
+
+void Link::destroy(bool keep) {
     root();
     end_calls();
-    const Result<void> destroyed = without_gil([&] { return dictionary_->try_destroy(); });
+    const Result<void> destroyed =
+        without_gil([&] { return dictionary_->try_destroy({.keep_pools = keep}); });
     is_detached_ = true;
     throw_if_interrupted();
     if (!destroyed) raise(destroyed.error());

@@ -54,7 +54,19 @@ class Link {
     /// makes it Busy.
     void detach();
     void restart(std::uint32_t manager);
-    void destroy();
+    std::uint32_t checkpoint();
+    std::uint32_t rollback();
+    void set_checkpoint_id(std::uint32_t checkpoint);
+    /// The whole dictionary goes on at this checkpoint if that is restored.
+    Result<CheckpointInfo> restore(std::uint32_t checkpoint, const LoadOptions& options);
+    Result<CheckpointInfo> advance(const LoadOptions& options);
+    /// The same before this process has attached, or gone on from 0. Whether it is there now.
+    bool begins_at(std::uint32_t checkpoint);
+    /// Called without the interpreter's lock. The target goes on at this one's checkpoint.
+    Result<void> clone_to(Link& target, const LoadOptions& options);
+    Result<Dictionary> copy(const CreateOptions& options, const LoadOptions& load);
+    void set_checkpoint_store(std::shared_ptr<CheckpointStore> store);
+    void destroy(bool keep);
     bool is_detached() const { return is_detached_; }
     bool is_closing() const { return is_closing_.load(std::memory_order_relaxed); }
     /// Throws NotAttached.
@@ -137,6 +149,7 @@ class Link {
     std::atomic<std::uint64_t> generation_ = 0;  // of the process that has attached
     std::atomic<bool> is_closing_ = false;
     // Guarded by the interpreter's lock:
+    std::uint32_t checkpoint_ = 0;  // also of children of fork(), which attach anew
     bool is_detached_ = false;
     bool is_attaching_ = false;           // a thread
     std::uint64_t calls_ = 0;             // under way

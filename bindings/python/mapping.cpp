@@ -20,6 +20,10 @@ Result<void> get(const View& view, KeyBytes key, ValueSink& sink) {
     return view.get_bytes(key, sink);
 }
 
+Result<void> find(const View& view, KeyBytes key, ValueSink& sink) {
+    return view.find_bytes(key, sink);
+}
+
 /// d[key, torch]: an array as a tensor of another library.
 PyObject* get_as(PyDictionary& self, PyObject* key, PyObject* module) {
     const py::object array = received_again(self, key, get);
@@ -91,7 +95,7 @@ PyObject* get_or_default(PyObject* self, PyObject* const* arguments, Py_ssize_t 
             PyErr_SetString(PyExc_TypeError, "get() takes a key, and a default");
             return nullptr;
         }
-        return received_again(self_of(self), arguments[0], get, fallback).release().ptr();
+        return received_again(self_of(self), arguments[0], find, fallback).release().ptr();
     });
 }
 
@@ -124,7 +128,9 @@ py::object pop(PyDictionary& self, const py::object& key, const py::args& fallba
     if (fallback.size() > 1) throw py::type_error("pop() takes a key, and a default");
     const KeyArgument bytes(key.ptr());
     ReceivedValue value;
-    const Result<void> got = self.call([&](const View& view) { return view.pop_bytes(bytes.view(), value); });
+    const Result<void> got = self.call([&](const View& view) {
+        return (fallback.empty() ? view : view.at_once()).pop_bytes(bytes.view(), value);
+    });
     if (got) return read_or_put_back(self, bytes.view(), value);
     if (!fallback.empty() && got.error().code == Errc::not_found) return fallback[0];
     raise(got.error(), key);
@@ -145,7 +151,7 @@ py::object set_default(PyDictionary& self, const py::object& key, const py::obje
         if (is_ours) return value;
         // Gone again in between: then ours may be stored after all.
         static PyObject* const nothing = PyObject_CallNoArgs(reinterpret_cast<PyObject*>(&PyBaseObject_Type));
-        py::object found = received_again(self, key.ptr(), get, nothing);
+        py::object found = received_again(self, key.ptr(), find, nothing);
         if (found.ptr() != nothing) return found;
     }
 }

@@ -61,9 +61,23 @@ PyDictionary attach(const py::object& given, const py::object& timeout, const py
 
 PyDictionary create(std::uint32_t nodes, std::uint32_t managers_per_node, const py::object& total_mem,
                     const std::string& name, const std::string& nodelist, const py::object& launch_timeout,
-                    bool restart, const py::object& timeout, bool local_reads, bool allow_pickle) {
+                    bool restart, bool resume, bool allow_empty, std::uint32_t working_set,
+                    bool wait_for_keys, bool wait_for_writers, const py::object& persist_path,
+                    std::uint32_t persist_count, std::uint32_t persist_freq,
+                    std::optional<std::uint32_t> restore_from, bool read_only, const py::object& timeout,
+                    bool local_reads, bool allow_pickle) {
     CreateOptions options;
+    if (!persist_path.is_none()) options.persist_path = path_of(persist_path);
+    options.persist_count = persist_count;
+    options.persist_freq = persist_freq;
+    options.restore_from = restore_from;
+    options.read_only = read_only;
+    options.working_set = working_set;
+    options.wait_for_keys = wait_for_keys;
+    options.wait_for_writers = wait_for_writers;
     options.restart = restart;
+    options.resume = resume;
+    options.allow_empty = allow_empty;
     options.nodes = nodes;
     options.managers_per_node = managers_per_node;
     options.total_mem = py::module_::import("ddict._sizes").attr("bytes_of")(total_mem).cast<std::uint64_t>();
@@ -78,11 +92,18 @@ PyDictionary create(std::uint32_t nodes, std::uint32_t managers_per_node, const 
 PyDictionary from_pickle(const std::string& handle, const py::object& timeout,
                          const py::object& attach_timeout, bool local_reads, const py::object& view_timeout,
                          const std::optional<std::uint32_t>& manager, bool allow_pickle,
-                         const py::object& placement, bool names_manager) {
+                         const py::object& placement, bool names_manager, std::uint32_t checkpoint,
+                         bool is_of_checkpoint, bool persistent, bool at_once) {
     const AttachOptions options = options_of(timeout, attach_timeout, local_reads);
-    const PyDictionary dictionary(
-        Link::of_handle(handle, options),
-        {.timeout = seconds_of(view_timeout, "timeout"), .manager = manager, .allow_pickle = allow_pickle});
+    const std::shared_ptr<Link> link = Link::of_handle(handle, options);
+    ViewRecipe recipe{.timeout = seconds_of(view_timeout, "timeout"),
+                      .manager = manager,
+                      .allow_pickle = allow_pickle,
+                      .persistent = persistent,
+                      .at_once = at_once};
+    // Where this process is at another one already, it is a view.
+    if (is_of_checkpoint || !link->begins_at(checkpoint)) recipe.checkpoint = checkpoint;
+    const PyDictionary dictionary(link, recipe);
     return dictionary.with_placement(placement, names_manager);
 }
 
@@ -93,15 +114,29 @@ void bind_functions(py::module_& module) {
                "Attaches to the dictionary of a handle; without one, to that of the environment "
                "(DDICT_HANDLE), which "
                "ddict-launch has set. timeout: how many seconds a call may take (30).");
-    module.def("create", create, py::kw_only(), py::arg("nodes") = 0, py::arg("managers_per_node") = 0,
-               py::arg("total_mem") = py::none(), py::arg("name") = "", py::arg("nodelist") = "",
-               py::arg("launch_timeout") = 60.0, py::arg("restart") = true, py::arg("timeout") = py::none(),
-               py::arg("local_reads") = true, py::arg("allow_pickle") = true,
-               "Starts a dictionary on the nodes of this Slurm job, or on this machine, and attaches to it. "
-               "It lives "
-               "until destroy(), or until this process ends. total_mem: bytes, or a text such as '64G'. What "
-               "is left "
-               "out is taken from the environment (DDICT_TOTAL_MEM, ...).");
+    module.def(
+        "create", create, py::kw_only(), py::arg("nodes") = 0, py::arg("managers_per_node") = 0,
+        py::arg("total_mem") = py::none(), py::arg("name") = "", py::arg("nodelist") = "",
+        py::arg("launch_timeout") = 60.0, py::arg("restart") = true, py::arg("resume") = false,
+        py::arg("allow_empty") = false, py::arg("working_set") = 0, py::arg("wait_for_keys") = false,
+        py::arg("wait_for_writers") = false, py::arg("persist_path") = py::none(),
+        py::arg("persist_count") = 0, py::arg("persist_freq") = 0, py::arg("restore_from") = py::none(),
+        py::arg("read_only") = false, py::arg("timeout") = py::none(), py::arg("local_reads") = true,
+        py::arg("allow_pickle") = true,
+        "Starts a dictionary on the nodes of this Slurm job, or on this machine, and attaches to it. "
+        "It lives "
+        "until destroy(), or until this process ends. total_mem: bytes, or a text such as '64G'. What "
+        "is left "
+        "out is taken from the environment (DDICT_TOTAL_MEM, ...). resume: goes on with what "
+        "destroy(keep=True) has left on these nodes under this name; NotFound if there is nothing, or "
+        "not of all managers: allow_empty has those begin empty. working_set: how many checkpoints are "
+        "kept in memory, at most 8. wait_for_keys, wait_for_writers: what the oldest of them waits for "
+        "before it is retired (docs/checkpoints.md); with wait_for_keys, d[key] waits for a key that is to "
+        "come. persist_path: the folder that persist() and restore() are about; persist_count: how many "
+        "checkpoints stay there, 0: all; persist_freq: every how many one is persisted by itself, 0: none; "
+        "restore_from: the id of one to begin with; read_only: only "
+        "restore() and advance() change it.");
+    module.attr("NEWEST") = newest_checkpoint;
     module.def("_from_pickle", from_pickle);
 }
 

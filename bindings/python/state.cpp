@@ -31,11 +31,13 @@ py::tuple reduce(PyDictionary& self) {
     };
     const py::object manager =
         recipe.manager ? py::object(py::int_(*recipe.manager)) : py::object(py::none());
-    return py::make_tuple(made_from_pickle(),
-                          py::make_tuple(self.link().handle(), seconds(options.timeout),
-                                         seconds(std::optional(options.attach_timeout)), options.local_reads,
-                                         seconds(recipe.timeout), manager, recipe.allow_pickle,
-                                         function_of(recipe.placement), recipe.placement.names_manager));
+    return py::make_tuple(
+        made_from_pickle(),
+        py::make_tuple(self.link().handle(), seconds(options.timeout),
+                       seconds(std::optional(options.attach_timeout)), options.local_reads,
+                       seconds(recipe.timeout), manager, recipe.allow_pickle, function_of(recipe.placement),
+                       recipe.placement.names_manager, self.checkpoint_id(), recipe.checkpoint.has_value(),
+                       recipe.persistent, recipe.at_once));
 }
 
 std::string shown(PyDictionary& self) {
@@ -92,7 +94,20 @@ py::dict stats_of(const ManagerStats& stats) {
     dict["repeated_requests"] = stats.repeated_requests;
     dict["unreachable_clients"] = stats.unreachable_clients;
     dict["restarts"] = stats.restarts;
+    dict["tunnels"] = stats.tunnels;
+    dict["refused_tunnels"] = stats.refused_tunnels;
+    dict["working_set"] = stats.working_set;
+    dict["newest_checkpoint"] = stats.newest_checkpoint;
+    dict["oldest_checkpoint"] = stats.oldest_checkpoint;
+    dict["old_versions"] = stats.old_versions;
+    dict["old_version_bytes"] = stats.old_version_bytes;
+    dict["transient_pairs"] = stats.transient_pairs;
+    dict["held_requests"] = stats.held_requests;
+    dict["waits_for_keys"] = stats.waits_for_keys;
+    dict["waits_for_writers"] = stats.waits_for_writers;
+    dict["held_checkpoint"] = stats.held_checkpoint;
     dict["frozen"] = stats.frozen;
+    dict["without_kept"] = stats.without_kept;
     dict["transport"] = stats.transport;
     py::dict operations;
     for (const OperationStats& operation : stats.operations)
@@ -162,9 +177,8 @@ void bind_views(DictionaryClass& dictionary) {
         .def(
             "within",
             [](PyDictionary& self, const py::object& seconds) {
-                ViewRecipe recipe = self.recipe();
-                recipe.timeout = seconds_of(seconds, "timeout");
-                return self.with(recipe);
+                return self.with(
+                    [&](ViewRecipe& recipe) { recipe.timeout = seconds_of(seconds, "timeout"); });
             },
             py::arg("timeout"),
             "The same dictionary, each of whose calls takes this many seconds at the most.")
@@ -172,14 +186,76 @@ void bind_views(DictionaryClass& dictionary) {
             "manager",
             [](PyDictionary& self, std::uint32_t id) {
                 self.value_of([&](const View& view) { return view.try_manager(id); });
-                ViewRecipe recipe = self.recipe();
-                recipe.manager = id;
-                return self.with(recipe);
+                return self.with([&](ViewRecipe& recipe) { recipe.manager = id; });
             },
             py::arg("id"),
             "The same dictionary, all of whose keys live on one manager, whatever their hash; len, clear, "
             "iterations, "
             "stats and freeze are of that manager only.")
+        .def(
+            "persistent",
+            [](PyDictionary& self) {
+                return self.with([](ViewRecipe& recipe) { recipe.persistent = true; });
+            },
+            "The same dictionary; what is put through it is seen at later checkpoints as well, also where "
+            "checkpoints wait for keys (create(wait_for_keys=True)).")
+        .def(
+            "at_once",
+            [](PyDictionary& self) { return self.with([](ViewRecipe& recipe) { recipe.at_once = true; }); },
+            "The same dictionary; d[key] and pop(key) of a key that is not there raise KeyError, also where "
+            "checkpoints wait for keys.")
+        .def(
+            "at",
+            [](PyDictionary& self, std::uint32_t checkpoint) {
+                self.value_of([&](const View& view) { return view.try_at(checkpoint); });
+                return self.with([&](ViewRecipe& recipe) { recipe.checkpoint = checkpoint; });
+            },
+            py::arg("checkpoint"),
+            "The dictionary as it is at a checkpoint: each key has the value that was written to it last at "
+            "this one or "
+            "an earlier one. Changes are made at it. ddict.NEWEST: whichever is the newest. One that is "
+            "older "
+            "than those "
+            "that are kept (create(working_set=...)) is CheckpointRetired.")
+        .def_property(
+            "checkpoint_id", [](PyDictionary& self) { return self.checkpoint_id(); },
+            [](PyDictionary& self, std::uint32_t checkpoint) {
+                self.require_no_checkpoint();
+                self.link().set_checkpoint_id(checkpoint);
+            },
+            "The id of the checkpoint of its calls, 0 at first; to be set on what at() has not made.")
+        .def(
+            "checkpoint",
+            [](PyDictionary& self) {
+                self.require_no_checkpoint();
+                return self.link().checkpoint();
+            },
+            "Goes on to the next checkpoint, in this process, and returns its id. No message: what is "
+            "written first at a "
+            "new one makes it the newest, and retires the oldest.")
+        .def(
+            "rollback",
+            [](PyDictionary& self) {
+                self.require_no_checkpoint();
+                return self.link().rollback();
+            },
+            "Goes back to the checkpoint before, 0 at the least, and returns its id.")
+        .def(
+            "newest_checkpoint_id",
+            [](PyDictionary& self) {
+                return self.value_of([](const View& view) { return view.try_newest_checkpoint_id(); });
+            },
+            "The id of the newest checkpoint that a manager has seen.")
+        .def(
+            "sync_to_newest_checkpoint",
+            [](PyDictionary& self) {
+                self.require_no_checkpoint();
+                const auto newest =
+                    self.value_of([](const View& view) { return view.try_newest_checkpoint_id(); });
+                self.link().set_checkpoint_id(newest);
+                return newest;
+            },
+            "Goes on at the newest checkpoint that a manager has seen, and returns its id.")
         .def(
             "placed_by",
             [](PyDictionary& self, const py::object& function) {
@@ -234,7 +310,17 @@ void bind_views(DictionaryClass& dictionary) {
                     list.append(node);
                 return list;
             },
-            "The host names of the managers' nodes, by manager.");
+            "The host names of the managers' nodes, by manager.")
+        .def(
+            "empty_managers",
+            [](PyDictionary& self) {
+                py::list list;
+                for (const ManagerStats& manager :
+                     self.value_of([](const View& view) { return view.try_stats(); }))
+                    if (manager.without_kept) list.append(manager.manager);
+                return list;
+            },
+            "After create(resume=True): the managers of which nothing was kept, which began empty.");
 }
 
 /// Those who await something in an event loop are told.
@@ -269,11 +355,14 @@ void bind_life(DictionaryClass& dictionary) {
             "Has another process take the place of a manager, and all its pairs over; clients go on.")
         .def(
             "destroy",
-            [](PyDictionary& self) {
-                self.link().destroy();
+            [](PyDictionary& self, bool keep) {
+                self.link().destroy(keep);
                 note_end(self);
             },
-            "Ends the dictionary for everybody, and gives its memory back.");
+            py::kw_only(), py::arg("keep") = false,
+            "Ends the dictionary for everybody, and gives its memory back. keep=True: its pools stay in the "
+            "shared memory of its nodes, for create(resume=True) with the same name, until 'ddict-launch "
+            "discard'.");
 }
 
 }  // namespace
@@ -289,9 +378,26 @@ std::optional<nanoseconds> seconds_of(const py::object& seconds, const char* nam
 }
 
 PyDictionary PyDictionary::with_placement(const py::object& function, bool names_manager) const {
-    ViewRecipe recipe = recipe_;
-    recipe.placement = function.is_none() ? UserPlacement{} : user_placement(function, names_manager);
-    return with(recipe);
+    return with([&](ViewRecipe& recipe) {
+        recipe.placement = function.is_none() ? UserPlacement{} : user_placement(function, names_manager);
+    });
+}
+
+PyDictionary PyDictionary::within(const py::object& timeout) const {
+    return with([&](ViewRecipe& recipe) {
+        if (const auto time = seconds_of(timeout, "timeout")) recipe.timeout = time;
+    });
+}
+
+std::uint32_t PyDictionary::checkpoint_id() {
+    if (recipe_.checkpoint) return *recipe_.checkpoint;
+    return call_unnoted([](const View& view) { return view.checkpoint_id(); });
+}
+
+void PyDictionary::require_no_checkpoint() const {
+    if (!recipe_.checkpoint) return;
+    raise(
+        Error(Errc::invalid_argument, "this is of one checkpoint, that of at(): use what it was made from"));
 }
 
 void PyDictionary::make_view() {
@@ -303,6 +409,9 @@ void PyDictionary::make_view() {
         if (!one) raise(one.error());
         view = *std::move(one);
     }
+    if (recipe_.checkpoint) view = view.at(*recipe_.checkpoint);
+    if (recipe_.persistent) view = view.persistent();
+    if (recipe_.at_once) view = view.at_once();
     view_ = placed(view, recipe_.placement);
     generation_ = process_generation;
 }

@@ -7,14 +7,8 @@
 namespace ddict::python {
 namespace {
 
-PyDictionary within(PyDictionary& self, const py::object& timeout) {
-    ViewRecipe recipe = self.recipe();
-    if (const auto time = seconds_of(timeout, "timeout")) recipe.timeout = time;
-    return self.with(recipe);
-}
-
 py::object wait(PyDictionary& self, const py::object& key, const py::object& timeout) {
-    PyDictionary view = within(self, timeout);
+    PyDictionary view = self.within(timeout);
     const KeyArgument bytes(key.ptr());
     ReceivedValue value;
     view.value_of([&](const View& one) { return one.wait_for_bytes(bytes.view(), value); }, key);
@@ -25,12 +19,11 @@ void wait_for_value(PyDictionary& self, const py::object& key, const py::object&
                     const py::object& timeout) {
     const KeyArgument bytes(key.ptr());
     ValueArgument awaited(value.ptr(), self.recipe().allow_pickle);
-    within(self, timeout)
-        .value_of(
-            [&](const View& view) {
-                return view.wait_for_value_bytes(bytes.view(), awaited.bytes(), awaited.type());
-            },
-            key);
+    self.within(timeout).value_of(
+        [&](const View& view) {
+            return view.wait_for_value_bytes(bytes.view(), awaited.bytes(), awaited.type());
+        },
+        key);
 }
 
 py::tuple wait_any(PyDictionary& self, const py::object& keys, const py::object& timeout) {
@@ -43,7 +36,7 @@ py::tuple wait_any(PyDictionary& self, const py::object& keys, const py::object&
     for (const KeyArgument& key : arguments)
         views.push_back(key.view());
     ReceivedValue value;
-    PyDictionary view = within(self, timeout);
+    PyDictionary view = self.within(timeout);
     const std::size_t index =
         view.value_of([&](const View& one) { return one.wait_for_any_bytes(views, value); });
     const py::object key = objects[index];

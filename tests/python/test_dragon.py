@@ -17,7 +17,8 @@ import pytest
 
 import ddict
 from ddict import dragon
-from ddict.dragon import DDict, DDictError, DDictFullError, DDictKeyError, DDictNotImplementedError, DDictTimeoutError
+from ddict.dragon import (DDict, DDictCheckpointSyncError, DDictError, DDictFullError, DDictKeyError, DDictNotImplementedError,
+                          DDictPersistCheckpointError, DDictTimeoutError, DDictUnableToCreateError)
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/dragon.md"
 
@@ -268,9 +269,10 @@ WRONG = [(AttributeError, {"read_only": True}), (AttributeError, {"read_only": T
          (ValueError, {"wait_for_keys": True}), (ValueError, {"wait_for_writers": True}), (ValueError, {"persist_freq": -1, "persister_class":
          dragon.PosixCheckpointPersister}), (ValueError, {"persist_count": -2}), (AttributeError, {"n_nodes": 1.5}),
          (AttributeError, {"total_mem": "1G"}), (AttributeError, {"managers_per_node": None}), (AttributeError, {"policy": [1]}),
-         (AttributeError, {"restart": True, "policy": 1}), (DDictNotImplementedError, {"restart": True}),
+         (AttributeError, {"restart": True, "policy": 1}), (AttributeError, {"restart": True}),
          (DDictNotImplementedError, {"policy": types.SimpleNamespace(host_name="")}), (AttributeError, {"n_nodes": 0}),
-         (DDictNotImplementedError, {"persister_class": dragon.PosixCheckpointPersister, "persist_freq": 2}),
+         (DDictNotImplementedError, {"persister_class": dragon.DAOSCheckpointPersister}),
+         (DDictUnableToCreateError, {"restore_from": 1, "name": "a"}),
          (RuntimeError, {"name": "a name/with a slash"})]
 
 
@@ -280,18 +282,225 @@ def test_wrong_arguments(kind, options):
         DDict(**options)
 
 
-def test_checkpoints_are_not_there(dd):
-    assert dd.checkpoint_id == 0
-    dd.rollback()
-    dd.sync_to_newest_checkpoint()
-    dd.checkpoint_id = 0
-    with pytest.raises(ValueError):
-        dd.checkpoint_id = -1
-    for call in (dd.checkpoint, dd.persist, dd.persisted_ids, lambda: dd.restore(1), dd.advance, dd.copy, lambda: dd.clone([]),
-                 lambda: DDict.synchronize_ddicts([]), lambda: setattr(dd, "checkpoint_id", 1), lambda: dd.destroy(allow_restart=True)):
+def test_what_is_not_there(dd):
+    for call in (lambda: DDict(working_set_size=9), lambda: DDict(persister_class=dragon.DAOSCheckpointPersister)):
         with pytest.raises(DDictNotImplementedError, match="not there") as raised:
             call()
         assert isinstance(raised.value, (DDictError, NotImplementedError)) and raised.value.lib_err == "DRAGON_NOT_IMPLEMENTED"
+
+
+def test_clone_and_copy(dd):
+    for i in range(200):
+        dd[i] = i
+    dd[{"pickled": 1}] = "p"
+    target = DDict(3, 1, 64 * 1024 * 1024)
+    target["old"] = 1
+    dd.clone([target.serialize()])
+    assert len(target) == len(dd) == 201 and target[7] == 7 and target[{"pickled": 1}] == "p" and "old" not in target
+    copy = dd.copy("another")
+    assert copy.get_name() == "another" and len(copy) == 201
+    assert len(dd.copy().get_name()) == 10
+    copy.destroy()
+    target.destroy()
+
+
+def test_synchronize():
+    full = DDict(1, 1, 32 * 1024 * 1024)
+    for i in range(200):
+        full[i] = i
+    empty = DDict(2, 1, 32 * 1024 * 1024, name="synchronized")
+    empty.destroy()
+    empty = DDict(2, 1, 32 * 1024 * 1024, name="synchronized", restart=True)
+    assert empty.empty_managers == [0, 1] and len(empty) == 0
+    DDict.synchronize_ddicts([empty.serialize(), full.serialize()])
+    assert len(empty) == 200 and all(empty[i] == i for i in range(200))
+    with pytest.raises(RuntimeError):
+        DDict.synchronize_ddicts([empty.serialize()])
+    with pytest.raises(ValueError):
+        DDict.synchronize_ddicts([])
+    empty.destroy()
+    full.destroy()
+
+
+def test_a_persister_of_ones_own():
+    objects = {}
+
+    class Persister(dragon.CheckpointPersister):
+        def __init__(self, path):
+            assert path == "here"
+
+        def create(self, name):
+            class Object(bytearray):
+                def write(self, data):
+                    self += data
+
+                def commit(self):
+                    objects[name] = bytes(self)
+            return Object()
+
+        def size(self, name):
+            return len(objects[name])
+
+        def read(self, name, offset, count):
+            return objects[name][offset:offset + count]
+
+        def list(self, prefix):
+            return [name for name in objects if name.startswith(prefix)]
+
+        def remove(self, name):
+            objects.pop(name, None)
+
+    options = {"name": "steps", "persister_class": Persister, "persist_path": "here"}
+    d = DDict(2, 1, 32 * 1024 * 1024, **options)
+    d["k"] = 1
+    d.persist()
+    assert d.persisted_ids() == [0] and "steps/000001/commit" in objects
+    d.destroy()
+    d = DDict(1, 1, 32 * 1024 * 1024, restore_from=0, **options)
+    assert d["k"] == 1
+    d.destroy()
+    with pytest.raises(DDictUnableToCreateError):
+        DDict(1, 1, 32 * 1024 * 1024, restore_from=5, **options)
+    with pytest.raises(DDictNotImplementedError):
+        DDict(persist_freq=1, **options)
+
+
+def test_persisting(tmp_path):
+    options = {"name": "steps", "persister_class": dragon.PosixCheckpointPersister, "persist_path": str(tmp_path), "timeout": 20}
+    d = DDict(2, 1, 64 * 1024 * 1024, working_set_size=2, persist_count=-1, **options)
+    for step in range(4):
+        d["step"], d[f"of {step}"] = step, step
+        assert d.persist() is None
+        d.checkpoint()
+    other = DDict.attach(d.serialize())
+    assert d.persisted_ids() == other.persisted_ids() == [0, 1, 2, 3]
+    d["step"] = "later"
+    d.start_batch_put()
+    with pytest.raises(DDictError) as raised:
+        d.restore(1)
+    d.end_batch_put()
+    assert raised.value.lib_err == "DRAGON_INVALID_OPERATION"
+    d.restore(2)
+    assert d.checkpoint_id == 2 and d["step"] == 2 and len(d) == 4, "what older steps have written is in it"
+    with pytest.raises(DDictPersistCheckpointError, match="0, 1, 2, 3") as raised:
+        d.restore(9)
+    assert raised.value.lib_err == "DRAGON_INVALID_OPERATION" and d["step"] == 2
+    assert d.persisted_ids() == [0, 1, 2, 3], "no file is removed"
+    d.destroy()
+    again = DDict(1, 1, 64 * 1024 * 1024, restore_from=3, **options)
+    assert again.checkpoint_id == 3 and again["step"] == 3
+    again.destroy()
+    with pytest.raises(DDictUnableToCreateError, match="DRAGON_DDICT_PERSIST_CHECKPOINT_UNAVAILABLE"):
+        DDict(1, 1, 64 * 1024 * 1024, restore_from=4, **options)
+
+
+def test_read_only(tmp_path):
+    options = {"name": "steps", "persister_class": dragon.PosixCheckpointPersister, "persist_path": str(tmp_path), "timeout": 20}
+    d = DDict(1, 1, 64 * 1024 * 1024, working_set_size=2, **options)
+    for step in range(3):
+        d["step"] = step
+        d.persist()
+        d.checkpoint()
+    with pytest.raises(DDictError) as raised:
+        d.advance()
+    assert raised.value.lib_err == "DRAGON_INVALID_OPERATION"
+    reader = DDict(1, 1, 64 * 1024 * 1024, restore_from=0, read_only=True, **options)
+    for step in range(3):
+        assert reader["step"] == step == reader.checkpoint_id
+        with pytest.raises(DDictError) as raised:
+            reader["step"] = 7
+        assert raised.value.lib_err == "DRAGON_INVALID_OPERATION"
+        if step < 2:
+            assert reader.advance() is None
+    with pytest.raises(DDictPersistCheckpointError):
+        reader.advance()
+    reader.destroy()
+    d.destroy()
+
+
+def test_the_null_persister(dd):
+    assert dd.persist() is None and dd.persisted_ids() == []
+    with pytest.raises(DDictPersistCheckpointError):
+        dd.restore(0)
+
+
+def test_checkpoints():
+    d = DDict(2, 1, 64 * 1024 * 1024, working_set_size=2, timeout=20)
+    try:
+        d["k"] = 0
+        other = pickle.loads(pickle.dumps(d))
+        assert d.checkpoint_id == 0 and d.checkpoint() is None and d.checkpoint_id == 1
+        assert d["k"] == 0 and d.pop("k") == 0 and "k" not in d
+        assert other.checkpoint_id == 0 and other["k"] == 0, "each object has its own"
+        one = d.manager(0)
+        assert one.checkpoint_id == 1 and one.checkpoint() is None and one.checkpoint_id == 2 and d.checkpoint_id == 1
+        d.rollback()
+        d.rollback()
+        assert d.checkpoint_id == 0 and d["k"] == 0
+        for step in range(2, 5):
+            d.checkpoint_id = step
+            d["k"] = step
+        with pytest.raises(DDictCheckpointSyncError) as raised:
+            other["k"]
+        assert raised.value.lib_err == "DRAGON_DDICT_CHECKPOINT_RETIRED"
+        other.sync_to_newest_checkpoint()
+        assert other.checkpoint_id == 4 and other["k"] == 4
+        d.checkpoint_id = 3
+        assert d["k"] == 3 and len(d) == 1 and list(d.items()) == [("k", 3)]
+        with pytest.raises(ValueError):
+            d.checkpoint_id = -1
+    finally:
+        d.destroy()
+
+
+def test_checkpoints_that_wait():
+    d = DDict(1, 1, 4 * 1024 * 1024, working_set_size=2, wait_for_keys=True, wait_for_writers=True, timeout=20)
+    try:
+        d["step"] = 0
+        d.pput("mesh", "of all")
+        other = DDict.attach(d.serialize(), timeout=20)
+        d.checkpoint()
+        assert d["mesh"] == "of all" and "step" not in d and d.get("step") is None and len(d) == 1
+        d["more"] = 1
+        d.checkpoint()
+        results = []
+        thread = threading.Thread(target=lambda: results.append(d.__setitem__("step", 2)))
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()  # until "step" has been put at 1
+        other.checkpoint()
+        other["step"] = 1
+        thread.join(20)
+        assert results == [None] and d["step"] == 2 and d.dictionary.newest_checkpoint_id() == 2
+        d.start_batch_put(persist=True)
+        d.pput("settings", 7)
+        d.end_batch_put()
+        other.sync_to_newest_checkpoint()
+        assert other["settings"] == 7
+        hurried = DDict.attach(d.serialize(), timeout=0.1)
+        hurried.checkpoint_id = 9
+        with pytest.raises(DDictTimeoutError):
+            hurried["step"] = 9
+    finally:
+        d.destroy()
+
+
+def test_restart():
+    arguments = {"managers_per_node": 2, "total_mem": 16 << 20, "name": f"dragon-{os.getpid()}"}
+    first = DDict(**arguments)
+    first[Point(1, 2)] = {"a": [1]}
+    first.fetch_add("counter", 5)
+    first.destroy(allow_restart=True)
+    first.destroy(allow_restart=True)
+    again = DDict(**arguments, restart=True)
+    assert again[Point(1, 2)] == {"a": [1]} and again.fetch_add("counter") == 5 and again.empty_managers == []
+    again.destroy()
+    empty = DDict(**arguments, restart=True)
+    assert len(empty) == 0 and empty.empty_managers == [0, 1]
+    empty.destroy(allow_restart=True)
+    with pytest.raises(dragon.DDictUnableToCreateError, match="asked for"):
+        DDict(**{**arguments, "managers_per_node": 1}, restart=True)
+    DDict(**arguments, restart=True).destroy()
 
 
 def test_another_destroys_it():

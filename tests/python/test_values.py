@@ -16,6 +16,7 @@ import zoneinfo
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
+import pandas
 import pytest
 
 import ddict
@@ -146,6 +147,24 @@ def test_what_has_dlpack_is_an_array(d):
     assert type(d["v", np]) is np.ndarray  # any module with from_dlpack
 
 
+class OnGpu(Tensor):
+    def __dlpack__(self, stream=None):
+        raise AssertionError("nobody may ask for it")
+
+    def __dlpack_device__(self):
+        return 2, 0  # kDLCUDA
+
+
+def test_what_is_on_a_gpu_is_refused(d):
+    tensor = OnGpu(np.arange(6.0))
+    d["v"] = np.arange(6.0)
+    for call in (lambda: d.__setitem__("gpu", tensor), lambda: d.put_many([("gpu", tensor)]), lambda: d.put_async("gpu", tensor).result(),
+                 lambda: d.get_into("v", tensor), lambda: d.get_batch(["v"], tensor)):
+        with pytest.raises(ddict.InvalidArgument, match="memory of a device .*tensor.cpu"):
+            call()
+    assert "gpu" not in d
+
+
 def test_an_array_is_received_into_what_has_dlpack(d):
     d["v"] = np.arange(6.0).reshape(2, 3)
     d["w"] = np.arange(3.0)
@@ -235,7 +254,6 @@ def test_large_and_small_values_in_one_call(d):
 
 
 def test_data_frames(d):
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": np.arange(100000), "b": np.linspace(0, 1, 100000), "c": ["x", "y"] * 50000})
     d["frame"] = frame
     pandas.testing.assert_frame_equal(d["frame"], frame)

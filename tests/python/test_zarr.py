@@ -7,11 +7,10 @@ import pickle
 
 import numpy as np
 import pytest
+import zarr
+import zarr.tests.test_storage as storage_tests
 
-zarr = pytest.importorskip("zarr")
-storage_tests = pytest.importorskip("zarr.tests.test_storage")
-
-import ddict.zarr  # noqa: E402  (needs zarr)
+import ddict.zarr
 
 DICTIONARY = None
 dimension_separator_fixture = storage_tests.dimension_separator_fixture

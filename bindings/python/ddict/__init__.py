@@ -12,12 +12,13 @@ docs/python.md of the project goes through all of it.
 """
 
 from ddict._absent import ABSENT
-from ddict._ddict import Dictionary, Future, attach, checkpoints, create
-from ddict._errors import (AccessDenied, BadHandle, Busy, DictionaryGone, Error, Frozen, Incompatible, InvalidArgument,
-                           ManagerLost, NoSpace, NotAttached, NotFound, ProtocolError, SystemFailure, Timeout, TooLarge,
+from ddict._ddict import NEWEST, Dictionary, Future, attach, checkpoints, create
+from ddict._errors import (AccessDenied, BadHandle, Busy, CheckpointRetired, DictionaryGone, Error, Frozen, Incompatible,
+                           InvalidArgument, ManagerLost, NoSpace, NotAttached, NotFound, ProtocolError, SystemFailure, Timeout, TooLarge,
                            Unreadable, WrongType)
 from ddict import _async, _checkpoints, _mapping
-from ddict._checkpoints import CheckpointInfo, DamagedCheckpoint, load
+from ddict._checkpoint_store import CheckpointStore
+from ddict._checkpoints import CheckpointInfo, DamagedCheckpoint, PersistStatus, load
 from ddict._typed import TypedKey, TypedValue
 
 _mapping.install()
@@ -25,8 +26,8 @@ _async.install()
 _checkpoints.install()
 
 __all__ = [
-    "ABSENT", "AccessDenied", "BadHandle", "Busy", "CheckpointInfo", "DamagedCheckpoint", "Dictionary", "DictionaryGone",
-    "Error", "Frozen", "Future", "Incompatible", "InvalidArgument", "ManagerLost", "NoSpace", "NotAttached", "NotFound",
-    "ProtocolError", "SystemFailure", "Timeout", "TooLarge", "TypedKey", "TypedValue", "Unreadable", "WrongType", "attach",
-    "checkpoints", "create", "load",
+    "ABSENT", "AccessDenied", "BadHandle", "Busy", "CheckpointInfo", "CheckpointRetired", "CheckpointStore", "DamagedCheckpoint",
+    "Dictionary", "DictionaryGone", "Error", "Frozen", "Future", "Incompatible", "InvalidArgument", "ManagerLost",
+    "NEWEST", "NoSpace", "NotAttached", "NotFound", "PersistStatus", "ProtocolError", "SystemFailure", "Timeout", "TooLarge", "TypedKey",
+    "TypedValue", "Unreadable", "WrongType", "attach", "checkpoints", "create", "load",
 ]

@@ -121,11 +121,11 @@ _NONE = object()
 
 async def aget(self: Dictionary, key: Any, default: Any = _NONE) -> Any:
     """The value of a key, in an event loop; KeyError, or the default, if there is no such key."""
-    try:
+    if default is _NONE:
         return await self.get_async(key)
+    try:
+        return await self.at_once().get_async(key)
     except _errors.NotFound:
-        if default is _NONE:
-            raise
         return default
 
 

@@ -25,6 +25,8 @@ class CheckpointInfo:
     name: str
     """The dictionary's."""
     generation: int
+    checkpoint: int
+    """The id, in memory, of what was saved."""
     managers: int
     pairs: int
     value_bytes: int
@@ -36,16 +38,34 @@ class CheckpointInfo:
     """Of one that is damaged: why. Of one just saved: why an older one could not be removed."""
 
 
+@dataclasses.dataclass(frozen=True)
+class PersistStatus:
+    """How checkpoints are persisted by themselves."""
+
+    running: bool
+    every: int
+    """0: nothing does so."""
+    persisted: int
+    overtaken: int
+    """Gone from memory before they were written."""
+    failed: int
+    last_persisted: Optional[int]
+    """An id."""
+    last_missed: Optional[int]
+    error: Optional[_errors.Error]
+    """Of that one; or what else keeps it from persisting now."""
+
+
 class DamagedCheckpoint(UserWarning):
     """load_latest() has passed over a checkpoint: the text says which, and what is wrong with it."""
 
 
-def made(path: str, state: str, name: str, generation: int, managers: int, pairs: int, value_bytes: int, size: int,
+def made(path: str, state: str, name: str, generation: int, checkpoint: int, managers: int, pairs: int, value_bytes: int, size: int,
          began: float, ended: float, error: Optional[_errors.Error]) -> CheckpointInfo:
     def time_of(seconds: float) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
 
-    return CheckpointInfo(path, state, name, generation, managers, pairs, value_bytes, size, time_of(began), time_of(ended), error)
+    return CheckpointInfo(path, state, name, generation, checkpoint, managers, pairs, value_bytes, size, time_of(began), time_of(ended), error)
 
 
 def load_latest(self: Dictionary, dir: Union[str, os.PathLike[str]], *,  # pylint: disable=redefined-builtin

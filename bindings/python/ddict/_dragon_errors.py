@@ -48,15 +48,15 @@ class DDictSyncError(DDictError):
 
 
 class DDictCheckpointSyncError(DDictError):
-    """Of checkpoints in memory, which are not there."""
+    """The checkpoint is older than the working set: sync_to_newest_checkpoint()."""
 
 
 class DDictFutureCheckpointError(DDictError):
-    """Of checkpoints in memory, which are not there."""
+    """Of the reference's batches at a checkpoint that is too new, which ddict takes."""
 
 
 class DDictPersistCheckpointError(DDictError):
-    """Of the reference's persisted checkpoints, which are not there."""
+    """There is no such persisted checkpoint."""
 
 
 class DDictNotImplementedError(DDictError, NotImplementedError):
@@ -81,6 +81,7 @@ _CODES: dict[type, tuple[type[DDictError], str]] = {
     _errors.NotAttached: (DDictError, "DRAGON_OBJECT_DESTROYED"),
     _errors.DictionaryGone: (DDictError, "DRAGON_OBJECT_DESTROYED"),
     _errors.ManagerLost: (DDictError, "DRAGON_OBJECT_DESTROYED"),
+    _errors.CheckpointRetired: (DDictCheckpointSyncError, "DRAGON_DDICT_CHECKPOINT_RETIRED"),
 }
 
 

@@ -145,8 +145,15 @@ class Busy(Error, RuntimeError):
     code = "busy"
 
 
+class CheckpointRetired(Error, RuntimeError):
+    """The checkpoint is older than those that are kept: go on at a newer one (sync_to_newest_checkpoint())."""
+
+    code = "checkpoint_retired"
+
+
 BY_CODE: dict[str, type[Error]] = {
     kind.code: kind
     for kind in (NotFound, NoSpace, TooLarge, InvalidArgument, WrongType, Timeout, ManagerLost, DictionaryGone,
-                 NotAttached, BadHandle, Incompatible, AccessDenied, ProtocolError, SystemFailure, Frozen, Busy)
+                 NotAttached, BadHandle, Incompatible, AccessDenied, ProtocolError, SystemFailure, Frozen, Busy,
+                 CheckpointRetired)
 }

@@ -4,7 +4,7 @@
 
     from ddict.dragon import DDict          # was: from dragon.data.ddict import DDict
 
-docs/dragon.md goes through what differs. Checkpoints in memory are not there: what needs them raises DDictNotImplementedError.
+docs/dragon.md goes through what differs. What is not there raises DDictNotImplementedError.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import ddict
 from ddict import _dragon_filter, _dragon_options, _pickles
 from ddict._dragon_errors import (DDictCheckpointSyncError, DDictError, DDictFullError, DDictFutureCheckpointError, DDictKeyError,
                                   DDictNotImplementedError, DDictPersistCheckpointError, DDictSyncError, DDictTimeoutError,
-                                  DDictUnableToCreateError, SAVING, not_there, telling, told)
-from ddict._dragon_options import DAOSCheckpointPersister, NULLCheckpointPersister, PosixCheckpointPersister
+                                  DDictUnableToCreateError, not_there, telling, told)
+from ddict._dragon_options import CheckpointPersister, DAOSCheckpointPersister, NULLCheckpointPersister, PosixCheckpointPersister
 from ddict._dragon_views import DDictItemsView, DDictKeysView, DDictManagerStats, DDictValuesView, Node
 
-__all__ = ["DAOSCheckpointPersister", "DDict", "DDictCheckpointSyncError", "DDictError", "DDictFullError",
+__all__ = ["CheckpointPersister", "DAOSCheckpointPersister", "DDict", "DDictCheckpointSyncError", "DDictError", "DDictFullError",
            "DDictFutureCheckpointError", "DDictItemsView", "DDictKeyError", "DDictKeysView", "DDictManagerStats",
            "DDictNotImplementedError", "DDictPersistCheckpointError", "DDictSyncError", "DDictTimeoutError",
            "DDictUnableToCreateError", "DDictValuesView", "NULLCheckpointPersister", "Node", "PosixCheckpointPersister"]
@@ -31,9 +31,9 @@ _NOTHING = object()
 _FOR_EVER = float("inf")
 _PICKLED = "pickled key"
 _WAITS = ",wait_for_keys"
+_WAITS_FOR_WRITERS = ",wait_for_writers"
 _BATCH_MAX = 512
 _LATER_BYTES_MAX = 16 * 1024
-_CHECKPOINTS = "checkpoints in memory"
 # What may be put later than it was given: nobody can change it meanwhile.
 _UNCHANGING: tuple[Any, ...] = (str, bytes, int, float, bool, complex, type(None))
 
@@ -81,14 +81,21 @@ class DDict:
         arguments = _dragon_options.create_arguments(managers_per_node, n_nodes, total_mem, options)
         try:
             made = ddict.create(**arguments, timeout=timeout)
+        except ddict.NotFound as error:
+            missing = "DRAGON_FAILURE" if restore_from is None else "DRAGON_DDICT_PERSIST_CHECKPOINT_UNAVAILABLE"
+            raise DDictUnableToCreateError(missing, str(error)) from error
         except ddict.Error as error:
             raise DDictUnableToCreateError("DRAGON_FAILURE", str(error)) from error
-        self._become(made, timeout, wait_for_keys)
+        self._become(made, timeout, wait_for_keys, wait_for_writers)
+        if _dragon_options.is_own(persister_class):
+            _dragon_options.persist_to(self, persister_class(persist_path), restore_from)
 
-    def _become(self, made: Any, timeout: Optional[float], waits: bool) -> None:
+    def _become(self, made: Any, timeout: Optional[float], waits: bool, waits_for_writers: bool) -> None:
         self._d: Any = made
         self._timeout = timeout
         self._waits = waits
+        self._has_store = False
+        self._waits_for_writers = waits_for_writers
         self._key_pickler: Any = None
         self._value_pickler: Any = None
         self._batch: Optional[dict[Any, Any]] = None
@@ -102,10 +109,12 @@ class DDict:
     def attach(cls, serialized_dict: str, *, timeout: Optional[float] = None, trace: bool = False) -> DDict:
         """Attaches to a dictionary by what serialize() gave, or by a handle of ddict."""
         self = cls.__new__(cls)
-        waits = isinstance(serialized_dict, str) and serialized_dict.endswith(_WAITS)
-        handle = serialized_dict[: -len(_WAITS)] if waits else serialized_dict
+        handle, waits = serialized_dict, []
+        for word in (_WAITS_FOR_WRITERS, _WAITS):
+            waits.append(isinstance(handle, str) and handle.endswith(word))
+            handle = handle[: -len(word)] if waits[-1] else handle
         made = telling(ddict.attach)(handle, timeout=timeout, attach_timeout=10.0 if timeout is None else timeout)
-        self._become(made, timeout, waits)
+        self._become(made, timeout, waits[1], waits[0])
         return self
 
     def _like(self, made: Any) -> DDict:
@@ -125,19 +134,18 @@ class DDict:
     @telling
     def serialize(self) -> str:
         """What attach() takes. Whoever has it can attach: treat it like a password."""
-        return str(self._d.handle) + (_WAITS if self._waits else "")
+        return str(self._d.handle) + (_WAITS if self._waits else "") + (_WAITS_FOR_WRITERS if self._waits_for_writers else "")
 
     def detach(self) -> None:
         """Ends this object's use of the dictionary; other objects of this process keep theirs."""
         self._d = _Detached()
 
     def destroy(self, allow_restart: bool = False) -> None:
-        """Ends the dictionary for everybody, and gives its memory back. A second time it does nothing."""
-        if allow_restart:
-            raise not_there("destroy(allow_restart=True)", SAVING)
+        """Ends the dictionary for everybody, and gives its memory back; with allow_restart it stays in the shared memory of its
+        nodes, for DDict(restart=True) with the same name. A second time it does nothing."""
         try:
             if not isinstance(self._d, _Detached):
-                self._d.destroy()
+                self._d.destroy(keep=allow_restart)
         except (ddict.DictionaryGone, ddict.NotAttached):
             pass
         except ddict.Error as error:
@@ -184,6 +192,10 @@ class DDict:
         """Of a wait: as there, without an end unless the program says one."""
         return timeout if timeout is not None else self._timeout if self._timeout is not None else _FOR_EVER
 
+    def _for_puts(self) -> Any:
+        """Where checkpoints wait, a put may take until those whom they wait for are there."""
+        return self._d.within(self._limit()) if self._waits or self._waits_for_writers else self._d
+
     def _put(self, put: Callable[[Any, Any], None], key: Any, value: Any) -> None:
         """Requires: both are as ddict has them."""
         try:
@@ -197,14 +209,14 @@ class DDict:
     def __setitem__(self, key: Any, value: Any) -> None:
         if self._batch is not None:
             return self._put_into_batch(key, value, False)
-        self._put(self._d.put, self._key(key), self._value(value))
+        self._put(self._for_puts().put, self._key(key), self._value(value))
 
     @telling
     def pput(self, key: Any, value: Any) -> None:
-        """A persistent put: without checkpoints in memory every put is one."""
+        """A persistent put: without wait_for_keys every put is one."""
         if self._batch is not None:
             return self._put_into_batch(key, value, True)
-        self._put(self._d.put, self._key(key), self._value(value))
+        self._put(self._for_puts().persistent().put, self._key(key), self._value(value))
 
     def __getitem__(self, key: Any) -> Any:
         try:
@@ -389,7 +401,8 @@ class DDict:
 
     def _flush_batch(self) -> None:
         pairs, self._batch = self._batch, {}
-        for outcome in self._d.put_many(pairs, errors="return") if pairs else ():
+        view = self._for_puts().persistent() if self._batch_persists else self._for_puts()
+        for outcome in view.put_many(pairs, errors="return") if pairs else ():
             if isinstance(outcome, ddict.Error):
                 self._batch_error = self._batch_error or outcome
 
@@ -426,9 +439,10 @@ class DDict:
         return [Node(name) for name in self._d.manager_nodes()]
 
     @property
+    @telling
     def empty_managers(self) -> list[int]:
-        """None: managers are empty only after a restart of the reference's, which is not there."""
-        return []
+        """After restart=True: the managers of which nothing was left on their nodes."""
+        return [int(one) for one in self._d.empty_managers()]
 
     @property
     @telling
@@ -476,48 +490,94 @@ class DDict:
 
     # Checkpoints
 
+    def _go_to(self, chkpt_id: int) -> None:
+        self._d = self._d.at(chkpt_id)
+
     @property
+    @telling
     def checkpoint_id(self) -> int:
-        """0: there is one checkpoint, what is there now."""
-        return 0
+        """Of this object's calls; others have their own."""
+        return int(self._d.checkpoint_id)
 
     @checkpoint_id.setter
+    @telling
     def checkpoint_id(self, chkpt_id: int) -> None:
         if chkpt_id < 0:
             raise ValueError("a checkpoint's number is 0 or more")
-        if chkpt_id > 0:
-            raise not_there(_CHECKPOINTS)
+        self._go_to(chkpt_id)
 
+    @telling
     def rollback(self) -> None:
-        """To the checkpoint before, and no further than 0: there it is."""
+        """To the checkpoint before, and no further than 0."""
+        self._go_to(max(self._d.checkpoint_id, 1) - 1)
 
+    @telling
     def sync_to_newest_checkpoint(self) -> None:
-        """0 is the newest."""
+        """To the newest that any manager has seen."""
+        self._go_to(self._d.newest_checkpoint_id())
 
+    @telling
     def checkpoint(self) -> None:
-        raise not_there(_CHECKPOINTS, "put the step into the key, as in d[\"field\", step]")
+        """To the next one."""
+        self._go_to(self._d.checkpoint_id + 1)
 
+    @telling
     def persist(self) -> None:
-        raise not_there("persist", SAVING)
+        """Saves what is seen at this object's checkpoint, all of it, whichever that is; without a persister, nothing."""
+        if self._d.persist_path or self._has_store:
+            self._d.persist()
 
+    @telling
     def persisted_ids(self) -> list[int]:
-        raise not_there("persisted_ids", "ddict.checkpoints(dir) lists what was saved")
+        """Of the checkpoints that are complete; without a persister, none."""
+        return [int(one) for one in self._d.persisted_ids()] if self._d.persist_path or self._has_store else []
 
+    @telling
     def restore(self, chkpt: int) -> None:
-        raise not_there("restore", "dictionary.load(path) loads what was saved")
+        """What was persisted takes the place of all that is there, and this object goes on at it. No file is removed."""
+        if self._batch is not None:
+            raise DDictError("DRAGON_INVALID_OPERATION", "a batch of puts is under way: end_batch_put() first")
+        if chkpt not in self.persisted_ids():
+            raise DDictPersistCheckpointError("DRAGON_INVALID_OPERATION", f"checkpoint {chkpt} is not persisted: {self.persisted_ids()} are")
+        self._d.restore(chkpt)
+        self._go_to(chkpt)
 
+    @telling
     def advance(self) -> None:
-        raise not_there("advance")
+        """Of a dictionary that is read_only: to the next persisted checkpoint; DDictPersistCheckpointError if there is none."""
+        if not self._d.is_read_only:
+            raise DDictError("DRAGON_INVALID_OPERATION", "advance() is of a dictionary that is read_only: restore(id) goes to any")
+        following = [one for one in self.persisted_ids() if one > self.checkpoint_id]
+        if not following:
+            raise DDictPersistCheckpointError("DRAGON_INVALID_OPERATION", f"no checkpoint after {self.checkpoint_id} is persisted")
+        self.restore(following[0])
 
+    @telling
     def clone(self, clone_list: list[str]) -> None:
-        raise not_there("clone", "dictionary.save(dir) here, and dictionary.load(path) there")
+        """What is seen at this object's checkpoint takes the place of all that is in these, whatever their number of managers."""
+        for serialized in clone_list:
+            self._d.clone_to(DDict.attach(serialized).dictionary)
 
+    @telling
     def copy(self, name: str = "") -> DDict:
-        raise not_there("copy", "dictionary.save(dir) here, and ddict.load(path) makes another of it")
+        """A new dictionary like this one, with what is seen at this object's checkpoint."""
+        made = self._d.copy(name=name or _dragon_options.random_name())
+        other = self.__class__.__new__(self.__class__)
+        other._become(made, self._timeout, self._waits, self._waits_for_writers)
+        return other
 
     @classmethod
+    @telling
     def synchronize_ddicts(cls, serialized_ddicts: list[str]) -> None:
-        raise not_there("synchronize_ddicts")
+        """Fills the managers that began empty from one of these that has all."""
+        if not serialized_ddicts:
+            raise ValueError("a list of serialized dictionaries is needed")
+        all_of_them = [cls.attach(one).dictionary for one in serialized_ddicts]
+        full = [one for one in all_of_them if not one.empty_managers()]
+        if not full:
+            raise RuntimeError("each of them has managers that began empty: there is none to fill them from")
+        for one in (one for one in all_of_them if one.empty_managers()):
+            one.synchronize_from(full[0].at(full[0].newest_checkpoint_id()))
 
 
 collections.abc.MutableMapping.register(DDict)

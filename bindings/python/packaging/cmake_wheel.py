@@ -121,7 +121,7 @@ def run(*command):
 
 def pack(stage, wheel):
     """The package, and within it what is elsewhere when CMake installs: bin/, and the folder of the library beside it."""
-    library = next(stage.glob("**/libddict_client.so")).parent
+    library = next(stage.glob("**/libddict_client.so.*")).parent
     package = next(library.glob("python*/site-packages/ddict"))
     if not (package / f"_ddict{sysconfig.get_config_var('EXT_SUFFIX')}").exists():
         sys.exit(f"what was built is for another interpreter than {sys.executable}: name another build-dir")
