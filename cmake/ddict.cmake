@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
-# What every target of the project is built with, and the three functions that make targets.
+# What every target of the project is built with, the three functions that make targets, and what is said of a part that is
+# left out.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -71,4 +72,13 @@ function(ddict_test name)
   add_dependencies(tests_${ARG_KIND} ${name})
   add_test(NAME ${ARG_KIND}.${name} COMMAND ${name})
   set_tests_properties(${ARG_KIND}.${name} PROPERTIES LABELS ${ARG_KIND} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# ddict_leave_out(PART OPTION NEEDS): says that a part is left out, since what it needs is not there; fails if its option
+# is REQUIRED.
+function(ddict_leave_out part option needs)
+  if(${option} STREQUAL REQUIRED)
+    message(FATAL_ERROR "The ${part} cannot be built. It needs ${needs}")
+  endif()
+  message(STATUS "${part}: left out. It needs ${needs}; -D${option}=OFF leaves it out silently")
 endfunction()

@@ -11,10 +11,7 @@ if(DDICT_SANITIZE)
 elseif(Python_Development.Module_FOUND AND pybind11_FOUND)
   message(STATUS "Python package: for ${Python_EXECUTABLE} ${Python_VERSION}")
   add_subdirectory(bindings/python)
-elseif(DDICT_PYTHON STREQUAL REQUIRED)
-  message(FATAL_ERROR "The Python package needs the headers of ${DDICT_PYTHON_EXECUTABLE} and pybind11 2.10 (Debian: "
-    "python3-dev, pybind11-dev)")
 else()
-  message(STATUS "Python package: left out. It needs the headers of ${DDICT_PYTHON_EXECUTABLE} and pybind11 2.10 (Debian: "
-    "python3-dev, pybind11-dev); -DDDICT_PYTHON=OFF leaves it out silently")
+  ddict_leave_out("Python package" DDICT_PYTHON
+    "the headers of ${DDICT_PYTHON_EXECUTABLE} and pybind11 2.10 (Debian: python3-dev, pybind11-dev)")
 endif()
