@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "bench/bare_wake.h"
 #include "bench/contestants.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
@@ -41,6 +42,9 @@ Record measure_one(const Options& options, std::uint32_t managers, Progress& pro
     const std::size_t manager_pids = pids.size();
     pids.insert(pids.end(), launchers.begin(), launchers.end());
 
+    progress.show("waking up a thread that does nothing else");
+    const BareWake bare = time_of_bare_wake(std::chrono::duration<double>(options.idle));
+    dictionary.time_of_request();
     progress.show("watching an idle dictionary");
     std::vector<std::chrono::nanoseconds> before;
     const auto start = std::chrono::steady_clock::now();
@@ -64,6 +68,8 @@ Record measure_one(const Options& options, std::uint32_t managers, Progress& pro
     record.add("seconds", watched.count());
     record.add("first_request_us", static_cast<double>(dictionary.time_of_request().count()) / 1e3);
     record.add("second_request_us", static_cast<double>(dictionary.time_of_request().count()) / 1e3);
+    record.add("bare_wake_us", static_cast<double>(bare.there_and_back.count()) / 1e3);
+    record.add("bare_percent_of_a_core", bare.percent_of_a_core);
     if (options.attach) {
         DictionaryClients(dictionary, workload, 1).erase();
     }

@@ -61,9 +61,9 @@ TEST(BenchTargets, EachIsMeasuredBesideItsBaseline) {
         ASSERT_EQ(one.values.size(), 2u);
         for (const double value : one.values)
             EXPECT_GE(value, 0);
-        const bool of_two = one.id != "S5" && one.id != "S7" && one.id != "S10" && one.id != "S11";
+        const bool of_two = one.id != "S5" && one.id != "S7" && one.id != "S11";
         EXPECT_EQ(one.baseline.empty(), !of_two);
-        if (of_two) {
+        if (of_two && one.id != "S10") {  // it may take no time at all
             EXPECT_GT(one.values.front(), 0);
         }
     }
@@ -75,7 +75,7 @@ TEST(BenchTargets, EachIsMeasuredBesideItsBaseline) {
                                                  {"S6", 3},
                                                  {"S7", 4},
                                                  {"S8", 4},
-                                                 {"S9", 3},
+                                                 {"S9", 5},
                                                  {"S10", 2},
                                                  {"S11", 5}}));
     std::set<std::string> transports;
