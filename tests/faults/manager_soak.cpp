@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "tests/faults/checked_value.h"
+#include "tests/faults/checked_client.h"
 #include "tests/faults/number_options.h"
 
 namespace ddict::faults {
@@ -63,152 +63,40 @@ constexpr const char* usage =
 // Of kills of one manager within the time in which three would end it for good.
 constexpr std::size_t kills_max = 2;
 constexpr auto kills_counted_within = 10'500ms;
-constexpr std::size_t shared_counters = 8;
-constexpr std::size_t own_keys = 120;
 
 /// What clients and the process that started them tell each other.
 struct Shared {
+    static constexpr std::size_t clients_max = 64;
     std::array<char, limits::handle_bytes_max> handle;
     std::atomic<bool> has_handle;
     std::atomic<bool> stop;
-    std::atomic<std::uint64_t> operations;
-    std::array<std::atomic<std::uint64_t>, shared_counters> added;
-    std::atomic<std::uint64_t> longest_us;
-};
+    std::array<ClientRecord, clients_max> records;
 
-std::string counter_name(std::size_t number) {
-    return "shared counter " + std::to_string(number);
-}
+    std::uint64_t operations() const {
+        std::uint64_t sum = 0;
+        for (const ClientRecord& record : records)
+            sum += record.operations;
+        return sum;
+    }
+    std::uint64_t longest_us() const {
+        std::uint64_t longest = 0;
+        for (const ClientRecord& record : records)
+            longest = std::max(longest, record.longest_us.load());
+        return longest;
+    }
+};
 
 [[noreturn]] void fail(const std::string& what) {
     throw std::runtime_error(what);
 }
 
-template <class T>
-T expect(Result<T> result, const std::string& what) {
-    if (!result.has_value()) fail(what + ": " + result.error().message());
-    return *std::move(result);
+void run_worker(Shared& shared, unsigned number, std::uint64_t seed) {
+    const Dictionary dict = Dictionary::attach(shared.handle.data(), {.local_reads = number % 2 == 0});
+    CheckedClient client(dict, shared.records[number], "w" + std::to_string(number) + "/", seed, {});
+    while (!shared.stop)
+        client.step();
+    client.check_all();
 }
-
-/// One process, and what it knows of its own keys.
-class Worker {
-  public:
-    Worker(const std::string& handle, Shared& shared, unsigned number, std::uint64_t seed)
-        : shared_(shared),
-          dict_(Dictionary::attach(handle, {.local_reads = number % 2 == 0})),
-          name_("w" + std::to_string(number) + "/"),
-          random_(seed) {}
-
-    void run() {
-        while (!shared_.stop) {
-            const auto begin = steady_clock::now();
-            one();
-            const auto took =
-                std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begin);
-            const auto us = static_cast<std::uint64_t>(took.count());
-            if (us > shared_.longest_us) shared_.longest_us = us;
-            shared_.operations.fetch_add(1, std::memory_order_relaxed);
-        }
-        for (const auto& [key, version] : versions_)
-            check(key);
-        if (expect(dict_.try_count_prefix(name_), "count") != versions_.size() + (sum_ != 0 ? 1 : 0))
-            fail("there are other keys than those that were put");
-    }
-
-  private:
-    std::uint64_t below(std::uint64_t end) { return random_() % end; }
-    std::string any_key() { return name_ + std::to_string(below(own_keys)); }
-    std::size_t any_size() {
-        constexpr std::array<std::size_t, 6> sizes{0, 40, 300, 5'000, 40'000, 300'000};
-        return sizes[below(20) == 0 ? 5 : below(8) == 0 ? 4 : below(4)];
-    }
-
-    void one() {
-        const std::string key = any_key();
-        const auto known = versions_.find(key);
-        switch (below(10)) {
-            case 0:
-            case 1:
-                return put(key);
-            case 2:
-            case 3:
-            case 4:
-                return check(key);
-            case 5: {
-                const bool was = expect(dict_.try_erase(key), "erase of " + key);
-                if (was != (known != versions_.end())) fail("erase of " + key + ": made twice, or lost");
-                if (was) versions_.erase(known);
-                return;
-            }
-            case 6: {
-                const auto taken = expect(dict_.try_pop<Value>(key), "pop of " + key);
-                if (taken.has_value() != (known != versions_.end()))
-                    fail("pop of " + key + ": twice, or lost");
-                if (!taken) return;
-                if (version_of(key, *taken) != known->second) fail("pop of " + key + ": another value");
-                versions_.erase(known);
-                return;
-            }
-            case 7: {
-                const auto sum = expect(dict_.try_fetch_add<std::uint64_t>(name_ + "sum"), "fetch_add");
-                if (sum != sum_++)
-                    fail("fetch_add: " + std::to_string(sum) + " instead of " + std::to_string(sum_));
-                return;
-            }
-            case 8: {
-                const std::size_t which = below(shared_counters);
-                expect(dict_.try_fetch_add<std::uint64_t>(counter_name(which)), "fetch_add");
-                ++shared_.added[which];
-                return;
-            }
-            default:
-                return put_several();
-        }
-    }
-    void put(const std::string& key) {
-        const std::uint64_t version = ++last_version_;
-        const Value value = checked_value(key, version, any_size());
-        const Result<void> stored = dict_.try_put(key, value);
-        if (!stored) fail("put of " + key + ": " + stored.error().message());
-        versions_[key] = version;
-    }
-    void put_several() {
-        Batch batch = dict_.batch();
-        std::map<std::string, std::uint64_t> put;
-        for (std::uint64_t i = 2 + below(20); i > 0; --i) {
-            const std::string key = any_key();
-            put[key] = ++last_version_;
-        }
-        for (const auto& [key, version] : put)
-            batch.put(key, checked_value(key, version, below(300)));
-        const Result<BatchReport> report = batch.try_commit();
-        if (!report) fail("batch: " + report.error().message());
-        if (!report->failures.empty()) fail("batch: " + report->failures[0].error.message());
-        for (const auto& [key, version] : put)
-            versions_[key] = version;
-    }
-    void check(const std::string& key) {
-        const auto known = versions_.find(key);
-        const Result<Value> value = dict_.try_get<Value>(key);
-        if (!value) {
-            if (value.error().code != Errc::not_found) fail("get of " + key + ": " + value.error().message());
-            if (known != versions_.end()) fail("get of " + key + ": it is lost");
-            return;
-        }
-        if (known == versions_.end()) fail("get of " + key + ": it is there again");
-        const auto version = version_of(key, *value);
-        if (!version) fail("get of " + key + ": a value that nobody has put");
-        if (*version != known->second) fail("get of " + key + ": an older value");
-    }
-
-    Shared& shared_;
-    Dictionary dict_;
-    const std::string name_;
-    std::mt19937_64 random_;
-    std::map<std::string, std::uint64_t> versions_;  // of the keys that are there
-    std::uint64_t last_version_ = 0;
-    std::uint64_t sum_ = 0;
-};
 
 /// Before this process attaches: where UCX is used, none that is attached may fork.
 pid_t start_worker(Shared& shared, unsigned number, std::uint64_t seed) {
@@ -221,7 +109,7 @@ pid_t start_worker(Shared& shared, unsigned number, std::uint64_t seed) {
     try {
         while (!shared.has_handle && !shared.stop)
             std::this_thread::sleep_for(1ms);
-        if (!shared.stop) Worker(shared.handle.data(), shared, number, seed).run();
+        if (!shared.stop) run_worker(shared, number, seed);
     } catch (const std::exception& error) {
         std::cerr << "client " << number << ": " << error.what() << std::endl;
         shared.stop = true;
@@ -314,8 +202,6 @@ void run(const Options& options) {
         workers.push_back(start_worker(shared, i, random()));
     Dictionary dict =
         Dictionary::create({.managers_per_node = managers, .total_mem = options.managers * (96 << 20)});
-    for (std::size_t i = 0; i < shared_counters; ++i)
-        dict.put(counter_name(i), std::uint64_t{0});
     const std::string handle = dict.serialize();
     std::copy(handle.begin(), handle.end(), shared.handle.begin());
     shared.has_handle = true;
@@ -334,7 +220,7 @@ void run(const Options& options) {
             killer.kill_one();
             if (killer.killed() / 100 == told) continue;
             told = killer.killed() / 100;
-            std::cout << killer.killed() << " killed, " << shared.operations << " operations checked"
+            std::cout << killer.killed() << " killed, " << shared.operations() << " operations checked"
                       << std::endl;
         }
     } catch (const std::exception& error) {
@@ -348,10 +234,10 @@ void run(const Options& options) {
             trouble = "a client has ended with status " + std::to_string(status);
     }
     if (!trouble.empty()) fail(trouble);
-    for (std::size_t i = 0; i < shared_counters; ++i) {
-        if (dict.get<std::uint64_t>(counter_name(i)) != shared.added[i])
-            fail(counter_name(i) + ": not what was added");
-    }
+    std::vector<const ClientRecord*> records;
+    for (const ClientRecord& record : shared.records)
+        records.push_back(&record);
+    check_shared_counters(dict, records);
     std::uint64_t restarts = 0;
     for (const ManagerStats& stats : dict.stats())
         restarts += stats.restarts;
@@ -359,7 +245,7 @@ void run(const Options& options) {
     if (files_in_shared_memory() != files) fail("something is left in /dev/shm");
     std::cout << killer.killed() << " managers killed (" << killer.killed_early()
               << " as soon as others had taken their place), " << restarts << " recoveries, "
-              << shared.operations << " operations checked, the longest took " << shared.longest_us / 1000
+              << shared.operations() << " operations checked, the longest took " << shared.longest_us() / 1000
               << " ms" << std::endl;
 }
 
@@ -373,6 +259,7 @@ Options options_of(int argc, char** argv) {
                  {"--clients", &options.clients},
                  {"--managers", &options.managers}});
     if (options.managers == 0 || options.managers > 64) throw std::invalid_argument("--managers");
+    if (options.clients > Shared::clients_max) throw std::invalid_argument("--clients");
     return options;
 }
 

@@ -40,7 +40,10 @@ void read_commit(std::vector<std::byte> bytes, bool seal) {
     if (!commit) return;
     std::vector<std::byte> again;
     pack(*commit, again);
-    fuzz::require(again == bytes);
+    std::uint32_t version = 0;
+    std::memcpy(&version, bytes.data() + sizeof commit_magic, sizeof version);
+    // Of an older version it is written as the newest, and means the same.
+    fuzz::require(version == commit_version ? again == bytes : commit_of(again).value() == *commit);
 }
 
 void read_table(Bytes table, std::uint64_t pairs) {

@@ -18,7 +18,7 @@ namespace {
 /// As Handle::serialize() writes it, of any bytes.
 std::string sealed(Bytes bytes) {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::string text = "ddict2.";
+    std::string text = "ddict3.";
     for (std::size_t bit = 0; bit < 8 * bytes.size(); bit += 6) {
         const auto at = [&](std::size_t i) {
             return i < bytes.size() ? std::to_integer<unsigned>(bytes[i]) : 0;

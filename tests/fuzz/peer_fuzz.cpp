@@ -11,6 +11,7 @@
 
 #include "samehost/transport.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/nameless_socket.h"
 #include "tests/samehost/lying_peer.h"
 
 namespace ddict::samehost {
@@ -21,7 +22,9 @@ class Server : public TransportEvents {
   public:
     Server()
         : poller_(os::Poller::create().value()), transport_(Transport::create(poller_, waiting_).value()) {
-        fuzz::require(transport_->listen(path).has_value());
+        const std::string name = "/dev/shm/ddict-fuzz-" + std::to_string(::getpid()) + "-socket";
+        fuzz::require(transport_->listen(name).has_value());
+        path_ = fuzz::nameless(name);
     }
     ~Server() { transport_.reset(); }
 
@@ -59,9 +62,10 @@ class Server : public TransportEvents {
         into_.clear();
     }
 
-    const std::string path = "/dev/shm/ddict-fuzz-" + std::to_string(::getpid()) + "-socket";
+    const std::string& path() const { return path_; }
 
   private:
+    std::string path_;
     os::Poller poller_;
     os::WaitPolicy waiting_{std::chrono::microseconds(50)};
     std::unique_ptr<Transport> transport_;
@@ -79,7 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace ddict::samehost;
     static Server server;
     {
-        std::optional<testing::LyingPeer> peer = testing::LyingPeer::connect(server.path);
+        std::optional<testing::LyingPeer> peer = testing::LyingPeer::connect(server.path());
         fuzz::require(peer.has_value());
         server.turn();
         for (fuzz::Input input(data, size); !input.is_empty();) {

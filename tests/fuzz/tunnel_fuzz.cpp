@@ -11,6 +11,7 @@
 
 #include "samehost/reason.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/nameless_socket.h"
 #include "tests/samehost/lying_peer.h"
 #include "tests/transport/fake_network.h"
 #include "transport/tunnels.h"
@@ -72,7 +73,7 @@ class Manager : public TransportEvents {
 
 class World {
   public:
-    World() : entrance(network, "entrance", path), exit(network, "exit", {}) {}
+    World() : entrance(network, "entrance", name), exit(network, "exit", {}), path(fuzz::nameless(name)) {}
 
     void turn() {
         entrance.turn();
@@ -125,10 +126,14 @@ class World {
         exit.forget();
     }
 
-    const std::string path = "/dev/shm/ddict-fuzz-" + std::to_string(::getpid()) + "-socket";
+  private:
+    const std::string name = "/dev/shm/ddict-fuzz-" + std::to_string(::getpid()) + "-socket";
+
+  public:
     testing::FakeNetwork network{1};
     Manager entrance;
     Manager exit;
+    const std::string path;
 
   private:
     std::uint64_t number_ = 0;

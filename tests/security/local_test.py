@@ -5,6 +5,7 @@
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,6 +69,35 @@ class Segments(SecurityTest):
                     self.assertEqual(as_user(user, open_error, path, flags), "PermissionError", (user, path))
                 self.assertEqual(as_user(user, error_of, os.unlink, path), "PermissionError")
 
+    def test_what_is_kept_is_its_users_alone(self):
+        self.start()
+        self.assertEqual(self.run_program("ddict-launch", "stop", "--keep").returncode, 0)
+        self.started = False
+        names = sorted(name for name in os.listdir("/dev/shm") if name.startswith("ddict-"))
+        self.assertEqual(len(names), 5)  # two pools with their replies, and the mark
+        folder = self.programs_for_strangers()
+        for name in ("ddict-launch", "ddict-manager"):
+            shutil.copy(program(name), folder)
+        environment = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": folder, "DDICT_STATE_DIR": "/nonexistent"}
+
+        def launch(*words):
+            done = subprocess.run([os.path.join(folder, "ddict-launch"), *words], capture_output=True, text=True,
+                                  timeout=DEADLINE, env=environment, cwd="/")
+            return [done.returncode, done.stdout + done.stderr]
+
+        for user in STRANGERS:
+            for name in names:
+                path = os.path.join("/dev/shm", name)
+                self.assertEqual(oct(os.stat(path).st_mode & 0o7777), "0o600")
+                for flags in (os.O_RDONLY, os.O_RDWR):
+                    self.assertEqual(as_user(user, open_error, path, flags), "PermissionError", (user, path))
+            for words in (("discard", "--name", "default"),
+                          ("--resume", "--managers-per-node", "2", "--total-mem", "16M", "--", "/bin/true")):
+                status, said = as_user(user, launch, *words)
+                self.assertTrue(status == 1 and "nothing " in said, (user, status, said))
+        self.assertEqual(sorted(name for name in os.listdir("/dev/shm") if name.startswith("ddict-")), names)
+        self.assertEqual(self.run_program("ddict-launch", "discard", "--name", "default").returncode, 0)
+
     def test_state_folder_and_record_are_the_owners_alone(self):
         before = os.umask(0)
         try:
@@ -80,6 +110,26 @@ class Segments(SecurityTest):
         for user in STRANGERS:
             self.assertEqual(as_user(user, open_error, self.record, os.O_RDONLY), "PermissionError", user)
             self.assertEqual(as_user(user, error_of, os.unlink, self.record), "PermissionError", user)
+
+    def test_so_are_those_of_a_command(self):
+        before = os.umask(0)
+        try:
+            command = subprocess.Popen([program("ddict-launch"), "--total-mem", "16M", "--", "sh", "-c", "echo ready; read line"],
+                                       env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        finally:
+            os.umask(before)
+        try:
+            self.assertEqual(command.stdout.readline(), b"ready\n")
+            [record] = [os.path.join(self.state, name) for name in os.listdir(self.state)]
+            self.assertEqual(oct(os.stat(self.state).st_mode & 0o7777), "0o700")
+            self.assertEqual(oct(os.stat(record).st_mode & 0o7777), "0o600")
+            os.chmod(self.state, 0o755)
+            for user in STRANGERS:
+                self.assertEqual(as_user(user, open_error, record, os.O_RDONLY), "PermissionError", user)
+                self.assertEqual(as_user(user, error_of, os.unlink, record), "PermissionError", user)
+        finally:
+            command.communicate(b"\n", timeout=DEADLINE)
+        self.assertEqual(os.listdir(self.state), [])
 
 
 class Processes(SecurityTest):
@@ -124,7 +174,7 @@ class Processes(SecurityTest):
     def test_without_a_handle_nobody_attaches(self):
         self.start()
         for user in STRANGERS:
-            status, text = self.run_as(user, "size", handle="ddict2.AAAA.00000000")
+            status, text = self.run_as(user, "size", handle="ddict3.AAAA.00000000")
             self.assertGreater(status, 1, text)
             self.assertIn("bad_handle", text)
 

@@ -239,7 +239,7 @@ class WrongHandles(SecurityTest):
         """The handle with another secret, whose own checksum is right."""
         wrong = subprocess.run([os.path.join(BUILD, "tests", "liar"), "0", "0", "handle", "0", "0"],
                                input=self.handle + "\n", capture_output=True, text=True, timeout=DEADLINE).stdout.strip()
-        self.assertTrue(wrong.startswith("ddict2."), wrong)
+        self.assertTrue(wrong.startswith("ddict3."), wrong)
         began = time.monotonic()
         done = self.run_program("ddict", "size", environment=dict(environment, DDICT_HANDLE=wrong))
         return done.returncode, done.stdout + done.stderr, time.monotonic() - began
