@@ -49,11 +49,12 @@ def start_stuck(cluster):
 
 
 def start_running(cluster):
-    """A job whose command runs on both nodes."""
-    running = cluster.path("running")
-    job = cluster.submit(f"exec ddict-launch --total-mem 16M -- bash -c 'touch {running}; exec srun -N2 -n2 sleep 1000'",
+    """A job whose command runs on both nodes: a signal to a step that has not begun would be lost."""
+    running = [cluster.path(f"running.{rank}") for rank in range(2)]
+    job = cluster.submit("exec ddict-launch --total-mem 16M -- "
+                         "srun -N2 -n2 sh -c 'touch $W/running.$SLURM_PROCID; exec sleep 1000'",
                          "--nodes=2", "--nodelist=n1,n2")
-    return job, wait_until(running.exists, 20)
+    return job, wait_until(lambda: all(path.exists() for path in running), 20)
 
 
 CANCELS = [

@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 
-from cluster import DEVCLUSTER, NOT_THERE
+from cluster import DEVCLUSTER, NOT_THERE, wait_until
 
 EXAMPLES = DEVCLUSTER.parents[1] / "examples"
 
@@ -199,6 +199,36 @@ def two_dictionaries(cluster, report):
         report.check(f"its output has /{pattern}/", re.search(pattern, output), output if not re.search(pattern, output) else "")
 
 
+def seen_from_outside(cluster, report):
+    """By the job's number: from the head, which its managers refuse, from a node of it, and from another node."""
+    script = 'ddict put Hello Dragon; touch $W/seen; while [[ -e $W/seen ]]; do sleep 0.05; done'
+    job = cluster.submit(f"DDICT_QUIET= ddict-launch --name seen --total-mem 32M -- bash -c '{script}'", "--nodes=2", "--nodelist=n1,n2")
+    seen = cluster.path("seen")
+    report.check("the command runs", wait_until(seen.exists, 30), job.output())
+    listed = cluster.run("ddict-launch", "status", "--job", job.id)
+    report.check("status on the head", re.search(r"^seen: alive, 2 managers on 2 nodes .*of the command of", listed.stdout), listed.stdout)
+    for where in (None, "n2", "n3"):
+        name = where or "the head"
+        for chosen in (("--job", job.id), ("--name", "seen")):
+            got = cluster.run("ddict", "get", "Hello", *chosen, node=where)
+            report.check(f"get by {chosen[0]} on {name}", (got.returncode, got.stdout) == (0, "Dragon"), f"{got.returncode}: {got.stdout}")
+        missing = cluster.run("ddict", "get", "nothing", "--job", job.id, node=where)
+        report.check(f"no such key, on {name}", missing.returncode == 1, f"{missing.returncode}: {missing.stdout}")
+    put = cluster.run("sh", "-c", f"echo -n from the head | ddict put head - --job {job.id}; ddict get head --job {job.id}")
+    report.check("standard input goes there too", put.stdout == "from the head", put.stdout)
+    top = cluster.run("ddict", "top", "--once", "--job", job.id)
+    report.check("top on the head", top.returncode == 0 and "2 managers on 2 nodes" in top.stdout, top.stdout)
+    seen.unlink()
+    state, status, output = job.wait()
+    report.check("it ends", (state, status) == ("COMPLETED", 0), output)
+    report.check("and says how it was, all managers together", re.search(
+        r"^ddict-launch: the fullest pool was up to \d+% full \(.* of 16M, manager [01] on n[12]\); 2 pairs at the end, \d+ requests, "
+        "no puts refused, nothing lost$", output, re.M), output)
+    gone = cluster.run("ddict", "get", "Hello", "--job", job.id)
+    report.check("and is not found any more", gone.returncode == 4, f"{gone.returncode}: {gone.stdout}")
+    report.check("no record is left", not list((cluster.work / "state").iterdir()), list((cluster.work / "state").iterdir()))
+
+
 def made_by_a_program(cluster, report):
     cluster.path("handle")
     cluster.path("stop")
@@ -215,6 +245,56 @@ def made_by_a_program(cluster, report):
     ended = job.wait()
     wanted = ended[0] == "COMPLETED" and re.search(rf"^n3\nits status 0\n(.*\n)*ddict: .*{NOT_THERE}.*\n(.*\n)*get 4\n$", ended[2])
     report.check("a dictionary that a program on n1 made, used on n3 and n2", wanted, ended)
+
+
+def kept_and_resumed(cluster, report):
+    """From one step of a job to the next, and to the next job on the same nodes."""
+    launch = "ddict-launch --name kept --managers-per-node 2 --total-mem 64M"
+    job = cluster.submit(f"""
+        {launch} --keep -- srun -N2 -n2 bash -c 'for i in {{1..10}}; do ddict put key-$SLURM_PROCID-$i $i; done'; echo "first $?"
+        {launch} --resume --keep -- srun -N1 -n1 -w n3 bash -c 'ddict size && ddict get key-0-7 && ddict get key-1-9'; echo " second $?"
+        ddict-launch --name kept --total-mem 64M --resume -- true; echo "other settings $?"
+        ddict-launch --check --name kept --managers-per-node 2 --total-mem 64M --resume | grep resume:
+        """, "--nodes=2", "--nodelist=n2,n3")
+    ended = job.wait()
+    output = ended[2]
+    report.check("a step keeps a dictionary of two nodes, and the next one goes on with it",
+                 ended[:2] == ("COMPLETED", 0) and "first 0\n" in output and "20\n79 second 0\n" in output, ended)
+    report.check("each node says what it has resumed", sum(map(int, re.findall(r"n[23] has resumed what it has kept: (\d+) pair", output))) == 20, output)
+    report.check("other settings are refused, with both named", "other settings 1\n" in output and re.search(
+        "kept on 2 nodes of 2 managers with 64M in all, and 2 nodes of 1 manager with 64M in all are asked for", output), output)
+    report.check("--check --resume says what is there", "resume: 'kept' was kept at " in output, output)
+    left = [cluster.run("bash", "-c", "ls /dev/shm | grep -c '^ddict-.*-m[0-3]$'", node=node).stdout.strip() for node in ("n2", "n3")]
+    report.check("it is there when the job has ended", left == ["2", "2"], left)
+    job = cluster.submit(f"""
+        srun -N1 -n1 -w n3 bash -c 'rm /dev/shm/ddict-*-m2'
+        {launch} --resume -- true; echo "part $?"
+        {launch} --resume --allow-empty --keep -- bash -c 'ddict size; ddict stats --json >$0' $W/stats.json; echo "empty $?"
+        ddict-launch discard --name kept; echo "discard $?"
+        ddict-launch discard --name kept; echo "again $?"
+        """, "--nodes=2", "--nodelist=n2,n3")
+    stats = cluster.path("stats.json")
+    ended = job.wait()
+    output = ended[2]
+    report.check("a part that is missing is named", "part 1\n" in output and "that of manager 2 on n3 is not there" in output, ended)
+    begun = [one["manager"] for one in json.loads(stats.read_text())["managers"] if one["without_kept"]]
+    report.check("its manager begins empty if that is allowed", "empty 0\n" in output and begun == [2], (output, begun))
+    report.check("discard gives it back on all nodes", "discard 0\n" in output and "again 1\n" in output, output)
+
+
+def kept_although_a_node_did_not_hear(cluster, report):
+    """Managers of one node are stopped when a client ends all: the launcher tells their node launcher."""
+    launch = "ddict-launch --name kept --managers-per-node 2 --total-mem 64M"
+    cluster.path("fill.sh").write_text("for i in {1..10}; do ddict put key-$SLURM_PROCID-$i $i; done\n")
+    cluster.path("stop.sh").write_text("kill -STOP $(ps -C ddict-manager -o pid=)\n")
+    job = cluster.submit(f"""
+        {launch} -- bash -c 'srun -N2 -n2 bash $W/fill.sh; srun -N1 -n1 -w n3 bash $W/stop.sh
+            ddict destroy --keep --timeout 1; echo "told $?"'; echo "ended $?"
+        {launch} --resume -- ddict size; echo " are there $?"
+        """, "--nodes=2", "--nodelist=n2,n3")
+    ended = job.wait()
+    report.check("the client says that managers did not answer, and all is kept", ended[:2] == ("COMPLETED", 0) and
+                 re.search(r"told [34]\n(.*\n)*ended 0\n(.*\n)*20\n are there 0\n", ended[2]), ended)
 
 
 def preflight(cluster, report):
@@ -255,5 +335,5 @@ def bring_up(cluster, report):
     report.note(f"bring-up and tear-down of 4 nodes x 1 manager: median {statistics.median(times):.2f} s of {times}; goal: below 3 s")
 
 
-GROUPS = [example_job, example_python, example_on_one_node, python_filter, example_wrapper, placement, nodelist, local_managers, forked_children, many_clients, wrong_requests, two_dictionaries, made_by_a_program, preflight,
-          bring_up]
+GROUPS = [example_job, example_python, example_on_one_node, python_filter, example_wrapper, placement, nodelist, local_managers, forked_children, many_clients, wrong_requests, two_dictionaries, seen_from_outside, made_by_a_program, kept_and_resumed,
+          kept_although_a_node_did_not_hear, preflight, bring_up]

@@ -37,7 +37,7 @@ class Watch:
         """Only the script's end counts: Slurm itself waits for a node that has gone."""
         self.stop_file.touch()
         begin = time.monotonic()
-        self.output = wait_until(lambda: self.job.output() if "ended with" in self.job.output() else "", 30)
+        self.output = wait_until(self.job.output_of_ended, 30)
         self.report.check("the command's status is returned", self.output.endswith("ended with 5\n"),
                           self.output or "it has not ended: " + self.job.output())
         self.report.note(f"it was {time.monotonic() - begin:.1f} s from the command's end to that of ddict-launch")
@@ -111,6 +111,71 @@ def cut_node(cluster, report):
                 ("works again" if watch.seen[2]["last_done_at"] > healed else "stays lost to this client"))
 
 
+def killed_while_cut_off(cluster, report):
+    """The next process has no network to begin with: once there is one, it makes way for another."""
+    watch = Watch(cluster, report, 3)
+    cluster.power("cut", "n3")
+    (pid,) = pids_of(cluster, "n3")
+    cluster.run("kill", "-KILL", pid, node="n3")
+    back = wait_until(lambda: pids_of(cluster, "n3") not in ([], [pid]), 10)
+    report.check("another manager runs", back, watch.job.output())
+    time.sleep(2)
+    cluster.power("heal", "n3")
+    healed = time.monotonic()
+    time.sleep(4)
+    watch.stop()
+    watch.check_others([2])
+    seen = watch.seen[2]
+    report.check("once the cable is back others reach it", seen["last_done_at"] > healed + 2, seen)
+    report.check("the wrapper says why it was started again", "manager 2 on n3 had begun without a network, and found one; back" in watch.output,
+                 watch.output)
+
+
+LATE_CLIENT = """
+import os, pathlib, time
+import ddict
+with ddict.attach() as d:
+    keys = [next(k for k in range(1000) if d.which_manager(k) == manager) for manager in (0, 1)]
+    said = []
+    for _ in range(2):
+        for key in keys:
+            try:
+                d[key] = key
+                said.append("done")
+            except ddict.Error as error:
+                said.append(type(error).__name__)
+        pathlib.Path(os.environ["W"], "said").write_text(" ".join(said))
+        while not os.path.exists(os.path.join(os.environ["W"], "healed")):
+            time.sleep(0.05)
+"""
+
+
+def started_without_network(cluster, report):
+    """A program whose first words to another node come while the cable of its own is out."""
+    if not (cluster.build / "python/ddict").exists():
+        return report.note("the Python package is not built")
+    cluster.path("late.py").write_text(LATE_CLIENT)
+    said, healed, ready = cluster.path("said"), cluster.path("healed"), cluster.path("ready")
+    job = cluster.submit(f"""
+        export PYTHONPATH={cluster.build}/python
+        ddict-launch --nodes 2 --total-mem 64M -- srun -N1 -n1 --nodelist=n2 bash -c '
+            touch $W/ready; while [[ ! -e $W/cut ]]; do sleep 0.05; done; exec /usr/bin/python3 $W/late.py'
+        echo "ended with $?"
+        """, "--nodes=2", "--nodelist=n1,n2")
+    cut = cluster.path("cut")
+    report.check("the dictionary is there", wait_until(ready.exists, 20), job.output())
+    cluster.power("cut", "n2")
+    cut.touch()
+    first = wait_until(lambda: said.exists() and said.read_text(), 20)
+    report.check("it reaches the manager of its own node alone", first == "ManagerLost done", first)
+    cluster.power("heal", "n2")
+    time.sleep(1)
+    healed.touch()
+    ended = job.wait()
+    report.check("once the cable is back it reaches both", said.read_text() == "ManagerLost done done done", said.read_text())
+    report.check("it ends well", ended == ("COMPLETED", 0, "ended with 0\n"), ended)
+
+
 def killed_node(cluster, report):
     watch = Watch(cluster, report, 4, "--no-kill", "--no-requeue")
     since = time.monotonic()
@@ -139,4 +204,4 @@ def dying_clients(cluster, report):
     watch.check_others()
 
 
-GROUPS = [killed_manager, lost_manager, cut_node, dying_clients, killed_node]
+GROUPS = [killed_manager, lost_manager, cut_node, killed_while_cut_off, started_without_network, dying_clients, killed_node]

@@ -127,7 +127,7 @@ def environments(cluster, report):
     script = """
         echo "batch: ${SLURM_EXPORT_ENV-unset}"
         ddict=$(type -P ddict)
-        ddict-launch --nodes 1 --total-mem 32M -- bash -c '
+        ddict-launch --quiet --nodes 1 --total-mem 32M -- bash -c '
             srun '$ddict' put key value; echo "put $?"
             srun --export=NONE '$ddict' get key >/dev/null; echo "none $?"
             srun --export=HOME,FOO=bar '$ddict' get key >/dev/null; echo "list $?"'
@@ -148,4 +148,27 @@ def environments(cluster, report):
                      (state, status) == ("COMPLETED", 0) and output.endswith("\n" + wanted), (state, status, output))
 
 
-GROUPS = [signals_to_all_steps, example_saving, time_between_term_and_kill, left_running, stopped_from_elsewhere, environments]
+def persisted_steps(cluster, report):
+    """Tasks of two nodes persist their steps, and a job with one manager goes back to one of them, and looks at others."""
+    job = cluster.submit("""
+        cd $W && ddict-launch --name steps --working-set 2 --total-mem 64M --persist-path 'my steps' -- srun -N2 -n2 --chdir=/ bash -c '
+            ddict put of-$SLURM_PROCID 0 && ddict incr arrived >/dev/null && ddict wait arrived 2 >/dev/null
+            [[ $SLURM_PROCID = 1 ]] || exit 0
+            ddict persist && ddict put of-1 1 && ddict persist --checkpoint 0'
+        echo "persisted $?"
+        ddict-launch --name steps --total-mem 32M --nodes 1 --persist-path "$W/my steps" --restore-from 0 -- ddict items of- --sort
+        echo "restored $?"
+        ddict-launch --name steps --total-mem 32M --persist-path "$W/my steps" --restore-from 0 --read-only -- srun -N2 -n2 ddict put of-0 2
+        echo "read-only $?"
+        """, "--nodes=2", "--nodelist=n1,n2", "--ntasks-per-node=1")
+    folder = cluster.path("my steps")
+    ended = job.wait()
+    output = ended[2]
+    report.check("a task of another node persists to the folder of the launcher", "persisted 0\n" in output and
+                 f"persisted checkpoint 0 to {folder}/steps/000002: " in output, ended)
+    report.check("a dictionary of one node begins with it", "of-0\t0\nof-1\t1\n" in output and "restored 0\n" in output, output)
+    report.check("of two nodes, nobody writes to one that is read-only", output.count("read-only: restore") == 2 and
+                 "read-only 6\n" in output, output)
+
+
+GROUPS = [persisted_steps, signals_to_all_steps, example_saving, time_between_term_and_kill, left_running, stopped_from_elsewhere, environments]

@@ -5,13 +5,14 @@
 import concurrent.futures
 import os
 import pathlib
+import re
 import subprocess
 import time
 
 DEVCLUSTER = pathlib.Path(__file__).resolve().parents[2] / "slurm" / "devcluster"
 
 # By the kernel's short names: everything of ddict, and what the tests start.
-OURS = ("ddict", "ddict-launch", "ddict-manager", "job_client", "client", "distributed_dic", "primes", "sleep")
+OURS = ("ddict", "ddict-launch", "ddict-manager", "job_client", "cluster_client", "client", "distributed_dic", "primes", "sleep")
 # What a client says of a dictionary that has ended: nobody on another node can tell that from a network that is down.
 NOT_THERE = r"(dictionary_gone|attach on manager \d+ \(\S+\): manager_lost)"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE")
@@ -62,6 +63,8 @@ class Cluster:
             "PATH": f"{self.build}/bin:{self.build}/tests:" + os.environ["PATH"],
             "DDICT_BUILD_DIR": str(self.build),
             "DDICT_STATE_DIR": str(self.work / "state"),
+            # What jobs print is compared as a whole.
+            "DDICT_QUIET": "1",
             "W": str(self.work),
         }
 
@@ -153,7 +156,14 @@ class Job:
         return fields["JobState"], int(fields["ExitCode"].split(":")[0]), self.output()
 
     def output(self):
-        return self.output_path.read_text(errors="replace") if self.output_path.exists() else ""
+        """What it has printed, without what srun says where the step before has not quite ended on a node."""
+        text = self.output_path.read_text(errors="replace") if self.output_path.exists() else ""
+        return re.sub(r"^srun: (Job \d+ step creation temporarily disabled|Step created for ).*\n", "", text, flags=re.MULTILINE)
+
+    def output_of_ended(self):
+        """The same of a script whose last words are "ended with STATUS"; "" until it says so."""
+        text = self.output()
+        return text if re.search(r"^ended with \d+\n\Z", text, re.MULTILINE) else ""
 
     def cancel(self, *options):
         self.cluster.run("scancel", *options, self.id)

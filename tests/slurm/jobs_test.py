@@ -17,14 +17,20 @@ import tempfile
 import time
 import traceback
 
+import check_bootstrap
+import check_corners
 import check_endings
+import check_hostfile
 import check_hosts
 import check_jobs
 import check_losses
 import check_strangers
 from cluster import Cluster, Report, wait_until
 
-GROUPS = [*check_jobs.GROUPS, *check_endings.GROUPS, *check_losses.GROUPS, *check_hosts.GROUPS, *check_strangers.GROUPS]
+GROUPS = [
+    *check_jobs.GROUPS, *check_corners.GROUPS, *check_bootstrap.GROUPS, *check_hostfile.GROUPS, *check_endings.GROUPS,
+    *check_losses.GROUPS, *check_hosts.GROUPS, *check_strangers.GROUPS,
+]
 
 
 def run_group(group, cluster, report):
@@ -41,7 +47,8 @@ def run_group(group, cluster, report):
         cluster.run("scancel", "--user=" + str(os.getuid()))
 
 
-def main(all_groups):
+def main(all_groups, options_of_up=lambda work, build: ()):
+    """`options_of_up` says what else the cluster is to be brought up with."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     wanted = sys.argv[2:]
@@ -52,7 +59,7 @@ def main(all_groups):
     work = pathlib.Path(tempfile.mkdtemp(prefix="jobs-test."))
     cluster = Cluster(work, sys.argv[1], nodes=4)
     try:
-        cluster.up("--kill-wait", "15")
+        cluster.up("--kill-wait", "15", *options_of_up(work, cluster.build))
         for group in groups:
             run_group(group, cluster, report)
     finally:
