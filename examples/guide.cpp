@@ -8,8 +8,11 @@
 #include <ddict/dictionary.h>
 #include <ddict/record.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -269,6 +272,42 @@ void several_dictionaries(ddict::Dictionary& dict) {
     check(value == "of the other one" && !dict.contains("key of the other one"), "several dictionaries");
 }
 
+void keep_it_for_the_next_step() {
+    auto first = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "sweep"});
+    first.put("key", "of the first");
+    first.destroy({.keep_pools = true});
+
+    auto second = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "sweep", .resume = true});
+    std::string found = second.get("key");
+    second.destroy();
+    check(found == "of the first", "keep it for the next step");
+}
+
+void persist_each_step() {
+    const std::string steps =
+        (std::filesystem::temp_directory_path() / ("ddict-guide-" + std::to_string(::getpid()))).string();
+    auto dict = ddict::Dictionary::create({.total_mem = 64 << 20,
+                                           .name = "persisted",
+                                           .working_set = 2,
+                                           .persist_path = steps,
+                                           .persist_count = 10});
+    for (int step = 0; step < 4; ++step) {
+        dict.put("step", step);
+        dict.persist();     // all that is seen at this object's checkpoint: steps/persisted/000001, ...
+        dict.checkpoint();  // the next one
+    }
+    std::vector<std::uint32_t> ids = dict.persisted_ids();  // 0, 1, 2, 3
+    dict.restore(1);                                        // in the place of all that is there
+    int step = dict.get<int>("step");                       // 1, and dict.checkpoint_id() is 1
+    dict.destroy();
+
+    auto later = ddict::Dictionary::create(
+        {.total_mem = 64 << 20, .name = "persisted", .persist_path = steps, .restore_from = 3});
+    check(ids.size() == 4 && step == 1 && later.get<int>("step") == 3, "persist each step");
+    later.destroy();
+    std::filesystem::remove_all(steps);
+}
+
 void where_keys_live(ddict::Dictionary& dict) {
     std::uint32_t owner = dict.which_manager("key");  // a pure function, no message
     ddict::View nearby = dict.manager(dict.main_manager());
@@ -355,6 +394,8 @@ int main() {
         freeze_and_read(dict);
         deadlines_and_errors(dict);
         several_dictionaries(dict);
+        keep_it_for_the_next_step();
+        persist_each_step();
         where_keys_live(dict);
         statistics(dict);
         types_of_your_own(dict);

@@ -18,6 +18,11 @@ ddict put third --double 0.3333333333333333 # a number, for programs too: get<do
 ddict put fourth --double "$(ddict get third)"
 ddict get fourth && echo
 
+ddict put --json limits '{"low": 0.5, "high": 2.5}' # get<std::map<std::string, double>>("limits")
+ddict get --json limits
+ddict put --json visits 0
+ddict incr visits
+
 status=0
 ddict wait nobody --timeout 0.1 2>/dev/null || status=$?
 case $status in
@@ -36,7 +41,14 @@ ddict get --key-type int 42 && echo
 ddict keys --key-type int
 ddict del --key-type int 42
 
+ddict put run/1/energy 1.5
+ddict put run/2/energy 2.5
+ddict keys run/ --sort | ddict get --stdin
+ddict items run/ --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)), "pairs")'
+ddict keys run/1/ | ddict del --stdin
+ddict has run/1/energy || echo "it is gone"
+
 ddict size
-ddict keys | LC_ALL=C sort
-ddict keys -0 | xargs -0 ddict del --
+ddict keys --sort
+ddict keys | ddict del --stdin
 ddict stats --json | grep -c '"manager"'

@@ -13,7 +13,7 @@ PATH=$build/bin:$PATH
 failures=0
 
 state=$(mktemp -d)
-export DDICT_STATE_DIR=$state
+export DDICT_STATE_DIR=$state DDICT_QUIET=1 # what is printed is compared as a whole
 text=$(mktemp)
 trap 'rm -rf -- "$state" "$text"' EXIT
 
@@ -52,8 +52,12 @@ fi
 example guide $'*count/be: 2*nobody is not there*all tasks done' guide
 example array_store "a field of 50 x 40 x 70 in 60 blocks" array_store
 example c_client $'Dragon\nnobody is not there\npi is 3.14159\n2 x 3, the last is 5\n0 visits before this one\n*42*' c_client
-expect shell.sh $'Dragon\n1 2 3\n0.3333333333333333\nnobody did not come in time\na key of two lines\nwhat a program finds under the integer 42\n42\n5
-Hello\nfourth\nnumbers\nthird\ntwo\\\\x0alines\n1' bash "$source/shell.sh"
+if [[ -x $build/examples/fortran_client ]]; then
+  example fortran_client $'Dragon\n2 x 3, the last is 6.0\n0 visits before this one\nnobody is not there' fortran_client
+fi
+expect shell.sh $'Dragon\n1 2 3\n0.3333333333333333\n{"low":0.5,"high":2.5}\n1\nnobody did not come in time\na key of two lines\nwhat a program finds under the integer 42\n42
+run/1/energy\t1.5\nrun/2/energy\t2.5\n2 pairs\nit is gone\n8
+Hello\nfourth\nlimits\nnumbers\nrun/2/energy\nthird\ntwo\\\\x0alines\nvisits\n1' bash "$source/shell.sh"
 for ((i = 0; i < 100; ++i)); do
   echo "the dragon and the dictionary"
   ((i % 2 == 0)) && echo "The dragon."
@@ -80,6 +84,11 @@ expect "primes, stopped and going on" $'task 0 is done; * of its blocks were the
   "$0" 10000000 & until (($(ddict size) > 3)); do :; done
   kill -USR2 $!; wait $!; status=$?
   ((status == 75)) && "$0" 10000000' "$build/examples/primes"
+# All see the same numbers, and stop at the same step.
+# shellcheck disable=SC2016
+expect "pi by chance, four clients" $'4 pi is 3.1* after *[0-9] steps' ddict-launch --managers-per-node 2 --total-mem 16M \
+  --working-set 2 --wait-for-keys -- bash -c '
+  for i in 3 2 1 0; do "$0" 4 "$i" & done | sed "s/client .: //" | uniq -c | sed "s/^ *//"' "$build/examples/monte_carlo_pi"
 [[ -z $(ls -A "$state") ]] || {
   echo "FAILED: something is left in the state directory"
   failures=$((failures + 1))
