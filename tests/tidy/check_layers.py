@@ -31,7 +31,7 @@ LAYERS = {
 FREE = ("tests", "bench", "examples")
 PURE = ("base", "wire", "cluster", "rpc")  # no operating system
 # Public headers that all folders may include. The others are of the public library.
-VOCABULARY = ("ddict/error.h", "ddict/key_bytes.h", "ddict/number.h", "ddict/result.h", "ddict/stats.h",
+VOCABULARY = ("ddict/checkpoint_store.h", "ddict/error.h", "ddict/key_bytes.h", "ddict/number.h", "ddict/result.h", "ddict/stats.h",
               "ddict/value_sink.h", "ddict/value_type.h")
 USERS_OF_LIBCLIENT = ("include", "libclient", "launcher", "tools", "bindings") + FREE
 FOLDER_OF_TARGET = {"client": "libclient"}
@@ -40,11 +40,12 @@ FOLDER_OF_TARGET = {"client": "libclient"}
 FOREIGN = (
     (r"uc[pstm]/", "UCX", ("ucx/", "bench/", "tests/ucx/")),
     (r"pmix", "PMIx", ("pmix/", "tests/pmix/", "tests/slurm/")),
-    (r"slurm/", "Slurm's library", ()),
+    (r"slurm/", "Slurm's interface", ("slurm/spank/",)),
     (r"boost/(program_options|optional)", "Boost.Program_options", ("launcher/", "bench/", "examples/")),
     (r"boost/interprocess/", "Boost.Interprocess", ("shm/", "tests/shm/")),
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f not in PURE)),
     (r"n?curses", "ncurses", ("tools/",)),
+    (r"histedit\.h|editline/", "libedit", ("tools/",)),
     (r"hiredis/", "hiredis", ("bench/",)),
     (r"valgrind/callgrind\.h", "Valgrind", ("bench/",)),
     (r"pybind11/|Python\.h", "pybind11", ("bindings/",)),
@@ -57,6 +58,7 @@ FOREIGN_TARGETS = (
     (r"PkgConfig::PMIX", "PMIx", ("pmix/", "tests/")),
     (r"PkgConfig::HIREDIS", "hiredis", ("bench/",)),
     (r"PkgConfig::NCURSES", "ncurses", ("tools/",)),
+    (r"PkgConfig::LIBEDIT", "libedit", ("tools/",)),
     (r"pybind11_add_module", "pybind11", ("bindings/",)),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")

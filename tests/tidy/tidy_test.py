@@ -83,8 +83,8 @@ class Layers(Checks):
     def test_foreign_header_in_a_test_of_another_layer(self):
         self.include("tests/unit/x.cpp", "#include <pmix_server.h>", "PMIx (pmix_server.h) is used only in pmix/")
 
-    def test_slurm_headers_are_for_nobody(self):
-        self.include("slurm/x.cpp", "#include <slurm/slurm.h>", "Slurm's library (slurm/slurm.h) is used only in no folder")
+    def test_slurm_headers_are_for_the_plugin(self):
+        self.include("slurm/x.cpp", "#include <slurm/slurm.h>", "Slurm's interface (slurm/slurm.h) is used only in slurm/spank/")
 
     def test_unknown_library(self):
         self.include("launcher/x.cpp", "#include <zmq.hpp>", "<zmq.hpp> is of none of the libraries")
@@ -392,6 +392,57 @@ class Reference(Checks):
         self.read(f"| A1 | x | `View::pop` | `ddict_put` | {self.TESTS} |", "no public header declares View::pop")
         self.read(f"| A1 | x | `put` | `ddict_pop` | {self.TESTS} |", "no public header declares ddict_pop")
         self.read(f"| A1 | x | `put` | nothing | {self.TESTS} |", "this row has no call of C")
+
+
+class Recipes(Checks):
+    SPACK = ('from spack.package import *\nclass Ddict(CMakePackage):\n    version("1.2.3")\n    variant("python", default=True)\n'
+             '    depends_on("python", when="+python")\n    def cmake_args(self):\n'
+             '        return [self.define_from_variant("DDICT_PYTHON", "python")]\n')
+    EASYBUILD = ("easyblock = 'CMakeNinja'\nname = 'ddict'\nversion = '1.2.3'\nhomepage = ''\ndescription = ''\n"
+                 "toolchain = {}\nsources = [SOURCELOWER_TAR_GZ]\nbuilddependencies = [('CMake', '3')]\ndependencies = []\n"
+                 "configopts = '-DDDICT_PYTHON=ON'\nsanity_check_paths = {}\nmoduleclass = 'lib'\n")
+    APPTAINER = ("Bootstrap: docker\nFrom: debian:12\n%files\n    ddict-1.2.3.tar.gz /opt\n%post\n    scripts/run\n"
+                 "    cmake -DDDICT_PYTHON=ON\n")
+
+    def setUp(self):
+        super().setUp()
+        self.write("CMakeLists.txt", 'project(ddict VERSION 1.2.3 LANGUAGES C)\noption(DDICT_PYTHON "x" ON)\n')
+        self.write("scripts/run", "#!/bin/bash\n")
+        self.recipe("spack/package.py", self.SPACK)
+        self.recipe("easybuild/ddict-1.2.3.eb", self.EASYBUILD)
+        self.recipe("apptainer/ddict.def", self.APPTAINER)
+
+    def recipe(self, path, text):
+        self.write("packaging/" + path, text)
+
+    def test_sound_recipes(self):
+        self.assert_fine("recipes")
+
+    def test_syntax(self):
+        self.recipe("spack/package.py", self.SPACK + "    (\n")
+        self.assert_problem("recipes", "packaging/spack/package.py:1: cannot be read: SyntaxError")
+
+    def test_version(self):
+        self.recipe("easybuild/ddict-1.2.3.eb", self.EASYBUILD.replace("1.2.3", "1.2.4"))
+        self.assert_problem("recipes", "ddict-1.2.3.eb:1: is for version 1.2.4, not 1.2.3")
+        self.recipe("easybuild/ddict-1.2.3.eb", self.EASYBUILD)
+        self.recipe("apptainer/ddict.def", self.APPTAINER.replace("1.2.3", "1.2.4"))
+        self.assert_problem("recipes", "ddict.def:1: is for version 1.2.4, not 1.2.3")
+
+    def test_options(self):
+        self.recipe("spack/package.py", self.SPACK.replace("DDICT_PYTHON", "DDICT_PERL"))
+        self.assert_problem("recipes", "package.py:7: CMake has no option DDICT_PERL")
+        self.recipe("spack/package.py", self.SPACK)
+        self.recipe("apptainer/ddict.def", self.APPTAINER.replace("DDICT_PYTHON", "DDICT_PERL"))
+        self.assert_problem("recipes", "ddict.def:7: CMake has no option DDICT_PERL")
+
+    def test_variant(self):
+        self.recipe("spack/package.py", self.SPACK.replace('"+python"', '"+perl"'))
+        self.assert_problem("recipes", "no variant +perl")
+
+    def test_script(self):
+        self.recipe("apptainer/ddict.def", self.APPTAINER.replace("scripts/run", "scripts/walk"))
+        self.assert_problem("recipes", "ddict.def:6: there is no scripts/walk")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ STEPS = (
     ("declaration", "manager/ops/ops.h", "\n// atomics.cpp"),
     ("definition", "manager/ops/pairs.cpp", "}  // namespace ddict::manager::ops"),
     ("row of the table", "manager/shard.cpp", "};\n\nconstexpr std::array<Op, wire::verb_last + 1> op_table"),
-    ("sample", "tests/sim/garbage_test.cpp", "        case Verb::restart:\n            break;"),
+    ("sample", "tests/sim/garbage_test.cpp", "        case Verb::checkpoints:\n            break;"),
 )
 # Where a missing block is noticed, and what the compiler says of it.
 NOTICED_BY = {
