@@ -260,6 +260,12 @@ void deadlines_and_errors(ddict::Dictionary& dict) {
     check(!value && known.complete(), "deadlines and errors");
 }
 
+void wait_for_space(ddict::Dictionary& dict) {
+    auto waiting = dict.within(30s).when_space();
+    waiting.put("step", std::vector<double>(1000));  // waits while the manager's pool is full
+    check(dict.contains("step"), "what waited for space");
+}
+
 void several_dictionaries(ddict::Dictionary& dict) {
     auto scratch = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "scratch"});
     scratch.put("key", "of the other one");
@@ -393,6 +399,7 @@ int main() {
         broadcast(dict);
         freeze_and_read(dict);
         deadlines_and_errors(dict);
+        wait_for_space(dict);
         several_dictionaries(dict);
         keep_it_for_the_next_step();
         persist_each_step();

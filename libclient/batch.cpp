@@ -136,6 +136,7 @@ Result<void> View::multi_get_bytes(std::span<const KeyBytes> keys, ItemSink& sin
 
 Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<ItemStatus> statuses) const {
     if (!statuses.empty() && statuses.size() != pairs.size()) return wrong_size(Operation::batch_put);
+    if (waits_for_space_) return Calls::multi_put_when_space(*this, pairs, statuses);
     Outcomes outcomes(statuses, nullptr);
     if (attachment_ == nullptr) {
         const Error error = Calls::no_dictionary(Operation::batch_put);

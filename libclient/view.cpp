@@ -144,6 +144,12 @@ View View::at_once() const {
     return view;
 }
 
+View View::when_space() const {
+    View view = *this;
+    view.waits_for_space_ = true;
+    return view;
+}
+
 std::uint32_t View::checkpoint_id() const {
     if (checkpoint_ != any_checkpoint) return checkpoint_;
     return attachment_ == nullptr ? 0 : attachment_->checkpoint_id().load(std::memory_order_relaxed);
@@ -233,12 +239,12 @@ Result<Reply> View::Calls::call(const View& view, Request&& request) {
     if (view.attachment_ == nullptr || !is_good_key(request.key))
         return check(view, operation_of(request.verb), request.key).error();
     place(view, request);
-    return view.attachment_->call(request, view.budget_);
+    return send(view, request);
 }
 
 Result<Reply> View::Calls::call_manager(const View& view, Request& request) {
     set_checkpoint(view, request);
-    return view.attachment_->call(request, view.budget_);
+    return send(view, request);
 }
 
 bool View::Calls::read_here(const View& view, Operation operation, ShardId shard, KeyBytes key,

@@ -76,6 +76,16 @@ struct View::Calls {
         return {.checkpoint = checkpoint(view), .flags = view.flags_};
     }
 
+    /// Sends a request that is complete.
+    static Result<Reply> send(const View& view, Request& request) {
+        if (view.waits_for_space_) [[unlikely]]
+            return send_when_space(view, request);
+        return view.attachment_->call(request, view.budget_);
+    }
+    /// The same; again and again while it is refused with no_space.
+    static Result<Reply> send_when_space(const View& view, Request& request);
+    static Result<void> multi_put_when_space(const View& view, std::span<const PutItem> pairs,
+                                             std::span<ItemStatus> statuses);
     /// Sends a request on request.key to the manager that owns it.
     static Result<Reply> call(const View& view, Request&& request);
     /// The same to the manager of request.shard.

@@ -144,7 +144,8 @@ std::vector<AnyKey> all_keys(const Arguments& arguments) {
 }
 
 View view_for_puts(const Dictionary& dict, const Arguments& arguments) {
-    return arguments.has("--persistent") ? dict.persistent() : View(dict);
+    const View view = arguments.has("--persistent") ? dict.persistent() : View(dict);
+    return arguments.has("--when-space") ? view.within(timeout_of(arguments)).when_space() : view;
 }
 
 int run_put(const Arguments& arguments) {
@@ -332,26 +333,28 @@ std::vector<Option> with_types(std::vector<Option> more) {
 }
 
 Command put_command() {
-    return {.name = "put",
-            .operands = "KEY VALUE",
-            .operands_min = 2,
-            .operands_max = 2,
-            .options = with_types(
-                {{.name = "--json",
-                  .help = "VALUE is JSON, which says of what type it is: int64, float64, bool, "
-                          "text, vectors of numbers, lists, records, maps of texts"},
-                 {.name = "--persistent", .help = "for later checkpoints too, also where they wait for keys"},
-                 key_type_option(),
-                 escaped_pair_option()}),
-            .summary = "store VALUE; '-' reads it from the standard input",
-            .help =
-                "Without a type, VALUE is text. A number is read in decimal, also nan, inf and -0; what does "
-                "not fit into its type is refused. As 'ddict get' prints a number, 'ddict put' stores it "
-                "again, bit by bit. Any value can be copied:\n"
-                "\n"
-                "  ddict get FROM | ddict put TO - --as \"$(ddict get --type FROM)\"\n",
-            .run = run_put,
-            .completes = {keys_here(), {}}};
+    return {
+        .name = "put",
+        .operands = "KEY VALUE",
+        .operands_min = 2,
+        .operands_max = 2,
+        .options = with_types(
+            {{.name = "--json",
+              .help = "VALUE is JSON, which says of what type it is: int64, float64, bool, "
+                      "text, vectors of numbers, lists, records, maps of texts"},
+             {.name = "--persistent", .help = "for later checkpoints too, also where they wait for keys"},
+             {.name = "--when-space", .help = "wait until there is space for it, at most --timeout SECONDS"},
+             key_type_option(),
+             escaped_pair_option()}),
+        .summary = "store VALUE; '-' reads it from the standard input",
+        .help =
+            "Without a type, VALUE is text. A number is read in decimal, also nan, inf and -0; what does "
+            "not fit into its type is refused. As 'ddict get' prints a number, 'ddict put' stores it "
+            "again, bit by bit. Any value can be copied:\n"
+            "\n"
+            "  ddict get FROM | ddict put TO - --as \"$(ddict get --type FROM)\"\n",
+        .run = run_put,
+        .completes = {keys_here(), {}}};
 }
 
 Command get_command() {

@@ -37,6 +37,7 @@ struct ViewRecipe {
     bool allow_pickle = true;
     bool persistent = false;  // see View
     bool at_once = false;
+    bool when_space = false;
 };
 
 /// Threads: any number, with the interpreter's lock; its calls release it.

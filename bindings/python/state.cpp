@@ -37,7 +37,7 @@ py::tuple reduce(PyDictionary& self) {
                        seconds(std::optional(options.attach_timeout)), options.local_reads,
                        seconds(recipe.timeout), manager, recipe.allow_pickle, function_of(recipe.placement),
                        recipe.placement.names_manager, self.checkpoint_id(), recipe.checkpoint.has_value(),
-                       recipe.persistent, recipe.at_once));
+                       recipe.persistent, recipe.at_once, recipe.when_space));
 }
 
 std::string shown(PyDictionary& self) {
@@ -204,6 +204,13 @@ void bind_views(DictionaryClass& dictionary) {
             [](PyDictionary& self) { return self.with([](ViewRecipe& recipe) { recipe.at_once = true; }); },
             "The same dictionary; d[key] and pop(key) of a key that is not there raise KeyError, also where "
             "checkpoints wait for keys.")
+        .def(
+            "when_space",
+            [](PyDictionary& self) {
+                return self.with([](ViewRecipe& recipe) { recipe.when_space = true; });
+            },
+            "The same dictionary; a put that is refused with NoSpace waits until there is space, and is "
+            "Timeout if there is none in time. What can never fit is TooLarge at once.")
         .def(
             "at",
             [](PyDictionary& self, std::uint32_t checkpoint) {
@@ -412,6 +419,7 @@ void PyDictionary::make_view() {
     if (recipe_.checkpoint) view = view.at(*recipe_.checkpoint);
     if (recipe_.persistent) view = view.persistent();
     if (recipe_.at_once) view = view.at_once();
+    if (recipe_.when_space) view = view.when_space();
     view_ = placed(view, recipe_.placement);
     generation_ = process_generation;
 }

@@ -84,6 +84,12 @@ class View {
     View placed_by(Placement placement) const;
     /// `manager_of` decides on which manager a key lives.
     View placed_at(ManagerOfKey manager_of) const;
+    /// Changes that are refused with no_space wait until there is space, and are timeout if there is none by
+    /// the deadline: put, the conditional ones, compare_and_swap, fetch_add, append, bput, multi_put; not
+    /// put_async, update, nor what a batch collects. What can never fit is too_large at once. No order is
+    /// promised; who has waited for longer asks more often. Cost: a message about every 8 to 64 ms while it
+    /// waits; a value above 4 KiB is not sent before there is space for it.
+    View when_space() const;
 
     // ---- checkpoints (docs/checkpoints.md) ----
     /// The dictionary at a checkpoint: each key has what was written to it last at this one or an earlier
@@ -582,6 +588,7 @@ class View {
     std::uint16_t flags_ = 0;                    // of its requests
     detail::Shared<const Placement> placement_;
     bool places_by_number_ = false;            // placement_ gives the number of a manager, no hash
+    bool waits_for_space_ = false;             // see when_space()
     detail::Shared<client::OpenBatch> batch_;  // while one is collected
 };
 

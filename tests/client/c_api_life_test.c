@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The ddict authors
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <ddict/ddict_queue.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -384,4 +385,28 @@ void test_errors_name_everything(void) {
         EXPECT(error_says("of key 'some key' on manager"));
     }
     EXPECT_OK(ddict_unfreeze(dict, &error));
+}
+
+void test_when_space(void) {
+    ddict_dictionary* hasty = NULL;
+    ddict_dictionary* waiting = NULL;
+    static char large[20u << 20];
+    const ddict_slice value = ddict_bytes(large, sizeof large);
+    char name[16];
+    int code = DDICT_OK;
+    for (int i = 0; code == DDICT_OK; ++i) {
+        snprintf(name, sizeof name, "fill/%d", i);
+        code = ddict_put(dict, ddict_text_key(name), value, DDICT_BYTES, &error);
+    }
+    EXPECT(code == DDICT_NO_SPACE);
+    EXPECT_OK(ddict_within(dict, 200, &hasty, &error));
+    EXPECT_OK(ddict_when_space(hasty, &waiting, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_put(waiting, ddict_text_key(name), value, DDICT_BYTES, &error));
+    EXPECT(error_says("waited for space") && !error.in_doubt);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_when_space(NULL, &waiting, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_when_space(hasty, NULL, &error));
+    EXPECT_OK(ddict_clear(dict, &error));
+    EXPECT_OK(ddict_put(waiting, ddict_text_key(name), value, DDICT_BYTES, &error));
+    ddict_detach(waiting);
+    ddict_detach(hasty);
 }

@@ -72,6 +72,7 @@ static const struct {
     {"cursors", test_cursors},
     {"managers", test_managers},
     {"deadlines", test_deadlines},
+    {"when_space", test_when_space},
     {"freeze", test_freeze},
     {"statistics", test_statistics},
     {"health_and_profile", test_health_and_profile},

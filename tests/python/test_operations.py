@@ -386,3 +386,23 @@ def test_detaching_while_others_call(shared):
     for thread in threads:
         thread.join(30)
     assert len(outcomes) == 3 and time.monotonic() - begin < 10
+
+
+def test_a_put_waits_for_space():
+    large = bytes(20 << 20)
+    with ddict.create(total_mem="64M") as d:
+        waiting = d.within(0.3).when_space()
+        with pytest.raises(ddict.NoSpace):
+            for i in range(10):
+                d[i] = large
+        with pytest.raises(ddict.Timeout, match="waited for space"):
+            waiting["new"] = large
+        assert "new" not in d
+        eraser = threading.Timer(0.2, lambda: d.pop(0))
+        eraser.start()
+        pickle.loads(pickle.dumps(d.within(20).when_space()))["new"] = large
+        eraser.join()
+        assert len(d["new"]) == len(large)
+        with pytest.raises(ddict.TooLarge):
+            waiting["new"] = bytes(65 << 20)
+        d.destroy()
