@@ -124,7 +124,7 @@ Time Member::tick(Time now) {
     if (roll_call_ || !under_way_.empty() || !announcements_.empty())
         next = std::min(next, others_.tick(now));
     if (roll_call_) {
-        if (std::optional<Result<void>> outcome = roll_call_->outcome()) {
+        if (std::optional<Result<void>> outcome = roll_call_->outcome(now)) {
             roll_call_outcome_ = *std::move(outcome);
             roll_call_.reset();
             others_.leave();

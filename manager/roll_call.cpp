@@ -6,22 +6,10 @@
 #include <string>
 
 namespace ddict::manager {
-namespace {
-
-/// There are no keys yet, and no clients to look with: what is wrong is the network, or how it is named.
-Error launch_error(Error error) {
-    const std::string why = error.detail.data();
-    if (error.code == Errc::manager_lost || error.code == Errc::timeout) {
-        error.set_detail(why +
-                         "; name the nodes' network in DDICT_UCX_NET_DEVICES, see 'ddict-launch --check'");
-    }
-    return error.set_operation(Operation::launch);
-}
-
-}  // namespace
 
 RollCall::RollCall(Requester& requester, const DirectoryView& directory, ShardId own, Time now, Time deadline)
-    : requester_(requester) {
+    : requester_(requester), began_(now) {
+    requester.set_keeps_asking(true);
     const std::uint64_t first = 2 * std::uint64_t{number_of(own)} + 1;
     const std::uint64_t end = std::min<std::uint64_t>(first + 2, directory.manager_count());
     for (std::uint64_t child = first; child < end; ++child) {
@@ -34,18 +22,38 @@ RollCall::RollCall(Requester& requester, const DirectoryView& directory, ShardId
         Request ping;
         ping.verb = wire::Verb::ping;
         ping.shard = entry->shard;
-        pings_.push_back(requester.begin(ping, now, deadline));
+        pings_.push_back({entry->shard, requester.begin(ping, now, deadline)});
     }
 }
 
-std::optional<Result<void>> RollCall::outcome() {
-    std::erase_if(pings_, [this](Requester::OperationId ping) {
-        if (!requester_.done(ping)) return false;
-        const Result<Reply> reply = requester_.take(ping);
-        if (!reply && result_) result_ = launch_error(reply.error());
+/// There are no keys yet, and no clients to look with: what is wrong is the network, how it is named, or how
+/// busy its hosts are.
+Error RollCall::error_of(const Ping& ping, Error why, Time now) const {
+    const std::string over = requester_.describe(ping.child);
+    if (why.code == Errc::timeout) {
+        const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(now - began_);
+        const unsigned asked = requester_.hellos(ping.child);
+        why.set_detail("not answered, asked " + std::to_string(asked) +
+                       (asked == 1 ? " time in " : " times in ") + std::to_string(waited.count()) + " ms" +
+                       (over.empty() ? "" : " over " + over));
+    }
+    if (why.code == Errc::manager_lost || why.code == Errc::timeout) {
+        const std::string what = why.detail.data();
+        why.set_detail(what +
+                       "; name the nodes' network in DDICT_UCX_NET_DEVICES, see 'ddict-launch --check'");
+    }
+    return why.set_operation(Operation::launch);
+}
+
+std::optional<Result<void>> RollCall::outcome(Time now) {
+    std::erase_if(pings_, [this, now](const Ping& ping) {
+        if (!requester_.done(ping.operation)) return false;
+        const Result<Reply> reply = requester_.take(ping.operation);
+        if (!reply && result_) result_ = error_of(ping, reply.error(), now);
         return true;
     });
     if (!pings_.empty()) return std::nullopt;
+    requester_.set_keeps_asking(false);
     return result_;
 }
 

@@ -3,7 +3,9 @@
 //
 // The last step of coming up: the managers form a binary tree, and each says hello to and pings its children
 // 2i+1 and 2i+2 over the real network. When all roll calls are complete, every manager has answered somebody:
-// only then is the dictionary called ready. Two connections a manager, however many there are.
+// only then is the dictionary called ready. Two connections a manager, however many there are. Where very
+// many come up on few processors an answer may take seconds: a silent child is asked again until the
+// deadline.
 #pragma once
 
 #include <optional>
@@ -20,13 +22,20 @@ class RollCall {
     /// else may use it meanwhile.
     RollCall(Requester& requester, const DirectoryView& directory, ShardId own, Time now, Time deadline);
 
-    /// Nothing while answers are missing; then success, or the first error. To be called after every event
-    /// and tick.
-    std::optional<Result<void>> outcome();
+    /// Nothing while answers are missing; then success, or the first error, which says how often a silent
+    /// child was asked. To be called after every event and tick.
+    std::optional<Result<void>> outcome(Time now);
 
   private:
+    struct Ping {
+        ShardId child;
+        Requester::OperationId operation;
+    };
+    Error error_of(const Ping& ping, Error why, Time now) const;
+
     Requester& requester_;
-    std::vector<Requester::OperationId> pings_;
+    const Time began_;
+    std::vector<Ping> pings_;
     Result<void> result_;
 };
 

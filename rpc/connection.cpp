@@ -56,7 +56,8 @@ void Connection::look_up_entry() {
 }
 
 bool Connection::wants_entry() const noexcept {
-    if (pending_ == 0 || !others_may_know()) return false;
+    // Who is waited for whatever it takes has only just been where it is said to be.
+    if (pending_ == 0 || !others_may_know() || context_.keeps_asking()) return false;
     switch (state_) {
         case State::closed:
             return false;

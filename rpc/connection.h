@@ -63,12 +63,15 @@ class Connection {
     /// An operation begins to wait for the manager.
     void add_operation() {
         if (pending_++ == 0) {
+            timers_.set_keeps_asking(context_.keeps_asking());
             timers_.begin(context_.now());
             if (state_ != State::open) forget_stale();
         }
     }
     void remove_operation() noexcept { --pending_; }
     std::uint32_t operations() const noexcept { return pending_; }
+    /// How many were said since the first of those that wait, or have waited last, began to.
+    unsigned hellos() const noexcept { return timers_.hellos(); }
     /// Why an operation that has begun need not wait for a connection, if that is known already.
     std::optional<Error> refusal(wire::Verb verb);
     /// Connects, unless that is under way.

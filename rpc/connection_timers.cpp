@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned refusals_max = 4;
 // How often the timeout of a hello doubles.
 constexpr unsigned timeout_doublings_max = 3;
+constexpr unsigned timeout_doublings_max_while_asking = 4;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ void ConnectionTimers::opened(Time now) noexcept {
     lost_at_.reset();
     probe_until_.reset();
     refusals_ = 0;
-    late_answers_ = 0;
+    if (!keeps_asking_) late_answers_ = 0;  // it may be as slow with what is asked next
 }
 
 void ConnectionTimers::moved(Time now) noexcept {
@@ -96,9 +97,13 @@ ConnectionTimers::Silence ConnectionTimers::silence(bool known_lost, bool moves_
     static_assert(limits::lost_probe_timeout < until_lost);
     // The connection may be dead and the manager not: it may have dropped us. What may be slow because it is
     // large gets more time.
-    return {.reconnect = *pinged_ + (moves_payloads ? limits::silence_before_reconnect_with_payloads
-                                                    : limits::silence_before_reconnect),
-            .lost = *pinged_ + (known_lost ? limits::lost_probe_timeout : until_lost)};
+    Time::duration reconnect =
+        moves_payloads ? limits::silence_before_reconnect_with_payloads : limits::silence_before_reconnect;
+    if (!keeps_asking_)
+        return {.reconnect = *pinged_ + reconnect,
+                .lost = *pinged_ + (known_lost ? limits::lost_probe_timeout : until_lost)};
+    reconnect = std::max(reconnect, hello_timeout());
+    return {.reconnect = *pinged_ + reconnect, .lost = Time::max()};
 }
 
 void ConnectionTimers::set_lost_at(Time lost, Time now) noexcept {
@@ -114,25 +119,26 @@ ConnectionTimers::Step ConnectionTimers::next_step(Time now, bool says_hello, bo
         *lost_at_ += now - looked_;  // the program was away, and nothing moved
     }
     looked_ = now;
-    if (now >= *lost_at_ && !same_host_) return Step::lost;
+    if (now >= *lost_at_ && !same_host_ && !keeps_asking_) return Step::lost;
     if (!says_hello) return now >= again_ ? Step::connect : Step::wait;
     if (now - hello_at_ < hello_timeout()) return Step::wait;
     // Of one that had a session it is rather the network that was away: it may be back at any time.
-    if (!has_session) ++late_answers_;
+    if (!has_session || keeps_asking_) ++late_answers_;
     return Step::connect;
 }
 
 Time ConnectionTimers::next_look(Time now, bool says_hello) const noexcept {
     Time next = says_hello ? hello_at_ + hello_timeout() : again_;
     if (probe_until_) next = std::min(next, *probe_until_);
-    if (same_host_ || !lost_at_) return next;
+    if (same_host_ || keeps_asking_ || !lost_at_) return next;
     // Often enough that this process does not take itself for one that was away.
     return std::min({next, *lost_at_, now + limits::silence_before_ping / 2});
 }
 
 Time::duration ConnectionTimers::hello_timeout() const noexcept {
     const auto first = same_host_ ? limits::hello_repeated_same_host : limits::hello_repeated;
-    return first * (1 << std::min(late_answers_, timeout_doublings_max));
+    const unsigned doublings_max = keeps_asking_ ? timeout_doublings_max_while_asking : timeout_doublings_max;
+    return first * (1 << std::min(late_answers_, doublings_max));
 }
 
 }  // namespace ddict

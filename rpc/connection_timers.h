@@ -16,12 +16,15 @@ class ConnectionTimers {
   public:
     /// Of the same host the kernel says whether the manager lives, so silence does not make it lost.
     void set_same_host(bool same_host) noexcept { same_host_ = same_host; }
+    /// Of one that is waited for whatever it takes, neither: it is asked again, later each time.
+    void set_keeps_asking(bool keeps_asking) noexcept { keeps_asking_ = keeps_asking; }
 
     // ---- what happens
 
     /// The first operation begins to wait for the manager.
     void begin(Time now) noexcept {
         heard_ = now;
+        hellos_ = 0;
         pinged_.reset();
         lost_at_.reset();
     }
@@ -29,7 +32,10 @@ class ConnectionTimers {
         heard_ = now;
         pinged_.reset();
     }
-    void said_hello(Time now) noexcept { heard_ = hello_at_ = now; }
+    void said_hello(Time now) noexcept {
+        heard_ = hello_at_ = now;
+        ++hellos_;
+    }
     /// The hello is answered: the connection is open.
     void opened(Time now) noexcept;
     /// Another process serves the shard, and has not been spoken to yet.
@@ -61,6 +67,8 @@ class ConnectionTimers {
     // ---- what is to be done
 
     bool was_opened() const noexcept { return opened_ != Time{}; }
+    /// How many were said since begin().
+    unsigned hellos() const noexcept { return hellos_; }
     /// Nobody has waited for the answer to the hello for so long that it may be lost.
     bool is_hello_stale(Time now) const noexcept;
 
@@ -95,6 +103,8 @@ class ConnectionTimers {
     Time::duration hello_timeout() const noexcept;
 
     bool same_host_ = false;
+    bool keeps_asking_ = false;
+    unsigned hellos_ = 0;          // since begin()
     Time hello_at_{};              // when the hello was sent
     Time heard_{};                 // when the manager last said something, or was first asked
     Time opened_{};                // when it last answered a hello

@@ -32,6 +32,9 @@ class RequestContext {
     Whereabouts* whereabouts() const noexcept { return whereabouts_; }
     Time now() const noexcept { return now_; }
     void set_now(Time now) noexcept { now_ = now; }
+    /// Whether silence makes no manager lost: what waits for one ends at its deadline.
+    bool keeps_asking() const noexcept { return keeps_asking_; }
+    void set_keeps_asking(bool keeps_asking) noexcept { keeps_asking_ = keeps_asking; }
 
     /// The number that was taken last.
     std::uint64_t sequence() const noexcept { return sequence_; }
@@ -85,6 +88,7 @@ class RequestContext {
     std::uint64_t rejected_messages_ = 0;
     std::vector<std::byte> message_;  // scratch: has the size of the longest
     Time now_{};
+    bool keeps_asking_ = false;
 };
 
 }  // namespace ddict

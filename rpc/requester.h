@@ -54,6 +54,16 @@ class Requester final : public TransportEvents {
         return connection == nullptr ? nullptr : &connection->entry();
     }
 
+    /// For managers that come up: whether the silence of one makes it lost, as it does at first, or what is
+    /// begun from now on asks it again, later each time, until its own deadline. Nobody else is asked then
+    /// where it is.
+    void set_keeps_asking(bool keeps_asking) noexcept { context_.set_keeps_asking(keeps_asking); }
+    /// How often this client has said hello to a manager for the operations that wait for it, or did last.
+    unsigned hellos(ShardId shard) const {
+        const Connection* connection = connections_.find(shard);
+        return connection == nullptr ? 0 : connection->hellos();
+    }
+
     /// Starts an operation. Requires a known manager, a key within the limits, and fewer than
     /// limits::operations_in_flight_max operations in flight. Key, value and sink stay the caller's until
     /// done().

@@ -97,6 +97,23 @@ TEST_F(ConnectionTimersTest, OnTheSameHostSilenceLosesNobody) {
     }
 }
 
+TEST_F(ConnectionTimersTest, AManagerThatIsWaitedForIsAskedLaterEachTime) {
+    timers.set_keeps_asking(true);
+    begin();
+    for (const auto timeout : {300ms, 600ms, 1200ms, 2400ms, 4800ms, 4800ms}) {
+        const Time before = now;
+        ASSERT_EQ(next(), Step::connect);
+        EXPECT_EQ(now - before, timeout);
+        timers.said_hello(now);
+    }
+    EXPECT_EQ(timers.hellos(), 7U);
+    timers.opened(now);
+    timers.pinged(now);
+    const ConnectionTimers::Silence silence = timers.silence(false, false);
+    EXPECT_EQ(silence.reconnect, now + 4800ms) << "it is as slow with this answer";
+    EXPECT_EQ(silence.lost, Time::max());
+}
+
 TEST_F(ConnectionTimersTest, AConnectionThatLastedIsMadeAnewAtOnce) {
     begin();
     timers.opened(now);
