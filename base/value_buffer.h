@@ -12,6 +12,7 @@
 #include <ddict/value_sink.h>
 
 #include "base/bytes.h"
+#include "base/host_memory.h"
 
 namespace ddict {
 
@@ -19,6 +20,8 @@ namespace detail {
 Error wrong_buffer(std::uint64_t size, std::uint64_t bytes);
 /// Requires that an exception is being handled.
 Error buffer_error(std::uint64_t bytes);
+/// The buffer, unless a part of it is the memory of a GPU.
+Result<MutableBytes> only_host_memory(const Result<MutableBytes>& buffer, Bytes rest);
 }  // namespace detail
 
 /// This process has too little memory for what came, which says nothing about the manager. Allocates nothing.
@@ -33,6 +36,8 @@ template <std::invocable Prepare>
     try {
         Result<MutableBytes> buffer = prepare();
         if (buffer && buffer->size() != bytes) return detail::wrong_buffer(buffer->size(), bytes);
+        if (memory_probe.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+            return detail::only_host_memory(buffer, {});
         return buffer;
     } catch (...) {
         return detail::buffer_error(bytes);
@@ -48,6 +53,8 @@ template <std::invocable Prepare>
             if (buffer->size() + rest.size() != bytes)
                 return detail::wrong_buffer(buffer->size() + rest.size(), bytes);
         }
+        if (memory_probe.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+            return detail::only_host_memory(buffer, rest);
         return buffer;
     } catch (...) {
         return detail::buffer_error(bytes);

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/batch.h>
+#include <ddict/codec.h>
 
 #include <algorithm>
 #include <new>
@@ -19,6 +20,7 @@ Arena::~Arena() {
 
 std::span<const std::byte> Arena::copy(std::span<const std::byte> bytes) {
     if (bytes.empty()) return {};
+    if (!can_be_read(bytes)) return bytes;  // the put refuses it
     if (left_.size() < bytes.size()) {
         const std::size_t size = std::max(bytes.size(), std::size_t{64 * 1024});
         last_ = new (::operator new(sizeof(Chunk) + size)) Chunk{last_};

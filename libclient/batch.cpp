@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "libclient/batch_run.h"
+#include "libclient/host_memory.h"
 #include "libclient/shared.h"
 #include "libclient/view_calls.h"
 
@@ -146,13 +147,16 @@ Result<void> View::multi_put_bytes(std::span<const PutItem> pairs, std::span<Ite
     BatchRun run(attachment_, Verb::batch_put, of_one_call(budget_), Calls::at(*this), outcomes);
     for (std::size_t i = 0; i < pairs.size(); ++i) {
         const PutItem& pair = pairs[i];
-        if (Calls::is_good_key(pair.key)) {
+        if (!Calls::is_good_key(pair.key)) {
+            const Error error = Calls::key_error(Operation::batch_put, pair.key);
+            outcomes.done(i, pair.key, {error.code, Error::no_manager}, &error);
+        } else if (!client::can_be_sent(pair.value)) [[unlikely]] {
+            const Error error = name_error(no_host_memory_to_send(), Operation::batch_put, pair.key);
+            outcomes.done(i, pair.key, {error.code, error.manager}, &error);
+        } else {
             const KeyPlacement placement = Calls::placement(*this, pair.key);
             const ShardId shard = Calls::owner(*this, pair.key, placement);
             run.add(i, shard, pair.key, pair.value, pair.value_type, placement);
-        } else {
-            const Error error = Calls::key_error(Operation::batch_put, pair.key);
-            outcomes.done(i, pair.key, {error.code, Error::no_manager}, &error);
         }
     }
     run.finish();
@@ -238,6 +242,8 @@ Result<void> View::Calls::collect(const View& view, Verb verb, KeyBytes key, Byt
                                   std::uint16_t value_type) {
     if (const Result<void> good = check(view, operation_of(verb), key); !good) return good;
     if (!view.batch_->belongs_to_caller()) return busy_elsewhere();
+    if (!client::can_be_sent(value)) [[unlikely]]
+        return view.name_error(no_host_memory_to_send(), operation_of(verb), key);
     if (verb == Verb::broadcast_put) {
         view.batch_->broadcast_put(broadcast_root(view, key), {key, value, value_type});
     } else {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "base/host_memory.h"
 #include "libclient/c_api.h"
 
 using namespace ddict;
@@ -81,6 +82,8 @@ int ddict_put_array(ddict_dictionary* dictionary, ddict_key key, int element, ui
         const std::size_t header = ArrayHeader::bytes(rank);
         const std::size_t data_bytes = static_cast<std::size_t>(checked->size()) * *element_bytes;
         if (const Result<void> good = c_api::check({data, data_bytes}, "data"); !good) return good;
+        if (!detail::can_be_read({static_cast<const std::byte*>(data), data_bytes}))
+            return view.name_error(no_host_memory_to_send(), Operation::put, k);
         const auto value = std::make_unique_for_overwrite<std::byte[]>(header + data_bytes);
         ArrayHeader::write({value.get(), header}, *checked, *element_bytes);
         if (data_bytes > 0) std::memcpy(value.get() + header, data, data_bytes);
@@ -114,6 +117,9 @@ int ddict_get_array_into(ddict_dictionary* dictionary, ddict_key key, int elemen
         if (!expected) return expected.error();
         const std::size_t data_bytes = static_cast<std::size_t>(expected->size()) * *element_bytes;
         if (const Result<void> good = c_api::check({data, data_bytes}, "data"); !good) return good;
+        if (const Result<void> good = detail::check_target({static_cast<const std::byte*>(data), data_bytes});
+            !good)
+            return view.name_error(good.error(), Operation::get, k);
         c_api::MallocSink sink(array_type(element));
         if (const Result<void> got = view.get_bytes(k, sink); !got) return got;
         const Result<Shape> stored = ArrayHeader::read(sink.bytes(), *element_bytes);

@@ -111,6 +111,9 @@ int receive_into(Operation operation, ddict_dictionary* dictionary, const ddict_
         if (const Result<void> good = given({{value, "value"}}); !good) return good;
         if (const Result<void> good = c_api::check({memory, capacity}, "memory"); !good) return good;
         if (const Result<void> good = c_api::check_type(type); !good) return good;
+        if (const Result<void> good = detail::check_target({static_cast<const std::byte*>(memory), capacity});
+            !good)
+            return view.name_error(good.error(), operation, k);
         IntoSink sink(memory, capacity, type);
         if (const Result<void> got = f(view, k, sink); !got) {
             if (sink.is_too_large())

@@ -8,6 +8,8 @@
 
 #include <ddict/operands.h>
 
+#include "base/host_memory.h"
+
 namespace ddict {
 
 std::vector<std::byte> Codec<std::vector<bool>>::encode(const std::vector<bool>& values) {
@@ -46,6 +48,7 @@ Result<std::span<std::byte>> SpanSink::prepare(std::uint64_t bytes, std::uint16_
 }
 
 void append_bytes(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
+    if (!can_be_read(bytes)) throw Exception(no_host_memory_to_send());
     out.insert(out.end(), bytes.begin(), bytes.end());
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "libclient/coarse_clock.h"
+#include "libclient/host_memory.h"
 #include "rpc/lost_managers.h"
 
 namespace ddict::client {
@@ -69,7 +70,9 @@ const shm::PoolReader* LocalPools::map(std::uint32_t place) {
 }
 
 void LocalPools::look_at_clock() {
-    const std::int64_t now = nanoseconds_of(coarse_now());
+    const auto time = coarse_now();
+    GpuWatch::look(time);
+    const std::int64_t now = nanoseconds_of(time);
     reads_until_look_ = now - last_look < nanoseconds_of_often ? reads_between_looks : 0;
     last_look = now;
     std::int64_t next = next_check_.load(std::memory_order_relaxed);

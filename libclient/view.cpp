@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "libclient/async_operation.h"
+#include "libclient/host_memory.h"
 #include "libclient/shared.h"
 #include "libclient/view_calls.h"
 
@@ -89,6 +90,11 @@ Result<void> check_operand(Operation operation, KeyBytes key, std::uint64_t byte
     if (bytes <= limits::operand_bytes_max) return {};
     Error error(Errc::too_large, "the operands of this operation are too large");
     return error.set_operation(operation).set_key(key).set_bytes(bytes, limits::operand_bytes_max);
+}
+
+/// Of a request that the caller has given a value.
+bool can_be_sent(const Request& request) {
+    return client::can_be_sent(request.value) && client::can_be_sent(request.parts);
 }
 
 /// Replies without a value do not come to the sink by themselves, save those of a get.
@@ -238,6 +244,8 @@ void View::Calls::place_by_hand(const View& view, Request& request) {
 Result<Reply> View::Calls::call(const View& view, Request&& request) {
     if (view.attachment_ == nullptr || !is_good_key(request.key))
         return check(view, operation_of(request.verb), request.key).error();
+    if (!can_be_sent(request)) [[unlikely]]
+        return view.name_error(no_host_memory_to_send(), operation_of(request.verb), request.key);
     place(view, request);
     return send(view, request);
 }
@@ -279,7 +287,8 @@ Result<void> View::put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type
 }
 
 bool View::Calls::sends_whole(const View& view, Parts parts) {
-    return bytes_in(parts) <= limits::gathered_bytes_max || collects(view);
+    // What cannot be read is not copied: the call refuses it.
+    return (bytes_in(parts) <= limits::gathered_bytes_max || collects(view)) && client::can_be_sent(parts);
 }
 
 Result<void> View::put_parts(KeyBytes key, Parts parts, std::uint16_t value_type) const {
@@ -410,6 +419,8 @@ Result<bool> View::swap_bytes(KeyBytes key, std::optional<Bytes> expected, std::
         if (const Result<void> good = check_operand(Operation::compare_and_swap, key, size); !good)
             return good.error();
     }
+    if (!client::can_be_sent(expected.value_or(Bytes())) || !client::can_be_sent(desired.value_or(Bytes())))
+        return name_error(no_host_memory_to_send(), Operation::compare_and_swap, key);
     std::vector<std::byte> both;
     both.reserve(bytes);
     if (expected) both.insert(both.end(), expected->begin(), expected->end());
@@ -460,6 +471,8 @@ Result<void> View::wait_for_value_bytes(KeyBytes key, Bytes value, std::uint16_t
 Result<Reply> View::Calls::broadcast(const View& view, Request request) {
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return good.error();
+    if (!can_be_sent(request)) [[unlikely]]
+        return view.name_error(no_host_memory_to_send(), operation_of(request.verb), request.key);
     request.shard = broadcast_root(view, request.key);
     Result<Reply> reply = call_manager(view, request);
     // It may be about a manager that this thread has never spoken to.
@@ -529,6 +542,9 @@ detail::OperationHandle View::Calls::start(const View& view, Request request, co
                                            bool temporary_value) {
     if (const Result<void> good = check(view, operation_of(request.verb), request.key); !good)
         return client::failed_operation(good.error());
+    if (!can_be_sent(request)) [[unlikely]]
+        return client::failed_operation(
+            view.name_error(no_host_memory_to_send(), operation_of(request.verb), request.key));
     place(view, request);
     return client::start_operation(*view.attachment_, request, view.budget_, sink, temporary_value);
 }

@@ -338,6 +338,9 @@ template <class T>
 struct Codec<ArrayView<T>> {
     using Value = std::remove_const_t<T>;
     static constexpr std::uint16_t type = detail::type_of_elements<Value>(type_array, type_structure_array);
+    static std::span<const std::byte> source(const ArrayView<T>& view) {
+        return std::as_bytes(view.elements());
+    }
     static std::vector<std::byte> encode(const ArrayView<T>& view) {
         const std::size_t header = detail::ArrayHeader::bytes(view.rank());
         const std::span<const std::byte> elements = std::as_bytes(view.elements());
@@ -368,6 +371,8 @@ requires(!std::is_const_v<T>) class SinkInto<ArrayView<T>> final : public ValueS
         if (bytes != expected) {
             return Error(Errc::wrong_type, "the stored array has another shape than " + view_.shape().text());
         }
+        if (const Result<void> good = check_target(std::as_bytes(view_.elements())); !good)
+            return good.error();
         received_.resize(bytes);
         return std::span(received_);
     }

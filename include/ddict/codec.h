@@ -296,6 +296,17 @@ class SinkInto<T> final : public ValueSink {
     [[no_unique_address]] std::conditional_t<is_number<T>, NumberBuffer, Nothing> other_{};
 };
 
+/// Whether this process can read the memory, which may be a GPU's; what is handed such memory refuses it.
+bool can_be_read(std::span<const std::byte> memory) noexcept;
+/// The same of memory that is to receive a value. Errors: invalid_argument, which names no key.
+Result<void> check_target(std::span<const std::byte> memory);
+
+/// Whose encode() copies memory that the value refers to.
+template <class T>
+concept HasSource = requires(const T& value) {
+    { Codec<T>::source(value) } -> std::same_as<std::span<const std::byte>>;
+};
+
 /// Calls f with the bytes of a value.
 template <class T, class F>
 auto with_bytes(const T& value, F&& f) {
@@ -304,6 +315,9 @@ auto with_bytes(const T& value, F&& f) {
     } else if constexpr (HasView<T>) {
         return f(Codec<T>::view(value));
     } else {
+        if constexpr (HasSource<T>) {
+            if (const auto source = Codec<T>::source(value); !can_be_read(source)) return f(source);
+        }
         const std::vector<std::byte> encoded = Codec<T>::encode(value);
         return f(std::span<const std::byte>(encoded));
     }

@@ -24,9 +24,9 @@
  *
  * Errors of all calls: DDICT_NOT_ATTACHED, DDICT_MANAGER_LOST, DDICT_TIMEOUT, DDICT_DICTIONARY_GONE
  * (`in_doubt` tells whether a change may have taken effect all the same), DDICT_BUSY, DDICT_SYSTEM,
- * DDICT_PROTOCOL; DDICT_INVALID_ARGUMENT for a NULL that may not be one, for an empty key, and for writes of
- * what a broadcast has stored; DDICT_TOO_LARGE for a key above 1024 bytes; DDICT_FROZEN for writes to a
- * frozen dictionary. The comments name what else there is, without its DDICT_.
+ * DDICT_PROTOCOL; DDICT_INVALID_ARGUMENT for a NULL that may not be one, for an empty key, for memory of a
+ * GPU, and for writes of what a broadcast has stored; DDICT_TOO_LARGE for a key above 1024 bytes;
+ * DDICT_FROZEN for writes to a frozen dictionary. The comments name what else there is, without its DDICT_.
  *
  * Handles (ddict_dictionary, ddict_batch, ddict_cursor, ddict_pending, ddict_frozen) are the caller's, and
  * given back with the function that their comment names; NULL is allowed there. A handle that was given back
