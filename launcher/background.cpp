@@ -77,7 +77,8 @@ class Daemon {
   private:
     void detach();
     bool is_order_to_end(const os::SignalEvent& signal) const;
-    void watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file);
+    void watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file,
+               Persisting& persisting);
 
     const Options& options_;
     const os::Environment& environment_;
@@ -120,12 +121,20 @@ int Daemon::run() {
         loop.tear_down();
         return exit_bring_up_failed;
     }
+    // What it says is for nobody: it must not keep the caller's descriptors, and start waits for it.
+    const os::FileDescriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    Persisting persisting(options_, environment_, launchers, nothing.fd());
+    if (const int signal = begin_persisting(persisting, loop); signal != 0) {
+        finish(persisting, loop);
+        loop.tear_down();
+        return 128 + signal;
+    }
     if (!os::write_fully(parent_.fd(), launchers.handle())) {  // killed meanwhile: nobody knows of it
         loop.tear_down();
         return exit_bring_up_failed;
     }
     detach();
-    watch(launchers, loop, *file);
+    watch(launchers, loop, *file, persisting);
     loop.tear_down();
     return 0;
 }
@@ -148,10 +157,9 @@ bool Daemon::is_order_to_end(const os::SignalEvent& signal) const {
     return signal.ordered || (signal.asks_to_end() && !plan_.in_job() && !ignored);
 }
 
-void Daemon::watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file) {
+void Daemon::watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file,
+                   Persisting& persisting) {
     std::size_t lost = 0;
-    Persisting persisting(options_, environment_, launchers);
-    persisting.begin();
     while (launchers.stage() == NodeLaunchers::Stage::ready && !launchers.all_lost()) {
         const auto wait_ms = persisting.wait_ms(Persisting::Clock::now());
         for (const os::SignalEvent& signal : loop.turn(persisting.fd(), wait_ms).signals)

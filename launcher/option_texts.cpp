@@ -93,7 +93,8 @@ constexpr std::array<OptionText, 32> texts{{
      "is complete."},
     {"persist-freq", "DDICT_PERSIST_FREQ", "N", "never",
      "Persists every N-th checkpoint by itself, once newer ones have retired it: those whose id N divides. "
-     "Nobody waits for that; ddict persist --status says how it goes."},
+     "The command starts when that is ready, and from then on nobody waits for it; ddict persist --status "
+     "says how it goes."},
     {"restore-from", "DDICT_RESTORE_FROM", "ID", "nothing",
      "The checkpoint in the folder of --persist-path to begin with. Only with a command."},
     {"read-only", "DDICT_READ_ONLY", "", "no",

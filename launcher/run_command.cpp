@@ -117,6 +117,12 @@ int Wrapper::run_between() {
         say("status, env and --name will not find this dictionary: its record cannot be written: " +
             *trouble);
     if (!load()) return exit_bring_up_failed;
+    const int signal = begin_persisting(
+        persisting_, [this](std::vector<int> fds, int wait_ms) { return turn(std::move(fds), wait_ms); });
+    if (signal != 0) {
+        end_persisting(false);
+        return 128 + signal;
+    }
     Result<os::ChildProcess> command = start_command();
     if (!command) {
         say(reason(command.error()));
@@ -124,7 +130,6 @@ int Wrapper::run_between() {
     }
     has_run_command_ = true;
     if (options_.keep) launchers_.keep();
-    persisting_.begin();
     const os::ExitStatus ended = attend(*command, &saves_);
     if (ended.exec_error != 0) return say_not_runnable(options_.command[0], ended.exec_error);
     int status = ended.for_shell();
@@ -363,7 +368,7 @@ int serve(const Options& options, const os::Environment& environment) {
         return exit_bring_up_failed;
     }
     Persisting persisting(options, environment, **launchers);
-    persisting.begin();
+    begin_persisting(persisting, loop);
     print("ready " + (*launchers)->handle());
     // The program that wanted this may leave its folder, and somebody unmount it.
     [[maybe_unused]] const int moved = chdir("/");

@@ -146,7 +146,10 @@ class Persister {
         due_ = multiple_from(begun->oldest);
         for (Order order = Order::go_on; !is_over(order); order = next_order(order)) {
             if (const Result<void> turned = turn(order); !turned) return turned.error();
-            if (auto outcome = thread_.wait_for(between_questions)) take(*outcome);
+            // Who gives the orders learns at once that the first is held.
+            const auto pause = holds_ ? between_questions : std::chrono::milliseconds(0);
+            holds_ = true;
+            if (auto outcome = thread_.wait_for(pause)) take(*outcome);
         }
         status_.running = false;
         static_cast<void>(ask(due_, wire::hold_checkpoint));
@@ -287,6 +290,7 @@ class Persister {
     std::uint32_t due_ = 0;
     std::optional<std::uint32_t> first_;
     bool has_more_ = true;
+    bool holds_ = false;
     int tries_ = 0;
     SavingThread thread_;
 };

@@ -173,11 +173,27 @@ PersistEveryOptions::Order order_of_input() {
     return Order::go_on;
 }
 
+/// To the program that has started this one, once no step is missed any more. A manager that was away is
+/// asked again with the next order.
+void say_once_it_holds(const Dictionary& dict, bool& is_said) {
+    if (is_said) return;
+    const Result<PersistStatus> status = dict.try_persist_status();
+    if (!status || !status->running) return;
+    is_said = true;
+    report_done("holds checkpoints\n");
+}
+
 int persist_every(const Arguments& arguments) {
     const bool is_watched = arguments.has("--until-input-ends");
     const Dictionary dict = attach(arguments);
     PersistEveryOptions options{.every = number_of(arguments, "--every")};
-    if (is_watched) options.order = order_of_input;
+    if (is_watched) {
+        ignore_closed_output();
+        options.order = [&dict, is_said = false]() mutable {
+            say_once_it_holds(dict, is_said);
+            return order_of_input();
+        };
+    }
     if (!is_watched) {
         options.on_persisted = [](const CheckpointInfo& info) {
             report_done("persisted checkpoint " + std::to_string(info.checkpoint) + " to " +
@@ -485,7 +501,9 @@ std::vector<Command> checkpoint_commands() {
                       .value = "N",
                       .help = "every N-th by itself, once newer ones have retired it, until the dictionary "
                               "ends: what ddict-launch --persist-freq N starts"},
-                     {.name = "--until-input-ends", .help = "--every ends with the standard input"},
+                     {.name = "--until-input-ends",
+                      .help = "--every ends with the standard input, and says on the standard output as soon "
+                              "as no step is missed"},
                      {.name = "--status",
                       .help = "how --every is going: status 0 if it runs and none has failed"}},
          .summary = "save a checkpoint to the persist path",

@@ -4,6 +4,7 @@
 // Checkpoints that are persisted by themselves while the wrapper's command runs, and at its end.
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/launcher/process_runner.h"
 
@@ -37,6 +38,67 @@ class PersistingTest : public LauncherTest {
         return found;
     }
 };
+
+/// The command begins when the process beside the managers holds checkpoints.
+TEST_F(PersistingTest, TheFirstStepsAreNotMissed) {
+    Program wrapper(with_freq({}, put_at(0, 3)), environment());
+    EXPECT_EQ(wrapper.wait(), 0) << wrapper.err();
+    EXPECT_EQ(persisted_ids(), "0 2") << wrapper.err();
+    EXPECT_EQ(wrapper.err().find("persist"), std::string::npos) << wrapper.err();
+}
+
+TEST_F(PersistingTest, NorThoseOfADictionaryThatIsStarted) {
+    const std::vector<std::string> start{
+        "start",          "--total-mem",    "16M", "--working-set", "2", "--persist-path",
+        steps().string(), "--persist-freq", "2",   "--export"};
+    const std::string script = "eval \"$('" + program("ddict-launch") + "' \"$@\")\" && " + put_at(0, 3) +
+                               "until " + tool("persist --status") +
+                               " | grep -q '^persisted  *1$'; do sleep 0.1; done; '" +
+                               program("ddict-launch") + "' stop";
+    std::vector<std::string> shell{"/bin/bash", "-c", script, "bash"};
+    shell.insert(shell.end(), start.begin(), start.end());
+    Program run(shell, environment());
+    EXPECT_EQ(run.wait(), 0) << run.err();
+    EXPECT_EQ(persisted_ids(), "0") << run.err();
+}
+
+/// Programs whose process beside the managers runs, and never comes to hold anything.
+class HeldUpPersistingTest : public PersistingTest {
+  protected:
+    void SetUp() override {
+        PersistingTest::SetUp();
+        const fs::path bin = fs::path(folder()) / "bin";
+        fs::create_directories(bin);
+        fs::copy_file(program("ddict-launch"), bin / "ddict-launch");
+        std::ofstream(bin / "ddict") << "#!/bin/bash\ntouch \"${0%/*}/runs\"\nexec cat >/dev/null\n";
+        fs::permissions(bin / "ddict", fs::perms::owner_all);
+        set("DDICT_MANAGER_PROGRAM", program("ddict-manager"));
+        launch_ = (bin / "ddict-launch").string();
+    }
+    std::vector<std::string> with_held_up(const std::string& script) const {
+        std::vector<std::string> words = with_freq({}, script);
+        words[0] = launch_;
+        return words;
+    }
+
+  private:
+    std::string launch_;
+};
+
+TEST_F(HeldUpPersistingTest, TheCommandStartsAllTheSameAndAWarningIsGiven) {
+    Program wrapper(with_held_up("echo started"), environment());
+    EXPECT_TRUE(wrapper.complains("does not hold checkpoints after 5 s"));
+    EXPECT_TRUE(wrapper.prints("started"));
+    EXPECT_EQ(wrapper.wait(), 0) << wrapper.err();
+}
+
+TEST_F(HeldUpPersistingTest, ASignalEndsTheWait) {
+    Program wrapper(with_held_up("echo started"), environment());
+    ASSERT_TRUE(wrapper.makes((fs::path(folder()) / "bin/runs").string()));
+    wrapper.signal(SIGTERM);
+    EXPECT_EQ(wrapper.wait(), 128 + SIGTERM) << wrapper.err();
+    EXPECT_EQ(wrapper.out(), "");
+}
 
 /// The one that is due when the command ends is whole then.
 TEST_F(PersistingTest, TheLastStepIsThereIfTheCommandHasSucceeded) {
