@@ -326,6 +326,7 @@ nlohmann::json status_object(const RendezvousRecord& record, const Verdict& verd
             {"job", record.job},
             {"step", record.step},
             {"of_command", record.of_command},
+            {"of_hosts", record.of_hosts},
             {"launcher_host", record.launcher.host},
             {"launcher_pid", record.launcher.pid},
             {"nodes", record.nodes},
@@ -466,6 +467,13 @@ int status(const Options& options, const os::Environment& environment) {
     if (!records) return not_known(records.error());
     bool in_doubt = false;
     OwnJobs jobs(environment);
+    OtherHosts hosts(environment);
+    const auto is_asked_for = [&options](const RendezvousRecord& record) {
+        return (!options.name_given || record.name == options.name) &&
+               (options.job.empty() || record.job == options.job);
+    };
+    for (const ListedRecord& listed : *records)
+        if (listed.record && is_asked_for(*listed.record)) hosts.foresee(*listed.record);
     for (const ListedRecord& listed : *records) {
         if (!listed.record) {
             const bool unread = is_doubtful(listed);
@@ -478,9 +486,8 @@ int status(const Options& options, const os::Environment& environment) {
             }
             continue;
         }
-        if (options.name_given && listed.record->name != options.name) continue;
-        if (!options.job.empty() && listed.record->job != options.job) continue;
-        const Verdict verdict = liveness_of(*listed.record, environment, jobs);
+        if (!is_asked_for(*listed.record)) continue;
+        const Verdict verdict = liveness_of(*listed.record, environment, jobs, hosts);
         // Of a command that was killed with all that it had left, nothing else would take this away.
         if (listed.record->of_command && verdict.liveness == Liveness::stale &&
             remove_record(listed.path, listed.record->dictionary))

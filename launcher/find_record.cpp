@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "launcher/remote_host.h"
 #include "os/host_name.h"
 
 namespace ddict::launcher {
@@ -55,11 +56,14 @@ Result<Found> find_among_all(const std::string& folder, const Options& options,
     if (!records) return records.error();
     std::string doubt;  // why it cannot be told whether one that is meant runs
     OwnJobs jobs(environment);
+    OtherHosts hosts(environment);
+    for (const ListedRecord& listed : *records)
+        if (listed.record && is_meant(*listed.record, options)) hosts.foresee(*listed.record);
     for (const ListedRecord& listed : *records) {
         if (doubt.empty() && is_doubtful(listed))
             doubt = printable(listed.path) + ": " + listed.record.error().detail.data();
         if (!listed.record || !is_meant(*listed.record, options)) continue;
-        Verdict verdict = liveness_of(*listed.record, environment, jobs);
+        Verdict verdict = liveness_of(*listed.record, environment, jobs, hosts);
         if (doubt.empty()) doubt = verdict.why;
         if (verdict.liveness == Liveness::alive || verdict.liveness == Liveness::ending)
             alive.push_back({listed.path, *listed.record, std::move(verdict)});

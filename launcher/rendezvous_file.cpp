@@ -335,10 +335,12 @@ std::string command_record_path(const std::string& folder, const RendezvousRecor
 
 Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment) {
     OwnJobs jobs(environment);
-    return liveness_of(record, environment, jobs);
+    OtherHosts hosts(environment);
+    return liveness_of(record, environment, jobs, hosts);
 }
 
-Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment, OwnJobs& jobs) {
+Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment, OwnJobs& jobs,
+                    OtherHosts& hosts) {
     const ProcessRecord here = this_process();
     const ProcessRecord& there = record.launcher;
     if (there.host == here.host) {
@@ -359,7 +361,7 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
         if (record.job.empty())
             return {Liveness::unknown, "it was started in another container on this host"};
     }
-    if (record.of_hosts) return ask_host(there, environment);
+    if (record.of_hosts) return hosts.ask(there);
     if (record.job.empty()) return {Liveness::unknown, "it was started on " + there.host};
     // The same job, put back into the queue and started again: what ran before is gone.
     if (record.job == os::value_of(environment, "SLURM_JOB_ID") &&

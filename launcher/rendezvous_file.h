@@ -21,6 +21,8 @@
 
 namespace ddict::launcher {
 
+class OtherHosts;
+
 /// Which process, so exactly that no other can be taken for it.
 struct ProcessRecord {
     std::string host;
@@ -80,9 +82,10 @@ struct Verdict {
     Liveness liveness = Liveness::unknown;
     std::string why;  // of unknown
 };
-/// Asks the kernel about a process of this host, Slurm about a step of another: once for all records that
-/// have the same `jobs`.
-Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment, OwnJobs& jobs);
+/// Asks the kernel about a process of this host, Slurm about a step of another, or that host: once for all
+/// records that have the same `jobs` and `hosts`.
+Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment, OwnJobs& jobs,
+                    OtherHosts& hosts);
 Verdict liveness_of(const RendezvousRecord& record, const os::Environment& environment);
 
 /// Only what this user has written, and nobody else can have changed. not_found; access_denied if it is

@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "launcher/host_file.h"
 #include "launcher/lifeline_environment.h"
@@ -285,6 +288,46 @@ TEST_F(HostsTest, StopSaysWhyTheOtherHostCouldNotBeAsked) {
         << stopped.err;
     std::ofstream(folder() + "/stop");
     EXPECT_EQ(far.wait(), 0) << far.err();
+}
+
+/// The records are of one host, as those of a user are who starts several dictionaries there.
+TEST_F(HostsTest, AHostIsAskedOnceAboutAllItsDictionaries) {
+    std::ofstream(folder() + "/hosts") << "host1\n";
+    set("L", program("ddict-launch"));
+    Program far({DDICT_OTHER_HOST, "host1",
+                 "for name in one two three; do $L start --hosts $F/hosts --name $name || exit; done; "
+                 "touch $F/ready; until [ -e $F/stop ]; do sleep 0.05; done; "
+                 "for name in one two three; do $L stop --name $name || exit; done"},
+                environment());
+    ASSERT_TRUE(far.makes(folder() + "/ready"));
+    // What ssh does: runs it on that host, and not on another one of its name.
+    const std::string path = folder() + "/into.sh";
+    std::ofstream(path) << "#!/bin/bash\necho \"$1\" >>$F/asked\nshift\n"
+                        << "as_root=()\n((EUID == 0)) || as_root=(--user --preserve-credentials)\n"
+                        << "exec nsenter --target $(pgrep -P " << far.pid()
+                        << ") \"${as_root[@]}\" --mount --uts --ipc --pid /bin/sh -c \"$*\"\n";
+    chmod(path.c_str(), 0755);
+    set("DDICT_RSH", path);
+    const Ran status = run({"status", "--json"});
+    EXPECT_EQ(status.status, 0) << status.err;
+    const nlohmann::json all = nlohmann::json::parse(status.out);
+    ASSERT_EQ(all.size(), 3U) << status.out;
+    for (const auto& one : all) {
+        EXPECT_EQ(one.at("state"), "alive") << status.out;
+        EXPECT_EQ(one.at("of_hosts"), true) << status.out;
+        EXPECT_EQ(one.at("launcher_host"), "host1") << status.out;
+    }
+    const auto times_asked = [this] {
+        std::ifstream asked(folder() + "/asked");
+        return std::count(std::istreambuf_iterator<char>(asked), {}, '\n');
+    };
+    EXPECT_EQ(times_asked(), 1);
+    EXPECT_EQ(run({"env", "--name", "two"}).status, 0);
+    EXPECT_EQ(times_asked(), 2);
+    std::ofstream(folder() + "/stop");
+    EXPECT_EQ(far.wait(), 0) << far.err();
+    const Ran after = run({"status", "--json"});
+    EXPECT_EQ(nlohmann::json::parse(after.out).size(), 0U) << after.out;
 }
 
 /// More of them than processors: what it takes is in docs/performance.md.
