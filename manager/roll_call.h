@@ -9,6 +9,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cluster/directory.h"
@@ -30,11 +31,14 @@ class RollCall {
     struct Ping {
         ShardId child;
         Requester::OperationId operation;
+        std::string over{};  // what the last connection of one that takes long went over
     };
+    void look_at_ways(Time now);
     Error error_of(const Ping& ping, Error why, Time now) const;
 
     Requester& requester_;
     const Time began_;
+    Time next_look_;
     std::vector<Ping> pings_;
     Result<void> result_;
 };

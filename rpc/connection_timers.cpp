@@ -40,7 +40,9 @@ void ConnectionTimers::broke(Time now, bool was_made, bool others_may_know) noex
     const bool is_awaited = others_may_know && !was_opened();
     const bool at_once = was_made && !is_awaited && now - opened_ >= limits::reconnect_interval;
     again_ = at_once ? now : now + limits::reconnect_interval;
-    if (was_made) pinged_.reset();
+    if (!was_made) return;
+    pinged_.reset();
+    if (keeps_asking_) lost_at_.reset();  // it is not its silence that counts from now on
 }
 
 void ConnectionTimers::was_refused(Time now) noexcept {
@@ -119,7 +121,8 @@ ConnectionTimers::Step ConnectionTimers::next_step(Time now, bool says_hello, bo
         *lost_at_ += now - looked_;  // the program was away, and nothing moved
     }
     looked_ = now;
-    if (now >= *lost_at_ && !same_host_ && !keeps_asking_) return Step::lost;
+    const bool is_silent = keeps_asking_ && says_hello;  // and not: no connection can be made
+    if (now >= *lost_at_ && !same_host_ && !is_silent) return Step::lost;
     if (!says_hello) return now >= again_ ? Step::connect : Step::wait;
     if (now - hello_at_ < hello_timeout()) return Step::wait;
     // Of one that had a session it is rather the network that was away: it may be back at any time.
@@ -130,7 +133,7 @@ ConnectionTimers::Step ConnectionTimers::next_step(Time now, bool says_hello, bo
 Time ConnectionTimers::next_look(Time now, bool says_hello) const noexcept {
     Time next = says_hello ? hello_at_ + hello_timeout() : again_;
     if (probe_until_) next = std::min(next, *probe_until_);
-    if (same_host_ || keeps_asking_ || !lost_at_) return next;
+    if (same_host_ || (keeps_asking_ && says_hello) || !lost_at_) return next;
     // Often enough that this process does not take itself for one that was away.
     return std::min({next, *lost_at_, now + limits::silence_before_ping / 2});
 }

@@ -114,6 +114,21 @@ TEST_F(ConnectionTimersTest, AManagerThatIsWaitedForIsAskedLaterEachTime) {
     EXPECT_EQ(silence.lost, Time::max());
 }
 
+TEST_F(ConnectionTimersTest, ButNotIfNoConnectionCanBeMade) {
+    timers.set_keeps_asking(true);
+    begin();
+    ASSERT_EQ(next(), Step::connect);
+    timers.said_hello(now);
+    const Time broke = now += 5s;
+    timers.broke(now, true);
+    Step step = next(false);
+    for (; step == Step::connect; step = next(false))
+        timers.broke(now, false);
+    EXPECT_EQ(step, Step::lost);
+    EXPECT_EQ(now, broke + limits::silence_until_lost - limits::silence_before_ping)
+        << "as long as one that a client has lost";
+}
+
 TEST_F(ConnectionTimersTest, AConnectionThatLastedIsMadeAnewAtOnce) {
     begin();
     timers.opened(now);
