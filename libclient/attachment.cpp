@@ -298,6 +298,7 @@ void Attachment::end_session(std::thread::id thread) {
 void Attachment::close() {
     if (is_of_parent()) return;
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> ended;
+    const std::lock_guard background(background_);
     const std::lock_guard lock(mutex_);
     closed_ = true;
     for (const auto& [thread, session] : sessions_)

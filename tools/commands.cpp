@@ -78,8 +78,9 @@ std::optional<std::string> given_handle(const Arguments& arguments) {
 std::span<const Command> all_commands() {
     static const std::vector<Command> commands = [] {
         std::vector<Command> all = key_commands();
-        for (const std::vector<Command>& more : {many_key_commands(), pair_commands(), usage_commands(),
-                                                 state_commands(), checkpoint_commands(), shell_commands()})
+        for (const std::vector<Command>& more :
+             {many_key_commands(), pair_commands(), usage_commands(), state_commands(), checkpoint_commands(),
+              queue_commands(), shell_commands()})
             all.insert(all.end(), more.begin(), more.end());
         return all;
     }();

@@ -24,6 +24,7 @@ std::vector<Command> usage_commands();     ///< on what takes the memory: du
 std::vector<Command> state_commands();     ///< on the managers: stats, metrics, top, health, restart, destroy
 std::vector<Command> checkpoint_commands();  ///< on what is saved: save, load, persist, restore, advance,
                                              ///< persisted-ids, checkpoint
+std::vector<Command> queue_commands();       ///< on bounded queues: queue
 std::vector<Command> shell_commands();       ///< for shells: shell, completion, complete
 
 /// What get does with more than one key.

@@ -57,6 +57,8 @@ class Attachment;
 class OpenBatch;
 }  // namespace client
 class Batch;
+class Queue;
+struct QueueOptions;
 
 class View {
   public:
@@ -90,6 +92,13 @@ class View {
     /// promised; who has waited for longer asks more often. Cost: a message about every 8 to 64 ms while it
     /// waits; a value above 4 KiB is not sent before there is space for it.
     View when_space() const;
+    /// A bounded queue (<ddict/queue.h>, which a program includes for it), of whatever checkpoint and
+    /// placement this view is; of a view of one manager, wholly there. Without bytes, items and producers it
+    /// waits until somebody has made it. Errors: timeout; invalid_argument, where it differs from `options`.
+    Queue queue(std::string_view name) const;
+    Queue queue(std::string_view name, const QueueOptions& options) const;
+    Result<Queue> try_queue(std::string_view name) const;
+    Result<Queue> try_queue(std::string_view name, const QueueOptions& options) const;
 
     // ---- checkpoints (docs/checkpoints.md) ----
     /// The dictionary at a checkpoint: each key has what was written to it last at this one or an earlier
@@ -149,47 +158,35 @@ class View {
     /// A ddict::ArrayView: an array of the same shape. Errors: not_found, wrong_type; the value may then hold
     /// anything, a view only what it held.
     template <class T, class K>
-    detail::Received<T> get_into(const K& key, T&& value) const {
-        return try_get_into(key, value).value();
-    }
+    detail::Received<T> get_into(const K& key, T&& value) const;
     template <class T, class K>
     Result<detail::Received<T>> try_get_into(const K& key, T&& value) const;
     /// Whether there is such a key. Cost: that of get.
     template <class K>
-    bool contains(const K& key) const {
-        return try_contains(key).value();
-    }
+    bool contains(const K& key) const;
     template <class K>
     Result<bool> try_contains(const K& key) const;
     /// The type and the size of a value, without the value; nothing if there is none. Cost: that of contains.
     template <class K>
-    std::optional<ValueInfo> type_and_size(const K& key) const {
-        return try_type_and_size(key).value();
-    }
+    std::optional<ValueInfo> type_and_size(const K& key) const;
     template <class K>
     Result<std::optional<ValueInfo>> try_type_and_size(const K& key) const;
     /// Removes a pair and returns its value; nothing if there was none. Errors: wrong_type; then the value is
     /// put back, unless there is a newer one by then. Cost: values that have to be decoded, and arrays, are
     /// copied once more than by get.
     template <class T = std::string, class K>
-    std::optional<T> pop(const K& key) const {
-        return try_pop<T>(key).value();
-    }
+    std::optional<T> pop(const K& key) const;
     template <class T = std::string, class K>
     Result<std::optional<T>> try_pop(const K& key) const;
     /// The same into memory that is there already, as get_into(): false, or nothing, if there was no such
     /// pair.
     template <class T, class K>
-    detail::Popped<T> pop_into(const K& key, T&& value) const {
-        return try_pop_into(key, value).value();
-    }
+    detail::Popped<T> pop_into(const K& key, T&& value) const;
     template <class T, class K>
     Result<detail::Popped<T>> try_pop_into(const K& key, T&& value) const;
     /// Removes a pair; says whether there was one. The value is not sent.
     template <class K>
-    bool erase(const K& key) const {
-        return try_erase(key).value();
-    }
+    bool erase(const K& key) const;
     template <class K>
     Result<bool> try_erase(const K& key) const;
 

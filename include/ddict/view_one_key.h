@@ -29,6 +29,36 @@ T View::get(const K& key) const {
 }
 
 template <class T, class K>
+detail::Received<T> View::get_into(const K& key, T&& value) const {
+    return try_get_into(key, value).value();
+}
+
+template <class K>
+bool View::contains(const K& key) const {
+    return try_contains(key).value();
+}
+
+template <class K>
+std::optional<ValueInfo> View::type_and_size(const K& key) const {
+    return try_type_and_size(key).value();
+}
+
+template <class T, class K>
+std::optional<T> View::pop(const K& key) const {
+    return try_pop<T>(key).value();
+}
+
+template <class T, class K>
+detail::Popped<T> View::pop_into(const K& key, T&& value) const {
+    return try_pop_into(key, value).value();
+}
+
+template <class K>
+bool View::erase(const K& key) const {
+    return try_erase(key).value();
+}
+
+template <class T, class K>
 std::optional<T> View::find(const K& key) const {
     return try_find<T>(key).value();
 }

@@ -410,3 +410,71 @@ void test_when_space(void) {
     ddict_detach(waiting);
     ddict_detach(hasty);
 }
+
+void test_queue(void) {
+    ddict_queue* producer = NULL;
+    ddict_queue* consumer = NULL;
+    ddict_queue_item* item = NULL;
+    ddict_queue_info info;
+    ddict_queue_options options;
+    ddict_value value;
+    const double numbers[2] = {0.5, 1.5};
+    double copy[2] = {0, 0};
+    memset(&options, 0, sizeof options);
+    options.bytes = 64;
+    options.items = 2;
+    EXPECT_OK(ddict_queue_open(dict, "steps", &options, &producer, &error));
+    EXPECT_OK(ddict_queue_open(dict, "steps", NULL, &consumer, &error));
+    options.items = 3;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_open(dict, "steps", &options, &producer, &error));
+    options.lease_ms = -1;
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_open(dict, "steps", &options, &producer, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_open(dict, NULL, NULL, &producer, &error));
+    EXPECT_OK(ddict_queue_push(producer, ddict_text("first"), DDICT_TEXT, 5000, &error));
+    EXPECT_OK(ddict_queue_push(producer, ddict_bytes(numbers, sizeof numbers), DDICT_VECTOR(DDICT_FLOAT64),
+                               5000, &error));
+    EXPECT_CODE(DDICT_TIMEOUT, ddict_queue_push(producer, ddict_text("x"), DDICT_TEXT, 100, &error));
+    EXPECT(error_says("share"));
+    EXPECT_OK(ddict_queue_stat(consumer, &info, &error));
+    EXPECT(info.items == 2 && info.ready == 2 && info.bytes == 21 && info.bytes_max == 64 && !info.closed);
+    EXPECT(info.producers == 1 && info.shares == 1 && info.lease_ms == 10000);
+
+    EXPECT_OK(ddict_queue_take(consumer, DDICT_QUEUE_CLOSED, 5000, &item, &error));
+    EXPECT(ddict_queue_item_number(item) == 0 && ddict_queue_item_attempt(item) == 1);
+    EXPECT(ddict_queue_item_type(item) == DDICT_TEXT && ddict_queue_item_bytes(item) == 5);
+    ddict_queue_item_free(item); /* and so it goes back */
+    EXPECT_OK(ddict_queue_take(consumer, DDICT_QUEUE_CLOSED, 5000, &item, &error));
+    EXPECT(ddict_queue_item_number(item) == 0 && ddict_queue_item_attempt(item) == 2);
+    EXPECT_OK(ddict_queue_item_get(item, DDICT_TEXT, &value, &error));
+    EXPECT(strcmp(value.data, "first") == 0);
+    ddict_free(value.data);
+    EXPECT_OK(ddict_queue_item_renew(item, &error));
+    EXPECT_OK(ddict_queue_item_finish(item, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_item_finish(item, &error));
+    ddict_queue_item_free(item);
+
+    EXPECT_OK(ddict_queue_close(producer, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_push(producer, ddict_text("x"), DDICT_TEXT, 100, &error));
+    EXPECT_OK(ddict_queue_take(consumer, DDICT_QUEUE_PRODUCERS_GONE, 5000, &item, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_queue_item_get_into(item, DDICT_VECTOR(DDICT_FLOAT64), copy, 8, &value, &error));
+    EXPECT(value.bytes == sizeof copy);
+    EXPECT_OK(
+        ddict_queue_item_get_into(item, DDICT_VECTOR(DDICT_FLOAT64), copy, sizeof copy, &value, &error));
+    EXPECT(copy[0] == 0.5 && copy[1] == 1.5 && value.bytes == sizeof copy);
+    EXPECT_OK(ddict_queue_item_finish(item, &error));
+    ddict_queue_item_free(item);
+    EXPECT_OK(ddict_queue_take(consumer, DDICT_QUEUE_CLOSED, 5000, &item, &error));
+    EXPECT(item == NULL);
+    EXPECT_OK(ddict_queue_renew(producer, &error));
+    EXPECT_OK(ddict_queue_leave(producer, &error));
+    EXPECT_OK(ddict_queue_remove(producer, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_queue_stat(consumer, &info, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_close(NULL, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_item_finish(NULL, &error));
+    EXPECT(ddict_queue_item_number(NULL) == 0);
+    ddict_queue_item_free(NULL);
+    ddict_queue_free(NULL);
+    ddict_queue_free(consumer);
+    ddict_queue_free(producer);
+}

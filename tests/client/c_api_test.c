@@ -73,6 +73,7 @@ static const struct {
     {"managers", test_managers},
     {"deadlines", test_deadlines},
     {"when_space", test_when_space},
+    {"queue", test_queue},
     {"freeze", test_freeze},
     {"statistics", test_statistics},
     {"health_and_profile", test_health_and_profile},

@@ -89,6 +89,16 @@ expect "primes, stopped and going on" $'task 0 is done; * of its blocks were the
 expect "pi by chance, four clients" $'4 pi is 3.1* after *[0-9] steps' ddict-launch --managers-per-node 2 --total-mem 16M \
   --working-set 2 --wait-for-keys -- bash -c '
   for i in 3 2 1 0; do "$0" 4 "$i" & done | sed "s/client .: //" | uniq -c | sed "s/^ *//"' "$build/examples/monte_carlo_pi"
+# In memory that is smaller than all steps, on one manager and dealt out over two.
+for size in "256M 1" "256M 2" "300M 2"; do
+  read -r memory managers <<<"$size"
+  # shellcheck disable=SC2016
+  expect "a pipeline in $memory of $managers managers" $'step 0: 1\nstep 1: 2001\nstep 2: 4001\nstep 3: 6001\nstep 4: 8001\nstep 5: 10001' \
+    ddict-launch --managers-per-node "$managers" --total-mem "$memory" -- bash -c '
+    "$0" simulate 0 2 6 & first=$!
+    "$0" simulate 1 2 6 & second=$!
+    "$0" analyse 2 6 && wait "$first" && wait "$second"' "$build/examples/in_situ"
+done
 [[ -z $(ls -A "$state") ]] || {
   echo "FAILED: something is left in the state directory"
   failures=$((failures + 1))

@@ -1,0 +1,136 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// A process's hold on a queue: its holder's number, its lease, and what it does
+// with the record. The keys, all of them texts:
+//
+//     ddict.queue/NAME/state                     the record
+//     (libclient/queue_record.h) ddict.queue/NAME/BIRTH/item/NUMBER         a
+//     value; on the manager that its entry names
+//     ddict.queue/NAME/BIRTH/lease/HOLDER        a counter that its holder
+//     counts up ddict.queue/NAME/BIRTH/wake/HOLDER/CALL    put by whoever wakes
+//     this waiting call, erased by itself
+//
+// BIRTH tells a queue from one of the same name that was removed before.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+#include <ddict/queue.h>
+
+#include "libclient/attachment.h"
+#include "libclient/queue_record.h"
+
+namespace ddict::client {
+
+/// A text as a key; stays the caller's.
+inline KeyBytes as_key(const std::string& text) {
+    return KeyBytes(std::as_bytes(std::span(text)));
+}
+
+/// Threads: any number.
+class QueueCore {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    using Bytes = std::span<const std::byte>;
+
+    /// `base` has no deadline of its own; the queue's values lie on `managers`.
+    QueueCore(View base, detail::Shared<Attachment> attachment, std::vector<std::uint32_t> managers,
+              std::string name);
+    ~QueueCore();
+    QueueCore(const QueueCore&) = delete;
+    QueueCore& operator=(const QueueCore&) = delete;
+
+    /// Makes the queue, or looks whether it is as the options say; waits for it
+    /// if they say nothing.
+    Result<void> open(const QueueOptions& options, Time deadline);
+    const std::string& name() const { return name_; }
+    QueueRecord::Holder holder() const { return holder_; }
+    View view_of(const QueueRecord::Entry& entry) const { return base_.manager(entry.manager); }
+    std::string key_of(std::uint64_t number) const;
+
+    Result<void> push(Bytes value, std::uint16_t type, Time deadline);
+    Result<std::optional<QueueRecord::Entry>> take(QueueEnd end, Time deadline);
+    Result<void> finish(std::uint64_t number, std::uint32_t attempt, Time deadline);
+    Result<void> put_back(std::uint64_t number, std::uint32_t attempt, Time deadline);
+    /// Counts the lease up; lease lost if the item is not held.
+    Result<void> renew(Time deadline);
+    Result<void> renew(std::uint64_t number, std::uint32_t attempt, Time deadline);
+    Result<std::uint32_t> join(Time deadline);
+    Result<void> leave(Time deadline);
+    Result<void> close(Time deadline);
+    Result<QueueStats> stats(Time deadline);
+    Result<void> remove(Time deadline);
+
+  private:
+    class Wait;
+    /// To undo something after a deadline, or to wake somebody.
+    static constexpr std::chrono::milliseconds aftermath_timeout{1000};
+    /// When a holder's counter was seen to move last, and what it was then.
+    struct Seen {
+        std::int64_t count = 0;
+        Time since{};
+    };
+
+    Error failure(Errc code, const std::string& text) const;
+    Error lease_lost(std::uint64_t number) const;
+    View until(Time deadline) const { return base_.until(deadline); }
+    std::string record_key() const;
+    std::string key(const char* kind, const std::string& rest) const;
+    std::string lease_key(QueueRecord::Holder holder) const;
+    std::string wake_prefix(QueueRecord::Holder holder) const;
+    std::string wake_key(const QueueRecord::Waiter& waiter) const;
+
+    Result<QueueRecord> read(const View& view) const;
+    /// Has `change` change the record until nobody else has changed it meanwhile.
+    /// `change` returns whether it has; if not, nothing is stored.
+    using Change = std::function<Result<bool>(QueueRecord&)>;
+    Result<void> update(const View& view, const Change& change) const;
+    void wake(const View& view, const std::vector<QueueRecord::Waiter>& woken) const;
+    /// Erases the value of an entry that is leaving, and removes it from the
+    /// record.
+    Result<void> clear_away(const View& view, const QueueRecord::Entry& entry) const;
+    Result<QueueRecord::Entry> reserve(Bytes value, std::uint16_t type, Time deadline);
+    Result<void> put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const;
+    Result<void> lay_down(const QueueRecord::Entry& entry, const Error& why) const;
+
+    /// From now on this holder shows that it lives.
+    Result<void> begin_lease(Time deadline);
+    Result<void> count_up(const View& view) const;
+    void run_lease();
+    /// Finds those whose leases have run out, and takes from them what they hold.
+    void look_for_dead(const View& view);
+    std::vector<QueueRecord::Holder> find_dead(const View& view, const QueueRecord& record);
+    bool is_of_parent() const;
+
+    const View base_;
+    const detail::Shared<Attachment> attachment_;
+    const std::vector<std::uint32_t> managers_;
+    const std::string name_;
+    const QueueRecord::Holder holder_;
+    const int process_;
+    std::uint64_t birth_ = 0;
+    std::chrono::milliseconds lease_{0};
+    bool by_hand_ = false;
+
+    std::mutex mutex_;
+    std::condition_variable ends_changed_;
+    bool ends_ = false;
+    bool lease_begun_ = false;
+    std::set<std::uint32_t> free_calls_;
+    std::uint32_t calls_ = 0;
+    std::unique_ptr<std::thread> thread_;
+    // Of the thread alone:
+    std::unordered_map<QueueRecord::Holder, Seen> seen_;
+    std::map<std::uint64_t, Time> leaving_since_;
+};
+
+}  // namespace ddict::client
