@@ -270,7 +270,8 @@ Unreachable Connection::unreachable() const {
     return {.trouble = why_,
             .says_hello = state_ == State::hello,
             .was_opened = timers_.was_opened(),
-            .over = peer_.describe()};
+            .over = peer_.describe(),
+            .back = peer_.ways_back()};
 }
 
 std::optional<Time> Connection::tick() {

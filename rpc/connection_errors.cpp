@@ -12,14 +12,16 @@ bool is_own_trouble(Errc code) {
     return code == Errc::system || code == Errc::bad_handle || code == Errc::incompatible;
 }
 
-/// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary. `over`:
-/// the transports and devices that were tried, if that is known.
-Error unanswered(const std::string& over) {
-    return Error(Errc::manager_lost, "it has not answered a hello for " +
-                                         std::to_string(limits::silence_until_lost.count()) + " ms" +
-                                         (over.empty() ? "" : " over " + over) +
-                                         ": it or its node has ended, the network does not lead there "
-                                         "(DDICT_UCX_NET_DEVICES), or the handle is not of this dictionary")
+/// Of one that has never answered. Managers answer nobody who does not prove to know the dictionary. What may
+/// be cut off stands last: the devices, of which a node may have many.
+Error unanswered(const std::string& over, const std::string& back) {
+    return Error(
+               Errc::manager_lost,
+               "no answer to a hello for " + std::to_string(limits::silence_until_lost.count()) + " ms" +
+                   (over.empty() ? "" : " over " + over) +
+                   ": it or its node has ended, the handle is not of this dictionary, or the network fails " +
+                   (back.empty() ? "there (DDICT_UCX_NET_DEVICES)"
+                                 : "there or back (DDICT_UCX_NET_DEVICES; back: " + back + ")"))
         .set_state(ManagerState::silent);
 }
 
@@ -49,7 +51,7 @@ Error refused_hello(const wire::ReplyHeader& header, std::uint32_t own_ucx_versi
 Error describe(const Unreachable& manager) {
     const std::optional<Error>& trouble = manager.trouble;
     const bool has_reason = trouble && trouble->code != Errc::timeout && trouble->detail[0] != '\0';
-    if (!has_reason) return manager.was_opened ? silent() : unanswered(manager.over);
+    if (!has_reason) return manager.was_opened ? silent() : unanswered(manager.over, manager.back);
     if (!manager.says_hello) {
         Error why = *trouble;
         if (!is_own_trouble(why.code)) why.code = Errc::manager_lost;

@@ -25,6 +25,7 @@ struct Unreachable {
     bool says_hello = false;              // it is connected, and does not answer
     bool was_opened = false;              // it has answered before
     std::string over;                     // the transports and devices that are tried, if that is known
+    std::string back;  // the devices among which it chooses for its answer, if there are several
 };
 Error describe(const Unreachable& manager);
 

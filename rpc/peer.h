@@ -29,6 +29,7 @@ class Peer {
     void close();
     /// For people; empty if there is none.
     std::string describe() const { return is_there() ? transport_.describe(id_) : std::string(); }
+    std::string ways_back() const { return is_there() ? transport_.ways_back(id_) : std::string(); }
 
   private:
     Transport& transport_;

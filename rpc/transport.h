@@ -93,6 +93,9 @@ class Transport {
 
     /// The transports and devices that the connection really uses, for people: "same host" or "tcp/eth0".
     virtual std::string describe(PeerId peer) const = 0;
+    /// The devices of this process among which the peer chooses for what it sends, "eth0 usb0"; empty if
+    /// there is no choice.
+    virtual std::string ways_back(PeerId /*peer*/) const { return {}; }
     /// The kernel tells when the peer's process has ended: silence of it needs no question.
     virtual bool is_same_host(PeerId peer) const = 0;
     /// How the peer reaches this transport; good until the next call.

@@ -326,4 +326,8 @@ std::string Worker::describe(PeerId peer) const {
     return ucx_ != nullptr ? ucx_->describe(peer) : "closed";
 }
 
+std::string Worker::ways_back(PeerId peer) const {
+    return samehost::Transport::is_own(peer) || ucx_ == nullptr ? std::string() : ucx_->ways_back();
+}
+
 }  // namespace ddict::transport

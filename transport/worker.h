@@ -120,6 +120,7 @@ class Worker final : public Transport {
                          std::uint64_t tag) override;
     void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
+    std::string ways_back(PeerId peer) const override;
     bool is_same_host(PeerId peer) const override {
         return samehost::Transport::is_own(peer) && !samehost_->is_through_tunnel(peer);
     }

@@ -40,6 +40,18 @@ Result<TransportSummary> available_transports(const DeviceOptions& devices) {
     return summary;
 }
 
+namespace {
+
+bool has_word(const std::string& text, const std::string& word) {
+    return (" " + text + " ").find(" " + word + " ") != std::string::npos;
+}
+
+void add_word(std::string& text, const std::string& word) {
+    if (!has_word(text, word)) text += (text.empty() ? "" : " ") + word;
+}
+
+}  // namespace
+
 std::string Worker::Impl::describe(PeerId peer) const {
     const Endpoint* endpoint = endpoints_.find(peer);
     if (endpoint == nullptr || endpoint->handle == nullptr) return "closed";
@@ -57,13 +69,19 @@ std::string Worker::Impl::describe(PeerId peer) const {
         const std::size_t colon = resource.find(':');
         if (colon == std::string::npos) continue;
         std::string name = resource.substr(colon + 1);
-        name = name.substr(0, name.rfind('.'));
-        if ((" " + names + " ").find(" " + name + " ") != std::string::npos) continue;
-        names += (names.empty() ? "" : " ") + name;
+        add_word(names, name.substr(0, name.rfind('.')));
     }
     // While it is connecting the lanes may still change.
     if (endpoint->state() == EndpointState::open) endpoint->description = names;
     return names;
+}
+
+std::string Worker::Impl::ways_back() const {
+    std::string names;
+    for (const TransportDevice& usable : usable_transports(context_.get())) {
+        if (usable.transport != "self" && usable.device != "lo") add_word(names, usable.device);
+    }
+    return names.find(' ') == std::string::npos ? std::string() : names;
 }
 
 }  // namespace ddict::ucx

@@ -110,6 +110,7 @@ class Worker {
                                  std::uint64_t tag) = 0;
     virtual void discard_payload(std::uint64_t token) = 0;
     virtual std::string describe(PeerId peer) const = 0;
+    virtual std::string ways_back() const = 0;
     virtual Bytes address() const = 0;
 
   protected:

@@ -74,6 +74,7 @@ class Worker::Impl final : public Worker {
     }
     void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
+    std::string ways_back() const override;
     Bytes address() const override { return address_; }
 
   private:
