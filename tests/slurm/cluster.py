@@ -40,6 +40,11 @@ class Report:
         print(f"   {text}", flush=True)
 
 
+def without_waits(text):
+    """What was printed, without what srun says where the step before has not quite ended on a node."""
+    return re.sub(r"^srun: (Job \d+ step creation temporarily disabled|Step created for ).*\n", "", text, flags=re.MULTILINE)
+
+
 def wait_until(condition, seconds):
     """The first true value of condition(), or its last one after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -97,7 +102,9 @@ class Cluster:
     def run(self, *words, node=None, timeout=60):
         """A command on the head, or on a node."""
         where = ("--node", node) if node else ()
-        return self._devcluster("exec", *where, "--", *words, timeout=timeout)
+        done = self._devcluster("exec", *where, "--", *words, timeout=timeout)
+        done.stdout = without_waits(done.stdout)
+        return done
 
     def submit(self, script, *options, arguments=()):
         """A job of a script's text, or of a script's path with `examples` in it; `arguments` are the script's."""
@@ -156,9 +163,7 @@ class Job:
         return fields["JobState"], int(fields["ExitCode"].split(":")[0]), self.output()
 
     def output(self):
-        """What it has printed, without what srun says where the step before has not quite ended on a node."""
-        text = self.output_path.read_text(errors="replace") if self.output_path.exists() else ""
-        return re.sub(r"^srun: (Job \d+ step creation temporarily disabled|Step created for ).*\n", "", text, flags=re.MULTILINE)
+        return without_waits(self.output_path.read_text(errors="replace")) if self.output_path.exists() else ""
 
     def output_of_ended(self):
         """The same of a script whose last words are "ended with STATUS"; "" until it says so."""
