@@ -7,7 +7,7 @@
 namespace ddict::launcher {
 namespace {
 
-constexpr std::array<OptionText, 32> texts{{
+constexpr std::array<OptionText, 33> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on; of --hosts the first N. Without a job and --hosts there is one: this "
      "machine; N then multiplies its managers."},
@@ -85,6 +85,9 @@ constexpr std::array<OptionText, 32> texts{{
     {"save-keep", "DDICT_SAVE_KEEP", "N", "all",
      "How many saves of this name stay in the folder of --save: the older ones are removed when a new one is "
      "complete."},
+    {"compress", "DDICT_COMPRESS", "", "no",
+     "What --save and --persist-freq write is compressed (zstd) where that makes it smaller by an eighth or "
+     "more. The variable is 1; with it, whatever programs save themselves is compressed too."},
     {"persist-path", "DDICT_PERSIST_PATH", "DIR", "nowhere",
      "Where the programs of the dictionary persist its checkpoints, and restore them from. One ddict-launch "
      "at a time has a folder under one name."},

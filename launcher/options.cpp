@@ -155,6 +155,7 @@ bool* flag_of(Options& options, std::string_view option) {
     if (option == "allow-empty") return &options.allow_empty;
     if (option == "fail-on-loss") return &options.fail_on_loss;
     if (option == "quiet") return &options.quiet;
+    if (option == "compress") return &options.compress;
     if (option == "read-only") return &options.persist.read_only;
     return nullptr;
 }
@@ -407,6 +408,8 @@ Result<void> check_persisting(const Options& options, const po::variables_map& g
     }
     const bool begins =
         options.verb == Verb::run || options.verb == Verb::start || options.verb == Verb::serve;
+    if (given.count("compress") != 0 && options.save.empty() && options.persist_freq == 0)
+        return wrong("--compress needs --save DIR, or --persist-freq N: it is for what they write");
     if (begins && options.persist_freq != 0 && options.persist.path.empty())
         return wrong(options.given_by("persist-freq") + " needs --persist-path DIR, or DDICT_PERSIST_PATH");
     if (begins && options.persist_freq != 0 && options.persist.read_only)

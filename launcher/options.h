@@ -84,6 +84,7 @@ struct Options {
     std::optional<std::chrono::milliseconds> save_before;  // run: so long before the job's time limit
     std::vector<int> save_on;                              // run: at these signals
     std::optional<std::uint32_t> save_keep;                // run: how many saves stay; none: all
+    bool compress = false;                                 // what is saved or persisted
     PersistSettings persist;
     LogSettings log;
     std::uint32_t persist_freq = 0;                  // every how many checkpoints one; 0: none

@@ -46,6 +46,7 @@ void Persisting::begin() {
 void Persisting::start() {
     std::vector<std::string> argv{"ddict", "persist", "--every", std::to_string(options_.persist_freq),
                                   "--until-input-ends"};
+    if (options_.compress) argv.emplace_back("--compress");
     auto input = os::make_pipe();
     auto said = os::make_pipe();
     const auto start_child = [&]() -> Result<os::ChildProcess> {

@@ -64,6 +64,7 @@ void Saves::start() {
     std::vector<std::string> argv{"ddict", "save", "--until-input-ends"};
     // While the command runs the terminal is the command's.
     if (!is_last_) argv.emplace_back("--no-progress");
+    if (options_.compress) argv.emplace_back("--compress");
     // What was saved before has what this save lacks.
     if (options_.save_keep && !has_lost_keys_())
         argv.insert(argv.end(), {"--keep", std::to_string(*options_.save_keep)});

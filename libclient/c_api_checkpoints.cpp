@@ -80,6 +80,13 @@ int ddict_save_and_keep(ddict_dictionary* dictionary, const char* dir, unsigned 
                     [&](const Dictionary& dict) { return dict.try_save(dir, {.keep = keep}); });
 }
 
+int ddict_save_compressed(ddict_dictionary* dictionary, const char* dir, unsigned keep,
+                          ddict_checkpoint_info* info, ddict_error* error) {
+    return on_whole(Operation::save, dictionary, dir, info, error, [&](const Dictionary& dict) {
+        return dict.try_save(dir, {.keep = keep, .compress = true});
+    });
+}
+
 int ddict_load_latest(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_info* info,
                       ddict_error* error) {
     return on_whole(Operation::load, dictionary, dir, info, error,

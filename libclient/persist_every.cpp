@@ -240,7 +240,7 @@ class Persister {
 
     void start(bool is_closed) {
         thread_.start([this, is_closed, id = due_] {
-            SaveOptions save{.threads = options_.threads, .checkpoint = id};
+            SaveOptions save{.threads = options_.threads, .checkpoint = id, .compress = options_.compress};
             if (is_closed) save.confirm = [this, id] { return check_still_closed(id); };
             return dict_.try_persist(save);
         });

@@ -3,6 +3,7 @@
 //
 // Dictionary::save(): a file for each manager. What is in this node's memory is read there, without a
 // message, and so without the manager; the others are asked for their pairs, a page at a time.
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -220,6 +221,16 @@ class ManagerSave {
     std::uint64_t told_bytes_ = 0;
 };
 
+Result<bool> is_to_compress(const SaveOptions& options) {
+    if (options.compress) return *options.compress;
+    const char* const named = std::getenv("DDICT_COMPRESS");
+    const std::string_view text = named == nullptr || *named == '\0' ? "0" : named;
+    if (text != "0" && text != "1")
+        return Error(Errc::invalid_argument,
+                     "DDICT_COMPRESS is '" + std::string(text.substr(0, 40)) + "': 0 or 1");
+    return text == "1";
+}
+
 }  // namespace
 
 Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOptions& options) const {
@@ -232,6 +243,8 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
                                   store.get());
         if (error || (dir.empty() && !store))
             return Error(Errc::invalid_argument, "a folder to save to is needed");
+        const Result<bool> compress = is_to_compress(options);
+        if (!compress.has_value()) return compress.error();
         // All of one checkpoint, whatever others go on to meanwhile.
         const Result<std::uint32_t> at = client::chosen_checkpoint(*this, options.checkpoint);
         if (!at.has_value()) return at.error();
@@ -248,7 +261,7 @@ Result<CheckpointInfo> Dictionary::try_save(std::string_view dir, const SaveOpti
             [&](std::size_t i, int) -> Result<void> {
                 const auto manager = static_cast<std::uint32_t>(i);
                 Result<FileWriter> writer =
-                    FileWriter::create(checkpoint->place(), checkpoint->header(manager));
+                    FileWriter::create(checkpoint->place(), checkpoint->header(manager), *compress);
                 if (!writer) return writer.error();
                 if (const Result<void> run =
                         ManagerSave(attachment, ShardId{manager}, *at, *writer, progress).run();

@@ -11,6 +11,7 @@
 #include <new>
 
 #include "base/checksum.h"
+#include "persist/compression.h"
 #include "persist/file.h"
 
 namespace ddict::persist {
@@ -21,6 +22,10 @@ constexpr std::size_t kept_bytes_max = std::size_t{16} << 20;
 constexpr std::size_t large_page_bytes = std::size_t{2} << 20;
 // What has been read is in the processor's cache when its checksum is made.
 constexpr std::size_t read_bytes = std::size_t{256} << 10;
+
+Error damaged(const Extent& extent, const char* what) {
+    return Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) + " " + what);
+}
 
 }  // namespace
 
@@ -103,20 +108,45 @@ Result<void> FileReader::read_all_but_extents(const Input& input, const Commit& 
 Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const {
     const auto input = files_->open(place_);
     if (!input) return input.error();
+    const Result<Bytes> records = extent.codec == codec_none ? read_plain(**input, extent, buffer)
+                                                             : read_compressed(**input, extent, buffer);
+    if (records || records.error().code == Errc::system) return records;
+    return about(records.error(), place_.path);
+}
+
+Result<Bytes> FileReader::read_plain(const Input& input, const Extent& extent, ExtentBuffer& buffer) {
     const MutableBytes bytes = buffer.of(aligned(extent.bytes));
     Checksum checksum;
     for (std::size_t done = 0; done < bytes.size();) {
         const MutableBytes piece = bytes.subspan(done, std::min(read_bytes, bytes.size() - done));
-        const Result<void> read = (*input)->read(extent.offset + done, piece);
-        if (!read) return read.error();
+        if (const Result<void> read = input.read(extent.offset + done, piece); !read) return read.error();
         checksum.add(piece);
         done += piece.size();
     }
-    if (checksum.value() != extent.checksum)
-        return about(Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) +
-                                               " has another checksum"),
-                     place_.path);
+    if (checksum.value() != extent.checksum) return damaged(extent, "has another checksum");
     return Bytes(bytes.first(extent.bytes));
+}
+
+Result<Bytes> FileReader::read_compressed(const Input& input, const Extent& extent, ExtentBuffer& buffer) {
+    const MutableBytes records = buffer.of(extent.plain_bytes);
+    const std::unique_ptr<Decompressor> decompressor = make_decompressor(records);
+    if (decompressor == nullptr)
+        return Error(Errc::incompatible, "it is compressed, and this ddict is built without zstd");
+    const std::uint64_t stored = aligned(extent.bytes);
+    std::vector<std::byte> piece(std::min<std::uint64_t>(read_bytes, stored));
+    Checksum checksum;
+    bool is_good = true;
+    for (std::uint64_t done = 0; done < stored; done += piece.size()) {
+        piece.resize(std::min<std::uint64_t>(piece.size(), stored - done));
+        if (const Result<void> read = input.read(extent.offset + done, piece); !read) return read.error();
+        checksum.add(piece);
+        const std::uint64_t of_frame =
+            std::min<std::uint64_t>(piece.size(), extent.bytes - std::min(extent.bytes, done));
+        is_good = is_good && decompressor->add(Bytes(piece).first(of_frame));
+    }
+    if (checksum.value() != extent.checksum) return damaged(extent, "has another checksum");
+    if (!is_good || !decompressor->is_complete()) return damaged(extent, "is no frame of its size");
+    return Bytes(records);
 }
 
 }  // namespace ddict::persist

@@ -67,12 +67,15 @@ class FileReader {
 
     const CommittedFile& file() const noexcept { return file_; }
     std::span<const Extent> extents() const noexcept { return extents_; }
-    /// The records of an extent, checked; they are in the buffer. Memory: the extent's bytes.
+    /// The records of an extent, checked; they are in the buffer. Memory: the extent's bytes as they are when
+    /// not compressed.
     Result<Bytes> read(const Extent& extent, ExtentBuffer& buffer) const;
 
   private:
     FileReader(Place place, std::shared_ptr<OpenFiles> files, const CommittedFile& file)
         : place_(std::move(place)), files_(std::move(files)), file_(file) {}
+    static Result<Bytes> read_plain(const Input& input, const Extent& extent, ExtentBuffer& buffer);
+    static Result<Bytes> read_compressed(const Input& input, const Extent& extent, ExtentBuffer& buffer);
     Result<void> read_all_but_extents(const Input& input, const Commit& commit);
 
     Place place_;

@@ -9,6 +9,7 @@
 #include <ddict/result.h>
 
 #include "base/checksum.h"
+#include "persist/compression.h"
 #include "persist/format.h"
 #include "persist/place.h"
 #include "persist/record.h"
@@ -16,12 +17,13 @@
 namespace ddict::persist {
 
 /// Writes the file of one manager, in extents. For one thread. Records have to come in the order of their
-/// shard hashes. Memory: one extent. After an error only the destructor may follow: the file is left, and is
-/// worth nothing.
+/// shard hashes. Memory: one extent, two if they are compressed. After an error only the destructor may
+/// follow: the file is left, and is worth nothing.
 class FileWriter {
   public:
-    /// The file must not be there. `header` says whose it is.
-    static Result<FileWriter> create(const Place& folder, const FileHeader& header);
+    /// The file must not be there. `header` says whose it is. `compress`: extents are compressed that get
+    /// smaller by an eighth at the least. Errors: system; invalid_argument if ddict is built without that.
+    static Result<FileWriter> create(const Place& folder, const FileHeader& header, bool compress = false);
 
     /// Copies the pair.
     Result<void> add(const Record& record, std::uint64_t shard_hash);
@@ -48,19 +50,26 @@ class FileWriter {
     std::uint64_t value_bytes() const noexcept { return footer_.value_bytes; }
 
   private:
-    FileWriter(std::unique_ptr<Output> output, const FileHeader& header);
+    FileWriter(std::unique_ptr<Output> output, const FileHeader& header,
+               std::unique_ptr<Compressor> compressor);
     Result<void> flush();
     void end_extent();
     Result<void> write(Bytes bytes);
+    bool pays(Bytes piece);
+    Result<void> store_piece(Bytes piece);
+    Result<void> write_piece(Bytes bytes);
 
     std::unique_ptr<Output> output_;
     FileHeader header_;
     std::unique_ptr<std::byte[]> buffer_;
+    std::unique_ptr<Compressor> compressor_;   // null: nothing is compressed
+    std::unique_ptr<std::byte[]> compressed_;  // as large as buffer_, if there is a compressor
     std::uint64_t used_ = 0;
     std::uint64_t offset_ = alignment;  // where the next write goes
     Extent open_;                       // the extent that is being filled
     std::uint64_t large_value_bytes_ = 0;
-    Checksum checksum_;  // of a large pair's extent
+    std::uint64_t large_front_bytes_ = 0;  // what of a large pair waits in buffer_ for its first piece
+    Checksum checksum_;                    // of a large pair's extent
     std::vector<Extent> extents_;
     Footer footer_;
 };

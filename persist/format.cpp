@@ -11,6 +11,7 @@
 
 #include "base/checksum.h"
 #include "base/limits.h"
+#include "persist/record.h"
 
 namespace ddict::persist {
 namespace {
@@ -49,6 +50,17 @@ bool is_extent_good(const Extent& extent, std::uint64_t offset, std::uint64_t en
     return extent.offset == offset && extent.bytes != 0 && extent.bytes <= end - offset &&
            extent.pairs != 0 && extent.first_hash >= least_hash && extent.last_hash >= extent.first_hash &&
            extent.zero == 0;
+}
+
+/// What its records take when they are not compressed.
+bool is_size_good(const Extent& extent) noexcept {
+    if (extent.codec == codec_none) return extent.plain_bytes == extent.bytes;
+    const std::uint64_t most =
+        record_front_bytes_max + (extent.pairs == 1
+                                      ? limits::value_bytes_max
+                                      : extent_bytes + record_front_bytes_max + large_value_bytes);
+    return extent.plain_bytes != 0 && extent.plain_bytes <= most &&
+           extent.plain_bytes / expansion_max <= extent.bytes;
 }
 
 bool take(Unpacker& in, CommittedFile& file) {
@@ -134,10 +146,10 @@ Result<std::vector<Extent>> table_of(Bytes table, const Footer& footer) {
     std::uint64_t hash = 0;
     std::uint64_t pairs = 0;
     for (const Extent& extent : extents) {
-        if (extent.codec != 0)
+        if (extent.codec > codec_zstd)
             return Error(Errc::incompatible,
                          "it is compressed by codec " + std::to_string(extent.codec) + ", unknown here");
-        if (!is_extent_good(extent, offset, footer.table_offset, hash) || extent.plain_bytes != extent.bytes)
+        if (!is_extent_good(extent, offset, footer.table_offset, hash) || !is_size_good(extent))
             return damaged("its table of extents makes no sense");
         offset += aligned(extent.bytes);
         hash = extent.last_hash;

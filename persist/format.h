@@ -23,6 +23,12 @@ inline constexpr std::uint64_t file_magic = 0x31'6576'6173'6464ULL;    // "ddsav
 inline constexpr std::uint64_t footer_magic = 0x31'746f'6f66'6464ULL;  // "ddfoot1"
 inline constexpr std::uint64_t commit_magic = 0x31'6d6d'6f63'6464ULL;  // "ddcomm1"
 
+// How an extent's records are stored.
+inline constexpr std::uint32_t codec_none = 0;
+inline constexpr std::uint32_t codec_zstd = 1;  // as one frame of zstd
+/// No frame of zstd makes more of its bytes.
+inline constexpr std::uint64_t expansion_max = 32768;
+
 /// Where extents begin, and what the header takes.
 inline constexpr std::uint64_t alignment = 4096;
 /// An extent is closed when it has as much; one that holds a single large value has more.
@@ -61,7 +67,7 @@ struct Extent {
     std::uint64_t first_hash = 0;  // shard hashes, of the first and the last record
     std::uint64_t last_hash = 0;
     std::uint64_t checksum = 0;  // of the stored bytes and the zeros
-    std::uint32_t codec = 0;     // 0: stored as they are
+    std::uint32_t codec = codec_none;
     std::uint32_t zero = 0;
 };
 static_assert(sizeof(Extent) == 64);

@@ -114,11 +114,18 @@ std::optional<std::uint32_t> given_id(const std::optional<std::string>& text) {
     return id;
 }
 
+/// Not said: as the environment has it.
+std::optional<bool> compress_of(const Arguments& arguments) {
+    return arguments.has("--compress") ? std::optional(true) : std::nullopt;
+}
+
 int run_save(const Arguments& arguments) {
     ignore_closed_output();
     const Dictionary dict = attach(arguments);
     ProgressLine line(!arguments.has("--no-progress"));
-    SaveOptions options{.progress = line.shower(), .keep = number_of(arguments, "--keep")};
+    SaveOptions options{.progress = line.shower(),
+                        .keep = number_of(arguments, "--keep"),
+                        .compress = compress_of(arguments)};
     if (arguments.has("--until-input-ends")) {
         options.progress = [show = options.progress](const CheckpointProgress& progress) {
             return (!show || show(progress)) && !input_has_ended();
@@ -186,7 +193,7 @@ void say_once_it_holds(const Dictionary& dict, bool& is_said) {
 int persist_every(const Arguments& arguments) {
     const bool is_watched = arguments.has("--until-input-ends");
     const Dictionary dict = attach(arguments);
-    PersistEveryOptions options{.every = number_of(arguments, "--every")};
+    PersistEveryOptions options{.every = number_of(arguments, "--every"), .compress = compress_of(arguments)};
     if (is_watched) {
         ignore_closed_output();
         options.order = [&dict, is_said = false]() mutable {
@@ -234,8 +241,9 @@ int run_persist(const Arguments& arguments) {
     if (arguments.value("--every")) return persist_every(arguments);
     const Dictionary dict = attach(arguments);
     ProgressLine line;
-    const CheckpointInfo info =
-        dict.persist({.progress = line.shower(), .checkpoint = given_id(arguments.value("--checkpoint"))});
+    const CheckpointInfo info = dict.persist({.progress = line.shower(),
+                                              .checkpoint = given_id(arguments.value("--checkpoint")),
+                                              .compress = compress_of(arguments)});
     report_done(
         done_line("persisted checkpoint " + std::to_string(info.checkpoint) + " to", info, line.seconds()));
     tell_what_stays(info);
@@ -450,6 +458,8 @@ int run_checkpoint(const Arguments& arguments) {
     return success;
 }
 
+constexpr Option compress_option{.name = "--compress",
+                                 .help = "by zstd, where that makes it smaller by an eighth or more"};
 constexpr Option exclusive_option{
     .name = "--exclusive",
     .help =
@@ -467,6 +477,7 @@ std::vector<Command> checkpoint_commands() {
          .options = {{.name = "--keep",
                       .value = "N",
                       .help = "remove older ones of this dictionary, until N are left"},
+                     compress_option,
                      {.name = "--until-input-ends", .help = "give up when the standard input ends"},
                      {.name = "--no-progress", .help = "show no progress on a terminal"}},
          .summary = "save all pairs to a new folder in DIR",
@@ -497,6 +508,7 @@ std::vector<Command> checkpoint_commands() {
          .options = {{.name = "--checkpoint",
                       .value = "ID",
                       .help = "which of those that are kept in memory; without it, the newest"},
+                     compress_option,
                      {.name = "--every",
                       .value = "N",
                       .help = "every N-th by itself, once newer ones have retired it, until the dictionary "

@@ -96,20 +96,24 @@ py::object on_whole(PyDictionary& self, Operation operation, const py::object& p
 }
 
 py::object save(PyDictionary& self, const py::object& dir, unsigned keep, const py::object& progress,
-                unsigned threads) {
+                unsigned threads, std::optional<bool> compress) {
     const std::string path = path_of(dir);
     return on_whole(self, Operation::save, progress, [&](const Dictionary& whole, Watch& watch) {
         return whole.try_save(path, {.progress = watch.on_progress(),
                                      .threads = threads,
                                      .keep = keep,
-                                     .checkpoint = self.recipe().checkpoint});
+                                     .checkpoint = self.recipe().checkpoint,
+                                     .compress = compress});
     });
 }
 
-py::object persist(PyDictionary& self, const py::object& progress, unsigned threads) {
+py::object persist(PyDictionary& self, const py::object& progress, unsigned threads,
+                   std::optional<bool> compress) {
     return on_whole(self, Operation::persist, progress, [&](const Dictionary& whole, Watch& watch) {
-        return whole.try_persist(
-            {.progress = watch.on_progress(), .threads = threads, .checkpoint = self.recipe().checkpoint});
+        return whole.try_persist({.progress = watch.on_progress(),
+                                  .threads = threads,
+                                  .checkpoint = self.recipe().checkpoint,
+                                  .compress = compress});
     });
 }
 
@@ -128,11 +132,12 @@ py::object persist_status(PyDictionary& self) {
 }
 
 /// Orders are asked for by the thread that has called.
-py::object persist_every(PyDictionary& self, std::uint32_t every, const py::object& order, unsigned threads) {
+py::object persist_every(PyDictionary& self, std::uint32_t every, const py::object& order, unsigned threads,
+                         std::optional<bool> compress) {
     using Order = PersistEveryOptions::Order;
     const Dictionary& whole = self.link().whole();
     std::optional<py::error_already_set> raised;
-    PersistEveryOptions options{.every = every, .threads = threads};
+    PersistEveryOptions options{.every = every, .threads = threads, .compress = compress};
     options.order = [&]() -> Order {
         if (raised || is_call_to_end()) return Order::stop;
         if (order.is_none()) return Order::go_on;
@@ -280,10 +285,11 @@ py::list checkpoints(const py::object& at) {
 void bind_checkpoints(py::module_& module, DictionaryClass& dictionary) {
     dictionary
         .def("save", save, py::arg("dir"), py::kw_only(), py::arg("keep") = 0,
-             py::arg("progress") = py::none(), py::arg("threads") = 0,
+             py::arg("progress") = py::none(), py::arg("threads") = 0, py::arg("compress") = py::none(),
              "Saves all pairs to a new folder dir/NAME/GENERATION, which is there when this returns, and not "
              "before. Others may go on meanwhile. keep: how many of this dictionary stay, the new one "
-             "included; 0: all. progress(pairs, bytes, bytes_in_all) is called now and then, and ends it by "
+             "included; 0: all. compress: by zstd, where that makes it smaller; None: if the environment has "
+             "DDICT_COMPRESS=1. progress(pairs, bytes, bytes_in_all) is called now and then, and ends it by "
              "an exception.")
         .def(
             "load", load, py::arg("path"), py::kw_only(), py::arg("progress") = py::none(),
@@ -293,10 +299,10 @@ void bind_checkpoints(py::module_& module, DictionaryClass& dictionary) {
             "dictionary before this returns; if it is empty, the files are read once rather than twice, and "
             "if anything fails, it is empty again.")
         .def("persist", persist, py::kw_only(), py::arg("progress") = py::none(), py::arg("threads") = 0,
+             py::arg("compress") = py::none(),
              "Saves all that is seen at this object's checkpoint to the persist path "
              "(create(persist_path=...)). What was persisted of the same checkpoint before is removed when "
-             "this "
-             "one is complete, and so is what is more than persist_count.")
+             "this one is complete, and so is what is more than persist_count. compress: as of save().")
         .def(
             "set_checkpoint_store",
             [](PyDictionary& self, const py::object& store) {
@@ -309,10 +315,10 @@ void bind_checkpoints(py::module_& module, DictionaryClass& dictionary) {
         .def("persist_status", persist_status,
              "How checkpoints are persisted by themselves (create(persist_freq=...)): a PersistStatus.")
         .def("persist_every", persist_every, py::arg("every"), py::arg("order") = py::none(), py::kw_only(),
-             py::arg("threads") = 0,
+             py::arg("threads") = 0, py::arg("compress") = py::none(),
              "Persists every n-th checkpoint once newer ones have retired it, in this thread, until order() "
              "returns 'finish' (also what is due and not retired yet) or 'stop' rather than 'go_on'. Returns "
-             "a PersistStatus.")
+             "a PersistStatus. compress: as of save().")
         .def("clone_to", clone_to, py::arg("target"), py::kw_only(), py::arg("threads") = 0,
              "What is seen at this object's checkpoint takes the place of all pairs of another dictionary, "
              "with whatever number of managers, and that object goes on at it. What cannot fit (NoSpace) is "

@@ -67,6 +67,9 @@ struct SaveOptions {
     /// Whether what was saved there of the same checkpoint in memory before is removed, when the new one is
     /// there. Dictionary::persist() does so.
     bool replaces = false;
+    /// Whether extents are compressed (zstd) that get smaller by it, an eighth at the least. Not said: if the
+    /// environment has DDICT_COMPRESS=1.
+    std::optional<bool> compress{};
     /// Called when all is written, before it becomes a checkpoint: an error gives it up.
     std::function<Result<void>()> confirm{};
 };
@@ -90,7 +93,8 @@ struct PersistEveryOptions {
     std::uint32_t every = 1;  ///< checkpoints whose id this divides, 0 among them
     /// Asked ten times a second; also whether a save is to go on that the end waits for.
     std::function<Order()> order{};
-    unsigned threads = 0;  ///< as of SaveOptions
+    unsigned threads = 0;            ///< as of SaveOptions
+    std::optional<bool> compress{};  ///< as of SaveOptions
     /// Called by the caller's thread.
     std::function<void(const CheckpointInfo&)> on_persisted{};
     std::function<void(std::uint32_t checkpoint, const Error&)> on_missed{};

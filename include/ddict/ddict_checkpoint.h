@@ -34,6 +34,10 @@ int ddict_save(ddict_dictionary* dictionary, const char* dir, ddict_checkpoint_i
  * one included; 0: all. One that cannot be removed stays. */
 int ddict_save_and_keep(ddict_dictionary* dictionary, const char* dir, unsigned keep,
                         ddict_checkpoint_info* info, ddict_error* error);
+/** ddict_save_and_keep(), compressed (zstd) where that makes it smaller; the others are so if the environment
+ * has DDICT_COMPRESS=1. INVALID_ARGUMENT if ddict is built without zstd. */
+int ddict_save_compressed(ddict_dictionary* dictionary, const char* dir, unsigned keep,
+                          ddict_checkpoint_info* info, ddict_error* error);
 /** Stores all pairs of the newest checkpoint at `path` (DIR, DIR/NAME or DIR/NAME/GENERATION), with whatever
  * number of managers. `info` may be NULL. Not for views (INVALID_ARGUMENT). Before anything is changed:
  * NO_SPACE, with `manager`, `need_bytes` and `have_bytes`; NOT_FOUND, PROTOCOL (damaged), INCOMPATIBLE,

@@ -11,10 +11,10 @@
 
 #include "tests/client/c_api_test.h"
 
-/** The second checkpoint of three managers in `dir`, and the folders. */
+/** The fourth checkpoint, of three managers, in `dir`, and the folders. */
 static void remove_all(const char* dir) {
-    static const char* const files[] = {"000002/commit", "000002/manager-000000.ddict",
-                                        "000002/manager-000001.ddict", "000002/manager-000002.ddict",
+    static const char* const files[] = {"000004/commit", "000004/manager-000000.ddict",
+                                        "000004/manager-000001.ddict", "000004/manager-000002.ddict",
                                         ".lock"};
     char name[64];
     char path[512];
@@ -23,7 +23,7 @@ static void remove_all(const char* dir) {
         snprintf(path, sizeof path, "%s/%s/%s", dir, name, files[i]);
         EXPECT(unlink(path) == 0);
     }
-    snprintf(path, sizeof path, "%s/%s/000002", dir, name);
+    snprintf(path, sizeof path, "%s/%s/000004", dir, name);
     EXPECT(rmdir(path) == 0);
     snprintf(path, sizeof path, "%s/%s", dir, name);
     EXPECT(rmdir(path) == 0);
@@ -59,13 +59,19 @@ void test_saved_and_loaded(void) {
     EXPECT_OK(ddict_load_latest(dict, dir, &found, &error));
     EXPECT(found.generation == 2);
     EXPECT_CODE(DDICT_NOT_FOUND, ddict_find_checkpoint(saved_first, &found, &error));
+    EXPECT_OK(ddict_save_compressed(dict, dir, 1, &saved, &error));
+    EXPECT(saved.generation == 3);
+    EXPECT_OK(ddict_load(dict, dir, &found, &error));
+    EXPECT(found.generation == 3 && found.pairs == 2);
+    EXPECT_OK(ddict_save_and_keep(dict, dir, 1, &saved, &error));
+    EXPECT(saved.generation == 4);
     EXPECT_OK(ddict_clear(dict, &error));
     EXPECT_OK(ddict_load_exclusively(dict, dir, &found, &error));
-    EXPECT(found.generation == 2 && found.pairs == 2);
+    EXPECT(found.generation == 4 && found.pairs == 2);
     EXPECT_OK(ddict_clear(dict, &error));
     EXPECT_OK(ddict_load_latest_exclusively(dict, dir, &found, &error));
     EXPECT_OK(ddict_size(dict, &size, &error));
-    EXPECT(found.generation == 2 && size == 2);
+    EXPECT(found.generation == 4 && size == 2);
 
     char none[300];
     snprintf(none, sizeof none, "%s/none", dir);

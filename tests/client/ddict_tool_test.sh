@@ -201,6 +201,10 @@ check "and not what came later" 1 "*not_found*" ddict get comes
 check "save, and keep two" 0 "saved $saved/default/000002: *" ddict save --keep 2 "$saved"
 check "once more" 0 "saved $saved/default/000003: *" ddict save --keep 2 "$saved"
 check "the two" 0 $'*/000002\tcommitted*/000003\tcommitted*' ddict checkpoint ls "$saved"
+check "save, compressed" 0 "saved $saved/default/000004: *" ddict save --compress "$saved"
+check "and whole" 0 "*" ddict checkpoint verify "$saved/default/000004"
+ddict checkpoint rm "$saved/default/000004"
+check "save, as a variable says that is none" 2 "ddict: save: invalid_argument: DDICT_COMPRESS is 'yes': 0 or 1*" env DDICT_COMPRESS=yes ddict save "$saved"
 check "save, and keep none" 2 "ddict: --keep takes a number*" ddict save --keep 0 "$saved"
 check "save, given up" 3 "ddict: save: timeout: *" ddict save --until-input-ends "$saved" </dev/null
 check "which leaves nothing" 0 $'*/000002\tcommitted*/000003\tcommitted*' ddict checkpoint ls "$saved"

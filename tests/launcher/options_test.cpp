@@ -130,6 +130,7 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
             base["DDICT_PERSIST_PATH"] = "folder";
         if (text.option == "read-only")
             base.insert({{"DDICT_PERSIST_PATH", "folder"}, {"DDICT_RESTORE_FROM", "3"}});
+        if (text.option == "compress") base["DDICT_SAVE"] = "folder";
         if (text.option.starts_with("wait-for")) base["DDICT_WORKING_SET"] = "2";
         os::Environment with_variable = base;
         with_variable[std::string(text.variable)] = value;
@@ -141,9 +142,9 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
             return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
                               o.bootstrap, o.hosts, o.rsh, o.log.path, o.log.level, o.state_dir,
                               o.manager_program, o.restart, o.fail_on_loss, o.quiet, o.load, o.save,
-                              o.save_before, o.save_on, o.save_keep, o.keep, o.resume, o.allow_empty,
-                              o.working_set.packed(), o.persist.path, o.persist.count, o.persist_freq,
-                              o.restore_from, o.persist.read_only);
+                              o.save_before, o.save_on, o.save_keep, o.compress, o.keep, o.resume,
+                              o.allow_empty, o.working_set.packed(), o.persist.path, o.persist.count,
+                              o.persist_freq, o.restore_from, o.persist.read_only);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;
         EXPECT_NE(all(*by_option), all(*by_nothing)) << text.option;

@@ -245,6 +245,26 @@ TEST_F(SavesTest, LoadsTheNewestAndKeepsAsManyAsAreWanted) {
     EXPECT_EQ(complete(), (Names{"000003", "000004"}));
 }
 
+/// By the option, and by its variable.
+TEST_F(SavesTest, CompressesWhatGetsSmaller) {
+    const std::string put = "head -c 1000000 /dev/zero | tr '\\0' z | " + tool("put zeros -");
+    const auto bytes_of_newest = [&](const char* generation) {
+        return fs::file_size(saves_ / "default" / generation / "manager-000000.ddict");
+    };
+    Program plain(with_saves({}, put), environment());
+    EXPECT_EQ(plain.wait(), 0) << plain.err();
+    EXPECT_GT(bytes_of_newest("000001"), 1'000'000u);
+    Program by_option(with_saves({"--load", "latest", "--compress"}, tool("size")), environment());
+    EXPECT_EQ(by_option.wait(), 0) << by_option.err();
+    EXPECT_LT(bytes_of_newest("000002"), 100'000u);
+    os::Environment with_variable = environment();
+    with_variable["DDICT_COMPRESS"] = "1";
+    Program by_variable(with_saves({"--load", "latest"}, tool("get zeros | wc -c")), with_variable);
+    EXPECT_EQ(by_variable.wait(), 0) << by_variable.err();
+    EXPECT_EQ(by_variable.out(), "1000000\n");
+    EXPECT_LT(bytes_of_newest("000003"), 100'000u);
+}
+
 TEST_F(SavesTest, ABrokenNewestIsToldAndTheOneBeforeIsLoaded) {
     for (int i = 0; i < 3; ++i) {
         Program next(with_saves({"--load", "latest"}, tool("incr n")), environment());

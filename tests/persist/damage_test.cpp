@@ -197,7 +197,7 @@ TEST_F(Damage, AnUnknownCodecIsTold) {
     std::string table = content.substr(footer.table_offset, sizeof(Extent));
     Extent extent;
     std::memcpy(&extent, table.data(), sizeof extent);
-    extent.codec = 1;
+    extent.codec = codec_zstd + 1;
     std::memcpy(table.data(), &extent, sizeof extent);
     footer.table_checksum = checksum_of(bytes_of(table));
     EXPECT_EQ(table_of(bytes_of(table), footer).error().code, Errc::incompatible);

@@ -90,6 +90,12 @@ TEST(GoldenCheckpoints, OfVersion3) {
     expect_golden("v3", 5, pairs_of_version_2());
 }
 
+TEST(GoldenCheckpoints, Compressed) {
+    std::vector<Pair> pairs = pairs_of_version_2();
+    pairs.push_back({.key = "large", .value = std::string(large_value_bytes + 1, 'l')});
+    expect_golden("compressed", 5, pairs);
+}
+
 TEST(GoldenCheckpoints, OfVersion2) {
     expect_golden("v2", 5, some_pairs());
 }

@@ -94,10 +94,10 @@ inline std::vector<Pair> pairs_of_version_2() {
 }
 
 inline Result<CommittedFile> write_file(const NewCheckpoint& checkpoint, std::uint32_t manager,
-                                        std::vector<Pair> pairs) {
+                                        std::vector<Pair> pairs, bool compress = false) {
     std::sort(pairs.begin(), pairs.end(),
               [](const Pair& a, const Pair& b) { return order_of(a) < order_of(b); });
-    Result<FileWriter> writer = FileWriter::create(checkpoint.folder(), checkpoint.header(manager));
+    Result<FileWriter> writer = FileWriter::create(checkpoint.folder(), checkpoint.header(manager), compress);
     if (!writer) return writer.error();
     for (const Pair& pair : pairs) {
         if (const Result<void> added = writer->add(pair.record(), order_of(pair)); !added)
@@ -108,7 +108,8 @@ inline Result<CommittedFile> write_file(const NewCheckpoint& checkpoint, std::ui
 
 /// Of a dictionary with one manager for each list of pairs.
 inline Result<Checkpoint> save(const fs::path& dir, const std::string& name,
-                               const std::vector<std::vector<Pair>>& of_managers, std::uint32_t id = 0) {
+                               const std::vector<std::vector<Pair>>& of_managers, std::uint32_t id = 0,
+                               bool compress = false) {
     Result<NewCheckpoint> checkpoint =
         NewCheckpoint::begin(dir, {.name = name,
                                    .dictionary_id = 77,
@@ -117,7 +118,7 @@ inline Result<Checkpoint> save(const fs::path& dir, const std::string& name,
     if (!checkpoint) return checkpoint.error();
     std::vector<CommittedFile> files;
     for (std::uint32_t manager = 0; manager < of_managers.size(); ++manager) {
-        Result<CommittedFile> file = write_file(*checkpoint, manager, of_managers[manager]);
+        Result<CommittedFile> file = write_file(*checkpoint, manager, of_managers[manager], compress);
         if (!file) return file.error();
         files.push_back(*std::move(file));
     }

@@ -71,6 +71,24 @@ def test_some_are_kept(d, tmp_path):
     assert [one.generation for one in ddict.checkpoints(tmp_path)] == [3, 4]
 
 
+def test_compressed_where_that_makes_it_smaller(d, tmp_path, monkeypatch):
+    d["zeros"] = np.zeros(10**6)
+    d["noise"] = np.frombuffer(os.urandom(10**5), "u1")
+    plain = d.save(tmp_path)
+    assert plain.bytes > 8 * 10**6
+    for options in ({"compress": True}, {}):
+        saved = d.save(tmp_path, **options)
+        monkeypatch.setenv("DDICT_COMPRESS", "1")
+        assert saved.bytes < 10**6
+        d.clear()
+        d.load(saved.path)
+        assert d["zeros"].shape == (10**6,) and not d["zeros"].any() and len(d["noise"]) == 10**5
+    assert d.save(tmp_path, compress=False).bytes == plain.bytes
+    monkeypatch.setenv("DDICT_COMPRESS", "often")
+    with pytest.raises(ddict.InvalidArgument, match="DDICT_COMPRESS is 'often': 0 or 1"):
+        d.save(tmp_path)
+
+
 def test_errors_say_what_was_done(d, tmp_path):
     with pytest.raises(ddict.SystemFailure, match="^save: .*No such file") as raised:
         d.save(tmp_path / "no" / "such")

@@ -46,6 +46,7 @@ FOREIGN = (
     (r"nlohmann/", "nlohmann-json", tuple(f"{f}/" for f in (*LAYERS, *FREE) if f not in PURE)),
     (r"n?curses", "ncurses", ("tools/",)),
     (r"histedit\.h|editline/", "libedit", ("tools/",)),
+    (r"zstd\.h", "zstd", ("persist/",)),
     (r"hiredis/", "hiredis", ("bench/",)),
     (r"valgrind/callgrind\.h", "Valgrind", ("bench/",)),
     (r"pybind11/|Python\.h", "pybind11", ("bindings/",)),
@@ -59,6 +60,7 @@ FOREIGN_TARGETS = (
     (r"PkgConfig::HIREDIS", "hiredis", ("bench/",)),
     (r"PkgConfig::NCURSES", "ncurses", ("tools/",)),
     (r"PkgConfig::LIBEDIT", "libedit", ("tools/",)),
+    (r"PkgConfig::LIBZSTD", "zstd", ("persist/",)),
     (r"pybind11_add_module", "pybind11", ("bindings/",)),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")

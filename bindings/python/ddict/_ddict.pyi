@@ -128,6 +128,7 @@ class Dictionary(MutableMapping[Any, Any]):
         keep: int = 0,
         progress: Optional[Callable[[int, int, int], Any]] = None,
         threads: int = 0,
+        compress: Optional[bool] = None,
     ) -> CheckpointInfo: ...
     def load(
         self,
@@ -146,7 +147,11 @@ class Dictionary(MutableMapping[Any, Any]):
         exclusive: bool = False,
     ) -> Optional[CheckpointInfo]: ...
     def persist(
-        self, *, progress: Optional[Callable[[int, int, int], Any]] = None, threads: int = 0
+        self,
+        *,
+        progress: Optional[Callable[[int, int, int], Any]] = None,
+        threads: int = 0,
+        compress: Optional[bool] = None,
     ) -> CheckpointInfo: ...
     def set_checkpoint_store(self, store: Optional[CheckpointStore]) -> None: ...
     def clone_to(self, target: Dictionary, *, threads: int = 0) -> None: ...
@@ -156,7 +161,12 @@ class Dictionary(MutableMapping[Any, Any]):
     ) -> Dictionary: ...
     def persist_status(self) -> PersistStatus: ...
     def persist_every(
-        self, every: int, order: Optional[Callable[[], str]] = None, *, threads: int = 0
+        self,
+        every: int,
+        order: Optional[Callable[[], str]] = None,
+        *,
+        threads: int = 0,
+        compress: Optional[bool] = None,
     ) -> PersistStatus: ...
     def persisted_ids(self) -> list[int]: ...
     def restore(
