@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/host_memory.h"
 #include "libclient/c_api.h"
 
 using namespace ddict;
@@ -195,6 +196,8 @@ int ddict_get_or(ddict_dictionary* dictionary, ddict_key key, uint16_t type, ddi
     return receive(Operation::get, dictionary, key, type, value, error,
                    [&](View& view, KeyBytes k, MallocSink& sink) -> Result<void> {
                        if (const Result<void> good = c_api::check(fallback, "fallback"); !good) return good;
+                       if (!detail::can_be_read(c_api::bytes_of(fallback)))
+                           return view.name_error(no_host_memory_to_send(), Operation::get, k);
                        const Result<void> got = view.get_bytes(k, sink);
                        if (got || got.error().code != Errc::not_found) return got;
                        return sink.copy(c_api::bytes_of(fallback), type);

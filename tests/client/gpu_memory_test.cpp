@@ -193,6 +193,13 @@ TEST_F(GpuMemoryTest, FromCToo) {
         refused(ddict_put_if_absent(dict, key, slice, type, nullptr, &error), "ddict_put_if_absent");
         refused(ddict_bput(dict, key, slice, type, &error), "ddict_bput");
         refused(ddict_put_array(dict, key, DDICT_FLOAT64, 1, shape, device_, &error), "ddict_put_array");
+        ddict_value none;
+        bool swapped = false;
+        refused(ddict_get_or(dict, key, type, slice, &none, &error), "ddict_get_or");
+        refused(ddict_append(dict, key, slice, type, nullptr, &error), "ddict_append");
+        refused(ddict_compare_and_swap(dict, key, nullptr, &slice, type, &swapped, &error),
+                "ddict_compare_and_swap");
+        refused(ddict_wait_for_value(dict, key, slice, type, 1000, &error), "ddict_wait_for_value");
         const ddict_pair pair{key, slice, type};
         ddict_item_status status{};
         refused(ddict_multi_put(dict, &pair, 1, &status, &error), "ddict_multi_put");
