@@ -174,6 +174,7 @@ void bind_state(DictionaryClass& dictionary);
 /// Of a str, bytes or os.PathLike.
 std::string path_of(const py::object& given);
 void bind_checkpoints(py::module_& module, DictionaryClass& dictionary);
+void bind_queues(py::module_& module, DictionaryClass& dictionary);
 /// The slots that make it a mapping: before the class is made.
 void set_mapping_slots(PyHeapTypeObject* type);
 

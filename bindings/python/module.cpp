@@ -164,6 +164,7 @@ PYBIND11_MODULE(_ddict, module) {
     bind_waits(dictionary);
     bind_arrays(dictionary);
     bind_futures(module, dictionary);
+    bind_queues(module, dictionary);
     bind_functions(module);
     watch_interpreter();
     watch_processes();

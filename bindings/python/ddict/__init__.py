@@ -12,7 +12,7 @@ docs/python.md of the project goes through all of it.
 """
 
 from ddict._absent import ABSENT
-from ddict._ddict import NEWEST, Dictionary, Future, attach, checkpoints, create
+from ddict._ddict import NEWEST, Dictionary, Future, Queue, QueueItem, attach, checkpoints, create
 from ddict._errors import (AccessDenied, BadHandle, Busy, CheckpointRetired, DictionaryGone, Error, Frozen, Incompatible,
                            InvalidArgument, ManagerLost, NoSpace, NotAttached, NotFound, ProtocolError, SystemFailure, Timeout, TooLarge,
                            Unreadable, WrongType)
@@ -28,6 +28,6 @@ _checkpoints.install()
 __all__ = [
     "ABSENT", "AccessDenied", "BadHandle", "Busy", "CheckpointInfo", "CheckpointRetired", "CheckpointStore", "DamagedCheckpoint",
     "Dictionary", "DictionaryGone", "Error", "Frozen", "Future", "Incompatible", "InvalidArgument", "ManagerLost",
-    "NEWEST", "NoSpace", "NotAttached", "NotFound", "PersistStatus", "ProtocolError", "SystemFailure", "Timeout", "TooLarge", "TypedKey",
+    "NEWEST", "NoSpace", "NotAttached", "NotFound", "PersistStatus", "ProtocolError", "Queue", "QueueItem", "SystemFailure", "Timeout", "TooLarge", "TypedKey",
     "TypedValue", "Unreadable", "WrongType", "attach", "checkpoints", "create", "load",
 ]

@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: The ddict authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bounded queues."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import ddict
+
+
+def test_what_is_pushed_is_taken(d):
+    producer = d.queue("steps", items=4, bytes="1M")
+    consumer = d.queue("steps")
+    producer.push("text")
+    producer.push(np.arange(1000))
+    producer.push({"any": "thing"})
+    with consumer.take(timeout=20) as item:
+        assert (item.value, item.value, item.number, item.attempt, item.producer, item.nbytes) == ("text", "text", 0, 1, 0, 4)
+    item = consumer.take()
+    assert item.value.sum() == 499500
+    item.renew()
+    item.finish()
+    with pytest.raises(ddict.InvalidArgument):
+        item.finish()
+    assert consumer.take().value == {"any": "thing"}
+    with pytest.raises(RuntimeError, match="mine"), consumer.take() as item:  # the last one has gone back
+        assert item.attempt == 2
+        raise RuntimeError("mine")
+    stats = producer.stats()
+    assert (stats["ready"], stats["finished"], stats["bytes_max"], stats["closed"]) == (1, 2, 1 << 20, False)
+    producer.close()
+    with pytest.raises(ddict.InvalidArgument):
+        producer.push(1)
+    seen = []
+    for item in consumer:
+        with item:
+            seen.append((item.value, item.attempt))
+    assert seen == [({"any": "thing"}, 3)] and consumer.take() is None
+    assert consumer.name == "steps"
+    producer.remove()
+    with pytest.raises(ddict.NotFound):
+        consumer.stats()
+
+
+def test_a_share_is_waited_for(d):
+    queue = d.queue("steps", items=1, producers=1)
+    queue.push(1)
+    with pytest.raises(ddict.Timeout, match="share"):
+        queue.push(2, timeout=0.1)
+    other = d.queue("steps")
+    with pytest.raises(ddict.Timeout, match="other producers"):
+        other.push(2, timeout=0.1)
+    taker = threading.Timer(0.2, lambda: other.take().finish())
+    taker.start()
+    queue.push(2, timeout=20)
+    taker.join()
+    queue.leave()
+    assert other.join() == 0
+    with pytest.raises(ddict.Timeout):
+        d.within(0.1).queue("nobody")
+    with pytest.raises(ddict.InvalidArgument, match="items is 1"):
+        d.queue("steps", items=2)
+
+
+def test_a_killed_consumer_loses_its_item(d):
+    queue = d.queue("steps", items=4, lease=0.5)
+    queue.push("work")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            item = ddict.attach(d.handle).queue("steps").take()
+            os.write(writer, item.value.encode())
+            time.sleep(60)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    assert os.read(reader, 10) == b"work"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with queue.take(timeout=30) as item:
+        assert (item.value, item.attempt) == ("work", 2)
+
+
+def test_who_is_late_is_told(d):
+    late = d.queue("steps", items=4, lease=0.3, renew_by_hand=True)
+    late.push("work")
+    item = late.take()
+    with d.queue("steps").take(timeout=30) as again:
+        assert again.attempt == 2
+    with pytest.raises(ddict.NotFound, match="lease lost"):
+        item.finish()
