@@ -54,7 +54,8 @@ Error RollCall::error_of(const Ping& ping, Error why, Time now) const {
         const unsigned asked = requester_.hellos(ping.child);
         why.set_detail("not answered, asked " + std::to_string(asked) +
                        (asked == 1 ? " time in " : " times in ") + std::to_string(waited.count()) + " ms" +
-                       (ping.over.empty() ? "" : " over " + ping.over) + advice + trouble_in(why));
+                       (ping.over.empty() ? "" : " over " + ping.over) + advice +
+                       (ping.back.empty() ? "" : "; back: " + ping.back) + trouble_in(why));
     } else if (why.code == Errc::manager_lost) {
         why.set_detail(why.detail.data() + std::string(advice));
     }
@@ -66,7 +67,10 @@ void RollCall::look_at_ways(Time now) {
     if (now < next_look_) return;
     next_look_ = now + between_looks;
     for (Ping& ping : pings_) {
-        if (std::string over = requester_.describe(ping.child); !over.empty()) ping.over = std::move(over);
+        std::string over = requester_.describe(ping.child);
+        if (over.empty()) continue;
+        ping.over = std::move(over);
+        ping.back = requester_.ways_back(ping.child);
     }
 }
 

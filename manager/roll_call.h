@@ -31,7 +31,9 @@ class RollCall {
     struct Ping {
         ShardId child;
         Requester::OperationId operation;
-        std::string over{};  // what the last connection of one that takes long went over
+        // Of the last connection of one that takes long.
+        std::string over{};
+        std::string back{};
     };
     void look_at_ways(Time now);
     Error error_of(const Ping& ping, Error why, Time now) const;

@@ -39,6 +39,12 @@ std::string Requester::describe(ShardId shard) const {
     return context_.transport().describe(connection->peer());
 }
 
+std::string Requester::ways_back(ShardId shard) const {
+    const Connection* connection = connections_.find(shard);
+    if (connection == nullptr || connection->peer() == no_peer) return {};
+    return context_.transport().ways_back(connection->peer());
+}
+
 /// The number of the request tells whether it belongs to an operation or to a session.
 void Requester::on_message(Bytes message, const IncomingPayload& payload) {
     if (message.size() < sizeof(wire::ReplyHeader)) return context_.reject(payload);

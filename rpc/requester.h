@@ -90,6 +90,9 @@ class Requester final : public TransportEvents {
 
     /// How this client reaches a manager, for people; empty if there is no connection.
     std::string describe(ShardId shard) const;
+    /// The devices among which the manager chooses for its answers; empty if there is no choice, or no
+    /// connection.
+    std::string ways_back(ShardId shard) const;
     /// Messages that were no reply to anything this requester can have asked.
     std::uint64_t rejected_messages() const { return context_.rejected_messages(); }
 

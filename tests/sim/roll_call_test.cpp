@@ -138,7 +138,7 @@ TEST(RollCall, OneCannotBeReached) {
                                   cluster.manager(parent).process().host());
         },
         "not answered, asked 8 times in 20000 ms over simulated network; name the nodes' network in "
-        "DDICT_UCX_NET_DEVICES, see 'ddict-launch --check'");
+        "DDICT_UCX_NET_DEVICES, see 'ddict-launch --check'; back: sim0 sim1");
 }
 
 /// What the network says at once is not waited for.

@@ -64,6 +64,7 @@ class Process final : public Transport {
                          std::uint64_t tag) override;
     void discard_payload(std::uint64_t token) override;
     std::string describe(PeerId peer) const override;
+    std::string ways_back(PeerId) const override { return "sim0 sim1"; }
     bool is_same_host(PeerId peer) const override;
     Bytes address_for(PeerId) override { return address_; }
     Bytes address() const { return address_; }
