@@ -1,46 +1,37 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bounded queue in a dictionary: any number of producers and consumers, on
-// any nodes. Include it beside <ddict/dictionary.h>.
+// A bounded queue in a dictionary: any number of producers and consumers, on any nodes. Include it beside
+// <ddict/dictionary.h>.
 //
 //     auto queue = dict.queue("steps", {.bytes = 128 << 20, .producers = 2});
-//     queue.push(field);                      // waits while this producer's
-//     share of the bound is taken queue.close();
+//     queue.push(field);                       // waits while this producer's share of the bound is taken
+//     queue.close();
 //
-//     auto queue = dict.queue("steps");       // elsewhere; waits until there
-//     is one while (auto item = queue.take()) {      // nothing: it is closed,
-//     and all items are done
+//     auto queue = dict.queue("steps");        // elsewhere; waits until there is one
+//     while (auto item = queue.take()) {       // nothing: it is closed, and all items are done
 //         analyse(item->get<Field>());
-//         item->finish();                     // now its producer has the space
-//         again
+//         item->finish();                      // now its producer has the space again
 //     }
 //
-// Shares. The bound is divided evenly among QueueOptions::producers, so that no
-// producer can take what another one needs: a consumer that waits for one item
-// of each does not wait for ever. A Queue takes a share with its first push,
-// and has it until leave() or its end; who finds all taken waits for one.
+// Shares. The bound is divided evenly among QueueOptions::producers, so that no producer can take what
+// another one needs: a consumer that waits for one item of each does not wait for ever. A Queue takes a share
+// with its first push, and has it until leave() or its end; who finds all taken waits for one.
 //
-// Leases. What a Queue holds, its share and the items that it has taken, is its
-// own for as long as it shows that it lives: a thread of the library counts its
-// lease up. If that stands still for QueueOptions::lease by another one's
-// steady clock, because its process was killed or stopped, what it was pushing
-// is removed, its share can be taken, and its items are handed out to others. A
-// holder that was only late is told so: lease lost, Errc::not_found. So every
-// item is handed out once, or again only after its lease was lost, and finish()
-// succeeds exactly once. Items whose push has returned stay when their producer
-// dies.
+// Leases. What a Queue holds, its share and the items that it has taken, is its own for as long as it shows
+// that it lives: a thread of the library counts its lease up. If that stands still for QueueOptions::lease by
+// another one's steady clock, because its process was killed or stopped, what it was pushing is removed, its
+// share can be taken, and its items are handed out to others. A holder that was only late is told so: lease
+// lost, Errc::not_found. So every item is handed out once, or again only after its lease was lost, and
+// finish() succeeds exactly once. Items whose push has returned stay when their producer dies.
 //
-// Order: that in which their pushes were begun, as far as they are there; what
-// comes back goes first.
+// Order: that in which their pushes were begun, as far as they are there; what comes back goes first.
 //
-// Threads: any number may use one Queue at once, and copies of it, which have
-// one lease and one share together. One that takes in one thread and is ended
-// in another is as good. A child of fork() cannot use its parent's. Detaching
-// the dictionary, or destroying it, ends all its queues' leases.
+// Threads: any number may use one Queue at once, and copies of it, which have one lease and one share
+// together. One that takes in one thread and is ended in another is as good. A child of fork() cannot use its
+// parent's. Detaching the dictionary, or destroying it, ends all its queues' leases.
 //
-// Errors: those of all calls (<ddict/view.h>); not_found if the queue was
-// removed.
+// Errors: those of all calls (<ddict/view.h>); not_found if the queue was removed.
 #pragma once
 
 #include <cstdint>
@@ -60,18 +51,17 @@ class QueueCore;
 
 /// What a queue is made with. It has these for ever.
 struct QueueOptions {
-    /// Of the values of all items that are there, also of those that were taken
-    /// and not finished. 0: no bound.
+    /// Of the values of all items that are there, also of those that were taken and not finished. 0: no
+    /// bound.
     std::uint64_t bytes = 0;
     /// How many items; at most 4096. 0: 1024.
     std::uint32_t items = 0;
     /// Among how many the bound is divided; at most 1024. 0: 1.
     std::uint32_t producers = 0;
-    /// After how long without a sign of life a holder counts as dead; 0.1 s at
-    /// least. 0: 10 s.
+    /// After how long without a sign of life a holder counts as dead; 0.1 s at least. 0: 10 s.
     std::chrono::milliseconds lease{0};
-    /// Of this Queue alone: no thread counts its lease up, but each of its calls
-    /// does. Between two of them there must be less time than the lease: renew().
+    /// Of this Queue alone: no thread counts its lease up, but each of its calls does. Between two of them
+    /// there must be less time than the lease: renew().
     bool renew_by_hand = false;
 };
 
@@ -97,12 +87,11 @@ struct QueueStats {
 /// When take() ends without an item.
 enum class QueueEnd {
     closed,          ///< when close() was called, and all items are done
-    producers_gone,  ///< or when as many producers as there are shares have come,
-                     ///< all have left or died, and all items are done
+    producers_gone,  ///< or when as many producers as there are shares have come, all have left or died, and
+                     ///< all items are done
 };
 
-/// An item that was taken. One that ends without finish() goes back to the
-/// queue. For one thread at a time.
+/// An item that was taken. One that ends without finish() goes back to the queue. For one thread at a time.
 class QueueItem {
   public:
     QueueItem(QueueItem&& other) noexcept;
@@ -132,14 +121,13 @@ class QueueItem {
     }
     Result<void> get_bytes(ValueSink& sink) const;
 
-    /// It is done: removes it, and gives its space back. Errors: not_found, lease
-    /// lost: somebody else has it, or will have it, and has to do it;
-    /// invalid_argument the second time. After an error that is in doubt nobody
-    /// knows. Cost: three messages.
+    /// It is done: removes it, and gives its space back. Errors: not_found, lease lost: somebody else has it,
+    /// or will have it, and has to do it; invalid_argument the second time. After an error that is in doubt
+    /// nobody knows. Cost: three messages.
     void finish();
     Result<void> try_finish();
-    /// Shows that this consumer lives, and whether the item is still its own.
-    /// Errors: lease lost. Needed only with QueueOptions::renew_by_hand.
+    /// Shows that this consumer lives, and whether the item is still its own. Errors: lease lost. Needed only
+    /// with QueueOptions::renew_by_hand.
     void renew() const;
     Result<void> try_renew() const;
     /// Gives it back undone: it is the next to be handed out. Errors: lease lost.
@@ -162,8 +150,7 @@ class QueueItem {
     std::uint16_t type_ = 0;
 };
 
-/// A hold on a queue: View::queue(). Its end, and that of its copies and items,
-/// gives back what it holds.
+/// A hold on a queue: View::queue(). Its end, and that of its copies and items, gives back what it holds.
 class Queue {
   public:
     /// Of no dictionary: every call fails with not_attached.
@@ -178,11 +165,10 @@ class Queue {
     }
     std::string name() const;
 
-    /// Appends a value; waits for a share, and until there is space in it, and in
-    /// the memory. When it returns, the item is there, whatever becomes of this
-    /// process. Errors: timeout, whose text says what it waited for; too_large,
-    /// of what is more than a share; invalid_argument, if the queue is closed;
-    /// lease lost. Cost: that of a put, and two small messages.
+    /// Appends a value; waits for a share, and until there is space in it, and in the memory. When it
+    /// returns, the item is there, whatever becomes of this process. Errors: timeout, whose text says what it
+    /// waited for; too_large, of what is more than a share; invalid_argument, if the queue is closed; lease
+    /// lost. Cost: that of a put, and two small messages.
     template <class V>
     void push(const V& value) const {
         try_push(value).value();
@@ -194,11 +180,10 @@ class Queue {
     }
     Result<void> push_bytes(std::span<const std::byte> value, std::uint16_t value_type) const;
 
-    /// The next item, which is then this Queue's own; waits for one. Nothing:
-    /// there will be none any more. Items that others have taken may come back,
-    /// so it waits until they are finished, unless their holders wait for an item
-    /// themselves. Errors: timeout, if none came. Cost: two messages; the value
-    /// is not fetched.
+    /// The next item, which is then this Queue's own; waits for one. Nothing: there will be none any more.
+    /// Items that others have taken may come back, so it waits until they are finished, unless their holders
+    /// wait for an item themselves. Errors: timeout, if none came. Cost: two messages; the value is not
+    /// fetched.
     std::optional<QueueItem> take(QueueEnd end = QueueEnd::closed) const;
     Result<std::optional<QueueItem>> try_take(QueueEnd end = QueueEnd::closed) const;
 
@@ -211,8 +196,7 @@ class Queue {
     /// Counts the lease up.
     void renew() const;
     Result<void> try_renew() const;
-    /// Nothing can be pushed any more. What is there can be taken. Any client
-    /// may.
+    /// Nothing can be pushed any more. What is there can be taken. Any client may.
     void close() const;
     Result<void> try_close() const;
     QueueStats stats() const;
