@@ -39,6 +39,7 @@ class FakeUcx final : public ucx::Worker {
     void receive_payload(PeerId, std::uint64_t, MutableBytes, MutableBytes, std::uint64_t) override {}
     void discard_payload(std::uint64_t) override {}
     std::string describe(PeerId) const override { return "fake"; }
+    std::string ways_back() const override { return {}; }
     Bytes address() const override { return bytes_of(name_); }
 
     /// A message from anybody.
