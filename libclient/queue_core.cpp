@@ -18,11 +18,10 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds lease_min{100};
 constexpr std::size_t name_bytes_max = 200;
-// A wake that was lost, because who had to wake was killed between its change
-// and that, costs this at the most.
+// A wake that was lost, because who had to wake was killed between its change and that, costs this at the
+// most.
 constexpr milliseconds look_again_interval{1000};
-// Of a value for which there is no space on any of its managers: so long on
-// each of them.
+// Of a value for which there is no space on any of its managers: so long on each of them.
 constexpr milliseconds space_on_one_timeout{100};
 
 std::uint64_t random_number() {
@@ -39,8 +38,7 @@ std::string hexadecimal(std::uint64_t number) {
     return {digits, end};
 }
 
-/// Others have changed the record: a moment at random, so that they do not do
-/// it again all at once.
+/// Others have changed the record: a moment at random, so that they do not do it again all at once.
 void pause_after_conflict(unsigned round) {
     thread_local std::minstd_rand random{std::random_device()()};
     const unsigned most = std::min(2000u, 10u << std::min(round, 8u));
@@ -53,9 +51,7 @@ Result<void> check_options(const QueueOptions& options) {
     if (options.producers > QueueRecord::producers_max) return refuse("a queue has at most 1024 producers");
     const std::uint32_t producers = std::max(options.producers, 1u);
     if ((options.items == 0 ? QueueRecord::items_default : options.items) < producers)
-        return refuse(
-            "each producer of a queue needs an item of its own at least: "
-            "more items");
+        return refuse("each producer of a queue needs an item of its own at least: more items");
     if (options.bytes != 0 && options.bytes < producers)
         return refuse("each producer of a queue needs some bytes of its own: more bytes");
     if (options.lease.count() != 0 && options.lease < lease_min)
@@ -65,8 +61,7 @@ Result<void> check_options(const QueueOptions& options) {
 
 }  // namespace
 
-/// A call that may have to wait: its place among the record's waiters, which
-/// ends with it.
+/// A call that may have to wait: its place among the record's waiters, which ends with it.
 class QueueCore::Wait {
   public:
     explicit Wait(QueueCore& core) : core_(core) {
@@ -99,8 +94,7 @@ class QueueCore::Wait {
         if (is_noted_) record.stop_waiting(core_.holder_, call_);
     }
     void ended() { is_noted_ = false; }
-    /// Until it is woken, or has to look again. False: the deadline has passed,
-    /// or the program wants an end.
+    /// Until it is woken, or has to look again. False: the deadline has passed, or the program wants an end.
     Result<bool> sleep(Time deadline) {
         const Time begin = steady_clock::now();
         const Time next = std::min(deadline, begin + std::min(core_.lease_ / 2, look_again_interval));
@@ -213,8 +207,7 @@ Result<void> QueueCore::open(const QueueOptions& options, Time deadline) {
     const Result<void> found = view.wait_for_bytes(as_key(at), sink);
     if (!found && found.error().code == Errc::timeout)
         return failure(Errc::timeout,
-                       "nobody has made it: it is made by the first "
-                       "who says its bytes or items");
+                       "nobody has made it: it is made by the first who says its bytes or items");
     if (!found) return found;
     const Result<QueueRecord> record = QueueRecord::parse(sink.bytes());
     if (!record) return failure(record.error().code, record.error().detail.data());
@@ -257,8 +250,7 @@ Result<void> QueueCore::update(const View& view, const Change& change) const {
     }
 }
 
-/// Who is not woken, since this process ends here or there is no space, looks
-/// again by itself.
+/// Who is not woken, since this process ends here or there is no space, looks again by itself.
 void QueueCore::wake(const View& view, const std::vector<QueueRecord::Waiter>& woken) const {
     for (const QueueRecord::Waiter& waiter : woken)
         static_cast<void>(view.put_bytes(as_key(wake_key(waiter)), Bytes()));
@@ -338,8 +330,7 @@ Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, T
                 wait.end(record);
                 return true;
             }
-            waited = share ? "there was no space in this producer's share: no "
-                             "item of it was finished in time"
+            waited = share ? "there was no space in this producer's share: no item of it was finished in time"
                            : "other producers have all shares";
             return wait.begin(record, share ? *share : QueueRecord::awaits_share) || (joins && share);
         });
@@ -354,8 +345,7 @@ Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, T
     }
 }
 
-/// On the manager that the entry names, or on another of the share's, if there
-/// is no space.
+/// On the manager that the entry names, or on another of the share's, if there is no space.
 Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const {
     const std::string at = key_of(entry.number);
     std::vector<std::uint32_t> homes{entry.manager};
@@ -402,8 +392,8 @@ Result<void> QueueCore::lay_down(const QueueRecord::Entry& entry, const Error& w
     });
     if (abandoned && is_mine) {
         static_cast<void>(clear_away(view, entry));
-    } else if (why.code == Errc::not_found) {  // somebody else has removed the
-                                               // entry, perhaps before this put
+    } else if (why.code == Errc::not_found) {
+        // Somebody else has removed the entry, perhaps before this put.
         const std::string at = key_of(entry.number);
         static_cast<void>(
             view_of(entry).until(steady_clock::now() + aftermath_timeout).erase_bytes(as_key(at)));
@@ -477,8 +467,7 @@ Result<void> QueueCore::finish(std::uint64_t number, std::uint32_t attempt, Time
         return true;
     });
     if (!finished) return finished;
-    // From here on it is done. What is left is done by others, if it cannot be
-    // done here.
+    // From here on it is done. What is left is done by others, if it cannot be done here.
     static_cast<void>(clear_away(until(std::max(deadline, steady_clock::now() + aftermath_timeout)), entry));
     return {};
 }

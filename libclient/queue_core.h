@@ -1,15 +1,13 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// A process's hold on a queue: its holder's number, its lease, and what it does
-// with the record. The keys, all of them texts:
+// A process's hold on a queue: its holder's number, its lease, and what it does with the record. The keys,
+// all of them texts:
 //
-//     ddict.queue/NAME/state                     the record
-//     (libclient/queue_record.h) ddict.queue/NAME/BIRTH/item/NUMBER         a
-//     value; on the manager that its entry names
-//     ddict.queue/NAME/BIRTH/lease/HOLDER        a counter that its holder
-//     counts up ddict.queue/NAME/BIRTH/wake/HOLDER/CALL    put by whoever wakes
-//     this waiting call, erased by itself
+//     ddict.queue/NAME/state                    the record (libclient/queue_record.h)
+//     ddict.queue/NAME/BIRTH/item/NUMBER        a value; on the manager that its entry names
+//     ddict.queue/NAME/BIRTH/lease/HOLDER       a number that its holder counts up
+//     ddict.queue/NAME/BIRTH/wake/HOLDER/CALL   put by whoever wakes this waiting call, erased by itself
 //
 // BIRTH tells a queue from one of the same name that was removed before.
 #pragma once
@@ -49,8 +47,7 @@ class QueueCore {
     QueueCore(const QueueCore&) = delete;
     QueueCore& operator=(const QueueCore&) = delete;
 
-    /// Makes the queue, or looks whether it is as the options say; waits for it
-    /// if they say nothing.
+    /// Makes the queue, or looks whether it is as the options say; waits for it if they say nothing.
     Result<void> open(const QueueOptions& options, Time deadline);
     const std::string& name() const { return name_; }
     QueueRecord::Holder holder() const { return holder_; }
@@ -90,13 +87,12 @@ class QueueCore {
     std::string wake_key(const QueueRecord::Waiter& waiter) const;
 
     Result<QueueRecord> read(const View& view) const;
-    /// Has `change` change the record until nobody else has changed it meanwhile.
-    /// `change` returns whether it has; if not, nothing is stored.
+    /// Has `change` change the record until nobody else has changed it meanwhile. `change` returns whether it
+    /// has; if not, nothing is stored.
     using Change = std::function<Result<bool>(QueueRecord&)>;
     Result<void> update(const View& view, const Change& change) const;
     void wake(const View& view, const std::vector<QueueRecord::Waiter>& woken) const;
-    /// Erases the value of an entry that is leaving, and removes it from the
-    /// record.
+    /// Erases the value of an entry that is leaving, and removes it from the record.
     Result<void> clear_away(const View& view, const QueueRecord::Entry& entry) const;
     Result<QueueRecord::Entry> reserve(Bytes value, std::uint16_t type, Time deadline);
     Result<void> put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const;

@@ -101,8 +101,7 @@ std::vector<QueueRecord::Holder> QueueCore::find_dead(const View& view, const Qu
     const Time now = steady_clock::now();
     for (std::size_t i = 0; i < others.size(); ++i) {
         const bool is_known = counts[i].status.ok() || counts[i].code() == Errc::not_found;
-        if (!is_known) {  // its manager does not answer: that says nothing of the
-                          // holder
+        if (!is_known) {  // its manager does not answer: that says nothing of the holder
             seen_.erase(others[i]);
             continue;
         }

@@ -235,8 +235,7 @@ std::optional<QueueRecord::Entry> QueueRecord::reserve(Holder holder, std::uint3
     }
     if (items >= share_items() || bytes > share_bytes() || value_bytes > share_bytes() - bytes)
         return std::nullopt;
-    // The one that has the least of this share; of several, another one each
-    // time.
+    // The one that has the least of this share; of several, another one each time.
     std::size_t best = header_.next_number % mine.size();
     for (std::size_t i = 0; i < mine.size(); ++i)
         best = on[i] < on[best] ? i : best;

@@ -1,15 +1,13 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state of a queue (<ddict/queue.h>): the value of one key, which everybody
-// changes by compare-and-swap. Here are the changes, without any I/O.
+// The state of a queue (<ddict/queue.h>): the value of one key, which everybody changes by compare-and-swap.
+// Here are the changes, without any I/O.
 //
 // Invariants:
-//  1. No two entries have the same number, and all numbers are below
-//  next_number.
-//  2. The entries of a share have together at most bytes_max / producers bytes,
-//  and are at most items_max /
-//     producers.
+//  1. No two entries have the same number, and all numbers are below next_number.
+//  2. The entries of a share have together at most bytes_max / producers bytes, and are at most
+//     items_max / producers.
 //  3. A holder has at most one share.
 //  4. An entry that is ready has no holder; all others have one.
 #pragma once
@@ -81,17 +79,14 @@ class QueueRecord {
     const std::vector<Holder>& shares() const { return shares_; }
     const Entry* find(std::uint64_t number) const;
     QueueStats stats() const;
-    /// The first of `options`, as a text, that is set and is not what the record
-    /// has.
+    /// The first of `options`, as a text, that is set and is not what the record has.
     std::optional<std::string> difference(const QueueOptions& options) const;
     /// All who hold or wait, but for one of them; each once.
     std::vector<Holder> others(Holder self) const;
 
-    /// The share of a holder, a free one if it has none yet; nothing if there is
-    /// none.
+    /// The share of a holder, a free one if it has none yet; nothing if there is none.
     std::optional<std::uint32_t> join(Holder holder);
-    /// Adds an entry that is being written; nothing if there is no space in the
-    /// share.
+    /// Adds an entry that is being written; nothing if there is no space in the share.
     std::optional<Entry> reserve(Holder holder, std::uint32_t share, std::uint64_t value_bytes,
                                  std::uint16_t type, std::span<const std::uint32_t> managers);
     /// The managers on which the values of a share lie.
@@ -102,19 +97,16 @@ class QueueRecord {
     /// The next entry that is ready, which is then the holder's.
     std::optional<Entry> take(Holder holder);
     bool has(std::uint64_t number, Holder holder, std::uint32_t attempt) const;
-    /// Of one that was taken: it counts as finished. The value is to be erased,
-    /// and remove() called.
+    /// Of one that was taken: it counts as finished. The value is to be erased, and remove() called.
     bool finish(std::uint64_t number, Holder holder, std::uint32_t attempt);
     bool put_back(std::uint64_t number, Holder holder, std::uint32_t attempt);
     /// Of one that is being written. As finish(), but does not count.
     bool abandon(std::uint64_t number, Holder holder);
-    /// Of one that is leaving, whoever has erased its value: its space is free.
-    /// False: it was removed before.
+    /// Of one that is leaving, whoever has erased its value: its space is free. False: it was removed before.
     bool remove(std::uint64_t number);
     bool leave(Holder holder);
     bool close();
-    /// Takes all from one who is dead. What it was writing, or erasing, is
-    /// `self`'s to be erased.
+    /// Takes all from one who is dead. What it was writing, or erasing, is `self`'s to be erased.
     bool bury(Holder dead, Holder self);
     /// Whether there will be no item any more for this holder.
     bool is_over(Holder holder, QueueEnd end) const;
