@@ -70,7 +70,7 @@ AT_THE_END = r"""
 me=$SLURM_PROCID
 ddict put state.$me data
 last_words() {
-  for ((i = 0; i < 6; i++)); do ddict get state.$((1 - me)) >/dev/null || echo "failed after $i s"; sleep 1; done
+  for ((i = 0; i < 6; i++)); do ddict get state.$((1 - me)) >/dev/null 2>>$W/said.$me || echo "failed after $i s" >>$W/said.$me; sleep 1; done
   echo "task $me has saved" >$W/saved.$me
   [[ $me = 0 ]] || exec sleep 1000
   exit 0
@@ -82,14 +82,16 @@ for ((i = 0; i < 600; i++)); do sleep 0.1; done
 
 
 def time_between_term_and_kill(cluster, report):
-    """The batch script is an ordinary one, which TERM ends at once, and ddict-launch with it. One task waits to be killed."""
-    saved = [cluster.path(f"saved.{i}") for i in (0, 1)]
+    """The batch script is an ordinary one, which TERM ends at once, and ddict-launch with it. One task waits to be killed.
+    Nobody reads what tasks print then: they write it to files."""
+    saved, said = ([cluster.path(f"{name}.{i}") for i in (0, 1)] for name in ("saved", "said"))
     job, ready = submit_saver(cluster, AT_THE_END)
     if not report.check("two tasks run", ready, job.output()):
         return job.cancel()
     job.cancel()
     good = wait_until(lambda: all(path.exists() for path in saved), 30)
-    report.check("scancel: for 6 s both tasks can read", good and "failed" not in job.output(), job.output())
+    failures = "".join(path.read_text() for path in said if path.exists())
+    report.check("scancel: for 6 s both tasks can read", good and not failures, failures + job.output())
     state, _, output = job.wait(40)
     report.check("the job is over", state == "CANCELLED", (state, output))
     gone = wait_until(lambda: not cluster.remains(), 10)
