@@ -5,8 +5,9 @@
 // each step, an analysis takes the parts of all ranks and gives them back. Each rank has a share of the queue
 // of its own, so one that runs ahead does not take the space that another one's part of the same step needs.
 //
-//   ddict-launch --total-mem 256M -- bash -c \
-//     './in_situ simulate 0 & ./in_situ simulate 1 & ./in_situ analyse; wait'
+//   eval "$(ddict-launch start --total-mem 256M --export)"
+//   ./in_situ simulate 0 & ./in_situ simulate 1 & ./in_situ analyse
+//   ddict-launch stop
 //
 // usage: in_situ simulate RANK [RANKS [STEPS]]
 //        in_situ analyse [RANKS [STEPS]]
