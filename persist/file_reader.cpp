@@ -23,10 +23,6 @@ constexpr std::size_t large_page_bytes = std::size_t{2} << 20;
 // What has been read is in the processor's cache when its checksum is made.
 constexpr std::size_t read_bytes = std::size_t{256} << 10;
 
-Error damaged(const Extent& extent, const char* what) {
-    return Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) + " " + what);
-}
-
 }  // namespace
 
 MutableBytes ExtentBuffer::of(std::size_t bytes) {
@@ -108,13 +104,17 @@ Result<void> FileReader::read_all_but_extents(const Input& input, const Commit& 
 Result<Bytes> FileReader::read(const Extent& extent, ExtentBuffer& buffer) const {
     const auto input = files_->open(place_);
     if (!input) return input.error();
-    const Result<Bytes> records = extent.codec == codec_none ? read_plain(**input, extent, buffer)
-                                                             : read_compressed(**input, extent, buffer);
-    if (records || records.error().code == Errc::system) return records;
-    return about(records.error(), place_.path);
+    return extent.codec == codec_none ? read_plain(**input, extent, buffer)
+                                      : read_compressed(**input, extent, buffer);
 }
 
-Result<Bytes> FileReader::read_plain(const Input& input, const Extent& extent, ExtentBuffer& buffer) {
+Error FileReader::damaged(const Extent& extent, const char* what) const {
+    return about(
+        Error(Errc::protocol, "damaged: the extent at " + std::to_string(extent.offset) + " " + what),
+        place_.path);
+}
+
+Result<Bytes> FileReader::read_plain(const Input& input, const Extent& extent, ExtentBuffer& buffer) const {
     const MutableBytes bytes = buffer.of(aligned(extent.bytes));
     Checksum checksum;
     for (std::size_t done = 0; done < bytes.size();) {
@@ -127,11 +127,13 @@ Result<Bytes> FileReader::read_plain(const Input& input, const Extent& extent, E
     return Bytes(bytes.first(extent.bytes));
 }
 
-Result<Bytes> FileReader::read_compressed(const Input& input, const Extent& extent, ExtentBuffer& buffer) {
+Result<Bytes> FileReader::read_compressed(const Input& input, const Extent& extent,
+                                          ExtentBuffer& buffer) const {
     const MutableBytes records = buffer.of(extent.plain_bytes);
     const std::unique_ptr<Decompressor> decompressor = make_decompressor(records);
     if (decompressor == nullptr)
-        return Error(Errc::incompatible, "it is compressed, and this ddict is built without zstd");
+        return about(Error(Errc::incompatible, "it is compressed, and this ddict is built without zstd"),
+                     place_.path);
     const std::uint64_t stored = aligned(extent.bytes);
     std::vector<std::byte> piece(std::min<std::uint64_t>(read_bytes, stored));
     Checksum checksum;

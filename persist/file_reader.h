@@ -74,8 +74,9 @@ class FileReader {
   private:
     FileReader(Place place, std::shared_ptr<OpenFiles> files, const CommittedFile& file)
         : place_(std::move(place)), files_(std::move(files)), file_(file) {}
-    static Result<Bytes> read_plain(const Input& input, const Extent& extent, ExtentBuffer& buffer);
-    static Result<Bytes> read_compressed(const Input& input, const Extent& extent, ExtentBuffer& buffer);
+    Result<Bytes> read_plain(const Input& input, const Extent& extent, ExtentBuffer& buffer) const;
+    Result<Bytes> read_compressed(const Input& input, const Extent& extent, ExtentBuffer& buffer) const;
+    Error damaged(const Extent& extent, const char* what) const;
     Result<void> read_all_but_extents(const Input& input, const Commit& commit);
 
     Place place_;
