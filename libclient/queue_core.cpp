@@ -126,7 +126,8 @@ QueueCore::QueueCore(View base, detail::Shared<Attachment> attachment, std::vect
       managers_(std::move(managers)),
       name_(std::move(name)),
       holder_(random_number()),
-      process_(::getpid()) {}
+      process_(::getpid()),
+      ends_changed_(std::make_unique<std::condition_variable>()) {}
 
 bool QueueCore::is_of_parent() const {
     return ::getpid() != process_;
@@ -135,13 +136,15 @@ bool QueueCore::is_of_parent() const {
 QueueCore::~QueueCore() {
     if (is_of_parent()) {
         static_cast<void>(thread_.release());  // it is the parent's
+        // Its thread was waiting there: who destroys it would wait for that thread.
+        static_cast<void>(ends_changed_.release());
         return;
     }
     {
         const std::lock_guard lock(mutex_);
         ends_ = true;
     }
-    ends_changed_.notify_all();
+    ends_changed_->notify_all();
     if (thread_ != nullptr) thread_->join();
     if (!lease_begun_) return;
     const Time deadline = steady_clock::now() + aftermath_timeout;

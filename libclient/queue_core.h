@@ -118,7 +118,7 @@ class QueueCore {
     bool by_hand_ = false;
 
     std::mutex mutex_;
-    std::condition_variable ends_changed_;
+    std::unique_ptr<std::condition_variable> ends_changed_;
     bool ends_ = false;
     bool lease_begun_ = false;
     std::set<std::uint32_t> free_calls_;

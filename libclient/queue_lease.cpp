@@ -71,7 +71,7 @@ Result<void> QueueCore::begin_lease(Time deadline) {
 void QueueCore::run_lease() {
     Time next_look = steady_clock::now() + lease_ / 4;
     std::unique_lock lock(mutex_);
-    while (!ends_changed_.wait_for(lock, lease_ / 4, [this] { return ends_; })) {
+    while (!ends_changed_->wait_for(lock, lease_ / 4, [this] { return ends_; })) {
         lock.unlock();
         {
             // Whoever detaches waits for this to be over.

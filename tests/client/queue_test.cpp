@@ -4,6 +4,9 @@
 // Bounded queues.
 #include <ddict/array.h>
 #include <ddict/queue.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <set>
@@ -257,6 +260,29 @@ TEST_F(QueueTest, DetachingAndDestroyingEndLeases) {
     EXPECT_EQ(code_of(queue.try_push(2)), Errc::not_attached);
     EXPECT_EQ(code_of(item.try_finish()), Errc::not_attached);
     EXPECT_EQ(dict_->queue("steps").within(20s).take()->get<int>(), 1);
+}
+
+/// Its copies of the parent's queue and item are neither used nor waited for.
+TEST_F(QueueTest, AChildOfForkEndsAndLeavesItsParentsItem) {
+    auto queue = std::make_unique<Queue>(dict_->queue("steps", {.items = 4}));
+    queue->push(1);
+    auto item = std::make_unique<QueueItem>(*queue->take());
+    std::this_thread::sleep_for(50ms);  // its thread waits
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(20);
+        const bool is_refused = code_of(item->try_finish()) == Errc::not_attached &&
+                                code_of(queue->try_take()) == Errc::not_attached &&
+                                code_of(queue->try_leave()) == Errc::not_attached;
+        item.reset();
+        queue.reset();
+        ::_exit(is_refused ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "it has not ended by itself, or was not refused";
+    EXPECT_EQ(dict_->queue("steps").stats().taken, 1u);
+    item->finish();
 }
 
 TEST_F(QueueTest, ManyThreadsOfOneQueue) {
