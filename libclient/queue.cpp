@@ -86,15 +86,15 @@ Result<std::optional<QueueItem>> Queue::try_take(QueueEnd end) const {
     if (!*taken) return std::optional<QueueItem>();
     const client::QueueRecord::Entry& entry = **taken;
     QueueItem item(core_, budget_);
+    item.number_ = entry.number;  // first: from here on it goes back if anything is thrown
+    item.attempt_ = entry.attempts;
     const View values = core_->view_of(entry);
     item.values_ =
         budget_.timeout < detail::TimeoutBudget::unlimited ? values.within(budget_.timeout) : values;
     if (budget_.until != steady_clock::time_point::max()) item.values_ = item.values_.until(budget_.until);
     item.key_ = core_->key_of(entry.number);
-    item.number_ = entry.number;
     item.bytes_ = entry.bytes;
     item.producer_ = entry.share;
-    item.attempt_ = entry.attempts;
     item.type_ = entry.type;
     return std::optional<QueueItem>(std::move(item));
 }

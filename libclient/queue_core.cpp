@@ -148,7 +148,10 @@ QueueCore::~QueueCore() {
     if (thread_ != nullptr) thread_->join();
     if (!lease_begun_) return;
     const Time deadline = steady_clock::now() + aftermath_timeout;
-    static_cast<void>(leave(deadline));
+    static_cast<void>(update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+        const bool gave_back = give_back_unclaimed(record);
+        return record.leave(holder_) || gave_back;
+    }));
     const View view = until(deadline);
     for (std::uint32_t call = 0; call < calls_; ++call)
         static_cast<void>(view.erase_bytes(as_key(wake_key({holder_, call, 0}))));
@@ -266,6 +269,17 @@ Result<void> QueueCore::clear_away(const View& view, const QueueRecord::Entry& e
     return update(view, [&](QueueRecord& record) -> Result<bool> { return record.remove(entry.number); });
 }
 
+bool QueueCore::is_unclaimed(const QueueRecord::Entry& entry) const {
+    using State = QueueRecord::State;
+    return entry.holder == holder_ && (entry.state == State::writing || entry.state == State::taken) &&
+           !claims_.has(QueueClaims::of(entry));
+}
+
+bool QueueCore::give_back_unclaimed(QueueRecord& record) const {
+    return record.give_back(
+        holder_, [this](const QueueRecord::Entry& entry) { return claims_.has(QueueClaims::of(entry)); });
+}
+
 Result<QueueStats> QueueCore::stats(Time deadline) {
     const Result<QueueRecord> record = read(until(deadline));
     if (!record) return record.error();
@@ -301,7 +315,8 @@ Result<void> QueueCore::remove(Time deadline) {
 
 Result<void> QueueCore::push(Bytes value, std::uint16_t type, Time deadline) {
     if (const Result<void> begun = begin_lease(deadline); !begun) return begun;
-    Result<QueueRecord::Entry> entry = reserve(value, type, deadline);
+    QueueClaim claim(claims_);
+    Result<QueueRecord::Entry> entry = reserve(value, type, claim, deadline);
     if (!entry) return entry.error();
     if (const Result<void> put = put_value(*entry, value, deadline); !put)
         return lay_down(*entry, put.error());
@@ -313,13 +328,15 @@ Result<void> QueueCore::push(Bytes value, std::uint16_t type, Time deadline) {
     return {};
 }
 
-Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, Time deadline) {
+Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, QueueClaim& claim,
+                                              Time deadline) {
     Wait wait(*this);
     for (;;) {
         std::optional<QueueRecord::Entry> entry;
         std::string waited;
         const Result<void> done = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
             entry.reset();
+            claim.drop();
             if (record.closed())
                 return failure(Errc::invalid_argument, "it is closed: nothing can be pushed any more");
             if (value.size() > record.share_bytes())
@@ -330,6 +347,7 @@ Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, T
             const std::optional<std::uint32_t> share = record.join(holder_);
             if (share) entry = record.reserve(holder_, *share, value.size(), type, managers_);
             if (entry) {
+                claim.take(*entry);
                 wait.end(record);
                 return true;
             }
@@ -443,18 +461,23 @@ Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, Time dea
     const std::uint32_t awaits =
         end == QueueEnd::closed ? QueueRecord::awaits_item : QueueRecord::awaits_item_or_end;
     Wait wait(*this);
+    QueueClaim claim(claims_);
     for (;;) {
         std::optional<QueueRecord::Entry> entry;
         bool is_over = false;
         const Result<void> done = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+            claim.drop();
+            const bool gave_back = give_back_unclaimed(record);
             entry = record.take(holder_);
+            if (entry) claim.take(*entry);
             is_over = !entry && record.is_over(holder_, end);
-            if (!entry && !is_over) return wait.begin(record, awaits);
+            if (!entry && !is_over) return wait.begin(record, awaits) || gave_back;
             wait.end(record);
-            return entry.has_value();
+            return entry.has_value() || gave_back;
         });
         if (!done) return done.error();
         if (entry) wait.ended();
+        claim.keep();
         if (entry || is_over) return entry;
         const Result<bool> goes_on = wait.sleep(deadline);
         if (!goes_on.has_value()) return goes_on.error();
@@ -463,12 +486,14 @@ Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, Time dea
 }
 
 Result<void> QueueCore::finish(std::uint64_t number, std::uint32_t attempt, Time deadline) {
+    if (is_of_parent()) return forked();
     QueueRecord::Entry entry{};
     const Result<void> finished = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
         if (!record.finish(number, holder_, attempt)) return lease_lost(number);
         entry = *record.find(number);
         return true;
     });
+    if (finished || finished.error().code == Errc::not_found) claims_.remove({number, attempt});
     if (!finished) return finished;
     // From here on it is done. What is left is done by others, if it cannot be done here.
     static_cast<void>(clear_away(until(std::max(deadline, steady_clock::now() + aftermath_timeout)), entry));
@@ -476,10 +501,13 @@ Result<void> QueueCore::finish(std::uint64_t number, std::uint32_t attempt, Time
 }
 
 Result<void> QueueCore::put_back(std::uint64_t number, std::uint32_t attempt, Time deadline) {
-    return update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+    if (is_of_parent()) return forked();
+    const Result<void> back = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
         if (!record.put_back(number, holder_, attempt)) return lease_lost(number);
         return true;
     });
+    claims_.remove({number, attempt});  // if that has failed, the thread of the lease does it
+    return back;
 }
 
 }  // namespace ddict::client

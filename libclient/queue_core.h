@@ -25,6 +25,7 @@
 #include <ddict/queue.h>
 
 #include "libclient/attachment.h"
+#include "libclient/queue_claims.h"
 #include "libclient/queue_record.h"
 
 namespace ddict::client {
@@ -55,6 +56,7 @@ class QueueCore {
     std::string key_of(std::uint64_t number) const;
 
     Result<void> push(Bytes value, std::uint16_t type, Time deadline);
+    /// The entry is claimed until it is finished or put back.
     Result<std::optional<QueueRecord::Entry>> take(QueueEnd end, Time deadline);
     Result<void> finish(std::uint64_t number, std::uint32_t attempt, Time deadline);
     Result<void> put_back(std::uint64_t number, std::uint32_t attempt, Time deadline);
@@ -94,9 +96,13 @@ class QueueCore {
     void wake(const View& view, const std::vector<QueueRecord::Waiter>& woken) const;
     /// Erases the value of an entry that is leaving, and removes it from the record.
     Result<void> clear_away(const View& view, const QueueRecord::Entry& entry) const;
-    Result<QueueRecord::Entry> reserve(Bytes value, std::uint16_t type, Time deadline);
+    Result<QueueRecord::Entry> reserve(Bytes value, std::uint16_t type, QueueClaim& claim, Time deadline);
     Result<void> put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const;
     Result<void> lay_down(const QueueRecord::Entry& entry, const Error& why) const;
+
+    /// What calls of this holder have left, of which nobody knows.
+    bool is_unclaimed(const QueueRecord::Entry& entry) const;
+    bool give_back_unclaimed(QueueRecord& record) const;
 
     /// From now on this holder shows that it lives.
     Result<void> begin_lease(Time deadline);
@@ -116,6 +122,7 @@ class QueueCore {
     std::uint64_t birth_ = 0;
     std::chrono::milliseconds lease_{0};
     bool by_hand_ = false;
+    QueueClaims claims_;
 
     std::mutex mutex_;
     std::unique_ptr<std::condition_variable> ends_changed_;

@@ -132,16 +132,20 @@ void QueueCore::look_for_dead(const View& view) {
         if (now - since >= lease_) stale.push_back(entry.number);
     }
     leaving_since_ = std::move(leaving);
-    if (dead.empty() && stale.empty()) return;
+    const bool has_unclaimed =
+        std::any_of(record->entries().begin(), record->entries().end(),
+                    [this](const QueueRecord::Entry& entry) { return is_unclaimed(entry); });
+    if (dead.empty() && stale.empty() && !has_unclaimed) return;
     std::vector<QueueRecord::Entry> to_clear;
     const Result<void> taken = update(view, [&](QueueRecord& now_there) -> Result<bool> {
         to_clear.clear();
         for (const QueueRecord::Entry& entry : now_there.entries()) {
             const bool of_dead = std::find(dead.begin(), dead.end(), entry.holder) != dead.end();
             const bool is_stale = std::find(stale.begin(), stale.end(), entry.number) != stale.end();
-            if (of_dead ? entry.state != QueueRecord::State::taken : is_stale) to_clear.push_back(entry);
+            const bool is_to_clear = is_stale || of_dead || is_unclaimed(entry);
+            if (is_to_clear && entry.state != QueueRecord::State::taken) to_clear.push_back(entry);
         }
-        bool changed = false;
+        bool changed = give_back_unclaimed(now_there);
         for (const QueueRecord::Holder holder : dead)
             changed = now_there.bury(holder, holder_) || changed;
         return changed;

@@ -350,7 +350,23 @@ bool QueueRecord::is_over(Holder holder, QueueEnd end) const {
     });
 }
 
-// ---- the dead ----
+// ---- the dead, and what nobody knows of ----
+
+bool QueueRecord::give_back(Holder holder, const std::function<bool(const Entry&)>& is_known) {
+    bool changed = false;
+    for (Entry& entry : entries_) {
+        const bool is_taken = entry.state == State::taken;
+        if (entry.holder != holder || !(is_taken || entry.state == State::writing) || is_known(entry))
+            continue;
+        changed = true;
+        entry.state = is_taken ? State::ready : State::leaving;
+        if (!is_taken) continue;
+        entry.holder = 0;
+        wake_for_item();
+    }
+    if (changed) wake_who_is_over();
+    return changed;
+}
 
 bool QueueRecord::bury(Holder dead, Holder self) {
     bool changed = std::erase_if(waiters_, [&](const Waiter& waiter) { return waiter.holder == dead; }) != 0;

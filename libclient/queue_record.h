@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -106,6 +107,9 @@ class QueueRecord {
     bool remove(std::uint64_t number);
     bool leave(Holder holder);
     bool close();
+    /// Of what the holder has taken and is writing, that of which `is_known` says no: the first is ready
+    /// again, the other is to be erased. False: there was none.
+    bool give_back(Holder holder, const std::function<bool(const Entry&)>& is_known);
     /// Takes all from one who is dead. What it was writing, or erasing, is `self`'s to be erased.
     bool bury(Holder dead, Holder self);
     /// Whether there will be no item any more for this holder.

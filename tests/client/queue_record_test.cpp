@@ -99,6 +99,24 @@ TEST(QueueRecord, WhatTheDeadHeldComesBack) {
     EXPECT_TRUE(record.is_sound());
 }
 
+TEST(QueueRecord, WhatNobodyKnowsOfIsGivenBack) {
+    QueueRecord record = record_of(0, 8, 1);
+    const std::uint64_t known = pushed(record, 11, 8);
+    const std::uint64_t unknown = pushed(record, 11, 8);
+    const auto half = record.reserve(11, 0, 8, type_bytes, two_managers);
+    ASSERT_TRUE(record.take(11));
+    ASSERT_TRUE(record.take(11));
+    EXPECT_TRUE(record.wait({22, 0, QueueRecord::awaits_item}));
+    const auto is_known = [&](const QueueRecord::Entry& entry) { return entry.number == known; };
+    EXPECT_TRUE(record.give_back(11, is_known));
+    EXPECT_FALSE(record.give_back(11, is_known));
+    EXPECT_TRUE(record.has(known, 11, 1));
+    EXPECT_EQ(record.find(half->number)->state, QueueRecord::State::leaving);
+    ASSERT_EQ(record.woken().size(), 1u);
+    EXPECT_EQ(record.take(22)->number, unknown);
+    EXPECT_TRUE(record.is_sound());
+}
+
 TEST(QueueRecord, ItIsOverWhenItIsClosedAndAllIsDone) {
     QueueRecord record = record_of(0, 8, 1);
     const std::uint64_t first = pushed(record, 11, 8);

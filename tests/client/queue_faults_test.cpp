@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Queues whose managers hang.
+#include <ddict/queue.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/client/shared_dictionary.h"
+
+namespace ddict {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds lease = 400ms;
+
+/// One manager has all of them.
+class QueueFaultsTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        dict_ =
+            Dictionary::create({.managers_per_node = 1, .total_mem = 32 << 20, .name = "faults"});
+    }
+    void TearDown() override { dict_.destroy(); }
+    /// The manager does nothing for so long, or until `call` has ended; then it does what it was asked.
+    template <class Call>
+    void hang(std::chrono::milliseconds time, Call call) {
+        const pid_t pid = dict_.stats(0).pid;
+        ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+        const auto end = std::chrono::steady_clock::now() + time;
+        call();
+        std::this_thread::sleep_until(end);
+        ASSERT_EQ(::kill(pid, SIGCONT), 0);
+        dict_.put("awake", 1);
+    }
+
+    Dictionary dict_;
+};
+
+TEST_F(QueueFaultsTest, WhatWasTakenForACallThatHadEndedIsHandedOutAgain) {
+    const Queue queue = dict_.queue("steps", {.items = 4, .lease = lease});
+    const Queue other = dict_.queue("steps");
+    for (const Queue& next : {queue, other}) {
+        queue.push(1);
+        hang(0ms, [&] {
+            const auto taken = queue.within(100ms).try_take();
+            EXPECT_EQ(code_of(taken), Errc::timeout);
+            EXPECT_TRUE(taken.error().in_doubt);
+        });
+        auto item = next.within(10s).try_take();
+        ASSERT_TRUE(item.has_value()) << item.error().message();
+        (*item)->finish();
+    }
+    EXPECT_EQ(queue.stats().items, 0u);
+}
+
+TEST_F(QueueFaultsTest, WhatWasReservedForACallThatHadEndedIsGivenBack) {
+    const Queue queue = dict_.queue("steps", {.items = 1, .lease = lease});
+    queue.join();
+    hang(0ms, [&] {
+        const Result<void> pushed = queue.within(100ms).try_push(1);
+        EXPECT_EQ(code_of(pushed), Errc::timeout);
+        EXPECT_TRUE(pushed.error().in_doubt);
+    });
+    const Result<void> pushed = queue.within(10s).try_push(2);
+    ASSERT_TRUE(pushed) << pushed.error().message();
+    EXPECT_EQ(queue.take()->get<int>(), 2);
+}
+
+TEST_F(QueueFaultsTest, TheEndOfAQueueGivesBackWhatNobodyKnowsOf) {
+    const Queue other = dict_.queue("steps", {.items = 4});
+    other.push(1);
+    {
+        const Queue queue = dict_.queue("steps");
+        queue.renew();
+        hang(0ms, [&] { EXPECT_EQ(code_of(queue.within(100ms).try_take()), Errc::timeout); });
+        EXPECT_EQ(other.stats().taken, 1u);
+    }
+    EXPECT_TRUE(other.within(5s).try_take().has_value()) << "long before its lease of 10 s has run out";
+}
+
+}  // namespace
+}  // namespace ddict
