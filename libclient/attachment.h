@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -106,8 +107,8 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
 
     ClientProfile profile();
     void reset_profile();
-    /// A thread of the library's own holds it in its calls; close() waits for that.
-    std::mutex& background() { return background_; }
+    /// Threads of the library's own share it in their calls; close() waits for that.
+    std::shared_mutex& background() { return background_; }
     /// Ends the calling thread's session, when the thread ends.
     void end_session(std::thread::id thread);
     /// Ends all sessions.
@@ -168,7 +169,7 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     bool way_is_restarted() override;
     Result<void> fetch_directory_page(Session& session, ShardId shard, Time deadline);
 
-    std::mutex background_;  // before mutex_
+    std::shared_mutex background_;  // before mutex_
     Handle handle_;
     transport::WorkerOptions worker_options_;
     std::chrono::milliseconds timeout_;

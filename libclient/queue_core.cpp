@@ -74,7 +74,7 @@ class QueueCore::Wait {
     Wait& operator=(const Wait&) = delete;
     ~Wait() {
         if (is_noted_) {
-            static_cast<void>(core_.update(core_.until(steady_clock::now() + aftermath_timeout),
+            static_cast<void>(core_.update(steady_clock::now() + aftermath_timeout,
                                            [&](QueueRecord& record) -> Result<bool> {
                                                return record.stop_waiting(core_.holder_, call_);
                                            }));
@@ -100,12 +100,12 @@ class QueueCore::Wait {
         const Time next = std::min(deadline, begin + std::min(core_.lease_ / 2, look_again_interval));
         const std::string key = core_.wake_key(waiter_);
         // A call shows that its holder lives for as long as it takes.
-        if (core_.by_hand_) static_cast<void>(core_.count_up(core_.until(next)));
+        if (core_.by_hand_) static_cast<void>(core_.count_up(core_.lease_key(core_.holder_), next));
         detail::BytesSink sink;
-        const Result<void> woken = core_.until(next).wait_for_bytes(as_key(key), sink);
+        const Result<void> woken = core_.beside_record(next).wait_for_bytes(as_key(key), sink);
         const Time now = steady_clock::now();
         if (woken) {
-            static_cast<void>(core_.until(now + aftermath_timeout).erase_bytes(as_key(key)));
+            static_cast<void>(core_.beside_record(now + aftermath_timeout).erase_bytes(as_key(key)));
             return true;
         }
         if (woken.error().code != Errc::timeout) return woken.error();
@@ -148,14 +148,15 @@ QueueCore::~QueueCore() {
     if (thread_ != nullptr) thread_->join();
     if (!lease_begun_) return;
     const Time deadline = steady_clock::now() + aftermath_timeout;
-    static_cast<void>(update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+    static_cast<void>(update(deadline, [&](QueueRecord& record) -> Result<bool> {
         const bool gave_back = give_back_unclaimed(record);
         return record.leave(holder_) || gave_back;
     }));
-    const View view = until(deadline);
+    const View view = beside_record(deadline);
     for (std::uint32_t call = 0; call < calls_; ++call)
         static_cast<void>(view.erase_bytes(as_key(wake_key({holder_, call, 0}))));
-    static_cast<void>(view.erase_bytes(as_key(lease_key(holder_))));
+    for (const std::string& key : {lease_key(holder_), look_key(holder_)})
+        static_cast<void>(view.erase_bytes(as_key(key)));
 }
 
 // ---- names ----
@@ -184,6 +185,10 @@ std::string QueueCore::key_of(std::uint64_t number) const {
 
 std::string QueueCore::lease_key(QueueRecord::Holder holder) const {
     return key("lease/", hexadecimal(holder));
+}
+
+std::string QueueCore::look_key(QueueRecord::Holder holder) const {
+    return key("look/", hexadecimal(holder));
 }
 
 std::string QueueCore::wake_key(const QueueRecord::Waiter& waiter) const {
@@ -221,6 +226,7 @@ Result<void> QueueCore::open(const QueueOptions& options, Time deadline) {
         return failure(Errc::invalid_argument, "it is there, and " + *difference);
     birth_ = record->birth();
     lease_ = record->lease();
+    beside_record_ = base_.manager(base_.which_manager(at));
     return {};
 }
 
@@ -236,7 +242,8 @@ Result<QueueRecord> QueueCore::read(const View& view) const {
     return record;
 }
 
-Result<void> QueueCore::update(const View& view, const Change& change) const {
+Result<void> QueueCore::update(Time deadline, const Change& change) const {
+    const View view = until(deadline);
     const std::string at = record_key();
     for (unsigned round = 0;; ++round) {
         Result<QueueRecord> record = read(view);
@@ -249,7 +256,7 @@ Result<void> QueueCore::update(const View& view, const Change& change) const {
         const Result<bool> swapped = view.when_space().swap_bytes(as_key(at), Bytes(before), Bytes(after));
         if (!swapped.has_value()) return swapped.error();
         if (*swapped) {
-            wake(view, record->woken());
+            wake(deadline, record->woken());
             return {};
         }
         pause_after_conflict(round);
@@ -257,16 +264,17 @@ Result<void> QueueCore::update(const View& view, const Change& change) const {
 }
 
 /// Who is not woken, since this process ends here or there is no space, looks again by itself.
-void QueueCore::wake(const View& view, const std::vector<QueueRecord::Waiter>& woken) const {
+void QueueCore::wake(Time deadline, const std::vector<QueueRecord::Waiter>& woken) const {
+    const View view = beside_record(deadline);
     for (const QueueRecord::Waiter& waiter : woken)
         static_cast<void>(view.put_bytes(as_key(wake_key(waiter)), Bytes()));
 }
 
-Result<void> QueueCore::clear_away(const View& view, const QueueRecord::Entry& entry) const {
+Result<void> QueueCore::clear_away(Time deadline, const QueueRecord::Entry& entry) const {
     const std::string at = key_of(entry.number);
-    if (const Result<bool> erased = view.manager(entry.manager).erase_bytes(as_key(at)); !erased.has_value())
-        return erased.error();
-    return update(view, [&](QueueRecord& record) -> Result<bool> { return record.remove(entry.number); });
+    const Result<bool> erased = view_of(entry).until(deadline).erase_bytes(as_key(at));
+    if (!erased.has_value()) return erased.error();
+    return update(deadline, [&](QueueRecord& record) -> Result<bool> { return record.remove(entry.number); });
 }
 
 bool QueueCore::is_unclaimed(const QueueRecord::Entry& entry) const {
@@ -287,7 +295,7 @@ Result<QueueStats> QueueCore::stats(Time deadline) {
 }
 
 Result<void> QueueCore::close(Time deadline) {
-    return update(until(deadline), [](QueueRecord& record) -> Result<bool> { return record.close(); });
+    return update(deadline, [](QueueRecord& record) -> Result<bool> { return record.close(); });
 }
 
 Result<void> QueueCore::remove(Time deadline) {
@@ -300,7 +308,7 @@ Result<void> QueueCore::remove(Time deadline) {
         const Result<bool> gone = view.swap_bytes(as_key(at), Bytes(before), std::nullopt);
         if (!gone.has_value()) return gone.error();
         if (*gone) {
-            wake(view, record->waiters());
+            wake(deadline, record->waiters());
             break;
         }
         pause_after_conflict(round);
@@ -320,7 +328,7 @@ Result<void> QueueCore::push(Bytes value, std::uint16_t type, Time deadline) {
     if (!entry) return entry.error();
     if (const Result<void> put = put_value(*entry, value, deadline); !put)
         return lay_down(*entry, put.error());
-    const Result<void> published = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+    const Result<void> published = update(deadline, [&](QueueRecord& record) -> Result<bool> {
         if (record.publish(entry->number, holder_)) return true;
         return lease_lost(entry->number);
     });
@@ -334,7 +342,7 @@ Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, Q
     for (;;) {
         std::optional<QueueRecord::Entry> entry;
         std::string waited;
-        const Result<void> done = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+        const Result<void> done = update(deadline, [&](QueueRecord& record) -> Result<bool> {
             entry.reset();
             claim.drop();
             if (record.closed())
@@ -394,7 +402,7 @@ Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time d
         }
         const std::uint32_t next = homes[(turn + 1) % homes.size()];
         if (next == entry.manager) continue;
-        const Result<void> moved = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+        const Result<void> moved = update(deadline, [&](QueueRecord& record) -> Result<bool> {
             if (record.move(entry.number, holder_, next)) return true;
             return lease_lost(entry.number);
         });
@@ -405,14 +413,14 @@ Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time d
 
 /// What was reserved, and is not published. Returns why.
 Result<void> QueueCore::lay_down(const QueueRecord::Entry& entry, const Error& why) const {
-    const View view = until(steady_clock::now() + aftermath_timeout);
+    const Time deadline = steady_clock::now() + aftermath_timeout;
     bool is_mine = false;
-    const Result<void> abandoned = update(view, [&](QueueRecord& record) -> Result<bool> {
+    const Result<void> abandoned = update(deadline, [&](QueueRecord& record) -> Result<bool> {
         is_mine = record.abandon(entry.number, holder_);
         return is_mine;
     });
     if (abandoned && is_mine) {
-        static_cast<void>(clear_away(view, entry));
+        static_cast<void>(clear_away(deadline, entry));
     } else if (why.code == Errc::not_found) {
         // Somebody else has removed the entry, perhaps before this put.
         const std::string at = key_of(entry.number);
@@ -428,7 +436,7 @@ Result<std::uint32_t> QueueCore::join(Time deadline) {
     for (;;) {
         bool joined = false;
         std::uint32_t share = 0;
-        const Result<void> done = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+        const Result<void> done = update(deadline, [&](QueueRecord& record) -> Result<bool> {
             if (record.closed())
                 return failure(Errc::invalid_argument, "it is closed: nothing can be pushed any more");
             const std::optional<std::uint32_t> found = record.join(holder_);
@@ -450,7 +458,7 @@ Result<std::uint32_t> QueueCore::join(Time deadline) {
 }
 
 Result<void> QueueCore::leave(Time deadline) {
-    return update(until(deadline),
+    return update(deadline,
                   [&](QueueRecord& record) -> Result<bool> { return record.leave(holder_); });
 }
 
@@ -465,7 +473,7 @@ Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, Time dea
     for (;;) {
         std::optional<QueueRecord::Entry> entry;
         bool is_over = false;
-        const Result<void> done = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+        const Result<void> done = update(deadline, [&](QueueRecord& record) -> Result<bool> {
             claim.drop();
             const bool gave_back = give_back_unclaimed(record);
             entry = record.take(holder_);
@@ -488,7 +496,7 @@ Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, Time dea
 Result<void> QueueCore::finish(std::uint64_t number, std::uint32_t attempt, Time deadline) {
     if (is_of_parent()) return forked();
     QueueRecord::Entry entry{};
-    const Result<void> finished = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+    const Result<void> finished = update(deadline, [&](QueueRecord& record) -> Result<bool> {
         if (!record.finish(number, holder_, attempt)) return lease_lost(number);
         entry = *record.find(number);
         return true;
@@ -496,13 +504,13 @@ Result<void> QueueCore::finish(std::uint64_t number, std::uint32_t attempt, Time
     if (finished || finished.error().code == Errc::not_found) claims_.remove({number, attempt});
     if (!finished) return finished;
     // From here on it is done. What is left is done by others, if it cannot be done here.
-    static_cast<void>(clear_away(until(std::max(deadline, steady_clock::now() + aftermath_timeout)), entry));
+    static_cast<void>(clear_away(std::max(deadline, steady_clock::now() + aftermath_timeout), entry));
     return {};
 }
 
 Result<void> QueueCore::put_back(std::uint64_t number, std::uint32_t attempt, Time deadline) {
     if (is_of_parent()) return forked();
-    const Result<void> back = update(until(deadline), [&](QueueRecord& record) -> Result<bool> {
+    const Result<void> back = update(deadline, [&](QueueRecord& record) -> Result<bool> {
         if (!record.put_back(number, holder_, attempt)) return lease_lost(number);
         return true;
     });

@@ -7,7 +7,11 @@
 //     ddict.queue/NAME/state                    the record (libclient/queue_record.h)
 //     ddict.queue/NAME/BIRTH/item/NUMBER        a value; on the manager that its entry names
 //     ddict.queue/NAME/BIRTH/lease/HOLDER       a number that its holder counts up
+//     ddict.queue/NAME/BIRTH/look/HOLDER        the same, of one that counts its lease up by hand: its thread's
 //     ddict.queue/NAME/BIRTH/wake/HOLDER/CALL   put by whoever wakes this waiting call, erased by itself
+//
+// The last three lie on the manager of the record: while it does not answer, or takes no changes, nobody can
+// show that he lives, and nobody judges.
 //
 // BIRTH tells a queue from one of the same name that was removed before.
 #pragma once
@@ -20,11 +24,11 @@
 #include <set>
 #include <string>
 #include <thread>
-#include <unordered_map>
 
 #include <ddict/queue.h>
 
 #include "libclient/attachment.h"
+#include "libclient/lease_watch.h"
 #include "libclient/queue_claims.h"
 #include "libclient/queue_record.h"
 
@@ -73,18 +77,15 @@ class QueueCore {
     class Wait;
     /// To undo something after a deadline, or to wake somebody.
     static constexpr std::chrono::milliseconds aftermath_timeout{1000};
-    /// When a holder's counter was seen to move last, and what it was then.
-    struct Seen {
-        std::int64_t count = 0;
-        Time since{};
-    };
 
     Error failure(Errc code, const std::string& text) const;
     Error lease_lost(std::uint64_t number) const;
     View until(Time deadline) const { return base_.until(deadline); }
+    View beside_record(Time deadline) const { return beside_record_.until(deadline); }
     std::string record_key() const;
     std::string key(const char* kind, const std::string& rest) const;
     std::string lease_key(QueueRecord::Holder holder) const;
+    std::string look_key(QueueRecord::Holder holder) const;
     std::string wake_prefix(QueueRecord::Holder holder) const;
     std::string wake_key(const QueueRecord::Waiter& waiter) const;
 
@@ -92,10 +93,10 @@ class QueueCore {
     /// Has `change` change the record until nobody else has changed it meanwhile. `change` returns whether it
     /// has; if not, nothing is stored.
     using Change = std::function<Result<bool>(QueueRecord&)>;
-    Result<void> update(const View& view, const Change& change) const;
-    void wake(const View& view, const std::vector<QueueRecord::Waiter>& woken) const;
+    Result<void> update(Time deadline, const Change& change) const;
+    void wake(Time deadline, const std::vector<QueueRecord::Waiter>& woken) const;
     /// Erases the value of an entry that is leaving, and removes it from the record.
-    Result<void> clear_away(const View& view, const QueueRecord::Entry& entry) const;
+    Result<void> clear_away(Time deadline, const QueueRecord::Entry& entry) const;
     Result<QueueRecord::Entry> reserve(Bytes value, std::uint16_t type, QueueClaim& claim, Time deadline);
     Result<void> put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const;
     Result<void> lay_down(const QueueRecord::Entry& entry, const Error& why) const;
@@ -106,14 +107,15 @@ class QueueCore {
 
     /// From now on this holder shows that it lives.
     Result<void> begin_lease(Time deadline);
-    Result<void> count_up(const View& view) const;
+    Result<void> count_up(const std::string& key, Time deadline) const;
     void run_lease();
     /// Finds those whose leases have run out, and takes from them what they hold.
-    void look_for_dead(const View& view);
-    std::vector<QueueRecord::Holder> find_dead(const View& view, const QueueRecord& record);
+    void look_for_dead(Time deadline);
+    std::vector<QueueRecord::Holder> find_dead(Time deadline, const QueueRecord& record);
     bool is_of_parent() const;
 
     const View base_;
+    View beside_record_;  // of its manager; set by open()
     const detail::Shared<Attachment> attachment_;
     const std::vector<std::uint32_t> managers_;
     const std::string name_;
@@ -132,7 +134,7 @@ class QueueCore {
     std::uint32_t calls_ = 0;
     std::unique_ptr<std::thread> thread_;
     // Of the thread alone:
-    std::unordered_map<QueueRecord::Holder, Seen> seen_;
+    LeaseWatch watch_;
     std::map<std::uint64_t, Time> leaving_since_;
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <shared_mutex>
 #include <utility>
 
 #include "libclient/queue_core.h"
@@ -22,16 +23,16 @@ constexpr milliseconds look_interval_for_each{20};
 
 }  // namespace
 
-Result<void> QueueCore::count_up(const View& view) const {
+Result<void> QueueCore::count_up(const std::string& key, Time deadline) const {
     const Result<std::uint64_t> before =
-        view.add_bits(as_key(lease_key(holder_)), Codec<std::int64_t>::type, 1, 1);
+        beside_record(deadline).when_space().add_bits(as_key(key), Codec<std::int64_t>::type, 1, 1);
     if (!before) return before.error();
     return {};
 }
 
 Result<void> QueueCore::renew(Time deadline) {
     if (const Result<void> begun = begin_lease(deadline); !begun) return begun;
-    return by_hand_ ? Result<void>() : count_up(until(deadline));  // begin_lease has counted
+    return by_hand_ ? Result<void>() : count_up(lease_key(holder_), deadline);  // begin_lease has counted
 }
 
 Result<void> QueueCore::renew(std::uint64_t number, std::uint32_t attempt, Time deadline) {
@@ -45,13 +46,17 @@ Result<void> QueueCore::renew(std::uint64_t number, std::uint32_t attempt, Time 
 Result<void> QueueCore::begin_lease(Time deadline) {
     if (is_of_parent())
         return Error(Errc::not_attached, "this queue is of the parent of this process: attach anew");
-    const View view = until(deadline);
-    if (by_hand_) {
-        if (const Result<void> counted = count_up(view); !counted) return counted;
+    bool is_begun = false;
+    {
+        const std::lock_guard lock(mutex_);
+        is_begun = lease_begun_;
+    }
+    // Unlocked: others have deadlines of their own.
+    if (by_hand_ || !is_begun) {
+        if (const Result<void> counted = count_up(lease_key(holder_), deadline); !counted) return counted;
     }
     const std::lock_guard lock(mutex_);
     if (lease_begun_) return {};
-    if (const Result<void> counted = count_up(view); !counted) return counted;
     // Signals are for the program's own threads.
     sigset_t all;
     sigset_t before;
@@ -75,51 +80,48 @@ void QueueCore::run_lease() {
         lock.unlock();
         {
             // Whoever detaches waits for this to be over.
-            const std::lock_guard background(attachment_->background());
+            const std::shared_lock background(attachment_->background());
             if (!base_.check_attached()) return;
             const auto at_most = std::min<milliseconds>(lease_ / 4, aftermath_timeout);
-            if (!by_hand_) static_cast<void>(count_up(until(steady_clock::now() + at_most)));
-            if (steady_clock::now() >= next_look) {
-                look_for_dead(until(steady_clock::now() + at_most));
+            const std::string counter = by_hand_ ? look_key(holder_) : lease_key(holder_);
+            if (!count_up(counter, steady_clock::now() + at_most)) {
+                watch_.forget_all();  // others cannot count either, perhaps
+            } else if (steady_clock::now() >= next_look) {
+                look_for_dead(steady_clock::now() + at_most);
                 next_look = steady_clock::now() +
-                            std::max<milliseconds>(lease_ / 4, look_interval_for_each * seen_.size());
+                            std::max<milliseconds>(lease_ / 4, look_interval_for_each * watch_.size());
             }
         }
         lock.lock();
     }
 }
 
-std::vector<QueueRecord::Holder> QueueCore::find_dead(const View& view, const QueueRecord& record) {
+std::vector<QueueRecord::Holder> QueueCore::find_dead(Time deadline, const QueueRecord& record) {
     const std::vector<QueueRecord::Holder> others = record.others(holder_);
-    std::erase_if(
-        seen_, [&](const auto& one) { return !std::binary_search(others.begin(), others.end(), one.first); });
+    watch_.forget_all_but(others);
     std::vector<std::string> keys;
     for (const QueueRecord::Holder holder : others)
         keys.push_back(lease_key(holder));
     std::vector<QueueRecord::Holder> dead;
-    const auto counts = view.try_multi_get<std::int64_t>(keys);
-    const Time now = steady_clock::now();
+    const Time asked = steady_clock::now();
+    const auto counts = beside_record(deadline).try_multi_get<std::int64_t>(keys);
+    const Time answered = steady_clock::now();
     for (std::size_t i = 0; i < others.size(); ++i) {
         const bool is_known = counts[i].status.ok() || counts[i].code() == Errc::not_found;
-        if (!is_known) {  // its manager does not answer: that says nothing of the holder
-            seen_.erase(others[i]);
+        if (!is_known) {  // that says nothing of the holder
+            watch_.forget(others[i]);
             continue;
         }
         const std::int64_t count = counts[i].status.ok() ? *counts[i] : -1;
-        const auto [seen, is_new] = seen_.try_emplace(others[i], Seen{count, now});
-        if (!is_new && seen->second.count == count && now - seen->second.since >= lease_) {
-            dead.push_back(others[i]);
-        } else if (seen->second.count != count) {
-            seen->second = {count, now};
-        }
+        if (watch_.has_run_out(others[i], count, asked, answered, lease_)) dead.push_back(others[i]);
     }
     return dead;
 }
 
-void QueueCore::look_for_dead(const View& view) {
-    const Result<QueueRecord> record = read(view);
+void QueueCore::look_for_dead(Time deadline) {
+    const Result<QueueRecord> record = read(until(deadline));
     if (!record) return;
-    const std::vector<QueueRecord::Holder> dead = find_dead(view, *record);
+    const std::vector<QueueRecord::Holder> dead = find_dead(deadline, *record);
     // Whoever was to erase a value may have failed to.
     std::map<std::uint64_t, Time> leaving;
     std::vector<std::uint64_t> stale;
@@ -137,7 +139,7 @@ void QueueCore::look_for_dead(const View& view) {
                     [this](const QueueRecord::Entry& entry) { return is_unclaimed(entry); });
     if (dead.empty() && stale.empty() && !has_unclaimed) return;
     std::vector<QueueRecord::Entry> to_clear;
-    const Result<void> taken = update(view, [&](QueueRecord& now_there) -> Result<bool> {
+    const Result<void> taken = update(deadline, [&](QueueRecord& now_there) -> Result<bool> {
         to_clear.clear();
         for (const QueueRecord::Entry& entry : now_there.entries()) {
             const bool of_dead = std::find(dead.begin(), dead.end(), entry.holder) != dead.end();
@@ -152,10 +154,12 @@ void QueueCore::look_for_dead(const View& view) {
     });
     if (!taken) return;
     for (const QueueRecord::Entry& entry : to_clear)
-        static_cast<void>(clear_away(view, entry));
+        static_cast<void>(clear_away(deadline, entry));
+    const View view = beside_record(deadline);
     for (const QueueRecord::Holder holder : dead) {
-        seen_.erase(holder);
-        static_cast<void>(view.erase_bytes(as_key(lease_key(holder))));
+        watch_.forget(holder);
+        for (const std::string& key : {lease_key(holder), look_key(holder)})
+            static_cast<void>(view.erase_bytes(as_key(key)));
         static_cast<void>(view.try_erase_prefix(wake_prefix(holder)));
     }
 }

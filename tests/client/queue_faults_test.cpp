@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queues whose managers hang.
+// Queues whose managers hang, or take no changes.
 #include <ddict/queue.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <chrono>
 #include <thread>
+#include <vector>
 
 #include "tests/client/shared_dictionary.h"
 
@@ -81,6 +82,58 @@ TEST_F(QueueFaultsTest, TheEndOfAQueueGivesBackWhatNobodyKnowsOf) {
         EXPECT_EQ(other.stats().taken, 1u);
     }
     EXPECT_TRUE(other.within(5s).try_take().has_value()) << "long before its lease of 10 s has run out";
+}
+
+/// Nobody can count, and what others read from memory stands still: that says nothing of them.
+TEST_F(QueueFaultsTest, WhoCannotShowThatHeLivesKeepsWhatHeHolds) {
+    const Queue queue = dict_.queue("steps", {.items = 4, .lease = lease});
+    queue.push(1);
+    std::optional<QueueItem> item = queue.take();
+    ASSERT_TRUE(item);
+    std::vector<Queue> others;
+    for (int i = 0; i < 6; ++i) {
+        others.push_back(dict_.queue("steps", {.renew_by_hand = i % 2 == 1}));
+        others.back().renew();
+    }
+    hang(3 * lease, [] {});
+    std::this_thread::sleep_for(2 * lease);
+    EXPECT_TRUE(item->try_renew()) << "the manager was stopped";
+    for (int i = 0; i < 3; ++i) {
+        dict_.freeze();
+        std::this_thread::sleep_for(3 * lease);
+        dict_.unfreeze();
+        std::this_thread::sleep_for(lease);
+        EXPECT_TRUE(item->try_renew()) << "the dictionary was frozen";
+    }
+    const Result<void> finished = item->try_finish();
+    EXPECT_TRUE(finished) << finished.error().message();
+    EXPECT_EQ(queue.stats().producers, 1u);
+}
+
+/// The threads of other queues wait for a manager that hangs.
+TEST(QueuesOfManyManagers, AManagerThatHangsIsWaitedForByItsOwnQueuesOnly) {
+    Dictionary dict =
+        Dictionary::create({.managers_per_node = 2, .total_mem = 32 << 20, .name = "faults"});
+    Dictionary elsewhere = Dictionary::attach(dict.serialize());
+    std::vector<Queue> hanging;
+    for (int i = 0; i < 8; ++i) {
+        hanging.push_back(dict.manager(0).queue("steps" + std::to_string(i), {.items = 4, .lease = 4s}));
+        hanging.back().renew();
+    }
+    const Queue queue = dict.manager(1).queue("steps", {.items = 4, .lease = lease});
+    queue.push(1);
+    std::optional<QueueItem> item = queue.take();
+    const Queue other = elsewhere.manager(1).queue("steps");
+    const pid_t pid = dict.stats(0).pid;
+    ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+    EXPECT_EQ(code_of(other.within(6s).try_take()), Errc::timeout) << "nothing is wrong with its holder";
+    ASSERT_EQ(::kill(pid, SIGCONT), 0);
+    const Result<void> finished = item->try_finish();
+    EXPECT_TRUE(finished) << finished.error().message();
+    item.reset();
+    hanging.clear();
+    elsewhere.detach();
+    dict.destroy();
 }
 
 }  // namespace
