@@ -273,7 +273,8 @@ void QueueCore::wake(Time deadline, const std::vector<QueueRecord::Waiter>& woke
 Result<void> QueueCore::clear_away(Time deadline, const QueueRecord::Entry& entry) const {
     const std::string at = key_of(entry.number);
     const Result<bool> erased = view_of(entry).until(deadline).erase_bytes(as_key(at));
-    if (!erased.has_value()) return erased.error();
+    // With its manager the value is lost as well, but not the space of its share.
+    if (!erased.has_value() && erased.error().code != Errc::manager_lost) return erased.error();
     return update(deadline, [&](QueueRecord& record) -> Result<bool> { return record.remove(entry.number); });
 }
 
@@ -327,12 +328,13 @@ Result<void> QueueCore::push(Bytes value, std::uint16_t type, Time deadline) {
     Result<QueueRecord::Entry> entry = reserve(value, type, claim, deadline);
     if (!entry) return entry.error();
     if (const Result<void> put = put_value(*entry, value, deadline); !put)
-        return lay_down(*entry, put.error());
+        return lay_down(*entry, put.error(), false);
     const Result<void> published = update(deadline, [&](QueueRecord& record) -> Result<bool> {
         if (record.publish(entry->number, holder_)) return true;
         return lease_lost(entry->number);
     });
-    if (!published) return lay_down(*entry, published.error());
+    if (!published)
+        return lay_down(*entry, published.error(), published.error().code != Errc::not_found);
     return {};
 }
 
@@ -374,12 +376,13 @@ Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, Q
     }
 }
 
-/// On the manager that the entry names, or on another of the share's, if there is no space.
+/// On the manager that the entry names, or on another of the share's, if there is no space, or it is lost.
 Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const {
     const std::string at = key_of(entry.number);
     std::vector<std::uint32_t> homes{entry.manager};
+    std::size_t lost = 0;  // one after the other
     for (std::size_t turn = 0;; ++turn) {
-        const bool waits = turn != 0 && turn % homes.size() == 0;
+        const bool waits = turn >= homes.size();  // no turn before has
         const bool is_only = turn != 0 && homes.size() == 1;
         const Time begin = steady_clock::now();
         const Time until_then =
@@ -390,9 +393,11 @@ Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time d
         if (put) return put;
         const bool is_full = put.error().code == Errc::no_space ||
                              (put.error().code == Errc::timeout && waits && !put.error().in_doubt);
+        lost = put.error().code == Errc::manager_lost ? lost + 1 : 0;
         const Time now = steady_clock::now();
+        if (now >= deadline || !(is_full || lost > 0)) return put;
         // (A wait that ends too early was ended by the program.)
-        if (!is_full || now >= deadline || (waits && now + milliseconds(1) < until_then)) return put;
+        if (is_full && waits && now + milliseconds(1) < until_then) return put;
         if (turn == 0) {
             const Result<QueueRecord> record = read(until(deadline));
             if (!record) return record.error();
@@ -400,6 +405,7 @@ Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time d
             const auto first = std::find(homes.begin(), homes.end(), entry.manager);
             std::rotate(homes.begin(), first, homes.end());
         }
+        if (lost >= homes.size()) return put;
         const std::uint32_t next = homes[(turn + 1) % homes.size()];
         if (next == entry.manager) continue;
         const Result<void> moved = update(deadline, [&](QueueRecord& record) -> Result<bool> {
@@ -411,8 +417,9 @@ Result<void> QueueCore::put_value(QueueRecord::Entry& entry, Bytes value, Time d
     }
 }
 
-/// What was reserved, and is not published. Returns why.
-Result<void> QueueCore::lay_down(const QueueRecord::Entry& entry, const Error& why) const {
+/// What was reserved, and is not published, as far as is known. Returns why.
+Result<void> QueueCore::lay_down(const QueueRecord::Entry& entry, const Error& why,
+                                 bool may_be_published) const {
     const Time deadline = steady_clock::now() + aftermath_timeout;
     bool is_mine = false;
     const Result<void> abandoned = update(deadline, [&](QueueRecord& record) -> Result<bool> {
@@ -421,8 +428,8 @@ Result<void> QueueCore::lay_down(const QueueRecord::Entry& entry, const Error& w
     });
     if (abandoned && is_mine) {
         static_cast<void>(clear_away(deadline, entry));
-    } else if (why.code == Errc::not_found) {
-        // Somebody else has removed the entry, perhaps before this put.
+    } else if (!may_be_published) {
+        // Somebody else has removed the entry, or will, perhaps before this put.
         const std::string at = key_of(entry.number);
         static_cast<void>(
             view_of(entry).until(steady_clock::now() + aftermath_timeout).erase_bytes(as_key(at)));

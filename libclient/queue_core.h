@@ -56,7 +56,10 @@ class QueueCore {
     Result<void> open(const QueueOptions& options, Time deadline);
     const std::string& name() const { return name_; }
     QueueRecord::Holder holder() const { return holder_; }
-    View view_of(const QueueRecord::Entry& entry) const { return base_.manager(entry.manager); }
+    /// Where it lies. One that was saved and loaded may have had more managers: this is where it is then.
+    View view_of(const QueueRecord::Entry& entry) const {
+        return base_.manager(entry.manager % base_.manager_count());
+    }
     std::string key_of(std::uint64_t number) const;
 
     Result<void> push(Bytes value, std::uint16_t type, Time deadline);
@@ -99,7 +102,7 @@ class QueueCore {
     Result<void> clear_away(Time deadline, const QueueRecord::Entry& entry) const;
     Result<QueueRecord::Entry> reserve(Bytes value, std::uint16_t type, QueueClaim& claim, Time deadline);
     Result<void> put_value(QueueRecord::Entry& entry, Bytes value, Time deadline) const;
-    Result<void> lay_down(const QueueRecord::Entry& entry, const Error& why) const;
+    Result<void> lay_down(const QueueRecord::Entry& entry, const Error& why, bool may_be_published) const;
 
     /// What calls of this holder have left, of which nobody knows.
     bool is_unclaimed(const QueueRecord::Entry& entry) const;

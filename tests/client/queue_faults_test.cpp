@@ -1,16 +1,20 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queues whose managers hang, or take no changes.
+// Queues whose managers hang, take no changes, are lost, or become fewer.
 #include <ddict/queue.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <chrono>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "tests/client/shared_dictionary.h"
+#include "tests/client/without_restarts.h"
+#include "tests/own_host/temporary_folder.h"
 
 namespace ddict {
 namespace {
@@ -134,6 +138,69 @@ TEST(QueuesOfManyManagers, AManagerThatHangsIsWaitedForByItsOwnQueuesOnly) {
     hanging.clear();
     elsewhere.detach();
     dict.destroy();
+}
+
+/// What lay there is lost; the others, and the space of the shares, are not.
+TEST(QueuesOfManyManagers, AManagerThatIsLostTakesItsValuesOnly) {
+    const WithoutRestarts without;
+    Dictionary dict =
+        Dictionary::create({.managers_per_node = 3, .total_mem = 48 << 20, .name = "faults"});
+    std::string name;
+    for (int i = 0; name.empty() || dict.which_manager("ddict.queue/" + name + "/state") == 2; ++i)
+        name = "steps" + std::to_string(i);
+    const Queue queue = dict.queue(name, {.items = 6, .lease = lease});
+    for (int i = 0; i < 6; ++i)
+        queue.push(i);
+    ASSERT_EQ(::kill(dict.stats(2).pid, SIGKILL), 0);
+    int lost = 0;
+    for (int i = 0; i < 6; ++i) {
+        std::optional<QueueItem> item = queue.within(20s).take();
+        ASSERT_TRUE(item);
+        lost += !item->try_get<int>().has_value();
+        item->finish();
+    }
+    EXPECT_LE(lost, 2);
+    EXPECT_EQ(queue.stats().items, 0u);
+    for (int i = 0; i < 6; ++i) {
+        const Result<void> pushed = queue.within(20s).try_push(i);
+        EXPECT_TRUE(pushed) << pushed.error().message();
+    }
+    for (int i = 0; i < 6; ++i) {
+        std::optional<QueueItem> item = queue.within(20s).take();
+        ASSERT_TRUE(item);
+        EXPECT_EQ(item->get<int>(), i);
+        item->finish();
+    }
+    dict.destroy();
+}
+
+/// Its record names managers that there are no more.
+TEST(QueuesOfManyManagers, WhatWasSavedIsTakenWithFewerManagers) {
+    const TemporaryFolder folder;
+    Dictionary before =
+        Dictionary::create({.managers_per_node = 3, .total_mem = 48 << 20, .name = "faults"});
+    {
+        const Queue queue = before.queue("steps", {.items = 6, .lease = lease});
+        for (int i = 0; i < 6; ++i)
+            queue.push(i);
+    }
+    before.save(folder.path().string());
+    before.destroy();
+    Dictionary after =
+        Dictionary::create({.managers_per_node = 1, .total_mem = 32 << 20, .name = "faults"});
+    after.load(folder.path().string());
+    {
+        const Queue queue = after.queue("steps");
+        for (int i = 0; i < 6; ++i) {
+            auto item = queue.within(20s).try_take();
+            ASSERT_TRUE(item.has_value()) << item.error().message();
+            EXPECT_EQ((*item)->get<int>(), i);
+            (*item)->finish();
+        }
+        EXPECT_EQ(queue.stats().items, 0u);
+        EXPECT_EQ(after.size(), 2u) << "the record, and the lease of one that lives";
+    }
+    after.destroy();
 }
 
 }  // namespace
