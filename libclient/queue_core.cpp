@@ -10,6 +10,8 @@
 #include <random>
 #include <utility>
 
+#include "libclient/random_pause.h"
+
 namespace ddict::client {
 namespace {
 
@@ -35,9 +37,8 @@ std::string hexadecimal(std::uint64_t number) {
 
 /// Others have changed the record: a moment at random, so that they do not do it again all at once.
 void pause_after_conflict(unsigned round) {
-    thread_local std::minstd_rand random{std::random_device()()};
-    const unsigned most = std::min(2000u, 10u << std::min(round, 8u));
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % most));
+    const std::chrono::microseconds most(std::min(2000u, 10u << std::min(round, 8u)));
+    std::this_thread::sleep_for(random_pause({}, most));
 }
 
 Result<void> check_options(const QueueOptions& options) {

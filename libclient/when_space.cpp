@@ -7,8 +7,8 @@
 // waited, so that whoever has come last is not served first.
 #include <algorithm>
 #include <chrono>
-#include <random>
 
+#include "libclient/random_pause.h"
 #include "libclient/view_calls.h"
 
 namespace ddict {
@@ -24,16 +24,12 @@ class Pauses {
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(waited).count();
         const milliseconds longest = std::max(shortest_of_old, longest_of_new / (1 + seconds));
         pause_ = std::min(pause_ * 2, longest);
-        return std::chrono::duration_cast<steady_clock::duration>(pause_ * chance());
+        return client::random_pause(pause_ / 2, pause_ * 3 / 2);
     }
 
   private:
     static constexpr milliseconds longest_of_new{64};
     static constexpr milliseconds shortest_of_old{8};
-    static double chance() {
-        thread_local std::minstd_rand random{std::random_device()()};
-        return std::uniform_real_distribution<double>(0.5, 1.5)(random);
-    }
     milliseconds pause_{2};
 };
 
