@@ -18,6 +18,7 @@
 #include "libclient/load_ucx.h"
 #include "libclient/page_sink.h"
 #include "libclient/read_only.h"
+#include "os/environment.h"
 #include "os/host_name.h"
 #include "os/network_interfaces.h"
 
@@ -130,12 +131,9 @@ Attachment::~Attachment() {
 Result<std::shared_ptr<Attachment>> Attachment::open(const Handle& handle, const AttachOptions& options) {
     const milliseconds timeout = options.timeout.value_or(limits::operation_timeout_default);
     std::shared_ptr<Attachment> attachment(new Attachment(handle, timeout));
-    const char* const named = std::getenv("DDICT_LOCAL_READS");
-    const std::string_view local_reads = named == nullptr || *named == '\0' ? "1" : named;
-    if (local_reads != "0" && local_reads != "1")
-        return attach_error(Errc::invalid_argument,
-                            "DDICT_LOCAL_READS is '" + std::string(local_reads.substr(0, 40)) + "': 0 or 1");
-    attachment->local_reads_allowed_ = options.local_reads && local_reads == "1";
+    const Result<bool> local_reads = os::flag_in_environment("DDICT_LOCAL_READS", true);
+    if (!local_reads.has_value()) return Error(local_reads.error()).set_operation(Operation::attach);
+    attachment->local_reads_allowed_ = options.local_reads && *local_reads;
     if (const Result<void> begun = Trace::begin(); !begun) return begun.error();
     if (const Result<void> found = attachment->find_managers(options.attach_timeout); !found)
         return found.error();

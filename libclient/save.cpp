@@ -3,7 +3,6 @@
 //
 // Dictionary::save(): a file for each manager. What is in this node's memory is read there, without a
 // message, and so without the manager; the others are asked for their pairs, a page at a time.
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "libclient/checkpoint_progress.h"
 #include "libclient/chosen_checkpoint.h"
 #include "libclient/manager_pages.h"
+#include "os/environment.h"
 #include "persist/file_writer.h"
 #include "persist/new_checkpoint.h"
 #include "shm/pool_walk.h"
@@ -222,13 +222,7 @@ class ManagerSave {
 };
 
 Result<bool> is_to_compress(const SaveOptions& options) {
-    if (options.compress) return *options.compress;
-    const char* const named = std::getenv("DDICT_COMPRESS");
-    const std::string_view text = named == nullptr || *named == '\0' ? "0" : named;
-    if (text != "0" && text != "1")
-        return Error(Errc::invalid_argument,
-                     "DDICT_COMPRESS is '" + std::string(text.substr(0, 40)) + "': 0 or 1");
-    return text == "1";
+    return options.compress ? Result<bool>(*options.compress) : os::flag_in_environment("DDICT_COMPRESS", false);
 }
 
 }  // namespace

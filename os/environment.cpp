@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string>
 #include <string_view>
 
 namespace ddict::os {
@@ -17,6 +19,15 @@ Environment environment_of_this_process() {
         environment.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
     return environment;
+}
+
+Result<bool> flag_in_environment(const char* name, bool otherwise) {
+    const char* const value = std::getenv(name);
+    const std::string_view text = value == nullptr ? "" : value;
+    if (text.empty()) return otherwise;
+    if (text == "0" || text == "1") return text == "1";
+    return Error(Errc::invalid_argument,
+                 std::string(name) + " is '" + std::string(text.substr(0, 40)) + "': 0 or 1");
 }
 
 std::string_view value_of(const Environment& environment, std::string_view name) {

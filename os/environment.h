@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <ddict/result.h>
+
 namespace ddict::os {
 
 /// Environment variables.
@@ -17,5 +19,9 @@ Environment environment_of_this_process();
 
 /// Empty if there is none of that name. Stays as long as the environment does.
 std::string_view value_of(const Environment& environment, std::string_view name);
+
+/// Whether a variable of this process's environment is 1, or 0; `otherwise` if it is not set, or empty.
+/// Errors: invalid_argument, which names it, if it is anything else.
+Result<bool> flag_in_environment(const char* name, bool otherwise);
 
 }  // namespace ddict::os

@@ -11,22 +11,25 @@
 
 #include "base/hash.h"
 #include "os/boot_id.h"
+#include "os/environment.h"
 #include "os/host_name.h"
 #include "os/process_stat.h"
 
 namespace ddict::samehost {
+namespace {
+
+constexpr const char* variable = "DDICT_SAME_HOST";
+
+}  // namespace
 
 bool is_switched_off() noexcept {
-    const char* const value = std::getenv("DDICT_SAME_HOST");
+    const char* const value = std::getenv(variable);
     return value != nullptr && std::string_view(value) == "0";
 }
 
 Result<ProcessIdentity> own_identity() {
-    const char* const value = std::getenv("DDICT_SAME_HOST");
-    const std::string_view said = value != nullptr ? value : "";
-    if (!said.empty() && said != "0" && said != "1")
-        return Error(Errc::invalid_argument,
-                     "DDICT_SAME_HOST is '" + std::string(said.substr(0, 40)) + "': 0 or 1");
+    if (const Result<bool> flag = os::flag_in_environment(variable, true); !flag.has_value())
+        return flag.error();
     ProcessIdentity identity;
     identity.pid = static_cast<std::int32_t>(::getpid());
     const Result<os::ProcessStat> self = os::process_stat(identity.pid);
