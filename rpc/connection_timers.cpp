@@ -127,6 +127,7 @@ ConnectionTimers::Step ConnectionTimers::next_step(Time now, bool says_hello, bo
     if (now - hello_at_ < hello_timeout()) return Step::wait;
     // Of one that had a session it is rather the network that was away: it may be back at any time.
     if (!has_session || keeps_asking_) ++late_answers_;
+    if (keeps_asking_) lost_at_.reset();  // for how long it was silent does not count where none can be made
     return Step::connect;
 }
 

@@ -17,7 +17,10 @@ class ConnectionTimers {
     /// Of the same host the kernel says whether the manager lives, so silence does not make it lost.
     void set_same_host(bool same_host) noexcept { same_host_ = same_host; }
     /// Of one that is waited for whatever it takes, neither: it is asked again, later each time.
-    void set_keeps_asking(bool keeps_asking) noexcept { keeps_asking_ = keeps_asking; }
+    void set_keeps_asking(bool keeps_asking) noexcept {
+        if (keeps_asking_ && !keeps_asking) late_answers_ = 0;  // who is lost sooner is asked sooner
+        keeps_asking_ = keeps_asking;
+    }
 
     // ---- what happens
 

@@ -129,6 +129,45 @@ TEST_F(ConnectionTimersTest, ButNotIfNoConnectionCanBeMade) {
         << "as long as one that a client has lost";
 }
 
+/// After hellos that were not answered: once is not for 1.8 s.
+TEST_F(ConnectionTimersTest, NorIfOneCannotBeMadeOnce) {
+    timers.set_keeps_asking(true);
+    begin();
+    for (int hellos = 1; hellos < 5;) {  // for 4.5 s, and looked at for the sake of others too
+        now += 100ms;
+        if (timers.next_step(now, true, false) == Step::wait) continue;
+        timers.said_hello(now);
+        ++hellos;
+    }
+    Step step = Step::wait;
+    while (step == Step::wait)
+        step = timers.next_step(now += 100ms, true, false);
+    ASSERT_EQ(step, Step::connect);
+    timers.broke(now, false);
+    EXPECT_EQ(next(false), Step::connect) << "it is tried again";
+    timers.said_hello(now);
+    EXPECT_EQ(next(), Step::connect);
+}
+
+/// The first hello after that would be all that it gets before it is lost.
+TEST_F(ConnectionTimersTest, WhoWasWaitedForIsAskedAsOftenAsOthersAfterwards) {
+    timers.set_keeps_asking(true);
+    begin();
+    for (int i = 0; i < 4; ++i) {
+        ASSERT_EQ(next(), Step::connect);
+        timers.said_hello(now);
+    }
+    timers.opened(now);
+    timers.set_keeps_asking(false);
+    begin();
+    timers.broke(now += 1s, true);
+    ASSERT_EQ(next(false, true), Step::connect);
+    timers.said_hello(now);
+    const Time before = now;
+    ASSERT_EQ(next(true, true), Step::connect);
+    EXPECT_EQ(now - before, limits::hello_repeated);
+}
+
 TEST_F(ConnectionTimersTest, AConnectionThatLastedIsMadeAnewAtOnce) {
     begin();
     timers.opened(now);
