@@ -18,7 +18,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds lease_min{100};
 constexpr std::size_t name_bytes_max = 200;
 
 std::uint64_t random_number() {
@@ -50,8 +49,9 @@ Result<void> check_options(const QueueOptions& options) {
         return refuse("each producer of a queue needs an item of its own at least: more items");
     if (options.bytes != 0 && options.bytes < producers)
         return refuse("each producer of a queue needs some bytes of its own: more bytes");
-    if (options.lease.count() != 0 && options.lease < lease_min)
-        return refuse("the lease of a queue is 0.1 s at least");
+    if (options.lease.count() != 0 &&
+        (options.lease < QueueRecord::lease_min || options.lease > QueueRecord::lease_max))
+        return refuse("the lease of a queue is 0.1 s at least, and 30 days at most");
     return {};
 }
 

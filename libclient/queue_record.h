@@ -31,6 +31,8 @@ class QueueRecord {
     static constexpr std::uint32_t items_default = 1024;
     static constexpr std::uint32_t producers_max = 1024;
     static constexpr std::uint32_t waiters_max = 4096;
+    static constexpr std::chrono::milliseconds lease_min{100};
+    static constexpr std::chrono::milliseconds lease_max = std::chrono::hours(24 * 30);
 
     enum class State : std::uint8_t {
         writing = 1,  // its value is being put

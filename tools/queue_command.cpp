@@ -44,7 +44,7 @@ QueueOptions options_of(const Arguments& arguments) {
     QueueOptions options{.items = count_in(arguments, "--items"),
                          .producers = count_in(arguments, "--producers")};
     if (const auto bytes = arguments.value("--bytes")) options.bytes = size_in("--bytes", *bytes);
-    if (const auto lease = arguments.seconds("--lease", 0.1, 999'999)) options.lease = *lease;
+    if (const auto lease = arguments.seconds("--lease", 0.1, 2'592'000)) options.lease = *lease;
     return options;
 }
 

@@ -58,7 +58,8 @@ struct QueueOptions {
     std::uint32_t items = 0;
     /// Among how many the bound is divided; at most 1024. 0: 1.
     std::uint32_t producers = 0;
-    /// After how long without a sign of life a holder counts as dead; 0.1 s at least. 0: 10 s.
+    /// After how long without a sign of life a holder counts as dead; 0.1 s at least, 30 days at
+    /// most. 0: 10 s.
     std::chrono::milliseconds lease{0};
     /// Of this Queue alone: no thread counts its lease up, but each of its calls does. Between two of them
     /// there must be less time than the lease: renew().

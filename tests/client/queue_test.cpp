@@ -193,6 +193,8 @@ TEST_F(QueueTest, IsMadeOnceAndWaitedFor) {
     EXPECT_EQ(code_of(dict_->try_queue("wrong", {.items = 1, .producers = 2})), Errc::invalid_argument);
     EXPECT_EQ(code_of(dict_->try_queue("wrong", {.items = 5000})), Errc::invalid_argument);
     EXPECT_EQ(code_of(dict_->try_queue("wrong", {.items = 1, .lease = 1ms})), Errc::invalid_argument);
+    EXPECT_EQ(code_of(dict_->try_queue("wrong", {.items = 1, .lease = std::chrono::milliseconds::max()})),
+              Errc::invalid_argument);
     EXPECT_EQ(code_of(Queue().try_push(1)), Errc::not_attached);
 }
 
