@@ -42,7 +42,7 @@ Result<Queue> View::try_queue(std::string_view name, const QueueOptions& options
         std::iota(managers.begin(), managers.end(), 0u);
     }
     auto core =
-        std::make_shared<client::QueueCore>(base, attachment_, std::move(managers), std::string(name));
+        std::make_shared<client::QueueCore>(base, budget_, attachment_, std::move(managers), std::string(name));
     if (const Result<void> open = core->open(options, budget_.deadline(steady_clock::now())); !open)
         return open.error();
     Queue queue;
@@ -85,13 +85,14 @@ Result<std::optional<QueueItem>> Queue::try_take(QueueEnd end) const {
     if (!taken.has_value()) return taken.error();
     if (!*taken) return std::optional<QueueItem>();
     const client::QueueRecord::Entry& entry = **taken;
-    QueueItem item(core_, budget_);
+    const detail::TimeoutBudget budget = core_->budget_of_item(budget_);
+    QueueItem item(core_, budget);
     item.number_ = entry.number;  // first: from here on it goes back if anything is thrown
     item.attempt_ = entry.attempts;
     const View values = core_->view_of(entry);
     item.values_ =
-        budget_.timeout < detail::TimeoutBudget::unlimited ? values.within(budget_.timeout) : values;
-    if (budget_.until != steady_clock::time_point::max()) item.values_ = item.values_.until(budget_.until);
+        budget.timeout < detail::TimeoutBudget::unlimited ? values.within(budget.timeout) : values;
+    if (budget.until != steady_clock::time_point::max()) item.values_ = item.values_.until(budget.until);
     item.key_ = core_->key_of(entry.number);
     item.bytes_ = entry.bytes;
     item.producer_ = entry.share;
@@ -166,7 +167,7 @@ QueueItem::QueueItem(QueueItem&& other) noexcept = default;
 
 QueueItem& QueueItem::operator=(QueueItem&& other) noexcept {
     if (this == &other) return *this;
-    if (!(core_ == nullptr)) static_cast<void>(try_put_back());
+    if (!(core_ == nullptr)) core_->drop(number_, attempt_);
     core_ = std::move(other.core_);
     budget_ = other.budget_;
     values_ = std::move(other.values_);
@@ -180,7 +181,7 @@ QueueItem& QueueItem::operator=(QueueItem&& other) noexcept {
 }
 
 QueueItem::~QueueItem() {
-    if (!(core_ == nullptr)) static_cast<void>(try_put_back());
+    if (!(core_ == nullptr)) core_->drop(number_, attempt_);
 }
 
 Result<void> QueueItem::check() const {

@@ -4,6 +4,7 @@
 // What producers and consumers do with a queue.
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "libclient/queue_core.h"
@@ -223,6 +224,14 @@ Result<void> QueueCore::put_back(std::uint64_t number, std::uint32_t attempt, Ti
     });
     claims_.remove({number, attempt});  // if that has failed, the thread of the lease does it
     return back;
+}
+
+void QueueCore::drop(std::uint64_t number, std::uint32_t attempt) noexcept {
+    try {
+        static_cast<void>(put_back(number, attempt, steady_clock::now() + aftermath_timeout));
+    } catch (const std::exception&) {  // no memory: nor is there for what was to be told
+        claims_.remove({number, attempt});
+    }
 }
 
 }  // namespace ddict::client

@@ -57,9 +57,10 @@ Result<void> check_options(const QueueOptions& options) {
 
 }  // namespace
 
-QueueCore::QueueCore(View base, detail::Shared<Attachment> attachment, std::vector<std::uint32_t> managers,
-                     std::string name)
+QueueCore::QueueCore(View base, const detail::TimeoutBudget& budget, detail::Shared<Attachment> attachment,
+                     std::vector<std::uint32_t> managers, std::string name)
     : base_(std::move(base)),
+      budget_(budget),
       attachment_(std::move(attachment)),
       managers_(std::move(managers)),
       name_(std::move(name)),

@@ -16,6 +16,7 @@
 // BIRTH tells a queue from one of the same name that was removed before.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -45,9 +46,10 @@ class QueueCore {
     using Time = std::chrono::steady_clock::time_point;
     using Bytes = std::span<const std::byte>;
 
-    /// `base` has no deadline of its own; the queue's values lie on `managers`.
-    QueueCore(View base, detail::Shared<Attachment> attachment, std::vector<std::uint32_t> managers,
-              std::string name);
+    /// `base` has no deadline of its own, `budget` has that of the view that it comes from; the queue's values
+    /// lie on `managers`.
+    QueueCore(View base, const detail::TimeoutBudget& budget, detail::Shared<Attachment> attachment,
+              std::vector<std::uint32_t> managers, std::string name);
     ~QueueCore();
     QueueCore(const QueueCore&) = delete;
     QueueCore& operator=(const QueueCore&) = delete;
@@ -55,6 +57,12 @@ class QueueCore {
     /// Makes the queue, or looks whether it is as the options say; waits for it if they say nothing.
     Result<void> open(const QueueOptions& options, Time deadline);
     const std::string& name() const { return name_; }
+    /// Of an item of a take with this one: who waits for an item for a moment only has as long as for other
+    /// calls to read and finish it.
+    detail::TimeoutBudget budget_of_item(detail::TimeoutBudget of_take) const {
+        of_take.timeout = std::max(of_take.timeout, budget_.timeout);
+        return of_take;
+    }
     QueueRecord::Holder holder() const { return holder_; }
     /// Where it lies. One that was saved and loaded may have had more managers: this is where it is then.
     View view_of(const QueueRecord::Entry& entry) const {
@@ -67,6 +75,8 @@ class QueueCore {
     Result<std::optional<QueueRecord::Entry>> take(QueueEnd end, Time deadline);
     Result<void> finish(std::uint64_t number, std::uint32_t attempt, Time deadline);
     Result<void> put_back(std::uint64_t number, std::uint32_t attempt, Time deadline);
+    /// The same of an item that ends. What cannot be put back at once is given back later.
+    void drop(std::uint64_t number, std::uint32_t attempt) noexcept;
     /// Counts the lease up; lease lost if the item is not held.
     Result<void> renew(Time deadline);
     Result<void> renew(std::uint64_t number, std::uint32_t attempt, Time deadline);
@@ -112,6 +122,7 @@ class QueueCore {
     Result<void> begin_lease(Time deadline);
     Result<void> count_up(const std::string& key, Time deadline) const;
     void run_lease();
+    void count_and_look(Time& next_look);
     /// Finds those whose leases have run out, and takes from them what they hold.
     void look_for_dead(Time deadline);
     std::vector<QueueRecord::Holder> find_dead(Time deadline, const QueueRecord& record);
@@ -119,6 +130,7 @@ class QueueCore {
 
     const View base_;
     View beside_record_;  // of its manager; set by open()
+    const detail::TimeoutBudget budget_;
     const detail::Shared<Attachment> attachment_;
     const std::vector<std::uint32_t> managers_;
     const std::string name_;

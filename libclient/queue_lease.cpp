@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <shared_mutex>
 #include <utility>
 
@@ -73,6 +74,23 @@ Result<void> QueueCore::begin_lease(Time deadline) {
     return started;
 }
 
+/// Whatever becomes of it, the program's process goes on.
+void QueueCore::count_and_look(Time& next_look) {
+    const auto at_most = std::min<milliseconds>(lease_ / 4, aftermath_timeout);
+    try {
+        const std::string counter = by_hand_ ? look_key(holder_) : lease_key(holder_);
+        if (!count_up(counter, steady_clock::now() + at_most)) {
+            watch_.forget_all();  // others cannot count either, perhaps
+        } else if (steady_clock::now() >= next_look) {
+            look_for_dead(steady_clock::now() + at_most);
+            next_look = steady_clock::now() +
+                        std::max<milliseconds>(lease_ / 4, look_interval_for_each * watch_.size());
+        }
+    } catch (const std::exception&) {  // no memory
+        watch_.forget_all();
+    }
+}
+
 void QueueCore::run_lease() {
     Time next_look = steady_clock::now() + lease_ / 4;
     std::unique_lock lock(mutex_);
@@ -82,15 +100,7 @@ void QueueCore::run_lease() {
             // Whoever detaches waits for this to be over.
             const std::shared_lock background(attachment_->background());
             if (!base_.check_attached()) return;
-            const auto at_most = std::min<milliseconds>(lease_ / 4, aftermath_timeout);
-            const std::string counter = by_hand_ ? look_key(holder_) : lease_key(holder_);
-            if (!count_up(counter, steady_clock::now() + at_most)) {
-                watch_.forget_all();  // others cannot count either, perhaps
-            } else if (steady_clock::now() >= next_look) {
-                look_for_dead(steady_clock::now() + at_most);
-                next_look = steady_clock::now() +
-                            std::max<milliseconds>(lease_ / 4, look_interval_for_each * watch_.size());
-            }
+            count_and_look(next_look);
         }
         lock.lock();
     }

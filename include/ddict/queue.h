@@ -93,6 +93,7 @@ enum class QueueEnd {
 };
 
 /// An item that was taken. One that ends without finish() goes back to the queue. For one thread at a time.
+/// Its calls may take as long as those of the queue as it was opened, or as its take(), if that is longer.
 class QueueItem {
   public:
     QueueItem(QueueItem&& other) noexcept;

@@ -63,6 +63,18 @@ TEST_F(QueueFaultsTest, WhatWasTakenForACallThatHadEndedIsHandedOutAgain) {
     EXPECT_EQ(queue.stats().items, 0u);
 }
 
+TEST_F(QueueFaultsTest, WhoHasWaitedForAMomentOnlyHasTimeToFinish) {
+    const Queue queue = dict_.queue("steps", {.items = 4});
+    queue.push(std::vector<char>(100'000, 'v'));
+    std::optional<QueueItem> item = queue.within(100ms).take();
+    ASSERT_TRUE(item);
+    std::thread manager([&] { hang(400ms, [] {}); });
+    std::this_thread::sleep_for(100ms);
+    const Result<void> finished = item->try_finish();
+    manager.join();
+    EXPECT_TRUE(finished) << finished.error().message();
+}
+
 TEST_F(QueueFaultsTest, WhatWasReservedForACallThatHadEndedIsGivenBack) {
     const Queue queue = dict_.queue("steps", {.items = 1, .lease = lease});
     queue.join();
