@@ -78,7 +78,8 @@ Result<Reply> View::Calls::send_when_space(const View& view, Request& request) {
     return reply;
 }
 
-/// One of those that were refused waits; when it is stored, the others are tried again.
+/// One of those that were refused waits. When it is stored, the next are tried again: one, and twice as many
+/// each time that there was space for all, so that the many for which there is none are not sent each time.
 Result<void> View::Calls::multi_put_when_space(const View& view, std::span<const PutItem> pairs,
                                                std::span<ItemStatus> statuses) {
     std::vector<ItemStatus> own;
@@ -91,7 +92,7 @@ Result<void> View::Calls::multi_put_when_space(const View& view, std::span<const
     View hasty = waiting;
     hasty.waits_for_space_ = false;
     Result<void> first = hasty.multi_put_bytes(pairs, statuses);
-    for (;;) {
+    for (std::size_t tries = 1;;) {
         std::vector<std::size_t> refused;
         for (std::size_t i = 0; i < pairs.size(); ++i) {
             if (statuses[i].code == Errc::no_space) refused.push_back(i);
@@ -109,15 +110,15 @@ Result<void> View::Calls::multi_put_when_space(const View& view, std::span<const
                 statuses[refused[i]].code = Errc::timeout;
             continue;
         }
-        std::vector<PutItem> rest;
-        for (std::size_t i = 1; i < refused.size(); ++i)
-            rest.push_back(pairs[refused[i]]);
-        std::vector<ItemStatus> of_rest(rest.size());
-        if (const Result<void> again = hasty.multi_put_bytes(rest, of_rest);
-            !again && again.error().code != Errc::no_space)
-            first = again;
-        for (std::size_t i = 1; i < refused.size(); ++i)
-            statuses[refused[i]] = of_rest[i - 1];
+        std::vector<PutItem> next;
+        for (std::size_t i = 1; i < std::min(refused.size(), 1 + tries); ++i)
+            next.push_back(pairs[refused[i]]);
+        std::vector<ItemStatus> of_next(next.size());
+        const Result<void> again = hasty.multi_put_bytes(next, of_next);
+        if (!again && again.error().code != Errc::no_space) first = again;
+        for (std::size_t i = 0; i < next.size(); ++i)
+            statuses[refused[i + 1]] = of_next[i];
+        tries = again ? 2 * tries : 1;
     }
     const auto failed =
         std::find_if(statuses.begin(), statuses.end(), [](const ItemStatus& status) { return !status.ok(); });

@@ -4,6 +4,7 @@
 // Changes that wait for space.
 #include <ddict/interrupt.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -142,6 +143,32 @@ TEST_F(WhenSpaceTest, WaitsAskSeldom) {
     const std::uint64_t tries = dict_->stats(0).refused_puts - before;
     EXPECT_GE(tries, 10u);
     EXPECT_LE(tries, 150u);
+}
+
+/// Those for which there is no space yet are not sent again each time that there is space for one.
+TEST_F(WhenSpaceTest, ManyThatWaitAreNotTriedAllAtOnce) {
+    constexpr int pairs = 1000;
+    constexpr int erased = 40;
+    constexpr std::size_t bytes = 60'000;
+    const int filled = fill(bytes);
+    std::map<std::string, std::vector<std::byte>> many;
+    for (int i = 0; i < pairs; ++i)
+        many.emplace("many/" + std::to_string(i), std::vector<std::byte>(bytes));
+    const std::uint64_t before = dict_->stats(0).refused_puts;
+    std::thread eraser([&] {
+        for (int i = 0; i < erased; ++i) {
+            std::this_thread::sleep_for(20ms);
+            EXPECT_TRUE(dict_->erase("fill/" + std::to_string(i)));
+        }
+    });
+    const auto statuses = dict_->within(2s).when_space().try_multi_put(many);
+    eraser.join();
+    ASSERT_GT(filled, erased);
+    const auto stored = std::count_if(statuses.begin(), statuses.end(), [](const auto& s) { return s.ok(); });
+    EXPECT_GE(stored, erased - 1);
+    EXPECT_LE(stored, erased + 1);
+    // Once each, and while one waits.
+    EXPECT_LT(dict_->stats(0).refused_puts - before, 3u * pairs);
 }
 
 /// Each has its turn, though there is space for one at a time.
