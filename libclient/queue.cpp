@@ -41,8 +41,8 @@ Result<Queue> View::try_queue(std::string_view name, const QueueOptions& options
         managers.resize(manager_count());
         std::iota(managers.begin(), managers.end(), 0u);
     }
-    auto core =
-        std::make_shared<client::QueueCore>(base, budget_, attachment_, std::move(managers), std::string(name));
+    auto core = std::make_shared<client::QueueCore>(base, budget_, attachment_, std::move(managers),
+                                                    std::string(name));
     if (const Result<void> open = core->open(options, budget_.deadline(steady_clock::now())); !open)
         return open.error();
     Queue queue;
@@ -90,8 +90,7 @@ Result<std::optional<QueueItem>> Queue::try_take(QueueEnd end) const {
     item.number_ = entry.number;  // first: from here on it goes back if anything is thrown
     item.attempt_ = entry.attempts;
     const View values = core_->view_of(entry);
-    item.values_ =
-        budget.timeout < detail::TimeoutBudget::unlimited ? values.within(budget.timeout) : values;
+    item.values_ = budget.timeout < detail::TimeoutBudget::unlimited ? values.within(budget.timeout) : values;
     if (budget.until != steady_clock::time_point::max()) item.values_ = item.values_.until(budget.until);
     item.key_ = core_->key_of(entry.number);
     item.bytes_ = entry.bytes;

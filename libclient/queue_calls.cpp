@@ -34,8 +34,7 @@ Result<void> QueueCore::push(Bytes value, std::uint16_t type, Time deadline) {
         if (record.publish(entry->number, holder_)) return true;
         return lease_lost(entry->number);
     });
-    if (!published)
-        return lay_down(*entry, published.error(), published.error().code != Errc::not_found);
+    if (!published) return lay_down(*entry, published.error(), published.error().code != Errc::not_found);
     return {};
 }
 
@@ -166,8 +165,7 @@ Result<std::uint32_t> QueueCore::join(Time deadline) {
 }
 
 Result<void> QueueCore::leave(Time deadline) {
-    return update(deadline,
-                  [&](QueueRecord& record) -> Result<bool> { return record.leave(holder_); });
+    return update(deadline, [&](QueueRecord& record) -> Result<bool> { return record.leave(holder_); });
 }
 
 // ---- consumers ----

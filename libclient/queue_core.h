@@ -7,8 +7,9 @@
 //     ddict.queue/NAME/state                    the record (libclient/queue_record.h)
 //     ddict.queue/NAME/BIRTH/item/NUMBER        a value; on the manager that its entry names
 //     ddict.queue/NAME/BIRTH/lease/HOLDER       a number that its holder counts up
-//     ddict.queue/NAME/BIRTH/look/HOLDER        the same, of one that counts its lease up by hand: its thread's
-//     ddict.queue/NAME/BIRTH/wake/HOLDER/CALL   put by whoever wakes this waiting call, erased by itself
+//     ddict.queue/NAME/BIRTH/look/HOLDER        the same, of one that counts its lease up by hand: its
+//     thread's ddict.queue/NAME/BIRTH/wake/HOLDER/CALL   put by whoever wakes this waiting call, erased by
+//     itself
 //
 // The last three lie on the manager of the record: while it does not answer, or takes no changes, nobody can
 // show that he lives, and nobody judges.
@@ -46,8 +47,8 @@ class QueueCore {
     using Time = std::chrono::steady_clock::time_point;
     using Bytes = std::span<const std::byte>;
 
-    /// `base` has no deadline of its own, `budget` has that of the view that it comes from; the queue's values
-    /// lie on `managers`.
+    /// `base` has no deadline of its own, `budget` has that of the view that it comes from; the queue's
+    /// values lie on `managers`.
     QueueCore(View base, const detail::TimeoutBudget& budget, detail::Shared<Attachment> attachment,
               std::vector<std::uint32_t> managers, std::string name);
     ~QueueCore();

@@ -71,8 +71,8 @@ Result<QueueRecord> QueueRecord::parse(std::span<const std::byte> bytes) {
     if (header.magic != magic || header.producers == 0 || header.producers > producers_max ||
         header.items_max < header.producers || header.items_max > items_max ||
         header.lease_ms < static_cast<std::uint64_t>(lease_min.count()) ||
-        header.lease_ms > static_cast<std::uint64_t>(lease_max.count()) ||
-        header.entry_count > items_max || header.waiter_count > waiters_max)
+        header.lease_ms > static_cast<std::uint64_t>(lease_max.count()) || header.entry_count > items_max ||
+        header.waiter_count > waiters_max)
         return bad;
     bytes = bytes.subspan(sizeof header);
     if (bytes.size() != header.producers * sizeof(Holder) + header.entry_count * sizeof(Entry) +

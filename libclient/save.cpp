@@ -222,7 +222,8 @@ class ManagerSave {
 };
 
 Result<bool> is_to_compress(const SaveOptions& options) {
-    return options.compress ? Result<bool>(*options.compress) : os::flag_in_environment("DDICT_COMPRESS", false);
+    return options.compress ? Result<bool>(*options.compress)
+                            : os::flag_in_environment("DDICT_COMPRESS", false);
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ typedef struct ddict_queue_options {
     uint64_t bytes;     /**< of the values of all items that are there; 0: no bound */
     uint32_t items;     /**< at most 4096; 0: 1024 */
     uint32_t producers; /**< among how many the bound is divided; 0: 1 */
-    int64_t lease_ms;   /**< after how long without a sign of life a holder counts as dead, up to 30 days; 0: 10 s */
+    int64_t lease_ms; /**< after how long without a sign of life a holder counts as dead, up to 30 days; 0: 10
+                         s */
     bool renew_by_hand; /**< no thread shows that this holder lives, but each of its calls */
 } ddict_queue_options;
 

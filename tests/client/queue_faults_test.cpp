@@ -27,8 +27,7 @@ constexpr std::chrono::milliseconds lease = 400ms;
 class QueueFaultsTest : public ::testing::Test {
   protected:
     void SetUp() override {
-        dict_ =
-            Dictionary::create({.managers_per_node = 1, .total_mem = 32 << 20, .name = "faults"});
+        dict_ = Dictionary::create({.managers_per_node = 1, .total_mem = 32 << 20, .name = "faults"});
     }
     void TearDown() override { dict_.destroy(); }
     /// The manager does nothing for so long, or until `call` has ended; then it does what it was asked.
@@ -128,8 +127,7 @@ TEST_F(QueueFaultsTest, WhoCannotShowThatHeLivesKeepsWhatHeHolds) {
 
 /// The threads of other queues wait for a manager that hangs.
 TEST(QueuesOfManyManagers, AManagerThatHangsIsWaitedForByItsOwnQueuesOnly) {
-    Dictionary dict =
-        Dictionary::create({.managers_per_node = 2, .total_mem = 32 << 20, .name = "faults"});
+    Dictionary dict = Dictionary::create({.managers_per_node = 2, .total_mem = 32 << 20, .name = "faults"});
     Dictionary elsewhere = Dictionary::attach(dict.serialize());
     std::vector<Queue> hanging;
     for (int i = 0; i < 8; ++i) {
@@ -155,8 +153,7 @@ TEST(QueuesOfManyManagers, AManagerThatHangsIsWaitedForByItsOwnQueuesOnly) {
 /// What lay there is lost; the others, and the space of the shares, are not.
 TEST(QueuesOfManyManagers, AManagerThatIsLostTakesItsValuesOnly) {
     const WithoutRestarts without;
-    Dictionary dict =
-        Dictionary::create({.managers_per_node = 3, .total_mem = 48 << 20, .name = "faults"});
+    Dictionary dict = Dictionary::create({.managers_per_node = 3, .total_mem = 48 << 20, .name = "faults"});
     std::string name;
     for (int i = 0; name.empty() || dict.which_manager("ddict.queue/" + name + "/state") == 2; ++i)
         name = "steps" + std::to_string(i);
@@ -189,8 +186,7 @@ TEST(QueuesOfManyManagers, AManagerThatIsLostTakesItsValuesOnly) {
 /// Its record names managers that there are no more.
 TEST(QueuesOfManyManagers, WhatWasSavedIsTakenWithFewerManagers) {
     const TemporaryFolder folder;
-    Dictionary before =
-        Dictionary::create({.managers_per_node = 3, .total_mem = 48 << 20, .name = "faults"});
+    Dictionary before = Dictionary::create({.managers_per_node = 3, .total_mem = 48 << 20, .name = "faults"});
     {
         const Queue queue = before.queue("steps", {.items = 6, .lease = lease});
         for (int i = 0; i < 6; ++i)
@@ -198,8 +194,7 @@ TEST(QueuesOfManyManagers, WhatWasSavedIsTakenWithFewerManagers) {
     }
     before.save(folder.path().string());
     before.destroy();
-    Dictionary after =
-        Dictionary::create({.managers_per_node = 1, .total_mem = 32 << 20, .name = "faults"});
+    Dictionary after = Dictionary::create({.managers_per_node = 1, .total_mem = 32 << 20, .name = "faults"});
     after.load(folder.path().string());
     {
         const Queue queue = after.queue("steps");
