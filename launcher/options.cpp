@@ -14,6 +14,7 @@
 #include "launcher/sizes.h"
 #include "os/signal_names.h"
 #include "os/signals.h"
+#include "persist/compression.h"
 #include "slurm/hostlist.h"
 
 namespace ddict::launcher {
@@ -410,6 +411,10 @@ Result<void> check_persisting(const Options& options, const po::variables_map& g
         options.verb == Verb::run || options.verb == Verb::start || options.verb == Verb::serve;
     if (given.count("compress") != 0 && options.save.empty() && options.persist_freq == 0)
         return wrong("--compress needs --save DIR, or --persist-freq N: it is for what they write");
+    // And not when there is something to be saved.
+    if (options.compress && (!options.save.empty() || options.persist_freq != 0) && !persist::can_compress())
+        return wrong(options.given_by("compress") +
+                     " asks for what this ddict cannot do: it is built without zstd");
     if (begins && options.persist_freq != 0 && options.persist.path.empty())
         return wrong(options.given_by("persist-freq") + " needs --persist-path DIR, or DDICT_PERSIST_PATH");
     if (begins && options.persist_freq != 0 && options.persist.read_only)

@@ -55,7 +55,9 @@ class Decompressor {
     Decompressor() = default;
 };
 
-// Null where ddict is built without the library. Throw std::bad_alloc.
+/// Whether ddict is built with the library.
+bool can_compress() noexcept;
+// Null where it is not. Throw std::bad_alloc.
 std::unique_ptr<Compressor> make_compressor();
 std::unique_ptr<Decompressor> make_decompressor(MutableBytes into);
 

@@ -4,6 +4,10 @@
 
 namespace ddict::persist {
 
+bool can_compress() noexcept {
+    return false;
+}
+
 std::unique_ptr<Compressor> make_compressor() {
     return nullptr;
 }

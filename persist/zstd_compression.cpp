@@ -94,6 +94,10 @@ class ZstdDecompressor final : public Decompressor {
 
 }  // namespace
 
+bool can_compress() noexcept {
+    return true;
+}
+
 std::unique_ptr<Compressor> make_compressor() {
     return std::make_unique<ZstdCompressor>();
 }
