@@ -1,13 +1,17 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Queues whose managers hang, take no changes, are lost, or become fewer.
+// Queues whose managers hang, take no changes, are lost, or become fewer, and whose calls end too early.
 #include <ddict/queue.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <array>
+#include <atomic>
 #include <chrono>
+#include <iostream>
 #include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,6 +64,50 @@ TEST_F(QueueFaultsTest, WhatWasTakenForACallThatHadEndedIsHandedOutAgain) {
         (*item)->finish();
     }
     EXPECT_EQ(queue.stats().items, 0u);
+}
+
+/// Some before anything is sent, some when the change is made and its answer on its way.
+TEST_F(QueueFaultsTest, OfCallsThatEndAtAnyMomentNoItemIsLostOrDoneTwice) {
+    constexpr int items = 400;
+    constexpr unsigned consumers = 3;
+    const Queue queue = dict_.queue("steps", {.items = 16, .lease = 1s});
+    std::atomic<int> doubts{0};
+    std::array<std::atomic<int>, items> done{};
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < consumers; ++i) {
+        threads.emplace_back([&, i] {
+            std::mt19937 random(i);
+            const Queue own = i == 0 ? dict_.queue("steps") : queue;
+            for (const auto end = std::chrono::steady_clock::now() + 40s;
+                 std::chrono::steady_clock::now() < end;) {
+                auto taken = own.within(std::chrono::microseconds(20 + random() % 200)).try_take();
+                if (!taken.has_value()) {
+                    EXPECT_EQ(taken.error().code, Errc::timeout) << taken.error().message();
+                    doubts += taken.error().in_doubt;
+                    continue;
+                }
+                if (!*taken) return;
+                const int value = (*taken)->get<int>();
+                if (random() % 5 == 0) continue;  // it goes back
+                const Result<void> finished = (*taken)->try_finish();
+                EXPECT_TRUE(finished) << finished.error().message();
+                done.at(static_cast<std::size_t>(value)) += 1;
+            }
+            ADD_FAILURE() << "there is no end";
+        });
+    }
+    for (int i = 0; i < items; ++i) {
+        const Result<void> pushed = queue.within(30s).try_push(i);
+        EXPECT_TRUE(pushed) << pushed.error().message();
+        if (!pushed) break;
+    }
+    queue.close();
+    for (std::thread& thread : threads)
+        thread.join();
+    for (int i = 0; i < items; ++i)
+        EXPECT_EQ(done.at(static_cast<std::size_t>(i)), 1) << "item " << i;
+    EXPECT_EQ(queue.stats().items, 0u);
+    std::cout << doubts << " takes in doubt\n";
 }
 
 TEST_F(QueueFaultsTest, WhoHasWaitedForAMomentOnlyHasTimeToFinish) {
