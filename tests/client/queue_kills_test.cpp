@@ -127,10 +127,10 @@ TEST_P(QueueKillsTest, EveryItemIsDoneOnce) {
     queue.close();
     for (std::size_t i = producers; i < all.size(); ++i)
         EXPECT_EQ(await_end(all[i]), EXIT_SUCCESS);
-    // What producers have left half done is removed by whoever is there.
+    // What they have left half done is removed by whoever is there for as long as a lease.
+    const Queue looker = dict.queue("work");
     EXPECT_TRUE(eventually(30s, [&] {
         std::this_thread::sleep_for(10ms);
-        const Queue looker = dict.queue("work");
         return !looker.within(10s).try_take().value() && looker.stats().items == 0;
     }));
 
