@@ -270,6 +270,15 @@ class Style(Checks):
         self.assertEqual(done.returncode, 1)
         self.assertIn("base/a.cpp:2:", done.stdout)
 
+    def test_format_of_many_files(self):
+        """Which are looked at some at a time."""
+        for number in range(120):
+            self.write(f"base/b{number:03}.cpp", "int a;\n" + "int   b;\n" * 9 if number % 40 == 7 else "int a;\n")
+        done = self.run_check("style")
+        self.assertEqual(done.returncode, 1)
+        told = [line.split(":")[:2] for line in done.stdout.splitlines() if ": error: " in line]
+        self.assertEqual(told, [[f"base/b{number:03}.cpp", str(line)] for number in (7, 47, 87) for line in range(2, 7)])
+
     def test_shell(self):
         self.write("scripts/run", "#!/bin/bash\ncd $1\necho done\n")
         done = self.run_check("style")
