@@ -14,7 +14,7 @@ namespace ddict::limits {
 // UCX offers is about 2 KiB (InfiniBand UD with an MTU of 2048), which leaves space for this and our own
 // header.
 inline constexpr std::size_t key_bytes_max = 1024;
-inline constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 40;
+inline constexpr std::uint64_t value_bytes_max = (std::uint64_t{1} << 40) - 1;
 // A value of at most this size travels in one piece with its request or reply; a larger one is a payload of
 // its own, which goes straight from where it lies to where it belongs.
 inline constexpr std::size_t inline_value_bytes_max = 4096;

@@ -3,14 +3,17 @@
 //
 // A pair as it lies in the heap of a pool:
 //
-//   Block (32 bytes)  key  padding to a multiple of 16  value  placement?  mark?  padding to a multiple of 16
+//   Block (32 bytes)  key  padding to a multiple of 16  value  placement?  mark?  until?  padding to a
+//   multiple of 16
 //
 // Blocks begin at multiples of 16, and so do values. The placement, 8 bytes at a multiple of 8, is there if
 // the key was placed by hand: what it was placed by. The mark, 8 bytes more, is there if a broadcast has
-// stored the pair: see broadcast_mark(). A block does not change once it is visible: overwriting a key makes
-// a new one.
+// stored the pair: see broadcast_mark(). The last 8 bytes are there if the pair has a time to live: when it
+// is over (no_end: never). A block does not change once it is visible, but for this word, which its manager
+// alone looks at: overwriting a key makes a new block.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -54,6 +57,9 @@ inline constexpr std::uint32_t gone_bit = std::uint32_t{1} << 31;
 /// There as well: it is seen at its own checkpoint only, not at those after it.
 inline constexpr std::uint32_t transient_bit = std::uint32_t{1} << 30;
 
+/// Instead of the end of a time to live: there is none.
+inline constexpr std::uint64_t no_end = ~std::uint64_t{0};
+
 /// A pair that is to be stored. Refers to bytes of the caller.
 struct Pair {
     KeyBytes key;
@@ -63,12 +69,16 @@ struct Pair {
     Bytes value{};
     KeyPlacement placement{};
     std::uint64_t mark = 0;  // of a broadcast; 0: none
+    std::uint64_t until =
+        0;  // its time to live is over then, by the manager's clock: nanoseconds; 0: it has none
 
     bool is_transient() const noexcept { return (checkpoint & transient_bit) != 0; }
     std::uint32_t checkpoint_id() const noexcept { return checkpoint & ~(gone_bit | transient_bit); }
     bool is_gone() const noexcept { return (checkpoint & gone_bit) != 0; }
     /// What stands behind the value, in words.
-    unsigned trailers() const noexcept { return (placement.is_by_hand() ? 1U : 0U) + (mark != 0 ? 1U : 0U); }
+    unsigned trailers() const noexcept {
+        return (placement.is_by_hand() ? 1U : 0U) + (mark != 0 ? 1U : 0U) + (until != 0 ? 1U : 0U);
+    }
 };
 
 /// Lives in the pool; never made or copied elsewhere. A view of its own bytes, valid until the pair is
@@ -100,6 +110,11 @@ class Block {
     /// 0 if no broadcast has stored it.
     std::uint64_t mark() const noexcept;
     bool is_marked() const noexcept { return is_marked_in(value_bytes_and_type_); }
+    /// 0 if it has no time to live.
+    std::uint64_t until() const noexcept;
+    /// Whether it is over at some time by itself.
+    bool ends() const noexcept { return has_ttl() && until() != no_end; }
+    bool has_ttl() const noexcept { return has_ttl_in(value_bytes_and_type_); }
     unsigned trailers() const noexcept { return trailers_in(value_bytes_and_type_); }
     /// All of it; refers to these bytes.
     Pair pair() const noexcept {
@@ -109,13 +124,15 @@ class Block {
                 .checkpoint = static_cast<std::uint32_t>(key_and_checkpoint_ >> 32),
                 .value = value(),
                 .placement = placement(),
-                .mark = mark()};
+                .mark = mark(),
+                .until = until()};
     }
 
     // For those who read a pool that another process writes (reader.h): where the words stand, and what is in
     // them.
     static constexpr std::uint64_t hash_offset = 8;
-    static constexpr unsigned value_bytes_bits = 41;
+    static constexpr unsigned value_bytes_bits = 40;
+    static constexpr unsigned has_ttl_shift = 40;
     static constexpr unsigned check_shift = 41;
     static constexpr unsigned marked_shift = 45;
     static constexpr unsigned placed_by_shift = 46;
@@ -133,6 +150,7 @@ class Block {
     static constexpr bool is_marked_in(std::uint64_t word) noexcept {
         return (word >> marked_shift & 1) != 0;
     }
+    static constexpr bool has_ttl_in(std::uint64_t word) noexcept { return (word >> has_ttl_shift & 1) != 0; }
     static constexpr std::uint64_t value_bytes_in(std::uint64_t word) noexcept {
         return word & ((std::uint64_t{1} << value_bytes_bits) - 1);
     }
@@ -140,6 +158,9 @@ class Block {
         return static_cast<PlacedBy>((word >> placed_by_shift) & 3);
     }
     static constexpr unsigned trailers_in(std::uint64_t word) noexcept {
+        return trailers_before_until_in(word) + static_cast<unsigned>(word >> has_ttl_shift & 1);
+    }
+    static constexpr unsigned trailers_before_until_in(std::uint64_t word) noexcept {
         return (placed_by_in(word) != PlacedBy::own_hash ? 1U : 0U) +
                static_cast<unsigned>(word >> marked_shift & 1);
     }
@@ -158,7 +179,7 @@ class Block {
     static constexpr std::uint64_t value_offset(std::uint64_t key_bytes) noexcept {
         return 32 + align_up(key_bytes);
     }
-    /// Where the placement stands, or, if there is none, the mark.
+    /// Where the first of placement, mark and until stands that is there.
     static constexpr std::uint64_t placement_offset(std::uint64_t key_bytes,
                                                     std::uint64_t value_bytes) noexcept {
         return align_up(value_offset(key_bytes) + value_bytes, sizeof(std::uint64_t));
@@ -200,6 +221,8 @@ class Block {
                   value_bytes_and_type_ & ~(std::uint64_t{15} << check_shift));
     }
     void set_trailers(const Pair& pair) noexcept;
+    void set_mark(std::uint64_t mark) noexcept;
+    void set_until(std::uint64_t until) noexcept;
     std::byte* trailer(unsigned number) noexcept {
         return reinterpret_cast<std::byte*>(this) + placement_offset(key_bytes(), value_bytes()) +
                number * sizeof(std::uint64_t);
@@ -210,8 +233,8 @@ class Block {
     // Bytes of the key, its type, id of the checkpoint, whether it is transient, whether the key is gone: 16,
     // 16, 30, 1 and 1 bits.
     std::uint64_t key_and_checkpoint_;
-    // Bytes of the value, check of this word and the one before, whether it is marked, PlacedBy, type of the
-    // value: 41, 4, 1, 2 and 16 bits.
+    // Bytes of the value, whether it has a time to live, check of this word and the one before, whether it is
+    // marked, PlacedBy, type of the value: 40, 1, 4, 1, 2 and 16 bits.
     std::uint64_t value_bytes_and_type_;
 };
 static_assert(sizeof(Block) == 32 && alignof(Block) == 8 && std::is_standard_layout_v<Block>);
@@ -230,15 +253,35 @@ inline KeyPlacement Block::placement() const noexcept {
 
 inline std::uint64_t Block::mark() const noexcept {
     std::uint64_t mark = 0;
-    if (is_marked()) std::memcpy(&mark, const_cast<Block*>(this)->trailer(trailers() - 1), sizeof mark);
+    if (is_marked())
+        std::memcpy(&mark, const_cast<Block*>(this)->trailer(placed_by() != PlacedBy::own_hash ? 1 : 0),
+                    sizeof mark);
     return mark;
+}
+
+inline std::uint64_t Block::until() const noexcept {
+    std::uint64_t until = 0;
+    if (has_ttl()) std::memcpy(&until, const_cast<Block*>(this)->trailer(trailers() - 1), sizeof until);
+    return until;
+}
+
+/// Requires that it is marked.
+inline void Block::set_mark(std::uint64_t mark) noexcept {
+    std::memcpy(trailer(placed_by() != PlacedBy::own_hash ? 1 : 0), &mark, sizeof mark);
+}
+
+/// Requires that it has a time to live. One store: a kill leaves one time or the other.
+inline void Block::set_until(std::uint64_t until) noexcept {
+    std::atomic_ref(*reinterpret_cast<std::uint64_t*>(trailer(trailers() - 1)))
+        .store(until, std::memory_order_relaxed);
 }
 
 /// Requires that lengths are there, and memory for it.
 inline void Block::set_trailers(const Pair& pair) noexcept {
     if (pair.placement.is_by_hand())
         std::memcpy(trailer(0), &pair.placement.value, sizeof pair.placement.value);
-    if (pair.mark != 0) std::memcpy(trailer(pair.trailers() - 1), &pair.mark, sizeof pair.mark);
+    if (pair.mark != 0) set_mark(pair.mark);
+    if (pair.until != 0) set_until(pair.until);
 }
 
 }  // namespace ddict::shm

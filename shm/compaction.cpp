@@ -15,7 +15,8 @@ std::uint64_t Compactor::scratch_bytes_in(std::uint64_t heap_bytes) noexcept {
     return std::min(heap_bytes / scratch_share, pair_bytes_per_step) & ~(block_alignment - 1);
 }
 
-Compactor::Compactor(std::byte* pool, Heap& heap, Index& index) : pool_(pool), heap_(heap), index_(index) {
+Compactor::Compactor(std::byte* pool, Heap& heap, Index& index, Expiries& expiries)
+    : pool_(pool), heap_(heap), index_(index), expiries_(expiries) {
     take_scratch();
 }
 
@@ -146,6 +147,7 @@ void Compactor::publish() {
     DDICT_ASSERT(static_cast<bool>(place), "a visible block is in the index");
     *reinterpret_cast<std::uint64_t*>(pool_ + move_.target) |= block_word::visible;
     index_.replace(place, move_.target);
+    if (block.has_ttl()) expiries_.move(move_.source, move_.target, block.until());
     *reinterpret_cast<std::uint64_t*>(pool_ + move_.source) &= ~block_word::visible;
     ++counters_.moved_pairs;
     counters_.moved_bytes += move_.bytes;

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shm/expiries.h"
 #include "shm/heap.h"
 #include "shm/index.h"
 
@@ -55,7 +56,7 @@ class Compactor {
 
     /// All must outlive it. Takes the scratch block from the heap, if there is space for it; a heap that was
     /// recovered may have none, and then it is taken as soon as there is.
-    Compactor(std::byte* pool, Heap& heap, Index& index);
+    Compactor(std::byte* pool, Heap& heap, Index& index, Expiries& expiries);
 
     /// What the scratch block takes of a heap of this size.
     static std::uint64_t scratch_bytes_in(std::uint64_t heap_bytes) noexcept;
@@ -128,6 +129,7 @@ class Compactor {
     std::byte* pool_;
     Heap& heap_;
     Index& index_;
+    Expiries& expiries_;
     Move move_;
     std::uint64_t scratch_ = 0;
     std::array<Search, 2> searches_{};

@@ -56,7 +56,7 @@
 namespace ddict::shm {
 
 inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
-inline constexpr std::uint32_t pool_layout_version = 6;
+inline constexpr std::uint32_t pool_layout_version = 7;
 inline constexpr std::uint64_t page_bytes = 4096;
 
 using AtomicWord = std::atomic<std::uint64_t>;

@@ -91,10 +91,11 @@ void Pool::stop_making_space() {
     show_counters();
 }
 
-/// All but the value, and a placement by hand.
+/// All but the value, and what follows it.
 inline void Pool::set_header(Block& block, const Pair& pair, std::uint64_t value_bytes) noexcept {
     block.set_words(pair.hash, pair.key.word() | (std::uint64_t{pair.checkpoint} << 32),
-                    value_bytes | (std::uint64_t{pair.mark != 0} << Block::marked_shift) |
+                    value_bytes | (std::uint64_t{pair.until != 0} << Block::has_ttl_shift) |
+                        (std::uint64_t{pair.mark != 0} << Block::marked_shift) |
                         (static_cast<std::uint64_t>(pair.placement.by) << Block::placed_by_shift) |
                         (std::uint64_t{pair.value_type} << 48));
     std::memcpy(reinterpret_cast<std::byte*>(&block + 1), pair.key.data(), pair.key.size());
@@ -154,6 +155,8 @@ Result<void> Pool::publish(Block* block, Noted* noted) {
 /// `place`: of the pair that it replaces.
 [[gnu::always_inline]] inline Result<void> Pool::show(std::uint64_t offset, const Index::Place& place) {
     Block& block = block_at(offset);
+    if (block.has_ttl()) [[unlikely]]
+        note_end(offset);
     if (!place) return show_new(offset);
     block.size_and_flags_ |= block_word::visible;
     index_.replace(place, offset);
@@ -171,6 +174,7 @@ Result<void> Pool::show_new(std::uint64_t offset) {
     } else {
         Error error = no_space(block.key(), block.value_bytes());
         error.set_detail("the index cannot grow: the pool is full, or too many keys have like hashes");
+        if (block.has_ttl()) drop_end(offset);
         free(offset);
         show_counters();
         return error;
@@ -186,14 +190,43 @@ bool Pool::restore(const Block& block) {
                  "only a pair that was erased and is pinned can be restored");
     if (place_of(block.pair()) || !index_.insert(offset, block.hash())) return false;
     word |= block_word::visible;
+    if (block.has_ttl()) note_end(offset);
     show_counters();
     return true;
+}
+
+void Pool::note_end(std::uint64_t offset) {
+    expiries_.add(offset, block_at(offset).until());
+}
+
+void Pool::drop_end(std::uint64_t offset) {
+    expiries_.remove(offset, block_at(offset).until());
+}
+
+/// An end may have been noted of a block whose memory was damaged since.
+const Block* Pool::over(std::uint64_t now) {
+    while (!expiries_.empty() && expiries_.next_end() <= now) {
+        const std::uint64_t offset = expiries_.next_block();
+        const Block& block = block_at(offset);
+        if (block.until() == expiries_.next_end() && index_.slot_of(offset, block.hash())) return &block;
+        expiries_.remove(offset, expiries_.next_end());
+    }
+    return nullptr;
+}
+
+void Pool::set_until(const Block& block, std::uint64_t until) {
+    const std::uint64_t offset = offset_of(&block);
+    DDICT_ASSERT(block.has_ttl() && (block.size_and_flags_ & block_word::visible) != 0,
+                 "what is visible and has a time to live can have another");
+    drop_end(offset);
+    block_at(offset).set_until(until);
+    note_end(offset);
 }
 
 void Pool::set_mark(Block* block, std::uint64_t mark) {
     DDICT_ASSERT((block->size_and_flags_ & block_word::visible) == 0 && block->is_marked(),
                  "a pair is marked before it is published, and was reserved with a mark");
-    std::memcpy(block->trailer(block->trailers() - 1), &mark, sizeof mark);
+    block->set_mark(mark);
 }
 
 void Pool::abandon(Block* block) {
@@ -291,6 +324,7 @@ Result<void> Pool::put_through_scratch(const Pair& pair, Noted* noted) {
     const std::uint64_t offset = heap_.allocate(need);
     DDICT_ASSERT(offset != 0, "the memory of the old value is there for the new one");
     write(offset, 1);
+    if (pair.until != 0) note_end(offset);
     block_at(scratch).size_and_flags_ &= ~block_word::visible;
     show_counters();
     return {};
@@ -317,6 +351,7 @@ void Pool::clear() {
     header().clearing.store(1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
     compactor_.reset();
+    expiries_.clear();
     index_.clear();
     header().keys.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
@@ -341,6 +376,8 @@ void Pool::free(std::uint64_t offset) {
 [[gnu::always_inline]] inline void Pool::drop(std::uint64_t offset) {
     compactor_.on_drop(offset);
     Block& block = block_at(offset);
+    if (block.has_ttl()) [[unlikely]]
+        drop_end(offset);
     block.size_and_flags_ &= ~block_word::visible;
     if ((block.size_and_flags_ & block_word::pin_mask) == 0) free(offset);
     settle_if_empty();

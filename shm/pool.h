@@ -24,6 +24,7 @@
 #include "base/secret.h"
 #include "shm/block.h"
 #include "shm/compaction.h"
+#include "shm/expiries.h"
 #include "shm/heap.h"
 #include "shm/index.h"
 #include "shm/recovery.h"
@@ -228,6 +229,14 @@ class Pool {
         return set_.in_use() ? set_.keys_at(checkpoint) : index_.size();
     }
 
+    // ---- times to live ----
+    /// When the next visible pair is over, by the clock of Pair::until; no_end if none is.
+    std::uint64_t next_end() const noexcept { return expiries_.empty() ? no_end : expiries_.next_end(); }
+    /// One that is over by now, valid until the next write; null if there is none.
+    const Block* over(std::uint64_t now);
+    /// Another end, or no_end, of a visible pair that has a time to live. Nothing moves.
+    void set_until(const Block& block, std::uint64_t until);
+
     PoolUsage usage() const;
     /// Two numbers of that, each in a few instructions.
     std::uint64_t pool_bytes() const noexcept { return segment_.size(); }
@@ -245,7 +254,7 @@ class Pool {
     /// What moving pairs has cost so far.
     const Compactor::Counters& compaction() const noexcept { return compactor_.counters(); }
     /// Walks the whole heap; empty if all is well. For tests.
-    std::string inconsistency() const { return heap_.inconsistency(); }
+    std::string inconsistency() const;
 
   private:
     Pool(Segment segment, PoolIdentity identity);
@@ -297,6 +306,9 @@ class Pool {
     void for_each_seen(std::span<const Index::Entry> alike, std::uint32_t checkpoint,
                        const std::function<void(const Block&)>& f) const;
     void show_counters();
+    // Apart, as are versions.
+    [[gnu::noinline, gnu::cold]] void note_end(std::uint64_t offset);
+    [[gnu::noinline, gnu::cold]] void drop_end(std::uint64_t offset);
     void hold(std::uint64_t offset) { held_.push_back(offset); }
     void let_go(std::uint64_t offset);
 
@@ -305,6 +317,7 @@ class Pool {
     PoolIdentity identity_;
     Heap heap_;
     Index index_;
+    Expiries expiries_;
     Compactor compactor_;
     WorkingSet set_;
     std::uint64_t compaction_credit_ = 0;

@@ -139,6 +139,7 @@ bool Pool::restore_version(const Block& block) {
     if (place) {
         const std::uint64_t offset = offset_of(&block);
         block_at(offset).size_and_flags_ |= block_word::visible;
+        if (block.has_ttl()) note_end(offset);
         index_.replace(place, offset);
         drop_version(place.block);
     } else if (!restore(block)) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "base/assert.h"
@@ -163,6 +164,8 @@ Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> cl
         pool->index_, claims, [&](std::uint64_t block) { pool->heap_.free(block); }, report);
     for (const Claim& claim : claims)
         if (claim.held) pool->hold(claim.block);
+    for (const Block* block : report.with_ttl)
+        pool->expiries_.add(pool->offset_of(block), block->until());
     if (pool->set_.in_use()) pool->find_versions_again();
     pool->show_counters();
     if (header.state.exchange(static_cast<std::uint32_t>(PoolState::attached), std::memory_order_release) ==
@@ -186,7 +189,7 @@ Pool::Pool(Segment segment, PoolIdentity identity, Recovery& recovery)
       heap_(data_, header().heap_offset, header().heap_bytes,
             [&recovery](Heap::Used& used) { return recovery.next(used); }),
       index_(data_, header(), heap_, recovery.found(heap_)),
-      compactor_(data_, heap_, index_),
+      compactor_(data_, heap_, index_, expiries_),
       set_(header()),
       capacity_bytes_(capacity_of(heap_)) {
     held_.reserve(held_blocks_usual);
@@ -198,11 +201,28 @@ Pool::Pool(Segment segment, PoolIdentity identity)
       identity_(std::move(identity)),
       heap_(data_, header().heap_offset, header().heap_bytes),
       index_(data_, header(), heap_),
-      compactor_(data_, heap_, index_),
+      compactor_(data_, heap_, index_, expiries_),
       set_(header()),
       capacity_bytes_(capacity_of(heap_)) {
     held_.reserve(held_blocks_usual);
     show_counters();
+}
+
+std::string Pool::inconsistency() const {
+    constexpr std::uint64_t last = ~std::uint64_t{0};
+    if (const std::string of_heap = heap_.inconsistency(); !of_heap.empty()) return of_heap;
+    std::set<std::pair<std::uint64_t, std::uint64_t>> ends;
+    Index::SegmentEntries found;
+    for (std::uint64_t cursor = 0;; cursor = found.last_shard_hash + 1) {
+        index_.gather(cursor, found);
+        for (std::size_t i = 0; i < found.count; ++i) {
+            const std::uint64_t offset = found.entries[i].block;
+            const Block& block = block_at(offset);
+            if (block.ends()) ends.emplace(block.until(), offset);
+        }
+        if (found.last_shard_hash == last) break;
+    }
+    return ends == expiries_.ends() ? "" : "the ends of times to live are not those of the pairs";
 }
 
 void Pool::mark_gone(const std::string& segment_name) {

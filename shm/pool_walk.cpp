@@ -70,6 +70,7 @@ Result<bool> PoolWalk::next() {
             Pair& pair = staged.found.pair;
             const std::byte* key = bytes_.data() + staged.key;
             pair.key = {key, pair.key.word()};
+            if (pair.until != 0 && pair.until != no_end) continue;
             if (staged.found.value_is_here) pair.value = {key + pair.key.size(), staged.found.value_bytes};
             pairs_.push_back(staged.found);
         }
@@ -171,14 +172,20 @@ bool PoolWalk::take_pair(const Segment& segment, unsigned home, std::uint64_t of
     racy_copy(bytes_.data() + staged.key, block + sizeof(Block), key_bytes);
     racy_copy(bytes_.data() + staged.key + key_bytes, block + Block::value_offset(key_bytes), kept);
     KeyPlacement placement = by;
-    if (by.is_by_hand()) placement.value = racy_word(block + Block::placement_offset(key_bytes, value_bytes));
+    const std::byte* const trailers = block + Block::placement_offset(key_bytes, value_bytes);
+    if (by.is_by_hand()) placement.value = racy_word(trailers);
+    const std::uint64_t until =
+        Block::has_ttl_in(second)
+            ? racy_word(trailers + Block::trailers_before_until_in(second) * sizeof(std::uint64_t))
+            : 0;
     staged.found = {.pair = {.key = KeyBytes(nullptr, key_word),
                              .hash = hash,
                              .value_type = Block::value_type_in(second),
                              .checkpoint = Block::checkpoint_in(first) |
                                            (Block::is_transient_in(first) ? transient_bit : 0),
                              .value = {},
-                             .placement = placement},
+                             .placement = placement,
+                             .until = until},
                     .shard_hash = h,
                     .value_bytes = value_bytes,
                     .value_is_here = value_bytes <= value_bytes_here_max};

@@ -33,7 +33,8 @@ class PieceSink {
 
 /// Goes over the pairs in the order of their shard hashes, a segment of the index at a time. A pair that is
 /// there all the while is found exactly once, one that comes or goes meanwhile once or not at all; of one
-/// that changes, one of its values is found. For one thread. Memory: the pairs of a segment, each with 4 KiB
+/// that changes, one of its values is found. Those with a time to live are left out: they are of the job that
+/// runs, and not of what is kept of it. For one thread. Memory: the pairs of a segment, each with 4 KiB
 /// of value at the most.
 ///
 /// Why nothing is missed: the pairs of a home bucket are taken together, and count only if no bucket that

@@ -294,6 +294,7 @@ void Recovery::repair_segments() {
 void Recovery::take(Findings&& findings) {
     all_.parts.insert(all_.parts.end(), findings.parts.begin(), findings.parts.end());
     all_.marked.insert(all_.marked.end(), findings.marked.begin(), findings.marked.end());
+    all_.with_ttl.insert(all_.with_ttl.end(), findings.with_ttl.begin(), findings.with_ttl.end());
     all_.pairs += findings.pairs;
     all_.unsound += findings.unsound;
 }
@@ -330,6 +331,7 @@ void Recovery::repair_segment(const Part& part, Findings& findings) {
         ++entries;
         if (distance != 0) ++overflow[home_bucket(h)];
         if (at<Block>(block).is_marked()) findings.marked.push_back(block);
+        if (at<Block>(block).has_ttl()) findings.with_ttl.push_back(block);
     });
     for (unsigned b = 0; b < buckets_per_segment; ++b) {
         const std::uint32_t version = bucket_version(segment.buckets[b].meta.load(relaxed));
@@ -352,6 +354,7 @@ void Recovery::gather_segment(std::uint64_t offset) {
         } else if (blocks_.insert(block)) {
             ++all_.pairs;
             if (at<Block>(block).is_marked()) all_.marked.push_back(block);
+            if (at<Block>(block).has_ttl()) all_.with_ttl.push_back(block);
         }
     });
 }
@@ -469,6 +472,8 @@ void Recovery::finish(Index& index, std::span<Claim> claims, const std::function
     report.pairs = index.size();
     for (const std::uint64_t block : all_.marked)
         if (blocks_.contains(block)) report.marked.push_back(&at<Block>(block));
+    for (const std::uint64_t block : all_.with_ttl)
+        if (blocks_.contains(block) && !is_held(block)) report.with_ttl.push_back(&at<Block>(block));
     header_.clearing.store(0, relaxed);
     header_.gone.store(life_in(header_.gone.load(relaxed)), relaxed);
     fence();

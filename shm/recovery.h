@@ -32,6 +32,7 @@ struct RecoveryReport {
     std::uint64_t unsound = 0;         // entries that were taken out since their blocks were damaged
     std::uint64_t missing = 0;         // pairs that were there before, and are not there now: at least these
     std::vector<const Block*> marked;  // those that broadcasts have stored
+    std::vector<const Block*> with_ttl;  // those that are visible and have a time to live
 };
 
 /// A question about a block that was there before: whether the index leads to it, and, if not and it is to be
@@ -104,6 +105,7 @@ class Recovery {
     struct Findings {
         std::vector<Heap::Used> parts;  // of the index, in the heap
         std::vector<std::uint64_t> marked;
+        std::vector<std::uint64_t> with_ttl;
         std::uint64_t pairs = 0;
         std::uint64_t unsound = 0;
     };

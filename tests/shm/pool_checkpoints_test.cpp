@@ -179,7 +179,8 @@ bool apply(Pool& pool, const Step& step) {
     const Pair pair{.key = key,
                     .hash = hash,
                     .checkpoint = step.checkpoint | (step.is_transient ? transient_bit : 0),
-                    .value = bytes_of(step.value)};
+                    .value = bytes_of(step.value),
+                    .until = step.value.size() % 3 == 0 ? 1000 + step.value.size() : 0};
     switch (step.kind) {
         case Kind::put:
             return static_cast<bool>(pool.put(pair));

@@ -21,6 +21,7 @@ struct Value {
     std::uint16_t type = 0;
     std::uint32_t checkpoint = 0;
     KeyPlacement placement{};
+    std::uint64_t until = 0;
 };
 
 void fill(MutableBytes out, std::uint64_t seed) {
@@ -51,8 +52,10 @@ class PoolModel {
             erase();
         else if (choice < 960)
             pin();
-        else if (choice < 999)
+        else if (choice < 990)
             unpin();
+        else if (choice < 999)
+            expire();
         else if (chance_.below(20) == 0)
             clear();
         ASSERT_EQ(pool_->size(), model_.size());
@@ -117,23 +120,55 @@ class PoolModel {
         return {.seed = chance_.number(),
                 .bytes = chance_.below(limit),
                 .type = static_cast<std::uint16_t>(chance_.number()),
-                .placement = random_placement()};
+                .placement = random_placement(),
+                .until = chance_.below(3) == 0 ? 1 + chance_.below(1'000'000) : 0};
     }
     void check(const Block& block, const Value& value) {
         EXPECT_EQ(block.value_type(), value.type);
         EXPECT_EQ(block.checkpoint(), value.checkpoint);
         EXPECT_EQ(block.placement(), value.placement);
+        EXPECT_EQ(block.until(), value.until);
         scratch_.resize(value.bytes);
         fill(scratch_, value.seed);
         EXPECT_TRUE(std::ranges::equal(block.value(), scratch_));
+    }
+    static Pair pair_of(const std::string& key, const Value& value, Bytes bytes) {
+        return {.key = bytes_of(key),
+                .hash = hash_of(bytes_of(key)),
+                .value_type = value.type,
+                .checkpoint = value.checkpoint,
+                .value = bytes,
+                .placement = value.placement,
+                .until = value.until};
+    }
+    /// What is over goes, in the order of its ends; of some the end is put off.
+    void expire() {
+        const std::uint64_t now = chance_.below(200'000);
+        for (std::uint64_t last = 0; const Block* block = pool_->over(now);) {
+            const std::string key(text_of(block->key()));
+            const auto at = model_.find(key);
+            ASSERT_NE(at, model_.end());
+            check(*block, at->second);
+            ASSERT_LE(block->until(), now);
+            ASSERT_GE(block->until(), last);
+            last = block->until();
+            if (chance_.below(4) == 0) {
+                at->second.until = chance_.below(2) == 0 ? now + 1 : no_end;
+                pool_->set_until(*block, at->second.until);
+            } else {
+                ASSERT_TRUE(shm::erase(*pool_, key));
+                model_.erase(at);
+            }
+        }
+        for (const auto& [key, value] : model_)
+            ASSERT_TRUE(value.until == 0 || value.until > now) << key;
     }
     void put() {
         const std::string key = random_key();
         const Value value = random_value();
         scratch_.resize(value.bytes);
         fill(scratch_, value.seed);
-        const Result<void> stored = pool_->put(
-            {bytes_of(key), hash_of(bytes_of(key)), value.type, value.checkpoint, scratch_, value.placement});
+        const Result<void> stored = pool_->put(pair_of(key, value, scratch_));
         if (stored) {
             model_[key] = value;
             ++stored_;
@@ -144,8 +179,7 @@ class PoolModel {
     void reserve() {
         const std::string key = random_key();
         const Value value = random_value();
-        const Pair pair{bytes_of(key),  hash_of(bytes_of(key)), value.type, value.checkpoint, {},
-                        value.placement};
+        const Pair pair = pair_of(key, value, {});
         const Result<Block*> block = pool_->reserve(pair, value.bytes);
         if (!block) {
             // Sometimes goes on making space, and sometimes stops halfway.

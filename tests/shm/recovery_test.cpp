@@ -34,13 +34,17 @@ KeyPlacement placement_of(const std::string& key) {
     return key.back() % 3 == 0 ? KeyPlacement{.by = PlacedBy::hash, .value = key.size()} : KeyPlacement{};
 }
 
+std::uint64_t until_of(const std::string& key) {
+    return key.back() % 4 == 0 ? 1000 + key.size() : 0;
+}
+
 /// Whether it has been done: a put may be refused for want of space.
 bool apply(Pool& pool, const Step& step) {
     const KeyBytes key = bytes_of(step.key);
     switch (step.kind) {
         case Step::Kind::put:
-            return static_cast<bool>(
-                pool.put({key, hash_of(key), 3, 0, bytes_of(step.value), placement_of(step.key)}));
+            return static_cast<bool>(pool.put({key, hash_of(key), 3, 0, bytes_of(step.value),
+                                               placement_of(step.key), 0, until_of(step.key)}));
         case Step::Kind::erase:
             return pool.erase(key, hash_of(key));
         case Step::Kind::clear:
@@ -67,8 +71,8 @@ Model contents(const Pool& pool) {
     for (std::uint64_t cursor = 0;;) {
         cursor = pool.scan(cursor, [&](const Block& block) {
             const std::string key(text_of(block.key()));
-            const bool whole =
-                block.value_type() == 3 && block.checkpoint() == 0 && block.placement() == placement_of(key);
+            const bool whole = block.value_type() == 3 && block.checkpoint() == 0 &&
+                               block.placement() == placement_of(key) && block.until() == until_of(key);
             EXPECT_TRUE(found.emplace(key, whole ? text_of(block.value()) : "(damaged)").second) << key;
             return true;
         });
