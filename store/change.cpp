@@ -29,8 +29,9 @@ struct PackedChange {
     std::uint64_t version;
     std::uint64_t session;
     std::uint64_t request;
+    std::uint64_t until;
 };
-static_assert(sizeof(PackedChange) == 72 && std::is_trivially_copyable_v<PackedChange>);
+static_assert(sizeof(PackedChange) == 80 && std::is_trivially_copyable_v<PackedChange>);
 
 bool has_value(ChangeKind kind) {
     return kind == ChangeKind::put || kind == ChangeKind::put_back;
@@ -52,6 +53,7 @@ bool makes_sense(const PackedChange& packed) {
     if (!has_value(kind) && packed.value_bytes != 0) return false;
     if (packed.placed_by > (has_value(kind) ? placed_by_last : 0)) return false;
     if (packed.placed_by == 0 && packed.placement != 0) return false;
+    if (packed.until != 0 && !has_value(kind)) return false;
     return packed.value_bytes <= limits::value_bytes_max;
 }
 
@@ -77,6 +79,7 @@ void pack(const Change& change, std::vector<std::byte>& out) {
         .version = change.version,
         .session = change.origin.session,
         .request = change.origin.request,
+        .until = has_value(change.kind) ? pair.until : 0,
     };
     const Bytes header = std::as_bytes(std::span(&packed, 1));
     out.insert(out.end(), header.begin(), header.end());
@@ -102,7 +105,8 @@ bool unpack(Bytes& in, Change& change) {
                  .value_type = packed.value_type,
                  .checkpoint = packed.checkpoint,
                  .value = rest.subspan(packed.key_bytes, packed.value_bytes),
-                 .placement = {.by = static_cast<PlacedBy>(packed.placed_by), .value = packed.placement}},
+                 .placement = {.by = static_cast<PlacedBy>(packed.placed_by), .value = packed.placement},
+                 .until = packed.until},
         .reserved = nullptr,
         .argument = packed.argument,
         .version = packed.version,

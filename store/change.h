@@ -92,7 +92,7 @@ struct Applied {
 ///
 ///   change := kind:u8 role:u8 value_type:u16 key_bytes:u16 key_type:u16 hash:u64 placement:u64
 ///             checkpoint:u32 placed_by:u8 zero:u24 value_bytes:u64 argument:u64 version:u64 session:u64
-///             request:u64 byte* byte*                                                    key, value
+///             request:u64 until:u64 byte* byte*                                          key, value
 ///
 /// Numbers are little-endian. Appends to `out`.
 void pack(const Change& change, std::vector<std::byte>& out);

@@ -320,6 +320,27 @@ bool Store::has_released_space(const Error& error) {
     return replies_.release_values() || has_retired;
 }
 
+std::uint64_t Store::expire(std::uint64_t now) {
+    constexpr unsigned at_once = 128;
+    std::uint64_t expired = 0;
+    for (unsigned i = 0; i < at_once && !frozen_; ++i) {
+        const shm::Block* block = pool_->over(now);
+        if (block == nullptr) break;
+        const OwnedKey key(block->key());
+        const std::uint64_t hash = block->hash();
+        // An older version is its checkpoint's.
+        if (pool_->find(key.view(), hash) != block) {
+            pool_->set_until(*block, shm::no_end);
+            continue;
+        }
+        const Change change{.kind = ChangeKind::erase,
+                            .pair = {.key = key.view(), .hash = hash, .checkpoint = checkpoints().newest()}};
+        if (!apply(change).succeeded()) break;
+        ++expired;
+    }
+    return expired;
+}
+
 Result<shm::Block*> Store::reserve(const shm::Pair& pair, std::uint64_t value_bytes) {
     shm::Pair reserved = pair;
     if (pair.mark != 0) reserved.checkpoint = 0;

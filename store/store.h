@@ -137,6 +137,14 @@ class Store {
     // See shm::Pool.
     void hold_checkpoint(std::optional<std::uint32_t> id) { pool_->hold_checkpoint(id); }
     void close_checkpoint(std::uint32_t id) { pool_->close_checkpoint(id); }
+    // Of pairs with a time to live, see shm::Pool.
+    void set_until(const shm::Block& block, std::uint64_t until) { pool_->set_until(block, until); }
+    /// When expire() has something to do; shm::no_end: nothing, as things are.
+    std::uint64_t next_end() const noexcept { return frozen_ ? shm::no_end : pool_->next_end(); }
+    /// Erases pairs whose time is over, at most a few hundred microseconds' worth: at the newest checkpoint,
+    /// if they are seen there. Returns how many. What cannot be erased now (no_space) is tried again later.
+    std::uint64_t expire(std::uint64_t now);
+
     void mark_gone(shm::PoolEnd end) { pool_->mark_gone(end); }
 
   private:

@@ -22,6 +22,9 @@ namespace {
 
 using Model = std::map<std::string, std::string>;
 
+// Of times to live, which some pairs have.
+constexpr std::uint64_t far_end = 1'000'000;
+
 struct Request {
     enum class Kind {
         add,
@@ -145,6 +148,7 @@ class Server {
         value_ = request.value;
         if (request.kind != Request::Kind::put) value_ = counted(before(request.keys[item]));
         made.pair.value = bytes_of(value_);
+        if (request.number % 3 == 0) made.pair.until = far_end + request.number;
         return made;
     }
     std::string before(const std::string& key) const {
