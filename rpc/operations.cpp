@@ -180,7 +180,8 @@ void Operations::send(Operation& operation) {
     header.key_bytes = static_cast<std::uint16_t>(request.key.size());
     header.key_type = request.key.type();
     header.value_type = request.value_type;
-    header.placed_by = request.placement.by;
+    header.placed_by = request.stored_as.placement.by;
+    header.has_ttl = request.stored_as.ttl != 0 ? 1 : 0;
     header.flags = request.flags;
     header.session = operation.session;
     header.request = operation.id;
@@ -192,13 +193,13 @@ void Operations::send(Operation& operation) {
     }
 
     if (header.value_bytes <= limits::inline_value_bytes_max)
-        return context_.send(operation.peer, header, request.key, request.value, request.placement);
+        return context_.send(operation.peer, header, request.key, request.value, request.stored_as);
     operation.payload_out = true;
     if (!request.parts.empty())
         return context_.send_with_payload(operation.peer, header, request.key, request.parts, operation.id,
-                                          request.placement);
+                                          request.stored_as);
     context_.send_with_payload(operation.peer, header, request.key, request.value, operation.id,
-                               request.placement);
+                               request.stored_as);
 }
 
 void Operations::send_or_fail(Operation& operation) {

@@ -32,8 +32,8 @@ struct Request {
     bool is_of_restore = false;  // permitted where the dictionary is read-only
     std::uint64_t argument = 0;
     std::uint16_t flags = 0;
-    ValueSink* sink = nullptr;  // may be null: the value of the reply is then dropped
-    KeyPlacement placement{};   // of a key placed by hand; only for verbs that take it (VerbRule)
+    ValueSink* sink = nullptr;   // may be null: the value of the reply is then dropped
+    wire::StoredAs stored_as{};  // only for verbs that take it (VerbRule)
 
     std::uint64_t value_bytes() const noexcept { return parts.empty() ? value.size() : bytes_in(parts); }
 };

@@ -42,14 +42,14 @@ class RequestContext {
 
     /// Sends a message whose value, if any, is inside.
     void send(PeerId peer, const wire::RequestHeader& header, KeyBytes key = {}, Bytes value = {},
-              const KeyPlacement& placement = {}) {
-        transport_.send(peer, message_of(header, key, value, placement));
+              const wire::StoredAs& as = {}) {
+        transport_.send(peer, message_of(header, key, value, as));
     }
     /// The same with a payload, which must stay as it is until the transport says so with `tag`.
     template <class Payload>
     void send_with_payload(PeerId peer, const wire::RequestHeader& header, KeyBytes key, Payload payload,
-                           std::uint64_t tag, const KeyPlacement& placement = {}) {
-        transport_.send(peer, message_of(header, key, {}, placement), payload, tag);
+                           std::uint64_t tag, const wire::StoredAs& as = {}) {
+        transport_.send(peer, message_of(header, key, {}, as), payload, tag);
     }
 
     /// Drops a message that is no reply to anything this client can have asked.
@@ -64,17 +64,20 @@ class RequestContext {
 
   private:
     /// There until the next one is made.
-    Bytes message_of(const wire::RequestHeader& header, KeyBytes key, Bytes value,
-                     const KeyPlacement& placement) {
-        const std::size_t placement_bytes = placement.is_by_hand() ? sizeof placement.value : 0;
-        const std::size_t bytes = sizeof header + placement_bytes + key.size() + value.size();
+    Bytes message_of(const wire::RequestHeader& header, KeyBytes key, Bytes value, const wire::StoredAs& as) {
+        const std::size_t placement_bytes = as.placement.is_by_hand() ? sizeof as.placement.value : 0;
+        const std::size_t ttl_bytes = as.ttl != 0 ? sizeof as.ttl : 0;
+        const std::size_t bytes = sizeof header + placement_bytes + ttl_bytes + key.size() + value.size();
         DDICT_ASSERT(bytes <= message_.size(), "a message is above the limit");
         std::byte* at = message_.data();
         std::memcpy(at, &header, sizeof header);
         at += sizeof header;
         if (placement_bytes != 0) [[unlikely]]
-            std::memcpy(at, &placement.value, placement_bytes);
+            std::memcpy(at, &as.placement.value, placement_bytes);
         at += placement_bytes;
+        if (ttl_bytes != 0) [[unlikely]]
+            std::memcpy(at, &as.ttl, ttl_bytes);
+        at += ttl_bytes;
         if (!key.empty()) std::memcpy(at, key.data(), key.size());
         if (!value.empty()) std::memcpy(at + key.size(), value.data(), value.size());
         return Bytes(message_).first(bytes);

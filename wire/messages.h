@@ -53,13 +53,19 @@ struct RequestHeader {
     std::uint32_t checkpoint = 0;        // id of the one that is meant; limits::newest_checkpoint: the newest
     std::uint16_t value_type = 0;        // see ddict/codec.h; 0 is plain bytes
     PlacedBy placed_by{};                // of a key placed by hand: then a placement follows the header
-    std::uint8_t reserved = 0;           // 0
+    std::uint8_t has_ttl = 0;            // 1: then a time to live follows, behind a placement if there is one
     std::uint64_t value_bytes = 0;
     std::uint64_t argument = 0;
 };
 static_assert(sizeof(RequestHeader) == 48 && std::is_trivially_copyable_v<RequestHeader>);
 static_assert(offsetof(RequestHeader, session) == 8 && offsetof(RequestHeader, checkpoint) == 24 &&
               offsetof(RequestHeader, value_type) == 28 && offsetof(RequestHeader, argument) == 40);
+
+/// What stands between the header and the key of a request, if the header says so: 8 bytes each.
+struct StoredAs {
+    KeyPlacement placement{};
+    std::uint64_t ttl = 0;  // microseconds; 0: none
+};
 
 // The second byte of every message is the verb; its highest bit tells a reply from a request.
 inline constexpr std::uint8_t reply_bit = 0x80;

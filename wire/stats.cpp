@@ -13,7 +13,7 @@ void for_each_number(Stats& s, F f) {
     f(s.index_bytes), f(s.sessions), f(s.rejected_messages), f(s.puts), f(s.gets), f(s.hits), f(s.contains);
     f(s.erases), f(s.clears), f(s.scans), f(s.refused_puts), f(s.waiting), f(s.broadcasts);
     f(s.broadcast_keys), f(s.payloads_in_flight), f(s.private_bytes), f(s.repeated_requests);
-    f(s.unreachable_clients), f(s.restarts), f(s.tunnels), f(s.refused_tunnels);
+    f(s.unreachable_clients), f(s.restarts), f(s.tunnels), f(s.refused_tunnels), f(s.expired);
     f(s.working_set), f(s.newest_checkpoint), f(s.oldest_checkpoint), f(s.old_versions);
     f(s.old_version_bytes), f(s.transient_pairs), f(s.held_requests);
 }

@@ -26,7 +26,9 @@ enum class Verb : std::uint8_t {
     ping,       // reply: argument = how often another process has taken the manager's place
     put,        // key, value; flags: put_if_absent, put_if_present. reply: argument = 1 if stored, 0 if not
     get,        // key. reply: value; argument = its checkpoint
-    contains,   // key. reply: argument = 0 or 1; then value_type and argument2 = bytes are those of the value
+    contains,   // key. reply: argument = 0, or 1 and, above that bit, the microseconds of its time to live
+                // that are left, 0 if it has none; then value_type and argument2 = bytes are those of the
+                // value
     erase,      // key. reply: not_found or ok
     size,       // reply: argument = number of keys
     clear,      // flags: clear_begins: at every checkpoint, and that of the request is then the only one
@@ -66,8 +68,10 @@ enum class Verb : std::uint8_t {
                    // and more (wire/checkpoint_hold.h). flags: hold_checkpoint: argument = id of one that is
                    // to stay readable, for some seconds; value: what its persister says. hold_closes: nobody
                    // changes it any more. hold_ends. hold_asks: reply: value = what was said
+    touch,  // key; argument = microseconds that it has from now on, 0: until it is removed. reply: argument =
+            // 1 if there is such a key, 0 if not
 };
-inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::checkpoints);
+inline constexpr std::uint8_t verb_last = static_cast<std::uint8_t>(Verb::touch);
 
 // RequestHeader::flags, by verb; bits. Unknown ones are an error of form.
 inline constexpr std::uint16_t put_if_absent = 1;
@@ -134,6 +138,8 @@ struct alignas(64) VerbRule {
     bool (*fits)(const RequestHeader&) noexcept = nullptr;
     // May store a pair under a key placed by hand, and then says what it was placed by.
     bool takes_placement = false;
+    // May store pairs that have a time to live, and then says which.
+    bool takes_ttl = false;
     bool is_broadcast = false;  // goes to all managers, one after the other: errors say whose they are
     // The manager answers when something happens, or after RequestHeader::argument microseconds.
     bool waits = false;
@@ -175,6 +181,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .exclusive_flags = put_if_absent | put_if_present,
      .value_bytes_max = any_value,
      .takes_placement = true,
+     .takes_ttl = true,
      .at_checkpoint = true},
     {.verb = Verb::get,
      .name = "get",
@@ -235,6 +242,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .value_bytes_max = limits::operand_bytes_max,
      .fits = swap_fits,
      .takes_placement = true,
+     .takes_ttl = true,
      .at_checkpoint = true},
     {.verb = Verb::fetch_add,
      .name = "fetch_add",
@@ -244,6 +252,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .value_bytes_max = 8,
      .fits = fetch_add_fits,
      .takes_placement = true,
+     .takes_ttl = true,
      .at_checkpoint = true},
     {.verb = Verb::append,
      .name = "append",
@@ -252,6 +261,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .effect = Effect::pairs,
      .value_bytes_max = limits::operand_bytes_max,
      .takes_placement = true,
+     .takes_ttl = true,
      .at_checkpoint = true},
     {.verb = Verb::wait_for,
      .name = "wait_for",
@@ -274,6 +284,7 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .effect = Effect::items,
      .value_bytes_max = limits::batch_bytes_max,
      .fits = batch_fits,
+     .takes_ttl = true,
      .at_checkpoint = true},
     {.verb = Verb::batch_erase,
      .name = "batch_erase",
@@ -323,6 +334,12 @@ inline constexpr std::array<VerbRule, verb_last + 1> verb_rules = {{
      .exclusive_flags = hold_checkpoint | hold_ends | hold_asks,
      .value_bytes_max = limits::inline_value_bytes_max,
      .fits = checkpoints_fits},
+    {.verb = Verb::touch,
+     .name = "touch",
+     .operation = Operation::touch,
+     .key = required_key,
+     .effect = Effect::pairs,
+     .at_checkpoint = true},
 }};
 static_assert(
     [] {

@@ -196,10 +196,12 @@ class World {
             header.placed_by = static_cast<PlacedBy>(input_.below(5));
             header.key_type = static_cast<std::uint16_t>(input_.number());
         }
+        if (rule.takes_ttl || is_wild) header.has_ttl = input_.below(4) == 0 ? 1 : 0;
         header.key_bytes = static_cast<std::uint16_t>(key_text.size());
         header.value_bytes = message.value.size();
         std::string rest;
         if (header.placed_by != PlacedBy::own_hash) rest.assign(sizeof(std::uint64_t), 'p');
+        if (header.has_ttl != 0) rest.append(sizeof(std::uint64_t), 't');  // microseconds: ages
         rest += key_text;
         if (message.value.size() <= limits::inline_value_bytes_max) {
             rest += text_of(message.value);
@@ -282,7 +284,8 @@ class World {
         RequestHeader request;
         std::memcpy(&request, message.bytes.data(), sizeof request);
         const ReplyHeader reply = header_of(sent);
-        if (reply.request != request.request || reply.status != 0 || request.placed_by != PlacedBy::own_hash)
+        if (reply.request != request.request || reply.status != 0 ||
+            request.placed_by != PlacedBy::own_hash || request.has_ttl != 0)
             return;
         // One that comes in the place of another, with its number, has that one's answer.
         if (message.has_token || (wire::is_cached(request.verb) && !has_changed)) return;

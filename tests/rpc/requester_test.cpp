@@ -43,7 +43,7 @@ TEST_F(RequesterTest, AMessageSaysTheTypeOfItsKeyAndWhatItWasPlacedBy) {
     put.key = {bytes_of("k"), user_type(5)};
     put.value = bytes_of("value");
     put.flags = wire::put_if_absent;
-    put.placement = {.by = PlacedBy::number, .value = 9};
+    put.stored_as.placement = {.by = PlacedBy::number, .value = 9};
     requester.begin(put, now, now + 1s);
     answer(0, 77);
     const auto header = transport.header<RequestHeader>();
@@ -54,19 +54,27 @@ TEST_F(RequesterTest, AMessageSaysTheTypeOfItsKeyAndWhatItWasPlacedBy) {
     EXPECT_EQ(in.take<std::uint64_t>(), 9u);
     EXPECT_EQ(text_of(in.rest()), "kvalue");
     put.value = large;
-    put.placement = {.by = PlacedBy::hash, .value = 10};
+    put.stored_as.placement = {.by = PlacedBy::hash, .value = 10};
     requester.begin(put, now, now + 1s);
     EXPECT_EQ(transport.header<RequestHeader>().placed_by, PlacedBy::hash);
     in = Unpacker(Bytes(transport.sent.back().header).subspan(sizeof header));
     EXPECT_EQ(in.take<std::uint64_t>(), 10u);
     EXPECT_EQ(text_of(in.rest()), "k");
     EXPECT_EQ(transport.sent.back().payload.size(), large.size());
+    put.stored_as.ttl = 5'000'000;
+    requester.begin(put, now, now + 1s);
+    EXPECT_EQ(transport.header<RequestHeader>().has_ttl, 1);
+    in = Unpacker(Bytes(transport.sent.back().header).subspan(sizeof header));
+    EXPECT_EQ(in.take<std::uint64_t>(), 10u);
+    EXPECT_EQ(in.take<std::uint64_t>(), 5'000'000u);
+    EXPECT_EQ(text_of(in.rest()), "k");
     put.key = bytes_of("k");
     put.value = {};
-    put.placement = {};
+    put.stored_as = {};
     requester.begin(put, now, now + 1s);
     EXPECT_EQ(transport.header<RequestHeader>().key_type, type_text);
     EXPECT_EQ(transport.header<RequestHeader>().placed_by, PlacedBy::own_hash);
+    EXPECT_EQ(transport.header<RequestHeader>().has_ttl, 0);
     EXPECT_EQ(transport.sent.back().header.size(), sizeof header + 1);
 }
 
