@@ -41,15 +41,26 @@ inline Form read_key_and_value(Bytes rest, const IncomingPayload& payload, Call&
     return rule.fits == nullptr || rule.fits(header) ? form : Form::malformed;
 }
 
-/// Of a request whose key was placed by hand: what it was placed by stands before it. Apart, so that others
-/// need not save registers for it.
-[[gnu::noinline]] Form read_placed(Bytes rest, const IncomingPayload& payload, Call& call) {
+/// False if it is not there.
+bool take_word(Bytes& rest, std::uint64_t& word) {
+    if (rest.size() < sizeof word) return false;
+    std::memcpy(&word, rest.data(), sizeof word);
+    rest = rest.subspan(sizeof word);
+    return true;
+}
+
+/// Of a request whose key was placed by hand, or that stores something with a time to live: that stands
+/// before the key. Apart, so that others need not save registers for it.
+[[gnu::noinline]] Form read_stored_as(Bytes rest, const IncomingPayload& payload, Call& call) {
     const RequestHeader& header = call.header;
-    const bool placed = header.reserved == 0 && static_cast<std::uint8_t>(header.placed_by) <= placed_by_last;
-    if (!placed || !wire::rule_of(header.verb).takes_placement || rest.size() < sizeof call.placement)
+    const VerbRule& rule = wire::rule_of(header.verb);
+    if (static_cast<std::uint8_t>(header.placed_by) > placed_by_last || header.has_ttl > 1)
         return Form::malformed;
-    std::memcpy(&call.placement, rest.data(), sizeof call.placement);
-    return read_key_and_value(rest.subspan(sizeof call.placement), payload, call);
+    const bool is_placed = header.placed_by != PlacedBy::own_hash;
+    if (is_placed && (!rule.takes_placement || !take_word(rest, call.placement))) return Form::malformed;
+    const bool has_ttl = header.has_ttl != 0;
+    if (has_ttl && (!rule.takes_ttl || !take_word(rest, call.ttl) || call.ttl == 0)) return Form::malformed;
+    return read_key_and_value(rest, payload, call);
 }
 
 }  // namespace
@@ -58,8 +69,8 @@ Form read_call(Bytes rest, const IncomingPayload& payload, Call& call) noexcept 
     const RequestHeader& header = call.header;
     if (header.version != wire::protocol_version || !wire::is_verb(static_cast<std::uint8_t>(header.verb)))
         return Form::malformed;
-    if (header.placed_by != PlacedBy::own_hash || header.reserved != 0) [[unlikely]]
-        return read_placed(rest, payload, call);
+    if (header.placed_by != PlacedBy::own_hash || header.has_ttl != 0) [[unlikely]]
+        return read_stored_as(rest, payload, call);
     return read_key_and_value(rest, payload, call);
 }
 

@@ -22,6 +22,8 @@ struct Call {
     std::uint64_t payload_token = 0;  // of a value that still waits at its sender
     std::uint64_t hash = 0;           // of the key, if there is one
     std::uint64_t placement = 0;      // what the key was placed by; the header says by what
+    std::uint64_t ttl = 0;            // of what it stores: microseconds; 0: none
+    std::uint64_t until = 0;          // when that is over: shm::Pair::until
     PeerId peer = no_peer;            // who gets the reply
     store::ReplySlot slot{};          // where the reply is cached, if it is
     bool is_transient = false;        // a pair that it stores is
@@ -47,7 +49,8 @@ inline shm::Pair pair_of(const Call& call, Bytes value) noexcept {
             .value_type = call.header.value_type,
             .checkpoint = stored_at(call),
             .value = value,
-            .placement = {.by = call.header.placed_by, .value = call.placement}};
+            .placement = {.by = call.header.placed_by, .value = call.placement},
+            .until = call.until};
 }
 
 /// The change that the call asks for, of its key.

@@ -13,6 +13,7 @@ bool DeferredPuts::add(const Call& call) {
     puts_.push_back({.request = call.header,
                      .key = OwnedKey(call.key),
                      .placement = call.placement,
+                     .until = call.until,
                      .payload_token = call.payload_token});
     return true;
 }
@@ -22,6 +23,7 @@ void DeferredPuts::step() {
     Call call = replies_.call_of(first.request);
     call.key = first.key.view();
     call.placement = first.placement;
+    call.until = first.until;
     call.hash = hash_of(call.key);
     call.payload_token = first.payload_token;
     const std::uint64_t bytes = call.header.value_bytes;

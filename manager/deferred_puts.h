@@ -34,6 +34,7 @@ class DeferredPuts {
         wire::RequestHeader request;
         OwnedKey key;
         std::uint64_t placement = 0;  // as in Call
+        std::uint64_t until = 0;      // as in Call
         std::uint64_t payload_token = 0;
     };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -16,6 +17,9 @@ namespace ddict::manager {
 
 /// Nanoseconds since any fixed moment.
 using Nanoclock = std::uint64_t (*)();
+inline std::uint64_t steady_nanoseconds() {
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
 
 /// Counts requests by kind, and times some of them: the first of its kind and every 64th after it. A request
 /// that is not timed costs an increment and a branch.

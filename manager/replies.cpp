@@ -41,12 +41,12 @@ void Replies::reply(const Call& call, std::uint64_t argument, std::uint64_t argu
     send(call.peer, header);
 }
 
-void Replies::reply_info(const Call& call, const shm::Block* block, Errc status) {
+void Replies::reply_info(const Call& call, const shm::Block* block, Errc status, std::uint64_t left) {
     wire::ReplyHeader header = reply_header(call.header);
     header.status = static_cast<std::uint16_t>(status);
     if (block != nullptr) {
         header.value_type = block->value_type();
-        header.argument = 1;
+        header.argument = 1 | left << 1;
         header.argument2 = block->value_bytes();
     }
     send(call.peer, header);
@@ -274,6 +274,7 @@ void Replies::receive_operand(const Call& call) {
             {.request = call.header,
              .peer = call.peer,
              .placement = call.placement,
+             .until = call.until,
              .buffer = std::move(buffer)});
 }
 

@@ -27,6 +27,7 @@ struct Transfer {
     wire::RequestHeader request;
     PeerId peer = no_peer;        // at the other end
     std::uint64_t placement = 0;  // of a request with an operand
+    std::uint64_t until = 0;      // of the same
     shm::Block* reserved = nullptr;
     const shm::Block* pinned = nullptr;
     PrivateMemory::Buffer buffer{};
@@ -55,8 +56,9 @@ class Replies {
     }
 
     void reply(const Call& call, std::uint64_t argument = 0, std::uint64_t argument2 = 0);
-    /// Whether there is a pair (the block may be null), and the type and size of its value.
-    void reply_info(const Call& call, const shm::Block* block, Errc status = Errc{});
+    /// Whether there is a pair (the block may be null), the type and size of its value, and what is left of
+    /// its time to live: microseconds, 0 if it has none.
+    void reply_info(const Call& call, const shm::Block* block, Errc status = Errc{}, std::uint64_t left = 0);
     /// To a request whose change has been applied, and whose reply is cached.
     void answer(const Call& call, const store::Applied& applied) {
         answer(call, applied.code, applied.argument, applied.argument2);

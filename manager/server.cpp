@@ -33,10 +33,6 @@ std::uint64_t unpredictable_number() {
     return (std::uint64_t{device()} << 32) | device();
 }
 
-std::uint64_t nanoseconds_now() {
-    return static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count());
-}
-
 /// Those that the user names, besides this one and those that the node launcher will name.
 Result<PermittedHosts> hosts_of_the_user() {
     const char* given = std::getenv("DDICT_ALLOW_HOSTS");
@@ -127,7 +123,7 @@ Server::Server(const ServerOptions& options, PermittedHosts hosts, TakenStore ta
               {.ucx_version = ucx::runtime_version(),
                .session_seed = unpredictable_number(),
                .pid = ::getpid(),
-               .clock = nanoseconds_now}) {}
+               .clock = steady_nanoseconds}) {}
 
 int Server::run() {
     if (const Result<void> watched = worker_->watch_fd(options_.control_fd, [this] { on_control(); });

@@ -52,7 +52,13 @@ constexpr std::array op_of_verb = {
     OpOfVerb{Verb::cancel_wait, ops::cancel_wait},
     OpOfVerb{Verb::restart, ops::restart},
     OpOfVerb{Verb::checkpoints, ops::checkpoints},
+    OpOfVerb{Verb::touch, ops::touch},
 };
+
+// Until the next look for pairs whose time to live is over, at the most.
+constexpr std::uint64_t expiry_look_max = 3'600'000'000'000;
+// After a look that could erase none of them.
+constexpr std::chrono::milliseconds expiry_again{100};
 
 constexpr std::array<Op, wire::verb_last + 1> op_table = [] {
     std::array<Op, wire::verb_last + 1> table{};
@@ -97,6 +103,8 @@ void Shard::on_message(Bytes message, const IncomingPayload& payload) {
     // A late one: its client will say hello again, and then repeat it.
     if (session->peer == no_peer) return parts_.replies.discard_payload(payload.token);
     call.peer = session->peer;
+    if (call.ttl != 0) [[unlikely]]
+        call.until = ops::end_of(parts_, call.ttl);
     if (form == Form::too_large) {
         const std::uint64_t limit = wire::rule_of(verb).value_bytes_max;
         return parts_.replies.refuse(call, Error(Errc::too_large).set_bytes(call.header.value_bytes, limit));
@@ -260,10 +268,23 @@ void Shard::execute(Call& call) {
     op_table[static_cast<std::size_t>(verb)](parts_, call);
 }
 
+/// When to be called again.
+Time Shard::expire(Time now) {
+    const std::uint64_t next = parts_.store.next_end();
+    if (next == shm::no_end) return Time::max();
+    const std::uint64_t clock = parts_.options.now();
+    if (next > clock)
+        return now + std::chrono::nanoseconds(std::min<std::uint64_t>(next - clock, expiry_look_max));
+    const std::uint64_t expired = parts_.store.expire(clock);
+    parts_.counts.expired += expired;
+    // None, though some are over: they cannot be erased now.
+    return expired != 0 ? now : now + expiry_again;
+}
+
 Time Shard::tick(Time now) {
     const Time next_session = parts_.gate.tick(now);  // whoever ends is waited for no longer
     const Time next_waiter = parts_.waiters.tick(now);
-    const Time next = std::min({next_session, next_waiter, parts_.hold.tick(now)});
+    const Time next = std::min({next_session, next_waiter, parts_.hold.tick(now), expire(now)});
     const bool has_more = parts_.store.retire_some();
     if (!parts_.deferred_puts.empty()) parts_.deferred_puts.step();
     return has_more || !parts_.deferred_puts.empty() ? now : next;
@@ -294,6 +315,7 @@ void Shard::on_payload_received(std::uint64_t tag, bool ok) {
     } else {
         call.key = {transfer.buffer.bytes().first(transfer.request.key_bytes), transfer.request.key_type};
         call.placement = transfer.placement;
+        call.until = transfer.until;
         call.value = transfer.buffer.bytes().subspan(call.key.size(), transfer.request.value_bytes);
         execute(call);
     }

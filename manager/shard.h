@@ -74,7 +74,7 @@ class Shard final : public TransportEvents {
     /// Whether time matters to it at present.
     bool needs_tick() const noexcept {
         return !parts_.waiters.empty() || parts_.gate.needs_tick() || !parts_.deferred_puts.empty() ||
-               parts_.store.has_retired() || parts_.hold.is_alive();
+               parts_.store.has_retired() || parts_.hold.is_alive() || parts_.store.next_end() != shm::no_end;
     }
     /// Ends what has waited for too long, and forgets clients that have not come back. Returns when it wants
     /// to be called again, at the latest. To be called after events, if needs_tick().
@@ -87,6 +87,7 @@ class Shard final : public TransportEvents {
 
   private:
     void reject(std::uint64_t payload_token);
+    Time expire(Time now);
     bool is_new(Session& session, Call& call);
     bool is_still_new(const Call& call);
     [[gnu::noinline, gnu::cold]] bool is_at_checkpoint(Call& call);

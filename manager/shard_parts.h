@@ -26,10 +26,11 @@
 namespace ddict::manager {
 
 struct ShardOptions {
-    std::uint32_t ucx_version = 0;   // clients with another one are refused
-    std::uint64_t session_seed = 0;  // of the numbers that sessions get; unpredictable in production
-    std::int32_t pid = 0;            // for statistics
-    Nanoclock clock = nullptr;       // for statistics; null: nothing is timed
+    std::uint32_t ucx_version = 0;       // clients with another one are refused
+    std::uint64_t session_seed = 0;      // of the numbers that sessions get; unpredictable in production
+    std::int32_t pid = 0;                // for statistics
+    Nanoclock clock = nullptr;           // for statistics; null: nothing is timed
+    Nanoclock now = steady_nanoseconds;  // for times to live; the same in every process of this node
 };
 
 /// Since the shard began: pairs, whether alone or in batches. See ManagerStats.
@@ -42,6 +43,7 @@ struct EventCounts {
     std::uint64_t erases = 0;
     std::uint64_t clears = 0;
     std::uint64_t scans = 0;
+    std::uint64_t expired = 0;
     std::uint64_t tunnels = 0;  // now
     std::uint64_t refused_tunnels = 0;
 };

@@ -39,6 +39,11 @@ std::optional<std::uint64_t> bits_in(Bytes value, std::uint16_t stored, std::uin
     return type == type_of_i64 ? bits_as<std::int64_t>(value, stored) : bits_as<std::uint64_t>(value, stored);
 }
 
+/// What changes a value leaves the pair its time to live, unless the call has another.
+void keep_end(store::Change& change, const shm::Block* before) {
+    if (change.pair.until == 0 && before != nullptr) change.pair.until = before->until();
+}
+
 /// Integers wrap around, signed or not.
 std::uint64_t sum_of(std::uint16_t type, std::uint64_t a, std::uint64_t b) {
     if (type != type_of_f64) return a + b;
@@ -58,6 +63,7 @@ void compare_and_swap(ShardParts& shard, const Call& call) {
     if (!as_expected) return shard.replies.reply(call, 0);
     store::Change change = change_of(call, call.has(wire::swap_erases) ? ChangeKind::erase : ChangeKind::put);
     change.pair.value = call.value.subspan(expected.size());
+    if (change.kind == ChangeKind::put) keep_end(change, block);
     change.argument = 1;
     commit(shard, call, change);
 }
@@ -76,6 +82,7 @@ void fetch_add(ShardParts& shard, const Call& call) {
     store::Change change = change_of(call, ChangeKind::put);
     change.pair.value = std::as_bytes(std::span(&after, 1));
     change.argument = *before;
+    keep_end(change, block);
     commit(shard, call, change);
 }
 
@@ -96,7 +103,8 @@ void append(ShardParts& shard, const Call& call) {
         return shard.replies.refuse_type(call, old->value_type(), old->value_bytes());
     const std::uint64_t bytes = old->value_bytes() + call.value.size();
     shard.store.pin(*old);  // it must not be moved to make space
-    const Result<shm::Block*> block = shard.store.reserve(pair_of(call, {}), bytes);
+    keep_end(change, old);
+    const Result<shm::Block*> block = shard.store.reserve(change.pair, bytes);
     shard.store.unpin(*old);
     if (!block) return shard.replies.refuse(call, block.error());
     const Bytes before = old->value();

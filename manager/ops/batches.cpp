@@ -33,7 +33,8 @@ bool read_batch(ShardParts& shard, const Call& call) {
                     .value_type = packed.value_type,
                     .checkpoint = stored_at(call),
                     .value = packed.value,
-                    .placement = packed.placement};
+                    .placement = packed.placement,
+                    .until = call.until};
         }
     } else {
         for (shm::Pair& item : items) {

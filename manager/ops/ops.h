@@ -5,6 +5,8 @@
 // exactly once, by way of ShardParts::replies.
 #pragma once
 
+#include <algorithm>
+
 #include "manager/call.h"
 #include "manager/shard_parts.h"
 
@@ -20,6 +22,12 @@ inline bool commit(ShardParts& shard, const Call& call, const store::Change& cha
     return true;
 }
 
+/// When a time to live of so many microseconds that begins now is over.
+inline std::uint64_t end_of(const ShardParts& shard, std::uint64_t ttl) {
+    constexpr std::uint64_t longest = std::uint64_t{1} << 60;  // 36 years
+    return shard.options.now() + std::min(ttl, longest / 1000) * 1000;
+}
+
 // pairs.cpp
 void put(ShardParts& shard, const Call& call);
 void get(ShardParts& shard, const Call& call);
@@ -30,6 +38,7 @@ void pop(ShardParts& shard, const Call& call);
 void put_back(ShardParts& shard, const Call& call);
 void wait_for(ShardParts& shard, const Call& call);
 void cancel_wait(ShardParts& shard, const Call& call);
+void touch(ShardParts& shard, const Call& call);
 /// The value of a put has come as a payload.
 void finish_put(ShardParts& shard, const Call& call, shm::Block* block);
 

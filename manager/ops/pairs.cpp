@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "manager/ops/ops.h"
 
 namespace ddict::manager::ops {
@@ -18,6 +20,13 @@ bool condition_holds(const ShardParts& shard, const Call& call, KeyBytes key, st
 bool waits_for_key(const ShardParts& shard, const Call& call) {
     return shard.store.checkpoints().settings().waits_for_keys && !call.has(wire::at_once) &&
            !shard.store.frozen() && !Replies::is_half_made(call);
+}
+
+/// Of a pair's time to live: microseconds, at least one; 0 if it has none.
+std::uint64_t left_of(const ShardParts& shard, const shm::Block& block) {
+    if (!block.ends()) return 0;
+    const std::uint64_t now = shard.options.now();
+    return block.until() > now + 1000 ? (block.until() - now) / 1000 : 1;
 }
 
 void receive_pair(ShardParts& shard, const Call& call) {
@@ -68,7 +77,31 @@ void get(ShardParts& shard, const Call& call) {
 
 void contains(ShardParts& shard, const Call& call) {
     ++shard.counts.contains;
-    shard.replies.reply_info(call, shard.store.pool().find(call.key, call.hash, call.header.checkpoint));
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
+    const std::uint64_t left = block != nullptr ? left_of(shard, *block) : 0;
+    shard.replies.reply_info(call, block, Errc{}, left);
+}
+
+/// The end of a pair that has one already is exchanged where it stands, and if a kill comes before the reply
+/// is kept, once more. Others cost a copy.
+void touch(ShardParts& shard, const Call& call) {
+    const shm::Block* block = shard.store.pool().find(call.key, call.hash, call.header.checkpoint);
+    if (block == nullptr) return shard.replies.reply(call, 0);
+    const std::uint64_t ttl = call.header.argument;
+    if (block->has_ttl()) shard.store.set_until(*block, ttl != 0 ? end_of(shard, ttl) : shm::no_end);
+    if (block->has_ttl() || ttl == 0) return shard.replies.reply(call, 1);
+    shm::Pair pair = block->pair();
+    pair.checkpoint = stored_at(call);
+    pair.until = end_of(shard, ttl);
+    shard.store.pin(*block);  // it must not be moved to make space
+    const Result<shm::Block*> copy = shard.store.reserve(pair, block->value_bytes());
+    shard.store.unpin(*block);
+    if (!copy) return shard.replies.refuse(call, copy.error());
+    std::ranges::copy(block->value(), (*copy)->value().begin());
+    store::Change change = change_of(call, ChangeKind::put);
+    change.reserved = *copy;
+    change.argument = 1;
+    commit(shard, call, change);
 }
 
 void erase(ShardParts& shard, const Call& call) {

@@ -40,8 +40,11 @@ void scan(ShardParts& shard, const Call& call) {
     const auto visit = [&](const shm::Block& block) {
         ++looked_at;
         const KeyBytes key = block.key();
-        if (is_wanted(call, key) && !marks.is_copy(key) && (!only_broadcasts || marks.holds(key))) {
-            const bool with_placements = call.has(wire::scan_placements);
+        // Who asks for placements keeps what he gets: what has a time to live is left out.
+        const bool with_placements = call.has(wire::scan_placements);
+        const bool is_left_out =
+            marks.is_copy(key) || (only_broadcasts && !marks.holds(key)) || (with_placements && block.ends());
+        if (is_wanted(call, key) && !is_left_out) {
             const KeyPlacement placement = with_placements ? block.placement() : KeyPlacement{};
             const bool transient = with_placements && block.is_transient();
             if (!with_values) {

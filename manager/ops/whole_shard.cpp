@@ -149,6 +149,7 @@ ManagerStats statistics(const ShardParts& shard, PeerId asking) {
     stats.repeated_requests = shard.replies.repeated();
     stats.unreachable_clients = shard.gate.unreachable_clients();
     stats.restarts = shard.store.pool().recoveries();
+    stats.expired = shard.counts.expired;
     stats.tunnels = shard.counts.tunnels;
     stats.refused_tunnels = shard.counts.refused_tunnels;
     const shm::WorkingSet& kept = shard.store.checkpoints();

@@ -53,6 +53,7 @@ struct Ask {
     std::optional<std::uint64_t> placement{};  // as the message has it, whatever placed_by says
     bool is_shared = false;                    // the value, which may change meanwhile
     std::uint32_t checkpoint = 0;
+    std::uint64_t ttl = 0;  // microseconds
 };
 
 class ShardTest : public testing::Test {
@@ -115,6 +116,8 @@ class ShardTest : public testing::Test {
         header.checkpoint = ask.checkpoint;
         std::string key;
         if (ask.placement) key.append(reinterpret_cast<const char*>(&*ask.placement), sizeof *ask.placement);
+        header.has_ttl = ask.ttl != 0 ? 1 : 0;
+        if (ask.ttl != 0) key.append(reinterpret_cast<const char*>(&ask.ttl), sizeof ask.ttl);
         key += ask.key;
         if (ask.value.size() <= limits::inline_value_bytes_max) {
             shard.on_message(message_of(header, bytes_of(key), ask.value), {});

@@ -224,7 +224,7 @@ TEST_F(TypedKeysTest, APlacementThatIsNoneIsNoRequest) {
     header.verb = Verb::ping;
     header.session = client;
     header.request = 5000;
-    header.reserved = 1;
+    header.has_ttl = 1;
     const std::uint64_t before = rejected();
     shard.on_message(message_of(header, {}), {});
     EXPECT_EQ(rejected(), before + 1);

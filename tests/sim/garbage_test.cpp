@@ -63,6 +63,10 @@ Sample sample_of(Verb verb, Random& random) {
             out.value = random.bytes(random.below(8000));
             out.header.flags = static_cast<std::uint16_t>(random.below(3));
             break;
+        case Verb::touch:
+            key();
+            out.header.argument = random.number();
+            break;
         case Verb::get:
         case Verb::contains:
         case Verb::erase:

@@ -129,6 +129,7 @@ struct Ask {
     std::uint16_t flags = 0;
     std::uint32_t checkpoint = 0;
     std::chrono::milliseconds timeout{30'000};
+    std::uint64_t ttl = 0;  // microseconds
 };
 
 struct Outcome {

@@ -152,6 +152,8 @@ Answer perform(const Ask& ask, Value& value) {
             return add(ask, value);
         case Verb::append:
             return append(ask, value);
+        case Verb::touch:
+            return {.argument = value ? 1u : 0u};
         default:
             DDICT_ASSERT(false, "the model does not know this verb");
             return {};
@@ -163,7 +165,7 @@ Answer answer_of(Verb verb, const Outcome& outcome) {
     if (verb == Verb::get || verb == Verb::pop)
         return {.content = content_of(outcome.value, outcome.reply->value_type)};
     if (verb == Verb::contains && outcome.reply->argument != 0)
-        return {.argument = outcome.reply->argument,
+        return {.argument = outcome.reply->argument & 1,  // above it, what is left of a time to live
                 .content = name_of_info(outcome.reply->value_type, outcome.reply->argument2)};
     return {.argument = outcome.reply->argument};
 }
@@ -176,7 +178,9 @@ Ask random_ask(Random& random, std::string key, const Value& seen) {
     };
     const std::uint16_t types[] = {0, 1, 1, 1, 0x0113, 0x0113, 0x0213, 0x2005, 0x4005};
     ask.value_type = types[random.below(std::size(types))];
-    switch (random.below(13)) {
+    // Longer than any run.
+    constexpr std::uint64_t long_ttl = 86'400'000'000;
+    switch (random.below(14)) {
         case 0:
             ask.verb = Verb::erase;
             break;
@@ -232,11 +236,16 @@ Ask random_ask(Random& random, std::string key, const Value& seen) {
             if (seen && random.chance(80)) ask.value_type = seen->type;
             ask.value = some_value();
             break;
+        case 12:
+            ask.verb = Verb::touch;
+            ask.argument = random.chance(70) ? long_ttl : 0;
+            break;
         default:
             break;
     }
+    if (wire::rule_of(ask.verb).takes_ttl && random.chance(25)) ask.ttl = long_ttl;
     if (ask.verb == Verb::get || ask.verb == Verb::contains || ask.verb == Verb::erase ||
-        ask.verb == Verb::pop) {
+        ask.verb == Verb::pop || ask.verb == Verb::touch) {
         ask.value_type = 0;
     }
     return ask;
