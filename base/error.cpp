@@ -273,6 +273,10 @@ std::string_view name(Operation operation) noexcept {
             return "persist";
         case Operation::restore:
             return "restore";
+        case Operation::touch:
+            return "touch";
+        case Operation::time_to_live:
+            return "time_to_live";
     }
     return "operation";
 }

@@ -168,13 +168,14 @@ void BatchRun::send_alone(Verb verb, std::size_t index, ShardId shard, KeyBytes 
     request.value = value;
     request.value_type = value_type;
     request.sink = values_ == nullptr ? nullptr : &lane->value;
-    request.placement = placement;
+    request.stored_as.placement = placement;
     begin(std::move(lane), request);
 }
 
 void BatchRun::begin(Lane lane, Request request) {
     request.checkpoint = at_.checkpoint;
     if (wire::rule_of(request.verb).at_checkpoint) request.flags |= at_.flags;
+    if (wire::rule_of(request.verb).takes_ttl) request.stored_as.ttl = at_.ttl;
     if (request.verb == Verb::get) request.flags |= wire::at_once;  // as the items of a batch
     request.is_of_restore = is_of_restore_;
     const Time deadline = budget_.deadline(steady_clock::now());  // of the wait for others to end too

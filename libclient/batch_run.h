@@ -30,10 +30,12 @@ class BatchItems {
     ~BatchItems() = default;
 };
 
-/// At which checkpoint calls are made, and how they behave there: wire::checkpoint_flags.
+/// At which checkpoint calls are made, how they behave there (wire::checkpoint_flags), and how long what they
+/// store is to live: microseconds, 0: until it is removed.
 struct CallsAt {
     std::uint32_t checkpoint = 0;
     std::uint16_t flags = 0;
+    std::uint64_t ttl = 0;
 };
 
 /// Belongs to the thread that made it.

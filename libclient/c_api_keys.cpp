@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 
+#include <ddict/ddict_ttl.h>
+
 #include "base/host_memory.h"
 #include "libclient/c_api.h"
 
@@ -282,6 +284,17 @@ int ddict_wait_for(ddict_dictionary* dictionary, ddict_key key, uint16_t type, i
                        const Result<View> limited = c_api::within(view, timeout_ms);
                        if (!limited) return limited.error();
                        return limited->wait_for_bytes(k, sink);
+                   });
+}
+
+int ddict_wait_for_while(ddict_dictionary* dictionary, ddict_key key, ddict_key alive, uint16_t type,
+                         int64_t timeout_ms, ddict_value* value, ddict_error* error) {
+    return receive(Operation::wait_for, dictionary, key, type, value, error,
+                   [&](View& view, KeyBytes k, ValueSink& sink) -> Result<void> {
+                       const Result<View> limited = c_api::within(view, timeout_ms);
+                       if (!limited) return limited.error();
+                       if (const Result<void> good = c_api::check_key(alive, "alive"); !good) return good;
+                       return limited->wait_for_while_bytes(k, c_api::key_of(alive), sink);
                    });
 }
 

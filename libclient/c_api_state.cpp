@@ -90,6 +90,7 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.restarts = from.restarts;
     to.tunnels = from.tunnels;
     to.refused_tunnels = from.refused_tunnels;
+    to.expired = from.expired;
     to.working_set = from.working_set;
     to.newest_checkpoint = from.newest_checkpoint;
     to.oldest_checkpoint = from.oldest_checkpoint;

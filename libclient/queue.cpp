@@ -36,6 +36,7 @@ Result<Queue> View::try_queue(std::string_view name, const QueueOptions& options
     base.checkpoint_ = newest_checkpoint;
     base.flags_ = wire::persistent | wire::at_once;
     base.waits_for_space_ = false;
+    base.ttl_ = 0;
     std::vector<std::uint32_t> managers{manager_};
     if (manager_ == any_manager) {
         managers.resize(manager_count());

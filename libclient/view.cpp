@@ -97,6 +97,10 @@ bool can_be_sent(const Request& request) {
     return client::can_be_sent(request.value) && client::can_be_sent(request.parts);
 }
 
+Error broadcast_with_ttl() {
+    return Error(Errc::invalid_argument, "what is stored on all managers has no time to live");
+}
+
 /// Replies without a value do not come to the sink by themselves, save those of a get.
 Result<void> deliver_empty(const Result<Reply>& reply, ValueSink& sink, Operation operation, KeyBytes key) {
     if (!reply) return reply.error();
@@ -238,7 +242,7 @@ KeyPlacement View::Calls::placement_by_hand(const View& view, KeyBytes key) {
 void View::Calls::place_by_hand(const View& view, Request& request) {
     const KeyPlacement placement = placement_by_hand(view, request.key);
     request.shard = owner(view, request.key, placement);
-    if (wire::rule_of(request.verb).takes_placement) request.placement = placement;
+    if (wire::rule_of(request.verb).takes_placement) request.stored_as.placement = placement;
 }
 
 Result<Reply> View::Calls::call(const View& view, Request&& request) {
@@ -473,6 +477,8 @@ Result<Reply> View::Calls::broadcast(const View& view, Request request) {
         return good.error();
     if (!can_be_sent(request)) [[unlikely]]
         return view.name_error(no_host_memory_to_send(), operation_of(request.verb), request.key);
+    if (view.ttl_ != 0 && request.verb == Verb::broadcast_put)
+        return view.name_error(broadcast_with_ttl(), operation_of(request.verb), request.key);
     request.shard = broadcast_root(view, request.key);
     Result<Reply> reply = call_manager(view, request);
     // It may be about a manager that this thread has never spoken to.
@@ -481,7 +487,8 @@ Result<Reply> View::Calls::broadcast(const View& view, Request request) {
 }
 
 Result<void> View::broadcast_put_bytes(KeyBytes key, Bytes value, std::uint16_t value_type) const {
-    if (Calls::collects(*this)) return Calls::collect(*this, Verb::broadcast_put, key, value, value_type);
+    if (Calls::collects(*this) && ttl_ == 0)
+        return Calls::collect(*this, Verb::broadcast_put, key, value, value_type);
     return without_value(Calls::broadcast(*this, request_of(Verb::broadcast_put, key, value, value_type)));
 }
 

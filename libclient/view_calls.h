@@ -60,6 +60,7 @@ struct View::Calls {
     static void set_checkpoint(const View& view, Request& request) {
         request.checkpoint = view.checkpoint_;
         if (view.flags_ != 0 && wire::rule_of(request.verb).at_checkpoint) request.flags |= view.flags_;
+        if (view.ttl_ != 0 && wire::rule_of(request.verb).takes_ttl) request.stored_as.ttl = view.ttl_;
     }
     /// The shard of a request on request.key, and what the pair is to remember of that.
     static void place(const View& view, Request& request) {
@@ -73,7 +74,7 @@ struct View::Calls {
     static std::uint32_t checkpoint(const View& view) { return view.checkpoint_id(); }
 
     static client::CallsAt at(const View& view) {
-        return {.checkpoint = checkpoint(view), .flags = view.flags_};
+        return {.checkpoint = checkpoint(view), .flags = view.flags_, .ttl = view.ttl_};
     }
 
     /// Sends a request that is complete.

@@ -49,6 +49,7 @@ typedef struct ddict_manager_stats {
     uint64_t restarts;            /**< how often another process has taken the manager's place */
     uint64_t tunnels;             /**< by which children of fork() reach other nodes, here now */
     uint64_t refused_tunnels;     /**< that could not be given */
+    uint64_t expired;             /**< pairs that were erased since their time to live was over */
     uint64_t working_set;         /**< how many checkpoints are kept */
     uint64_t newest_checkpoint;   /**< its id */
     uint64_t oldest_checkpoint;

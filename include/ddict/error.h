@@ -92,6 +92,8 @@ enum class Operation : std::uint8_t {
     checkpoints,  ///< asking for those that are kept in memory, or on disk
     persist,      ///< to the persist path
     restore,      ///< from there
+    touch,        ///< giving a pair another time to live
+    time_to_live,
 };
 
 /// What is known of the manager that an error is about.

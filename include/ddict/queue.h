@@ -49,7 +49,8 @@ namespace client {
 class QueueCore;
 }
 
-/// What a queue is made with. It has these for ever.
+/// What a queue is made with. It has these for ever: who gives others later is refused (invalid_argument).
+/// Without bytes, items and producers it is not made, but waited for until somebody has (timeout).
 struct QueueOptions {
     /// Of the values of all items that are there, also of those that were taken and not finished. 0: no
     /// bound.

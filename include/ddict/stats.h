@@ -53,6 +53,7 @@ struct ManagerStats {
     /// now; and those that it could not give: its descriptors, memory, or as many tunnels as it may have, are
     /// used up.
     std::uint64_t tunnels = 0, refused_tunnels = 0;
+    std::uint64_t expired = 0;  ///< pairs that were erased since their time to live was over
     bool waits_for_keys = false, waits_for_writers = false;  ///< as in CreateOptions
     /// Checkpoints (View::at): how many are kept, which the newest and the oldest are.
     std::uint64_t working_set = 1, newest_checkpoint = 0, oldest_checkpoint = 0;

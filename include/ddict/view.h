@@ -7,7 +7,6 @@
 //     auto quick = dict.within(50ms);             // each call ends within 50 ms
 //     auto third = dict.manager(3);               // all keys live on manager 3, whatever their hash
 //     auto mine = dict.placed_by(my_hash);        // the hash decides where a key lives
-//     auto both = dict.manager(3).within(50ms);
 //
 // A view is small and can be copied. It may outlive its Dictionary's detach(): calls then fail with
 // not_attached. Keys that were put through manager() or placed_by() are found through a view with the same
@@ -34,7 +33,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <ddict/async.h>
@@ -73,9 +71,7 @@ class View {
     /// calls (update, a collected batch, a loop over keys) says so. Zero or less: each fails at once with
     /// timeout, nothing is sent.
     template <class Number, class Unit>
-    View within(std::chrono::duration<Number, Unit> timeout) const {
-        return with_timeout(detail::TimeoutBudget::clamped(timeout));
-    }
+    View within(std::chrono::duration<Number, Unit> timeout) const;
     /// Each call ends at this time; together with within(), at the earlier of the two.
     View until(Clock::time_point deadline) const;
     /// All keys live on manager `id`; size, clear, stats, iterations and freeze are of that manager only.
@@ -92,9 +88,14 @@ class View {
     /// promised; who has waited for longer asks more often. Cost: a message about every 8 to 64 ms while it
     /// waits; a value above 4 KiB is not sent before there is space for it.
     View when_space() const;
-    /// A bounded queue (<ddict/queue.h>, which a program includes for it), of whatever checkpoint and
-    /// placement this view is; of a view of one manager, wholly there. Without bytes, items and producers it
-    /// waits until somebody has made it. Errors: timeout; invalid_argument, where it differs from `options`.
+    /// What is stored through it is erased by its manager so long after it was stored (at once, if that is
+    /// zero or less), whatever has become of its client: some milliseconds late, never early. Each store
+    /// begins anew; one through another view takes it away, but fetch_add, append and compare_and_swap leave
+    /// it. Left out of saves and clones. Not for bput (invalid_argument), nor queues. Cost: 80 bytes a pair.
+    template <class Number, class Unit>
+    View with_ttl(std::chrono::duration<Number, Unit> ttl) const;
+    /// A bounded queue: <ddict/queue.h>. It is of whatever checkpoint and placement this view is, and of a
+    /// view of one manager wholly there.
     Queue queue(std::string_view name) const;
     Queue queue(std::string_view name, const QueueOptions& options) const;
     Result<Queue> try_queue(std::string_view name) const;
@@ -190,23 +191,35 @@ class View {
     template <class K>
     Result<bool> try_erase(const K& key) const;
 
+    // ---- times to live: with_ttl(). Each costs a message and its answer ----
+    /// The pair that is there has this one, or none, from now on; says whether it is there. Errors: no_space.
+    template <class K, class Number, class Unit>
+    bool touch(const K& key, std::chrono::duration<Number, Unit> ttl) const;
+    template <class K, class Number, class Unit>
+    Result<bool> try_touch(const K& key, std::chrono::duration<Number, Unit> ttl) const;
+    template <class K>
+    bool clear_ttl(const K& key) const;
+    template <class K>
+    Result<bool> try_clear_ttl(const K& key) const;
+    /// What is left of it; nothing if there is none. Errors: not_found.
+    template <class K>
+    std::optional<std::chrono::microseconds> time_to_live(const K& key) const;
+    template <class K>
+    Result<std::optional<std::chrono::microseconds>> try_time_to_live(const K& key) const;
+
     // ---- one key, atomically ----
     /// If the key's value is `expected`, of the same type and byte for byte, makes it `desired`; says whether
     /// it did. std::nullopt (or an empty optional) as `expected`: the key must be absent; as `desired`: the
     /// key is erased. Both together at most 1 MiB, else too_large. Errors: no_space.
     template <class K, class E, class D>
-    bool compare_and_swap(const K& key, const E& expected, const D& desired) const {
-        return try_compare_and_swap(key, expected, desired).value();
-    }
+    bool compare_and_swap(const K& key, const E& expected, const D& desired) const;
     template <class K, class E, class D>
     Result<bool> try_compare_and_swap(const K& key, const E& expected, const D& desired) const;
     /// Adds to a number and returns what it was before. An absent key counts as `initial`, which is then also
     /// what is returned. N is std::int64_t, std::uint64_t or double, and the sum is an N; integers wrap
     /// around. Errors: wrong_type (the value is no number that an N can be; a float is no integer), no_space.
     template <Counter N = std::int64_t, class K, class D = N>
-    N fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const {
-        return try_fetch_add<N>(key, delta, initial).value();
-    }
+    N fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const;
     template <Counter N = std::int64_t, class K, class D = N>
     Result<N> try_fetch_add(const K& key, D delta = 1, std::type_identity_t<N> initial = 0) const;
     /// Appends bytes to a value (absent counts as empty); returns the number of its bytes afterwards. At most
@@ -214,9 +227,7 @@ class View {
     /// itself, else wrong_type. Errors: no_space. Cost: the manager copies the whole value, old and new side
     /// by side in its pool.
     template <class K, class V>
-    std::uint64_t append(const K& key, const V& value) const {
-        return try_append(key, value).value();
-    }
+    std::uint64_t append(const K& key, const V& value) const;
     template <class K, class V>
     Result<std::uint64_t> try_append(const K& key, const V& value) const;
 
@@ -227,24 +238,23 @@ class View {
     /// answer, for which the client listens up to 20 ms longer, and nothing is known.
     /// Cost: one message and its answer, however long it waits.
     template <class T = std::string, class K>
-    T wait_for(const K& key) const {
-        return try_wait_for<T>(key).value();
-    }
+    T wait_for(const K& key) const;
     template <class T = std::string, class K>
     Result<T> try_wait_for(const K& key) const;
+    /// The same while there is the key `alive`, for which it looks every 250 ms; after that not_found.
+    template <class T = std::string, class K, class L>
+    T wait_for_while(const K& key, const L& alive) const;
+    template <class T = std::string, class K, class L>
+    Result<T> try_wait_for_while(const K& key, const L& alive) const;
     /// The same into memory that is there already, as get_into().
     template <class T, class K>
-    detail::Received<T> wait_for_into(const K& key, T&& value) const {
-        return try_wait_for_into(key, value).value();
-    }
+    detail::Received<T> wait_for_into(const K& key, T&& value) const;
     template <class T, class K>
     Result<detail::Received<T>> try_wait_for_into(const K& key, T&& value) const;
     /// Returns when the key has, or takes, this value (byte for byte, at most 1 MiB), whatever values it had
     /// before. Errors: timeout (also after 24 hours; names the type of another value there), busy, too_large.
     template <class K, class V>
-    void wait_for_value(const K& key, const V& value) const {
-        try_wait_for_value(key, value).value();
-    }
+    void wait_for_value(const K& key, const V& value) const;
     template <class K, class V>
     Result<void> try_wait_for_value(const K& key, const V& value) const;
     /// Waits until one of the keys is there: which one, as its number in the range, and its value. If several
@@ -255,9 +265,7 @@ class View {
     /// another for each that is still waited for when one is there. A manager that does not answer then holds
     /// the call up for 0.1 s at the most.
     template <class T = std::string, std::ranges::input_range Keys = detail::BraceKeys>
-    IndexedValue<T> wait_for_any(Keys&& keys) const {
-        return try_wait_for_any<T>(std::forward<Keys>(keys)).value();
-    }
+    IndexedValue<T> wait_for_any(Keys&& keys) const;
     template <class T = std::string, std::ranges::input_range Keys = detail::BraceKeys>
     Result<IndexedValue<T>> try_wait_for_any(Keys&& keys) const;
 
@@ -271,25 +279,19 @@ class View {
     /// manager; some may have the new value then. Cost: a few message times for each level of the tree (base
     /// 4).
     template <class K, class V>
-    void bput(const K& key, const V& value) const {
-        try_bput(key, value).value();
-    }
+    void bput(const K& key, const V& value) const;
     template <class K, class V>
     Result<void> try_bput(const K& key, const V& value) const;
     /// The value from the nearest copy: of a manager on this node if there is one, else of one chosen at
     /// random once per process; from others if that is lost, from the key's own where it has none. Errors:
     /// not_found, wrong_type.
     template <class T = std::string, class K>
-    T bget(const K& key) const {
-        return try_bget<T>(key).value();
-    }
+    T bget(const K& key) const;
     template <class T = std::string, class K>
     Result<T> try_bget(const K& key) const;
     /// Removes a pair from all managers; says whether there was one.
     template <class K>
-    bool berase(const K& key) const {
-        return try_berase(key).value();
-    }
+    bool berase(const K& key) const;
     template <class K>
     Result<bool> try_berase(const K& key) const;
 
@@ -459,13 +461,9 @@ class View {
     /// A value of a frozen dictionary, where it lies: no message, no copy. Errors: not_found;
     /// invalid_argument if the dictionary is not frozen, or the key's manager is on another node; busy.
     template <class K>
-    FrozenValue view_frozen(const K& key) const {
-        return try_view_frozen(key).value();
-    }
+    FrozenValue view_frozen(const K& key) const;
     template <class K>
-    Result<FrozenValue> try_view_frozen(const K& key) const {
-        return detail::with_key(key, [&](KeyBytes bytes) { return view_frozen_bytes(bytes); });
-    }
+    Result<FrozenValue> try_view_frozen(const K& key) const;
     /// Not_attached, with the reason, if this view can be used no more: its Dictionary was detached or
     /// destroyed, or this process is a child of the one that attached. No message.
     Result<void> check_attached() const;
@@ -515,7 +513,10 @@ class View {
                                    std::uint64_t initial) const;
     Result<std::uint64_t> append_bytes(KeyBytes key, Bytes value,
                                        std::uint16_t value_type = type_bytes) const;
+    Result<bool> touch_bytes(KeyBytes key, std::optional<std::chrono::nanoseconds> ttl) const;
+    Result<std::optional<std::chrono::microseconds>> time_to_live_bytes(KeyBytes key) const;
     Result<void> wait_for_bytes(KeyBytes key, ValueSink& sink) const;
+    Result<void> wait_for_while_bytes(KeyBytes key, KeyBytes alive, ValueSink& sink) const;
     Result<void> wait_for_value_bytes(KeyBytes key, Bytes value, std::uint16_t value_type = type_bytes) const;
     /// Which key it is.
     Result<std::size_t> wait_for_any_bytes(std::span<const KeyBytes> keys, ValueSink& sink) const;
@@ -572,6 +573,7 @@ class View {
     std::vector<ItemStatus> statuses_of_puts(std::span<const PutItem> pairs) const;
     std::vector<ItemStatus> statuses_of_erases(std::span<const KeyBytes> keys) const;
     View with_timeout(std::chrono::nanoseconds timeout) const;
+    View with_ttl_of(std::chrono::nanoseconds ttl) const;
     /// Whose calls have one deadline together, however many they are.
     View for_one_call() const;
     template <class K>
@@ -583,6 +585,7 @@ class View {
     std::uint32_t manager_ = any_manager;
     std::uint32_t checkpoint_ = any_checkpoint;  // any: the attachment's
     std::uint16_t flags_ = 0;                    // of its requests
+    std::uint64_t ttl_ = 0;                      // of what it stores: microseconds; 0: none
     detail::Shared<const Placement> placement_;
     bool places_by_number_ = false;            // placement_ gives the number of a manager, no hash
     bool waits_for_space_ = false;             // see when_space()

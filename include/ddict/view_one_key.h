@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The longer bodies of View's templates for one key; include <ddict/view.h>, which says what they do.
+// The bodies of View's templates for one key; include <ddict/view.h>, which says what they do.
 #pragma once
+
+#include <utility>
 
 #include <ddict/view.h>
 
@@ -56,6 +58,96 @@ detail::Popped<T> View::pop_into(const K& key, T&& value) const {
 template <class K>
 bool View::erase(const K& key) const {
     return try_erase(key).value();
+}
+
+template <class K, class Number, class Unit>
+bool View::touch(const K& key, std::chrono::duration<Number, Unit> ttl) const {
+    return try_touch(key, ttl).value();
+}
+
+template <class K>
+bool View::clear_ttl(const K& key) const {
+    return try_clear_ttl(key).value();
+}
+
+template <class K>
+std::optional<std::chrono::microseconds> View::time_to_live(const K& key) const {
+    return try_time_to_live(key).value();
+}
+
+template <class K, class E, class D>
+bool View::compare_and_swap(const K& key, const E& expected, const D& desired) const {
+    return try_compare_and_swap(key, expected, desired).value();
+}
+
+template <Counter N, class K, class D>
+N View::fetch_add(const K& key, D delta, std::type_identity_t<N> initial) const {
+    return try_fetch_add<N>(key, delta, initial).value();
+}
+
+template <class K, class V>
+std::uint64_t View::append(const K& key, const V& value) const {
+    return try_append(key, value).value();
+}
+
+template <class T, class K>
+T View::wait_for(const K& key) const {
+    return try_wait_for<T>(key).value();
+}
+
+template <class T, class K, class L>
+T View::wait_for_while(const K& key, const L& alive) const {
+    return try_wait_for_while<T>(key, alive).value();
+}
+
+template <class T, class K>
+detail::Received<T> View::wait_for_into(const K& key, T&& value) const {
+    return try_wait_for_into(key, value).value();
+}
+
+template <class T, std::ranges::input_range Keys>
+IndexedValue<T> View::wait_for_any(Keys&& keys) const {
+    return try_wait_for_any<T>(std::forward<Keys>(keys)).value();
+}
+
+template <class T, class K>
+T View::bget(const K& key) const {
+    return try_bget<T>(key).value();
+}
+
+template <class K>
+bool View::berase(const K& key) const {
+    return try_berase(key).value();
+}
+
+template <class K>
+FrozenValue View::view_frozen(const K& key) const {
+    return try_view_frozen(key).value();
+}
+
+template <class Number, class Unit>
+View View::within(std::chrono::duration<Number, Unit> timeout) const {
+    return with_timeout(detail::TimeoutBudget::clamped(timeout));
+}
+
+template <class Number, class Unit>
+View View::with_ttl(std::chrono::duration<Number, Unit> ttl) const {
+    return with_ttl_of(detail::TimeoutBudget::clamped(ttl));
+}
+
+template <class K, class V>
+void View::wait_for_value(const K& key, const V& value) const {
+    try_wait_for_value(key, value).value();
+}
+
+template <class K, class V>
+void View::bput(const K& key, const V& value) const {
+    try_bput(key, value).value();
+}
+
+template <class K>
+Result<FrozenValue> View::try_view_frozen(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return view_frozen_bytes(bytes); });
 }
 
 template <class T, class K>
@@ -133,6 +225,30 @@ template <class T, class K>
 Result<T> View::try_wait_for(const K& key) const {
     return received<T>(Operation::wait_for, key,
                        [&](KeyBytes k, ValueSink& sink) { return wait_for_bytes(k, sink); });
+}
+
+template <class T, class K, class L>
+Result<T> View::try_wait_for_while(const K& key, const L& alive) const {
+    return detail::with_key(alive, [&](KeyBytes a) {
+        return received<T>(Operation::wait_for, key,
+                           [&](KeyBytes k, ValueSink& sink) { return wait_for_while_bytes(k, a, sink); });
+    });
+}
+
+template <class K, class Number, class Unit>
+Result<bool> View::try_touch(const K& key, std::chrono::duration<Number, Unit> ttl) const {
+    return detail::with_key(
+        key, [&](KeyBytes bytes) { return touch_bytes(bytes, detail::TimeoutBudget::clamped(ttl)); });
+}
+
+template <class K>
+Result<bool> View::try_clear_ttl(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return touch_bytes(bytes, std::nullopt); });
+}
+
+template <class K>
+Result<std::optional<std::chrono::microseconds>> View::try_time_to_live(const K& key) const {
+    return detail::with_key(key, [&](KeyBytes bytes) { return time_to_live_bytes(bytes); });
 }
 
 template <class K, class V>

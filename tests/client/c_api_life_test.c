@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <ddict/ddict_queue.h>
+#include <ddict/ddict_ttl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -409,6 +410,36 @@ void test_when_space(void) {
     EXPECT_OK(ddict_put(waiting, ddict_text_key(name), value, DDICT_BYTES, &error));
     ddict_detach(waiting);
     ddict_detach(hasty);
+}
+
+void test_times_to_live(void) {
+    ddict_dictionary* brief = NULL;
+    ddict_value value;
+    int64_t left = 0;
+    bool present = false;
+    const ddict_key key = ddict_text_key("ttl");
+    const ddict_slice text = ddict_bytes("v", 1);
+    EXPECT_OK(ddict_with_ttl(dict, 3600000, &brief, &error));
+    EXPECT_OK(ddict_put(brief, key, text, DDICT_BYTES, &error));
+    EXPECT_OK(ddict_time_to_live(dict, key, &left, &error));
+    EXPECT(left > 3000000000LL && left <= 3600000000LL);
+    EXPECT_OK(ddict_touch(dict, key, DDICT_NO_TTL, &present, &error));
+    EXPECT(present);
+    EXPECT_OK(ddict_time_to_live(dict, key, &left, &error));
+    EXPECT(left == DDICT_NO_TTL);
+    EXPECT_OK(ddict_wait_for_while(dict, key, key, DDICT_BYTES, 1000, &value, &error));
+    ddict_free(value.data);
+    EXPECT_OK(ddict_touch(dict, key, 1, NULL, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND,
+                ddict_wait_for_while(dict, ddict_text_key("never"), key, DDICT_BYTES, 20000, &value, &error));
+    EXPECT_CODE(DDICT_NOT_FOUND, ddict_time_to_live(dict, key, &left, &error));
+    EXPECT_OK(ddict_touch(dict, key, 1000, &present, &error));
+    EXPECT(!present);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_with_ttl(NULL, 1, &brief, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_time_to_live(dict, key, NULL, &error));
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT,
+                ddict_wait_for_while(dict, key, ddict_text_key(""), DDICT_BYTES, 1000, &value, &error));
+    ddict_detach(brief);
 }
 
 void test_queue(void) {

@@ -73,6 +73,7 @@ static const struct {
     {"managers", test_managers},
     {"deadlines", test_deadlines},
     {"when_space", test_when_space},
+    {"times_to_live", test_times_to_live},
     {"queue", test_queue},
     {"freeze", test_freeze},
     {"statistics", test_statistics},

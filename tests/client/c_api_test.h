@@ -73,6 +73,7 @@ void test_destroyed_by_another(void);
 void test_restart(void);
 void test_kept(void);
 void test_when_space(void);
+void test_times_to_live(void);
 void test_queue(void);
 /* c_api_working_set_test.c */
 void test_checkpoints_in_memory(void);

@@ -24,6 +24,7 @@ using sim::Histories;
 using sim::Outcome;
 using sim::Value;
 using wire::Verb;
+using namespace std::chrono_literals;
 
 Reply with_argument(std::uint64_t argument) {
     return {.value_bytes = 0, .value_type = 0, .argument = argument, .argument2 = 0};
@@ -52,7 +53,8 @@ Outcome outcome_of(const Result<std::optional<ValueInfo>>& info) {
 }
 
 /// Makes of a request the call of the public interface that sends it.
-Outcome call(const View& view, const Ask& ask) {
+Outcome call(const View& whole, const Ask& ask) {
+    const View view = ask.ttl != 0 ? whole.with_ttl(std::chrono::microseconds(ask.ttl)) : whole;
     const Bytes key = bytes_of(ask.key);
     const Bytes value(ask.value);
     const auto as_it_is = [](std::uint64_t number) { return number; };
@@ -94,6 +96,11 @@ Outcome call(const View& view, const Ask& ask) {
         }
         case Verb::append:
             return outcome_of(view.append_bytes(key, value, ask.value_type), as_it_is);
+        case Verb::touch: {
+            const bool ends = ask.argument != 0;
+            const auto ttl = ends ? std::optional<std::chrono::nanoseconds>(1h) : std::nullopt;
+            return outcome_of(view.touch_bytes(key, ttl), as_it_is);
+        }
         default:
             ADD_FAILURE() << "no call for this verb";
             return {Error(Errc::system)};
