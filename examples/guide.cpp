@@ -266,6 +266,25 @@ void wait_for_space(ddict::Dictionary& dict) {
     check(dict.contains("step"), "what waited for space");
 }
 
+void keys_that_end(ddict::Dictionary& dict) {
+    auto lease = dict.with_ttl(10s);
+    lease.put("workers/7", "n3");  // gone 10 s after it was stored, whatever has become of this program
+    dict.touch("workers/7", 10s);  // 10 s more from now; false: it is gone already
+    auto left = dict.time_to_live("workers/7");
+    bool alone = lease.put_if_absent("lock", "n3");
+    check(left.has_value() && alone, "keys that end by themselves");
+
+    dict.touch("workers/7", 300ms);
+    try {
+        auto result = dict.wait_for_while("result/7", "workers/7");
+    } catch (const ddict::Exception& gone) {
+        dict.put("todo/7", "again");  // its worker has gone: somebody else does it
+    }
+    check(dict.contains("todo/7"), "a wait for one that has gone");
+    dict.erase("todo/7");
+    dict.erase("lock");
+}
+
 void several_dictionaries(ddict::Dictionary& dict) {
     auto scratch = ddict::Dictionary::create({.total_mem = 64 << 20, .name = "scratch"});
     scratch.put("key", "of the other one");
@@ -400,6 +419,7 @@ int main() {
         freeze_and_read(dict);
         deadlines_and_errors(dict);
         wait_for_space(dict);
+        keys_that_end(dict);
         several_dictionaries(dict);
         keep_it_for_the_next_step();
         persist_each_step();

@@ -143,8 +143,35 @@ std::vector<AnyKey> all_keys(const Arguments& arguments) {
     return keys;
 }
 
+constexpr double ttl_max_seconds = 1e9;
+
+Option ttl_option() {
+    return {.name = "--ttl",
+            .value = "SECONDS",
+            .help = "its time to live: the manager erases it so long after it was stored"};
+}
+
+std::optional<std::chrono::milliseconds> ttl_of(const Arguments& arguments) {
+    return arguments.seconds("--ttl", 0.001, ttl_max_seconds);
+}
+
+int run_touch(const Arguments& arguments) {
+    const auto ttl = ttl_of(arguments);
+    if (ttl.has_value() == arguments.has("--no-ttl"))
+        throw UsageError("touch takes either --ttl SECONDS or --no-ttl");
+    const Dictionary dict = attach(arguments);
+    ExitStatus status = success;
+    for (const AnyKey& key : all_keys(arguments)) {
+        if (dict.touch_bytes(key.view(), ttl).value()) continue;
+        std::cerr << "ddict: there is no key " << shown_key(key.view()) << '\n';
+        status = no_such_key;
+    }
+    return status;
+}
+
 View view_for_puts(const Dictionary& dict, const Arguments& arguments) {
-    const View view = arguments.has("--persistent") ? dict.persistent() : View(dict);
+    View view = arguments.has("--persistent") ? dict.persistent() : View(dict);
+    if (const auto ttl = ttl_of(arguments)) view = view.with_ttl(*ttl);
     return arguments.has("--when-space") ? view.within(timeout_of(arguments)).when_space() : view;
 }
 
@@ -269,6 +296,13 @@ int wait_for_any(const Arguments& arguments) {
     return success;
 }
 
+/// As long as it is there, another one is waited for.
+std::optional<AnyKey> alive_key(const Arguments& arguments) {
+    const std::optional<std::string> given = arguments.value("--while");
+    if (!given) return std::nullopt;
+    return KeyReader(arguments).key(*given, arguments.has("--escaped"));
+}
+
 int run_wait(const Arguments& arguments) {
     if (arguments.has("--any")) return wait_for_any(arguments);
     if (arguments.operands().size() > 2)
@@ -282,12 +316,17 @@ int run_wait(const Arguments& arguments) {
     // Two waits, one deadline.
     const View in_time =
         dict.within(timeout_of(arguments)).until(steady_clock::now() + timeout_of(arguments));
+    const std::optional<AnyKey> alive = alive_key(arguments);
+    if (alive && arguments.operands().size() > 1) throw UsageError("--while goes with a KEY alone");
     if (wanted) {
         in_time.wait_for_value_bytes(key.view(), *wanted, *asked).value();
         return success;
     }
     AnyValue any;
-    in_time.wait_for_bytes(key.view(), any).value();
+    if (alive)
+        in_time.wait_for_while_bytes(key.view(), alive->view(), any).value();
+    else
+        in_time.wait_for_bytes(key.view(), any).value();
     if (arguments.operands().size() < 2) {
         print_value(any, arguments.has("--raw"));
         return success;
@@ -343,6 +382,7 @@ Command put_command() {
               .help = "VALUE is JSON, which says of what type it is: int64, float64, bool, "
                       "text, vectors of numbers, lists, records, maps of texts"},
              {.name = "--persistent", .help = "for later checkpoints too, also where they wait for keys"},
+             ttl_option(),
              {.name = "--when-space", .help = "wait until there is space for it, at most --timeout SECONDS"},
              key_type_option(),
              escaped_pair_option()}),
@@ -421,13 +461,20 @@ Command wait_command() {
         .operands = "KEY [VALUE]",
         .operands_min = 1,
         .operands_max = std::numeric_limits<std::size_t>::max(),
-        .options = with_types({any, raw, key_type_option(), escaped_pair_option()}),
+        .options = with_types({any,
+                               {.name = "--while",
+                                .value = "KEY",
+                                .help = "as long as there is that key, too (put --ttl)",
+                                .completes = keys_here()},
+                               raw,
+                               key_type_option(),
+                               escaped_pair_option()}),
         .summary = "wait until there is such a key, and print its value, or until it has VALUE",
         .help =
             "At most --timeout SECONDS (30 without it), and at most 24 hours. VALUE is of the type that is "
             "given, or else of the one that the key's value has when there is one; a value of another type "
-            "is never the one that is waited for. With --any it waits for up to 256 keys at once, and prints "
-            "the one that is there, as keys does:\n"
+            "is never the one that is waited for. With --any it waits for up to 256 keys, and prints the "
+            "one that is there:\n"
             "\n"
             "  ddict wait --any result/1 result/2 failed\n"
             "\n"
@@ -458,6 +505,20 @@ std::vector<Command> key_commands() {
          .run = run_pop,
          .completes = {keys_here()}},
         incr_command(),
+        {.name = "touch",
+         .operands = "KEY...",
+         .operands_min = 1,
+         .operands_max = std::numeric_limits<std::size_t>::max(),
+         .options = {{.name = "--ttl", .value = "SECONDS", .help = "the pair is erased so long from now"},
+                     {.name = "--no-ttl", .help = "it stays until it is removed"},
+                     key_type_option(),
+                     escaped_option()},
+         .summary = "give the pairs that are there another time to live",
+         .help =
+             "'ddict put --ttl SECONDS' stores a pair that has one, and 'ddict info --ttl' prints what is "
+             "left of it. Each key that is not there is named.\n",
+         .run = run_touch,
+         .completes = {keys_here()}},
         wait_command(),
     };
 }

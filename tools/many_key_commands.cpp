@@ -132,6 +132,17 @@ Place place_of(const Dictionary& dict, KeyBytes key) {
 }
 
 /// Type and size of one; of several, after the key.
+/// The seconds that are left; null if it stays until it is removed.
+nlohmann::ordered_json json_of_ttl(const Dictionary& dict, KeyBytes key) {
+    const auto left = dict.time_to_live_bytes(key).value();
+    if (!left) return nullptr;
+    return static_cast<double>(left->count()) / 1e6;
+}
+
+std::string ttl_text(const nlohmann::ordered_json& seconds) {
+    return seconds.is_null() ? "-" : seconds.dump();
+}
+
 int run_info(const Arguments& arguments) {
     const bool are_many = NamedKeys(arguments).are_many();
     const bool is_json = arguments.has("--json");
@@ -144,11 +155,13 @@ int run_info(const Arguments& arguments) {
             json["bytes"] = info.bytes;
             json["manager"] = place.manager;
             json["node"] = place.node;
+            if (arguments.has("--ttl")) json["ttl"] = json_of_ttl(dict, key);
             return list.add(json);
         }
         std::string text = type_in_words(info.type) + "\t" + std::to_string(info.bytes);
         if (arguments.has("--where"))
             text += "\t" + std::to_string(place.manager) + "\t" + printable(place.node);
+        if (arguments.has("--ttl")) text += "\t" + ttl_text(json_of_ttl(dict, key));
         print((are_many ? escaped_text(key, arguments.has("--key-type")) + "\t" : "") + text + "\n");
     };
     const ExitStatus outcome = for_all_keys(
@@ -235,6 +248,9 @@ std::vector<Command> many_key_commands() {
          .operands_max = any_number,
          .options = {{.name = "--where",
                       .help = "then also, each after a tab, its manager and that one's node"},
+                     {.name = "--ttl",
+                      .help = "then also, after a tab, the seconds that are left of its time to live; '-' if "
+                              "it stays until it is removed"},
                      stdin_option(),
                      zeros_of_keys_option(),
                      json_option(),

@@ -59,6 +59,7 @@ constexpr Metric counters[] = {
      &ManagerStats::unreachable_clients},
     {"ddict_restarts", "Other processes that have taken the manager's place.", &ManagerStats::restarts},
     {"ddict_refused_tunnels", "Tunnels that could not be given.", &ManagerStats::refused_tunnels},
+    {"ddict_expired", "Pairs that were erased since their time to live was over.", &ManagerStats::expired},
 };
 
 /// As both formats want it in quotes.

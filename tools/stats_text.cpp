@@ -55,6 +55,7 @@ nlohmann::json to_json(const ManagerStats& s) {
             {"restarts", s.restarts},
             {"tunnels", s.tunnels},
             {"refused_tunnels", s.refused_tunnels},
+            {"expired", s.expired},
             {"checkpoints",
              {{"working_set", s.working_set},
               {"newest", s.newest_checkpoint},

@@ -38,6 +38,7 @@ struct ViewRecipe {
     bool persistent = false;  // see View
     bool at_once = false;
     bool when_space = false;
+    std::optional<std::chrono::nanoseconds> ttl{};
 };
 
 /// Threads: any number, with the interpreter's lock; its calls release it.

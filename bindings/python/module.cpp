@@ -93,7 +93,8 @@ PyDictionary from_pickle(const std::string& handle, const py::object& timeout,
                          const py::object& attach_timeout, bool local_reads, const py::object& view_timeout,
                          const std::optional<std::uint32_t>& manager, bool allow_pickle,
                          const py::object& placement, bool names_manager, std::uint32_t checkpoint,
-                         bool is_of_checkpoint, bool persistent, bool at_once, bool when_space) {
+                         bool is_of_checkpoint, bool persistent, bool at_once, bool when_space,
+                         const py::object& ttl) {
     const AttachOptions options = options_of(timeout, attach_timeout, local_reads);
     const std::shared_ptr<Link> link = Link::of_handle(handle, options);
     ViewRecipe recipe{.timeout = seconds_of(view_timeout, "timeout"),
@@ -101,7 +102,8 @@ PyDictionary from_pickle(const std::string& handle, const py::object& timeout,
                       .allow_pickle = allow_pickle,
                       .persistent = persistent,
                       .at_once = at_once,
-                      .when_space = when_space};
+                      .when_space = when_space,
+                      .ttl = seconds_of(ttl, "ttl")};
     // Where this process is at another one already, it is a view.
     if (is_of_checkpoint || !link->begins_at(checkpoint)) recipe.checkpoint = checkpoint;
     const PyDictionary dictionary(link, recipe);

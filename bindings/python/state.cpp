@@ -37,7 +37,7 @@ py::tuple reduce(PyDictionary& self) {
                        seconds(std::optional(options.attach_timeout)), options.local_reads,
                        seconds(recipe.timeout), manager, recipe.allow_pickle, function_of(recipe.placement),
                        recipe.placement.names_manager, self.checkpoint_id(), recipe.checkpoint.has_value(),
-                       recipe.persistent, recipe.at_once, recipe.when_space));
+                       recipe.persistent, recipe.at_once, recipe.when_space, seconds(recipe.ttl)));
 }
 
 std::string shown(PyDictionary& self) {
@@ -52,6 +52,10 @@ std::string shown(PyDictionary& self) {
     if (self.recipe().timeout) {
         const double seconds = std::chrono::duration<double>(*self.recipe().timeout).count();
         text += ", within " + py::str(py::float_(seconds)).cast<std::string>() + " s";
+    }
+    if (self.recipe().ttl) {
+        const double seconds = std::chrono::duration<double>(*self.recipe().ttl).count();
+        text += ", ttl " + py::str(py::float_(seconds)).cast<std::string>() + " s";
     }
     return text + ">";
 }
@@ -96,6 +100,7 @@ py::dict stats_of(const ManagerStats& stats) {
     dict["restarts"] = stats.restarts;
     dict["tunnels"] = stats.tunnels;
     dict["refused_tunnels"] = stats.refused_tunnels;
+    dict["expired"] = stats.expired;
     dict["working_set"] = stats.working_set;
     dict["newest_checkpoint"] = stats.newest_checkpoint;
     dict["oldest_checkpoint"] = stats.oldest_checkpoint;
@@ -211,6 +216,38 @@ void bind_views(DictionaryClass& dictionary) {
             },
             "The same dictionary; a put that is refused with NoSpace waits until there is space, and is "
             "Timeout if there is none in time. What can never fit is TooLarge at once.")
+        .def(
+            "with_ttl",
+            [](PyDictionary& self, const py::object& ttl) {
+                const auto time = seconds_of(ttl, "ttl");
+                return self.with([&](ViewRecipe& recipe) { recipe.ttl = time; });
+            },
+            py::arg("ttl"),
+            "The same dictionary; what is stored through it is erased by its manager so many seconds after "
+            "it "
+            "was stored, whatever has become of this program. None: it stays until it is removed.")
+        .def(
+            "touch",
+            [](PyDictionary& self, const py::object& key, const py::object& ttl) {
+                const KeyArgument bytes(key.ptr());
+                const auto time = seconds_of(ttl, "ttl");
+                return self.value_of([&](const View& view) { return view.touch_bytes(bytes.view(), time); },
+                                     key);
+            },
+            py::arg("key"), py::arg("ttl"),
+            "The pair that is there is erased so many seconds from now; None: it stays until it is removed. "
+            "Says whether there is one.")
+        .def(
+            "time_to_live",
+            [](PyDictionary& self, const py::object& key) -> py::object {
+                const KeyArgument bytes(key.ptr());
+                const auto left = self.value_of(
+                    [&](const View& view) { return view.time_to_live_bytes(bytes.view()); }, key);
+                if (!left) return py::none();
+                return py::float_(std::chrono::duration<double>(*left).count());
+            },
+            py::arg("key"),
+            "How many seconds are left of a pair's time to live; None if it stays until it is removed.")
         .def(
             "at",
             [](PyDictionary& self, std::uint32_t checkpoint) {
@@ -420,6 +457,7 @@ void PyDictionary::make_view() {
     if (recipe_.persistent) view = view.persistent();
     if (recipe_.at_once) view = view.at_once();
     if (recipe_.when_space) view = view.when_space();
+    if (recipe_.ttl) view = view.with_ttl(*recipe_.ttl);
     view_ = placed(view, recipe_.placement);
     generation_ = process_generation;
 }

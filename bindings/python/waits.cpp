@@ -7,11 +7,19 @@
 namespace ddict::python {
 namespace {
 
-py::object wait(PyDictionary& self, const py::object& key, const py::object& timeout) {
+py::object wait(PyDictionary& self, const py::object& key, const py::object& timeout,
+                const py::object& alive) {
     PyDictionary view = self.within(timeout);
     const KeyArgument bytes(key.ptr());
     ReceivedValue value;
-    view.value_of([&](const View& one) { return one.wait_for_bytes(bytes.view(), value); }, key);
+    if (alive.is_none()) {
+        view.value_of([&](const View& one) { return one.wait_for_bytes(bytes.view(), value); }, key);
+    } else {
+        const KeyArgument other(alive.ptr());
+        view.value_of(
+            [&](const View& one) { return one.wait_for_while_bytes(bytes.view(), other.view(), value); },
+            key);
+    }
     return view.read(Operation::wait_for, bytes.view(), key, [&] { return self.reader().object_of(value); });
 }
 
@@ -48,10 +56,13 @@ py::tuple wait_any(PyDictionary& self, const py::object& keys, const py::object&
 
 void bind_waits(DictionaryClass& dictionary) {
     dictionary
-        .def("wait", wait, py::arg("key"), py::arg("timeout") = py::none(),
+        .def("wait", wait, py::arg("key"), py::arg("timeout") = py::none(), py::kw_only(),
+             py::arg("alive") = py::none(),
              "The value of a key, as soon as there is one. Timeout after so many seconds; without a timeout, "
              "after those "
-             "of the dictionary.")
+             "of the dictionary. alive: another key, as long as which is there it is waited for; KeyError "
+             "once "
+             "it is gone and there is no value.")
         .def("wait_for_value", wait_for_value, py::arg("key"), py::arg("value"),
              py::arg("timeout") = py::none(), "Returns when the key has, or takes, this value.")
         .def("wait_any", wait_any, py::arg("keys"), py::arg("timeout") = py::none(),

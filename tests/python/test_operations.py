@@ -406,3 +406,41 @@ def test_a_put_waits_for_space():
         with pytest.raises(ddict.TooLarge):
             waiting["new"] = bytes(65 << 20)
         d.destroy()
+
+
+def test_times_to_live(d):
+    d.with_ttl(3600)["k"] = "v"
+    assert 3500 < d.time_to_live("k") <= 3600
+    assert d.touch("k", None) and d.time_to_live("k") is None
+    assert d["k"] == "v"
+    assert not d.touch("nobody", 1)
+    with pytest.raises(KeyError):
+        d.time_to_live("nobody")
+    again = pickle.loads(pickle.dumps(d.with_ttl(1800)))
+    again["k"] = "w"
+    assert 1700 < d.time_to_live("k") <= 1800
+    assert "ttl 1800.0 s" in repr(again)
+    again.with_ttl(None)["k"] = "x"
+    assert d.time_to_live("k") is None
+    d.put_many({"a": 1, "b": 2})
+    again.put_many({"a": 1, "b": 2})
+    assert d.time_to_live("a") > 1700 and d.time_to_live("b") > 1700
+    d.with_ttl(0.05)["k"] = "brief"
+    deadline = time.monotonic() + 20
+    while "k" in d and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "k" not in d
+    for wrong in ("1", float("nan")):
+        with pytest.raises((TypeError, ValueError)):
+            d.with_ttl(wrong)
+
+
+def test_a_wait_ends_with_the_key_of_who_was_to_put(d):
+    d.with_ttl(0.3)["worker"] = 1
+    with pytest.raises(KeyError, match="never"):
+        d.wait("never", 20, alive="worker")
+    d["worker"] = 1
+    with pytest.raises(ddict.Timeout):
+        d.wait("never", 0.5, alive="worker")
+    d["result"] = 5
+    assert d.wait("result", alive="nobody") == 5

@@ -5,8 +5,10 @@
 usage: shell_keys_test.py BIN_DIRECTORY
 """
 
+import json
 import re
 import subprocess
+import time
 import unittest
 
 from shell import NO_SUCH_KEY, PARTIAL, SUCCESS, WRONG_CALL, ddict, main
@@ -138,6 +140,39 @@ class Help(unittest.TestCase):
             self.assertTrue(ddict.said.endswith(counts + "\n"), ddict.said)
         ddict("put", "--double", "key", "5")
         self.assertEqual(ddict("incr", "key", "--double"), b"6\n")
+
+
+class TimesToLive(unittest.TestCase):
+    def setUp(self):
+        ddict("clear")
+
+    def test_a_pair_has_one_is_touched_and_ends(self):
+        ddict("put", "--ttl", "3600", "k", "v")
+        kind, size, left = ddict("info", "--ttl", "k").decode().split("\t")
+        self.assertEqual((kind, size), ("text", "1"))
+        self.assertTrue(3500 < float(left) <= 3600, left)
+        ddict("touch", "--no-ttl", "k")
+        self.assertTrue(ddict("info", "--ttl", "k").endswith(b"\t-\n"))
+        self.assertIsNone(json.loads(ddict("info", "--ttl", "--json", "k"))[0]["ttl"])
+        ddict("touch", "--ttl", "0.05", "k", "nobody", status=NO_SUCH_KEY)
+        self.assertIn("'nobody'", ddict.said)
+        deadline = time.monotonic() + 20
+        while ddict("size") != b"0\n" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(ddict("size"), b"0\n")
+
+    def test_a_wait_ends_with_another_key(self):
+        ddict("put", "--ttl", "0.3", "worker", "7")
+        ddict("wait", "--timeout", "20", "--while", "worker", "never", status=NO_SUCH_KEY)
+        self.assertIn('"worker"', ddict.said)
+        ddict("put", "result", "done")
+        self.assertEqual(ddict("wait", "--while", "worker", "result"), b"done")
+
+    def test_what_makes_no_sense_is_refused(self):
+        for words in (("touch", "k"), ("touch", "--ttl", "1", "--no-ttl", "k"), ("touch", "--ttl", "0", "k"),
+                      ("put", "--ttl", "-1", "k", "v"), ("wait", "--while", "a", "k", "v")):
+            with self.subTest(words=words):
+                ddict(*words, status=WRONG_CALL)
 
 
 if __name__ == "__main__":
