@@ -15,6 +15,11 @@ namespace {
 
 using wire::Verb;
 
+// Until the next look for pairs whose time to live is over, at the most.
+constexpr std::uint64_t expiry_look_max = 3'600'000'000'000;
+// After a look that could erase none of them.
+constexpr std::chrono::milliseconds expiry_again{100};
+
 using Op = void (*)(ShardParts&, const Call&);
 
 struct OpOfVerb {
@@ -54,11 +59,6 @@ constexpr std::array op_of_verb = {
     OpOfVerb{Verb::checkpoints, ops::checkpoints},
     OpOfVerb{Verb::touch, ops::touch},
 };
-
-// Until the next look for pairs whose time to live is over, at the most.
-constexpr std::uint64_t expiry_look_max = 3'600'000'000'000;
-// After a look that could erase none of them.
-constexpr std::chrono::milliseconds expiry_again{100};
 
 constexpr std::array<Op, wire::verb_last + 1> op_table = [] {
     std::array<Op, wire::verb_last + 1> table{};
