@@ -16,6 +16,7 @@ class ChangeTest : public StoreTest {
         EXPECT_EQ(a.role, b.role);
         EXPECT_EQ(a.pair.key, b.pair.key);
         EXPECT_EQ(a.pair.placement, b.pair.placement);
+        EXPECT_EQ(a.pair.until, b.pair.until);
         EXPECT_EQ(a.pair.hash, b.pair.hash);
         EXPECT_EQ(a.pair.value_type, b.pair.value_type);
         EXPECT_EQ(a.pair.checkpoint, b.pair.checkpoint);
@@ -34,7 +35,8 @@ class ChangeTest : public StoreTest {
                          .value_type = 2,
                          .checkpoint = 3,
                          .value = bytes_of("value"),
-                         .placement = {.by = PlacedBy::number, .value = 9}},
+                         .placement = {.by = PlacedBy::number, .value = 9},
+                         .until = 8},
                 .argument = 4,
                 .version = 5,
                 .origin = {.session = 6, .request = 7}};
@@ -76,11 +78,11 @@ TEST_F(ChangeTest, AReservedBlockIsPackedAsItsPair) {
 TEST_F(ChangeTest, HasTheBytesThatAreDocumented) {
     std::vector<std::byte> packed;
     pack(full(), packed);
-    ASSERT_EQ(packed.size(), 72u + 3 + 5);
+    ASSERT_EQ(packed.size(), 80u + 3 + 5);
     const std::uint64_t words[] = {
-        0x8007'0003'0002'0201, hash_of(full_key()), 9, 0x0000'0002'0000'0003, 5, 4, 5, 6, 7};
+        0x8007'0003'0002'0201, hash_of(full_key()), 9, 0x0000'0002'0000'0003, 5, 4, 5, 6, 7, 8};
     EXPECT_EQ(std::memcmp(packed.data(), words, sizeof words), 0);
-    EXPECT_EQ(text_of(Bytes(packed).subspan(72)), "keyvalue");
+    EXPECT_EQ(text_of(Bytes(packed).subspan(80)), "keyvalue");
 }
 
 TEST_F(ChangeTest, WhatIsCutOrDamagedIsRefusedOrStaysWithinItsBytes) {
