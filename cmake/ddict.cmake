@@ -41,7 +41,8 @@ endif()
 # ddict_unity(ddict_base ALONE a.cpp ...)
 # With DDICT_UNITY, compiles the sources of a target sixteen at a time, which takes a third of the time: most of it goes
 # into the headers that they share. All but those named after ALONE, which have names that others have too, each in an
-# unnamed namespace: that is where a source belongs of which the compiler says "redefinition" here and not otherwise.
+# unnamed namespace: that is where a source belongs of which the compiler says "redefinition" here and not otherwise, or
+# whose overloads those of another would take the place of.
 # A build without it is what notices an include that is missing.
 function(ddict_unity target)
   cmake_parse_arguments(ARG "" "" "ALONE" ${ARGN})
