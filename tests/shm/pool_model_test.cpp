@@ -230,6 +230,8 @@ class PoolModel {
     void unpin() {
         if (pinned_.empty()) return;
         std::swap(pinned_[chance_.below(pinned_.size())], pinned_.back());
+        // All of it stays as it was but its end, which may have been put off.
+        pinned_.back().value.until = pinned_.back().block->until();
         check(*pinned_.back().block, pinned_.back().value);
         pool_->unpin(pinned_.back().block);
         pinned_.pop_back();
