@@ -133,10 +133,10 @@ TEST_F(TimesToLiveTest, WhatIsSavedHasNoneOfThem) {
 }
 
 TEST_F(TimesToLiveTest, AWaitEndsWhenWhoeverWasToPutTheValueHasGone) {
-    dict_->with_ttl(200ms).put("worker", 1);
+    dict_->with_ttl(5s).put("worker", 1);
     std::thread worker([] {
         for (int i = 0; i < 20; ++i) {
-            dict_->touch("worker", 1s);
+            dict_->touch("worker", 5s);
             std::this_thread::sleep_for(50ms);
         }
         dict_->put("result", "done");
@@ -164,19 +164,19 @@ TEST_F(TimesToLiveTest, TheKeyOfAKilledClientGoes) {
         if (pid == 0) {
             const Dictionary own = Dictionary::attach(dict_->serialize());
             const std::string key = "alive/" + std::to_string(i);
-            own.with_ttl(1s).put(key, ::getpid());
+            own.with_ttl(3s).put(key, ::getpid());
             for (;;) {
-                own.touch(key, 1s);
+                own.touch(key, 3s);
                 std::this_thread::sleep_for(100ms);
             }
         }
         clients.push_back(pid);
     }
     EXPECT_TRUE(eventually(30s, [] { return dict_->count_prefix("alive/") == 3; }));
-    std::this_thread::sleep_for(1500ms);
+    std::this_thread::sleep_for(4s);
     EXPECT_EQ(dict_->count_prefix("alive/"), 3u);
     ::kill(clients[1], SIGKILL);
-    EXPECT_TRUE(eventually(1s + late, [] { return dict_->count_prefix("alive/") == 2; }));
+    EXPECT_TRUE(eventually(3s + late, [] { return dict_->count_prefix("alive/") == 2; }));
     EXPECT_FALSE(dict_->contains("alive/1"));
     for (const pid_t pid : clients) {
         ::kill(pid, SIGKILL);
