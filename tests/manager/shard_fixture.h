@@ -58,7 +58,10 @@ struct Ask {
 
 class ShardTest : public testing::Test {
   protected:
-    explicit ShardTest(const WorkingSetSettings& working_set = {}) : shard_store(small_pool(working_set)) {}
+    /// `now`: of times to live.
+    explicit ShardTest(const WorkingSetSettings& working_set = {}, Nanoclock now = steady_nanoseconds)
+        : shard_store(small_pool(working_set)),
+          shard(shard_store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5, .now = now}) {}
 
     /// `session`: one that the client has already, and goes on with.
     void say_hello(std::uint64_t number, const char* address = "client", std::uint64_t session = 0) {
@@ -215,7 +218,7 @@ class ShardTest : public testing::Test {
     store::Store shard_store;
     const shm::Pool* pool = &shard_store.pool();
     RecordingTransport transport;
-    Shard shard{shard_store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5}};
+    Shard shard;
     std::vector<std::byte> large = std::vector<std::byte>(6000, std::byte{4});
 
   private:

@@ -21,7 +21,8 @@ std::uint64_t test_clock() {
 
 class TimesToLiveTest : public ShardTest {
   protected:
-    explicit TimesToLiveTest(const WorkingSetSettings& working_set = {}) : ShardTest(working_set) {
+    explicit TimesToLiveTest(const WorkingSetSettings& working_set = {})
+        : ShardTest(working_set, test_clock) {
         now_ns = 5'000'000'000;
     }
 
@@ -37,8 +38,8 @@ class TimesToLiveTest : public ShardTest {
     /// Time passes, and the shard is called as its server calls it.
     void pass(std::chrono::microseconds time) {
         now_ns += static_cast<std::uint64_t>(time.count()) * 1000;
-        while (timed.needs_tick() &&
-               timed.tick(Time(std::chrono::nanoseconds(now_ns))) <= Time(std::chrono::nanoseconds(now_ns))) {
+        while (shard.needs_tick() &&
+               shard.tick(Time(std::chrono::nanoseconds(now_ns))) <= Time(std::chrono::nanoseconds(now_ns))) {
         }
     }
     /// Microseconds; 0: none.
@@ -47,66 +48,7 @@ class TimesToLiveTest : public ShardTest {
         EXPECT_EQ(last().argument & 1, 1u);
         return last().argument >> 1;
     }
-    Errc ask(const Ask& what) {
-        const std::size_t sent = transport.sent.size() + (session_ == 0 ? 1 : 0);
-        send_to_timed(what);
-        if (what.payload_token != 0) return Errc{};
-        EXPECT_EQ(transport.sent.size(), sent + 1);
-        return last_code();
-    }
-    void send_to_timed(const Ask& what) {
-        if (session_ == 0) {
-            introduce_to(timed);
-            session_ = last().argument;
-        }
-        RequestHeader header;
-        header.verb = what.verb;
-        header.session = session_;
-        header.request = ++number_;
-        header.key_bytes = static_cast<std::uint16_t>(what.key.size());
-        header.value_bytes = what.value.size();
-        header.value_type = what.value_type;
-        header.flags = what.flags;
-        header.argument = what.argument;
-        header.checkpoint = what.checkpoint;
-        header.placed_by = what.placed_by;
-        header.has_ttl = what.ttl != 0 ? 1 : 0;
-        std::string key;
-        if (what.placement)
-            key.append(reinterpret_cast<const char*>(&*what.placement), sizeof *what.placement);
-        if (what.ttl != 0) key.append(reinterpret_cast<const char*>(&what.ttl), sizeof what.ttl);
-        key += what.key;
-        if (what.value.size() <= limits::inline_value_bytes_max)
-            timed.on_message(message_of(header, bytes_of(key), what.value), {});
-        else if (what.payload_token == 0)
-            timed.on_message(message_of(header, bytes_of(key)),
-                             {.in_memory = what.value, .token = 0, .bytes = what.value.size()});
-        else
-            timed.on_message(message_of(header, bytes_of(key)),
-                             {.in_memory = {}, .token = what.payload_token, .bytes = what.value.size()});
-    }
-    void introduce_to(Shard& to) {
-        RequestHeader header;
-        header.verb = Verb::hello;
-        header.request = 1;
-        const std::vector<std::byte> hello =
-            wire::pack_proven(pool->identity().secret, header, hello_from("c"));
-        to.on_message(message_of(header, hello), {});
-    }
-    /// The payload that it has asked for last arrives.
-    void deliver_to_timed() {
-        const RecordingTransport::Received received = transport.received.back();
-        std::copy(large.begin(), large.end(), received.into.begin());
-        timed.on_payload_received(received.tag, true);
-        EXPECT_EQ(last_code(), Errc{});
-    }
-    void expect_sound() { EXPECT_EQ(timed.inconsistency(), ""); }
-
-    Shard timed{shard_store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5, .now = test_clock}};
-
-  private:
-    std::uint64_t session_ = 0;
-    std::uint64_t number_ = 0;
+    void expect_sound() { EXPECT_EQ(shard.inconsistency(), ""); }
 };
 
 TEST_F(TimesToLiveTest, APairIsErasedWhenItsTimeIsOverAndNotBefore) {
@@ -122,17 +64,17 @@ TEST_F(TimesToLiveTest, APairIsErasedWhenItsTimeIsOverAndNotBefore) {
     pass(1h);
     EXPECT_FALSE(has("long"));
     EXPECT_TRUE(has("for good"));
-    EXPECT_EQ(timed.statistics().expired, 2u);
-    EXPECT_FALSE(timed.needs_tick());
+    EXPECT_EQ(shard.statistics().expired, 2u);
+    EXPECT_FALSE(shard.needs_tick());
     expect_sound();
 }
 
 TEST_F(TimesToLiveTest, TheShardSaysWhenItWantsToBeCalled) {
-    EXPECT_FALSE(timed.needs_tick());
+    EXPECT_FALSE(shard.needs_tick());
     put("k", 3000);
-    EXPECT_TRUE(timed.needs_tick());
+    EXPECT_TRUE(shard.needs_tick());
     const Time now{std::chrono::nanoseconds(now_ns)};
-    EXPECT_EQ(timed.tick(now), now + 3ms);
+    EXPECT_EQ(shard.tick(now), now + 3ms);
     EXPECT_TRUE(has("k"));
 }
 
@@ -212,7 +154,7 @@ TEST_F(TimesToLiveTest, TouchGivesAnotherTimeTakesItAwayOrMakesACopyThatHasOne) 
 TEST_F(TimesToLiveTest, NothingEndsWhileFrozenAndThenAllThatIsOver) {
     put("k", 1000);
     ASSERT_EQ(ask({.verb = Verb::freeze, .argument = wire::freeze_on}), Errc{});
-    EXPECT_FALSE(timed.needs_tick()) << "it would be called for nothing, again and again";
+    EXPECT_FALSE(shard.needs_tick()) << "it would be called for nothing, again and again";
     pass(1h);
     EXPECT_TRUE(has("k"));
     EXPECT_EQ(ask({.verb = Verb::touch, .key = "k", .argument = 5}), Errc::frozen);
@@ -223,9 +165,9 @@ TEST_F(TimesToLiveTest, NothingEndsWhileFrozenAndThenAllThatIsOver) {
 
 TEST_F(TimesToLiveTest, LargeValuesPlacedOnesAndBatchesHaveOne) {
     ASSERT_EQ(ask({.verb = Verb::put, .key = "large", .value = large, .ttl = 1000}), Errc{});
-    ASSERT_EQ(ask({.verb = Verb::put, .key = "slow", .value = large, .payload_token = 4, .ttl = 1000}),
-              Errc{});
-    deliver_to_timed();
+    send(session(), {.verb = Verb::put, .key = "slow", .value = large, .payload_token = 4, .ttl = 1000});
+    deliver(large);
+    EXPECT_EQ(last_code(), Errc{});
     ASSERT_EQ(ask({.verb = Verb::put,
                    .key = "placed",
                    .value = bytes_of("v"),
@@ -251,21 +193,21 @@ TEST_F(TimesToLiveTest, ManyThatAreOverAtOnceGoAFewAtATime) {
         put(std::to_string(i), 1000);
     now_ns += 1'000'000;
     const Time now{std::chrono::nanoseconds(now_ns)};
-    EXPECT_LE(timed.tick(now), now);
+    EXPECT_LE(shard.tick(now), now);
     EXPECT_GT(pool->size(), 500u);
     pass(0us);
     EXPECT_EQ(pool->size(), 0u);
 }
 
 TEST_F(TimesToLiveTest, WhatIsNotToHaveOneIsMalformed) {
-    put("k", 0);
-    const std::uint64_t before = timed.statistics().rejected_messages;
+    const std::uint64_t client = session();
+    const std::uint64_t before = shard.statistics().rejected_messages;
     for (const Verb verb : {Verb::get, Verb::erase, Verb::touch, Verb::broadcast_put}) {
         const std::size_t sent = transport.sent.size();
-        send_to_timed({.verb = verb, .key = "k", .ttl = 5});
+        send(client, {.verb = verb, .key = "k", .ttl = 5});
         EXPECT_EQ(transport.sent.size(), sent) << static_cast<int>(verb);
     }
-    EXPECT_EQ(timed.statistics().rejected_messages, before + 4);
+    EXPECT_EQ(shard.statistics().rejected_messages, before + 4);
 }
 
 class TimesToLiveAtCheckpointsTest : public TimesToLiveTest {
@@ -286,7 +228,7 @@ TEST_F(TimesToLiveAtCheckpointsTest, WhatIsOverGoesAtTheNewestAndOlderOnesKeepWh
     EXPECT_FALSE(has_at("k", 2));
     EXPECT_TRUE(has_at("again", 1));
     EXPECT_TRUE(has_at("again", 2)) << "it was stored again, without a time to live";
-    EXPECT_FALSE(timed.needs_tick() && pool->next_end() != shm::no_end);
+    EXPECT_FALSE(shard.needs_tick() && pool->next_end() != shm::no_end);
     expect_sound();
 }
 
