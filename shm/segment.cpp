@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -121,12 +122,20 @@ Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, s
     return {};
 }
 
-/// New memory. Without the first question the kernel would take all that is there before it gives up.
-Result<void> reserve_new(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
+/// Without this question the kernel would take all that is there before it gives up.
+Result<void> check_free(const std::string& name, std::uint64_t bytes) {
     const Result<std::uint64_t> have = shared_memory_free_bytes();
     if (!have) return have.error();
-    if (to - from > *have) return no_space(name, to - from, *have);
-    return reserve_file(fd, name, from, to);
+    return bytes > *have ? no_space(name, bytes, *have) : Result<void>();
+}
+
+/// Of a file of this size, of which nothing is there yet.
+Result<void> prepare_file(int fd, const std::string& name, std::uint64_t bytes, const Preparation& prepare) {
+    void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return system_error(errno, "mapping " + name).set_operation(Operation::create);
+    prepare(static_cast<std::byte*>(at), bytes);
+    ::munmap(at, bytes);
+    return {};
 }
 
 /// Whether somebody holds the creator's lock on the file behind this descriptor.
@@ -229,12 +238,12 @@ std::string kept_segment_name(std::uint64_t dictionary_id) {
     return std::string(name_prefix) + hex(dictionary_id) + std::string(kept_suffix);
 }
 
-Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes) {
-    return create_sparse(name, bytes, bytes);
+Result<Segment> Segment::create(const std::string& name, std::uint64_t bytes, const Preparation& prepare) {
+    return create_sparse(name, bytes, bytes, prepare);
 }
 
 Result<Segment> Segment::create_sparse(const std::string& name, std::uint64_t bytes,
-                                       std::uint64_t reserved_bytes) {
+                                       std::uint64_t reserved_bytes, const Preparation& prepare) {
     const auto refuse = [&](int code, const std::string& what) {
         return system_error(code, what).set_operation(Operation::create);
     };
@@ -246,12 +255,14 @@ Result<Segment> Segment::create_sparse(const std::string& name, std::uint64_t by
     if (!fd.is_open()) return refuse(errno, "creating shared memory in /dev/shm");
     if (::fchmod(fd.fd(), S_IRUSR | S_IWUSR) != 0 || ::flock(fd.fd(), LOCK_EX | LOCK_NB) != 0)
         return refuse(errno, "preparing shared memory in /dev/shm");
-    if (const Result<void> done = reserve_new(fd.fd(), name, 0, reserved_bytes); !done) return done.error();
-    if (reserved_bytes < bytes) {
-        if (const Result<void> permitted = check_file_limit(bytes); !permitted) return permitted.error();
-        if (::ftruncate(fd.fd(), static_cast<off_t>(bytes)) != 0)
-            return refuse(errno, "giving shared memory its size");
+    if (const Result<void> enough = check_free(name, reserved_bytes); !enough) return enough.error();
+    if (const Result<void> permitted = check_file_limit(bytes); !permitted) return permitted.error();
+    if (::ftruncate(fd.fd(), static_cast<off_t>(bytes)) != 0)
+        return refuse(errno, "giving shared memory its size");
+    if (prepare) {
+        if (const Result<void> done = prepare_file(fd.fd(), name, bytes, prepare); !done) return done.error();
     }
+    if (const Result<void> done = reserve_file(fd.fd(), name, 0, reserved_bytes); !done) return done.error();
     const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.fd());
     if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path_of(name).c_str(), AT_SYMLINK_FOLLOW) != 0) {
         if (errno == EEXIST) return name_is_taken(name);
@@ -321,7 +332,8 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     const std::uint64_t before = size();
     if (bytes <= before) return {};
     const int fd = state_->owner_lock.fd();
-    Result<void> done = reserve_new(fd, name(), before, bytes);
+    Result<void> done = check_free(name(), bytes - before);
+    if (done) done = reserve_file(fd, name(), before, bytes);
     if (done) {
         try {
             bip::mapped_region larger(state_->file, bip::read_write);

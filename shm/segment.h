@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,17 +37,23 @@ std::string directory_segment_name(std::uint64_t dictionary_id);
 /// "ddict-<16 hex digits>-kept": says that the pools are to stay (kept_dictionary.h).
 std::string kept_segment_name(std::uint64_t dictionary_id);
 
+/// What is to be said of memory before it is touched: from which NUMA domain it comes.
+using Preparation = std::function<void(std::byte* data, std::uint64_t bytes)>;
+
 enum class Access { read_only, read_write };
 
 class Segment {
   public:
     /// A new segment of zeros. no_space with need and have if /dev/shm is too full: nothing stays, and there
     /// will be no SIGBUS later. invalid_argument if the name is taken or is no name, or bytes is 0.
-    static Result<Segment> create(const std::string& name, std::uint64_t bytes);
+    /// `prepare` is called before any of its memory is there, with where it is mapped for the time of the
+    /// call.
+    static Result<Segment> create(const std::string& name, std::uint64_t bytes,
+                                  const Preparation& prepare = {});
     /// The same, but of its memory only the first bytes are reserved: the others are to be reserved by
     /// reserve() before anybody touches them.
     static Result<Segment> create_sparse(const std::string& name, std::uint64_t bytes,
-                                         std::uint64_t reserved_bytes);
+                                         std::uint64_t reserved_bytes, const Preparation& prepare = {});
     /// Maps all of an existing segment. dictionary_gone if there is none; access_denied if it is another
     /// user's.
     static Result<Segment> open(const std::string& name, Access access);
