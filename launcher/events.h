@@ -31,7 +31,7 @@ inline constexpr std::chrono::seconds beat_interval{5};
 struct Event {
     enum class Kind {
         node,     // a node launcher runs
-        manager,  // a manager has started
+        manager,  // a manager has started; text: on which processors, if it is bound
         handle,   // text: the next part of the handle
         ready,    // the handle is complete, the dictionary serves; step: Slurm's "JOB.STEP", or empty
         error,    // text: why the bring-up failed on this node; code: in a word

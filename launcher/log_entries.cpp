@@ -18,7 +18,7 @@ std::optional<LogEntry> log_entry(const Event& event) {
         case Event::Kind::manager:
             entry.kind = "manager";
             entry.manager = event.manager;
-            entry.text = "has started";
+            entry.text = "has started" + (event.text.empty() ? "" : " " + event.text);
             return entry;
         case Event::Kind::ready:
             entry.kind = "ready";

@@ -36,6 +36,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
                     start.directory, "--control-fd", "3"};
     for (const std::string& address : start.shared_addresses)
         options.argv.insert(options.argv.end(), {"--shared-address", address});
+    if (!start.cpus.empty()) options.argv.insert(options.argv.end(), {"--cpus", os::format_cpus(start.cpus)});
     options.environment = start.environment;
     // Its standard output is not for the launcher: that reads events there.
     options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};

@@ -13,6 +13,7 @@
 
 #include "cluster/directory.h"
 #include "os/child_process.h"
+#include "os/cpus.h"
 #include "os/environment.h"
 #include "os/file_descriptor.h"
 #include "wire/control.h"
@@ -26,6 +27,7 @@ struct ManagerStart {
     std::string pool;  // names of segments
     std::string directory;
     std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
+    os::Cpus cpus{};                              // to run on; empty: all
     bool takes_over = false;                      // what another has left
     os::Environment environment;
 };

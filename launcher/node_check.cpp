@@ -210,6 +210,16 @@ void try_network(const NodePlan& plan, const NodeIdentity& identity, const os::E
     [[maybe_unused]] const bool left = (*session)->leave().has_value();
 }
 
+/// As a start would bind them.
+void look_for_places(const NodePlan& plan, NodeFacts& facts) {
+    const auto places = find_places(plan.bind, plan.managers_per_node);
+    if (places) {
+        facts.places = describe(*places);
+    } else {
+        facts.unbound = reason(places.error());
+    }
+}
+
 /// What does not fit into a line is left out.
 void look_for_kept(const NodePlan& plan, NodeFacts& facts) {
     constexpr std::size_t missing_max = 20;
@@ -238,6 +248,7 @@ NodeFacts look_at_this_node(const NodePlan& plan, const os::Environment& environ
     look_at_limits(facts);
     look_at_memory(plan, facts);
     if (plan.resume) look_for_kept(plan, facts);
+    if (plan.bind != Bind::none) look_for_places(plan, facts);
     probe_ucx(plan.manager_program, environment, facts);
     try_network(plan, identity, environment, facts);
     return facts;

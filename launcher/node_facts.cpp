@@ -14,6 +14,7 @@ using nlohmann::json;
 
 constexpr std::size_t text_bytes_max = 200;
 constexpr std::size_t name_bytes_max = 64;
+constexpr std::size_t places_bytes_max = 600;
 constexpr std::size_t problems_listed_max = 32;
 
 std::string cut(const std::string& text, std::size_t bytes = text_bytes_max) {
@@ -93,6 +94,9 @@ void take_facts(const json& object, std::map<std::string, NodeFacts>& by_node) {
         } else if (object.contains("interface")) {
             (object.at("used").get<bool>() ? facts.network.used : facts.network.left_out)
                 .push_back(object.at("interface"));
+        } else if (object.contains("places")) {
+            object.at("places").get_to(facts.places);
+            object.at("unbound").get_to(facts.unbound);
         } else if (object.contains("kept_of_name")) {
             facts.kept_of_name = from_hex(object.at("kept_of_name").get<std::string>());
         } else if (object.contains("nodes_tried")) {
@@ -123,6 +127,10 @@ std::string format_facts(const NodeFacts& facts) {
                    {"ucx_refused", cut(facts.ucx_refused)}});
     if (!facts.kept_of_name.empty())
         lines += line({{"node", node}, {"kept_of_name", to_hex(facts.kept_of_name)}});
+    if (!facts.places.empty() || !facts.unbound.empty())
+        lines += line({{"node", node},
+                       {"places", cut(facts.places, places_bytes_max)},
+                       {"unbound", cut(facts.unbound)}});
     for (const auto& [transport, device] : facts.transports)
         lines += line({{"node", node}, {"transport", transport}, {"device", device}});
     for (const std::string& name : network.used)

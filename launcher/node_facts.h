@@ -52,6 +52,8 @@ struct NodeFacts {
     std::string ucx_error;
     std::string ucx_refused;  // settings that ddict makes and this version of UCX does not take
     std::vector<std::pair<std::string, std::string>> transports;  // transport, device
+    std::string places;                                           // with --bind: of its managers, for people
+    std::string unbound;                                          // why there are none
     NetworkFacts network;
 };
 

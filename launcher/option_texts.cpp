@@ -7,7 +7,7 @@
 namespace ddict::launcher {
 namespace {
 
-constexpr std::array<OptionText, 33> texts{{
+constexpr std::array<OptionText, 34> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on; of --hosts the first N. Without a job and --hosts there is one: this "
      "machine; N then multiplies its managers."},
@@ -24,6 +24,11 @@ constexpr std::array<OptionText, 33> texts{{
     {"total-mem", "DDICT_TOTAL_MEM", "SIZE", "256M",
      "Memory of the whole dictionary, divided evenly among the managers, at least 1M for each: "
      "2G, 512M, 1.5G, 268435456."},
+    {"bind", "DDICT_BIND", "TO", "none",
+     "Each manager runs only on the cores of one NUMA domain (numa; managers are dealt round the domains), "
+     "or "
+     "on a core that no other manager has (core); its memory comes from there. Of those that Slurm has left "
+     "to the job."},
     {"working-set", "DDICT_WORKING_SET", "N", "1",
      "How many checkpoints the managers keep in memory, at most 8: clients at older steps go on "
      "reading what was there at theirs."},

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "launcher/sizes.h"
+#include "launcher/topology.h"
 #include "os/signal_names.h"
 #include "os/signals.h"
 #include "persist/compression.h"
@@ -113,6 +114,11 @@ Result<BootstrapOption> parse_bootstrap(std::string_view origin, std::string_vie
     return wrong_value(origin, text, "auto, pmix or streams");
 }
 
+Result<Bind> parse_bind(std::string_view origin, std::string_view text) {
+    const auto bind = bind_named(text);
+    return bind ? *bind : Result<Bind>(wrong_value(origin, text, "none, numa or core"));
+}
+
 Result<LogLevel> parse_log_level(std::string_view origin, std::string_view text) {
     if (text == "error") return LogLevel::error;
     if (text == "warning") return LogLevel::warning;
@@ -204,6 +210,8 @@ Result<void> apply(Options& options, std::string_view option, std::string_view o
         options.rsh = text;
     } else if (option == "bootstrap") {
         return assign(options.bootstrap, parse_bootstrap(origin, text));
+    } else if (option == "bind") {
+        return assign(options.bind, parse_bind(origin, text));
     } else if (option == "manager-program") {
         options.manager_program = text;
     } else if (option == "load") {
@@ -378,14 +386,14 @@ Result<void> check_working_set(const Options& options) {
                  " needs two checkpoints or more: --working-set 2, or DDICT_WORKING_SET");
 }
 
-/// What is kept, and gone on with.
+/// What is of the beginning of a dictionary; what is kept, and gone on with.
 Result<void> check_keeping(const Options& options, const po::variables_map& given) {
     const bool begins = options.verb == Verb::run || options.verb == Verb::start ||
                         options.verb == Verb::serve || options.verb == Verb::check;
     if (given.count("keep") != 0 && options.verb != Verb::run && options.verb != Verb::stop)
         return wrong("--keep belongs to: ddict-launch -- COMMAND, and to: ddict-launch stop");
     for (const char* option :
-         {"resume", "allow-empty", "persist-path", "persist-count", "persist-freq", "read-only"}) {
+         {"resume", "allow-empty", "bind", "persist-path", "persist-count", "persist-freq", "read-only"}) {
         if (given.count(option) != 0 && !begins)
             return wrong(std::string("--") + option +
                          " belongs to what begins: a command, start, serve or --check");
@@ -393,6 +401,9 @@ Result<void> check_keeping(const Options& options, const po::variables_map& give
     if (options.verb == Verb::discard && given.count("name") == 0)
         return wrong("which? ddict-launch discard --name NAME; status has the names");
     if (!begins) return {};
+    if (options.bind != Bind::none && !can_find_domains())
+        return wrong(options.given_by("bind") + " " + std::string(word_of(options.bind)) +
+                     " asks for what this ddict cannot do: it is built without hwloc");
     if (given.count("allow-empty") != 0 && !options.resume)
         return wrong("--allow-empty needs --resume, or DDICT_RESUME");
     if (options.resume && options.verb == Verb::run && !options.load.empty())

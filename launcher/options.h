@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "base/working_set_settings.h"
 #include "cluster/persist_settings.h"
+#include "launcher/binding.h"
 #include "launcher/log.h"
 #include "os/environment.h"
 #include "slurm/allocation.h"
@@ -69,6 +70,7 @@ struct Options {
     std::string rsh = "ssh";                                 // with hosts: what starts a program there
     BootstrapOption bootstrap = BootstrapOption::automatic;  // in a job: how node launchers meet
     std::string manager_program;                             // empty: the one beside ddict-launch
+    Bind bind = Bind::none;                                  // managers to processors
     bool restart = true;                                     // managers that have died
     bool resume = false;                                     // what was kept under this name
     bool allow_empty = false;                                // of that: managers of which nothing was kept

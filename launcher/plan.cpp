@@ -160,6 +160,7 @@ Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm
     plan.name = options.name;
     plan.timeout = options.timeout;
     plan.manager_program = options.manager_program;
+    plan.bind = options.bind;
     plan.restart = options.restart;
     plan.resume = options.resume;
     plan.allow_empty = options.allow_empty;
@@ -189,6 +190,7 @@ NodePlan node_plan(const LaunchPlan& plan) {
     node.persist = plan.persist;
     node.timeout = plan.timeout;
     node.manager_program = plan.manager_program;
+    node.bind = plan.bind;
     node.restart = plan.restart;
     node.resume = plan.resume;
     node.allow_empty = plan.allow_empty;
@@ -220,6 +222,7 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
             "--timeout-ms=" + std::to_string(plan.timeout.count()),
             "--job-memory=" + std::to_string(plan.job_memory_bytes.value_or(0)),
             "--manager-program=" + plan.manager_program,
+            "--bind=" + std::string(word_of(plan.bind)),
             "--restart=" + std::to_string(plan.restart ? 1 : 0),
             "--resume=" + std::to_string(plan.resume ? 1 : 0),
             "--allow-empty=" + std::to_string(plan.allow_empty ? 1 : 0),
@@ -255,11 +258,13 @@ Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
     const auto job_memory = in.number<std::uint64_t>("job-memory");
     if (job_memory != 0) plan.job_memory_bytes = job_memory;
     plan.manager_program = in.text("manager-program");
+    const auto bind = bind_named(in.text("bind"));
+    plan.bind = bind.value_or(Bind::none);
     plan.restart = in.number<unsigned>("restart") != 0;
     plan.resume = in.number<unsigned>("resume") != 0;
     plan.allow_empty = in.number<unsigned>("allow-empty") != 0;
     plan.client_hosts = split_list(in.text("client-hosts"));
-    const bool sensible = bootstrap && plan.nodes >= 1 && plan.nodes <= limits::managers_max &&
+    const bool sensible = bootstrap && bind && plan.nodes >= 1 && plan.nodes <= limits::managers_max &&
                           plan.managers_per_node >= 1 &&
                           plan.managers_per_node <= limits::managers_per_node_max &&
                           plan.working_set.size >= 1 && plan.working_set.size <= limits::working_set_max &&

@@ -51,6 +51,7 @@ struct LaunchPlan {
     std::vector<std::string> rsh;                 // what starts programs there; empty: Slurm
     Bootstrap bootstrap = Bootstrap::alone;
     std::string manager_program;            // empty: each node launcher looks beside itself
+    Bind bind = Bind::none;                 // managers to processors
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept
@@ -85,6 +86,7 @@ struct NodePlan {
     std::chrono::milliseconds timeout{0};
     std::optional<std::uint64_t> job_memory_bytes;  // what the job asked for on each node
     std::string manager_program;
+    Bind bind = Bind::none;                 // managers to processors
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept

@@ -133,6 +133,11 @@ Finding judge_resume(const NodePlan& plan, std::vector<NodeFacts> facts) {
                            : "resume: '" + plan.name + "' was kept at " + local_time(kept->kept->kept_at)};
 }
 
+Finding judge_places(const NodeFacts& facts) {
+    if (facts.places.empty()) return {Level::failed, "managers are not bound: " + facts.unbound};
+    return {Level::ok, "managers are bound: " + facts.places};
+}
+
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers) {
     const std::string limits = "open files: " + limit_text(facts.open_files_soft) + " (at most " +
                                limit_text(facts.open_files_hard) + ")";

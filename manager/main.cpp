@@ -3,7 +3,7 @@
 //
 // ddict-manager: started by the node launcher, never by hand.
 //
-//   ddict-manager --pool NAME --directory NAME --control-fd N [--shared-address ADDRESS]...
+//   ddict-manager --pool NAME --directory NAME --control-fd N [--shared-address ADDRESS]... [--cpus 0-3,8]
 //   ddict-manager --probe       prints what UCX offers on this node, as JSON
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "manager/server.h"
+#include "os/cpus.h"
 #include "os/descriptors.h"
 #include "os/network_interfaces.h"
 
@@ -95,6 +96,13 @@ void ignore_signals() {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+/// Before anything else: what is allocated and started from here on is there. It serves elsewhere, too.
+void bind_to(std::string_view cpus) {
+    const auto numbers = ddict::os::parse_cpus(cpus);
+    const auto bound = numbers ? ddict::os::bind_to_cpus(*numbers) : ddict::Result<void>();
+    if (!bound) std::cerr << "ddict-manager: not bound: " << bound.error().message() << '\n';
+}
+
 bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view option = argv[i];
@@ -105,6 +113,8 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
             options.directory = value;
         } else if (option == "--shared-address") {
             options.shared_addresses.emplace_back(value);
+        } else if (option == "--cpus") {
+            bind_to(value);
         } else if (option == "--control-fd") {
             std::from_chars(value.data(), value.data() + value.size(), options.control_fd);
         } else {

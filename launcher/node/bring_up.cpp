@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "launcher/launch_loop.h"
 #include "launcher/memory_budget.h"
 #include "launcher/node/stream_rendezvous.h"
@@ -36,11 +38,7 @@ Result<void> BringUp::run() {
         if (const auto agreed = agree_to_resume(); !agreed) return agreed;
     }
     if (const auto enough = check_memory(); !enough) return enough;
-    const auto look_up = [this] {
-        node_.loop.turn(milliseconds(0));
-        return trouble();
-    };
-    if (const auto made = node_.segments.make(look_up); !made) return made;
+    if (const auto made = make_segments(); !made) return made;
     if (const auto started = start_managers(); !started) return started;
     if (const auto met = meet(); !met) return met;
     node_.segments.settle();
@@ -74,6 +72,21 @@ Result<void> BringUp::check_memory() const {
          .pool_bytes = plan.pool_bytes,
          .pools_kept = node_.segments.pools_kept()},
         {.shared_free_bytes = *shared_free, .free_bytes = limit->free_bytes(), .limited_by = limit->source});
+}
+
+Result<void> BringUp::make_segments() {
+    auto places = find_places(node_.plan.bind, node_.plan.managers_per_node);
+    if (!places) return places.error();
+    node_.places = *std::move(places);
+    const auto look_up = [this] {
+        node_.loop.turn(milliseconds(0));
+        return trouble();
+    };
+    const auto made = node_.segments.make(look_up);
+    if (const std::string why = node_.segments.far_memory(); !why.empty())
+        std::fprintf(stderr, "ddict-launch on %s: --bind: memory may be far from its manager: %s\n",
+                     node_.identity.node.c_str(), why.c_str());
+    return made;
 }
 
 Result<void> BringUp::start_managers() {

@@ -32,6 +32,7 @@ class BringUp {
     std::unique_ptr<Rendezvous> over_streams();
     Result<void> agree_to_resume();
     Result<void> check_memory() const;
+    Result<void> make_segments();
     Result<void> start_managers();
     Result<void> meet();
     Result<NodeDirectory> agree_on_directory();

@@ -34,6 +34,7 @@ Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSe
                                   .pool = segments.pool_name(local),
                                   .directory = segments.directory_name(),
                                   .shared_addresses = shared_addresses_,
+                                  .cpus = local < places_.size() ? places_[local].cpus : os::Cpus(),
                                   .takes_over = takes_over,
                                   .environment = std::move(environment)});
 }

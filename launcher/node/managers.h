@@ -13,6 +13,7 @@
 
 #include <ddict/result.h>
 
+#include "launcher/binding.h"
 #include "launcher/end_summary.h"
 #include "launcher/manager_process.h"
 #include "launcher/node/guardian.h"
@@ -26,8 +27,9 @@ namespace ddict::launcher {
 class NodeManagers {
   public:
     /// All must outlive it.
-    NodeManagers(const NodePlan& plan, const os::Environment& environment, const NodeIdentity& identity)
-        : plan_(plan), environment_(environment), identity_(identity) {}
+    NodeManagers(const NodePlan& plan, const os::Environment& environment, const NodeIdentity& identity,
+                 const std::vector<Place>& places)
+        : plan_(plan), environment_(environment), identity_(identity), places_(places) {}
 
     /// Starts all on their pools. `shared_addresses`, of several nodes, are not to be used.
     Result<void> start(const NodeSegments& segments, const std::vector<std::string>& shared_addresses);
@@ -61,6 +63,10 @@ class NodeManagers {
     const ManagerProcess* first_ended() const;
     std::span<const ManagerProcess> all() const { return managers_; }
 
+    /// "on cpus 0-3 of NUMA domain 0"; empty: it is not bound.
+    std::string place_of(std::uint32_t local) const {
+        return local < places_.size() ? describe(places_[local]) : std::string();
+    }
     const ManagerProcess& of(std::uint32_t local) const { return managers_[local]; }
 
     /// Clients may come from these hosts. Before tell_directory().
@@ -90,6 +96,7 @@ class NodeManagers {
     const NodePlan& plan_;
     const os::Environment& environment_;
     const NodeIdentity& identity_;
+    const std::vector<Place>& places_;
     std::vector<ManagerProcess> managers_;
     std::string program_;
     std::vector<std::string> shared_addresses_;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
+#include "launcher/binding.h"
 #include "launcher/node/guardian.h"
 #include "launcher/node/managers.h"
 #include "launcher/node/node_identity.h"
@@ -26,8 +28,8 @@ struct Node {
                     .beats = plan.bootstrap != Bootstrap::alone,
                     .bring_up_timeout = plan.timeout,
                     .job_runs_here = [this] { return others_of_job_run_here(environment); }}),
-          segments(plan, identity),
-          managers(plan, environment, identity),
+          segments(plan, identity, places),
+          managers(plan, environment, identity, places),
           restarts({.enabled = plan.restart}),
           loop(std::move(signals), identity, guardian, segments, managers, restarts) {}
     Node(const Node&) = delete;
@@ -36,6 +38,7 @@ struct Node {
     const NodePlan& plan;
     const os::Environment environment;
     NodeIdentity identity;
+    std::vector<Place> places;  // of the managers; empty: none is bound
     Guardian guardian;
     NodeSegments segments;
     NodeManagers managers;

@@ -66,6 +66,7 @@ void NodeLoop::on_change(const NodeManagers::Change& change) {
         case Guardian::News::started: {
             Event event = identity_.event(Event::Kind::manager);
             event.manager = ShardId{managers_.of(change.local).manager()};
+            event.text = managers_.place_of(change.local);
             return report(event);
         }
         case Guardian::News::reachable_again:

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "launcher/launch_loop.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
 #include "store/reply_memory.h"
@@ -64,7 +65,7 @@ std::vector<std::optional<Result<shm::Segment>>> NodeSegments::create_missing(
         const std::uint32_t i = next++;
         if (i >= made.size() || !goes_on) return false;
         if (is_kept_[i]) return true;
-        made[i].emplace(shm::Segment::create(pool_names_[i], plan_.pool_bytes));
+        made[i].emplace(create_pool(i));
         if (!*made[i]) goes_on = false;
         return true;
     };
@@ -85,8 +86,29 @@ std::vector<std::optional<Result<shm::Segment>>> NodeSegments::create_missing(
     return made;
 }
 
+/// Where its manager is. A kernel that refuses is worth a word, and no reason not to start.
+Result<shm::Segment> NodeSegments::create_pool(std::uint32_t local) const {
+    const auto prepare = [&](std::byte* data, std::uint64_t bytes) {
+        if (local >= places_.size()) return;
+        const Place& place = places_[local];
+        const auto done = place.has_memory
+                              ? os::prefer_numa_domain(data, bytes, place.domain)
+                              : Result<void>(Error(Errc::system, "this process may use no memory of domain " +
+                                                                     std::to_string(place.domain)));
+        if (done) return;
+        const std::lock_guard lock(far_memory_mutex_);
+        far_memory_ = reason(done.error());
+    };
+    return shm::Segment::create(pool_names_[local], plan_.pool_bytes, prepare);
+}
+
+std::string NodeSegments::far_memory() const {
+    const std::lock_guard lock(far_memory_mutex_);
+    return far_memory_;
+}
+
 Result<void> NodeSegments::make_new(std::uint32_t local) {
-    return prepare_new(local, shm::Segment::create(pool_names_[local], plan_.pool_bytes));
+    return prepare_new(local, create_pool(local));
 }
 
 Result<void> NodeSegments::prepare_new(std::uint32_t local, Result<shm::Segment> segment) const {

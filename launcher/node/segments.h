@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <ddict/result.h>
 
 #include "cluster/directory.h"
+#include "launcher/binding.h"
 #include "launcher/node/node_identity.h"
 #include "launcher/plan.h"
 #include "launcher/resume.h"
@@ -25,8 +27,9 @@ namespace ddict::launcher {
 
 class NodeSegments {
   public:
-    /// Both must outlive it; `identity` is known by the time of make().
-    NodeSegments(const NodePlan& plan, const NodeIdentity& identity) : plan_(plan), identity_(identity) {}
+    /// All must outlive it; `identity` and `places` are known by the time of make().
+    NodeSegments(const NodePlan& plan, const NodeIdentity& identity, const std::vector<Place>& places)
+        : plan_(plan), identity_(identity), places_(places) {}
 
     /// Makes and formats all. Touching the memory of a large pool takes seconds: `look_up` is called in
     /// between, and its error ends it.
@@ -50,6 +53,9 @@ class NodeSegments {
     /// False if as much is known already. Requires that the directory is written.
     Result<bool> update_entry(const DirectoryEntry& entry) { return shm::update_entry(*directory_, entry); }
 
+    /// Why pools do not come from the domains of their managers, though they should; empty if they do.
+    std::string far_memory() const;
+
     std::string directory_name() const { return directory_->name(); }
     /// `local`: of the managers of this node.
     const std::string& pool_name(std::uint32_t local) const { return pool_names_[local]; }
@@ -72,16 +78,20 @@ class NodeSegments {
     std::vector<std::optional<Result<shm::Segment>>> create_missing(
         const std::function<Result<void>()>& look_up) const;
     Result<void> prepare_new(std::uint32_t local, Result<shm::Segment> segment) const;
+    Result<shm::Segment> create_pool(std::uint32_t local) const;
     Result<void> make_new(std::uint32_t local);
     Result<void> take_kept(std::uint32_t local, const std::function<Result<void>()>& look_up);
     Result<void> hand_over(std::uint32_t local, const std::function<Result<void>()>& look_up) const;
 
     const NodePlan& plan_;
     const NodeIdentity& identity_;
+    const std::vector<Place>& places_;
     std::optional<shm::Segment> directory_;
     std::vector<std::string> pool_names_;
     std::vector<bool> is_kept_;
     FoundKept found_;
+    mutable std::mutex far_memory_mutex_;
+    mutable std::string far_memory_;
     std::vector<std::optional<shm::Segment>> withdrawn_;  // the pools, once their names are gone
 };
 

@@ -37,6 +37,7 @@ class Ddict(CMakePackage):
     depends_on("ncurses@6:")
     depends_on("libedit")
     depends_on("zstd")
+    depends_on("hwloc@2.1:")
     depends_on("slurm", when="+slurm")
     extends("python@3.9:", when="+python")
     depends_on("py-pybind11@2.10:", type="build", when="+python")

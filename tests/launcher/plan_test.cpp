@@ -133,6 +133,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     Options options = asking(2, 2, 64 * mebibyte);
     options.name = "x.y";
     options.manager_program = "/a b/c=d";
+    options.bind = Bind::core;
     LaunchPlan plan = plan_launch(options, job, identity, page).value();
     plan.client_hosts = {"10.0.0.1", "fd00::1"};
     plan.bootstrap = Bootstrap::streams;
@@ -156,6 +157,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     EXPECT_EQ(got->job_memory_bytes, 400 * mebibyte) << "the tightest of the nodes that are used";
     EXPECT_EQ(got->manager_program, "/a b/c=d");
     EXPECT_EQ(got->client_hosts, plan.client_hosts);
+    EXPECT_EQ(got->bind, Bind::core);
 
     EXPECT_FALSE(parse_node_arguments(args, {}));
     EXPECT_FALSE(parse_node_arguments(args, {{secret_variable, "0123"}}));

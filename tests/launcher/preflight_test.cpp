@@ -28,6 +28,8 @@ TEST(NodeFacts, WhatIsLongTravelsToo) {
     facts.kept_unseen = std::string(300, 'k');
     facts.ucx_error = std::string(300, 'e');
     facts.stale_removed = 3;
+    facts.places = std::string(700, 'p');
+    facts.unbound = std::string(300, 'b');
     facts.network.left_out = {"docker0"};
     facts.network.error = "no answer";
     for (int i = 0; i < 40; ++i)
@@ -44,6 +46,8 @@ TEST(NodeFacts, WhatIsLongTravelsToo) {
     EXPECT_EQ(read[0].limit_unseen, std::string(200, 'u'));
     EXPECT_EQ(read[0].kept_unseen, std::string(200, 'k'));
     EXPECT_EQ(read[0].stale_removed, 3U);
+    EXPECT_EQ(read[0].places, std::string(600, 'p'));
+    EXPECT_EQ(read[0].unbound, std::string(200, 'b'));
     EXPECT_EQ(read[0].segments.max, 4096U);
     EXPECT_EQ(read[0].segments.used, 10U);
     EXPECT_EQ(read[0].network.used, facts.network.used);

@@ -47,6 +47,7 @@ FOREIGN = (
     (r"n?curses", "ncurses", ("tools/",)),
     (r"histedit\.h|editline/", "libedit", ("tools/",)),
     (r"zstd\.h", "zstd", ("persist/",)),
+    (r"hwloc", "hwloc", ("launcher/",)),
     (r"hiredis/", "hiredis", ("bench/",)),
     (r"valgrind/callgrind\.h", "Valgrind", ("bench/",)),
     (r"pybind11/|Python\.h", "pybind11", ("bindings/",)),
@@ -61,6 +62,7 @@ FOREIGN_TARGETS = (
     (r"PkgConfig::NCURSES", "ncurses", ("tools/",)),
     (r"PkgConfig::LIBEDIT", "libedit", ("tools/",)),
     (r"PkgConfig::LIBZSTD", "zstd", ("persist/",)),
+    (r"PkgConfig::HWLOC", "hwloc", ("launcher/",)),
     (r"pybind11_add_module", "pybind11", ("bindings/",)),
 )
 STANDARD = re.compile(r"[a-z_0-9]+")
