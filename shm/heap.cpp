@@ -10,6 +10,8 @@ namespace {
 // A free block: its links follow its word, and its size stands in its last word.
 constexpr std::uint64_t next_at = 8;
 constexpr std::uint64_t previous_at = 16;
+// Between what is withheld and what is not there: space for the words at the beginning of a block.
+constexpr std::uint64_t margin = 64;
 constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 47;
 
 }  // namespace
@@ -22,6 +24,20 @@ Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
     word(offset_ + total_bytes()) = 0;
     make_free(offset_, total_bytes());
     free_bytes_ = total_bytes();
+}
+
+/// What is missing is never written to: neither a word of the block before it nor its own, which lies before.
+Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, Missing missing)
+    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset), take_(std::move(missing.take)) {
+    const std::uint64_t first = (missing.begin - margin) & ~(block_alignment - 1);
+    DDICT_ASSERT(offset > 0 && offset % block_alignment == 0 && bytes % block_alignment == 0 &&
+                     bytes <= heap_bytes_max && missing.begin >= offset + margin + 2 * block_bytes_min &&
+                     first + block_bytes_min <= end(),
+                 "some of the heap must be there, and some must not");
+    word(end()) = 0;
+    withhold(first);
+    make_free(offset_, first - offset_);
+    free_bytes_ = first - offset_;
 }
 
 Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next)
@@ -88,11 +104,49 @@ std::uint64_t Heap::best_in_class(std::uint64_t bytes) const {
 
 /// The spare will not do as it is.
 std::uint64_t Heap::allocate_other(std::uint64_t bytes, Side side) {
+    for (;;) {
+        if (const std::uint64_t block = allocate_of_known(bytes, side); block != 0) return block;
+        if (!take_missing(bytes)) return 0;
+    }
+}
+
+std::uint64_t Heap::allocate_of_known(std::uint64_t bytes, Side side) {
     if (bytes > free_bytes_) return 0;
     if (const std::uint64_t block = allocate_listed(bytes, side); block != 0) return block;
     if (spare_ == 0) return 0;
     merge_spare();
     return allocate_listed(bytes, side);
+}
+
+/// A used block, for all that looks at the blocks; it is never moved, since nothing makes it visible.
+void Heap::withhold(std::uint64_t from) {
+    withheld_ = from;
+    withheld_bytes_ = end() - from;
+    word(from) = withheld_bytes_;
+}
+
+/// Adds to what can be allocated, for a block of this size at the least if so much is to be had. False if
+/// nothing was.
+bool Heap::take_missing(std::uint64_t bytes) {
+    if (withheld_bytes_ == 0) return false;
+    const std::uint64_t block = withheld_;
+    const auto cut_of = [](std::uint64_t until) { return (until - margin) & ~(block_alignment - 1); };
+    std::uint64_t until = take_(std::min(block + align_up(bytes) + 2 * margin, end()));
+    // What would be left is no block.
+    if (until < end() && end() - cut_of(until) < block_bytes_min) until = take_(end());
+    const std::uint64_t cut = cut_of(until);
+    if (until >= end()) {
+        withheld_ = withheld_bytes_ = 0;
+    } else if (until <= block + margin + block_bytes_min || end() - cut < block_bytes_min) {
+        return false;
+    } else {
+        withheld_ = split(block, cut - block);
+        withheld_bytes_ = end() - cut;
+    }
+    settle();
+    free(block);
+    settle();
+    return true;
 }
 
 std::uint64_t Heap::allocate_listed(std::uint64_t bytes, Side side) {
@@ -185,7 +239,7 @@ void Heap::free_all_but(std::span<const std::uint64_t> blocks) {
         free_until(block);
         from = block + block_bytes(block);
     }
-    free_until(end());
+    free_until(withheld_ == 0 ? end() : withheld_);
 }
 
 std::uint64_t Heap::bytes_if_freed(std::uint64_t block) {
@@ -203,7 +257,7 @@ std::uint64_t Heap::bytes_if_merged(std::uint64_t block) const {
 
 /// Looks where allocate() would look, and no further, so that what it says is what can be had.
 std::uint64_t Heap::largest_free_bytes() const {
-    const std::uint64_t of_spare = spare_ == 0 ? 0 : bytes_if_merged(spare_);
+    const std::uint64_t of_spare = std::max(withheld_bytes_, spare_ == 0 ? 0 : bytes_if_merged(spare_));
     if (first_level_ == 0) return of_spare;
     std::uint64_t largest = of_spare;
     std::uint64_t block = large_free_block();
@@ -268,6 +322,8 @@ std::string Heap::inconsistency() const {
             free_bytes += size;
             ++free_blocks;
         }
+        if (block == withheld_ && (is_free(block) || block + size != end))
+            return at(block, "is not withheld");
         previous_free = is_free(block);
         block += size;
     }

@@ -52,6 +52,17 @@ class Heap {
         std::uint64_t bytes = 0;
         std::uint64_t flags = 0;
     };
+    /// Of a new heap, part of whose memory is not there yet: from `begin` on it must not be touched, but for
+    /// the end mark. `take(until)` is to make what lies before `until` be there, by calling the system, and
+    /// returns where what is there ends by then, whether that is enough or not.
+    struct Missing {
+        std::uint64_t begin = 0;
+        std::function<std::uint64_t(std::uint64_t until)> take;
+    };
+    /// allocate() takes of it what it needs, and what is there by then. Until then it counts as free.
+    /// Requires that the memory before missing.begin is enough for a page and some blocks.
+    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, Missing missing);
+
     /// Over memory that has been a heap: what `next` gives is in use, everything between is free, and no word
     /// that is there is believed. `next` gives one block at a time, in the order of their offsets, none
     /// overlapping another, and false at the end. A gap that is too small for a block goes to the block
@@ -60,7 +71,7 @@ class Heap {
 
     /// A block of at least `bytes`, its own word included; 0 if none is large enough.
     std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front) {
-        if (bytes > free_bytes_) return 0;
+        if (bytes > free_bytes()) return 0;
         bytes = std::max(align_up(bytes), block_bytes_min);
         if (spare_ == 0 || side != Side::front || block_bytes(spare_) != bytes)
             return allocate_other(bytes, side);
@@ -91,8 +102,8 @@ class Heap {
 
     /// used + free == total, always.
     std::uint64_t total_bytes() const noexcept { return bytes_ - end_mark_bytes; }
-    std::uint64_t used_bytes() const noexcept { return total_bytes() - free_bytes_; }
-    std::uint64_t free_bytes() const noexcept { return free_bytes_; }
+    std::uint64_t used_bytes() const noexcept { return total_bytes() - free_bytes(); }
+    std::uint64_t free_bytes() const noexcept { return free_bytes_ + withheld_bytes_; }
     /// The largest size that allocate() will give. Constant time.
     std::uint64_t largest_free_bytes() const;
 
@@ -148,18 +159,24 @@ class Heap {
     void make_free(std::uint64_t block, std::uint64_t bytes);
     std::uint64_t allocate_other(std::uint64_t bytes, Side side);
     std::uint64_t allocate_listed(std::uint64_t bytes, Side side);
+    std::uint64_t allocate_of_known(std::uint64_t bytes, Side side);
+    void withhold(std::uint64_t from);
+    bool take_missing(std::uint64_t bytes);
     void merge_spare();
     std::uint64_t bytes_if_merged(std::uint64_t block) const;
 
     std::byte* pool_;
     std::uint64_t offset_;
     std::uint64_t bytes_;
-    std::uint64_t free_bytes_ = 0;
+    std::uint64_t free_bytes_ = 0;  // without what is withheld
+    std::uint64_t withheld_ = 0;    // a used block up to the end, whose memory is not there yet; 0: none
+    std::uint64_t withheld_bytes_ = 0;
     std::uint64_t spare_ = 0;  // 0: there is none
     std::uint64_t mark_;
     std::uint64_t first_level_ = 0;
     std::array<std::uint32_t, first_level_count> second_level_{};
     std::array<std::array<std::uint64_t, second_level_count>, first_level_count> heads_{};
+    std::function<std::uint64_t(std::uint64_t until)> take_;
 };
 
 }  // namespace ddict::shm

@@ -66,6 +66,12 @@ class Pool {
     /// `working_set`: of at most limits::working_set_max checkpoints.
     static Result<void> format(Segment& segment, const PoolIdentity& identity,
                                const WorkingSetSettings& working_set = {});
+    /// A new segment for a pool, of which only the beginning is reserved: the manager takes the rest piece by
+    /// piece, when pairs need it, and whoever calls memory().reserve() can do so before. For the node
+    /// launcher. Errors: Segment::create_sparse().
+    static constexpr std::uint64_t bytes_at_first = std::uint64_t{64} << 20;
+    static Result<Segment> create_sparse_segment(const std::string& name, std::uint64_t bytes,
+                                                 const Preparation& prepare = {});
     /// Takes a formatted pool over; for the manager. protocol if the segment holds no pool or is cut;
     /// incompatible if another version of ddict formatted it; system if a manager has had it already.
     static Result<std::unique_ptr<Pool>> attach(Segment segment);
@@ -238,6 +244,8 @@ class Pool {
     void set_until(const Block& block, std::uint64_t until);
 
     PoolUsage usage() const;
+    /// Reserving, and touching what is reserved without changing it, is for any thread.
+    const Segment& memory() const noexcept { return segment_; }
     /// Two numbers of that, each in a few instructions.
     std::uint64_t pool_bytes() const noexcept { return segment_.size(); }
     std::uint64_t used_bytes() const noexcept { return segment_.size() - heap_.free_bytes(); }
@@ -258,6 +266,7 @@ class Pool {
 
   private:
     Pool(Segment segment, PoolIdentity identity);
+    Heap make_heap();
     Pool(Segment segment, PoolIdentity identity, Recovery& recovery);
 
     PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(data_); }

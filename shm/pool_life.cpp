@@ -18,6 +18,10 @@ namespace ddict::shm {
 namespace {
 
 constexpr std::size_t held_blocks_usual = 256;
+// Of a sparse pool: where the heap ends, and what a request that finds no space takes at the least, which is
+// some milliseconds of the kernel's.
+constexpr std::uint64_t bytes_at_end = std::uint64_t{64} << 10;
+constexpr std::uint64_t bytes_at_once = std::uint64_t{16} << 20;
 constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
 static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
                                                                                << Block::value_bytes_bits);
@@ -113,8 +117,25 @@ Result<void> Pool::format(Segment& segment, const PoolIdentity& identity,
     return {};
 }
 
+/// The end too, where the heap has its mark.
+Result<Segment> Pool::create_sparse_segment(const std::string& name, std::uint64_t bytes,
+                                            const Preparation& prepare) {
+    if (bytes <= 2 * bytes_at_first) return Segment::create(name, bytes, prepare);
+    Result<Segment> segment = Segment::create_sparse(name, bytes, bytes_at_first, prepare);
+    if (!segment) return segment;
+    const Result<void> last = segment->reserve(bytes - bytes_at_end, bytes);
+    if (last) return segment;
+    Segment::remove(name);
+    return last.error();
+}
+
 Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
     if (const Result<void> good = check_layout(segment); !good) return good.error();
+    // What has been made sparse begins so; it costs nothing where it is there.
+    if (segment.reserved_bytes() < segment.size()) {
+        const Result<void> first = segment.reserve(0, std::min(segment.size(), bytes_at_first));
+        if (!first) return first.error();
+    }
     if (!is_in(segment, PoolState::formatted))
         return attach_error(Errc::system, segment, "was used by a manager already: it is to be recovered");
     auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
@@ -153,6 +174,10 @@ void Pool::set_without_kept(Segment& segment) {
 Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> claims,
                                             RecoveryReport& report) {
     if (const Result<void> good = check_recoverable(segment); !good) return good.error();
+    // Of a sparse one nobody knows any more how far it was used.
+    if (segment.reserved_bytes() < segment.size()) {
+        if (const Result<void> whole = segment.reserve(0, segment.size()); !whole) return whole.error();
+    }
     auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
     Recovery recovery(segment.data(), header);
     if (!recovery.repair_index(report))
@@ -195,11 +220,27 @@ Pool::Pool(Segment segment, PoolIdentity identity, Recovery& recovery)
     held_.reserve(held_blocks_usual);
 }
 
+Heap Pool::make_heap() {
+    const std::uint64_t offset = header().heap_offset;
+    const std::uint64_t bytes = header().heap_bytes;
+    if (segment_.reserved_bytes() >= segment_.size()) return Heap(data_, offset, bytes);
+    const auto take = [this](std::uint64_t until) {
+        const std::uint64_t there = segment_.reserved_bytes();
+        if (there < until) {
+            // What cannot be had is no space, as the caller sees by what is returned.
+            const std::uint64_t to = std::min(segment_.size(), std::max(until, there + bytes_at_once));
+            [[maybe_unused]] const bool reserved = segment_.reserve(there, to).has_value();
+        }
+        return segment_.reserved_bytes();
+    };
+    return Heap(data_, offset, bytes, {.begin = segment_.reserved_bytes(), .take = take});
+}
+
 Pool::Pool(Segment segment, PoolIdentity identity)
     : segment_(std::move(segment)),
       data_(segment_.data()),
       identity_(std::move(identity)),
-      heap_(data_, header().heap_offset, header().heap_bytes),
+      heap_(make_heap()),
       index_(data_, header(), heap_),
       compactor_(data_, heap_, index_, expiries_),
       set_(header()),

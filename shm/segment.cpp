@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
 #include <cstring>
@@ -206,7 +207,14 @@ struct Segment::State {
     os::FileDescriptor owner_lock{
         -1};  // of the creator; separate, so that has_owner() sees it like anyone else
 
+    mutable std::atomic<std::uint64_t> reserved_bytes{0};
+
     int fd() const { return file.fd.fd(); }
+    void note_reserved(std::uint64_t from, std::uint64_t to) const {
+        std::uint64_t known = reserved_bytes.load(std::memory_order_relaxed);
+        while (from <= known && known < to && !reserved_bytes.compare_exchange_weak(known, to)) {
+        }
+    }
 };
 
 Segment::Segment(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -273,6 +281,7 @@ Result<Segment> Segment::create_sparse(const std::string& name, std::uint64_t by
         ::unlink(path_of(name).c_str());
         return segment.error();
     }
+    segment->state_->note_reserved(0, reserved_bytes);
     segment->state_->owner_lock = std::move(fd);
     return segment;
 }
@@ -300,6 +309,9 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
         state->file.fd = std::move(fd);
         state->file.mode = access == Access::read_only ? bip::read_only : bip::read_write;
         state->region = bip::mapped_region(state->file, state->file.mode);
+        constexpr blkcnt_t block_bytes = 512;  // whatever the file system's are
+        if (info.st_blocks >= (info.st_size + block_bytes - 1) / block_bytes)
+            state->note_reserved(0, static_cast<std::uint64_t>(info.st_size));
         return Segment(std::move(state));
     } catch (const bip::interprocess_exception& e) {
         return boost_error(e, what).set_operation(Operation::attach);
@@ -348,8 +360,14 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     return done;
 }
 
-Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) {
-    return reserve_file(state_->fd(), name(), from, to);
+Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) const {
+    const Result<void> done = reserve_file(state_->fd(), name(), from, to);
+    if (done) state_->note_reserved(from, to);
+    return done;
+}
+
+std::uint64_t Segment::reserved_bytes() const noexcept {
+    return state_->reserved_bytes.load(std::memory_order_acquire);
 }
 
 bool Segment::has_owner() const {

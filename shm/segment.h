@@ -76,8 +76,12 @@ class Segment {
     /// Makes the segment larger; data() may move. Nothing if it is large enough. On no_space it stays as it
     /// was. Requires that it was created by this object.
     Result<void> grow(std::uint64_t bytes);
-    /// Reserves [from, to) of a sparse segment; what is reserved already stays as it is. no_space.
-    Result<void> reserve(std::uint64_t from, std::uint64_t to);
+    /// Reserves [from, to) of a sparse segment; what is reserved already stays as it is. no_space. Several
+    /// threads may.
+    Result<void> reserve(std::uint64_t from, std::uint64_t to) const;
+    /// So many bytes from the beginning are reserved, as far as this object knows: it was created so, all of
+    /// it was there when it was opened, or it has reserved them.
+    std::uint64_t reserved_bytes() const noexcept;
     /// Whether the Segment that created it, or that owns it now, still exists, in whatever process. Two
     /// system calls.
     bool has_owner() const;

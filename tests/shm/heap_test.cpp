@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -223,6 +224,104 @@ TEST_F(HeapTest, FragmentsComeTogetherAgain) {
     for (std::size_t i = 1; i < blocks.size(); i += 2)
         heap().free(blocks[i]);
     EXPECT_EQ(heap().largest_free_bytes(), heap().total_bytes());
+}
+
+/// A heap of which only the beginning is there: what is not keeps the bytes that it has.
+class SparseHeapTest : public testing::Test {
+  protected:
+    static constexpr std::uint64_t bytes = 4 << 20;
+    static constexpr std::uint64_t end = start + bytes - Heap::end_mark_bytes;
+
+    SparseHeapTest() : memory_(std::make_unique<std::uint64_t[]>((start + bytes) / 8)) {
+        std::fill(pool() + there_, pool() + start + bytes, std::byte{0xa5});
+        const auto take = [this](std::uint64_t until) {
+            there_ = std::max(there_, std::min(until, limit_));
+            return there_;
+        };
+        heap_.emplace(pool(), start, bytes, Heap::Missing{.begin = there_, .take = take});
+    }
+    std::byte* pool() { return reinterpret_cast<std::byte*>(memory_.get()); }
+    Heap& heap() { return *heap_; }
+    void take_to(std::uint64_t limit) { limit_ = limit; }
+    /// As a thread would that goes on by itself.
+    void take_more() { there_ = std::min(limit_, there_ + (64 << 10)); }
+    std::uint64_t there() const { return there_; }
+    bool is_rest_untouched() {
+        return std::all_of(pool() + there_, pool() + end, [](std::byte b) { return b == std::byte{0xa5}; });
+    }
+
+  private:
+    std::uint64_t there_ = start + (256 << 10);
+    std::uint64_t limit_ = start + bytes;
+    std::unique_ptr<std::uint64_t[]> memory_;
+    std::optional<Heap> heap_;
+};
+
+TEST_F(SparseHeapTest, CountsWhatIsMissingAsFree) {
+    EXPECT_EQ(heap().free_bytes(), heap().total_bytes());
+    EXPECT_EQ(heap().used_bytes(), 0U);
+    EXPECT_EQ(heap().inconsistency(), "");
+    EXPECT_TRUE(is_rest_untouched());
+    EXPECT_GE(heap().allocate(1 << 20, Heap::Side::back), start);
+    EXPECT_GE(there(), start + (1 << 20));
+    EXPECT_TRUE(is_rest_untouched());
+    EXPECT_EQ(heap().inconsistency(), "");
+}
+
+TEST_F(SparseHeapTest, GivesItsLastByte) {
+    const std::uint64_t block = heap().allocate(heap().total_bytes());
+    ASSERT_EQ(block, start);
+    EXPECT_EQ(heap().free_bytes(), 0U);
+    heap().free(block);
+    EXPECT_EQ(heap().largest_free_bytes(), heap().total_bytes());
+    EXPECT_EQ(heap().inconsistency(), "");
+}
+
+TEST_F(SparseHeapTest, WhatCannotBeHadIsNoSpace) {
+    take_to(there());
+    EXPECT_EQ(heap().allocate(1 << 20), 0U);
+    EXPECT_NE(heap().allocate(100 << 10), 0U) << "what is there is given";
+    take_to(end - 100);  // too little is left for another block, and that cannot be had
+    EXPECT_EQ(heap().allocate(heap().free_bytes()), 0U);
+    EXPECT_EQ(heap().inconsistency(), "");
+    take_to(start + bytes);
+    EXPECT_NE(heap().allocate(heap().free_bytes()), 0U) << "it is asked again";
+    EXPECT_EQ(heap().inconsistency(), "");
+}
+
+TEST_F(SparseHeapTest, TouchesNothingThatIsNotThere) {
+    Chance chance;
+    std::vector<std::uint64_t> used;
+    for (int step = 0; step < 20'000; ++step) {
+        if (chance.below(100) == 0) take_more();
+        const bool fills = step / 3'000 % 2 == 0;
+        if (chance.below(10) < (fills ? 7U : 3U)) {
+            const std::uint64_t want = 1 + chance.size_below(chance.below(100) == 0 ? 400'000 : 8'000);
+            const auto side = chance.below(8) == 0 ? Heap::Side::back : Heap::Side::front;
+            const std::uint64_t block = heap().allocate(want, side);
+            if (block == 0) continue;
+            ASSERT_TRUE(block + heap().block_bytes(block) <= there() || there() >= end);
+            std::memset(pool() + block + 8, 1, heap().block_bytes(block) - 8);
+            used.push_back(block);
+        } else if (!used.empty()) {
+            std::swap(used[chance.below(used.size())], used.back());
+            heap().free(used.back());
+            used.pop_back();
+        }
+        if (step % 500 == 0) {
+            ASSERT_EQ(heap().inconsistency(), "");
+            ASSERT_TRUE(is_rest_untouched());
+        }
+        if (step == 4'000) {
+            std::sort(used.begin(), used.end());
+            used.resize(used.size() / 2);
+            heap().free_all_but(used);
+            ASSERT_EQ(heap().inconsistency(), "");
+        }
+    }
+    heap().free_all_but({});
+    EXPECT_EQ(heap().free_bytes(), heap().total_bytes());
+    EXPECT_EQ(heap().inconsistency(), "");
 }
 
 using HeapDeathTest = HeapTest;
