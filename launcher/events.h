@@ -45,6 +45,7 @@ struct Event {
         gone,  // said for a node launcher by what has started it: it has ended badly; node: as it was named;
                // text: how
         part,  // of what this node launcher contributes to an exchange: key, part, parts, text (base64)
+        filled,   // a manager's pool is all there, or as much as is to be had: text
         summary,  // what the managers of this node have said at their end: summary; before stopped
     };
     Kind kind = Kind::node;

@@ -47,6 +47,12 @@ std::optional<LogEntry> log_entry(const Event& event) {
             entry.text = std::to_string(event.fill.percent) + "% full, " +
                          format_size(event.fill.used_bytes) + " of " + format_size(event.fill.pool_bytes);
             return entry;
+        case Event::Kind::filled:
+            entry.level =
+                event.text.find("no more") == std::string::npos ? LogLevel::info : LogLevel::warning;
+            entry.kind = "filled";
+            entry.manager = event.manager;
+            return entry;
         case Event::Kind::stopped:
             entry.kind = "stopped";
             return entry;

@@ -37,6 +37,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
     for (const std::string& address : start.shared_addresses)
         options.argv.insert(options.argv.end(), {"--shared-address", address});
     if (!start.cpus.empty()) options.argv.insert(options.argv.end(), {"--cpus", os::format_cpus(start.cpus)});
+    if (start.prefault) options.argv.insert(options.argv.end(), {"--prefault", "1"});
     options.environment = start.environment;
     // Its standard output is not for the launcher: that reads events there.
     options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};
@@ -84,6 +85,9 @@ void ManagerProcess::on_packet(Bytes packet) {
             return on_entry(payload);
         case Control::fill:
             return on_fill(payload);
+        case Control::filled:
+            filled_ = text_of(payload);
+            return;
         case Control::summary:
             return on_summary(payload);
         case Control::hopeless:

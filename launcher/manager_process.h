@@ -28,6 +28,7 @@ struct ManagerStart {
     std::string directory;
     std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
     os::Cpus cpus{};                              // to run on; empty: all
+    bool prefault = false;                        // its pool, in the background
     bool takes_over = false;                      // what another has left
     os::Environment environment;
 };
@@ -73,6 +74,8 @@ class ManagerProcess {
 
     /// That its pool is nearly full, if it has said so since the last call.
     std::optional<PoolFill> take_fill() { return std::exchange(fill_, std::nullopt); }
+    /// What it has said of its pool's memory, once that is there, since the last call.
+    std::optional<std::string> take_filled() { return std::exchange(filled_, std::nullopt); }
     /// Of one that has ended and has said how it was.
     const std::optional<ManagerSummary>& summary() const { return summary_; }
 
@@ -116,6 +119,7 @@ class ManagerProcess {
     std::optional<RecoveredPairs> recovered_;
     std::vector<DirectoryEntry> entries_;
     std::optional<PoolFill> fill_;
+    std::optional<std::string> filled_;
     std::optional<ManagerSummary> summary_;
     std::string how_;  // as soon as it is known
     bool takes_over_ = false;

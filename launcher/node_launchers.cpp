@@ -220,6 +220,11 @@ void NodeLaunchers::on_event(const Event& event) {
                 tell(fill_text(number_of(event.manager), event.node, event.fill));
             return;
         }
+        case Event::Kind::filled:
+            if (event.text.find("no more") != std::string::npos)
+                tell("manager " + std::to_string(number_of(event.manager)) + " on " + event.node +
+                     " has only part of its pool: " + event.text);
+            return;
         case Event::Kind::gone:
             if (stage_ == Stage::starting) return fail(event.node + ": " + event.text);
             if (stage_ == Stage::ready && plan_.allocation) on_dead({event.node_id}, event.text);

@@ -7,7 +7,7 @@
 namespace ddict::launcher {
 namespace {
 
-constexpr std::array<OptionText, 34> texts{{
+constexpr std::array<OptionText, 35> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on; of --hosts the first N. Without a job and --hosts there is one: this "
      "machine; N then multiplies its managers."},
@@ -29,6 +29,9 @@ constexpr std::array<OptionText, 34> texts{{
      "or "
      "on a core that no other manager has (core); its memory comes from there. Of those that Slurm has left "
      "to the job."},
+    {"prefault", "DDICT_PREFAULT", "", "no",
+     "The start waits for the first 64M of each pool only. A thread of each manager takes the rest and maps "
+     "it while the manager serves; a put that comes before takes what it needs. The variable is 1."},
     {"working-set", "DDICT_WORKING_SET", "N", "1",
      "How many checkpoints the managers keep in memory, at most 8: clients at older steps go on "
      "reading what was there at theirs."},

@@ -71,6 +71,7 @@ struct Options {
     BootstrapOption bootstrap = BootstrapOption::automatic;  // in a job: how node launchers meet
     std::string manager_program;                             // empty: the one beside ddict-launch
     Bind bind = Bind::none;                                  // managers to processors
+    bool prefault = false;                                   // pools in the background
     bool restart = true;                                     // managers that have died
     bool resume = false;                                     // what was kept under this name
     bool allow_empty = false;                                // of that: managers of which nothing was kept

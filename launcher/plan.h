@@ -52,6 +52,7 @@ struct LaunchPlan {
     Bootstrap bootstrap = Bootstrap::alone;
     std::string manager_program;            // empty: each node launcher looks beside itself
     Bind bind = Bind::none;                 // managers to processors
+    bool prefault = false;                  // pools in the background
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept
@@ -87,6 +88,7 @@ struct NodePlan {
     std::optional<std::uint64_t> job_memory_bytes;  // what the job asked for on each node
     std::string manager_program;
     Bind bind = Bind::none;                 // managers to processors
+    bool prefault = false;                  // pools in the background
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept

@@ -4,6 +4,7 @@
 // ddict-manager: started by the node launcher, never by hand.
 //
 //   ddict-manager --pool NAME --directory NAME --control-fd N [--shared-address ADDRESS]... [--cpus 0-3,8]
+//       [--prefault 1]
 //   ddict-manager --probe       prints what UCX offers on this node, as JSON
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -115,6 +116,8 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
             options.shared_addresses.emplace_back(value);
         } else if (option == "--cpus") {
             bind_to(value);
+        } else if (option == "--prefault") {
+            options.fills_pool = value == "1";
         } else if (option == "--control-fd") {
             std::from_chars(value.data(), value.data() + value.size(), options.control_fd);
         } else {

@@ -131,6 +131,7 @@ int Server::run() {
         fail(watched.error());
     } else {
         announce();
+        if (options_.fills_pool) fill_pool();
     }
     ConnectionGuard& guard = ConnectionGuard::instance();
     if (const Result<void> watched =
@@ -163,6 +164,7 @@ int Server::run() {
             next = std::min(next, next_look_for_network_);
         }
     }
+    filler_.reset();
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
     store_->mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
@@ -191,6 +193,17 @@ bool Server::has_found_network() {
     if (now < next_look_for_network_) return false;
     next_look_for_network_ = now + network_look_interval;
     return transport::Worker::is_network_there();
+}
+
+/// From another thread, which may write to the socket as well: a packet is whole.
+void Server::fill_pool() {
+    filler_.emplace(store_->pool().memory(), [fd = options_.control_fd](const PoolFiller::Filled& filled) {
+        std::string packet(1, static_cast<char>(Control::filled));
+        packet +=
+            std::to_string(filled.bytes >> 20) + " MiB in " + std::to_string(filled.took.count()) + " ms";
+        if (!filled.result) packet += std::string("; no more: ") + filled.result.error().detail.data();
+        [[maybe_unused]] const ssize_t sent = ::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL);
+    });
 }
 
 /// What a request has taken and given back at once does not count.

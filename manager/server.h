@@ -13,6 +13,7 @@
 
 #include "manager/connection_guard.h"
 #include "manager/member.h"
+#include "manager/pool_filler.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
 #include "store/store.h"
@@ -26,6 +27,7 @@ struct ServerOptions {
                        // killed; the segment with the replies goes with it
     std::string directory;                        // name of the node's directory segment
     int control_fd = -1;                          // see wire/control.h
+    bool fills_pool = false;                      // in the background: pool_filler.h
     std::vector<std::string> shared_addresses{};  // that several of the dictionary's nodes have
 };
 
@@ -73,6 +75,7 @@ class Server {
     void log_unproven_hellos();
     void tell_of_deadly_request();
     void note_fill();
+    void fill_pool();
     void tell_summary();
 
     ServerOptions options_;
@@ -99,6 +102,7 @@ class Server {
     bool stopping_ = false;
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone
+    std::optional<PoolFiller> filler_;
 };
 
 }  // namespace ddict::manager

@@ -31,6 +31,8 @@ enum class Control : std::uint8_t {
     summary =
         12,  // it ends in good order, or for a restart: packed ManagerSummary; before stopped and restart
 
+    filled = 13,  // all of its pool is there, or as much as is to be had: text for people follows
+
     // From a node launcher to a manager.
     directory = 2,  // the node's directory segment is complete, and all `permit` are sent
     stop = 5,       // end in good order

@@ -35,6 +35,7 @@ Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSe
                                   .directory = segments.directory_name(),
                                   .shared_addresses = shared_addresses_,
                                   .cpus = local < places_.size() ? places_[local].cpus : os::Cpus(),
+                                  .prefault = plan_.prefault,
                                   .takes_over = takes_over,
                                   .environment = std::move(environment)});
 }
@@ -154,6 +155,14 @@ std::vector<NodeManagers::Fill> NodeManagers::take_fills() {
     std::vector<Fill> all;
     for (ManagerProcess& manager : managers_) {
         if (const auto fill = manager.take_fill()) all.push_back({manager.manager(), *fill});
+    }
+    return all;
+}
+
+std::vector<NodeManagers::Filled> NodeManagers::take_filled() {
+    std::vector<Filled> all;
+    for (ManagerProcess& manager : managers_) {
+        if (auto filled = manager.take_filled()) all.push_back({manager.manager(), *std::move(filled)});
     }
     return all;
 }

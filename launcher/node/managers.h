@@ -83,6 +83,12 @@ class NodeManagers {
         PoolFill fill;
     };
     std::vector<Fill> take_fills();
+    /// Pools whose memory is there, as their managers have said since the last call.
+    struct Filled {
+        std::uint32_t manager = 0;
+        std::string text;
+    };
+    std::vector<Filled> take_filled();
     /// What those that have ended in good order have said, also before they were started again.
     EndSummary end_summary() const;
     void stop();

@@ -39,6 +39,12 @@ void NodeLoop::take_in(std::span<const pollfd> fds) {
         event.fill = fill.fill;
         report(event);
     }
+    for (const NodeManagers::Filled& filled : managers_.take_filled()) {
+        Event event = identity_.event(Event::Kind::filled);
+        event.manager = ShardId{filled.manager};
+        event.text = filled.text;
+        report(event);
+    }
     for (const NodeManagers::Change& change : changes)
         on_change(change);
 }

@@ -99,7 +99,8 @@ Result<shm::Segment> NodeSegments::create_pool(std::uint32_t local) const {
         const std::lock_guard lock(far_memory_mutex_);
         far_memory_ = reason(done.error());
     };
-    return shm::Segment::create(pool_names_[local], plan_.pool_bytes, prepare);
+    return plan_.prefault ? shm::Pool::create_sparse_segment(pool_names_[local], plan_.pool_bytes, prepare)
+                          : shm::Segment::create(pool_names_[local], plan_.pool_bytes, prepare);
 }
 
 std::string NodeSegments::far_memory() const {
