@@ -133,6 +133,7 @@ void check_nodes(const LaunchPlan& plan, const std::vector<NodeFacts>& facts,
         add(judge_kept);
     if (plan.resume) findings.push_back(judge_resume(node_plan(plan), facts));
     if (plan.bind != Bind::none) add(judge_places);
+    if (plan.huge_pages) add(judge_huge_pages);
     add([&](const NodeFacts& of_node) { return judge_open_files(of_node, plan.managers_per_node); });
     add(judge_segments);
     add(judge_host_name);

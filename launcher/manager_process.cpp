@@ -38,6 +38,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
         options.argv.insert(options.argv.end(), {"--shared-address", address});
     if (!start.cpus.empty()) options.argv.insert(options.argv.end(), {"--cpus", os::format_cpus(start.cpus)});
     if (start.prefault) options.argv.insert(options.argv.end(), {"--prefault", "1"});
+    if (start.huge_pages) options.argv.insert(options.argv.end(), {"--huge-pages", "1"});
     options.environment = start.environment;
     // Its standard output is not for the launcher: that reads events there.
     options.standard_fds = {nothing.fd(), STDERR_FILENO, -1};

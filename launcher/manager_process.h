@@ -29,6 +29,7 @@ struct ManagerStart {
     std::vector<std::string> shared_addresses{};  // of several nodes: not to be used
     os::Cpus cpus{};                              // to run on; empty: all
     bool prefault = false;                        // its pool, in the background
+    bool huge_pages = false;                      // for its pool
     bool takes_over = false;                      // what another has left
     os::Environment environment;
 };

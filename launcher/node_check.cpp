@@ -22,6 +22,7 @@
 #include "launcher/lifeline.h"
 #include "launcher/manager_process.h"
 #include "launcher/node/node_identity.h"
+#include "launcher/node/segments.h"
 #include "launcher/node/stream_rendezvous.h"
 #include "launcher/node_network.h"
 #include "launcher/resume.h"
@@ -248,6 +249,7 @@ NodeFacts look_at_this_node(const NodePlan& plan, const os::Environment& environ
     look_at_limits(facts);
     look_at_memory(plan, facts);
     if (plan.resume) look_for_kept(plan, facts);
+    facts.no_huge_pages = no_huge_pages(plan);
     if (plan.bind != Bind::none) look_for_places(plan, facts);
     probe_ucx(plan.manager_program, environment, facts);
     try_network(plan, identity, environment, facts);

@@ -58,6 +58,7 @@ json machine_object(const NodeFacts& facts) {
             {"stale_removed", facts.stale_removed},
             {"kept", cut(facts.kept)},
             {"kept_unseen", cut(facts.kept_unseen)},
+            {"no_huge_pages", cut(facts.no_huge_pages)},
             {"rank", facts.rank}};
 }
 
@@ -77,6 +78,7 @@ void read_machine(const json& object, NodeFacts& facts) {
     object.at("stale_removed").get_to(facts.stale_removed);
     object.at("kept").get_to(facts.kept);
     object.at("kept_unseen").get_to(facts.kept_unseen);
+    object.at("no_huge_pages").get_to(facts.no_huge_pages);
     object.at("rank").get_to(facts.rank);
     facts.node = object.at("node");
 }

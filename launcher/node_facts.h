@@ -54,6 +54,7 @@ struct NodeFacts {
     std::vector<std::pair<std::string, std::string>> transports;  // transport, device
     std::string places;                                           // with --bind: of its managers, for people
     std::string unbound;                                          // why there are none
+    std::string no_huge_pages;                                    // with --huge-pages: why there are none
     NetworkFacts network;
 };
 

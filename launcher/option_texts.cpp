@@ -7,7 +7,7 @@
 namespace ddict::launcher {
 namespace {
 
-constexpr std::array<OptionText, 35> texts{{
+constexpr std::array<OptionText, 36> texts{{
     {"nodes", "DDICT_NODES", "N", "all of the job",
      "Nodes to place managers on; of --hosts the first N. Without a job and --hosts there is one: this "
      "machine; N then multiplies its managers."},
@@ -32,6 +32,10 @@ constexpr std::array<OptionText, 35> texts{{
     {"prefault", "DDICT_PREFAULT", "", "no",
      "The start waits for the first 64M of each pool only. A thread of each manager takes the rest and maps "
      "it while the manager serves; a put that comes before takes what it needs. The variable is 1."},
+    {"huge-pages", "DDICT_HUGE_PAGES", "", "no",
+     "The memory of the pools is taken as huge pages, where /dev/shm gives them (mounted with huge=advise, "
+     "or "
+     "more); where not, that is said, and ordinary ones are taken. The variable is 1."},
     {"working-set", "DDICT_WORKING_SET", "N", "1",
      "How many checkpoints the managers keep in memory, at most 8: clients at older steps go on "
      "reading what was there at theirs."},

@@ -158,6 +158,7 @@ bool* flag_of(Options& options, std::string_view option) {
     if (option == "wait-for-keys") return &options.working_set.waits_for_keys;
     if (option == "wait-for-writers") return &options.working_set.waits_for_writers;
     if (option == "prefault") return &options.prefault;
+    if (option == "huge-pages") return &options.huge_pages;
     if (option == "keep") return &options.keep;
     if (option == "resume") return &options.resume;
     if (option == "allow-empty") return &options.allow_empty;
@@ -393,8 +394,8 @@ Result<void> check_keeping(const Options& options, const po::variables_map& give
                         options.verb == Verb::serve || options.verb == Verb::check;
     if (given.count("keep") != 0 && options.verb != Verb::run && options.verb != Verb::stop)
         return wrong("--keep belongs to: ddict-launch -- COMMAND, and to: ddict-launch stop");
-    for (const char* option : {"resume", "allow-empty", "bind", "prefault", "persist-path", "persist-count",
-                               "persist-freq", "read-only"}) {
+    for (const char* option : {"resume", "allow-empty", "bind", "prefault", "huge-pages", "persist-path",
+                               "persist-count", "persist-freq", "read-only"}) {
         if (given.count(option) != 0 && !begins)
             return wrong(std::string("--") + option +
                          " belongs to what begins: a command, start, serve or --check");

@@ -72,6 +72,7 @@ struct Options {
     std::string manager_program;                             // empty: the one beside ddict-launch
     Bind bind = Bind::none;                                  // managers to processors
     bool prefault = false;                                   // pools in the background
+    bool huge_pages = false;                                 // for pools
     bool restart = true;                                     // managers that have died
     bool resume = false;                                     // what was kept under this name
     bool allow_empty = false;                                // of that: managers of which nothing was kept

@@ -162,6 +162,7 @@ Result<LaunchPlan> plan_launch(const Options& options, const std::optional<slurm
     plan.manager_program = options.manager_program;
     plan.bind = options.bind;
     plan.prefault = options.prefault;
+    plan.huge_pages = options.huge_pages;
     plan.restart = options.restart;
     plan.resume = options.resume;
     plan.allow_empty = options.allow_empty;
@@ -193,6 +194,7 @@ NodePlan node_plan(const LaunchPlan& plan) {
     node.manager_program = plan.manager_program;
     node.bind = plan.bind;
     node.prefault = plan.prefault;
+    node.huge_pages = plan.huge_pages;
     node.restart = plan.restart;
     node.resume = plan.resume;
     node.allow_empty = plan.allow_empty;
@@ -226,6 +228,7 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
             "--manager-program=" + plan.manager_program,
             "--bind=" + std::string(word_of(plan.bind)),
             "--prefault=" + std::to_string(plan.prefault ? 1 : 0),
+            "--huge-pages=" + std::to_string(plan.huge_pages ? 1 : 0),
             "--restart=" + std::to_string(plan.restart ? 1 : 0),
             "--resume=" + std::to_string(plan.resume ? 1 : 0),
             "--allow-empty=" + std::to_string(plan.allow_empty ? 1 : 0),
@@ -264,6 +267,7 @@ Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
     const auto bind = bind_named(in.text("bind"));
     plan.bind = bind.value_or(Bind::none);
     plan.prefault = in.number<unsigned>("prefault") != 0;
+    plan.huge_pages = in.number<unsigned>("huge-pages") != 0;
     plan.restart = in.number<unsigned>("restart") != 0;
     plan.resume = in.number<unsigned>("resume") != 0;
     plan.allow_empty = in.number<unsigned>("allow-empty") != 0;

@@ -53,6 +53,7 @@ struct LaunchPlan {
     std::string manager_program;            // empty: each node launcher looks beside itself
     Bind bind = Bind::none;                 // managers to processors
     bool prefault = false;                  // pools in the background
+    bool huge_pages = false;                // for pools
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept
@@ -89,6 +90,7 @@ struct NodePlan {
     std::string manager_program;
     Bind bind = Bind::none;                 // managers to processors
     bool prefault = false;                  // pools in the background
+    bool huge_pages = false;                // for pools
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept

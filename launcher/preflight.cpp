@@ -138,6 +138,11 @@ Finding judge_places(const NodeFacts& facts) {
     return {Level::ok, "managers are bound: " + facts.places};
 }
 
+Finding judge_huge_pages(const NodeFacts& facts) {
+    if (facts.no_huge_pages.empty()) return {Level::ok, "huge pages: /dev/shm gives them"};
+    return {Level::warning, "huge pages: " + facts.no_huge_pages};
+}
+
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers) {
     const std::string limits = "open files: " + limit_text(facts.open_files_soft) + " (at most " +
                                limit_text(facts.open_files_hard) + ")";

@@ -32,6 +32,8 @@ Finding judge_kept(const NodeFacts& facts);
 Finding judge_resume(const NodePlan& plan, std::vector<NodeFacts> facts);
 /// With --bind: where the managers of a node are to run.
 Finding judge_places(const NodeFacts& facts);
+/// With --huge-pages. Never a failure.
+Finding judge_huge_pages(const NodeFacts& facts);
 Finding judge_open_files(const NodeFacts& facts, std::uint32_t managers);
 /// Of System V, of which other programs over UCX take some. Never a failure.
 Finding judge_segments(const NodeFacts& facts);

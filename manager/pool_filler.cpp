@@ -20,8 +20,9 @@ constexpr int least_urgent = 19;
 
 }  // namespace
 
-PoolFiller::PoolFiller(const shm::Segment& memory, std::function<void(const Filled&)> on_end)
+PoolFiller::PoolFiller(const shm::Segment& memory, bool huge_pages, std::function<void(const Filled&)> on_end)
     : memory_(memory),
+      huge_pages_(huge_pages),
       on_end_(std::move(on_end)),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
@@ -40,8 +41,10 @@ void PoolFiller::run(const std::stop_token& stop) {
     on_end_(filled);
 }
 
-/// Reserved first: that says in words when there is no more.
+/// Reserving says in words when there is no more. But what is reserved before it is touched is no huge page.
 Result<void> PoolFiller::fill(std::uint64_t from, std::uint64_t to) const {
+    if (huge_pages_) [[maybe_unused]]
+        const bool tried = os::populate(memory_.data() + from, to - from).has_value();
     if (memory_.reserved_bytes() < to) {
         if (const Result<void> reserved = memory_.reserve(from, to); !reserved) return reserved;
     }

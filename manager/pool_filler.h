@@ -24,9 +24,10 @@ class PoolFiller {
         std::uint64_t bytes = 0;
         std::chrono::milliseconds took{0};
     };
-    /// `memory` must outlive it, and stay where it is. `on_end` is called by that thread, once, unless it is
+    /// `memory` must outlive it, and stay where it is. `huge_pages`: it has been asked to be of
+    /// these. `on_end` is called by that thread, once, unless it is
     /// stopped before.
-    PoolFiller(const shm::Segment& memory, std::function<void(const Filled&)> on_end);
+    PoolFiller(const shm::Segment& memory, bool huge_pages, std::function<void(const Filled&)> on_end);
     PoolFiller(const PoolFiller&) = delete;
     PoolFiller& operator=(const PoolFiller&) = delete;
     /// Stops it, after one piece at the most: some milliseconds.
@@ -37,6 +38,7 @@ class PoolFiller {
     Result<void> fill(std::uint64_t from, std::uint64_t to) const;
 
     const shm::Segment& memory_;
+    const bool huge_pages_;
     const std::function<void(const Filled&)> on_end_;
     std::jthread thread_;  // the last: it uses the others
 };

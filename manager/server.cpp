@@ -16,6 +16,7 @@
 
 #include "manager/connection_guard.h"
 #include "os/network_interfaces.h"
+#include "os/pages.h"
 #include "wire/manager_summary.h"
 
 namespace ddict::manager {
@@ -86,6 +87,9 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
 Result<Server::TakenStore> Server::take_store(const ServerOptions& options) {
     Result<shm::Segment> pool = shm::Segment::open(options.pool, shm::Access::read_write);
     if (!pool) return pool.error();
+    // Where there are none the node launcher has said so.
+    if (options.huge_pages) [[maybe_unused]]
+        const bool wanted = os::want_huge_pages(pool->data(), pool->size()).has_value();
     Result<shm::Segment> replies =
         shm::Segment::open(shm::reply_segment_name(options.pool), shm::Access::read_write);
     if (!replies) return replies.error();
@@ -197,13 +201,16 @@ bool Server::has_found_network() {
 
 /// From another thread, which may write to the socket as well: a packet is whole.
 void Server::fill_pool() {
-    filler_.emplace(store_->pool().memory(), [fd = options_.control_fd](const PoolFiller::Filled& filled) {
-        std::string packet(1, static_cast<char>(Control::filled));
-        packet +=
-            std::to_string(filled.bytes >> 20) + " MiB in " + std::to_string(filled.took.count()) + " ms";
-        if (!filled.result) packet += std::string("; no more: ") + filled.result.error().detail.data();
-        [[maybe_unused]] const ssize_t sent = ::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL);
-    });
+    filler_.emplace(store_->pool().memory(), options_.huge_pages,
+                    [fd = options_.control_fd](const PoolFiller::Filled& filled) {
+                        std::string packet(1, static_cast<char>(Control::filled));
+                        packet += std::to_string(filled.bytes >> 20) + " MiB in " +
+                                  std::to_string(filled.took.count()) + " ms";
+                        if (!filled.result)
+                            packet += std::string("; no more: ") + filled.result.error().detail.data();
+                        [[maybe_unused]] const ssize_t sent =
+                            ::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL);
+                    });
 }
 
 /// What a request has taken and given back at once does not count.

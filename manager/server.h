@@ -28,6 +28,7 @@ struct ServerOptions {
     std::string directory;                        // name of the node's directory segment
     int control_fd = -1;                          // see wire/control.h
     bool fills_pool = false;                      // in the background: pool_filler.h
+    bool huge_pages = false;                      // for what of its pool is touched first
     std::vector<std::string> shared_addresses{};  // that several of the dictionary's nodes have
 };
 

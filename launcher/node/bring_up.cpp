@@ -82,6 +82,9 @@ Result<void> BringUp::make_segments() {
         node_.loop.turn(milliseconds(0));
         return trouble();
     };
+    if (const std::string why = no_huge_pages(node_.plan); !why.empty())
+        std::fprintf(stderr, "ddict-launch on %s: --huge-pages: %s\n", node_.identity.node.c_str(),
+                     why.c_str());
     const auto made = node_.segments.make(look_up);
     if (const std::string why = node_.segments.far_memory(); !why.empty())
         std::fprintf(stderr, "ddict-launch on %s: --bind: memory may be far from its manager: %s\n",

@@ -36,6 +36,7 @@ Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSe
                                   .shared_addresses = shared_addresses_,
                                   .cpus = local < places_.size() ? places_[local].cpus : os::Cpus(),
                                   .prefault = plan_.prefault,
+                                  .huge_pages = plan_.huge_pages,
                                   .takes_over = takes_over,
                                   .environment = std::move(environment)});
 }

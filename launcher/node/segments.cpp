@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "launcher/launch_loop.h"
+#include "os/pages.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
 #include "store/reply_memory.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::chrono::seconds orphans_grace{3};
 constexpr std::chrono::milliseconds look_again{20};
+constexpr std::uint64_t touched_at_once = std::uint64_t{64} << 20;
 
 void remove_files_of(const std::string& pool_name) {
     shm::Segment::remove(pool_name);
@@ -28,6 +30,10 @@ void remove_files_of(const std::string& pool_name) {
 }
 
 }  // namespace
+
+std::string no_huge_pages(const NodePlan& plan) {
+    return plan.huge_pages ? os::why_no_huge_pages("/dev/shm") : std::string();
+}
 
 Result<void> NodeSegments::make(const std::function<Result<void>()>& look_up) {
     const std::uint64_t id = plan_.identity.dictionary_id;
@@ -87,18 +93,25 @@ std::vector<std::optional<Result<shm::Segment>>> NodeSegments::create_missing(
 }
 
 /// Where its manager is. A kernel that refuses is worth a word, and no reason not to start.
-Result<shm::Segment> NodeSegments::create_pool(std::uint32_t local) const {
-    const auto prepare = [&](std::byte* data, std::uint64_t bytes) {
-        if (local >= places_.size()) return;
+void NodeSegments::prepare_pool(std::uint32_t local, std::byte* data, std::uint64_t bytes) const {
+    if (local < places_.size()) {
         const Place& place = places_[local];
         const auto done = place.has_memory
                               ? os::prefer_numa_domain(data, bytes, place.domain)
                               : Result<void>(Error(Errc::system, "this process may use no memory of domain " +
                                                                      std::to_string(place.domain)));
-        if (done) return;
         const std::lock_guard lock(far_memory_mutex_);
-        far_memory_ = reason(done.error());
-    };
+        if (!done) far_memory_ = reason(done.error());
+    }
+    if (!plan_.huge_pages || !os::want_huge_pages(data, bytes)) return;
+    // Those that are reserved without being touched are small. What cannot be had, reserving says in words.
+    const std::uint64_t now = plan_.prefault ? std::min(bytes, shm::Pool::bytes_at_first) : bytes;
+    for (std::uint64_t at = 0; at < now; at += touched_at_once)
+        if (!os::populate(data + at, std::min(touched_at_once, now - at))) return;
+}
+
+Result<shm::Segment> NodeSegments::create_pool(std::uint32_t local) const {
+    const auto prepare = [&](std::byte* data, std::uint64_t bytes) { prepare_pool(local, data, bytes); };
     return plan_.prefault ? shm::Pool::create_sparse_segment(pool_names_[local], plan_.pool_bytes, prepare)
                           : shm::Segment::create(pool_names_[local], plan_.pool_bytes, prepare);
 }

@@ -25,6 +25,9 @@
 
 namespace ddict::launcher {
 
+/// Why pools do not get the huge pages that were asked for; empty if they do, or were not asked for.
+std::string no_huge_pages(const NodePlan& plan);
+
 class NodeSegments {
   public:
     /// All must outlive it; `identity` and `places` are known by the time of make().
@@ -78,6 +81,7 @@ class NodeSegments {
     std::vector<std::optional<Result<shm::Segment>>> create_missing(
         const std::function<Result<void>()>& look_up) const;
     Result<void> prepare_new(std::uint32_t local, Result<shm::Segment> segment) const;
+    void prepare_pool(std::uint32_t local, std::byte* data, std::uint64_t bytes) const;
     Result<shm::Segment> create_pool(std::uint32_t local) const;
     Result<void> make_new(std::uint32_t local);
     Result<void> take_kept(std::uint32_t local, const std::function<Result<void>()>& look_up);

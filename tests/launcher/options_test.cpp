@@ -142,9 +142,9 @@ TEST(Options, EveryOneHasAVariableThatWorks) {
         const auto all = [](const Options& o) {
             return std::tuple(o.nodes, o.nodelist, o.managers_per_node, o.total_bytes, o.timeout, o.name,
                               o.bootstrap, o.hosts, o.rsh, o.log.path, o.log.level, o.state_dir,
-                              o.manager_program, o.bind, o.prefault, o.restart, o.fail_on_loss, o.quiet,
-                              o.load, o.save, o.save_before, o.save_on, o.save_keep, o.compress, o.keep,
-                              o.resume, o.allow_empty, o.working_set.packed(), o.persist.path,
+                              o.manager_program, o.bind, o.prefault, o.huge_pages, o.restart, o.fail_on_loss,
+                              o.quiet, o.load, o.save, o.save_before, o.save_on, o.save_keep, o.compress,
+                              o.keep, o.resume, o.allow_empty, o.working_set.packed(), o.persist.path,
                               o.persist.count, o.persist_freq, o.restore_from, o.persist.read_only);
         };
         EXPECT_EQ(all(*by_option), all(*by_variable)) << text.option;

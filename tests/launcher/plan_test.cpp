@@ -135,6 +135,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     options.manager_program = "/a b/c=d";
     options.bind = Bind::core;
     options.prefault = true;
+    options.huge_pages = true;
     LaunchPlan plan = plan_launch(options, job, identity, page).value();
     plan.client_hosts = {"10.0.0.1", "fd00::1"};
     plan.bootstrap = Bootstrap::streams;
@@ -160,6 +161,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     EXPECT_EQ(got->client_hosts, plan.client_hosts);
     EXPECT_EQ(got->bind, Bind::core);
     EXPECT_TRUE(got->prefault);
+    EXPECT_TRUE(got->huge_pages);
 
     EXPECT_FALSE(parse_node_arguments(args, {}));
     EXPECT_FALSE(parse_node_arguments(args, {{secret_variable, "0123"}}));
