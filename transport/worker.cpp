@@ -83,12 +83,15 @@ Result<void> Worker::start_samehost() {
 Worker::Interfaces Worker::Interfaces::that_are_up() {
     Interfaces up;
     for (const os::NetworkInterface& interface : os::network_interfaces()) {
-        up.names.push_back(interface.name);
+        Interface& added = up.emplace_back(interface.name, !interface.loopback && !interface.inner_bridge);
         for (const std::string& address : interface.addresses)
-            up.names.back() += ' ' + address;
-        up.lead_out = up.lead_out || (!interface.loopback && !interface.inner_bridge);
+            added.name += ' ' + address;
     }
     return up;
+}
+
+bool Worker::Interfaces::lead_out() const noexcept {
+    return std::any_of(begin(), end(), [](const Interface& interface) { return interface.leads_out; });
 }
 
 Result<void> Worker::start_ucx() {
@@ -99,6 +102,11 @@ Result<void> Worker::start_ucx() {
         auto ucx = options_.start_network(*poller_, waiting_);
         if (!ucx) return ucx.error();
         ucx_ = *std::move(ucx);
+        // One whose cable was pulled or put back meanwhile: who knows whether UCX has seen it.
+        const Interfaces still = Interfaces::that_are_up();
+        std::erase_if(interfaces_, [&](const Interface& interface) {
+            return std::find(still.begin(), still.end(), interface) == still.end();
+        });
         return {};
     } catch (const std::bad_alloc&) {
         return Error(Errc::system, "no memory is left to start UCX");

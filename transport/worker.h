@@ -89,9 +89,9 @@ class Worker final : public Transport {
     bool has_started_ucx() const noexcept { return ucx_ != nullptr; }
     /// UCX was started while no interface led out of this host, as where a cable is out. Then no other host
     /// reaches this process, whatever comes.
-    bool began_without_network() const noexcept { return ucx_ != nullptr && !interfaces_.lead_out; }
+    bool began_without_network() const noexcept { return ucx_ != nullptr && !interfaces_.lead_out(); }
     /// Whether one would lead out of this host now. Asks the kernel.
-    static bool is_network_there() { return Interfaces::that_are_up().lead_out; }
+    static bool is_network_there() { return Interfaces::that_are_up().lead_out(); }
     const samehost::Counters& counters_of_samehost() const noexcept { return samehost_->counters(); }
     /// The user wants it so (DDICT_SAME_HOST=0).
     static bool speaks_over_network_only() noexcept { return samehost::is_switched_off(); }
@@ -129,11 +129,14 @@ class Worker final : public Transport {
 
   private:
     using Clock = std::chrono::steady_clock;
-    struct Interfaces {
-        std::vector<std::string> names{};  // with their addresses
-        bool lead_out = false;
-        bool operator==(const Interfaces&) const = default;
+    struct Interface {
+        std::string name;  // with its addresses
+        bool leads_out = false;
+        bool operator==(const Interface&) const = default;
+    };
+    struct Interfaces : std::vector<Interface> {
         static Interfaces that_are_up();
+        bool lead_out() const noexcept;
     };
 
     Worker(const WorkerOptions& options, std::unique_ptr<os::Poller> poller, const ProcessIdentity& identity);
@@ -153,7 +156,7 @@ class Worker final : public Transport {
     os::WaitPolicy waiting_;
     std::unique_ptr<samehost::Transport> samehost_;
     std::unique_ptr<ucx::Worker> ucx_;  // once it is needed
-    Interfaces interfaces_;             // that were up when it was started
+    Interfaces interfaces_;             // that were up while it was started, all of the time
     bool has_connected_ = false;        // to anybody, over the network
     std::unique_ptr<Tunnels> tunnels_;  // over both, if it gives any: it ends before them
     unsigned next_entrance_ = 0;
