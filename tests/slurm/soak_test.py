@@ -146,6 +146,10 @@ class Round:
         self.killed_clients = set()
         self.cut, self.cut_until, self.no_cut_before = None, 0, 0
         self.stopped = []  # (pid, when to go on)
+        self.begin, self.story = time.monotonic(), []  # lines: what was done, and when
+
+    def tell(self, what):
+        self.story.append(f"{time.monotonic() - self.begin:6.2f} s  {what}")
 
     def start(self):
         self.job = self.cluster.submit(f"""
@@ -192,6 +196,7 @@ class Round:
             if send(pid, signal.SIGKILL):
                 kills.append(time.monotonic())
                 self.counts[what] += 1
+                self.tell(f"{what}: {number} on {host}")
             time.sleep(pause)
 
     def stop_manager(self, host):
@@ -204,6 +209,7 @@ class Round:
         if pid is not None and send(pid, signal.SIGKILL):
             self.killed_clients.add(host)
             self.counts["client killed"] += 1
+            self.tell(f"client killed: of {host}")
 
     def stop_client(self, host):
         pid = self.processes.client(host)
@@ -212,8 +218,10 @@ class Round:
 
     def stop_process(self, pid, what):
         if not self.stopped and send(pid, signal.SIGSTOP):
-            self.stopped.append((pid, time.monotonic() + self.chance.uniform(0, STOP_SECONDS_MAX)))
+            seconds = self.chance.uniform(0, STOP_SECONDS_MAX)
+            self.stopped.append((pid, time.monotonic() + seconds))
             self.counts[what] += 1
+            self.tell(f"{what}: process {pid}, for {seconds:.2f} s")
 
     def cut_host(self, host):
         """Only where there is time enough to put the cable back and look at what comes of it."""
@@ -225,6 +233,7 @@ class Round:
         self.cluster.power("cut", host)
         self.cut, self.cut_until = host, now + seconds
         self.counts["host cut"] += 1
+        self.tell(f"host cut: {host}, for {seconds:.2f} s")
 
     def undo_what_is_due(self, all_of_it=False):
         now = time.monotonic()
@@ -235,6 +244,7 @@ class Round:
         if self.cut and (all_of_it or now >= self.cut_until):
             self.cluster.power("heal", self.cut)
             self.control.back(self.cut)
+            self.tell(f"host joined again: {self.cut}")
             self.cut, self.no_cut_before = None, time.monotonic() + PAUSE_AFTER_CUT
 
     def ended_well(self, host):
@@ -243,7 +253,13 @@ class Round:
         if host in self.killed_clients:
             self.killed_clients.remove(host)
             return True
-        return not said or self.report.check(f"round {self.number}: the client of {host} finds all right", False, said)
+        if not said:
+            return True
+        self.tell(f"client ended: of {host}")
+        self.report.check(f"round {self.number}: the client of {host} finds all right", False, said)
+        for line in ["what was done:", *self.story, "what the wrapper has said:", *self.job.output().splitlines()]:
+            self.report.note(line)
+        return False
 
     def see_to_clients(self):
         """False if one has found something wrong. One that was killed is followed by another."""
@@ -273,6 +289,7 @@ class Round:
         self.control.lost(host)
         self.killed_clients.add(host)
         self.cluster.power("kill", host)
+        self.tell(f"host killed: {host}")
         self.counts["host killed"] += 1
         time.sleep(4)
         self.ended_well(host)
