@@ -131,9 +131,9 @@ void Connection::could_not_connect(const Error& why) {
 bool Connection::may_be_reached_later(const Error& why) {
     if (same_host_ || why.code == Errc::dictionary_gone) return false;
     if (session_ != 0) return true;
-    if (why.manager_state != ManagerState::unreachable) return false;
-    return !timers_.is_one_try_enough() || way_is_restarted() ||
-           (others_may_know() && timers_.begin_probe_if_due(context_.now()));
+    const bool is_unreachable = why.manager_state == ManagerState::unreachable;
+    if (is_unreachable && (!timers_.is_one_try_enough() || way_is_restarted())) return true;
+    return why.code == Errc::manager_lost && others_may_know() && timers_.begin_probe_if_due(context_.now());
 }
 
 /// Nothing is known of the manager then: the one of this node that passes messages on to it is away.

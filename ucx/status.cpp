@@ -58,11 +58,12 @@ Error peer_error(ucs_status_t status, std::string_view doing) noexcept {
     char text[sizeof(Error::detail)];
     std::snprintf(text, sizeof text, "%.*s: UCX says '%s'%s", static_cast<int>(doing.size()), doing.data(),
                   ucs_status_string(status), advice(status));
-    return Error(code_of(status), text);
+    const Error error(code_of(status), text);
+    return status == UCS_ERR_UNREACHABLE ? Error(error).set_state(ManagerState::unreachable) : error;
 }
 
 Error to_error(ucs_status_t status, std::string_view doing) noexcept {
-    Error error = peer_error(status, doing);
+    Error error = peer_error(status, doing).set_state(ManagerState::unknown);
     if (error.code == Errc::manager_lost) error.code = Errc::system;
     return error;
 }

@@ -258,5 +258,37 @@ TEST_F(AskingTest, OthersAreAskedWhereAManagerIs) {
     EXPECT_FALSE(asking.done(operation));
 }
 
+/// As one that has begun while its cable was out, and has made way for another since: whatever the transport
+/// says of it. Each call gives others the time to tell, or one now and then does.
+TEST_F(AskingTest, OneToWhichNoConnectionCanBeMadeMayBeElsewhere) {
+    knowing.other = entry(elsewhere);
+    knowing.other->shard = ShardId{1};
+    knowing.other->address.assign(8, std::byte{9});
+    asking.add_manager(*knowing.other);
+    ReplyHeader reply;
+    reply.verb_and_reply_bit = static_cast<std::uint8_t>(Verb::contains) | wire::reply_bit;
+    reply.request = start(1);
+    hello_answered(88);
+    asking.on_message(message_of(reply), {});
+    DirectoryEntry unreachable = entry(elsewhere);
+    unreachable.is_restartable = true;
+    asking.add_manager(unreachable);
+    transport.refusal = Error(Errc::manager_lost, "Destination is unreachable");
+    for (int calls = 0; calls < 5; ++calls, now += limits::lost_probe_interval) {
+        const std::size_t before = transport.sent.size();
+        const auto operation = start();
+        EXPECT_FALSE(asking.done(operation)) << calls;
+        for (const Time until = now + 2s; now < until && !asking.done(operation); now += 20ms)
+            asking.tick(now);
+        EXPECT_EQ(asking.take(operation).error().code, Errc::manager_lost);
+        EXPECT_GT(transport.sent.size(), before) << "nobody was asked by call " << calls;
+        EXPECT_EQ(last_verb(), Verb::directory);
+        const auto hasty = start();
+        asking.tick(now += 20ms);
+        ASSERT_TRUE(asking.done(hasty)) << "only now and then";
+        EXPECT_EQ(asking.take(hasty).error().code, Errc::manager_lost);
+    }
+}
+
 }  // namespace
 }  // namespace ddict

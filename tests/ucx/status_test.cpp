@@ -22,5 +22,15 @@ TEST(Status, WhatThisProcessLacksIsNoLossOfAManager) {
     EXPECT_EQ(lost_error(UCS_ERR_CONNECTION_RESET).code, Errc::manager_lost);
 }
 
+/// Where no way leads from here, as to a process that has begun while its cable was out.
+TEST(Status, NoWayToAPeerIsNothingAgainstTheManager) {
+    const Error none = peer_error(UCS_ERR_UNREACHABLE, "connecting to a peer");
+    EXPECT_EQ(none.code, Errc::manager_lost);
+    EXPECT_EQ(none.manager_state, ManagerState::unreachable);
+    EXPECT_EQ(peer_error(UCS_ERR_CONNECTION_RESET, "connecting to a peer").manager_state,
+              ManagerState::unknown);
+    EXPECT_EQ(to_error(UCS_ERR_UNREACHABLE, "creating a worker of UCX").manager_state, ManagerState::unknown);
+}
+
 }  // namespace
 }  // namespace ddict::ucx
