@@ -20,15 +20,16 @@
 #include "base/hex.h"
 #include "cluster/handle.h"
 #include "launcher/ending.h"
-#include "launcher/own_file.h"
 #include "launcher/remote_host.h"
 #include "os/boot_id.h"
 #include "os/child_process.h"
 #include "os/environment.h"
 #include "os/host_name.h"
+#include "os/own_file.h"
 #include "os/process_stat.h"
 #include "os/process_watch.h"
 #include "os/small_file.h"
+#include "os/state_folder.h"
 
 namespace ddict::launcher {
 namespace {
@@ -156,6 +157,19 @@ Result<void> make_folder(const fs::path& folder) {
     if (const auto above = make_folder(folder.parent_path()); !above) return above;
     if (mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
     return file_error("cannot make", folder.string(), errno);
+}
+
+/// access_denied if any user of the machine may take this folder's files away and put others in their place.
+/// A folder that is not there yet is good.
+Result<void> require_safe_folder(const std::string& folder) {
+    struct stat info {};
+    if (::stat(folder.c_str(), &info) != 0)
+        return {};  // whoever makes it, or a file in it, says what is wrong
+    if ((info.st_mode & S_IWOTH) == 0 || (info.st_mode & S_ISVTX) != 0) return {};
+    return Error(Errc::access_denied, "any user may replace the files in " + folder + " (mode " +
+                                          os::mode_text(info.st_mode) +
+                                          "): chmod o-w it, or choose another --state-dir")
+        .set_operation(Operation::launch);
 }
 
 /// A new file beside `path` with the text in it, safely on the disk. Its name, or an error.
@@ -295,11 +309,8 @@ Result<RendezvousRecord> parse_record(std::string_view text) {
 
 Result<std::string> state_folder(const Options& options, const os::Environment& environment) {
     if (!options.state_dir.empty()) return absolute_folder(options.state_dir);
-    // The specification of that variable wants a relative path to be ignored.
-    if (const std::string xdg(os::value_of(environment, "XDG_STATE_HOME")); xdg.starts_with('/'))
-        return xdg + "/ddict";
-    if (const std::string home(os::value_of(environment, "HOME")); !home.empty())
-        return absolute_folder(home + "/.local/state/ddict");
+    if (const std::string folder = os::default_state_folder(environment); !folder.empty())
+        return absolute_folder(folder);
     return Error(Errc::invalid_argument, "neither HOME nor XDG_STATE_HOME is set: say --state-dir")
         .set_operation(Operation::launch);
 }
@@ -371,7 +382,7 @@ Verdict liveness_of(const RendezvousRecord& record, const os::Environment& envir
 }
 
 Result<RendezvousRecord> read_record(const std::string& path) {
-    const auto text = read_own_file(path, record_bytes_max);
+    const auto text = os::read_own_file(path, record_bytes_max);
     return text ? parse_record(*text) : text.error();
 }
 

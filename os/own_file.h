@@ -5,20 +5,21 @@
 // can have written it.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <string>
 
 #include <ddict/result.h>
 
-namespace ddict::launcher {
+namespace ddict::os {
 
 /// The text of a plain file that belongs to this user and that nobody else may write to. not_found;
 /// access_denied, saying whose it is or who may write to it; protocol if it is no plain file, or longer than
 /// `bytes_max`. Follows no link, and waits for nobody.
 Result<std::string> read_own_file(const std::string& path, std::size_t bytes_max);
 
-/// access_denied if any user of the machine may take this folder's files away and put others in their place.
-/// A folder that is not there yet is good.
-Result<void> require_safe_folder(const std::string& folder);
+/// "0640": the permissions of a file, as chmod takes them.
+std::string mode_text(mode_t mode);
 
-}  // namespace ddict::launcher
+}  // namespace ddict::os

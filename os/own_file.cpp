@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
-#include "launcher/own_file.h"
+#include "os/own_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,14 +13,8 @@
 
 #include "os/file_descriptor.h"
 
-namespace ddict::launcher {
+namespace ddict::os {
 namespace {
-
-std::string mode_text(mode_t mode) {
-    std::array<char, 8> text{};
-    std::snprintf(text.data(), text.size(), "%04o", static_cast<unsigned>(mode & 07777));
-    return text.data();
-}
 
 Error not_believed(const std::string& why) {
     return Error(Errc::access_denied, why + ", so it is not believed");
@@ -43,8 +37,14 @@ Error open_error(const std::string& path, int error) {
 
 }  // namespace
 
+std::string mode_text(mode_t mode) {
+    std::array<char, 8> text{};
+    std::snprintf(text.data(), text.size(), "%04o", static_cast<unsigned>(mode & 07777));
+    return text.data();
+}
+
 Result<std::string> read_own_file(const std::string& path, std::size_t bytes_max) {
-    const os::FileDescriptor file(
+    const FileDescriptor file(
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
     if (!file.is_open()) return open_error(path, errno);
     struct stat info {};
@@ -66,15 +66,4 @@ Result<std::string> read_own_file(const std::string& path, std::size_t bytes_max
     }
 }
 
-Result<void> require_safe_folder(const std::string& folder) {
-    struct stat info {};
-    if (::stat(folder.c_str(), &info) != 0)
-        return {};  // whoever makes it, or a file in it, says what is wrong
-    if ((info.st_mode & S_IWOTH) == 0 || (info.st_mode & S_ISVTX) != 0) return {};
-    return Error(Errc::access_denied, "any user may replace the files in " + folder + " (mode " +
-                                          mode_text(info.st_mode) +
-                                          "): chmod o-w it, or choose another --state-dir")
-        .set_operation(Operation::launch);
-}
-
-}  // namespace ddict::launcher
+}  // namespace ddict::os
