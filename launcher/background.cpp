@@ -159,14 +159,14 @@ bool Daemon::is_order_to_end(const os::SignalEvent& signal) const {
 
 void Daemon::watch(NodeLaunchers& launchers, LaunchLoop& loop, const RendezvousFile& file,
                    Persisting& persisting) {
-    std::size_t lost = 0;
+    std::uint64_t version = 0;
     while (launchers.stage() == NodeLaunchers::Stage::ready && !launchers.all_lost()) {
         const auto wait_ms = persisting.wait_ms(Persisting::Clock::now());
         for (const os::SignalEvent& signal : loop.turn(persisting.fd(), wait_ms).signals)
             if (is_order_to_end(signal)) return finish(persisting, loop);
         persisting.advance(Persisting::Clock::now());
-        if (launchers.lost().size() != lost) {
-            lost = launchers.lost().size();
+        if (launchers.record_version() != version) {
+            version = launchers.record_version();
             RendezvousRecord record = record_of(launchers, environment_);
             if (const auto before = read_record(path_)) record.created = before->created;
             // If the file cannot be written any more, status shows less; the dictionary is none the worse.

@@ -47,11 +47,13 @@ struct Event {
         part,  // of what this node launcher contributes to an exchange: key, part, parts, text (base64)
         filled,   // a manager's pool is all there, or as much as is to be had: text
         summary,  // what the managers of this node have said at their end: summary; before stopped
+        moved,    // of where a manager is that serves in the place of another: manager, part, parts, text
+                  // (base64); before back
     };
     Kind kind = Kind::node;
     std::string node;   // host name
     NodeId node_id{};   // of the node launcher
-    ShardId manager{};  // manager, lost, back
+    ShardId manager{};  // manager, lost, back, fill, moved
     std::string text;
     std::string step;
     Errc code = Errc::system;
@@ -60,7 +62,7 @@ struct Event {
     std::uint64_t missing = 0;       // that were there before
     bool kept = false;               // stopped: the pools stay
     std::string key;                 // of an exchange
-    std::uint32_t part = 0;          // from 0
+    std::uint32_t part = 0;          // from 0; of part, moved
     std::uint32_t parts = 0;
     PoolFill fill{};
     EndSummary summary{};

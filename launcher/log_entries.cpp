@@ -70,6 +70,7 @@ std::optional<LogEntry> log_entry(const Event& event) {
         case Event::Kind::gone:
         case Event::Kind::part:
         case Event::Kind::summary:
+        case Event::Kind::moved:
             break;
     }
     return std::nullopt;

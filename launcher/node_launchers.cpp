@@ -202,6 +202,7 @@ void NodeLaunchers::on_event(const Event& event) {
             return fail(event.node.empty() ? event.text : event.node + ": " + event.text, event.code);
         case Event::Kind::lost:
             lost_[event.manager] = event.node + ": " + event.text;
+            ++record_version_;
             if (stage_ == Stage::ready)
                 tell_loss("manager " + std::to_string(number_of(event.manager)) + " on " + event.node + " " +
                           event.text + ": its keys are lost (manager_lost); " + what_is_left());
@@ -234,6 +235,12 @@ void NodeLaunchers::on_event(const Event& event) {
             return;
         case Event::Kind::summary:
             end_summary_.add(event.summary);
+            return;
+        case Event::Kind::moved:
+            if (const auto renewed = moved_.add(event, handle_)) {
+                handle_ = *renewed;
+                ++record_version_;
+            }
             return;
         case Event::Kind::stopped:
             ended_.insert(event.node_id);
@@ -357,6 +364,7 @@ void NodeLaunchers::on_dead(const std::vector<NodeId>& nodes, const std::string&
     if (ended.empty()) return;
     const bool one = ended.size() == 1;
     has_lost_keys_ = true;
+    ++record_version_;
     note("the node launcher" + std::string(one ? "" : "s") + " on " +
              slurm::compress_hostlist(allocated_names(ended)) + (one ? " has" : " have") + " ended (" +
              (plan_.in_job() ? "Slurm says: " : "") + how + "), and with " + (one ? "it " : "them ") +

@@ -25,6 +25,7 @@
 #include "launcher/events.h"
 #include "launcher/exchange.h"
 #include "launcher/lifeline.h"
+#include "launcher/moved_managers.h"
 #include "launcher/plan.h"
 #include "os/child_process.h"
 #include "os/environment.h"
@@ -61,6 +62,7 @@ class NodeLaunchers {
     void force();
 
     const LaunchPlan& plan() const { return plan_; }
+    /// Its seeds are where they are now, as far as their node launchers have told.
     const std::string& handle() const { return handle_; }
     /// Slurm's "JOB.STEP"; empty without Slurm.
     const std::string& step() const { return step_; }
@@ -68,6 +70,8 @@ class NodeLaunchers {
     const std::map<NodeId, std::string>& nodes() const { return nodes_; }
     /// Managers that have died for good, with "node: how".
     const std::map<ShardId, std::string>& lost() const { return lost_; }
+    /// Grows when handle() or lost() change, which are in the dictionary's record.
+    std::uint64_t record_version() const { return record_version_; }
     bool all_lost() const { return lost_.size() == plan_.managers(); }
     /// Managers, nodes, or the whole dictionary have gone while it served, other than by a client's
     /// destroy().
@@ -136,6 +140,8 @@ class NodeLaunchers {
     Stage stage_ = Stage::starting;
     os::ChildProcess child_;
     LifelineWriter lifeline_;
+    MovedManagers moved_;
+    std::uint64_t record_version_ = 0;
     ExchangeBoard exchanges_;
     os::FileDescriptor events_;
     os::FileDescriptor errors_;

@@ -76,7 +76,7 @@ class Wrapper {
     const os::SignalFd& signals_;
     LaunchLoop loop_;
     RecordKeeper record_;
-    std::size_t lost_in_record_ = 0;
+    std::uint64_t record_version_ = 0;
     Saves saves_;
     Persisting persisting_;
     bool has_run_command_ = false;
@@ -153,6 +153,9 @@ os::SpawnOptions Wrapper::spawn_options(const std::string& program, std::vector<
     for (const auto& [name, value] :
          handle_variables(launchers_.handle(), options_.name, launchers_.plan().in_job()))
         spawn.environment[name] = value;
+    // Programs look into the record, too (libclient/seeds.cpp).
+    if (const auto folder = state_folder(options_, environment_); folder && !options_.state_dir.empty())
+        spawn.environment["DDICT_STATE_DIR"] = *folder;
     spawn.signal_mask = signals_.original_mask();
     spawn.as_inherited = true;
     // When this process is killed, the dictionary goes; a command without its dictionary has nothing to do.
@@ -248,8 +251,8 @@ LaunchLoop::Turn Wrapper::turn(std::vector<int> fds, int wait_ms) {
     for (const int fd : folders_.fds())
         fds.push_back(fd);
     LaunchLoop::Turn happened = loop_.turn(fds, wait_ms);
-    if (const std::size_t lost = launchers_.lost().size(); lost != lost_in_record_) {
-        lost_in_record_ = lost;
+    if (launchers_.record_version() != record_version_) {
+        record_version_ = launchers_.record_version();
         record_.update(record());
     }
     for (const std::string& notice : folders_.take_notices())

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "launcher/launch_loop.h"
+#include "launcher/moved_managers.h"
 
 namespace ddict::launcher {
 
@@ -115,6 +116,8 @@ void NodeLoop::on_back(std::uint32_t local) {
     const ManagerProcess& manager = managers_.of(local);
     const Restarts::Back back = restarts_.on_back(local, manager.entry());
     publish(back.entry);
+    for (const std::string& line : format_moved(identity_.event(Event::Kind::moved), back.entry))
+        events_.add(line);
     Event event = identity_.event(Event::Kind::back);
     event.manager = ShardId{manager.manager()};
     event.text = back.how;

@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: The ddict authors
+// SPDX-License-Identifier: Apache-2.0
+#include "launcher/moved_managers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/base64url.h"
+#include "base/limits.h"
+#include "cluster/handle.h"
+
+namespace ddict::launcher {
+namespace {
+
+constexpr std::size_t part_bytes = 300;
+
+/// None if the handle has no older entry of that manager.
+std::optional<std::string> with(std::string_view handle, const DirectoryEntry& entry) {
+    Result<Handle> renewed = Handle::parse(handle);
+    if (!renewed) return std::nullopt;
+    const auto seed = std::find_if(renewed->seeds.begin(), renewed->seeds.end(),
+                                   [&](const DirectoryEntry& one) { return one.shard == entry.shard; });
+    if (seed == renewed->seeds.end() || !is_newer(entry, *seed)) return std::nullopt;
+    *seed = entry;
+    std::string text = renewed->serialize();
+    return text.size() <= limits::handle_bytes_max ? std::optional(std::move(text)) : std::nullopt;
+}
+
+}  // namespace
+
+std::vector<std::string> format_moved(const Event& from, const DirectoryEntry& entry) {
+    std::vector<std::byte> packed;
+    pack(entry, packed);
+    Event part = from;
+    part.kind = Event::Kind::moved;
+    part.manager = entry.shard;
+    part.parts = static_cast<std::uint32_t>((packed.size() + part_bytes - 1) / part_bytes);
+    std::vector<std::string> lines;
+    for (Bytes left = packed; part.part < part.parts; ++part.part) {
+        const std::size_t bytes = std::min(left.size(), part_bytes);
+        part.text = encode_base64url(left.first(bytes));
+        lines.push_back(format_event(part));
+        left = left.subspan(bytes);
+    }
+    return lines;
+}
+
+std::optional<std::string> MovedManagers::add(const Event& part, std::string_view handle) {
+    if (part.part == 0) under_way_[part.manager] = {};
+    const auto found = under_way_.find(part.manager);
+    if (found == under_way_.end()) return std::nullopt;
+    Entry& entry = found->second;
+    const auto bytes = decode_base64url(part.text);
+    const bool follows = bytes && part.part == entry.parts && part.part < part.parts &&
+                         entry.bytes.size() + bytes->size() <= limits::handle_bytes_max;
+    if (follows) {
+        ++entry.parts;
+        entry.bytes.insert(entry.bytes.end(), bytes->begin(), bytes->end());
+        if (entry.parts < part.parts) return std::nullopt;
+    }
+    const Entry whole = std::move(entry);
+    under_way_.erase(found);
+    if (!follows) return std::nullopt;
+    Unpacker in(whole.bytes);
+    const DirectoryEntry moved = unpack_directory_entry(in);
+    if (!in.good() || !in.at_end() || moved.shard != part.manager) return std::nullopt;
+    return with(handle, moved);
+}
+
+}  // namespace ddict::launcher
