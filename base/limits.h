@@ -89,6 +89,9 @@ static_assert(lost_probe_timeout < lost_probe_interval && lost_probe_interval < 
 // While operations wait for a manager that does not answer, others are asked so often, and then more seldom,
 // whether its shard is served elsewhere.
 inline constexpr std::chrono::milliseconds inquiry_interval{50};
+// Who has reached none of the managers that the handle names waits so long for the record of the dictionary
+// to say that one is elsewhere.
+inline constexpr std::chrono::milliseconds moved_seeds_awaited{2'000};
 // How long a client waits for a process that is to take the place of one that has ended: once its node
 // launcher has said so, and until then. How often it looks meanwhile.
 inline constexpr std::chrono::milliseconds restart_time_max{30'000};

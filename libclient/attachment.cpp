@@ -362,42 +362,6 @@ std::optional<DirectoryEntry> Attachment::someone_else(ShardId shard, unsigned t
     return std::nullopt;
 }
 
-/// From one of the seeds. Each process asks them in an order of its own.
-Result<void> Attachment::fetch_directory_page(Session& session, ShardId shard, Time deadline) {
-    const auto count = static_cast<std::uint32_t>(handle_.seeds.size());
-    std::vector<PageSink> sinks(count);
-    const auto seed_of = [&](std::uint32_t i) -> const DirectoryEntry& {
-        return handle_.seeds[(static_cast<std::size_t>(::getpid()) + i) % count];
-    };
-    Error failure(Errc::manager_lost);
-    const auto answered = session.call_any(
-        count, deadline,
-        [&](std::uint32_t i) -> Result<Request> {
-            session.add_manager(seed_of(i));
-            Request request;
-            request.verb = wire::Verb::directory;
-            request.shard = seed_of(i).shard;
-            request.argument = number_of(shard);
-            request.sink = &sinks[i];
-            return request;
-        },
-        [&](std::uint32_t, const Error& error) {
-            failure = error;
-            return true;
-        });
-    if (!answered) {
-        const std::string_view why = failure.detail.data();
-        return failure.set_detail("asked for the address of manager " + std::to_string(number_of(shard)) +
-                                  (why.empty() ? "" : ": ") + std::string(why));
-    }
-    Unpacker in(sinks[*answered].page());
-    while (in.good() && !in.at_end()) {
-        const DirectoryEntry entry = unpack_directory_entry(in);
-        if (in.good()) learn(entry);
-    }
-    return {};
-}
-
 void Attachment::name_node(Error& error) {
     if (error.manager == Error::no_manager || error.node[0] != '\0' || !is_usable()) return;
     if (const auto entry = look_up(ShardId{error.manager})) error.set_node(entry->node);

@@ -155,6 +155,7 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     std::string socket_of(ShardId shard);
     Result<void> compare(const shm::DirectoryIdentity& identity, std::uint32_t managers) const;
     Result<void> say_hello_first(Session& session, Time deadline);
+    Result<void> say_hello_to_one(Session& session, Time deadline);
     std::vector<std::uint32_t> candidates_for_hello() const;
     Result<void> ask_each(std::span<const std::uint32_t> managers, std::span<const std::uint64_t> arguments,
                           Request request, Time deadline, Time::duration each_at_most,
@@ -168,6 +169,12 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     }
     bool way_is_restarted() override;
     Result<void> fetch_directory_page(Session& session, ShardId shard, Time deadline);
+    Result<void> fetch_from_seeds(Session& session, ShardId shard, Time deadline);
+    /// Asks seeds. If none can be reached, and the dictionary's record can be read here, asks again, where
+    /// they are by that; for a moment it is waited for.
+    Result<void> with_moved_seeds(Time deadline, const std::function<Result<void>()>& ask);
+    /// False if no record says so.
+    bool await_moved_seeds(Time until);
 
     std::shared_mutex background_;  // before mutex_
     Handle handle_;

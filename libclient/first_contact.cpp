@@ -88,9 +88,13 @@ std::vector<std::uint32_t> Attachment::candidates_for_hello() const {
     return candidates;
 }
 
+Result<void> Attachment::say_hello_first(Session& session, Time deadline) {
+    return with_moved_seeds(deadline, [&] { return say_hello_to_one(session, deadline); });
+}
+
 /// Speaks to one manager. That none answers does not say that none lives: only the kernel of their own host,
 /// or the managers' own word, does.
-Result<void> Attachment::say_hello_first(Session& session, Time deadline) {
+Result<void> Attachment::say_hello_to_one(Session& session, Time deadline) {
     const std::vector<std::uint32_t> candidates = candidates_for_hello();
     AttachFailure failure;
     const auto answered = session.call_any(

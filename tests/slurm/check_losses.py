@@ -83,6 +83,27 @@ def killed_manager(cluster, report):
         for line in said), watch.output)
 
 
+def moved_managers(cluster, report):
+    """All that the handle names are elsewhere, and a new program has nothing but the handle on its node."""
+    killed, put = cluster.path("killed"), cluster.path("put")
+    watch = Watch(cluster, report, 4, managers_on=3, besides="""
+        while [[ ! -e $W/killed ]]; do sleep 0.05; done
+        srun -N1 -n1 --nodelist=n4 ddict put after moved >$W/put.new 2>&1; echo "status $?" >>$W/put.new
+        mv $W/put.new $W/put""")
+    for node in ("n1", "n2", "n3"):
+        (pid,) = pids_of(cluster, node)
+        cluster.run("kill", "-KILL", pid, node=node)
+        back = wait_until(lambda: pids_of(cluster, node) not in ([], [pid]), 10)
+        report.check(f"another manager runs on {node}", back, watch.job.output())
+    wait_until(lambda: watch.job.output().count("; back after") == 3, 10)
+    killed.touch()
+    wait_until(put.exists, 60)
+    watch.stop()
+    report.check("a program that has only the handle finds them", put.exists() and put.read_text() == "status 0\n",
+                 put.exists() and put.read_text())
+    watch.check_others()
+
+
 def lost_manager(cluster, report):
     watch = Watch(cluster, report, 3, restart=False)
     (pid,) = pids_of(cluster, "n2")
@@ -204,4 +225,4 @@ def dying_clients(cluster, report):
     watch.check_others()
 
 
-GROUPS = [killed_manager, lost_manager, cut_node, killed_while_cut_off, started_without_network, dying_clients, killed_node]
+GROUPS = [killed_manager, moved_managers, lost_manager, cut_node, killed_while_cut_off, started_without_network, dying_clients, killed_node]
