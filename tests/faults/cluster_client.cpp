@@ -20,6 +20,7 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -109,6 +110,21 @@ Dictionary attach(const std::filesystem::path& folder, std::uint64_t number) {
                               {.timeout = operation_time_max, .local_reads = number % 2 == 0});
 }
 
+/// Where no manager is, none can be reached while the network is away. None if it is over before one is.
+std::optional<Dictionary> attach_in_the_end(const std::filesystem::path& folder, std::uint64_t number,
+                                            const Rules& rules) {
+    while (!rules.is_over()) {
+        const auto begin = steady_clock::now();
+        try {
+            return attach(folder, number);
+        } catch (const Exception& refused) {
+            if (!rules.may_fail(refused.error(), begin)) throw;
+        }
+        std::this_thread::sleep_for(100ms);
+    }
+    return std::nullopt;
+}
+
 ClientRecord& record_of(const std::filesystem::path& folder, std::uint64_t number) {
     return mapped<ClientRecord>(folder / ("client." + std::to_string(number)));
 }
@@ -119,7 +135,9 @@ std::string name_of(std::uint64_t number) {
 
 int run(const std::filesystem::path& folder, std::uint64_t host, std::uint64_t number, std::uint64_t seed) {
     const Rules rules(folder, host);
-    const Dictionary dict = attach(folder, number);
+    const std::optional<Dictionary> attached = attach_in_the_end(folder, number, rules);
+    if (!attached) return 0;
+    const Dictionary& dict = *attached;
     std::mt19937_64 random(seed);
     CheckedClient client(
         dict, record_of(folder, number), name_of(number), random(),
