@@ -23,7 +23,9 @@ std::optional<std::string> with(std::string_view handle, const DirectoryEntry& e
     if (seed == renewed->seeds.end() || !is_newer(entry, *seed)) return std::nullopt;
     *seed = entry;
     std::string text = renewed->serialize();
-    return text.size() <= limits::handle_bytes_max ? std::optional(std::move(text)) : std::nullopt;
+    // An entry need not be one that a handle may have.
+    const bool is_good = text.size() <= limits::handle_bytes_max && Handle::parse(text);
+    return is_good ? std::optional(std::move(text)) : std::nullopt;
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ std::string after(const std::vector<Event>& parts, std::string handle) {
 const std::vector<DirectoryEntry> old_seeds{entry_of(0, 1, 100), entry_of(3, 1, 100), entry_of(6, 1, 100)};
 
 TEST(MovedManagers, AreInTheHandleWithWhereTheyAreNow) {
-    for (const std::size_t bytes : {0u, 1u, 299u, 300u, 301u, 5000u}) {
+    for (const std::size_t bytes : {1u, 299u, 300u, 301u, 5000u}) {
         const DirectoryEntry moved = entry_of(3, 3, bytes);
         EXPECT_EQ(after(parts_of(moved), handle_of(old_seeds)),
                   handle_of({old_seeds[0], moved, old_seeds[2]}))
@@ -69,6 +69,7 @@ TEST(MovedManagers, OfWhichTheHandleKnowsNothingOrSomethingNewerChangeNothing) {
     EXPECT_EQ(after(parts_of(entry_of(4, 3, 100)), handle), handle);
     EXPECT_EQ(after(parts_of(entry_of(3, 1, 120)), handle), handle);
     EXPECT_EQ(after(parts_of(entry_of(3, 3, 100'000)), handle), handle) << "the handle would be too long";
+    EXPECT_EQ(after(parts_of(entry_of(3, 3, 0)), handle), handle) << "a handle tells where its seeds are";
 }
 
 TEST(MovedManagers, OfSeveralNodesMayBeToldOfAtOnce) {
@@ -76,7 +77,7 @@ TEST(MovedManagers, OfSeveralNodesMayBeToldOfAtOnce) {
     for (int round = 0; round < 50; ++round) {
         const std::vector<DirectoryEntry> moved{entry_of(0, 5, random() % 2000),
                                                 entry_of(3, 7, random() % 2000),
-                                                entry_of(6, 9, random() % 2000)};
+                                                entry_of(6, 9, 1 + random() % 2000)};
         std::vector<std::vector<Event>> left;
         for (const DirectoryEntry& one : moved)
             left.push_back(parts_of(one));
