@@ -35,6 +35,7 @@ program fortran_calls
     call shapes()
     call sections()
     call others()
+    call times_to_live()
     call failures()
     call dict%detach()
     call check(.not. dict%is_attached(), "detach")
@@ -172,6 +173,42 @@ contains
         call check(erased .and. dict%size() == pairs - 1 .and. .not. dict%contains("counter"), "erase")
         call dict%wait_for("counter", timeout=0.05_real64, stat=code)
         call check(code == ddict_timeout, "wait_for without success")
+    end subroutine
+
+    subroutine times_to_live()
+        type(dictionary) :: short, leased, waiting
+        logical :: there
+        real(real64) :: left
+        integer :: found
+        call dict%with_ttl(0.2_real64, short)
+        call short%put("soon gone", 1)
+        call dict%with_ttl(3600.0_real64, leased)
+        call leased%put("alive", 2)
+        left = dict%time_to_live("alive")
+        call check(left > 3500 .and. left <= 3600, "time_to_live")
+        call dict%put("stays", 3)
+        call check(dict%time_to_live("stays") >= huge(left), "time_to_live of what has no end")
+        left = dict%time_to_live("nobody", stat=code)
+        call check(code == ddict_not_found, "time_to_live of nothing")
+        call dict%touch("nobody", 1.0_real64, there)
+        call check(.not. there, "touch of nothing")
+        call dict%touch("alive", 60.0_real64, there)
+        call check(there .and. dict%time_to_live("alive") <= 60, "touch")
+        call dict%touch("alive")
+        call check(dict%time_to_live("alive") >= huge(left), "touch without an end")
+        call dict%wait_for("soon gone", alive="alive")
+        call dict%wait_for("never there", timeout=20.0_real64, alive="soon gone", stat=code)
+        call check(code == ddict_not_found .and. .not. dict%contains("soon gone"), "wait_for as long as another key is there")
+        call dict%when_space(waiting)
+        call waiting%put("waiting", 4)
+        call dict%get("waiting", found)
+        call check(found == 4, "when_space")
+        call nobody%with_ttl(1.0_real64, short, stat=code)
+        call check(code == ddict_invalid_argument .and. short%is_attached(), "a view of no dictionary leaves what was there")
+        call short%detach()
+        call leased%detach()
+        call waiting%detach()
+        call check(dict%contains("stays"), "the dictionary outlives its views")
     end subroutine
 
     subroutine failures()
