@@ -69,7 +69,8 @@ Error to_error(ucs_status_t status, std::string_view doing) noexcept {
 }
 
 Error lost_error(ucs_status_t status) noexcept {
-    Error error = peer_error(status, "the connection was lost");
+    // There was a way.
+    Error error = peer_error(status, "the connection was lost").set_state(ManagerState::unknown);
     error.code = Errc::manager_lost;
     return error;
 }

@@ -29,6 +29,7 @@ TEST(Status, NoWayToAPeerIsNothingAgainstTheManager) {
     EXPECT_EQ(none.manager_state, ManagerState::unreachable);
     EXPECT_EQ(peer_error(UCS_ERR_CONNECTION_RESET, "connecting to a peer").manager_state,
               ManagerState::unknown);
+    EXPECT_EQ(lost_error(UCS_ERR_UNREACHABLE).manager_state, ManagerState::unknown);
     EXPECT_EQ(to_error(UCS_ERR_UNREACHABLE, "creating a worker of UCX").manager_state, ManagerState::unknown);
 }
 
