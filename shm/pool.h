@@ -55,7 +55,8 @@ struct PoolUsage {
 using Noted = std::array<std::uint64_t, 2>;
 
 /// The one writer of a pool. Not thread safe. Calls take constant time unless said otherwise; find, put and
-/// erase neither allocate private memory nor call the system.
+/// erase neither allocate private memory nor call the system, save a put that takes memory of a sparse pool
+/// (create_sparse_segment()).
 ///
 /// When no free part is large enough though enough is free, put, reserve and publish move other pairs, for a
 /// bounded time (Compactor::step_cost_max). So a block that find() has given is valid only until the next of

@@ -6,6 +6,7 @@
 #include "shm/pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <set>
 #include <utility>
@@ -19,9 +20,10 @@ namespace {
 
 constexpr std::size_t held_blocks_usual = 256;
 // Of a sparse pool: where the heap ends, and what a request that finds no space takes at the least, which is
-// some milliseconds of the kernel's.
+// some milliseconds of the kernel's; a larger value takes what it needs.
 constexpr std::uint64_t bytes_at_end = std::uint64_t{64} << 10;
 constexpr std::uint64_t bytes_at_once = std::uint64_t{16} << 20;
+constexpr std::chrono::milliseconds between_refusals{50};
 constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
 static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
                                                                                << Block::value_bytes_bits);
@@ -69,9 +71,11 @@ void set_identity(PoolHeader& header, const PoolIdentity& identity) {
     std::memcpy(header.node, identity.node.data(), identity.node.size());
 }
 
-/// Key and value together that the heap holds when it is empty.
-std::uint64_t capacity_of(const Heap& heap) noexcept {
-    return heap.total_bytes() - Compactor::scratch_bytes_in(heap.total_bytes()) - pair_overhead_bytes_max;
+/// Key and value together that the heap holds when it is empty. In a sparse one what never moves lies at the
+/// end of what was there at first, and cuts it in two.
+std::uint64_t capacity_of(const Heap& heap, std::uint64_t bytes_at_first = 0) noexcept {
+    const std::uint64_t kept = std::max(Compactor::scratch_bytes_in(heap.total_bytes()), bytes_at_first);
+    return heap.total_bytes() - kept - pair_overhead_bytes_max;
 }
 
 PoolIdentity identity_in(const PoolHeader& header) {
@@ -224,13 +228,15 @@ Heap Pool::make_heap() {
     const std::uint64_t offset = header().heap_offset;
     const std::uint64_t bytes = header().heap_bytes;
     if (segment_.reserved_bytes() >= segment_.size()) return Heap(data_, offset, bytes);
-    const auto take = [this](std::uint64_t until) {
+    // What cannot be had is no space, as the caller sees by what is returned. Who looks for space asks often,
+    // and the kernel is asked now and then.
+    using Clock = std::chrono::steady_clock;
+    const auto take = [this, asked_again = Clock::time_point()](std::uint64_t until) mutable {
         const std::uint64_t there = segment_.reserved_bytes();
-        if (there < until) {
-            // What cannot be had is no space, as the caller sees by what is returned.
-            const std::uint64_t to = std::min(segment_.size(), std::max(until, there + bytes_at_once));
-            [[maybe_unused]] const bool reserved = segment_.reserve(there, to).has_value();
-        }
+        if (there >= until || Clock::now() < asked_again) return there;
+        const std::uint64_t to = std::min(segment_.size(), std::max(until, there + bytes_at_once));
+        if (!segment_.reserve(there, to) && (to == until || !segment_.reserve(there, until)))
+            asked_again = Clock::now() + between_refusals;
         return segment_.reserved_bytes();
     };
     return Heap(data_, offset, bytes, {.begin = segment_.reserved_bytes(), .take = take});
@@ -244,7 +250,7 @@ Pool::Pool(Segment segment, PoolIdentity identity)
       index_(data_, header(), heap_),
       compactor_(data_, heap_, index_, expiries_),
       set_(header()),
-      capacity_bytes_(capacity_of(heap_)) {
+      capacity_bytes_(capacity_of(heap_, segment_.reserved_bytes() < segment_.size() ? bytes_at_first : 0)) {
     held_.reserve(held_blocks_usual);
     show_counters();
 }

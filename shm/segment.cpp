@@ -43,6 +43,8 @@ constexpr std::string_view reply_suffix = "-replies";
 constexpr std::size_t hex_digits = 16;
 // Reserving memory can be interrupted by a signal, and then starts again: in pieces, so that it gets on.
 constexpr std::uint64_t reserve_step_bytes = std::uint64_t{64} << 20;
+// Of stat(2), whatever the file system's are.
+constexpr std::uint64_t block_bytes = 512;
 
 std::string path_of(const std::string& name) {
     return std::string(shared_memory_folder) + "/" + name;
@@ -309,8 +311,8 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
         state->file.fd = std::move(fd);
         state->file.mode = access == Access::read_only ? bip::read_only : bip::read_write;
         state->region = bip::mapped_region(state->file, state->file.mode);
-        constexpr blkcnt_t block_bytes = 512;  // whatever the file system's are
-        if (info.st_blocks >= (info.st_size + block_bytes - 1) / block_bytes)
+        const auto size = static_cast<std::uint64_t>(info.st_size);
+        if (static_cast<std::uint64_t>(info.st_blocks) >= (size + block_bytes - 1) / block_bytes)
             state->note_reserved(0, static_cast<std::uint64_t>(info.st_size));
         return Segment(std::move(state));
     } catch (const bip::interprocess_exception& e) {
@@ -361,9 +363,18 @@ Result<void> Segment::grow(std::uint64_t bytes) {
 }
 
 Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) const {
-    const Result<void> done = reserve_file(state_->fd(), name(), from, to);
-    if (done) state_->note_reserved(from, to);
-    return done;
+    struct stat info {};
+    if (::fstat(state_->fd(), &info) != 0) return system_error(errno, "looking at " + name());
+    const std::uint64_t there = static_cast<std::uint64_t>(info.st_blocks) * block_bytes;
+    const std::uint64_t missing = std::min(to - from, size() - std::min(size(), there));
+    if (const Result<void> enough = check_free(name(), missing); !enough) return enough;
+    for (std::uint64_t at = from; at < to;) {
+        const std::uint64_t next = std::min(to, at + reserve_step_bytes);
+        if (const Result<void> done = reserve_file(state_->fd(), name(), at, next); !done) return done;
+        state_->note_reserved(at, next);
+        at = next;
+    }
+    return {};
 }
 
 std::uint64_t Segment::reserved_bytes() const noexcept {

@@ -69,6 +69,13 @@ TEST_F(SparsePoolTest, IsClearedBeforeAllIsThere) {
     EXPECT_TRUE(put(*pool, "b", std::string(90 * mebibyte, 'b')));
 }
 
+TEST_F(SparsePoolTest, HoldsAPairOfItsCapacity) {
+    const std::unique_ptr<Pool> pool = attach();
+    EXPECT_GT(pool->capacity_bytes(), pool_bytes - Pool::bytes_at_first - mebibyte);
+    EXPECT_TRUE(put(*pool, "a", std::string(pool->capacity_bytes() - 1, 'c')));
+    EXPECT_EQ(pool->inconsistency(), "");
+}
+
 TEST_F(SparsePoolTest, WhatIsReservedMeanwhileIsUsed) {
     const std::unique_ptr<Pool> pool = attach();
     ASSERT_TRUE(pool->memory().reserve(pool->memory().reserved_bytes(), pool_bytes));
