@@ -20,7 +20,7 @@ namespace ddict::launcher {
 enum class Bind {
     none,  // wherever the kernel puts them
     numa,  // each to the cores of one NUMA domain
-    core,  // each to a core that no other manager has
+    core,  // each to a core that no other manager of the dictionary has
 };
 std::string_view word_of(Bind bind);
 std::optional<Bind> bind_named(std::string_view word);

@@ -78,6 +78,8 @@ int exec(const Options& options, const os::Environment& environment) {
     const auto set_handle = [&](os::Environment& of) {
         for (const auto& [name, value] : handle_variables(record.handle, record.name, is_in_job))
             of[name] = value;
+        // Programs look into the record, too (libclient/seeds.cpp).
+        if (!options.state_dir.empty()) of["DDICT_STATE_DIR"] = found->path.substr(0, found->path.rfind('/'));
     };
     if (is_its_host(record, environment)) {
         set_handle(variables);

@@ -27,7 +27,8 @@ constexpr std::array<OptionText, 36> texts{{
     {"bind", "DDICT_BIND", "TO", "none",
      "Each manager runs only on the cores of one NUMA domain (numa; managers are dealt round the domains), "
      "or "
-     "on a core that no other manager has (core); its memory comes from there. Of those that Slurm has left "
+     "on a core that no other manager of the dictionary has (core); its memory comes from there. Of those "
+     "that Slurm has left "
      "to the job."},
     {"prefault", "DDICT_PREFAULT", "", "no",
      "The start waits for the first 64M of each pool only. A thread of each manager takes the rest and maps "

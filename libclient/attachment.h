@@ -175,6 +175,7 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     Result<void> with_moved_seeds(Time deadline, const std::function<Result<void>()>& ask);
     /// False if no record says so.
     bool await_moved_seeds(Time until);
+    bool read_where_seeds_are(Time until);
 
     std::shared_mutex background_;  // before mutex_
     Handle handle_;
@@ -203,6 +204,7 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
 
     LostManagers lost_;  // of all sessions
 
+    std::atomic<Time> seeds_awaited_again_{};
     std::mutex entries_mutex_;  // guards the next
     std::unordered_map<ShardId, DirectoryEntry>
         fetched_;  // entries that came with the handle, or from managers

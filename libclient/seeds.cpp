@@ -70,7 +70,18 @@ Result<void> Attachment::with_moved_seeds(Time deadline, const std::function<Res
     return done;
 }
 
+/// Of all calls that find nobody one waits, now and then: others end at once meanwhile.
 bool Attachment::await_moved_seeds(Time until) {
+    Time next = seeds_awaited_again_.load();
+    if (steady_clock::now() < next ||
+        !seeds_awaited_again_.compare_exchange_strong(next, until + limits::lost_remembered))
+        return false;
+    const bool have_moved = read_where_seeds_are(until);
+    if (have_moved) seeds_awaited_again_ = Time{};
+    return have_moved;
+}
+
+bool Attachment::read_where_seeds_are(Time until) {
     for (;;) {
         const std::optional<Handle> recorded = recorded_handle(hex(handle_.dictionary_id));
         if (!recorded || !equal_in_constant_time(recorded->secret, handle_.secret)) return false;
