@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <random>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include "manager/connection_guard.h"
@@ -201,16 +202,19 @@ bool Server::has_found_network() {
 
 /// From another thread, which may write to the socket as well: a packet is whole.
 void Server::fill_pool() {
-    filler_.emplace(store_->pool().memory(), options_.huge_pages,
-                    [fd = options_.control_fd](const PoolFiller::Filled& filled) {
-                        std::string packet(1, static_cast<char>(Control::filled));
-                        packet += std::to_string(filled.bytes >> 20) + " MiB in " +
-                                  std::to_string(filled.took.count()) + " ms";
-                        if (!filled.result)
-                            packet += std::string("; no more: ") + filled.result.error().detail.data();
-                        [[maybe_unused]] const ssize_t sent =
-                            ::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL);
-                    });
+    const auto say = [fd = options_.control_fd](const PoolFiller::Filled& filled) {
+        std::string packet(1, static_cast<char>(Control::filled));
+        packet +=
+            std::to_string(filled.bytes >> 20) + " MiB in " + std::to_string(filled.took.count()) + " ms";
+        if (!filled.result) packet += std::string("; no more: ") + filled.result.error().detail.data();
+        [[maybe_unused]] const ssize_t sent = ::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL);
+    };
+    try {
+        filler_.emplace(store_->pool().memory(), options_.huge_pages, say);
+    } catch (const std::system_error& none) {
+        say({.result = Error(Errc::system,
+                             std::string("no thread for it can be had (ulimit -u): ") + none.what())});
+    }
 }
 
 /// What a request has taken and given back at once does not count.

@@ -60,7 +60,7 @@ Result<void> NodeSegments::make(const std::function<Result<void>()>& look_up) {
 }
 
 /// Of each pool that was not kept; nothing of those that it has not come to when one fails, or look_up()
-/// does. The kernel zeroes the memory of a file by one processor, which is nearly all that a start waits for,
+/// does. The kernel takes the memory of a file by one processor, which is nearly all that a start waits for,
 /// so all processors make one each.
 std::vector<std::optional<Result<shm::Segment>>> NodeSegments::create_missing(
     const std::function<Result<void>()>& look_up) const {
@@ -103,7 +103,7 @@ void NodeSegments::prepare_pool(std::uint32_t local, std::byte* data, std::uint6
         const std::lock_guard lock(far_memory_mutex_);
         if (!done) far_memory_ = reason(done.error());
     }
-    if (!plan_.huge_pages || !os::want_huge_pages(data, bytes)) return;
+    if (!plan_.huge_pages || !no_huge_pages(plan_).empty() || !os::want_huge_pages(data, bytes)) return;
     // Those that are reserved without being touched are small. What cannot be had, reserving says in words.
     const std::uint64_t now = plan_.prefault ? std::min(bytes, shm::Pool::bytes_at_first) : bytes;
     for (std::uint64_t at = 0; at < now; at += touched_at_once)
