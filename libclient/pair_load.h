@@ -44,6 +44,12 @@ inline constexpr std::uint64_t index_bytes_of_key = 25;
 // Where each byte counts, so much is on its way at the most besides the largest pair.
 inline constexpr std::uint64_t flight_bytes_small = 64 << 10;
 
+/// Of a pool, so much stays free: with less there is no space for what moves to make one free block out of
+/// many, and a pair of some size finds none though there is enough in all.
+inline std::uint64_t bytes_to_move_in(std::uint64_t pool_bytes) {
+    return 2 * pool_bytes / shm::Compactor::free_share_min;
+}
+
 inline std::uint64_t block_bytes(const Record& record) {
     const shm::Pair pair{.key = record.key, .placement = record.placement};
     return shm::Block::bytes_for(pair, record.value.size());
@@ -176,14 +182,19 @@ class PairLoad {
     std::vector<const ManagerStats*> managers_that_lack_memory(const std::vector<ManagerStats>& stats) const {
         std::vector<const ManagerStats*> lacking;
         for (const ManagerStats& one : stats) {
-            if (one.manager < managers_ && needs_[one.manager] > one.free_bytes) lacking.push_back(&one);
+            if (one.manager < managers_ && needs_of(one) > one.free_bytes) lacking.push_back(&one);
         }
         return lacking;
     }
 
+    std::uint64_t needs_of(const ManagerStats& one) const {
+        const std::uint64_t needs = needs_[one.manager];
+        return needs == 0 ? 0 : needs + bytes_to_move_in(one.pool_bytes);
+    }
+
     /// Of the one that lacks most; the text has as many of the others as it can hold.
     Error does_not_fit(std::vector<const ManagerStats*> lacking) const {
-        const auto lack = [&](const ManagerStats* one) { return needs_[one->manager] - one->free_bytes; };
+        const auto lack = [&](const ManagerStats* one) { return needs_of(*one) - one->free_bytes; };
         std::sort(lacking.begin(), lacking.end(),
                   [&](const ManagerStats* a, const ManagerStats* b) { return lack(a) > lack(b); });
         std::string text = "the checkpoint does not fit, nothing was changed";
@@ -192,7 +203,7 @@ class PairLoad {
         const char* separator = "; also manager ";
         for (std::size_t i = 1; i < lacking.size(); ++i) {
             text += separator + std::to_string(lacking[i]->manager) + " needs " +
-                    std::to_string(needs_[lacking[i]->manager]) + ", has " +
+                    std::to_string(needs_of(*lacking[i])) + ", has " +
                     std::to_string(lacking[i]->free_bytes);
             separator = ", ";
         }
@@ -200,7 +211,7 @@ class PairLoad {
         return Error(Errc::no_space, text)
             .set_manager(most.manager)
             .set_node(most.node)
-            .set_bytes(needs_[most.manager], most.free_bytes);
+            .set_bytes(needs_of(most), most.free_bytes);
     }
 
     /// Takes from the needs of these managers what the pairs that are there give back, and notes which pairs

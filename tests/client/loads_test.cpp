@@ -13,6 +13,7 @@
 #include <map>
 #include <random>
 
+#include "tests/base/seed.h"
 #include "tests/client/shared_dictionary.h"
 #include "tests/own_host/temporary_folder.h"
 
@@ -174,9 +175,7 @@ TEST_F(LoadsTest, WhatDoesNotFitBesideTheRestIsRefused) {
 
 /// Whatever is there: either it is refused and nothing has changed, or all is there.
 TEST_F(LoadsTest, AllOrNothingWhateverIsThere) {
-    const unsigned seed = std::random_device()();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random(seed);
+    std::mt19937 random(static_cast<std::mt19937::result_type>(test_seed()));
     const auto below = [&](std::size_t n) {
         return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
     };
