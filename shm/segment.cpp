@@ -44,7 +44,7 @@ constexpr std::size_t hex_digits = 16;
 // Reserving memory can be interrupted by a signal, and then starts again: in pieces, so that it gets on.
 constexpr std::uint64_t reserve_step_bytes = std::uint64_t{64} << 20;
 // Of stat(2), whatever the file system's are.
-constexpr std::uint64_t block_bytes = 512;
+constexpr std::uint64_t stat_block_bytes = 512;
 
 std::string path_of(const std::string& name) {
     return std::string(shared_memory_folder) + "/" + name;
@@ -312,7 +312,7 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
         state->file.mode = access == Access::read_only ? bip::read_only : bip::read_write;
         state->region = bip::mapped_region(state->file, state->file.mode);
         const auto size = static_cast<std::uint64_t>(info.st_size);
-        if (static_cast<std::uint64_t>(info.st_blocks) >= (size + block_bytes - 1) / block_bytes)
+        if (static_cast<std::uint64_t>(info.st_blocks) >= (size + stat_block_bytes - 1) / stat_block_bytes)
             state->note_reserved(0, static_cast<std::uint64_t>(info.st_size));
         return Segment(std::move(state));
     } catch (const bip::interprocess_exception& e) {
@@ -365,7 +365,7 @@ Result<void> Segment::grow(std::uint64_t bytes) {
 Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) const {
     struct stat info {};
     if (::fstat(state_->fd(), &info) != 0) return system_error(errno, "looking at " + name());
-    const std::uint64_t there = static_cast<std::uint64_t>(info.st_blocks) * block_bytes;
+    const std::uint64_t there = static_cast<std::uint64_t>(info.st_blocks) * stat_block_bytes;
     const std::uint64_t missing = std::min(to - from, size() - std::min(size(), there));
     if (const Result<void> enough = check_free(name(), missing); !enough) return enough;
     for (std::uint64_t at = from; at < to;) {
