@@ -203,8 +203,7 @@ class PairLoad {
         const char* separator = "; also manager ";
         for (std::size_t i = 1; i < lacking.size(); ++i) {
             text += separator + std::to_string(lacking[i]->manager) + " needs " +
-                    std::to_string(needs_of(*lacking[i])) + ", has " +
-                    std::to_string(lacking[i]->free_bytes);
+                    std::to_string(needs_of(*lacking[i])) + ", has " + std::to_string(lacking[i]->free_bytes);
             separator = ", ";
         }
         const ManagerStats& most = *lacking.front();
