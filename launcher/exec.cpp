@@ -74,12 +74,13 @@ int exec(const Options& options, const os::Environment& environment) {
     }
     const RendezvousRecord& record = found->record;
     const bool is_in_job = !record.job.empty();
+    const std::string folder = found->path.substr(0, found->path.rfind('/'));
     os::Environment variables = environment;
     const auto set_handle = [&](os::Environment& of) {
         for (const auto& [name, value] : handle_variables(record.handle, record.name, is_in_job))
             of[name] = value;
         // Programs look into the record, too (libclient/seeds.cpp).
-        if (!options.state_dir.empty()) of["DDICT_STATE_DIR"] = found->path.substr(0, found->path.rfind('/'));
+        if (!options.state_dir.empty()) of["DDICT_STATE_DIR"] = folder;
     };
     if (is_its_host(record, environment)) {
         set_handle(variables);
@@ -88,9 +89,7 @@ int exec(const Options& options, const os::Environment& environment) {
     const bool on_terminal = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
     if (record.of_hosts) {
         // The handle is in the record, which that host sees too: no command line is to have it.
-        std::vector<std::string> args{
-            "exec", "--name", record.name, "--state-dir", found->path.substr(0, found->path.rfind('/')),
-            "--"};
+        std::vector<std::string> args{"exec", "--name", record.name, "--state-dir", folder, "--"};
         args.insert(args.end(), options.command.begin(), options.command.end());
         return become(on_host(record.launcher.host, args, environment, on_terminal), environment);
     }

@@ -26,17 +26,14 @@ constexpr std::array<OptionText, 36> texts{{
      "2G, 512M, 1.5G, 268435456."},
     {"bind", "DDICT_BIND", "TO", "none",
      "Each manager runs only on the cores of one NUMA domain (numa; managers are dealt round the domains), "
-     "or "
-     "on a core that no other manager of the dictionary has (core); its memory comes from there. Of those "
-     "that Slurm has left "
-     "to the job."},
+     "or on a core that no other manager of the dictionary has (core); its memory comes from there. Of "
+     "those that Slurm has left to the job."},
     {"prefault", "DDICT_PREFAULT", "", "no",
      "The start waits for the first 64M of each pool only. A thread of each manager takes the rest and maps "
      "it while the manager serves; a put that comes before takes what it needs. The variable is 1."},
     {"huge-pages", "DDICT_HUGE_PAGES", "", "no",
      "The memory of the pools is taken as huge pages, where /dev/shm gives them (mounted with huge=advise, "
-     "or "
-     "more); where not, that is said, and ordinary ones are taken. The variable is 1."},
+     "or more); where not, that is said, and ordinary ones are taken. The variable is 1."},
     {"working-set", "DDICT_WORKING_SET", "N", "1",
      "How many checkpoints the managers keep in memory, at most 8: clients at older steps go on "
      "reading what was there at theirs."},
