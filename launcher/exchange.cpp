@@ -3,6 +3,7 @@
 #include "launcher/exchange.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/base64url.h"
 #include "base/bytes.h"
@@ -32,18 +33,22 @@ std::string text(std::string_view bytes) {
 
 }  // namespace
 
-std::vector<std::string> format_contribution(const Event& from, std::string_view key, std::string_view mine) {
+std::vector<std::string> format_parts(Event part, std::string_view bytes) {
     std::vector<std::string> lines;
-    Event part = from;
-    part.kind = Event::Kind::part;
-    part.key = key;
     part.parts =
-        static_cast<std::uint32_t>(std::max<std::size_t>(1, (mine.size() + part_bytes - 1) / part_bytes));
+        static_cast<std::uint32_t>(std::max<std::size_t>(1, (bytes.size() + part_bytes - 1) / part_bytes));
     for (part.part = 0; part.part < part.parts; ++part.part) {
-        part.text = text(mine.substr(std::min(mine.size(), part.part * part_bytes), part_bytes));
+        part.text = text(bytes.substr(std::min(bytes.size(), part.part * part_bytes), part_bytes));
         lines.push_back(format_event(part));
     }
     return lines;
+}
+
+std::vector<std::string> format_contribution(const Event& from, std::string_view key, std::string_view mine) {
+    Event part = from;
+    part.kind = Event::Kind::part;
+    part.key = key;
+    return format_parts(std::move(part), mine);
 }
 
 Result<std::string> ExchangeBoard::add(const Event& part) {

@@ -21,6 +21,8 @@
 
 namespace ddict::launcher {
 
+/// The lines that carry any bytes, at least one: each is the event with the next part of them.
+std::vector<std::string> format_parts(Event event, std::string_view bytes);
 /// The lines that carry a contribution of any length: at least one. `from` says whose it is.
 std::vector<std::string> format_contribution(const Event& from, std::string_view key, std::string_view mine);
 

@@ -8,11 +8,10 @@
 #include "base/base64url.h"
 #include "base/limits.h"
 #include "cluster/handle.h"
+#include "launcher/exchange.h"
 
 namespace ddict::launcher {
 namespace {
-
-constexpr std::size_t part_bytes = 300;
 
 /// None if the handle has no older entry of that manager.
 std::optional<std::string> with(std::string_view handle, const DirectoryEntry& entry) {
@@ -36,15 +35,7 @@ std::vector<std::string> format_moved(const Event& from, const DirectoryEntry& e
     Event part = from;
     part.kind = Event::Kind::moved;
     part.manager = entry.shard;
-    part.parts = static_cast<std::uint32_t>((packed.size() + part_bytes - 1) / part_bytes);
-    std::vector<std::string> lines;
-    for (Bytes left = packed; part.part < part.parts; ++part.part) {
-        const std::size_t bytes = std::min(left.size(), part_bytes);
-        part.text = encode_base64url(left.first(bytes));
-        lines.push_back(format_event(part));
-        left = left.subspan(bytes);
-    }
-    return lines;
+    return format_parts(std::move(part), text_of(packed));
 }
 
 std::optional<std::string> MovedManagers::add(const Event& part, std::string_view handle) {
