@@ -110,8 +110,9 @@ Result<void> check_file_limit(std::uint64_t bytes) {
 }
 
 /// Reserves [from, to) of the file. Memory, not just a size: no access to it can fail later. What is reserved
-/// already needs no more.
-Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, std::uint64_t to) {
+/// already needs no more. Also if it fails, `reached` is how far it has come.
+Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, std::uint64_t to,
+                          std::uint64_t* reached = nullptr) {
     if (const Result<void> permitted = check_file_limit(to); !permitted) return permitted;
     for (std::uint64_t at = from; at < to;) {
         const std::uint64_t bytes = std::min(reserve_step_bytes, to - at);
@@ -121,6 +122,7 @@ Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, s
         if (code != 0)
             return system_error(code, "reserving memory in /dev/shm").set_operation(Operation::create);
         at += bytes;
+        if (reached != nullptr) *reached = at;
     }
     return {};
 }
@@ -368,13 +370,10 @@ Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) const {
     const std::uint64_t there = static_cast<std::uint64_t>(info.st_blocks) * stat_block_bytes;
     const std::uint64_t missing = std::min(to - from, size() - std::min(size(), there));
     if (const Result<void> enough = check_free(name(), missing); !enough) return enough;
-    for (std::uint64_t at = from; at < to;) {
-        const std::uint64_t next = std::min(to, at + reserve_step_bytes);
-        if (const Result<void> done = reserve_file(state_->fd(), name(), at, next); !done) return done;
-        state_->note_reserved(at, next);
-        at = next;
-    }
-    return {};
+    std::uint64_t reached = from;
+    Result<void> done = reserve_file(state_->fd(), name(), from, to, &reached);
+    state_->note_reserved(from, reached);
+    return done;
 }
 
 std::uint64_t Segment::reserved_bytes() const noexcept {
