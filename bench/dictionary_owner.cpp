@@ -20,6 +20,7 @@ std::string DictionaryOwner::run(const Phase& phase, Tally& tally) {
                 create.managers_per_node = options_.managers;
                 create.total_mem = options_.total_bytes;
                 create.name = "bench";
+                create.working_set = options_.working_set;
                 dictionary_.emplace(Dictionary::create(create));
             }
             text = dictionary_->serialize();

@@ -19,6 +19,7 @@ struct OwnerOptions {
     bool attach = false;  ///< to the dictionary of the environment, instead of creating one
     std::uint32_t managers = 1;
     std::uint64_t total_bytes = 0;
+    std::uint32_t working_set = 0;  ///< 0: 1
 };
 
 class DictionaryOwner final : public Role {

@@ -14,6 +14,7 @@
 #include "bench/options.h"
 #include "bench/progress.h"
 #include "bench/report.h"
+#include "bench/saving_targets.h"
 #include "bench/targets.h"
 #include "bench/transport.h"
 #include "os/descriptors.h"
@@ -40,7 +41,8 @@ void run_targets(const Options& options, const Machine& machine) {
     TargetFigures figures;
     {
         Progress progress;
-        figures = measure_targets(options, progress);
+        figures =
+            options.targets ? measure_targets(options, progress) : measure_saving_targets(options, progress);
     }
     std::fputs(("\n" + table_of_targets(figures.targets)).c_str(), stdout);
     write(options.json, json(figures.records, machine, options, figures.targets));
@@ -62,7 +64,7 @@ void run(const Options& options) {
     const Machine machine = look_at_machine();
     std::fputs(banner(machine, options).c_str(), stdout);
     std::fflush(stdout);
-    if (options.targets) return run_targets(options, machine);
+    if (options.targets || options.saving_targets) return run_targets(options, machine);
     std::vector<Record> records;
     {
         Progress progress;

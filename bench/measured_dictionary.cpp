@@ -34,6 +34,7 @@ MeasuredDictionary::MeasuredDictionary(const Options& options, std::uint32_t man
               .attach = options.attach,
               .managers = managers,
               .total_bytes = total_bytes != 0 ? total_bytes : memory_for(options, managers),
+              .working_set = options.working_set,
           });
       }) {
     const PhaseResult opened = owner_.run({.task = Task::open});

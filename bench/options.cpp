@@ -18,6 +18,8 @@ constexpr std::uint64_t clients_max = 256;
 constexpr std::uint64_t pairs_max = 100'000'000;
 constexpr std::uint64_t value_bytes_max = std::uint64_t{1} << 30;
 constexpr std::uint64_t operations_max = 1'000'000'000;
+constexpr std::uint64_t saved_bytes_min = 1 << 16;
+constexpr std::uint64_t saved_bytes_max = std::uint64_t{1} << 40;
 
 struct Range {
     std::uint64_t low;
@@ -136,9 +138,11 @@ po::options_description description() {
     add("json", value("FILE"), "write all figures there");
     add("idle", po::value<double>()->value_name("SECONDS"),
         "measure the CPU time that an idle dictionary takes, and the first request after it");
-    add("suite", value("targets"),
-        "measure everything that ddict has set itself as a target, and say what is met; goes with --pairs, "
-        "--seconds, --repetitions, --idle, --large-value-bytes, --pin, --seed, --json");
+    add("suite", value("targets|saving"),
+        "measure everything that ddict has set itself as a target, and say what is met: of operations, or of "
+        "what goes on while a dictionary is saved, is restored, or goes to its next checkpoint; goes with "
+        "--pairs, --seconds, --repetitions, --pin, --seed, --json; and with --idle, --large-value-bytes, or "
+        "with --save (needed), --saved-bytes, --step-pairs");
     add("large-value-bytes", value("N[,N...]"), "lengths of large values, of that suite [1048576,67108864]");
     add("bring-up", "measure how long the dictionary takes to come up and to go");
     add("memory", "measure what pairs take, what of a full pool is payload, and how long moving pairs takes");
@@ -146,27 +150,37 @@ po::options_description description() {
     add("save", value("DIR"),
         "measure saving to this folder and loading from it, beside writing the same bytes with fsync, and "
         "copying them");
+    add("saved-bytes", value("N"), "what is saved, of --suite saving [1073741824]");
+    add("step-pairs", value("N"), "pairs that are put at each checkpoint, of --suite saving [2000000]");
     add("help", "this text");
     add("version", "the version of ddict");
     return text;
 }
 
-bool suite_named(const std::string& name) {
-    if (name != "targets") throw UsageError("--suite: '" + name + "' is not targets");
-    return true;
+void set_suite(Options& options, const std::string& name) {
+    options.targets = name == "targets";
+    options.saving_targets = name == "saving";
+    if (!options.targets && !options.saving_targets)
+        throw UsageError("--suite: '" + name + "' is neither targets nor saving");
 }
 
 void check_suite(const Options& options, const po::variables_map& given) {
-    if (!options.targets) {
-        if (given.count("large-value-bytes") != 0) throw UsageError("--large-value-bytes goes with --suite");
-        return;
-    }
+    const auto refuse = [&](std::initializer_list<const char*> others, const std::string& why) {
+        for (const char* other : others)
+            if (given.count(other) != 0) throw UsageError("--" + std::string(other) + why);
+    };
+    if (!options.saving_targets) refuse({"saved-bytes", "step-pairs"}, " goes with --suite saving");
+    if (!options.targets) refuse({"large-value-bytes"}, " goes with --suite targets");
+    if (!options.targets && !options.saving_targets) return;
     for (const char* other : {"clients", "managers", "value-bytes", "operations", "batch", "in-flight",
-                              "put-percent", "transport", "attach", "bring-up", "peer", "ops", "save"}) {
+                              "put-percent", "transport", "attach", "bring-up", "memory", "connections",
+                              "peer", "ops", options.targets ? "save" : "idle"}) {
         if (given.count(other) != 0) {
             throw UsageError("--suite chooses that itself: leave out --" + std::string(other));
         }
     }
+    if (options.saving_targets && options.save.empty())
+        throw UsageError("--suite saving needs a folder to save to: --save DIR");
 }
 
 void check_together(const Options& options, const po::variables_map& given) {
@@ -264,7 +278,7 @@ Options parse_options(const std::vector<std::string>& args) {
     if (has("seconds")) options.effort.seconds = positive("seconds", given["seconds"].as<double>());
     if (has("idle")) options.idle = positive("idle", given["idle"].as<double>());
     if (has("transport")) options.transports = transports_named(text("transport"));
-    if (has("suite")) options.targets = suite_named(text("suite"));
+    if (has("suite")) set_suite(options, text("suite"));
     if (has("large-value-bytes")) {
         options.large_value_bytes =
             numbers<std::uint64_t>("large-value-bytes", text("large-value-bytes"), {1024, value_bytes_max});
@@ -276,6 +290,9 @@ Options parse_options(const std::vector<std::string>& args) {
     options.memory = has("memory");
     options.connections = has("connections");
     if (has("save")) options.save = text("save");
+    if (has("saved-bytes"))
+        options.saved_bytes = number("saved-bytes", text("saved-bytes"), {saved_bytes_min, saved_bytes_max});
+    if (has("step-pairs")) options.step_pairs = number("step-pairs", text("step-pairs"), {1, pairs_max});
     check_together(options, given);
     return options;
 }

@@ -45,12 +45,16 @@ struct Options {
     bool attach = false;
     std::string json;                                                 ///< a file; empty: none
     bool targets = false;                                             ///< --suite targets
+    bool saving_targets = false;                                      ///< --suite saving
     std::vector<std::uint64_t> large_value_bytes{1 << 20, 64 << 20};  ///< of that suite
     double idle = 0;                                                  ///< seconds; 0: not measured
     bool bring_up = false;
     bool memory = false;
     bool connections = false;
     std::string save;  ///< a folder to save to; empty: saving is not measured
+    std::uint64_t saved_bytes = std::uint64_t{1} << 30;  ///< of --suite saving
+    std::uint64_t step_pairs = 2'000'000;                ///< of --suite saving: put at each checkpoint
+    std::uint32_t working_set = 0;                       ///< checkpoints that are kept in memory; 0: 1
     bool help = false;
     bool version = false;
 

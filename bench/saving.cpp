@@ -12,22 +12,20 @@
 
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <stdexcept>
 #include <vector>
 
 #include "bench/measure.h"
+#include "bench/saved_files.h"
 #include "bench/workload.h"
 #include "os/file_descriptor.h"
 
 namespace ddict::bench {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t block_bytes = 1 << 20;  // of a write, as dd bs=1M
 constexpr std::uint64_t pair_overhead_bytes = 256;
 
 double seconds_of(const std::function<void()>& work) {
@@ -54,22 +52,6 @@ class Memory {
     const std::size_t bytes_;
 };
 
-void write_and_sync(const fs::path& path, std::uint64_t bytes) {
-    const std::vector<std::byte> block = Workload::value_letters(block_bytes);
-    const os::FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    bool good = file.is_open();
-    for (std::uint64_t left = bytes; good && left > 0;) {
-        const ssize_t written = ::write(file.fd(), block.data(), std::min<std::uint64_t>(left, block_bytes));
-        good = written > 0;
-        if (good) left -= static_cast<std::uint64_t>(written);
-    }
-    good = good && ::fsync(file.fd()) == 0;
-    const int error = errno;
-    std::error_code none;
-    fs::remove(path, none);
-    if (!good) throw std::runtime_error("writing " + path.string() + ": " + std::strerror(error));
-}
-
 void fill(const Dictionary& dictionary, const Workload& workload, std::uint64_t value_bytes) {
     std::vector<std::byte> value = Workload::value_letters(value_bytes);
     for (std::uint64_t pair = 0; pair < workload.pairs(); ++pair) {
@@ -88,27 +70,6 @@ class Owned {
     Owned(const Owned&) = delete;
     Owned& operator=(const Owned&) = delete;
     Dictionary dictionary;
-};
-
-/// A folder of its own in the one that was given.
-class Folder {
-  public:
-    explicit Folder(const std::string& parent)
-        : path_(fs::path(parent) / ("ddict-bench-" + std::to_string(::getpid()))) {
-        std::error_code error;
-        if (!fs::create_directory(path_, error))
-            throw std::runtime_error("cannot make the folder " + path_.string() + ": " + error.message());
-    }
-    ~Folder() {
-        std::error_code none;
-        fs::remove_all(path_, none);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    const fs::path& path() const { return path_; }
-
-  private:
-    const fs::path path_;
 };
 
 /// Into a fresh dictionary.
@@ -135,7 +96,7 @@ double copy_into_fresh_seconds(const Memory& from, std::uint64_t bytes) {
     return seconds;
 }
 
-void once(const Owned& full, std::uint64_t total_bytes, const Folder& folder, Record& record) {
+void once(const Owned& full, std::uint64_t total_bytes, const OwnFolder& folder, Record& record) {
     const auto managers = static_cast<std::uint32_t>(record.managers);
     CheckpointInfo info;
     const double save = seconds_of([&] { info = full.dictionary.save(folder.path().string()); });
@@ -174,7 +135,7 @@ void once(const Owned& full, std::uint64_t total_bytes, const Folder& folder, Re
 
 std::vector<Record> measure_saving(const Options& options, Progress& progress) {
     std::vector<Record> records;
-    const Folder folder(options.save);
+    const OwnFolder folder(options.save);
     for (const std::uint32_t managers : options.managers) {
         for (const std::uint64_t value_bytes : options.value_bytes) {
             const Workload workload(options.workload);

@@ -50,6 +50,13 @@ enum class Task : std::uint32_t {
     request,
     empty,
     destroy,
+    // Beside a client that goes on: see save_clients.h.
+    rest,
+    write_file,
+    save,
+    change,
+    step,
+    retire,
     // Two processes and UCX alone.
     raw_address,
     raw_connect,

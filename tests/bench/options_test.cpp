@@ -63,6 +63,22 @@ TEST(BenchOptions, TheSuiteChoosesWhatIsMeasured) {
     }
 }
 
+TEST(BenchOptions, TheSuiteOfSavingNeedsAFolder) {
+    const Options options =
+        parse_options({"--suite=saving", "--save=dir", "--saved-bytes=65536", "--step-pairs=7", "--pairs=9"});
+    EXPECT_TRUE(options.saving_targets);
+    EXPECT_FALSE(options.targets);
+    EXPECT_FALSE(options.headline());
+    EXPECT_EQ(options.save, "dir");
+    EXPECT_EQ(options.saved_bytes, 65536u);
+    EXPECT_EQ(options.step_pairs, 7u);
+    EXPECT_EQ(parse_options({"--suite=saving", "--save=dir"}).saved_bytes, 1u << 30);
+    for (const char* other : {"--clients=2", "--managers=2", "--value-bytes=9", "--memory", "--idle=1",
+                              "--large-value-bytes=65536"}) {
+        EXPECT_THROW((void)parse_options({"--suite=saving", "--save=dir", other}), UsageError) << other;
+    }
+}
+
 class RefusedOptions : public ::testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(RefusedOptions, SaysWhichOption) {
@@ -94,6 +110,10 @@ INSTANTIATE_TEST_SUITE_P(
         std::vector<std::string>{"--zipf-exponent=1", "--distribution=uniform"},
         std::vector<std::string>{"--peer=memcached"}, std::vector<std::string>{"--pin", "--attach"},
         std::vector<std::string>{"--suite=all"}, std::vector<std::string>{"--large-value-bytes=65536"},
+        std::vector<std::string>{"--suite=saving"}, std::vector<std::string>{"--suite=targets", "--save=dir"},
+        std::vector<std::string>{"--saved-bytes=65536"},
+        std::vector<std::string>{"--step-pairs=1", "--suite=targets"},
+        std::vector<std::string>{"--saved-bytes=1", "--suite=saving", "--save=dir"},
         std::vector<std::string>{"--save=dir", "--attach"},
         std::vector<std::string>{"--save=dir", "--memory"}, std::vector<std::string>{"--memory", "--attach"},
         std::vector<std::string>{"--connections", "--attach"},
