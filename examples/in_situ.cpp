@@ -53,7 +53,7 @@ void analyse(const ddict::Dictionary& dict, const Run& run) {
     auto parts = parts_of(dict, run);
     std::map<int, std::vector<ddict::QueueItem>> steps;
     std::vector<double> part;
-    while (auto item = parts.take(ddict::QueueEnd::producers_gone)) {
+    while (auto item = parts.next(ddict::QueueEnd::producers_gone)) {
         item->get_into(part);
         const int step = static_cast<int>(part[0]) / 1000;
         auto& known = steps[step];

@@ -42,6 +42,17 @@ int on_item(ddict_queue_item* item, ddict_error* error, F&& f) noexcept {
     });
 }
 
+Result<void> take(const Queue& from, Result<std::optional<QueueItem>> (Queue::*how)(QueueEnd) const,
+                  ddict_queue_end end, ddict_queue_item** item) {
+    if (const Result<void> good = given({{item, "item"}}); !good) return good;
+    *item = nullptr;
+    Result<std::optional<QueueItem>> taken =
+        (from.*how)(end == DDICT_QUEUE_PRODUCERS_GONE ? QueueEnd::producers_gone : QueueEnd::closed);
+    if (!taken.has_value()) return taken.error();
+    if (*taken) *item = new ddict_queue_item{*std::move(*taken)};
+    return {};
+}
+
 ddict_queue_info told(const QueueStats& stats) {
     return {.bytes = stats.bytes,
             .bytes_max = stats.bytes_max,
@@ -104,15 +115,13 @@ int ddict_queue_push(ddict_queue* queue, ddict_slice value, uint16_t type, int64
 
 int ddict_queue_take(ddict_queue* queue, ddict_queue_end end, int64_t timeout_ms, ddict_queue_item** item,
                      ddict_error* error) {
-    return on_queue(queue, timeout_ms, error, [&](const Queue& from) -> Result<void> {
-        if (const Result<void> good = given({{item, "item"}}); !good) return good;
-        *item = nullptr;
-        Result<std::optional<QueueItem>> taken =
-            from.try_take(end == DDICT_QUEUE_PRODUCERS_GONE ? QueueEnd::producers_gone : QueueEnd::closed);
-        if (!taken.has_value()) return taken.error();
-        if (*taken) *item = new ddict_queue_item{*std::move(*taken)};
-        return {};
-    });
+    return on_queue(queue, timeout_ms, error,
+                    [&](const Queue& from) { return take(from, &Queue::try_take, end, item); });
+}
+
+int ddict_queue_next(ddict_queue* queue, ddict_queue_end end, ddict_queue_item** item, ddict_error* error) {
+    return on_queue(queue, DDICT_DEFAULT_TIMEOUT, error,
+                    [&](const Queue& from) { return take(from, &Queue::try_next, end, item); });
 }
 
 int ddict_queue_renew(ddict_queue* queue, ddict_error* error) {

@@ -80,9 +80,9 @@ Result<void> Queue::push_bytes(std::span<const std::byte> value, std::uint16_t v
     return core_->push(value, value_type, deadline());
 }
 
-Result<std::optional<QueueItem>> Queue::try_take(QueueEnd end) const {
+Result<std::optional<QueueItem>> Queue::take_item(QueueEnd end, bool waits_on) const {
     if (const Result<void> good = check(); !good) return good.error();
-    const Result<std::optional<client::QueueRecord::Entry>> taken = core_->take(end, deadline());
+    const Result<std::optional<client::QueueRecord::Entry>> taken = core_->take(end, budget_, waits_on);
     if (!taken.has_value()) return taken.error();
     if (!*taken) return std::optional<QueueItem>();
     const client::QueueRecord::Entry& entry = **taken;
@@ -100,8 +100,20 @@ Result<std::optional<QueueItem>> Queue::try_take(QueueEnd end) const {
     return std::optional<QueueItem>(std::move(item));
 }
 
+Result<std::optional<QueueItem>> Queue::try_take(QueueEnd end) const {
+    return take_item(end, false);
+}
+
 std::optional<QueueItem> Queue::take(QueueEnd end) const {
     return try_take(end).value();
+}
+
+Result<std::optional<QueueItem>> Queue::try_next(QueueEnd end) const {
+    return take_item(end, true);
+}
+
+std::optional<QueueItem> Queue::next(QueueEnd end) const {
+    return try_next(end).value();
 }
 
 Result<std::uint32_t> Queue::try_join() const {

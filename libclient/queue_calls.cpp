@@ -170,7 +170,9 @@ Result<void> QueueCore::leave(Time deadline) {
 
 // ---- consumers ----
 
-Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, Time deadline) {
+Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, const detail::TimeoutBudget& budget,
+                                                          bool waits_on) {
+    Time deadline = budget.deadline(steady_clock::now());
     if (const Result<void> begun = begin_lease(deadline); !begun) return begun.error();
     const std::uint32_t awaits =
         end == QueueEnd::closed ? QueueRecord::awaits_item : QueueRecord::awaits_item_or_end;
@@ -193,9 +195,10 @@ Result<std::optional<QueueRecord::Entry>> QueueCore::take(QueueEnd end, Time dea
         if (entry) wait.ended();
         claim.keep();
         if (entry || is_over) return entry;
-        const Result<bool> goes_on = wait.sleep(deadline);
+        const Result<bool> goes_on = wait.sleep(waits_on ? budget.until : deadline);
         if (!goes_on.has_value()) return goes_on.error();
         if (!*goes_on) return failure(Errc::timeout, "no item has come in time");
+        if (waits_on) deadline = budget.deadline(steady_clock::now());
     }
 }
 

@@ -72,8 +72,10 @@ class QueueCore {
     std::string key_of(std::uint64_t number) const;
 
     Result<void> push(Bytes value, std::uint16_t type, Time deadline);
-    /// The entry is claimed until it is finished or put back.
-    Result<std::optional<QueueRecord::Entry>> take(QueueEnd end, Time deadline);
+    /// The entry is claimed until it is finished or put back. One that `waits_on` does so while an item may
+    /// come; then `budget.timeout` is that of each message, and `budget.until` alone bounds the whole.
+    Result<std::optional<QueueRecord::Entry>> take(QueueEnd end, const detail::TimeoutBudget& budget,
+                                                   bool waits_on);
     Result<void> finish(std::uint64_t number, std::uint32_t attempt, Time deadline);
     Result<void> put_back(std::uint64_t number, std::uint32_t attempt, Time deadline);
     /// The same of an item that ends. What cannot be put back at once is given back later.

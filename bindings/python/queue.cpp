@@ -83,13 +83,12 @@ class PyQueue {
     py::object take(const py::object& timeout, bool until_producers_gone) {
         const Queue queue = within(timeout);
         const QueueEnd end = until_producers_gone ? QueueEnd::producers_gone : QueueEnd::closed;
-        std::optional<QueueItem> item =
-            dictionary_.value_of([&](const View&) { return queue.try_take(end); });
-        if (!item) return py::none();
-        return py::cast(PyQueueItem(dictionary_, *std::move(item)));
+        return item_of([&] { return queue.try_take(end); });
     }
+    /// Of a view with a time-out of its own, that is how long it waits.
     py::object next() {
-        py::object item = take(py::none(), false);
+        const bool is_bounded = dictionary_.recipe().timeout.has_value();
+        py::object item = item_of([&] { return is_bounded ? (*queue_).try_take() : (*queue_).try_next(); });
         if (item.is_none()) throw py::stop_iteration();
         return item;
     }
@@ -120,6 +119,12 @@ class PyQueue {
     std::string name() { return (*queue_).name(); }
 
   private:
+    template <class Take>
+    py::object item_of(Take&& take) {
+        std::optional<QueueItem> item = dictionary_.value_of([&](const View&) { return take(); });
+        if (!item) return py::none();
+        return py::cast(PyQueueItem(dictionary_, *std::move(item)));
+    }
     Queue within(const py::object& timeout) {
         const auto seconds = seconds_of(timeout, "timeout");
         return seconds ? (*queue_).within(*seconds) : *queue_;
@@ -171,17 +176,17 @@ void bind_items(py::module_& module) {
 
 void bind_queues(py::module_& module, DictionaryClass& dictionary) {
     bind_items(module);
-    py::class_<PyQueue>(module, "Queue", py::module_local(), py::custom_type_setup(refuse_new),
-                        "A bounded queue in a dictionary: Dictionary.queue(). As an iterator it takes item "
-                        "after item, until the "
-                        "queue is closed and all are done.")
+    py::class_<PyQueue>(
+        module, "Queue", py::module_local(), py::custom_type_setup(refuse_new),
+        "A bounded queue in a dictionary: Dictionary.queue(). As an iterator it takes item "
+        "after item, until the queue is closed and all are done, however long that takes; of a "
+        "view of within() each item has to come in that time.")
         .def("push", &PyQueue::push, py::arg("value"), py::arg("timeout") = py::none(),
              "Appends a value; waits for a share of the bound, and for space in it.")
         .def("take", &PyQueue::take, py::arg("timeout") = py::none(), py::kw_only(),
              py::arg("until_producers_gone") = false,
              "The next item; waits for one. None: the queue is closed, or its producers have come and gone, "
-             "and "
-             "all items are done.")
+             "and all items are done. Timeout: none has come in time.")
         .def("__iter__", [](const py::object& self) { return self; })
         .def("__next__", &PyQueue::next)
         .def(

@@ -67,6 +67,9 @@ int ddict_queue_push(ddict_queue* queue, ddict_slice value, uint16_t type, int64
 /** The next item; waits for one. `*item` is NULL if there will be none any more. Errors: TIMEOUT. */
 int ddict_queue_take(ddict_queue* queue, ddict_queue_end end, int64_t timeout_ms, ddict_queue_item** item,
                      ddict_error* error);
+/** The same for a loop over all items: waits for as long as one may come. The queue's deadline is that of
+ * each message. */
+int ddict_queue_next(ddict_queue* queue, ddict_queue_end end, ddict_queue_item** item, ddict_error* error);
 /** Shows that the holder lives: with renew_by_hand, in time. */
 int ddict_queue_renew(ddict_queue* queue, ddict_error* error);
 /** Gives the share back; the items stay. */

@@ -9,7 +9,7 @@
 //     queue.close();
 //
 //     auto queue = dict.queue("steps");        // elsewhere; waits until there is one
-//     while (auto item = queue.take()) {       // nothing: it is closed, and all items are done
+//     while (auto item = queue.next()) {       // nothing: it is closed, and all items are done
 //         analyse(item->get<Field>());
 //         item->finish();                      // now its producer has the space again
 //     }
@@ -189,6 +189,10 @@ class Queue {
     /// fetched.
     std::optional<QueueItem> take(QueueEnd end = QueueEnd::closed) const;
     Result<std::optional<QueueItem>> try_take(QueueEnd end = QueueEnd::closed) const;
+    /// The same for a loop over all items: waits for as long as one may come, since the queue is open or
+    /// others have taken what may come back. The deadline is that of each of its messages.
+    std::optional<QueueItem> next(QueueEnd end = QueueEnd::closed) const;
+    Result<std::optional<QueueItem>> try_next(QueueEnd end = QueueEnd::closed) const;
 
     /// Takes a share now, if this Queue has none; returns which.
     std::uint32_t join() const;
@@ -212,6 +216,7 @@ class Queue {
     friend class View;
     Result<void> check() const;
     std::chrono::steady_clock::time_point deadline() const;
+    Result<std::optional<QueueItem>> take_item(QueueEnd end, bool waits_on) const;
 
     detail::Shared<client::QueueCore> core_;
     detail::TimeoutBudget budget_;

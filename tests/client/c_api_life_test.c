@@ -470,7 +470,7 @@ void test_queue(void) {
     EXPECT(info.items == 2 && info.ready == 2 && info.bytes == 21 && info.bytes_max == 64 && !info.closed);
     EXPECT(info.producers == 1 && info.shares == 1 && info.lease_ms == 10000);
 
-    EXPECT_OK(ddict_queue_take(consumer, DDICT_QUEUE_CLOSED, 5000, &item, &error));
+    EXPECT_OK(ddict_queue_next(consumer, DDICT_QUEUE_CLOSED, &item, &error));
     EXPECT(ddict_queue_item_number(item) == 0 && ddict_queue_item_attempt(item) == 1);
     EXPECT(ddict_queue_item_type(item) == DDICT_TEXT && ddict_queue_item_bytes(item) == 5);
     ddict_queue_item_free(item); /* and so it goes back */
@@ -497,6 +497,9 @@ void test_queue(void) {
     ddict_queue_item_free(item);
     EXPECT_OK(ddict_queue_take(consumer, DDICT_QUEUE_CLOSED, 5000, &item, &error));
     EXPECT(item == NULL);
+    EXPECT_OK(ddict_queue_next(consumer, DDICT_QUEUE_CLOSED, &item, &error));
+    EXPECT(item == NULL);
+    EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_queue_next(consumer, DDICT_QUEUE_CLOSED, NULL, &error));
     EXPECT_OK(ddict_queue_renew(producer, &error));
     EXPECT_OK(ddict_queue_leave(producer, &error));
     EXPECT_OK(ddict_queue_remove(producer, &error));

@@ -156,6 +156,36 @@ TEST_F(QueueTest, AfterCloseThereIsWhatWasThere) {
     EXPECT_TRUE(queue.stats().closed);
 }
 
+TEST_F(QueueTest, ALoopWaitsForAsLongAsAnItemMayCome) {
+    const Queue queue = dict_->queue("steps", {.items = 4});
+    queue.push(1);
+    std::optional<QueueItem> held = queue.take();
+    queue.close();
+    const Queue brief = by_message_->queue("steps").within(300ms);
+    EXPECT_EQ(code_of(brief.try_take()), Errc::timeout);
+    const auto begin = steady_clock::now();
+    std::thread holder([&] {
+        std::this_thread::sleep_for(900ms);
+        held->put_back();
+    });
+    std::optional<QueueItem> item = brief.next();
+    holder.join();
+    ASSERT_TRUE(item);
+    EXPECT_GE(steady_clock::now() - begin, 890ms);
+    EXPECT_EQ(item->attempt(), 2u);
+    item->finish();
+    EXPECT_FALSE(brief.next());
+    const Queue until = by_message_->until(steady_clock::now() + 300ms).queue("open", {.items = 1});
+    EXPECT_EQ(code_of(until.try_next()), Errc::timeout) << "a point of time bounds all of it";
+    std::thread remover([&] {
+        std::this_thread::sleep_for(100ms);
+        queue.remove();
+    });
+    EXPECT_FALSE(brief.next()) << "there is nothing to wait for";
+    remover.join();
+    EXPECT_EQ(code_of(brief.try_next()), Errc::not_found);
+}
+
 TEST_F(QueueTest, EndsWhenTheProducersAreGone) {
     const Queue consumer = dict_->queue("steps", {.items = 4, .producers = 2});
     EXPECT_EQ(code_of(consumer.within(50ms).try_take(QueueEnd::producers_gone)), Errc::timeout);

@@ -87,6 +87,58 @@ def test_a_killed_consumer_loses_its_item(d):
         assert (item.value, item.attempt) == ("work", 2)
 
 
+def test_a_loop_waits_for_what_a_killed_worker_has(d, monkeypatch):
+    """Longer than any call may take: with nobody else left, the last item would be lost."""
+    monkeypatch.setenv("DDICT_OPERATION_TIMEOUT", "0.5")
+    queue = d.queue("steps", items=4, lease=3)
+    queue.push("work")
+    queue.close()
+    started, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            item = ddict.attach(d.handle).queue("steps").take()
+            os.write(told, item.value.encode())
+            time.sleep(60)
+        finally:
+            os._exit(1)
+    assert os.read(started, 10) == b"work"
+    os.close(started)
+    os.close(told)
+    mine = ddict.attach(d.handle)
+    with pytest.raises(ddict.Timeout, match="no item has come"):
+        mine.queue("steps").take()
+    killer = threading.Timer(1, os.kill, (child, signal.SIGKILL))
+    killer.start()
+    begin = time.monotonic()
+    seen = []
+    for item in mine.queue("steps"):
+        with item:
+            seen.append((item.value, item.attempt))
+    killer.join()
+    os.waitpid(child, 0)
+    assert seen == [("work", 2)]
+    assert time.monotonic() - begin > 2  # four of its calls' time and more
+    mine.detach()
+
+
+def test_a_loop_over_a_view_of_within_waits_that_long(d):
+    d.queue("steps", items=4)
+    begin = time.monotonic()
+    with pytest.raises(ddict.Timeout, match="no item has come"):
+        next(d.within(0.3).queue("steps"))
+    assert time.monotonic() - begin > 0.29
+
+
+def test_a_loop_ends_with_an_error(d):
+    d.queue("steps", items=4)
+    remover = threading.Timer(0.2, lambda: d.queue("steps").remove())
+    remover.start()
+    with pytest.raises(ddict.NotFound, match="removed"):
+        next(d.queue("steps"))
+    remover.join()
+
+
 def test_who_is_late_is_told(d):
     late = d.queue("steps", items=4, lease=0.3, renew_by_hand=True)
     late.push("work")
