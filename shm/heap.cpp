@@ -10,38 +10,25 @@ namespace {
 // A free block: its links follow its word, and its size stands in its last word.
 constexpr std::uint64_t next_at = 8;
 constexpr std::uint64_t previous_at = 16;
-// Between what is withheld and what is not there: space for the words at the beginning of a block.
-constexpr std::uint64_t margin = 64;
 constexpr std::uint64_t heap_bytes_max = std::uint64_t{1} << 47;
 
 }  // namespace
 
-Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes)
-    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset) {
+Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, MissingMemory missing)
+    : Heap(
+          pool, offset, bytes, [](Used&) { return false; }, std::move(missing)) {}
+
+/// What is missing is never written to: neither a word of the block before it nor its own, which lies before.
+Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next,
+           MissingMemory missing)
+    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset), take_(std::move(missing.take)) {
     DDICT_ASSERT(offset > 0 && offset % block_alignment == 0 && bytes % block_alignment == 0 &&
                      bytes >= block_bytes_min + end_mark_bytes && bytes <= heap_bytes_max,
                  "the heap must be a range of whole 16-byte units");
-    word(offset_ + total_bytes()) = 0;
-    make_free(offset_, total_bytes());
-    free_bytes_ = total_bytes();
-}
-
-/// What is missing is never written to: neither a word of the block before it nor its own, which lies before.
-Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, Missing missing)
-    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset), take_(std::move(missing.take)) {
-    const std::uint64_t first = (missing.begin - margin) & ~(block_alignment - 1);
-    DDICT_ASSERT(offset > 0 && offset % block_alignment == 0 && bytes % block_alignment == 0 &&
-                     bytes <= heap_bytes_max && missing.begin >= offset + margin + 2 * block_bytes_min &&
-                     first + block_bytes_min <= end(),
+    const std::uint64_t known_end = take_ ? end_before(missing.begin) : end();
+    DDICT_ASSERT(known_end == end() ||
+                     (known_end >= offset + 2 * block_bytes_min && known_end + block_bytes_min <= end()),
                  "some of the heap must be there, and some must not");
-    word(end()) = 0;
-    withhold(first);
-    make_free(offset_, first - offset_);
-    free_bytes_ = first - offset_;
-}
-
-Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next)
-    : pool_(pool), offset_(offset), bytes_(bytes), mark_(offset) {
     word(end()) = 0;
     std::uint64_t from = offset_;
     std::uint64_t last = 0;
@@ -58,12 +45,16 @@ Heap::Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std
         return block_word::previous_free;
     };
     for (Used used; next(used);) {
-        DDICT_ASSERT(used.offset >= from && used.bytes <= end() - used.offset, "blocks come in order");
+        DDICT_ASSERT(used.offset >= from && used.bytes <= known_end - used.offset, "blocks come in order");
         word(used.offset) = free_until(used.offset) | used.bytes | used.flags;
         last = used.offset;
         from = used.offset + used.bytes;
     }
-    word(end()) = free_until(end());
+    if (known_end != end()) {
+        withheld_ = known_end;
+        withheld_bytes_ = end() - known_end;
+    }
+    word(known_end) = free_until(known_end) | withheld_bytes_;
 }
 
 Heap::SizeClass Heap::class_of(std::uint64_t bytes) noexcept {
@@ -118,11 +109,16 @@ std::uint64_t Heap::allocate_of_known(std::uint64_t bytes, Side side) {
     return allocate_listed(bytes, side);
 }
 
-/// A used block, for all that looks at the blocks; it is never moved, since nothing makes it visible.
-void Heap::withhold(std::uint64_t from) {
-    withheld_ = from;
-    withheld_bytes_ = end() - from;
-    word(from) = withheld_bytes_;
+std::uint64_t Heap::until_for(std::uint64_t bytes) const noexcept {
+    return std::min(withheld_ + align_up(bytes) + 2 * margin, end());
+}
+
+std::uint64_t Heap::missing_until(std::uint64_t bytes) const {
+    if (withheld_bytes_ == 0 || bytes <= largest_of_known()) return 0;
+    const std::uint64_t header = word(withheld_);
+    const std::uint64_t before =
+        (header & block_word::previous_free) != 0 ? word(withheld_ - sizeof header) : 0;
+    return bytes <= before + withheld_bytes_ ? until_for(bytes) : 0;
 }
 
 /// Adds to what can be allocated, for a block of this size at the least if so much is to be had. False if
@@ -130,11 +126,10 @@ void Heap::withhold(std::uint64_t from) {
 bool Heap::take_missing(std::uint64_t bytes) {
     if (withheld_bytes_ == 0) return false;
     const std::uint64_t block = withheld_;
-    const auto cut_of = [](std::uint64_t until) { return (until - margin) & ~(block_alignment - 1); };
-    std::uint64_t until = take_(std::min(block + align_up(bytes) + 2 * margin, end()));
+    std::uint64_t until = take_(until_for(bytes));
     // What would be left is no block.
-    if (until < end() && end() - cut_of(until) < block_bytes_min) until = take_(end());
-    const std::uint64_t cut = cut_of(until);
+    if (until < end() && end() - end_before(until) < block_bytes_min) until = take_(end());
+    const std::uint64_t cut = end_before(until);
     if (until >= end()) {
         withheld_ = withheld_bytes_ = 0;
     } else if (until <= block + margin + block_bytes_min || end() - cut < block_bytes_min) {
@@ -255,11 +250,14 @@ std::uint64_t Heap::bytes_if_merged(std::uint64_t block) const {
     return size;
 }
 
-/// Looks where allocate() would look, and no further, so that what it says is what can be had.
 std::uint64_t Heap::largest_free_bytes() const {
-    const std::uint64_t of_spare = std::max(withheld_bytes_, spare_ == 0 ? 0 : bytes_if_merged(spare_));
-    if (first_level_ == 0) return of_spare;
-    std::uint64_t largest = of_spare;
+    return std::max(withheld_bytes_, largest_of_known());
+}
+
+/// Looks where allocate() would look, and no further, so that what it says is what can be had.
+std::uint64_t Heap::largest_of_known() const {
+    std::uint64_t largest = spare_ == 0 ? 0 : bytes_if_merged(spare_);
+    if (first_level_ == 0) return largest;
     std::uint64_t block = large_free_block();
     for (unsigned seen = 0; block != 0 && seen < search_depth; ++seen, block = word(block + next_at))
         largest = std::max(largest, block_bytes(block));

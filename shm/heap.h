@@ -31,6 +31,15 @@
 
 namespace ddict::shm {
 
+/// Of a heap part of whose memory is not there yet: from `begin` on it must not be touched, but for the end
+/// mark. `take(until)` is to make what lies before `until` be there, by calling the system, and returns where
+/// what is there ends by then, whether that is enough or not. Without it all is there. allocate() takes what
+/// it needs, and what is there by then; until then it counts as free.
+struct MissingMemory {
+    std::uint64_t begin = 0;
+    std::function<std::uint64_t(std::uint64_t until)> take;
+};
+
 /// Not thread safe. All offsets are those of the pool.
 class Heap {
   public:
@@ -41,10 +50,6 @@ class Heap {
     static constexpr std::uint64_t block_bytes_min = 32;
     static constexpr std::uint64_t end_mark_bytes = 16;
 
-    /// `pool` is where offset 0 is mapped. Makes [offset, offset + bytes) one free block; both are multiples
-    /// of 16.
-    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes);
-
     /// A block that is in use: `bytes` at least block_bytes_min and a multiple of 16; `flags` go into its
     /// word.
     struct Used {
@@ -52,22 +57,21 @@ class Heap {
         std::uint64_t bytes = 0;
         std::uint64_t flags = 0;
     };
-    /// Of a new heap, part of whose memory is not there yet: from `begin` on it must not be touched, but for
-    /// the end mark. `take(until)` is to make what lies before `until` be there, by calling the system, and
-    /// returns where what is there ends by then, whether that is enough or not.
-    struct Missing {
-        std::uint64_t begin = 0;
-        std::function<std::uint64_t(std::uint64_t until)> take;
-    };
-    /// allocate() takes of it what it needs, and what is there by then. Until then it counts as free.
-    /// Requires that the memory before missing.begin is enough for a page and some blocks.
-    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, Missing missing);
+    /// Where the blocks end of a heap whose memory is missing from `begin` on.
+    static constexpr std::uint64_t end_before(std::uint64_t begin) noexcept {
+        return (begin - margin) & ~(block_alignment - 1);
+    }
+
+    /// `pool` is where offset 0 is mapped. Makes what is there of [offset, offset + bytes) one free block;
+    /// both are multiples of 16. What is there must be enough for a few blocks, and so must what is not.
+    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, MissingMemory missing = {});
 
     /// Over memory that has been a heap: what `next` gives is in use, everything between is free, and no word
     /// that is there is believed. `next` gives one block at a time, in the order of their offsets, none
-    /// overlapping another, and false at the end. A gap that is too small for a block goes to the block
-    /// before it; there must be none at the beginning.
-    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next);
+    /// overlapping another or reaching behind end_before(missing.begin), and false at the end. A gap that is
+    /// too small for a block goes to the block before it; there must be none at the beginning.
+    Heap(std::byte* pool, std::uint64_t offset, std::uint64_t bytes, const std::function<bool(Used&)>& next,
+         MissingMemory missing = {});
 
     /// A block of at least `bytes`, its own word included; 0 if none is large enough.
     std::uint64_t allocate(std::uint64_t bytes, Side side = Side::front) {
@@ -106,6 +110,9 @@ class Heap {
     std::uint64_t free_bytes() const noexcept { return free_bytes_ + withheld_bytes_; }
     /// The largest size that allocate() will give. Constant time.
     std::uint64_t largest_free_bytes() const;
+    /// Until where memory has to be there for a block of so many bytes, if some of it is missing, and could
+    /// do; otherwise 0.
+    std::uint64_t missing_until(std::uint64_t bytes) const;
 
     // For compaction. All blocks lie side by side from first_block() to end(); after settle() two free ones
     // never touch.
@@ -140,6 +147,8 @@ class Heap {
     static constexpr unsigned small_bits = second_level_bits + 4;
     // How many blocks of one class are looked at when no larger class has any.
     static constexpr unsigned search_depth = 32;
+    // Between what is withheld and what is not there: space for the words at the beginning of a block.
+    static constexpr std::uint64_t margin = 64;
 
     struct SizeClass {
         unsigned first;
@@ -160,7 +169,8 @@ class Heap {
     std::uint64_t allocate_other(std::uint64_t bytes, Side side);
     std::uint64_t allocate_listed(std::uint64_t bytes, Side side);
     std::uint64_t allocate_of_known(std::uint64_t bytes, Side side);
-    void withhold(std::uint64_t from);
+    std::uint64_t largest_of_known() const;
+    std::uint64_t until_for(std::uint64_t bytes) const noexcept;
     bool take_missing(std::uint64_t bytes);
     void merge_spare();
     std::uint64_t bytes_if_merged(std::uint64_t block) const;
@@ -169,7 +179,9 @@ class Heap {
     std::uint64_t offset_;
     std::uint64_t bytes_;
     std::uint64_t free_bytes_ = 0;  // without what is withheld
-    std::uint64_t withheld_ = 0;    // a used block up to the end, whose memory is not there yet; 0: none
+    // For all that looks at the blocks a used one up to the end, whose memory is not there yet; 0: none. It
+    // is never moved, since nothing makes it visible.
+    std::uint64_t withheld_ = 0;
     std::uint64_t withheld_bytes_ = 0;
     std::uint64_t spare_ = 0;  // 0: there is none
     std::uint64_t mark_;

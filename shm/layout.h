@@ -56,7 +56,7 @@
 namespace ddict::shm {
 
 inline constexpr std::uint64_t pool_magic = 0x31'6c6f'6f70'6464ULL;  // "ddpool1"
-inline constexpr std::uint32_t pool_layout_version = 7;
+inline constexpr std::uint32_t pool_layout_version = 8;
 inline constexpr std::uint64_t page_bytes = 4096;
 
 using AtomicWord = std::atomic<std::uint64_t>;
@@ -236,6 +236,9 @@ struct alignas(64) PoolHeader {
     // What only a recovery reads.
     alignas(64) AtomicWord clearing;  // not 0 while everything is being erased
     std::uint64_t is_without_kept;    // not 0: its dictionary was resumed, and had nothing for this manager
+    // Of a pool that is not all there: the heap has used nothing from here on. Twice, and the larger one
+    // counts: what is too much only takes more memory.
+    AtomicWord used_until[2];
 
     // Of the checkpoint with the id i, at i modulo their number: at it, versions with a lower id are not
     // seen, since everything was erased. `checkpoints` says which of the two arrays counts: so the other one

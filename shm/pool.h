@@ -11,6 +11,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -140,6 +141,13 @@ class Pool {
     /// Nobody goes on with make_space().
     void stop_making_space();
 
+    /// Before reserve(): whether it would take much of a sparse pool's memory for so large a pair, and so
+    /// long that others should not wait for it. Then take_some() is to be called until it is false, and
+    /// reserve().
+    bool takes_long(const Pair& pair, std::uint64_t value_bytes) const;
+    /// One step, of some milliseconds. False if there is no more to be taken, or to be had.
+    bool take_some(const Pair& pair, std::uint64_t value_bytes);
+
     /// While one lives, all that happens shares the bounded time of one call.
     class OneStep {
       public:
@@ -267,7 +275,9 @@ class Pool {
 
   private:
     Pool(Segment segment, PoolIdentity identity);
-    Heap make_heap();
+    MissingMemory missing();
+    std::uint64_t take(std::uint64_t until);
+    std::uint64_t missing_bytes() const noexcept { return segment_.size() - segment_.reserved_bytes(); }
     Pool(Segment segment, PoolIdentity identity, Recovery& recovery);
 
     PoolHeader& header() const noexcept { return *reinterpret_cast<PoolHeader*>(data_); }
@@ -325,6 +335,7 @@ class Pool {
     Segment segment_;
     std::byte* data_;  // the segment's, which stays where it is
     PoolIdentity identity_;
+    std::chrono::steady_clock::time_point ask_again_;  // the system for memory
     Heap heap_;
     Index index_;
     Expiries expiries_;

@@ -23,6 +23,8 @@ constexpr std::size_t held_blocks_usual = 256;
 // some milliseconds of the kernel's; a larger value takes what it needs.
 constexpr std::uint64_t bytes_at_end = std::uint64_t{64} << 10;
 constexpr std::uint64_t bytes_at_once = std::uint64_t{16} << 20;
+// Of what a large value needs, in one step: others are served in between.
+constexpr std::uint64_t bytes_per_step = std::uint64_t{8} << 20;
 constexpr std::chrono::milliseconds between_refusals{50};
 constexpr std::uint64_t pool_bytes_max = std::uint64_t{1} << 47;
 static_assert(limits::key_bytes_max <= 0xffff && limits::value_bytes_max < std::uint64_t{1}
@@ -69,6 +71,24 @@ void set_identity(PoolHeader& header, const PoolIdentity& identity) {
     std::memcpy(header.secret, identity.secret.data(), sizeof header.secret);
     std::memset(header.node, 0, sizeof header.node);
     std::memcpy(header.node, identity.node.data(), identity.node.size());
+}
+
+std::uint64_t heap_end_in(const PoolHeader& header) noexcept {
+    return header.heap_offset + header.heap_bytes - Heap::end_mark_bytes;
+}
+
+void set_used_until(PoolHeader& header, std::uint64_t end) noexcept {
+    for (AtomicWord& word : header.used_until)
+        word.store(end, std::memory_order_release);
+}
+
+/// Of a pool that is not all there: how much of it its managers may have used. All, where that makes no
+/// sense.
+std::uint64_t used_until_in(const PoolHeader& header) noexcept {
+    const std::uint64_t used = std::max(header.used_until[0].load(std::memory_order_acquire),
+                                        header.used_until[1].load(std::memory_order_acquire));
+    return used < Pool::bytes_at_first || used > header.segment_bytes - bytes_at_end ? header.segment_bytes
+                                                                                     : used;
 }
 
 /// Key and value together that the heap holds when it is empty. In a sparse one what never moves lies at the
@@ -135,14 +155,15 @@ Result<Segment> Pool::create_sparse_segment(const std::string& name, std::uint64
 
 Result<std::unique_ptr<Pool>> Pool::attach(Segment segment) {
     if (const Result<void> good = check_layout(segment); !good) return good.error();
+    if (!is_in(segment, PoolState::formatted))
+        return attach_error(Errc::system, segment, "was used by a manager already: it is to be recovered");
+    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
     // What has been made sparse begins so; it costs nothing where it is there.
     if (segment.reserved_bytes() < segment.size()) {
         const Result<void> first = segment.reserve(0, std::min(segment.size(), bytes_at_first));
         if (!first) return first.error();
+        set_used_until(header, segment.reserved_bytes());
     }
-    if (!is_in(segment, PoolState::formatted))
-        return attach_error(Errc::system, segment, "was used by a manager already: it is to be recovered");
-    auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
     PoolIdentity identity = identity_in(header);
     std::unique_ptr<Pool> pool(new Pool(std::move(segment), std::move(identity)));
     // Now there is something to recover.
@@ -178,12 +199,15 @@ void Pool::set_without_kept(Segment& segment) {
 Result<std::unique_ptr<Pool>> Pool::recover(Segment segment, std::span<Claim> claims,
                                             RecoveryReport& report) {
     if (const Result<void> good = check_recoverable(segment); !good) return good.error();
-    // Of a sparse one nobody knows any more how far it was used.
-    if (segment.reserved_bytes() < segment.size()) {
-        if (const Result<void> whole = segment.reserve(0, segment.size()); !whole) return whole.error();
-    }
     auto& header = *reinterpret_cast<PoolHeader*>(segment.data());
-    Recovery recovery(segment.data(), header);
+    if (segment.reserved_bytes() < segment.size()) {
+        // It is there, unless the header is damaged.
+        const Result<void> used = segment.reserve(0, used_until_in(header));
+        if (!used) return used.error();
+    }
+    const bool is_whole = segment.reserved_bytes() >= segment.size();
+    Recovery recovery(segment.data(), header,
+                      is_whole ? heap_end_in(header) : Heap::end_before(segment.reserved_bytes()));
     if (!recovery.repair_index(report))
         return attach_error(Errc::protocol, segment, "is damaged: nothing leads to its pairs any more");
     recovery.answer(claims);
@@ -215,42 +239,57 @@ Pool::Pool(Segment segment, PoolIdentity identity, Recovery& recovery)
     : segment_(std::move(segment)),
       data_(segment_.data()),
       identity_(std::move(identity)),
-      heap_(data_, header().heap_offset, header().heap_bytes,
-            [&recovery](Heap::Used& used) { return recovery.next(used); }),
+      heap_(
+          data_, header().heap_offset, header().heap_bytes,
+          [&recovery](Heap::Used& used) { return recovery.next(used); }, missing()),
       index_(data_, header(), heap_, recovery.found(heap_)),
       compactor_(data_, heap_, index_, expiries_),
       set_(header()),
-      capacity_bytes_(capacity_of(heap_)) {
+      capacity_bytes_(capacity_of(heap_, missing_bytes() != 0 ? bytes_at_first : 0)) {
     held_.reserve(held_blocks_usual);
 }
 
-Heap Pool::make_heap() {
-    const std::uint64_t offset = header().heap_offset;
-    const std::uint64_t bytes = header().heap_bytes;
-    if (segment_.reserved_bytes() >= segment_.size()) return Heap(data_, offset, bytes);
-    // What cannot be had is no space, as the caller sees by what is returned. Who looks for space asks often,
-    // and the kernel is asked now and then.
-    using Clock = std::chrono::steady_clock;
-    const auto take = [this, asked_again = Clock::time_point()](std::uint64_t until) mutable {
-        const std::uint64_t there = segment_.reserved_bytes();
-        if (there >= until || Clock::now() < asked_again) return there;
+MissingMemory Pool::missing() {
+    if (missing_bytes() == 0) return {};
+    return {.begin = segment_.reserved_bytes(), .take = [this](std::uint64_t until) { return take(until); }};
+}
+
+/// What cannot be had is no space, as the caller sees by what is returned. Who looks for space asks often,
+/// and the kernel is asked now and then.
+std::uint64_t Pool::take(std::uint64_t until) {
+    const std::uint64_t there = segment_.reserved_bytes();
+    if (there < until && std::chrono::steady_clock::now() >= ask_again_) {
         const std::uint64_t to = std::min(segment_.size(), std::max(until, there + bytes_at_once));
         if (!segment_.reserve(there, to) && (to == until || !segment_.reserve(there, until)))
-            asked_again = Clock::now() + between_refusals;
-        return segment_.reserved_bytes();
-    };
-    return Heap(data_, offset, bytes, {.begin = segment_.reserved_bytes(), .take = take});
+            ask_again_ = std::chrono::steady_clock::now() + between_refusals;
+    }
+    const std::uint64_t now_there = segment_.reserved_bytes();
+    set_used_until(header(), now_there);  // before anything is written there
+    return now_there;
+}
+
+bool Pool::takes_long(const Pair& pair, std::uint64_t value_bytes) const {
+    return admits(pair, value_bytes) && heap_.missing_until(Block::bytes_for(pair, value_bytes)) >
+                                            segment_.reserved_bytes() + bytes_at_once;
+}
+
+/// Nothing is taken for a value that finds no place in the end.
+bool Pool::take_some(const Pair& pair, std::uint64_t value_bytes) {
+    const std::uint64_t until = heap_.missing_until(Block::bytes_for(pair, value_bytes));
+    const std::uint64_t there = segment_.reserved_bytes();
+    if (until <= there || shared_memory_free_bytes().value_or(0) < until - there) return false;
+    return segment_.reserve(there, std::min(until, there + bytes_per_step)).has_value();
 }
 
 Pool::Pool(Segment segment, PoolIdentity identity)
     : segment_(std::move(segment)),
       data_(segment_.data()),
       identity_(std::move(identity)),
-      heap_(make_heap()),
+      heap_(data_, header().heap_offset, header().heap_bytes, missing()),
       index_(data_, header(), heap_),
       compactor_(data_, heap_, index_, expiries_),
       set_(header()),
-      capacity_bytes_(capacity_of(heap_, segment_.reserved_bytes() < segment_.size() ? bytes_at_first : 0)) {
+      capacity_bytes_(capacity_of(heap_, missing_bytes() != 0 ? bytes_at_first : 0)) {
     held_.reserve(held_blocks_usual);
     show_counters();
 }

@@ -95,11 +95,11 @@ std::uint64_t BlockMap::next(std::uint64_t from) const noexcept {
     return begin_ + (64 * index + static_cast<unsigned>(std::countr_zero(word))) * block_alignment;
 }
 
-Recovery::Recovery(std::byte* pool, PoolHeader& header)
+Recovery::Recovery(std::byte* pool, PoolHeader& header, std::uint64_t heap_end)
     : pool_(pool),
       header_(header),
       heap_begin_(header.heap_offset),
-      heap_end_(header.heap_offset + header.heap_bytes - Heap::end_mark_bytes),
+      heap_end_(heap_end),
       blocks_(heap_begin_, heap_end_) {}
 
 bool Recovery::repair_index(RecoveryReport& report) {

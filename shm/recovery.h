@@ -76,8 +76,8 @@ class BlockMap {
 /// many pairs, repair_index() takes up to four threads of its own for the time that it lasts.
 class Recovery {
   public:
-    /// The header has been checked.
-    Recovery(std::byte* pool, PoolHeader& header);
+    /// The header has been checked. `heap_end`: no block reaches behind it.
+    Recovery(std::byte* pool, PoolHeader& header, std::uint64_t heap_end);
 
     /// From here on readers are sent to ask. False if there is no telling what was in the pool.
     bool repair_index(RecoveryReport& report);

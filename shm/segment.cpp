@@ -127,6 +127,13 @@ Result<void> reserve_file(int fd, const std::string& name, std::uint64_t from, s
     return {};
 }
 
+/// Of a file's bytes, those that are not there.
+std::uint64_t missing_of(const struct stat& info) noexcept {
+    const auto there = static_cast<std::uint64_t>(info.st_blocks) * stat_block_bytes;
+    return static_cast<std::uint64_t>(info.st_size) -
+           std::min(static_cast<std::uint64_t>(info.st_size), there);
+}
+
 /// Without this question the kernel would take all that is there before it gives up.
 Result<void> check_free(const std::string& name, std::uint64_t bytes) {
     const Result<std::uint64_t> have = shared_memory_free_bytes();
@@ -313,9 +320,7 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
         state->file.fd = std::move(fd);
         state->file.mode = access == Access::read_only ? bip::read_only : bip::read_write;
         state->region = bip::mapped_region(state->file, state->file.mode);
-        const auto size = static_cast<std::uint64_t>(info.st_size);
-        if (static_cast<std::uint64_t>(info.st_blocks) >= (size + stat_block_bytes - 1) / stat_block_bytes)
-            state->note_reserved(0, static_cast<std::uint64_t>(info.st_size));
+        if (missing_of(info) == 0) state->note_reserved(0, static_cast<std::uint64_t>(info.st_size));
         return Segment(std::move(state));
     } catch (const bip::interprocess_exception& e) {
         return boost_error(e, what).set_operation(Operation::attach);
@@ -364,12 +369,15 @@ Result<void> Segment::grow(std::uint64_t bytes) {
     return done;
 }
 
-Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) const {
+std::uint64_t Segment::missing_bytes() const {
     struct stat info {};
-    if (::fstat(state_->fd(), &info) != 0) return system_error(errno, "looking at " + name());
-    const std::uint64_t there = static_cast<std::uint64_t>(info.st_blocks) * stat_block_bytes;
-    const std::uint64_t missing = std::min(to - from, size() - std::min(size(), there));
-    if (const Result<void> enough = check_free(name(), missing); !enough) return enough;
+    return ::fstat(state_->fd(), &info) == 0 ? missing_of(info) : size();
+}
+
+/// What is there is the beginning, but for little (Pool::create_sparse_segment()).
+Result<void> Segment::reserve(std::uint64_t from, std::uint64_t to) const {
+    const std::uint64_t there = std::clamp(size() - missing_bytes(), from, to);
+    if (const Result<void> enough = check_free(name(), to - there); !enough) return enough;
     std::uint64_t reached = from;
     Result<void> done = reserve_file(state_->fd(), name(), from, to, &reached);
     state_->note_reserved(from, reached);

@@ -82,6 +82,8 @@ class Segment {
     /// So many bytes from the beginning are reserved, as far as this object knows: it was created so, all of
     /// it was there when it was opened, or it has reserved them.
     std::uint64_t reserved_bytes() const noexcept;
+    /// What is not there of a sparse one, whoever has reserved the rest. A system call.
+    std::uint64_t missing_bytes() const;
     /// Whether the Segment that created it, or that owns it now, still exists, in whatever process. Two
     /// system calls.
     bool has_owner() const;

@@ -126,6 +126,9 @@ class Store {
         pool_->make_space(pair, value_bytes);
     }
     void stop_making_space() { pool_->stop_making_space(); }
+    bool take_some(const shm::Pair& pair, std::uint64_t value_bytes) {
+        return pool_->take_some(pair, value_bytes);
+    }
     void pin(const shm::Block& block) { pool_->pin(&block); }
     void unpin(const shm::Block& block) { pool_->unpin(&block); }
     shm::Pool::OneStep one_step() { return shm::Pool::OneStep(*pool_); }

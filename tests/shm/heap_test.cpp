@@ -234,11 +234,26 @@ class SparseHeapTest : public testing::Test {
 
     SparseHeapTest() : memory_(std::make_unique<std::uint64_t[]>((start + bytes) / 8)) {
         std::fill(pool() + there_, pool() + start + bytes, std::byte{0xa5});
-        const auto take = [this](std::uint64_t until) {
-            there_ = std::max(there_, std::min(until, limit_));
-            return there_;
-        };
-        heap_.emplace(pool(), start, bytes, Heap::Missing{.begin = there_, .take = take});
+        heap_.emplace(pool(), start, bytes, missing());
+    }
+    MissingMemory missing() {
+        return {.begin = there_, .take = [this](std::uint64_t until) {
+                    there_ = std::max(there_, std::min(until, limit_));
+                    return there_;
+                }};
+    }
+    /// As after a kill: nothing is known but these blocks, and how much is there.
+    void make_again(std::vector<std::uint64_t>& used) {
+        std::sort(used.begin(), used.end());
+        std::vector<Heap::Used> blocks;
+        for (const std::uint64_t block : used)
+            blocks.push_back({.offset = block, .bytes = heap_->block_bytes(block), .flags = 0});
+        heap_.emplace(
+            pool(), start, bytes,
+            [next = blocks.begin(), end = blocks.end()](Heap::Used& one) mutable {
+                return next != end && (one = *next++, true);
+            },
+            missing());
     }
     std::byte* pool() { return reinterpret_cast<std::byte*>(memory_.get()); }
     Heap& heap() { return *heap_; }
@@ -289,6 +304,19 @@ TEST_F(SparseHeapTest, WhatCannotBeHadIsNoSpace) {
     EXPECT_EQ(heap().inconsistency(), "");
 }
 
+TEST_F(SparseHeapTest, SaysHowMuchABlockNeeds) {
+    EXPECT_EQ(heap().missing_until(100 << 10), 0U) << "it is there";
+    take_to(start + (1 << 20));
+    EXPECT_EQ(heap().allocate(1 << 20), 0U);
+    const std::uint64_t until = heap().missing_until(1 << 20);
+    EXPECT_GT(until, there());
+    EXPECT_LE(until, there() + (1 << 20) + 128);
+    take_to(until);
+    EXPECT_NE(heap().allocate(1 << 20), 0U);
+    EXPECT_EQ(heap().missing_until(heap().total_bytes()), 0U) << "it cannot be";
+    EXPECT_NE(heap().missing_until(2 << 20), 0U);
+}
+
 TEST_F(SparseHeapTest, TouchesNothingThatIsNotThere) {
     Chance chance;
     std::vector<std::uint64_t> used;
@@ -317,6 +345,11 @@ TEST_F(SparseHeapTest, TouchesNothingThatIsNotThere) {
             used.resize(used.size() / 2);
             heap().free_all_but(used);
             ASSERT_EQ(heap().inconsistency(), "");
+        }
+        if (there() < end && chance.below(1'000) == 0) {
+            make_again(used);
+            ASSERT_EQ(heap().inconsistency(), "");
+            ASSERT_TRUE(is_rest_untouched());
         }
     }
     heap().free_all_but({});
