@@ -7,9 +7,10 @@
 namespace ddict::manager {
 
 bool DeferredPuts::add(const Call& call) {
-    if (puts_.size() >= limits::deferred_puts_max ||
-        !store_.pool().may_make_space(pair_of(call, {}), call.header.value_bytes))
-        return false;
+    const shm::Pair pair = pair_of(call, {});
+    const std::uint64_t bytes = call.header.value_bytes;
+    const bool helps = store_.pool().may_make_space(pair, bytes) || store_.pool().takes_long(pair, bytes);
+    if (!helps || puts_.size() >= limits::deferred_puts_max) return false;
     puts_.push_back({.request = call.header,
                      .key = OwnedKey(call.key),
                      .placement = call.placement,
@@ -31,6 +32,8 @@ void DeferredPuts::step() {
         replies_.refuse(call, code);
     } else if (!replies_.has_capacity_for_payload()) {
         replies_.refuse(call, Errc::busy);
+    } else if (store_.take_some(pair_of(call, {}), bytes)) {
+        return;
     } else {
         store_.make_space(pair_of(call, {}), bytes);
         const Result<shm::Block*> block = store_.reserve(pair_of(call, {}), bytes);

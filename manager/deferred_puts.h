@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Large puts that wait for space: pairs must be moved for them for longer than one event may take. They are
-// served first in, first out, a step at each tick, and everybody else in between. Each ends: with
-// its block, or when the pool has been gone through without success.
+// Large puts that wait for space: for longer than one event may take, pairs must be moved for them, or memory
+// of a pool that is not all there must be had from the system. They are served first in, first out, a step at
+// each tick, and everybody else in between. Each ends: with its block, or when the pool has been gone through
+// without success.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ class DeferredPuts {
     /// Both must outlive it.
     DeferredPuts(store::Store& store, Replies& replies) : store_(store), replies_(replies) {}
 
-    /// False if moving pairs cannot help, or the queue is full.
+    /// False if neither can help, or the queue is full.
     bool add(const Call& call);
     /// One step for the first of them. Requires that there is one.
     void step();

@@ -31,7 +31,10 @@ std::uint64_t left_of(const ShardParts& shard, const shm::Block& block) {
 
 void receive_pair(ShardParts& shard, const Call& call) {
     if (!shard.replies.has_capacity_for_payload()) return shard.replies.refuse(call, Errc::busy);
-    const Result<shm::Block*> block = shard.store.reserve(pair_of(call, {}), call.header.value_bytes);
+    const shm::Pair pair = pair_of(call, {});
+    const std::uint64_t bytes = call.header.value_bytes;
+    if (shard.store.pool().takes_long(pair, bytes) && shard.deferred_puts.add(call)) return;
+    const Result<shm::Block*> block = shard.store.reserve(pair, bytes);
     if (block) return shard.replies.receive_into(**block, call);
     if (block.error().code != Errc::no_space || !shard.deferred_puts.add(call))
         shard.replies.refuse(call, block.error());

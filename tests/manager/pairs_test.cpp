@@ -237,5 +237,53 @@ TEST_F(PairsTest, WhileFrozenNothingChanges) {
     expect_at_rest();
 }
 
+class SparsePairsTest : public ShardTest {
+  protected:
+    static constexpr std::uint64_t pool_bytes = std::uint64_t{160} << 20;
+    SparsePairsTest() : ShardTest({}, steady_nanoseconds, pool_bytes) {}
+
+    std::uint64_t there() const { return pool->memory().reserved_bytes(); }
+    void tick() {
+        ASSERT_TRUE(shard.needs_tick());
+        shard.tick(std::chrono::steady_clock::now());
+    }
+    std::vector<std::byte> much = std::vector<std::byte>(std::size_t{90} << 20, std::byte{7});
+};
+
+TEST_F(SparsePairsTest, OthersAreServedWhileTheMemoryOfALargeValueIsTaken) {
+    store("other", "value");
+    const std::uint64_t id = session();
+    const std::uint64_t before = there();
+    send(id, {.verb = Verb::put, .key = "k", .value = much, .payload_token = 8});
+    EXPECT_EQ(there(), before) << "nothing is taken in the request itself";
+    int ticks = 0;
+    for (; transport.received.empty() && ticks < 100; ++ticks) {
+        const std::uint64_t now_there = there();
+        tick();
+        EXPECT_LE(there(), now_there + (std::uint64_t{8} << 20));
+        EXPECT_EQ(ask({.verb = Verb::get, .key = "other"}), Errc{});
+    }
+    EXPECT_GE(ticks, 4);
+    ASSERT_FALSE(transport.received.empty());
+    deliver(much);
+    EXPECT_EQ(last_code(), Errc{});
+    EXPECT_EQ(find("k")->value_bytes(), much.size());
+    expect_at_rest();
+}
+
+TEST_F(SparsePairsTest, WhoseClientGoesMeanwhileHasNothing) {
+    const std::uint64_t id = session();
+    send(id, {.verb = Verb::put, .key = "k", .value = much, .payload_token = 8});
+    tick();
+    const std::uint64_t now_there = there();
+    EXPECT_LT(now_there, much.size());
+    ask(Verb::goodbye, id);
+    EXPECT_EQ(transport.discarded, std::vector<std::uint64_t>{8});
+    if (shard.needs_tick()) tick();
+    EXPECT_EQ(there(), now_there);
+    EXPECT_FALSE(has("k"));
+    expect_at_rest();
+}
+
 }  // namespace
 }  // namespace ddict::manager

@@ -25,7 +25,8 @@ using wire::ReplyHeader;
 using wire::RequestHeader;
 using wire::Verb;
 
-inline std::unique_ptr<shm::Pool> small_pool(const WorkingSetSettings& working_set) {
+/// Of more than twice Pool::bytes_at_first only that is there at first.
+inline std::unique_ptr<shm::Pool> new_pool(const WorkingSetSettings& working_set, std::uint64_t bytes) {
     static std::uint64_t count = 0;
     const shm::PoolIdentity identity{
         .dictionary_id = (static_cast<std::uint64_t>(::getpid()) << 32) + ++count,
@@ -33,7 +34,7 @@ inline std::unique_ptr<shm::Pool> small_pool(const WorkingSetSettings& working_s
         .manager = 3,
         .node = "n1"};
     const std::string name = shm::pool_segment_name(identity.dictionary_id, identity.manager);
-    Result<shm::Segment> segment = shm::Segment::create(name, limits::pool_bytes_min);
+    Result<shm::Segment> segment = shm::Pool::create_sparse_segment(name, bytes);
     shm::Segment::remove(name);
     shm::Pool::format(segment.value(), identity, working_set).value();
     return shm::Pool::attach(std::move(segment).value()).value();
@@ -59,8 +60,9 @@ struct Ask {
 class ShardTest : public testing::Test {
   protected:
     /// `now`: of times to live.
-    explicit ShardTest(const WorkingSetSettings& working_set = {}, Nanoclock now = steady_nanoseconds)
-        : shard_store(small_pool(working_set)),
+    explicit ShardTest(const WorkingSetSettings& working_set = {}, Nanoclock now = steady_nanoseconds,
+                       std::uint64_t pool_bytes = limits::pool_bytes_min)
+        : shard_store(new_pool(working_set, pool_bytes)),
           shard(shard_store, transport, {.ucx_version = 1, .session_seed = 1, .pid = 5, .now = now}) {}
 
     /// `session`: one that the client has already, and goes on with.
