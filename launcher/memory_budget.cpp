@@ -30,8 +30,8 @@ Error too_little(const std::string& need, std::uint64_t need_bytes, const std::s
 
 std::uint64_t MemoryNeed::shared_bytes() const {
     // Most addresses of UCX are far below the limit; 1 KiB an entry is ample.
-    return (managers - pools_kept) * (pool_bytes + segment_slack_bytes) + segment_slack_bytes +
-           std::uint64_t{managers_total} * 1024;
+    return (managers - pools_kept) * (pool_bytes + segment_slack_bytes) + kept_missing_bytes +
+           segment_slack_bytes + std::uint64_t{managers_total} * 1024;
 }
 
 std::uint64_t MemoryNeed::resident_bytes() const {
@@ -40,7 +40,9 @@ std::uint64_t MemoryNeed::resident_bytes() const {
 
 Result<void> check_memory(const MemoryNeed& need, const MemoryHave& have) {
     const std::uint32_t new_pools = need.managers - need.pools_kept;
-    const std::string pools = new_pools == 0   ? "it needs, without its pools,"
+    const std::string pools = need.kept_missing_bytes != 0
+                                  ? "its pools, not all of which was there, still need"
+                              : new_pools == 0 ? "it needs, without its pools,"
                               : new_pools == 1 ? "its pool needs"
                                                : std::to_string(new_pools) + " pools need";
     if (need.shared_bytes() > have.shared_free_bytes)

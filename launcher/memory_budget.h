@@ -13,10 +13,11 @@
 namespace ddict::launcher {
 
 struct MemoryNeed {
-    std::uint32_t managers = 0;        // on this node
-    std::uint32_t managers_total = 0;  // in the dictionary: the directory has an entry for each
-    std::uint64_t pool_bytes = 0;      // of each
-    std::uint32_t pools_kept = 0;      // of those managers: that are there already
+    std::uint32_t managers = 0;            // on this node
+    std::uint32_t managers_total = 0;      // in the dictionary: the directory has an entry for each
+    std::uint64_t pool_bytes = 0;          // of each
+    std::uint32_t pools_kept = 0;          // of those managers: that are there already,
+    std::uint64_t kept_missing_bytes = 0;  // but for this, of all together
 
     std::uint64_t shared_bytes() const;    // in /dev/shm
     std::uint64_t resident_bytes() const;  // that, and what the processes need themselves

@@ -70,7 +70,8 @@ Result<void> BringUp::check_memory() const {
         {.managers = plan.managers_per_node,
          .managers_total = plan.nodes * plan.managers_per_node,
          .pool_bytes = plan.pool_bytes,
-         .pools_kept = node_.segments.pools_kept()},
+         .pools_kept = node_.segments.pools_kept(),
+         .kept_missing_bytes = node_.segments.kept_missing_bytes()},
         {.shared_free_bytes = *shared_free, .free_bytes = limit->free_bytes(), .limited_by = limit->source});
 }
 

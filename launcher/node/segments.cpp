@@ -135,8 +135,7 @@ Result<void> NodeSegments::prepare_new(std::uint32_t local, Result<shm::Segment>
 }
 
 Result<void> NodeSegments::take_kept(std::uint32_t local, const std::function<Result<void>()>& look_up) {
-    const std::string kept =
-        shm::pool_segment_name(found_.on_node.kept->dictionary_id, identity_.first_manager + local);
+    const std::string kept = kept_pool_name(local);
     const auto replies =
         shm::Segment::add_name(shm::reply_segment_name(kept), shm::reply_segment_name(pool_names_[local]));
     if (!replies) return replies;
@@ -152,7 +151,10 @@ Result<void> NodeSegments::hand_over(std::uint32_t local,
     const auto deadline = std::chrono::steady_clock::now() + orphans_grace;
     for (;;) {
         const auto owned = pool->own();
-        if (owned) return shm::Pool::hand_over(*pool, pool_identity(local));
+        if (owned) {
+            const auto whole = plan_.prefault ? Result<void>() : pool->reserve(0, pool->size());
+            return whole ? shm::Pool::hand_over(*pool, pool_identity(local)) : whole;
+        }
         if (owned.error().code != Errc::busy || std::chrono::steady_clock::now() > deadline) return owned;
         if (const auto good = look_up(); !good) return good;
         std::this_thread::sleep_for(look_again);
@@ -185,6 +187,16 @@ std::uint32_t NodeSegments::pools_kept() const {
                        : 0;
 }
 
+std::uint64_t NodeSegments::kept_missing_bytes() const {
+    if (!found_.mark) return 0;
+    std::uint64_t bytes = 0;
+    for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i) {
+        const auto pool = shm::Segment::open(kept_pool_name(i), shm::Access::read_only);
+        if (pool) bytes += pool->missing_bytes();
+    }
+    return bytes;
+}
+
 Result<void> NodeSegments::make_empty(std::uint32_t local) {
     remove_files_of(pool_names_[local]);
     is_kept_[local] = false;
@@ -196,9 +208,12 @@ void NodeSegments::settle() {
     if (!found_.mark) return;
     shm::Segment::remove(found_.mark->name());
     for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i)
-        remove_files_of(
-            shm::pool_segment_name(found_.on_node.kept->dictionary_id, identity_.first_manager + i));
+        remove_files_of(kept_pool_name(i));
     found_.mark.reset();
+}
+
+std::string NodeSegments::kept_pool_name(std::uint32_t local) const {
+    return shm::pool_segment_name(found_.on_node.kept->dictionary_id, identity_.first_manager + local);
 }
 
 shm::PoolIdentity NodeSegments::pool_identity(std::uint32_t local) const {

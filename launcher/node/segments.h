@@ -45,6 +45,9 @@ class NodeSegments {
     const KeptOnNode& find_kept();
     /// How many of the pools are there already, as find_kept() has said.
     std::uint32_t pools_kept() const;
+    /// What is not there of those: they were made in the background, and kept before that had come to its
+    /// end.
+    std::uint64_t kept_missing_bytes() const;
     /// Whether the pool is one that was kept.
     bool is_kept(std::uint32_t local) const { return is_kept_[local]; }
     /// What was kept for this manager cannot be taken over: it gets an empty pool. What was kept stays.
@@ -78,6 +81,7 @@ class NodeSegments {
 
   private:
     shm::PoolIdentity pool_identity(std::uint32_t local) const;
+    std::string kept_pool_name(std::uint32_t local) const;
     std::vector<std::optional<Result<shm::Segment>>> create_missing(
         const std::function<Result<void>()>& look_up) const;
     Result<void> prepare_new(std::uint32_t local, Result<shm::Segment> segment) const;

@@ -213,6 +213,19 @@ TEST(MemoryBudget, WantsSpaceInSharedMemoryAndInTheJob) {
               std::string::npos);
 }
 
+TEST(MemoryBudget, OfKeptPoolsWantsWhatIsMissing) {
+    const MemoryNeed whole{2, 2, 100 * mebibyte, 2};
+    const MemoryHave little{50 * mebibyte, 1000 * mebibyte, "the job's --mem"};
+    EXPECT_TRUE(check_memory(whole, little));
+    const MemoryNeed sparse{2, 2, 100 * mebibyte, 2, 120 * mebibyte};
+    const auto too_much = check_memory(sparse, little);
+    ASSERT_FALSE(too_much);
+    EXPECT_NE(std::string(too_much.error().detail.data())
+                  .find("its pools, not all of which was there, still need 120.1M, /dev/shm has 50M free"),
+              std::string::npos)
+        << too_much.error().detail.data();
+}
+
 std::string node_of(std::uint32_t first, std::uint32_t count, const std::string& name, std::uint32_t version,
                     const std::vector<std::string>& addresses = {},
                     const std::vector<std::string>& hosts = {}) {
