@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "shm/layout.h"
+#include "shm/read_counts.h"
 
 namespace ddict::shm {
 namespace {
@@ -38,6 +39,11 @@ std::uint64_t bytes_of_slots(std::uint64_t managers, std::uint64_t slot_bytes) n
         slot_bytes % 64 != 0)
         return 0;
     return sizeof(DirectorySegmentHeader) + managers * slot_bytes;
+}
+
+/// Behind so many bytes of directory.
+constexpr std::uint64_t offset_of_read_counts(std::uint64_t directory_bytes) noexcept {
+    return rounded_up(directory_bytes, page_bytes);
 }
 
 std::uint64_t packed_bytes(const DirectoryEntry& entry) {
@@ -156,7 +162,8 @@ Result<void> check_header(const Segment& segment, std::uint64_t dictionary_id) {
     if (header.dictionary_id != dictionary_id || header.manager_count == 0 ||
         header.manager_count > limits::managers_max || header.bytes > segment.size() || header.bytes == 0 ||
         header.bytes != bytes_of_slots(header.manager_count, header.slot_bytes) ||
-        !are_among(header.first_local_manager, header.local_managers, header.manager_count))
+        !are_among(header.first_local_manager, header.local_managers, header.manager_count) ||
+        offset_of_read_counts(header.bytes) + read_counts_bytes(header.local_managers) > segment.size())
         return damaged;
     return {};
 }
@@ -184,7 +191,8 @@ Result<void> write_directory(Segment& segment, const DirectoryIdentity& identity
     const std::uint64_t slot_bytes = slot_bytes_for(entries);
     const std::uint64_t bytes = bytes_of_slots(entries.size(), slot_bytes);
     if (bytes == 0) return refused(Errc::too_large, segment, "the addresses are larger than any");
-    if (const Result<void> grown = segment.grow(bytes); !grown) return grown.error();
+    const std::uint64_t all = offset_of_read_counts(bytes) + read_counts_bytes(identity.local_managers);
+    if (const Result<void> grown = segment.grow(all); !grown) return grown.error();
 
     DirectorySegmentHeader& header = header_of(segment);
     if (header.ready.load(std::memory_order_relaxed) != 0)
@@ -231,6 +239,14 @@ void mark_kept(Segment& segment) {
     header_of(segment).ready.store(directory_kept, std::memory_order_release);
 }
 
+std::uint64_t DirectorySegment::read_counts_offset() const noexcept {
+    return offset_of_read_counts(bytes_of_slots(manager_count_, slot_bytes_));
+}
+
+Bytes DirectorySegment::read_counts() const noexcept {
+    return {segment_.data() + read_counts_offset(), read_counts_bytes(identity_.local_managers)};
+}
+
 bool DirectorySegment::is_kept() const {
     return header_of(segment_).ready.load(std::memory_order_acquire) == directory_kept;
 }
@@ -251,7 +267,9 @@ Result<DirectorySegment> DirectorySegment::open(std::uint64_t dictionary_id) {
     const std::uint32_t managers = header.manager_count;
     const std::uint64_t slot_bytes = header.slot_bytes;
     // As they were when this was checked.
-    if (bytes_of_slots(managers, slot_bytes) == 0 || bytes_of_slots(managers, slot_bytes) > segment->size())
+    const std::uint64_t slots = bytes_of_slots(managers, slot_bytes);
+    if (slots == 0 ||
+        offset_of_read_counts(slots) + read_counts_bytes(identity.local_managers) > segment->size())
         return attach_error(Errc::protocol, *segment, "is damaged");
     return DirectorySegment(*std::move(segment), identity, managers, slot_bytes);
 }

@@ -4,7 +4,7 @@
 // A dictionary's directory in the shared memory of a node, so that a client there finds any manager without
 // asking.
 //
-//   segment := header  slot*                         a slot for each shard, each slot_bytes
+//   segment := header  slot*  read counts            a slot for each shard, each slot_bytes
 //   slot    := version:u64  copy copy                each copy half of the rest
 //   copy    := length:u64  packed DirectoryEntry     copy number version % 2 holds
 //
@@ -13,13 +13,17 @@
 // hold, and then the version: so a reader sees the old entry or the new one, and a writer that is killed
 // leaves the old one. A reader that was overtaken by two changes sees that by the version, and reads
 // again.
+//
+// The read counts begin with the next page (read_counts.h): they are what clients write, who map them alone.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <ddict/result.h>
 
+#include "base/bytes.h"
 #include "base/secret.h"
 #include "cluster/directory.h"
 #include "shm/segment.h"
@@ -64,6 +68,14 @@ class DirectorySegment final : public DirectoryView {
     std::uint32_t manager_count() const override { return manager_count_; }
     /// O(1), no system call. invalid_argument beyond the last manager; protocol if the entry is damaged.
     Result<DirectoryEntry> entry(ShardId shard) const override;
+    const std::string& name() const noexcept { return segment_.name(); }
+    /// Whether this manager's pool is in the memory of the node.
+    bool is_of_node(std::uint32_t manager) const noexcept {
+        return manager - identity_.first_local_manager < identity_.local_managers;
+    }
+    /// How often clients have read from this node's pools, as read_counts.h has it; and where that begins.
+    Bytes read_counts() const noexcept;
+    std::uint64_t read_counts_offset() const noexcept;
     /// Whether the node launcher that owns the directory still lives. Two system calls.
     bool has_owner() const { return segment_.has_owner(); }
     /// Whether the dictionary has ended, and its pools on this node are kept.

@@ -147,7 +147,7 @@ constexpr unsigned root_depth(std::uint64_t root) noexcept {
 
 // A dictionary's directory segment; directory_segment.h has the grammar.
 inline constexpr std::uint64_t directory_magic = 0x31'7269'6464'6464ULL;  // "dddir1"
-inline constexpr std::uint32_t directory_layout_version = 3;
+inline constexpr std::uint32_t directory_layout_version = 4;
 // In the place of directory_magic when the dictionary has ended, and its pools are kept.
 inline constexpr std::uint64_t directory_kept = 0x31'7470'656b'6464ULL;  // "ddkept1"
 // Of a slot: multiples of 64.

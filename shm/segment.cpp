@@ -198,6 +198,25 @@ bool owner_lives(int folder, const std::string& id) {
     return is_locked(fd.fd());
 }
 
+/// A segment of this user that is there; `info` is what is known of its file.
+Result<os::FileDescriptor> open_file(const std::string& name, Access access, const std::string& what,
+                                     struct stat& info) {
+    // Anybody may have put anything there under this name: a pipe, which keeps who opens it, or a link.
+    const int flags = (access == Access::read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    os::FileDescriptor fd(::open(path_of(name).c_str(), flags));
+    if (!fd.is_open()) {
+        const bool foreign = errno == ELOOP || errno == ENXIO || errno == EISDIR;
+        return system_error(foreign ? EACCES : errno, what);
+    }
+    if (::fstat(fd.fd(), &info) != 0) return system_error(errno, what);
+    if (info.st_uid != ::geteuid())
+        return Error(Errc::access_denied,
+                     what + ": it is another user's (" + std::to_string(info.st_uid) + ")");
+    if (!S_ISREG(info.st_mode)) return Error(Errc::access_denied, what + ": it is no file");
+    if (info.st_size == 0) return Error(Errc::protocol, what + ": it is empty");
+    return fd;
+}
+
 Error name_is_taken(const std::string& name) {
     struct stat info {};
     const bool foreign = ::lstat(path_of(name).c_str(), &info) == 0 && info.st_uid != ::geteuid();
@@ -299,25 +318,13 @@ Result<Segment> Segment::create_sparse(const std::string& name, std::uint64_t by
 
 Result<Segment> Segment::open(const std::string& name, Access access) {
     const std::string what = "opening the shared memory " + name;
-    const auto refuse = [](Error error) { return error.set_operation(Operation::attach); };
-    // Anybody may have put anything there under this name: a pipe, which keeps who opens it, or a link.
-    const int flags = (access == Access::read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    os::FileDescriptor fd(::open(path_of(name).c_str(), flags));
-    if (!fd.is_open()) {
-        const bool foreign = errno == ELOOP || errno == ENXIO || errno == EISDIR;
-        return refuse(system_error(foreign ? EACCES : errno, what));
-    }
     struct stat info {};
-    if (::fstat(fd.fd(), &info) != 0) return refuse(system_error(errno, what));
-    if (info.st_uid != ::geteuid())
-        return refuse(Error(Errc::access_denied,
-                            what + ": it is another user's (" + std::to_string(info.st_uid) + ")"));
-    if (!S_ISREG(info.st_mode)) return refuse(Error(Errc::access_denied, what + ": it is no file"));
-    if (info.st_size == 0) return refuse(Error(Errc::protocol, what + ": it is empty"));
+    Result<os::FileDescriptor> fd = open_file(name, access, what, info);
+    if (!fd) return fd.error().set_operation(Operation::attach);
     try {
         auto state = std::make_unique<State>();
         state->name = name;
-        state->file.fd = std::move(fd);
+        state->file.fd = *std::move(fd);
         state->file.mode = access == Access::read_only ? bip::read_only : bip::read_write;
         state->region = bip::mapped_region(state->file, state->file.mode);
         if (missing_of(info) == 0) state->note_reserved(0, static_cast<std::uint64_t>(info.st_size));
@@ -325,6 +332,37 @@ Result<Segment> Segment::open(const std::string& name, Access access) {
     } catch (const bip::interprocess_exception& e) {
         return boost_error(e, what).set_operation(Operation::attach);
     }
+}
+
+struct SegmentPart::State {
+    bip::mapped_region region;
+};
+
+SegmentPart::SegmentPart(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SegmentPart::SegmentPart(SegmentPart&& other) noexcept = default;
+SegmentPart& SegmentPart::operator=(SegmentPart&& other) noexcept = default;
+SegmentPart::~SegmentPart() = default;
+
+Result<SegmentPart> SegmentPart::open(const std::string& name, std::uint64_t offset, std::uint64_t bytes) {
+    const std::string what = "opening a part of the shared memory " + name;
+    struct stat info {};
+    Result<os::FileDescriptor> fd = open_file(name, Access::read_write, what, info);
+    if (!fd) return fd.error().set_operation(Operation::attach);
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    if (bytes == 0 || size < bytes || size - bytes < offset)
+        return Error(Errc::protocol, what + ": it is too small").set_operation(Operation::attach);
+    try {
+        const OpenFile file{.fd = *std::move(fd), .mode = bip::read_write};
+        auto state = std::make_unique<State>();
+        state->region = bip::mapped_region(file, file.mode, static_cast<bip::offset_t>(offset), bytes);
+        return SegmentPart(std::move(state));
+    } catch (const bip::interprocess_exception& e) {
+        return boost_error(e, what).set_operation(Operation::attach);
+    }
+}
+
+std::byte* SegmentPart::data() const noexcept {
+    return static_cast<std::byte*>(state_->region.get_address());
 }
 
 bool Segment::remove(const std::string& name) {

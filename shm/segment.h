@@ -97,6 +97,25 @@ class Segment {
     std::unique_ptr<State> state_;
 };
 
+/// A part of a segment, mapped to be written by others than its owner: a mistake there harms nothing else of
+/// it. Keeps no descriptor.
+class SegmentPart {
+  public:
+    /// dictionary_gone if there is no such segment; access_denied if it is another user's, or must not be
+    /// written; protocol if it is too small; system.
+    static Result<SegmentPart> open(const std::string& name, std::uint64_t offset, std::uint64_t bytes);
+    ~SegmentPart();
+    SegmentPart(SegmentPart&& other) noexcept;
+    SegmentPart& operator=(SegmentPart&& other) noexcept;
+
+    std::byte* data() const noexcept;
+
+  private:
+    struct State;
+    explicit SegmentPart(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
 /// Removes all segments and sockets of this user whose dictionary has no owner any more, and is not kept: a
 /// step that was killed could not. Returns their names. Any number of processes may do it at any time.
 std::vector<std::string> remove_stale_segments();
