@@ -39,46 +39,50 @@ constexpr std::chrono::seconds coarse_clock_timeout_min{1};
 [[maybe_unused]] const int forks_are_counted =
     pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
 
-/// The sessions of one thread; at its end they end. An attachment that is gone has taken its sessions with
-/// it.
-class ThreadSessions {
+/// What attachments have made for one thread: its sessions, and its counts of reads; at its end they end. An
+/// attachment that is gone has taken its own with it.
+class ThreadParts {
   public:
-    Session* find(std::uint64_t serial) const {
-        for (const Entry& entry : entries_) {
-            if (entry.serial == serial) return entry.session;
+    struct Entry {
+        std::uint64_t serial;
+        std::weak_ptr<Attachment> owner;
+        Session* session = nullptr;
+        ReadCounters::Thread* reads = nullptr;
+    };
+    /// Null if there is nothing of it.
+    Entry* find(std::uint64_t serial) {
+        for (Entry& entry : entries_) {
+            if (entry.serial == serial) return &entry;
         }
         return nullptr;
     }
-    void add(std::uint64_t serial, Session* session, std::weak_ptr<Attachment> owner) {
+    Entry& of(std::uint64_t serial, std::weak_ptr<Attachment> owner) {
+        if (Entry* const known = find(serial)) return *known;
         std::erase_if(entries_, [](const Entry& entry) { return entry.owner.expired(); });
-        entries_.push_back({serial, session, std::move(owner)});
+        return entries_.emplace_back(Entry{serial, std::move(owner)});
     }
-    ~ThreadSessions();
+    ~ThreadParts();
 
   private:
-    struct Entry {
-        std::uint64_t serial;
-        Session* session;
-        std::weak_ptr<Attachment> owner;
-    };
     std::vector<Entry> entries_;
 };
 
-thread_local ThreadSessions thread_sessions;
+thread_local ThreadParts thread_parts;
 // The one that the thread has used last: to find it takes no call.
 struct LastSession {
     std::uint64_t serial = 0;
     Session* session = nullptr;
 };
 constinit thread_local LastSession last_session;
-// Still there when thread_sessions is not: the destructor of a static object may use a dictionary.
-thread_local bool thread_sessions_ended = false;
+// Still there when thread_parts is not: the destructor of a static object may use a dictionary.
+thread_local bool thread_parts_ended = false;
 
-ThreadSessions::~ThreadSessions() {
-    thread_sessions_ended = true;
+ThreadParts::~ThreadParts() {
+    thread_parts_ended = true;
     last_session = {};
+    Attachment::forget_last_reads();
     for (const Entry& entry : entries_) {
-        if (const auto owner = entry.owner.lock()) owner->end_session(std::this_thread::get_id());
+        if (const auto owner = entry.owner.lock()) owner->end_thread(std::this_thread::get_id());
     }
 }
 
@@ -125,6 +129,8 @@ Attachment::~Attachment() {
     if (is_of_parent()) {
         for (auto& [thread, session] : sessions_)
             static_cast<void>(session.release());
+    } else if (reads_) {
+        reads_->end_all();
     }
 }
 
@@ -151,6 +157,7 @@ Result<void> Attachment::find_managers(milliseconds timeout) {
         return directory.error();
     }  // else there are no managers of this user on this node, and the seeds know
     pools_.emplace(directory_ ? &*directory_ : nullptr, handle_);
+    reads_.emplace(directory_ ? &*directory_ : nullptr);
     node_ = os::host_name();
     worker_options_.start_network = [this](os::Poller& poller, os::WaitPolicy& waiting) {
         return start_network(poller, waiting);
@@ -249,8 +256,9 @@ Session* Attachment::known_session() {
 }
 
 Session* Attachment::look_up_session() {
-    if (!thread_sessions_ended) {
-        Session* session = thread_sessions.find(serial_);
+    if (!thread_parts_ended) {
+        const ThreadParts::Entry* const known = thread_parts.find(serial_);
+        Session* const session = known != nullptr ? known->session : nullptr;
         if (session != nullptr) last_session = {serial_, session};
         return session;
     }
@@ -278,11 +286,28 @@ Result<Session*> Attachment::session() {
         exit_noted_ = true;
     }
     sessions_[std::this_thread::get_id()] = *std::move(made);
-    if (!thread_sessions_ended) thread_sessions.add(serial_, session, weak_from_this());
+    if (!thread_parts_ended) thread_parts.of(serial_, weak_from_this()).session = session;
     return session;
 }
 
-void Attachment::end_session(std::thread::id thread) {
+/// The thread has read by another attachment last, or not at all. Without memory the read is not counted.
+void Attachment::count_first_read(std::uint32_t place) noexcept {
+    try {
+        ThreadParts::Entry* const known =
+            thread_parts_ended ? nullptr : &thread_parts.of(serial_, weak_from_this());
+        ReadCounters::Thread* reads = known != nullptr ? known->reads : nullptr;
+        if (reads == nullptr) {
+            const std::lock_guard lock(mutex_);
+            reads = &reads_->of_this_thread();
+        }
+        if (known != nullptr) known->reads = reads;
+        last_reads_ = {serial_, reads};
+        reads->add(place);
+    } catch (const std::bad_alloc&) {
+    }
+}
+
+void Attachment::end_thread(std::thread::id thread) {
     if (is_of_parent()) return;
     std::unique_ptr<Session> ended;
     const std::lock_guard lock(mutex_);
@@ -291,6 +316,7 @@ void Attachment::end_session(std::thread::id thread) {
         ended->counters().add_to(ended_);
         sessions_.erase(found);
     }
+    reads_->end(thread);
 }
 
 void Attachment::close() {
@@ -538,7 +564,7 @@ ClientProfile Attachment::profile() {
     sum_up(*sums);
     ClientProfile profile = profile_of(*sums, before_);
     profile.threads = sessions_.size();
-    profile.local_reads = local_reads() - local_reads_before_;
+    profile.local_reads = reads_->sum() - local_reads_before_;
     return profile;
 }
 
@@ -546,14 +572,7 @@ void Attachment::reset_profile() {
     if (is_of_parent()) return;
     const std::lock_guard lock(mutex_);
     sum_up(before_);
-    local_reads_before_ = local_reads();
-}
-
-std::uint64_t Attachment::local_reads() const {
-    std::uint64_t sum = 0;
-    for (const LocalReads& reads : local_reads_)
-        sum += reads.count.load(std::memory_order_relaxed);
-    return sum;
+    local_reads_before_ = reads_->sum();
 }
 
 }  // namespace ddict::client

@@ -5,9 +5,6 @@
 // thread.
 #pragma once
 
-#include <pthread.h>
-
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -26,6 +23,7 @@
 #include "cluster/handle.h"
 #include "libclient/launch_service.h"
 #include "libclient/local_pools.h"
+#include "libclient/read_counters.h"
 #include "libclient/session.h"
 #include "rpc/lost_managers.h"
 #include "rpc/whereabouts.h"
@@ -64,7 +62,11 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     bool reads_here() const { return local_reads_allowed_ && is_usable(); }
     /// The pools of this node's managers.
     LocalPools& pools() { return *pools_; }
-    void count_local_read();
+    /// The calling thread has read a key of this manager from them.
+    void count_local_read(ShardId shard) {
+        const std::uint32_t place = pools_->place_of(shard);
+        last_reads_.serial == serial_ ? last_reads_.reads->add(place) : count_first_read(place);
+    }
     /// The host name of this node.
     const std::string& node() const { return node_; }
     /// The calling thread's session, made at its first call. Errors: not_attached, system.
@@ -109,8 +111,10 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     void reset_profile();
     /// Threads of the library's own share it in their calls; close() waits for that.
     std::shared_mutex& background() { return background_; }
-    /// Ends the calling thread's session, when the thread ends.
-    void end_session(std::thread::id thread);
+    /// Ends the thread's session, and its counts of reads, when the thread ends.
+    void end_thread(std::thread::id thread);
+    /// The calling thread ends.
+    static void forget_last_reads() { last_reads_ = {0, nullptr}; }
     /// Ends all sessions.
     void close();
     /// The process is at its end, in exit(), and other threads may be in the middle of calls: then this stays
@@ -145,7 +149,7 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     bool is_of_parent() const { return fork_generation_ != fork_generation.load(std::memory_order_relaxed); }
     Error unusable() const;
     void sum_up(Counters::Sums& sums);
-    std::uint64_t local_reads() const;
+    [[gnu::noinline, gnu::cold]] void count_first_read(std::uint32_t place) noexcept;
     Session* known_session();
     Session* look_up_session();
     Result<void> find_managers(std::chrono::milliseconds timeout);
@@ -196,11 +200,12 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
     std::atomic<bool> local_found_ = false;
     bool exit_noted_ = false;  // guarded by mutex_
     std::vector<std::uint32_t> local_managers_;
-    struct alignas(64) LocalReads {
-        std::atomic<std::uint64_t> count{0};
+    // Of the attachment that the thread has read by last: to find it takes no call.
+    struct LastReads {
+        std::uint64_t serial;
+        ReadCounters::Thread* reads;
     };
-    std::array<LocalReads, 16> local_reads_;  // a thread counts in one of them
-    std::uint64_t local_reads_before_ = 0;    // at the last reset of the profile; guarded by mutex_
+    static inline constinit thread_local LastReads last_reads_{0, nullptr};
 
     LostManagers lost_;  // of all sessions
 
@@ -211,15 +216,11 @@ class Attachment final : public std::enable_shared_from_this<Attachment>, privat
 
     std::mutex mutex_;  // guards what follows
     std::shared_ptr<CheckpointStore> checkpoint_store_;
-    Counters::Sums ended_{};   // of sessions that have ended
-    Counters::Sums before_{};  // at the last reset
+    Counters::Sums ended_{};                // of sessions that have ended
+    Counters::Sums before_{};               // at the last reset
+    std::optional<ReadCounters> reads_;     // always, once it is open
+    std::uint64_t local_reads_before_ = 0;  // at the last reset
     std::unordered_map<std::thread::id, std::unique_ptr<Session>> sessions_;
 };
-
-inline void Attachment::count_local_read() {
-    // Threads of one process have their descriptors some pages apart.
-    const auto self = static_cast<std::uint64_t>(::pthread_self()) >> 12;
-    local_reads_[(self * 0x9e3779b97f4a7c15u) >> 60].count.fetch_add(1, std::memory_order_relaxed);
-}
 
 }  // namespace ddict::client

@@ -79,6 +79,7 @@ void convert(const ManagerStats& from, ddict_manager_stats& to) {
     to.erases = from.erases;
     to.clears = from.clears;
     to.scans = from.scans;
+    to.local_reads = from.local_reads;
     to.refused_puts = from.refused_puts;
     to.waiting = from.waiting;
     to.broadcasts = from.broadcasts;

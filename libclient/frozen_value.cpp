@@ -60,6 +60,7 @@ Result<FrozenValue> View::view_frozen_bytes(KeyBytes key) const {
     const Time started = std::chrono::steady_clock::now();
     Result<shm::FrozenView> view =
         attachment_->pools().view(shard, key, hash, Calls::checkpoint(*this), budget_.deadline(started));
+    if (view || view.error().code == Errc::not_found) attachment_->count_local_read(shard);
     if (const client::Trace* const trace = client::Trace::current(); trace != nullptr) [[unlikely]]
         Calls::trace_read(*this, *trace, Operation::view, shard, key, started, view ? view->size() : 0,
                           view ? Result<void>() : name_error(view.error(), Operation::view, key));

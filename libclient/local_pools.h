@@ -74,6 +74,8 @@ class LocalPools {
 
     /// Whether this manager's pool is in this node's memory. It may still not be readable.
     bool is_local(ShardId shard) const noexcept { return number_of(shard) - first_ < count_; }
+    /// Among the managers of this node, if it is one.
+    std::uint32_t place_of(ShardId shard) const noexcept { return number_of(shard) - first_; }
 
   private:
     struct Local {

@@ -274,7 +274,7 @@ bool View::Calls::read_untraced(const View& view, Operation operation, ShardId s
     const client::LocalPools::Read read =
         attachment.pools().get(shard, key, hash, checkpoint(view), sink, outcome);
     if (read == client::LocalPools::Read::ask) return false;
-    attachment.count_local_read();
+    attachment.count_local_read(shard);
     if (read == client::LocalPools::Read::absent) outcome = Error(Errc::not_found);
     if (!outcome) {
         outcome.error().set_operation(operation).set_key(key).set_manager(number_of(shard));
@@ -350,7 +350,7 @@ Result<bool> View::Calls::look_up(const View& view, KeyBytes key, ValueInfo& inf
         const client::LocalPools::Read read =
             attachment.pools().contains(shard, key, hash, checkpoint(view), &info);
         if (read != client::LocalPools::Read::ask) {
-            attachment.count_local_read();
+            attachment.count_local_read(shard);
             const bool is_there = read == client::LocalPools::Read::value;
             if (trace != nullptr) [[unlikely]]
                 trace_read(view, *trace, Operation::contains, shard, key, started, 0,

@@ -238,7 +238,8 @@ void Server::tell_summary() {
     ManagerSummary summary{.peak_bytes = std::max(peak_bytes_, stats.used_bytes),
                            .pool_bytes = stats.pool_bytes,
                            .pairs = stats.keys,
-                           .refused_puts = stats.refused_puts};
+                           .refused_puts = stats.refused_puts,
+                           .local_reads = stats.local_reads};
     for (const OperationStats& kind : stats.operations)
         if (!asks_for_state(kind.operation)) summary.requests += kind.count;
     std::vector<std::byte> packed;
@@ -425,3 +426,8 @@ void Server::remove_segments() {
 }
 
 }  // namespace ddict::manager
+    const std::uint32_t own = store_->pool().identity().manager;
+    if (directory_->is_of_node(own)) {
+        local_reads_.emplace(*directory_, own);
+        member_.shard().set_local_reads([this] { return local_reads_->advance(); });
+    }

@@ -18,6 +18,7 @@
 #include "shm/pool.h"
 #include "store/store.h"
 #include "transport/worker.h"
+#include "shm/read_counts.h"
 #include "wire/control.h"
 
 namespace ddict::manager {
@@ -92,6 +93,7 @@ class Server {
     std::uint64_t unreachable_told_ = 0;
     std::chrono::steady_clock::time_point unreachable_told_at_;
     std::uint64_t strangers_ = 0;  // connections from hosts that are not permitted
+    std::optional<shm::ReadTotal> local_reads_;  // there with the directory
     std::chrono::steady_clock::time_point strangers_told_at_;
     std::uint64_t unproven_told_ = 0;
     std::chrono::steady_clock::time_point unproven_told_at_;

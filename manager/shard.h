@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +63,8 @@ class Shard final : public TransportEvents {
     std::string inconsistency() const;
     /// Messages that were not for the shard, and that nobody else wanted: for statistics.
     void count_rejected(std::uint64_t messages) noexcept { parts_.counts.rejected_messages += messages; }
+    /// How to find out how many reads clients have made without a message: ManagerStats::local_reads.
+    void set_local_reads(std::function<std::uint64_t()> count) { parts_.local_reads = std::move(count); }
     /// Tunnels that the transport has now, and those that it has refused since it began.
     void note_tunnels(std::uint64_t open, std::uint64_t refused) noexcept {
         parts_.counts.tunnels = open;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -66,6 +67,7 @@ struct ShardParts {
     SessionGate gate{options.ucx_version, store, transport, sessions, replies, waiters, deferred_puts};
     OperationTimes times;
     EventCounts counts;
+    std::function<std::uint64_t()> local_reads;  // of ManagerStats; null: none are known of
     std::vector<shm::Pair> items;  // scratch: those of a batch, of whose request their bytes are
     bool shutdown_requested = false;
     bool keep_requested = false;  // with the shutdown

@@ -27,6 +27,7 @@ struct ManagerSummary {
     std::uint64_t pairs = 0;         // at the end
     std::uint64_t requests = 0;      // that it has answered, but for those about its state
     std::uint64_t refused_puts = 0;  // no_space and too_large
+    std::uint64_t local_reads = 0;   // of clients in its memory, without a message
 };
 
 inline void pack(const PoolFill& fill, std::vector<std::byte>& out) {
@@ -42,7 +43,7 @@ inline PoolFill unpack_pool_fill(Unpacker& in) {
 
 inline void pack(const ManagerSummary& summary, std::vector<std::byte>& out) {
     Packer(out).put(summary.peak_bytes).put(summary.pool_bytes).put(summary.pairs);
-    Packer(out).put(summary.requests).put(summary.refused_puts);
+    Packer(out).put(summary.requests).put(summary.refused_puts).put(summary.local_reads);
 }
 inline ManagerSummary unpack_manager_summary(Unpacker& in) {
     ManagerSummary summary;
@@ -51,6 +52,7 @@ inline ManagerSummary unpack_manager_summary(Unpacker& in) {
     summary.pairs = in.take<std::uint64_t>();
     summary.requests = in.take<std::uint64_t>();
     summary.refused_puts = in.take<std::uint64_t>();
+    summary.local_reads = in.take<std::uint64_t>();
     return summary;
 }
 

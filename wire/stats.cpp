@@ -15,7 +15,7 @@ void for_each_number(Stats& s, F f) {
     f(s.broadcast_keys), f(s.payloads_in_flight), f(s.private_bytes), f(s.repeated_requests);
     f(s.unreachable_clients), f(s.restarts), f(s.tunnels), f(s.refused_tunnels), f(s.expired);
     f(s.working_set), f(s.newest_checkpoint), f(s.oldest_checkpoint), f(s.old_versions);
-    f(s.old_version_bytes), f(s.transient_pairs), f(s.held_requests);
+    f(s.old_version_bytes), f(s.transient_pairs), f(s.held_requests), f(s.local_reads);
 }
 
 template <class Stats, class F>

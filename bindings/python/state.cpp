@@ -89,6 +89,7 @@ py::dict stats_of(const ManagerStats& stats) {
     dict["erases"] = stats.erases;
     dict["clears"] = stats.clears;
     dict["scans"] = stats.scans;
+    dict["local_reads"] = stats.local_reads;
     dict["refused_puts"] = stats.refused_puts;
     dict["waiting"] = stats.waiting;
     dict["broadcasts"] = stats.broadcasts;

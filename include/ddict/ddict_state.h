@@ -38,6 +38,7 @@ typedef struct ddict_manager_stats {
     uint64_t sessions;           /**< client threads registered now */
     uint64_t rejected_messages;  /**< garbage, wrong session, wrong secret */
     uint64_t puts, gets, hits, contains, erases, clears, scans;
+    uint64_t local_reads;         /**< keys that clients of its node looked up in memory, without a message */
     uint64_t refused_puts;        /**< no_space and too_large */
     uint64_t waiting;             /**< wait_for operations that wait now */
     uint64_t broadcasts;          /**< broadcast operations under way now */

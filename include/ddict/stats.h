@@ -36,6 +36,10 @@ struct ManagerStats {
     std::uint64_t rejected_messages = 0;   ///< garbage, wrong session, wrong secret
     /// Pairs, whether alone or in a batch. puts: those that were stored; hits: gets that found their key.
     std::uint64_t puts = 0, gets = 0, hits = 0, contains = 0, erases = 0, clears = 0, scans = 0;
+    /// Keys that clients of the manager's node have looked up in its memory, without a message: those that
+    /// they count themselves, for it to see. They are in none of the other numbers. A process that may read
+    /// that memory, and not write where it is counted, is not among them.
+    std::uint64_t local_reads = 0;
     std::uint64_t refused_puts = 0;    ///< no_space and too_large
     std::uint64_t waiting = 0;         ///< wait_for operations that wait now
     std::uint64_t broadcasts = 0;      ///< broadcast operations under way now

@@ -150,6 +150,7 @@ ManagerStats statistics(const ShardParts& shard, PeerId asking) {
     stats.unreachable_clients = shard.gate.unreachable_clients();
     stats.restarts = shard.store.pool().recoveries();
     stats.expired = shard.counts.expired;
+    stats.local_reads = shard.local_reads ? shard.local_reads() : 0;
     stats.tunnels = shard.counts.tunnels;
     stats.refused_tunnels = shard.counts.refused_tunnels;
     const shm::WorkingSet& kept = shard.store.checkpoints();

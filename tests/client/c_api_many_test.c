@@ -370,6 +370,19 @@ void test_statistics(void) {
     EXPECT(count == 3);
     EXPECT_OK(ddict_stats_of(dict, 2, &all[0], &error));
     EXPECT(all[0].manager == 2);
+    uint64_t reads = 0, reads_after = 0;
+    for (uint32_t i = 0; i < 3; ++i) {
+        EXPECT_OK(ddict_stats_of(dict, i, &all[i], &error));
+        reads += all[i].local_reads;
+    }
+    bool is_there = false;
+    for (int i = 0; i < 17; ++i)
+        EXPECT_OK(ddict_contains(dict, ddict_text_key("nobody"), &is_there, &error));
+    for (uint32_t i = 0; i < 3; ++i) {
+        EXPECT_OK(ddict_stats_of(dict, i, &all[i], &error));
+        reads_after += all[i].local_reads;
+    }
+    EXPECT(reads_after == reads + 17);
     EXPECT_CODE(DDICT_INVALID_ARGUMENT, ddict_stats_of(dict, 3, &all[0], &error));
 }
 

@@ -281,6 +281,9 @@ def test_what_it_says_of_itself(d):
     assert [(one["restarts"], one["restarting"]) for one in health] == [(one["restarts"], False) for one in stats]
     profile = d.profile()
     assert profile["operations"]["put"]["count"] == 1 and profile["local_reads"] == 1
+    before = sum(one["local_reads"] for one in stats)
+    assert "k" in d and d.get("nobody") is None
+    assert sum(one["local_reads"] for one in d.stats()) == before + 2
     assert d.name == "python" and d.handle == d.serialize() and "'python', 2 managers" in repr(d)
 
 
