@@ -35,6 +35,7 @@ void EndSummary::add(const EndSummary& other) {
     pairs += other.pairs;
     requests += other.requests;
     refused_puts += other.refused_puts;
+    local_reads += other.local_reads;
     is_partial = is_partial || other.is_partial;
 }
 
@@ -46,7 +47,8 @@ EndSummary end_summary_of(std::uint32_t manager, const std::string& node, const 
             .pool_bytes = summary.pool_bytes,
             .pairs = summary.pairs,
             .requests = summary.requests,
-            .refused_puts = summary.refused_puts};
+            .refused_puts = summary.refused_puts,
+            .local_reads = summary.local_reads};
 }
 
 std::optional<std::string> end_summary_text(const EndSummary& summary, const Ending& ending) {
@@ -60,7 +62,9 @@ std::optional<std::string> end_summary_text(const EndSummary& summary, const End
             used_of(summary.peak_bytes, summary.pool_bytes) + ", manager " +
             std::to_string(summary.fullest_manager) + " on " + summary.fullest_node + "); ";
     text += count_of(summary.pairs, "pair") + " at the end, ";
-    text += known(summary.requests, "request") + ", " + known(summary.refused_puts, "put") + " refused, ";
+    text += known(summary.requests, "request") + ", ";
+    if (summary.local_reads != 0) text += known(summary.local_reads, "read") + " from shared memory, ";
+    text += known(summary.refused_puts, "put") + " refused, ";
     if (ending.lost != 0) {
         text += counted(ending.lost, "manager") + " of " + std::to_string(ending.managers) + " lost";
     } else {

@@ -22,7 +22,8 @@ struct EndSummary {
     std::uint64_t pairs = 0;
     std::uint64_t requests = 0;
     std::uint64_t refused_puts = 0;
-    bool is_partial = false;  // processes have ended without a word
+    std::uint64_t local_reads = 0;  // in shared memory, without a request
+    bool is_partial = false;        // processes have ended without a word
 
     void add(const EndSummary& other);
 };

@@ -49,6 +49,7 @@ EndSummary summary_in(const json& object, const Event& event) {
             .pairs = event.pairs,
             .requests = number_field<std::uint64_t>(object, "requests"),
             .refused_puts = number_field<std::uint64_t>(object, "refused"),
+            .local_reads = number_field<std::uint64_t>(object, "reads"),
             .is_partial = object.value("partial", json()) == json(true)};
 }
 
@@ -80,6 +81,7 @@ std::string dump(const Event& event, std::string_view text) {
         object["pairs"] = summary.pairs;
         object["requests"] = summary.requests;
         object["refused"] = summary.refused_puts;
+        object["reads"] = summary.local_reads;
         object["partial"] = summary.is_partial;
     }
     if (event.kind == Event::Kind::part) object["key"] = event.key;

@@ -89,8 +89,8 @@ Sample take_sample(const View& dict, std::chrono::milliseconds timeout) {
 }
 
 std::optional<double> ManagerActivity::operations() const {
-    if (!puts || !gets || !other) return std::nullopt;
-    return *puts + *gets + *other;
+    if (!puts || !gets || !local_reads || !other) return std::nullopt;
+    return *puts + *gets + *local_reads + *other;
 }
 
 const ManagerSample* ActivityLog::earlier(std::uint32_t manager) const {
@@ -118,6 +118,7 @@ ManagerActivity ActivityLog::compare(const ManagerSample& now, const ManagerSamp
     if (compared) {
         activity.puts = rate(now.stats->puts, before->stats->puts, seconds);
         activity.gets = rate(now.stats->gets, before->stats->gets, seconds);
+        activity.local_reads = rate(now.stats->local_reads, before->stats->local_reads, seconds);
         activity.other = 0;
     }
     // Of the last interval, or of all time where nothing has been done lately.

@@ -55,8 +55,9 @@ struct ManagerActivity {
     std::string lost{};     ///< why there are no statistics; empty if there are
     bool may_live = false;  ///< there are none, but it is not known that it has ended
     std::chrono::seconds lost_for{0};
-    std::optional<double> puts{};  ///< pairs, alone or in batches
-    std::optional<double> gets{};  ///< the same; those of shared memory are not the manager's
+    std::optional<double> puts{};         ///< pairs, alone or in batches
+    std::optional<double> gets{};         ///< the same, by message
+    std::optional<double> local_reads{};  ///< keys that clients of its node looked up in its memory
     std::optional<double>
         other{};               ///< requests of all other kinds, without those that only ask for the state
     std::uint64_t p50_ns = 0;  ///< of the kind that was asked for most lately; 0 if there was none yet

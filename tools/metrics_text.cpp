@@ -46,6 +46,8 @@ constexpr Metric counters[] = {
     {"ddict_puts", "Pairs stored, alone or in a batch.", &ManagerStats::puts},
     {"ddict_gets", "Pairs asked for by message, alone or in a batch.", &ManagerStats::gets},
     {"ddict_get_hits", "Pairs asked for that were there.", &ManagerStats::hits},
+    {"ddict_local_reads", "Keys that clients of the node have looked up in shared memory, without a message.",
+     &ManagerStats::local_reads},
     {"ddict_contains", "Keys asked for without their values.", &ManagerStats::contains},
     {"ddict_erases", "Keys erased.", &ManagerStats::erases},
     {"ddict_clears", "Requests to erase everything.", &ManagerStats::clears},

@@ -143,7 +143,8 @@ std::vector<Command> state_commands() {
         "                    tunnels, by which children of fork() reach other nodes\n"
         "                    through it or end in it\n"
         "Of each kind of operation: how many requests, and how long half of them, 99 of 100 and the longest "
-        "took in the manager. Reads of this node's shared memory ask no manager and are not counted. ping, "
+        "took in the manager. (local read): keys that clients of the manager's node have looked up in its "
+        "memory; that asks no manager, so it has no times. ping, "
         "directory, detach and stats are what clients ask besides, this command among them; "
         "cancel_wait ends the waits for the keys of a wait --any that did not come first.\n";
     return {

@@ -44,6 +44,7 @@ nlohmann::json to_json(const ManagerStats& s) {
               {"erase", s.erases},
               {"clear", s.clears},
               {"scan", s.scans},
+              {"local_read", s.local_reads},
               {"refused_put", s.refused_puts}}},
             {"waiting", s.waiting},
             {"broadcasts", s.broadcasts},
@@ -168,6 +169,9 @@ std::string stats_table(const Sample& sample) {
     out << "\nmanager  operation            count    p50    p99    max\n";
     for (const ManagerSample& manager : sample.managers) {
         if (!manager.stats) continue;
+        if (manager.stats->local_reads != 0)
+            out << std::setw(7) << manager.manager << "  " << std::left << std::setw(16) << "(local read)"
+                << std::right << std::setw(10) << manager.stats->local_reads << '\n';
         for (const OperationStats& kind : manager.stats->operations) {
             out << std::setw(7) << manager.manager << "  " << std::left << std::setw(16)
                 << name(kind.operation) << std::right << std::setw(10) << kind.count << std::setw(7)

@@ -127,6 +127,9 @@ std::string puts_of(const ManagerActivity& m) {
 std::string gets_of(const ManagerActivity& m) {
     return rate_text(m.gets);
 }
+std::string local_reads_of(const ManagerActivity& m) {
+    return rate_text(m.local_reads);
+}
 std::string other_of(const ManagerActivity& m) {
     return rate_text(m.other);
 }
@@ -150,11 +153,18 @@ constexpr std::size_t manager_width = 4;
 
 /// As many as there is space for; node and pool take what is left over.
 std::vector<Column> columns(std::size_t width) {
-    std::vector<Column> table{
-        {"MGR", manager_width, true, id_of}, {"NODE", 9, false, node_of}, {"KEYS", 5, true, keys_of},
-        {"POOL", 13, false, nullptr},        {"PUT/s", 5, true, puts_of}, {"GET/s", 5, true, gets_of},
-        {"OTH/s", 5, true, other_of},        {"p50", 5, true, p50_of},    {"p99", 5, true, p99_of},
-        {"SESS", 4, true, sessions_of},      {"WAIT", 4, true, waits_of}};
+    std::vector<Column> table{{"MGR", manager_width, true, id_of},
+                              {"NODE", 9, false, node_of},
+                              {"KEYS", 5, true, keys_of},
+                              {"POOL", 13, false, nullptr},
+                              {"PUT/s", 5, true, puts_of},
+                              {"GET/s", 5, true, gets_of},
+                              {"LOC/s", 5, true, local_reads_of},
+                              {"OTH/s", 5, true, other_of},
+                              {"p50", 5, true, p50_of},
+                              {"p99", 5, true, p99_of},
+                              {"SESS", 4, true, sessions_of},
+                              {"WAIT", 4, true, waits_of}};
     const auto used = [&] {
         std::size_t sum = table.size() - 1;
         for (const Column& column : table)
@@ -326,7 +336,7 @@ Line foot(const Activity& activity, const PageOptions& options, const Page& page
         text += "  up/down: " + std::to_string(page.first + 1) + "-" +
                 std::to_string(page.first + page.managers_shown) + " of " + std::to_string(all);
     }
-    return {{text + "  (gets that read shared memory are not seen here)", Tint::faint}};
+    return {{text + "  (LOC: reads of shared memory, by no message)", Tint::faint}};
 }
 
 /// How many lines there are for kinds, of those that are left beside the rest.

@@ -23,6 +23,11 @@ TEST(EndSummary, NamesTheFullestPoolAndAddsUpTheRest) {
     EXPECT_EQ(end_summary_text(all, {.managers = 3}),
               "the fullest pool was up to 75% full (48M of 64M, manager 1 on n1); 30 pairs at the end, 300 "
               "requests, no puts refused, nothing lost");
+    all.local_reads = 70'000;
+    EXPECT_NE(end_summary_text(all, {.managers = 3})
+                  ->find("300 requests, 70000 reads from shared memory, no puts refused"),
+              std::string::npos);
+    all.local_reads = 0;
     all.refused_puts = 1;
     EXPECT_NE(end_summary_text(all, {.managers = 3, .has_lost_keys = true})
                   ->find("300 requests, 1 put refused, keys lost"),
@@ -54,6 +59,7 @@ TEST(EndSummary, TravelsAsAnEvent) {
     event.summary = of(7, "n2", 32);
     event.summary.managers = 4;
     event.summary.refused_puts = 3;
+    event.summary.local_reads = 5;
     event.summary.is_partial = true;
     std::string line = format_event(event);
     line.pop_back();
@@ -61,6 +67,7 @@ TEST(EndSummary, TravelsAsAnEvent) {
     EXPECT_EQ(end_summary_text(back, {.managers = 4}), end_summary_text(event.summary, {.managers = 4}));
     EXPECT_EQ(back.managers, 4U);
     EXPECT_EQ(back.refused_puts, 3U);
+    EXPECT_EQ(back.local_reads, 5U);
     EXPECT_TRUE(back.is_partial);
 
     event.kind = Event::Kind::fill;

@@ -39,7 +39,9 @@ TEST_F(SummaryTest, OneLineAtTheEnd) {
     EXPECT_NE(ran.err.find("% full ("), std::string::npos) << ran.err;
     EXPECT_NE(ran.err.find(" of 8M, manager 0 on "), std::string::npos) << ran.err;
     EXPECT_NE(ran.err.find("; 1 pair at the end, "), std::string::npos) << ran.err;
-    EXPECT_NE(ran.err.find(" requests, no puts refused, nothing lost\n"), std::string::npos) << ran.err;
+    EXPECT_NE(ran.err.find(" requests, 1 read from shared memory, no puts refused, nothing lost\n"),
+              std::string::npos)
+        << ran.err;
     EXPECT_EQ(this->ran(shell({"--quiet"}, "$D put a 1")).err, "");
     set("DDICT_QUIET", "1");
     EXPECT_EQ(run({"--", "/bin/true"}).err, "");

@@ -37,7 +37,8 @@ TEST(Activity, RatesArePerSecond) {
     EXPECT_DOUBLE_EQ(*activity.managers[1].puts, 1000);
     EXPECT_DOUBLE_EQ(*activity.managers[1].gets, 2000);
     EXPECT_DOUBLE_EQ(*activity.managers[1].other, 500);
-    EXPECT_DOUBLE_EQ(*activity.operations, 7000);
+    EXPECT_DOUBLE_EQ(*activity.managers[1].local_reads, 3000);
+    EXPECT_DOUBLE_EQ(*activity.operations, 13'000);
     ASSERT_EQ(activity.history.size(), 1u);
     EXPECT_EQ(activity.kinds[0].operation, Operation::get);
     EXPECT_DOUBLE_EQ(*activity.kinds[0].rate, 4000);

@@ -46,8 +46,13 @@ TEST(MetricsText, TheNameOfACounterIsThatOfTheFormat) {
     const std::string older = metrics_text(sample, "d", MetricsFormat::prometheus);
     EXPECT_EQ(count(older, "# TYPE ddict_puts_total counter\n"), 1U);
     EXPECT_EQ(count(older, "# EOF") + count(older, "# UNIT"), 0U);
-    for (const std::string& text : {open, older})
+    for (const std::string& text : {open, older}) {
         EXPECT_EQ(count(text, "\nddict_puts_total{"), 1U);
+        EXPECT_EQ(
+            count(text, "\nddict_local_reads_total{dictionary=\"d\",manager=\"0\",node=\"node0\"} 3000\n"),
+            1U)
+            << text;
+    }
 }
 
 TEST(MetricsText, NothingIsMadeUpOfOneThatDoesNotAnswer) {

@@ -12,7 +12,8 @@
 
 namespace ddict::tools {
 
-/// A manager that has done `work` puts and twice as many gets, and has a half-full pool.
+/// A manager that has done `work` puts and twice as many gets, whose clients have read three times as many
+/// keys from its memory, and that has a half-full pool.
 inline ManagerSample working(std::uint32_t manager, std::uint64_t work) {
     ManagerStats stats;
     stats.manager = manager;
@@ -27,6 +28,7 @@ inline ManagerSample working(std::uint32_t manager, std::uint64_t work) {
     stats.waiting = 3;
     stats.puts = work;
     stats.gets = 2 * work;
+    stats.local_reads = 3 * work;
     stats.operations = {{Operation::put, work, 2'000, 9'000, 50'000},
                         {Operation::get, 2 * work, 1'000, 4'000, 30'000},
                         {Operation::fetch_add, work / 2, 1'500, 5'000, 20'000},

@@ -45,10 +45,12 @@ TEST(StatsText, OneLineAManagerAndOneAKind) {
         "2 too early, the oldest held\n"
         "\n"
         "manager  operation            count    p50    p99    max\n"
+        "      0  (local read)          3000\n"
         "      0  put                   1000  2.0us  9.0us   50us\n"
         "      0  get                   2000  1.0us  4.0us   30us\n"
         "      0  fetch_add              500  1.5us  5.0us   20us\n"
         "      0  stats               100000  700us  800us  900us\n"
+        "      1  (local read)         60000\n"
         "      1  put                  20000  2.0us  9.0us   50us\n"
         "      1  get                  40000  1.0us  4.0us   30us\n"
         "      1  fetch_add            10000  1.5us  5.0us   20us\n"
@@ -95,6 +97,7 @@ TEST(StatsText, ProgramsGetEverything) {
     EXPECT_EQ(second["frozen"], true);
     EXPECT_EQ(second["without_kept"], false);
     EXPECT_EQ(second["operations"]["put"], 20'000);
+    EXPECT_EQ(second["operations"]["local_read"], 60'000);
     EXPECT_EQ(second["times_ns"]["get"]["count"], 40'000);
     EXPECT_EQ(second["times_ns"]["get"]["p50"], 1000);
     EXPECT_EQ(second["times_ns"]["get"]["p99"], 4000);
