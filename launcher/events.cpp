@@ -22,9 +22,9 @@ constexpr std::size_t handle_part_bytes = 400;
 constexpr std::size_t line_bytes_max = 64 * 1024;
 // More than a pipe holds: of one that has ended everything is read in one turn.
 constexpr std::size_t turn_bytes_max = std::size_t{2} << 20;
-constexpr std::array<std::string_view, 17> kind_names{
+constexpr std::array<std::string_view, 18> kind_names{
     "node", "manager", "handle", "ready", "error", "lost",   "back",    "stopped", "ending",
-    "beat", "resumed", "fill",   "gone",  "part",  "filled", "summary", "moved"};
+    "beat", "resumed", "fill",   "gone",  "part",  "filled", "summary", "moved",   "session"};
 
 /// The value of a field if it has the type asked for, otherwise none.
 std::string text_field(const json& object, const char* field) {
@@ -60,7 +60,7 @@ std::string dump(const Event& event, std::string_view text) {
     const bool is_back = event.kind == Event::Kind::back;
     if (event.kind == Event::Kind::manager || event.kind == Event::Kind::lost || is_back ||
         event.kind == Event::Kind::fill || event.kind == Event::Kind::filled ||
-        event.kind == Event::Kind::moved)
+        event.kind == Event::Kind::moved || event.kind == Event::Kind::session)
         object["manager"] = number_of(event.manager);
     if (is_back) object["ms"] = event.milliseconds;
     if (is_back || event.kind == Event::Kind::resumed) {

@@ -49,11 +49,12 @@ struct Event {
         summary,  // what the managers of this node have said at their end: summary; before stopped
         moved,    // of where a manager is that serves in the place of another: manager, part, parts, text
                   // (base64); before back
+        session,  // a client's session with a manager has begun or ended: manager, text; for the log
     };
     Kind kind = Kind::node;
     std::string node;   // host name
     NodeId node_id{};   // of the node launcher
-    ShardId manager{};  // manager, lost, back, fill, moved
+    ShardId manager{};  // manager, lost, back, fill, moved, session
     std::string text;
     std::string step;
     Errc code = Errc::system;

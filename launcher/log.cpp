@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/utc_text.h"
@@ -21,8 +22,17 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::array<std::string_view, 3> level_names{"error", "warning", "info"};
+constexpr std::array<std::string_view, 4> level_names{"error", "warning", "info", "debug"};
 constexpr milliseconds close_time{1'000};
+constexpr std::string_view more_like_this = " more like this";
+
+/// For how many an entry stands: managers leave some out themselves, and say in the same words how many.
+std::uint32_t lines_in(const LogEntry& entry) {
+    std::uint32_t lines = 1;
+    if (entry.text.ends_with(more_like_this))
+        std::from_chars(entry.text.data(), entry.text.data() + entry.text.size(), lines);
+    return lines;
+}
 
 /// A line is a line whatever is in it.
 std::string one_line(std::string text) {
@@ -56,7 +66,7 @@ bool LogLimit::admits(const LogEntry& entry, Clock::time_point now) {
         ++kind.lines;
         return true;
     }
-    ++kind.left_out;
+    kind.left_out += lines_in(entry);
     return false;
 }
 
@@ -66,7 +76,7 @@ std::vector<LogEntry> LogLimit::take_counts(Clock::time_point now) {
         if (kind.left_out == 0 || now - kind.since < interval) continue;
         counts.push_back({.level = name_and_level.second,
                           .kind = name_and_level.first,
-                          .text = std::to_string(kind.left_out) + " more like this"});
+                          .text = std::to_string(kind.left_out) + std::string(more_like_this)});
         kind = {.since = now};
     }
     return counts;

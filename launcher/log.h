@@ -23,7 +23,7 @@
 
 namespace ddict::launcher {
 
-enum class LogLevel { error, warning, info };
+enum class LogLevel { error, warning, info, debug };
 
 struct LogSettings {
     std::string path;  // absolute; empty: no log

@@ -53,6 +53,11 @@ std::optional<LogEntry> log_entry(const Event& event) {
             entry.kind = "filled";
             entry.manager = event.manager;
             return entry;
+        case Event::Kind::session:
+            entry.level = LogLevel::debug;
+            entry.kind = "session";
+            entry.manager = event.manager;
+            return entry;
         case Event::Kind::stopped:
             entry.kind = "stopped";
             return entry;

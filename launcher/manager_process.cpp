@@ -38,6 +38,7 @@ Result<ManagerProcess> ManagerProcess::start(const ManagerStart& start) {
         options.argv.insert(options.argv.end(), {"--shared-address", address});
     if (!start.cpus.empty()) options.argv.insert(options.argv.end(), {"--cpus", os::format_cpus(start.cpus)});
     if (start.prefault) options.argv.insert(options.argv.end(), {"--prefault", "1"});
+    if (start.tells_sessions) options.argv.insert(options.argv.end(), {"--tell-sessions", "1"});
     if (start.huge_pages) options.argv.insert(options.argv.end(), {"--huge-pages", "1"});
     options.environment = start.environment;
     // Its standard output is not for the launcher: that reads events there.
@@ -88,6 +89,9 @@ void ManagerProcess::on_packet(Bytes packet) {
             return on_fill(payload);
         case Control::filled:
             filled_ = text_of(payload);
+            return;
+        case Control::session:
+            sessions_.emplace_back(text_of(payload));
             return;
         case Control::summary:
             return on_summary(payload);

@@ -30,6 +30,7 @@ struct ManagerStart {
     os::Cpus cpus{};                              // to run on; empty: all
     bool prefault = false;                        // its pool, in the background
     bool huge_pages = false;                      // for its pool
+    bool tells_sessions = false;                  // of its clients
     bool takes_over = false;                      // what another has left
     os::Environment environment;
 };
@@ -77,6 +78,8 @@ class ManagerProcess {
     std::optional<PoolFill> take_fill() { return std::exchange(fill_, std::nullopt); }
     /// What it has said of its pool's memory, once that is there, since the last call.
     std::optional<std::string> take_filled() { return std::exchange(filled_, std::nullopt); }
+    /// What it has said of its clients' sessions since the last call.
+    std::vector<std::string> take_sessions() { return std::exchange(sessions_, {}); }
     /// Of one that has ended and has said how it was.
     const std::optional<ManagerSummary>& summary() const { return summary_; }
 
@@ -121,6 +124,7 @@ class ManagerProcess {
     std::vector<DirectoryEntry> entries_;
     std::optional<PoolFill> fill_;
     std::optional<std::string> filled_;
+    std::vector<std::string> sessions_;
     std::optional<ManagerSummary> summary_;
     std::string how_;  // as soon as it is known
     bool takes_over_ = false;

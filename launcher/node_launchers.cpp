@@ -233,6 +233,8 @@ void NodeLaunchers::on_event(const Event& event) {
         case Event::Kind::part:
             if (stage_ == Stage::starting) pass_on(event);
             return;
+        case Event::Kind::session:
+            return;  // for the log
         case Event::Kind::summary:
             end_summary_.add(event.summary);
             return;

@@ -79,7 +79,8 @@ constexpr std::array<OptionText, 36> texts{{
      "A line for each thing that happens to the dictionary: start, losses, recoveries, refusals, pools that "
      "are nearly full, its end. Appended, with time, level, node and manager; at most 10 a second of one "
      "kind and level, but all errors."},
-    {"log-level", "DDICT_LOG_LEVEL", "LEVEL", "info", "What goes there: error, warning or info."},
+    {"log-level", "DDICT_LOG_LEVEL", "LEVEL", "info",
+     "What goes there: error, warning, info or debug (sessions of clients, too)."},
     {"load", "DDICT_LOAD", "PATH", "nothing",
      "A checkpoint to load before the command runs: one that 'ddict save' or --save has written; or latest: "
      "the newest whole one of this name in the folder of --save. If there is none yet, for certain, it says "

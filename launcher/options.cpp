@@ -123,7 +123,8 @@ Result<LogLevel> parse_log_level(std::string_view origin, std::string_view text)
     if (text == "error") return LogLevel::error;
     if (text == "warning") return LogLevel::warning;
     if (text == "info") return LogLevel::info;
-    return wrong_value(origin, text, "error, warning or info");
+    if (text == "debug") return LogLevel::debug;
+    return wrong_value(origin, text, "error, warning, info or debug");
 }
 
 /// Also in the background, where the folder is another one.

@@ -195,6 +195,7 @@ NodePlan node_plan(const LaunchPlan& plan) {
     node.bind = plan.bind;
     node.prefault = plan.prefault;
     node.huge_pages = plan.huge_pages;
+    node.tells_sessions = !plan.log.path.empty() && plan.log.level >= LogLevel::debug;
     node.restart = plan.restart;
     node.resume = plan.resume;
     node.allow_empty = plan.allow_empty;
@@ -229,6 +230,7 @@ std::vector<std::string> node_arguments(const NodePlan& plan) {
             "--bind=" + std::string(word_of(plan.bind)),
             "--prefault=" + std::to_string(plan.prefault ? 1 : 0),
             "--huge-pages=" + std::to_string(plan.huge_pages ? 1 : 0),
+            "--tell-sessions=" + std::to_string(plan.tells_sessions ? 1 : 0),
             "--restart=" + std::to_string(plan.restart ? 1 : 0),
             "--resume=" + std::to_string(plan.resume ? 1 : 0),
             "--allow-empty=" + std::to_string(plan.allow_empty ? 1 : 0),
@@ -268,6 +270,7 @@ Result<NodePlan> parse_node_arguments(const std::vector<std::string>& args,
     plan.bind = bind.value_or(Bind::none);
     plan.prefault = in.number<unsigned>("prefault") != 0;
     plan.huge_pages = in.number<unsigned>("huge-pages") != 0;
+    plan.tells_sessions = in.number<unsigned>("tell-sessions") != 0;
     plan.restart = in.number<unsigned>("restart") != 0;
     plan.resume = in.number<unsigned>("resume") != 0;
     plan.allow_empty = in.number<unsigned>("allow-empty") != 0;

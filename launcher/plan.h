@@ -91,6 +91,7 @@ struct NodePlan {
     Bind bind = Bind::none;                 // managers to processors
     bool prefault = false;                  // pools in the background
     bool huge_pages = false;                // for pools
+    bool tells_sessions = false;            // of clients, for the log
     bool restart = true;                    // managers that have died
     bool resume = false;                    // what was kept under this name
     bool allow_empty = false;               // managers of which nothing was kept

@@ -4,7 +4,7 @@
 // ddict-manager: started by the node launcher, never by hand.
 //
 //   ddict-manager --pool NAME --directory NAME --control-fd N [--shared-address ADDRESS]... [--cpus 0-3,8]
-//       [--prefault 1] [--huge-pages 1]
+//       [--prefault 1] [--huge-pages 1] [--tell-sessions 1]
 //   ddict-manager --probe       prints what UCX offers on this node, as JSON
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -118,6 +118,8 @@ bool parse(int argc, char** argv, ddict::manager::ServerOptions& options) {
             bind_to(value);
         } else if (option == "--prefault") {
             options.fills_pool = value == "1";
+        } else if (option == "--tell-sessions") {
+            options.tells_sessions = value == "1";
         } else if (option == "--huge-pages") {
             options.huge_pages = value == "1";
         } else if (option == "--control-fd") {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <random>
 #include <span>
 #include <system_error>
@@ -137,6 +138,7 @@ int Server::run() {
     } else {
         announce();
         if (options_.fills_pool) fill_pool();
+        if (options_.tells_sessions) tell_sessions();
     }
     ConnectionGuard& guard = ConnectionGuard::instance();
     if (const Result<void> watched =
@@ -157,6 +159,7 @@ int Server::run() {
         if (member_.shard().gate().unproven() != unproven_told_) log_unproven_hellos();
         if (member_.shard().deadly_requests() != deadly_told_) tell_of_deadly_request();
         note_fill();
+        if (session_log_) next = std::min(next, session_log_->tick(steady_clock::now()));
         if (member_.shard().shutdown_requested() && !stopping_) {
             tell_summary();
             const std::byte keeps{member_.shard().keep_requested()};
@@ -170,6 +173,7 @@ int Server::run() {
         }
     }
     filler_.reset();
+    if (session_log_) session_log_->tick(steady_clock::now() + SessionLog::interval);
     // Without its node launcher this manager ends alone: those of other nodes live.
     const bool with_dictionary = !orphaned_ && !failed_;
     store_->mark_gone(with_dictionary ? shm::PoolEnd::dictionary : shm::PoolEnd::manager);
@@ -231,6 +235,42 @@ void Server::note_fill() {
     std::vector<std::byte> packed;
     pack(PoolFill{reached, used, all}, packed);
     tell(Control::fill, packed);
+}
+
+/// The node launcher may be stopped: what it does not take in is left out.
+void Server::tell_sessions() {
+    session_log_.emplace([fd = options_.control_fd](const std::string& line) {
+        const std::string packet = static_cast<char>(Control::session) + line;
+        return ::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+    });
+    member_.shard().gate().set_listener([this](SessionEvent event, const Session& session, const Error* why) {
+        try {
+            session_log_->add(text_of_session(event, session, why), steady_clock::now());
+        } catch (const std::bad_alloc&) {
+            // Nothing is to fail over a line of a log.
+        }
+    });
+}
+
+std::string Server::text_of_session(SessionEvent event, const Session& session, const Error* why) {
+    constexpr std::array<std::string_view, 5> names{"opened", "resumed", "closed", "broken", "forgotten"};
+    std::string text(names.at(static_cast<std::size_t>(event)));
+    text += ", process " + std::to_string(session.process.pid) + node_of(session.process);
+    if (why != nullptr && why->detail[0] != '\0') text += std::string(", ") + why->detail.data();
+    return text;
+}
+
+/// " on n1", if it is a node of the dictionary; managers are told which those are after they have begun.
+std::string Server::node_of(const ProcessIdentity& process) {
+    if (process.host_key == worker_->identity().host_key) return " on " + store_->pool().identity().node;
+    if (nodes_.empty() && directory_) {
+        for (std::uint32_t i = 0; i < directory_->manager_count(); ++i) {
+            if (const Result<DirectoryEntry> entry = directory_->entry(ShardId{i}))
+                nodes_.emplace(entry->process.host_key, entry->node);
+        }
+    }
+    const auto known = nodes_.find(process.host_key);
+    return known == nodes_.end() ? " on another host" : " on " + known->second;
 }
 
 void Server::tell_summary() {
@@ -395,6 +435,11 @@ void Server::on_directory_ready() {
     }
     directory_.emplace(*std::move(directory));
     member_.set_directory(*directory_);
+    const std::uint32_t own = store_->pool().identity().manager;
+    if (directory_->is_of_node(own)) {
+        local_reads_.emplace(*directory_, own);
+        member_.shard().set_local_reads([this] { return local_reads_->advance(); });
+    }
     for (std::uint32_t i = 0; i < directory_->manager_count(); ++i) {
         const Result<DirectoryEntry> entry = directory_->entry(ShardId{i});
         if (entry && entry->process.host_key != worker_->identity().host_key) has_others_elsewhere_ = true;
@@ -426,8 +471,3 @@ void Server::remove_segments() {
 }
 
 }  // namespace ddict::manager
-    const std::uint32_t own = store_->pool().identity().manager;
-    if (directory_->is_of_node(own)) {
-        local_reads_.emplace(*directory_, own);
-        member_.shard().set_local_reads([this] { return local_reads_->advance(); });
-    }

@@ -9,16 +9,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "manager/connection_guard.h"
 #include "manager/member.h"
 #include "manager/pool_filler.h"
+#include "manager/session_log.h"
 #include "shm/directory_segment.h"
 #include "shm/pool.h"
+#include "shm/read_counts.h"
 #include "store/store.h"
 #include "transport/worker.h"
-#include "shm/read_counts.h"
 #include "wire/control.h"
 
 namespace ddict::manager {
@@ -30,6 +32,7 @@ struct ServerOptions {
     int control_fd = -1;                          // see wire/control.h
     bool fills_pool = false;                      // in the background: pool_filler.h
     bool huge_pages = false;                      // for what of its pool is touched first
+    bool tells_sessions = false;                  // those of its clients, for the log
     std::vector<std::string> shared_addresses{};  // that several of the dictionary's nodes have
 };
 
@@ -79,6 +82,9 @@ class Server {
     void note_fill();
     void fill_pool();
     void tell_summary();
+    void tell_sessions();
+    std::string text_of_session(SessionEvent event, const Session& session, const Error* why);
+    std::string node_of(const ProcessIdentity& process);
 
     ServerOptions options_;
     PermittedHosts hosts_;  // until all are known
@@ -87,13 +93,13 @@ class Server {
     const bool was_kept_;  // by a dictionary that has ended: the others are as new as this one
     std::unique_ptr<transport::Worker> worker_;
     std::optional<shm::DirectorySegment> directory_;
+    std::optional<shm::ReadTotal> local_reads_;  // there with the directory
     Member member_;
     std::uint64_t refused_within_node_ = 0;  // for want of descriptors, as far as counted
     std::uint64_t rejected_frames_ = 0;      // as far as counted
     std::uint64_t unreachable_told_ = 0;
     std::chrono::steady_clock::time_point unreachable_told_at_;
     std::uint64_t strangers_ = 0;  // connections from hosts that are not permitted
-    std::optional<shm::ReadTotal> local_reads_;  // there with the directory
     std::chrono::steady_clock::time_point strangers_told_at_;
     std::uint64_t unproven_told_ = 0;
     std::chrono::steady_clock::time_point unproven_told_at_;
@@ -106,6 +112,9 @@ class Server {
     bool failed_ = false;
     bool orphaned_ = false;  // the node launcher is gone
     std::optional<PoolFiller> filler_;
+    std::optional<SessionLog> session_log_;  // if sessions are to be told of
+    std::unordered_map<std::uint64_t, std::string>
+        nodes_{};  // by host key: of managers, once it is asked for
 };
 
 }  // namespace ddict::manager

@@ -95,7 +95,9 @@ void SessionGate::answer(const Call& call, const wire::Hello& hello) {
     } else {
         header.argument = sessions_.open(*peer, client, hello_number);
     }
-    sessions_.find(header.argument)->process = hello.process;
+    Session& session = *sessions_.find(header.argument);
+    session.process = hello.process;
+    notify(goes_on ? SessionEvent::resumed : SessionEvent::opened, session);
     replies_.send(*peer, header);
 }
 
@@ -135,7 +137,7 @@ Errc SessionGate::refusal_of(const Call& call, const wire::Hello& hello) {
 bool SessionGate::has_capacity_for_session() {
     for (; sessions_.full() && !broken_.empty(); broken_.pop_front()) {
         Session* session = sessions_.find(broken_.front().session);
-        if (session != nullptr && session->peer == no_peer) end_session(*session);
+        if (session != nullptr && session->peer == no_peer) end_session(*session, SessionEvent::forgotten);
     }
     return !sessions_.full();
 }
@@ -145,7 +147,8 @@ void SessionGate::drop_requests(const Session& session) {
     deferred_puts_.drop_session(session.id);
 }
 
-void SessionGate::end_session(Session& session) {
+void SessionGate::end_session(Session& session, SessionEvent event) {
+    notify(event, session);
     const PeerId peer = session.peer;
     drop_requests(session);
     sessions_.close(session.id);
@@ -165,7 +168,8 @@ void SessionGate::say_goodbye(bool with_dictionary) {
 }
 
 /// The client may live, and come back to ask for what it has missed.
-void SessionGate::break_session(Session& session) {
+void SessionGate::break_session(Session& session, const Error* why) {
+    notify(SessionEvent::broken, session, why);
     broken_.push_back({session.id, session.breaks + 1, std::nullopt});
     ++session.breaks;
     drop_requests(session);
@@ -188,8 +192,8 @@ void SessionGate::break_what_lacks_replies() {
     });
 }
 
-void SessionGate::on_peer_lost(PeerId peer) {
-    if (Session* session = sessions_.of_peer(peer); session != nullptr) break_session(*session);
+void SessionGate::on_peer_lost(PeerId peer, const Error& why) {
+    if (Session* session = sessions_.of_peer(peer); session != nullptr) break_session(*session, &why);
 }
 
 Time SessionGate::tick(Time now) {
@@ -199,7 +203,7 @@ Time SessionGate::tick(Time now) {
     for (; !broken_.empty() && *broken_.front().deadline <= now; broken_.pop_front()) {
         Session* session = sessions_.find(broken_.front().session);
         if (session != nullptr && session->peer == no_peer && session->breaks == broken_.front().breaks)
-            end_session(*session);
+            end_session(*session, SessionEvent::forgotten);
     }
     if (replies_.has_unsent()) return now + memory_looked_for_every;
     return broken_.empty() ? Time::max() : *broken_.front().deadline;

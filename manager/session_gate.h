@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 
 #include "manager/call.h"
@@ -19,8 +20,22 @@
 
 namespace ddict::manager {
 
+/// What has become of a session.
+enum class SessionEvent {
+    opened,     ///< its client has said hello
+    resumed,    ///< and again, over another connection
+    closed,     ///< its client has said goodbye, or has begun another one
+    broken,     ///< its connection has: the client has died, or may come back
+    forgotten,  ///< it has not come back, or not soon enough for one that is there
+};
+
 class SessionGate {
   public:
+    /// Called before the session goes, or after it has come; `why` says why it is broken, if that is known.
+    /// Not of sessions of which no hello has come since the manager began. It must not change anything.
+    using Listener = std::function<void(SessionEvent event, const Session& session, const Error* why)>;
+    void set_listener(Listener listener) { listener_ = std::move(listener); }
+
     /// `ucx_version`: clients with another one are refused. All must outlive it.
     SessionGate(std::uint32_t ucx_version, const store::Store& store, Transport& transport,
                 Sessions& sessions, Replies& replies, Waiters& waiters, DeferredPuts& deferred_puts);
@@ -29,8 +44,8 @@ class SessionGate {
     /// A goodbye without a session: from a client that leaves before it has heard its session's number, or
     /// after its connection broke.
     void on_goodbye(const Call& call);
-    void on_peer_lost(PeerId peer);
-    void end_session(Session& session);
+    void on_peer_lost(PeerId peer, const Error& why);
+    void end_session(Session& session, SessionEvent event = SessionEvent::closed);
     /// Tells all sessions that this manager ends, and whether the dictionary ends with it.
     void say_goodbye(bool with_dictionary);
 
@@ -68,7 +83,11 @@ class SessionGate {
     Result<PeerId> reach(const wire::Hello& hello);
     bool has_capacity_for_session();
     void drop_requests(const Session& session);
-    void break_session(Session& session);
+    void break_session(Session& session, const Error* why = nullptr);
+    void notify(SessionEvent event, const Session& session, const Error* why = nullptr) {
+        if (listener_ && session.process.pid != 0) [[unlikely]]
+            listener_(event, session, why);
+    }
     void break_what_lacks_replies();
 
     std::uint32_t ucx_version_;
@@ -83,6 +102,7 @@ class SessionGate {
     std::uint64_t unproven_ = 0;
     std::uint64_t unreachable_clients_ = 0;
     Error why_unreachable_;
+    Listener listener_;
 };
 
 }  // namespace ddict::manager

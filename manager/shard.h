@@ -86,7 +86,7 @@ class Shard final : public TransportEvents {
     void on_message(Bytes message, const IncomingPayload& payload) override;
     void on_payload_received(std::uint64_t tag, bool ok) override;
     void on_payload_sent(std::uint64_t tag, bool ok) override;
-    void on_peer_lost(PeerId peer, const Error&) override { parts_.gate.on_peer_lost(peer); }
+    void on_peer_lost(PeerId peer, const Error& why) override { parts_.gate.on_peer_lost(peer, why); }
 
   private:
     void reject(std::uint64_t payload_token);

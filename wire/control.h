@@ -31,7 +31,9 @@ enum class Control : std::uint8_t {
     summary =
         12,  // it ends in good order, or for a restart: packed ManagerSummary; before stopped and restart
 
-    filled = 13,  // all of its pool is there, or as much as is to be had: text for people follows
+    filled = 13,   // all of its pool is there, or as much as is to be had: text for people follows
+    session = 14,  // a client's session has begun or ended: text for people follows. Only if the manager was
+                   // started to say so, and not of each of very many
 
     // From a node launcher to a manager.
     directory = 2,  // the node's directory segment is complete, and all `permit` are sent

@@ -37,6 +37,7 @@ Result<ManagerProcess> NodeManagers::start_one(std::uint32_t local, const NodeSe
                                   .cpus = local < places_.size() ? places_[local].cpus : os::Cpus(),
                                   .prefault = plan_.prefault,
                                   .huge_pages = plan_.huge_pages,
+                                  .tells_sessions = plan_.tells_sessions,
                                   .takes_over = takes_over,
                                   .environment = std::move(environment)});
 }
@@ -164,6 +165,15 @@ std::vector<NodeManagers::Filled> NodeManagers::take_filled() {
     std::vector<Filled> all;
     for (ManagerProcess& manager : managers_) {
         if (auto filled = manager.take_filled()) all.push_back({manager.manager(), *std::move(filled)});
+    }
+    return all;
+}
+
+std::vector<NodeManagers::SessionNews> NodeManagers::take_sessions() {
+    std::vector<SessionNews> all;
+    for (ManagerProcess& manager : managers_) {
+        for (std::string& text : manager.take_sessions())
+            all.push_back({manager.manager(), std::move(text)});
     }
     return all;
 }

@@ -89,6 +89,12 @@ class NodeManagers {
         std::string text;
     };
     std::vector<Filled> take_filled();
+    /// What managers have said of their clients' sessions since the last call.
+    struct SessionNews {
+        std::uint32_t manager = 0;
+        std::string text;
+    };
+    std::vector<SessionNews> take_sessions();
     /// What those that have ended in good order have said, also before they were started again.
     EndSummary end_summary() const;
     void stop();

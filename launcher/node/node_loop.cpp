@@ -46,6 +46,12 @@ void NodeLoop::take_in(std::span<const pollfd> fds) {
         event.text = filled.text;
         report(event);
     }
+    for (const NodeManagers::SessionNews& news : managers_.take_sessions()) {
+        Event event = identity_.event(Event::Kind::session);
+        event.manager = ShardId{news.manager};
+        event.text = news.text;
+        report(event);
+    }
     for (const NodeManagers::Change& change : changes)
         on_change(change);
 }

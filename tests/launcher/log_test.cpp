@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <regex>
+#include <thread>
 
 #include "tests/launcher/process_runner.h"
 
@@ -52,6 +53,22 @@ TEST(Log, OfOneKindThereAreSoManyASecond) {
     EXPECT_TRUE(limit.take_counts(now + LogLimit::interval).empty()) << "nothing was left out since";
 }
 
+TEST(Log, WhatManagersLeaveOutIsCountedToo) {
+    LogLimit limit;
+    const LogLimit::Clock::time_point now{std::chrono::hours(1)};
+    const auto session = [](const char* text) {
+        return LogEntry{.level = LogLevel::debug, .kind = "session", .text = text};
+    };
+    for (std::uint32_t i = 0; i < LogLimit::lines_max; ++i)
+        EXPECT_TRUE(limit.admits(session("opened, process 5 on n1"), now));
+    EXPECT_FALSE(limit.admits(session("opened, process 5 on n1"), now));
+    EXPECT_FALSE(limit.admits(session("37 more like this"), now));
+    EXPECT_FALSE(limit.admits(session("some more like this"), now)) << "whatever it says";
+    const auto counts = limit.take_counts(now + LogLimit::interval);
+    ASSERT_EQ(counts.size(), 1U);
+    EXPECT_EQ(counts[0].text, "39 more like this");
+}
+
 TEST(Log, AnErrorIsNeverLeftOut) {
     LogLimit limit;
     const LogLimit::Clock::time_point now{std::chrono::hours(1)};
@@ -73,6 +90,13 @@ class LogTest : public LauncherTest {
     ::testing::AssertionResult has(const std::string& pattern) const {
         if (std::regex_search(text(), std::regex(pattern))) return ::testing::AssertionSuccess();
         return ::testing::AssertionFailure() << "no /" << pattern << "/ in:\n" << text();
+    }
+    /// The same, within the time of a test.
+    ::testing::AssertionResult comes(const std::string& pattern) const {
+        const auto until = std::chrono::steady_clock::now() + test_timeout;
+        while (!has(pattern) && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(milliseconds(5));
+        return has(pattern);
     }
 };
 
@@ -103,6 +127,54 @@ TEST_F(LogTest, OfErrorsHasOnlyThese) {
     EXPECT_TRUE(has(" error "));
     EXPECT_EQ(text().find(" info "), std::string::npos) << text();
     EXPECT_EQ(text().find(" warning "), std::string::npos) << text();
+}
+
+TEST_F(LogTest, AtDebugHasTheSessionsOfClients) {
+    set("D", program("ddict"));
+    set("F", folder());
+    const std::string script =
+        "$D put a 1 & wait $!; echo ended=$!; $D wait nobody & echo killed=$! that is all; "
+        "read line; kill -9 $!; until grep -q broken $F/log; do sleep 0.1; done";
+    Program launched(launch({"--log", path(), "--log-level", "debug", "--", "/bin/bash", "-c", script}),
+                     environment());
+    const auto number_after = [&](const std::string& name) {
+        return std::to_string(std::stoi(launched.out().substr(launched.out().find(name) + name.size())));
+    };
+    ASSERT_TRUE(launched.prints("that is all")) << launched.err();
+    const std::string ended = number_after("ended="), killed = number_after("killed=");
+    EXPECT_TRUE(comes(R"(Z debug \S+ manager=0 session: opened, process )" + ended + R"( on \S+\n)"));
+    EXPECT_TRUE(comes(R"(Z debug \S+ manager=0 session: closed, process )" + ended + R"( on \S+\n)"));
+    EXPECT_TRUE(comes("session: opened, process " + killed + " "));
+    EXPECT_FALSE(has("session: (closed|broken), process " + killed + " ")) << "it lives";
+    launched.close_stdin();
+    EXPECT_EQ(launched.wait(), 0) << launched.err();
+    EXPECT_TRUE(has("session: broken, process " + killed + R"( on \S+, \S.*\n)"));
+    EXPECT_FALSE(has("session: closed, process " + killed + " "));
+}
+
+TEST_F(LogTest, ManySessionsAreCountedInTheEnd) {
+    set("D", program("ddict"));
+    const Ran ran = run({"--log", path(), "--log-level", "debug", "--", "/bin/bash", "-c",
+                         "for i in {1..30}; do $D size >/dev/null & done; wait"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    const std::string all = text();
+    const std::regex line(" session: (opened|closed), process");
+    const std::regex more(R"( session: (\d+) more like this)");
+    using Found = std::sregex_iterator;
+    const auto lines = std::distance(Found(all.begin(), all.end(), line), {});
+    std::ptrdiff_t left_out = 0;
+    for (Found found(all.begin(), all.end(), more); found != Found(); ++found)
+        left_out += std::stoi((*found)[1]);
+    EXPECT_GT(left_out, 0) << all;
+    EXPECT_GE(lines + left_out, 60) << all;
+}
+
+TEST_F(LogTest, WithoutDebugNothingIsSaidOfSessions) {
+    set("D", program("ddict"));
+    EXPECT_EQ(run({"--log", path(), "--", "/bin/bash", "-c", "$D put a 1; exec ps -C ddict-manager -o args="})
+                  .out.find("--tell-sessions"),
+              std::string::npos);
+    EXPECT_FALSE(has("session"));
 }
 
 TEST_F(LogTest, IsWrittenInTheBackgroundToo) {

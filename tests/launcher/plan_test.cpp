@@ -136,6 +136,7 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     options.bind = Bind::core;
     options.prefault = true;
     options.huge_pages = true;
+    options.log = {.path = "/log", .level = LogLevel::debug};
     LaunchPlan plan = plan_launch(options, job, identity, page).value();
     plan.client_hosts = {"10.0.0.1", "fd00::1"};
     plan.bootstrap = Bootstrap::streams;
@@ -162,6 +163,11 @@ TEST(Plan, ReachesTheNodeLauncherWhole) {
     EXPECT_EQ(got->bind, Bind::core);
     EXPECT_TRUE(got->prefault);
     EXPECT_TRUE(got->huge_pages);
+    EXPECT_TRUE(got->tells_sessions);
+    plan.log.level = LogLevel::info;
+    EXPECT_FALSE(node_plan(plan).tells_sessions);
+    plan.log = {.path = "", .level = LogLevel::debug};
+    EXPECT_FALSE(node_plan(plan).tells_sessions) << "there is no log";
 
     EXPECT_FALSE(parse_node_arguments(args, {}));
     EXPECT_FALSE(parse_node_arguments(args, {{secret_variable, "0123"}}));
