@@ -51,7 +51,7 @@ void Pool::account(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint, c
     // Nobody sees it once its checkpoint is retired.
     const auto passes = [&](const Version& one) { return is_of(one) && one.is_transient; };
     if (std::ranges::any_of(after.all(), passes) && std::ranges::none_of(before.all(), passes))
-        set_.note_hiding(hash, checkpoint + 1);
+        set_.note_hiding(hash, checkpoint + 1, index_.size());
     if (std::ranges::any_of(before.all(), is_of)) return;
     const Version* next = nullptr;
     bool hides_others = false;
@@ -60,8 +60,8 @@ void Pool::account(KeyBytes key, std::uint64_t hash, std::uint32_t checkpoint, c
         if (one.checkpoint > checkpoint && (next == nullptr || one.checkpoint < next->checkpoint))
             next = &one;
     }
-    if (hides_others) set_.note_hiding(hash, checkpoint);
-    if (next != nullptr) set_.note_hiding(hash, next->checkpoint);
+    if (hides_others) set_.note_hiding(hash, checkpoint, index_.size());
+    if (next != nullptr) set_.note_hiding(hash, next->checkpoint, index_.size());
 }
 
 bool Pool::erase_and_account(KeyBytes key, std::uint64_t hash, Noted* noted, std::uint32_t checkpoint) {
@@ -234,16 +234,13 @@ bool Pool::retire_keys() {
 bool Pool::retire_some() {
     if (retire_keys()) return true;
     if (!set_.sweeps()) return false;
-    // A segment of the index at a time.
+    // A segment of the index at a time; its keys go with the next calls.
     Index::SegmentEntries found;
     index_.gather(set_.sweep_cursor(), found);
-    std::vector<std::uint64_t> hashes;
     for (std::size_t i = 0; i < found.count; ++i)
-        hashes.push_back(block_at(found.entries[i].block).hash());
+        set_.note_retired(block_at(found.entries[i].block).hash());
     set_.sweep_on(found.last_shard_hash + 1);
-    for (const std::uint64_t hash : hashes)
-        retire(hash);
-    return set_.sweeps();
+    return set_.has_retired() || set_.sweeps();
 }
 
 /// Of entries with the same hash, those that are seen.
@@ -299,8 +296,9 @@ void Pool::find_versions_again() {
             const bool may_hide = alike - entry > 1 || block_at(entry->block).is_gone();
             for (; entry != alike; ++entry) {
                 const Block& block = block_at(entry->block);
-                if (may_hide) set_.note_hiding(block.hash(), block.checkpoint());
-                if (block.is_transient()) set_.note_hiding(block.hash(), block.checkpoint() + 1);
+                if (may_hide) set_.note_hiding(block.hash(), block.checkpoint(), index_.size());
+                if (block.is_transient())
+                    set_.note_hiding(block.hash(), block.checkpoint() + 1, index_.size());
             }
         }
         if (found.last_shard_hash == last) break;

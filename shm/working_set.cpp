@@ -18,6 +18,9 @@ constexpr std::uint64_t make_word(std::uint32_t oldest, std::uint32_t newest, un
            (std::uint64_t{newest} << 32) | oldest;
 }
 
+// So much is noted of a checkpoint in any case.
+constexpr std::uint64_t notes_min = 8 * HashNotes::chunk_hashes;
+
 WorkingSetSettings plausible(WorkingSetSettings settings) noexcept {
     settings.size = std::clamp<std::uint32_t>(settings.size, 1, limits::working_set_max);
     return settings;
@@ -59,11 +62,11 @@ std::uint32_t WorkingSet::kept_with(std::uint32_t newest) const noexcept {
     return std::min(oldest, *held_);
 }
 
-void WorkingSet::note_retired(std::uint32_t oldest) {
+void WorkingSet::pass_on_notes(std::uint32_t oldest) {
     for (std::uint32_t id = oldest_ + 1; id <= std::min(oldest, newest_ + 1); ++id) {
-        std::vector<std::uint64_t>& hashes = hiding_[id % limits::working_set_max].hashes;
-        retired_.hashes.insert(retired_.hashes.end(), hashes.begin(), hashes.end());
-        hashes.clear();
+        Notes& notes = hiding_[id % limits::working_set_max];
+        retired_.take_all(notes.hashes);
+        if (std::exchange(notes.lacks_some, false)) sweep_ = 0;
     }
 }
 
@@ -73,7 +76,7 @@ void WorkingSet::hold(std::optional<std::uint32_t> checkpoint) {
     const std::uint32_t oldest = kept_with(newest_);
     if (oldest == oldest_) return;
     const std::uint32_t floor_before = floor_at(oldest_);
-    note_retired(oldest);
+    pass_on_notes(oldest);
     oldest_ = oldest;
     if (floor_at(oldest_) != floor_before) sweep_ = 0;
     store_word();
@@ -87,7 +90,7 @@ void WorkingSet::advance(std::uint32_t newest, std::uint64_t keys) {
     const std::uint32_t floor = floor_at(newest_);
     const std::uint32_t floor_before = floor_at(oldest_);
     const std::uint64_t seen = settings_.waits_for_keys ? keys_after_ : keys_at(newest_);
-    note_retired(oldest);
+    pass_on_notes(oldest);
     old_ = old_after_;
     const unsigned other = 1 - floors_;
     for (std::uint32_t id = oldest; id <= newest; ++id) {
@@ -168,22 +171,14 @@ VersionCount WorkingSet::transient_versions() const noexcept {
     return all;
 }
 
-/// A key that is erased and put again and again is noted each time: those that are there more than once go
-/// now and then.
-void WorkingSet::note_hiding(std::uint64_t hash, std::uint32_t checkpoint) {
-    Notes& notes = checkpoint <= oldest_ ? retired_ : hiding_[checkpoint % limits::working_set_max];
-    notes.hashes.push_back(hash);
-    if (notes.hashes.size() < notes.sort_at) return;
-    std::sort(notes.hashes.begin(), notes.hashes.end());
-    notes.hashes.erase(std::unique(notes.hashes.begin(), notes.hashes.end()), notes.hashes.end());
-    notes.sort_at = std::max(notes_before_sort, 2 * notes.hashes.size());
-}
-
-std::optional<std::uint64_t> WorkingSet::take_retired() noexcept {
-    if (retired_.hashes.empty()) return std::nullopt;
-    const std::uint64_t hash = retired_.hashes.back();
-    retired_.hashes.pop_back();
-    return hash;
+/// A key that is erased and put again and again is noted each time.
+void WorkingSet::note_hiding(std::uint64_t hash, std::uint32_t checkpoint, std::uint64_t entries) {
+    if (checkpoint <= oldest_) return retired_.add(hash);
+    Notes& notes = hiding_[checkpoint % limits::working_set_max];
+    if (notes.hashes.capacity() > 2 * entries + notes_min)
+        notes.lacks_some = true;
+    else
+        notes.hashes.add(hash);
 }
 
 }  // namespace ddict::shm

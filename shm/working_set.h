@@ -9,10 +9,10 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "base/limits.h"
 #include "base/working_set_settings.h"
+#include "shm/hash_notes.h"
 #include "shm/layout.h"
 #include "shm/version.h"
 
@@ -104,13 +104,16 @@ class WorkingSet {
     /// One key has other versions than before.
     void count(const Versions& before, const Versions& after) noexcept;
     /// A key with this hash has versions that nobody can see once this checkpoint is the oldest, or has been
-    /// retired.
-    void note_hiding(std::uint64_t hash, std::uint32_t checkpoint);
+    /// retired. Of `entries` that the index has: where more is noted than that, all are looked at then.
+    void note_hiding(std::uint64_t hash, std::uint32_t checkpoint, std::uint64_t entries);
     /// The hash of a key that may have versions which nobody can see any more, and is forgotten here.
-    std::optional<std::uint64_t> take_retired() noexcept;
-    bool has_retired() const noexcept { return !retired_.hashes.empty(); }
+    std::optional<std::uint64_t> take_retired() noexcept { return retired_.take(); }
+    bool has_retired() const noexcept { return !retired_.empty(); }
+    /// For take_retired().
+    void note_retired(std::uint64_t hash) { retired_.add(hash); }
 
-    /// After a floor has come to the oldest checkpoint, all pairs are to be looked at, from this cursor on.
+    /// After a floor has come to the oldest checkpoint, or where not all was noted, all pairs are to be
+    /// looked at, from this cursor on.
     bool sweeps() const noexcept { return sweep_.has_value(); }
     std::uint64_t sweep_cursor() const noexcept { return *sweep_; }
     /// 0: to the end.
@@ -122,10 +125,9 @@ class WorkingSet {
     }
 
   private:
-    static constexpr std::size_t notes_before_sort = 4096;
     struct Notes {
-        std::vector<std::uint64_t> hashes;
-        std::size_t sort_at = notes_before_sort;
+        HashNotes hashes;
+        bool lacks_some = false;  // there were too many
     };
 
     std::size_t place_of(std::uint32_t checkpoint) const noexcept {
@@ -133,7 +135,7 @@ class WorkingSet {
     }
     void store_word() noexcept;
     std::uint32_t kept_with(std::uint32_t newest) const noexcept;
-    void note_retired(std::uint32_t oldest);
+    void pass_on_notes(std::uint32_t oldest);
 
     PoolHeader& header_;
     WorkingSetSettings settings_;
@@ -149,7 +151,7 @@ class WorkingSet {
     VersionCount old_after_;  // that one after it would not
     // By checkpoint, of those after the oldest and the one after the newest: see note_hiding().
     std::array<Notes, limits::working_set_max> hiding_;
-    Notes retired_;
+    HashNotes retired_;
     std::optional<std::uint64_t> sweep_;
     std::optional<std::uint32_t> held_;
     std::optional<std::uint32_t> first_;

@@ -436,6 +436,41 @@ TEST(PoolCheckpointsTest, AKeyThatIsWrittenAgainAndAgainIsRetiredOnce) {
     EXPECT_EQ(pool->size(), 1U);
 }
 
+/// Keys that are erased and put again at a checkpoint to which a newer one is there are noted each time.
+/// Where that comes to more than there are pairs, all pairs are looked at instead: nothing is forgotten.
+TEST(PoolCheckpointsTest, ManyKeysThatAreWrittenAgainAndAgainAreRetired) {
+    const auto pool = make_pool(limits::pool_bytes_min, 3);
+    constexpr std::uint64_t keys = 1000;
+    const auto for_each = [&](const auto& work) {
+        for (std::uint64_t key = 0; key < keys; ++key) {
+            const std::string name = numbered_key(key);
+            work(bytes_of(name), hash_of(bytes_of(name)));
+        }
+    };
+    const auto put_at = [&](std::uint32_t checkpoint) {
+        pool->advance(checkpoint);
+        for_each([&](Bytes key, std::uint64_t hash) {
+            ASSERT_TRUE(
+                pool->put({.key = key, .hash = hash, .checkpoint = checkpoint, .value = bytes_of("v")}));
+        });
+    };
+    put_at(2);
+    for (int round = 0; round < 20; ++round) {
+        put_at(1);
+        for_each([&](Bytes key, std::uint64_t hash) { ASSERT_TRUE(pool->erase_version(key, hash, 1)); });
+    }
+    put_at(1);
+    EXPECT_EQ(pool->size(), 2 * keys);
+    pool->advance(4);  // 2 is the oldest now
+    int steps = 0;
+    for (; pool->retire_some() && steps < 10'000; ++steps) {
+    }
+    EXPECT_EQ(pool->size(), keys);
+    EXPECT_EQ(pool->checkpoints().old_versions().versions, 0u);
+    EXPECT_LT(steps, 1000) << "twenty times as many as there are keys";
+    EXPECT_EQ(pool->inconsistency(), "");
+}
+
 /// What is retired is given back, by a few calls.
 TEST(PoolCheckpointsTest, WhatNobodySeesAnyMoreIsGivenBack) {
     const auto pool = make_pool(limits::pool_bytes_min, 2);
