@@ -3,7 +3,9 @@
 //
 // Reads of a node's memory, for which no manager is asked, are in the managers' statistics all the same:
 // exactly, whoever has made them, and however it has ended.
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,6 +172,22 @@ TEST_F(LocalReadsTest, OfAForkedChildAreItsOwn) {
     read(*dict_, 0, 10);
     EXPECT_EQ(reads_of(0), 160u);
     EXPECT_EQ(dict_->profile().local_reads, 110u);
+}
+
+/// As in a container whose /dev/shm is not to be written.
+TEST_F(LocalReadsTest, AreThereWhereNobodyCanCountThem) {
+    const std::string handle = dict_->serialize();
+    const int status = status_of([&] {
+        if (::unshare(CLONE_NEWNS) != 0) ::_exit(1);
+        if (::mount("/dev/shm", "/dev/shm", nullptr, MS_BIND, nullptr) != 0) ::_exit(2);
+        if (::mount("none", "/dev/shm", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) ::_exit(3);
+        const Dictionary own = Dictionary::attach(handle);
+        read(own, 0, 5);
+        std::thread([&] { read(own, 0, 4); }).join();
+        if (own.profile().local_reads != 9) ::_exit(4);
+    });
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(all_reads(), 0u);
 }
 
 /// As all other numbers of a manager that has taken another's place.
