@@ -18,7 +18,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include <ddict/result.h>
 
