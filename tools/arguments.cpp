@@ -82,6 +82,7 @@ Arguments::Arguments(std::span<const std::string> words, std::span<const Option>
         std::string_view option;
         if (!options_ended && word == "--") {
             options_ended = true;
+            before_dashes_ = operands_.size();
         } else if (!options_ended && is_option(word)) {
             option = take_option(word, words);
         } else {

@@ -61,6 +61,8 @@ class Arguments {
 
     const Command* command() const { return command_; }  ///< nullptr if there is none
     const std::vector<std::string>& operands() const { return operands_; }
+    /// How many of them stand before "--"; nothing if that was not given.
+    std::optional<std::size_t> operands_before_dashes() const { return before_dashes_; }
     bool has(std::string_view option) const { return options_.contains(option); }
     std::optional<std::string> value(std::string_view option) const;
     /// Of an option that takes seconds; nothing if it was not given. Throws UsageError.
@@ -84,6 +86,7 @@ class Arguments {
     std::span<const Option> of_all_commands_;
     const Command* command_ = nullptr;
     std::vector<std::string> operands_;
+    std::optional<std::size_t> before_dashes_;
     std::map<std::string_view, std::string, std::less<>> options_;  // by their long names
     std::vector<std::pair<std::string_view, std::string>> words_;   // and of which option each is, or of none
     bool is_help_ = false;                                          // the word has come

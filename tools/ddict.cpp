@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The ddict authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// ddict: the dictionary from the command line and from shell scripts. A client like any other: it uses
-// nothing but the public headers.
+// ddict: the dictionary from the command line and from shell scripts. A client like any other: of the
+// dictionary it knows nothing but the public headers.
 #include <algorithm>
 #include <iostream>
 #include <new>

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ddict/queue.h>
 
+#include <algorithm>
 #include <charconv>
+#include <csignal>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +13,7 @@
 #include "tools/deferred_signals.h"
 #include "tools/escapes.h"
 #include "tools/exit_status.h"
+#include "tools/item_command.h"
 #include "tools/standard_streams.h"
 #include "tools/usage_error.h"
 #include "tools/value_text.h"
@@ -121,28 +125,67 @@ int stat(const Arguments& arguments, const Queue& queue) {
     return success;
 }
 
-int run_queue(const Arguments& arguments) {
+/// What stands behind "--" after take NAME; nothing if that is not there.
+std::optional<ItemCommand> command_of(const Arguments& arguments) {
+    const std::span<const std::string> operands = arguments.operands();
+    const bool has_command = operands[0] == "take" && arguments.operands_before_dashes() == 2;
+    if (!has_command) {
+        for (const std::string_view option : {"--all", "--attempts"}) {
+            if (arguments.has(option))
+                throw UsageError(std::string(option) + " is of queue take NAME -- COMMAND");
+        }
+        return std::nullopt;
+    }
+    if (operands.size() == 2) throw UsageError("queue take NAME -- takes a COMMAND");
+    return ItemCommand{
+        .words = operands.subspan(2),
+        .end = arguments.has("--until-gone") ? QueueEnd::producers_gone : QueueEnd::closed,
+        .takes_all = arguments.has("--all"),
+        .is_bounded = arguments.has("--timeout"),
+        .attempts = count_in(arguments, "--attempts"),
+    };
+}
+
+void check_operands(const Arguments& arguments) {
     const std::string& what = arguments.operands()[0];
-    const bool pushes = what == "push";
-    const bool is_known =
-        pushes || what == "make" || what == "take" || what == "stat" || what == "close" || what == "remove";
-    if (!is_known)
+    constexpr std::string_view known[] = {"make", "push", "take", "stat", "close", "remove"};
+    if (std::find(std::begin(known), std::end(known), what) == std::end(known))
         throw UsageError("there is no 'queue " + printable(what) +
                          "': make, push, take, stat, close, remove");
-    if (pushes != (arguments.operands().size() == 3))
-        throw UsageError(pushes ? "queue push takes NAME VALUE" : "queue " + what + " takes NAME");
+    if (arguments.operands().size() == (what == "push" ? 3 : 2)) return;
+    throw UsageError(what == "push" ? "queue push takes NAME VALUE"
+                                    : "queue " + what + " takes NAME" +
+                                          (what == "take" ? ", and a COMMAND behind --" : ""));
+}
+
+/// What is left to do when the queue and the dictionary are released.
+ItemCommandEnd run_released(const Arguments& arguments) {
+    const std::string& what = arguments.operands()[0];
+    const std::optional<ItemCommand> command = command_of(arguments);
+    if (!command) check_operands(arguments);
     const QueueOptions options = options_of(arguments);
     const bool makes = options.bytes != 0 || options.items != 0 || options.producers != 0;
     if (what == "make" && !makes) throw UsageError("queue make takes --bytes, --items or --producers");
     const Dictionary dict = attach(arguments);
     const Queue queue = dict.within(timeout_of(arguments)).queue(arguments.operands()[1], options);
     const Queue in_time = queue.within(timeout_of(arguments));
-    if (pushes) return push(arguments, dict, in_time);
-    if (what == "take") return take(arguments, in_time);
-    if (what == "stat") return stat(arguments, in_time);
+    if (command) return run_on_items(command->takes_all ? queue : in_time, *command);
+    if (what == "push") return {push(arguments, dict, in_time)};
+    if (what == "take") return {take(arguments, in_time)};
+    if (what == "stat") return {stat(arguments, in_time)};
     if (what == "close") in_time.close();
     if (what == "remove") in_time.remove();
-    return success;
+    return {success};
+}
+
+int run_queue(const Arguments& arguments) {
+    const ItemCommandEnd end = run_released(arguments);
+    if (end.ended_by != 0) {
+        // As the shell expects it, which ends a loop then.
+        std::signal(end.ended_by, SIG_DFL);
+        std::raise(end.ended_by);
+    }
+    return end.status;
 }
 
 }  // namespace
@@ -152,7 +195,7 @@ std::vector<Command> queue_commands() {
         {.name = "queue",
          .operands = "make|push|take|stat|close|remove NAME [VALUE]",
          .operands_min = 2,
-         .operands_max = 3,
+         .operands_max = std::numeric_limits<std::size_t>::max(),
          .options =
              {{.name = "--bytes", .value = "SIZE", .help = "of all values together: 128M"},
               {.name = "--items", .value = "N", .help = "how many items, at most 4096; 1024 without it"},
@@ -167,6 +210,14 @@ std::vector<Command> queue_commands() {
                .value = "TYPE",
                .help = "of push: the type of VALUE, as of put",
                .completes = {.kind = Completes::Kind::type}},
+              {.name = "--all",
+               .help = "of take with a COMMAND: takes item after item, until the queue is closed and all "
+                       "is done. Waits for that as long as it takes; with --timeout an item has to come "
+                       "in that time"},
+              {.name = "--attempts",
+               .value = "N",
+               .help = "of take with a COMMAND: an item whose N-th attempt, or a later one, fails is "
+                       "given up: finished, and named on the standard error output; status 5 at the end"},
               {.name = "--until-gone", .help = "of take: ends when all producers have come and gone, too"},
               {.name = "--json", .help = "of stat: for programs"}},
          .summary = "a bounded queue: values that are each given to one consumer, and done once",
@@ -177,12 +228,33 @@ std::vector<Command> queue_commands() {
              "  make NAME        makes it\n"
              "  push NAME VALUE  appends VALUE; '-' reads it from the standard input.\n"
              "                   Waits for space\n"
-             "  take NAME        prints the next value, as get does, and finishes it;\n"
-             "                   waits for one. What cannot be printed is put back.\n"
+             "  take NAME        prints the next value, as get does, and finishes it:\n"
+             "                   nobody else has it if its task is killed then.\n"
+             "                   Waits for one. What cannot be printed is put back.\n"
              "                   Status 1: it is closed, and all is done\n"
+             "  take NAME -- COMMAND [ARG...]\n"
+             "                   runs COMMAND on the next value, which is its standard\n"
+             "                   input, and holds the item until COMMAND ends: with\n"
+             "                   status 0 the item is finished, with any other, or by a\n"
+             "                   signal, it is put back. --all goes on with the next one\n"
              "  stat NAME        what there is in it\n"
              "  close NAME       nothing can be pushed any more\n"
-             "  remove NAME      with all that is in it\n",
+             "  remove NAME      with all that is in it\n"
+             "\n"
+             "COMMAND has the value in DDICT_ITEM, too, if it is a text or a number of less than 128 KiB and "
+             "without zero bytes, the item's number in DDICT_ITEM_NUMBER, and in DDICT_ITEM_ATTEMPT how "
+             "often "
+             "it was handed out, this time included. INT, TERM and other signals that would end ddict go to "
+             "COMMAND; after INT, TERM, HUP or QUIT the item is put back when that has ended, whatever its "
+             "status, and ddict ends by the signal. If ddict itself is killed (-9), so is COMMAND, but not "
+             "what that has started, and the item is handed out again after the lease.\n"
+             "\n"
+             "Its status is that of COMMAND; 128+N if that was killed by signal N, 127 if it is not found, "
+             "126 if "
+             "it cannot be run, 6 if the lease was lost meanwhile: somebody else does it again. With --all "
+             "it is "
+             "0 when all is done, and 5 if this worker has given up items.\n",
+         .also = "take NAME -- COMMAND [ARG...]",
          .run = run_queue,
          .completes = {{.kind = Completes::Kind::words, .words = "make|push|take|stat|close|remove"}, {}}},
     };

@@ -25,8 +25,8 @@ LAYERS = {
     "manager": ("base", "os", "wire", "cluster", "rpc", "shm", "store", "ucx", "transport"),
     "libclient": ("base", "os", "wire", "cluster", "rpc", "shm", "persist", "ucx", "transport"),
     "launcher": ("base", "os", "wire", "cluster", "shm", "persist", "store", "pmix", "slurm"),
-    "tools": (),  # the public library only, as any program of a user
-    "bindings": (),  # the same
+    "tools": ("os",),  # for the rest the public library only, as any program of a user
+    "bindings": (),  # the public library only
 }
 FREE = ("tests", "bench", "examples")
 PURE = ("base", "wire", "cluster", "rpc")  # no operating system

@@ -98,6 +98,8 @@ TEST(Arguments, AfterTwoDashesNothingIsAnOption) {
     EXPECT_EQ(parsed({"put", "--", "-k", "--escaped"}).operands(), (Words{"-k", "--escaped"}));
     EXPECT_EQ(parsed({"put", "--", "--", "-"}).operands(), (Words{"--", "-"}));
     EXPECT_EQ(parsed({"--", "get", "-k"}).operands(), (Words{"-k"}));
+    EXPECT_EQ(parsed({"put", "a", "--", "--"}).operands_before_dashes(), 1u);
+    EXPECT_EQ(parsed({"put", "a", "b"}).operands_before_dashes(), std::nullopt);
 }
 
 TEST(Arguments, NumbersAreNoOptions) {
