@@ -24,11 +24,11 @@ using namespace std::chrono_literals;
 /// By messages, and by reading this node's memory.
 class WaitingCheckpointsTest : public testing::TestWithParam<bool> {
   protected:
-    void create(bool for_keys, bool for_writers, std::uint32_t managers = 2) {
+    void create(bool for_keys, bool for_writers, std::uint32_t managers = 2, std::uint32_t working_set = 2) {
         CreateOptions options;
         options.managers_per_node = managers;
         options.total_mem = 64 << 20;
-        options.working_set = 2;
+        options.working_set = working_set;
         options.wait_for_keys = for_keys;
         options.wait_for_writers = for_writers;
         options.attach.local_reads = GetParam();
@@ -87,6 +87,30 @@ TEST_P(WaitingCheckpointsTest, WithKeysAValueIsOfItsStepUnlessItPersists) {
     dict_->checkpoint();
     EXPECT_EQ(dict_->fetch_add("count", 1), 0);
     EXPECT_EQ(dict_->at(1).get<int>("count"), 5);
+}
+
+/// Who reads whom reads it, so nobody is further ahead of another than there are hops between them: two in a
+/// ring of five. So much more than one is the working set.
+TEST_P(WaitingCheckpointsTest, NobodyIsFurtherAheadThanThereAreHopsBetweenThem) {
+    constexpr int ranks = 5;
+    constexpr int steps = 200;
+    create(true, false, 3, 3);
+    std::atomic<int> exchanged{0};
+    const auto field = [](int rank) { return "field/" + std::to_string((rank + ranks) % ranks); };
+    const auto run = [&](int rank) {
+        Dictionary mine = attach();
+        for (int step = 0; step < steps; ++step, mine.checkpoint()) {
+            mine.put(field(rank), step);
+            for (const int other : {rank - 1, rank + 1})
+                exchanged += mine.get<int>(field(other)) == step ? 1 : 0;
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < ranks; ++rank)
+        threads.emplace_back([&, rank] { EXPECT_NO_THROW(run(rank)) << rank; });
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_EQ(exchanged, 2 * ranks * steps);
 }
 
 TEST_P(WaitingCheckpointsTest, AGetWaitsForItsKey) {
