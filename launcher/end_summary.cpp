@@ -51,8 +51,22 @@ EndSummary end_summary_of(std::uint32_t manager, const std::string& node, const 
             .local_reads = summary.local_reads};
 }
 
+std::string what_was_lost(const Ending& ending) {
+    const std::string of_all = " of " + std::to_string(ending.managers);
+    if (ending.lost == 0 && ending.has_lost_keys) return "keys lost";
+    std::string text;
+    if (ending.lost != 0) text = counted(ending.lost, "manager") + of_all + " lost";
+    if (ending.unheard != 0)
+        text += (text.empty() ? "" : ", ") + counted(ending.unheard, "manager") + of_all +
+                " not heard any more: keys there may be lost";
+    return text.empty() ? "nothing lost" : text;
+}
+
 std::optional<std::string> end_summary_text(const EndSummary& summary, const Ending& ending) {
-    if (summary.managers == 0) return std::nullopt;
+    if (summary.managers == 0) {
+        const bool is_lost = ending.lost != 0 || ending.unheard != 0 || ending.has_lost_keys;
+        return is_lost ? std::optional(what_was_lost(ending)) : std::nullopt;
+    }
     const bool is_partial = summary.is_partial || summary.managers < ending.managers;
     const auto known = [is_partial](std::uint64_t count, std::string_view noun) {
         return is_partial ? "at least " + counted(count, noun) : count_of(count, noun);
@@ -65,13 +79,10 @@ std::optional<std::string> end_summary_text(const EndSummary& summary, const End
     text += known(summary.requests, "request") + ", ";
     if (summary.local_reads != 0) text += known(summary.local_reads, "read") + " from shared memory, ";
     text += known(summary.refused_puts, "put") + " refused, ";
-    if (ending.lost != 0) {
-        text += counted(ending.lost, "manager") + " of " + std::to_string(ending.managers) + " lost";
-    } else {
-        text += ending.has_lost_keys ? "keys lost" : "nothing lost";
-    }
-    if (summary.managers < ending.managers)
-        text += "; " + counted(ending.managers - summary.managers, "manager") + " ended without a word";
+    text += what_was_lost(ending);
+    const std::uint32_t known_of = summary.managers + ending.unheard;
+    if (known_of < ending.managers)
+        text += "; " + counted(ending.managers - known_of, "manager") + " ended without a word";
     return text;
 }
 

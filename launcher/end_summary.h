@@ -34,9 +34,12 @@ EndSummary end_summary_of(std::uint32_t manager, const std::string& node, const 
 struct Ending {
     std::uint32_t managers = 0;  // of the dictionary
     std::uint32_t lost = 0;      // of these, for good
+    std::uint32_t unheard = 0;   // of these, that have not told their end
     bool has_lost_keys = false;
 };
-/// One line without a newline; nothing if no manager has said anything.
+/// "1 manager of 4 lost"; "nothing lost" only where that is known.
+std::string what_was_lost(const Ending& ending);
+/// One line without a newline; nothing if no manager has said anything, and nothing was lost.
 std::optional<std::string> end_summary_text(const EndSummary& summary, const Ending& ending);
 
 /// That a pool is so full, and what to do about it.

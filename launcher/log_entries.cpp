@@ -108,9 +108,7 @@ std::string start_text(const LaunchPlan& plan) {
 
 std::string end_text(const Ending& ending, bool was_ready) {
     if (!was_ready) return "it never served";
-    return ending.has_lost_keys
-               ? counted(ending.lost, "manager") + " of " + std::to_string(ending.managers) + " lost"
-               : "nothing lost";
+    return what_was_lost(ending);
 }
 
 }  // namespace ddict::launcher

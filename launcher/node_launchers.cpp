@@ -409,6 +409,20 @@ void NodeLaunchers::listen_for_beats() {
          name_managers(silent) + " with it; ddict stats shows which managers answer");
 }
 
+/// Those of nodes that have been silent for too long, and at the end of all that have not told theirs:
+/// whether their keys were there to the last, nobody knows.
+std::uint32_t NodeLaunchers::unheard_managers() const {
+    if (!was_ready_ || destroyed_) return 0;
+    std::uint32_t managers = 0;
+    for (const auto& [id, name] : nodes_) {
+        const auto missed = missed_beats_.find(id);
+        const bool is_silent =
+            stage_ == Stage::ended || (missed != missed_beats_.end() && missed->second >= missed_beats_max);
+        if (is_silent && !ended_.contains(id) && !dead_.contains(id)) managers += plan_.managers_per_node;
+    }
+    return managers;
+}
+
 void NodeLaunchers::apply_deadlines() {
     const auto now = Clock::now();
     if (stage_ == Stage::starting && now >= start_deadline_) {
@@ -466,7 +480,9 @@ void NodeLaunchers::force() {
 
 void NodeLaunchers::finish() {
     stage_ = Stage::ended;
-    log_.add({.kind = "end", .text = end_text(ending(), was_ready_)});
+    log_.add({.level = has_lost_keys() ? LogLevel::error : LogLevel::info,
+              .kind = "end",
+              .text = end_text(ending(), was_ready_)});
     if (!how_child_ended_.empty()) say_what_is_gone();
     if (!aftermath_.failure().empty()) note(aftermath_.failure());
     if (const auto foreign = foreign_lines_.left_out(); !foreign.empty()) tell(foreign);

@@ -74,8 +74,8 @@ class NodeLaunchers {
     std::uint64_t record_version() const { return record_version_; }
     bool all_lost() const { return lost_.size() == plan_.managers(); }
     /// Managers, nodes, or the whole dictionary have gone while it served, other than by a client's
-    /// destroy().
-    bool has_lost_keys() const { return has_lost_keys_; }
+    /// destroy(); or nobody knows, of nodes that are not heard.
+    bool has_lost_keys() const { return has_lost_keys_ || unheard_managers() != 0; }
     /// Why it never became ready; empty if it did, or if it was stopped before.
     const std::string& failure() const { return failure_; }
     Errc failure_code() const { return failure_code_; }
@@ -90,6 +90,7 @@ class NodeLaunchers {
     Ending ending() const {
         return {.managers = plan_.managers(),
                 .lost = static_cast<std::uint32_t>(lost_.size()),
+                .unheard = unheard_managers(),
                 .has_lost_keys = has_lost_keys_};
     }
     /// "2 of 4 nodes, 3 of 8 managers".
@@ -118,6 +119,7 @@ class NodeLaunchers {
     void show_life();
     void listen_for_beats();
     std::string what_is_left() const;
+    std::uint32_t unheard_managers() const;
     std::string name_managers(const std::vector<NodeId>& nodes) const;
     std::vector<std::string> allocated_names(const std::vector<NodeId>& nodes) const;
     void fail(const std::string& reason, Errc code = Errc::system);

@@ -71,7 +71,7 @@ constexpr std::array<OptionText, 36> texts{{
      "variable is 1."},
     {"fail-on-loss", "DDICT_FAIL_ON_LOSS", "", "no",
      "The exit status is 3 if the command has ended with 0, but keys were lost meanwhile, with a manager "
-     "or a node. The variable is 1. Only with a command."},
+     "or a node, or may be, since a node is not heard any more. The variable is 1. Only with a command."},
     {"quiet", "DDICT_QUIET", "", "no",
      "No line about the dictionary when the command has ended: how full it was, what it has done, what was "
      "lost. The variable is 1. Only with a command."},

@@ -94,6 +94,9 @@ int Wrapper::run() {
         status = exit_bring_up_failed;
     }
     loop_.tear_down();
+    // Not before: a node that is gone may not have been missed until then.
+    if (has_run_command_ && options_.fail_on_loss && launchers_.has_lost_keys() && status == 0)
+        status = exit_keys_lost;
     if (has_run_command_ && !options_.quiet) {
         if (const auto summary = end_summary_text(launchers_.end_summary(), launchers_.ending()))
             say(*summary);
@@ -135,7 +138,6 @@ int Wrapper::run_between() {
     int status = ended.for_shell();
     end_persisting(ended.success());
     if (!save_at_end() && status == 0) status = exit_bring_up_failed;
-    if (options_.fail_on_loss && launchers_.has_lost_keys() && status == 0) status = exit_keys_lost;
     return status;
 }
 

@@ -35,7 +35,13 @@ TEST(EndSummary, NamesTheFullestPoolAndAddsUpTheRest) {
 }
 
 TEST(EndSummary, SaysWhatIsNotKnown) {
+    const auto text = end_summary_text(of(0, "n1", 16), {.managers = 2, .unheard = 1});
+    EXPECT_TRUE(text->ends_with(", 1 manager of 2 not heard any more: keys there may be lost")) << *text;
+    EXPECT_EQ(what_was_lost({.managers = 4, .lost = 1, .unheard = 2, .has_lost_keys = true}),
+              "1 manager of 4 lost, 2 managers of 4 not heard any more: keys there may be lost");
     EXPECT_FALSE(end_summary_text({}, {.managers = 3}));
+    EXPECT_EQ(end_summary_text({}, {.managers = 3, .unheard = 3}),
+              "3 managers of 3 not heard any more: keys there may be lost");
     EXPECT_EQ(
         end_summary_text(of(0, "n1", 16), {.managers = 2, .lost = 1, .has_lost_keys = true}),
         "the fullest pool was up to 25% full (16M of 64M, manager 0 on n1); 10 pairs at the end, at least "

@@ -53,6 +53,13 @@ TEST(Plan, WithoutSlurmAllIsHere) {
     EXPECT_EQ(multiplied->managers_per_node, 6U);
     EXPECT_EQ(multiplied->remarks.size(), 1U);
     EXPECT_FALSE(plan_launch(asking(200, 2, mebibyte << 20), {}, {}, page)) << "400 managers on one machine";
+
+    Options with_srun = asking({}, 2, 64 * mebibyte);
+    with_srun.command = {"/usr/bin/srun", "./program"};
+    const auto remarked = plan_launch(with_srun, {}, {}, page);
+    ASSERT_TRUE(remarked);
+    ASSERT_EQ(remarked->remarks.size(), 1U);
+    EXPECT_TRUE(remarked->remarks[0].starts_with("this is no Slurm job")) << remarked->remarks[0];
 }
 
 TEST(Plan, NamesTheVariableWhereThatHasSetWhatIsWrong) {

@@ -63,8 +63,8 @@ def forced_streams(cluster, report):
 def streams_and_a_lost_node(cluster, report):
     ready, stop = cluster.path("ready"), cluster.path("stop")
     job = cluster.submit("""
-        ddict-launch --bootstrap streams --total-mem 64M -- bash -c '
-            ddict put key value; touch $W/ready; until [[ -e $W/stop ]]; do sleep 0.1; done; exit 5'
+        DDICT_QUIET= ddict-launch --bootstrap streams --total-mem 64M --fail-on-loss --log $W/log -- bash -c '
+            ddict put key value; touch $W/ready; until [[ -e $W/stop ]]; do sleep 0.1; done'
         echo "status $?"
         """, "--nodes=3", "--nodelist=n[1-3]", "--no-kill", "--no-requeue")
     report.check("the dictionary is in use", wait_until(ready.exists, 20), job.output())
@@ -73,7 +73,10 @@ def streams_and_a_lost_node(cluster, report):
     report.check("the user reads which node is silent", heard, job.output())
     stop.touch()
     state, _, output = job.wait(60)
-    report.check("the command's status is returned", "status 5\n" in output, (state, output))
+    lost = "1 manager of 3 not heard any more: keys there may be lost"
+    report.check("its keys count as lost", "status 3\n" in output and lost in output, (state, output))
+    log = (cluster.work / "log").read_text()
+    report.check("in the log, too", re.search(r" error \S+ end: " + lost, log), log)
     cluster.power("boot", "n3")
 
 
