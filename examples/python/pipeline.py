@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: The ddict authors
 # SPDX-License-Identifier: Apache-2.0
-"""A pipeline beside a simulation: it puts its field after each step and goes on; analysts take the steps as they come, each step one of
-them, and the simulation waits only when the analysts are too far behind.
+"""A pipeline beside a simulation: it pushes its field after each step and goes on; analysts take the steps as they come, each step one of
+them, and the simulation waits only when the analysts are too far behind. The step of an analyst that is killed goes to another.
 
     ddict-launch -- python3 pipeline.py                                  # all here
     ddict-launch -- bash -c 'srun -n 1 --overlap python3 pipeline.py simulate & srun -n 4 --overlap python3 pipeline.py analyse; wait'
@@ -19,20 +19,19 @@ STEPS, AHEAD_MAX = 40, 8
 
 
 def simulate(d):
+    fields = d.queue("fields", items=AHEAD_MAX)
     field = np.zeros((64, 64))
     field[32, 32] = 1e6
     for step in range(STEPS):
         field += 0.2 * sum(np.roll(field, shift, axis) - field for shift in (1, -1) for axis in (0, 1))
-        if step >= AHEAD_MAX:
-            d.wait(("result", step - AHEAD_MAX), timeout=60)
-        d["field", step] = field  # stored when this returns: the next step may change it
+        fields.push(field, timeout=60)  # stored when this returns: the next step may change it
+    fields.close()
 
 
 def analyse(d):
-    while (step := d.incr("drawn") - 1) < STEPS:
-        d.wait(("field", step), timeout=60)
-        field = d.pop(("field", step))
-        d["result", step] = (float(field.max()), float(field.sum()))
+    for item in d.queue("fields"):
+        with item:
+            d["result", item.number] = (float(item.value.max()), float(item.value.sum()))  # numbers count the pushes
 
 
 def report(d):
