@@ -94,7 +94,7 @@ Result<std::optional<QueueItem>> Queue::take_item(QueueEnd end, bool waits_on) c
     item.values_ = budget.timeout < detail::TimeoutBudget::unlimited ? values.within(budget.timeout) : values;
     if (budget.until != steady_clock::time_point::max()) item.values_ = item.values_.until(budget.until);
     item.key_ = core_->key_of(entry.number);
-    item.bytes_ = entry.bytes;
+    item.bytes_ = entry.value_bytes();
     item.producer_ = entry.share;
     item.type_ = entry.type;
     return std::optional<QueueItem>(std::move(item));
@@ -202,7 +202,13 @@ Result<void> QueueItem::check() const {
 }
 
 Result<void> QueueItem::get_bytes(ValueSink& sink) const {
-    return detail::with_key(key_, [&](KeyBytes key) { return values_.get_bytes(key, sink); });
+    return or_why_gone(detail::with_key(key_, [&](KeyBytes key) { return values_.get_bytes(key, sink); }));
+}
+
+Error QueueItem::why_gone(const Error& error) const {
+    if (const Result<void> good = check(); !good) return good.error();
+    const Result<void> held = core_->renew(number_, attempt_, budget_.deadline(steady_clock::now()));
+    return held ? error : held.error();
 }
 
 Result<void> QueueItem::try_finish() {

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What producers and consumers do with a queue.
+#include <ddict/array.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <exception>
 #include <utility>
 
@@ -18,6 +21,16 @@ using std::chrono::steady_clock;
 
 // Of a value for which there is no space on any of its managers: so long on each of them.
 constexpr milliseconds space_on_one_timeout{100};
+
+/// Of an array: who says how many bytes a queue has means those of its elements.
+std::uint8_t header_words_of(std::span<const std::byte> value, std::uint16_t type) {
+    const bool is_array = (type & 0xff00) == type_array || (type & 0xe000) == type_structure_array;
+    std::uint32_t rank = 0;
+    if (!is_array || value.size() < sizeof rank) return 0;
+    std::memcpy(&rank, value.data(), sizeof rank);
+    if (rank > array_rank_max || detail::ArrayHeader::bytes(rank) > value.size()) return 0;
+    return static_cast<std::uint8_t>(detail::ArrayHeader::bytes(rank) / 8);
+}
 
 }  // namespace
 
@@ -41,6 +54,8 @@ Result<void> QueueCore::push(Bytes value, std::uint16_t type, Time deadline) {
 Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, QueueClaim& claim,
                                               Time deadline) {
     Wait wait(*this);
+    const std::uint8_t header_words = header_words_of(value, type);
+    const std::uint64_t bytes = value.size() - std::size_t{header_words} * 8;
     for (;;) {
         std::optional<QueueRecord::Entry> entry;
         std::string waited;
@@ -49,13 +64,15 @@ Result<QueueRecord::Entry> QueueCore::reserve(Bytes value, std::uint16_t type, Q
             claim.drop();
             if (record.closed())
                 return failure(Errc::invalid_argument, "it is closed: nothing can be pushed any more");
-            if (value.size() > record.share_bytes())
-                return failure(Errc::too_large, "the value is larger than a producer's share")
-                    .set_bytes(value.size(), record.share_bytes());
+            if (bytes > record.share_bytes())
+                return failure(Errc::too_large,
+                               "the value is larger than a producer's share, which is the "
+                               "queue's bytes divided by its producers")
+                    .set_bytes(bytes, record.share_bytes());
             const auto& shares = record.shares();
             const bool joins = std::find(shares.begin(), shares.end(), holder_) == shares.end();
             const std::optional<std::uint32_t> share = record.join(holder_);
-            if (share) entry = record.reserve(holder_, *share, value.size(), type, managers_);
+            if (share) entry = record.reserve(holder_, *share, bytes, type, managers_, header_words);
             if (entry) {
                 claim.take(*entry);
                 wait.end(record);

@@ -40,19 +40,19 @@ void pause_after_conflict(unsigned round) {
     std::this_thread::sleep_for(random_pause({}, most));
 }
 
-Result<void> check_options(const QueueOptions& options) {
-    const auto refuse = [](const char* text) { return Error(Errc::invalid_argument, text); };
-    if (options.items > QueueRecord::items_max) return refuse("a queue has at most 4096 items");
-    if (options.producers > QueueRecord::producers_max) return refuse("a queue has at most 1024 producers");
+/// What is wrong with them; nullptr if nothing is.
+const char* wrong_with(const QueueOptions& options) {
+    if (options.items > QueueRecord::items_max) return "a queue has at most 4096 items";
+    if (options.producers > QueueRecord::producers_max) return "a queue has at most 1024 producers";
     const std::uint32_t producers = std::max(options.producers, 1u);
     if ((options.items == 0 ? QueueRecord::items_default : options.items) < producers)
-        return refuse("each producer of a queue needs an item of its own at least: more items");
+        return "each producer of a queue needs an item of its own at least: more items";
     if (options.bytes != 0 && options.bytes < producers)
-        return refuse("each producer of a queue needs some bytes of its own: more bytes");
+        return "each producer of a queue needs some bytes of its own: more bytes";
     if (options.lease.count() != 0 &&
         (options.lease < QueueRecord::lease_min || options.lease > QueueRecord::lease_max))
-        return refuse("the lease of a queue is 0.1 s at least, and 30 days at most");
-    return {};
+        return "the lease of a queue is 0.1 s at least, and 30 days at most";
+    return nullptr;
 }
 
 }  // namespace
@@ -143,7 +143,7 @@ std::string QueueCore::wake_prefix(QueueRecord::Holder holder) const {
 Result<void> QueueCore::open(const QueueOptions& options, Time deadline) {
     if (name_.empty() || name_.size() > name_bytes_max)
         return Error(Errc::invalid_argument, "the name of a queue has 1 to 200 bytes");
-    if (const Result<void> good = check_options(options); !good) return good;
+    if (const char* const wrong = wrong_with(options)) return failure(Errc::invalid_argument, wrong);
     by_hand_ = options.renew_by_hand;
     const std::string at = record_key();
     const View view = until(deadline);

@@ -223,7 +223,8 @@ std::vector<std::uint32_t> QueueRecord::homes(std::uint32_t share,
 
 std::optional<QueueRecord::Entry> QueueRecord::reserve(Holder holder, std::uint32_t share,
                                                        std::uint64_t value_bytes, std::uint16_t type,
-                                                       std::span<const std::uint32_t> managers) {
+                                                       std::span<const std::uint32_t> managers,
+                                                       std::uint8_t header_words) {
     const std::vector<std::uint32_t> mine = homes(share, managers);
     std::vector<std::uint64_t> on(mine.size());
     std::uint64_t bytes = 0;
@@ -249,7 +250,7 @@ std::optional<QueueRecord::Entry> QueueRecord::reserve(Holder holder, std::uint3
                         .attempts = 0,
                         .type = type,
                         .state = State::writing,
-                        .reserved = 0});
+                        .header_words = header_words});
     return entries_.back();
 }
 

@@ -49,7 +49,9 @@ class QueueRecord {
         std::uint32_t attempts;
         std::uint16_t type;
         State state;
-        std::uint8_t reserved;
+        std::uint8_t header_words;  // of 8 bytes each: the header of an array, which `bytes` leaves out
+
+        std::uint64_t value_bytes() const { return bytes + std::uint64_t{header_words} * 8; }
     };
     /// Who waits in a call: its holder, and which of the holder's calls.
     struct Waiter {
@@ -91,7 +93,8 @@ class QueueRecord {
     std::optional<std::uint32_t> join(Holder holder);
     /// Adds an entry that is being written; nothing if there is no space in the share.
     std::optional<Entry> reserve(Holder holder, std::uint32_t share, std::uint64_t value_bytes,
-                                 std::uint16_t type, std::span<const std::uint32_t> managers);
+                                 std::uint16_t type, std::span<const std::uint32_t> managers,
+                                 std::uint8_t header_words = 0);
     /// The managers on which the values of a share lie.
     std::vector<std::uint32_t> homes(std::uint32_t share, std::span<const std::uint32_t> managers) const;
     /// False, also of those below: it is the holder's no more.

@@ -3,6 +3,7 @@
 //
 // Bounded queues (<ddict/queue.h>).
 #include <ddict/queue.h>
+#include <pybind11/stl.h>
 
 #include "bindings/python/dictionary.h"
 
@@ -36,10 +37,13 @@ class PyQueueItem {
         : dictionary_(std::move(dictionary)), item_(std::move(item)) {}
 
     py::object value() {
-        const py::str name("item " + std::to_string((*item_).number()));
-        return received_again(dictionary_, name.ptr(), [&](const View&, KeyBytes, ValueSink& sink) {
-            return (*item_).get_bytes(sink);
-        });
+        if (!value_) {
+            const py::str name("item " + std::to_string((*item_).number()));
+            value_ = received_again(dictionary_, name.ptr(), [&](const View&, KeyBytes, ValueSink& sink) {
+                return (*item_).get_bytes(sink);
+            });
+        }
+        return value_;
     }
     void finish() {
         dictionary_.value_of([&](const View&) { return (*item_).try_finish(); });
@@ -64,6 +68,7 @@ class PyQueueItem {
   private:
     PyDictionary dictionary_;
     EndsWithoutLock<QueueItem> item_;
+    py::object value_;  // none before it is asked for
     bool is_open_ = true;
 };
 
@@ -134,9 +139,20 @@ class PyQueue {
     EndsWithoutLock<Queue> queue_;
 };
 
-PyQueue queue_of(PyDictionary& self, const std::string& name, const py::object& bytes, std::uint32_t items,
-                 std::uint32_t producers, const py::object& lease, bool renew_by_hand) {
-    QueueOptions options{.items = items, .producers = producers, .renew_by_hand = renew_by_hand};
+/// None: as it is without. 0 would be as well, and wait for somebody else to make the queue.
+std::uint32_t count_of(std::optional<std::uint32_t> count, const std::string& name, const char* option) {
+    if (count == 0u)
+        raise(Error(Errc::invalid_argument,
+                    "queue '" + name.substr(0, 40) + "': " + option + " is 0: a number above that, or None"));
+    return count.value_or(0);
+}
+
+PyQueue queue_of(PyDictionary& self, const std::string& name, const py::object& bytes,
+                 std::optional<std::uint32_t> items, std::optional<std::uint32_t> producers,
+                 const py::object& lease, bool renew_by_hand) {
+    QueueOptions options{.items = count_of(items, name, "items"),
+                         .producers = count_of(producers, name, "producers"),
+                         .renew_by_hand = renew_by_hand};
     options.bytes = py::module_::import("ddict._sizes").attr("bytes_of")(bytes).cast<std::uint64_t>();
     if (const auto seconds = seconds_of(lease, "lease")) {
         // Not to 0, which is the default.
@@ -151,7 +167,9 @@ void bind_items(py::module_& module) {
         module, "QueueItem", py::module_local(), py::custom_type_setup(refuse_new),
         "An item of a queue, of who has taken it. Where it ends without finish(), it goes back. With "
         "'with' it is finished at the end of the block, and put back if something is raised.")
-        .def_property_readonly("value", &PyQueueItem::value, "Its value; fetched each time.")
+        .def_property_readonly(
+            "value", &PyQueueItem::value,
+            "Its value: fetched at the first access, and kept with the item. NotFound: lease lost.")
         .def_property_readonly(
             "number", [](PyQueueItem& self) { return self.item().number(); }, "Of its push.")
         .def_property_readonly(
@@ -205,7 +223,7 @@ void bind_queues(py::module_& module, DictionaryClass& dictionary) {
         .def_property_readonly("name", &PyQueue::name);
     dictionary.def(
         "queue", queue_of, py::arg("name"), py::kw_only(), py::arg("bytes") = py::none(),
-        py::arg("items") = 0, py::arg("producers") = 0, py::arg("lease") = py::none(),
+        py::arg("items") = py::none(), py::arg("producers") = py::none(), py::arg("lease") = py::none(),
         py::arg("renew_by_hand") = false,
         "A bounded queue, made by the first who says bytes (1024, '64M'), items or producers; without "
         "them it waits for that. Each of the producers has an equal share of the bound. lease: after how "

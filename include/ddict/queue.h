@@ -52,8 +52,8 @@ class QueueCore;
 /// What a queue is made with. It has these for ever: who gives others later is refused (invalid_argument).
 /// Without bytes, items and producers it is not made, but waited for until somebody has (timeout).
 struct QueueOptions {
-    /// Of the values of all items that are there, also of those that were taken and not finished. 0: no
-    /// bound.
+    /// Of the values of all items that are there, also of those that were taken and not finished; of an array
+    /// those of its elements. 0: no bound.
     std::uint64_t bytes = 0;
     /// How many items; at most 4096. 0: 1024.
     std::uint32_t items = 0;
@@ -109,18 +109,19 @@ class QueueItem {
     std::uint64_t bytes() const { return bytes_; }        ///< of its value
     std::uint16_t type() const { return type_; }          ///< of its value
 
-    /// Its value, as View::get: it stays where it is, and may be read again.
+    /// Its value, as View::get: it stays where it is, and may be read again. Errors: not_found, lease lost,
+    /// if somebody else has finished it; invalid_argument, if this one has.
     template <class T = std::string>
     T get() const {
         return try_get<T>().value();
     }
     template <class T = std::string>
     Result<T> try_get() const {
-        return values_.try_get<T>(key_);
+        return or_why_gone(values_.try_get<T>(key_));
     }
     template <class T>
     detail::Received<T> get_into(T&& value) const {
-        return values_.try_get_into(key_, std::forward<T>(value)).value();
+        return or_why_gone(values_.try_get_into(key_, std::forward<T>(value))).value();
     }
     Result<void> get_bytes(ValueSink& sink) const;
 
@@ -141,6 +142,13 @@ class QueueItem {
     friend class Queue;
     QueueItem(detail::Shared<client::QueueCore> core, const detail::TimeoutBudget& budget);
     Result<void> check() const;
+    /// What there is to say of a value that is not there.
+    Error why_gone(const Error& error) const;
+    template <class Got>
+    Got or_why_gone(Got got) const {
+        if (!got.has_value() && got.error().code == Errc::not_found) return why_gone(got.error());
+        return got;
+    }
 
     detail::Shared<client::QueueCore> core_;  // none: it was moved from, finished, or put back
     detail::TimeoutBudget budget_;

@@ -127,6 +127,20 @@ TEST_F(QueueTest, APushWaitsForItsOwnShareOnly) {
         << "who had it before has left items";
 }
 
+TEST_F(QueueTest, TheBoundIsOfTheElementsOfArrays) {
+    const Queue queue = dict_->queue("steps", {.bytes = 16'000, .producers = 2});
+    queue.push(Array<double>({1000}));
+    EXPECT_EQ(queue.stats().bytes, 8'000u);
+    const Result<void> larger = queue.try_push(Array<double>({1001}));
+    EXPECT_EQ(code_of(larger), Errc::too_large);
+    EXPECT_EQ(larger.error().need_bytes, 8'008u);
+    QueueItem item = *queue.take();
+    EXPECT_EQ(item.bytes(), 8'016u) << "what get_bytes() gives";
+    EXPECT_EQ(item.get<Array<double>>().size(), 1000u);
+    item.finish();
+    EXPECT_EQ(queue.stats().bytes, 0u);
+}
+
 TEST_F(QueueTest, AfterCloseThereIsWhatWasThere) {
     const Queue queue = dict_->queue("steps", {.items = 4});
     const Queue consumer = dict_->queue("steps");
@@ -265,8 +279,13 @@ TEST_F(QueueTest, WhoIsLateLosesWhatHeHolds) {
     const Result<void> renewed = item->try_renew();
     EXPECT_EQ(code_of(renewed), Errc::not_found);
     EXPECT_NE(renewed.error().message().find("lease lost"), std::string::npos) << renewed.error().message();
-    EXPECT_EQ(code_of(item->try_finish()), Errc::not_found);
     again->finish();
+    const Result<int> value = item->try_get<int>();
+    EXPECT_EQ(code_of(value), Errc::not_found);
+    EXPECT_NE(value.error().message().find("queue 'steps': lease lost"), std::string::npos)
+        << value.error().message();
+    EXPECT_EQ(code_of(item->try_finish()), Errc::not_found);
+    EXPECT_EQ(code_of(item->try_get<int>()), Errc::invalid_argument) << "it is this one's no more";
     EXPECT_EQ(other.stats().finished, 1u);
     EXPECT_TRUE(eventually(10s, [&] { return other.stats().producers == 0; })) << "the share too";
     late.push(2);

@@ -47,6 +47,39 @@ def test_what_is_pushed_is_taken(d):
         consumer.stats()
 
 
+def test_the_bound_is_of_elements(d):
+    """The header of an array does not count: two halves of the bound fit into it."""
+    queue = d.queue("steps", bytes=2 * 8000, producers=2)
+    queue.push(np.zeros(1000))
+    assert (queue.stats()["bytes"], queue.stats()["bytes_max"]) == (8000, 16000)
+    with pytest.raises(ddict.TooLarge, match="divided by its producers"):
+        queue.push(np.zeros(1001))
+    with queue.take() as item:
+        assert item.value.shape == (1000,)
+    queue.push(np.zeros((10, 100)))
+    with pytest.raises(ddict.Timeout, match="share"):
+        queue.push(np.zeros(1, "u1"), timeout=0.1)
+
+
+def test_a_value_is_fetched_once(d):
+    queue = d.queue("steps", items=4)
+    queue.push(np.arange(1000))
+    with queue.take() as item:
+        value = item.value
+        gets = d.profile()
+        assert item.value is value
+        assert d.profile() == gets
+    assert item.value is value  # also when it is finished
+
+
+def test_wrong_bounds_are_refused_at_once(d):
+    for wrong in ({"items": 0}, {"producers": 0}, {"items": 5000}, {"items": 4, "lease": 0.001}):
+        with pytest.raises(ddict.InvalidArgument, match="queue 'steps'"):
+            d.queue("steps", **wrong)
+    with pytest.raises(ValueError, match="invalid size 0"):
+        d.queue("steps", bytes=0)
+
+
 def test_a_share_is_waited_for(d):
     queue = d.queue("steps", items=1, producers=1)
     queue.push(1)
@@ -145,5 +178,7 @@ def test_who_is_late_is_told(d):
     item = late.take()
     with d.queue("steps").take(timeout=30) as again:
         assert again.attempt == 2
-    with pytest.raises(ddict.NotFound, match="lease lost"):
+    with pytest.raises(ddict.NotFound, match="queue 'steps'.*lease lost"):
+        print(item.value)
+    with pytest.raises(ddict.NotFound, match="queue 'steps'.*lease lost"):
         item.finish()
