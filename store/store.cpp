@@ -310,14 +310,13 @@ void Store::freeze(bool frozen) {
 /// Whether what failed so is worth another try.
 bool Store::has_released_space(const Error& error) {
     if (error.code != Errc::no_space) return false;
-    // The rest goes with time.
-    constexpr unsigned steps_max = 64;
+    constexpr unsigned steps_at_once = 64;
     // Who persists a checkpoint is overtaken rather than that a program lacks memory for it.
     if (pool_->checkpoints().holds_back()) pool_->hold_checkpoint(std::nullopt);
-    const bool has_retired = pool_->retire_some();
-    for (unsigned i = 0; i < steps_max && pool_->retire_some(); ++i) {
+    const bool was_retired = has_retired();
+    for (unsigned i = 0; i < steps_at_once && pool_->retire_some(); ++i) {
     }
-    return replies_.release_values() || has_retired;
+    return replies_.release_values() || was_retired;
 }
 
 std::uint64_t Store::expire(std::uint64_t now) {

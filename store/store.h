@@ -201,11 +201,15 @@ class Store {
     std::uint64_t begin_broadcast(const Change& change, Errc code);
     void freeze(bool frozen);
     bool has_released_space(const Error& error);
-    /// Tries once more if there was no space, and there may be some now.
+    // What is retired goes with time, beyond so many thousand keys.
+    static constexpr unsigned tries_max = 64;
+    /// Tries again while there is no space, and there may be more now.
     template <class F>
     std::invoke_result_t<F> with_space(F try_it) {
-        const std::invoke_result_t<F> outcome = try_it();
-        return outcome || !has_released_space(outcome.error()) ? outcome : try_it();
+        for (unsigned tries = 1;; ++tries) {
+            const std::invoke_result_t<F> outcome = try_it();
+            if (outcome || tries == tries_max || !has_released_space(outcome.error())) return outcome;
+        }
     }
 
     std::unique_ptr<shm::Pool> pool_;
