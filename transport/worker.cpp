@@ -83,7 +83,8 @@ Result<void> Worker::start_samehost() {
 Worker::Interfaces Worker::Interfaces::that_are_up() {
     Interfaces up;
     for (const os::NetworkInterface& interface : os::network_interfaces()) {
-        Interface& added = up.emplace_back(interface.name, !interface.loopback && !interface.inner_bridge);
+        up.push_back({interface.name, !interface.loopback && !interface.inner_bridge});
+        Interface& added = up.back();
         for (const std::string& address : interface.addresses)
             added.name += ' ' + address;
     }

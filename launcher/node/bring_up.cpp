@@ -121,7 +121,7 @@ Result<void> BringUp::meet_others() {
 }
 
 std::unique_ptr<Rendezvous> BringUp::over_streams() {
-    constexpr milliseconds listen_interval{10};
+    static constexpr milliseconds listen_interval{10};
     auto streams = std::make_unique<StreamRendezvous>(
         node_.identity, node_.plan.nodes,
         StreamRendezvous::Streams{.say = [this](const std::string& line) { node_.loop.say(line); },
