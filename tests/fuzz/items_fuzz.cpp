@@ -89,8 +89,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 fuzz::require(!pair.key.empty() && pair.key.size() <= limits::key_bytes_max);
                 fuzz::require(lies_in(pair.key.bytes(), bytes) && lies_in(pair.value, bytes));
                 fuzz::require(!pair.ask_alone || pair.value.empty());
-                return pair.ask_alone ? writer.pair_to_ask_alone(pair.key, pair.value_type, pair.placement)
-                                      : writer.pair(pair.key, pair.value_type, pair.value, pair.placement);
+                return pair.ask_alone ? writer.pair_to_ask_alone(pair.key, pair.value_type, pair.placement,
+                                                                 pair.transient)
+                                      : writer.pair(pair.key, pair.value_type, pair.value, pair.placement,
+                                                    pair.transient);
             });
             break;
         case 2:
