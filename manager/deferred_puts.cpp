@@ -9,7 +9,8 @@ namespace ddict::manager {
 bool DeferredPuts::add(const Call& call) {
     const shm::Pair pair = pair_of(call, {});
     const std::uint64_t bytes = call.header.value_bytes;
-    const bool helps = store_.pool().may_make_space(pair, bytes) || store_.pool().takes_long(pair, bytes);
+    const bool helps = store_.has_retired() || store_.pool().may_make_space(pair, bytes) ||
+                       store_.pool().takes_long(pair, bytes);
     if (!helps || puts_.size() >= limits::deferred_puts_max) return false;
     puts_.push_back({.request = call.header,
                      .key = OwnedKey(call.key),
@@ -40,7 +41,7 @@ void DeferredPuts::step() {
         if (block) {
             replies_.receive_into(**block, call);
         } else if (block.error().code != Errc::no_space ||
-                   !store_.pool().may_make_space(pair_of(call, {}), bytes)) {
+                   (!store_.has_retired() && !store_.pool().may_make_space(pair_of(call, {}), bytes))) {
             replies_.refuse(call, block.error());
         } else {
             return;

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Large puts that wait for space: for longer than one event may take, pairs must be moved for them, or memory
-// of a pool that is not all there must be had from the system. They are served first in, first out, a step at
-// each tick, and everybody else in between. Each ends: with its block, or when the pool has been gone through
-// without success.
+// of a pool that is not all there must be had from the system, or what is retired is to be taken out. They
+// are served first in, first out, a step at each tick, and everybody else in between. Each ends: with its
+// block, or when the pool has been gone through without success.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class DeferredPuts {
     /// Both must outlive it.
     DeferredPuts(store::Store& store, Replies& replies) : store_(store), replies_(replies) {}
 
-    /// False if neither can help, or the queue is full.
+    /// False if none of these can help, or the queue is full.
     bool add(const Call& call);
     /// One step for the first of them. Requires that there is one.
     void step();

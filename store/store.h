@@ -201,8 +201,8 @@ class Store {
     std::uint64_t begin_broadcast(const Change& change, Errc code);
     void freeze(bool frozen);
     bool has_released_space(const Error& error);
-    // What is retired goes with time, beyond so many thousand keys.
-    static constexpr unsigned tries_max = 64;
+    // Of some thousand keys that are retired, some milliseconds. The rest goes with time.
+    static constexpr unsigned tries_max = 5;
     /// Tries again while there is no space, and there may be more now.
     template <class F>
     std::invoke_result_t<F> with_space(F try_it) {

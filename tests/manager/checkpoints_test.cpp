@@ -33,6 +33,36 @@ TEST_F(CheckpointsTest, ALargePutThatComesTooLateIsRefused) {
     expect_at_rest();
 }
 
+class TwoCheckpointsTest : public ShardTest {
+  protected:
+    TwoCheckpointsTest() : ShardTest({.size = 2}) {}
+};
+
+/// All that a clear() has hidden, and nobody can see any more, makes way for one large value.
+TEST_F(TwoCheckpointsTest, ALargePutWaitsForTheSpaceOfWhatIsRetired) {
+    const std::string small(100, 's');
+    std::uint64_t pairs = 0;
+    while (ask({.verb = Verb::put, .key = "key " + std::to_string(pairs), .value = bytes_of(small)}) ==
+           Errc{})
+        ++pairs;
+    ASSERT_GT(pairs, 4'000U);
+    const std::vector<std::byte> most(pool->pool_bytes() / 4 * 3, std::byte{5});
+    const std::uint64_t id = session();
+    ASSERT_EQ(ask({.verb = Verb::clear, .checkpoint = 1}), Errc{});
+    for (const std::uint32_t checkpoint : {2U, 3U})
+        ASSERT_EQ(ask({.verb = Verb::put, .key = "any", .value = bytes_of("v"), .checkpoint = checkpoint}),
+                  Errc{});
+    send(id, {.verb = Verb::put, .key = "k", .value = most, .payload_token = 8, .checkpoint = 3});
+    int ticks = 0;
+    for (; transport.received.empty() && ticks < 10'000 && shard.needs_tick(); ++ticks)
+        shard.tick(std::chrono::steady_clock::now());
+    EXPECT_GT(ticks, 0) << "others are served in between";
+    ASSERT_FALSE(transport.received.empty()) << last().status;
+    deliver(most);
+    EXPECT_EQ(last_code(), Errc{});
+    expect_at_rest();
+}
+
 TEST_F(CheckpointsTest, ABatchOfGetsThatComesTooLateFindsNothingMissing) {
     write_at(2);
     std::vector<std::byte> keys(limits::batch_bytes_max);

@@ -61,33 +61,6 @@ TEST_F(StoreTest, NothingChangesWhileFrozen) {
     EXPECT_TRUE(apply(ChangeKind::erase, "a").succeeded());
 }
 
-/// All that a clear() has hidden, and nobody can see any more, makes way for one large value at once.
-TEST(StoreOfCheckpointsTest, WhatIsRetiredMakesSpaceForALargeValue) {
-    shm::Segment segment = shm::nameless_segment(limits::pool_bytes_min);
-    shm::Pool::format(segment, shm::test_identity(), {.size = 2}).value();
-    Store store(shm::Pool::attach(std::move(segment)).value());
-    const auto apply = [&](ChangeKind kind, std::uint32_t checkpoint, const std::string& key, Bytes value) {
-        const Bytes bytes = bytes_of(key);
-        return store.apply({.kind = kind,
-                            .pair = {.key = bytes,
-                                     .hash = key.empty() ? 0 : hash_of(bytes),
-                                     .checkpoint = checkpoint,
-                                     .value = value}});
-    };
-    const std::string small(100, 's');
-    std::uint64_t pairs = 0;
-    while (apply(ChangeKind::put, 0, shm::numbered_key(pairs), bytes_of(small)).succeeded())
-        ++pairs;
-    ASSERT_GT(pairs, 4'000U);
-    ASSERT_TRUE(apply(ChangeKind::clear, 1, "", {}).succeeded());
-    const std::string tiny = "t";
-    for (std::uint32_t checkpoint = 2; checkpoint < 4; ++checkpoint)
-        ASSERT_TRUE(apply(ChangeKind::put, checkpoint, "step", bytes_of(tiny)).succeeded());
-    const std::string large(store.pool().pool_bytes() / 2, 'l');
-    EXPECT_TRUE(apply(ChangeKind::put, 3, "large", bytes_of(large)).succeeded());
-    EXPECT_EQ(store.pool().inconsistency(), "");
-}
-
 /// Every checkpoint is behind it, also those that are newer than where it begins: a pair that comes back of
 /// one is not seen there.
 TEST_F(StoreTest, BeginsAnewAtAnyCheckpoint) {
