@@ -53,8 +53,7 @@ EndSummary end_summary_of(std::uint32_t manager, const std::string& node, const 
 
 std::string what_was_lost(const Ending& ending) {
     const std::string of_all = " of " + std::to_string(ending.managers);
-    if (ending.lost == 0 && ending.has_lost_keys) return "keys lost";
-    std::string text;
+    std::string text = ending.has_lost_keys ? "keys lost" : "";
     if (ending.lost != 0) text = counted(ending.lost, "manager") + of_all + " lost";
     if (ending.unheard != 0)
         text += (text.empty() ? "" : ", ") + counted(ending.unheard, "manager") + of_all +

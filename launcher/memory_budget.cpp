@@ -41,7 +41,7 @@ std::uint64_t MemoryNeed::resident_bytes() const {
 Result<void> check_memory(const MemoryNeed& need, const MemoryHave& have) {
     const std::uint32_t new_pools = need.managers - need.pools_kept;
     const std::string pools = need.kept_missing_bytes != 0
-                                  ? "its pools, not all of which was there, still need"
+                                  ? "its pools, not all of which were there, still need"
                               : new_pools == 0 ? "it needs, without its pools,"
                               : new_pools == 1 ? "its pool needs"
                                                : std::to_string(new_pools) + " pools need";

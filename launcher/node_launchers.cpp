@@ -418,7 +418,9 @@ std::uint32_t NodeLaunchers::unheard_managers() const {
         const auto missed = missed_beats_.find(id);
         const bool is_silent =
             stage_ == Stage::ended || (missed != missed_beats_.end() && missed->second >= missed_beats_max);
-        if (is_silent && !ended_.contains(id) && !dead_.contains(id)) managers += plan_.managers_per_node;
+        if (!is_silent || ended_.contains(id) || dead_.contains(id)) continue;
+        for (std::uint32_t i = 0; i < plan_.managers_per_node; ++i)
+            managers += lost_.contains(ShardId{number_of(plan_.first_manager(id)) + i}) ? 0U : 1U;
     }
     return managers;
 }

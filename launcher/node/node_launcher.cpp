@@ -92,12 +92,13 @@ int run(Node& node) {
     stopped.text = node.guardian.told_to_stop() ? "asked to" : stopped_by_client;
     end_managers(node);
     stopped.kept = is_to_be_kept(node) && keep(node);
-    node.segments.remove();
     Event summary = node.identity.event(Event::Kind::summary);
     summary.summary = node.managers.end_summary();
     node.loop.report(summary);
     node.loop.report(stopped);
     node.loop.flush_within(last_words_grace);
+    // The last: the kernel takes seconds to free the memory of large pools, and who waits is to know why.
+    node.segments.remove();
     return 0;
 }
 

@@ -152,13 +152,24 @@ Result<void> NodeSegments::hand_over(std::uint32_t local,
     for (;;) {
         const auto owned = pool->own();
         if (owned) {
-            const auto whole = plan_.prefault ? Result<void>() : pool->reserve(0, pool->size());
-            return whole ? shm::Pool::hand_over(*pool, pool_identity(local)) : whole;
+            const auto done = shm::Pool::hand_over(*pool, pool_identity(local));
+            return done && !plan_.prefault ? take_all(*pool, look_up) : done;
         }
         if (owned.error().code != Errc::busy || std::chrono::steady_clock::now() > deadline) return owned;
         if (const auto good = look_up(); !good) return good;
         std::this_thread::sleep_for(look_again);
     }
+}
+
+/// Of a pool that was kept before all of it was there.
+Result<void> NodeSegments::take_all(const shm::Segment& pool, const std::function<Result<void>()>& look_up) {
+    if (pool.missing_bytes() == 0) return {};
+    for (std::uint64_t from = 0; from < pool.size(); from += touched_at_once) {
+        const auto taken = pool.reserve(from, std::min(pool.size(), from + touched_at_once));
+        if (!taken) return taken;
+        if (const auto good = look_up(); !good) return good;
+    }
+    return {};
 }
 
 Result<void> NodeSegments::format_again() const {

@@ -90,6 +90,7 @@ class NodeSegments {
     Result<void> make_new(std::uint32_t local);
     Result<void> take_kept(std::uint32_t local, const std::function<Result<void>()>& look_up);
     Result<void> hand_over(std::uint32_t local, const std::function<Result<void>()>& look_up) const;
+    static Result<void> take_all(const shm::Segment& pool, const std::function<Result<void>()>& look_up);
 
     const NodePlan& plan_;
     const NodeIdentity& identity_;

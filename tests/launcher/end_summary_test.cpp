@@ -39,6 +39,8 @@ TEST(EndSummary, SaysWhatIsNotKnown) {
     EXPECT_TRUE(text->ends_with(", 1 manager of 2 not heard any more: keys there may be lost")) << *text;
     EXPECT_EQ(what_was_lost({.managers = 4, .lost = 1, .unheard = 2, .has_lost_keys = true}),
               "1 manager of 4 lost, 2 managers of 4 not heard any more: keys there may be lost");
+    EXPECT_EQ(what_was_lost({.managers = 4, .unheard = 1, .has_lost_keys = true}),
+              "keys lost, 1 manager of 4 not heard any more: keys there may be lost");
     EXPECT_FALSE(end_summary_text({}, {.managers = 3}));
     EXPECT_EQ(end_summary_text({}, {.managers = 3, .unheard = 3}),
               "3 managers of 3 not heard any more: keys there may be lost");

@@ -171,9 +171,17 @@ TEST_F(LogTest, ManySessionsAreCountedInTheEnd) {
 
 TEST_F(LogTest, WithoutDebugNothingIsSaidOfSessions) {
     set("D", program("ddict"));
-    EXPECT_EQ(run({"--log", path(), "--", "/bin/bash", "-c", "$D put a 1; exec ps -C ddict-manager -o args="})
-                  .out.find("--tell-sessions"),
-              std::string::npos);
+    Program started(launch({"--log", path(), "--", "/bin/bash", "-c", "$D put a 1; echo up; read || true"}),
+                    environment());
+    ASSERT_TRUE(started.prints("up"));
+    const auto managers = processes("ddict-manager");
+    ASSERT_FALSE(managers.empty());
+    std::ifstream file("/proc/" + std::to_string(managers[0]) + "/cmdline");
+    const std::string words{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_NE(words.find("--control-fd"), std::string::npos) << words;
+    EXPECT_EQ(words.find("--tell-sessions"), std::string::npos) << words;
+    started.close_stdin();
+    EXPECT_EQ(started.wait(), 0) << started.err();
     EXPECT_FALSE(has("session"));
 }
 

@@ -234,7 +234,7 @@ TEST(MemoryBudget, OfKeptPoolsWantsWhatIsMissing) {
     const auto too_much = check_memory(sparse, little);
     ASSERT_FALSE(too_much);
     EXPECT_NE(std::string(too_much.error().detail.data())
-                  .find("its pools, not all of which was there, still need 120.1M, /dev/shm has 50M free"),
+                  .find("its pools, not all of which were there, still need 120.1M, /dev/shm has 50M free"),
               std::string::npos)
         << too_much.error().detail.data();
 }
