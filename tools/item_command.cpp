@@ -78,9 +78,10 @@ struct Given {
     std::string shown{};  // the beginning of a text, for people
 };
 
-Given given_of(const QueueItem& item) {
+/// Errors: those of QueueItem::get_bytes().
+Result<Given> given_of(const QueueItem& item) {
     detail::BytesSink value;
-    item.get_bytes(value).value();
+    if (const Result<void> got = item.get_bytes(value); !got) return got.error();
     const std::optional<std::string> scalar = scalar_text(value.bytes(), value.type());
     const std::string_view bytes =
         scalar ? std::string_view(*scalar)
@@ -127,7 +128,7 @@ struct Outcome {
     ItemCommandEnd end{};
     bool is_finished = false;
     bool is_given_up = false;
-    bool is_runnable = true;
+    bool goes_on = true;  // with further items
 };
 
 class Worker {
@@ -137,15 +138,14 @@ class Worker {
 
     Outcome run_on(QueueItem item) const {
         const TakenSignals signals;
-        const Given given = given_of(item);
-        const std::string name = "item " + std::to_string(item.number()) + " of queue '" + queue_.name() +
-                                 "'" + (given.shown.empty() ? "" : " (" + given.shown + ")") + ", attempt " +
-                                 std::to_string(item.attempt());
-        Result<os::ChildProcess> child = start(given, *signals);
+        const Result<Given> given = given_of(item);
+        const std::string name = name_of(item, given ? given->shown : "");
+        if (!given) return without_value(item, name, given.error());
+        Result<os::ChildProcess> child = start(*given, *signals);
         if (!child) {
             const std::string back = put_back(item);
             say(name + ": " + child.error().detail.data() + back);
-            return {.end = {.status = cannot_be_run}, .is_runnable = false};
+            return {.end = {.status = cannot_be_run}, .goes_on = false};
         }
         const Run run = run_to_end(*child, *signals);
         const int status = run.status.for_shell();
@@ -167,6 +167,10 @@ class Worker {
     }
 
   private:
+    std::string name_of(const QueueItem& item, const std::string& shown) const {
+        return "item " + std::to_string(item.number()) + " of queue '" + queue_.name() + "'" +
+               (shown.empty() ? "" : " (" + shown + ")") + ", attempt " + std::to_string(item.attempt());
+    }
     Result<os::ChildProcess> start(const Given& given, const os::SignalFd& signals) const {
         os::SpawnOptions options;
         options.program = program_;
@@ -180,8 +184,19 @@ class Worker {
     static Outcome finish(QueueItem& item, const std::string& name, int status) {
         const Result<void> finished = item.try_finish();
         if (finished) return {.end = {.status = status}, .is_finished = true};
-        if (finished.error().code != Errc::not_found) throw Exception(finished.error());
-        say(name + ": " + finished.error().detail.data() + "; somebody else does it again");
+        return lost(name, finished.error());
+    }
+    static Outcome without_value(QueueItem& item, const std::string& name, const Error& error) {
+        if (const Result<void> held = item.try_renew(); !held) return lost(name, held.error());
+        if (error.code != Errc::not_found) throw Exception(error);
+        // Not status 1, which is that all is done; and nobody can do it.
+        say(name + ": " + error.detail.data() + put_back(item));
+        return {.end = {.status = other_failure}, .goes_on = false};
+    }
+    /// It is another one's. Throws what other error it was.
+    static Outcome lost(const std::string& name, const Error& error) {
+        if (error.code != Errc::not_found) throw Exception(error);
+        say(name + ": " + error.detail.data() + "; somebody else does it again");
         return {.end = {.status = other_failure}};
     }
     static std::string put_back(QueueItem& item) {
@@ -203,7 +218,7 @@ ItemCommandEnd run_on_all(const Queue& queue, const ItemCommand& command, const 
             command.is_bounded ? queue.take(command.end) : queue.next(command.end);
         if (!item) return {.status = status};
         const Outcome outcome = worker.run_on(*std::move(item));
-        if (outcome.end.ended_by != 0 || !outcome.is_runnable) return outcome.end;
+        if (outcome.end.ended_by != 0 || !outcome.goes_on) return outcome.end;
         if (outcome.is_given_up) status = partial;
         if (!outcome.is_finished) std::this_thread::sleep_for(pause_after_failure);
     }
@@ -212,6 +227,8 @@ ItemCommandEnd run_on_all(const Queue& queue, const ItemCommand& command, const 
 }  // namespace
 
 ItemCommandEnd run_on_items(const Queue& queue, const ItemCommand& command) {
+    // Whoever has started this may ignore it, which is inherited: how a command ends would not be told.
+    ::signal(SIGCHLD, SIG_DFL);
     // Before an item is taken for it.
     const os::FoundProgram found = os::find_program(command.words[0], os::environment_of_this_process());
     if (found.error != 0) {

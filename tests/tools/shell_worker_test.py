@@ -119,7 +119,7 @@ class Workers(unittest.TestCase):
         self.assertEqual(process.returncode, -signal.SIGTERM)
 
     def test_a_killed_worker_takes_its_command_with_it(self):
-        self.make("case 7", lease="0.5")
+        self.make("case 7", lease="2")
         pid = self.folder / "pid"
         process = worker("--", "sh", "-c", f"echo $$ >\"{pid}.new\"; mv \"{pid}.new\" \"{pid}\"; exec sleep 600")
         wait_until(pid.exists)
@@ -131,7 +131,7 @@ class Workers(unittest.TestCase):
         self.assertEqual(ddict("queue", "take", "work", "--", "sh", "-c", TELLS), b"case 7|0|2|case 7")
 
     def test_who_was_stopped_for_too_long_is_told(self):
-        self.make("case 7", lease="0.5")
+        self.make("case 7", lease="2")
         ready, go = self.folder / "ready", self.folder / "go"
         process = worker("--", "sh", "-c", f"touch \"{ready}\"; while ! test -e \"{go}\"; do sleep 0.05; done")
         wait_until(ready.exists)
@@ -144,18 +144,59 @@ class Workers(unittest.TestCase):
         self.assertIn("lease lost", said)
         self.assertEqual(stat()["finished"], 1)
 
+    @unittest.skipUnless("DDICT_STOPPED_AT_SIGNALFD" in os.environ, "a sanitizer's runtime has to come first")
+    def test_who_was_stopped_before_it_had_the_value_is_told(self):
+        stopped = {**os.environ, "LD_PRELOAD": os.environ.get("DDICT_STOPPED_AT_SIGNALFD", "")}
+        for more, status in (((), OTHER_FAILURE), (("--all",), 0)):
+            ddict("clear")
+            self.make("case 7", lease="2")
+            process = worker(*more, "--", "sh", "-c", TELLS, env=stopped, stdout=subprocess.PIPE)
+            wait_until(lambda: stat()["taken"] == 1)
+            ddict("queue", "close", "work")
+            self.assertEqual(ddict("queue", "take", "work"), b"case 7")
+            process.send_signal(signal.SIGCONT)
+            told, said = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, told), (status, ""), said)
+            self.assertIn("item 0 of queue 'work', attempt 1: queue 'work': lease lost", said)
+            self.assertEqual(stat()["finished"], 1)
+
+    def test_an_item_whose_value_is_lost_ends_a_worker(self):
+        self.make("case 7")
+        value, = [key for key in ddict("keys", "ddict.queue/work/").decode().split() if "/item/" in key]
+        ddict("clear", value)
+        for more in ((), ("--all",)):
+            ddict("queue", "take", "work", *more, "--", "true", status=OTHER_FAILURE)
+            self.assertIn("item 0 of queue 'work', attempt", ddict.said)
+            self.assertIn("; it was put back", ddict.said)
+        self.assertEqual((stat()["ready"], stat()["finished"]), (1, 0))
+
     def test_one_line_does_all(self):
         """Longer than any call may take, since another one holds the last item."""
         self.make("first", "second")
-        holder = worker("--", "sh", "-c", "sleep 2; exit 1")
+        go = self.folder / "go"
+        holder = worker("--", "sh", "-c", f"while ! test -e \"{go}\"; do sleep 0.05; done; sleep 1; exit 1")
         wait_until(lambda: stat()["taken"] == 1)
         ddict("queue", "close", "work")
         brief = {**os.environ, "DDICT_OPERATION_TIMEOUT": "0.4"}
         ddict("queue", "take", "work", "--all", "--timeout", "0.4", "--", "sh", "-c", "exit 0", status=TIMED_OUT)
         self.assertIn("no item has come", ddict.said)
-        self.assertEqual(ddict("queue", "take", "work", "--all", "--", "sh", "-c", TELLS, env=brief), b"first|0|2|first")
+        ends = worker("--all", "--", "sh", "-c", TELLS, env=brief, stdout=subprocess.PIPE)
+        wait_until(lambda: stat()["waiting_consumers"] == 1)
+        go.touch()  # from here the holder has more than that time
+        told, said = ends.communicate(timeout=60)
+        self.assertEqual((ends.returncode, told), (0, "first|0|2|first"), said)
         holder.communicate(timeout=60)
         self.assertEqual((holder.returncode, stat()["finished"]), (1, 2))
+
+    def test_whoever_started_it_may_ignore_what_becomes_of_children(self):
+        self.make("case 7", "case 8")
+        take = ("queue", "take", "work", "--", "sh", "-c")
+        careless = {"preexec_fn": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)}
+        ddict(*take, "exit 3", status=3, **careless)
+        self.assertEqual(ddict(*take, TELLS, **careless), b"case 7|0|2|case 7")
+        ignored = ddict(*take, 'exec grep SigIgn /proc/self/status', **careless).split()[1]
+        self.assertEqual(int(ignored, 16) >> (signal.SIGCHLD - 1) & 1, 0)  # the command has the default
+        self.assertEqual((stat()["finished"], stat()["items"]), (2, 0))
 
     def test_an_item_that_always_fails_is_given_up(self):
         self.make("good", "poison", "fine")
@@ -172,7 +213,7 @@ class Workers(unittest.TestCase):
         """Whoever is killed, and when: each case is done, and finished once."""
         chance = seeded()
         cases = [f"case-{n}" for n in range(40)]
-        self.make(*cases, lease="0.5")
+        self.make(*cases, lease="2")  # longer than a worker may be without a processor
         ddict("queue", "close", "work")
         out = self.folder / "out"
         script = f'sleep 0.05; echo "$DDICT_ITEM" >>"{out}"'
