@@ -72,6 +72,10 @@ class PyQueueItem {
     bool is_open_ = true;
 };
 
+QueueEnd end_of(bool until_producers_gone) {
+    return until_producers_gone ? QueueEnd::producers_gone : QueueEnd::closed;
+}
+
 /// A hold on a queue. Any number of threads.
 class PyQueue {
   public:
@@ -87,13 +91,14 @@ class PyQueue {
     /// None: there will be no item any more.
     py::object take(const py::object& timeout, bool until_producers_gone) {
         const Queue queue = within(timeout);
-        const QueueEnd end = until_producers_gone ? QueueEnd::producers_gone : QueueEnd::closed;
+        const QueueEnd end = end_of(until_producers_gone);
         return item_of([&] { return queue.try_take(end); });
     }
     /// Of a view with a time-out of its own, that is how long it waits.
-    py::object next() {
+    py::object next(QueueEnd end) {
         const bool is_bounded = dictionary_.recipe().timeout.has_value();
-        py::object item = item_of([&] { return is_bounded ? (*queue_).try_take() : (*queue_).try_next(); });
+        py::object item =
+            item_of([&] { return is_bounded ? (*queue_).try_take(end) : (*queue_).try_next(end); });
         if (item.is_none()) throw py::stop_iteration();
         return item;
     }
@@ -137,6 +142,12 @@ class PyQueue {
 
     PyDictionary dictionary_;
     EndsWithoutLock<Queue> queue_;
+};
+
+/// What Queue.items() gives. It keeps its queue. Any number of threads.
+struct PyQueueItems {
+    py::object queue;
+    QueueEnd end;
 };
 
 /// None: as it is without. 0 would be as well, and wait for somebody else to make the queue.
@@ -194,19 +205,31 @@ void bind_items(py::module_& module) {
 
 void bind_queues(py::module_& module, DictionaryClass& dictionary) {
     bind_items(module);
+    py::class_<PyQueueItems>(module, "QueueItems", py::module_local(), py::custom_type_setup(refuse_new),
+                             "An iterator over the items of a queue: Queue.items().")
+        .def("__iter__", [](const py::object& self) { return self; })
+        .def("__next__", [](PyQueueItems& self) { return self.queue.cast<PyQueue&>().next(self.end); });
     py::class_<PyQueue>(
         module, "Queue", py::module_local(), py::custom_type_setup(refuse_new),
-        "A bounded queue in a dictionary: Dictionary.queue(). As an iterator it takes item "
-        "after item, until the queue is closed and all are done, however long that takes; of a "
-        "view of within() each item has to come in that time.")
+        "A bounded queue in a dictionary: Dictionary.queue(). As an iterator it takes item after item, as "
+        "items() does.")
         .def("push", &PyQueue::push, py::arg("value"), py::arg("timeout") = py::none(),
              "Appends a value; waits for a share of the bound, and for space in it.")
         .def("take", &PyQueue::take, py::arg("timeout") = py::none(), py::kw_only(),
              py::arg("until_producers_gone") = false,
              "The next item; waits for one. None: the queue is closed, or its producers have come and gone, "
              "and all items are done. Timeout: none has come in time.")
+        .def(
+            "items",
+            [](const py::object& self, bool until_producers_gone) {
+                return PyQueueItems{self, end_of(until_producers_gone)};
+            },
+            py::kw_only(), py::arg("until_producers_gone") = false,
+            "An iterator that takes item after item, until the queue is closed, or its producers have come "
+            "and gone, and all items are done, however long that takes. Of a view of within() each item has "
+            "to come in that time: Timeout.")
         .def("__iter__", [](const py::object& self) { return self; })
-        .def("__next__", &PyQueue::next)
+        .def("__next__", [](PyQueue& self) { return self.next(QueueEnd::closed); })
         .def(
             "join", [](PyQueue& self) { return self.call(&Queue::try_join); },
             "Takes a share now; returns which.")

@@ -29,7 +29,7 @@ def simulate(d):
 
 
 def analyse(d):
-    for item in d.queue("fields"):
+    for item in d.queue("fields").items(until_producers_gone=True):  # also if the simulation dies before it closes the queue
         with item:
             d["result", item.number] = (float(item.value.max()), float(item.value.sum()))  # numbers count the pushes
 

@@ -155,6 +155,34 @@ def test_a_loop_waits_for_what_a_killed_worker_has(d, monkeypatch):
     mine.detach()
 
 
+def test_a_loop_ends_when_its_producers_are_gone(d):
+    """Killed before it closes the queue: what it has pushed is there."""
+    queue = d.queue("steps", items=4, lease=0.5)
+    child = os.fork()
+    if child == 0:
+        try:
+            mine = ddict.attach(d.handle).queue("steps")
+            mine.push("first")
+            mine.push("second")
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    seen = []
+    for item in queue.items(until_producers_gone=True):
+        with item:
+            seen.append(item.value)
+    assert seen == ["first", "second"]
+    assert not queue.stats()["closed"]
+    with pytest.raises(ddict.Timeout, match="no item has come"):
+        next(d.within(0.3).queue("steps").items())  # which waits for it to be closed
+    items = queue.items(until_producers_gone=True)
+    assert iter(items) is items
+    assert list(items) == []
+    queue.close()
+    assert list(queue.items()) == []
+
+
 def test_a_loop_over_a_view_of_within_waits_that_long(d):
     d.queue("steps", items=4)
     begin = time.monotonic()

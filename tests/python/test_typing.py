@@ -48,7 +48,7 @@ def test_the_package_and_its_stubs_are_right(tmp_path):
     assert checked.returncode == 0, checked.stdout
     allowed = tmp_path / "allowed"
     # What numpy's and pybind11's types have besides, and what a C slot's signature cannot say.
-    allowed.write_text("ddict.*\\.(Dictionary|Future|Queue|QueueItem)\\.__.*\nddict.*\\.(Future|Queue|QueueItem)\nddict\\._ddict\\.__.*\n"
+    allowed.write_text("ddict.*\\.(Dictionary|Future|Queue|QueueItem|QueueItems)\\.__.*\nddict.*\\.(Future|Queue|QueueItem|QueueItems)\nddict\\._ddict\\.__.*\n"
                        "ddict\\.\\w+\\.(Iterable|Iterator|Generator|Mapping|Callable|NamedTuple|Sequence|Union)\n"
                            "ddict\\.(zarr|torch)(\\.\\w+)?\n")
     compared = mypy("mypy.stubtest", "--allowlist", str(allowed), "--ignore-unused-allowlist", "ddict")
