@@ -197,7 +197,9 @@ std::vector<Command> queue_commands() {
          .operands_min = 2,
          .operands_max = std::numeric_limits<std::size_t>::max(),
          .options =
-             {{.name = "--bytes", .value = "SIZE", .help = "of all values together: 128M"},
+             {{.name = "--bytes",
+               .value = "SIZE",
+               .help = "of all values together, of an array its elements: 128M"},
               {.name = "--items", .value = "N", .help = "how many items, at most 4096; 1024 without it"},
               {.name = "--producers",
                .value = "N",

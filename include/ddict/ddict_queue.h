@@ -28,7 +28,7 @@ typedef struct ddict_queue_item ddict_queue_item;
 
 /** A field that is 0 has its default: QueueOptions. */
 typedef struct ddict_queue_options {
-    uint64_t bytes;     /**< of the values of all items that are there; 0: no bound */
+    uint64_t bytes;     /**< of the values of all items that are there: of arrays the elements; 0: no bound */
     uint32_t items;     /**< at most 4096; 0: 1024 */
     uint32_t producers; /**< among how many the bound is divided; 0: 1 */
     int64_t lease_ms; /**< after how long without a sign of life a holder counts as dead, up to 30 days; 0: 10
@@ -38,7 +38,7 @@ typedef struct ddict_queue_options {
 
 /** What there is in a queue: QueueStats. */
 typedef struct ddict_queue_info {
-    uint64_t bytes, bytes_max; /**< of values */
+    uint64_t bytes, bytes_max; /**< of values, of an array its elements */
     uint64_t items, items_max;
     uint64_t writing, ready, taken; /**< of the items */
     uint64_t pushed, finished;      /**< since it was made */

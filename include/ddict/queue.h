@@ -69,7 +69,7 @@ struct QueueOptions {
 
 /// What there is in a queue.
 struct QueueStats {
-    std::uint64_t bytes = 0;  ///< of the values that are there
+    std::uint64_t bytes = 0;  ///< of the values that are there, as QueueOptions::bytes counts them
     std::uint64_t bytes_max = 0;
     std::uint64_t items = 0;
     std::uint64_t items_max = 0;
