@@ -213,49 +213,36 @@ std::vector<Command> queue_commands() {
                .help = "of push: the type of VALUE, as of put",
                .completes = {.kind = Completes::Kind::type}},
               {.name = "--all",
-               .help = "of take with a COMMAND: takes item after item, until the queue is closed and all "
-                       "is done. Waits for that as long as it takes; with --timeout an item has to come "
-                       "in that time"},
+               .help = "with a COMMAND: item after item, until all is done; with --timeout each comes in "
+                       "that time"},
               {.name = "--attempts",
                .value = "N",
-               .help = "of take with a COMMAND: an item whose N-th attempt, or a later one, fails is "
-                       "given up: finished, and named on the standard error output; status 5 at the end"},
+               .help = "with a COMMAND: an item that fails so often is given up"},
               {.name = "--until-gone", .help = "of take: ends when all producers have come and gone, too"},
               {.name = "--json", .help = "of stat: for programs"}},
          .summary = "a bounded queue: values that are each given to one consumer, and done once",
          .help =
-             "A queue is made by the first command, or program, that says --bytes, --items or --producers; "
-             "without them a command waits until it is there, at most --timeout SECONDS (30 without it).\n"
+             "Made by the first command or program that says --bytes, --items or --producers; without them a "
+             "command waits until it is there.\n"
              "\n"
              "  make NAME        makes it\n"
-             "  push NAME VALUE  appends VALUE; '-' reads it from the standard input.\n"
-             "                   Waits for space\n"
-             "  take NAME        prints the next value, as get does, and finishes it:\n"
-             "                   nobody else has it if its task is killed then.\n"
-             "                   Waits for one. What cannot be printed is put back.\n"
-             "                   Status 1: it is closed, and all is done\n"
+             "  push NAME VALUE  appends VALUE ('-': the standard input); waits for space\n"
+             "  take NAME        prints the next value, and finishes it: nobody else has it\n"
+             "                   if its task is killed then. Waits for one; 1: all is done\n"
              "  take NAME -- COMMAND [ARG...]\n"
-             "                   runs COMMAND on the next value, which is its standard\n"
-             "                   input, and holds the item until COMMAND ends: with\n"
-             "                   status 0 the item is finished, with any other, or by a\n"
-             "                   signal, it is put back. --all goes on with the next one\n"
+             "                   runs it with the next value as its standard input, and holds\n"
+             "                   the item meanwhile: finished with status 0, else put back\n"
              "  stat NAME        what there is in it\n"
              "  close NAME       nothing can be pushed any more\n"
              "  remove NAME      with all that is in it\n"
              "\n"
-             "COMMAND has the value in DDICT_ITEM, too, if it is a text or a number of less than 128 KiB and "
-             "without zero bytes, the item's number in DDICT_ITEM_NUMBER, and in DDICT_ITEM_ATTEMPT how "
-             "often "
-             "it was handed out, this time included. INT, TERM and other signals that would end ddict go to "
-             "COMMAND; after INT, TERM, HUP or QUIT the item is put back when that has ended, whatever its "
-             "status, and ddict ends by the signal. If ddict itself is killed (-9), so is COMMAND, but not "
-             "what that has started, and the item is handed out again after the lease.\n"
-             "\n"
-             "Its status is that of COMMAND; 128+N if that was killed by signal N, 127 if it is not found, "
-             "126 if "
-             "it cannot be run, 6 if the lease was lost meanwhile: somebody else does it again. With --all "
-             "it is "
-             "0 when all is done, and 5 if this worker has given up items.\n",
+             "COMMAND has DDICT_ITEM (if it is a text or a number), DDICT_ITEM_NUMBER and "
+             "DDICT_ITEM_ATTEMPT, "
+             "and gets signals that would end ddict; then the item is put back. The status is that of "
+             "COMMAND, "
+             "128+N after signal N, 127 or 126 if it cannot be run, 6 if the lease was lost; with --all 0 "
+             "when "
+             "all is done, 5 if items were given up.\n",
          .also = "take NAME -- COMMAND [ARG...]",
          .run = run_queue,
          .completes = {{.kind = Completes::Kind::words, .words = "make|push|take|stat|close|remove"}, {}}},
