@@ -5,8 +5,9 @@
 //
 //   key    := key_bytes:u16 key_type:u16 byte*
 //   pair   := key_bytes:u13 transient:u1 placed_by:u2 key_type:u16 value_type:u16 value_bytes:u16
-//   placement:u64? byte* byte* result := status:u16 value_type:u16 value_bytes:u32 byte*                of
-//   one item, with its value status := u16
+//             placement:u64? byte* byte*
+//   result := status:u16 value_type:u16 value_bytes:u32 byte*     of one item, with its value
+//   status := u16
 //
 // A pair has a placement if its key was placed by hand, then key and value.
 //
