@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "shm/block.h"
 #include "shm/layout.h"
 #include "shm/read_counts.h"
 
@@ -23,10 +24,6 @@ constexpr unsigned reads_max = 1000;
 
 using Word = std::atomic_ref<std::uint64_t>;
 static_assert(Word::is_always_lock_free);
-
-constexpr std::uint64_t rounded_up(std::uint64_t bytes, std::uint64_t to) noexcept {
-    return (bytes + to - 1) / to * to;
-}
 
 /// Of a copy, its length included.
 constexpr std::uint64_t copy_bytes(std::uint64_t slot_bytes) noexcept {
@@ -43,7 +40,7 @@ std::uint64_t bytes_of_slots(std::uint64_t managers, std::uint64_t slot_bytes) n
 
 /// Behind so many bytes of directory.
 constexpr std::uint64_t offset_of_read_counts(std::uint64_t directory_bytes) noexcept {
-    return rounded_up(directory_bytes, page_bytes);
+    return align_up(directory_bytes, page_bytes);
 }
 
 std::uint64_t packed_bytes(const DirectoryEntry& entry) {
@@ -57,9 +54,8 @@ std::uint64_t slot_bytes_for(const std::vector<DirectoryEntry>& entries) {
     std::uint64_t most = 0;
     for (const DirectoryEntry& entry : entries)
         most = std::max(most, packed_bytes(entry) - entry.reason.size());
-    const std::uint64_t copy =
-        rounded_up(8 + most + address_growth_max + DirectoryEntry::reason_bytes_max, 8);
-    return rounded_up(8 + 2 * copy, 64);
+    const std::uint64_t copy = align_up(8 + most + address_growth_max + DirectoryEntry::reason_bytes_max, 8);
+    return align_up(8 + 2 * copy, 64);
 }
 
 DirectorySegmentHeader& header_of(const Segment& segment) {

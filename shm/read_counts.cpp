@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/assert.h"
+#include "shm/block.h"
 #include "shm/directory_segment.h"
 
 namespace ddict::shm {
@@ -20,18 +21,14 @@ constexpr unsigned attempts_max = 16;
 // By which no honest count grows between two looks.
 constexpr std::uint64_t growth_max = std::uint64_t{1} << 48;
 
-constexpr std::uint64_t filled_up(std::uint64_t bytes, std::uint64_t to) noexcept {
-    return (bytes + to - 1) / to * to;
-}
-
 constexpr std::uint64_t column_bytes_for(std::uint32_t local_managers) noexcept {
-    return filled_up(sizeof(AtomicWord) * std::uint64_t{local_managers}, line_bytes);
+    return align_up(sizeof(AtomicWord) * std::uint64_t{local_managers}, line_bytes);
 }
 
 }  // namespace
 
 std::uint64_t read_counts_bytes(std::uint32_t local_managers) noexcept {
-    return filled_up(users_bytes + read_columns * column_bytes_for(local_managers), page_bytes);
+    return align_up(users_bytes + read_columns * column_bytes_for(local_managers), page_bytes);
 }
 
 Result<ReadCounts> ReadCounts::open(const DirectorySegment& directory) {
