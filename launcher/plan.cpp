@@ -62,9 +62,8 @@ Result<void> place(LaunchPlan& plan, const Options& options) {
         plan.managers_per_node = static_cast<std::uint32_t>(managers);
         if (!options.command.empty() && std::filesystem::path(options.command[0]).filename() == "srun")
             plan.remarks.push_back(
-                "this is no Slurm job, so all managers run on this host, and what srun starts elsewhere may "
-                "not "
-                "reach them: submit it by sbatch, or get nodes by salloc first");
+                "this is no Slurm job, so all managers run on this host, and what srun starts elsewhere "
+                "may not reach them: submit it by sbatch, or get nodes by salloc first");
         if (asked > 1)
             plan.remarks.push_back("no Slurm job here: all " + counted(managers, "manager") +
                                    " run on this machine");
